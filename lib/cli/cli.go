@@ -1,0 +1,127 @@
+// Package cli is the frame that every tool stands in: signals, flags with
+// their environment variables and configuration file, usage, exit codes, and
+// what a person sees on the terminal.
+//
+// It is the only library package that reads flags, the environment or the
+// terminal, and the only one that ends the program.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// Exit codes. Scripts loop on CodeTryAgain; everything else that a caller may
+// want to know stands in the records.
+const (
+	CodeDone        = 0
+	CodeFailed      = 1
+	CodeMisuse      = 2
+	CodeTryAgain    = 75
+	CodeInterrupted = 130
+)
+
+// ErrInterrupted is the cause of the context that a signal has ended.
+var ErrInterrupted = errors.New("interrupted")
+
+// errShown ends a run that has printed what was asked for, such as --help.
+var errShown = errors.New("shown")
+
+// Run is a tool: everything that it uses arrives as an argument.
+type Run func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error
+
+// Main runs a tool and ends the program with the code that its error stands
+// for. The first SIGINT or SIGTERM cancels the context, the second kills.
+func Main(name string, run Run) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		cancel(ErrInterrupted)
+	}()
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	if err != nil && context.Cause(ctx) == ErrInterrupted {
+		err = ErrInterrupted
+	}
+	Report(os.Stderr, name, err)
+	os.Exit(Code(err))
+}
+
+// Report tells a person about an error: one line, then a hint where there is
+// a remedy.
+func Report(stderr io.Writer, name string, err error) {
+	if err == nil || errors.Is(err, errShown) {
+		return
+	}
+	fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err.Error()))
+	var h *hintError
+	if errors.As(err, &h) {
+		fmt.Fprintf(stderr, "hint: %s\n", oneLine(h.hint))
+	}
+}
+
+// oneLine keeps hostile names from faking further lines or moving the cursor.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// Code gives the exit code for what a run returned.
+func Code(err error) int {
+	var c *codeError
+	switch {
+	case err == nil || errors.Is(err, errShown):
+		return CodeDone
+	case errors.Is(err, ErrInterrupted):
+		return CodeInterrupted
+	case errors.As(err, &c):
+		return c.code
+	default:
+		return CodeFailed
+	}
+}
+
+type codeError struct {
+	code int
+	err  error
+}
+
+func (e *codeError) Error() string { return e.err.Error() }
+func (e *codeError) Unwrap() error { return e.err }
+
+// Misuse is an error of the person who called: a wrong flag, variable or
+// configuration line.
+func Misuse(format string, args ...any) error {
+	return &codeError{CodeMisuse, fmt.Errorf(format, args...)}
+}
+
+// TryAgain marks an error that may be gone on the next try: a registry that
+// does not answer, a busy port.
+func TryAgain(err error) error {
+	return &codeError{CodeTryAgain, err}
+}
+
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+func (e *hintError) Unwrap() error { return e.err }
+
+// Hint adds a remedy to an error; Report prints it on a line of its own.
+func Hint(err error, format string, args ...any) error {
+	return &hintError{err, fmt.Sprintf(format, args...)}
+}

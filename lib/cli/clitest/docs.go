@@ -1,0 +1,74 @@
+// Package clitest checks that what is written about a tool's flags is true.
+package clitest
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// documents gives, for a tool, the files that must name every flag of it and
+// no other, with how a flag is spelt there. The paths start at the root.
+func documents(tool string) map[string]*regexp.Regexp {
+	long := regexp.MustCompile(`--([a-z][a-z0-9-]*)`)
+	page := "man/" + tool + ".1"
+	if tool == "oci-serve" {
+		page = "man/" + tool + ".8"
+	}
+	return map[string]*regexp.Regexp{
+		page:                            regexp.MustCompile(`(?m)^\.It Fl -([a-z][a-z0-9-]*)`),
+		"completions/" + tool + ".bash": long,
+		"completions/_" + tool:          regexp.MustCompile(`'\*?(?:\([^)]*\))?--([a-z][a-z0-9-]*)`),
+		"completions/" + tool + ".fish": regexp.MustCompile(`(?m) -l ([a-z][a-z0-9-]*)`),
+	}
+}
+
+// Docs fails when a flag is missing from the usage text, the manual page or a
+// completion file, or when one of them names a flag that does not exist.
+func Docs(t *testing.T, fs *flag.FlagSet, usage, root string) {
+	t.Helper()
+	want := []string{"help", "version"}
+	fs.VisitAll(func(f *flag.Flag) { want = append(want, f.Name) })
+	slices.Sort(want)
+	compare(t, "usage", names(regexp.MustCompile(`(?m)^ +--([a-z][a-z0-9-]*)`), usage), want)
+	for path, spelt := range documents(fs.Name()) {
+		text, err := os.ReadFile(filepath.Join(root, path))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		compare(t, path, names(spelt, string(text)), want)
+	}
+}
+
+func names(spelt *regexp.Regexp, text string) []string {
+	var found []string
+	for _, m := range spelt.FindAllStringSubmatch(text, -1) {
+		found = append(found, m[1])
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+func compare(t *testing.T, where string, got, want []string) {
+	t.Helper()
+	var missing, stale []string
+	for _, w := range want {
+		if !slices.Contains(got, w) {
+			missing = append(missing, "--"+w)
+		}
+	}
+	for _, g := range got {
+		if !slices.Contains(want, g) {
+			stale = append(stale, "--"+g)
+		}
+	}
+	if len(missing)+len(stale) > 0 {
+		t.Error(fmt.Sprintf("%s: missing [%s], not flags [%s]", where, strings.Join(missing, " "), strings.Join(stale, " ")))
+	}
+}

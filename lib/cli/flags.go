@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/peterbourgon/ff/v3"
+)
+
+// Common holds the flags that every tool has.
+type Common struct {
+	Quiet   bool
+	Verbose bool
+}
+
+// NewFlagSet gives a tool's flag set with the common flags in it.
+func NewFlagSet(name string, c *Common) *flag.FlagSet {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.BoolVar(&c.Quiet, "quiet", false, "no progress, warnings and errors only")
+	fs.BoolVar(&c.Verbose, "verbose", false, "log what is done to stderr")
+	fs.String("config", "", "read flags from `FILE`, one 'name value' a line")
+	return fs
+}
+
+// Parse fills the flags from args, then from the environment (OCI_PUSH_TO for
+// --to of oci-push), then from the file that --config names. --help and
+// --version print to stdout; the caller returns the error it then gets, which
+// stands for exit code 0. At most operands operands may remain.
+func Parse(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, operands int) error {
+	fs.SetOutput(io.Discard) // the flag package would print each error a second time
+	switch asked(args) {
+	case "help":
+		fmt.Fprint(stdout, usage)
+		return errShown
+	case "version":
+		fmt.Fprintf(stdout, "%s %s\n", fs.Name(), Version())
+		return errShown
+	}
+	err := ff.Parse(fs, args,
+		ff.WithEnvVarPrefix(envPrefix(fs.Name())),
+		ff.WithConfigFileFlag("config"),
+		ff.WithConfigFileParser(parseConfig))
+	if err != nil {
+		return Hint(Misuse("%w", &flagError{err}), "%s --help lists the flags", fs.Name())
+	}
+	return checkOperands(fs, operands)
+}
+
+// asked finds --help or --version among the flags. They are not flags of the
+// set, since each of those can be set by a variable, and OCI_PUSH_VERSION in
+// somebody's environment must not stop the program.
+func asked(args []string) string {
+	for _, a := range args {
+		switch a {
+		case "-h", "-help", "--help":
+			return "help"
+		case "-version", "--version":
+			return "version"
+		case "--":
+			return ""
+		}
+	}
+	return ""
+}
+
+func checkOperands(fs *flag.FlagSet, most int) error {
+	rest := fs.Args()
+	for _, a := range rest {
+		if len(a) > 1 && a[0] == '-' {
+			return Hint(Misuse("%s: flags stand before the operand", a), "%s --help shows the order", fs.Name())
+		}
+	}
+	if len(rest) > most {
+		return Hint(Misuse("%s: one operand too many", rest[most]), "%s --help shows what it takes", fs.Name())
+	}
+	return nil
+}
+
+// envPrefix gives the prefix of a tool's variables; a hyphen cannot stand in
+// the name of one.
+func envPrefix(name string) string {
+	return strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// parseConfig reads a configuration file: on each line a flag's name, white
+// space or "=", and its value. Lines that start with "#" are comments; a "#"
+// later belongs to the value. A name alone switches a flag on.
+func parseConfig(r io.Reader, set func(name, value string) error) error {
+	s := bufio.NewScanner(r)
+	for n := 1; s.Scan(); n++ {
+		line := strings.TrimSpace(s.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, value := line, "true"
+		if i := strings.IndexAny(line, " \t="); i >= 0 {
+			name, value = line[:i], strings.TrimSpace(line[i:])
+			value = strings.TrimSpace(strings.TrimPrefix(value, "="))
+		}
+		if err := set(strings.TrimLeft(name, "-"), value); err != nil {
+			return fmt.Errorf("config line %d: %w", n, err)
+		}
+	}
+	return s.Err()
+}
+
+// flagError rewords what the flag packages say, which name flags with one
+// hyphen and their own steps first.
+type flagError struct{ err error }
+
+var rewordings = []struct {
+	from *regexp.Regexp
+	to   string
+}{
+	{regexp.MustCompile(`^error parsing commandline arguments: `), ""},
+	{regexp.MustCompile(`^error parsing environment variables: error setting flag "[^"]*" from environment variable "([^"]*)": `), "variable $1: "},
+	{regexp.MustCompile(`^flag provided but not defined: -+`), "no such flag: --"},
+	{regexp.MustCompile(`flag needs an argument: -+`), "flag needs a value: --"},
+	{regexp.MustCompile(`invalid( boolean)? value ("[^"]*") for (?:flag )?-+([a-z0-9-]+): `), "--$3 $2: "},
+	{regexp.MustCompile(`config file flag ("[^"]*") not defined in flag set`), "no such flag: $1"},
+	{regexp.MustCompile(`error setting flag "([^"]*)" from config file: `), "$1: "},
+}
+
+func (e *flagError) Error() string {
+	s := e.err.Error()
+	for _, r := range rewordings {
+		s = r.from.ReplaceAllString(s, r.to)
+	}
+	return s
+}
+
+func (e *flagError) Unwrap() error { return e.err }
+
+// release is set at link time by a release build (-X); otherwise the version
+// comes from the build information.
+var release string
+
+// Version gives the version, the revision it was built from, and the
+// toolchain and platform, on one line.
+func Version() string {
+	version, revision := release, ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if version == "" {
+			version = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				revision = " " + s.Value[:12]
+			}
+		}
+	}
+	if version == "" || version == "(devel)" {
+		version = "devel"
+	}
+	return fmt.Sprintf("%s%s %s %s/%s", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// Open gives the input of a tool that reads one file or, for "" and "-",
+// stdin. It is misuse when stdin would be a terminal: the tool would wait
+// without a word.
+func Open(name string, stdin io.Reader) (io.ReadCloser, error) {
+	if name != "" && name != "-" {
+		return os.Open(name)
+	}
+	if err := CheckStdin(stdin); err != nil {
+		return nil, err
+	}
+	return io.NopCloser(stdin), nil
+}
+
+// CheckStdin is misuse when stdin is a terminal.
+func CheckStdin(stdin io.Reader) error {
+	if isTerminal(stdin) {
+		return Hint(Misuse("no input: name a file, or pipe records in"), "--help shows examples")
+	}
+	return nil
+}
+
+// IsMisuse tells whether an error stands for exit code 2.
+func IsMisuse(err error) bool {
+	var c *codeError
+	return errors.As(err, &c) && c.code == CodeMisuse
+}

@@ -1,0 +1,168 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"k0rdent-airgap/lib/record"
+)
+
+// tick is how often the bar is drawn.
+const tick = 200 * time.Millisecond
+
+// narrow is the terminal width below which the bar goes without its title.
+const narrow = 60
+
+// Progress is what a person sees while a tool works. On a terminal it is a bar
+// with bytes, rate and time left; elsewhere it is one line an item. All of a
+// tool's messages go through it, so that none is drawn over.
+type Progress struct {
+	mu    sync.Mutex
+	name  string
+	out   io.Writer
+	lines bool
+	items int
+
+	bar  *progressbar.ProgressBar // nil unless on a terminal
+	top  int64                    // the furthest that was shown
+	stop chan struct{}
+	done chan struct{}
+}
+
+// NewProgress makes the progress of a tool that writes to stderr. It shows
+// nothing but messages before Start is called, or when quiet.
+func NewProgress(name string, stderr io.Writer, quiet bool) *Progress {
+	p := &Progress{name: name, out: stderr}
+	p.lines = !quiet && !p.terminal()
+	return p
+}
+
+func (p *Progress) terminal() bool {
+	return isTerminal(p.out) && os.Getenv("TERM") != "dumb"
+}
+
+// Start shows a bar that follows at, which is called from another goroutine,
+// up to total bytes; a total of 0 means unknown. Close ends it.
+func (p *Progress) Start(title string, total int64, at func() int64) {
+	if p.lines || !p.terminal() || p.bar != nil {
+		return
+	}
+	if w, _, err := term.GetSize(int(p.out.(*os.File).Fd())); err == nil && w < narrow {
+		title = ""
+	}
+	if total <= 0 {
+		total = -1
+	}
+	p.bar = progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(p.out),
+		progressbar.OptionSetDescription(title),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionShowCount(),
+		progressbar.OptionShowTotalBytes(true),
+		progressbar.OptionSetPredictTime(total > 0),
+		progressbar.OptionSetElapsedTime(true),
+		progressbar.OptionSetWidth(24),
+		progressbar.OptionUseANSICodes(true),
+		progressbar.OptionClearOnFinish(),
+		progressbar.OptionThrottle(tick/2),
+	)
+	p.stop, p.done = make(chan struct{}), make(chan struct{})
+	go p.follow(at)
+}
+
+func (p *Progress) follow(at func() int64) {
+	defer close(p.done)
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-t.C:
+			p.draw(at())
+		}
+	}
+}
+
+// draw moves the bar forward, never back: a retried transfer is no reason to
+// take away what a person has seen.
+func (p *Progress) draw(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar == nil || n <= p.top {
+		return
+	}
+	p.bar.Add64(n - p.top)
+	p.top = n
+}
+
+// Item tells that one item is done: on a terminal the bar says enough,
+// elsewhere it is the line "[i/total] text". A total of 0 means unknown.
+func (p *Progress) Item(total int, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.items++
+	if !p.lines {
+		return
+	}
+	of := "?"
+	if total > 0 {
+		of = fmt.Sprint(total)
+	}
+	fmt.Fprintf(p.out, "[%d/%s] %s\n", p.items, of, oneLine(text))
+}
+
+// Warn tells a person something that is not an error of the whole run, as one
+// line with the tool's name before it.
+func (p *Progress) Warn(format string, args ...any) {
+	fmt.Fprintf(p, "%s: %s\n", p.name, oneLine(fmt.Sprintf(format, args...)))
+}
+
+// Write writes whole lines; the bar is cleared first and drawn again later.
+func (p *Progress) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		p.bar.Clear()
+	}
+	return p.out.Write(b)
+}
+
+// Close takes the bar away.
+func (p *Progress) Close() {
+	if p.bar == nil {
+		return
+	}
+	close(p.stop)
+	<-p.done
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bar.Clear()
+	p.bar = nil
+}
+
+// Logger gives a logger that writes to w when verbose, and nowhere otherwise.
+func Logger(w io.Writer, verbose bool) *slog.Logger {
+	if !verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// ItemText is the text of one item's progress line.
+func ItemText(reference, status string, size int64) string {
+	return fmt.Sprintf("%s %s %s", reference, status, record.Bytes(size))
+}
+
+// isTerminal tells whether a stream is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,134 @@
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"text/template"
+)
+
+const (
+	formatJSON     = "json"
+	formatTable    = "table"
+	formatTemplate = "template"
+)
+
+// Format is the value of a --format flag: "json", "table" or a Go template.
+// It has the methods of flag.Value.
+type Format struct {
+	name  string
+	text  string
+	main  Record
+	blank map[string]any // every field of main, empty
+	tmpl  *template.Template
+}
+
+// NewFormat gives the JSON format of a tool whose own records are of the kind
+// of main; a template is applied to those alone.
+func NewFormat(main Record) *Format {
+	return &Format{name: formatJSON, text: formatJSON, main: main, blank: blank(reflect.TypeOf(main))}
+}
+
+// String gives the flag's value.
+func (f *Format) String() string {
+	if f == nil {
+		return ""
+	}
+	return f.text
+}
+
+// Set takes the flag's value. A template must contain "{{" and may name only
+// fields of the tool's own kind, so a misspelt field is an error here and not
+// an empty line later.
+func (f *Format) Set(s string) error {
+	switch {
+	case s == formatJSON || s == formatTable:
+		f.name = s
+	case strings.Contains(s, "{{"):
+		t, err := template.New("format").Option("missingkey=error").Parse(s)
+		if err != nil {
+			return err
+		}
+		f.name, f.tmpl = formatTemplate, t
+		if err := t.Execute(&bytes.Buffer{}, f.blank); err != nil {
+			return fmt.Errorf("fields of %s records are %s: %w", f.main.Kind(), strings.Join(fields(reflect.TypeOf(f.main)), " "), err)
+		}
+	default:
+		return fmt.Errorf("want json, table or a template such as '{{.%s}}'", fields(reflect.TypeOf(f.main))[0])
+	}
+	f.text = s
+	return nil
+}
+
+// execute applies the template to a record of the tool's own kind and ends
+// the result with a line end.
+func (f *Format) execute(w *Writer, r Record) error {
+	if r.Kind() != f.main.Kind() {
+		return nil
+	}
+	line, err := Marshal(r)
+	if err != nil {
+		return err
+	}
+	have := make(map[string]any)
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.UseNumber() // a size prints as an integer, not as 1e+09
+	if err := dec.Decode(&have); err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := f.tmpl.Execute(&b, overlay(f.blank, have)); err != nil {
+		return err
+	}
+	b.WriteByte('\n')
+	return w.put(b.Bytes())
+}
+
+// overlay gives a copy of under with the values of over put in.
+func overlay(under, over map[string]any) map[string]any {
+	out := make(map[string]any, len(under))
+	for k, v := range under {
+		out[k] = v
+	}
+	for k, v := range over {
+		u, isMap := under[k].(map[string]any)
+		if o, ok := v.(map[string]any); ok && isMap {
+			v = overlay(u, o)
+		}
+		out[k] = v
+	}
+	return out
+}
+
+// fields lists the JSON names of a record's fields, in order.
+func fields(t reflect.Type) []string {
+	var names []string
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}
+
+// blank gives every field of a record with an empty value, so that a template
+// may name a field which some records leave out.
+func blank(t reflect.Type) map[string]any {
+	m := map[string]any{"kind": ""}
+	for i, name := range fields(t) {
+		switch ft := t.Field(i).Type; ft.Kind() {
+		case reflect.Pointer:
+			m[name] = blank(ft.Elem())
+		case reflect.Slice:
+			m[name] = []any{}
+		case reflect.Map:
+			m[name] = map[string]any{}
+		case reflect.String:
+			m[name] = ""
+		default:
+			m[name] = json.Number("0")
+		}
+	}
+	return m
+}

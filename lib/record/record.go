@@ -1,0 +1,123 @@
+// Package record is the language between the tools: one JSON object a line,
+// told apart by its "kind".
+//
+// Fields are added, never renamed or given another meaning. Sizes are bytes,
+// digests read "sha256:…", times are RFC 3339 in UTC, and an empty field is
+// left out. The manual page k0rdent-records(5) lists every kind and field.
+package record
+
+// Record is one value of the pipe. Its fields are written as they stand,
+// with the kind before them.
+type Record interface {
+	// Kind is the value of the "kind" field, such as "image".
+	Kind() string
+}
+
+// Signature values of a Bundle.
+const (
+	SignatureGood = "good"
+	SignatureBad  = "bad"
+	SignatureNone = "none"
+)
+
+// Status values of items that a tool worked through.
+const (
+	StatusPushed  = "pushed"
+	StatusExists  = "exists"
+	StatusFailed  = "failed"
+	StatusPlanned = "planned"
+)
+
+// Bundle says what a bundle file is and whether its signature held.
+type Bundle struct {
+	Path          string `json:"path,omitempty"`
+	Format        string `json:"format,omitempty"` // tar.gz, tar.zst, tar or dir
+	Size          int64  `json:"size,omitempty"`
+	Digest        string `json:"digest,omitempty"`
+	Signature     string `json:"signature,omitempty"` // good, bad or none
+	SignatureFile string `json:"signatureFile,omitempty"`
+	Key           string `json:"key,omitempty"` // sha256 of the key's DER
+}
+
+// Version says which release a bundle holds.
+type Version struct {
+	Bundle     string   `json:"bundle,omitempty"`
+	Entry      string   `json:"entry,omitempty"`
+	Name       string   `json:"name,omitempty"`
+	Version    string   `json:"version,omitempty"`
+	AppVersion string   `json:"appVersion,omitempty"`
+	K0s        []string `json:"k0s,omitempty"` // newest first
+}
+
+// Chart is the part of a Helm chart's Chart.yaml that names it.
+type Chart struct {
+	Name       string `json:"name,omitempty"`
+	Version    string `json:"version,omitempty"`
+	AppVersion string `json:"appVersion,omitempty"`
+}
+
+// Image is one image, index, chart or artifact of a bundle; oci-push writes
+// it again with what became of it at the registry.
+type Image struct {
+	Bundle     string   `json:"bundle,omitempty"`
+	Entry      string   `json:"entry,omitempty"`
+	Repository string   `json:"repository,omitempty"`
+	Tag        string   `json:"tag,omitempty"`
+	Digest     string   `json:"digest,omitempty"`
+	MediaType  string   `json:"mediaType,omitempty"`
+	Type       string   `json:"type,omitempty"` // image, index, chart or artifact
+	Size       int64    `json:"size,omitempty"` // bytes of distinct blobs
+	Blobs      int      `json:"blobs,omitempty"`
+	Platforms  []string `json:"platforms,omitempty"`
+	Chart      *Chart   `json:"chart,omitempty"`
+	Warning    string   `json:"warning,omitempty"`
+
+	Registry      string `json:"registry,omitempty"`
+	Reference     string `json:"reference,omitempty"`
+	Status        string `json:"status,omitempty"` // pushed, exists, failed or planned
+	PushedBytes   int64  `json:"pushedBytes,omitempty"`
+	ExistingBytes int64  `json:"existingBytes,omitempty"`
+	Error         string `json:"error,omitempty"`
+}
+
+// Blob is one blob of an archive, written by bundle-ls --blobs.
+type Blob struct {
+	Bundle    string `json:"bundle,omitempty"`
+	Entry     string `json:"entry,omitempty"`
+	Digest    string `json:"digest,omitempty"`
+	MediaType string `json:"mediaType,omitempty"`
+	Size      int64  `json:"size,omitempty"`
+}
+
+// Skipped is an entry that holds nothing for a registry, and why.
+type Skipped struct {
+	Bundle string `json:"bundle,omitempty"`
+	Entry  string `json:"entry,omitempty"`
+	Size   int64  `json:"size,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Registry is where a registry accepts connections.
+type Registry struct {
+	Address string `json:"address,omitempty"` // host:port really bound
+	URL     string `json:"url,omitempty"`
+	Storage string `json:"storage,omitempty"`
+	CA      string `json:"ca,omitempty"`
+	PID     int    `json:"pid,omitempty"`
+}
+
+// Summary is the last line of a tool that works through many items.
+type Summary struct {
+	Tool    string         `json:"tool,omitempty"`
+	Counts  map[string]int `json:"counts,omitempty"` // by status
+	Bytes   int64          `json:"bytes,omitempty"`
+	Seconds float64        `json:"seconds,omitempty"`
+}
+
+func (Bundle) Kind() string   { return "bundle" }
+func (Version) Kind() string  { return "version" }
+func (Image) Kind() string    { return "image" }
+func (Blob) Kind() string     { return "blob" }
+func (Skipped) Kind() string  { return "skipped" }
+func (Registry) Kind() string { return "registry" }
+func (Summary) Kind() string  { return "summary" }

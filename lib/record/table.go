@@ -1,0 +1,120 @@
+package record
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// column is one column of a table. Rows are written as they come, so a width
+// is chosen in advance; a longer cell pushes the rest of its line.
+type column struct {
+	title string
+	width int
+}
+
+// columns gives the table of a tool by the kind of its own records.
+func columns(kind string) []column {
+	switch kind {
+	case "bundle":
+		return []column{{"PATH", 40}, {"FORMAT", 8}, {"SIZE", 9}, {"SIGNATURE", 9}, {"DIGEST", 0}}
+	case "version":
+		return []column{{"NAME", 24}, {"VERSION", 14}, {"APPVERSION", 14}, {"K0S", 0}}
+	case "image":
+		return []column{{"REFERENCE", 56}, {"TYPE", 8}, {"SIZE", 9}, {"STATUS", 8}, {"PLATFORMS", 24}, {"NOTE", 0}}
+	case "registry":
+		return []column{{"URL", 32}, {"PID", 8}, {"STORAGE", 36}, {"CA", 0}}
+	default:
+		return []column{{"KIND", 10}, {"DETAIL", 0}}
+	}
+}
+
+func (w *Writer) row(r Record) error {
+	if s, ok := r.(Summary); ok {
+		return w.put([]byte(s.String() + "\n"))
+	}
+	cols := columns(w.format.main.Kind())
+	var b strings.Builder
+	if !w.header {
+		w.header = true
+		titles := make([]string, len(cols))
+		for i, c := range cols {
+			titles[i] = c.title
+		}
+		line(&b, cols, titles)
+	}
+	line(&b, cols, cells(r))
+	return w.put([]byte(b.String()))
+}
+
+func line(b *strings.Builder, cols []column, cells []string) {
+	var row strings.Builder
+	for i, c := range cols {
+		cell := "-"
+		if i < len(cells) && cells[i] != "" {
+			cell = cells[i]
+		}
+		if i > 0 {
+			row.WriteString("  ")
+		}
+		fmt.Fprintf(&row, "%-*s", c.width, cell)
+	}
+	b.WriteString(strings.TrimRight(row.String(), " ") + "\n")
+}
+
+// cells gives the row of a record in the order of its columns. Records of
+// another kind that share a table fill the columns that they can.
+func cells(r Record) []string {
+	switch r := r.(type) {
+	case Bundle:
+		return []string{r.Path, r.Format, Bytes(r.Size), r.Signature, r.Digest}
+	case Version:
+		return []string{r.Name, r.Version, r.AppVersion, strings.Join(r.K0s, " ")}
+	case Image:
+		name := r.Reference
+		if name == "" {
+			name = r.Repository + ":" + r.Tag
+		}
+		note := r.Warning
+		if r.Error != "" {
+			note = r.Error
+		}
+		return []string{name, r.Type, Bytes(r.Size), r.Status, strings.Join(r.Platforms, ","), note}
+	case Skipped:
+		return []string{r.Entry, "skipped", Bytes(r.Size), "", "", r.Reason}
+	case Blob:
+		return []string{"  " + r.Digest, "blob", Bytes(r.Size), "", "", r.MediaType}
+	case Registry:
+		return []string{r.URL, fmt.Sprint(r.PID), r.Storage, r.CA}
+	default:
+		return []string{r.Kind(), fmt.Sprint(r)}
+	}
+}
+
+// String gives the summary as a sentence.
+func (s Summary) String() string {
+	var parts []string
+	for status, n := range s.Counts {
+		parts = append(parts, fmt.Sprintf("%d %s", n, status))
+	}
+	slices.Sort(parts)
+	if s.Bytes > 0 {
+		parts = append(parts, Bytes(s.Bytes))
+	}
+	return fmt.Sprintf("%s: %s in %.1f s", s.Tool, strings.Join(parts, ", "), s.Seconds)
+}
+
+// Bytes gives a size for people, in powers of 1000 as disks and the vendor's
+// download page count them.
+func Bytes(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, units := float64(n), "kMGTPE"
+	i := -1
+	for f >= 999.95 && i < len(units)-1 {
+		f /= 1000
+		i++
+	}
+	return fmt.Sprintf("%.1f %cB", f, units[i])
+}

@@ -1,0 +1,70 @@
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+)
+
+// Writer writes records in one format: JSON lines for programs, a table or a
+// template for people.
+type Writer struct {
+	w      io.Writer
+	format *Format
+	header bool // the table's header has been written
+}
+
+// NewWriter makes a writer; a nil format means JSON.
+func NewWriter(w io.Writer, f *Format) *Writer {
+	return &Writer{w: w, format: f}
+}
+
+// Write writes one record with one call to the writer below, so that lines of
+// two programs that share a pipe do not mix.
+func (w *Writer) Write(r Record) error {
+	switch {
+	case w.format == nil || w.format.name == formatJSON:
+		line, err := Marshal(r)
+		if err != nil {
+			return err
+		}
+		return w.put(line)
+	case w.format.name == formatTable:
+		return w.row(r)
+	default:
+		return w.format.execute(w, r)
+	}
+}
+
+// Pass writes a record that was read, unchanged. The formats for people show
+// only what the tool itself found, so there it writes nothing.
+func (w *Writer) Pass(l Line) error {
+	if w.format != nil && w.format.name != formatJSON {
+		return nil
+	}
+	return w.put(append(bytes.Clone(l.Raw), '\n'))
+}
+
+func (w *Writer) put(line []byte) error {
+	_, err := w.w.Write(line)
+	return err
+}
+
+// Marshal gives the line of a record, with its end: the kind first, no HTML
+// escapes, no spaces.
+func Marshal(r Record) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteString(`{"kind":"` + r.Kind() + `"`)
+	at := b.Len()
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(r); err != nil {
+		return nil, err
+	}
+	line := b.Bytes()
+	if line[at+1] == '}' { // a record without fields
+		return append(line[:at], '}', '\n'), nil
+	}
+	line[at] = ','
+	return line, nil
+}
