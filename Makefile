@@ -1,0 +1,66 @@
+# `make help` lists the targets. Go and make are enough for all of them; what
+# the tests need beside is installed by tests/setup.sh.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+# How long each fuzz target runs under `make fuzz`.
+FUZZTIME ?= 30s
+# The version of a release build; without it, the build information tells.
+RELEASE ?=
+
+TOOLS   := $(notdir $(wildcard cmd/*))
+LDFLAGS := -s -w $(if $(RELEASE),-X k0rdent-airgap/lib/cli.release=$(RELEASE))
+GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+
+.PHONY: help build build-all test lint demo bench fuzz conformance install clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+build: ## build the tools for this machine into bin/
+	@mkdir -p bin
+	$(GOBUILD) -o bin/ ./cmd/...
+
+build-all: ## build the tools for linux/amd64 and linux/arm64 into dist/
+	@for arch in amd64 arm64; do \
+	  mkdir -p dist/linux-$$arch && \
+	  echo "linux/$$arch" && \
+	  GOOS=linux GOARCH=$$arch $(GOBUILD) -o dist/linux-$$arch/ ./cmd/... || exit; \
+	done
+
+test: ## everything that must pass: lint, unit, race, conformance, interop, processes
+	@tests/run.sh
+
+lint: ## gofmt, vet, staticcheck, shellcheck, mandoc
+	@tests/run.sh lint
+
+demo: ## the main job on a sample bundle, for real, in a temporary directory
+	@tests/demo/demo.sh
+
+bench: ## the figures of tests/bench/README.md, measured here
+	@tests/bench/run.sh
+
+fuzz: ## run every fuzz target for FUZZTIME (default 30s)
+	@grep -rloE --include='*_test.go' '^func Fuzz[A-Z]' cmd lib | xargs -n 1 dirname | sort -u | while read -r dir; do \
+	  for target in $$(grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' $$dir | cut -c6-); do \
+	    echo "$$dir $$target" && go test ./$$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit; \
+	  done; \
+	done
+
+conformance: ## the OCI distribution-spec conformance suite against oci-serve
+	@tests/run.sh conformance
+
+install: build ## install tools, man pages and completions under DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install $(addprefix bin/,$(TOOLS)) $(DESTDIR)$(PREFIX)/bin
+	@for page in man/*.[1-9]; do \
+	  install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
+	done
+	@for tool in $(TOOLS); do \
+	  install -D -m 644 completions/$$tool.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$tool && \
+	  install -D -m 644 completions/_$$tool $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$$tool && \
+	  install -D -m 644 completions/$$tool.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$tool.fish || exit; \
+	done
+
+clean: ## remove what was built (.cache/, with the tests' programs, stays)
+	rm -rf bin dist

@@ -1,0 +1,72 @@
+package house
+
+import (
+	"debug/elf"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// maxBinary bounds each tool, in bytes: the set must stay small enough to
+// carry beside a bundle and to copy to a worker.
+const maxBinary = 20_000_000
+
+// TestBinaries builds the tools as a release does, for both platforms, and
+// looks at what came out.
+func TestBinaries(t *testing.T) {
+	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
+		dir := t.TempDir()
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir, "./cmd/...")
+		cmd.Dir = root
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go build for %s: %v\n%s", arch, err, out)
+		}
+		for _, tool := range tools(t) {
+			checkBinary(t, filepath.Join(dir, tool), machine)
+		}
+	}
+}
+
+func checkBinary(t *testing.T, path string, machine elf.Machine) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	name := filepath.Base(path)
+	t.Logf("%s %v: %.1f MB", name, machine, float64(info.Size())/1e6)
+	if info.Size() > maxBinary {
+		t.Errorf("%s for %v: %d bytes, want at most %d", name, machine, info.Size(), maxBinary)
+	}
+	f, err := elf.Open(path)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer f.Close()
+	if f.Machine != machine {
+		t.Errorf("%s is for %v, want %v", name, f.Machine, machine)
+	}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+			t.Errorf("%s for %v is not static", name, machine)
+		}
+	}
+}
+
+// tools lists cmd/.
+func tools(t *testing.T) []string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(root, "cmd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}

@@ -1,0 +1,166 @@
+package house
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	root   = "../.."
+	module = "k0rdent-airgap"
+)
+
+// goPackage is what the tests use of `go list -json`.
+type goPackage struct {
+	ImportPath, Dir, Doc string
+	Standard             bool
+	Module               *struct{ Path string }
+	GoFiles              []string
+	Imports, Deps        []string
+}
+
+// list gives the packages that the patterns name and all that they depend on,
+// by import path, built as the tools are.
+func list(t *testing.T, patterns ...string) map[string]goPackage {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=ImportPath,Dir,Doc,Standard,Module,GoFiles,Imports,Deps"}, patterns...)...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.Bytes())
+	}
+	packages := make(map[string]goPackage)
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := dec.Decode(&p); err == io.EOF {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages[p.ImportPath] = p
+	}
+}
+
+// ours tells whether an import path is a package of this module, and gives its
+// path from the root.
+func ours(path string) (string, bool) {
+	return strings.CutPrefix(path, module+"/")
+}
+
+// room is a row of the table of lib/README.md.
+type room struct {
+	ours    []string // packages of ours, such as lib/record
+	modules []string // modules of others
+}
+
+var code = regexp.MustCompile("`([^`]+)`")
+
+// rooms reads the table of lib/README.md: the room, what it imports of ours,
+// the modules it uses. The last two cells list their items in backquotes.
+func rooms(t *testing.T) map[string]room {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "lib/README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := func(cell string) []string {
+		var found []string
+		for _, m := range code.FindAllStringSubmatch(cell, -1) {
+			found = append(found, m[1])
+		}
+		return found
+	}
+	table := make(map[string]room)
+	for _, line := range strings.Split(string(text), "\n") {
+		cells := strings.Split(line, "|")
+		if name := items(cells[min(1, len(cells)-1)]); len(cells) == 6 && len(name) == 1 {
+			table[name[0]] = room{ours: items(cells[3]), modules: items(cells[4])}
+		}
+	}
+	return table
+}
+
+// TestImports compares each room's imports with its row in lib/README.md,
+// which so stays the truth in both directions.
+func TestImports(t *testing.T) {
+	table := rooms(t)
+	packages := list(t, "./cmd/...", "./lib/...")
+	for path, p := range packages {
+		name, mine := ours(path)
+		if !mine {
+			continue
+		}
+		want, found := table[name]
+		if !found {
+			t.Errorf("%s has no row in the table of lib/README.md", name)
+			continue
+		}
+		var got room
+		for _, imported := range p.Imports {
+			switch dep := packages[imported]; {
+			case dep.Standard:
+			case dep.Module.Path == module:
+				rel, _ := ours(imported)
+				got.ours = append(got.ours, rel)
+			default:
+				got.modules = append(got.modules, dep.Module.Path)
+			}
+		}
+		compare(t, name+" imports", got.ours, want.ours)
+		compare(t, name+" uses", got.modules, want.modules)
+		delete(table, name)
+	}
+	for name := range table {
+		t.Errorf("lib/README.md has a row for %s, which is not there", name)
+	}
+}
+
+func compare(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	slices.Sort(got)
+	slices.Sort(want)
+	got, want = slices.Compact(got), slices.Compact(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("%s %q, want %q", what, got, want)
+	}
+}
+
+// TestLayers holds whatever the table says: data flows from lib to cmd, tools
+// do not know each other, and the registry client is in one tool only.
+func TestLayers(t *testing.T) {
+	const client = "github.com/google/go-containerregistry/pkg/v1/remote"
+	for path, p := range list(t, "./cmd/...", "./lib/...") {
+		name, mine := ours(path)
+		if !mine {
+			continue
+		}
+		for _, dep := range p.Deps {
+			rel, _ := ours(dep)
+			if strings.HasPrefix(rel, "cmd/") && !strings.HasPrefix(rel, name+"/") {
+				t.Errorf("%s depends on %s; no package depends on a tool", name, rel)
+			}
+			if strings.HasPrefix(dep+"/", client+"/") && name != "cmd/oci-push" && !strings.HasPrefix(name, "cmd/oci-push/") {
+				t.Errorf("%s depends on %s, which belongs to oci-push alone", name, dep)
+			}
+		}
+	}
+}
+
+func TestPackageComments(t *testing.T) {
+	for path, p := range list(t, "./...") {
+		if name, mine := ours(path); mine && len(p.GoFiles) > 0 && !strings.Contains(p.Doc, " ") {
+			t.Errorf("%s has no package comment", name)
+		}
+	}
+}
