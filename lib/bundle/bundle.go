@@ -1,0 +1,293 @@
+// Package bundle opens a vendor's bundle, whatever it is packed in, and walks
+// its entries as a stream.
+//
+// A bundle is a tree of OCI archives. It arrives as tar.gz (of one gzip member
+// or many), tar.zst, tar, an unpacked directory, or any of the first three on
+// stdin; which one is told by content. Entries come in archive order and are
+// never held: memory is bounded by constants, whatever the bundle's size:
+//
+//	source read-ahead   1 MiB    (not for a plain tar file or a directory)
+//	gzip read-ahead     8 MiB    (gzipBlock × gzipBlocks)
+//	zstd                the window the file asks for, at most 128 MiB, and
+//	                    some blocks; zstd's own levels ask for 8 MiB or less
+//	names seen          16 bytes and map overhead an entry, 131,072 entries
+//
+// Nothing read here is trusted: names are checked, links and devices refused,
+// a directory never left (os.Root), and a stream is read to its very end, so
+// that its checksum is known to hold. What is wrong is one of the Err values.
+package bundle
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"crypto/sha256"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/pgzip"
+)
+
+const (
+	gzipBlock  = 512 << 10
+	gzipBlocks = 16
+	zstdWindow = 128 << 20
+)
+
+// A Bundle is an open bundle. Its methods, except Offset, belong to one
+// goroutine; an Entry's At may be read from any.
+type Bundle struct {
+	// Format is one of the Format constants.
+	Format string
+	// Size is the bundle's size in bytes (of a directory: the sum of its
+	// files), or 0 where it cannot be known.
+	Size int64
+
+	file   *os.File      // nil on a pipe and for a directory
+	own    bool          // file is ours to close
+	base   int64         // where in file the bundle begins
+	root   *os.Root      // the directory
+	opened []*dirFile    // files of the directory that At may have open
+	pump   *pump         // the source of a stream
+	buffer *bufio.Reader // between pump and gzip
+	stream io.Reader     // the tar; nil for a seekable tar and a directory
+	free   func()        // ends what stream owns
+	hash   hash.Hash
+	name   string // the file's name, which may name the top directory
+	used   bool   // the stream has been walked
+	whole  bool   // and to its end
+	offset atomic.Int64
+}
+
+// An Entry is a regular file of the bundle. The entry and its Reader are
+// valid until the next one is asked for.
+type Entry struct {
+	// Path is relative to the bundle's root, slash-separated and clean.
+	Path string
+	// Size is the payload's length in bytes.
+	Size int64
+	// Reader reads the payload. Its errors tell damage of the bundle
+	// (DamageError), which the iteration then reports as well. What is left
+	// unread is skipped, without reading where the source can seek.
+	io.Reader
+	// At reads any part of the payload, and stays usable until the bundle is
+	// closed. It is nil where the source cannot seek.
+	At io.ReaderAt
+}
+
+// Option changes how Open opens.
+type Option func(*Bundle)
+
+// WithDigest has every byte of the file hashed as it is read, so that Digest
+// can tell what exactly the entries came from. A plain tar is then read as a
+// stream (At is nil). A directory has no digest: Open refuses.
+func WithDigest() Option { return func(b *Bundle) { b.hash = sha256.New() } }
+
+// Open opens the bundle at path; "-" means stdin. It reads what is needed to
+// tell the format; ctx covers that only. An error about the bundle's content
+// is an ErrFormat, an ErrTruncated or an ErrCorrupt; others are of the system.
+func Open(ctx context.Context, path string, stdin io.Reader, options ...Option) (*Bundle, error) {
+	b := &Bundle{name: filepath.Base(path)}
+	for _, o := range options {
+		o(b)
+	}
+	err := b.open(ctx, path, stdin)
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Bundle) open(ctx context.Context, path string, stdin io.Reader) error {
+	if path == "-" {
+		f, ok := stdin.(*os.File)
+		if !ok {
+			return b.openStream(ctx, stdin)
+		}
+		return b.openFile(ctx, f)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return b.openDir(ctx, path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	b.own = true
+	return b.openFile(ctx, f)
+}
+
+// openFile takes a file, which may be a pipe or a terminal behind stdin.
+func (b *Bundle) openFile(ctx context.Context, f *os.File) error {
+	b.file = f
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.IsDir() { // cmd - < directory
+		return formatError("stdin is a directory")
+	}
+	if !info.Mode().IsRegular() {
+		return b.openStream(ctx, f)
+	}
+	if b.base, err = f.Seek(0, io.SeekCurrent); err != nil {
+		return err
+	}
+	b.Size = max(info.Size()-b.base, 0)
+	head := make([]byte, sniffLen)
+	n, err := f.ReadAt(head, b.base)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	format, err := sniff(head[:n])
+	if err != nil {
+		return err
+	}
+	if format != FormatTar || b.hash != nil {
+		return b.openStream(ctx, f)
+	}
+	b.Format = format
+	return nil
+}
+
+// openStream sets up the readers between a source and its tar.
+func (b *Bundle) openStream(ctx context.Context, r io.Reader) error {
+	b.pump = newPump(r, b.hash)
+	stop := context.AfterFunc(ctx, func() { b.pump.stop(context.Cause(ctx)) })
+	defer stop()
+	b.buffer = bufio.NewReaderSize(b.pump, pumpBlock)
+	head, err := b.buffer.Peek(sniffLen)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if b.Format, err = sniff(head); err != nil {
+		return err
+	}
+	b.stream = b.buffer
+	switch b.Format {
+	case FormatTarGzip:
+		z, err := pgzip.NewReaderN(b.buffer, gzipBlock, gzipBlocks)
+		if err != nil {
+			return b.damage(err, "")
+		}
+		b.stream, b.free = z, func() { z.Close() }
+	case FormatTarZstd:
+		z, err := zstd.NewReader(b.buffer, zstd.WithDecoderMaxWindow(zstdWindow))
+		if err != nil {
+			return b.damage(err, "")
+		}
+		b.stream, b.free = z, z.Close
+	}
+	return nil
+}
+
+// Entries walks the bundle's regular files: those of an archive in its order,
+// those of a directory in the lexical order of their paths' components. The
+// walk ends with the first error, which may be ctx's. A stream can be walked
+// once only; after its last entry it is read to the end.
+func (b *Bundle) Entries(ctx context.Context) iter.Seq2[*Entry, error] {
+	return func(yield func(*Entry, error) bool) {
+		if err := b.walk(ctx, func(e *Entry) bool { return yield(e, nil) }); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+func (b *Bundle) walk(ctx context.Context, yield func(*Entry) bool) error {
+	switch {
+	case b.root != nil:
+		return b.walkDir(ctx, yield)
+	case b.stream == nil:
+		return b.walkFile(ctx, yield)
+	case b.used:
+		return errors.New("bundle: a stream can be read once only")
+	}
+	b.used = true
+	stop := context.AfterFunc(ctx, func() { b.pump.stop(context.Cause(ctx)) })
+	defer stop()
+	return b.walkStream(yield)
+}
+
+// Offset returns how many bytes of the file have been consumed, for progress.
+// Any goroutine may ask at any time.
+func (b *Bundle) Offset() int64 {
+	if b.pump != nil {
+		return b.pump.read.Load()
+	}
+	return b.offset.Load()
+}
+
+// Digest returns the sha256 of the whole file, "sha256:…". It is "" unless the
+// bundle was opened WithDigest and Entries came to its end without an error.
+func (b *Bundle) Digest() string {
+	if b.hash == nil || !b.whole {
+		return ""
+	}
+	return "sha256:" + hex.EncodeToString(b.hash.Sum(nil))
+}
+
+// Close frees what the bundle holds. It does not close stdin, and must not
+// run beside an iteration.
+func (b *Bundle) Close() error {
+	if b.pump != nil {
+		b.pump.stop(os.ErrClosed)
+	}
+	if b.free != nil {
+		b.free()
+		b.free = nil
+	}
+	for _, f := range b.opened {
+		f.Close()
+	}
+	b.opened = nil
+	if b.root != nil {
+		return b.root.Close()
+	}
+	if b.own && b.file != nil {
+		return b.file.Close()
+	}
+	return nil
+}
+
+// damage sorts an error from below into what the operator must know: was it
+// the system, are bytes missing, or are they wrong?
+func (b *Bundle) damage(err error, entry string) error {
+	var known *DamageError
+	if errors.As(err, &known) || b.pump != nil && b.pump.failure.Load() {
+		return err
+	}
+	var pathError *os.PathError
+	if errors.As(err, &pathError) {
+		return err
+	}
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		return formatError("zstd asks for a window of more than %d MiB\nhint: compress it without --long", zstdWindow>>20)
+	}
+	d := &DamageError{Kind: ErrCorrupt, Offset: b.Offset(), Entry: entry, Err: err}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		d.Kind = ErrTruncated
+	}
+	if b.Format == FormatTarGzip {
+		d.Offset -= int64(b.buffer.Buffered())
+	}
+	return d
+}
+
+var errNoEnd = fmt.Errorf("no end-of-archive marker: %w", io.ErrUnexpectedEOF)
+
+// isZero tells whether b holds nothing but zeros.
+func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }

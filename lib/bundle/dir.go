@@ -1,0 +1,208 @@
+package bundle
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"sync"
+	"syscall"
+)
+
+// openDir opens an unpacked bundle: path itself, or the one directory in it
+// that holds the bundle's charts.
+func (b *Bundle) openDir(ctx context.Context, path string) (err error) {
+	if b.hash != nil {
+		return formatError("a directory has no digest")
+	}
+	b.Format = FormatDir
+	if b.root, err = os.OpenRoot(path); err != nil {
+		return err
+	}
+	l := newLayout(b.name)
+	if err := lookAround(b.root.FS(), l); err != nil {
+		return err
+	}
+	if err := l.decide(); err != nil {
+		return err
+	}
+	if l.root != "" {
+		outer := b.root
+		b.root, err = outer.OpenRoot(l.root)
+		outer.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return b.walkFiles(ctx, func(_ string, info fs.FileInfo) bool {
+		b.Size += info.Size()
+		return true
+	})
+}
+
+// lookAround shows a layout what lies where the product's chart may be.
+func lookAround(root fs.FS, l *layout) error {
+	top, err := fs.ReadDir(root, ".")
+	if err != nil {
+		return err
+	}
+	for _, d := range top {
+		if !d.IsDir() {
+			continue
+		}
+		if err := l.see(d.Name(), true); err != nil {
+			return err
+		}
+		for _, sub := range []string{"", "charts"} {
+			dir := path.Join(d.Name(), sub)
+			files, _ := fs.ReadDir(root, dir) // unreadable: the walk will tell
+			for _, f := range files {
+				if err := l.see(path.Join(dir, f.Name()), f.IsDir()); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// walkDir hands out the files of a directory.
+func (b *Bundle) walkDir(ctx context.Context, yield func(*Entry) bool) error {
+	var done int64
+	var openErr error
+	err := b.walkFiles(ctx, func(name string, info fs.FileInfo) bool {
+		f := &dirFile{root: b.root, name: name}
+		if openErr = f.open(); openErr != nil {
+			return false
+		}
+		b.opened = append(b.opened, f)
+		more := yield(&Entry{Path: name, Size: info.Size(), Reader: io.NewSectionReader(f, 0, info.Size()), At: f})
+		f.rest()
+		done += info.Size()
+		b.offset.Store(done)
+		return more
+	})
+	if openErr != nil {
+		return openErr
+	}
+	return err
+}
+
+// walkFiles calls visit for every regular file below the root until it says
+// false, and refuses whatever is neither file nor directory.
+func (b *Bundle) walkFiles(ctx context.Context, visit func(string, fs.FileInfo) bool) error {
+	seen := 0
+	return fs.WalkDir(b.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if _, err := cleanName(name); err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return nil
+		}
+		if !d.Type().IsRegular() {
+			return entryError(name, "%s, where only files and directories may be", modeKind(d.Type()))
+		}
+		if seen++; seen > maxEntries {
+			return entryError(name, "more than %d entries", maxEntries)
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if !visit(name, info) {
+			return fs.SkipAll
+		}
+		return nil
+	})
+}
+
+func modeKind(m fs.FileMode) string {
+	switch {
+	case m&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	case m&fs.ModeDevice != 0:
+		return "a device"
+	case m&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	}
+	return "an irregular file"
+}
+
+// A dirFile is a file of a directory that opens when read, since entries
+// outlive the iteration and there may be more of them than file descriptors.
+type dirFile struct {
+	root *os.Root
+	name string
+	mu   sync.RWMutex // held for reading during a pread
+	file *os.File
+	done bool
+}
+
+// ReadAt reads as io.ReaderAt says. An entry of a closed bundle is os.ErrClosed.
+func (f *dirFile) ReadAt(p []byte, off int64) (int, error) {
+	for {
+		f.mu.RLock()
+		if f.file != nil {
+			defer f.mu.RUnlock()
+			return f.file.ReadAt(p, off)
+		}
+		f.mu.RUnlock()
+		if err := f.open(); err != nil { // after which rest may come between
+			return 0, err
+		}
+	}
+}
+
+func (f *dirFile) open() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.done {
+		return os.ErrClosed
+	}
+	if f.file != nil {
+		return nil
+	}
+	// O_NONBLOCK: should a named pipe have taken the file's place, opening
+	// it must not hang.
+	file, err := f.root.OpenFile(f.name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = entryError(f.name, "no longer a regular file")
+	}
+	if err != nil {
+		file.Close()
+		return err
+	}
+	f.file = file
+	return nil
+}
+
+// rest closes the file until it is read again.
+func (f *dirFile) rest() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.file != nil {
+		f.file.Close()
+		f.file = nil
+	}
+}
+
+// Close closes it for good.
+func (f *dirFile) Close() {
+	f.rest()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.done = true
+}

@@ -1,0 +1,69 @@
+package bundle
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What can be wrong with a bundle. Test with errors.Is; the text names the
+// entry or the offset.
+var (
+	// ErrTruncated: the bytes end before the archive does. Copy it again.
+	ErrTruncated = errors.New("truncated")
+	// ErrCorrupt: bytes are there, but not those that were written.
+	ErrCorrupt = errors.New("corrupted")
+	// ErrFormat: the file is of a kind that no bundle has.
+	ErrFormat = errors.New("not a bundle")
+	// ErrEntry: an entry that no bundle may have: a hostile name, a link, a
+	// device, a second entry of the same name.
+	ErrEntry = errors.New("entry refused")
+	// ErrLayout: entries that contradict each other on where the bundle's
+	// root is, so that some names given out so far would be wrong.
+	ErrLayout = errors.New("unclear layout")
+)
+
+// A DamageError tells that the bundle's bytes cannot be read any further.
+type DamageError struct {
+	Kind   error  // ErrTruncated or ErrCorrupt
+	Offset int64  // bytes of the file consumed when it was noticed
+	Entry  string // the entry in whose middle it was noticed, "" if between entries
+	Err    error  // what the reader below said
+}
+
+func (e *DamageError) Error() string {
+	prep := "near"
+	if e.Kind == ErrTruncated {
+		prep = "at"
+	}
+	where := ""
+	if e.Entry != "" {
+		where = ", in the middle of entry " + e.Entry
+	}
+	return fmt.Sprintf("%v %s byte %d%s: %v", e.Kind, prep, e.Offset, where, e.Err)
+}
+
+// Unwrap makes errors.Is find the kind as well as the cause.
+func (e *DamageError) Unwrap() []error { return []error{e.Kind, e.Err} }
+
+// entryError is an ErrEntry about one entry; the name is quoted since the
+// name itself may be the trouble.
+func entryError(name, format string, args ...any) error {
+	return &kindError{ErrEntry, fmt.Sprintf("entry %q: ", name) + fmt.Sprintf(format, args...)}
+}
+
+func formatError(format string, args ...any) error {
+	return &kindError{ErrFormat, ErrFormat.Error() + ": " + fmt.Sprintf(format, args...)}
+}
+
+func layoutError(format string, args ...any) error {
+	return &kindError{ErrLayout, fmt.Sprintf(format, args...)}
+}
+
+// kindError carries a sentence of its own and still answers to errors.Is.
+type kindError struct {
+	kind error
+	text string
+}
+
+func (e *kindError) Error() string { return e.text }
+func (e *kindError) Unwrap() error { return e.kind }

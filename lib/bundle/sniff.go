@@ -1,0 +1,81 @@
+package bundle
+
+import (
+	"archive/tar"
+	"bytes"
+	"unicode/utf8"
+)
+
+// sniffLen is how much of a file its format is told from: one tar header.
+const sniffLen = 512
+
+// The formats a bundle comes in, as told by its first bytes, never its name.
+const (
+	FormatTarGzip = "tar.gz"
+	FormatTarZstd = "tar.zst"
+	FormatTar     = "tar"
+	FormatDir     = "dir"
+)
+
+// signatures are the first bytes of file formats, each with what to do about
+// it if it is not a bundle's.
+var signatures = []struct {
+	magic  string
+	format string // "" if no bundle
+	says   string
+}{
+	{"\x1f\x8b", FormatTarGzip, ""},
+	{"\x28\xb5\x2f\xfd", FormatTarZstd, ""},
+	{"\xfd7zXZ\x00", "", "xz is not supported\nhint: xz -dc FILE | this tool -"},
+	{"BZh", "", "bzip2 is not supported\nhint: bzip2 -dc FILE | this tool -"},
+	{"\x04\x22\x4d\x18", "", "lz4 is not supported\nhint: lz4 -dc FILE | this tool -"},
+	{"PK\x03\x04", "", "a zip file"},
+	{"\x7fELF", "", "a program"},
+	{"-----BEGIN ", "", "a PEM file (a key or a certificate)"},
+}
+
+// sniff tells the format of a file by its first sniffLen bytes (all of them,
+// if the file is shorter).
+func sniff(head []byte) (string, error) {
+	if len(head) == 0 {
+		return "", formatError("the file is empty")
+	}
+	for _, s := range signatures {
+		if !bytes.HasPrefix(head, []byte(s.magic)) {
+			continue
+		}
+		if s.format == "" {
+			return "", formatError("%s", s.says)
+		}
+		return s.format, nil
+	}
+	if len(head) >= 4 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18" {
+		return FormatTarZstd, nil // a skippable frame first, as pzstd writes
+	}
+	// The tar reader checks the header's sum, hence knows headers older than
+	// "ustar" too. A block of zeros is an archive without entries.
+	if _, err := tar.NewReader(bytes.NewReader(head)).Next(); len(head) == sniffLen && err != tar.ErrHeader {
+		return FormatTar, nil
+	}
+	lower := bytes.ToLower(bytes.TrimSpace(head))
+	switch {
+	case bytes.HasPrefix(lower, []byte("<!doctype html")), bytes.HasPrefix(lower, []byte("<html")):
+		return "", formatError("an HTML page, perhaps a proxy's error page saved under this name")
+	case utf8.Valid(trimPartialRune(head)):
+		return "", formatError("a text file")
+	}
+	return "", formatError("neither tar, tar.gz, tar.zst nor a directory")
+}
+
+// trimPartialRune drops a UTF-8 sequence that the cut at sniffLen broke.
+func trimPartialRune(b []byte) []byte {
+	for i := 1; i < utf8.UTFMax && i <= len(b); i++ {
+		if c := b[len(b)-i]; utf8.RuneStart(c) {
+			if c >= utf8.RuneSelf && !utf8.FullRune(b[len(b)-i:]) {
+				return b[:len(b)-i]
+			}
+			break
+		}
+	}
+	return b
+}

@@ -1,0 +1,260 @@
+package bundle
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"io"
+	"strings"
+)
+
+const tarBlock = 512
+
+// A tape is what the tar reader reads: it knows the position and the length
+// of the run of zeros just read, by which the end-of-archive marker is told
+// from a file that merely stops.
+type tape struct {
+	r     io.Reader
+	pos   int64
+	zeros int
+}
+
+func (t *tape) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.pos += int64(n)
+	run := 0
+	for run < n && run < 2*tarBlock && p[n-1-run] == 0 {
+		run++
+	}
+	if run == n {
+		run += t.zeros
+	}
+	t.zeros = run
+	return n, err
+}
+
+// A seekTape lets the tar reader skip payloads without reading them.
+type seekTape struct {
+	tape
+	s io.Seeker
+}
+
+func (t *seekTape) Seek(offset int64, whence int) (int64, error) {
+	pos, err := t.s.Seek(offset, whence)
+	if pos != t.pos {
+		t.zeros = 0
+	}
+	t.pos = pos
+	return pos, err
+}
+
+// A walker goes through one tar.
+type walker struct {
+	b      *Bundle
+	tar    *tar.Reader
+	tape   *tape
+	layout *layout
+	seen   names
+	inside string // the entry whose payload is being passed
+	end    int64  // where that payload, padded, ends
+	first  bool   // no header has been read yet
+}
+
+func (b *Bundle) newWalker(r io.Reader, t *tape) *walker {
+	return &walker{b: b, tar: tar.NewReader(r), tape: t, layout: newLayout(b.name), seen: names{}, first: true}
+}
+
+// walkStream walks a tar that can only be read on.
+func (b *Bundle) walkStream(yield func(*Entry) bool) error {
+	t := &tape{r: b.stream}
+	w := b.newWalker(t, t)
+	for {
+		h, name, err := w.next()
+		if err == io.EOF {
+			return w.finish()
+		}
+		if err != nil {
+			return err
+		}
+		if strings.Contains(name, "/") {
+			if err := w.layout.decide(); err != nil {
+				return err
+			}
+		}
+		e := &Entry{Path: w.layout.strip(name), Size: h.Size, Reader: &payload{w: w, name: name}}
+		if err := w.seen.add(e.Path); err != nil {
+			return err
+		}
+		if !yield(e) {
+			return nil
+		}
+	}
+}
+
+// walkFile walks a tar that can seek: once over the headers to find the
+// bundle's root and once more for the entries.
+func (b *Bundle) walkFile(ctx context.Context, yield func(*Entry) bool) error {
+	scan := b.newFileWalker()
+	for {
+		if _, _, err := scan.next(); err == io.EOF {
+			break
+		} else if err != nil {
+			break // the second walk meets it again, after the entries before it
+		}
+	}
+	if err := scan.layout.decide(); err != nil {
+		return err
+	}
+	w := b.newFileWalker()
+	w.layout = scan.layout
+	for {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		h, name, err := w.next()
+		if err == io.EOF {
+			return w.finish()
+		}
+		if err != nil {
+			return err
+		}
+		section := io.NewSectionReader(b.file, b.base+w.tape.pos, h.Size)
+		e := &Entry{Path: w.layout.strip(name), Size: h.Size, Reader: section, At: section}
+		if w.tape.pos+h.Size > b.Size {
+			return &DamageError{Kind: ErrTruncated, Offset: b.Size, Entry: name, Err: io.ErrUnexpectedEOF}
+		}
+		if err := w.seen.add(e.Path); err != nil {
+			return err
+		}
+		if !yield(e) {
+			return nil
+		}
+		b.offset.Store(w.end)
+	}
+}
+
+func (b *Bundle) newFileWalker() *walker {
+	section := io.NewSectionReader(b.file, b.base, b.Size)
+	t := &seekTape{tape: tape{r: section}, s: section}
+	return b.newWalker(t, &t.tape)
+}
+
+// next returns the next regular file's header and clean name, or io.EOF at
+// the archive's proper end.
+func (w *walker) next() (*tar.Header, string, error) {
+	for {
+		h, err := w.tar.Next()
+		if err == io.EOF && w.tape.pos >= w.end+tarBlock && w.tape.zeros >= tarBlock {
+			return nil, "", io.EOF
+		}
+		if err != nil {
+			return nil, "", w.failed(err)
+		}
+		w.first, w.inside, w.end = false, "", w.tape.pos
+		if h.Typeflag == tar.TypeXGlobalHeader {
+			continue
+		}
+		name, err := cleanName(h.Name)
+		if err != nil {
+			return nil, "", err
+		}
+		switch h.Typeflag {
+		case tar.TypeDir:
+		case tar.TypeReg:
+			if name == "." || strings.HasSuffix(h.Name, "/") {
+				return nil, "", entryError(h.Name, "a file with a directory's name")
+			}
+			if sparse(h) {
+				return nil, "", entryError(h.Name, "a sparse file")
+			}
+			w.inside = name
+			w.end += (h.Size + tarBlock - 1) &^ (tarBlock - 1)
+		default:
+			return nil, "", entryError(h.Name, "%s, where only files and directories may be", kind(h.Typeflag))
+		}
+		if err := w.layout.see(name, h.Typeflag == tar.TypeDir); err != nil {
+			return nil, "", err
+		}
+		if h.Typeflag == tar.TypeReg {
+			return h, name, nil
+		}
+	}
+}
+
+// failed gives an error of the tar reader its meaning.
+func (w *walker) failed(err error) error {
+	if w.first && errors.Is(err, tar.ErrHeader) {
+		return formatError("the %s file holds no tar", w.b.Format)
+	}
+	if err == io.EOF {
+		err = errNoEnd
+	}
+	return w.b.damage(err, w.inside)
+}
+
+// finish reads what follows the end-of-archive marker. Zeros fill up the last
+// record of a tape; anything else would be an archive appended to the first,
+// whose entries must not be lost in silence. In passing, the checksum of the
+// compressed file is reached.
+func (w *walker) finish() error {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := w.tape.Read(buf)
+		if !isZero(buf[:n]) {
+			return w.b.damage(errors.New("data after the end of the archive"), "")
+		}
+		if err == io.EOF {
+			w.b.whole = true
+			w.b.offset.Store(w.b.Size)
+			return nil
+		}
+		if err != nil {
+			return w.b.damage(err, "")
+		}
+	}
+}
+
+// A payload reads one entry of a stream and gives errors their meaning.
+type payload struct {
+	w    *walker
+	name string
+}
+
+func (p *payload) Read(b []byte) (int, error) {
+	if p.w.inside != p.name {
+		return 0, errors.New("bundle: entry " + p.name + " is no longer current")
+	}
+	n, err := p.w.tar.Read(b)
+	if err != nil && err != io.EOF {
+		err = p.w.b.damage(err, p.name)
+	}
+	return n, err
+}
+
+// sparse tells whether a header is that of a file with holes: it may claim
+// exabytes in a few bytes, and no tool that makes bundles writes one.
+func sparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
+}
+
+// kind names the types of tar entries that are refused.
+func kind(flag byte) string {
+	switch flag {
+	case tar.TypeLink:
+		return "a hard link"
+	case tar.TypeSymlink:
+		return "a symbolic link"
+	case tar.TypeChar, tar.TypeBlock:
+		return "a device"
+	case tar.TypeFifo:
+		return "a named pipe"
+	case tar.TypeGNUSparse:
+		return "a sparse file"
+	}
+	return "an entry of type " + string(rune(flag))
+}
