@@ -1,0 +1,101 @@
+package oci
+
+import (
+	"archive/tar"
+	"fmt"
+	"path"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Members of a layout that mean something (image-layout.md).
+const (
+	layoutFile = "oci-layout"
+	indexFile  = "index.json"
+	dockerFile = "manifest.json" // of a docker-archive
+)
+
+// A members reader checks the tar members of one archive as they come.
+type members struct {
+	seen   map[string]bool // of those that mean something, but blobs
+	blobs  map[v1.Hash]int64
+	count  int
+	layout []byte // oci-layout's content
+}
+
+// take checks a member and returns its clean name, and the digest of a blob
+// (zero otherwise). A name of "" is of no interest: directories and files that
+// the layout does not define.
+func (m *members) take(h *tar.Header) (string, v1.Hash, error) {
+	if m.count++; m.count > maxMembers {
+		return "", v1.Hash{}, invalid("more than %d members", maxMembers)
+	}
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return "", v1.Hash{}, nil
+	}
+	name, err := cleanMember(h.Name)
+	if err != nil || h.Typeflag == tar.TypeDir {
+		return "", v1.Hash{}, err
+	}
+	blob := strings.HasPrefix(name, "blobs/")
+	if !blob && name != layoutFile && name != indexFile && name != dockerFile {
+		return "", v1.Hash{}, nil // docker-archives have links among these
+	}
+	if h.Typeflag != tar.TypeReg || len(h.PAXRecords["GNU.sparse.major"]) > 0 || len(h.PAXRecords["GNU.sparse.map"]) > 0 {
+		return "", v1.Hash{}, invalid("member %s: not a plain file", name)
+	}
+	if !blob {
+		if m.seen[name] {
+			return "", v1.Hash{}, invalid("member %s: occurs twice", name)
+		}
+		m.seen[name] = true
+		return name, v1.Hash{}, nil
+	}
+	digest, err := v1.NewHash(strings.Replace(strings.TrimPrefix(name, "blobs/"), "/", ":", 1))
+	if err != nil {
+		return "", v1.Hash{}, invalid("member %s: the name of a blob must be blobs/ALGORITHM/HEX with sha256 or sha512", name)
+	}
+	if _, dup := m.blobs[digest]; dup {
+		return "", v1.Hash{}, invalid("member %s: occurs twice", name)
+	}
+	m.blobs[digest] = h.Size
+	return name, digest, nil
+}
+
+// cleanMember refuses names that no layout has. Nothing is ever written under
+// them, but an archive that tries deserves no further reading.
+func cleanMember(name string) (string, error) {
+	bad := name == "" || len(name) > 4096 || name[0] == '/' || !utf8.ValidString(name) ||
+		strings.ContainsFunc(name, unicode.IsControl)
+	for part := range strings.SplitSeq(name, "/") {
+		bad = bad || part == ".."
+	}
+	if bad {
+		return "", invalid("hostile member name %.80q", name)
+	}
+	return path.Clean(name), nil
+}
+
+// finish says what the members make, once all have been seen.
+func (m *members) finish() error {
+	switch {
+	case m.seen[layoutFile] && m.seen[indexFile]:
+		return nil
+	case m.seen[layoutFile]:
+		return fmt.Errorf("%w: there is no %s, which usually comes last", ErrTruncated, indexFile)
+	case m.seen[dockerFile]:
+		return ErrDockerArchive
+	}
+	return notArchive("a tar without %s", layoutFile)
+}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+func notArchive(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrNotArchive, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,187 @@
+package oci
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// A Blob is one blob as it passes. Its Reader returns an error in place of the
+// last bytes if the content does not match the digest (see Verify).
+type Blob struct {
+	Digest v1.Hash
+	Size   int64
+	io.Reader
+}
+
+// Read reads an archive from r to its end. Each blob that does not look like
+// JSON, or is too large to hold, is given to blob, if that is not nil, which
+// may read all of it, part or nothing, but not after it has returned; an error
+// from it ends Read. What it leaves is read and checked all the same.
+//
+// Content that does not match its digest is an ErrDigest once the archive has
+// been read whole. Errors of r itself are returned as they are; those of the
+// archive are this package's Err values.
+func Read(ctx context.Context, r io.Reader, blob func(Blob) error) (*Archive, error) {
+	head := make([]byte, sniffLen)
+	n, err := io.ReadFull(r, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, err
+	}
+	if err := sniff(head[:n]); err != nil {
+		return nil, err
+	}
+	s := &stream{
+		ctx:     ctx,
+		tar:     tar.NewReader(io.MultiReader(bytes.NewReader(head[:n]), r)),
+		archive: newArchive(),
+		blob:    blob,
+	}
+	s.members = members{seen: map[string]bool{}, blobs: s.archive.Sizes}
+	for {
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
+		if err := s.next(); err == io.EOF {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if err := s.members.finish(); err != nil {
+		return nil, err
+	}
+	if err := checkLayout(s.members.layout); err != nil {
+		return nil, err
+	}
+	if len(s.wrong) > 0 {
+		return nil, errors.Join(s.wrong...)
+	}
+	return s.archive, nil
+}
+
+// stream is the state of one Read.
+type stream struct {
+	ctx     context.Context
+	tar     *tar.Reader
+	members members
+	archive *Archive
+	blob    func(Blob) error
+	wrong   []error // blobs that are not what they are called, maxWrong at most
+	buf     []byte  // for draining
+}
+
+// maxWrong is how many wrong blobs are told of one archive.
+const maxWrong = 10
+
+// next reads one member.
+func (s *stream) next() error {
+	h, err := s.tar.Next()
+	if err != nil {
+		return tarError(err)
+	}
+	name, digest, err := s.members.take(h)
+	if err != nil {
+		return err
+	}
+	switch {
+	case digest != v1.Hash{}:
+		err = s.passBlob(digest, h.Size)
+	case name == indexFile:
+		s.archive.Index, err = readSmall(s.tar, name, h.Size)
+	case name == layoutFile:
+		s.members.layout, err = readSmall(s.tar, name, h.Size)
+	}
+	return err
+}
+
+// passBlob holds a blob or hands it on, and checks it either way.
+func (s *stream) passBlob(digest v1.Hash, size int64) error {
+	head := make([]byte, min(size, sniffLen))
+	if _, err := io.ReadFull(s.tar, head); err != nil {
+		return tarError(err)
+	}
+	v := newVerifier(s.ctx, io.MultiReader(bytes.NewReader(head), s.tar), digest, size)
+	a := s.archive
+	if looksJSON(head) && size <= maxJSON && a.held+size <= maxHeld {
+		raw, err := readAll(v, size)
+		if err != nil {
+			return s.note(err)
+		}
+		a.JSON[digest], a.held = raw, a.held+size
+		return nil
+	}
+	if s.blob != nil {
+		if err := s.blob(Blob{Digest: digest, Size: size, Reader: v}); err != nil {
+			return err
+		}
+	}
+	err := s.drain(v)
+	v.err = errLate
+	return s.note(err)
+}
+
+var errLate = errors.New("oci: the blob has passed")
+
+// note keeps a wrong digest for the end, so that one run tells all of them.
+func (s *stream) note(err error) error {
+	if !errors.Is(err, ErrDigest) {
+		return err
+	}
+	if len(s.wrong) < maxWrong {
+		s.wrong = append(s.wrong, err)
+	}
+	return nil
+}
+
+// drain reads on to the end, in larger steps than io.Discard would.
+func (s *stream) drain(r io.Reader) error {
+	if s.buf == nil {
+		s.buf = make([]byte, 128<<10)
+	}
+	for {
+		if _, err := r.Read(s.buf); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// readSmall reads one of the layout's own files.
+func readSmall(r io.Reader, name string, size int64) ([]byte, error) {
+	if size > maxJSON {
+		return nil, invalid("%s is %d bytes, more than %d", name, size, maxJSON)
+	}
+	raw, err := readAll(r, size)
+	return raw, tarError(err)
+}
+
+// readAll reads size bytes, which the caller has bounded, and the end.
+func readAll(r io.Reader, size int64) ([]byte, error) {
+	raw := make([]byte, size)
+	if _, err := io.ReadFull(r, raw); err != nil {
+		return nil, err
+	}
+	if _, err := r.Read(make([]byte, 1)); err != nil && err != io.EOF {
+		return nil, err // an empty blob with a wrong name
+	}
+	return raw, nil
+}
+
+// tarError gives an error of the tar reader its meaning: io.EOF is the end,
+// and an error of the reader below stays what it is.
+func tarError(err error) error {
+	switch err {
+	case io.ErrUnexpectedEOF:
+		return fmt.Errorf("%w: the tar ends in the middle of a member", ErrTruncated)
+	case tar.ErrHeader:
+		return invalid("broken tar header")
+	}
+	return err
+}

@@ -1,0 +1,79 @@
+package oci
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Verify returns a reader of the blob's size bytes from r that hashes them as
+// they pass. If they are not what digest says (or fewer), the last of them are
+// withheld and an ErrDigest (or ErrTruncated) is returned instead, so that a
+// consumer that was promised size bytes never gets them all.
+// The digest's algorithm must be sha256 or sha512, as v1.NewHash sees to.
+func Verify(r io.Reader, digest v1.Hash, size int64) io.Reader {
+	return newVerifier(context.Background(), r, digest, size)
+}
+
+type verifier struct {
+	ctx  context.Context
+	r    io.Reader
+	want v1.Hash
+	hash hash.Hash
+	left int64
+	err  error // what every later Read returns
+}
+
+func newVerifier(ctx context.Context, r io.Reader, want v1.Hash, size int64) *verifier {
+	return &verifier{ctx: ctx, r: r, want: want, hash: newHash(want.Algorithm), left: size}
+}
+
+func newHash(algorithm string) hash.Hash {
+	if algorithm == "sha512" {
+		return sha512.New()
+	}
+	return sha256.New()
+}
+
+func (v *verifier) Read(p []byte) (int, error) {
+	if v.err != nil {
+		return 0, v.err
+	}
+	if v.left == 0 {
+		v.err = v.check()
+		return 0, v.err
+	}
+	if v.err = context.Cause(v.ctx); v.err != nil {
+		return 0, v.err
+	}
+	n, err := v.r.Read(p[:min(int64(len(p)), v.left)])
+	v.hash.Write(p[:n])
+	v.left -= int64(n)
+	switch {
+	case v.left == 0:
+		if v.err = v.check(); v.err != io.EOF {
+			return 0, v.err
+		}
+	case err == io.EOF || err == io.ErrUnexpectedEOF:
+		v.err = fmt.Errorf("blob %v: %w", v.want, ErrTruncated)
+		return 0, v.err
+	case err != nil:
+		v.err = err
+		return n, err
+	}
+	return n, nil
+}
+
+// check returns io.EOF if the bytes are those that the digest names.
+func (v *verifier) check() error {
+	if got := hex.EncodeToString(v.hash.Sum(nil)); got != v.want.Hex {
+		return fmt.Errorf("blob %v: %w: the content's is %s:%s", v.want, ErrDigest, v.want.Algorithm, got)
+	}
+	return io.EOF
+}
