@@ -6,7 +6,6 @@
 #   unit         go test of every package, fuzz seeds included
 #   race         again with the race detector, where there are goroutines
 #   conformance  the OCI distribution-spec suite against oci-serve
-#   interop      Helm's own registry client against oci-serve
 #   processes    bats: what needs processes: pipes, signals, kills, real peers
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -28,8 +27,6 @@ race() {
 
 conformance() { go -C tests/conformance test -json ./...; }
 
-interop() { go -C tests/interop test -json ./...; }
-
 processes() {
   if ! command -v bats >/dev/null; then
     echo 'ok - bats # skip no bats on this machine'
@@ -47,7 +44,7 @@ parts() {
   done
 }
 
-[ $# -gt 0 ] || set -- lint unit race conformance interop processes
+[ $# -gt 0 ] || set -- lint unit race conformance processes
 if ! { tests/setup.sh && make -s build; }; then
   echo '0 passed, 1 failed'
   exit 1

@@ -8,7 +8,7 @@ PATH=$PWD/.cache/bin:$PATH
 mkdir -p .cache/bin
 
 # Debian packages that have a program of the same name.
-packages=(bats fish gcc jq mandoc shellcheck skopeo zsh)
+packages=(bats curl fish gcc jq mandoc shellcheck skopeo zsh)
 
 # command, module, version: built from source into .cache/bin.
 modules='
@@ -61,3 +61,4 @@ while read -r command module version; do
      GOBIN=$PWD/.cache/bin CGO_ENABLED=0 GOFLAGS=-trimpath quietly go install "$module@$version" ;;
   esac
 done <<<"$modules"
+GOFLAGS=-trimpath CGO_ENABLED=0 quietly go -C tests/interop build -o ../../.cache/bin/ ./...

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# The main job on a small sample bundle, for real: what release it holds, the
+# push into a registry on disk, an image pulled back and checked. Works in a
+# temporary directory and needs Go, make and a base Debian system.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+make -s build
+PATH=$PWD/bin:$PATH
+work=$(mktemp -d)
+serve=
+cleanup() {
+  [ -z "$serve" ] || kill "$serve" 2>/dev/null || true
+  wait
+  rm -rf "$work"
+}
+trap cleanup EXIT
+go run ./tests/samplebundle/cmd/mkbundle -o "$work/bundle.tgz"
+cd "$work"
+
+say() { printf '\n# %s\n' "$*"; }
+
+# show COMMAND: prints a command line as one would type it, and runs it.
+show() {
+  printf '$ %s\n' "$1"
+  eval "set -o pipefail; $1"
+}
+
+# get PATH FILE: fetches from the registry with nothing but the shell, so that
+# the check shares no code with the tools.
+get() {
+  local status
+  exec 5<>"/dev/tcp/127.0.0.1/$port"
+  printf 'GET %s HTTP/1.0\r\nHost: localhost:%s\r\nAccept: %s\r\n\r\n' "$1" "$port" \
+    'application/vnd.oci.image.manifest.v1+json' >&5
+  IFS= read -r status <&5
+  LC_ALL=C sed '1,/^\r$/d' <&5 >"$2"
+  exec 5<&-
+  case $status in *' 200 '*) ;; *) echo "GET $1: $status" >&2; return 1 ;; esac
+}
+
+# check FILE DIGEST
+check() {
+  local got
+  got=sha256:$(sha256sum <"$1" | cut -d' ' -f1)
+  [ "$got" = "$2" ] || { echo "$1 has the digest $got, want $2" >&2; exit 1; }
+  printf '  %-8s %s ok, %d bytes\n' "$1" "$2" "$(stat -c %s "$1")"
+}
+
+say 'A small sample in the vendor'\''s layout stands in for the bundle of 22 GB. Which release is it?'
+show 'bundle-version bundle.tgz'
+
+say 'A registry on disk, on a free port of the loopback interface:'
+echo '$ oci-serve --host 127.0.0.1 --port 0 --storage registry &'
+exec 4< <(exec oci-serve --host 127.0.0.1 --port 0 --storage registry --format '{{.address}}')
+serve=$!
+IFS= read -r address <&4
+port=${address##*:}
+echo "It listens on $address."
+
+say 'Everything in the bundle goes there as a stream, nothing is unpacked:'
+show "bundle-ls bundle.tgz | oci-push --to localhost:$port >pushed"
+tail -n 1 pushed
+
+say 'Again: what is there is not sent twice.'
+show "bundle-ls bundle.tgz | oci-push --to localhost:$port --quiet | tail -n 1"
+
+say 'One image pulled back over HTTP, and every digest of it computed anew:'
+read -r repository tag want < <(bundle-ls --format '{{.repository}} {{.tag}} {{.digest}} {{.type}}' bundle.tgz | grep ' image$')
+get "/v2/$repository/manifests/$tag" manifest
+echo "$repository:$tag"
+check manifest "$want"
+grep -oE 'sha256:[0-9a-f]{64}' manifest | while read -r want; do
+  get "/v2/$repository/blobs/$want" blob
+  check blob "$want"
+done
+
+say "Done. The temporary directory, registry included, goes away now: $work"
