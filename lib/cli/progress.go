@@ -145,7 +145,7 @@ func (p *Progress) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.bar.Clear()
-	p.bar = nil
+	p.bar, p.top = nil, 0
 }
 
 // Logger gives a logger that writes to w when verbose, and nowhere otherwise.

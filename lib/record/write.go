@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"sync"
 )
 
 // Writer writes records in one format: JSON lines for programs, a table or a
 // template for people.
+// It is safe for use by several goroutines.
 type Writer struct {
+	mu     sync.Mutex
 	w      io.Writer
 	format *Format
 	header bool // the table's header has been written
@@ -22,6 +25,8 @@ func NewWriter(w io.Writer, f *Format) *Writer {
 // Write writes one record with one call to the writer below, so that lines of
 // two programs that share a pipe do not mix.
 func (w *Writer) Write(r Record) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	switch {
 	case w.format == nil || w.format.name == formatJSON:
 		line, err := Marshal(r)
@@ -42,6 +47,8 @@ func (w *Writer) Pass(l Line) error {
 	if w.format != nil && w.format.name != formatJSON {
 		return nil
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return w.put(append(bytes.Clone(l.Raw), '\n'))
 }
 

@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestCode(t *testing.T) {
+	tests := []struct {
+		name string
+		err  error
+		want int
+	}{
+		{"nothing wrong", nil, 0},
+		{"help", fmt.Errorf("x: %w", errShown), 0},
+		{"plain error", errors.New("x"), 1},
+		{"misuse", fmt.Errorf("x: %w", Misuse("y")), 2},
+		{"misuse with a hint", Hint(Misuse("y"), "z"), 2},
+		{"try again", fmt.Errorf("x: %w", TryAgain(Hint(errors.New("y"), "z"))), 75},
+		{"interrupted", ErrInterrupted, 130},
+		{"cancelled without a signal", context.Canceled, 1},
+	}
+	for _, tt := range tests {
+		if got := Code(tt.err); got != tt.want {
+			t.Errorf("%s: Code(%v) = %d, want %d", tt.name, tt.err, got, tt.want)
+		}
+	}
+}
+
+func TestReportCannotBeFooledByNames(t *testing.T) {
+	var out bytes.Buffer
+	Report(&out, "tool", Hint(fmt.Errorf("entry %s: bad", "a\x1b[2J\ntool: all is well"), "look"))
+	if got, want := out.String(), "tool: entry a [2J tool: all is well: bad\nhint: look\n"; got != want {
+		t.Errorf("reported %q, want %q", got, want)
+	}
+}
+
+type testConfig struct {
+	Common
+	listen string
+	n      int
+	on     bool
+}
+
+func (c *testConfig) flags() *flag.FlagSet {
+	fs := NewFlagSet("my-tool", &c.Common)
+	fs.StringVar(&c.listen, "listen", "default", "")
+	fs.IntVar(&c.n, "n", 1, "")
+	fs.BoolVar(&c.on, "on", false, "")
+	return fs
+}
+
+func TestParseOrder(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "conf")
+	lines := "# comment\n\nlisten\tfrom file # not a comment\n--n = 7\non\n"
+	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		env  map[string]string
+		args []string
+		want testConfig
+	}{
+		{"defaults", nil, nil, testConfig{listen: "default", n: 1}},
+		{"file", nil, []string{"--config", file}, testConfig{listen: "from file # not a comment", n: 7, on: true}},
+		{"environment beats file", map[string]string{"MY_TOOL_LISTEN": "env", "MY_TOOL_CONFIG": file}, nil, testConfig{listen: "env", n: 7, on: true}},
+		{"flag beats environment", map[string]string{"MY_TOOL_LISTEN": "env"}, []string{"--listen", "flag", "--on=false", "operand"}, testConfig{listen: "flag", n: 1}},
+		{"a version in the environment is not --version", map[string]string{"MY_TOOL_VERSION": "1.2", "MY_TOOL_HELP": "1"}, nil, testConfig{listen: "default", n: 1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for k, v := range tt.env {
+				t.Setenv(k, v)
+			}
+			var got testConfig
+			if err := Parse(got.flags(), tt.args, "usage", &bytes.Buffer{}, 1); err != nil || got != tt.want {
+				t.Errorf("Parse(%q) = %+v, %v, want %+v", tt.args, got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestParseTellsWhatIsWrong(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "conf")
+	if err := os.WriteFile(file, []byte("n 1\nnosuch 2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		env  string // value of MY_TOOL_N
+		args []string
+		want string
+	}{
+		{"unknown flag", "", []string{"--nosuch"}, "no such flag: --nosuch"},
+		{"no value", "", []string{"--listen"}, "flag needs a value: --listen"},
+		{"wrong value", "", []string{"--n", "x"}, `--n "x": parse error`},
+		{"wrong boolean", "", []string{"--on=maybe"}, `--on "maybe": parse error`},
+		{"wrong variable", "x", nil, "variable MY_TOOL_N: parse error"},
+		{"unknown name in file", "", []string{"--config", file}, `config line 2: no such flag: "nosuch"`},
+		{"flag after operand", "", []string{"file", "--on"}, "--on: flags stand before the operand"},
+		{"two operands", "", []string{"a", "b"}, "b: one operand too many"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("MY_TOOL_N", tt.env)
+			var c testConfig
+			err := Parse(c.flags(), tt.args, "usage", &bytes.Buffer{}, 1)
+			if err == nil || err.Error() != tt.want || Code(err) != CodeMisuse {
+				t.Errorf("Parse(%q) = %v (code %d), want %q (code 2)", tt.args, err, Code(err), tt.want)
+			}
+		})
+	}
+	var c testConfig
+	if err := Parse(c.flags(), []string{"--config", file + "x"}, "", &bytes.Buffer{}, 1); !errors.Is(err, fs.ErrNotExist) || Code(err) != CodeMisuse {
+		t.Errorf("missing config file: %v, want not-exist and code 2", err)
+	}
+}
+
+func TestHelpAndVersionGoToStdout(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"-h"}, {"--listen", "x", "--help"}} {
+		var c testConfig
+		var out bytes.Buffer
+		err := Parse(c.flags(), args, "the usage\n", &out, 1)
+		if Code(err) != CodeDone || err == nil || out.String() != "the usage\n" {
+			t.Errorf("%q: %v, %q, want the usage and code 0", args, err, out.String())
+		}
+	}
+	var c testConfig
+	var out bytes.Buffer
+	if err := Parse(c.flags(), []string{"--version"}, "", &out, 1); Code(err) != CodeDone || !strings.HasPrefix(out.String(), "my-tool ") {
+		t.Errorf("--version: %v, %q", err, out.String())
+	}
+}
+
+func TestProgressLinesWithoutTerminal(t *testing.T) {
+	var out bytes.Buffer
+	p := NewProgress("tool", &out, false)
+	p.Start("x", 10, func() int64 { return 5 })
+	p.Item(0, ItemText("a:1", "pushed", 1234))
+	p.Item(3, "b\nc")
+	p.Warn("entry %s: odd", "x")
+	p.Close()
+	if got, want := out.String(), "[1/?] a:1 pushed 1.2 kB\n[2/3] b c\ntool: entry x: odd\n"; got != want {
+		t.Errorf("wrote %q, want %q", got, want)
+	}
+	out.Reset()
+	p = NewProgress("tool", &out, true)
+	p.Item(1, "x")
+	p.Warn("still told")
+	if got, want := out.String(), "tool: still told\n"; got != want {
+		t.Errorf("quiet wrote %q, want %q", got, want)
+	}
+}
+
+// Whatever a configuration file holds, a name never has white space or "=" in
+// it and a value no white space around it.
+func FuzzParseConfig(f *testing.F) {
+	for _, s := range []string{"a b", "a=b", "--a\t= b # c", "# x", "a", "=", "\x00 \xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		parseConfig(strings.NewReader(in), func(name, value string) error {
+			if strings.ContainsAny(name, " \t\n=") || strings.TrimSpace(value) != value {
+				t.Errorf("%q: name %q, value %q", in, name, value)
+			}
+			return nil
+		})
+	})
+}

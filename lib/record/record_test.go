@@ -1,0 +1,189 @@
+package record
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestMarshalPutsKindFirstAndLeavesOutEmptyFields(t *testing.T) {
+	tests := []struct {
+		in   Record
+		want string
+	}{
+		{Image{Entry: "a<b>&c", Size: 1}, `{"kind":"image","entry":"a<b>&c","size":1}`},
+		{Image{Chart: &Chart{Name: "x"}, Status: StatusExists}, `{"kind":"image","chart":{"name":"x"},"status":"exists"}`},
+		{Summary{Tool: "t", Counts: map[string]int{"pushed": 2, "failed": 1}}, `{"kind":"summary","tool":"t","counts":{"failed":1,"pushed":2}}`},
+		{Bundle{}, `{"kind":"bundle"}`},
+	}
+	for _, tt := range tests {
+		got, err := Marshal(tt.in)
+		if err != nil || string(got) != tt.want+"\n" {
+			t.Errorf("Marshal(%+v) = %s, %v, want %s", tt.in, got, err, tt.want)
+		}
+	}
+}
+
+func TestReadNamesTheBadLine(t *testing.T) {
+	tests := []struct {
+		name, in string
+		kinds    string
+		wantErr  string
+	}{
+		{"two records and a blank line", "{\"kind\":\"a\"}\n\n  {\"kind\":\"b\",\"x\":null}\r\n", "a b", ""},
+		{"no line end at the end", `{"kind":"a"}`, "a", ""},
+		{"not JSON", "{\"kind\":\"a\"}\nhello\n", "a", "line 2: not a JSON record"},
+		{"two values on a line", `{"kind":"a"} {"kind":"b"}`, "", "line 1: not a JSON record"},
+		{"array", `[{"kind":"a"}]`, "", "line 1: not a JSON record"},
+		{"no kind", `{"knd":"a"}`, "", "line 1: not a JSON record: no kind"},
+		{"kind of another type", `{"kind":7}`, "", "line 1: not a JSON record"},
+		{"truncated", `{"kind":"a"`, "", "line 1: not a JSON record"},
+		{"too long", "{\"kind\":\"a\"}\n{\"kind\":\"" + strings.Repeat("x", MaxLine) + `"}`, "a", "line 2: longer than 1048576 bytes: not a JSON record"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var kinds []string
+			var got error
+			for l, err := range Read(strings.NewReader(tt.in)) {
+				if err != nil {
+					got = err
+					break
+				}
+				kinds = append(kinds, l.Kind)
+			}
+			if strings.Join(kinds, " ") != tt.kinds {
+				t.Errorf("kinds = %q, want %q", kinds, tt.kinds)
+			}
+			if tt.wantErr == "" && got != nil || tt.wantErr != "" && (got == nil || got.Error() != tt.wantErr || !errors.Is(got, ErrNotRecord)) {
+				t.Errorf("error = %v, want %q", got, tt.wantErr)
+			}
+		})
+	}
+}
+
+func TestPassKeepsBytes(t *testing.T) {
+	in := "{\"kind\":\"new\", \"z\":1e3,\"a\":\"é\"}\n"
+	var out bytes.Buffer
+	w := NewWriter(&out, NewFormat(Image{}))
+	for l, err := range Read(strings.NewReader(in)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Pass(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out.String() != in {
+		t.Errorf("passed %q, want %q", out.String(), in)
+	}
+}
+
+func TestFormat(t *testing.T) {
+	image := Image{Repository: "x/y", Tag: "1", Type: "chart", Size: 21_900_000_000, Chart: &Chart{Name: "y"}}
+	tests := []struct {
+		format, want, wantErr string
+	}{
+		{"json", `{"kind":"image","repository":"x/y","tag":"1","type":"chart","size":21900000000,"chart":{"name":"y"}}` + "\n", ""},
+		{"{{.repository}}:{{.tag}} {{.size}}", "x/y:1 21900000000\n", ""},
+		{"{{.chart.name}} {{.chart.version}}|{{.warning}}|{{range .platforms}}x{{end}}", "y ||\n", ""},
+		{"{{.repositori}}", "", "fields of image records are bundle entry"},
+		{"{{.repository", "", "unclosed action"},
+		{"yaml", "", "want json, table or a template such as '{{.bundle}}'"},
+	}
+	for _, tt := range tests {
+		f := NewFormat(Image{})
+		err := f.Set(tt.format)
+		if tt.wantErr != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.wantErr) {
+				t.Errorf("Set(%q) = %v, want %q in it", tt.format, err, tt.wantErr)
+			}
+			continue
+		}
+		var out bytes.Buffer
+		w := NewWriter(&out, f)
+		if err := errors.Join(err, w.Write(image)); err != nil || out.String() != tt.want {
+			t.Errorf("%s: %v, %q, want %q", tt.format, err, out.String(), tt.want)
+		}
+	}
+}
+
+func TestTemplateShowsOnlyTheToolsOwnKind(t *testing.T) {
+	f := NewFormat(Version{})
+	if err := f.Set("{{.version}}"); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w := NewWriter(&out, f)
+	if err := errors.Join(w.Write(Bundle{Path: "/b"}), w.Pass(Line{Kind: "x", Raw: []byte(`{"kind":"x"}`)}), w.Write(Version{Version: "1.2.3"})); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); got != "1.2.3\n" {
+		t.Errorf("got %q, want one line", got)
+	}
+}
+
+func TestTable(t *testing.T) {
+	f := NewFormat(Image{})
+	if err := f.Set("table"); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w := NewWriter(&out, f)
+	for _, r := range []Record{
+		Image{Repository: "a/b", Tag: "1", Type: "index", Size: 1500, Platforms: []string{"linux/amd64", "linux/arm64"}},
+		Skipped{Entry: "README", Size: 3, Reason: "text"},
+		Summary{Tool: "bundle-ls", Counts: map[string]int{"image": 1, "skipped": 1}, Bytes: 1500, Seconds: 0.25},
+	} {
+		if err := w.Write(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{
+		"REFERENCE TYPE SIZE STATUS PLATFORMS NOTE",
+		"a/b:1 index 1.5 kB - linux/amd64,linux/arm64 -",
+		"README skipped 3 B - - text",
+		"bundle-ls: 1 image, 1 skipped, 1.5 kB in 0.2 s",
+	}
+	for i, line := range strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n") {
+		if got := strings.Join(strings.Fields(line), " "); got != want[i] {
+			t.Errorf("line %d = %q, want %q", i+1, got, want[i])
+		}
+	}
+}
+
+func TestBytes(t *testing.T) {
+	tests := map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_999: "1.0 MB", 22e9: "22.0 GB", 1 << 62: "4.6 EB"}
+	for in, want := range tests {
+		if got := Bytes(in); got != want {
+			t.Errorf("Bytes(%d) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// What Read accepts, Pass writes such that Read gives the same again.
+func FuzzRead(f *testing.F) {
+	for _, s := range []string{`{"kind":"image"}`, "\n\n", `{"kind":"a"}` + "\nx", `{"kind":""}`, "\xef\xbb\xbf{}", `{"kind":"a","kind":"b"}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		pass := func(in []byte) (out bytes.Buffer, n int) {
+			w := NewWriter(&out, nil)
+			for l, err := range Read(bytes.NewReader(in)) {
+				if err != nil {
+					return out, n
+				}
+				n++
+				if err := w.Pass(l); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return out, n
+		}
+		once, n := pass(in)
+		twice, m := pass(once.Bytes())
+		if n != m || !bytes.Equal(once.Bytes(), twice.Bytes()) {
+			t.Errorf("%d records %q became %d records %q", n, once.Bytes(), m, twice.Bytes())
+		}
+	})
+}
