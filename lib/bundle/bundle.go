@@ -275,7 +275,7 @@ func (b *Bundle) damage(err error, entry string) error {
 		return err
 	}
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-		return formatError("zstd asks for a window of more than %d MiB\nhint: compress it without --long", zstdWindow>>20)
+		return formatError("zstd asks for a window of more than %d MiB, compress it without --long", zstdWindow>>20)
 	}
 	d := &DamageError{Kind: ErrCorrupt, Offset: b.Offset(), Entry: entry, Err: err}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {

@@ -26,9 +26,9 @@ var signatures = []struct {
 }{
 	{"\x1f\x8b", FormatTarGzip, ""},
 	{"\x28\xb5\x2f\xfd", FormatTarZstd, ""},
-	{"\xfd7zXZ\x00", "", "xz is not supported\nhint: xz -dc FILE | this tool -"},
-	{"BZh", "", "bzip2 is not supported\nhint: bzip2 -dc FILE | this tool -"},
-	{"\x04\x22\x4d\x18", "", "lz4 is not supported\nhint: lz4 -dc FILE | this tool -"},
+	{"\xfd7zXZ\x00", "", "xz is not supported, unpack it on the way: xz -dc FILE | … -"},
+	{"BZh", "", "bzip2 is not supported, unpack it on the way: bzip2 -dc FILE | … -"},
+	{"\x04\x22\x4d\x18", "", "lz4 is not supported, unpack it on the way: lz4 -dc FILE | … -"},
 	{"PK\x03\x04", "", "a zip file"},
 	{"\x7fELF", "", "a program"},
 	{"-----BEGIN ", "", "a PEM file (a key or a certificate)"},

@@ -1,0 +1,49 @@
+package ref
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// maxOverrides bounds what a file of overrides can make us remember.
+const maxOverrides = 100_000
+
+// Overrides gives references to entries by name, against all rules.
+type Overrides map[string]Reference
+
+// ParseOverrides reads lines of an entry's name, white space and the
+// repository:tag that it gets. Blank lines and lines that start with "#" are
+// passed over. Errors name the line.
+func ParseOverrides(r io.Reader) (Overrides, error) {
+	all := Overrides{}
+	lines := bufio.NewScanner(r)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		// An entry's name may have blanks, a reference has none.
+		i := strings.LastIndexAny(line, " \t")
+		if i < 0 {
+			return nil, fmt.Errorf("line %d: want an entry and repository:tag", n)
+		}
+		entry := strings.TrimPrefix(strings.TrimSpace(line[:i]), "./")
+		reference, err := Parse(line[i+1:])
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		if _, twice := all[entry]; twice {
+			return nil, fmt.Errorf("line %d: entry %s has an override already", n, entry)
+		}
+		if len(all) == maxOverrides {
+			return nil, fmt.Errorf("line %d: more than %d overrides", n, maxOverrides)
+		}
+		all[entry] = reference
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	return all, nil
+}

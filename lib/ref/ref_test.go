@@ -1,0 +1,194 @@
+package ref
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// The first column is the vendor's rule as its script has it, run in a shell;
+// "fails" where the copy fails, "stray" where it pushes what is no archive.
+func TestResolve(t *testing.T) {
+	for _, tt := range []struct {
+		name, entry string
+		said        Said
+		want        string // "" for an error
+		warning     string // a part of it
+	}{
+		// One underscore: nothing to choose.
+		{"chart", "charts/k0rdent-enterprise_1.2.3.tar", Said{Chart: "k0rdent-enterprise", Version: "1.2.3"}, "charts/k0rdent-enterprise:1.2.3", ""},
+		{"chart, v in version", "charts/cert-manager_v1.16.4.tar", Said{Chart: "cert-manager", Version: "v1.16.4"}, "charts/cert-manager:v1.16.4", ""},
+		{"dots and hyphens in tag", "k8s/kube-router_v2.4.1-iptables1.8.9-0.tar", Said{}, "k8s/kube-router:v2.4.1-iptables1.8.9-0", ""},
+		{"k0s tag", "k0sproject/k0s_v1.32.8-k0s.0.tar", Said{}, "k0sproject/k0s:v1.32.8-k0s.0", ""},
+		{"mirantis tag", "capi/capi-openstack-controller_v0.12.5-mirantis.0.tar", Said{}, "capi/capi-openstack-controller:v0.12.5-mirantis.0", ""},
+		{"at the root", "alpine_3.22.tar", Said{}, "alpine:3.22", ""},
+		{"deep", "a/b/c/d_1.tar", Said{}, "a/b/c/d:1", ""},
+		{"annotation agrees", "x/a_v1.tar", Said{Annotation: "v1"}, "x/a:v1", ""},
+		{"annotation of another tag", "x/a_v1.tar", Said{Annotation: "latest"}, "x/a:v1", ""},
+		{"chart disagrees", "charts/a_1.0.tar", Said{Chart: "a", Version: "1.1"}, "charts/a:1.0", "calls itself a 1.1"},
+		{"chart's name disagrees", "charts/a_1.0.tar", Said{Chart: "b", Version: "1.0"}, "charts/a:1.0", "calls itself b 1.0"},
+
+		// Several underscores: the vendor's rule gives x/a_b:b_v1.2.3.
+		{"last of two", "x/a_b_v1.2.3.tar", Said{}, "x/a_b:v1.2.3", "several underscores"},
+		{"two, told by the annotation", "x/a_b_v1.2.3.tar", Said{Annotation: "v1.2.3"}, "x/a_b:v1.2.3", ""},
+		{"two, tag with underscore", "x/a_b_v1.tar", Said{Annotation: "b_v1"}, "x/a:b_v1", ""},
+		{"two, annotation is no end of the name", "x/a_b_v1.tar", Said{Annotation: "v2"}, "x/a_b:v1", "several underscores"},
+		{"annotation ends the name, but not after a separator", "x/a_b_v1.tar", Said{Annotation: "1"}, "x/a_b:v1", "several underscores"},
+		{"annotation is a reference", "x/a_b_v1.tar", Said{Annotation: "registry.example.com:5000/x/a:b_v1"}, "x/a:b_v1", ""},
+		{"annotation is a reference with digest", "x/a_b_v1.tar", Said{Annotation: "quay.io/x/a:b_v1@sha256:00"}, "x/a:b_v1", ""},
+		{"annotation is a reference without tag", "x/a_b_v1.tar", Said{Annotation: "localhost:5000/b_v1"}, "x/a_b:v1", "several underscores"},
+
+		// The vendor's rule gives x/chart_1.2.3:1.2.3_build.
+		{"build metadata, told by the chart", "x/chart_1.2.3_build.tar", Said{Chart: "chart", Version: "1.2.3+build"}, "x/chart:1.2.3_build", ""},
+		{"build metadata, told by nobody", "x/chart_1.2.3_build.tar", Said{}, "x/chart_1.2.3:build", "several underscores"},
+		{"chart with an underscore in its name", "charts/my_chart_1.0.tar", Said{Chart: "my_chart", Version: "1.0"}, "charts/my_chart:1.0", ""},
+
+		// The vendor's copy fails: its tag is dir/x_1.0.
+		{"underscore in a directory", "my_dir/x_1.0.tar", Said{}, "my_dir/x:1.0", ""},
+		{"underscore only in a directory", "my_dir/x.tar", Said{}, "", "no _"},
+
+		// The vendor's copy fails: its tag is provider/x.
+		{"no separator", "provider/x.tar", Said{}, "", "no _"},
+		{"no separator, but a chart", "charts/x.tar", Said{Chart: "x", Version: "1.0+b"}, "charts/x:1.0_b", ""},
+		{"no separator, another chart", "charts/x.tar", Said{Chart: "y", Version: "1.0"}, "", "no _"},
+
+		{"colon", "k0sproject/k0s:v1.32.8-k0s.0.tar", Said{}, "k0sproject/k0s:v1.32.8-k0s.0", ""},
+		{"colon decides", "a_b:v1_x.tar", Said{}, "a_b:v1_x", ""},
+		{"two colons", "a:b:c.tar", Said{}, "", "repository"},
+
+		{"no .tar", "x/a_1.0.oci", Said{}, "x/a:1.0.oci", "does not end in .tar"},
+		{"capitals", "X/a_1.0.tar", Said{}, "", "capital"},
+		{"backslash", `x\a_1.0.tar`, Said{}, "", "repository"},
+		{"blank", "x/a b_1.0.tar", Said{}, "", "repository"},
+		{"empty tag", "x/a_.tar", Said{}, "", "tag"},
+		{"empty repository", "_1.0.tar", Said{}, "", "repository"},
+		{"hidden file", "x/._a_1.0.tar", Said{}, "", "repository"},
+		{"tag too long", "a_" + strings.Repeat("1", 129) + ".tar", Said{}, "", "tag"},
+		{"longest tag", "a_" + strings.Repeat("1", 128) + ".tar", Said{}, "a:" + strings.Repeat("1", 128), ""},
+		{"repository too long", strings.Repeat("a", 256) + "_1.tar", Said{}, "", "longer"},
+		{"chart version is no tag", "charts/x.tar", Said{Chart: "x", Version: "1 0"}, "", "tag"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, warning, err := Resolve(tt.entry, tt.said)
+			if tt.want == "" {
+				if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), tt.warning) {
+					t.Fatalf("Resolve(%q) = %v, %v, want an ErrInvalid with %q", tt.entry, got, err, tt.warning)
+				}
+				return
+			}
+			if err != nil || got.String() != tt.want {
+				t.Fatalf("Resolve(%q) = %v, %v, want %s", tt.entry, got, err, tt.want)
+			}
+			if tt.warning == "" && warning != "" || !strings.Contains(warning, tt.warning) {
+				t.Errorf("Resolve(%q) warns %q, want %q", tt.entry, warning, tt.warning)
+			}
+		})
+	}
+}
+
+func TestPredict(t *testing.T) {
+	for _, tt := range []struct {
+		entry, want string
+		certain     bool
+	}{
+		{"charts/kcm_1.2.3.tar", "charts/kcm:1.2.3", true},
+		{"my_dir/x_1.0.tar", "my_dir/x:1.0", true},
+		{"x/a_b_v1.tar", "x/a_b:v1", false},
+		{"a_b:v1_x.tar", "a_b:v1_x", true},
+	} {
+		got, certain, err := Predict(tt.entry)
+		if err != nil || got.String() != tt.want || certain != tt.certain {
+			t.Errorf("Predict(%q) = %v, %v, %v, want %s, %v", tt.entry, got, certain, err, tt.want, tt.certain)
+		}
+	}
+	if r, _, err := Predict("x.tar"); !errors.Is(err, ErrInvalid) {
+		t.Errorf("Predict(x.tar) = %v, %v, want an error", r, err)
+	}
+}
+
+func TestCheckRepository(t *testing.T) {
+	for name, good := range map[string]bool{
+		"a": true, "a/b": true, "a.b": true, "a_b": true, "a__b": true, "a--b": true, "0/1": true,
+		"": false, "a___b": false, "a..b": false, "-a": false, "a-": false, "a//b": false, "/a": false,
+		"a/": false, "A": false, "a/_layout": false, "a:b": false, "a\n": false, "é": false,
+	} {
+		if err := CheckRepository(name); (err == nil) != good {
+			t.Errorf("CheckRepository(%q) = %v, want good: %v", name, err, good)
+		}
+	}
+}
+
+func TestIn(t *testing.T) {
+	r := Reference{"charts/kcm", "1"}
+	for prefix, want := range map[string]string{
+		"": "charts/kcm:1", "/": "charts/kcm:1", "p": "p/charts/kcm:1", "/p/q/": "p/q/charts/kcm:1",
+	} {
+		if got := r.In(prefix).String(); got != want {
+			t.Errorf("In(%q) = %s, want %s", prefix, got, want)
+		}
+	}
+}
+
+func TestParseOverrides(t *testing.T) {
+	got, err := ParseOverrides(strings.NewReader("# why\n\n a/b_c_1.tar\tx/y:1\r\n./with blank.tar   z:2\n"))
+	if err != nil || len(got) != 2 || got["a/b_c_1.tar"] != (Reference{"x/y", "1"}) || got["with blank.tar"] != (Reference{"z", "2"}) {
+		t.Fatalf("ParseOverrides = %v, %v", got, err)
+	}
+	for text, want := range map[string]string{
+		"a.tar\n":              "line 1",
+		"\na.tar x\n":          "line 2: invalid reference",
+		"a.tar X:1\n":          "capital",
+		"a.tar x:1\na.tar y:1": "line 2: entry a.tar",
+	} {
+		if got, err := ParseOverrides(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("ParseOverrides(%q) = %v, %v, want an error with %q", text, got, err, want)
+		}
+	}
+}
+
+// Whatever a name gives is a valid reference, and where it was certain, the
+// reference gives the name back.
+func FuzzEntry(f *testing.F) {
+	for _, s := range []string{"charts/kcm_1.2.3.tar", "x/a_b_v1.2.3.tar", "my_dir/x_1.0.tar", "k0s:v1_0.tar", "a__b_1.tar", "provider/x.tar", "x_1.tar.tar"} {
+		f.Add(s, "1.2.3", "kcm", "1.2.3")
+	}
+	f.Fuzz(func(t *testing.T, entry, annotation, chart, version string) {
+		predicted, certain, err := Predict(entry)
+		if err == nil && predicted.Check() != nil {
+			t.Fatalf("Predict(%q) = %v, which is invalid", entry, predicted)
+		}
+		r, _, resolveErr := Resolve(entry, Said{annotation, chart, version})
+		if resolveErr == nil && r.Check() != nil {
+			t.Fatalf("Resolve(%q) = %v, which is invalid", entry, r)
+		}
+		if !certain {
+			return
+		}
+		if resolveErr != nil || r != predicted {
+			t.Fatalf("Resolve(%q) = %v, %v, but Predict was certain of %v", entry, r, resolveErr, predicted)
+		}
+		if !strings.Contains(entry, ":") && strings.HasSuffix(entry, ".tar") && r.Entry() != entry {
+			t.Fatalf("%q gives %v, which gives %q", entry, r, r.Entry())
+		}
+		if again, err := Parse(r.String()); err != nil || again != r {
+			t.Fatalf("Parse(%q) = %v, %v", r, again, err)
+		}
+	})
+}
+
+// Overrides never hold an invalid reference or an empty name.
+func FuzzOverrides(f *testing.F) {
+	f.Add("a_1.tar x/y:1\n# comment\n")
+	f.Add("\t \na b c:1")
+	f.Fuzz(func(t *testing.T, text string) {
+		all, err := ParseOverrides(strings.NewReader(text))
+		if err != nil && all != nil {
+			t.Fatalf("overrides with an error: %v, %v", all, err)
+		}
+		for entry, r := range all {
+			if entry == "" || r.Check() != nil {
+				t.Fatalf("%q → %v", entry, r)
+			}
+		}
+	})
+}
