@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// body is a blob's content on its way out.
+type body interface {
+	io.Reader
+	// seek makes the next Read begin at offset. It gives errGone when those
+	// bytes have passed and are no longer held.
+	seek(offset int64) error
+}
+
+// errGone marks content that has streamed past and cannot be read again.
+var errGone = errors.New("content has streamed past")
+
+// sourceError is an error of the bundle, not of the registry: there is no use
+// in sending the same again.
+type sourceError struct{ err error }
+
+func (e *sourceError) Error() string { return e.err.Error() }
+func (e *sourceError) Unwrap() error { return e.err }
+
+// holder stands between a body and the HTTP client, which may still be reading
+// from a request's body after it has returned the answer.
+type holder struct {
+	mu   sync.Mutex
+	body io.Reader
+	err  error // the first error of the body itself, io.EOF aside
+	gone bool
+}
+
+func (h *holder) Read(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.gone {
+		return 0, io.ErrClosedPipe
+	}
+	n, err := h.body.Read(p)
+	if err != nil && err != io.EOF && h.err == nil {
+		h.err = err
+	}
+	return n, err
+}
+
+// letGo returns when nobody reads from the body, and lets nobody begin.
+func (h *holder) letGo() {
+	h.mu.Lock()
+	h.gone = true
+	h.mu.Unlock()
+}
+
+func (h *holder) sourceError() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.err
+}
+
+// sectionBody is content that can be read anywhere: a part of a file, or
+// bytes that are held.
+type sectionBody struct{ io.ReadSeeker }
+
+func (b sectionBody) seek(offset int64) error {
+	_, err := b.Seek(offset, io.SeekStart)
+	return err
+}
+
+// chunkBody is content held in pieces of the memory budget.
+type chunkBody struct {
+	chunks [][]byte
+	offset int64
+	size   int64
+}
+
+func (b *chunkBody) Read(p []byte) (int, error) {
+	if b.offset >= b.size {
+		return 0, io.EOF
+	}
+	chunk := b.chunks[b.offset/chunkSize]
+	from := b.offset % chunkSize
+	n := copy(p, chunk[from:min(chunkSize, from+b.size-b.offset)])
+	b.offset += int64(n)
+	return n, nil
+}
+
+func (b *chunkBody) seek(offset int64) error {
+	b.offset = offset
+	return nil
+}
+
+// replayBody is content that streams past. It keeps the latest bytes, so that
+// an upload which breaks off can go on where the registry stopped: what the
+// client has sent and the registry has not stored is what the sockets between
+// them hold, a few megabytes.
+type replayBody struct {
+	src    io.Reader
+	window []byte // a ring; the byte at offset o stands at o modulo its length
+	read   int64  // bytes taken from src
+	offset int64  // of the next byte to give out
+}
+
+func (b *replayBody) Read(p []byte) (int, error) {
+	if b.offset < b.read { // replay
+		at := b.offset % int64(len(b.window))
+		n := copy(p, b.window[at:])
+		n = int(min(int64(n), b.read-b.offset))
+		b.offset += int64(n)
+		return n, nil
+	}
+	n, err := b.src.Read(p)
+	b.keep(p[:n])
+	b.offset = b.read
+	return n, err
+}
+
+func (b *replayBody) keep(p []byte) {
+	size := int64(len(b.window))
+	if over := int64(len(p)) - size; over > 0 {
+		b.read += over
+		p = p[over:]
+	}
+	n := copy(b.window[b.read%size:], p)
+	copy(b.window, p[n:])
+	b.read += int64(len(p))
+}
+
+func (b *replayBody) seek(offset int64) error {
+	if offset > b.read || offset < b.read-int64(len(b.window)) || offset < 0 {
+		return fmt.Errorf("byte %d: %w", offset, errGone)
+	}
+	b.offset = offset
+	return nil
+}
+
+// absentBody is the content of a blob that the archive names and lacks: it
+// does no harm while the registry has the blob.
+type absentBody struct{}
+
+var errAbsent = errors.New("neither the archive nor the registry has it")
+
+func (absentBody) Read([]byte) (int, error) { return 0, errAbsent }
+func (absentBody) seek(int64) error         { return errAbsent }
+
+// remoteBody is content that another repository of the registry has.
+type remoteBody struct {
+	ctx    context.Context
+	reg    *registry
+	from   string
+	digest v1.Hash
+	r      io.ReadCloser
+}
+
+func (b *remoteBody) Read(p []byte) (n int, err error) {
+	if b.r == nil {
+		if b.r, err = b.reg.getBlob(b.ctx, b.from, b.digest); err != nil {
+			return 0, err
+		}
+	}
+	n, err = b.r.Read(p)
+	if err != nil {
+		b.r.Close()
+		b.r = nil
+	}
+	return n, err
+}
+
+// seek opens the content anew, and reads to the offset.
+func (b *remoteBody) seek(offset int64) error {
+	if b.r != nil {
+		b.r.Close()
+		b.r = nil
+	}
+	_, err := io.CopyN(io.Discard, b, offset)
+	return err
+}

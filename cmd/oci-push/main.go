@@ -1,0 +1,184 @@
+// oci-push pushes the images, indexes, charts and artifacts of a bundle to a
+// registry, as a stream.
+//
+// It reads image records from stdin, as bundle-ls writes them, or takes
+// everything in the bundle that is its operand. The bundle is read once and
+// never unpacked: blobs go to the registry as they pass, a few at a time within
+// a budget of memory; then the manifests, children before parents, and last the
+// tag. What the registry has is not sent again, so a second run completes what
+// a first one left.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/record"
+)
+
+const usage = `usage: bundle-ls BUNDLE | oci-push --to HOST[:PORT][/PREFIX] [flags]
+       oci-push --to HOST[:PORT][/PREFIX] [flags] BUNDLE
+
+Push the images and charts of a bundle to a registry, as a stream.
+Without an operand, image records are read from stdin; with one, everything in
+the bundle is pushed ("-": the bundle's bytes come on stdin).
+
+  --to HOST[:PORT][/PREFIX]   the registry, and a path before every repository
+  --jobs N                    uploads at a time (default 5)
+  --memory SIZE               budget for blobs under way (default 64MiB)
+  --platform OS/ARCH[,...]    leave other platforms' images out of indexes
+  --plan                      tell what would be sent, and send nothing
+  --ca FILE                   certificate authority of the registry, in PEM
+  --plain-http                speak HTTP (always tried for this machine itself)
+  --insecure-skip-tls-verify  do not check the registry's certificate
+  --username NAME             user, instead of docker's configuration file
+  --password-file FILE        file that holds the user's password
+  --format FORMAT             json (default), table, or a template: '{{.reference}}'
+  --quiet                     no progress, warnings and errors only
+  --verbose                   log what is done to stderr
+  --config FILE               read flags from FILE, one 'name value' a line
+  --help                      print this text
+  --version                   print the version
+
+Every flag is also a variable: OCI_PUSH_TO for --to.
+Exit codes: 0 all there, 1 some failed, 2 misuse, 75 registry unreachable,
+130 interrupted.
+
+  bundle-ls bundle.tgz | oci-push --to localhost:5000
+  bundle-ls bundle.tgz | grep '"type":"chart"' | oci-push --to localhost:5000
+`
+
+// config is what the flags say.
+type config struct {
+	common cli.Common
+	format *record.Format
+
+	to        string
+	jobs      int
+	memory    size
+	platforms platforms
+	plan      bool
+
+	ca           string
+	plainHTTP    bool
+	skipVerify   bool
+	username     string
+	passwordFile string
+}
+
+func (c *config) flags() *flag.FlagSet {
+	fs := cli.NewFlagSet("oci-push", &c.common)
+	c.format, c.memory = record.NewFormat(record.Image{}), 64<<20
+	fs.StringVar(&c.to, "to", "", "the registry: `HOST[:PORT][/PREFIX]`")
+	fs.IntVar(&c.jobs, "jobs", 5, "uploads at a time")
+	fs.Var(&c.memory, "memory", "budget for blobs under way")
+	fs.Var(&c.platforms, "platform", "leave other platforms' images out of indexes")
+	fs.BoolVar(&c.plan, "plan", false, "tell what would be sent, and send nothing")
+	fs.StringVar(&c.ca, "ca", "", "certificate authority of the registry")
+	fs.BoolVar(&c.plainHTTP, "plain-http", false, "speak HTTP")
+	fs.BoolVar(&c.skipVerify, "insecure-skip-tls-verify", false, "do not check the registry's certificate")
+	fs.StringVar(&c.username, "username", "", "user")
+	fs.StringVar(&c.passwordFile, "password-file", "", "file that holds the user's password")
+	fs.Var(c.format, "format", "json, table or a template")
+	return fs
+}
+
+// size is a number of bytes, with a unit: 64MiB, 100MB, 1048576.
+type size int64
+
+func (s *size) String() string { return strconv.FormatInt(int64(*s), 10) }
+
+func (s *size) Set(text string) error {
+	number := strings.TrimRight(text, "KMGiB")
+	unit, ok := map[string]int64{
+		"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
+	}[text[len(number):]]
+	n, err := strconv.ParseInt(number, 10, 64)
+	if !ok || err != nil || n < 0 || n > 1<<40/unit {
+		return fmt.Errorf("want a size such as 64MiB")
+	}
+	*s = size(n * unit)
+	return nil
+}
+
+func main() { cli.Main("oci-push", run) }
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	var cfg config
+	fs := cfg.flags()
+	if err := cli.Parse(fs, args, usage, stdout, 1); err != nil {
+		return err
+	}
+	operand := fs.Arg(0)
+	if operand != "" && operand != "-" {
+		abs, err := filepath.Abs(operand)
+		if err != nil {
+			return err
+		}
+		operand = abs
+	}
+	switch {
+	case cfg.to == "":
+		return cli.Hint(cli.Misuse("no registry to push to"), "give --to HOST[:PORT][/PREFIX]")
+	case cfg.jobs < 1:
+		return cli.Misuse("--jobs: at least 1")
+	case operand == "" || operand == "-":
+		if err := cli.CheckStdin(stdin); err != nil {
+			return err
+		}
+	}
+	mem, err := newMemory(int64(cfg.memory))
+	if err != nil {
+		return err
+	}
+	// Pieces of the budget are used again and again; this keeps the rest, the
+	// garbage of requests, from growing to the same size before it is collected.
+	debug.SetMemoryLimit(int64(cfg.memory) + overhead)
+	reg, err := newRegistry(&cfg)
+	if err != nil {
+		return err
+	}
+	return push(ctx, &cfg, reg, mem, operand, stdin, stdout, stderr)
+}
+
+// push runs from the first word with the registry to the summary.
+func push(ctx context.Context, cfg *config, reg *registry, mem *memory, operand string, stdin io.Reader, stdout, stderr io.Writer) error {
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+	progress := cli.NewProgress("oci-push", stderr, cfg.common.Quiet)
+	defer progress.Close()
+	if cfg.skipVerify {
+		progress.Warn("the certificate of %s is not checked: anybody between here and there can read and change what is sent", reg.host)
+	}
+	log := cli.Logger(progress, cfg.common.Verbose)
+	out := record.NewWriter(stdout, cfg.format)
+	sel := newSelection()
+	if operand == "" {
+		go sel.read(stdin, out) // ends with stdin, or with the program
+	}
+	if err := reg.connect(ctx); err != nil {
+		return fmt.Errorf("registry %s: %w", reg.host, err)
+	}
+	p := &pusher{
+		cfg: cfg, reg: reg, mem: mem, progress: progress, log: log,
+		up:        newUploader(reg, cfg, log, abort),
+		window:    make([]byte, windowSize),
+		results:   newResults(out, progress, sel.total),
+		published: make(map[string]string),
+	}
+	var err error
+	if operand == "" {
+		err = p.selected(ctx, sel)
+	} else {
+		err = p.everything(ctx, operand, stdin)
+	}
+	p.up.wg.Wait() // what was whole before an error is still published
+	return p.results.close(ctx, err)
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"k0rdent-airgap/lib/cli"
+)
+
+const (
+	chunkSize  = 256 << 10 // of the pieces that small blobs are held in, in bytes
+	windowSize = 8 << 20   // of a streamed blob that can be sent again, in bytes
+	minMemory  = 32 << 20
+	// overhead is what the tool takes besides blobs: read-ahead of the bundle,
+	// the window, manifests of the images that wait.
+	overhead = 2 * windowSize
+)
+
+// memory is the budget for blobs that wait for their upload. Only the
+// goroutine that reads the bundle takes from it, so taking piece by piece
+// cannot lock up; any goroutine may give back.
+type memory struct {
+	free chan []byte // pieces, made when first needed
+	most int64       // the largest blob that is held rather than streamed
+}
+
+func newMemory(budget int64) (*memory, error) {
+	if budget < minMemory {
+		return nil, cli.Misuse("--memory: at least 32MiB")
+	}
+	pieces := (budget - overhead) / chunkSize
+	m := &memory{free: make(chan []byte, pieces), most: pieces * chunkSize / 4}
+	for range pieces {
+		m.free <- nil
+	}
+	return m, nil
+}
+
+// hold reads a blob of the given size into pieces. The caller gives them back
+// with release, also after an error.
+func (m *memory) hold(ctx context.Context, r io.Reader, size int64) ([][]byte, error) {
+	var chunks [][]byte
+	for left := size; left > 0; left -= chunkSize {
+		var c []byte
+		select {
+		case c = <-m.free:
+		case <-ctx.Done():
+			return chunks, ctx.Err()
+		}
+		if c == nil {
+			c = make([]byte, chunkSize)
+		}
+		chunks = append(chunks, c)
+		if _, err := io.ReadFull(r, c[:min(left, chunkSize)]); err != nil {
+			return chunks, err
+		}
+	}
+	// One more read lets the reader compare the digest at its end.
+	if _, err := r.Read(make([]byte, 1)); err != nil && err != io.EOF {
+		return chunks, err
+	}
+	return chunks, nil
+}
+
+func (m *memory) release(chunks [][]byte) {
+	for _, c := range chunks {
+		m.free <- c
+	}
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/bundle"
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/oci"
+)
+
+// platforms is the value of --platform: what nodes of the site run on. Empty
+// means all.
+type platforms []v1.Platform
+
+func (p *platforms) String() string {
+	var all []string
+	for _, one := range *p {
+		all = append(all, one.String())
+	}
+	return strings.Join(all, ",")
+}
+
+// Set takes "linux/amd64" or "linux/amd64,linux/arm64".
+func (p *platforms) Set(s string) error {
+	*p = nil
+	for one := range strings.SplitSeq(s, ",") {
+		parsed, err := v1.ParsePlatform(one)
+		if err != nil || parsed.OS == "" || parsed.Architecture == "" {
+			return fmt.Errorf("want OS/ARCHITECTURE such as linux/amd64")
+		}
+		*p = append(*p, *parsed)
+	}
+	return nil
+}
+
+// match tells whether a manifest is for the site. One that names no platform,
+// such as an artifact inside an index, is for everybody.
+func (p platforms) match(m oci.Manifest) bool {
+	return m.Platform == nil || m.Platform.OS == "" ||
+		slices.ContainsFunc(p, func(want v1.Platform) bool { return m.Platform.Satisfies(want) })
+}
+
+// narrow leaves out the manifests of other platforms, and the blobs that only
+// they need. An index keeps its bytes and so its digest; the registry gets it
+// with children missing, as the distribution spec allows. A nil image means
+// that nothing is left, for the reason that is given.
+func (p platforms) narrow(img *oci.Image) (out *oci.Image, reason string) {
+	if len(p) == 0 || img.Type == oci.TypeChart || img.Type == oci.TypeArtifact {
+		return img, ""
+	}
+	kept := *img
+	kept.Manifests = nil
+	need := make(map[v1.Hash]bool)
+	single := 0
+	for _, m := range img.Manifests {
+		if m.Descriptor.MediaType.IsIndex() {
+			kept.Manifests = append(kept.Manifests, m)
+			continue
+		}
+		if !p.match(m) {
+			continue
+		}
+		single++
+		kept.Manifests = append(kept.Manifests, m)
+		for _, d := range blobsOf(m) {
+			need[d] = true
+		}
+	}
+	if single == 0 {
+		return nil, fmt.Sprintf("holds %s, not %s", strings.Join(img.Platforms, " "), p.String())
+	}
+	unneeded := func(d v1.Descriptor) bool { return !need[d.Digest] }
+	kept.Blobs = slices.DeleteFunc(slices.Clone(img.Blobs), unneeded)
+	kept.Missing = slices.DeleteFunc(slices.Clone(img.Missing), func(d v1.Descriptor) bool {
+		return !d.MediaType.IsImage() && !d.MediaType.IsIndex() && unneeded(d)
+	})
+	return &kept, ""
+}
+
+// blobsOf gives the digests of what a manifest names. The manifest has been
+// parsed before, so an error cannot be.
+func blobsOf(m oci.Manifest) []v1.Hash {
+	parsed, err := v1.ParseManifest(strings.NewReader(string(m.Raw)))
+	if err != nil {
+		return nil
+	}
+	all := []v1.Hash{parsed.Config.Digest}
+	for _, l := range parsed.Layers {
+		all = append(all, l.Digest)
+	}
+	return all
+}
+
+// keep has, for each entry of a bundle that streams, the blobs to be sent; nil
+// means all.
+type keep map[string]map[v1.Hash]bool
+
+func (k keep) wants(entry string, d v1.Hash) bool { return k == nil || k[entry][d] }
+
+// scan reads a bundle that cannot seek once for its manifests alone: they come
+// after the blobs, and only they tell which platform a blob is for.
+func (p *pusher) scan(ctx context.Context, path string) (keep, error) {
+	if len(p.cfg.platforms) == 0 {
+		return nil, nil
+	}
+	if path == "-" {
+		return nil, cli.Hint(cli.Misuse("--platform needs a bundle that can be read twice"), "name the file")
+	}
+	b, err := bundle.Open(ctx, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	if b.Format == bundle.FormatDir || b.Format == bundle.FormatTar {
+		return nil, nil
+	}
+	p.progress.Start("looking ", b.Size, b.Offset)
+	defer p.progress.Close()
+	k := make(keep)
+	for e, err := range b.Entries(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		k[e.Path] = make(map[v1.Hash]bool)
+		archive, err := oci.Read(ctx, e, nil)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err != nil {
+			continue // told when the entry's turn comes
+		}
+		images, err := archive.Images()
+		if err != nil {
+			continue
+		}
+		for _, img := range images {
+			if img, _ = p.cfg.platforms.narrow(img); img == nil {
+				continue
+			}
+			for _, d := range img.Blobs {
+				k[e.Path][d.Digest] = true
+			}
+		}
+	}
+	return k, nil
+}

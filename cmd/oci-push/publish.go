@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/record"
+)
+
+// conclude waits for an image's blobs and publishes it.
+func (p *pusher) conclude(ctx context.Context, it *item, repository string) {
+	rec := &it.record
+	sent, err := p.await(ctx, it)
+	if err == nil {
+		var news bool
+		news, err = p.publish(ctx, it.image, repository, rec.Tag)
+		sent = sent || news
+	}
+	switch {
+	case err != nil:
+		rec.Status, rec.Error = record.StatusFailed, err.Error()
+	case !sent:
+		rec.Status = record.StatusExists
+	case p.cfg.plan:
+		rec.Status = record.StatusPlanned
+	default:
+		rec.Status = record.StatusPushed
+	}
+}
+
+// await gives whether any blob was sent, once all are there.
+func (p *pusher) await(ctx context.Context, it *item) (sent bool, err error) {
+	for _, t := range it.sortedBlobs() {
+		<-t.done
+		switch {
+		case t.err != nil:
+			if err == nil {
+				err = t.err
+			}
+		case t.sent:
+			sent = true
+			it.record.PushedBytes += t.size
+		default:
+			it.record.ExistingBytes += t.size
+		}
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return sent, err
+}
+
+// publish pushes the manifests of an image, children before parents and the
+// tag with the last, so that nothing ever points at what is not there. The
+// bytes are those of the archive: a manifest is never written anew.
+func (p *pusher) publish(ctx context.Context, img *oci.Image, repository, tag string) (news bool, err error) {
+	last := len(img.Manifests) - 1
+	for i, m := range img.Manifests {
+		name := m.Descriptor.Digest.String()
+		if i == last {
+			name = tag
+		}
+		sent, err := p.manifest(ctx, repository, name, m)
+		if err != nil {
+			return news, fmt.Errorf("manifest %s: %w", name, err)
+		}
+		news = news || sent
+	}
+	return news, nil
+}
+
+// manifest pushes one manifest unless the registry has it under that name.
+func (p *pusher) manifest(ctx context.Context, repository, name string, m oci.Manifest) (sent bool, err error) {
+	want := m.Descriptor.Digest.String()
+	var have string
+	err = p.reg.retry(ctx, func() (err error) {
+		have, err = p.reg.manifestDigest(ctx, repository, name)
+		return err
+	})
+	if err != nil || have == want {
+		return false, err
+	}
+	if p.cfg.plan {
+		return true, nil
+	}
+	return true, p.reg.retry(ctx, func() error {
+		return p.reg.putManifest(ctx, repository, name, string(m.Descriptor.MediaType), m.Raw)
+	})
+}

@@ -1,0 +1,337 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/bundle"
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
+)
+
+// pusher reads bundles and hands what they hold to the uploader.
+type pusher struct {
+	cfg      *config
+	reg      *registry
+	up       *uploader
+	mem      *memory
+	window   []byte // of the one blob that streams through
+	results  *results
+	progress *cli.Progress
+	log      *slog.Logger
+
+	published map[string]string // digest by reference, of this run
+	keep      keep              // what --platform leaves of each entry
+}
+
+// everything pushes all that a bundle holds, under the names that the
+// reference rules give.
+func (p *pusher) everything(ctx context.Context, path string, stdin io.Reader) error {
+	return p.walk(ctx, path, stdin, func(e *bundle.Entry) ([]record.Image, error) {
+		return []record.Image{}, nil
+	})
+}
+
+// selected pushes what the records ask for, bundle by bundle.
+func (p *pusher) selected(ctx context.Context, sel *selection) error {
+	defer sel.watch(ctx)()
+	for {
+		path, err := sel.nextBundle(ctx)
+		if path == "" || err != nil {
+			return err
+		}
+		seen := make(map[string]bool)
+		err = p.walk(ctx, path, nil, func(e *bundle.Entry) ([]record.Image, error) {
+			seen[e.Path] = true
+			return sel.take(ctx, path, e.Path)
+		})
+		missing, again := sel.leave(path, seen)
+		for _, image := range missing {
+			cause := errors.New("the bundle has no such entry")
+			if err != nil {
+				cause = errors.New("not reached: the bundle could not be read to its end")
+			}
+			p.results.fail(image, cause)
+		}
+		if err != nil {
+			return err
+		}
+		if again {
+			p.log.Debug("reading the bundle again for records that came late", "bundle", path)
+		}
+	}
+}
+
+// walk reads a bundle once. For each entry it asks what is wanted: nil means
+// nothing, an empty list means all of it under its own names.
+func (p *pusher) walk(ctx context.Context, path string, stdin io.Reader, wanted func(*bundle.Entry) ([]record.Image, error)) error {
+	kept, err := p.scan(ctx, path)
+	if err != nil {
+		return err
+	}
+	p.keep = kept
+	b, err := bundle.Open(ctx, path, stdin)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	// The uploads read from the bundle, so they end before it is closed.
+	defer p.up.wg.Wait()
+	at := b.Offset
+	if b.Format == bundle.FormatDir || b.Format == bundle.FormatTar {
+		at = p.up.sent.Load
+	}
+	p.progress.Start("pushing ", b.Size, at)
+	for e, err := range b.Entries(ctx) {
+		if err != nil {
+			return err
+		}
+		names, err := wanted(e)
+		if err != nil {
+			return err
+		}
+		if names == nil {
+			continue
+		}
+		if err := p.entry(ctx, path, e, names); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entry pushes the images of one entry. The error ends the run; what is wrong
+// with the entry alone becomes a record.
+func (p *pusher) entry(ctx context.Context, path string, e *bundle.Entry, names []record.Image) error {
+	guess, err := guessRepository(e, names)
+	var archive *oci.Archive
+	if err == nil {
+		archive, err = p.archive(ctx, e, p.reg.repository(guess))
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err == nil {
+		err = p.images(ctx, path, e, archive, guess, names)
+	}
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	p.unusable(path, e, names, err)
+	return nil
+}
+
+// guessRepository tells where the blobs of an entry go while its archive has not
+// yet been read, and so not said what it is.
+func guessRepository(e *bundle.Entry, names []record.Image) (string, error) {
+	if len(names) > 0 {
+		return names[0].Repository, nil
+	}
+	r, _, err := ref.Predict(e.Path)
+	if err != nil && e.At == nil && strings.HasSuffix(e.Path, ".tar") {
+		return "", fmt.Errorf("%w; bundle-ls can say more, so pipe its records in", err)
+	}
+	return r.Repository, nil
+}
+
+// unusable records an entry of which nothing can be pushed.
+func (p *pusher) unusable(path string, e *bundle.Entry, names []record.Image, err error) {
+	stray := errors.Is(err, oci.ErrDockerArchive) || errors.Is(err, oci.ErrNotArchive)
+	if stray && len(names) == 0 {
+		p.results.skip(record.Skipped{Bundle: path, Entry: e.Path, Size: e.Size, Reason: err.Error()})
+		return
+	}
+	if len(names) == 0 {
+		names = []record.Image{{Bundle: path, Entry: e.Path}}
+	}
+	for _, rec := range names {
+		p.results.fail(rec, err)
+	}
+}
+
+// archive reads one OCI archive. Where the bundle can seek, only its JSON is
+// read here; from a stream the blobs go out as they pass, into the repository
+// that the entry's name promises.
+func (p *pusher) archive(ctx context.Context, e *bundle.Entry, repository string) (*oci.Archive, error) {
+	if e.At != nil {
+		return oci.Open(e.At, e.Size)
+	}
+	return oci.Read(ctx, e, func(b oci.Blob) error {
+		if !p.keep.wants(e.Path, b.Digest) {
+			return nil
+		}
+		return p.passing(ctx, repository, b)
+	})
+}
+
+// passing sends a blob that streams past. Its error ends the run.
+func (p *pusher) passing(ctx context.Context, repository string, b oci.Blob) error {
+	t, mine := p.up.claim(repository, b.Digest, b.Size)
+	if !mine {
+		return nil
+	}
+	if p.cfg.plan {
+		p.up.start(ctx, t, nil, func() {})
+		return nil
+	}
+	// A blob that another repository has is linked before its content has
+	// passed, since only now can it still be sent if that does not work.
+	if p.up.homeOf(b.Digest) != "" {
+		if there, err := p.up.present(ctx, t); there || err != nil {
+			p.up.finish(t, err)
+			return context.Cause(ctx)
+		}
+	}
+	if b.Size > p.mem.most {
+		p.up.finish(t, p.up.carry(ctx, t, &replayBody{src: b, window: p.window}))
+		return context.Cause(ctx)
+	}
+	chunks, err := p.mem.hold(ctx, b, b.Size)
+	release := func() { p.mem.release(chunks) }
+	if err != nil {
+		release()
+		p.up.finish(t, err)
+		return context.Cause(ctx)
+	}
+	p.up.start(ctx, t, &chunkBody{chunks: chunks, size: b.Size}, release)
+	return nil
+}
+
+// images matches the images of an archive with the names that they get.
+func (p *pusher) images(ctx context.Context, path string, e *bundle.Entry, archive *oci.Archive, guess string, names []record.Image) error {
+	images, err := archive.Images()
+	if err != nil {
+		return err
+	}
+	asked := len(names) > 0
+	for _, img := range images {
+		recs := []record.Image{{}}
+		if asked {
+			recs, names = claimNames(names, img, len(images))
+		}
+		for _, rec := range recs {
+			if err := describe(&rec, path, e, img); err != nil {
+				p.results.fail(rec, err)
+				continue
+			}
+			if err := p.image(ctx, archive, img, guess, rec); err != nil {
+				return err
+			}
+		}
+	}
+	for _, rec := range names {
+		p.results.fail(rec, fmt.Errorf("the archive does not hold %s: the bundle has changed since it was listed", rec.Digest))
+	}
+	return nil
+}
+
+// claimNames splits the records of an entry into those which mean the image
+// and the rest. A record without a digest means the only image there is.
+func claimNames(names []record.Image, img *oci.Image, images int) (mine, rest []record.Image) {
+	for _, n := range names {
+		if n.Digest == img.Descriptor.Digest.String() || n.Digest == "" && images == 1 {
+			mine = append(mine, n)
+		} else {
+			rest = append(rest, n)
+		}
+	}
+	return mine, rest
+}
+
+// image puts one image under way under one name. The error ends the run.
+func (p *pusher) image(ctx context.Context, archive *oci.Archive, img *oci.Image, guess string, rec record.Image) error {
+	rec.Registry = p.reg.host.RegistryStr()
+	repository := p.reg.repository(rec.Repository)
+	rec.Reference = rec.Registry + "/" + repository + ":" + rec.Tag
+	if err := (ref.Reference{Repository: repository, Tag: rec.Tag}).Check(); err != nil {
+		p.results.fail(rec, err)
+		return nil
+	}
+	if other := p.published[rec.Reference]; other != "" && other != rec.Digest {
+		p.results.fail(rec, fmt.Errorf("another entry of this run is %s as well, with digest %s", rec.Reference, other))
+		return nil
+	}
+	p.published[rec.Reference] = rec.Digest
+	img, left := p.cfg.platforms.narrow(img)
+	if img == nil {
+		p.results.skip(record.Skipped{Bundle: rec.Bundle, Entry: rec.Entry, Size: rec.Size, Reason: left})
+		return nil
+	}
+	it := &item{record: rec, image: img, blobs: make(map[v1.Hash]*transfer), done: make(chan struct{})}
+	held := p.claimBlobs(ctx, archive, it, repository, p.reg.repository(guess))
+	held = min(held, waitingJSON)
+	if err := p.results.json.Acquire(ctx, held); err != nil {
+		return context.Cause(ctx)
+	}
+	p.results.add(it)
+	p.up.wg.Go(func() {
+		p.conclude(ctx, it, repository)
+		p.results.json.Release(held)
+		close(it.done)
+	})
+	return nil
+}
+
+// claimBlobs sees to it that each blob of an image is on its way into its
+// repository, and gives how many bytes of JSON wait for that.
+func (p *pusher) claimBlobs(ctx context.Context, archive *oci.Archive, it *item, repository, guess string) int64 {
+	var held int64
+	for _, m := range it.image.Manifests {
+		held += int64(len(m.Raw))
+	}
+	for _, desc := range slices.Concat(it.image.Blobs, it.image.MissingBlobs()) {
+		d := desc.Digest
+		t, mine := p.up.claim(repository, d, desc.Size)
+		it.blobs[d] = t
+		if !mine {
+			continue
+		}
+		nothing := func() {}
+		if raw, ok := archive.JSON[d]; ok {
+			held += int64(len(raw))
+			p.up.start(ctx, t, sectionBody{bytes.NewReader(raw)}, nothing)
+		} else if section, ok := archive.Blob(d); ok {
+			p.up.start(ctx, t, sectionBody{section}, nothing)
+		} else if sent := p.up.lookup(guess, d); sent != nil {
+			// The archive turned out to belong to another repository than its
+			// name promised: what went there is linked, or copied, from there.
+			p.up.wg.Go(func() {
+				<-sent.done
+				if sent.err != nil {
+					p.up.finish(t, errors.Unwrap(sent.err))
+					return
+				}
+				p.up.start(ctx, t, &remoteBody{ctx: ctx, reg: p.reg, from: guess, digest: d}, nothing)
+			})
+		} else {
+			p.up.start(ctx, t, absentBody{}, nothing)
+		}
+	}
+	return held
+}
+
+// sortedBlobs gives the transfers of an item in a fixed order, so that the
+// same failure is told every time.
+func (it *item) sortedBlobs() []*transfer {
+	var all []*transfer
+	for _, t := range it.blobs {
+		all = append(all, t)
+	}
+	slices.SortFunc(all, func(a, b *transfer) int {
+		if a.key.digest.String() < b.key.digest.String() {
+			return -1
+		}
+		return 1
+	})
+	return all
+}

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/ref"
+)
+
+// maxPassword is the most that a password file may hold, in bytes.
+const maxPassword = 64 << 10
+
+// registry is the registry that is pushed to, with what it takes to speak to
+// it. It is safe for use by several goroutines.
+type registry struct {
+	host   name.Registry
+	prefix string // before every repository, without slashes around it; may be empty
+	auth   authn.Authenticator
+	base   http.RoundTripper
+	wait   time.Duration // before the first retry; doubled for each further one
+
+	bearer bool // tokens are granted by repository, so each has its own client
+	mu     sync.Mutex
+	all    map[string]*http.Client
+}
+
+// target splits HOST[:PORT][/PREFIX].
+func target(to string) (host, prefix string, err error) {
+	host, prefix, _ = strings.Cut(strings.TrimSuffix(to, "/"), "/")
+	switch {
+	case strings.Contains(to, "://"):
+		return "", "", cli.Hint(cli.Misuse("--to %q: want HOST[:PORT][/PREFIX]", to), "leave the scheme out; --plain-http asks for HTTP")
+	case host == "":
+		return "", "", cli.Misuse("--to %q: want HOST[:PORT][/PREFIX]", to)
+	case prefix != "" && ref.CheckRepository(prefix) != nil:
+		return "", "", cli.Misuse("--to %q: %q is not a repository path", to, prefix)
+	}
+	return host, prefix, nil
+}
+
+// loopback tells whether a host with or without a port is this machine, where
+// nobody can listen in and HTTP does no harm.
+func loopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// newRegistry prepares the client; connect asks whether anybody is there.
+func newRegistry(cfg *config) (*registry, error) {
+	host, prefix, err := target(cfg.to)
+	if err != nil {
+		return nil, err
+	}
+	opts := []name.Option{name.StrictValidation}
+	plain := cfg.plainHTTP || loopback(host)
+	if plain {
+		opts = append(opts, name.Insecure)
+	}
+	reg, err := name.NewRegistry(host, opts...)
+	if err != nil {
+		return nil, cli.Misuse("--to %q: %w", cfg.to, err)
+	}
+	base, err := newTransport(cfg)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := credentials(cfg, reg)
+	if err != nil {
+		return nil, err
+	}
+	return &registry{
+		host: reg, prefix: prefix, auth: auth,
+		base: &guard{inner: base, plain: plain},
+		wait: 250 * time.Millisecond,
+		all:  make(map[string]*http.Client),
+	}, nil
+}
+
+// newTransport speaks HTTP/1.1 only: a blob is one long body on a connection
+// of its own, where HTTP/2 adds framing and flow control and gains nothing.
+func newTransport(cfg *config) (*http.Transport, error) {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	t := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ResponseHeaderTimeout: 10 * time.Minute, // a registry may hash 5 GB before it answers
+		ExpectContinueTimeout: time.Second,
+		MaxIdleConnsPerHost:   2 * cfg.jobs,
+		IdleConnTimeout:       time.Minute,
+		ReadBufferSize:        16 << 10,
+		WriteBufferSize:       64 << 10,
+		DisableCompression:    true,
+		Protocols:             protocols,
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: cfg.skipVerify},
+	}
+	if cfg.ca == "" {
+		return t, nil
+	}
+	pem, err := os.ReadFile(cfg.ca)
+	if err != nil {
+		return nil, cli.Misuse("--ca: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, cli.Misuse("--ca %s: no PEM certificate in it", cfg.ca)
+	}
+	t.TLSClientConfig.RootCAs = pool
+	return t, nil
+}
+
+// guard refuses plain HTTP to another machine unless it was asked for: the
+// library below falls back to it for private addresses, and would then send
+// credentials in the clear.
+type guard struct {
+	inner http.RoundTripper
+	plain bool
+}
+
+var errPlainHTTP = errors.New("plain HTTP to another machine was not asked for")
+
+func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme == "http" && !g.plain && !loopback(req.URL.Host) {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, errPlainHTTP
+	}
+	return g.inner.RoundTrip(req)
+}
+
+// credentials takes --username with --password-file, else what docker's and
+// podman's configuration files and credential helpers have for the host.
+func credentials(cfg *config, reg name.Registry) (authn.Authenticator, error) {
+	if cfg.username == "" {
+		auth, err := authn.DefaultKeychain.Resolve(reg)
+		if err != nil {
+			return nil, fmt.Errorf("credentials for %s: %w", reg, err)
+		}
+		return auth, nil
+	}
+	if cfg.passwordFile == "" {
+		return nil, cli.Misuse("--username needs --password-file")
+	}
+	f, err := os.Open(cfg.passwordFile)
+	if err != nil {
+		return nil, cli.Misuse("--password-file: %w", err)
+	}
+	defer f.Close()
+	secret, err := io.ReadAll(io.LimitReader(f, maxPassword))
+	if err != nil {
+		return nil, cli.Misuse("--password-file: %w", err)
+	}
+	return authn.FromConfig(authn.AuthConfig{Username: cfg.username, Password: strings.TrimRight(string(secret), "\r\n")}), nil
+}
+
+// connect asks the registry for its kind of authentication. An error that
+// stands for exit code 75 means that nobody answered.
+func (r *registry) connect(ctx context.Context) error {
+	return r.retry(ctx, func() error {
+		challenge, err := transport.Ping(ctx, r.host, r.base)
+		if err != nil {
+			return pingError(err)
+		}
+		r.bearer = strings.EqualFold(challenge.Scheme, "bearer")
+		return nil
+	})
+}
+
+// pingError gives the error of the scheme that matters: Ping joins those of
+// HTTPS and HTTP where both were tried.
+func pingError(err error) error {
+	if strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
+		return cli.Hint(errors.New("the registry speaks plain HTTP"), "give --plain-http if that is meant, or put TLS before it")
+	}
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) {
+		return cli.Hint(err, "give the registry's certificate authority with --ca FILE")
+	}
+	if errs, ok := err.(interface{ Errors() []error }); ok && len(errs.Errors()) > 0 {
+		return errs.Errors()[0]
+	}
+	return err
+}
+
+// client gives the client that may read and write a repository.
+func (r *registry) client(ctx context.Context, repository string) (*http.Client, error) {
+	if !r.bearer {
+		repository = ""
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.all[repository]; c != nil {
+		return c, nil
+	}
+	var scopes []string
+	if repository != "" {
+		scopes = []string{"repository:" + repository + ":" + transport.PushScope}
+	}
+	t, err := transport.NewWithContext(ctx, r.host, r.auth, r.base, scopes)
+	if err != nil {
+		return nil, err
+	}
+	c := &http.Client{Transport: t}
+	r.all[repository] = c
+	return c, nil
+}
+
+// url gives the address of something in a repository.
+func (r *registry) url(repository, kind, rest string) *url.URL {
+	return &url.URL{
+		Scheme: r.host.Scheme(), Host: r.host.RegistryStr(),
+		Path: "/v2/" + repository + "/" + kind + "/" + rest,
+	}
+}
+
+// repository gives the registry's name for a repository of the bundle.
+func (r *registry) repository(name string) string {
+	if r.prefix == "" {
+		return name
+	}
+	return r.prefix + "/" + name
+}

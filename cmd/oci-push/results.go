@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/semaphore"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/record"
+)
+
+const (
+	// waiting is how many images may wait for their blobs while the bundle is
+	// read on.
+	waiting = 32
+	// waitingJSON is how many bytes of manifests and configs those may hold.
+	waitingJSON = 8 << 20
+)
+
+// item is one image on its way, or an entry that is none; done is closed when
+// record is final.
+type item struct {
+	record  record.Image
+	skipped *record.Skipped // instead of record
+	image   *oci.Image
+	blobs   map[v1.Hash]*transfer
+	done    chan struct{}
+}
+
+// results writes one record an image in the order in which the images were
+// met, however long each of them takes.
+type results struct {
+	out      *record.Writer
+	progress *cli.Progress
+	total    func() int
+
+	queue  chan *item
+	ended  chan struct{}
+	json   *semaphore.Weighted
+	counts map[string]int
+	bytes  int64
+	err    error // of writing
+	failed int
+	start  time.Time
+}
+
+func newResults(out *record.Writer, progress *cli.Progress, total func() int) *results {
+	r := &results{
+		out: out, progress: progress, total: total,
+		queue: make(chan *item, waiting), ended: make(chan struct{}),
+		json: semaphore.NewWeighted(waitingJSON), counts: make(map[string]int), start: time.Now(),
+	}
+	go r.write()
+	return r
+}
+
+// write ends when the queue is closed.
+func (r *results) write() {
+	defer close(r.ended)
+	for it := range r.queue {
+		<-it.done
+		if it.skipped != nil {
+			r.counts["skipped"]++
+			r.put(*it.skipped)
+			continue
+		}
+		rec := it.record
+		r.counts[rec.Status]++
+		r.bytes += rec.PushedBytes
+		if rec.Status == record.StatusFailed {
+			r.failed++
+			r.progress.Warn("%s: %s", label(rec), rec.Error)
+		}
+		r.progress.Item(r.total(), cli.ItemText(label(rec), rec.Status, rec.Size))
+		r.put(rec)
+	}
+}
+
+// put writes a record and keeps the first error, so that what is under way is
+// finished even if nobody reads on.
+func (r *results) put(rec record.Record) {
+	if err := r.out.Write(rec); err != nil && r.err == nil {
+		r.err = err
+	}
+}
+
+// label names an image for people.
+func label(r record.Image) string {
+	if r.Reference != "" {
+		return r.Reference
+	}
+	return "entry " + r.Entry
+}
+
+// add puts an image into its place in the output.
+func (r *results) add(it *item) { r.queue <- it }
+
+// fail adds an image that came to nothing.
+func (r *results) fail(rec record.Image, err error) {
+	rec.Status, rec.Error = record.StatusFailed, err.Error()
+	r.settled(&item{record: rec})
+}
+
+// skip adds an entry that holds nothing for a registry.
+func (r *results) skip(rec record.Skipped) { r.settled(&item{skipped: &rec}) }
+
+func (r *results) settled(it *item) {
+	it.done = make(chan struct{})
+	close(it.done)
+	r.add(it)
+}
+
+// close waits for the last image, writes the summary and gives the error that
+// the run ends with.
+func (r *results) close(ctx context.Context, err error) error {
+	close(r.queue)
+	<-r.ended
+	r.progress.Close()
+	if r.err != nil {
+		return r.err
+	}
+	if werr := r.out.Write(record.Summary{
+		Tool: "oci-push", Counts: r.counts, Bytes: r.bytes, Seconds: time.Since(r.start).Round(time.Millisecond).Seconds(),
+	}); werr != nil {
+		return werr
+	}
+	switch {
+	case context.Cause(ctx) != nil: // what ended the run matters more than what that made fail
+		return context.Cause(ctx)
+	case err != nil:
+		return err
+	case r.failed > 0:
+		all := -r.counts["skipped"]
+		for _, n := range r.counts {
+			all += n
+		}
+		return fmt.Errorf("%d of %d images failed; run it again to push what is missing", r.failed, all)
+	}
+	return nil
+}

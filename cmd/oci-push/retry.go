@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"k0rdent-airgap/lib/cli"
+)
+
+const (
+	attempts     = 6                // tries of one request, about 8 s in all
+	maxWait      = 30 * time.Second // between two tries, even if the registry asks for more
+	maxErrorBody = 64 << 10         // what is read of a registry's error message, in bytes
+)
+
+// errUnreachable marks that the registry could not be reached at all, so that
+// going on with further images is of no use.
+var errUnreachable = errors.New("registry unreachable")
+
+// statusError is an answer that was not the wanted one.
+type statusError struct {
+	err   *transport.Error
+	after time.Duration // the answer's Retry-After
+}
+
+func (e *statusError) Error() string {
+	text := fmt.Sprintf("registry answered %d %s", e.err.StatusCode, http.StatusText(e.err.StatusCode))
+	for _, d := range e.err.Errors {
+		text += fmt.Sprintf(": %s %s", d.Code, d.Message)
+		break
+	}
+	return text
+}
+
+// checkStatus gives a statusError unless the answer has one of the wanted codes.
+func checkStatus(resp *http.Response, want ...int) error {
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(resp.Body, maxErrorBody), resp.Body}
+	err := transport.CheckError(resp, want...)
+	if err == nil {
+		return nil
+	}
+	e, ok := errors.AsType[*transport.Error](err)
+	if !ok {
+		return err
+	}
+	out := &statusError{err: e}
+	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
+		out.after = time.Duration(s) * time.Second
+	}
+	switch e.StatusCode {
+	case http.StatusUnauthorized:
+		return cli.Hint(out, "give --username and --password-file, or log in with a docker configuration file")
+	case http.StatusForbidden:
+		return cli.Hint(out, "the registry does not let this user, or this address, write")
+	}
+	return out
+}
+
+// status gives the HTTP status that an error stands for, or 0.
+func status(err error) int {
+	if e, ok := errors.AsType[*statusError](err); ok {
+		return e.err.StatusCode
+	}
+	if e, ok := errors.AsType[*transport.Error](err); ok {
+		return e.StatusCode
+	}
+	return 0
+}
+
+// temporary tells whether the same request may succeed later.
+func temporary(err error) bool {
+	switch code := status(err); {
+	case code == http.StatusInsufficientStorage || code == http.StatusNotImplemented:
+		return false
+	case code != 0:
+		return code == http.StatusRequestTimeout || code == http.StatusTooManyRequests || code >= 500
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, errPlainHTTP) {
+		return false
+	}
+	var op *net.OpError
+	var dns *net.DNSError
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &op) && op.Op != "local error" && op.Op != "remote error" ||
+		errors.As(err, &dns) ||
+		errors.As(err, &timeout) && timeout.Timeout() ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// unreachable tells whether an error is of the connection's making, not of a
+// registry that answers.
+func unreachable(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	_, dns := errors.AsType[*net.DNSError](err)
+	return dns || ok && op.Op == "dial"
+}
+
+// retry runs try until it succeeds or fails for good, with growing pauses.
+// When the registry could not be reached in the end, the error wraps
+// errUnreachable and stands for exit code 75.
+func (r *registry) retry(ctx context.Context, try func() error) error {
+	for n := 1; ; n++ {
+		err := try()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if !temporary(err) {
+			return err
+		}
+		if n == attempts {
+			if unreachable(err) {
+				return cli.TryAgain(fmt.Errorf("%w: %w", errUnreachable, err))
+			}
+			return err
+		}
+		if err := r.pause(ctx, n, err); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits before try n+1, longer each time and never in step with other
+// clients.
+func (r *registry) pause(ctx context.Context, n int, err error) error {
+	d := r.wait << (n - 1)
+	d += time.Duration(rand.Int64N(int64(d)/4 + 1))
+	if e, ok := errors.AsType[*statusError](err); ok && e.after > d {
+		d = e.after
+	}
+	t := time.NewTimer(min(d, maxWait))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,315 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/cli"
+)
+
+// wholeSize is the largest blob that is sent with the request that ends its
+// upload; a larger one goes in a request of its own, which can be resumed.
+const wholeSize = 4 << 20
+
+// blobKey is a blob of one repository: registries hold blobs by repository.
+type blobKey struct {
+	repository string
+	digest     v1.Hash
+}
+
+// transfer is what became of one blob; it is read once done is closed.
+type transfer struct {
+	key  blobKey
+	size int64
+	done chan struct{}
+
+	asked   bool     // it is known that the repository lacks the blob
+	session *url.URL // which the registry opened instead of linking it
+
+	sent bool // or would be, when only planning
+	err  error
+}
+
+// uploader moves blobs into the registry, each once. What it keeps grows with
+// the number of distinct blobs (about 200 bytes each), not with their size.
+type uploader struct {
+	reg  *registry
+	log  *slog.Logger
+	plan bool          // ask, but send nothing
+	sem  chan struct{} // one place for each upload under way
+	wg   sync.WaitGroup
+	sent atomic.Int64 // bytes of blobs dealt with, for progress
+	// abort ends the whole run: nothing can be done without a registry.
+	abort context.CancelCauseFunc
+
+	mu    sync.Mutex
+	all   map[blobKey]*transfer
+	home  map[v1.Hash]string    // a repository that has the blob
+	going map[v1.Hash]*transfer // the one upload of a digest that is under way
+}
+
+func newUploader(reg *registry, cfg *config, log *slog.Logger, abort context.CancelCauseFunc) *uploader {
+	return &uploader{
+		reg: reg, log: log, plan: cfg.plan, sem: make(chan struct{}, cfg.jobs), abort: abort,
+		all: make(map[blobKey]*transfer), home: make(map[v1.Hash]string), going: make(map[v1.Hash]*transfer),
+	}
+}
+
+// claim gives the transfer of a blob and whether the caller must carry it out.
+// One that failed may be claimed again: the content may have come by anew.
+func (u *uploader) claim(repository string, d v1.Hash, size int64) (*transfer, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	k := blobKey{repository, d}
+	if t := u.all[k]; t != nil {
+		select {
+		case <-t.done:
+			if t.err == nil {
+				return t, false
+			}
+		default:
+			return t, false
+		}
+	}
+	t := &transfer{key: k, size: size, done: make(chan struct{})}
+	u.all[k] = t
+	return t, true
+}
+
+// lookup gives the transfer of a blob, or nil if there is none.
+func (u *uploader) lookup(repository string, d v1.Hash) *transfer {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.all[blobKey{repository, d}]
+}
+
+// homeOf gives a repository which has the blob, or "".
+func (u *uploader) homeOf(d v1.Hash) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.home[d]
+}
+
+// finish makes the outcome of a transfer known.
+func (u *uploader) finish(t *transfer, err error) {
+	if err != nil {
+		t.err = fmt.Errorf("blob %s: %w", t.key.digest, err)
+	}
+	u.mu.Lock()
+	if err == nil {
+		u.home[t.key.digest] = t.key.repository
+	}
+	if u.going[t.key.digest] == t {
+		delete(u.going, t.key.digest)
+	}
+	u.mu.Unlock()
+	if errors.Is(err, errUnreachable) {
+		u.abort(err)
+	}
+	u.sent.Add(t.size)
+	u.log.Debug("blob", "repository", t.key.repository, "digest", t.key.digest.String(), "size", t.size, "sent", t.sent, "error", err)
+	close(t.done)
+}
+
+// start carries a transfer out in the background, once a place is free, and
+// calls release when the content is no longer needed.
+func (u *uploader) start(ctx context.Context, t *transfer, b body, release func()) {
+	u.wg.Go(func() {
+		var err error
+		select {
+		case u.sem <- struct{}{}:
+			err = u.carry(ctx, t, b)
+			<-u.sem
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+		release()
+		u.finish(t, err)
+	})
+}
+
+// carry brings one blob into its repository by the cheapest way there is: a
+// link from another repository, nothing if it is there, else its bytes.
+func (u *uploader) carry(ctx context.Context, t *transfer, b body) error {
+	if err := u.takeTurn(ctx, t); err != nil {
+		return err
+	}
+	if !t.asked {
+		if there, err := u.present(ctx, t); err != nil || there {
+			return err
+		}
+	}
+	t.sent = true
+	switch {
+	case u.plan:
+		return nil
+	case t.size <= wholeSize:
+		return u.sendWhole(ctx, t, b)
+	default:
+		return u.sendResumable(ctx, t, b)
+	}
+}
+
+// takeTurn waits while the same content is on its way to another repository,
+// from which it can then be linked.
+func (u *uploader) takeTurn(ctx context.Context, t *transfer) error {
+	for {
+		u.mu.Lock()
+		other := u.going[t.key.digest]
+		if other == nil || other == t {
+			u.going[t.key.digest] = t
+			u.mu.Unlock()
+			return nil
+		}
+		u.mu.Unlock()
+		select {
+		case <-other.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// present makes sure that the repository has the blob without sending it, if
+// it can.
+func (u *uploader) present(ctx context.Context, t *transfer) (there bool, err error) {
+	repository, d := t.key.repository, t.key.digest
+	defer func() { t.asked = err == nil }()
+	if from := u.homeOf(d); from != "" {
+		if u.plan {
+			return true, nil
+		}
+		err := u.reg.retry(ctx, func() (err error) {
+			t.session, err = u.reg.startUpload(ctx, repository, d, from)
+			return err
+		})
+		if code := status(err); code < 400 || code >= 500 {
+			return err == nil && t.session == nil, err
+		}
+		// A registry that cannot link is asked in the plain way.
+	}
+	err = u.reg.retry(ctx, func() (err error) {
+		there, err = u.reg.hasBlob(ctx, repository, d)
+		return err
+	})
+	return there, err
+}
+
+// sendWhole sends a small blob in one request, from the start at every try.
+func (u *uploader) sendWhole(ctx context.Context, t *transfer, b body) error {
+	repository, d := t.key.repository, t.key.digest
+	return u.reg.retry(ctx, func() (err error) {
+		at := t.session
+		t.session = nil // good for one try
+		if at == nil {
+			if at, err = u.reg.startUpload(ctx, repository, d, ""); err != nil {
+				return err
+			}
+		}
+		if err := b.seek(0); err != nil {
+			return &sourceError{err}
+		}
+		err = u.reg.finishUpload(ctx, repository, at, d, b, t.size)
+		if _, ok := errors.AsType[*sourceError](err); ok {
+			u.reg.cancelUpload(ctx, repository, at)
+		}
+		return err
+	})
+}
+
+// sendResumable sends a large blob, going on where the registry stopped when
+// the connection breaks.
+func (u *uploader) sendResumable(ctx context.Context, t *transfer, b body) error {
+	var offset, furthest int64
+	for try := 1; ; try++ {
+		err := u.sendOnce(ctx, t, b, offset)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if !resumable(err) {
+			if t.session != nil {
+				u.reg.cancelUpload(ctx, t.key.repository, t.session)
+			}
+			return err
+		}
+		if try >= attempts {
+			if unreachable(err) {
+				return cli.TryAgain(fmt.Errorf("%w: %w", errUnreachable, err))
+			}
+			return err
+		}
+		u.log.Debug("upload broke off", "digest", t.key.digest.String(), "error", err)
+		if werr := u.reg.pause(ctx, try, err); werr != nil {
+			return werr
+		}
+		next, there, rerr := u.resume(ctx, t)
+		if rerr != nil || there {
+			return rerr
+		}
+		if serr := b.seek(next); serr != nil {
+			return fmt.Errorf("upload was lost: %w: %w", serr, err)
+		}
+		if next > furthest {
+			furthest, try = next, 0
+		}
+		offset = next
+	}
+}
+
+// resumable tells whether an upload may go on after an error. A session can be
+// unknown, or stand at another byte than we think, when an answer was lost.
+func resumable(err error) bool {
+	code := status(err)
+	return temporary(err) || code == http.StatusNotFound || code == http.StatusRequestedRangeNotSatisfiable
+}
+
+// sendOnce tries once to send the rest of a blob and to end its session.
+func (u *uploader) sendOnce(ctx context.Context, t *transfer, b body, offset int64) (err error) {
+	repository, d := t.key.repository, t.key.digest
+	if t.session == nil {
+		if t.session, err = u.reg.startUpload(ctx, repository, d, ""); err != nil {
+			return err
+		}
+	}
+	if offset < t.size {
+		next, err := u.reg.patchUpload(ctx, repository, t.session, b, offset, t.size)
+		if err != nil {
+			return err
+		}
+		t.session = next
+	}
+	return u.reg.finishUpload(ctx, repository, t.session, d, nil, 0)
+}
+
+// resume finds out from which byte an upload goes on. A session that is gone
+// may have been ended by a request whose answer was lost, so that the blob is
+// there; else a new one starts from nothing.
+func (u *uploader) resume(ctx context.Context, t *transfer) (next int64, there bool, err error) {
+	repository := t.key.repository
+	if t.session != nil {
+		err = u.reg.retry(ctx, func() error {
+			n, at, err := u.reg.uploadOffset(ctx, repository, t.session)
+			if err == nil {
+				next, t.session = n, at
+			}
+			return err
+		})
+		if code := status(err); code < 400 || code >= 500 {
+			return next, false, err
+		}
+	}
+	t.session = nil
+	err = u.reg.retry(ctx, func() (err error) {
+		there, err = u.reg.hasBlob(ctx, repository, t.key.digest)
+		return err
+	})
+	return 0, there, err
+}
