@@ -1,0 +1,303 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// Directories below the storage.
+const (
+	poolDir    = "blobs"
+	reposDir   = "repositories"
+	uploadsDir = "uploads"
+	lockFile   = "lock"
+	layoutDir  = "_layout"
+)
+
+// copyBuffer is the piece in which uploads are hashed and written, in bytes.
+const copyBuffer = 128 << 10
+
+// parseBudget bounds the bytes of manifests that are held in memory at once.
+const parseBudget = 2 * maxManifest
+
+// Disk is the Store on disk that the package comment describes. Every path
+// goes through an os.Root, so that neither a name nor a link leads out of the
+// storage.
+type Disk struct {
+	dir     string
+	root    *os.Root
+	lock    *os.File
+	buffers sync.Pool // of *[]byte, copyBuffer long
+	parsing *semaphore.Weighted
+	repos   repoCache
+	uploads uploadTable
+}
+
+// InUseError says that another process has the storage open.
+type InUseError struct {
+	Dir string
+	PID int // 0 if it did not say
+}
+
+func (e *InUseError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("storage %s: in use by another process", e.Dir)
+	}
+	return fmt.Sprintf("storage %s: in use by process %d", e.Dir, e.PID)
+}
+
+// OpenDisk opens the storage in a directory, makes it if need be, and removes
+// what a crash left behind. It does not look at what is stored, so the time
+// that it takes does not depend on that. The error is an *InUseError while
+// another process has the storage open.
+func OpenDisk(dir string) (*Disk, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	d := &Disk{dir: dir, root: root, parsing: semaphore.NewWeighted(parseBudget)}
+	d.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
+	if d.lock, err = lockStorage(root, dir); err != nil {
+		root.Close()
+		return nil, err
+	}
+	if err := d.prepare(); err != nil {
+		d.Close()
+		return nil, fmt.Errorf("storage %s: %w", dir, err)
+	}
+	return d, nil
+}
+
+// lockStorage takes the lock that ends with the process, however that ends.
+func lockStorage(root *os.Root, dir string) (*os.File, error) {
+	f, err := root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer f.Close()
+		if err != syscall.EWOULDBLOCK {
+			return nil, fmt.Errorf("storage %s: lock: %w", dir, err)
+		}
+		text, _ := io.ReadAll(io.LimitReader(f, 32))
+		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+		return nil, &InUseError{dir, pid}
+	}
+	if err := f.Truncate(0); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if _, err := f.WriteAt(fmt.Appendln(nil, os.Getpid()), 0); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// prepare makes the directories, tries whether the file system has hard links,
+// and sweeps uploads/.
+func (d *Disk) prepare() error {
+	for _, dir := range []string{poolDir + "/sha256", poolDir + "/sha512", reposDir, uploadsDir} {
+		if err := d.makeDir(dir); err != nil {
+			return err
+		}
+	}
+	if err := d.sweepUploads(time.Now(), true); err != nil {
+		return err
+	}
+	probe := path.Join(uploadsDir, tempPrefix+"probe")
+	if err := d.root.Link(lockFile, probe); err != nil {
+		return fmt.Errorf("want a file system with hard links: %w", err)
+	}
+	return d.root.Remove(probe)
+}
+
+// Close gives the storage up. Call it when no method runs any more.
+func (d *Disk) Close() error {
+	return errors.Join(d.root.Close(), d.lock.Close())
+}
+
+// repoPath gives the place of something in a repository's layout.
+func repoPath(name, rest string) string {
+	return path.Join(reposDir, name, layoutDir, rest)
+}
+
+func poolPath(digest Digest) string { return path.Join(poolDir, digest.path()) }
+
+func blobPath(name string, digest Digest) string {
+	return repoPath(name, path.Join("blobs", digest.path()))
+}
+
+// makeDir makes a directory with its parents and syncs each, so that a file
+// synced into it later cannot lose the way that leads to it.
+func (d *Disk) makeDir(dir string) error {
+	if err := d.root.MkdirAll(dir, 0o755); err != nil {
+		return noSpace(err)
+	}
+	for ; dir != "."; dir = path.Dir(dir) {
+		if err := d.syncDir(path.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Disk) syncDir(dir string) error {
+	f, err := d.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return noSpace(f.Sync())
+}
+
+// noSpace turns the errors of a full disk, or a full quota, into ErrNoSpace.
+func noSpace(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w", ErrNoSpace)
+	}
+	return err
+}
+
+// replaceFile puts a file in place as a whole: written beside, synced, renamed,
+// and the rename synced. A crash leaves the old or the new content.
+func (d *Disk) replaceFile(name string, write func(io.Writer) error) (err error) {
+	f, temp, err := d.tempFile()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			d.root.Remove(temp)
+		}
+	}()
+	err = write(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return noSpace(err)
+	}
+	if err := d.root.Rename(temp, name); err != nil {
+		return noSpace(err)
+	}
+	return d.syncDir(path.Dir(name))
+}
+
+// hasRepo tells whether a repository exists, for errors.
+func (d *Disk) hasRepo(name string) bool {
+	_, err := d.root.Stat(repoPath(name, ""))
+	return err == nil
+}
+
+// Blob is of Store.
+func (d *Disk) Blob(_ context.Context, name string, digest Digest) (Content, error) {
+	file := blobPath(name, digest)
+	info, err := d.root.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		if !d.hasRepo(name) {
+			return Content{}, ErrNameUnknown
+		}
+		return Content{}, ErrBlobUnknown
+	}
+	if err != nil {
+		return Content{}, err
+	}
+	return Content{
+		Digest: digest,
+		Size:   info.Size(),
+		Open: func() (io.ReadSeekCloser, error) {
+			f, err := d.root.Open(file)
+			if errors.Is(err, fs.ErrNotExist) { // deleted since
+				return nil, ErrBlobUnknown
+			}
+			return f, err
+		},
+	}, nil
+}
+
+// Mount is of Store.
+func (d *Disk) Mount(_ context.Context, name string, digest Digest) error {
+	if _, err := d.root.Stat(poolPath(digest)); errors.Is(err, fs.ErrNotExist) {
+		return ErrBlobUnknown
+	}
+	return d.linkIn(name, digest)
+}
+
+// DeleteBlob is of Store.
+func (d *Disk) DeleteBlob(_ context.Context, name string, digest Digest) error {
+	r, err := d.repos.acquire(d, name)
+	if err != nil {
+		return err
+	}
+	defer d.repos.release(r)
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	if r.index.manifests[digest] != nil {
+		return fmt.Errorf("%w: it is a manifest, delete it as one", ErrUnsupported)
+	}
+	return d.unlink(name, digest)
+}
+
+func (d *Disk) unlink(name string, digest Digest) error {
+	err := d.root.Remove(blobPath(name, digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrBlobUnknown
+	}
+	if err != nil {
+		return err
+	}
+	return d.syncDir(path.Dir(blobPath(name, digest)))
+}
+
+// commit makes a finished file, which is removed, a blob of the pool and of a
+// repository. The file has been synced: under its digest it must never be seen
+// with less than its content.
+func (d *Disk) commit(file, name string, digest Digest) error {
+	if err := d.root.Link(file, poolPath(digest)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return noSpace(err)
+	}
+	if err := d.linkIn(name, digest); err != nil {
+		return err
+	}
+	return d.root.Remove(file)
+}
+
+// linkIn links a blob from the pool into a repository's layout. Both
+// directories are synced even when the links are there already: another push
+// may have made them a moment ago and not have synced them yet.
+func (d *Disk) linkIn(name string, digest Digest) error {
+	from, to := poolPath(digest), blobPath(name, digest)
+	err := d.root.Link(from, to)
+	if errors.Is(err, fs.ErrNotExist) { // the repository's first blob with this algorithm
+		if err := d.makeLayout(name, digest.Algorithm()); err != nil {
+			return err
+		}
+		err = d.root.Link(from, to)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return noSpace(err)
+	}
+	if err := d.syncDir(path.Dir(from)); err != nil {
+		return err
+	}
+	return d.syncDir(path.Dir(to))
+}

@@ -1,0 +1,83 @@
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+)
+
+// Error is a condition that a client is told about: the code of
+// distribution-spec, "Error Codes", and the HTTP status it is sent with.
+type Error struct {
+	Code    string
+	Status  int
+	Message string
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// What a Store or a handler may return; test with errors.Is. Anything else is
+// a fault of the server and answered with 500.
+var (
+	ErrBlobUnknown         = &Error{"BLOB_UNKNOWN", http.StatusNotFound, "blob unknown to repository"}
+	ErrUploadInvalid       = &Error{"BLOB_UPLOAD_INVALID", http.StatusBadRequest, "blob upload invalid"}
+	ErrUploadUnknown       = &Error{"BLOB_UPLOAD_UNKNOWN", http.StatusNotFound, "blob upload unknown"}
+	ErrRange               = &Error{"BLOB_UPLOAD_INVALID", http.StatusRequestedRangeNotSatisfiable, "range not satisfiable"}
+	ErrDigestInvalid       = &Error{"DIGEST_INVALID", http.StatusBadRequest, "digest invalid"}
+	ErrManifestBlobUnknown = &Error{"MANIFEST_BLOB_UNKNOWN", http.StatusNotFound, "manifest refers to a blob unknown to repository"}
+	ErrManifestInvalid     = &Error{"MANIFEST_INVALID", http.StatusBadRequest, "manifest invalid"}
+	ErrManifestTooLarge    = &Error{"MANIFEST_INVALID", http.StatusRequestEntityTooLarge, "manifest larger than " + strconv.Itoa(maxManifest) + " bytes"}
+	ErrManifestUnknown     = &Error{"MANIFEST_UNKNOWN", http.StatusNotFound, "manifest unknown to repository"}
+	ErrNameInvalid         = &Error{"NAME_INVALID", http.StatusBadRequest, "repository name invalid"}
+	ErrNameUnknown         = &Error{"NAME_UNKNOWN", http.StatusNotFound, "repository name unknown"}
+	ErrSizeInvalid         = &Error{"SIZE_INVALID", http.StatusBadRequest, "size invalid"}
+	ErrTagInvalid          = &Error{"MANIFEST_INVALID", http.StatusBadRequest, "tag invalid"}
+	ErrDenied              = &Error{"DENIED", http.StatusForbidden, "access denied"}
+	ErrUnsupported         = &Error{"UNSUPPORTED", http.StatusMethodNotAllowed, "operation unsupported"}
+	ErrEndpointUnknown     = &Error{"UNSUPPORTED", http.StatusNotFound, "no such endpoint"}
+	ErrQueryInvalid        = &Error{"UNSUPPORTED", http.StatusBadRequest, "query invalid"}
+
+	// ErrNoSpace is sent as 507. Clients repeat a request after 500, 502, 503
+	// and 429, which would only fill the disk again; 507 they report at once.
+	ErrNoSpace = &Error{"UNKNOWN", http.StatusInsufficientStorage, "no space left on the registry's disk"}
+)
+
+// errInternal stands for every error that is not an *Error. Its cause goes to
+// the log, not to the client.
+var errInternal = &Error{"UNKNOWN", http.StatusInternalServerError, "internal error; the registry's log has the cause"}
+
+// bodyError is a request body that could not be read to its end, because the
+// client went away or sent less than it had announced.
+type bodyError struct{ err error }
+
+func (e *bodyError) Error() string { return "request body: " + e.err.Error() }
+func (e *bodyError) Unwrap() error { return e.err }
+
+// classify gives the answer that stands for err, and its message.
+func classify(err error) (*Error, string) {
+	var known *Error
+	if errors.As(err, &known) {
+		return known, err.Error()
+	}
+	var body *bodyError
+	if errors.As(err, &body) {
+		return ErrUploadInvalid, err.Error()
+	}
+	return errInternal, errInternal.Message
+}
+
+// writeError answers with the JSON of distribution-spec, "Error Codes".
+func writeError(w http.ResponseWriter, err error) {
+	type item struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	e, message := classify(err)
+	body, _ := json.Marshal(map[string][]item{"errors": {{e.Code, message}}}) // strings always encode
+	w.Header().Del("ETag")
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(e.Status)
+	w.Write(body)
+}

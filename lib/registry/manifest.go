@@ -1,0 +1,90 @@
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// maxManifest is the size in bytes up to which a manifest is taken, the least
+// that distribution-spec, "Pushing Manifests", wants registries to support.
+const maxManifest = 4 << 20
+
+const (
+	mediaTypeImage       = "application/vnd.oci.image.manifest.v1+json"
+	mediaTypeIndex       = "application/vnd.oci.image.index.v1+json"
+	mediaTypeDockerImage = "application/vnd.docker.distribution.manifest.v2+json"
+)
+
+// manifest has those fields of image manifests and indexes that a registry
+// looks at.
+type manifest struct {
+	MediaType    string            `json:"mediaType"`
+	ArtifactType string            `json:"artifactType"`
+	Config       *Descriptor       `json:"config"`
+	Manifests    json.RawMessage   `json:"manifests"`
+	Subject      *Descriptor       `json:"subject"`
+	Annotations  map[string]string `json:"annotations"`
+}
+
+// parseManifest reads a manifest that was given with a media type, or with "".
+// The MediaType of the result is never empty. The error is ErrManifestInvalid.
+func parseManifest(data []byte, given string) (*manifest, error) {
+	var m manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrManifestInvalid, err)
+	}
+	switch {
+	case m.MediaType != "" && given != "" && m.MediaType != given:
+		return nil, fmt.Errorf("%w: Content-Type %q, but mediaType %q", ErrManifestInvalid, given, m.MediaType)
+	case given != "":
+		m.MediaType = given
+	case m.MediaType != "":
+	case m.Manifests != nil: // mediaType is optional in OCI manifests
+		m.MediaType = mediaTypeIndex
+	case m.Config != nil:
+		m.MediaType = mediaTypeImage
+	default:
+		return nil, fmt.Errorf("%w: no Content-Type and no mediaType", ErrManifestInvalid)
+	}
+	if m.isImage() {
+		if m.Config == nil {
+			return nil, fmt.Errorf("%w: image manifest without config", ErrManifestInvalid)
+		}
+		if _, err := ParseDigest(string(m.Config.Digest)); err != nil {
+			return nil, fmt.Errorf("%w: config: %v", ErrManifestInvalid, err)
+		}
+	}
+	if m.Subject != nil {
+		if _, err := ParseDigest(string(m.Subject.Digest)); err != nil {
+			return nil, fmt.Errorf("%w: subject: %v", ErrManifestInvalid, err)
+		}
+	}
+	return &m, nil
+}
+
+func (m *manifest) isImage() bool {
+	return m.MediaType == mediaTypeImage || m.MediaType == mediaTypeDockerImage
+}
+
+func (m *manifest) subject() Digest {
+	if m.Subject == nil {
+		return ""
+	}
+	return m.Subject.Digest
+}
+
+// referrer gives the manifest's entry in a list of referrers
+// (distribution-spec, "Listing Referrers").
+func (m *manifest) referrer(d Digest, size int64) Descriptor {
+	desc := Descriptor{
+		MediaType:    m.MediaType,
+		Digest:       d,
+		Size:         size,
+		ArtifactType: m.ArtifactType,
+		Annotations:  m.Annotations,
+	}
+	if desc.ArtifactType == "" && m.isImage() {
+		desc.ArtifactType = m.Config.MediaType
+	}
+	return desc
+}

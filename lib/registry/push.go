@@ -1,0 +1,174 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+)
+
+func (h *handler) startUpload(w *response, r *http.Request, req *Request) error {
+	id, err := h.store.StartUpload(r.Context(), req.Name, req.Algorithm)
+	if err != nil {
+		return err
+	}
+	setUpload(w, req.Name, id, 0)
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func (h *handler) uploadWhole(w *response, r *http.Request, req *Request) error {
+	ctx := r.Context()
+	id, err := h.store.StartUpload(ctx, req.Name, req.Algorithm)
+	if err != nil {
+		return err
+	}
+	part := Part{Start: 0, Length: r.ContentLength}
+	if _, err = h.store.WriteUpload(ctx, req.Name, id, part, body(r)); err == nil {
+		err = h.store.FinishUpload(ctx, req.Name, id, req.Digest)
+	}
+	if err != nil { // the client never learnt the session's name, so nobody can go on with it
+		return errors.Join(err, ignoreUnknown(h.store.CancelUpload(ctx, req.Name, id)))
+	}
+	return created(w, req.Name, "blobs", req.Digest)
+}
+
+func ignoreUnknown(err error) error {
+	if errors.Is(err, ErrUploadUnknown) {
+		return nil
+	}
+	return err
+}
+
+func (h *handler) mount(w *response, r *http.Request, req *Request) error {
+	err := h.store.Mount(r.Context(), req.Name, req.Digest)
+	if errors.Is(err, ErrBlobUnknown) {
+		return h.startUpload(w, r, req)
+	}
+	if err != nil {
+		return err
+	}
+	return created(w, req.Name, "blobs", req.Digest)
+}
+
+func (h *handler) uploadChunk(w *response, r *http.Request, req *Request) error {
+	size, err := h.writePart(w, r, req)
+	if err != nil {
+		return err
+	}
+	setUpload(w, req.Name, req.Upload, size)
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func (h *handler) finishUpload(w *response, r *http.Request, req *Request) error {
+	if r.ContentLength != 0 {
+		if _, err := h.writePart(w, r, req); err != nil {
+			return err
+		}
+	}
+	if err := h.store.FinishUpload(r.Context(), req.Name, req.Upload, req.Digest); err != nil {
+		return err
+	}
+	return created(w, req.Name, "blobs", req.Digest)
+}
+
+// writePart appends the request's body to its session. A part out of order is
+// answered with where the session stands, so the client can go on from there.
+func (h *handler) writePart(w *response, r *http.Request, req *Request) (int64, error) {
+	part := Part{Start: -1, Length: r.ContentLength}
+	if header := r.Header.Get("Content-Range"); header != "" {
+		s, err := parseContentRange(header)
+		if err != nil {
+			return 0, err
+		}
+		if part.Length >= 0 && part.Length != s.length {
+			return 0, fmt.Errorf("%w: Content-Range holds %d bytes, Content-Length %d", ErrSizeInvalid, s.length, part.Length)
+		}
+		part = Part{s.start, s.length}
+	}
+	size, err := h.store.WriteUpload(r.Context(), req.Name, req.Upload, part, body(r))
+	if errors.Is(err, ErrRange) {
+		setUpload(w, req.Name, req.Upload, size)
+	}
+	return size, err
+}
+
+func (h *handler) uploadStatus(w *response, r *http.Request, req *Request) error {
+	size, err := h.store.UploadSize(r.Context(), req.Name, req.Upload)
+	if err != nil {
+		return err
+	}
+	setUpload(w, req.Name, req.Upload, size)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (h *handler) cancelUpload(w *response, r *http.Request, req *Request) error {
+	if err := h.store.CancelUpload(r.Context(), req.Name, req.Upload); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (h *handler) writeManifest(w *response, r *http.Request, req *Request) error {
+	put := ManifestPut{Digest: req.Digest, Tags: req.Tags}
+	if req.Tag != "" {
+		put.Tags = []string{req.Tag}
+	}
+	if header := r.Header.Get("Content-Type"); header != "" {
+		var err error
+		put.MediaType, _, err = mime.ParseMediaType(header)
+		if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) { // parameters are ignored
+			return fmt.Errorf("%w: Content-Type %q", ErrManifestInvalid, header)
+		}
+	}
+	if r.ContentLength > maxManifest {
+		return ErrManifestTooLarge
+	}
+	stored, err := h.store.PutManifest(r.Context(), req.Name, put, body(r))
+	if err != nil {
+		return err
+	}
+	for _, tag := range req.Tags {
+		w.Header().Add("OCI-Tag", tag)
+	}
+	if stored.Subject != "" {
+		w.Header().Set("OCI-Subject", string(stored.Subject))
+	}
+	return created(w, req.Name, "manifests", stored.Digest)
+}
+
+func (h *handler) deleteManifest(w *response, r *http.Request, req *Request) error {
+	if err := h.store.DeleteManifest(r.Context(), req.Name, req.Tag, req.Digest); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func (h *handler) deleteBlob(w *response, r *http.Request, req *Request) error {
+	if err := h.store.DeleteBlob(r.Context(), req.Name, req.Digest); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// created answers 201 with the place of new content. Locations are paths
+// without a host, since a proxy or port forward may stand in between.
+func created(w *response, name, collection string, d Digest) error {
+	w.Header().Set("Location", "/v2/"+name+"/"+collection+"/"+string(d))
+	w.Header().Set("Docker-Content-Digest", string(d))
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// setUpload tells where a session stands. The header cannot express "nothing
+// yet"; registries send 0-0 then.
+func setUpload(w *response, name, id string, size int64) {
+	w.Header().Set("Location", "/v2/"+name+"/blobs/uploads/"+id)
+	w.Header().Set("Range", fmt.Sprintf("0-%d", max(size-1, 0)))
+	w.Header().Set("Docker-Upload-UUID", id)
+}

@@ -1,0 +1,75 @@
+package registry
+
+import (
+	"strconv"
+	"strings"
+)
+
+// span is a part of a blob: length bytes from start.
+type span struct{ start, length int64 }
+
+// parseRange reads a Range header (RFC 9110, section 14.2) for content of size
+// bytes. whole means that all of it is to be sent: no header, another unit, or
+// several ranges, which a server need not support. The error is ErrRange for a
+// range that holds no byte of the content and for one that is malformed.
+func parseRange(header string, size int64) (s span, whole bool, err error) {
+	spec, ok := strings.CutPrefix(header, "bytes=")
+	if !ok || strings.Contains(spec, ",") {
+		return span{0, size}, true, nil
+	}
+	first, last, ok := strings.Cut(strings.TrimSpace(spec), "-")
+	if !ok {
+		return span{}, false, ErrRange
+	}
+	if first == "" { // "-N": the last N bytes
+		n, err := parseOffset(last)
+		if err != nil || n == 0 || size == 0 {
+			return span{}, false, ErrRange
+		}
+		n = min(n, size)
+		return span{size - n, n}, false, nil
+	}
+	start, err := parseOffset(first)
+	if err != nil || start >= size {
+		return span{}, false, ErrRange
+	}
+	end := size - 1
+	if last != "" {
+		if end, err = parseOffset(last); err != nil || end < start {
+			return span{}, false, ErrRange
+		}
+		end = min(end, size-1)
+	}
+	return span{start, end - start + 1}, false, nil
+}
+
+// parseContentRange reads the Content-Range header of an upload. It has the
+// form of distribution-spec, "Pushing a blob in chunks": two offsets, both
+// inclusive, and no unit. The error is ErrRange.
+func parseContentRange(header string) (span, error) {
+	first, last, ok := strings.Cut(header, "-")
+	if !ok {
+		return span{}, ErrRange
+	}
+	start, err := parseOffset(first)
+	if err != nil {
+		return span{}, err
+	}
+	end, err := parseOffset(last)
+	if err != nil || end < start || end-start+1 <= 0 {
+		return span{}, ErrRange
+	}
+	return span{start, end - start + 1}, nil
+}
+
+// parseOffset reads an unsigned number; strconv alone would take a sign.
+func parseOffset(s string) (int64, error) {
+	if strings.Trim(s, "0123456789") != "" {
+		return 0, ErrRange
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0, ErrRange
+	}
+	return n, nil
+}

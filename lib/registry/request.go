@@ -1,0 +1,252 @@
+package registry
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Kind says what a request asks for. The numbers are those of the table of
+// endpoints in distribution-spec.
+type Kind int
+
+const (
+	kindNone       Kind = iota
+	Ping                // end-1: GET /v2/
+	BlobRead            // end-2: GET, HEAD a blob
+	ManifestRead        // end-3: GET, HEAD a manifest
+	UploadStart         // end-4a, end-4c: POST, a session begins
+	UploadWhole         // end-4b: POST with ?digest= and the whole blob
+	UploadChunk         // end-5: PATCH
+	UploadFinish        // end-6: PUT with ?digest=
+	ManifestWrite       // end-7a, end-7b: PUT
+	TagsList            // end-8a, end-8b: GET
+	ManifestDelete      // end-9: DELETE a tag or a manifest
+	BlobDelete          // end-10: DELETE
+	BlobMount           // end-11: POST with ?mount=
+	Referrers           // end-12a, end-12b: GET
+	UploadStatus        // end-13: GET
+	UploadCancel        // end-14: DELETE
+	Catalog             // GET /v2/_catalog, not in the specification but asked by many clients
+	kindCount
+)
+
+// Writes tells whether a request of this kind may change what is stored.
+func (k Kind) Writes() bool {
+	switch k {
+	case UploadStart, UploadWhole, UploadChunk, UploadFinish, UploadCancel,
+		ManifestWrite, ManifestDelete, BlobDelete, BlobMount:
+		return true
+	}
+	return false
+}
+
+// noLimit is the Limit of a request that gave no ?n=.
+const noLimit = -1
+
+// Request is what a request asks for. Every field that is set has been
+// checked; those that its kind does not use are empty.
+type Request struct {
+	Kind         Kind
+	Name         string // repository
+	Digest       Digest // of a blob or manifest; the subject for Referrers
+	Tag          string // when a manifest is named by tag, instead of Digest
+	Upload       string // session
+	Algorithm    string // for UploadStart: what the client will finish with
+	Tags         []string
+	Limit        int    // ?n=, or noLimit
+	Last         string // ?last=: the list goes on after this
+	ArtifactType string
+}
+
+// place is where a path leads, before the method is looked at.
+type place int
+
+const (
+	atBlob place = iota
+	atManifest
+	atUploads
+	atUpload
+	atTags
+	atReferrers
+	atCatalog
+	atRoot
+)
+
+// methods gives the kinds that a place has, in the order in which an Allow
+// header lists them.
+var methods = map[place][]struct {
+	method string
+	kind   Kind
+}{
+	atRoot:      {{"GET", Ping}, {"HEAD", Ping}},
+	atCatalog:   {{"GET", Catalog}, {"HEAD", Catalog}},
+	atBlob:      {{"GET", BlobRead}, {"HEAD", BlobRead}, {"DELETE", BlobDelete}},
+	atManifest:  {{"GET", ManifestRead}, {"HEAD", ManifestRead}, {"PUT", ManifestWrite}, {"DELETE", ManifestDelete}},
+	atUploads:   {{"POST", UploadStart}},
+	atUpload:    {{"GET", UploadStatus}, {"PATCH", UploadChunk}, {"PUT", UploadFinish}, {"DELETE", UploadCancel}},
+	atTags:      {{"GET", TagsList}, {"HEAD", TagsList}},
+	atReferrers: {{"GET", Referrers}, {"HEAD", Referrers}},
+}
+
+// methodError is a method that a place does not have.
+type methodError struct{ allow string }
+
+func (e *methodError) Error() string { return "operation unsupported: want " + e.allow }
+func (e *methodError) Unwrap() error { return ErrUnsupported }
+
+// Parse finds out what a request asks for. Its errors are ErrEndpointUnknown,
+// ErrUnsupported, ErrNameInvalid, ErrDigestInvalid, ErrTagInvalid,
+// ErrUploadUnknown and ErrQueryInvalid.
+func Parse(r *http.Request) (*Request, error) {
+	at, name, last, err := locate(r.URL.Path)
+	if err != nil {
+		return nil, err
+	}
+	req := &Request{Name: name, Limit: noLimit}
+	if at != atRoot && at != atCatalog && !ValidName(name) {
+		return nil, ErrNameInvalid
+	}
+	var allow []string
+	for _, m := range methods[at] {
+		allow = append(allow, m.method)
+		if m.method == r.Method {
+			req.Kind = m.kind
+		}
+	}
+	if req.Kind == kindNone {
+		return nil, &methodError{strings.Join(allow, ", ")}
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, ErrQueryInvalid
+	}
+	return req, req.fill(last, query)
+}
+
+// locate splits a path from its end, since a repository name may itself have
+// components such as "blobs". last is the path's last component where the
+// place has one of its own.
+func locate(path string) (at place, name, last string, err error) {
+	rest, ok := strings.CutPrefix(path, "/v2")
+	if !ok || rest != "" && rest[0] != '/' {
+		return 0, "", "", ErrEndpointUnknown
+	}
+	parts := strings.Split(strings.TrimPrefix(rest, "/"), "/")
+	n := len(parts)
+	join := func(end int) string { return strings.Join(parts[:end], "/") }
+	switch {
+	case n == 1 && parts[0] == "":
+		return atRoot, "", "", nil
+	case n == 1 && parts[0] == "_catalog":
+		return atCatalog, "", "", nil
+	case n >= 3 && parts[n-2] == "tags" && parts[n-1] == "list":
+		return atTags, join(n - 2), "", nil
+	case n >= 3 && parts[n-2] == "manifests":
+		return atManifest, join(n - 2), parts[n-1], nil
+	case n >= 3 && parts[n-2] == "referrers":
+		return atReferrers, join(n - 2), parts[n-1], nil
+	case n >= 4 && parts[n-3] == "blobs" && parts[n-2] == "uploads":
+		if parts[n-1] == "" {
+			return atUploads, join(n - 3), "", nil
+		}
+		return atUpload, join(n - 3), parts[n-1], nil
+	case n >= 3 && parts[n-2] == "blobs" && parts[n-1] == "uploads":
+		return atUploads, join(n - 2), "", nil
+	case n >= 3 && parts[n-2] == "blobs":
+		return atBlob, join(n - 2), parts[n-1], nil
+	}
+	return 0, "", "", ErrEndpointUnknown
+}
+
+// fill sets the fields that the kind needs from the path's last component and
+// the query.
+func (q *Request) fill(last string, query url.Values) (err error) {
+	switch q.Kind {
+	case BlobRead, BlobDelete, Referrers:
+		q.Digest, err = ParseDigest(last)
+		q.ArtifactType = query.Get("artifactType")
+		q.Last = query.Get("last")
+	case ManifestRead, ManifestDelete, ManifestWrite:
+		err = q.fillManifest(last, query)
+	case UploadStart:
+		err = q.fillStart(query)
+	case UploadStatus, UploadChunk, UploadCancel:
+		err = q.fillUpload(last)
+	case UploadFinish:
+		if err = q.fillUpload(last); err == nil {
+			q.Digest, err = ParseDigest(query.Get("digest"))
+		}
+	case TagsList, Catalog:
+		err = q.fillPage(query)
+	}
+	return err
+}
+
+func (q *Request) fillManifest(reference string, query url.Values) (err error) {
+	if !strings.Contains(reference, ":") { // a tag has no colon, a digest has one
+		if q.Tag = reference; !ValidTag(reference) {
+			return ErrTagInvalid
+		}
+		return nil
+	}
+	if q.Digest, err = ParseDigest(reference); err != nil || q.Kind != ManifestWrite {
+		return err
+	}
+	for _, tag := range query["tag"] {
+		if !ValidTag(tag) {
+			return fmt.Errorf("%w: %q", ErrTagInvalid, tag)
+		}
+	}
+	q.Tags = query["tag"]
+	return nil
+}
+
+func (q *Request) fillStart(query url.Values) (err error) {
+	switch {
+	case query.Has("mount"):
+		// The blob is looked for in the pool, which all repositories share, so
+		// the repository that ?from= names makes no difference.
+		q.Kind = BlobMount
+		q.Digest, err = ParseDigest(query.Get("mount"))
+	case query.Has("digest"):
+		q.Kind = UploadWhole
+		q.Digest, err = ParseDigest(query.Get("digest"))
+	}
+	if err != nil {
+		return err
+	}
+	if q.Algorithm = query.Get("digest-algorithm"); q.Algorithm == "" {
+		q.Algorithm = "sha256"
+	}
+	if q.Digest != "" {
+		q.Algorithm = q.Digest.Algorithm()
+	}
+	if hexLen(q.Algorithm) == 0 {
+		return fmt.Errorf("%w: algorithm %q, want sha256 or sha512", ErrDigestInvalid, q.Algorithm)
+	}
+	return nil
+}
+
+func (q *Request) fillUpload(id string) error {
+	if len(id) != uploadIDLen || strings.Trim(id, "0123456789abcdef-") != "" {
+		return ErrUploadUnknown
+	}
+	q.Upload = id
+	return nil
+}
+
+func (q *Request) fillPage(query url.Values) error {
+	q.Last = query.Get("last")
+	if !query.Has("n") {
+		return nil
+	}
+	n, err := strconv.Atoi(query.Get("n"))
+	if err != nil || n < 0 {
+		return fmt.Errorf("%w: n is not a number of items", ErrQueryInvalid)
+	}
+	q.Limit = n
+	return nil
+}

@@ -1,0 +1,353 @@
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// tempPrefix starts the names of files in uploads/ that nobody can go on
+	// with; sessions have names that do not start so.
+	tempPrefix = "tmp-"
+	// uploadIDLen is the length of a session's id, a UUID.
+	uploadIDLen = 36
+	// uploadExpiry is how long a session may lie untouched.
+	uploadExpiry = 24 * time.Hour
+	// sweepEvery is how often sessions are looked through for expired ones.
+	sweepEvery = time.Hour
+	// maxHashes bounds how many sessions keep the state of their hash in memory.
+	// A session beyond them reads its file again when it goes on.
+	maxHashes = 1024
+)
+
+// upload is what memory knows of a session; its file knows the rest. A session
+// is written by one request at a time.
+type upload struct {
+	busy      chan struct{} // holds a value while a request has the session
+	users     int           // requests that have it or wait for it; guarded by uploadTable.mu
+	algorithm string
+	hash      hash.Hash // of the file's first hashed bytes; nil if not known
+	hashed    int64
+}
+
+// uploadTable finds sessions by the path of their file.
+type uploadTable struct {
+	mu    sync.Mutex
+	m     map[string]*upload
+	swept time.Time
+}
+
+// join gives the state of the session in a file, locked.
+func (t *uploadTable) join(ctx context.Context, file string) (*upload, error) {
+	t.mu.Lock()
+	u := t.m[file]
+	if u == nil {
+		u = t.add(file, "sha256")
+	}
+	u.users++
+	t.mu.Unlock()
+	select {
+	case u.busy <- struct{}{}:
+		return u, nil
+	case <-ctx.Done():
+		t.part(u)
+		return nil, &bodyError{ctx.Err()} // the client has gone
+	}
+}
+
+// leave unlocks a session.
+func (t *uploadTable) leave(u *upload) {
+	<-u.busy
+	t.part(u)
+}
+
+func (t *uploadTable) part(u *upload) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	u.users--
+}
+
+// add puts a new session in. t.mu is held.
+func (t *uploadTable) add(file, algorithm string) *upload {
+	if t.m == nil {
+		t.m = make(map[string]*upload)
+	}
+	for other, u := range t.m {
+		if len(t.m) < maxHashes {
+			break
+		}
+		if u.users == 0 {
+			delete(t.m, other)
+		}
+	}
+	u := &upload{busy: make(chan struct{}, 1), algorithm: algorithm, hash: newHash(algorithm)}
+	t.m[file] = u
+	return u
+}
+
+// forget takes a session out whose file has been removed.
+func (t *uploadTable) forget(file string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.m, file)
+}
+
+// sweepDue tells whether it is time to look for expired sessions, and notes
+// that it is being done.
+func (t *uploadTable) sweepDue(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	due := now.Sub(t.swept) > sweepEvery
+	if due {
+		t.swept = now
+	}
+	return due
+}
+
+// uploadPath gives the file of a session. The repository is part of its name,
+// so that a session answers under its own repository only and needs no record
+// beside its file.
+func uploadPath(name, id string) string {
+	return path.Join(uploadsDir, fmt.Sprintf("%s-%x", id, sha256.Sum256([]byte(name)))[:uploadIDLen+17])
+}
+
+// newID makes a random UUID.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// tempFile makes a file in uploads/ that the next start would remove.
+func (d *Disk) tempFile() (*os.File, string, error) {
+	name := path.Join(uploadsDir, tempPrefix+newID())
+	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	return f, name, noSpace(err)
+}
+
+// sweepUploads removes expired sessions and, at the start, temporary files.
+func (d *Disk) sweepUploads(now time.Time, start bool) error {
+	d.uploads.sweepDue(now)
+	entries, err := fs.ReadDir(d.root.FS(), uploadsDir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			continue // gone since
+		}
+		temp := strings.HasPrefix(e.Name(), tempPrefix)
+		if temp && start || !temp && now.Sub(info.ModTime()) > uploadExpiry {
+			file := path.Join(uploadsDir, e.Name())
+			if err := d.root.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			d.uploads.forget(file)
+		}
+	}
+	return nil
+}
+
+// StartUpload is of Store.
+func (d *Disk) StartUpload(_ context.Context, name, algorithm string) (string, error) {
+	if now := time.Now(); d.uploads.sweepDue(now) {
+		if err := d.sweepUploads(now, false); err != nil {
+			return "", err
+		}
+	}
+	id := newID()
+	file := uploadPath(name, id)
+	f, err := d.root.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return "", noSpace(err)
+	}
+	d.uploads.mu.Lock()
+	d.uploads.add(file, algorithm)
+	d.uploads.mu.Unlock()
+	return id, f.Close()
+}
+
+// UploadSize is of Store.
+func (d *Disk) UploadSize(_ context.Context, name, id string) (int64, error) {
+	info, err := d.root.Stat(uploadPath(name, id))
+	if err != nil {
+		return 0, unknownUpload(err)
+	}
+	return info.Size(), nil
+}
+
+func unknownUpload(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrUploadUnknown
+	}
+	return err
+}
+
+// session locks a session and opens its file; done closes and unlocks.
+func (d *Disk) session(ctx context.Context, name, id string) (u *upload, f *os.File, done func(), err error) {
+	file := uploadPath(name, id)
+	if _, err := d.root.Stat(file); err != nil { // before a place in the table is made for it
+		return nil, nil, nil, unknownUpload(err)
+	}
+	if u, err = d.uploads.join(ctx, file); err != nil {
+		return nil, nil, nil, err
+	}
+	if f, err = d.root.OpenFile(file, os.O_RDWR, 0); err != nil {
+		d.uploads.forget(file)
+		d.uploads.leave(u)
+		return nil, nil, nil, unknownUpload(err)
+	}
+	return u, f, func() { f.Close(); d.uploads.leave(u) }, nil
+}
+
+// WriteUpload is of Store.
+func (d *Disk) WriteUpload(ctx context.Context, name, id string, part Part, body io.Reader) (int64, error) {
+	u, f, done, err := d.session(ctx, name, id)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	if part.Start >= 0 && part.Start != size {
+		return size, fmt.Errorf("%w: the upload has %d bytes, the part begins at %d", ErrRange, size, part.Start)
+	}
+	if u.hashed != size {
+		u.hash = nil // FinishUpload reads the file again
+	}
+	n, err := d.receive(f, u.hash, body, part.Length)
+	u.hashed = size + n
+	if errors.Is(err, ErrNoSpace) {
+		return 0, errors.Join(err, d.drop(name, id))
+	}
+	if errors.Is(err, ErrSizeInvalid) { // none of the part is to be trusted
+		u.hash, n = nil, 0
+		err = errors.Join(err, f.Truncate(size))
+	}
+	return size + n, err
+}
+
+// receive copies body to f and to h, if there is one, and gives the number of
+// bytes that reached the file. More than length bytes are an ErrSizeInvalid.
+func (d *Disk) receive(f *os.File, h hash.Hash, body io.Reader, length int64) (n int64, err error) {
+	buf := d.buffers.Get().(*[]byte)
+	defer d.buffers.Put(buf)
+	for {
+		got, readErr := fill(body, *buf)
+		wrote, err := f.Write((*buf)[:got])
+		if h != nil {
+			h.Write((*buf)[:wrote])
+		}
+		n += int64(wrote)
+		switch {
+		case err != nil:
+			return n, noSpace(err)
+		case length >= 0 && n > length:
+			return n, fmt.Errorf("%w: more than the %d bytes announced", ErrSizeInvalid, length)
+		case readErr == io.EOF:
+			return n, nil
+		case readErr != nil:
+			return n, readErr
+		}
+	}
+}
+
+// fill reads until buf is full or r ends. Unlike io.ReadFull it gives r's own
+// error, so that a body cut short differs from one that ended.
+func fill(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var got int
+		got, err = r.Read(buf[n:])
+		n += got
+	}
+	return n, err
+}
+
+// FinishUpload is of Store.
+func (d *Disk) FinishUpload(ctx context.Context, name, id string, digest Digest) error {
+	u, f, done, err := d.session(ctx, name, id)
+	if err != nil {
+		return err
+	}
+	defer done()
+	got, err := d.uploadDigest(u, f, digest.Algorithm())
+	if err != nil {
+		return err
+	}
+	if got != digest {
+		return errors.Join(fmt.Errorf("%w: want %s, got %s", ErrDigestInvalid, digest, got), d.drop(name, id))
+	}
+	if err := f.Sync(); err != nil {
+		return noSpace(err)
+	}
+	file := uploadPath(name, id)
+	if err := d.commit(file, name, digest); err != nil {
+		return err
+	}
+	d.uploads.forget(file)
+	return nil
+}
+
+// uploadDigest gives the digest of a session's bytes, from memory if that has
+// seen them all with this algorithm, otherwise from the file: after a restart,
+// or when the client named the algorithm only at the end.
+func (d *Disk) uploadDigest(u *upload, f *os.File, algorithm string) (Digest, error) {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return "", err
+	}
+	if u.hash != nil && u.algorithm == algorithm && u.hashed == size {
+		return sum(algorithm, u.hash), nil
+	}
+	return d.fileDigest(f, algorithm)
+}
+
+// fileDigest reads a file from its start.
+func (d *Disk) fileDigest(f *os.File, algorithm string) (Digest, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return "", err
+	}
+	buf := d.buffers.Get().(*[]byte)
+	defer d.buffers.Put(buf)
+	h := newHash(algorithm)
+	// The wrapper hides the file's own WriteTo, which would not use the buffer.
+	if _, err := io.CopyBuffer(h, struct{ io.Reader }{f}, *buf); err != nil {
+		return "", err
+	}
+	return sum(algorithm, h), nil
+}
+
+// CancelUpload is of Store.
+func (d *Disk) CancelUpload(ctx context.Context, name, id string) error {
+	_, _, done, err := d.session(ctx, name, id)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return d.drop(name, id)
+}
+
+// drop removes a session that the caller has locked.
+func (d *Disk) drop(name, id string) error {
+	file := uploadPath(name, id)
+	if err := d.root.Remove(file); err != nil {
+		return err
+	}
+	d.uploads.forget(file)
+	return nil
+}
