@@ -14,7 +14,7 @@ cleanup() {
   rm -rf "$work"
 }
 trap cleanup EXIT
-go run ./tests/samplebundle/cmd/mkbundle -o "$work/bundle.tgz"
+go run ./tests/samplebundle/cmd/mkbundle --out "$work/bundle.tgz"
 cd "$work"
 
 say() { printf '\n# %s\n' "$*"; }

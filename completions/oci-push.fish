@@ -1,0 +1,18 @@
+# fish completion for oci-push(1)
+
+complete -c oci-push -l to -x -d 'registry, and a path before every repository'
+complete -c oci-push -l jobs -x -d 'uploads at a time'
+complete -c oci-push -l memory -x -a '32MiB 64MiB 256MiB' -d 'budget for blobs under way'
+complete -c oci-push -l platform -x -a 'linux/amd64 linux/arm64' -d 'leave images of other platforms out of indexes'
+complete -c oci-push -l plan -d 'tell what would be sent, and send nothing'
+complete -c oci-push -l ca -r -F -d 'certificate authority of the registry, in PEM'
+complete -c oci-push -l plain-http -d 'speak HTTP'
+complete -c oci-push -l insecure-skip-tls-verify -d 'do not check the certificate of the registry'
+complete -c oci-push -l username -x -d 'user at the registry'
+complete -c oci-push -l password-file -r -F -d 'file that holds the password'
+complete -c oci-push -l format -x -a 'json table' -d 'json, table or a template'
+complete -c oci-push -l quiet -d 'no progress, warnings and errors only'
+complete -c oci-push -l verbose -d 'log what is done to stderr'
+complete -c oci-push -l config -r -F -d 'read flags from a file'
+complete -c oci-push -l help -d 'print the usage'
+complete -c oci-push -l version -d 'print the version'

@@ -1,0 +1,85 @@
+#!/usr/bin/env bats
+# Programs of others: they read what the tools wrote, and the other way round.
+# shellcheck disable=SC2154 # registry is set by serve, output and stderr by run
+
+load lib/helper
+
+@test "peer: skopeo copies every image out of oci-serve, digests equal" {
+  local repository tag digest
+  need skopeo
+  serve
+  oci-push --to "$registry" --quiet "$SAMPLE/bundle.tgz" >/dev/null
+  expected | while read -r repository tag digest; do
+    rm -rf out
+    skopeo --insecure-policy copy -q --all --src-tls-verify=false "docker://$registry/$repository:$tag" dir:out
+    [ "sha256:$(sha256sum <out/manifest.json | cut -d' ' -f1)" = "$digest" ]
+  done
+}
+
+@test "peer: skopeo pushes an index and a chart in, oci-push finds them there" {
+  local repository
+  need skopeo
+  serve
+  for repository in busybox_1.37.0 charts/k0rdent-enterprise_1.2.3; do
+    skopeo --insecure-policy copy -q --all --dest-tls-verify=false \
+      "oci-archive:$SAMPLE/bundle/$repository.tar" "docker://$registry/${repository%_*}:${repository#*_}"
+  done
+  same "$(expected | grep -e '^busybox ' -e '^charts/k0rdent-enterprise ')" "$(published)"
+  whole storage
+  oci-push --to "$registry" --quiet "$SAMPLE/bundle.tgz" >out
+  [ "$(jq -r 'select(.status == "exists") | .repository' out | sort | xargs)" = 'busybox charts/k0rdent-enterprise' ]
+}
+
+@test "peer: skopeo reads a repository's directory without the server" {
+  local tag digest
+  need skopeo
+  serve
+  oci-push --to "$registry" --quiet "$SAMPLE/bundle.tgz" >/dev/null
+  stop "$server"
+  expected | grep '^k0sproject/' | while read -r repository tag digest; do
+    skopeo inspect --raw "oci:storage/repositories/$repository/_layout:$tag" | sha256sum | grep -q "^${digest#sha256:} "
+  done
+}
+
+@test "peer: crane pushes in, copies, lists and validates" {
+  need crane
+  serve
+  mkdir layout
+  tar -xf "$SAMPLE/bundle/k0sproject/k0s_v1.32.8-k0s.0.tar" -C layout
+  crane push --index layout "$registry/mine/k0s:v1"
+  crane copy "$registry/mine/k0s:v1" "$registry/other/k0s:v2"
+  [ "$(crane digest "$registry/other/k0s:v2")" = "$(expected | awk '$1 == "k0sproject/k0s" { print $3 }')" ]
+  crane validate --remote "$registry/other/k0s:v2"
+  [ "$(crane catalog "$registry" | sort | xargs)" = 'mine/k0s other/k0s' ]
+  [ "$(crane ls "$registry/other/k0s")" = v2 ]
+  whole storage
+}
+
+@test "peer: Helm pulls the chart and finds its subcharts" {
+  need helm-pull
+  serve
+  oci-push --to "$registry" --quiet "$SAMPLE/bundle.tgz" >/dev/null
+  HOME=$PWD run -0 helm-pull "$registry/charts/k0rdent-enterprise:1.2.3"
+  [[ ${lines[-1]} == "$(expected | awk '$1 == "charts/k0rdent-enterprise" { print $3 }') k0rdent-enterprise 1.2.3 "* ]]
+  [[ " ${lines[-1]} " == *' regional '* || " ${lines[-1]} " == *' kcm-regional '* ]]
+}
+
+@test "peer: oci-push fills another registry, under a prefix, and finds it full the second time" {
+  local repository tag digest
+  need docker-registry
+  cat >registry.yml <<'Y'
+version: 0.1
+storage: {filesystem: {rootdirectory: ./distribution}}
+http: {addr: 127.0.0.1:0}
+Y
+  # It tells its port only in its log.
+  exec {log}< <(exec docker-registry serve registry.yml 2>&1 3>&-)
+  servers+=($!)
+  until [[ ${line-} == *'listening on '* ]]; do IFS= read -r -t 10 line <&"$log"; done
+  registry=localhost:$(grep -oE 'listening on 127.0.0.1:[0-9]+' <<<"$line" | grep -oE '[0-9]+$')
+  cat <&"$log" >registry.log 3>&- &
+  oci-push --to "$registry/k0rdent-enterprise" --quiet "$SAMPLE/bundle.tgz" >out
+  same "$(expected | sed 's,^,k0rdent-enterprise/,')" "$(published)"
+  oci-push --to "$registry/k0rdent-enterprise" --quiet "$SAMPLE/bundle.tgz" >out
+  [ "$(jq -r 'select(.kind == "image") | .status' out | sort -u)" = exists ]
+}

@@ -1,0 +1,141 @@
+#!/usr/bin/env bats
+# The tools in pipes, with each other and with other programs between.
+# shellcheck disable=SC2154 # registry is set by serve, output and stderr by run
+
+load lib/helper
+
+@test "pipe: bundle-ls | oci-push brings every image into the registry, unchanged" {
+  serve
+  bundle-ls "$SAMPLE/bundle.tgz" | oci-push --to "$registry" --quiet >pushed
+  same "$(expected)" "$(published)"
+  whole storage
+  [ "$(jq -r 'select(.kind == "image") | .status' pushed | sort -u)" = pushed ]
+  [ "$(tail -n 1 pushed | jq -r .kind)" = summary ]
+}
+
+@test "pipe: a second run sends nothing and changes nothing" {
+  serve
+  oci-push --to "$registry" --quiet "$SAMPLE/bundle.tgz" >/dev/null
+  find storage -type f -printf '%P %T@ %i\n' | sort >before
+  bundle-ls "$SAMPLE/bundle.tgz" | oci-push --to "$registry" --quiet >again
+  find storage -type f -printf '%P %T@ %i\n' | sort >after
+  diff before after
+  [ "$(jq -r 'select(.kind == "image") | "\(.status) \(.pushedBytes // 0)"' again | sort -u)" = 'exists 0' ]
+}
+
+@test "pipe: the bundle's form makes no difference" {
+  local form
+  bundle-ls "$SAMPLE/bundle.tgz" | jq -c 'del(.bundle, .seconds, .bytes)' | sort >tgz
+  for form in bundle.tar bundle.tzst bundle; do
+    bundle-ls "$SAMPLE/$form" | jq -c 'del(.bundle, .seconds, .bytes)' | sort | diff tgz -
+  done
+}
+
+@test "pipe: bundle-ls lists what the generator put in" {
+  same "$(expected)" "$(bundle-ls --format '{{.repository}} {{.tag}} {{.digest}}' "$SAMPLE/bundle.tgz" | sort)"
+}
+
+@test "pipe: grep between the tools narrows what is pushed" {
+  serve
+  bundle-ls "$SAMPLE/bundle.tgz" | grep '"type":"chart"' | oci-push --to "$registry" --quiet >/dev/null
+  same "$(expected | grep ^charts/)" "$(published)"
+}
+
+@test "pipe: jq between the tools may rewrite the lines" {
+  serve
+  bundle-ls "$SAMPLE/bundle.tgz" | jq -c 'select(.repository == "busybox")' | oci-push --to "$registry" --quiet >/dev/null
+  same "$(expected | grep '^busybox ')" "$(published)"
+}
+
+@test "pipe: shuffled records give the same registry" {
+  serve
+  bundle-ls "$SAMPLE/bundle.tgz" | sort -R | oci-push --to "$registry" --quiet >/dev/null
+  same "$(expected)" "$(published)"
+  whole storage
+}
+
+@test "pipe: head -1 between the tools pushes one image" {
+  serve
+  bundle-ls "$SAMPLE/bundle.tgz" | grep '"kind":"image"' | head -1 >one || true # grep may die of SIGPIPE
+  oci-push --to "$registry" --quiet <one >/dev/null
+  [ "$(published | wc -l)" = 1 ]
+}
+
+@test "pipe: no record, nothing to do" {
+  serve
+  run -0 --separate-stderr oci-push --to "$registry" </dev/null
+  [ -z "$(published)" ]
+}
+
+@test "pipe: the bundle itself on stdin" {
+  local tool
+  for tool in bundle-version bundle-ls; do
+    "$tool" "$SAMPLE/bundle.tgz" | jq -c 'del(.bundle, .seconds)' >named
+    # shellcheck disable=SC2002 # a pipe and not a file is the point
+    cat "$SAMPLE/bundle.tgz" | "$tool" - | jq -c 'del(.bundle, .seconds)' | diff named -
+  done
+  serve
+  # shellcheck disable=SC2002
+  cat "$SAMPLE/bundle.tgz" | oci-push --to "$registry" --quiet - >/dev/null
+  same "$(expected)" "$(published)"
+}
+
+@test "pipe: a bundle record names the bundle, and every record reaches the end" {
+  serve
+  {
+    echo "{\"kind\":\"bundle\",\"path\":\"$SAMPLE/bundle.tgz\",\"signature\":\"good\"}"
+    echo '{"kind":"note","text":"<from & next year>",  "n": 1.50}'
+  } >given
+  bundle-version <given | bundle-ls | oci-push --to "$registry" --quiet >out
+  same "$(expected)" "$(published)"
+  grep -Fxf given out | diff given -
+  [ "$(jq -r .kind out | sort | uniq -c | awk '{print $2, $1}' | grep -v -e image -e skipped | xargs)" = 'bundle 1 note 1 summary 2 version 1' ]
+}
+
+@test "pipe: a bad signature stops every tool" {
+  local tool
+  serve
+  echo "{\"kind\":\"bundle\",\"path\":\"$SAMPLE/bundle.tgz\",\"signature\":\"bad\"}" >bad
+  for tool in bundle-version bundle-ls "oci-push --to $registry"; do
+    # shellcheck disable=SC2086 # a command and its flags
+    run -1 --separate-stderr $tool <bad
+    told "${tool%% *}"
+  done
+  [ -z "$(published)" ]
+}
+
+@test "pipe: a bundle record's digest binds what is published" {
+  serve
+  local sum
+  sum=$(sha256sum <"$SAMPLE/bundle.tgz")
+  record() { echo "{\"kind\":\"bundle\",\"path\":\"$SAMPLE/bundle.tgz\",\"digest\":\"sha256:$1\",\"signature\":\"good\"}"; }
+  record "$(tr 0-9 1-90 <<<"${sum%% *}")" | bundle-ls >wrong
+  run -1 --separate-stderr oci-push --to "$registry" --quiet <wrong
+  [[ $stderr == *digest* ]]
+  [ -z "$(published)" ]
+  record "${sum%% *}" | bundle-ls | oci-push --to "$registry" --quiet >/dev/null
+  same "$(expected)" "$(published)"
+}
+
+@test "pipe: --format table and templates are for people" {
+  run -0 --separate-stderr bundle-version --format '{{.version}}' "$SAMPLE/bundle.tgz"
+  [ "$output" = 1.2.3 ]
+  run -0 --separate-stderr bundle-version --format table "$SAMPLE/bundle.tgz"
+  [[ ${lines[0]} == NAME*VERSION* && ${lines[1]} == k0rdent-enterprise*1.2.3* ]]
+  run -0 --separate-stderr bundle-ls --format table "$SAMPLE/bundle.tgz"
+  [[ ${lines[0]} == REFERENCE*TYPE*SIZE* ]]
+  grep -Eq '^charts/k0rdent-enterprise:1.2.3 +chart ' <<<"$output"
+  serve
+  run -0 --separate-stderr oci-push --to "$registry" --format '{{.status}} {{.reference}}' "$SAMPLE/bundle.tgz"
+  grep -qx "pushed $registry/charts/k0rdent-enterprise:1.2.3" <<<"$output"
+  run -2 --separate-stderr bundle-ls --format '{{.nosuchfield}}' "$SAMPLE/bundle.tgz"
+  told bundle-ls
+}
+
+@test "pipe: oci-push tells its progress line by line, and --quiet silences it" {
+  serve
+  run -0 --separate-stderr oci-push --to "$registry" "$SAMPLE/bundle.tgz"
+  grep -Eq "^\[[0-9]+/[0-9]+\] $registry/charts/k0rdent-enterprise:1.2.3 pushed [0-9.]+ k?B" <<<"$stderr"
+  run -0 --separate-stderr oci-push --to "$registry" --quiet "$SAMPLE/bundle.tgz"
+  [ -z "$stderr" ]
+}

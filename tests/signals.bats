@@ -1,0 +1,158 @@
+#!/usr/bin/env bats
+# Interrupted, killed, cut off: what is left behind, and what the next run does.
+# shellcheck disable=SC2154 # registry and server are set by serve, output and stderr by run
+
+load lib/helper
+
+# as_typed COMMAND…: becomes the command, with SIGINT as a terminal leaves it.
+# A shell ignores that signal in what it starts in the background.
+as_typed() { exec env --default-signal=INT "$@" 3>&-; }
+
+# half FILE: its first half, then the rest once the FIFO go_on was written to.
+half() {
+  local middle=$(($(stat -c %s "$1") / 2))
+  head -c $middle "$1"
+  cat go_on >/dev/null
+  tail -c +$((middle + 1)) "$1"
+}
+
+# push_halfway FILE: starts oci-push with half of a bundle on its stdin and
+# returns when the first image is there. Sets pid.
+push_halfway() {
+  mkfifo input go_on progress
+  half "$1" >input 3>&- &
+  feeder=$!
+  as_typed oci-push --to "$registry" - <input >out 2>progress &
+  pid=$!
+  exec {lines}<progress
+  IFS= read -r _ <&"$lines"
+  cat <&"$lines" >progress.rest 3>&- &
+}
+
+@test "signal: head -1 ends bundle-ls without a word" {
+  bundle-ls "$SAMPLE/large.tar" 2>err | head -1 >first || true
+  [ -s first ]
+  [ ! -s err ]
+  run bash -c "set -o pipefail; yes '{\"kind\":\"note\"}' | { bundle-ls 2>err; echo \$? >status; } | head -1"
+  [ "$output" = '{"kind":"note"}' ]
+  [ "$(cat status)" = 141 ] # SIGPIPE
+  [ ! -s err ]
+}
+
+@test "signal: SIGINT and SIGTERM end a tool that waits for records with 130" {
+  local tool signal
+  serve
+  for tool in bundle-version bundle-ls "oci-push --to $registry"; do
+    for signal in INT TERM; do
+      # shellcheck disable=SC2086 # a command and its flags
+      coproc waiting { as_typed $tool 2>err; }
+      pid=$waiting_PID
+      echo '{"kind":"note"}' >&"${waiting[1]}"
+      IFS= read -r _ <&"${waiting[0]}" # it came back, so the tool is at work
+      kill -$signal "$pid"
+      status=0
+      wait "$pid" || status=$?
+      [ "$status" = 130 ]
+      # shellcheck disable=SC2034 # told reads it
+      stderr=$(cat err)
+      told "${tool%% *}"
+    done
+  done
+}
+
+@test "signal: SIGTERM ends oci-serve with 0 and frees the storage" {
+  serve
+  kill -TERM "$server"
+  wait "$server"
+  serve
+}
+
+@test "signal: SIGINT in the middle of a push leaves whole images, the next run completes" {
+  local status=0
+  serve
+  push_halfway "$SAMPLE/large.tar"
+  kill -INT "$pid"
+  wait "$pid" || status=$?
+  [ "$status" = 130 ]
+  kill "$feeder" 2>/dev/null || true
+  whole storage
+  [ -n "$(published)" ]
+  oci-push --to "$registry" --quiet "$SAMPLE/large.tar" >/dev/null
+  same "$(expected "$SAMPLE/large.json")" "$(published)"
+  whole storage
+}
+
+@test "kill: the registry dies in the middle of a push, the next run completes" {
+  local status=0
+  serve
+  push_halfway "$SAMPLE/large.tar"
+  kill -KILL "$server"
+  echo >go_on
+  wait "$pid" || status=$?
+  [ "$status" = 75 ] || [ "$status" = 1 ]
+  whole storage
+  serve
+  oci-push --to "$registry" --quiet "$SAMPLE/large.tar" >/dev/null
+  same "$(expected "$SAMPLE/large.json")" "$(published)"
+  whole storage
+}
+
+@test "kill: a registry that comes back in time costs nothing" {
+  local port
+  serve
+  port=${registry##*:}
+  push_halfway "$SAMPLE/large.tar"
+  kill -KILL "$server"
+  serve --port "$port"
+  echo >go_on
+  wait "$pid"
+  same "$(expected "$SAMPLE/large.json")" "$(published)"
+}
+
+@test "kill -9 of oci-push at random instants: never a partial image, the next run completes" {
+  local i pid whole_run started
+  serve
+  started=${EPOCHREALTIME/./}
+  oci-push --to "$registry" --quiet "$SAMPLE/large.tar" >/dev/null
+  whole_run=$((${EPOCHREALTIME/./} - started)) # in µs
+  for i in {1..8}; do
+    stop "$server"
+    rm -rf storage
+    serve
+    as_typed oci-push --to "$registry" --quiet "$SAMPLE/large.tar" >/dev/null &
+    pid=$!
+    sleep "$(awk -v r="$RANDOM" -v t=$whole_run 'BEGIN { printf "%.3f", r / 32768 * t / 1e6 }')"
+    kill -KILL "$pid" 2>/dev/null || true
+    wait "$pid" || true
+    whole storage
+    oci-push --to "$registry" --quiet "$SAMPLE/large.tar" >/dev/null
+    same "$(expected "$SAMPLE/large.json")" "$(published)"
+    whole storage
+  done
+}
+
+@test "kill -9 of oci-serve at random instants: what a tag leads to is whole after the restart" {
+  local i pusher
+  for i in {1..8}; do
+    serve
+    as_typed oci-push --to "$registry" --quiet "$SAMPLE/large.tar" >pushed 2>/dev/null &
+    pusher=$!
+    sleep "0.$((RANDOM % 6))$((RANDOM % 10))"
+    kill -KILL "$server" "$pusher" 2>/dev/null || true
+    wait "$server" "$pusher" || true
+    # What oci-push was told is stored is still there.
+    jq -r 'select(.status == "pushed") | "\(.repository) \(.tag) \(.digest)"' pushed | sort >acknowledged
+    whole storage
+    serve
+    whole storage
+    published >there
+    [ -z "$(comm -23 acknowledged there)" ]
+    stop "$server"
+    [ $((i % 3)) != 0 ] || rm -rf storage
+  done
+  serve
+  oci-push --to "$registry" --quiet "$SAMPLE/large.tar" >/dev/null
+  same "$(expected "$SAMPLE/large.json")" "$(published)"
+  whole storage
+  [ -z "$(ls -A storage/uploads)" ]
+}
