@@ -65,6 +65,7 @@ type Bundle struct {
 	name   string // the file's name, which may name the top directory
 	used   bool   // the stream has been walked
 	whole  bool   // and to its end
+	broken error  // damage met before
 	offset atomic.Int64
 }
 
@@ -243,13 +244,7 @@ func (b *Bundle) Digest() string {
 // Close frees what the bundle holds. It does not close stdin, and must not
 // run beside an iteration.
 func (b *Bundle) Close() error {
-	if b.pump != nil {
-		b.pump.stop(os.ErrClosed)
-	}
-	if b.free != nil {
-		b.free()
-		b.free = nil
-	}
+	b.endStream(os.ErrClosed)
 	for _, f := range b.opened {
 		f.Close()
 	}
@@ -264,27 +259,43 @@ func (b *Bundle) Close() error {
 }
 
 // damage sorts an error from below into what the operator must know: was it
-// the system, are bytes missing, or are they wrong?
+// the system, are bytes missing, or are they wrong? Damage is final: what
+// reads ahead is ended, so that the offset stands still.
 func (b *Bundle) damage(err error, entry string) error {
-	var known *DamageError
-	if errors.As(err, &known) || b.pump != nil && b.pump.failure.Load() {
-		return err
+	if b.broken != nil {
+		return b.broken
 	}
 	var pathError *os.PathError
-	if errors.As(err, &pathError) {
+	if errors.As(err, &pathError) || b.pump != nil && b.pump.failure.Load() {
 		return err
 	}
-	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
 		return formatError("zstd asks for a window of more than %d MiB, compress it without --long", zstdWindow>>20)
 	}
+	b.endStream(err)
 	d := &DamageError{Kind: ErrCorrupt, Offset: b.Offset(), Entry: entry, Err: err}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		d.Kind = ErrTruncated
 	}
-	if b.Format == FormatTarGzip {
+	switch {
+	case b.pump != nil:
 		d.Offset -= int64(b.buffer.Buffered())
+	case d.Kind == ErrTruncated:
+		d.Offset = b.Size // found before the walk got there
 	}
+	b.broken = d
 	return d
+}
+
+// endStream ends the goroutines between source and tar.
+func (b *Bundle) endStream(cause error) {
+	if b.pump != nil {
+		b.pump.stop(cause)
+	}
+	if b.free != nil {
+		b.free()
+		b.free = nil
+	}
 }
 
 var errNoEnd = fmt.Errorf("no end-of-archive marker: %w", io.ErrUnexpectedEOF)

@@ -118,11 +118,11 @@ func (b *Bundle) walkFile(ctx context.Context, yield func(*Entry) bool) error {
 		if err != nil {
 			return err
 		}
+		if w.end > b.Size {
+			return w.failed(io.ErrUnexpectedEOF)
+		}
 		section := io.NewSectionReader(b.file, b.base+w.tape.pos, h.Size)
 		e := &Entry{Path: w.layout.strip(name), Size: h.Size, Reader: section, At: section}
-		if w.tape.pos+h.Size > b.Size {
-			return &DamageError{Kind: ErrTruncated, Offset: b.Size, Entry: name, Err: io.ErrUnexpectedEOF}
-		}
 		if err := w.seen.add(e.Path); err != nil {
 			return err
 		}
@@ -186,8 +186,8 @@ func (w *walker) failed(err error) error {
 	if w.first && errors.Is(err, tar.ErrHeader) {
 		return formatError("the %s file holds no tar", w.b.Format)
 	}
-	if err == io.EOF {
-		err = errNoEnd
+	if err == io.EOF && w.tape.pos >= w.end {
+		return w.b.damage(errNoEnd, "")
 	}
 	return w.b.damage(err, w.inside)
 }

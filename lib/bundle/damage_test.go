@@ -1,0 +1,175 @@
+package bundle
+
+import (
+	"bytes"
+	"errors"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func small() []member {
+	return append(files("capi/a_1.tar", "charts/k0rdent-enterprise_1.tar"),
+		member{name: "noise_1.tar", body: noise(3000)}, member{name: "zeros_1.tar", body: string(make([]byte, 5000))})
+}
+
+// Wherever a bundle is cut, it is told to be truncated, at which byte, and
+// nothing is given out that is not whole.
+func TestTruncatedAnywhere(t *testing.T) {
+	raw := makeTar(t, small()...)
+	marker := len(raw) - 1024
+	for name, content := range map[string][]byte{
+		"gzip": gz(raw), "gzip of members": gzMembers(raw, 2500), "zstd": zst(raw), "tar": raw,
+	} {
+		for cut := 0; cut < len(content); cut++ {
+			if name == "tar" && cut >= marker+tarBlock {
+				break // the second block of the marker is missed by nobody
+			}
+			if name != "tar" && cut%11 != 0 && cut < len(content)-30 {
+				continue
+			}
+			for _, r := range []string{"file", "pipe"} {
+				var all []got
+				var err error
+				if r == "pipe" {
+					all, _, err = list("-", bytes.NewReader(content[:cut]))
+				} else if cut%7 == 0 {
+					all, _, err = list(write(t, "b", content[:cut]), nil)
+				} else {
+					continue
+				}
+				var damage *DamageError
+				switch {
+				case cut < tarBlock && errors.Is(err, ErrFormat): // too short to tell what it was
+				case !errors.Is(err, ErrTruncated) || errors.Is(err, ErrCorrupt):
+					t.Fatalf("%s cut at %d of %d: %v, want ErrTruncated", name, cut, len(content), err)
+				case !errors.As(err, &damage) || damage.Offset != int64(cut):
+					t.Fatalf("%s cut at %d: %v, which names another offset", name, cut, err)
+				}
+				for i, g := range all {
+					if g.body != small()[i].body {
+						t.Fatalf("%s cut at %d: entry %s was given out changed", name, cut, g.path)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestTruncatedNamesTheEntry(t *testing.T) {
+	raw := makeTar(t, append(files("a_1.tar"), member{name: "big_1.tar", body: noise(3 << 20)})...)
+	for name, content := range map[string][]byte{"gzip": gz(raw), "zstd": zst(raw), "tar": raw} {
+		_, _, err := list(write(t, "b", content[:2<<20]), nil)
+		var damage *DamageError
+		if !errors.As(err, &damage) || damage.Entry != "big_1.tar" || damage.Kind != ErrTruncated {
+			t.Errorf("%s: %v, want big_1.tar named", name, err)
+		}
+		if want := "truncated at byte 2097152, in the middle of entry big_1.tar: unexpected EOF"; err.Error() != want {
+			t.Errorf("%s: %q, want %q", name, err, want)
+		}
+	}
+}
+
+// A flipped bit is never read over: compressed formats have a checksum.
+func TestFlippedBits(t *testing.T) {
+	raw := makeTar(t, small()...)
+	for name, content := range map[string][]byte{"gzip": gz(raw), "zstd": zst(raw)} {
+		for i := 0; i < len(content); i += 3 {
+			bad := slices.Clone(content)
+			bad[i] ^= 1 << (i % 8)
+			all, _, err := list("-", bytes.NewReader(bad))
+			if err == nil {
+				if !slices.EqualFunc(all, small(), func(g got, m member) bool { return g.body == m.body }) {
+					t.Fatalf("%s, byte %d: wrong content and no error", name, i)
+				}
+				continue // a bit that means nothing
+			}
+			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrTruncated) && !errors.Is(err, ErrFormat) && !errors.Is(err, ErrEntry) {
+				t.Fatalf("%s, byte %d: %v, which is no kind of damage", name, i, err)
+			}
+		}
+	}
+}
+
+func TestCorrupt(t *testing.T) {
+	raw := makeTar(t, small()...)
+	flip := func(b []byte, i int) []byte {
+		b = slices.Clone(b)
+		b[i] ^= 0x40
+		return b
+	}
+	big := gzMembers(makeTar(t, member{name: "big_1.tar", body: noise(3 << 20)}), 200_000)
+	for _, tt := range []struct {
+		name    string
+		content []byte
+		want    string
+	}{
+		{"gzip checksum", flip(gz(raw), len(gz(raw))-6), "checksum"},
+		{"text after gzip", append(gz(raw), "and some more"...), "gzip: invalid header"},
+		{"zeros after gzip", append(gz(raw), make([]byte, 512)...), "gzip: invalid header"},
+		{"text after zstd", append(zst(raw), "and more"...), "near byte"},
+		{"second tar", append(slices.Clone(raw), raw...), "data after the end"},
+		{"second tar in gzip", append(gz(raw), gz(raw)...), "data after the end"},
+		{"text after tar", append(slices.Clone(raw), 'x'), "data after the end"},
+		{"a tar header", flip(raw, 1024+20), "invalid tar header"},
+		{"where", flip(big, 2<<20), "in the middle of entry big_1.tar"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, _, err := list(write(t, "b", tt.content), nil)
+			if !errors.Is(err, ErrCorrupt) || errors.Is(err, ErrTruncated) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want an ErrCorrupt with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// Without the end-of-archive marker nobody knows what is missing.
+func TestNoEndMarker(t *testing.T) {
+	raw := makeTar(t, small()...)
+	cut := raw[:len(raw)-1024]
+	for name, content := range map[string][]byte{"gzip": gz(cut), "zstd": zst(cut), "tar": cut} {
+		all, _, err := list(write(t, "b", content), nil)
+		if !errors.Is(err, ErrTruncated) || !strings.Contains(err.Error(), "end-of-archive") {
+			t.Errorf("%s: %v, want ErrTruncated", name, err)
+		}
+		if len(all) != len(small()) {
+			t.Errorf("%s: %d entries, want all %d", name, len(all), len(small()))
+		}
+	}
+}
+
+// Whatever the bytes, a walk ends, gives out clean names only and no name
+// twice, and calls what is wrong by one of the package's names.
+func FuzzEntries(f *testing.F) {
+	raw := makeTar(f, small()...)
+	f.Add(raw)
+	f.Add(raw[:2000])
+	f.Add(gz(raw))
+	f.Add(gzMembers(raw, 4000))
+	f.Add(zst(raw))
+	f.Add(makeTar(f, files("x/charts/k0rdent-enterprise_1.tar", "./a_1.tar", "x/")...))
+	f.Add([]byte("PK\x03\x04"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if len(content) > 1<<16 {
+			return
+		}
+		all, _, err := list("-", bytes.NewReader(content))
+		seen := map[string]bool{}
+		for _, g := range all {
+			if seen[g.path] || g.path != path.Clean(g.path) || path.IsAbs(g.path) || strings.HasPrefix(g.path, "..") {
+				t.Fatalf("gave out %q", g.path)
+			}
+			seen[g.path] = true
+		}
+		if err == nil {
+			return
+		}
+		for _, kind := range []error{ErrTruncated, ErrCorrupt, ErrFormat, ErrEntry, ErrLayout} {
+			if errors.Is(err, kind) {
+				return
+			}
+		}
+		t.Fatalf("an error of no kind: %v", err)
+	})
+}

@@ -1,0 +1,190 @@
+package bundle
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func writeHeader(t testing.TB, buf *bytes.Buffer, name string, size int64) {
+	t.Helper()
+	w := tar.NewWriter(buf)
+	if err := w.WriteHeader(&tar.Header{Name: name, Size: size, Typeflag: tar.TypeReg, Format: tar.FormatGNU}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRoot(t *testing.T) {
+	const chart = "charts/k0rdent-enterprise_1.2.3.tar"
+	for _, tt := range []struct {
+		name   string
+		file   string // the bundle's name
+		in     []string
+		want   []string // nil: ErrLayout
+		seeing []string // where looking ahead gives another result; nil: the same
+	}{
+		{"at the top", "b", []string{"capi/a_1.tar", chart}, []string{"capi/a_1.tar", chart}, nil},
+		{"./", "b", []string{"./", "./capi/a_1.tar", "./" + chart}, []string{"capi/a_1.tar", chart}, nil},
+		{"vendor's name", "b", []string{"airgap-bundle-1.2.3/capi/a_1.tar", "airgap-bundle-1.2.3/" + chart}, []string{"capi/a_1.tar", chart}, nil},
+		{"./ and vendor's name", "b", []string{"./airgap-bundle/", "./airgap-bundle/" + chart}, []string{chart}, nil},
+		{"the file's name", "mine.tar.gz", []string{"mine/capi/a_1.tar", "mine/" + chart}, []string{"capi/a_1.tar", chart}, nil},
+		{"charts first", "b", []string{"x/charts/", "x/capi/a_1.tar", "x/" + chart}, []string{"capi/a_1.tar", chart}, nil},
+		{"chart first", "b", []string{"x/" + chart, "x/capi/a_1.tar"}, []string{chart, "capi/a_1.tar"}, nil},
+		{"chart with a colon", "b", []string{"x/charts/k0rdent-enterprise:1.tar"}, []string{"charts/k0rdent-enterprise:1.tar"}, nil},
+		{"another chart first", "b", []string{"x/charts/kcm_1.tar"}, []string{"charts/kcm_1.tar"}, nil},
+		{"no product's chart", "b", []string{"charts/kcm_1.tar", "charts/x_1.tar"}, []string{"charts/kcm_1.tar", "charts/x_1.tar"}, nil},
+		{"charts in charts", "b", []string{"charts/charts/x_1.tar"}, []string{"charts/charts/x_1.tar"}, nil},
+		{"one directory of no special name", "b", []string{"capi/a_1.tar"}, []string{"capi/a_1.tar"}, nil},
+		{"files beside the directory", "b", []string{"._airgap-bundle", "airgap-bundle/" + chart, "README"}, []string{"._airgap-bundle", chart, "README"}, nil},
+		{"chart too late", "b", []string{"x/capi/a_1.tar", "x/" + chart}, nil, []string{"capi/a_1.tar", chart}},
+		{"chart at the top too late", "b", []string{"airgap-bundle/capi/a_1.tar", chart}, nil, []string{"airgap-bundle/capi/a_1.tar", chart}},
+		{"two bundles", "b", []string{"a/" + chart, "b/" + chart}, nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			raw := makeTar(t, files(tt.in...)...)
+			check := func(how, path string, want []string) {
+				t.Helper()
+				all, _, err := list(path, nil)
+				if want == nil && !errors.Is(err, ErrLayout) {
+					t.Errorf("%s: %q, %v, want ErrLayout", how, paths(all), err)
+				}
+				if want != nil && (err != nil || !slices.Equal(paths(all), want)) {
+					t.Errorf("%s: %q, %v, want %q", how, paths(all), err, want)
+				}
+			}
+			check("stream", write(t, tt.file, gz(raw)), tt.want)
+			if tt.seeing != nil {
+				tt.want = tt.seeing
+			}
+			check("tar", write(t, tt.file, raw), tt.want)
+			if tt.name == "files beside the directory" {
+				tt.want = []string{chart} // a directory's root is the bundle's
+			}
+			slices.Sort(tt.want)
+			check("directory", writeDir(t, files(tt.in...)...), tt.want)
+		})
+	}
+}
+
+func TestHostileEntries(t *testing.T) {
+	for _, tt := range []struct {
+		member
+		want string
+	}{
+		{member{name: "/etc/cron.d/x"}, "absolute"},
+		{member{name: "../x"}, "out of the bundle"},
+		{member{name: "a/../../x"}, "out of the bundle"},
+		{member{name: "a/.."}, "out of the bundle"},
+		{member{name: "a\x1b[2J_1.tar"}, "control"},
+		{member{name: "a\nb_1.tar"}, "control"},
+		{member{name: "a\u009b_1.tar"}, "control"},
+		{member{name: strings.Repeat("d/", 600) + "x"}, "longer"},
+		{member{name: "l_1.tar", kind: tar.TypeSymlink}, "symbolic link"},
+		{member{name: "l_1.tar", kind: tar.TypeLink}, "hard link"},
+		{member{name: "dev", kind: tar.TypeChar}, "device"},
+		{member{name: "fifo", kind: tar.TypeFifo}, "pipe"},
+		{member{name: "good_1.tar"}, "twice"},
+		{member{name: "./good_1.tar"}, "twice"},
+	} {
+		t.Run(fmt.Sprintf("%.40q", tt.name), func(t *testing.T) {
+			raw := makeTar(t, member{name: "good_1.tar", body: "x"}, tt.member, member{name: "after_1.tar"})
+			for how, content := range map[string][]byte{"tar": raw, "gzip": gz(raw)} {
+				all, _, err := list(write(t, "b", content), nil)
+				if !errors.Is(err, ErrEntry) || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("%s: %v, want an ErrEntry with %q", how, err, tt.want)
+				}
+				if want := []string{"good_1.tar"}; !slices.Equal(paths(all), want) {
+					t.Errorf("%s: gave out %q, want %q", how, paths(all), want)
+				}
+			}
+		})
+	}
+	for name, header := range map[string]string{"empty": "", "not UTF-8": "a\xff_1.tar"} {
+		raw := makeTar(t, member{name: "good_1.tar", body: "x"})
+		copy(raw[:100], make([]byte, 100))
+		copy(raw[:100], header)
+		sumHeader(raw)
+		if _, _, err := list(write(t, "b", raw), nil); !errors.Is(err, ErrEntry) {
+			t.Errorf("%s name: %v, want ErrEntry", name, err)
+		}
+	}
+}
+
+// sumHeader makes the first header's checksum right again.
+func sumHeader(raw []byte) {
+	copy(raw[148:156], "        ")
+	sum := 0
+	for _, c := range raw[:512] {
+		sum += int(c)
+	}
+	copy(raw[148:156], fmt.Sprintf("%06o\x00 ", sum))
+}
+
+// A file of holes claims exabytes in one kilobyte.
+func TestSparse(t *testing.T) {
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	h := &tar.Header{Name: "GNUSparseFile.0/x", Size: 512, Typeflag: tar.TypeReg, Format: tar.FormatPAX}
+	if err := w.WriteHeader(h); err != nil {
+		t.Fatal(err)
+	}
+	w.Write(append([]byte("1\n0\n0\n"), make([]byte, 506)...))
+	w.Close()
+	// The writer refuses these records, so they are put in by hand.
+	records := "22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n23 GNU.sparse.name=x_1\n40 GNU.sparse.realsize=9000000000000000\n"
+	pax := makeTar(t, member{name: "PaxHeaders/x", body: records})
+	pax = pax[:1024]
+	pax[156] = 'x'
+	sumHeader(pax)
+	_, _, err := list(write(t, "b", append(pax, buf.Bytes()...)), nil)
+	if !errors.Is(err, ErrEntry) || !strings.Contains(err.Error(), "sparse") {
+		t.Errorf("%v, want an ErrEntry about a sparse file", err)
+	}
+}
+
+func TestHostileDirectory(t *testing.T) {
+	for name, plant := range map[string]func(dir string) error{
+		"symbolic link":           func(d string) error { return os.Symlink("/etc/passwd", filepath.Join(d, "x_1.tar")) },
+		"link to a directory":     func(d string) error { return os.Symlink("/etc", filepath.Join(d, "x")) },
+		"link within the tree":    func(d string) error { return os.Symlink("a_1.tar", filepath.Join(d, "x_1.tar")) },
+		"named pipe":              func(d string) error { return syscall.Mkfifo(filepath.Join(d, "x_1.tar"), 0o644) },
+		"control character":       func(d string) error { return os.WriteFile(filepath.Join(d, "x\x1b_1.tar"), nil, 0o644) },
+		"control char. in folder": func(d string) error { return os.Mkdir(filepath.Join(d, "x\n"), 0o755) },
+		"socket": func(d string) error {
+			l, err := net.Listen("unix", filepath.Join(d, "s"))
+			if err == nil {
+				l.(*net.UnixListener).SetUnlinkOnClose(false)
+				l.Close()
+			}
+			return err
+		},
+	} {
+		dir := writeDir(t, files("a_1.tar")...)
+		if err := plant(dir); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := list(dir, nil); !errors.Is(err, ErrEntry) {
+			t.Errorf("%s: %v, want ErrEntry", name, err)
+		}
+	}
+}
+
+func TestTooManyEntries(t *testing.T) {
+	n := names{}
+	for i := range maxEntries {
+		if err := n.add(fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := n.add("one more"); !errors.Is(err, ErrEntry) {
+		t.Errorf("%v, want ErrEntry", err)
+	}
+}
