@@ -113,6 +113,8 @@ type archive struct {
 	members []member
 	cut     int64   // bytes that are missing at the end
 	raw     *member // content that is no tar, instead of all the above
+	link    byte    // type of a link, which stands in the bundle instead of a file
+	target  string  // of the link
 }
 
 // ociArchive puts blobs into the order in which skopeo writes them: two

@@ -10,12 +10,15 @@ import (
 
 const (
 	// segmentSize is how many raw bytes are deflated as one piece.
-	segmentSize = 1 << 20
+	segmentSize = 256 << 10
 
 	// segmentCount makes the corpus larger than the windows of the outer
 	// compressors (32 KiB for gzip, 8 MiB for zstd), so that a big layer, which
 	// goes round the corpus several times, is as incompressible as a real one.
-	segmentCount = 48
+	segmentCount = 192
+
+	// packed is what is left of content that fill makes.
+	packed = 0.47
 
 	// layerLevel is the level that container engines compress layers with.
 	layerLevel = 5
@@ -30,7 +33,7 @@ type segment struct {
 }
 
 // A corpus makes content that compresses as the files of real images do (to
-// about 40 %). It is made on demand: a small bundle needs one segment.
+// about 47 %). It is made on demand: a small bundle needs no segment.
 type corpus struct {
 	seed     uint64
 	words    [][]byte
@@ -71,7 +74,7 @@ func (c *corpus) deflate(w *bytes.Buffer, p []byte) error {
 func (c *corpus) segment(i int) (*segment, error) {
 	i %= segmentCount
 	if c.segments[i] == nil {
-		s := &segment{raw: c.fill(uint64(i))}
+		s := &segment{raw: c.fill(uint64(i), segmentSize)}
 		var b bytes.Buffer
 		if err := c.deflate(&b, s.raw); err != nil {
 			return nil, err
@@ -82,17 +85,17 @@ func (c *corpus) segment(i int) (*segment, error) {
 	return c.segments[i], nil
 }
 
-// fill makes one segment out of stretches of text, machine words and noise, in
-// the proportions that bring the compressed size near that of a Linux image.
-func (c *corpus) fill(stream uint64) []byte {
+// fill makes size bytes out of stretches of text, machine words and noise, in
+// the proportions that bring the compressed size to that of a Linux image.
+func (c *corpus) fill(stream uint64, size int) []byte {
 	r := rand.New(rand.NewPCG(c.seed, 1000+stream))
-	p := make([]byte, 0, segmentSize+1<<16)
-	for len(p) < segmentSize {
-		end := len(p) + 1<<11 + r.IntN(1<<14)
+	p := make([]byte, 0, size+4096)
+	for len(p) < size {
+		end := len(p) + 256 + r.IntN(2048)
 		switch k := r.IntN(20); {
-		case k < 9:
+		case k < 8:
 			p = c.text(p, end, r)
-		case k < 17:
+		case k < 18:
 			p = code(p, end, r)
 		default:
 			for len(p) < end {
@@ -100,7 +103,7 @@ func (c *corpus) fill(stream uint64) []byte {
 			}
 		}
 	}
-	return p[:segmentSize]
+	return p[:size]
 }
 
 func (c *corpus) text(p []byte, end int, r *rand.Rand) []byte {
@@ -116,9 +119,9 @@ func (c *corpus) text(p []byte, end int, r *rand.Rand) []byte {
 func code(p []byte, end int, r *rand.Rand) []byte {
 	for len(p) < end {
 		x := r.Uint64()
-		if x&7 < 3 && len(p) > 256 {
-			back := int(x>>8&127) + 8
-			p = append(p, p[len(p)-back:][:4+x>>16&3]...)
+		if x&7 < 5 && len(p) > 4096 {
+			from := len(p) - 64 - int(x>>8&2047)
+			p = append(p, p[from:from+6+int(x>>24&15)]...)
 			continue
 		}
 		f := float64(x>>40) / (1 << 24)

@@ -12,11 +12,13 @@ import (
 	"os"
 )
 
-// A piece is a run of the raw bytes of a layer: exactly one field is set.
+// A piece is a run of the raw bytes of a layer, of one of four kinds.
 type piece struct {
 	literal []byte
 	segment *segment
 	file    string // content is read from this file, at each pass
+	fill    int    // so many bytes are made by the corpus, at each pass,
+	stream  uint64 // of this stream
 }
 
 // A layer is a tar.gz with one gzip member. It is never held: it is made once
@@ -84,6 +86,8 @@ func (l *layer) piece(p piece, packed, raw io.Writer) error {
 		return err
 	case p.file != "":
 		return l.file(p.file, packed, raw)
+	case p.fill > 0:
+		return l.literal(l.corpus.fill(p.stream, p.fill), packed, raw)
 	default:
 		return l.literal(p.literal, packed, raw)
 	}
@@ -145,13 +149,13 @@ func (m *meter) Write(p []byte) (int, error) {
 
 func (m *meter) digest() string { return fmt.Sprintf("sha256:%x", m.hash.Sum(nil)) }
 
-// A file in a layer: its content is either a literal or drawn from the corpus.
+// A layerFile is a file in a layer.
 type layerFile struct {
 	name    string // as in a tar of a root file system: no leading slash
 	mode    int64
-	literal []byte
-	path    string // content of this file of the machine
-	random  int64  // about so many compressed bytes out of the corpus
+	path    string // content of this file of the machine, or else
+	literal []byte // this,
+	random  int64  // then about so many compressed bytes out of the corpus
 }
 
 // tarPieces lays files out as a tar. at is where in the corpus random content
@@ -180,30 +184,33 @@ func tarPieces(c *corpus, files []layerFile, at int) ([]piece, int, error) {
 }
 
 func fileContent(c *corpus, f layerFile, at int) (pieces []piece, size int64, next int, err error) {
-	switch {
-	case f.path != "":
+	if f.path != "" {
 		info, err := os.Stat(f.path)
 		if err != nil {
 			return nil, 0, at, err
 		}
 		return []piece{{file: f.path}}, info.Size(), at, nil
-	case f.literal != nil:
-		return []piece{{literal: f.literal}}, int64(len(f.literal)), at, nil
+	}
+	if f.literal != nil {
+		pieces, size = append(pieces, piece{literal: f.literal}), int64(len(f.literal))
 	}
 	for left := f.random; left > 0; at++ {
+		if float64(left) < packed*segmentSize {
+			n := max(int(float64(left)/packed), 1)
+			pieces, size = append(pieces, piece{fill: n, stream: fillStream + uint64(at)}), size+int64(n)
+			return pieces, size, at + 1, nil
+		}
 		s, err := c.segment(at)
 		if err != nil {
 			return nil, 0, at, err
 		}
-		if n := int64(len(s.deflated)); left >= n {
-			pieces, size, left = append(pieces, piece{segment: s}), size+segmentSize, left-n
-			continue
-		}
-		part := s.raw[:left*segmentSize/int64(len(s.deflated))]
-		pieces, size, left = append(pieces, piece{literal: part}), size+int64(len(part)), 0
+		pieces, size, left = append(pieces, piece{segment: s}), size+segmentSize, left-int64(len(s.deflated))
 	}
 	return pieces, size, at, nil
 }
+
+// fillStream keeps the streams of pieces apart from those of segments.
+const fillStream = 1 << 32
 
 // tarHeaders gives the header blocks of the directories that a file needs and
 // of the file.

@@ -235,8 +235,14 @@ func writeEntries(tw *tar.Writer, prefix string, archives []*archive) error {
 			return err
 		}
 		h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: a.size(), Uname: "root", Gname: "root"}
+		if a.link != 0 {
+			h = &tar.Header{Typeflag: a.link, Name: name, Mode: 0o644, Linkname: a.target}
+		}
 		if err := tw.WriteHeader(h); err != nil {
 			return err
+		}
+		if a.link != 0 {
+			continue
 		}
 		if err := a.write(tw); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -248,7 +254,7 @@ func writeEntries(tw *tar.Writer, prefix string, archives []*archive) error {
 func writeDirs(tw *tar.Writer, name string, seen map[string]bool) error {
 	for i, ch := range name {
 		dir := name[:i+1]
-		if ch != '/' || seen[dir] {
+		if ch != '/' || seen[dir] || !filepath.IsLocal(dir) {
 			continue
 		}
 		seen[dir] = true
