@@ -205,13 +205,6 @@ func (a *archive) write(w io.Writer) error {
 	return tw.Close()
 }
 
-// bytes makes a small archive in memory.
-func (a *archive) bytes() ([]byte, error) {
-	var b bytes.Buffer
-	err := a.write(&b)
-	return b.Bytes(), err
-}
-
 // cutWriter drops what goes beyond its first left bytes.
 type cutWriter struct {
 	w    io.Writer

@@ -6,7 +6,7 @@
 // standard library, names from the catalogue in this package.
 //
 // A bundle is written as a stream. Big layers are made twice, once for their
-// digests and once to be written, and are never held; 3 GiB need about 150 MiB.
+// digests and once to be written, and are never held; 3 GiB need about 180 MiB.
 //
 // Vectors gives bundles with one defect each.
 package samplebundle

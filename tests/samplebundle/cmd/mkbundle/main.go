@@ -34,7 +34,7 @@ flags give the same bytes.
   --top DIR         put everything in this directory
   --k0s FILE        what stands at /usr/local/bin/k0s in the k0s image
   --manifest FILE   tell in JSON what the bundle holds
-  --defect NAME     write the bundle with this defect instead
+  --defect NAME     write a small tar.gz with this defect instead
   --list-defects    name the defects, and what each is
   --config FILE     read flags from a file
   --quiet --verbose have no effect
@@ -106,11 +106,14 @@ func (c *config) write(stdout io.Writer) (samplebundle.Manifest, error) {
 		if !ok {
 			return samplebundle.Manifest{}, cli.Hint(cli.Misuse("no such defect: %s", c.defect), "mkbundle --list-defects names them")
 		}
+		if c.format != string(samplebundle.TarGz) {
+			return samplebundle.Manifest{}, cli.Misuse("--defect: these bundles are always tar.gz")
+		}
 		write = v.Write
 	}
 	c.options.Format = samplebundle.Format(c.format)
 	switch {
-	case c.defect == "" && c.format == "dir":
+	case c.format == "dir":
 		return samplebundle.WriteDir(c.out, c.options)
 	case c.out == "-":
 		return buffered(stdout, write)
