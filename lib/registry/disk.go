@@ -19,11 +19,12 @@ import (
 
 // Directories below the storage.
 const (
-	poolDir    = "blobs"
-	reposDir   = "repositories"
-	uploadsDir = "uploads"
-	lockFile   = "lock"
-	layoutDir  = "_layout"
+	poolDir     = "blobs"
+	reposDir    = "repositories"
+	uploadsDir  = "uploads"
+	journalsDir = "journals"
+	lockFile    = "lock"
+	layoutDir   = "_layout"
 )
 
 // copyBuffer is the piece in which uploads are hashed and written, in bytes.
@@ -43,6 +44,7 @@ type Disk struct {
 	parsing *semaphore.Weighted
 	repos   repoCache
 	uploads uploadTable
+	folding folding
 }
 
 // InUseError says that another process has the storage open.
@@ -110,9 +112,10 @@ func lockStorage(root *os.Root, dir string) (*os.File, error) {
 }
 
 // prepare makes the directories, tries whether the file system has hard links,
-// and sweeps uploads/.
+// sweeps uploads/ and
+// folds journals.
 func (d *Disk) prepare() error {
-	for _, dir := range []string{poolDir + "/sha256", poolDir + "/sha512", reposDir, uploadsDir} {
+	for _, dir := range []string{poolDir + "/sha256", poolDir + "/sha512", reposDir, uploadsDir, journalsDir} {
 		if err := d.makeDir(dir); err != nil {
 			return err
 		}
@@ -124,12 +127,16 @@ func (d *Disk) prepare() error {
 	if err := d.root.Link(lockFile, probe); err != nil {
 		return fmt.Errorf("want a file system with hard links: %w", err)
 	}
-	return d.root.Remove(probe)
+	if err := d.root.Remove(probe); err != nil {
+		return err
+	}
+	return d.foldLeft()
 }
 
-// Close gives the storage up. Call it when no method runs any more.
+// Close brings every index.json up to date and gives the storage up. Call it
+// when no method runs any more.
 func (d *Disk) Close() error {
-	return errors.Join(d.root.Close(), d.lock.Close())
+	return errors.Join(d.foldAll(), d.root.Close(), d.lock.Close())
 }
 
 // repoPath gives the place of something in a repository's layout.
@@ -176,7 +183,7 @@ func noSpace(err error) error {
 
 // replaceFile puts a file in place as a whole: written beside, synced, renamed,
 // and the rename synced. A crash leaves the old or the new content.
-func (d *Disk) replaceFile(name string, write func(io.Writer) error) (err error) {
+func (d *Disk) replaceFile(name string, write func(*os.File) error) (err error) {
 	f, temp, err := d.tempFile()
 	if err != nil {
 		return err

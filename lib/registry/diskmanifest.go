@@ -121,12 +121,11 @@ func (d *Disk) list(name, file string, size int64, m *manifest, stored Stored, t
 	if listedAs(r.index, stored.Digest, m.MediaType, tags) {
 		return nil
 	}
-	return d.change(r, func(ix *index) {
-		ix.put(stored.Digest, m.MediaType, size, stored.Subject)
-		for _, tag := range tags {
-			ix.tag(tag, stored.Digest)
-		}
-	})
+	entry := &Descriptor{MediaType: m.MediaType, Digest: stored.Digest, Size: size}
+	if stored.Subject != "" {
+		entry.Annotations = map[string]string{annotationSubject: string(stored.Subject)}
+	}
+	return d.change(r, change{Put: entry, Tags: tags})
 }
 
 // checkConfig tells whether an image's config is there; a push to the wrong
@@ -165,13 +164,13 @@ func (d *Disk) DeleteManifest(_ context.Context, name, tag string, digest Digest
 		if _, ok := r.index.tags[tag]; !ok {
 			return ErrManifestUnknown
 		}
-		return d.change(r, func(ix *index) { ix.untag(tag) })
+		return d.change(r, change{Untag: tag})
 	}
 	if r.index.manifests[digest] == nil {
 		return ErrManifestUnknown
 	}
 	// The index first: a tag must not point at what is absent, even after a crash.
-	if err := d.change(r, func(ix *index) { ix.remove(digest) }); err != nil {
+	if err := d.change(r, change{Remove: digest}); err != nil {
 		return err
 	}
 	if err := d.unlink(name, digest); err != nil && !errors.Is(err, ErrBlobUnknown) {

@@ -64,6 +64,15 @@ func (ix *index) put(d Digest, mediaType string, size int64, subject Digest) {
 	}
 }
 
+// putEntry adds a manifest from its descriptor in index.json or in a journal.
+func (ix *index) putEntry(e Descriptor) {
+	subject, err := ParseDigest(e.Annotations[annotationSubject])
+	if err != nil {
+		subject = ""
+	}
+	ix.put(e.Digest, e.MediaType, e.Size, subject)
+}
+
 // tag points a tag at a manifest of the index.
 func (ix *index) tag(name string, d Digest) {
 	if old, ok := ix.tags[name]; ok {
@@ -229,11 +238,8 @@ func (ix *index) parseEntries(dec *json.Decoder) error {
 		if _, ok := types[e.MediaType]; !ok {
 			types[e.MediaType] = e.MediaType
 		}
-		subject, err := ParseDigest(e.Annotations[annotationSubject])
-		if err != nil {
-			subject = ""
-		}
-		ix.put(e.Digest, types[e.MediaType], e.Size, subject)
+		e.MediaType = types[e.MediaType]
+		ix.putEntry(e)
 		if tag := e.Annotations[annotationTag]; ValidTag(tag) {
 			ix.tag(tag, e.Digest)
 		}

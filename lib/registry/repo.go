@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"sync"
 )
@@ -23,6 +24,8 @@ type repo struct {
 	writing sync.Mutex
 	mu      sync.RWMutex
 	index   *index // nil: to be read
+	size    int64  // of index.json, in bytes
+	logged  int64  // of its journal, in bytes
 
 	// guarded by repoCache.mu
 	users int
@@ -52,12 +55,10 @@ func (c *repoCache) acquire(d *Disk, name string) (*repo, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.index == nil {
-		ix, err := d.readIndex(name)
-		if err != nil {
+		if err := d.load(r); err != nil {
 			c.release(r)
 			return nil, err
 		}
-		r.index = ix
 	}
 	return r, nil
 }
@@ -103,48 +104,78 @@ func (c *repoCache) release(r *repo) {
 	}
 }
 
-// readIndex reads a repository's index.json. One that is not there, or not
-// yet, is empty as long as the repository exists.
-func (d *Disk) readIndex(name string) (*index, error) {
+// load reads a repository's index.json and its journal. An index.json that is
+// not there yet is empty as long as the repository exists. r.mu is held.
+func (d *Disk) load(r *repo) error {
+	ix, size, err := d.readIndex(r.name)
+	if err != nil {
+		return err
+	}
+	logged, err := d.replayJournal(r.name, ix)
+	if err != nil {
+		return err
+	}
+	r.index, r.size, r.logged = ix, size, logged
+	return nil
+}
+
+func (d *Disk) readIndex(name string) (*index, int64, error) {
 	f, err := d.root.Open(repoPath(name, "index.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		if !d.hasRepo(name) {
-			return nil, ErrNameUnknown
+			return nil, 0, ErrNameUnknown
 		}
-		return newIndex(), nil
+		return newIndex(), 0, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
 	ix, err := parseIndex(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+		return nil, 0, fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	return ix, nil
+	return ix, info.Size(), nil
 }
 
-// change applies do to a repository's index and puts the new index.json in
-// place. r.writing is held. If that fails, memory goes back to what the disk
-// says; should that fail too, memory keeps the change, whose content is stored,
-// rather than forget what else it knows.
-func (d *Disk) change(r *repo, do func(*index)) error {
+// change changes a repository's index, in memory and for good: index.json is
+// replaced or, where that would be much to write for a small change, the change
+// is put into the journal. r.writing is held. If it fails, memory goes back to
+// what the disk says; should that fail too, memory keeps the change, whose
+// content is stored, rather than forget what else it knows.
+func (d *Disk) change(r *repo, c change) error {
 	r.mu.Lock()
-	do(r.index)
-	ix := r.index
+	r.index.apply(c)
 	r.mu.Unlock()
-	err := d.replaceFile(repoPath(r.name, "index.json"), ix.write)
+	var err error
+	if r.logged == 0 && r.size < journalFrom {
+		err = d.replaceIndex(r)
+	} else if err = d.log(r, c); err == nil {
+		d.foldSoon(r)
+	}
 	if err == nil {
 		return nil
 	}
-	old, readErr := d.readIndex(r.name)
-	if readErr != nil {
-		return errors.Join(err, readErr)
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.index = old
-	return err
+	return errors.Join(err, d.load(r))
+}
+
+// replaceIndex writes a repository's index.json. r.writing is held, so nobody
+// changes the index meanwhile.
+func (d *Disk) replaceIndex(r *repo) error {
+	return d.replaceFile(repoPath(r.name, "index.json"), func(f *os.File) error {
+		if err := r.index.write(f); err != nil {
+			return err
+		}
+		size, err := f.Seek(0, io.SeekCurrent)
+		r.size = size
+		return err
+	})
 }
 
 // layoutText is the file that marks an OCI image layout (image-spec, image
