@@ -84,10 +84,11 @@ func (m *members) finish() error {
 	switch {
 	case m.seen[layoutFile] && m.seen[indexFile]:
 		return nil
-	case m.seen[layoutFile]:
-		return fmt.Errorf("%w: there is no %s, which usually comes last", ErrTruncated, indexFile)
-	case m.seen[dockerFile]:
+	case m.seen[dockerFile] && !m.seen[layoutFile]:
 		return ErrDockerArchive
+	case len(m.blobs) > 0 || m.seen[layoutFile]:
+		// The tar reader takes an end between two members for the proper one.
+		return fmt.Errorf("%w: there are blobs, but not both of %s and %s", ErrTruncated, indexFile, layoutFile)
 	}
 	return notArchive("a tar without %s", layoutFile)
 }

@@ -43,8 +43,11 @@ const (
 	// maxJSON is the largest manifest, index or config taken. Registries
 	// must take manifests of 4 MiB (distribution-spec, "Pushing Manifests").
 	maxJSON = 4 << 20
-	// maxHeld bounds the JSON held of one archive.
-	maxHeld = 32 << 20
+	// maxHeld bounds the JSON held of one archive. Once half of it is taken,
+	// only pieces up to smallJSON are held, so that bills of materials, which
+	// are large and need not be held, leave room for manifests and configs.
+	maxHeld   = 32 << 20
+	smallJSON = 256 << 10
 	// maxMembers bounds the members of one archive; an image for ten
 	// platforms has some 200.
 	maxMembers = 1 << 16

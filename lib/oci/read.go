@@ -108,7 +108,7 @@ func (s *stream) passBlob(digest v1.Hash, size int64) error {
 	}
 	v := newVerifier(s.ctx, io.MultiReader(bytes.NewReader(head), s.tar), digest, size)
 	a := s.archive
-	if looksJSON(head) && size <= maxJSON && a.held+size <= maxHeld {
+	if looksJSON(head) && a.mayHold(size) {
 		raw, err := readAll(v, size)
 		if err != nil {
 			return s.note(err)
@@ -124,6 +124,15 @@ func (s *stream) passBlob(digest v1.Hash, size int64) error {
 	err := s.drain(v)
 	v.err = errLate
 	return s.note(err)
+}
+
+// mayHold tells whether there is room to hold a piece of JSON that may turn out
+// to be no manifest.
+func (a *Archive) mayHold(size int64) bool {
+	if a.held > maxHeld/2 {
+		return size <= smallJSON && a.held+size <= maxHeld
+	}
+	return size <= maxJSON
 }
 
 var errLate = errors.New("oci: the blob has passed")

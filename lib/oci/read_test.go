@@ -1,0 +1,407 @@
+package oci
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// Blobs, oci-layout and index.json come in whatever order a tool writes them.
+func TestReadAnyOrder(t *testing.T) {
+	l := &layout{t: t}
+	root := at(l.index(l.image("linux", "amd64", "a"), l.image("linux", "arm64", "b")), "v1")
+	members := append(slices.Clone(l.blobs), member{name: "./oci-layout", body: `{"imageLayoutVersion":"1.0.0"}`},
+		member{name: "./index.json", body: toJSON(t, v1.IndexManifest{Manifests: []v1.Descriptor{root}})})
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		random.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+		var passed []string
+		// One byte at a time is how a slow pipe gives it.
+		r := iotest.OneByteReader(bytes.NewReader(makeTar(t, members...)))
+		a, err := Read(context.Background(), r, func(b Blob) error {
+			body, err := io.ReadAll(b)
+			passed = append(passed, string(body))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		images, err := a.Images()
+		if err != nil || len(images) != 1 || len(images[0].Manifests) != 3 || len(images[0].Blobs) != 4 {
+			t.Fatalf("%+v, %v", images, err)
+		}
+		slices.Sort(passed)
+		if !slices.Equal(passed, []string{"a", "b"}) {
+			t.Fatalf("passed %q, want the two layers", passed)
+		}
+		if len(a.JSON) != 5 || len(a.Sizes) != 7 {
+			t.Fatalf("%d JSON blobs of %d, want 5 of 7", len(a.JSON), len(a.Sizes))
+		}
+	}
+}
+
+// What the callback leaves unread is checked all the same.
+func TestReadDrains(t *testing.T) {
+	big := strings.Repeat("layer", 100_000)
+	l := &layout{t: t}
+	content := l.archive(l.manifest(l.blob(types.OCIConfigJSON, "{}"), l.blob(types.OCILayer, big)))
+	bad := bytes.Replace(content, []byte("layerlayer"), []byte("layerLayer"), 1)
+	for name, blob := range map[string]func(Blob) error{
+		"no callback":  nil,
+		"reads all":    func(b Blob) error { io.Copy(io.Discard, b); return nil },
+		"reads part":   func(b Blob) error { io.CopyN(io.Discard, b, 1000); return nil },
+		"reads none":   func(b Blob) error { return nil },
+		"promise kept": func(b Blob) error { io.CopyN(io.Discard, b, b.Size); return nil },
+	} {
+		if _, err := Read(context.Background(), bytes.NewReader(content), blob); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		_, err := Read(context.Background(), bytes.NewReader(bad), blob)
+		if !errors.Is(err, ErrDigest) || !strings.Contains(err.Error(), digestOf(big).String()) {
+			t.Errorf("%s, changed layer: %v, want an ErrDigest that names it", name, err)
+		}
+	}
+}
+
+// A consumer that was promised Size bytes never gets the last of a wrong blob.
+func TestVerifyWithholdsTheEnd(t *testing.T) {
+	for _, body := range []string{"x", "layer", strings.Repeat("x", 1<<20)} {
+		wrong := digestOf(body + "!")
+		for name, wrap := range map[string]func(io.Reader) io.Reader{
+			"whole": func(r io.Reader) io.Reader { return r }, "bytes": iotest.OneByteReader, "data with EOF": iotest.DataErrReader,
+		} {
+			n, err := io.CopyN(io.Discard, Verify(wrap(strings.NewReader(body)), wrong, int64(len(body))), int64(len(body)))
+			if n >= int64(len(body)) || !errors.Is(err, ErrDigest) {
+				t.Errorf("%s: read %d of %d bytes, %v, want less and ErrDigest", name, n, len(body), err)
+			}
+			got, err := io.ReadAll(Verify(wrap(strings.NewReader(body+"tail")), digestOf(body), int64(len(body))))
+			if string(got) != body || err != nil {
+				t.Errorf("%s: read %d bytes, %v, want %d", name, len(got), err, len(body))
+			}
+			_, err = io.ReadAll(Verify(wrap(strings.NewReader(body)), digestOf(body), int64(len(body))+1))
+			if !errors.Is(err, ErrTruncated) {
+				t.Errorf("%s: %v, want ErrTruncated", name, err)
+			}
+		}
+	}
+	if _, err := io.ReadAll(Verify(strings.NewReader(""), digestOf("x"), 0)); !errors.Is(err, ErrDigest) {
+		t.Errorf("empty: %v, want ErrDigest", err)
+	}
+	if got, err := io.ReadAll(Verify(strings.NewReader("x"), digest512("x"), 1)); string(got) != "x" || err != nil {
+		t.Errorf("sha512: %q, %v", got, err)
+	}
+	if _, err := io.ReadAll(Verify(strings.NewReader("y"), digest512("x"), 1)); !errors.Is(err, ErrDigest) {
+		t.Errorf("sha512: %v, want ErrDigest", err)
+	}
+}
+
+func TestDigestMismatchOfJSON(t *testing.T) {
+	l := &layout{t: t}
+	root := l.image("linux", "amd64", "x")
+	content := bytes.Replace(l.archive(root), []byte(`"os":"linux"`), []byte(`"os":"LINUX"`), 1)
+	both(t, content, func(how string, a *Archive, images []*Image, err error) {
+		if !errors.Is(err, ErrDigest) {
+			t.Errorf("%s: %v, want ErrDigest", how, err)
+		}
+	})
+	empty := makeTar(t, member{name: "blobs/sha256/" + digestOf("x").Hex})
+	if _, err := Read(context.Background(), bytes.NewReader(empty), nil); errors.Is(err, nil) {
+		t.Error("an empty blob of a wrong name was taken")
+	}
+}
+
+func TestReadSHA512(t *testing.T) {
+	l := &layout{t: t}
+	layer := "layer 512"
+	d := v1.Descriptor{MediaType: types.OCILayer, Size: int64(len(layer)), Digest: digest512(layer)}
+	l.blobs = append(l.blobs, member{name: "blobs/sha512/" + d.Digest.Hex, body: layer})
+	both(t, l.archive(l.manifest(l.blob(types.OCIConfigJSON, "{}"), d)), func(how string, a *Archive, images []*Image, err error) {
+		if err != nil || len(images[0].Blobs) != 2 {
+			t.Errorf("%s: %+v, %v", how, images, err)
+		}
+	})
+}
+
+// JSON beyond the limit is passed on, not held.
+func TestReadHoldsBoundedJSON(t *testing.T) {
+	l := &layout{t: t}
+	var layers []v1.Descriptor
+	for i := range 12 {
+		layers = append(layers, l.blob("application/json", fmt.Sprintf(`{"n":%d,"x":%q}`, i, strings.Repeat("x", maxJSON-100))))
+	}
+	over := l.blob("application/json", `{"x":"`+strings.Repeat("y", maxJSON)+`"}`)
+	content := l.archive(l.manifest(l.blob(types.OCIConfigJSON, "{}"), append(layers, over)...))
+	passed := 0
+	a, err := Read(context.Background(), bytes.NewReader(content), func(b Blob) error {
+		passed++
+		_, err := io.Copy(io.Discard, b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := 0
+	for _, raw := range a.JSON {
+		held += len(raw)
+	}
+	if held > maxHeld || passed < 5 {
+		t.Errorf("held %d bytes, passed %d blobs on", held, passed)
+	}
+	if images, err := a.Images(); err != nil || len(images[0].Blobs) != 14 {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestRecognises(t *testing.T) {
+	l := &layout{t: t}
+	good := l.archive(l.image("linux", "amd64", "x"))
+	docker := []member{{name: "abc.json", body: "{}"}, {name: "abc/layer.tar", kind: tar.TypeSymlink}, {name: "manifest.json", body: "[]"}}
+	for _, tt := range []struct {
+		name    string
+		content []byte
+		kind    error
+		want    string
+	}{
+		{"docker-archive", makeTar(t, docker...), ErrDockerArchive, ""},
+		{"empty", nil, ErrNotArchive, "empty"},
+		{"text", []byte("read me"), ErrNotArchive, "not a tar"},
+		{"noise", []byte(strings.Repeat("noise ", 1000)), ErrNotArchive, "not a tar"},
+		{"gzip", []byte("\x1f\x8b\x08 and so on"), ErrNotArchive, "gzip"},
+		{"tar of files", makeTar(t, member{name: "README", body: "x"}), ErrNotArchive, "without oci-layout"},
+		{"empty tar", makeTar(t), ErrNotArchive, "without oci-layout"},
+		{"no index.json", makeTar(t, member{name: "oci-layout", body: `{"imageLayoutVersion":"1.0.0"}`}), ErrTruncated, "index.json"},
+		{"blobs alone", makeTar(t, member{name: "blobs/sha256/" + digestOf("x").Hex, body: "x"}), ErrTruncated, "oci-layout"},
+		{"layout of tomorrow", makeTar(t, member{name: "oci-layout", body: `{"imageLayoutVersion":"2.0.0"}`}, member{name: indexFile, body: `{"manifests":[]}`}), ErrInvalid, "2.0.0"},
+		{"layout is no JSON", makeTar(t, member{name: "oci-layout", body: `1.0.0`}, member{name: indexFile, body: `{"manifests":[]}`}), ErrInvalid, "oci-layout"},
+		{"cut in a blob", good[:1400+512], ErrTruncated, ""},
+	} {
+		both(t, tt.content, func(how string, a *Archive, images []*Image, err error) {
+			if !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s: %s: %v, want %v with %q", tt.name, how, err, tt.kind, tt.want)
+			}
+		})
+	}
+	// Docker 25 and later writes both into one file.
+	d := l.image("linux", "amd64", "x")
+	l.blobs = append(l.blobs, docker...)
+	both(t, l.archive(d), func(how string, a *Archive, images []*Image, err error) {
+		if err != nil || len(images) != 1 {
+			t.Errorf("both in one: %s: %v", how, err)
+		}
+	})
+}
+
+func TestHostileMembers(t *testing.T) {
+	l := &layout{t: t}
+	root := l.image("linux", "amd64", "x")
+	hex := digestOf("x").Hex
+	for _, tt := range []struct {
+		name string
+		add  member
+		want string
+	}{
+		{"absolute", member{name: "/etc/passwd"}, "hostile"},
+		{"out of the tree", member{name: "blobs/sha256/../../../x"}, "hostile"},
+		{"control character", member{name: "x\x1b[2J"}, "hostile"},
+		{"blob that is a link", member{name: "blobs/sha256/" + digestOf("y").Hex, kind: tar.TypeSymlink}, "not a plain file"},
+		{"index.json that is a link", member{name: "./index.json", kind: tar.TypeSymlink}, "not a plain file"},
+		{"blob twice", member{name: "blobs/sha256/" + hex, body: "x"}, "twice"},
+		{"oci-layout twice", member{name: "oci-layout", body: "{}"}, "twice"},
+		{"index.json twice", member{name: "index.json", body: "{}"}, "twice"},
+		{"short digest", member{name: "blobs/sha256/abc"}, "name of a blob"},
+		{"capitals in digest", member{name: "blobs/sha256/" + strings.ToUpper(digestOf("y").Hex)}, "name of a blob"},
+		{"unknown algorithm", member{name: "blobs/md5/abc"}, "name of a blob"},
+		{"deeper", member{name: "blobs/sha256/x/" + hex}, "name of a blob"},
+	} {
+		with := &layout{t: t, blobs: append(slices.Clone(l.blobs), member{name: "index.json", body: "{}"})}
+		if !strings.Contains(tt.name, "index.json") {
+			with.blobs = slices.Clone(l.blobs)
+		}
+		if tt.name == "oci-layout twice" {
+			with.blobs = append(with.blobs, tt.add)
+		}
+		with.blobs = append(with.blobs, tt.add)
+		both(t, with.archive(root), func(how string, a *Archive, images []*Image, err error) {
+			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s: %s: %v, want an ErrInvalid with %q", tt.name, how, err, tt.want)
+			}
+		})
+	}
+	m := members{seen: map[string]bool{}, blobs: map[v1.Hash]int64{}, count: maxMembers}
+	if _, _, err := m.take(&tar.Header{Name: "x"}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("one member too many: %v", err)
+	}
+}
+
+// Cut anywhere, an archive gives an error or, behind its last member, itself.
+func TestTruncatedAnywhere(t *testing.T) {
+	l := &layout{t: t}
+	content := l.archive(l.index(l.image("linux", "amd64", "layer"), l.image("linux", "arm64", "layer")))
+	for cut := range len(content) - 1024 - 512 {
+		want := ErrTruncated
+		if cut <= 3*sniffLen { // directories alone, as a tar of anything may have
+			want = ErrNotArchive
+		}
+		both(t, content[:cut], func(how string, a *Archive, images []*Image, err error) {
+			if !errors.Is(err, want) && !(cut > sniffLen && cut <= 3*sniffLen && errors.Is(err, ErrTruncated)) {
+				t.Fatalf("%s: cut at %d: %v", how, cut, err)
+			}
+		})
+	}
+}
+
+func TestReadStops(t *testing.T) {
+	l := &layout{t: t}
+	content := l.archive(l.image("linux", "amd64", "x"))
+	stop := errors.New("registry is gone")
+	if _, err := Read(context.Background(), bytes.NewReader(content), func(Blob) error { return stop }); err != stop {
+		t.Errorf("callback's error: %v", err)
+	}
+	source := errors.New("input/output error")
+	if _, err := Read(context.Background(), io.MultiReader(bytes.NewReader(content[:2000]), iotest.ErrReader(source)), nil); !errors.Is(err, source) || errors.Is(err, ErrTruncated) {
+		t.Errorf("source's error: %v", err)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	_, err := Read(ctx, bytes.NewReader(content), func(Blob) error { cancel(stop); return nil })
+	if !errors.Is(err, stop) {
+		t.Errorf("cancelled: %v", err)
+	}
+	var kept Blob
+	if _, err := Read(context.Background(), bytes.NewReader(content), func(b Blob) error { kept = b; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kept.Read(make([]byte, 1)); err == nil || err == io.EOF {
+		t.Errorf("reading a blob that has passed: %v, want an error", err)
+	}
+}
+
+// Open gives access to every blob, and reads no payload.
+func TestOpenReadsHeadersOnly(t *testing.T) {
+	l := &layout{t: t}
+	layer := strings.Repeat("0123456789", 1_000_000)
+	content := l.archive(l.manifest(l.blob(types.OCIConfigJSON, `{"os":"linux"}`), l.blob(types.OCILayer, layer)))
+	counter := &countingAt{r: bytes.NewReader(content)}
+	a, err := Open(counter, int64(len(content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if counter.n > 20_000 {
+		t.Errorf("read %d bytes of an archive of %d", counter.n, len(content))
+	}
+	section, ok := a.Blob(digestOf(layer))
+	if !ok {
+		t.Fatal("the layer is not there")
+	}
+	got, err := io.ReadAll(Verify(section, digestOf(layer), section.Size()))
+	if err != nil || string(got) != layer {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if _, ok := a.Blob(digestOf("x")); ok {
+		t.Error("a blob that is not there")
+	}
+}
+
+type countingAt struct {
+	r io.ReaderAt
+	n int
+}
+
+func (c *countingAt) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.r.ReadAt(p, off)
+	c.n += n
+	return n, err
+}
+
+// Whatever the bytes: no panic, a known kind of error, and of what Open
+// accepts after Read has, both see the same.
+func FuzzRead(f *testing.F) {
+	l := &layout{t: f}
+	image := l.image("linux", "amd64", "layer")
+	f.Add(l.archive(image))
+	f.Add(l.archive(at(l.index(image), "v1")))
+	f.Add(l.pack(`{"manifests":[{"size":-1,"digest":"sha256:00"}]}`))
+	f.Add(makeTar(f, member{name: "manifest.json", body: "[]"}))
+	f.Add([]byte("text"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		a, err := Read(context.Background(), bytes.NewReader(content), func(b Blob) error {
+			_, err := io.CopyN(io.Discard, b, b.Size/2)
+			if errors.Is(err, ErrDigest) {
+				err = nil
+			}
+			return err
+		})
+		if err != nil {
+			known(t, err)
+			return
+		}
+		for digest, raw := range a.JSON {
+			if newHash(digest.Algorithm); digest.Algorithm == "sha256" && digestOf(string(raw)) != digest {
+				t.Fatalf("held %v with another content", digest)
+			}
+		}
+		images, err := a.Images()
+		if err != nil {
+			known(t, err)
+			return
+		}
+		again, err := Open(bytes.NewReader(content), int64(len(content)))
+		if err != nil {
+			t.Fatalf("Read takes it, Open does not: %v", err)
+		}
+		if other, err := again.Images(); err != nil || len(other) != len(images) {
+			t.Fatalf("Read: %d images, Open: %d, %v", len(images), len(other), err)
+		}
+	})
+}
+
+func known(t *testing.T, err error) {
+	for _, kind := range []error{ErrNotArchive, ErrDockerArchive, ErrTruncated, ErrInvalid, ErrDigest} {
+		if errors.Is(err, kind) {
+			return
+		}
+	}
+	t.Fatalf("an error of no kind: %v", err)
+}
+
+// index.json and a manifest of any content: no panic, a known error, and
+// images that hold together.
+func FuzzManifest(f *testing.F) {
+	l := &layout{t: f}
+	d := l.image("linux", "amd64", "layer")
+	f.Add(toJSON(f, v1.IndexManifest{Manifests: []v1.Descriptor{d}}), `{"config":{},"layers":[]}`)
+	f.Add(`{"manifests":[{"digest":"D","size":2}]}`, `{}`)
+	f.Add(`{"manifests":[{"digest":"D","size":S,"mediaType":"application/vnd.oci.image.index.v1+json"}]}`, `{"manifests":[]}`)
+	f.Fuzz(func(t *testing.T, index, manifest string) {
+		l := &layout{t: t}
+		l.blob("", manifest)
+		index = strings.ReplaceAll(index, `"D"`, `"`+digestOf(manifest).String()+`"`)
+		index = strings.ReplaceAll(index, `:S`, fmt.Sprint(":", len(manifest)))
+		a, err := Open(bytes.NewReader(l.pack(index)), int64(len(l.pack(index))))
+		if err != nil {
+			known(t, err)
+			return
+		}
+		images, err := a.Images()
+		if err != nil {
+			known(t, err)
+			return
+		}
+		for _, i := range images {
+			if i.Type == "" || len(i.Manifests) == 0 || i.Size < 0 || len(i.Missing) != len(i.MissingBlobs())+len(i.MissingManifests()) {
+				t.Fatalf("%+v", i)
+			}
+			checkBottomUp(t, i)
+		}
+	})
+}
