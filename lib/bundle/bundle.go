@@ -197,18 +197,21 @@ func (b *Bundle) openStream(ctx context.Context, r io.Reader) error {
 }
 
 // Entries walks the bundle's regular files: those of an archive in its order,
-// those of a directory in the lexical order of their paths' components. The
-// walk ends with the first error, which may be ctx's. A stream can be walked
-// once only; after its last entry it is read to the end.
+// those of a directory in the lexical order of their paths' components.
+//
+// An error comes without an entry. After an ErrEntry, which concerns only what
+// it names, the walk goes on if the caller does; any other error, which may be
+// the cause of ctx, ends it. A stream can be walked once only; after its last
+// entry it is read to the end.
 func (b *Bundle) Entries(ctx context.Context) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
-		if err := b.walk(ctx, func(e *Entry) bool { return yield(e, nil) }); err != nil {
+		if err := b.walk(ctx, yield); err != nil {
 			yield(nil, err)
 		}
 	}
 }
 
-func (b *Bundle) walk(ctx context.Context, yield func(*Entry) bool) error {
+func (b *Bundle) walk(ctx context.Context, yield func(*Entry, error) bool) error {
 	switch {
 	case b.root != nil:
 		return b.walkDir(ctx, yield)

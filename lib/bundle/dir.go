@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -35,8 +36,10 @@ func (b *Bundle) openDir(ctx context.Context, path string) (err error) {
 			return err
 		}
 	}
-	return b.walkFiles(ctx, func(_ string, info fs.FileInfo) bool {
-		b.Size += info.Size()
+	return b.walkFiles(ctx, func(_ string, info fs.FileInfo, refusal error) bool {
+		if refusal == nil {
+			b.Size += info.Size()
+		}
 		return true
 	})
 }
@@ -68,30 +71,30 @@ func lookAround(root fs.FS, l *layout) error {
 }
 
 // walkDir hands out the files of a directory.
-func (b *Bundle) walkDir(ctx context.Context, yield func(*Entry) bool) error {
+func (b *Bundle) walkDir(ctx context.Context, yield func(*Entry, error) bool) error {
 	var done int64
-	var openErr error
-	err := b.walkFiles(ctx, func(name string, info fs.FileInfo) bool {
+	var failed error
+	err := b.walkFiles(ctx, func(name string, info fs.FileInfo, refusal error) bool {
+		if refusal != nil {
+			return yield(nil, refusal)
+		}
 		f := &dirFile{root: b.root, name: name}
-		if openErr = f.open(); openErr != nil {
+		if failed = f.open(); failed != nil {
 			return false
 		}
 		b.opened = append(b.opened, f)
-		more := yield(&Entry{Path: name, Size: info.Size(), Reader: io.NewSectionReader(f, 0, info.Size()), At: f})
+		more := yield(&Entry{Path: name, Size: info.Size(), Reader: io.NewSectionReader(f, 0, info.Size()), At: f}, nil)
 		f.rest()
 		done += info.Size()
 		b.offset.Store(done)
 		return more
 	})
-	if openErr != nil {
-		return openErr
-	}
-	return err
+	return errors.Join(failed, err)
 }
 
 // walkFiles calls visit for every regular file below the root until it says
-// false, and refuses whatever is neither file nor directory.
-func (b *Bundle) walkFiles(ctx context.Context, visit func(string, fs.FileInfo) bool) error {
+// false, and with a refusal for whatever is neither file nor directory.
+func (b *Bundle) walkFiles(ctx context.Context, visit func(name string, info fs.FileInfo, refusal error) bool) error {
 	seen := 0
 	return fs.WalkDir(b.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -100,24 +103,25 @@ func (b *Bundle) walkFiles(ctx context.Context, visit func(string, fs.FileInfo) 
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		if _, err := cleanName(name); err != nil {
-			return err
-		}
-		if d.IsDir() {
+		_, refusal := cleanName(name)
+		if d.IsDir() && refusal == nil {
 			return nil
 		}
-		if !d.Type().IsRegular() {
-			return entryError(name, "%s, where only files and directories may be", modeKind(d.Type()))
-		}
 		if seen++; seen > maxEntries {
-			return entryError(name, "more than %d entries", maxEntries)
+			return formatError("more than %d entries", maxEntries)
+		}
+		if !d.IsDir() && !d.Type().IsRegular() {
+			refusal = entryError(name, "%s, where only files and directories may be", modeKind(d.Type()))
 		}
 		info, err := d.Info()
 		if err != nil {
 			return err
 		}
-		if !visit(name, info) {
+		switch {
+		case !visit(name, info, refusal):
 			return fs.SkipAll
+		case d.IsDir():
+			return fs.SkipDir
 		}
 		return nil
 	})

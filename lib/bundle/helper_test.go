@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -128,7 +129,8 @@ type got struct {
 	path, body string
 }
 
-// list opens a bundle and reads everything in it.
+// list opens a bundle and reads everything in it. Of several refused entries
+// it tells the last.
 func list(path string, stdin io.Reader, options ...Option) (all []got, b *Bundle, err error) {
 	ctx := context.Background()
 	b, err = Open(ctx, path, stdin, options...)
@@ -136,7 +138,12 @@ func list(path string, stdin io.Reader, options ...Option) (all []got, b *Bundle
 		return nil, nil, err
 	}
 	defer b.Close()
+	var refused error
 	for e, err := range b.Entries(ctx) {
+		if errors.Is(err, ErrEntry) {
+			refused = err
+			continue
+		}
 		if err != nil {
 			return all, b, err
 		}
@@ -149,7 +156,7 @@ func list(path string, stdin io.Reader, options ...Option) (all []got, b *Bundle
 		}
 		all = append(all, got{e.Path, string(body)})
 	}
-	return all, b, nil
+	return all, b, refused
 }
 
 func paths(all []got) []string {

@@ -101,7 +101,7 @@ func TestHostileEntries(t *testing.T) {
 				if !errors.Is(err, ErrEntry) || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("%s: %v, want an ErrEntry with %q", how, err, tt.want)
 				}
-				if want := []string{"good_1.tar"}; !slices.Equal(paths(all), want) {
+				if want := []string{"good_1.tar", "after_1.tar"}; !slices.Equal(paths(all), want) {
 					t.Errorf("%s: gave out %q, want %q", how, paths(all), want)
 				}
 			}
@@ -171,8 +171,8 @@ func TestHostileDirectory(t *testing.T) {
 		if err := plant(dir); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := list(dir, nil); !errors.Is(err, ErrEntry) {
-			t.Errorf("%s: %v, want ErrEntry", name, err)
+		if all, _, err := list(dir, nil); !errors.Is(err, ErrEntry) || len(all) != 1 {
+			t.Errorf("%s: %q, %v, want a_1.tar and an ErrEntry", name, paths(all), err)
 		}
 	}
 }
@@ -184,7 +184,7 @@ func TestTooManyEntries(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := n.add("one more"); !errors.Is(err, ErrEntry) {
-		t.Errorf("%v, want ErrEntry", err)
+	if err := n.add("one more"); !errors.Is(err, ErrFormat) {
+		t.Errorf("%v, want ErrFormat, which ends the walk", err)
 	}
 }

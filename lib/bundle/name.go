@@ -54,7 +54,7 @@ func (n names) add(name string) error {
 		return entryError(name, "occurs twice")
 	}
 	if len(n) >= maxEntries {
-		return entryError(name, "more than %d entries", maxEntries)
+		return formatError("more than %d entries", maxEntries)
 	}
 	n[key] = struct{}{}
 	return nil

@@ -58,6 +58,7 @@ type walker struct {
 	inside string // the entry whose payload is being passed
 	end    int64  // where that payload, padded, ends
 	first  bool   // no header has been read yet
+	over   error  // why give ended the walk
 }
 
 func (b *Bundle) newWalker(r io.Reader, t *tape) *walker {
@@ -65,15 +66,20 @@ func (b *Bundle) newWalker(r io.Reader, t *tape) *walker {
 }
 
 // walkStream walks a tar that can only be read on.
-func (b *Bundle) walkStream(yield func(*Entry) bool) error {
+func (b *Bundle) walkStream(yield func(*Entry, error) bool) error {
 	t := &tape{r: b.stream}
 	w := b.newWalker(t, t)
 	for {
 		h, name, err := w.next()
-		if err == io.EOF {
+		switch {
+		case err == io.EOF:
 			return w.finish()
-		}
-		if err != nil {
+		case errors.Is(err, ErrEntry):
+			if !yield(nil, err) {
+				return nil
+			}
+			continue
+		case err != nil:
 			return err
 		}
 		if strings.Contains(name, "/") {
@@ -82,24 +88,32 @@ func (b *Bundle) walkStream(yield func(*Entry) bool) error {
 			}
 		}
 		e := &Entry{Path: w.layout.strip(name), Size: h.Size, Reader: &payload{w: w, name: name}}
-		if err := w.seen.add(e.Path); err != nil {
-			return err
-		}
-		if !yield(e) {
-			return nil
+		if !w.give(e, yield) {
+			return w.over
 		}
 	}
 }
 
+// give hands an entry out, or the refusal of its name.
+func (w *walker) give(e *Entry, yield func(*Entry, error) bool) bool {
+	err := w.seen.add(e.Path)
+	if err == nil {
+		return yield(e, nil)
+	}
+	if !errors.Is(err, ErrEntry) {
+		w.over = err
+		return false
+	}
+	return yield(nil, err)
+}
+
 // walkFile walks a tar that can seek: once over the headers to find the
 // bundle's root and once more for the entries.
-func (b *Bundle) walkFile(ctx context.Context, yield func(*Entry) bool) error {
+func (b *Bundle) walkFile(ctx context.Context, yield func(*Entry, error) bool) error {
 	scan := b.newFileWalker()
 	for {
-		if _, _, err := scan.next(); err == io.EOF {
-			break
-		} else if err != nil {
-			break // the second walk meets it again, after the entries before it
+		if _, _, err := scan.next(); err != nil && !errors.Is(err, ErrEntry) {
+			break // what is wrong is told by the second walk, after the entries before it
 		}
 	}
 	if err := scan.layout.decide(); err != nil {
@@ -112,10 +126,15 @@ func (b *Bundle) walkFile(ctx context.Context, yield func(*Entry) bool) error {
 			return err
 		}
 		h, name, err := w.next()
-		if err == io.EOF {
+		switch {
+		case err == io.EOF:
 			return w.finish()
-		}
-		if err != nil {
+		case errors.Is(err, ErrEntry):
+			if !yield(nil, err) {
+				return nil
+			}
+			continue
+		case err != nil:
 			return err
 		}
 		if w.end > b.Size {
@@ -123,11 +142,8 @@ func (b *Bundle) walkFile(ctx context.Context, yield func(*Entry) bool) error {
 		}
 		section := io.NewSectionReader(b.file, b.base+w.tape.pos, h.Size)
 		e := &Entry{Path: w.layout.strip(name), Size: h.Size, Reader: section, At: section}
-		if err := w.seen.add(e.Path); err != nil {
-			return err
-		}
-		if !yield(e) {
-			return nil
+		if !w.give(e, yield) {
+			return w.over
 		}
 		b.offset.Store(w.end)
 	}
@@ -140,7 +156,8 @@ func (b *Bundle) newFileWalker() *walker {
 }
 
 // next returns the next regular file's header and clean name, or io.EOF at
-// the archive's proper end.
+// the archive's proper end. After an ErrEntry, the next call goes on behind
+// the entry that was refused.
 func (w *walker) next() (*tar.Header, string, error) {
 	for {
 		h, err := w.tar.Next()
@@ -154,31 +171,37 @@ func (w *walker) next() (*tar.Header, string, error) {
 		if h.Typeflag == tar.TypeXGlobalHeader {
 			continue
 		}
-		name, err := cleanName(h.Name)
+		name, err := w.check(h)
 		if err != nil {
 			return nil, "", err
-		}
-		switch h.Typeflag {
-		case tar.TypeDir:
-		case tar.TypeReg:
-			if name == "." || strings.HasSuffix(h.Name, "/") {
-				return nil, "", entryError(h.Name, "a file with a directory's name")
-			}
-			if sparse(h) {
-				return nil, "", entryError(h.Name, "a sparse file")
-			}
-			w.inside = name
-			w.end += (h.Size + tarBlock - 1) &^ (tarBlock - 1)
-		default:
-			return nil, "", entryError(h.Name, "%s, where only files and directories may be", kind(h.Typeflag))
 		}
 		if err := w.layout.see(name, h.Typeflag == tar.TypeDir); err != nil {
 			return nil, "", err
 		}
 		if h.Typeflag == tar.TypeReg {
+			w.inside = name
+			w.end += (h.Size + tarBlock - 1) &^ (tarBlock - 1)
 			return h, name, nil
 		}
 	}
+}
+
+// check returns an entry's clean name, or an ErrEntry.
+func (w *walker) check(h *tar.Header) (string, error) {
+	name, err := cleanName(h.Name)
+	switch {
+	case err != nil:
+		return "", err
+	case h.Typeflag == tar.TypeDir:
+		return name, nil
+	case h.Typeflag != tar.TypeReg:
+		return "", entryError(h.Name, "%s, where only files and directories may be", kind(h.Typeflag))
+	case name == "." || strings.HasSuffix(h.Name, "/"):
+		return "", entryError(h.Name, "a file with a directory's name")
+	case sparse(h):
+		return "", entryError(h.Name, "a sparse file")
+	}
+	return name, nil
 }
 
 // failed gives an error of the tar reader its meaning.
