@@ -1,0 +1,113 @@
+// Package source tells a tool which bundles it is to read: its operand, or
+// the bundle records on stdin, with all other records passed on.
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"path/filepath"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/record"
+)
+
+// Bundles yields the path of each bundle to read, for bundle.Open: absolute,
+// or "-" for the bytes on stdin. Without an operand it reads records and
+// copies every one of them to out; each bundle record among them is yielded
+// after it was copied, so that what a tool writes about it follows it.
+//
+// The iteration ends with the first error: stdin is a terminal or holds no
+// records or no bundle record, a bundle's signature is bad, or ctx is done. The
+// record of a bad signature is copied like all others, so that it stops the
+// tools behind this one as well.
+func Bundles(ctx context.Context, operand string, stdin io.Reader, out *record.Writer) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if operand == "" || operand == "-" {
+			if err := cli.CheckStdin(stdin); err != nil {
+				yield("", err)
+				return
+			}
+		}
+		switch operand {
+		case "":
+			if err := fromRecords(ctx, stdin, out, func(path string) bool { return yield(path, nil) }); err != nil {
+				yield("", err)
+			}
+		case "-":
+			yield("-", nil)
+		default:
+			yield(filepath.Abs(operand))
+		}
+	}
+}
+
+func fromRecords(ctx context.Context, stdin io.Reader, out *record.Writer, yield func(string) bool) error {
+	found := false
+	for line, err := range record.Read(interruptible{ctx, stdin}) {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			err = fmt.Errorf("stdin: %w", err)
+			if errors.Is(err, record.ErrNotRecord) {
+				err = cli.Hint(err, "to read a bundle's bytes from stdin, give - as the operand")
+			}
+			return err
+		}
+		if err := out.Pass(line); err != nil {
+			return err
+		}
+		if line.Kind != (record.Bundle{}).Kind() {
+			continue
+		}
+		var b record.Bundle
+		if err := line.Decode(&b); err != nil {
+			return fmt.Errorf("stdin: %w", err)
+		}
+		switch {
+		case b.Signature == record.SignatureBad:
+			return fmt.Errorf("bundle %s: its signature is bad", b.Path)
+		case b.Path == "-":
+			return cli.Hint(fmt.Errorf("stdin: line %d: the bundle was on another tool's stdin and cannot be read again", line.Number), "name the file")
+		case b.Path == "":
+			return fmt.Errorf("stdin: line %d: bundle record without a path", line.Number)
+		}
+		found = true
+		if !yield(b.Path) {
+			return nil
+		}
+	}
+	if !found {
+		return errors.New("stdin: no bundle record")
+	}
+	return nil
+}
+
+// interruptible ends a Read when ctx is done, though the reader below may
+// still wait. What that Read gets is lost.
+type interruptible struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (i interruptible) Read(p []byte) (int, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() { // ends with the Read or with the program
+		b := make([]byte, len(p)) // p is the caller's again once we return
+		n, err := i.r.Read(b)
+		done <- result{b[:n], err}
+	}()
+	select {
+	case got := <-done:
+		return copy(p, got.data), got.err
+	case <-i.ctx.Done():
+		return 0, context.Cause(i.ctx)
+	}
+}

@@ -1,0 +1,82 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"k0rdent-airgap/lib/record"
+)
+
+// collect runs Bundles and notes what was written when each bundle came.
+func collect(ctx context.Context, operand string, stdin io.Reader) (paths, before []string, out string, err error) {
+	var buf bytes.Buffer
+	for path, err := range Bundles(ctx, operand, stdin, record.NewWriter(&buf, nil)) {
+		if err != nil {
+			return paths, before, buf.String(), err
+		}
+		paths, before = append(paths, path), append(before, buf.String())
+	}
+	return paths, before, buf.String(), nil
+}
+
+func TestOperand(t *testing.T) {
+	dir, _ := os.Getwd()
+	for operand, want := range map[string]string{"-": "-", "b.tgz": filepath.Join(dir, "b.tgz"), "/x/../b": "/b"} {
+		paths, _, _, err := collect(context.Background(), operand, strings.NewReader("not records"))
+		if err != nil || !slices.Equal(paths, []string{want}) {
+			t.Errorf("%s: %q, %v, want %s", operand, paths, err, want)
+		}
+	}
+}
+
+func TestRecords(t *testing.T) {
+	const note = `{"kind":"note",  "text":"<&>"}` + "\n"
+	const one = `{"kind":"bundle","path":"/one","signature":"good"}` + "\n"
+	const bad = `{"kind":"bundle","path":"/b","signature":"bad"}` + "\n"
+	const two = `{"path":"/two","kind":"bundle","later":1}` + "\n"
+	paths, before, out, err := collect(context.Background(), "", strings.NewReader(note+one+note+two+note))
+	if err != nil || !slices.Equal(paths, []string{"/one", "/two"}) {
+		t.Fatalf("%q, %v", paths, err)
+	}
+	if want := []string{note + one, note + one + note + two}; !slices.Equal(before, want) {
+		t.Errorf("written before each bundle: %q, want %q", before, want)
+	}
+	if want := note + one + note + two + note; out != want {
+		t.Errorf("passed %q, want %q", out, want)
+	}
+	for _, tt := range []struct{ stdin, want, out string }{
+		{"", "no bundle record", ""},
+		{note, "no bundle record", note},
+		{note + "text\n", "line 2: not a JSON record", note},
+		{bad + note, "bundle /b: its signature is bad", bad},
+		{`{"kind":"bundle","path":"-"}`, "cannot be read again", ""},
+		{`{"kind":"bundle"}`, "without a path", ""},
+		{`{"kind":"bundle","path":7}`, "line 1: bundle record", ""},
+	} {
+		paths, _, out, err := collect(context.Background(), "", strings.NewReader(tt.stdin))
+		if err == nil || !strings.Contains(err.Error(), tt.want) || len(paths) > 0 || tt.out != "" && out != tt.out {
+			t.Errorf("%q: %q, %v, wrote %q, want an error with %q", tt.stdin, paths, err, out, tt.want)
+		}
+	}
+}
+
+func TestInterrupt(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	cause := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	go func() {
+		w.Write([]byte(`{"kind":"note"}` + "\n"))
+		cancel(cause)
+	}()
+	if _, _, _, err := collect(ctx, "", r); !errors.Is(err, cause) {
+		t.Errorf("%v, want the context's cause", err)
+	}
+}
