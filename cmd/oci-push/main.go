@@ -129,6 +129,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return cli.Hint(cli.Misuse("no registry to push to"), "give --to HOST[:PORT][/PREFIX]")
 	case cfg.jobs < 1:
 		return cli.Misuse("--jobs: at least 1")
+	case len(cfg.platforms) > 0 && operand == "-":
+		return cli.Hint(cli.Misuse("--platform needs a bundle that can be read twice"), "name the file")
 	case operand == "" || operand == "-":
 		if err := cli.CheckStdin(stdin); err != nil {
 			return err

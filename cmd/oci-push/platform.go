@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,7 +10,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"k0rdent-airgap/lib/bundle"
-	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/oci"
 )
 
@@ -54,7 +54,7 @@ func (p platforms) narrow(img *oci.Image) (out *oci.Image, reason string) {
 		return img, ""
 	}
 	kept := *img
-	kept.Manifests = nil
+	kept.Manifests, kept.Missing = nil, slices.Clone(img.Missing)
 	need := make(map[v1.Hash]bool)
 	single := 0
 	for _, m := range img.Manifests {
@@ -63,6 +63,7 @@ func (p platforms) narrow(img *oci.Image) (out *oci.Image, reason string) {
 			continue
 		}
 		if !p.match(m) {
+			kept.Missing = append(kept.Missing, m.Descriptor)
 			continue
 		}
 		single++
@@ -76,7 +77,7 @@ func (p platforms) narrow(img *oci.Image) (out *oci.Image, reason string) {
 	}
 	unneeded := func(d v1.Descriptor) bool { return !need[d.Digest] }
 	kept.Blobs = slices.DeleteFunc(slices.Clone(img.Blobs), unneeded)
-	kept.Missing = slices.DeleteFunc(slices.Clone(img.Missing), func(d v1.Descriptor) bool {
+	kept.Missing = slices.DeleteFunc(kept.Missing, func(d v1.Descriptor) bool {
 		return !d.MediaType.IsImage() && !d.MediaType.IsIndex() && unneeded(d)
 	})
 	return &kept, ""
@@ -108,9 +109,6 @@ func (p *pusher) scan(ctx context.Context, path string) (keep, error) {
 	if len(p.cfg.platforms) == 0 {
 		return nil, nil
 	}
-	if path == "-" {
-		return nil, cli.Hint(cli.Misuse("--platform needs a bundle that can be read twice"), "name the file")
-	}
 	b, err := bundle.Open(ctx, path, nil)
 	if err != nil {
 		return nil, err
@@ -123,6 +121,9 @@ func (p *pusher) scan(ctx context.Context, path string) (keep, error) {
 	defer p.progress.Close()
 	k := make(keep)
 	for e, err := range b.Entries(ctx) {
+		if errors.Is(err, bundle.ErrEntry) {
+			continue // told when its turn comes
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -132,7 +133,7 @@ func (p *pusher) scan(ctx context.Context, path string) (keep, error) {
 			return nil, context.Cause(ctx)
 		}
 		if err != nil {
-			continue // told when the entry's turn comes
+			continue // this too
 		}
 		images, err := archive.Images()
 		if err != nil {

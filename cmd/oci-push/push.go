@@ -93,6 +93,10 @@ func (p *pusher) walk(ctx context.Context, path string, stdin io.Reader, wanted 
 	}
 	p.progress.Start("pushing ", b.Size, at)
 	for e, err := range b.Entries(ctx) {
+		if errors.Is(err, bundle.ErrEntry) { // refused for its name or kind; the rest is read
+			p.results.fail(record.Image{Bundle: path}, err)
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -214,6 +218,9 @@ func (p *pusher) images(ctx context.Context, path string, e *bundle.Entry, archi
 		return err
 	}
 	asked := len(names) > 0
+	if len(images) == 0 {
+		return fmt.Errorf("%w: index.json names nothing", oci.ErrInvalid)
+	}
 	for _, img := range images {
 		recs := []record.Image{{}}
 		if asked {
@@ -291,33 +298,59 @@ func (p *pusher) claimBlobs(ctx context.Context, archive *oci.Archive, it *item,
 	}
 	for _, desc := range slices.Concat(it.image.Blobs, it.image.MissingBlobs()) {
 		d := desc.Digest
-		t, mine := p.up.claim(repository, d, desc.Size)
-		it.blobs[d] = t
-		if !mine {
+		content, size := contentOf(archive, d)
+		if content == nil {
+			it.blobs[d] = p.passed(ctx, repository, guess, desc)
 			continue
 		}
-		nothing := func() {}
-		if raw, ok := archive.JSON[d]; ok {
-			held += int64(len(raw))
-			p.up.start(ctx, t, sectionBody{bytes.NewReader(raw)}, nothing)
-		} else if section, ok := archive.Blob(d); ok {
-			p.up.start(ctx, t, sectionBody{section}, nothing)
-		} else if sent := p.up.lookup(guess, d); sent != nil {
-			// The archive turned out to belong to another repository than its
-			// name promised: what went there is linked, or copied, from there.
-			p.up.wg.Go(func() {
-				<-sent.done
-				if sent.err != nil {
-					p.up.finish(t, errors.Unwrap(sent.err))
-					return
-				}
-				p.up.start(ctx, t, &remoteBody{ctx: ctx, reg: p.reg, from: guess, digest: d}, nothing)
-			})
-		} else {
-			p.up.start(ctx, t, absentBody{}, nothing)
+		held += size
+		t, mine := p.up.claim(repository, d, desc.Size)
+		if mine {
+			p.up.start(ctx, t, content, func() {})
 		}
+		it.blobs[d] = t
 	}
 	return held
+}
+
+// contentOf gives the content of a blob that the archive can still give, and how
+// much memory that takes.
+func contentOf(archive *oci.Archive, d v1.Hash) (body, int64) {
+	if raw, ok := archive.JSON[d]; ok {
+		return sectionBody{bytes.NewReader(raw)}, int64(len(raw))
+	}
+	if section, ok := archive.Blob(d); ok {
+		return sectionBody{section}, 0
+	}
+	return nil, 0
+}
+
+// passed gives the transfer of a blob whose content has streamed past, or never
+// was in the archive.
+func (p *pusher) passed(ctx context.Context, repository, guess string, desc v1.Descriptor) *transfer {
+	if t := p.up.lookup(repository, desc.Digest); t != nil {
+		return t
+	}
+	t, mine := p.up.claim(repository, desc.Digest, desc.Size)
+	if !mine {
+		return t
+	}
+	sent := p.up.lookup(guess, desc.Digest)
+	if sent == nil || sent == t {
+		p.up.start(ctx, t, absentBody{}, func() {})
+		return t
+	}
+	// The archive turned out to belong to another repository than its name
+	// promised: what went there is linked, or copied, from there.
+	p.up.wg.Go(func() {
+		<-sent.done
+		if sent.err != nil {
+			p.up.finish(t, errors.Unwrap(sent.err))
+			return
+		}
+		p.up.start(ctx, t, &remoteBody{ctx: ctx, reg: p.reg, from: guess, digest: desc.Digest}, func() {})
+	})
+	return t
 }
 
 // sortedBlobs gives the transfers of an item in a fixed order, so that the

@@ -200,8 +200,8 @@ func pingError(err error) error {
 	if errors.As(err, &unknown) {
 		return cli.Hint(err, "give the registry's certificate authority with --ca FILE")
 	}
-	if errs, ok := err.(interface{ Errors() []error }); ok && len(errs.Errors()) > 0 {
-		return errs.Errors()[0]
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op
 	}
 	return err
 }

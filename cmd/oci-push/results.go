@@ -90,10 +90,14 @@ func (r *results) put(rec record.Record) {
 
 // label names an image for people.
 func label(r record.Image) string {
-	if r.Reference != "" {
+	switch {
+	case r.Reference != "":
 		return r.Reference
+	case r.Entry != "":
+		return "entry " + r.Entry
+	default:
+		return r.Bundle
 	}
-	return "entry " + r.Entry
 }
 
 // add puts an image into its place in the output.
