@@ -1,0 +1,193 @@
+#!/usr/bin/env bash
+# Measures the tools side by side with the ways one would otherwise take: the
+# same bundle, the same oci-serve with fresh storage, one after the other in
+# each round, files in the page cache. Prints Markdown; each run is also a line
+# of JSON in BENCH_RECORDS. README.md holds figures that this printed.
+#
+#   BENCH_SIZE      size of the sample as a tar (3GiB)
+#   BENCH_ARCHIVES  OCI archives in it (226)
+#   BENCH_BUNDLE    a tar.gz to use instead of a sample
+#   BENCH_RUNS      rounds; medians are reported (3)
+#   BENCH_PARTS     which of: archive directory list pull (all)
+#   BENCH_DIR       where to work; about five times the size is needed (TMPDIR, or /tmp)
+#   BENCH_RECORDS   file for the lines of JSON (.cache/bench.ndjson)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=/dev/null
+. tests/bench/report.sh
+size=${BENCH_SIZE:-3GiB}
+archives=${BENCH_ARCHIVES:-226}
+runs=${BENCH_RUNS:-3}
+parts=${BENCH_PARTS:-archive directory list pull}
+records=${BENCH_RECORDS:-$PWD/.cache/bench.ndjson}
+ROOT=$PWD
+PATH=$PWD/bin:$PWD/.cache/bin:$PATH
+work=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/tmp}}/bench.XXXXXX")
+rows=$work/rows server='' address=''
+cleanup() {
+  [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  wait
+  rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+say() { printf 'bench: %s\n' "$*" >&2; }
+
+# Peers that are no Debian packages: command, package, version.
+peers='regctl github.com/regclient/regclient/cmd/regctl v0.11.7
+oras oras.land/oras/cmd/oras v1.3.6'
+
+# quietly COMMAND…: shows what it printed only if it fails.
+quietly() { "$@" >"$work/log" 2>&1 </dev/null || { cat "$work/log" >&2; exit 1; }; }
+
+prepare() {
+  local missing=() p
+  [ -x /usr/bin/time ] || missing+=(time)
+  for p in skopeo jq; do command -v $p >/dev/null || missing+=("$p"); done
+  if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+      say "missing, and cannot be installed here: ${missing[*]}"
+      exit 1
+    fi
+    say "installing ${missing[*]}"
+    quietly apt-get -q update
+    DEBIAN_FRONTEND=noninteractive quietly apt-get -q -y install --no-install-recommends "${missing[@]}"
+  fi
+  local command package version
+  while read -r command package version; do
+    command -v "$command" >/dev/null && continue
+    say "building $command $version"
+    GOBIN=$PWD/.cache/bin CGO_ENABLED=0 GOFLAGS=-trimpath quietly go install "$package@$version"
+  done <<<"$peers"
+  make -s build
+  mkdir -p "$work/bin" "$work/tmp"
+  CGO_ENABLED=0 go build -trimpath -o "$work/bin/" ./tests/samplebundle/cmd/mkbundle ./tests/bench/gunzip ./tests/bench/pull
+  PATH=$work/bin:$PATH
+  # Nobody's settings are changed: each peer keeps its own below the work directory.
+  export REGCTL_CONFIG=$work/regctl.json DOCKER_CONFIG=$work/docker TMPDIR=$work/tmp
+}
+
+# The archive is made by gzip, as tar czf makes it. Other compressors store what
+# does not shrink, and that is inflated ten times as fast.
+inputs() {
+  if [ -n "${BENCH_BUNDLE-}" ]; then
+    ln -s "$(realpath "$BENCH_BUNDLE")" "$work/bundle.tgz"
+    mkdir "$work/bundle"
+    tar xzf "$work/bundle.tgz" -C "$work/bundle"
+  else
+    say "making a sample of $size, $archives archives"
+    mkbundle --size "$size" --archives "$archives" --out "$work/bundle" --format dir
+    mkbundle --size "$size" --archives "$archives" --out - --format tar | gzip >"$work/bundle.tgz"
+  fi
+  (cd "$work/bundle" && find . -name '*.tar' ! -name 'skopeo*' -printf '%P\n' | sort) >"$work/list"
+}
+
+# serve: starts oci-serve with empty storage.
+serve() {
+  exec 4< <(exec oci-serve --host 127.0.0.1 --port 0 --storage "$work/registry" --format '{{.address}}')
+  server=$!
+  IFS= read -r address <&4
+  export address
+  regctl registry set --tls disabled "$address" >/dev/null
+}
+
+# unserve: stops it; its storage goes away.
+unserve() {
+  kill "$server"
+  while kill -0 "$server" 2>/dev/null; do wait "$server" 2>/dev/null || break; done
+  exec 4<&-
+  server=''
+  rm -rf "$work/registry"
+}
+
+# run PART CONTENDER COMMAND: one measured run, in the work directory. Bytes
+# written are those that the command, and not the server, sent to the file system;
+# what it prints is not in them.
+run() {
+  local part=$1 contender=$2 command=$3 status=0 rss=0 stored=0
+  say "round $round: $part: $contender"
+  sync
+  (cd "$work/bundle" && xargs cat ../bundle.tgz <../list >/dev/null)
+  [ -z "$server" ] || echo 5 >"/proc/$server/clear_refs" # restarts VmHWM, proc(5)
+  (cd "$work" && /usr/bin/time -o "$work/time" -f '%e %U %S %M %O' bash -o pipefail -c "$command" 2>&1 >/dev/null) | cat >"$work/log" || status=$?
+  if [ $status != 0 ]; then
+    say "$contender ended with status $status"
+    cat "$work/log" >&2
+    exit 1
+  fi
+  if [ -n "$server" ]; then
+    rss=$(awk '/VmHWM/ {print $2 * 1024}' "/proc/$server/status")
+    stored=$(du -sb "$work/registry/blobs" | cut -f1)
+  elif [ -e "$work/counted" ]; then
+    stored=$(cat "$work/counted")
+  fi
+  tail -n 1 "$work/time" | awk -v p="$part" -v c="$contender" -v n="$round" -v r="$rss" -v s="$stored" \
+    '{print p "\t" c "\t" n "\t" $1 "\t" $2 + $3 "\t" $4 * 1024 "\t" $5 * 512 "\t" r "\t" s}' >>"$rows"
+}
+
+# peer NAME DIRECTORY: the command that pushes a directory's archives with a
+# peer, five at a time. The vendor's rule makes references of file names, which
+# have exactly one underscore. oras wants the image that an SBOM is about in the
+# same archive, and so cannot push that one.
+peer() {
+  local push
+  # shellcheck disable=SC2016 # expanded where the command runs
+  case $1 in
+  skopeo) push='skopeo --insecure-policy copy -q -a --dest-tls-verify=false "oci-archive:$f" "docker://$ref"' ;;
+  regctl) push='regctl image import "$ref" "$f"' ;;
+  oras) push='oras cp --no-tty --to-plain-http --from-oci-layout "$f@$(tar xOf "$f" index.json | jq -r ".manifests[0].digest")" "$ref" || [[ $f = *-sbom.tar ]]' ;;
+  esac
+  # shellcheck disable=SC2016
+  printf "cd %s && xargs -P 5 -n 1 bash -c 'f=\$0; b=\${f%%.tar}; ref=\$address/s/\${b%%_*}:\${b#*_}; %s' <../list" "$2" "$push"
+}
+
+archive() {
+  run archive gunzip 'gunzip bundle.tgz'
+  serve
+  # shellcheck disable=SC2016
+  run archive oci-push 'oci-push --quiet --to $address/s bundle.tgz'
+  unserve
+  serve
+  run archive 'tar + skopeo' "mkdir unpacked && tar xzf bundle.tgz -C unpacked && $(peer skopeo unpacked)"
+  unserve
+  rm -rf "$work/unpacked"
+}
+
+directory() {
+  local contender
+  serve
+  # shellcheck disable=SC2016
+  run directory oci-push 'oci-push --quiet --to $address/s bundle'
+  # shellcheck disable=SC2016
+  run directory 'oci-push again' 'oci-push --quiet --to $address/s bundle'
+  unserve
+  for contender in skopeo regctl oras; do
+    serve
+    run directory $contender "$(peer $contender bundle)"
+    unserve
+  done
+}
+
+# list: a process's own account of bytes read takes in the children that it
+# has waited for (proc(5), io).
+list() {
+  # shellcheck disable=SC2016
+  run list bundle-ls 'account() { awk "/^rchar/ {print \$2}" /proc/$$/io; }
+    before=$(account) && bundle-ls bundle >/dev/null && echo $(($(account) - before)) >counted'
+  rm "$work/counted"
+}
+
+pull() {
+  say "round $round: pull"
+  "$work/bin/pull" --serve "$ROOT/bin/oci-serve" --dir "$work" >"$work/pull-$round"
+}
+
+prepare
+inputs
+for round in $(seq "$runs"); do
+  for part in $parts; do $part; done
+done
+mkdir -p "$(dirname "$records")"
+ndjson <"$rows" >"$records"
+report
