@@ -1,0 +1,278 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/bundle"
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
+)
+
+// A lister writes the records of bundles and counts them.
+type lister struct {
+	out       *record.Writer
+	progress  *cli.Progress
+	log       *slog.Logger
+	overrides ref.Overrides
+	blobs     bool
+
+	start  time.Time
+	counts map[string]int // images by type, skipped, failed
+	bytes  int64
+
+	path  string                   // of the bundle at hand
+	named map[ref.Reference]origin // references given out of it
+	used  map[string]bool          // overrides that met their entry, of any bundle
+}
+
+// origin is where a reference came from.
+type origin struct{ entry, digest string }
+
+func newLister(out *record.Writer, progress *cli.Progress, overrides ref.Overrides, blobs bool) *lister {
+	return &lister{
+		out: out, progress: progress, overrides: overrides, blobs: blobs,
+		start: time.Now(), counts: map[string]int{}, used: map[string]bool{},
+	}
+}
+
+// bundle lists one bundle. Its error is fatal; what is wrong with an entry
+// alone has been told and counted.
+func (l *lister) bundle(ctx context.Context, path string, stdin io.Reader) error {
+	l.path, l.named = path, map[ref.Reference]origin{}
+	b, err := bundle.Open(ctx, path, stdin)
+	if err != nil {
+		return named(path, err)
+	}
+	defer b.Close()
+	l.log.Debug("bundle opened", "path", path, "format", b.Format, "bytes", b.Size)
+	l.progress.Start("listing ", b.Size, b.Offset)
+	defer l.progress.Close()
+	defer func() { l.bytes += b.Offset() }()
+	images := 0
+	for e, err := range b.Entries(ctx) {
+		switch {
+		case errors.Is(err, bundle.ErrEntry):
+			l.counts["failed"]++
+			l.progress.Warn("%s: %v", path, err)
+			if err := l.out.Write(record.Skipped{Bundle: path, Reason: err.Error()}); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		n, err := l.entry(ctx, e)
+		if err != nil {
+			return err
+		}
+		images += n
+	}
+	if images == 0 {
+		return cli.Hint(fmt.Errorf("%s: no images in it", path), "an image's own archive is no bundle; a directory must be the one that holds charts/")
+	}
+	return nil
+}
+
+// named puts a bundle's name before an error that does not have it yet.
+func named(path string, err error) error {
+	var pathError *os.PathError
+	if errors.As(err, &pathError) && pathError.Path == path {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// entry lists one entry and gives how many images it had. The error ends the
+// run.
+func (l *lister) entry(ctx context.Context, e *bundle.Entry) (int, error) {
+	var archive *oci.Archive
+	var images []*oci.Image
+	var err error
+	if e.At != nil {
+		archive, err = oci.Open(e.At, e.Size)
+	} else {
+		archive, err = oci.Read(ctx, e, nil)
+	}
+	if err == nil {
+		images, err = archive.Images()
+	}
+	var damage *bundle.DamageError
+	switch {
+	case ctx.Err() != nil:
+		return 0, context.Cause(ctx)
+	case errors.As(err, &damage):
+		return 0, nil // of the bundle itself: the walk tells it next
+	case errors.Is(err, oci.ErrDockerArchive), errors.Is(err, oci.ErrNotArchive):
+		l.counts["skipped"]++
+		return 0, l.skip(e, err.Error())
+	case err != nil:
+		return 0, l.fail(e, err)
+	case len(images) == 0:
+		l.counts["skipped"]++
+		return 0, l.skip(e, "an OCI archive without images")
+	}
+	for _, image := range images {
+		if err := l.image(e, image); err != nil {
+			return 0, err
+		}
+	}
+	if l.blobs {
+		return len(images), l.blobRecords(e, archive, images)
+	}
+	return len(images), nil
+}
+
+// skip records that an entry holds nothing for a registry.
+func (l *lister) skip(e *bundle.Entry, reason string) error {
+	l.progress.Item(0, fmt.Sprintf("%s skipped: %s", e.Path, reason))
+	return l.out.Write(record.Skipped{Bundle: l.path, Entry: e.Path, Size: e.Size, Reason: reason})
+}
+
+// fail records that an entry is damaged or has no usable name, and goes on.
+func (l *lister) fail(e *bundle.Entry, err error) error {
+	l.counts["failed"]++
+	l.progress.Warn("%s: %v", e.Path, err)
+	return l.skip(e, err.Error())
+}
+
+// image writes the record of one image.
+func (l *lister) image(e *bundle.Entry, image *oci.Image) error {
+	if lacks := image.MissingBlobs(); len(lacks) > 0 {
+		return l.fail(e, fmt.Errorf("incomplete: the archive lacks %s", count(lacks, "blob")))
+	}
+	said := ref.Said{Annotation: image.Annotation}
+	r := record.Image{
+		Bundle: l.path, Entry: e.Path,
+		Digest: image.Descriptor.Digest.String(), MediaType: string(image.Descriptor.MediaType),
+		Type: image.Type, Size: image.Size, Blobs: len(image.Blobs), Platforms: image.Platforms,
+	}
+	if c := image.Chart; c != nil {
+		r.Chart = &record.Chart{Name: c.Name, Version: c.Version, AppVersion: c.AppVersion}
+		said.Chart, said.Version = c.Name, c.Version
+	}
+	reference, warning, err := l.resolve(e.Path, said)
+	if err != nil {
+		return l.fail(e, fmt.Errorf("%w; --map can give it a reference", err))
+	}
+	var warnings []string
+	if warning != "" {
+		warnings = append(warnings, warning)
+	}
+	if lacks := image.MissingManifests(); len(lacks) > 0 {
+		warnings = append(warnings, "the index is sparse: the archive lacks "+count(lacks, "image"))
+	}
+	if other, twice := l.named[reference]; twice && other.digest != r.Digest {
+		warnings = append(warnings, "entry "+other.entry+" has the same reference and another digest")
+	}
+	l.named[reference] = origin{e.Path, r.Digest}
+	r.Repository, r.Tag, r.Warning = reference.Repository, reference.Tag, strings.Join(warnings, "; ")
+	if r.Warning != "" {
+		l.progress.Warn("%s: %s", e.Path, r.Warning)
+	}
+	l.counts[r.Type]++
+	l.progress.Item(0, cli.ItemText(reference.String(), r.Type, r.Size))
+	return l.out.Write(r)
+}
+
+// resolve gives an entry its reference: an override, or what the rules say.
+func (l *lister) resolve(entry string, said ref.Said) (ref.Reference, string, error) {
+	if r, ok := l.overrides[entry]; ok {
+		l.used[entry] = true
+		return r, "", nil
+	}
+	return ref.Resolve(entry, said)
+}
+
+// count says how many descriptors there are and what they are, as far as that
+// fits on a line.
+func count(all []v1.Descriptor, what string) string {
+	names := make([]string, 0, len(all))
+	for _, d := range all {
+		name := d.Digest.String()
+		if d.Platform != nil && d.Platform.OS != "" {
+			name = d.Platform.String()
+		}
+		names = append(names, name)
+	}
+	if len(names) > 4 {
+		names = append(names[:4], "…")
+	}
+	if len(all) > 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s (%s)", len(all), what, strings.Join(names, ", "))
+}
+
+// blobRecords writes one record for each blob of an archive: first those that
+// its images name, in their order, then those that nothing names.
+func (l *lister) blobRecords(e *bundle.Entry, archive *oci.Archive, images []*oci.Image) error {
+	var all []v1.Descriptor
+	for _, image := range images {
+		for _, m := range image.Manifests {
+			all = append(all, m.Descriptor)
+		}
+		all = append(all, image.Blobs...)
+	}
+	var rest []v1.Descriptor
+	for digest, size := range archive.Sizes {
+		rest = append(rest, v1.Descriptor{Digest: digest, Size: size})
+	}
+	slices.SortFunc(rest, func(a, b v1.Descriptor) int { return cmp.Compare(a.Digest.String(), b.Digest.String()) })
+	seen := map[v1.Hash]bool{}
+	for _, d := range append(all, rest...) {
+		if seen[d.Digest] {
+			continue
+		}
+		seen[d.Digest] = true
+		err := l.out.Write(record.Blob{Bundle: l.path, Entry: e.Path, Digest: d.Digest.String(), MediaType: string(d.MediaType), Size: d.Size})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish tells overrides that met no entry, writes the summary, and gives the
+// error that stands for what failed.
+func (l *lister) finish() error {
+	for entry := range l.overrides {
+		if !l.used[entry] {
+			l.progress.Warn("--map: no image in an entry %s", entry)
+		}
+	}
+	if err := l.summary(); err != nil {
+		return err
+	}
+	if n := l.counts["failed"]; n > 0 {
+		return fmt.Errorf("%d entries failed", n)
+	}
+	return nil
+}
+
+// broken ends a run that cannot go on. What was listed until then is summed up,
+// unless somebody wants out.
+func (l *lister) broken(ctx context.Context, err error) error {
+	if l.path == "" || ctx.Err() != nil {
+		return err
+	}
+	l.counts["failed"]++
+	return errors.Join(err, l.summary())
+}
+
+func (l *lister) summary() error {
+	seconds := float64(time.Since(l.start).Milliseconds()) / 1000
+	return l.out.Write(record.Summary{Tool: "bundle-ls", Counts: l.counts, Bytes: l.bytes, Seconds: seconds})
+}

@@ -1,0 +1,118 @@
+// bundle-ls lists what a bundle holds for a registry: one image record for
+// each image, index, chart and artifact, in the bundle's order, written as soon
+// as it is known.
+//
+// It reads the bundle that is its operand, or those that bundle records on
+// stdin name, once and without unpacking. Of a directory or a plain tar it
+// reads headers and JSON only; of a stream every byte passes, and every digest
+// is checked. It writes to stdout alone and leaves nothing behind when killed.
+package main
+
+import (
+	"context"
+	"flag"
+	"io"
+	"os"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
+	"k0rdent-airgap/lib/source"
+)
+
+const usage = `usage: bundle-ls [flags] BUNDLE
+       bundle-verify ... | bundle-ls [flags]
+
+List the images, charts and artifacts of a bundle, one record each.
+BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-": its bytes come on stdin.
+Without an operand, bundle records are read from stdin; all records pass on.
+
+  --map FILE       references for entries, lines of: ENTRY REPOSITORY:TAG
+  --blobs          one record for each blob as well
+  --format FORMAT  json (default), table, or a template: '{{.repository}}'
+  --quiet          no progress, warnings and errors only
+  --verbose        log what is done to stderr
+  --config FILE    read flags from FILE, one 'name value' a line
+  --help           print this text
+  --version        print the version
+
+Every flag is also a variable: BUNDLE_LS_MAP for --map.
+Exit codes: 0 all listed, 1 some entry or the bundle is damaged, 2 misuse,
+130 interrupted.
+
+  bundle-ls bundle.tgz | oci-push --to localhost:5000
+  bundle-ls --format '{{.repository}}:{{.tag}}' bundle.tgz
+`
+
+// config is what the flags say.
+type config struct {
+	common    cli.Common
+	format    *record.Format
+	overrides string
+	blobs     bool
+}
+
+func (c *config) flags() *flag.FlagSet {
+	fs := cli.NewFlagSet("bundle-ls", &c.common)
+	c.format = record.NewFormat(record.Image{})
+	fs.StringVar(&c.overrides, "map", "", "references for entries, from `FILE`")
+	fs.BoolVar(&c.blobs, "blobs", false, "one record for each blob as well")
+	fs.Var(c.format, "format", "json, table or a template")
+	return fs
+}
+
+func main() { cli.Main("bundle-ls", run) }
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	var cfg config
+	fs := cfg.flags()
+	if err := cli.Parse(fs, args, usage, stdout, 1); err != nil {
+		return err
+	}
+	overrides, err := readOverrides(cfg.overrides)
+	if err != nil {
+		return err
+	}
+	progress := cli.NewProgress("bundle-ls", stderr, cfg.common.Quiet || !alone(stdout))
+	defer progress.Close()
+	l := newLister(record.NewWriter(stdout, cfg.format), progress, overrides, cfg.blobs)
+	l.log = cli.Logger(progress, cfg.common.Verbose)
+	for path, err := range source.Bundles(ctx, fs.Arg(0), stdin, l.out) {
+		if err == nil {
+			err = l.bundle(ctx, path, stdin)
+		}
+		if err != nil {
+			return l.broken(ctx, err)
+		}
+	}
+	return l.finish()
+}
+
+// alone tells whether progress on stderr would disturb nobody: on a terminal
+// the records themselves show it, and behind a pipe the last tool does.
+func alone(stdout io.Writer) bool {
+	f, ok := stdout.(*os.File)
+	if !ok {
+		return true
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket|os.ModeCharDevice) == 0
+}
+
+// readOverrides reads the file that --map names. What is wrong with it is
+// misuse, as with any other setting.
+func readOverrides(name string) (ref.Overrides, error) {
+	if name == "" {
+		return nil, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, cli.Misuse("--map: %w", err)
+	}
+	defer f.Close()
+	overrides, err := ref.ParseOverrides(f)
+	if err != nil {
+		return nil, cli.Misuse("--map %s: %w", name, err)
+	}
+	return overrides, nil
+}

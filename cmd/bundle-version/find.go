@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"k0rdent-airgap/lib/bundle"
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
+)
+
+// The product's chart, whose version is the release, and the image whose tags
+// tell the k0s versions.
+const (
+	chartName       = "k0rdent-enterprise"
+	chartRepository = "charts/" + chartName
+	k0sRepository   = "k0sproject/k0s"
+)
+
+// A finder finds the version of bundles.
+type finder struct {
+	all      bool // read streams to their end
+	progress *cli.Progress
+	log      *slog.Logger
+}
+
+// find reads a bundle until its version is known. One that can seek is walked
+// whole, since that costs next to nothing.
+func (f *finder) find(ctx context.Context, path string, stdin io.Reader) (record.Version, error) {
+	b, err := bundle.Open(ctx, path, stdin)
+	var pathError *os.PathError
+	if errors.As(err, &pathError) && pathError.Path == path {
+		return record.Version{}, err
+	}
+	if err != nil {
+		return record.Version{}, fmt.Errorf("%s: %w", path, err)
+	}
+	defer b.Close()
+	f.log.Debug("bundle opened", "path", path, "format", b.Format, "bytes", b.Size)
+	f.progress.Start("looking for the chart ", b.Size, b.Offset)
+	defer f.progress.Close()
+	found, err := f.search(ctx, b)
+	if err != nil {
+		return record.Version{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if found.Entry == "" {
+		err := fmt.Errorf("%s: no chart %s_*.tar in it", path, chartRepository)
+		return record.Version{}, cli.Hint(err, "bundle-ls shows what it holds")
+	}
+	found.Bundle = path
+	if told := fileVersion(path); told != "" && told != found.Version {
+		f.progress.Warn("%s: the file's name says %s, its chart says %s", path, told, found.Version)
+	}
+	return found, nil
+}
+
+// search walks a bundle's entries.
+func (f *finder) search(ctx context.Context, b *bundle.Bundle) (found record.Version, err error) {
+	var k0s []string
+	for e, err := range b.Entries(ctx) {
+		if errors.Is(err, bundle.ErrEntry) {
+			f.progress.Warn("%v", err)
+			continue
+		}
+		if err != nil {
+			return found, err
+		}
+		name, _, err := ref.Predict(e.Path)
+		switch {
+		case err != nil:
+			continue
+		case name.Repository == k0sRepository:
+			k0s = append(k0s, k0sVersion(name.Tag))
+			continue
+		case name.Repository != chartRepository || !strings.HasSuffix(e.Path, ".tar"):
+			continue
+		case found.Entry != "":
+			f.progress.Warn("entry %s: one more chart of the product, the first one counts", e.Path)
+			continue
+		}
+		if found, err = f.chart(ctx, e, name.Tag); err != nil {
+			return found, fmt.Errorf("entry %s: %w", e.Path, err)
+		}
+		if e.At == nil && !f.all {
+			return found, nil
+		}
+	}
+	found.K0s = newestFirst(k0s)
+	return found, nil
+}
+
+// chart reads what the chart says of itself.
+func (f *finder) chart(ctx context.Context, e *bundle.Entry, tag string) (record.Version, error) {
+	var archive *oci.Archive
+	var err error
+	if e.At != nil {
+		archive, err = oci.Open(e.At, e.Size)
+	} else {
+		archive, err = oci.Read(ctx, e, nil)
+	}
+	if err != nil {
+		return record.Version{}, err
+	}
+	images, err := archive.Images()
+	if err != nil {
+		return record.Version{}, err
+	}
+	for _, image := range images {
+		c := image.Chart
+		if c == nil || c.Version == "" {
+			continue
+		}
+		if strings.ReplaceAll(c.Version, "+", "_") != tag || c.Name != chartName {
+			f.progress.Warn("entry %s: the chart calls itself %s %s", e.Path, c.Name, c.Version)
+		}
+		return record.Version{Entry: e.Path, Name: c.Name, Version: c.Version, AppVersion: c.AppVersion}, nil
+	}
+	return record.Version{}, errors.New("holds no chart that tells its version")
+}
+
+// fileVersion gives the version that a bundle's own name tells, as the vendor
+// names it: airgap-bundle-1.2.3.tar.gz.
+func fileVersion(path string) string {
+	version, ok := strings.CutPrefix(filepath.Base(path), "airgap-bundle-")
+	if !ok {
+		return ""
+	}
+	for _, ext := range []string{".gz", ".zst", ".tgz", ".tar"} {
+		version = strings.TrimSuffix(version, ext)
+	}
+	return version
+}

@@ -1,0 +1,86 @@
+// bundle-version tells which release a bundle holds, by what the product's
+// chart says of itself.
+//
+// It reads the bundle that is its operand, or those that bundle records on
+// stdin name, and stops as soon as it has found the chart. Of a directory or a
+// plain tar it reads a few kilobytes. It writes to stdout alone and leaves
+// nothing behind when killed.
+package main
+
+import (
+	"context"
+	"flag"
+	"io"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/source"
+)
+
+const usage = `usage: bundle-version [flags] BUNDLE
+       bundle-verify ... | bundle-version [flags]
+
+Tell which release a bundle holds, as one version record.
+BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-": its bytes come on stdin.
+Without an operand, bundle records are read from stdin; all records pass on.
+
+  --all            read a stream to its end, for the list of k0s versions
+  --format FORMAT  json (default), table, or a template: '{{.version}}'
+  --quiet          no progress, warnings and errors only
+  --verbose        log what is done to stderr
+  --config FILE    read flags from FILE, one 'name value' a line
+  --help           print this text
+  --version        print the version
+
+The chart may stand anywhere in the bundle; the k0s versions are known once all
+of it was seen. So they are told of a directory or a plain tar always, of other
+bundles with --all only.
+
+Every flag is also a variable: BUNDLE_VERSION_FORMAT for --format.
+Exit codes: 0 found, 1 not found or the bundle is damaged, 2 misuse,
+130 interrupted.
+
+  bundle-version --format '{{.version}}' bundle.tgz
+`
+
+// config is what the flags say.
+type config struct {
+	common cli.Common
+	format *record.Format
+	all    bool
+}
+
+func (c *config) flags() *flag.FlagSet {
+	fs := cli.NewFlagSet("bundle-version", &c.common)
+	c.format = record.NewFormat(record.Version{})
+	fs.BoolVar(&c.all, "all", false, "read a stream to its end, for the list of k0s versions")
+	fs.Var(c.format, "format", "json, table or a template")
+	return fs
+}
+
+func main() { cli.Main("bundle-version", run) }
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	var cfg config
+	fs := cfg.flags()
+	if err := cli.Parse(fs, args, usage, stdout, 1); err != nil {
+		return err
+	}
+	out := record.NewWriter(stdout, cfg.format)
+	progress := cli.NewProgress("bundle-version", stderr, cfg.common.Quiet)
+	defer progress.Close()
+	f := &finder{all: cfg.all, progress: progress, log: cli.Logger(progress, cfg.common.Verbose)}
+	for path, err := range source.Bundles(ctx, fs.Arg(0), stdin, out) {
+		if err != nil {
+			return err
+		}
+		found, err := f.find(ctx, path, stdin)
+		if err != nil {
+			return err
+		}
+		if err := out.Write(found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
