@@ -21,9 +21,8 @@ const (
 	journalFrom = 64 << 10
 	// foldDelay is how far an index.json may lag behind its journal.
 	foldDelay = time.Second
-	// maxChange bounds a line of a journal, in bytes. A request names no more
-	// tags than its headers hold.
-	maxChange = 1 << 20
+	// maxChange bounds a line of a journal, in bytes.
+	maxChange = 256 << 10
 )
 
 // change is what one request does to an index; a journal has one on each line.
@@ -112,6 +111,9 @@ func (d *Disk) log(r *repo, c change) error {
 	line, err := json.Marshal(c)
 	if err != nil {
 		return err
+	}
+	if len(line) >= maxChange { // thousands of tags at once
+		return d.fold(r)
 	}
 	f, err := d.root.OpenFile(journalPath(r.name), flag, 0o644)
 	if err != nil {

@@ -1,0 +1,306 @@
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// A GET or HEAD of content, with what a client may send and must get.
+func TestPull(t *testing.T) {
+	reg := newRegistry(t)
+	data := []byte("0123456789")
+	blob := reg.pushBlob("a/b", data)
+	manifest := reg.pushImage("a/b", "v1", "x")
+	text := string(image(digestBytes("sha256", []byte("{}")), "x"))
+	etag := `"` + string(blob) + `"`
+	for _, c := range []struct {
+		name, method, target string
+		request              []string
+		status               int
+		body                 string
+		headers              []string
+	}{
+		{"blob", "GET", "blobs/" + string(blob), nil, 200, "0123456789",
+			[]string{"Content-Length", "10", "Docker-Content-Digest", string(blob), "Etag", etag, "Accept-Ranges", "bytes", "Content-Type", "application/octet-stream", "Docker-Distribution-Api-Version", "registry/2.0"}},
+		{"source host", "GET", "blobs/" + string(blob) + "?ns=quay.io", nil, 200, "0123456789", nil},
+		{"head", "HEAD", "blobs/" + string(blob), nil, 200, "", []string{"Content-Length", "10", "Docker-Content-Digest", string(blob)}},
+		{"head ignores ranges", "HEAD", "blobs/" + string(blob), []string{"Range", "bytes=1-2"}, 200, "", []string{"Content-Length", "10"}},
+		{"range", "GET", "blobs/" + string(blob), []string{"Range", "bytes=2-4"}, 206, "234", []string{"Content-Range", "bytes 2-4/10", "Content-Length", "3"}},
+		{"open range", "GET", "blobs/" + string(blob), []string{"Range", "bytes=8-"}, 206, "89", []string{"Content-Range", "bytes 8-9/10"}},
+		{"last bytes", "GET", "blobs/" + string(blob), []string{"Range", "bytes=-3"}, 206, "789", []string{"Content-Range", "bytes 7-9/10"}},
+		{"range beyond", "GET", "blobs/" + string(blob), []string{"Range", "bytes=10-"}, 416, `{"errors":[{"code":"BLOB_UPLOAD_INVALID","message":"range not satisfiable"}]}`, []string{"Content-Range", "bytes */10", "Content-Type", "application/json"}},
+		{"several ranges", "GET", "blobs/" + string(blob), []string{"Range", "bytes=0-1,4-5"}, 200, "0123456789", nil},
+		{"if-range holds", "GET", "blobs/" + string(blob), []string{"Range", "bytes=0-1", "If-Range", etag}, 206, "01", nil},
+		{"if-range fails", "GET", "blobs/" + string(blob), []string{"Range", "bytes=0-1", "If-Range", `"other"`}, 200, "0123456789", nil},
+		{"not modified", "GET", "blobs/" + string(blob), []string{"If-None-Match", `"other", W/` + etag}, 304, "", []string{"Etag", etag}},
+		{"modified", "GET", "blobs/" + string(blob), []string{"If-None-Match", `"other"`}, 200, "0123456789", nil},
+		{"manifest", "GET", "manifests/v1", []string{"Accept", "x/y"}, 200, text, []string{"Content-Type", mediaTypeImage, "Docker-Content-Digest", string(manifest)}},
+		{"manifest by digest", "GET", "manifests/" + string(manifest), nil, 200, text, []string{"Content-Type", mediaTypeImage}},
+		{"manifest head", "HEAD", "manifests/v1", nil, 200, "", []string{"Docker-Content-Digest", string(manifest), "Content-Type", mediaTypeImage}},
+		{"manifest not modified", "GET", "manifests/v1", []string{"If-None-Match", `"` + string(manifest) + `"`}, 304, "", nil},
+		{"a blob is no manifest", "GET", "manifests/" + string(blob), nil, 404, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown to repository"}]}`, nil},
+		{"unknown blob", "HEAD", "blobs/" + dig256, nil, 404, "", nil},
+		{"unknown tag", "GET", "manifests/v2", nil, 404, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown to repository"}]}`, nil},
+		{"method", "PUT", "blobs/" + string(blob), nil, 405, `{"errors":[{"code":"UNSUPPORTED","message":"operation unsupported: want GET, HEAD, DELETE"}]}`, []string{"Allow", "GET, HEAD, DELETE"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := reg.do(c.method, "/v2/a/b/"+c.target, nil, c.request...)
+			if a.StatusCode != c.status || a.body != c.body {
+				t.Errorf("got %d %q, want %d %q", a.StatusCode, a.body, c.status, c.body)
+			}
+			for i := 0; i < len(c.headers); i += 2 {
+				if got := a.Header.Get(c.headers[i]); got != c.headers[i+1] {
+					t.Errorf("%s: %q, want %q", c.headers[i], got, c.headers[i+1])
+				}
+			}
+		})
+	}
+	for _, target := range []string{"blobs/" + dig256, "manifests/v1", "tags/list"} {
+		if a := reg.want(404, "GET", "/v2/absent/"+target, nil); !strings.Contains(a.body, "NAME_UNKNOWN") {
+			t.Errorf("GET %s of an absent repository: %s", target, a.body)
+		}
+	}
+}
+
+func TestManifestRefusals(t *testing.T) {
+	reg := newRegistry(t)
+	good := image(reg.pushBlob("a", []byte("{}")), "x")
+	for _, c := range []struct {
+		name, target string
+		body         string
+		mediaType    string
+		status       int
+		code         string
+	}{
+		{"other digest", dig256, string(good), mediaTypeImage, 400, "DIGEST_INVALID"},
+		{"not JSON", "v1", "hello", mediaTypeImage, 400, "MANIFEST_INVALID"},
+		{"list", "v1", "[]", mediaTypeImage, 400, "MANIFEST_INVALID"},
+		{"empty", "v1", "", mediaTypeImage, 400, "MANIFEST_INVALID"},
+		{"media types differ", "v1", string(good), mediaTypeIndex, 400, "MANIFEST_INVALID"},
+		{"no media type", "v1", "{}", "", 400, "MANIFEST_INVALID"},
+		{"media type malformed", "v1", "{}", "///", 400, "MANIFEST_INVALID"},
+		{"no config", "v1", "{}", mediaTypeImage, 400, "MANIFEST_INVALID"},
+		{"config digest malformed", "v1", `{"config":{"digest":"sha256:../../x"}}`, mediaTypeImage, 400, "MANIFEST_INVALID"},
+		{"subject malformed", "v1", `{"subject":{"digest":"x"}}`, mediaTypeIndex, 400, "MANIFEST_INVALID"},
+		{"config absent", "v1", string(image(dig256, "x")), mediaTypeImage, 404, "MANIFEST_BLOB_UNKNOWN"},
+		{"too large", "v1", `{"annotations":{"a":"` + strings.Repeat("x", maxManifest) + `"}}`, mediaTypeIndex, 413, "MANIFEST_INVALID"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := reg.do("PUT", "/v2/a/manifests/"+c.target, []byte(c.body), "Content-Type", c.mediaType)
+			if a.StatusCode != c.status || !strings.Contains(a.body, `"`+c.code+`"`) {
+				t.Errorf("got %d %s, want %d %s", a.StatusCode, a.body, c.status, c.code)
+			}
+		})
+	}
+	reg.want(404, "PUT", "/v2/new/manifests/v1", good, "Content-Type", mediaTypeImage)
+	if a := reg.want(200, "GET", "/v2/_catalog", nil); a.body != `{"repositories":["a"]}` {
+		t.Errorf("a refused push made a repository: %s", a.body)
+	}
+	if a := reg.want(200, "GET", "/v2/a/tags/list", nil); a.body != `{"name":"a","tags":[]}` {
+		t.Errorf("a refused push made a tag: %s", a.body)
+	}
+	checkStorage(t, reg.dir)
+}
+
+// A manifest of 4 MiB is the largest that must be taken.
+func TestLargestManifest(t *testing.T) {
+	reg := newRegistry(t)
+	const head, tail = `{"annotations":{"a":"`, `"}}`
+	body := []byte(head + strings.Repeat("x", maxManifest-len(head)-len(tail)) + tail)
+	reg.want(201, "PUT", "/v2/a/manifests/v1", body, "Content-Type", mediaTypeIndex)
+	if a := reg.want(200, "GET", "/v2/a/manifests/v1", nil); a.body != string(body) {
+		t.Errorf("got %d bytes back, want %d", len(a.body), len(body))
+	}
+}
+
+func TestMediaTypes(t *testing.T) {
+	reg := newRegistry(t)
+	config := reg.pushBlob("a", []byte("{}"))
+	for _, c := range []struct{ name, contentType, body, want string }{
+		{"parameters are dropped", mediaTypeIndex + "; charset=utf-8", `{}`, mediaTypeIndex},
+		{"from the manifest", "", `{"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json"}`, "application/vnd.docker.distribution.manifest.list.v2+json"},
+		{"index without any", "", `{"manifests":[]}`, mediaTypeIndex},
+		{"image without any", "", `{"config":{"digest":"` + string(config) + `"}}`, mediaTypeImage},
+		{"unknown ones are kept", "application/vnd.example+json", `{}`, "application/vnd.example+json"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			reg.want(201, "PUT", "/v2/a/manifests/v1", []byte(c.body), "Content-Type", c.contentType)
+			reg.restart()
+			a := reg.want(200, "GET", "/v2/a/manifests/v1", nil)
+			if got := a.Header.Get("Content-Type"); got != c.want || a.body != c.body {
+				t.Errorf("got %s %s, want %s %s", got, a.body, c.want, c.body)
+			}
+		})
+	}
+}
+
+func TestLists(t *testing.T) {
+	reg := newRegistry(t)
+	for _, name := range []string{"a/b", "a-b", "a", "a/b/c", "b"} {
+		for _, tag := range []string{"v2", "v10", "V1"} {
+			reg.pushImage(name, tag, tag)
+		}
+	}
+	for _, c := range []struct{ target, want, link string }{
+		{"/v2/_catalog", `{"repositories":["a","a-b","a/b","a/b/c","b"]}`, ""},
+		{"/v2/_catalog?n=2", `{"repositories":["a","a-b"]}`, `</v2/_catalog?last=a-b&n=2>; rel="next"`},
+		{"/v2/_catalog?n=2&last=a-b", `{"repositories":["a/b","a/b/c"]}`, `</v2/_catalog?last=a%2Fb%2Fc&n=2>; rel="next"`},
+		{"/v2/_catalog?n=2&last=a%2Fb%2Fc", `{"repositories":["b"]}`, ""},
+		{"/v2/_catalog?last=zz", `{"repositories":[]}`, ""},
+		{"/v2/_catalog?n=0", `{"repositories":[]}`, ""},
+		{"/v2/a/b/tags/list", `{"name":"a/b","tags":["V1","v10","v2"]}`, ""},
+		{"/v2/a/b/tags/list?n=2", `{"name":"a/b","tags":["V1","v10"]}`, `</v2/a/b/tags/list?last=v10&n=2>; rel="next"`},
+		{"/v2/a/b/tags/list?n=2&last=v10", `{"name":"a/b","tags":["v2"]}`, ""},
+		{"/v2/a/b/tags/list?n=3", `{"name":"a/b","tags":["V1","v10","v2"]}`, ""},
+		{"/v2/a/b/tags/list?n=0", `{"name":"a/b","tags":[]}`, ""},
+		{"/v2/a/b/tags/list?last=v2", `{"name":"a/b","tags":[]}`, ""},
+	} {
+		a := reg.want(200, "GET", c.target, nil)
+		if a.body != c.want || a.Header.Get("Link") != c.link {
+			t.Errorf("GET %s = %s Link %q, want %s Link %q", c.target, a.body, a.Header.Get("Link"), c.want, c.link)
+		}
+	}
+}
+
+func TestReferrers(t *testing.T) {
+	reg := newRegistry(t)
+	subject := reg.pushImage("a", "v1", "subject")
+	push := func(fields string) Digest {
+		m := []byte(`{"schemaVersion":2,"mediaType":"` + mediaTypeIndex + `","manifests":[],"subject":{"digest":"` + string(subject) + `"}` + fields + `}`)
+		a := reg.want(201, "PUT", "/v2/a/manifests/"+string(digestBytes("sha256", m)), m, "Content-Type", mediaTypeIndex)
+		if got := a.Header.Get("OCI-Subject"); got != string(subject) {
+			t.Errorf("OCI-Subject: %q, want %q", got, subject)
+		}
+		return digestBytes("sha256", m)
+	}
+	plain := push("")
+	sbom := push(`,"artifactType":"x/sbom","annotations":{"k":"v"}`)
+	list := func(query string) (got []Descriptor, a answer) {
+		a = reg.want(200, "GET", "/v2/a/referrers/"+string(subject)+query, nil)
+		var index struct{ Manifests []Descriptor }
+		if err := json.Unmarshal([]byte(a.body), &index); err != nil || a.Header.Get("Content-Type") != mediaTypeIndex {
+			t.Fatalf("%v in %s", err, a.body)
+		}
+		return index.Manifests, a
+	}
+	reg.restart() // what refers to what must survive
+	if got, _ := list(""); len(got) != 2 {
+		t.Errorf("referrers = %v, want %s and %s", got, plain, sbom)
+	}
+	got, a := list("?artifactType=x/sbom")
+	if len(got) != 1 || got[0].Digest != sbom || got[0].ArtifactType != "x/sbom" || got[0].Annotations["k"] != "v" ||
+		a.Header.Get("OCI-Filters-Applied") != "artifactType" {
+		t.Errorf("filtered referrers = %+v %v", got, a.Header)
+	}
+	reg.want(202, "DELETE", "/v2/a/manifests/"+string(sbom), nil)
+	if got, _ := list(""); len(got) != 1 || got[0].Digest != plain {
+		t.Errorf("referrers after deletion = %v, want %s", got, plain)
+	}
+	if a := reg.want(200, "GET", "/v2/absent/referrers/"+dig256, nil); !strings.Contains(a.body, `"manifests":[]`) {
+		t.Errorf("referrers in an absent repository: %s", a.body)
+	}
+}
+
+// A list of referrers must not outgrow what clients take as a manifest.
+func TestReferrersPages(t *testing.T) {
+	reg := newRegistry(t)
+	want := map[Digest]bool{}
+	for i := range 5 {
+		m := []byte(`{"subject":{"digest":"` + dig256 + `"},"annotations":{"n":"` + string(rune('0'+i)) + `","a":"` + strings.Repeat("x", 1<<20) + `"}}`)
+		reg.want(201, "PUT", "/v2/a/manifests/"+string(digestBytes("sha256", m)), m, "Content-Type", mediaTypeIndex)
+		want[digestBytes("sha256", m)] = true
+	}
+	got := map[Digest]bool{}
+	pages := 0
+	for target := "/v2/a/referrers/" + dig256; target != ""; pages++ {
+		a := reg.want(200, "GET", target, nil)
+		if len(a.body) > maxManifest {
+			t.Errorf("a page has %d bytes", len(a.body))
+		}
+		var index struct{ Manifests []Descriptor }
+		if err := json.Unmarshal([]byte(a.body), &index); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range index.Manifests {
+			got[d.Digest] = true
+		}
+		target, _, _ = strings.Cut(strings.TrimPrefix(a.Header.Get("Link"), "<"), ">")
+	}
+	if !reflect.DeepEqual(got, want) || pages != 3 {
+		t.Errorf("got %d referrers on %d pages, want %d on 3", len(got), pages, len(want))
+	}
+}
+
+func TestFromLoopback(t *testing.T) {
+	for remote, allowed := range map[string]bool{
+		"127.0.0.1:5":          true,
+		"127.8.9.1:5":          true,
+		"[::1]:5":              true,
+		"[::ffff:127.0.0.1]:5": true,
+		"10.0.0.1:5":           false,
+		"[fe80::1%eth0]:5":     false,
+		"[::ffff:10.0.0.1]:5":  false,
+		"":                     false,
+		"localhost:5":          false,
+		"@":                    false,
+	} {
+		if err := FromLoopback(&http.Request{RemoteAddr: remote}); (err == nil) != allowed {
+			t.Errorf("FromLoopback(%q) = %v, want allowed %v", remote, err, allowed)
+		}
+	}
+}
+
+// Every kind of request that writes must ask, and none that reads.
+func TestAllowWrite(t *testing.T) {
+	reg := newRegistry(t)
+	reg.pushImage("a", "v1", "x")
+	h := New(reg.disk, Options{AllowWrite: func(*http.Request) error { return ErrDenied }})
+	for _, c := range []struct {
+		method, target string
+		denied         bool
+	}{
+		{"GET", "/v2/", false},
+		{"GET", "/v2/_catalog", false},
+		{"GET", "/v2/a/tags/list", false},
+		{"GET", "/v2/a/manifests/v1", false},
+		{"HEAD", "/v2/a/blobs/" + dig256, false},
+		{"GET", "/v2/a/referrers/" + dig256, false},
+		{"GET", "/v2/a/blobs/uploads/" + anyID, false},
+		{"POST", "/v2/a/blobs/uploads/", true},
+		{"POST", "/v2/a/blobs/uploads/?digest=" + dig256, true},
+		{"POST", "/v2/a/blobs/uploads/?mount=" + dig256, true},
+		{"PATCH", "/v2/a/blobs/uploads/" + anyID, true},
+		{"PUT", "/v2/a/blobs/uploads/" + anyID + "?digest=" + dig256, true},
+		{"DELETE", "/v2/a/blobs/uploads/" + anyID, true},
+		{"PUT", "/v2/a/manifests/v1", true},
+		{"DELETE", "/v2/a/manifests/v1", true},
+		{"DELETE", "/v2/a/blobs/" + dig256, true},
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(c.method, c.target, nil))
+		if denied := w.Code == http.StatusForbidden; denied != c.denied {
+			t.Errorf("%s %s = %d, want denied %v", c.method, c.target, w.Code, c.denied)
+		}
+	}
+}
+
+func TestClassify(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want *Error
+	}{
+		{errors.New("read /x: i/o error"), errInternal},
+		{errors.Join(ErrRange, errors.New("and more")), ErrRange},
+		{&methodError{"GET"}, ErrUnsupported},
+		{&bodyError{errors.New("connection reset")}, ErrUploadInvalid},
+	} {
+		if got, message := classify(c.err); got != c.want || strings.Contains(message, "/x") {
+			t.Errorf("classify(%v) = %v, %q, want %v", c.err, got, message, c.want)
+		}
+	}
+}

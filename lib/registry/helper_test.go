@@ -1,0 +1,165 @@
+package registry
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// digestBytes gives the digest of content.
+func digestBytes(algorithm string, data []byte) Digest {
+	h := newHash(algorithm)
+	h.Write(data)
+	return sum(algorithm, h)
+}
+
+// testRegistry is the handler over a disk store, behind a real server.
+type testRegistry struct {
+	t    testing.TB
+	dir  string
+	disk *Disk
+	url  string
+	stop func()
+}
+
+func newRegistry(t testing.TB) *testRegistry {
+	reg := &testRegistry{t: t, dir: t.TempDir()}
+	reg.start()
+	t.Cleanup(func() { reg.stop() })
+	return reg
+}
+
+func (reg *testRegistry) start() {
+	reg.t.Helper()
+	disk, err := OpenDisk(reg.dir)
+	if err != nil {
+		reg.t.Fatal(err)
+	}
+	server := httptest.NewServer(New(disk, Options{}))
+	reg.disk, reg.url = disk, server.URL
+	reg.stop = func() {
+		server.Close()
+		if err := disk.Close(); err != nil {
+			reg.t.Errorf("close: %v", err)
+		}
+		reg.stop = func() {}
+	}
+}
+
+func (reg *testRegistry) restart() {
+	reg.t.Helper()
+	reg.stop()
+	reg.start()
+}
+
+// answer is a response with its body read.
+type answer struct {
+	*http.Response
+	body string
+}
+
+// do sends a request; headers come in pairs. Redirects are not followed, since
+// there must be none.
+func (reg *testRegistry) do(method, target string, body []byte, headers ...string) answer {
+	reg.t.Helper()
+	if len(target) > 0 && target[0] == '/' {
+		target = reg.url + target
+	}
+	r, err := http.NewRequest(method, target, bytes.NewReader(body))
+	if err != nil {
+		reg.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		reg.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		reg.t.Fatal(err)
+	}
+	return answer{resp, string(text)}
+}
+
+// want sends a request and checks the status of its answer.
+func (reg *testRegistry) want(status int, method, target string, body []byte, headers ...string) answer {
+	reg.t.Helper()
+	a := reg.do(method, target, body, headers...)
+	if a.StatusCode != status {
+		reg.t.Fatalf("%s %s = %d %s, want %d", method, target, a.StatusCode, a.body, status)
+	}
+	return a
+}
+
+func (reg *testRegistry) pushBlob(name string, data []byte) Digest {
+	reg.t.Helper()
+	d := digestBytes("sha256", data)
+	reg.want(201, "POST", "/v2/"+name+"/blobs/uploads/?digest="+string(d), data)
+	return d
+}
+
+// image makes an image manifest over a config; note makes it differ.
+func image(config Digest, note string) []byte {
+	return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":2},"layers":[],"annotations":{"note":%q}}`,
+		mediaTypeImage, config, note)
+}
+
+// pushImage pushes an image with the given tag and gives its digest.
+func (reg *testRegistry) pushImage(name, tag, note string) Digest {
+	reg.t.Helper()
+	m := image(reg.pushBlob(name, []byte("{}")), note)
+	reg.want(201, "PUT", "/v2/"+name+"/manifests/"+tag, m, "Content-Type", mediaTypeImage)
+	return digestBytes("sha256", m)
+}
+
+func (reg *testRegistry) path(rest string) string { return filepath.Join(reg.dir, rest) }
+
+// checkStorage looks at every file of the storage: content under a digest must
+// have that digest, and what an index.json lists must be there.
+func checkStorage(t testing.TB, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(file string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		parent := filepath.Base(filepath.Dir(file))
+		switch {
+		case parent == "sha256" || parent == "sha512":
+			data, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			if got := digestBytes(parent, data); string(got) != parent+":"+e.Name() {
+				t.Errorf("%s holds %s (%d bytes)", file, got, len(data))
+			}
+		case e.Name() == "index.json":
+			f, err := os.Open(file)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			ix, err := parseIndex(f)
+			if err != nil {
+				t.Errorf("%s: %v", file, err)
+				return nil
+			}
+			for d := range ix.manifests {
+				if _, err := os.Stat(filepath.Join(filepath.Dir(file), "blobs", d.path())); err != nil {
+					t.Errorf("%s lists what is absent: %v", file, err)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
