@@ -25,7 +25,7 @@ race() {
   CGO_ENABLED=1 go test -race -json "${packages[@]}"
 }
 
-conformance() { go -C tests/conformance test -json ./...; }
+conformance() { tests/conformance/run.sh; }
 
 processes() {
   if ! command -v bats >/dev/null; then

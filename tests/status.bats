@@ -113,7 +113,7 @@ load lib/helper
   printf '# our registry\nstorage = elsewhere\n' >serve.conf
   serve --config serve.conf --storage elsewhere
   bundle-ls "$SAMPLE/bundle.tgz" | OCI_PUSH_TO=$registry OCI_PUSH_QUIET=true oci-push >/dev/null
-  whole elsewhere
+  audit elsewhere >/dev/null
   same "$(expected)" "$(published)"
 }
 

@@ -3,9 +3,10 @@
 //
 //	312 passed, 0 failed
 //
-// It understands `go test -json` events and TAP lines ("ok …", "not ok …",
-// "ok … # skip why"), in any mixture; other lines are shown as they are. Of a
-// Go test only a failure is shown in full, and every skip by name. It exits 1
+// It understands `go test -json` events, TAP lines ("ok …", "not ok …",
+// "ok … # skip why") and the closing lines of others that count as it does, in
+// any mixture; other lines are shown as they are. Of a Go test only a failure
+// is shown in full, and every skip by name. It exits 1
 // if anything failed, if nothing ran at all, or, with -strict, if anything was
 // skipped: where every helper program is at hand a skip hides a missing proof.
 package main
@@ -17,6 +18,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -73,6 +76,13 @@ func (t *tally) line(line string) {
 		t.event(e)
 		return
 	}
+	if m := counts.FindStringSubmatch(line); m != nil {
+		fmt.Fprintln(t.out, "#", line)
+		t.passed += number(m[1])
+		t.failed += number(m[2])
+		t.skipped += number(m[3])
+		return
+	}
 	fmt.Fprintln(t.out, line)
 	switch {
 	case strings.HasPrefix(line, "not ok "):
@@ -85,6 +95,14 @@ func (t *tally) line(line string) {
 	default:
 		t.passed++
 	}
+}
+
+// counts is the closing line of a part of the run.
+var counts = regexp.MustCompile(`^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$`)
+
+func number(s string) int {
+	n, _ := strconv.Atoi(s) // "" where nothing is said of skips
+	return n
 }
 
 func (t *tally) event(e event) {
