@@ -275,17 +275,14 @@ func (d *Disk) unlink(name string, digest Digest) error {
 	return d.syncDir(path.Dir(blobPath(name, digest)))
 }
 
-// commit makes a finished file, which is removed, a blob of the pool and of a
-// repository. The file has been synced: under its digest it must never be seen
-// with less than its content.
+// commit makes a finished file a blob of the pool and of a repository; the
+// caller then removes it. The file has been synced: under its digest it must
+// never be seen with less than its content.
 func (d *Disk) commit(file, name string, digest Digest) error {
 	if err := d.root.Link(file, poolPath(digest)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return noSpace(err)
 	}
-	if err := d.linkIn(name, digest); err != nil {
-		return err
-	}
-	return d.root.Remove(file)
+	return d.linkIn(name, digest)
 }
 
 // linkIn links a blob from the pool into a repository's layout. Both

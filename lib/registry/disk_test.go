@@ -359,16 +359,6 @@ func fillDisk(t *testing.T, file string) {
 	}
 }
 
-func BenchmarkPull(b *testing.B) {
-	reg := newRegistry(b)
-	data := make([]byte, 64<<20)
-	d := reg.pushBlob("a", data)
-	b.SetBytes(int64(len(data)))
-	for b.Loop() {
-		reg.want(200, "GET", "/v2/a/blobs/"+string(d), nil)
-	}
-}
-
 // BenchmarkPushSmall pushes blobs of the size of a config, several at once;
 // each costs its syncs.
 func BenchmarkPushSmall(b *testing.B) {

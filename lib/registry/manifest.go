@@ -21,9 +21,17 @@ type manifest struct {
 	MediaType    string            `json:"mediaType"`
 	ArtifactType string            `json:"artifactType"`
 	Config       *Descriptor       `json:"config"`
-	Manifests    json.RawMessage   `json:"manifests"`
+	Manifests    present           `json:"manifests"`
 	Subject      *Descriptor       `json:"subject"`
 	Annotations  map[string]string `json:"annotations"`
+}
+
+// present notes that a field is there, whatever it holds.
+type present bool
+
+func (p *present) UnmarshalJSON([]byte) error {
+	*p = true
+	return nil
 }
 
 // parseManifest reads a manifest that was given with a media type, or with "".
@@ -39,7 +47,7 @@ func parseManifest(data []byte, given string) (*manifest, error) {
 	case given != "":
 		m.MediaType = given
 	case m.MediaType != "":
-	case m.Manifests != nil: // mediaType is optional in OCI manifests
+	case bool(m.Manifests): // mediaType is optional in OCI manifests
 		m.MediaType = mediaTypeIndex
 	case m.Config != nil:
 		m.MediaType = mediaTypeImage

@@ -13,6 +13,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -137,7 +138,8 @@ func (d *Disk) tempFile() (*os.File, string, error) {
 	return f, name, noSpace(err)
 }
 
-// sweepUploads removes expired sessions and, at the start, temporary files.
+// sweepUploads removes expired sessions and, at the start, files that nobody
+// can go on with.
 func (d *Disk) sweepUploads(now time.Time, start bool) error {
 	d.uploads.sweepDue(now)
 	entries, err := fs.ReadDir(d.root.FS(), uploadsDir)
@@ -150,7 +152,7 @@ func (d *Disk) sweepUploads(now time.Time, start bool) error {
 			continue // gone since
 		}
 		temp := strings.HasPrefix(e.Name(), tempPrefix)
-		if temp && start || !temp && now.Sub(info.ModTime()) > uploadExpiry {
+		if start && (temp || committed(info)) || !temp && now.Sub(info.ModTime()) > uploadExpiry {
 			file := path.Join(uploadsDir, e.Name())
 			if err := d.root.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
@@ -183,10 +185,20 @@ func (d *Disk) StartUpload(_ context.Context, name, algorithm string) (string, e
 // UploadSize is of Store.
 func (d *Disk) UploadSize(_ context.Context, name, id string) (int64, error) {
 	info, err := d.root.Stat(uploadPath(name, id))
+	if err == nil && committed(info) {
+		err = fs.ErrNotExist
+	}
 	if err != nil {
 		return 0, unknownUpload(err)
 	}
 	return info.Size(), nil
+}
+
+// committed tells whether a session's file has become a blob already, which a
+// crash or a fault kept from being removed. Writing to it would change the blob.
+func committed(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink > 1
 }
 
 func unknownUpload(err error) error {
@@ -199,18 +211,34 @@ func unknownUpload(err error) error {
 // session locks a session and opens its file; done closes and unlocks.
 func (d *Disk) session(ctx context.Context, name, id string) (u *upload, f *os.File, done func(), err error) {
 	file := uploadPath(name, id)
-	if _, err := d.root.Stat(file); err != nil { // before a place in the table is made for it
-		return nil, nil, nil, unknownUpload(err)
+	if _, err := d.UploadSize(ctx, name, id); err != nil { // before a place in the table is made for it
+		return nil, nil, nil, err
 	}
 	if u, err = d.uploads.join(ctx, file); err != nil {
 		return nil, nil, nil, err
 	}
-	if f, err = d.root.OpenFile(file, os.O_RDWR, 0); err != nil {
+	if f, err = d.openSession(file); err != nil {
 		d.uploads.forget(file)
 		d.uploads.leave(u)
 		return nil, nil, nil, unknownUpload(err)
 	}
 	return u, f, func() { f.Close(); d.uploads.leave(u) }, nil
+}
+
+func (d *Disk) openSession(file string) (*os.File, error) {
+	f, err := d.root.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && committed(info) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // WriteUpload is of Store.
@@ -292,15 +320,12 @@ func (d *Disk) FinishUpload(ctx context.Context, name, id string, digest Digest)
 	if got != digest {
 		return errors.Join(fmt.Errorf("%w: want %s, got %s", ErrDigestInvalid, digest, got), d.drop(name, id))
 	}
-	if err := f.Sync(); err != nil {
-		return noSpace(err)
+	if err = noSpace(f.Sync()); err == nil {
+		err = d.commit(uploadPath(name, id), name, digest)
 	}
-	file := uploadPath(name, id)
-	if err := d.commit(file, name, digest); err != nil {
-		return err
-	}
-	d.uploads.forget(file)
-	return nil
+	// After a failed sync the kernel may count lost pages as written, so another
+	// try on the same file could succeed wrongly: the client has to start again.
+	return errors.Join(err, d.drop(name, id))
 }
 
 // uploadDigest gives the digest of a session's bytes, from memory if that has

@@ -243,6 +243,28 @@ func TestSweep(t *testing.T) {
 	reg.want(204, "GET", fresh, nil)
 }
 
+// After a crash between the two steps of a commit the session's file is the
+// blob; writing to the session must not change that.
+func TestCrashInCommit(t *testing.T) {
+	reg := newRegistry(t)
+	data := []byte("content")
+	d := digestBytes("sha256", data)
+	at := reg.begin("a")
+	reg.want(202, "PATCH", at, data)
+	file := uploadPath("a", at[strings.LastIndex(at, "/")+1:])
+	if err := os.Link(reg.path(file), reg.path(poolPath(d))); err != nil {
+		t.Fatal(err)
+	}
+	reg.want(404, "PATCH", at, []byte("more"))
+	reg.restart()
+	if _, err := os.Stat(reg.path(file)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("session's file after a start: %v, want none", err)
+	}
+	reg.want(404, "PATCH", at, []byte("more"))
+	checkStorage(t, reg.dir)
+	reg.want(201, "POST", "/v2/a/blobs/uploads/?mount="+string(d), nil)
+}
+
 // Many clients that push the same blob at once must all succeed, and leave one
 // file.
 func TestSameBlobAtOnce(t *testing.T) {
