@@ -286,7 +286,7 @@ func TestRecordsThatDoNotFit(t *testing.T) {
 		{"no repository", line(record.Image{Bundle: path, Entry: entry}), 1, "stdin: line 1: image record lacks"},
 		{"not a record", "hello\n", 1, "stdin: line 1: not a JSON record"},
 		{"bad signature", line2(record.Bundle{Path: path, Signature: record.SignatureBad}) + good, 1, "its signature is bad; nothing was pushed"},
-		{"nothing", "", 0, ""},
+		{"nothing", "", 1, "stdin: no image records"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

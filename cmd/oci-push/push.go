@@ -197,7 +197,7 @@ func (p *pusher) passing(ctx context.Context, repository string, b oci.Blob) err
 		}
 	}
 	if b.Size > p.mem.most {
-		p.up.finish(t, p.up.carry(ctx, t, &replayBody{src: b, window: p.window}))
+		p.up.pass(ctx, t, &replayBody{src: b, window: p.window})
 		return context.Cause(ctx)
 	}
 	chunks, err := p.mem.hold(ctx, b, b.Size)

@@ -15,6 +15,10 @@ import (
 // errBadSignature stops everything behind a bundle whose signature is wrong.
 var errBadSignature = errors.New("its signature is bad; nothing was pushed")
 
+// errNoImages tells a run that had nothing to do from one that did it: what was
+// to write the records has most likely failed.
+var errNoImages = errors.New("stdin: no image records")
+
 // selection is the images that the records on stdin ask for. Records may come
 // in any order and at any pace: while they still come, an entry that nobody
 // has asked for may be asked for yet.
@@ -117,6 +121,8 @@ func (s *selection) nextBundle(ctx context.Context) (string, error) {
 			return "", s.err
 		case len(s.bundles) > 0:
 			return s.bundles[0], nil
+		case s.ended && s.count == 0:
+			return "", cli.Hint(errNoImages, "bundle-ls writes them; to push a whole bundle, name it: oci-push --to … BUNDLE")
 		case s.ended:
 			return "", nil
 		}

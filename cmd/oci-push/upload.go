@@ -139,6 +139,25 @@ func (u *uploader) start(ctx context.Context, t *transfer, b body, release func(
 // carry brings one blob into its repository by the cheapest way there is: a
 // link from another repository, nothing if it is there, else its bytes.
 func (u *uploader) carry(ctx context.Context, t *transfer, b body) error {
+	if err := u.carryData(ctx, t, b); err != nil {
+		return err
+	}
+	return u.seal(ctx, t)
+}
+
+// pass is carry for content that streams past. It returns as soon as the bytes
+// are with the registry, so that the bundle is read on while those are synced
+// to a disk over there.
+func (u *uploader) pass(ctx context.Context, t *transfer, b body) {
+	if err := u.carryData(ctx, t, b); err != nil {
+		u.finish(t, err)
+		return
+	}
+	u.wg.Go(func() { u.finish(t, u.seal(ctx, t)) })
+}
+
+// carryData is carry up to the request that ends a large blob's upload.
+func (u *uploader) carryData(ctx context.Context, t *transfer, b body) error {
 	if err := u.takeTurn(ctx, t); err != nil {
 		return err
 	}
@@ -154,7 +173,7 @@ func (u *uploader) carry(ctx context.Context, t *transfer, b body) error {
 	case t.size <= wholeSize:
 		return u.sendWhole(ctx, t, b)
 	default:
-		return u.sendResumable(ctx, t, b)
+		return u.sendData(ctx, t, b)
 	}
 }
 
@@ -225,12 +244,13 @@ func (u *uploader) sendWhole(ctx context.Context, t *transfer, b body) error {
 	})
 }
 
-// sendResumable sends a large blob, going on where the registry stopped when
-// the connection breaks.
-func (u *uploader) sendResumable(ctx context.Context, t *transfer, b body) error {
+// sendData sends the bytes of a large blob, going on where the registry stopped
+// when the connection breaks. It leaves the session open for seal, or none if
+// the blob turned out to be there.
+func (u *uploader) sendData(ctx context.Context, t *transfer, b body) error {
 	var offset, furthest int64
-	for try := 1; ; try++ {
-		err := u.sendOnce(ctx, t, b, offset)
+	for try := 1; offset < t.size; try++ {
+		err := u.sendFrom(ctx, t, b, offset)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
@@ -262,6 +282,7 @@ func (u *uploader) sendResumable(ctx context.Context, t *transfer, b body) error
 		}
 		offset = next
 	}
+	return nil
 }
 
 // resumable tells whether an upload may go on after an error. A session can be
@@ -271,22 +292,38 @@ func resumable(err error) bool {
 	return temporary(err) || code == http.StatusNotFound || code == http.StatusRequestedRangeNotSatisfiable
 }
 
-// sendOnce tries once to send the rest of a blob and to end its session.
-func (u *uploader) sendOnce(ctx context.Context, t *transfer, b body, offset int64) (err error) {
-	repository, d := t.key.repository, t.key.digest
+// sendFrom tries once to send the rest of a blob.
+func (u *uploader) sendFrom(ctx context.Context, t *transfer, b body, offset int64) (err error) {
+	repository := t.key.repository
 	if t.session == nil {
-		if t.session, err = u.reg.startUpload(ctx, repository, d, ""); err != nil {
+		if t.session, err = u.reg.startUpload(ctx, repository, t.key.digest, ""); err != nil {
 			return err
 		}
 	}
-	if offset < t.size {
-		next, err := u.reg.patchUpload(ctx, repository, t.session, b, offset, t.size)
-		if err != nil {
-			return err
-		}
+	next, err := u.reg.patchUpload(ctx, repository, t.session, b, offset, t.size)
+	if err == nil {
 		t.session = next
 	}
-	return u.reg.finishUpload(ctx, repository, t.session, d, nil, 0)
+	return err
+}
+
+// seal ends the session of a blob whose bytes have all been sent, if one is
+// open. A session that is unknown may have been ended by a try whose answer
+// was lost.
+func (u *uploader) seal(ctx context.Context, t *transfer) error {
+	if t.session == nil || u.plan {
+		return nil
+	}
+	repository, d := t.key.repository, t.key.digest
+	err := u.reg.retry(ctx, func() error { return u.reg.finishUpload(ctx, repository, t.session, d, nil, 0) })
+	if status(err) != http.StatusNotFound {
+		return err
+	}
+	there, herr := u.reg.hasBlob(ctx, repository, d)
+	if herr == nil && !there {
+		return fmt.Errorf("upload was lost: %w", err)
+	}
+	return herr
 }
 
 // resume finds out from which byte an upload goes on. A session that is gone
