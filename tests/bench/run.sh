@@ -7,6 +7,7 @@
 #   BENCH_SIZE      size of the sample as a tar (3GiB)
 #   BENCH_ARCHIVES  OCI archives in it (226)
 #   BENCH_BUNDLE    a tar.gz to use instead of a sample
+#   BENCH_UPLOAD    bytes that pull uploads in one go; a client pulls a quarter (4294967296)
 #   BENCH_RUNS      rounds; medians are reported (3)
 #   BENCH_PARTS     which of: archive directory list pull (all)
 #   BENCH_DIR       where to work; about five times the size is needed (TMPDIR, or /tmp)
@@ -17,6 +18,7 @@ cd "$(dirname "$0")/../.."
 . tests/bench/report.sh
 size=${BENCH_SIZE:-3GiB}
 archives=${BENCH_ARCHIVES:-226}
+upload=${BENCH_UPLOAD:-4294967296}
 runs=${BENCH_RUNS:-3}
 parts=${BENCH_PARTS:-archive directory list pull}
 records=${BENCH_RECORDS:-$PWD/.cache/bench.ndjson}
@@ -64,6 +66,8 @@ prepare() {
   mkdir -p "$work/bin" "$work/tmp"
   CGO_ENABLED=0 go build -trimpath -o "$work/bin/" ./tests/samplebundle/cmd/mkbundle ./tests/bench/gunzip ./tests/bench/pull
   PATH=$work/bin:$PATH
+  # The first use of a new file sets its access time: 4096 bytes written.
+  oci-push --version >"$work/log"
   # Nobody's settings are changed: each peer keeps its own below the work directory.
   export REGCTL_CONFIG=$work/regctl.json DOCKER_CONFIG=$work/docker TMPDIR=$work/tmp
 }
@@ -180,7 +184,7 @@ list() {
 
 pull() {
   say "round $round: pull"
-  "$work/bin/pull" --serve "$ROOT/bin/oci-serve" --dir "$work" >"$work/pull-$round"
+  "$work/bin/pull" --serve "$ROOT/bin/oci-serve" --dir "$work" --upload "$upload" --pull $((upload / 4)) >"$work/pull-$round"
 }
 
 prepare
