@@ -121,8 +121,7 @@ func (l *lister) entry(ctx context.Context, e *bundle.Entry) (int, error) {
 	case err != nil:
 		return 0, l.fail(e, err)
 	case len(images) == 0:
-		l.counts["skipped"]++
-		return 0, l.skip(e, "an OCI archive without images")
+		return 0, l.fail(e, errors.New("an OCI archive without an image"))
 	}
 	for _, image := range images {
 		if err := l.image(e, image); err != nil {

@@ -73,7 +73,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	progress := cli.NewProgress("bundle-ls", stderr, cfg.common.Quiet || !alone(stdout))
+	quiet := cfg.common.Quiet || source.Piped(stdout) || onTerminal(stdout)
+	progress := cli.NewProgress("bundle-ls", stderr, quiet)
 	defer progress.Close()
 	l := newLister(record.NewWriter(stdout, cfg.format), progress, overrides, cfg.blobs)
 	l.log = cli.Logger(progress, cfg.common.Verbose)
@@ -88,15 +89,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return l.finish()
 }
 
-// alone tells whether progress on stderr would disturb nobody: on a terminal
-// the records themselves show it, and behind a pipe the last tool does.
-func alone(stdout io.Writer) bool {
+// onTerminal tells whether a person sees the records themselves pass, between
+// which a bar would be drawn.
+func onTerminal(stdout io.Writer) bool {
 	f, ok := stdout.(*os.File)
 	if !ok {
-		return true
+		return false
 	}
 	info, err := f.Stat()
-	return err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket|os.ModeCharDevice) == 0
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // readOverrides reads the file that --map names. What is wrong with it is

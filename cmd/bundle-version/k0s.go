@@ -8,16 +8,21 @@ import (
 )
 
 // k0sVersion turns a tag into the version that k0s itself tells: a tag cannot
-// have the "+" of v1.32.8+k0s.0.
+// have the "+" of v1.32.8+k0s.0. A tag that is no version, such as "latest",
+// gives "".
 func k0sVersion(tag string) string {
+	if len(tag) < 2 || tag[0] != 'v' || tag[1] < '0' || tag[1] > '9' {
+		return ""
+	}
 	if i := strings.LastIndex(tag, "-k0s."); i >= 0 {
 		return tag[:i] + "+" + tag[i+1:]
 	}
 	return tag
 }
 
-// newestFirst sorts k0s versions and drops doubles.
+// newestFirst sorts k0s versions and drops doubles and empty ones.
 func newestFirst(versions []string) []string {
+	versions = slices.DeleteFunc(versions, func(v string) bool { return v == "" })
 	slices.SortFunc(versions, func(a, b string) int { return compareK0s(b, a) })
 	return slices.Compact(versions)
 }

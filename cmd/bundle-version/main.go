@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	out := record.NewWriter(stdout, cfg.format)
-	progress := cli.NewProgress("bundle-version", stderr, cfg.common.Quiet)
+	progress := cli.NewProgress("bundle-version", stderr, cfg.common.Quiet || source.Piped(stdout))
 	defer progress.Close()
 	f := &finder{all: cfg.all, progress: progress, log: cli.Logger(progress, cfg.common.Verbose)}
 	for path, err := range source.Bundles(ctx, fs.Arg(0), stdin, out) {

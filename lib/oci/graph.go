@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -128,7 +130,7 @@ func (g *graph) single(doc *document, m *Manifest) error {
 	}
 	kind := TypeArtifact
 	switch {
-	case doc.Config.MediaType.IsConfig():
+	case doc.Config.MediaType.IsConfig() && hasFilesystem(doc.Layers):
 		kind = TypeImage
 		if m.Platform == nil {
 			config, err := g.archive.load(doc.Config.Digest)
@@ -151,6 +153,15 @@ func (g *graph) single(doc *document, m *Manifest) error {
 	}
 	g.image.Type = kind // that of an index is set by its root, last
 	return nil
+}
+
+// hasFilesystem tells the layers of a container image from those of something
+// that borrows its config, such as a cosign signature. An image may have none.
+func hasFilesystem(layers []v1.Descriptor) bool {
+	return len(layers) == 0 || slices.ContainsFunc(layers, func(d v1.Descriptor) bool {
+		m := string(d.MediaType)
+		return strings.HasPrefix(m, "application/vnd.oci.image.layer.") || strings.HasPrefix(m, "application/vnd.docker.image.rootfs.")
+	})
 }
 
 // blob adds a config or a layer.

@@ -10,7 +10,7 @@ import (
 
 // The types of images.
 const (
-	TypeImage    = "image"    // one manifest whose config is that of a container image
+	TypeImage    = "image"    // one manifest whose config and layers are those of a container image
 	TypeIndex    = "index"    // an index, usually of one image for several platforms
 	TypeChart    = "chart"    // a Helm chart
 	TypeArtifact = "artifact" // any other manifest
@@ -41,7 +41,8 @@ type Image struct {
 	// Layers meant to be fetched elsewhere (foreign, non-distributable) are
 	// in neither list if they are absent.
 	Missing []v1.Descriptor
-	// Platforms are the distinct platforms, "linux/arm64/v8", in order.
+	// Platforms are the distinct platforms, "linux/arm64/v8", of the images
+	// that the archive holds, in order.
 	Platforms []string
 	// Chart is set for TypeChart if the config could be read.
 	Chart *Chart

@@ -85,6 +85,10 @@ func TestImages(t *testing.T) {
 		{"artifact", func(l *layout) []byte {
 			return l.archive(l.manifest(l.blob(types.OCIEmptyJSON, "{}"), l.blob("application/yaml", "kind: Components")))
 		}, []want{{TypeArtifact, "", 1, 2, "0,0", nil, nil}}},
+		{"signature that borrows an image's config", func(l *layout) []byte {
+			c := l.blob(types.OCIConfigJSON, `{"architecture":"","os":"","rootfs":{"type":"layers"}}`)
+			return l.archive(at(l.manifest(c, l.blob("application/vnd.dev.cosign.simplesigning.v1+json", `{"critical":{}}`)), "sha256-00.sig"))
+		}, []want{{TypeArtifact, "sha256-00.sig", 1, 2, "0,0", nil, nil}}},
 		{"artifact whose layer is JSON", func(l *layout) []byte {
 			return l.archive(l.manifest(l.blob("application/vnd.unknown.config.v1+json", "{}"), l.blob("application/json", `{"a":1}`)))
 		}, []want{{TypeArtifact, "", 1, 2, "0,0", nil, nil}}},

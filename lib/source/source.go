@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"path/filepath"
 
 	"k0rdent-airgap/lib/cli"
@@ -110,4 +111,15 @@ func (i interruptible) Read(p []byte) (int, error) {
 	case <-i.ctx.Done():
 		return 0, context.Cause(i.ctx)
 	}
+}
+
+// Piped tells whether a tool's records go to another program. That one shows
+// progress then, and the two would draw over each other on one terminal.
+func Piped(stdout io.Writer) bool {
+	f, ok := stdout.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0
 }

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
+	"k0rdent-airgap/tests/samplebundle"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func version(t *testing.T, stdin io.Reader, args ...string) (out, stderr string, code int) {
+	t.Helper()
+	var stdoutBuf, stderrBuf bytes.Buffer
+	err := run(context.Background(), args, stdin, &stdoutBuf, &stderrBuf)
+	cli.Report(&stderrBuf, "bundle-version", err)
+	return stdoutBuf.String(), stderrBuf.String(), cli.Code(err)
+}
+
+func sample(t *testing.T, name string, o samplebundle.Options) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := samplebundle.Write(f, o); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestEveryForm(t *testing.T) {
+	const found = `,"entry":"charts/k0rdent-enterprise_1.2.3.tar","name":"k0rdent-enterprise","version":"1.2.3"`
+	const k0s = `,"k0s":["v1.32.8+k0s.0"]`
+	for _, o := range []samplebundle.Options{
+		{Format: samplebundle.TarGz}, {Format: samplebundle.TarZst}, {Format: samplebundle.Tar},
+		{Format: samplebundle.TarGz, Top: "airgap-bundle-1.2.3"}, {Format: samplebundle.Tar, Top: "x", DotSlash: true},
+	} {
+		path := sample(t, "b", o)
+		for _, all := range []bool{false, true} {
+			want := `{"kind":"version","bundle":"` + path + `"` + found
+			if all || o.Format == samplebundle.Tar {
+				want += k0s
+			}
+			args := []string{path}
+			if all {
+				args = []string{"--all", path}
+			}
+			if out, stderr, code := version(t, nil, args...); code != 0 || out != want+"}\n" {
+				t.Errorf("%+v, --all %v: %d, %s%s, want %s", o, all, code, out, stderr, want)
+			}
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "b")
+	if _, err := samplebundle.WriteDir(dir, samplebundle.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, _ := version(t, nil, dir); out != `{"kind":"version","bundle":"`+dir+`"`+found+k0s+"}\n" {
+		t.Errorf("directory: %s", out)
+	}
+}
+
+// The rest of a stream is not waited for.
+func TestStopsAtTheChart(t *testing.T) {
+	content, err := os.ReadFile(sample(t, "b", samplebundle.Options{Size: 4 << 20}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w := io.Pipe()
+	defer w.Close()
+	go w.Write(content[:len(content)*9/10]) // and then nothing, without an end
+	if out, stderr, code := version(t, r, "-"); code != 0 || !strings.Contains(out, `"version":"1.2.3"`) {
+		t.Errorf("%d, %s%s", code, out, stderr)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	path := sample(t, "airgap-bundle-1.3.0.tar.gz", samplebundle.Options{})
+	out, stderr, code := version(t, nil, "--format", "{{.version}}", path)
+	if code != 0 || out != "1.2.3\n" || !strings.Contains(stderr, "the file's name says 1.3.0, its chart says 1.2.3") {
+		t.Errorf("%d, %s%s", code, out, stderr)
+	}
+	path = sample(t, "airgap-bundle-1.2.3.tgz", samplebundle.Options{})
+	if _, stderr, _ := version(t, nil, "--quiet", path); stderr != "" {
+		t.Errorf("all is well, but stderr: %s", stderr)
+	}
+	dir := filepath.Join(t.TempDir(), "b")
+	if _, err := samplebundle.WriteDir(dir, samplebundle.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	chart := filepath.Join(dir, "charts/k0rdent-enterprise_1.2.3.tar")
+	content, _ := os.ReadFile(chart)
+	os.Rename(chart, filepath.Join(dir, "charts/k0rdent-enterprise_1.2.2.tar"))
+	out, stderr, code = version(t, nil, "--format", "{{.version}}", dir)
+	if code != 0 || out != "1.2.3\n" || !strings.Contains(stderr, "calls itself k0rdent-enterprise 1.2.3") {
+		t.Errorf("%d, %s%s", code, out, stderr)
+	}
+	os.WriteFile(chart, content, 0o644)
+	if _, stderr, _ = version(t, nil, dir); !strings.Contains(stderr, "k0rdent-enterprise_1.2.3.tar: one more chart") {
+		t.Errorf("two charts: %s", stderr)
+	}
+}
+
+func TestNotFound(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty")
+	os.WriteFile(empty, nil, 0o644)
+	other := filepath.Join(dir, "other")
+	os.MkdirAll(filepath.Join(other, "charts"), 0o755)
+	// Names that a search for the beginning of the product's name would take.
+	os.WriteFile(filepath.Join(other, "charts/k0rdent-enterprise-extra_1.0.tar"), []byte("x"), 0o644)
+	os.WriteFile(filepath.Join(other, "k0rdent-enterprise_1.0.tar"), []byte("x"), 0o644)
+	broken := filepath.Join(dir, "broken")
+	os.MkdirAll(filepath.Join(broken, "charts"), 0o755)
+	os.WriteFile(filepath.Join(broken, "charts/k0rdent-enterprise_1.0.tar"), []byte("x"), 0o644)
+	cut := filepath.Join(dir, "cut")
+	content, _ := os.ReadFile(sample(t, "b", samplebundle.Options{}))
+	os.WriteFile(cut, content[:2000], 0o644)
+	for _, tt := range []struct{ path, want string }{
+		{empty, "the file is empty"},
+		{other, "no chart charts/k0rdent-enterprise_*.tar"},
+		{broken, "entry charts/k0rdent-enterprise_1.0.tar: not an OCI archive"},
+		{cut, "truncated at byte 2000"},
+		{filepath.Join(dir, "nosuch"), "no such file"},
+	} {
+		out, stderr, code := version(t, nil, tt.path)
+		if code != 1 || out != "" || !strings.Contains(stderr, tt.path) || !strings.Contains(stderr, tt.want) {
+			t.Errorf("%s: %d, %q, %s, want 1 and %q", tt.path, code, out, stderr, tt.want)
+		}
+	}
+}
+
+func TestRecordsOnStdin(t *testing.T) {
+	path := sample(t, "b", samplebundle.Options{})
+	bundle := `{"kind":"bundle","path":"` + path + `","signature":"none"}` + "\n"
+	out, stderr, code := version(t, strings.NewReader(`{"kind":"note"}`+"\n"+bundle+`{"kind":"end"}`+"\n"))
+	kinds := []string{}
+	for line := range strings.Lines(out) {
+		kinds = append(kinds, strings.Split(line, `"`)[3])
+	}
+	if want := []string{"note", "bundle", "version", "end"}; code != 0 || !slices.Equal(kinds, want) {
+		t.Errorf("%d, %q, %s, want %q", code, kinds, stderr, want)
+	}
+	if _, stderr, code := version(t, strings.NewReader(strings.Replace(bundle, "none", "bad", 1))); code != 1 || !strings.Contains(stderr, "signature") {
+		t.Errorf("bad signature: %d, %s", code, stderr)
+	}
+}
+
+func TestNewestFirst(t *testing.T) {
+	tags := []string{"v1.32.8-k0s.0", "v1.9.1-k0s.0", "v1.35.1-rc.1-k0s.0", "v1.35.1-k0s.0", "v1.35.1-k0s.10", "v1.35.1-k0s.2", "v1.32.8-k0s.0", "latest"}
+	var got []string
+	for _, tag := range tags {
+		got = append(got, k0sVersion(tag))
+	}
+	got = newestFirst(got)
+	want := []string{"v1.35.1+k0s.10", "v1.35.1+k0s.2", "v1.35.1+k0s.0", "v1.35.1-rc.1+k0s.0", "v1.32.8+k0s.0", "v1.9.1+k0s.0"}
+	if !slices.Equal(got, want) {
+		t.Errorf("newestFirst = %q, want %q", got, want)
+	}
+}
+
+// Sorting gives the same list whatever the order, and loses nothing.
+func FuzzNewestFirst(f *testing.F) {
+	f.Add("v1.32.8-k0s.0 v1.35.1-rc.1-k0s.0 latest v1 v1.0 1..2 v-k0s.")
+	f.Fuzz(func(t *testing.T, text string) {
+		versions := strings.Fields(text)
+		for i := range versions {
+			versions[i] = k0sVersion(versions[i])
+		}
+		one := newestFirst(slices.Clone(versions))
+		slices.Reverse(versions)
+		if two := newestFirst(slices.Clone(versions)); !slices.Equal(one, two) {
+			t.Fatalf("%q and %q", one, two)
+		}
+		for _, v := range versions {
+			if v != "" && !slices.Contains(one, v) {
+				t.Fatalf("%q lacks %q", one, v)
+			}
+		}
+	})
+}
+
+func TestDocs(t *testing.T) {
+	var c config
+	clitest.Docs(t, c.flags(), usage, "../..")
+}
+
+func TestUsage(t *testing.T) {
+	out, _, _ := version(t, nil, "--help")
+	path := filepath.Join("testdata", "usage.txt")
+	if *update {
+		os.MkdirAll("testdata", 0o755)
+		os.WriteFile(path, []byte(out), 0o644)
+	}
+	if want, err := os.ReadFile(path); err != nil || out != string(want) {
+		t.Errorf("%s differs; -update rewrites it, then read the diff: %v", path, err)
+	}
+}
