@@ -7,7 +7,7 @@ _bundle_version() {
   --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
   *)
     case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W '--format --quiet --verbose --config --help
+    -*) mapfile -t COMPREPLY < <(compgen -W '--all --format --quiet --verbose --config --help
       --version' -- "$cur") ;;
     *)
       compopt -o filenames

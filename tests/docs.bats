@@ -4,16 +4,28 @@
 
 load lib/helper
 
-@test "docs: the README's command lines run as they stand" {
+# examples: the command lines of the README and the pages that need no more than
+# a bundle and a registry on this host, as a person would copy them.
+examples() {
+  local page
+  sed -n 's/^\$ //p' "$ROOT/README.md"
+  for page in "$ROOT"/man/*.[1-9]; do
+    mandoc -Tascii -O width=300 "$page" | sed -n 's/.\x08//g; s/^ *\$ //p'
+  done
+}
+
+@test "docs: the examples of the README and the pages run as they stand" {
   local line count=0
+  need mandoc
   serve
   ln -s "$SAMPLE/bundle.tgz" bundle.tgz
+  examples | grep -E '^(bundle-|oci-push|echo )' | grep -v -e '\\$' -e '--to [^l]' >lines
   while IFS= read -r line; do
     echo "$line"
     count=$((count + 1))
     bash -c "set -o pipefail; ${line//localhost:5000/$registry}" >out
-  done < <(sed -n 's/^\$ \(bundle-\|oci-push\)/\1/p' "$ROOT/README.md")
-  [ $count -ge 3 ]
+  done <lines
+  [ $count -ge 12 ]
   same "$(expected)" "$(published)"
 }
 
@@ -29,7 +41,7 @@ load lib/helper
       printf '%s\n' \"\${COMPREPLY[@]}\"" | sort -u)"
     same "$flags" "$(fish --no-config -c "source '$ROOT/completions/$tool.fish'; complete -C '$tool --'" | cut -f1 | sort -u)"
     zsh -n "$ROOT/completions/_$tool"
-    [ "$(zsh -fc "fpath=('$ROOT/completions' \$fpath); autoload -U compinit; compinit -u -d dump; print \$_comps[$tool]")" = "_$tool" ]
+    [ "$(zsh -fc "fpath=('$ROOT/completions' \$fpath); autoload -U compinit; compinit -u -d '$PWD/dump'; print \$_comps[$tool]")" = "_$tool" ]
   done
 }
 

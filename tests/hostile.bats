@@ -4,20 +4,20 @@
 
 load lib/helper
 
-@test "hostile: every one-defect bundle is told, and nothing of the bad archive is published" {
-  local name class about
+# Every defect there is goes through the tools' own tests; here, one of each
+# class through the pipe.
+@test "hostile: of a bundle with one defect just the sound archives are published, and the defect is told" {
+  local defect
   serve
-  mkbundle --list-defects >defects
-  while read -r name class about; do
-    echo "$name: $class: $about"
-    mkbundle --defect "$name" --out bad.tgz --manifest bad.json
-    run --separate-stderr oci-push --to "$registry" --quiet bad.tgz
-    echo "status $status"
+  for defect in truncated-mid-entry flipped-bit wrong-layer-digest missing-manifest inner-truncated index-bomb path-dotdot symlink; do
+    echo "$defect"
+    mkbundle --defect $defect --out bad.tgz --manifest bad.json
+    run -1 --separate-stderr bash -c "set -o pipefail; bundle-ls --quiet bad.tgz | oci-push --to $registry/$defect --quiet"
     echo "$stderr"
-    [ "$status" = 0 ] || [ "$status" = 1 ]
     [[ $stderr != *goroutine* && $stderr != *panic* ]]
-    audit -sparse storage >/dev/null
-  done <defects
+    run ! grep -v -e '^oci-push: ' -e '^bundle-ls: ' -e '^hint: ' <<<"$stderr"
+    same "$(expected bad.json)" "$(published | sed -n "s,^$defect/,,p")"
+  done
 }
 
 @test "hostile: a truncated bundle, at many places" {

@@ -5,29 +5,29 @@ cd "$(dirname "$0")/.." || exit
 PATH=$PWD/.cache/bin:$PATH
 bad=0
 
-# check NAME COMMAND…: passes if the command succeeds and prints nothing.
+# check LABEL DIR COMMAND…: passes if the command, run there, succeeds and
+# prints nothing.
 check() {
-  local name=$1 out
-  shift
+  local label=$1 dir=$2 out
+  shift 2
   if ! command -v "$1" >/dev/null; then
-    echo "ok - lint: $name # skip no $1 on this machine"
-  elif out=$("$@" 2>&1) && [ -z "$out" ]; then
-    echo "ok - lint: $name"
+    echo "ok - lint: $label # skip no $1 on this machine"
+  elif out=$(cd "$dir" && "$@" 2>&1) && [ -z "$out" ]; then
+    echo "ok - lint: $label"
   else
-    printf 'not ok - lint: %s\n%s\n' "$name" "$out"
+    printf 'not ok - lint: %s\n%s\n' "$label" "$out"
     bad=1
   fi
 }
 
-mapfile -t modules < <(find . -name go.mod -not -path './.cache/*' -printf '%h\n' | sort)
-mapfile -t scripts < <(find . -path ./.cache -prune -o \( -name '*.sh' -o -name '*.bats' -o -name '*.bash' \) -print | sort)
-mapfile -t pages < <(find man -name '*.[1-9]' | sort)
-
-check gofmt gofmt -l cmd lib tests
-for m in "${modules[@]}"; do
-  check "vet $m" go -C "$m" vet ./...
-  check "staticcheck $m" env -C "$m" staticcheck ./...
+check gofmt . gofmt -l cmd lib tests
+for module in . tests/interop; do
+  check "vet $module" $module go vet ./...
+  check "staticcheck $module" $module staticcheck ./...
 done
-check shellcheck shellcheck .ci/run "${scripts[@]}"
-check mandoc mandoc -Tlint -Wstyle "${pages[@]}"
+mapfile -t scripts < <(find .ci completions tests -name run -o -name '*.sh' -o -name '*.bats' -o -name '*.bash' | sort)
+check shellcheck . shellcheck "${scripts[@]}"
+# In their directory and all at once, so that references between them are found.
+mapfile -t pages < <(cd man && ls)
+check mandoc man mandoc -Tlint -Wstyle "${pages[@]}"
 exit $bad

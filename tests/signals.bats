@@ -42,18 +42,18 @@ push_halfway() {
 }
 
 @test "signal: SIGINT and SIGTERM end a tool that waits for records with 130" {
-  local tool signal
+  local tool signal asleep
   serve
   for tool in bundle-version bundle-ls "oci-push --to $registry"; do
     for signal in INT TERM; do
       # shellcheck disable=SC2086 # a command and its flags
       coproc waiting { as_typed $tool 2>err; }
-      pid=$waiting_PID
       echo '{"kind":"note"}' >&"${waiting[1]}"
+      asleep=$waiting_PID # bash forgets it when the tool ends
       IFS= read -r _ <&"${waiting[0]}" # it came back, so the tool is at work
-      kill -$signal "$pid"
+      kill -$signal "$asleep"
       status=0
-      wait "$pid" || status=$?
+      wait "$asleep" || status=$?
       [ "$status" = 130 ]
       # shellcheck disable=SC2034 # told reads it
       stderr=$(cat err)
