@@ -37,11 +37,19 @@ import (
 	"github.com/klauspost/pgzip"
 )
 
+// The gzip read-ahead lets inflating, the bound of everything, go on while the
+// consumer waits for a registry or a disk. Its size is a time: 8 MiB are some
+// 25 ms at the 320 MB/s of one core. Block sizes from 64 KiB to 2 MiB were
+// measured to be equally fast, so the blocks are small enough that damage
+// costs little of the data before it.
 const (
 	gzipBlock  = 512 << 10
 	gzipBlocks = 16
-	zstdWindow = 128 << 20
 )
+
+// zstdWindow is the largest window that zstd may ask for. Its own levels ask
+// for 8 MiB or less without --ultra, and for up to 128 MiB with it.
+const zstdWindow = 128 << 20
 
 // A Bundle is an open bundle. Its methods, except Offset, belong to one
 // goroutine; an Entry's At may be read from any.

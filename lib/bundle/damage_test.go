@@ -26,7 +26,7 @@ func TestTruncatedAnywhere(t *testing.T) {
 			if name == "tar" && cut >= marker+tarBlock {
 				break // the second block of the marker is missed by nobody
 			}
-			if name != "tar" && cut%11 != 0 && cut < len(content)-30 {
+			if name != "tar" && cut%37 != 0 && cut < len(content)-30 {
 				continue
 			}
 			for _, r := range []string{"file", "pipe"} {
@@ -75,7 +75,7 @@ func TestTruncatedNamesTheEntry(t *testing.T) {
 func TestFlippedBits(t *testing.T) {
 	raw := makeTar(t, small()...)
 	for name, content := range map[string][]byte{"gzip": gz(raw), "zstd": zst(raw)} {
-		for i := 0; i < len(content); i += 3 {
+		for i := 0; i < len(content); i += 7 {
 			bad := slices.Clone(content)
 			bad[i] ^= 1 << (i % 8)
 			all, _, err := list("-", bytes.NewReader(bad))
@@ -154,10 +154,12 @@ func FuzzEntries(f *testing.F) {
 		if len(content) > 1<<16 {
 			return
 		}
+		content = slices.Clone(content) // the fuzzer keeps its own
+		sumHeaders(content)
 		all, _, err := list("-", bytes.NewReader(content))
 		seen := map[string]bool{}
 		for _, g := range all {
-			if seen[g.path] || g.path != path.Clean(g.path) || path.IsAbs(g.path) || strings.HasPrefix(g.path, "..") {
+			if seen[g.path] || g.path != path.Clean(g.path) || path.IsAbs(g.path) || g.path == ".." || strings.HasPrefix(g.path, "../") {
 				t.Fatalf("gave out %q", g.path)
 			}
 			seen[g.path] = true
