@@ -8,7 +8,7 @@ load lib/helper
 # a bundle and a registry on this host, as a person would copy them.
 examples() {
   local page
-  sed -n 's/^\$ //p' "$ROOT/README.md"
+  sed -n '/^```console/,/^```$/s/^\$ //p' "$ROOT/README.md"
   for page in "$ROOT"/man/*.[1-9]; do
     mandoc -Tascii -O width=300 "$page" | sed -n 's/.\x08//g; s/^ *\$ //p'
   done

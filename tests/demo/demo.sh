@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 make -s build
 PATH=$PWD/bin:$PATH
-work=$(mktemp -d)
+work=$(mktemp -d -t demo.XXXXXX)
 serve=
 cleanup() {
   [ -z "$serve" ] || kill "$serve" 2>/dev/null || true
@@ -14,7 +14,7 @@ cleanup() {
   rm -rf "$work"
 }
 trap cleanup EXIT
-go run ./tests/samplebundle/cmd/mkbundle --out "$work/bundle.tgz"
+go run ./tests/samplebundle/cmd/mkbundle --out "$work/bundle.tgz" --size 20MiB
 cd "$work"
 
 say() { printf '\n# %s\n' "$*"; }
