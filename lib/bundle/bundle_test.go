@@ -96,6 +96,7 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 		{"program", "\x7fELF" + noise(1000), "program"},
 		{"text", strings.Repeat("0123456789é", 60), "text"},
 		{"noise", noise(5000), "neither"},
+		{"binary of few bytes", "a\x00\x01", "neither"},
 		{"gzip of text", string(gz([]byte(strings.Repeat("hello ", 500)))), "holds no tar"},
 		{"gzip of gzip", string(gz(gz(makeTar(t, sample()...)))), "holds no tar"},
 		{"zstd with a huge window", string(zst([]byte(noise(1<<20)), zstd.WithWindowSize(512<<20))), "window"},

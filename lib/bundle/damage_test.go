@@ -41,7 +41,7 @@ func TestTruncatedAnywhere(t *testing.T) {
 				}
 				var damage *DamageError
 				switch {
-				case cut < tarBlock && errors.Is(err, ErrFormat): // too short to tell what it was
+				case (cut == 0 || name == "tar" && cut < tarBlock) && errors.Is(err, ErrFormat): // too short to tell what it was
 				case !errors.Is(err, ErrTruncated) || errors.Is(err, ErrCorrupt):
 					t.Fatalf("%s cut at %d of %d: %v, want ErrTruncated", name, cut, len(content), err)
 				case !errors.As(err, &damage) || damage.Offset != int64(cut):

@@ -3,6 +3,9 @@ package bundle
 import (
 	"archive/tar"
 	"bytes"
+	"io"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -41,6 +44,9 @@ func sniff(head []byte) (string, error) {
 		return "", formatError("the file is empty")
 	}
 	for _, s := range signatures {
+		if s.format != "" && len(head) < len(s.magic) && s.magic[:len(head)] == string(head) {
+			return "", &DamageError{Kind: ErrTruncated, Offset: int64(len(head)), Err: io.ErrUnexpectedEOF}
+		}
 		if !bytes.HasPrefix(head, []byte(s.magic)) {
 			continue
 		}
@@ -61,10 +67,16 @@ func sniff(head []byte) (string, error) {
 	switch {
 	case bytes.HasPrefix(lower, []byte("<!doctype html")), bytes.HasPrefix(lower, []byte("<html")):
 		return "", formatError("an HTML page, perhaps a proxy's error page saved under this name")
-	case utf8.Valid(trimPartialRune(head)):
+	case isText(trimPartialRune(head)):
 		return "", formatError("a text file")
 	}
 	return "", formatError("neither tar, tar.gz, tar.zst nor a directory")
+}
+
+func isText(b []byte) bool {
+	return utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool {
+		return unicode.IsControl(r) && !strings.ContainsRune("\t\n\r\f\x1b", r)
+	})
 }
 
 // trimPartialRune drops a UTF-8 sequence that the cut at sniffLen broke.
