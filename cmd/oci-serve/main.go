@@ -1,9 +1,9 @@
-// Command oci-serve is an OCI registry on disk: distribution-spec 1.1, whole,
-// in constant memory. See usage below and oci-serve(8).
+// oci-serve is an OCI registry on disk: distribution-spec 1.1, whole, in
+// constant memory.
 //
-// It reads no input. It writes one registry record once it accepts
-// connections. Killed at any instant, it leaves nothing that a reader could
-// take for complete; what it has acknowledged is there when it starts again.
+// It reads no input. It writes a registry record once it accepts connections.
+// Killed at any instant, it leaves nothing that a reader could take for
+// complete; what it has acknowledged is there when it starts again.
 package main
 
 import (
@@ -24,31 +24,30 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-const usage = `Usage: oci-serve [flags]
+const usage = `usage: oci-serve [flags]
 
-Serve an OCI registry from a directory. Reads are open to everybody, writes to
-this host only unless --write says otherwise. SIGTERM finishes running
-transfers, for up to 30 seconds.
+Serve an OCI registry from a directory. Anybody may read; only this host may
+write, unless --write says otherwise. SIGTERM lets running transfers finish,
+for up to 30 seconds.
 
-  --host ADDRESS    listen here (0.0.0.0)
-  --port PORT       listen here; 0 takes a free one (5000)
-  --storage DIR     keep everything here (/var/lib/k0rdentd/registry)
-  --write WHO       who may push and delete: loopback, any or none (loopback)
-  --gc              remove what no repository uses any more, report, and exit
-  --format FORMAT   json, table or a Go template such as '{{.url}}' (json)
-  --config FILE     read flags from FILE, one 'name value' a line
-  --quiet           errors only, as without it
-  --verbose         log each request to stderr
-  --help, --version
+  --host ADDRESS   listen here (default 0.0.0.0)
+  --port PORT      listen here; 0 takes a free one (default 5000)
+  --storage DIR    keep everything here (default /var/lib/k0rdentd/registry)
+  --write WHO      who may push and delete: loopback (default), any or none
+  --gc             remove what no repository uses any more, report, and exit
+  --format FORMAT  json (default), table, or a template: '{{.url}}'
+  --quiet          errors only, which is what it does without it
+  --verbose        log each request to stderr
+  --config FILE    read flags from FILE, one 'name value' a line
+  --help           print this text
+  --version        print the version
 
 Every flag is also a variable: OCI_SERVE_STORAGE for --storage.
-Writes a registry record when it accepts connections; with --gc a summary.
+Exit codes: 0 stopped as asked, 1 failed, 2 misuse, 75 the port or the storage
+is in use.
 
-Exit status: 0 done, 1 failed, 2 misuse, 75 the port or the storage is in use.
-
-Example:
-  oci-serve --port 5000 --storage /srv/registry &
-  bundle-ls airgap-bundle-1.4.0.tar.gz | oci-push --to localhost:5000
+  oci-serve --storage /srv/registry &
+  bundle-ls bundle.tgz | oci-push --to localhost:5000
 `
 
 // memoryLimit is what the Go runtime keeps its memory below, in bytes, unless

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
+	"k0rdent-airgap/lib/record"
+)
+
+// asChild is the variable that makes the test binary be oci-serve, so that a
+// test can kill it.
+const asChild = "OCI_SERVE_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asChild) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// child is oci-serve in a process of its own.
+type child struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	url    string
+	record record.Registry
+	stderr bytes.Buffer
+}
+
+// startChild starts oci-serve on a free port of loopback and waits for its record.
+func startChild(t *testing.T, storage string, args ...string) *child {
+	t.Helper()
+	c := &child{t: t}
+	args = append([]string{"--host", "127.0.0.1", "--port", "0", "--storage", storage}, args...)
+	c.cmd = exec.Command(os.Args[0], args...)
+	c.cmd.Env = append(os.Environ(), asChild+"=1")
+	c.cmd.Stderr = &c.stderr
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.kill() })
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &c.record)
+	}
+	if err != nil {
+		c.kill()
+		t.Fatalf("no registry record: %v\n%s", err, c.stderr.String())
+	}
+	c.url = c.record.URL
+	return c
+}
+
+// kill ends the process at once and waits until it is gone.
+func (c *child) kill() {
+	c.cmd.Process.Kill()
+	c.cmd.Wait()
+}
+
+// do sends a request to a path, or to a location, and gives the status and body.
+func do(method, url string, body []byte, headers ...string) (*http.Response, []byte, error) {
+	r, err := http.NewRequest(method, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return resp, text, err
+}
+
+func (c *child) want(status int, method, target string, body []byte, headers ...string) *http.Response {
+	c.t.Helper()
+	resp, text, err := do(method, c.url+target, body, headers...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if resp.StatusCode != status {
+		c.t.Fatalf("%s %s = %d %s, want %d", method, target, resp.StatusCode, text, status)
+	}
+	return resp
+}
+
+func TestDocs(t *testing.T) {
+	var c config
+	clitest.Docs(t, c.flags(), usage, "../..")
+}
+
+func TestRecord(t *testing.T) {
+	storage := t.TempDir()
+	c := startChild(t, storage)
+	want := record.Registry{Address: c.record.Address, URL: "http://" + c.record.Address, Storage: storage, PID: c.cmd.Process.Pid}
+	if c.record != want || !strings.HasPrefix(want.Address, "127.0.0.1:") {
+		t.Errorf("record = %+v, want %+v", c.record, want)
+	}
+	c.want(200, "GET", "/v2/", nil)
+}
+
+func TestReach(t *testing.T) {
+	for addr, want := range map[string]string{
+		"0.0.0.0:5000":  "127.0.0.1:5000",
+		"[::]:5000":     "[::1]:5000",
+		"10.0.0.1:5000": "10.0.0.1:5000",
+	} {
+		if got := reach(addr); got != want {
+			t.Errorf("reach(%q) = %q, want %q", addr, got, want)
+		}
+	}
+}
+
+// Given an IPv4 address, the registry must not be open on IPv6 as well.
+func TestListenOnWhatWasAsked(t *testing.T) {
+	ln, err := listen(context.Background(), "0.0.0.0", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if a := netip.MustParseAddrPort(ln.Addr().String()); !a.Addr().Is4() {
+		t.Errorf("listens on %v", a)
+	}
+}
+
+// Exit codes and messages of what can be wrong before the registry serves.
+func TestRefusals(t *testing.T) {
+	busy, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	_, busyPort, _ := net.SplitHostPort(busy.Addr().String())
+	used := startChild(t, t.TempDir())
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"busy port", []string{"--host", "127.0.0.1", "--port", busyPort, "--storage", t.TempDir()}, 75, "address already in use"},
+		{"storage in use", []string{"--port", "0", "--storage", used.record.Storage}, 75, fmt.Sprintf("in use by process %d", used.record.PID)},
+		{"gc while serving", []string{"--gc", "--storage", used.record.Storage}, 75, "hint: stop the registry"},
+		{"storage is a file", []string{"--port", "0", "--storage", file}, 1, "not a directory"},
+		{"port", []string{"--port", "70000"}, 2, "--port 70000"},
+		{"write", []string{"--write", "me"}, 2, "want loopback, any or none"},
+		{"operand", []string{"bundle.tgz"}, 2, "one operand too many"},
+		{"host", []string{"--host", "192.0.2.1", "--port", "0", "--storage", t.TempDir()}, 1, "cannot assign"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			err := run(context.Background(), c.args, nil, &stdout, &stderr)
+			cli.Report(&stderr, "oci-serve", err)
+			if cli.Code(err) != c.code || !strings.Contains(stderr.String(), c.want) || stdout.Len() > 0 {
+				t.Errorf("code %d, stdout %q, stderr %q, want code %d and %q", cli.Code(err), &stdout, &stderr, c.code, c.want)
+			}
+		})
+	}
+}
+
+func TestWritePolicy(t *testing.T) {
+	closed := startChild(t, t.TempDir(), "--write", "none")
+	closed.want(403, "POST", "/v2/a/blobs/uploads/", nil)
+	closed.want(200, "GET", "/v2/_catalog", nil)
+	open := startChild(t, t.TempDir())
+	open.want(202, "POST", "/v2/a/blobs/uploads/", nil)
+}
+
+func TestGC(t *testing.T) {
+	storage := t.TempDir()
+	c := startChild(t, storage)
+	kept, gone := []byte("kept"), []byte("gone!")
+	c.want(201, "POST", "/v2/a/blobs/uploads/?digest="+digest(kept), kept)
+	c.want(201, "POST", "/v2/a/blobs/uploads/?digest="+digest(gone), gone)
+	c.want(202, "DELETE", "/v2/a/blobs/"+digest(gone), nil)
+	c.kill()
+	var stdout bytes.Buffer
+	if err := run(context.Background(), []string{"--gc", "--storage", storage}, nil, &stdout, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"kind":"summary","tool":"oci-serve","counts":{"kept":1,"removed":1},"bytes":5,`; !strings.HasPrefix(stdout.String(), want) {
+		t.Errorf("summary %s, want %s…", &stdout, want)
+	}
+}
+
+func TestVerbose(t *testing.T) {
+	c := startChild(t, t.TempDir(), "--verbose")
+	c.want(404, "GET", "/v2/a/tags/list", nil)
+	c.stop()
+	for _, want := range []string{"method=GET", "path=/v2/a/tags/list", "status=404", "remote=127.0.0.1:"} {
+		if !strings.Contains(c.stderr.String(), want) {
+			t.Errorf("log %q, want %s", c.stderr.String(), want)
+		}
+	}
+}
+
+// stop asks the process to end, and checks that it does so without complaint.
+func (c *child) stop() {
+	c.t.Helper()
+	c.cmd.Process.Signal(syscall.SIGTERM)
+	if err := c.cmd.Wait(); err != nil {
+		c.t.Errorf("after SIGTERM: %v\n%s", err, c.stderr.String())
+	}
+}
+
+// SIGTERM must let a running transfer finish and take no new ones.
+func TestDrain(t *testing.T) {
+	c := startChild(t, t.TempDir())
+	data := bytes.Repeat([]byte("0123456789abcdef"), 4<<20) // more than sockets buffer
+	c.want(201, "POST", "/v2/a/blobs/uploads/?digest="+digest(data), data)
+	resp, err := http.Get(c.url + "/v2/a/blobs/" + digest(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	c.cmd.Process.Signal(syscall.SIGTERM)
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		conn, err := net.Dial("tcp", c.record.Address)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			break // it has stopped accepting
+		}
+		if err == nil {
+			conn.Close()
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it still accepts connections")
+		}
+	}
+	got, err := io.ReadAll(resp.Body)
+	if err != nil || !bytes.Equal(got, data) {
+		t.Errorf("the transfer got %d bytes, %v, want %d", len(got), err, len(data))
+	}
+	if err := c.cmd.Wait(); err != nil {
+		t.Errorf("exit: %v, want 0\n%s", err, c.stderr.String())
+	}
+}
