@@ -19,11 +19,9 @@ package bundle
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"iter"
@@ -268,48 +266,3 @@ func (b *Bundle) Close() error {
 	}
 	return nil
 }
-
-// damage sorts an error from below into what the operator must know: was it
-// the system, are bytes missing, or are they wrong? Damage is final: what
-// reads ahead is ended, so that the offset stands still.
-func (b *Bundle) damage(err error, entry string) error {
-	if b.broken != nil {
-		return b.broken
-	}
-	var pathError *os.PathError
-	if errors.As(err, &pathError) || b.pump != nil && b.pump.failure.Load() {
-		return err
-	}
-	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
-		return formatError("zstd asks for a window of more than %d MiB, compress it without --long", zstdWindow>>20)
-	}
-	b.endStream(err)
-	d := &DamageError{Kind: ErrCorrupt, Offset: b.Offset(), Entry: entry, Err: err}
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		d.Kind = ErrTruncated
-	}
-	switch {
-	case b.pump != nil:
-		d.Offset -= int64(b.buffer.Buffered())
-	case d.Kind == ErrTruncated:
-		d.Offset = b.Size // found before the walk got there
-	}
-	b.broken = d
-	return d
-}
-
-// endStream ends the goroutines between source and tar.
-func (b *Bundle) endStream(cause error) {
-	if b.pump != nil {
-		b.pump.stop(cause)
-	}
-	if b.free != nil {
-		b.free()
-		b.free = nil
-	}
-}
-
-var errNoEnd = fmt.Errorf("no end-of-archive marker: %w", io.ErrUnexpectedEOF)
-
-// isZero tells whether b holds nothing but zeros.
-func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }

@@ -15,7 +15,7 @@ var (
 	// ErrFormat: the file is of a kind that no bundle has.
 	ErrFormat = errors.New("not a bundle")
 	// ErrEntry: an entry that no bundle may have: a hostile name, a link, a
-	// device, a second entry of the same name.
+	// device, a second entry of the same name. The others can still be read.
 	ErrEntry = errors.New("entry refused")
 	// ErrLayout: entries that contradict each other on where the bundle's
 	// root is, so that some names given out so far would be wrong.
