@@ -34,7 +34,7 @@ for up to 30 seconds.
   --port PORT      listen here; 0 takes a free one (default 5000)
   --storage DIR    keep everything here (default /var/lib/k0rdentd/registry)
   --write WHO      who may push and delete: loopback (default), any or none
-  --gc             remove what no repository uses any more, report, and exit
+  --gc             remove blobs that are of no use any more, report, and exit
   --format FORMAT  json (default), table, or a template: '{{.url}}'
   --quiet          errors only, which is what it does without it
   --verbose        log each request to stderr
@@ -71,7 +71,7 @@ func (c *config) flags() *flag.FlagSet {
 	set.IntVar(&c.port, "port", 5000, "listen on `PORT`; 0 takes a free one")
 	set.StringVar(&c.storage, "storage", "/var/lib/k0rdentd/registry", "keep everything in `DIR`")
 	set.StringVar(&c.write, "write", "loopback", "`WHO` may push and delete: loopback, any or none")
-	set.BoolVar(&c.gc, "gc", false, "remove what no repository uses any more")
+	set.BoolVar(&c.gc, "gc", false, "remove blobs that are of no use any more")
 	set.Var(c.format, "format", "json, table or a Go template")
 	return set
 }
