@@ -6,6 +6,7 @@ load lib/helper
 
 # examples: the command lines of the README and the pages that need no more than
 # a bundle and a registry on this host, as a person would copy them.
+# shellcheck disable=SC2016 # backquotes of the README's fences
 examples() {
   local page
   sed -n '/^```console/,/^```$/s/^\$ //p' "$ROOT/README.md"

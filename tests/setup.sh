@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 PATH=$PWD/.cache/bin:$PATH
 mkdir -p .cache/bin
 
-# Debian packages that have a program of the same name.
-packages=(bats curl fish gcc jq mandoc shellcheck skopeo zsh)
+# Programs, each with its Debian package if that has another name.
+programs=(bats bsdtar=libarchive-tools curl fish gcc jq mandoc pigz script=bsdutils shellcheck skopeo zsh)
 
 # command, module, version: built from source into .cache/bin.
 modules='
@@ -25,8 +25,8 @@ quietly() {
 }
 
 missing=()
-for p in "${packages[@]}"; do
-  command -v "$p" >/dev/null || missing+=("$p")
+for p in "${programs[@]}"; do
+  command -v "${p%=*}" >/dev/null || missing+=("${p#*=}")
 done
 case " ${missing[*]-} " in *' gcc '*) missing+=(libc6-dev) ;; esac # the race detector links libc
 command -v docker-registry >/dev/null && registry=present || registry=missing
