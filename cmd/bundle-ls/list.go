@@ -150,34 +150,20 @@ func (l *lister) fail(e *bundle.Entry, err error) error {
 // image writes the record of one image.
 func (l *lister) image(e *bundle.Entry, image *oci.Image) error {
 	if lacks := image.MissingBlobs(); len(lacks) > 0 {
-		return l.fail(e, fmt.Errorf("incomplete: the archive lacks %s", count(lacks, "blob")))
+		return l.fail(e, fmt.Errorf("incomplete: the archive lacks %s", oci.Count(lacks, "blob")))
 	}
-	said := ref.Said{Annotation: image.Annotation}
-	r := record.Image{
-		Bundle: l.path, Entry: e.Path,
-		Digest: image.Descriptor.Digest.String(), MediaType: string(image.Descriptor.MediaType),
-		Type: image.Type, Size: image.Size, Blobs: len(image.Blobs), Platforms: image.Platforms,
-	}
-	if c := image.Chart; c != nil {
-		r.Chart = &record.Chart{Name: c.Name, Version: c.Version, AppVersion: c.AppVersion}
-		said.Chart, said.Version = c.Name, c.Version
-	}
-	reference, warning, err := l.resolve(e.Path, said)
+	r := image.Record(l.path, e.Path)
+	reference, warning, err := l.resolve(e.Path, image)
 	if err != nil {
-		return l.fail(e, fmt.Errorf("%w; --map can give it a reference", err))
+		return l.fail(e, cli.Hint(err, "give it a reference with --map"))
 	}
-	var warnings []string
-	if warning != "" {
-		warnings = append(warnings, warning)
-	}
-	if lacks := image.MissingManifests(); len(lacks) > 0 {
-		warnings = append(warnings, "the index is sparse: the archive lacks "+count(lacks, "image"))
-	}
+	warnings := []string{warning, r.Warning}
 	if other, twice := l.named[reference]; twice && other.digest != r.Digest {
 		warnings = append(warnings, "entry "+other.entry+" has the same reference and another digest")
 	}
 	l.named[reference] = origin{e.Path, r.Digest}
-	r.Repository, r.Tag, r.Warning = reference.Repository, reference.Tag, strings.Join(warnings, "; ")
+	r.Repository, r.Tag = reference.Repository, reference.Tag
+	r.Warning = strings.Join(slices.DeleteFunc(warnings, func(w string) bool { return w == "" }), "; ")
 	if r.Warning != "" {
 		l.progress.Warn("%s: %s", e.Path, r.Warning)
 	}
@@ -187,32 +173,12 @@ func (l *lister) image(e *bundle.Entry, image *oci.Image) error {
 }
 
 // resolve gives an entry its reference: an override, or what the rules say.
-func (l *lister) resolve(entry string, said ref.Said) (ref.Reference, string, error) {
+func (l *lister) resolve(entry string, image *oci.Image) (ref.Reference, string, error) {
 	if r, ok := l.overrides[entry]; ok {
 		l.used[entry] = true
 		return r, "", nil
 	}
-	return ref.Resolve(entry, said)
-}
-
-// count says how many descriptors there are and what they are, as far as that
-// fits on a line.
-func count(all []v1.Descriptor, what string) string {
-	names := make([]string, 0, len(all))
-	for _, d := range all {
-		name := d.Digest.String()
-		if d.Platform != nil && d.Platform.OS != "" {
-			name = d.Platform.String()
-		}
-		names = append(names, name)
-	}
-	if len(names) > 4 {
-		names = append(names[:4], "…")
-	}
-	if len(all) > 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s (%s)", len(all), what, strings.Join(names, ", "))
+	return ref.Resolve(entry, image.Said())
 }
 
 // blobRecords writes one record for each blob of an archive: first those that

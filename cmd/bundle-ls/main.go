@@ -73,10 +73,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	quiet := cfg.common.Quiet || source.Piped(stdout) || onTerminal(stdout)
+	quiet := cfg.common.Quiet || source.Piped(stdout)
 	progress := cli.NewProgress("bundle-ls", stderr, quiet)
 	defer progress.Close()
-	l := newLister(record.NewWriter(stdout, cfg.format), progress, overrides, cfg.blobs)
+	l := newLister(record.NewWriter(progress.Beside(stdout), cfg.format), progress, overrides, cfg.blobs)
 	l.log = cli.Logger(progress, cfg.common.Verbose)
 	for path, err := range source.Bundles(ctx, fs.Arg(0), stdin, l.out) {
 		if err == nil {
@@ -87,17 +87,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 	}
 	return l.finish()
-}
-
-// onTerminal tells whether a person sees the records themselves pass, between
-// which a bar would be drawn.
-func onTerminal(stdout io.Writer) bool {
-	f, ok := stdout.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // readOverrides reads the file that --map names. What is wrong with it is

@@ -160,7 +160,7 @@ func push(ctx context.Context, cfg *config, reg *registry, mem *memory, operand 
 		progress.Warn("the certificate of %s is not checked: anybody between here and there can read and change what is sent", reg.host)
 	}
 	log := cli.Logger(progress, cfg.common.Verbose)
-	out := record.NewWriter(stdout, cfg.format)
+	out := record.NewWriter(progress.Beside(stdout), cfg.format)
 	sel := newSelection()
 	if operand == "" {
 		go sel.read(stdin, out) // ends with stdin, or with the program

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"slices"
 	"strings"
@@ -82,7 +83,7 @@ func (p *pusher) walk(ctx context.Context, path string, stdin io.Reader, wanted 
 	p.keep = kept
 	b, err := bundle.Open(ctx, path, stdin)
 	if err != nil {
-		return err
+		return bundleError(path, err)
 	}
 	defer b.Close()
 	// The uploads read from the bundle, so they end before it is closed.
@@ -98,7 +99,7 @@ func (p *pusher) walk(ctx context.Context, path string, stdin io.Reader, wanted 
 			continue
 		}
 		if err != nil {
-			return err
+			return bundleError(path, err)
 		}
 		names, err := wanted(e)
 		if err != nil {
@@ -112,6 +113,14 @@ func (p *pusher) walk(ctx context.Context, path string, stdin io.Reader, wanted 
 		}
 	}
 	return nil
+}
+
+// bundleError names the bundle, unless the error is of the file system and does.
+func bundleError(path string, err error) error {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return err
+	}
+	return fmt.Errorf("bundle %s: %w", path, err)
 }
 
 // entry pushes the images of one entry. The error ends the run; what is wrong
@@ -227,7 +236,8 @@ func (p *pusher) images(ctx context.Context, path string, e *bundle.Entry, archi
 			recs, names = claimNames(names, img, len(images))
 		}
 		for _, rec := range recs {
-			if err := describe(&rec, path, e, img); err != nil {
+			rec, err := named(img.Record(path, e.Path), rec, img)
+			if err != nil {
 				p.results.fail(rec, err)
 				continue
 			}
@@ -240,6 +250,21 @@ func (p *pusher) images(ctx context.Context, path string, e *bundle.Entry, archi
 		p.results.fail(rec, fmt.Errorf("the archive does not hold %s: the bundle has changed since it was listed", rec.Digest))
 	}
 	return nil
+}
+
+// named gives an image the name that a record asks for, or, if that has none,
+// the one that the reference rules give.
+func named(rec, want record.Image, img *oci.Image) (record.Image, error) {
+	if want.Repository != "" {
+		rec.Repository, rec.Tag, rec.Warning = want.Repository, want.Tag, want.Warning
+		return rec, nil
+	}
+	r, warning, err := ref.Resolve(rec.Entry, img.Said())
+	rec.Repository, rec.Tag = r.Repository, r.Tag
+	if warning != "" {
+		rec.Warning = warning
+	}
+	return rec, err
 }
 
 // claimNames splits the records of an entry into those which mean the image

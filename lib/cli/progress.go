@@ -27,6 +27,7 @@ type Progress struct {
 	mu    sync.Mutex
 	name  string
 	out   io.Writer
+	quiet bool
 	lines bool
 	items int
 
@@ -39,7 +40,7 @@ type Progress struct {
 // NewProgress makes the progress of a tool that writes to stderr. It shows
 // nothing but messages before Start is called, or when quiet.
 func NewProgress(name string, stderr io.Writer, quiet bool) *Progress {
-	p := &Progress{name: name, out: stderr}
+	p := &Progress{name: name, out: stderr, quiet: quiet}
 	p.lines = !quiet && !p.terminal()
 	return p
 }
@@ -51,7 +52,7 @@ func (p *Progress) terminal() bool {
 // Start shows a bar that follows at, which is called from another goroutine,
 // up to total bytes; a total of 0 means unknown. Close ends it.
 func (p *Progress) Start(title string, total int64, at func() int64) {
-	if p.lines || !p.terminal() || p.bar != nil {
+	if p.quiet || !p.terminal() || p.bar != nil {
 		return
 	}
 	if w, _, err := term.GetSize(int(p.out.(*os.File).Fd())); err == nil && w < narrow {
@@ -133,6 +134,29 @@ func (p *Progress) Write(b []byte) (int, error) {
 		p.bar.Clear()
 	}
 	return p.out.Write(b)
+}
+
+// Beside gives the writer for a tool's records. Where they too go to a terminal
+// it makes way for each of them, as Write does for messages.
+func (p *Progress) Beside(stdout io.Writer) io.Writer {
+	if !isTerminal(stdout) {
+		return stdout
+	}
+	return besides{p, stdout}
+}
+
+type besides struct {
+	p      *Progress
+	stdout io.Writer
+}
+
+func (b besides) Write(line []byte) (int, error) {
+	b.p.mu.Lock()
+	defer b.p.mu.Unlock()
+	if b.p.bar != nil {
+		b.p.bar.Clear()
+	}
+	return b.stdout.Write(line)
 }
 
 // Close takes the bar away.

@@ -1,0 +1,57 @@
+package oci
+
+import (
+	"fmt"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
+)
+
+// Record gives what the archive says of the image, in an entry of a bundle: all
+// but its name, with a warning if it is a sparse index.
+func (i *Image) Record(bundle, entry string) record.Image {
+	r := record.Image{
+		Bundle: bundle, Entry: entry,
+		Digest: i.Descriptor.Digest.String(), MediaType: string(i.Descriptor.MediaType),
+		Type: i.Type, Size: i.Size, Blobs: len(i.Blobs), Platforms: i.Platforms,
+	}
+	if c := i.Chart; c != nil {
+		r.Chart = &record.Chart{Name: c.Name, Version: c.Version, AppVersion: c.AppVersion}
+	}
+	if lacks := i.MissingManifests(); len(lacks) > 0 {
+		r.Warning = "the index is sparse: the archive lacks " + Count(lacks, "image")
+	}
+	return r
+}
+
+// Said gives what the archive says of its own name.
+func (i *Image) Said() ref.Said {
+	said := ref.Said{Annotation: i.Annotation}
+	if c := i.Chart; c != nil {
+		said.Chart, said.Version = c.Name, c.Version
+	}
+	return said
+}
+
+// Count says how many descriptors there are and what they are, as far as that
+// fits on a line: "2 images (linux/arm64, linux/s390x)".
+func Count(all []v1.Descriptor, what string) string {
+	names := make([]string, 0, len(all))
+	for _, d := range all {
+		name := d.Digest.String()
+		if d.Platform != nil && d.Platform.OS != "" {
+			name = d.Platform.String()
+		}
+		names = append(names, name)
+	}
+	if len(names) > 4 {
+		names = append(names[:4], "…")
+	}
+	if len(all) > 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s (%s)", len(all), what, strings.Join(names, ", "))
+}
