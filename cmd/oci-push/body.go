@@ -148,35 +148,65 @@ var errAbsent = errors.New("neither the archive nor the registry has it")
 func (absentBody) Read([]byte) (int, error) { return 0, errAbsent }
 func (absentBody) seek(int64) error         { return errAbsent }
 
-// remoteBody is content that another repository of the registry has.
+// remoteBody is content that a registry has. A connection that breaks is made
+// again where it broke.
 type remoteBody struct {
 	ctx    context.Context
 	reg    *registry
-	from   string
+	from   string // repository
 	digest v1.Hash
+
 	r      io.ReadCloser
+	offset int64
+	ended  bool // the last byte has been read
+	tries  int  // since the last byte
 }
 
-func (b *remoteBody) Read(p []byte) (n int, err error) {
-	if b.r == nil {
-		if b.r, err = b.reg.getBlob(b.ctx, b.from, b.digest); err != nil {
+func (b *remoteBody) Read(p []byte) (int, error) {
+	for {
+		n, err := b.read(p)
+		if n > 0 {
+			b.offset += int64(n)
+			b.tries = 0
+			return n, nil
+		}
+		if err == nil || err == io.EOF || !temporary(err) || b.tries == attempts {
+			return 0, err
+		}
+		b.tries++
+		if err := b.reg.pause(b.ctx, b.tries, err); err != nil {
 			return 0, err
 		}
 	}
-	n, err = b.r.Read(p)
-	if err != nil {
-		b.r.Close()
-		b.r = nil
+}
+
+func (b *remoteBody) read(p []byte) (n int, err error) {
+	if b.ended {
+		return 0, io.EOF
+	}
+	if b.r == nil {
+		if b.r, err = b.reg.getBlob(b.ctx, b.from, b.digest, b.offset); err != nil {
+			return 0, err
+		}
+	}
+	if n, err = b.r.Read(p); err != nil {
+		b.close()
+		b.ended = err == io.EOF
 	}
 	return n, err
 }
 
-// seek opens the content anew, and reads to the offset.
-func (b *remoteBody) seek(offset int64) error {
+func (b *remoteBody) close() {
 	if b.r != nil {
 		b.r.Close()
 		b.r = nil
 	}
-	_, err := io.CopyN(io.Discard, b, offset)
-	return err
+}
+
+func (b *remoteBody) seek(offset int64) error {
+	if offset != b.offset {
+		b.close()
+		b.offset, b.ended = offset, false
+	}
+	return nil
 }

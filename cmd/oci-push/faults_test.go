@@ -68,6 +68,27 @@ func TestPassingTroubleIsRiddenOut(t *testing.T) {
 // towards the registry, as long as there are cuts left.
 func cutter(t *testing.T, to string, limit int64, cuts int64) (host string) {
 	t.Helper()
+	return forward(t, to, cuts, func(out, in net.Conn, cut func() bool) {
+		if _, err := io.CopyN(out, in, limit); err == nil && !cut() {
+			io.Copy(out, in)
+		}
+	}, func(in, out net.Conn, _ func() bool) { io.Copy(in, out) })
+}
+
+// downCutter is cutter for bytes that come from the registry.
+func downCutter(t *testing.T, to string, limit int64, cuts int64) (host string) {
+	t.Helper()
+	return forward(t, to, cuts, func(out, in net.Conn, _ func() bool) { io.Copy(out, in) },
+		func(in, out net.Conn, cut func() bool) {
+			if _, err := io.CopyN(in, out, limit); err == nil && !cut() {
+				io.Copy(in, out)
+			}
+		})
+}
+
+// forward listens and carries each connection to another address and back.
+func forward(t *testing.T, to string, cuts int64, up, down func(dst, src net.Conn, cut func() bool)) (host string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -86,18 +107,14 @@ func cutter(t *testing.T, to string, limit int64, cuts int64) (host string) {
 				in.Close()
 				continue
 			}
-			go func() {
-				io.Copy(in, out)
-				in.Close()
-			}()
-			go func() {
-				_, err := io.CopyN(out, in, limit)
-				if err == nil && left.Add(-1) < 0 {
-					io.Copy(out, in)
-				}
-				in.Close()
-				out.Close()
-			}()
+			cut := func() bool { return left.Add(-1) >= 0 }
+			for _, carry := range []func(){func() { down(in, out, cut) }, func() { up(out, in, cut) }} {
+				go func() {
+					carry()
+					in.Close()
+					out.Close()
+				}()
+			}
 		}
 	}()
 	return l.Addr().String()

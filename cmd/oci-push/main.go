@@ -19,27 +19,36 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
 )
 
 const usage = `usage: bundle-ls BUNDLE | oci-push --to HOST[:PORT][/PREFIX] [flags]
        oci-push --to HOST[:PORT][/PREFIX] [flags] BUNDLE
+       oci-push --from HOST[:PORT][/PREFIX] --to HOST[:PORT][/PREFIX] [flags] [-]
 
 Push the images and charts of a bundle to a registry, as a stream.
 Without an operand, image records are read from stdin; with one, everything in
-the bundle is pushed ("-": the bundle's bytes come on stdin).
+the bundle is pushed ("-": the bundle's bytes come on stdin). With --from, all
+that another registry lists is copied, or with "-" what records on stdin name.
 
   --to HOST[:PORT][/PREFIX]   the registry, and a path before every repository
+  --from HOST[:PORT][/PREFIX] copy from this registry instead of a bundle
   --jobs N                    uploads at a time (default 5)
   --memory SIZE               budget for blobs under way (default 64MiB)
   --platform OS/ARCH[,...]    leave other platforms' images out of indexes
+  --verified-by FILE          publish only when the bundle record in FILE ("-":
+                              stdin), which may still be written, says good
   --plan                      tell what would be sent, and send nothing
-  --ca FILE                   certificate authority of the registry, in PEM
+  --ca FILE                   certificate authority of the registries, in PEM
   --plain-http                speak HTTP (always tried for this machine itself)
   --insecure-skip-tls-verify  do not check the registry's certificate
   --username NAME             user, instead of docker's configuration file
   --password-file FILE        file that holds the user's password
+  --from-username NAME        user at the registry of --from
+  --from-password-file FILE   file that holds that user's password
   --format FORMAT             json (default), table, or a template: '{{.reference}}'
   --quiet                     no progress, warnings and errors only
   --verbose                   log what is done to stderr
@@ -52,6 +61,7 @@ Exit codes: 0 all there, 1 some failed, 2 misuse, 75 registry unreachable,
 130 interrupted.
 
   bundle-ls bundle.tgz | oci-push --to localhost:5000
+  bundle-verify --key cosign.pub bundle.tgz | bundle-ls | oci-push --to localhost:5000
   bundle-ls bundle.tgz | grep '"type":"chart"' | oci-push --to localhost:5000
 `
 
@@ -65,6 +75,12 @@ type config struct {
 	memory    size
 	platforms platforms
 	plan      bool
+
+	verifiedBy string
+
+	from             string
+	fromUsername     string
+	fromPasswordFile string
 
 	ca           string
 	plainHTTP    bool
@@ -81,6 +97,10 @@ func (c *config) flags() *flag.FlagSet {
 	fs.Var(&c.memory, "memory", "budget for blobs under way")
 	fs.Var(&c.platforms, "platform", "leave other platforms' images out of indexes")
 	fs.BoolVar(&c.plan, "plan", false, "tell what would be sent, and send nothing")
+	fs.StringVar(&c.verifiedBy, "verified-by", "", "publish when the bundle record in this file says good")
+	fs.StringVar(&c.from, "from", "", "copy from this registry instead of a bundle")
+	fs.StringVar(&c.fromUsername, "from-username", "", "user at the registry of --from")
+	fs.StringVar(&c.fromPasswordFile, "from-password-file", "", "file that holds that user's password")
 	fs.StringVar(&c.ca, "ca", "", "certificate authority of the registry")
 	fs.BoolVar(&c.plainHTTP, "plain-http", false, "speak HTTP")
 	fs.BoolVar(&c.skipVerify, "insecure-skip-tls-verify", false, "do not check the registry's certificate")
@@ -129,9 +149,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return cli.Hint(cli.Misuse("no registry to push to"), "give --to HOST[:PORT][/PREFIX]")
 	case cfg.jobs < 1:
 		return cli.Misuse("--jobs: at least 1")
-	case len(cfg.platforms) > 0 && operand == "-":
+	case cfg.from != "" && operand != "" && operand != "-":
+		return cli.Hint(cli.Misuse("%s: --from takes no bundle", operand), "- reads records from stdin")
+	case cfg.from != "" && cfg.verifiedBy != "":
+		return cli.Misuse("--verified-by is about a bundle, --from takes none")
+	case cfg.verifiedBy != "" && (operand == "" || operand == "-" && cfg.verifiedBy == "-"):
+		return cli.Hint(cli.Misuse("--verified-by needs the bundle as an operand"), "records on stdin bring their own bundle record")
+	case len(cfg.platforms) > 0 && operand == "-" && cfg.from == "":
 		return cli.Hint(cli.Misuse("--platform needs a bundle that can be read twice"), "name the file")
-	case operand == "" || operand == "-":
+	case operand == "" && cfg.from == "" || operand == "-":
 		if err := cli.CheckStdin(stdin); err != nil {
 			return err
 		}
@@ -143,15 +169,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	// Pieces of the budget are used again and again; this keeps the rest, the
 	// garbage of requests, from growing to the same size before it is collected.
 	debug.SetMemoryLimit(int64(cfg.memory) + overhead)
-	reg, err := newRegistry(&cfg)
+	reg, err := newRegistry(&cfg, access{"to", cfg.to, cfg.username, cfg.passwordFile, transport.PushScope})
 	if err != nil {
 		return err
 	}
-	return push(ctx, &cfg, reg, mem, operand, stdin, stdout, stderr)
+	var from *registry
+	if cfg.from != "" {
+		if from, err = newRegistry(&cfg, access{"from", cfg.from, cfg.fromUsername, cfg.fromPasswordFile, transport.PullScope}); err != nil {
+			return err
+		}
+	}
+	return push(ctx, &cfg, reg, from, mem, operand, stdin, stdout, stderr)
 }
 
 // push runs from the first word with the registry to the summary.
-func push(ctx context.Context, cfg *config, reg *registry, mem *memory, operand string, stdin io.Reader, stdout, stderr io.Writer) error {
+func push(ctx context.Context, cfg *config, reg, from *registry, mem *memory, operand string, stdin io.Reader, stdout, stderr io.Writer) error {
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
 	progress := cli.NewProgress("oci-push", stderr, cfg.common.Quiet)
@@ -162,11 +194,24 @@ func push(ctx context.Context, cfg *config, reg *registry, mem *memory, operand 
 	log := cli.Logger(progress, cfg.common.Verbose)
 	out := record.NewWriter(progress.Beside(stdout), cfg.format)
 	sel := newSelection()
-	if operand == "" {
+	if operand == "" && from == nil {
 		go sel.read(stdin, out) // ends with stdin, or with the program
+	}
+	var promised promise
+	if cfg.verifiedBy != "" {
+		v, err := readVerdict(cfg.verifiedBy, stdin, abort)
+		if err != nil {
+			return err
+		}
+		promised = v.await
 	}
 	if err := reg.connect(ctx); err != nil {
 		return fmt.Errorf("registry %s: %w", reg.host, err)
+	}
+	if from != nil {
+		if err := from.connect(ctx); err != nil {
+			return fmt.Errorf("registry %s: %w", from.host, err)
+		}
 	}
 	p := &pusher{
 		cfg: cfg, reg: reg, mem: mem, progress: progress, log: log,
@@ -176,10 +221,18 @@ func push(ctx context.Context, cfg *config, reg *registry, mem *memory, operand 
 		published: make(map[string]string),
 	}
 	var err error
-	if operand == "" {
+	if from != nil {
+		progress.Start("copying ", 0, p.up.sent.Load)
+	}
+	switch {
+	case from != nil && operand == "-":
+		err = p.copySelected(ctx, from, stdin, out)
+	case from != nil:
+		err = p.copyAll(ctx, from)
+	case operand == "":
 		err = p.selected(ctx, sel)
-	} else {
-		err = p.everything(ctx, operand, stdin)
+	default:
+		err = p.everything(ctx, operand, stdin, promised)
 	}
 	p.up.wg.Wait() // what was whole before an error is still published
 	return p.results.close(ctx, err)

@@ -408,7 +408,7 @@ func TestTarget(t *testing.T) {
 		{"[fd00::5]:5000/a/b", "[fd00::5]:5000", "a/b"},
 	}
 	for _, tt := range tests {
-		host, prefix, err := target(tt.to)
+		host, prefix, err := target("to", tt.to)
 		if err != nil || host != tt.host || prefix != tt.prefix {
 			t.Errorf("target(%q) = %q, %q, %v, want %q, %q", tt.to, host, prefix, err, tt.host, tt.prefix)
 		}

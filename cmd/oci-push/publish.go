@@ -2,16 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/record"
 )
 
-// conclude waits for an image's blobs and publishes it.
-func (p *pusher) conclude(ctx context.Context, it *item, repository string) {
+// conclude waits for an image's blobs, and for its bundle to be trusted, and
+// publishes it.
+func (p *pusher) conclude(ctx context.Context, it *item, repository string, g *gate) {
 	rec := &it.record
 	sent, err := p.await(ctx, it)
+	if err == nil {
+		err = g.pass(ctx)
+	}
 	if err == nil {
 		var news bool
 		news, err = p.publish(ctx, it.image, repository, rec.Tag)
@@ -20,6 +25,7 @@ func (p *pusher) conclude(ctx context.Context, it *item, repository string) {
 	switch {
 	case err != nil:
 		rec.Status, rec.Error = record.StatusFailed, err.Error()
+		it.quiet = errors.Is(err, errUntrusted)
 	case !sent:
 		rec.Status = record.StatusExists
 	case p.cfg.plan:

@@ -33,12 +33,13 @@ type pusher struct {
 
 	published map[string]string // digest by reference, of this run
 	keep      keep              // what --platform leaves of each entry
+	gate      *gate             // of the bundle at hand
 }
 
 // everything pushes all that a bundle holds, under the names that the
 // reference rules give.
-func (p *pusher) everything(ctx context.Context, path string, stdin io.Reader) error {
-	return p.walk(ctx, path, stdin, func(e *bundle.Entry) ([]record.Image, error) {
+func (p *pusher) everything(ctx context.Context, path string, stdin io.Reader, promised promise) error {
+	return p.walk(ctx, path, stdin, promised, func(e *bundle.Entry) ([]record.Image, error) {
 		return []record.Image{}, nil
 	})
 }
@@ -52,7 +53,7 @@ func (p *pusher) selected(ctx context.Context, sel *selection) error {
 			return err
 		}
 		seen := make(map[string]bool)
-		err = p.walk(ctx, path, nil, func(e *bundle.Entry) ([]record.Image, error) {
+		err = p.walk(ctx, path, nil, sel.promised(path), func(e *bundle.Entry) ([]record.Image, error) {
 			seen[e.Path] = true
 			return sel.take(ctx, path, e.Path)
 		})
@@ -74,20 +75,37 @@ func (p *pusher) selected(ctx context.Context, sel *selection) error {
 }
 
 // walk reads a bundle once. For each entry it asks what is wanted: nil means
-// nothing, an empty list means all of it under its own names.
-func (p *pusher) walk(ctx context.Context, path string, stdin io.Reader, wanted func(*bundle.Entry) ([]record.Image, error)) error {
-	kept, err := p.scan(ctx, path)
-	if err != nil {
+// nothing, an empty list means all of it under its own names. With a promise,
+// nothing is published before the whole bundle has proved to keep it.
+func (p *pusher) walk(ctx context.Context, path string, stdin io.Reader, promised promise, wanted func(*bundle.Entry) ([]record.Image, error)) (err error) {
+	if p.keep, err = p.scan(ctx, path); err != nil {
 		return err
 	}
-	p.keep = kept
-	b, err := bundle.Open(ctx, path, stdin)
+	var options []bundle.Option
+	p.gate = nil
+	if promised != nil {
+		options, p.gate = append(options, bundle.WithDigest()), newGate()
+	}
+	b, err := bundle.Open(ctx, path, stdin, options...)
 	if err != nil {
 		return bundleError(path, err)
 	}
 	defer b.Close()
-	// The uploads read from the bundle, so they end before it is closed.
+	// The uploads read from the bundle, so they end before it is closed; the
+	// images among them end only after the gate's decision.
 	defer p.up.wg.Wait()
+	defer func() { p.gate.decide(err == nil) }()
+	if err := p.read(ctx, path, b, wanted); err != nil || promised == nil {
+		return err
+	}
+	if err := promised.keeps(ctx, b.Digest()); err != nil {
+		return bundleError(path, err)
+	}
+	return nil
+}
+
+// read is walk on an open bundle.
+func (p *pusher) read(ctx context.Context, path string, b *bundle.Bundle, wanted func(*bundle.Entry) ([]record.Image, error)) error {
 	at := b.Offset
 	if b.Format == bundle.FormatDir || b.Format == bundle.FormatTar {
 		at = p.up.sent.Load
@@ -241,7 +259,7 @@ func (p *pusher) images(ctx context.Context, path string, e *bundle.Entry, archi
 				p.results.fail(rec, err)
 				continue
 			}
-			if err := p.image(ctx, archive, img, guess, rec); err != nil {
+			if err := p.image(ctx, contentOf(archive), img, guess, rec); err != nil {
 				return err
 			}
 		}
@@ -280,11 +298,14 @@ func claimNames(names []record.Image, img *oci.Image, images int) (mine, rest []
 	return mine, rest
 }
 
+// content gives a blob that can still be read, or nil, and how much memory it
+// takes until it is sent.
+type content func(v1.Hash) (body, int64)
+
 // image puts one image under way under one name. The error ends the run.
-func (p *pusher) image(ctx context.Context, archive *oci.Archive, img *oci.Image, guess string, rec record.Image) error {
-	rec.Registry = p.reg.host.RegistryStr()
+func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess string, rec record.Image) error {
 	repository := p.reg.repository(rec.Repository)
-	rec.Reference = rec.Registry + "/" + repository + ":" + rec.Tag
+	rec.Registry, rec.Reference = p.reg.names(rec)
 	if err := (ref.Reference{Repository: repository, Tag: rec.Tag}).Check(); err != nil {
 		p.results.fail(rec, err)
 		return nil
@@ -300,14 +321,19 @@ func (p *pusher) image(ctx context.Context, archive *oci.Archive, img *oci.Image
 		return nil
 	}
 	it := &item{record: rec, image: img, blobs: make(map[v1.Hash]*transfer), done: make(chan struct{})}
-	held := p.claimBlobs(ctx, archive, it, repository, p.reg.repository(guess))
-	held = min(held, waitingJSON)
-	if err := p.results.json.Acquire(ctx, held); err != nil {
+	held := p.claimBlobs(ctx, read, it, repository, p.reg.repository(guess))
+	if p.gate != nil { // nothing is released before the end, so waiting would be for ever
+		if err := p.gate.hold(held); err != nil {
+			return err
+		}
+		held = 0
+	} else if held = min(max(held, waitingJSON/waiting), waitingJSON); p.results.json.Acquire(ctx, held) != nil {
 		return context.Cause(ctx)
 	}
 	p.results.add(it)
+	g := p.gate
 	p.up.wg.Go(func() {
-		p.conclude(ctx, it, repository)
+		p.conclude(ctx, it, repository, g)
 		p.results.json.Release(held)
 		close(it.done)
 	})
@@ -316,38 +342,39 @@ func (p *pusher) image(ctx context.Context, archive *oci.Archive, img *oci.Image
 
 // claimBlobs sees to it that each blob of an image is on its way into its
 // repository, and gives how many bytes of JSON wait for that.
-func (p *pusher) claimBlobs(ctx context.Context, archive *oci.Archive, it *item, repository, guess string) int64 {
+func (p *pusher) claimBlobs(ctx context.Context, read content, it *item, repository, guess string) int64 {
 	var held int64
 	for _, m := range it.image.Manifests {
 		held += int64(len(m.Raw))
 	}
 	for _, desc := range slices.Concat(it.image.Blobs, it.image.MissingBlobs()) {
 		d := desc.Digest
-		content, size := contentOf(archive, d)
-		if content == nil {
+		b, size := read(d)
+		if b == nil {
 			it.blobs[d] = p.passed(ctx, repository, guess, desc)
 			continue
 		}
 		held += size
 		t, mine := p.up.claim(repository, d, desc.Size)
 		if mine {
-			p.up.start(ctx, t, content, func() {})
+			p.up.start(ctx, t, b, func() {})
 		}
 		it.blobs[d] = t
 	}
 	return held
 }
 
-// contentOf gives the content of a blob that the archive can still give, and how
-// much memory that takes.
-func contentOf(archive *oci.Archive, d v1.Hash) (body, int64) {
-	if raw, ok := archive.JSON[d]; ok {
-		return sectionBody{bytes.NewReader(raw)}, int64(len(raw))
+// contentOf gives what an archive can still give.
+func contentOf(archive *oci.Archive) content {
+	return func(d v1.Hash) (body, int64) {
+		if raw, ok := archive.JSON[d]; ok {
+			return sectionBody{bytes.NewReader(raw)}, int64(len(raw))
+		}
+		if section, ok := archive.Blob(d); ok {
+			return sectionBody{section}, 0
+		}
+		return nil, 0
 	}
-	if section, ok := archive.Blob(d); ok {
-		return sectionBody{section}, 0
-	}
-	return nil, 0
 }
 
 // passed gives the transfer of a blob whose content has streamed past, or never

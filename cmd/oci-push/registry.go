@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
 )
 
@@ -32,6 +33,7 @@ type registry struct {
 	host   name.Registry
 	prefix string // before every repository, without slashes around it; may be empty
 	auth   authn.Authenticator
+	scope  string // of tokens for a repository
 	base   http.RoundTripper
 	wait   time.Duration // before the first retry; doubled for each further one
 
@@ -40,16 +42,25 @@ type registry struct {
 	all    map[string]*http.Client
 }
 
-// target splits HOST[:PORT][/PREFIX].
-func target(to string) (host, prefix string, err error) {
+// access is what the flags say of one registry.
+type access struct {
+	flag         string // that names the registry
+	at           string // HOST[:PORT][/PREFIX]
+	username     string
+	passwordFile string
+	scope        string // what tokens are asked for
+}
+
+// target splits HOST[:PORT][/PREFIX], the value of a flag.
+func target(flag, to string) (host, prefix string, err error) {
 	host, prefix, _ = strings.Cut(strings.TrimSuffix(to, "/"), "/")
 	switch {
 	case strings.Contains(to, "://"):
-		return "", "", cli.Hint(cli.Misuse("--to %q: want HOST[:PORT][/PREFIX]", to), "leave the scheme out; --plain-http asks for HTTP")
+		return "", "", cli.Hint(cli.Misuse("--%s %q: want HOST[:PORT][/PREFIX]", flag, to), "leave the scheme out; --plain-http asks for HTTP")
 	case host == "":
-		return "", "", cli.Misuse("--to %q: want HOST[:PORT][/PREFIX]", to)
+		return "", "", cli.Misuse("--%s %q: want HOST[:PORT][/PREFIX]", flag, to)
 	case prefix != "" && ref.CheckRepository(prefix) != nil:
-		return "", "", cli.Misuse("--to %q: %q is not a repository path", to, prefix)
+		return "", "", cli.Misuse("--%s %q: %q is not a repository path", flag, to, prefix)
 	}
 	return host, prefix, nil
 }
@@ -65,8 +76,8 @@ func loopback(host string) bool {
 }
 
 // newRegistry prepares the client; connect asks whether anybody is there.
-func newRegistry(cfg *config) (*registry, error) {
-	host, prefix, err := target(cfg.to)
+func newRegistry(cfg *config, a access) (*registry, error) {
+	host, prefix, err := target(a.flag, a.at)
 	if err != nil {
 		return nil, err
 	}
@@ -77,18 +88,18 @@ func newRegistry(cfg *config) (*registry, error) {
 	}
 	reg, err := name.NewRegistry(host, opts...)
 	if err != nil {
-		return nil, cli.Misuse("--to %q: %w", cfg.to, err)
+		return nil, cli.Misuse("--%s %q: %w", a.flag, a.at, err)
 	}
 	base, err := newTransport(cfg)
 	if err != nil {
 		return nil, err
 	}
-	auth, err := credentials(cfg, reg)
+	auth, err := credentials(a, reg)
 	if err != nil {
 		return nil, err
 	}
 	return &registry{
-		host: reg, prefix: prefix, auth: auth,
+		host: reg, prefix: prefix, auth: auth, scope: a.scope,
 		base: &guard{inner: base, plain: plain},
 		wait: 250 * time.Millisecond,
 		all:  make(map[string]*http.Client),
@@ -154,27 +165,27 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // credentials takes --username with --password-file, else what docker's and
 // podman's configuration files and credential helpers have for the host.
-func credentials(cfg *config, reg name.Registry) (authn.Authenticator, error) {
-	if cfg.username == "" {
+func credentials(a access, reg name.Registry) (authn.Authenticator, error) {
+	if a.username == "" {
 		auth, err := authn.DefaultKeychain.Resolve(reg)
 		if err != nil {
 			return nil, fmt.Errorf("credentials for %s: %w", reg, err)
 		}
 		return auth, nil
 	}
-	if cfg.passwordFile == "" {
-		return nil, cli.Misuse("--username needs --password-file")
+	if a.passwordFile == "" {
+		return nil, cli.Misuse("a user name needs a password file")
 	}
-	f, err := os.Open(cfg.passwordFile)
+	f, err := os.Open(a.passwordFile)
 	if err != nil {
-		return nil, cli.Misuse("--password-file: %w", err)
+		return nil, cli.Misuse("password file: %w", err)
 	}
 	defer f.Close()
 	secret, err := io.ReadAll(io.LimitReader(f, maxPassword))
 	if err != nil {
-		return nil, cli.Misuse("--password-file: %w", err)
+		return nil, cli.Misuse("password file: %w", err)
 	}
-	return authn.FromConfig(authn.AuthConfig{Username: cfg.username, Password: strings.TrimRight(string(secret), "\r\n")}), nil
+	return authn.FromConfig(authn.AuthConfig{Username: a.username, Password: strings.TrimRight(string(secret), "\r\n")}), nil
 }
 
 // connect asks the registry for its kind of authentication. An error that
@@ -217,8 +228,11 @@ func (r *registry) client(ctx context.Context, repository string) (*http.Client,
 		return c, nil
 	}
 	var scopes []string
-	if repository != "" {
-		scopes = []string{"repository:" + repository + ":" + transport.PushScope}
+	switch {
+	case repository != "":
+		scopes = []string{"repository:" + repository + ":" + r.scope}
+	case r.bearer:
+		scopes = []string{transport.CatalogScope}
 	}
 	t, err := transport.NewWithContext(ctx, r.host, r.auth, r.base, scopes)
 	if err != nil {
@@ -235,6 +249,12 @@ func (r *registry) url(repository, kind, rest string) *url.URL {
 		Scheme: r.host.Scheme(), Host: r.host.RegistryStr(),
 		Path: "/v2/" + repository + "/" + kind + "/" + rest,
 	}
+}
+
+// names gives the registry and the whole reference of an image in it.
+func (r *registry) names(i record.Image) (host, reference string) {
+	host = r.host.RegistryStr()
+	return host, host + "/" + r.repository(i.Repository) + ":" + i.Tag
 }
 
 // repository gives the registry's name for a repository of the bundle.

@@ -60,15 +60,25 @@ func (r *registry) hasBlob(ctx context.Context, repository string, d v1.Hash) (b
 	return true, checkStatus(resp, http.StatusOK)
 }
 
-// getBlob opens a blob of the registry (end-2).
-func (r *registry) getBlob(ctx context.Context, repository string, d v1.Hash) (io.ReadCloser, error) {
-	resp, err := r.do(ctx, repository, http.MethodGet, r.url(repository, "blobs", d.String()), nil, 0, nil)
+// getBlob opens a blob of the registry (end-2) at an offset.
+func (r *registry) getBlob(ctx context.Context, repository string, d v1.Hash, offset int64) (io.ReadCloser, error) {
+	var header map[string]string
+	if offset > 0 {
+		header = map[string]string{"Range": fmt.Sprintf("bytes=%d-", offset)}
+	}
+	resp, err := r.do(ctx, repository, http.MethodGet, r.url(repository, "blobs", d.String()), nil, 0, header)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkStatus(resp, http.StatusOK); err != nil {
-		resp.Body.Close()
-		return nil, err
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPartialContent {
+		defer resp.Body.Close()
+		return nil, checkStatus(resp, http.StatusOK)
+	}
+	if resp.StatusCode == http.StatusOK { // the registry knows no ranges
+		if _, err := io.CopyN(io.Discard, resp.Body, offset); err != nil {
+			resp.Body.Close()
+			return nil, err
+		}
 	}
 	return resp.Body, nil
 }

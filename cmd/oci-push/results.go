@@ -15,8 +15,10 @@ import (
 
 const (
 	// waiting is how many images may wait for their blobs while the bundle is
-	// read on.
+	// read on, unless all wait for it to be verified.
 	waiting = 32
+	// maxImages is how many may wait then; lib/bundle takes as many entries.
+	maxImages = 1 << 17
 	// waitingJSON is how many bytes of manifests and configs those may hold.
 	waitingJSON = 8 << 20
 )
@@ -29,6 +31,7 @@ type item struct {
 	image   *oci.Image
 	blobs   map[v1.Hash]*transfer
 	done    chan struct{}
+	quiet   bool // the run's error says what is wrong
 }
 
 // results writes one record an image in the order in which the images were
@@ -51,7 +54,7 @@ type results struct {
 func newResults(out *record.Writer, progress *cli.Progress, total func() int) *results {
 	r := &results{
 		out: out, progress: progress, total: total,
-		queue: make(chan *item, waiting), ended: make(chan struct{}),
+		queue: make(chan *item, maxImages), ended: make(chan struct{}),
 		json: semaphore.NewWeighted(waitingJSON), counts: make(map[string]int), start: time.Now(),
 	}
 	go r.write()
@@ -73,7 +76,9 @@ func (r *results) write() {
 		r.bytes += rec.PushedBytes
 		if rec.Status == record.StatusFailed {
 			r.failed++
-			r.progress.Warn("%s: %s", label(rec), rec.Error)
+			if !it.quiet {
+				r.progress.Warn("%s: %s", label(rec), rec.Error)
+			}
 		}
 		r.progress.Item(r.total(), cli.ItemText(label(rec), rec.Status, rec.Size))
 		r.put(rec)

@@ -27,13 +27,18 @@ type selection struct {
 	changed *sync.Cond
 	want    map[string]map[string][]record.Image // by bundle and entry
 	bundles []string                             // in the order of their first record
+	digests map[string]string                    // of bundles that were verified, by path
+	begun   map[string]bool                      // bundles that are or were being read
 	count   int
 	ended   bool // no further record comes
 	err     error
 }
 
 func newSelection() *selection {
-	s := &selection{want: make(map[string]map[string][]record.Image)}
+	s := &selection{
+		want:    make(map[string]map[string][]record.Image),
+		digests: make(map[string]string), begun: make(map[string]bool),
+	}
 	s.changed = sync.NewCond(&s.mu)
 	return s
 }
@@ -67,8 +72,8 @@ func (s *selection) readAll(r io.Reader, out *record.Writer) error {
 			if err := line.Decode(&b); err != nil {
 				return fmt.Errorf("stdin: %w", err)
 			}
-			if b.Signature == record.SignatureBad {
-				return fmt.Errorf("bundle %s: %w", b.Path, errBadSignature)
+			if err := s.verified(b); err != nil {
+				return fmt.Errorf("bundle %s: %w", b.Path, err)
 			}
 		}
 		if err := out.Pass(line); err != nil {
@@ -76,6 +81,35 @@ func (s *selection) readAll(r io.Reader, out *record.Writer) error {
 		}
 	}
 	return nil
+}
+
+// verified notes what a bundle record promises. It must come before the records
+// of what the bundle holds: later, some of that may be published already.
+func (s *selection) verified(b record.Bundle) error {
+	if b.Signature == record.SignatureBad {
+		return errBadSignature
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b.Digest == "" || s.digests[b.Path] == b.Digest {
+		return nil
+	}
+	if s.begun[b.Path] {
+		return cli.Hint(errors.New("its record came after those of its images"), "keep the bundle record before them when sorting")
+	}
+	s.digests[b.Path] = b.Digest
+	return nil
+}
+
+// promised gives what the records say of a bundle as a whole.
+func (s *selection) promised(path string) promise {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	digest := s.digests[path]
+	if digest == "" {
+		return nil
+	}
+	return func(context.Context) (string, error) { return digest, nil }
 }
 
 func (s *selection) add(image record.Image) error {
@@ -120,6 +154,7 @@ func (s *selection) nextBundle(ctx context.Context) (string, error) {
 		case s.err != nil:
 			return "", s.err
 		case len(s.bundles) > 0:
+			s.begun[s.bundles[0]] = true
 			return s.bundles[0], nil
 		case s.ended && s.count == 0:
 			return "", cli.Hint(errNoImages, "bundle-ls writes them; to push a whole bundle, name it: oci-push --to … BUNDLE")

@@ -75,7 +75,7 @@ func (g *graph) manifest(d v1.Descriptor, depth int) error {
 	if depth > maxDepth {
 		return invalid("indexes nested more than %d deep", maxDepth)
 	}
-	raw, err := g.archive.load(d.Digest)
+	raw, err := g.archive.load(d, true)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (g *graph) single(doc *document, m *Manifest) error {
 	case doc.Config.MediaType.IsConfig() && hasFilesystem(doc.Layers):
 		kind = TypeImage
 		if m.Platform == nil {
-			config, err := g.archive.load(doc.Config.Digest)
+			config, err := g.archive.load(*doc.Config, false)
 			if err != nil {
 				return err
 			}
@@ -142,7 +142,7 @@ func (g *graph) single(doc *document, m *Manifest) error {
 		g.image.addPlatform(m.Platform)
 	case doc.Config.MediaType == ChartConfig:
 		kind = TypeChart
-		config, err := g.archive.load(doc.Config.Digest)
+		config, err := g.archive.load(*doc.Config, false)
 		if err != nil {
 			return err
 		}
@@ -174,11 +174,12 @@ func (g *graph) blob(d v1.Descriptor) error {
 		return err
 	}
 	_, present := g.archive.Sizes[d.Digest]
+	elsewhere := len(d.URLs) > 0 || !d.MediaType.IsDistributable()
 	switch {
-	case present:
+	case present, g.archive.fetch != nil && !elsewhere:
 		g.image.Blobs = append(g.image.Blobs, d)
 		g.image.Size += d.Size
-	case len(d.URLs) == 0 && d.MediaType.IsDistributable():
+	case !elsewhere:
 		g.image.Missing = append(g.image.Missing, d)
 	}
 	return nil

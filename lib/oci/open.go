@@ -76,7 +76,11 @@ func (a *Archive) scan(section *io.SectionReader, m *members) error {
 }
 
 // load returns a blob that ought to be JSON, nil if the archive lacks it.
-func (a *Archive) load(d v1.Hash) ([]byte, error) {
+func (a *Archive) load(desc v1.Descriptor, manifest bool) ([]byte, error) {
+	if a.fetch != nil {
+		return a.fetchJSON(desc, manifest)
+	}
+	d := desc.Digest
 	raw, held := a.JSON[d]
 	size, present := a.Sizes[d]
 	if held || !present {
