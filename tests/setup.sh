@@ -8,7 +8,7 @@ PATH=$PWD/.cache/bin:$PATH
 mkdir -p .cache/bin
 
 # Programs, each with its Debian package if that has another name.
-programs=(bats bsdtar=libarchive-tools curl fish gcc jq mandoc pigz script=bsdutils shellcheck skopeo zsh)
+programs=(bats bsdtar=libarchive-tools curl fish gcc jq mandoc openssl pigz script=bsdutils shellcheck skopeo zsh zstd)
 
 # command, module, version: built from source into .cache/bin.
 modules='

@@ -37,6 +37,16 @@ var signatures = []struct {
 	{"-----BEGIN ", "", "a PEM file (a key or a certificate)"},
 }
 
+// FormatOf tells the format of a file of which these are the first bytes, 512
+// or all; "" stands for what is no bundle.
+func FormatOf(head []byte) string {
+	format, err := sniff(head[:min(len(head), sniffLen)])
+	if err != nil {
+		return ""
+	}
+	return format
+}
+
 // sniff tells the format of a file by its first sniffLen bytes (all of them,
 // if the file is shorter).
 func sniff(head []byte) (string, error) {

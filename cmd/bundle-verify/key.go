@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"k0rdent-airgap/lib/cli"
+)
+
+const (
+	keySize    = 64 << 10 // bytes of a key file that are read at most
+	keyTimeout = 30 * time.Second
+	redirects  = 10
+	rsaBits    = 2048 // the shortest RSA key that is taken, as cosign does
+)
+
+// A key is a public key of a kind that cosign signs with.
+type key struct {
+	public      crypto.PublicKey
+	name        string            // "ECDSA P-256"
+	fingerprint string            // "sha256:…" of the key's PKIX DER form
+	certificate *x509.Certificate // that it came in; nil for a bare key
+}
+
+// isURL tells whether a key is to be fetched.
+func isURL(name string) bool {
+	return strings.HasPrefix(name, "https://") || strings.HasPrefix(name, "http://")
+}
+
+// loadKey reads the key that name, a file or a URL, holds.
+func loadKey(ctx context.Context, name string) (*key, error) {
+	var content []byte
+	var err error
+	if isURL(name) {
+		content, err = fetch(ctx, name)
+	} else {
+		content, err = readSmall(name, keySize)
+	}
+	if err != nil {
+		return nil, cli.Hint(fmt.Errorf("key: %w", err), "carry the vendor's public key into the site as a file, and name it with --key")
+	}
+	k, err := parseKey(content)
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", name, err)
+	}
+	return k, nil
+}
+
+// fetch gets a key from a web server.
+func fetch(ctx context.Context, url string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{CheckRedirect: redirect}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("get %s: %s", url, response.Status)
+	}
+	return capped(response.Body, url, keySize)
+}
+
+// redirect lets a server lead elsewhere, but from https never to http.
+func redirect(next *http.Request, via []*http.Request) error {
+	switch {
+	case via[0].URL.Scheme == "https" && next.URL.Scheme != "https":
+		return errors.New("redirected to plain HTTP")
+	case len(via) >= redirects:
+		return fmt.Errorf("more than %d redirects", redirects)
+	}
+	return nil
+}
+
+// readSmall reads a file that has at most limit bytes.
+func readSmall(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return capped(f, name, limit)
+}
+
+func capped(r io.Reader, name string, limit int64) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(content)) > limit {
+		return nil, fmt.Errorf("%s: larger than %d bytes", name, limit)
+	}
+	return content, nil
+}
+
+// parseKey takes the first public key or certificate of a PEM file.
+func parseKey(content []byte) (*key, error) {
+	if len(bytes.TrimSpace(content)) == 0 {
+		return nil, errors.New("the file is empty")
+	}
+	for rest := content; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return nil, errors.New("no public key in PEM form")
+		}
+		k := &key{}
+		var err error
+		switch {
+		case block.Type == "PUBLIC KEY":
+			k.public, err = x509.ParsePKIXPublicKey(block.Bytes)
+		case block.Type == "RSA PUBLIC KEY":
+			k.public, err = x509.ParsePKCS1PublicKey(block.Bytes)
+		case block.Type == "CERTIFICATE":
+			if k.certificate, err = x509.ParseCertificate(block.Bytes); err == nil {
+				k.public = k.certificate.PublicKey
+			}
+		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
+			return nil, cli.Hint(errors.New("a private key"), "give the public key that belongs to it")
+		default:
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return k, k.describe()
+	}
+}
+
+// describe fills the name and the fingerprint, and refuses what cosign does
+// not sign with.
+func (k *key) describe() error {
+	switch p := k.public.(type) {
+	case *ecdsa.PublicKey:
+		k.name = "ECDSA " + p.Params().Name
+		if p.Curve != elliptic.P256() && p.Curve != elliptic.P384() && p.Curve != elliptic.P521() {
+			return fmt.Errorf("wrong key type: %s; want ECDSA P-256, P-384 or P-521, RSA or Ed25519", k.name)
+		}
+	case *rsa.PublicKey:
+		k.name = fmt.Sprintf("RSA %d", p.N.BitLen())
+		if p.N.BitLen() < rsaBits {
+			return fmt.Errorf("wrong key type: %s is too short; want %d bits or more", k.name, rsaBits)
+		}
+	case ed25519.PublicKey:
+		k.name = "Ed25519"
+	default:
+		return fmt.Errorf("wrong key type: %T; want ECDSA, RSA or Ed25519", k.public)
+	}
+	der, err := x509.MarshalPKIXPublicKey(k.public)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(der)
+	k.fingerprint = "sha256:" + hex.EncodeToString(sum[:])
+	return nil
+}

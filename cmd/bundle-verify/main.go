@@ -1,0 +1,115 @@
+// bundle-verify tells whether a file is what its vendor signed, by a public
+// key and a signature that cosign made.
+//
+// It reads the file once, as a stream, and the signature beside it. It writes
+// one record to stdout and leaves nothing behind when killed. It uses no
+// network, unless the key is named by a URL.
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"flag"
+	"io"
+	"strings"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/record"
+)
+
+const usage = `usage: bundle-verify --key FILE [flags] FILE
+       bundle-verify --digest sha256:HEX [flags] FILE
+
+Tell whether FILE is what its vendor signed with cosign, as one bundle record.
+FILE is any signed file, or "-": its bytes come on stdin.
+
+  --key FILE|URL      the public key or certificate, in PEM form
+  --signature FILE    the signature (default: FILE.sig or FILE.sigstore.json)
+  --digest DIGEST     the digest that FILE must have: sha256:...
+  --format FORMAT     json (default), table, or a template: '{{.digest}}'
+  --quiet             no progress, warnings and errors only
+  --verbose           log what is done to stderr
+  --config FILE       read flags from FILE, one 'name value' a line
+  --help              print this text
+  --version           print the version
+
+The signature is detached (base64 or binary) or a bundle in JSON, made with a
+key. Certificates and entries of transparency logs are told, and not checked.
+Nothing is fetched but a key whose URL is given.
+
+Every flag is also a variable: BUNDLE_VERIFY_KEY for --key. Where none of them
+names a key, K0RDENT_COSIGN_KEY does.
+Exit codes: 0 the file is good, 1 it is not or cannot be verified, 2 misuse,
+130 interrupted.
+
+  bundle-verify --key cosign.pub bundle.tgz | bundle-version
+`
+
+// keyVariable names the key for all programs of a site that verify something.
+const keyVariable = "K0RDENT_COSIGN_KEY"
+
+// config is what the flags say.
+type config struct {
+	common    cli.Common
+	format    *record.Format
+	key       string
+	signature string
+	digest    string
+}
+
+func (c *config) flags() *flag.FlagSet {
+	fs := cli.NewFlagSet("bundle-verify", &c.common)
+	c.format = record.NewFormat(record.Bundle{})
+	fs.StringVar(&c.key, "key", cli.Env(keyVariable), "public key or certificate: `FILE|URL`")
+	fs.StringVar(&c.signature, "signature", "", "`FILE` that holds the signature")
+	fs.StringVar(&c.digest, "digest", "", "`DIGEST` that the file must have")
+	fs.Var(c.format, "format", "json, table or a template")
+	return fs
+}
+
+// check finds what flags and operand do not say, and brings the digest into
+// its one form.
+func (c *config) check(operand string) error {
+	switch {
+	case operand == "":
+		return cli.Hint(cli.Misuse("no file to verify"), "name it, or give - for bytes on stdin")
+	case c.key == "" && c.signature != "":
+		return cli.Hint(cli.Misuse("no key to check the signature with"), "give the vendor's public key: --key cosign.pub")
+	case c.key == "" && c.digest == "":
+		return cli.Hint(cli.Misuse("neither a key nor a digest to check %s with", operand),
+			"give the vendor's public key: --key cosign.pub")
+	case c.digest == "":
+		return nil
+	}
+	digits, ok := strings.CutPrefix(strings.ToLower(c.digest), "sha256:")
+	if sum, err := hex.DecodeString(digits); !ok || err != nil || len(sum) != 32 {
+		return cli.Misuse("--digest %q: want sha256: and 64 hexadecimal digits", c.digest)
+	}
+	c.digest = "sha256:" + digits
+	return nil
+}
+
+func main() { cli.Main("bundle-verify", run) }
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	var cfg config
+	fs := cfg.flags()
+	if err := cli.Parse(fs, args, usage, stdout, 1); err != nil {
+		return err
+	}
+	operand := fs.Arg(0)
+	if err := cfg.check(operand); err != nil {
+		return err
+	}
+	progress := cli.NewProgress("bundle-verify", stderr, cfg.common.Quiet)
+	defer progress.Close()
+	v := &verifier{cfg: &cfg, progress: progress, log: cli.Logger(progress, cfg.common.Verbose)}
+	b, err := v.verify(ctx, operand, stdin)
+	progress.Close()
+	if b != nil {
+		if err := record.NewWriter(stdout, cfg.format).Write(*b); err != nil {
+			return err
+		}
+	}
+	return err
+}

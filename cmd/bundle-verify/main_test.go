@@ -1,0 +1,384 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
+	"k0rdent-airgap/lib/record"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// result is how a run ended.
+type result struct {
+	out, err string
+	code     int
+}
+
+// runs calls the tool as its main does.
+func runs(t *testing.T, stdin io.Reader, args ...string) result {
+	t.Helper()
+	return runsIn(t, context.Background(), stdin, args...)
+}
+
+func runsIn(t *testing.T, ctx context.Context, stdin io.Reader, args ...string) result {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if stdin == nil {
+		stdin = strings.NewReader("")
+	}
+	err := run(ctx, args, stdin, &out, &errs)
+	cli.Report(&errs, "bundle-verify", err)
+	return result{out.String(), errs.String(), cli.Code(err)}
+}
+
+// bundleOf is the one record that a run wrote.
+func bundleOf(t *testing.T, out string) record.Bundle {
+	t.Helper()
+	var b record.Bundle
+	if strings.Count(out, "\n") != 1 || json.Unmarshal([]byte(out), &b) != nil {
+		t.Fatalf("want one record, got %q", out)
+	}
+	return b
+}
+
+const data = "testdata/"
+
+// Everything that cosign signs is good, and each record says with what.
+func TestGood(t *testing.T) {
+	type row struct{ key, signature string }
+	var rows []row
+	for _, pattern := range []string{"v2/*.*", "v3/*.*"} {
+		files, _ := filepath.Glob(data + pattern)
+		for _, f := range files {
+			name, _, _ := strings.Cut(filepath.Base(f), ".")
+			if _, err := os.Stat(data + name + ".pub"); err == nil {
+				rows = append(rows, row{name + ".pub", f})
+			}
+		}
+	}
+	if len(rows) != 15+18+5 {
+		t.Fatalf("%d vectors", len(rows))
+	}
+	rows = append(rows, row{"p384.crt", data + "v3/p384.sig"}, row{"rsa2048-pkcs1.pub", data + "v3/rsa2048.sig"},
+		row{"p384.pub", data + "v3/certificate.sigstore.json"}, row{"p384.crt", data + "v3/certificate.sigstore.json"})
+	fingerprints := map[string]string{}
+	for _, r := range rows {
+		got := runs(t, nil, "--key", data+r.key, "--signature", r.signature, data+"bundle.tgz")
+		if got.code != 0 {
+			t.Errorf("%s with %s: %d, %s", r.signature, r.key, got.code, got.err)
+			continue
+		}
+		b := bundleOf(t, got.out)
+		path, _ := filepath.Abs(data + "bundle.tgz")
+		signature, _ := filepath.Abs(r.signature)
+		if b.Signature != "good" || b.Path != path || b.SignatureFile != signature || b.Format != "tar.gz" || b.Size != 158 {
+			t.Errorf("%s: %+v", r.signature, b)
+		}
+		name := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(r.key, ".pub"), ".crt"), "-pkcs1")
+		if f, ok := fingerprints[name]; ok && f != b.Key || !strings.HasPrefix(b.Key, "sha256:") {
+			t.Errorf("%s: key %s, and %s", r.key, b.Key, f)
+		}
+		fingerprints[name] = b.Key
+	}
+	if len(fingerprints) != 6 {
+		t.Errorf("%d keys", len(fingerprints))
+	}
+}
+
+// What is not as signed is bad: the record says so, for the tools behind, and
+// the message says in which way, as far as that can be told.
+func TestBad(t *testing.T) {
+	for _, tt := range []struct {
+		key, signature, file string
+		want                 string // in the message
+	}{
+		{"p256.pub", "v3/p256.sig", "flipped.tgz", "bad signature: the file (158 bytes, sha256:"},
+		{"p256.pub", "v3/p256.sig", "truncated.tgz", "bad signature: the file (157 bytes, sha256:"},
+		{"p256.pub", "v3/p256.sig", "other.tgz", "was changed or cut short, or "},
+		{"p256.pub", "v3/p256.sig", "empty", "hint: the file is empty"},
+		{"p256.pub", "v3/other.sig", "bundle.tgz", "is of another file or another key"},
+		{"p256.pub", "v3/emptyfile.sig", "bundle.tgz", "is of another file or another key"},
+		{"stranger.pub", "v3/p256.sig", "bundle.tgz", "another key than the one given (sha256:"},
+		{"stranger.pub", "v3/p256.sigstore.json", "bundle.tgz", "wrong key: "},
+		{"stranger.pub", "v2/p256.bundle", "bundle.tgz", "another key than"},
+		{"p256.pub", "v3/p256.sigstore.json", "flipped.tgz", "this one was changed or cut short: its digest is "},
+		{"p256.pub", "v3/p256.sigstore.json", "truncated.tgz", "this one was changed or cut short: its digest is "},
+		{"p256.pub", "v3/other.sigstore.json", "bundle.tgz", "other.sigstore.json is of another file"},
+		{"p384.pub", "v3/p384.sig", "flipped.tgz", "bad signature"},
+		{"p384.pub", "v2/p384.sigstore.json", "flipped.tgz", "bad signature"},
+		{"p521.pub", "v3/p521.sig", "flipped.tgz", "bad signature"},
+		{"rsa2048.pub", "v3/rsa2048.sig", "flipped.tgz", "bad signature"},
+		{"rsa4096.pub", "v3/rsa4096.sig", "truncated.tgz", "bad signature"},
+		{"ed25519.pub", "v3/ed25519.sig", "flipped.tgz", "bad signature"},
+		{"ed25519.pub", "v3/ed25519.sigstore.json", "truncated.tgz", "bad signature"},
+		{"p384.pub", "v3/certificate.sigstore.json", "other.tgz", "bad signature"},
+	} {
+		got := runs(t, nil, "--key", data+tt.key, "--signature", data+tt.signature, data+tt.file)
+		if b := bundleOf(t, got.out); got.code != 1 || b.Signature != "bad" || b.Digest == "" || b.Key == "" {
+			t.Errorf("%s of %s: %d, %+v", tt.signature, tt.file, got.code, b)
+		}
+		if !strings.Contains(got.err, tt.want) {
+			t.Errorf("%s of %s: %s, want %q", tt.signature, tt.file, got.err, tt.want)
+		}
+	}
+	if got := runs(t, nil, "--key", data+"p256.pub", "--signature", data+"v3/emptyfile.sig", data+"empty"); got.code != 0 {
+		t.Errorf("an empty file can be signed: %s", got.err)
+	}
+}
+
+// What cannot be verified at all is refused in words of its own, and writes no
+// record.
+func TestRefusals(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	file := data + "bundle.tgz"
+	p256 := []string{"--key", data + "p256.pub"}
+	with := func(signature string) []string { return append(p256, "--signature", signature, file) }
+	key := func(name string) []string { return []string{"--key", name, "--signature", data + "v3/p256.sig", file} }
+	for _, tt := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{append(p256, file), 1, "no signature: neither bundle.tgz.sig nor bundle.tgz.sigstore.json lies beside it\nhint: get it where the file came from"},
+		{append(p256, "-"), 1, "stdin: no signature\nhint: name its file with --signature"},
+		{append(p256, dir), 1, "a directory; what the vendor signs is one file\nhint: "},
+		{append(p256, "/nonexistent/b.tgz"), 1, "bundle-verify: open /nonexistent/b.tgz: no such file or directory\n"},
+		{with("/nonexistent/b.sig"), 1, "no signature: open /nonexistent/b.sig"},
+		{with(data + "empty"), 1, "the file is empty"},
+		{with(data + "garbage.sig"), 1, "not a signature: 300 bytes that are neither base64 nor binary"},
+		{with(put("html", "<!DOCTYPE html><title>404</title>")), 1, "HTML or XML"},
+		{with(put("short", "MEUCIQ==")), 1, "not a signature: 8 bytes"},
+		{with(put("big", strings.Repeat("x", signatureSize+1))), 1, "larger than 1048576 bytes"},
+		{with(dir), 1, "is a directory"},
+		{with(data + "v3/rsa2048.sig"), 1, "wrong key type: the signature is one of RSA 2048, the key is ECDSA P-256"},
+		{with(data + "v3/ed25519.raw.sig"), 1, "wrong key type: the signature is one of Ed25519, the key is ECDSA P-256"},
+		{with(data + "v3/p384.sigstore.json"), 1, "wrong key type: the signature is one of ECDSA P-384, the key is ECDSA P-256"},
+		{with(data + "v3/attestation.sigstore.json"), 1, "an attestation about the file"},
+		{with(put("json", `{"a":1}`)), 1, "JSON without a signature"},
+		{with(put("cut", `{"mediaType":"application/vnd.dev.sigst`)), 1, "not a signature bundle: unexpected end"},
+		{key("/nonexistent/k.pub"), 1, "key: open /nonexistent/k.pub"},
+		{key(dir), 1, "key: "},
+		{key(data + "empty"), 1, "the file is empty"},
+		{key(data + "garbage.sig"), 1, "no public key in PEM form"},
+		{key(data + "private.key"), 1, "a private key\nhint: give the public key"},
+		{key(data + "rsa1024.pub"), 1, "wrong key type: RSA 1024 is too short"},
+		{key(data + "p224.pub"), 1, "wrong key type: ECDSA P-224"},
+		{key(data + "x25519.pub"), 1, "wrong key type: "},
+		{key(put("pem", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")), 1, "pem: "},
+		{[]string{"--key", data + "rsa2048.pub", "--signature", data + "v3/rsa4096.sig", file}, 1, "the signature is one of RSA 4096, the key is RSA 2048"},
+		{[]string{file}, 2, "neither a key nor a digest"},
+		{[]string{"--signature", "x", file}, 2, "no key"},
+		{p256, 2, "no file to verify"},
+		{[]string{"--digest", "sha256:12", file}, 2, "64 hexadecimal digits"},
+		{[]string{"--digest", "md5:" + strings.Repeat("0", 32), file}, 2, "want sha256:"},
+	} {
+		got := runs(t, nil, tt.args...)
+		if got.code != tt.code || !strings.Contains(got.err, tt.want) || got.out != "" {
+			t.Errorf("%q: %d, %s%s, want %d and %q", tt.args, got.code, got.out, got.err, tt.code, tt.want)
+		}
+	}
+}
+
+func TestDigest(t *testing.T) {
+	file := data + "bundle.tgz"
+	digest := bundleOf(t, runs(t, nil, "--key", data+"p256.pub", "--signature", data+"v3/p256.sig", file).out).Digest
+	wrong := "sha256:" + strings.Repeat("0", 64)
+	for _, tt := range []struct {
+		args      []string
+		code      int
+		signature string
+	}{
+		{[]string{"--digest", digest, file}, 0, "none"},
+		{[]string{"--digest", "SHA256:" + strings.ToUpper(digest[7:]), file}, 0, "none"},
+		{[]string{"--digest", digest, "-"}, 0, "none"},
+		{[]string{"--digest", wrong, file}, 1, "bad"},
+		{[]string{"--digest", digest, "--key", data + "p256.pub", "--signature", data + "v3/p256.sig", file}, 0, "good"},
+		{[]string{"--digest", wrong, "--key", data + "p256.pub", "--signature", data + "v3/p256.sig", file}, 1, "bad"},
+		{[]string{"--digest", digest, "--key", data + "stranger.pub", "--signature", data + "v3/p256.sig", file}, 1, "bad"},
+	} {
+		content, _ := os.ReadFile(file)
+		got := runs(t, bytes.NewReader(content), tt.args...)
+		b := bundleOf(t, got.out)
+		if got.code != tt.code || b.Signature != tt.signature || b.Digest != digest || b.Size != 158 {
+			t.Errorf("%q: %d, %+v, %s", tt.args, got.code, b, got.err)
+		}
+		if tt.code == 1 && tt.args[1] == wrong && !strings.Contains(got.err, "wrong digest: it is "+digest+", want "+wrong) {
+			t.Errorf("%q: %s", tt.args, got.err)
+		}
+	}
+}
+
+// The signature is found beside the file, .sig first.
+func TestFindsSignature(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "b")
+	link := func(from, to string) {
+		content, err := os.ReadFile(data + from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		os.WriteFile(to, content, 0o644)
+	}
+	link("bundle.tgz", file)
+	for _, tt := range []struct{ from, suffix string }{{"v3/p256.sigstore.json", ".sigstore.json"}, {"v3/p256.sig", ".sig"}} {
+		link(tt.from, file+tt.suffix)
+		got := runs(t, nil, "--key", data+"p256.pub", file)
+		if got.code != 0 || bundleOf(t, got.out).SignatureFile != file+tt.suffix {
+			t.Errorf("%s: %d, %s%s", tt.suffix, got.code, got.out, got.err)
+		}
+	}
+	content, _ := os.ReadFile(file)
+	got := runs(t, bytes.NewReader(content), "--key", data+"p256.pub", "--signature", file+".sig", "-")
+	if b := bundleOf(t, got.out); got.code != 0 || b.Path != "-" || b.Format != "tar.gz" || b.Signature != "good" {
+		t.Errorf("stdin: %d, %+v, %s", got.code, b, got.err)
+	}
+}
+
+// A certificate or a log entry beside the signature is never passed over in
+// silence.
+func TestTellsWhatWasNotChecked(t *testing.T) {
+	file := data + "bundle.tgz"
+	got := runs(t, nil, "--quiet", "--key", data+"p384.crt", "--signature", data+"v3/certificate.sigstore.json", file)
+	for _, want := range []string{"is good; not checked: the certificate of release@vendor.example from CN=signer,O=A vendor", "p384.crt: a certificate; only its key was used"} {
+		if got.code != 0 || !strings.Contains(got.err, want) {
+			t.Errorf("%d, %s, want %q", got.code, got.err, want)
+		}
+	}
+	got = runs(t, nil, "--key", data+"stranger.pub", "--signature", data+"v3/certificate.sigstore.json", file)
+	if got.code != 1 || !strings.Contains(got.err, "wrong key type") {
+		t.Errorf("%d, %s", got.code, got.err)
+	}
+	for from, to := range map[string][2]string{
+		"v3/p256.sigstore.json": {`"verificationMaterial":{`, `"verificationMaterial":{"tlogEntries":[{},{}],"timestampVerificationData":{"rfc3161Timestamps":[{}]},`},
+		"v3/p256.bundle":        {`"base64Signature"`, `"rekorBundle":{"Payload":{}},"base64Signature"`},
+	} {
+		content, _ := os.ReadFile(data + from)
+		path := filepath.Join(t.TempDir(), "b")
+		os.WriteFile(path, bytes.Replace(content, []byte(to[0]), []byte(to[1]), 1), 0o644)
+		got := runs(t, nil, "--key", data+"p256.pub", "--signature", path, file)
+		if got.code != 0 || !strings.Contains(got.err, "not checked: ") || !strings.Contains(got.err, "transparency log") ||
+			strings.Contains(from, "sigstore") && !strings.Contains(got.err, "2 entries of transparency logs, a signed timestamp") {
+			t.Errorf("%s: %d, %s", from, got.code, got.err)
+		}
+	}
+}
+
+func TestKeyFromURL(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/k0rdent-enterprise/cosign.pub", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, data+"p256.pub") })
+	mux.HandleFunc("/endless", func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, keySize+1)) })
+	s := httptest.NewServer(mux)
+	defer s.Close()
+	args := []string{"--signature", data + "v3/p256.sig", data + "bundle.tgz"}
+	got := runs(t, nil, append([]string{"--key", s.URL + "/k0rdent-enterprise/cosign.pub"}, args...)...)
+	if got.code != 0 || !strings.Contains(got.err, "was fetched just now, as "+bundleOf(t, got.out).Key) {
+		t.Errorf("%d, %s", got.code, got.err)
+	}
+	t.Setenv(keyVariable, s.URL+"/endless")
+	if got := runs(t, nil, args...); got.code != 1 || !strings.Contains(got.err, "larger than") {
+		t.Errorf("%d, %s", got.code, got.err)
+	}
+	t.Setenv("BUNDLE_VERIFY_KEY", s.URL+"/nothing")
+	if got := runs(t, nil, args...); got.code != 1 || !strings.Contains(got.err, "404 Not Found\nhint: ") {
+		t.Errorf("%d, %s", got.code, got.err)
+	}
+	t.Setenv("BUNDLE_VERIFY_KEY", "")
+	t.Setenv(keyVariable, data+"p256.pub")
+	if got := runs(t, nil, args...); got.code != 0 || strings.Contains(got.err, "fetched") {
+		t.Errorf("%d, %s", got.code, got.err)
+	}
+}
+
+func TestRedirect(t *testing.T) {
+	at := func(urls ...string) (requests []*http.Request) {
+		for _, u := range urls {
+			requests = append(requests, httptest.NewRequest("GET", u, nil))
+		}
+		return requests
+	}
+	for _, tt := range []struct {
+		next string
+		via  []string
+		ok   bool
+	}{
+		{"https://b/k", []string{"https://a/k"}, true},
+		{"http://b/k", []string{"http://a/k"}, true},
+		{"http://b/k", []string{"https://a/k"}, false},
+		{"http://c/k", []string{"https://a/k", "https://b/k"}, false},
+		{"https://a/k", slices.Repeat([]string{"https://a/k"}, redirects), false},
+	} {
+		if err := redirect(at(tt.next)[0], at(tt.via...)); (err == nil) != tt.ok {
+			t.Errorf("%q to %s: %v", tt.via, tt.next, err)
+		}
+	}
+}
+
+// An interrupt ends a run that waits for bytes which never come.
+func TestInterrupt(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	stdin, feed := io.Pipe()
+	defer feed.Close()
+	go func() {
+		feed.Write([]byte("begun"))
+		cancel(cli.ErrInterrupted)
+	}()
+	got := runsIn(t, ctx, stdin, "--digest", "sha256:"+strings.Repeat("0", 64), "-")
+	if got.code != 130 || got.out != "" {
+		t.Errorf("%d, %s%s", got.code, got.out, got.err)
+	}
+}
+
+// A file that grows under our hands, as one does that is still being copied,
+// is neither good nor bad.
+func TestChangedWhileRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	os.WriteFile(path, []byte("half"), 0o644)
+	in, err := openInput(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.close()
+	f, _ := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	f.WriteString(" and half")
+	f.Close()
+	v := &verifier{cfg: &config{}, progress: cli.NewProgress("bundle-verify", io.Discard, true)}
+	if _, err := v.read(context.Background(), in, nil); err == nil || !strings.Contains(err.Error(), "changed while it was read") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestDocs(t *testing.T) {
+	var c config
+	clitest.Docs(t, c.flags(), usage, "../..")
+}
+
+func TestGolden(t *testing.T) {
+	path := data + "usage.txt"
+	got := runs(t, nil, "--help").out
+	if *update {
+		os.WriteFile(path, []byte(got), 0o644)
+	}
+	if want, err := os.ReadFile(path); err != nil || got != string(want) {
+		t.Errorf("%s differs (%v); -update rewrites it", path, err)
+	}
+}

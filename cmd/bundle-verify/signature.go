@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"encoding/asn1"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"path/filepath"
+	"slices"
+
+	"k0rdent-airgap/lib/cli"
+)
+
+// signatureSize is how many bytes of a signature file are read at most. Bundles
+// with certificates and log entries have some 10 KB.
+const signatureSize = 1 << 20
+
+// A signature is what a signature file holds.
+type signature struct {
+	// forms are the bytes that the signature may be: the file's, and those
+	// that it stands for as base64. Which one it is depends on the key.
+	forms [][]byte
+	// The rest is what only a bundle tells. Nobody has signed it.
+	digest    digest
+	key       string   // fingerprint of the key that it says it is of
+	unchecked []string // what else is in it, for people
+}
+
+// A digest of the signed file, as a bundle tells it.
+type digest struct {
+	algorithm string // as in HashAlgorithm of sigstore's protobuf-specs; "" for none
+	sum       []byte
+}
+
+// suffixes are what is put behind a file's name for its signature, in the
+// order in which they are tried.
+var suffixes = [...]string{".sig", ".sigstore.json"}
+
+// findSignature gives the signature file that lies beside a file.
+func findSignature(operand string) (string, error) {
+	if operand == "-" {
+		return "", cli.Hint(errors.New("stdin: no signature"), "name its file with --signature")
+	}
+	for _, s := range suffixes {
+		matches, err := statFile(operand + s)
+		if err != nil {
+			return "", err
+		}
+		if matches {
+			return operand + s, nil
+		}
+	}
+	name := filepath.Base(operand)
+	return "", cli.Hint(fmt.Errorf("%s: no signature: neither %s%s nor %[2]s%[4]s lies beside it", operand, name, suffixes[0], suffixes[1]),
+		"get it where the file came from, at the same URL with %s at its end, or name it with --signature", suffixes[0])
+}
+
+// readSignature reads a signature file.
+func readSignature(name string) (*signature, error) {
+	content, err := readSmall(name, signatureSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, cli.Hint(fmt.Errorf("no signature: %w", err), "get it where the file came from, at the same URL with %s at its end", suffixes[0])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("signature: %w", err)
+	}
+	s, err := parseSignature(content)
+	if err != nil {
+		return nil, fmt.Errorf("signature %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// parseSignature takes a detached signature, in base64 or as it is, or one of
+// cosign's bundles.
+func parseSignature(content []byte) (*signature, error) {
+	text := bytes.TrimSpace(content)
+	switch {
+	case len(text) == 0:
+		return nil, errors.New("the file is empty")
+	case text[0] == '{':
+		return parseBundle(text)
+	case text[0] == '<':
+		return nil, cli.Hint(errors.New("not a signature: HTML or XML, perhaps a server's error page saved under this name"), "get it again")
+	}
+	s := &signature{}
+	if decoded, err := decodeBase64(text); err == nil {
+		s.forms = append(s.forms, decoded)
+	}
+	s.forms = append(s.forms, content, bytes.TrimLeft(content, " \t\r\n"))
+	return s, nil
+}
+
+// decodeBase64 takes base64 with white space anywhere in it.
+func decodeBase64(text []byte) ([]byte, error) {
+	return base64.StdEncoding.AppendDecode(nil, bytes.Join(bytes.Fields(text), nil))
+}
+
+// fit gives the bytes that have the form of a signature of the key. A
+// signature of another kind of key is an error that says so.
+func (s *signature) fit(k *key) ([]byte, error) {
+	for _, form := range s.forms {
+		if exact := fits(k, form); exact != nil {
+			return exact, nil
+		}
+	}
+	for _, form := range s.forms {
+		if kind := kindOf(form); kind != "" {
+			return nil, cli.Hint(fmt.Errorf("wrong key type: the signature is one of %s, the key is %s", kind, k.name), "the key and the signature belong to different vendors or releases")
+		}
+	}
+	return nil, cli.Hint(fmt.Errorf("not a signature: %d bytes that are neither base64 nor binary of an %s signature", len(s.forms[len(s.forms)-1]), k.name), "get it again")
+}
+
+// fits gives b without white space behind it if it has the form of a
+// signature of k, or nil.
+func fits(k *key, b []byte) []byte {
+	size := 64 // Ed25519
+	switch p := k.public.(type) {
+	case *ecdsa.PublicKey:
+		curve, size := ecdsaForm(b)
+		if curve != p.Params().Name {
+			return nil
+		}
+		return b[:size]
+	case *rsa.PublicKey:
+		size = p.Size()
+	}
+	if len(b) < size || len(bytes.TrimSpace(b[size:])) > 0 {
+		return nil
+	}
+	return b[:size]
+}
+
+// ecdsaForm tells the curve of an ECDSA signature in DER form by the length of
+// its numbers, and how many bytes it has. "" stands for what is none.
+func ecdsaForm(b []byte) (curve string, size int) {
+	var rs struct{ R, S *big.Int }
+	rest, err := asn1.Unmarshal(b, &rs)
+	if err != nil || len(bytes.TrimSpace(rest)) > 0 || rs.R.Sign() <= 0 || rs.S.Sign() <= 0 {
+		return "", 0
+	}
+	size = len(b) - len(rest)
+	switch bits := max(rs.R.BitLen(), rs.S.BitLen()); {
+	case bits <= 256:
+		return "P-256", size
+	case bits <= 384:
+		return "P-384", size
+	case bits <= 521:
+		return "P-521", size
+	}
+	return "", 0
+}
+
+// kindOf names the kind of key that a signature is of, by its form. Random
+// bytes that happen to have the length of one are named as well.
+func kindOf(b []byte) string {
+	if curve, _ := ecdsaForm(b); curve != "" {
+		return "ECDSA " + curve
+	}
+	for _, n := range []int{len(b), len(bytes.TrimSpace(b))} {
+		switch {
+		case n == 64:
+			return "Ed25519"
+		case slices.Contains([]int{256, 384, 512}, n):
+			return fmt.Sprintf("RSA %d", 8*n)
+		}
+	}
+	return ""
+}

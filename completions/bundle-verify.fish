@@ -1,0 +1,11 @@
+# fish completion for bundle-verify(1)
+
+complete -c bundle-verify -l key -r -F -d 'public key or certificate, a file or a URL'
+complete -c bundle-verify -l signature -r -F -d 'file that holds the signature'
+complete -c bundle-verify -l digest -x -a 'sha256:' -d 'digest that the file must have'
+complete -c bundle-verify -l format -x -a 'json table' -d 'json, table or a template'
+complete -c bundle-verify -l quiet -d 'no progress, warnings and errors only'
+complete -c bundle-verify -l verbose -d 'log what is done to stderr'
+complete -c bundle-verify -l config -r -F -d 'read flags from a file'
+complete -c bundle-verify -l help -d 'print the usage'
+complete -c bundle-verify -l version -d 'print the version'
