@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/bundle"
+	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
+)
+
+// images matches the images of an archive with the names that they get.
+func (p *pusher) images(ctx context.Context, path string, e *bundle.Entry, archive *oci.Archive, guess string, names []record.Image) error {
+	images, err := archive.Images()
+	if err != nil {
+		return err
+	}
+	asked := len(names) > 0
+	if len(images) == 0 {
+		return fmt.Errorf("%w: index.json names nothing", oci.ErrInvalid)
+	}
+	for _, img := range images {
+		recs := []record.Image{{}}
+		if asked {
+			recs, names = claimNames(names, img, len(images))
+		}
+		for _, rec := range recs {
+			rec, err := named(img.Record(path, e.Path), rec, img)
+			if err != nil {
+				p.results.fail(rec, err)
+				continue
+			}
+			if err := p.image(ctx, contentOf(archive), img, guess, rec); err != nil {
+				return err
+			}
+		}
+	}
+	for _, rec := range names {
+		p.results.fail(rec, fmt.Errorf("the archive does not hold %s: the bundle has changed since it was listed", rec.Digest))
+	}
+	return nil
+}
+
+// named gives an image the name that a record asks for, or, if that has none,
+// the one that the reference rules give.
+func named(rec, want record.Image, img *oci.Image) (record.Image, error) {
+	if want.Repository != "" {
+		rec.Repository, rec.Tag, rec.Warning = want.Repository, want.Tag, want.Warning
+		return rec, nil
+	}
+	r, warning, err := ref.Resolve(rec.Entry, img.Said())
+	rec.Repository, rec.Tag = r.Repository, r.Tag
+	if warning != "" {
+		rec.Warning = warning
+	}
+	return rec, err
+}
+
+// claimNames splits the records of an entry into those which mean the image
+// and the rest. A record without a digest means the only image there is.
+func claimNames(names []record.Image, img *oci.Image, images int) (mine, rest []record.Image) {
+	for _, n := range names {
+		if n.Digest == img.Descriptor.Digest.String() || n.Digest == "" && images == 1 {
+			mine = append(mine, n)
+		} else {
+			rest = append(rest, n)
+		}
+	}
+	return mine, rest
+}
+
+// content gives a blob that can still be read, or nil, and how much memory it
+// takes until it is sent.
+type content func(v1.Hash) (body, int64)
+
+// image puts one image under way under one name. The error ends the run.
+func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess string, rec record.Image) error {
+	repository := p.reg.repository(rec.Repository)
+	rec.Registry, rec.Reference = p.reg.names(rec)
+	if err := (ref.Reference{Repository: repository, Tag: rec.Tag}).Check(); err != nil {
+		p.results.fail(rec, err)
+		return nil
+	}
+	if other := p.published[rec.Reference]; other != "" && other != rec.Digest {
+		p.results.fail(rec, fmt.Errorf("another entry of this run is %s as well, with digest %s", rec.Reference, other))
+		return nil
+	}
+	p.published[rec.Reference] = rec.Digest
+	img, left := p.cfg.platforms.narrow(img)
+	if img == nil {
+		p.results.skip(record.Skipped{Bundle: rec.Bundle, Entry: rec.Entry, Size: rec.Size, Reason: left})
+		return nil
+	}
+	it := &item{record: rec, image: img, blobs: make(map[v1.Hash]*transfer), done: make(chan struct{})}
+	held := p.claimBlobs(ctx, read, it, repository, p.reg.repository(guess))
+	if p.gate != nil { // nothing is released before the end, so waiting would be for ever
+		if err := p.gate.hold(held); err != nil {
+			return err
+		}
+		held = 0
+	} else if held = min(max(held, waitingJSON/waiting), waitingJSON); p.results.json.Acquire(ctx, held) != nil {
+		return context.Cause(ctx)
+	}
+	p.results.add(it)
+	g := p.gate
+	p.up.wg.Go(func() {
+		p.conclude(ctx, it, repository, g)
+		p.results.json.Release(held)
+		close(it.done)
+	})
+	return nil
+}
+
+// claimBlobs sees to it that each blob of an image is on its way into its
+// repository, and gives how many bytes of JSON wait for that.
+func (p *pusher) claimBlobs(ctx context.Context, read content, it *item, repository, guess string) int64 {
+	var held int64
+	for _, m := range it.image.Manifests {
+		held += int64(len(m.Raw))
+	}
+	for _, desc := range slices.Concat(it.image.Blobs, it.image.MissingBlobs()) {
+		d := desc.Digest
+		b, size := read(d)
+		if b == nil {
+			it.blobs[d] = p.passed(ctx, repository, guess, desc)
+			continue
+		}
+		held += size
+		t, mine := p.up.claim(repository, d, desc.Size)
+		if mine {
+			p.up.start(ctx, t, b, func() {})
+		}
+		it.blobs[d] = t
+	}
+	return held
+}
+
+// contentOf gives what an archive can still give.
+func contentOf(archive *oci.Archive) content {
+	return func(d v1.Hash) (body, int64) {
+		if raw, ok := archive.JSON[d]; ok {
+			return sectionBody{bytes.NewReader(raw)}, int64(len(raw))
+		}
+		if section, ok := archive.Blob(d); ok {
+			return sectionBody{section}, 0
+		}
+		return nil, 0
+	}
+}
+
+// passed gives the transfer of a blob whose content has streamed past, or never
+// was in the archive.
+func (p *pusher) passed(ctx context.Context, repository, guess string, desc v1.Descriptor) *transfer {
+	if t := p.up.lookup(repository, desc.Digest); t != nil {
+		return t
+	}
+	t, mine := p.up.claim(repository, desc.Digest, desc.Size)
+	if !mine {
+		return t
+	}
+	sent := p.up.lookup(guess, desc.Digest)
+	if sent == nil || sent == t {
+		p.up.start(ctx, t, absentBody{}, func() {})
+		return t
+	}
+	// The archive turned out to belong to another repository than its name
+	// promised: what went there is linked, or copied, from there.
+	p.up.wg.Go(func() {
+		<-sent.done
+		if sent.err != nil {
+			p.up.finish(t, errors.Unwrap(sent.err))
+			return
+		}
+		p.up.start(ctx, t, &remoteBody{ctx: ctx, reg: p.reg, from: guess, digest: desc.Digest}, func() {})
+	})
+	return t
+}
+
+// sortedBlobs gives the transfers of an item in a fixed order, so that the
+// same failure is told every time.
+func (it *item) sortedBlobs() []*transfer {
+	var all []*transfer
+	for _, t := range it.blobs {
+		all = append(all, t)
+	}
+	slices.SortFunc(all, func(a, b *transfer) int {
+		if a.key.digest.String() < b.key.digest.String() {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
