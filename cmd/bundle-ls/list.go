@@ -58,7 +58,7 @@ func (l *lister) bundle(ctx context.Context, path string, stdin io.Reader) error
 	}
 	defer b.Close()
 	l.log.Debug("bundle opened", "path", path, "format", b.Format, "bytes", b.Size)
-	l.progress.Start("listing ", b.Size, b.Offset)
+	l.progress.Start("listing", b.Size, b.Offset)
 	defer l.progress.Close()
 	defer func() { l.bytes += b.Offset() }()
 	images := 0

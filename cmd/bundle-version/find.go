@@ -45,7 +45,7 @@ func (f *finder) find(ctx context.Context, path string, stdin io.Reader) (record
 	}
 	defer b.Close()
 	f.log.Debug("bundle opened", "path", path, "format", b.Format, "bytes", b.Size)
-	f.progress.Start("looking for the chart ", b.Size, b.Offset)
+	f.progress.Start("looking for the chart", b.Size, b.Offset)
 	defer f.progress.Close()
 	found, err := f.search(ctx, b)
 	if err != nil {

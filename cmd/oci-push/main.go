@@ -222,7 +222,7 @@ func push(ctx context.Context, cfg *config, reg, from *registry, mem *memory, op
 	}
 	var err error
 	if from != nil {
-		progress.Start("copying ", 0, p.up.sent.Load)
+		progress.Start("copying", 0, p.up.sent.Load)
 	}
 	switch {
 	case from != nil && operand == "-":

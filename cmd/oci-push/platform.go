@@ -117,7 +117,7 @@ func (p *pusher) scan(ctx context.Context, path string) (keep, error) {
 	if b.Format == bundle.FormatDir || b.Format == bundle.FormatTar {
 		return nil, nil
 	}
-	p.progress.Start("looking ", b.Size, b.Offset)
+	p.progress.Start("looking", b.Size, b.Offset)
 	defer p.progress.Close()
 	k := make(keep)
 	for e, err := range b.Entries(ctx) {

@@ -106,7 +106,7 @@ func (p *pusher) read(ctx context.Context, path string, b *bundle.Bundle, wanted
 	if b.Format == bundle.FormatDir || b.Format == bundle.FormatTar {
 		at = p.up.sent.Load
 	}
-	p.progress.Start("pushing ", b.Size, at)
+	p.progress.Start("pushing", b.Size, at)
 	for e, err := range b.Entries(ctx) {
 		if errors.Is(err, bundle.ErrEntry) { // refused for its name or kind; the rest is read
 			p.results.fail(record.Image{Bundle: path}, err)

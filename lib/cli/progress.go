@@ -17,7 +17,8 @@ import (
 // tick is how often the bar is drawn.
 const tick = 200 * time.Millisecond
 
-// narrow is the terminal width below which the bar goes without its title.
+// narrow is the terminal width below which the bar shows no title and no byte
+// count, but still the share, the rate and the time.
 const narrow = 60
 
 // Progress is what a person sees while a tool works. On a terminal it is a bar
@@ -55,25 +56,24 @@ func (p *Progress) Start(title string, total int64, at func() int64) {
 	if p.quiet || !p.terminal() || p.bar != nil {
 		return
 	}
-	if w, _, err := term.GetSize(int(p.out.(*os.File).Fd())); err == nil && w < narrow {
-		title = ""
-	}
 	if total <= 0 {
 		total = -1
 	}
-	p.bar = progressbar.NewOptions64(total,
+	options := []progressbar.Option{
 		progressbar.OptionSetWriter(p.out),
-		progressbar.OptionSetDescription(title),
 		progressbar.OptionShowBytes(true),
-		progressbar.OptionShowCount(),
-		progressbar.OptionShowTotalBytes(true),
 		progressbar.OptionSetPredictTime(total > 0),
 		progressbar.OptionSetElapsedTime(true),
 		progressbar.OptionSetWidth(24),
 		progressbar.OptionUseANSICodes(true),
 		progressbar.OptionClearOnFinish(),
-		progressbar.OptionThrottle(tick/2),
-	)
+		progressbar.OptionThrottle(tick / 2),
+	}
+	if w, _, err := term.GetSize(int(p.out.(*os.File).Fd())); err != nil || w >= narrow {
+		options = append(options, progressbar.OptionSetDescription(title),
+			progressbar.OptionShowCount(), progressbar.OptionShowTotalBytes(true))
+	}
+	p.bar = progressbar.NewOptions64(total, options...)
 	p.stop, p.done = make(chan struct{}), make(chan struct{})
 	go p.follow(at)
 }
