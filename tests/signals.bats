@@ -87,7 +87,7 @@ push_halfway() {
   local status=0
   serve
   push_halfway "$SAMPLE/large.tar"
-  kill -KILL "$server"
+  stop "$server" KILL
   echo >&"$rest"
   wait "$pid" || status=$?
   [ "$status" = 75 ] || [ "$status" = 1 ]
@@ -102,7 +102,7 @@ push_halfway() {
   serve
   port=${registry##*:}
   push_halfway "$SAMPLE/large.tar"
-  kill -KILL "$server"
+  stop "$server" KILL
   serve --port "$port"
   echo >&"$rest"
   wait "$pid"

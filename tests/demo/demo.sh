@@ -4,6 +4,7 @@
 # temporary directory and needs Go, make and a base Debian system.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+echo "Building the tools, which takes a minute the first time."
 make -s build
 PATH=$PWD/bin:$PATH
 work=$(mktemp -d -t demo.XXXXXX)

@@ -15,7 +15,8 @@ setup() {
 
 teardown() {
   local pid
-  for pid in "${servers[@]}"; do
+  # Whoever a failed test leaves behind would keep the whole run from ending.
+  for pid in "${servers[@]}" $(jobs -p); do
     kill -TERM "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
   done
@@ -38,10 +39,10 @@ serve() {
   registry=localhost:${address##*:}
 }
 
-# stop PID: ends a server and waits until it is gone.
+# stop PID [SIGNAL]: ends a server and waits until it is gone.
 stop() {
-  kill -TERM "$1"
-  wait "$1" || true
+  kill "-${2-TERM}" "$1"
+  wait "$1" 2>/dev/null || true
 }
 
 # need PROGRAM…: skips the test where one is missing; with CI=true the run then fails.
