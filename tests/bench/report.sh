@@ -53,6 +53,13 @@ report() {
     goal 'peak RSS of oci-push, MB' "$(ratio "$(most archive oci-push 6)" 1000000)" '%.0f' '<=' 96
     goal 'peak RSS of oci-serve meanwhile, MB' "$(ratio "$(most archive oci-push 8)" 1000000)" '%.0f' '<=' 64 ;;
   esac
+  case " $parts " in *' trust '*)
+    goal 'MB/s that bundle-verify checks' "$(ratio "$(stat -Lc %s "$work/bundle.tgz")" "$(awk -v s="$(median trust bundle-verify 4)" 'BEGIN {print s * 1000000}')")" '%.0f' '>=' 1000
+    goal 'peak RSS of bundle-verify, MB' "$(ratio "$(most trust bundle-verify 6)" 1000000)" '%.0f' '<=' 64 ;;
+  esac
+  case " $parts " in *' archive '*' trust '*)
+    goal 'verifying while pushing, in times of oci-push alone' "$(ratio "$(median trust 'verify while pushing' 4)" "$(median archive oci-push 4)")" '%.2f' '<=' 1.5 ;;
+  esac
   case " $parts " in *' directory '*)
     fastest=$(for contender in skopeo regctl oras; do median directory $contender 4; done | sort -g | head -n 1)
     goal 'the fastest peer on a directory, in times of oci-push' "$(ratio "$fastest" "$(median directory oci-push 4)")" '%.2f' '>=' 1

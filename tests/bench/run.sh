@@ -9,7 +9,7 @@
 #   BENCH_BUNDLE    a tar.gz to use instead of a sample
 #   BENCH_UPLOAD    bytes that pull uploads in one go; a client pulls a quarter (4294967296)
 #   BENCH_RUNS      rounds; medians are reported (3)
-#   BENCH_PARTS     which of: archive directory list pull (all)
+#   BENCH_PARTS     which of: archive trust directory list pull (all)
 #   BENCH_DIR       where to work; about five times the size is needed (TMPDIR, or /tmp)
 #   BENCH_RECORDS   file for the lines of JSON (.cache/bench.ndjson)
 set -euo pipefail
@@ -20,7 +20,7 @@ size=${BENCH_SIZE:-3GiB}
 archives=${BENCH_ARCHIVES:-226}
 upload=${BENCH_UPLOAD:-4294967296}
 runs=${BENCH_RUNS:-3}
-parts=${BENCH_PARTS:-archive directory list pull}
+parts=${BENCH_PARTS:-archive trust directory list pull}
 records=${BENCH_RECORDS:-$PWD/.cache/bench.ndjson}
 ROOT=$PWD
 PATH=$PWD/bin:$PWD/.cache/bin:$PATH
@@ -156,6 +156,24 @@ archive() {
   run archive 'tar + skopeo' "mkdir unpacked && tar xzf bundle.tgz -C unpacked && $(peer skopeo unpacked)"
   unserve
   rm -rf "$work/unpacked"
+}
+
+# trust: the signature of the bundle, before the push and at the same time.
+trust() {
+  if [ ! -e "$work/key.pem" ]; then
+    openssl ecparam -genkey -name prime256v1 -noout -out "$work/key.pem"
+    openssl ec -in "$work/key.pem" -pubout -out "$work/key.pub" 2>/dev/null
+    openssl dgst -sha256 -sign "$work/key.pem" "$work/bundle.tgz" | base64 -w0 >"$work/bundle.tgz.sig"
+  fi
+  run trust bundle-verify 'bundle-verify --quiet --key key.pub bundle.tgz'
+  serve
+  # shellcheck disable=SC2016
+  run trust 'verify, then push' 'bundle-verify --quiet --key key.pub bundle.tgz >verdict && oci-push --quiet --verified-by verdict --to $address/s bundle.tgz'
+  unserve
+  serve
+  # shellcheck disable=SC2016
+  run trust 'verify while pushing' 'oci-push --quiet --verified-by <(bundle-verify --quiet --key key.pub bundle.tgz) --to $address/s bundle.tgz'
+  unserve
 }
 
 directory() {
