@@ -6,18 +6,23 @@ _oci_serve() {
   case $prev in
   --host) mapfile -t COMPREPLY < <(compgen -W '0.0.0.0 127.0.0.1 ::' -- "$cur") ;;
   --port) mapfile -t COMPREPLY < <(compgen -W '5000 0' -- "$cur") ;;
-  --write) mapfile -t COMPREPLY < <(compgen -W 'loopback any none' -- "$cur") ;;
+  --tls) mapfile -t COMPREPLY < <(compgen -W 'auto' -- "$cur") ;;
+  --write) mapfile -t COMPREPLY < <(compgen -W 'loopback auth any none' -- "$cur") ;;
+  --read) mapfile -t COMPREPLY < <(compgen -W 'any auth' -- "$cur") ;;
+  --access-log) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$cur") ;;
   --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
   --storage)
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -d -- "$cur")
     ;;
-  --config)
+  --tls-cert | --tls-key | --htpasswd | --config)
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     ;;
-  *) mapfile -t COMPREPLY < <(compgen -W '--host --port --storage --write --gc --format --config
-    --quiet --verbose --help --version' -- "$cur") ;;
+  --tls-name) mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur") ;;
+  *) mapfile -t COMPREPLY < <(compgen -W '--host --port --storage --tls --tls-name --tls-cert
+    --tls-key --write --read --htpasswd --gc --scrub --repair --access-log --format --config --quiet
+    --verbose --help --version' -- "$cur") ;;
   esac
 }
 complete -F _oci_serve oci-serve

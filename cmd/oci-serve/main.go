@@ -12,11 +12,10 @@ import (
 	"flag"
 	"io"
 	"io/fs"
-	"log/slog"
 	"math"
-	"net/http"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"k0rdent-airgap/lib/cli"
@@ -27,24 +26,41 @@ import (
 const usage = `usage: oci-serve [flags]
 
 Serve an OCI registry from a directory. Anybody may read; only this host may
-write, unless --write says otherwise. SIGTERM lets running transfers finish,
-for up to 30 seconds.
+write, unless --write or --htpasswd says otherwise. SIGTERM lets running
+transfers finish, for up to 30 seconds.
 
   --host ADDRESS   listen here (default 0.0.0.0)
   --port PORT      listen here; 0 takes a free one (default 5000)
   --storage DIR    keep everything here (default /var/lib/k0rdentd/registry)
-  --write WHO      who may push and delete: loopback (default), any or none
+
+  --tls auto       serve HTTPS with a certificate of the registry's own
+                   authority, DIR/tls/ca.pem, for all of this host's names
+  --tls-name NAME  a further name or address in it; repeat it, or use commas
+  --tls-cert FILE  serve HTTPS with this certificate (PEM, with its chain)
+  --tls-key FILE   and this key; both are read again when they change
+
+  --write WHO      who may push and delete: loopback (default), auth (default
+                   with --htpasswd), any or none
+  --read WHO       who may pull: any (default) or auth
+  --htpasswd FILE  users and their passwords, as htpasswd -B writes them
+
   --gc             remove blobs that are of no use any more, report, and exit
+  --scrub          read every blob again, report what is damaged, and exit
+  --repair         with --scrub: set aside what is damaged
+
+  --access-log FORMAT
+                   log each request to stderr: text or json
   --format FORMAT  json (default), table, or a template: '{{.url}}'
-  --quiet          errors only, which is what it does without it
-  --verbose        log each request to stderr
+  --quiet          errors and warnings only, which is what it does without it
+  --verbose        the same as --access-log text
   --config FILE    read flags from FILE, one 'name value' a line
   --help           print this text
   --version        print the version
 
 Every flag is also a variable: OCI_SERVE_STORAGE for --storage.
-Exit codes: 0 stopped as asked, 1 failed, 2 misuse, 75 the port or the storage
-is in use.
+/healthz tells whether it serves, /metrics what it has served.
+Exit codes: 0 stopped as asked, 1 failed or damaged, 2 misuse, 75 the port or
+the storage is in use.
 
   oci-serve --storage /srv/registry &
   bundle-ls bundle.tgz | oci-push --to localhost:5000
@@ -56,12 +72,21 @@ const memoryLimit = 40 << 20
 
 type config struct {
 	cli.Common
-	host    string
-	port    int
-	storage string
-	write   string
-	gc      bool
-	format  *record.Format
+	host      string
+	port      int
+	storage   string
+	tls       string
+	tlsNames  nameList
+	tlsCert   string
+	tlsKey    string
+	write     string
+	read      string
+	htpasswd  string
+	gc        bool
+	scrub     bool
+	repair    bool
+	accessLog string
+	format    *record.Format
 }
 
 func (c *config) flags() *flag.FlagSet {
@@ -70,17 +95,62 @@ func (c *config) flags() *flag.FlagSet {
 	set.StringVar(&c.host, "host", "0.0.0.0", "listen on `ADDRESS`")
 	set.IntVar(&c.port, "port", 5000, "listen on `PORT`; 0 takes a free one")
 	set.StringVar(&c.storage, "storage", "/var/lib/k0rdentd/registry", "keep everything in `DIR`")
-	set.StringVar(&c.write, "write", "loopback", "`WHO` may push and delete: loopback, any or none")
+	set.StringVar(&c.tls, "tls", "", "auto: HTTPS with an authority of its own")
+	set.Var(&c.tlsNames, "tls-name", "a further `NAME` in the certificate of --tls auto")
+	set.StringVar(&c.tlsCert, "tls-cert", "", "HTTPS with the certificate in `FILE`")
+	set.StringVar(&c.tlsKey, "tls-key", "", "its key in `FILE`")
+	set.StringVar(&c.write, "write", "", "`WHO` may push and delete: loopback, auth, any or none")
+	set.StringVar(&c.read, "read", "any", "`WHO` may pull: any or auth")
+	set.StringVar(&c.htpasswd, "htpasswd", "", "users and passwords in `FILE`")
 	set.BoolVar(&c.gc, "gc", false, "remove blobs that are of no use any more")
+	set.BoolVar(&c.scrub, "scrub", false, "look for damaged blobs")
+	set.BoolVar(&c.repair, "repair", false, "set damaged blobs aside")
+	set.StringVar(&c.accessLog, "access-log", "", "log requests in `FORMAT`: text or json")
 	set.Var(c.format, "format", "json, table or a Go template")
 	return set
 }
 
-// writers has the values of --write.
-var writers = map[string]func(*http.Request) error{
-	"loopback": registry.FromLoopback,
-	"any":      nil,
-	"none":     registry.DenyAll,
+// check fills in what follows from other flags and tells what does not fit.
+func (c *config) check() error {
+	if c.write == "" {
+		c.write = "loopback"
+		if c.htpasswd != "" {
+			c.write = "auth"
+		}
+	}
+	for _, f := range []struct {
+		name, value, wanted string
+		values              []string
+	}{
+		{"--write", c.write, "loopback, auth, any or none", []string{"loopback", "auth", "any", "none"}},
+		{"--read", c.read, "any or auth", []string{"any", "auth"}},
+		{"--tls", c.tls, "auto", []string{"", "auto"}},
+		{"--access-log", c.accessLog, "text or json", []string{"", "text", "json"}},
+	} {
+		if !slices.Contains(f.values, f.value) {
+			return cli.Misuse("%s %q: want %s", f.name, f.value, f.wanted)
+		}
+	}
+	needed := c.write == "auth" || c.read == "auth"
+	switch {
+	case c.port < 0 || c.port > math.MaxUint16:
+		return cli.Misuse("--port %d: want a number from 0 to %d", c.port, math.MaxUint16)
+	case (c.tlsCert == "") != (c.tlsKey == ""):
+		return cli.Misuse("--tls-cert and --tls-key belong together")
+	case c.tls == "auto" && c.tlsCert != "":
+		return cli.Misuse("--tls auto makes a certificate, --tls-cert brings one: want one of them")
+	case len(c.tlsNames) > 0 && c.tls != "auto":
+		return cli.Misuse("--tls-name: wants --tls auto")
+	case needed && c.htpasswd == "":
+		return cli.Hint(cli.Misuse("--write auth and --read auth: want --htpasswd FILE"), "htpasswd -B -c FILE NAME makes one")
+	case !needed && c.htpasswd != "":
+		return cli.Misuse("--htpasswd %s: protects nothing without --write auth or --read auth", c.htpasswd)
+	case c.repair && !c.scrub:
+		return cli.Misuse("--repair: wants --scrub")
+	case c.gc && c.scrub:
+		return cli.Misuse("--gc and --scrub: want one of them")
+	}
+	return nil
 }
 
 func main() { cli.Main("oci-serve", run) }
@@ -90,12 +160,8 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	if err := cli.Parse(cfg.flags(), args, usage, stdout, 0); err != nil {
 		return err
 	}
-	allow, ok := writers[cfg.write]
-	if !ok {
-		return cli.Misuse("--write %q: want loopback, any or none", cfg.write)
-	}
-	if cfg.port < 0 || cfg.port > math.MaxUint16 {
-		return cli.Misuse("--port %d: want a number from 0 to %d", cfg.port, math.MaxUint16)
+	if err := cfg.check(); err != nil {
+		return err
 	}
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT is not set
 		debug.SetMemoryLimit(memoryLimit)
@@ -104,25 +170,30 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	if cfg.storage, err = filepath.Abs(cfg.storage); err != nil {
 		return err
 	}
+	out := record.NewWriter(stdout, cfg.format)
+	if cfg.scrub && !cfg.repair {
+		return scrub(ctx, cfg, nil, out, stderr)
+	}
 	disk, err := registry.OpenDisk(cfg.storage)
 	if err != nil {
-		return storageError(err, cfg.gc)
+		return storageError(err, cfg.gc || cfg.repair)
 	}
 	defer disk.Close()
-	out := record.NewWriter(stdout, cfg.format)
-	if cfg.gc {
+	switch {
+	case cfg.gc:
 		return collect(ctx, disk, out)
+	case cfg.scrub:
+		return scrub(ctx, cfg, disk, out, stderr)
 	}
-	log := newLog(stderr, cfg.Verbose)
-	return serve(ctx, cfg, registry.New(disk, registry.Options{AllowWrite: allow, Log: log}), out, log)
+	return serve(ctx, cfg, disk, out, newLog(stderr, cfg))
 }
 
 // storageError adds the exit code and the remedy to what OpenDisk said.
-func storageError(err error, gc bool) error {
+func storageError(err error, alone bool) error {
 	var inUse *registry.InUseError
 	switch {
-	case errors.As(err, &inUse) && gc:
-		return cli.Hint(cli.TryAgain(err), "stop the registry while garbage is collected")
+	case errors.As(err, &inUse) && alone:
+		return cli.Hint(cli.TryAgain(err), "stop the registry meanwhile")
 	case errors.As(err, &inUse):
 		return cli.Hint(cli.TryAgain(err), "stop that process, or name another directory with --storage")
 	case errors.Is(err, fs.ErrPermission):
@@ -143,13 +214,4 @@ func collect(ctx context.Context, disk *registry.Disk, out *record.Writer) error
 		Bytes:   c.RemovedBytes,
 		Seconds: time.Since(start).Seconds(),
 	})
-}
-
-// newLog makes the log of a person who wants to see each request, or else of
-// one who wants to see faults only, in the form of all the tools' messages.
-func newLog(stderr io.Writer, verbose bool) *slog.Logger {
-	if verbose {
-		return slog.New(slog.NewTextHandler(stderr, nil))
-	}
-	return slog.New(&faultHandler{stderr})
 }

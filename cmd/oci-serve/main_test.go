@@ -171,7 +171,7 @@ func TestRefusals(t *testing.T) {
 		{"gc while serving", []string{"--gc", "--storage", used.record.Storage}, 75, "hint: stop the registry"},
 		{"storage is a file", []string{"--port", "0", "--storage", file}, 1, "not a directory"},
 		{"port", []string{"--port", "70000"}, 2, "--port 70000"},
-		{"write", []string{"--write", "me"}, 2, "want loopback, any or none"},
+		{"write", []string{"--write", "me"}, 2, "want loopback, auth, any or none"},
 		{"operand", []string{"bundle.tgz"}, 2, "one operand too many"},
 		{"host", []string{"--host", "192.0.2.1", "--port", "0", "--storage", t.TempDir()}, 1, "cannot assign"},
 	} {

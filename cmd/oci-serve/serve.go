@@ -2,54 +2,76 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/registry"
 )
 
 const (
 	// drainTime is how long running transfers may go on after a signal.
 	drainTime = 30 * time.Second
 	// A client that has connected must say what it wants within headerTime, and
-	// say something more within idleTime. Bodies have no limit: a slow line is
-	// no fault, and keep-alive probes notice a client that is gone.
+	// say something more within idleTime.
 	headerTime = 20 * time.Second
 	idleTime   = 2 * time.Minute
+	// stallTime is how long nothing of a body may arrive. There is no limit to
+	// the whole: a layer of 5 GB over a slow line takes hours.
+	stallTime = 2 * time.Minute
 	// maxHeader bounds a request's headers in bytes, and thereby how many tags
 	// one push can name.
 	maxHeader = 64 << 10
 )
 
 // serve accepts connections until ctx ends, then lets transfers finish.
-func serve(ctx context.Context, cfg config, h http.Handler, out *record.Writer, log *slog.Logger) error {
+func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Writer, log *slog.Logger) error {
+	counts := newMetrics()
+	who := &guard{write: cfg.write, read: cfg.read, log: log, failed: counts.failures.Inc}
+	var err error
+	if cfg.htpasswd != "" {
+		if who.users, err = newUsers(cfg.htpasswd, log); err != nil {
+			return err
+		}
+	}
+	certs, ca, err := openTLS(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	warnClear(cfg, log)
+	h := registry.New(disk, registry.Options{Allow: who.allow, Stall: stallTime, Observe: counts.observe, Log: log})
+	counts.follow(h, disk, certs, log)
+	srv := &http.Server{
+		Handler:           &pages{registry: h, metrics: who.guardRead(counts.handler()), check: disk.Check},
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		Protocols:         http1(),
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelInfo),
+	}
 	ln, err := listen(ctx, cfg.host, cfg.port)
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: headerTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelInfo),
+	addr := ln.Addr().String()
+	where := record.Registry{Address: addr, URL: "http://" + reach(addr), Storage: cfg.storage, CA: ca, PID: os.Getpid()}
+	if certs != nil {
+		where.URL = "https://" + reach(addr)
+		ln = tls.NewListener(ln, tlsConfig(certs.get))
 	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
-	addr := ln.Addr().String()
-	err = out.Write(record.Registry{Address: addr, URL: "http://" + reach(addr), Storage: cfg.storage, PID: os.Getpid()})
-	if err == nil {
+	if err = out.Write(where); err == nil {
 		select {
 		case err := <-served: // only a fault ends it by itself
 			return err
@@ -57,6 +79,35 @@ func serve(ctx context.Context, cfg config, h http.Handler, out *record.Writer, 
 		}
 	}
 	return errors.Join(err, drain(srv, log))
+}
+
+// openTLS gives what the flags say about certificates: nil for plain HTTP. ca
+// is the file that clients are to trust, if it is the registry's own.
+func openTLS(ctx context.Context, cfg config, log *slog.Logger) (certs certificates, ca string, err error) {
+	switch {
+	case cfg.tls == "auto":
+		auto, err := newAutoTLS(ctx, cfg.storage, cfg.tlsNames, log)
+		if err != nil {
+			return nil, "", err
+		}
+		return auto, auto.caFile(), nil
+	case cfg.tlsCert != "":
+		files, err := newCertFiles(cfg.tlsCert, cfg.tlsKey, log)
+		if err != nil {
+			return nil, "", err
+		}
+		return files, "", nil
+	}
+	return nil, "", nil
+}
+
+// warnClear warns of passwords that everybody on the network can read.
+func warnClear(cfg config, log *slog.Logger) {
+	a, err := netip.ParseAddr(cfg.host)
+	local := cfg.host == "localhost" || err == nil && a.IsLoopback()
+	if cfg.htpasswd != "" && cfg.tls == "" && cfg.tlsCert == "" && !local {
+		log.Warn("passwords cross the network as they are; --tls auto encrypts them")
+	}
 }
 
 // drain stops accepting and waits for running transfers. Those that take too
@@ -102,26 +153,3 @@ func reach(addr string) string {
 	}
 	return netip.AddrPortFrom(loopback, a.Port()).String()
 }
-
-// faultHandler writes what is logged at level error, a line each.
-type faultHandler struct{ w io.Writer }
-
-func (h *faultHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelError }
-
-func (h *faultHandler) Handle(_ context.Context, r slog.Record) error {
-	line := "oci-serve: " + r.Message
-	r.Attrs(func(a slog.Attr) bool {
-		switch a.Key {
-		case "method", "path":
-			line += " " + a.Value.String()
-		case "error":
-			line += ": " + a.Value.String()
-		}
-		return true
-	})
-	_, err := io.WriteString(h.w, strings.ReplaceAll(line, "\n", "; ")+"\n")
-	return err
-}
-
-func (h *faultHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
-func (h *faultHandler) WithGroup(string) slog.Handler      { return h }

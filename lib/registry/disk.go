@@ -17,12 +17,13 @@ import (
 
 // Directories below the storage.
 const (
-	poolDir     = "blobs"
-	reposDir    = "repositories"
-	uploadsDir  = "uploads"
-	journalsDir = "journals"
-	lockFile    = "lock"
-	layoutDir   = "_layout"
+	poolDir       = "blobs"
+	reposDir      = "repositories"
+	uploadsDir    = "uploads"
+	journalsDir   = "journals"
+	quarantineDir = "quarantine"
+	lockFile      = "lock"
+	layoutDir     = "_layout"
 )
 
 // copyBuffer is the piece in which uploads are hashed and written, in bytes.
@@ -37,7 +38,7 @@ const parseBudget = 2 * maxManifest
 type Disk struct {
 	dir     string
 	root    *os.Root
-	lock    *os.File
+	lock    *os.File  // nil for a storage that is only looked at
 	buffers sync.Pool // of *[]byte, copyBuffer long
 	parsing *semaphore.Weighted
 	repos   repoCache
@@ -70,8 +71,7 @@ func OpenDisk(dir string) (*Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Disk{dir: dir, root: root, parsing: semaphore.NewWeighted(parseBudget)}
-	d.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
+	d := newDisk(dir, root)
 	if d.lock, err = lockStorage(root, dir); err != nil {
 		root.Close()
 		return nil, err
@@ -81,6 +81,12 @@ func OpenDisk(dir string) (*Disk, error) {
 		return nil, fmt.Errorf("storage %s: %w", dir, err)
 	}
 	return d, nil
+}
+
+func newDisk(dir string, root *os.Root) *Disk {
+	d := &Disk{dir: dir, root: root, parsing: semaphore.NewWeighted(parseBudget)}
+	d.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
+	return d
 }
 
 // lockStorage takes the lock that ends with the process, however that ends.
@@ -110,8 +116,7 @@ func lockStorage(root *os.Root, dir string) (*os.File, error) {
 }
 
 // prepare makes the directories, tries whether the file system has hard links,
-// sweeps uploads/ and
-// folds journals.
+// sweeps uploads/ and folds journals.
 func (d *Disk) prepare() error {
 	for _, dir := range []string{poolDir + "/sha256", poolDir + "/sha512", reposDir, uploadsDir, journalsDir} {
 		if err := d.makeDir(dir); err != nil {

@@ -16,6 +16,7 @@
 //	    oci-layout  index.json  blobs/<algorithm>/<hex>
 //	STORAGE/uploads/                              bytes on their way in
 //	STORAGE/journals/                             see below
+//	STORAGE/quarantine/                           what a repair set aside, by its path
 //
 // A layout's blobs are hard links to the pool. That makes deduplication and
 // mount a link, membership a stat, deletion an unlink, and garbage collection

@@ -3,7 +3,9 @@ package registry
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"os"
 	"strconv"
 )
 
@@ -34,6 +36,9 @@ var (
 	ErrSizeInvalid         = &Error{"SIZE_INVALID", http.StatusBadRequest, "size invalid"}
 	ErrTagInvalid          = &Error{"MANIFEST_INVALID", http.StatusBadRequest, "tag invalid"}
 	ErrDenied              = &Error{"DENIED", http.StatusForbidden, "access denied"}
+	ErrUnauthorized        = &Error{"UNAUTHORIZED", http.StatusUnauthorized, "authentication required"}
+	ErrTooMany             = &Error{"TOOMANYREQUESTS", http.StatusTooManyRequests, "too many requests at once"}
+	ErrStalled             = &Error{"BLOB_UPLOAD_INVALID", http.StatusRequestTimeout, "the body stopped arriving"}
 	ErrUnsupported         = &Error{"UNSUPPORTED", http.StatusMethodNotAllowed, "operation unsupported"}
 	ErrEndpointUnknown     = &Error{"UNSUPPORTED", http.StatusNotFound, "no such endpoint"}
 	ErrQueryInvalid        = &Error{"UNSUPPORTED", http.StatusBadRequest, "query invalid"}
@@ -54,6 +59,16 @@ type bodyError struct{ err error }
 func (e *bodyError) Error() string { return "request body: " + e.err.Error() }
 func (e *bodyError) Unwrap() error { return e.err }
 
+// Refusal is an error whose answer has headers of its own, such as
+// WWW-Authenticate.
+type Refusal struct {
+	Err    error
+	Header http.Header
+}
+
+func (r *Refusal) Error() string { return r.Err.Error() }
+func (r *Refusal) Unwrap() error { return r.Err }
+
 // classify gives the answer that stands for err, and its message.
 func classify(err error) (*Error, string) {
 	var known *Error
@@ -62,13 +77,21 @@ func classify(err error) (*Error, string) {
 	}
 	var body *bodyError
 	if errors.As(err, &body) {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return ErrStalled, ErrStalled.Message
+		}
 		return ErrUploadInvalid, err.Error()
 	}
 	return errInternal, errInternal.Message
 }
 
-// writeError answers with the JSON of distribution-spec, "Error Codes".
-func writeError(w http.ResponseWriter, err error) {
+// WriteError answers with the JSON of distribution-spec, "Error Codes", and
+// with the headers of a Refusal.
+func WriteError(w http.ResponseWriter, err error) {
+	var refused *Refusal
+	if errors.As(err, &refused) {
+		maps.Copy(w.Header(), refused.Header)
+	}
 	type item struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`

@@ -149,6 +149,9 @@ func (d *Disk) eachFile(dir string, visit func(file string, info fs.FileInfo, st
 		entries, err := f.ReadDir(1000)
 		for _, e := range entries {
 			info, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) { // removed meanwhile
+				continue
+			}
 			if err != nil {
 				return err
 			}

@@ -1,8 +1,6 @@
 package registry
 
 import (
-	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -10,27 +8,45 @@ import (
 	"time"
 )
 
-// Options of a handler. The zero value lets everybody write and logs nothing.
+// maxReceiving bounds how many request bodies are received at once; each takes
+// a buffer of copyBuffer bytes. One more is answered with 429.
+const maxReceiving = 128
+
+// Options of a handler. The zero value lets everybody do everything, waits for
+// a client without end, and logs nothing.
 type Options struct {
-	// AllowWrite, if set, is asked before a request that could change the
-	// store; its error is the answer.
-	AllowWrite func(*http.Request) error
+	// Allow, if set, is asked before each request; its error is the answer. The
+	// user that it gives, or "", goes to the log.
+	Allow func(*http.Request, Kind) (user string, err error)
+	// Stall is for how long a client may send nothing of a body, or take nothing
+	// of an answer; 0 is for ever. A slow client that makes progress is not cut.
+	Stall time.Duration
+	// Observe, if set, is told of each request when it has been answered.
+	Observe func(Observation)
 	// Log gets a line for each request at level info, and one for each fault of
 	// the server at level error.
 	Log *slog.Logger
 }
 
+// Observation is what became of a request.
+type Observation struct {
+	Kind   Kind // zero if the request asked for nothing that there is
+	Status int
+	In     int64 // bytes of the request's body
+	Out    int64 // bytes of the answer's
+}
+
 // New gives a handler that serves the store under /v2/. It never redirects,
 // and it ignores ?ns=, by which containerd names the registry that it takes
 // this one for.
-func New(store Store, o Options) http.Handler {
+func New(store Store, o Options) *Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &handler{store: store, Options: o}
+	return &Handler{store: store, Options: o, receiving: make(chan struct{}, maxReceiving)}
 }
 
-// FromLoopback is an AllowWrite that refuses everyone but this host.
+// FromLoopback refuses a request, with ErrDenied, unless it comes from this host.
 func FromLoopback(r *http.Request) error {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -42,69 +58,89 @@ func FromLoopback(r *http.Request) error {
 	return nil
 }
 
-// DenyAll is an AllowWrite that refuses everyone.
-func DenyAll(*http.Request) error { return ErrDenied }
-
-type handler struct {
+// Handler is an http.Handler over a Store.
+type Handler struct {
 	store Store
 	Options
+	receiving chan struct{} // has a value for each body that is being received
 }
+
+// Receiving gives the number of request bodies that are being received.
+func (h *Handler) Receiving() int { return len(h.receiving) }
 
 // handlers has the function for each kind of request. A function that returns
 // an error has written nothing, or has logged what cut its body short.
-var handlers = [kindCount]func(*handler, *response, *http.Request, *Request) error{
-	Ping:           (*handler).ping,
-	BlobRead:       (*handler).readBlob,
-	ManifestRead:   (*handler).readManifest,
-	UploadStart:    (*handler).startUpload,
-	UploadWhole:    (*handler).uploadWhole,
-	UploadChunk:    (*handler).uploadChunk,
-	UploadFinish:   (*handler).finishUpload,
-	UploadStatus:   (*handler).uploadStatus,
-	UploadCancel:   (*handler).cancelUpload,
-	ManifestWrite:  (*handler).writeManifest,
-	ManifestDelete: (*handler).deleteManifest,
-	BlobDelete:     (*handler).deleteBlob,
-	BlobMount:      (*handler).mount,
-	TagsList:       (*handler).listTags,
-	Catalog:        (*handler).listRepositories,
-	Referrers:      (*handler).listReferrers,
+var handlers = [kindCount]func(*Handler, *response, *http.Request, *Request) error{
+	Ping:           (*Handler).ping,
+	BlobRead:       (*Handler).readBlob,
+	ManifestRead:   (*Handler).readManifest,
+	UploadStart:    (*Handler).startUpload,
+	UploadWhole:    (*Handler).uploadWhole,
+	UploadChunk:    (*Handler).uploadChunk,
+	UploadFinish:   (*Handler).finishUpload,
+	UploadStatus:   (*Handler).uploadStatus,
+	UploadCancel:   (*Handler).cancelUpload,
+	ManifestWrite:  (*Handler).writeManifest,
+	ManifestDelete: (*Handler).deleteManifest,
+	BlobDelete:     (*Handler).deleteBlob,
+	BlobMount:      (*Handler).mount,
+	TagsList:       (*Handler).listTags,
+	Catalog:        (*Handler).listRepositories,
+	Referrers:      (*Handler).listReferrers,
 }
 
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	out := &response{ResponseWriter: w}
+	out, in := h.exchange(w, r)
 	// Docker's clients look for this header to tell a registry from a web server.
 	out.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-	err := h.serve(out, r)
+	var done done
+	err := h.serve(out, r, &done)
 	if err != nil && out.status == 0 {
-		var m *methodError
-		if errors.As(err, &m) {
-			out.Header().Set("Allow", m.allow)
-		}
-		writeError(out, err)
+		WriteError(out, err)
 	}
-	h.log(out, r, err, time.Since(start))
+	if h.Observe != nil {
+		h.Observe(Observation{done.kind, out.status, in.bytes, out.bytes})
+	}
+	h.log(out, r, done.user, err, time.Since(start))
 }
 
-func (h *handler) serve(w *response, r *http.Request) error {
+// done is what serve found out about a request.
+type done struct {
+	kind Kind
+	user string
+}
+
+func (h *Handler) serve(w *response, r *http.Request, done *done) error {
 	req, err := Parse(r)
 	if err != nil {
 		return err
 	}
-	if req.Kind.Writes() && h.AllowWrite != nil {
-		if err := h.AllowWrite(r); err != nil {
+	done.kind = req.Kind
+	if h.Allow != nil {
+		if done.user, err = h.Allow(r, req.Kind); err != nil {
 			return err
+		}
+	}
+	if req.Kind.receives() {
+		select {
+		case h.receiving <- struct{}{}:
+			defer func() { <-h.receiving }()
+		default:
+			return &Refusal{ErrTooMany, http.Header{"Retry-After": {"1"}}}
 		}
 	}
 	return handlers[req.Kind](h, w, r, req)
 }
 
-func (h *handler) log(w *response, r *http.Request, err error, took time.Duration) {
+func (h *Handler) log(w *response, r *http.Request, user string, err error, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.Int("status", w.status), slog.Int64("bytes", w.bytes),
 		slog.Duration("took", took), slog.String("remote", r.RemoteAddr),
+	}
+	if user != "" {
+		attrs = append(attrs, slog.String("user", user))
 	}
 	level := slog.LevelInfo
 	if err != nil {
@@ -114,45 +150,4 @@ func (h *handler) log(w *response, r *http.Request, err error, took time.Duratio
 		}
 	}
 	h.Log.LogAttrs(r.Context(), level, "request", attrs...)
-}
-
-// response notes what was answered. It has ReadFrom because the server's own
-// writer has: through it a file reaches the socket by sendfile.
-type response struct {
-	http.ResponseWriter
-	status int
-	bytes  int64
-}
-
-func (w *response) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *response) Write(p []byte) (int, error) {
-	n, err := w.ResponseWriter.Write(p)
-	w.bytes += int64(n)
-	return n, err
-}
-
-func (w *response) ReadFrom(r io.Reader) (int64, error) {
-	n, err := io.Copy(w.ResponseWriter, r)
-	w.bytes += n
-	return n, err
-}
-
-// Unwrap lets http.ResponseController reach the server's writer.
-func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// body gives the request's body, its errors marked as the client's.
-func body(r *http.Request) io.Reader { return clientReader{r.Body} }
-
-type clientReader struct{ r io.Reader }
-
-func (c clientReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	if err != nil && err != io.EOF {
-		err = &bodyError{err}
-	}
-	return n, err
 }

@@ -156,11 +156,16 @@ func TestFromLoopback(t *testing.T) {
 	}
 }
 
-// Every kind of request that writes must ask, and none that reads.
-func TestAllowWrite(t *testing.T) {
+// Every kind of request must ask, and say truly whether it writes.
+func TestAllow(t *testing.T) {
 	reg := newRegistry(t)
 	reg.pushImage("a", "v1", "x")
-	h := New(reg.disk, Options{AllowWrite: func(*http.Request) error { return ErrDenied }})
+	h := New(reg.disk, Options{Allow: func(_ *http.Request, k Kind) (string, error) {
+		if k.Writes() {
+			return "", ErrDenied
+		}
+		return "", nil
+	}})
 	for _, c := range []struct {
 		method, target string
 		denied         bool
@@ -197,7 +202,7 @@ func TestClassify(t *testing.T) {
 	}{
 		{errors.New("read /x: i/o error"), errInternal},
 		{errors.Join(ErrRange, errors.New("and more")), ErrRange},
-		{&methodError{"GET"}, ErrUnsupported},
+		{&Refusal{ErrUnsupported, nil}, ErrUnsupported},
 		{&bodyError{errors.New("connection reset")}, ErrUploadInvalid},
 	} {
 		if got, message := classify(c.err); got != c.want || strings.Contains(message, "/x") {

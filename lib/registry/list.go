@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-func (h *handler) listTags(w *response, r *http.Request, req *Request) error {
+func (h *Handler) listTags(w *response, r *http.Request, req *Request) error {
 	tags, more, err := h.store.Tags(r.Context(), req.Name, req.Last, req.Limit)
 	if err != nil {
 		return err
@@ -20,7 +20,7 @@ func (h *handler) listTags(w *response, r *http.Request, req *Request) error {
 	}{req.Name, orEmpty(tags)})
 }
 
-func (h *handler) listRepositories(w *response, r *http.Request, req *Request) error {
+func (h *Handler) listRepositories(w *response, r *http.Request, req *Request) error {
 	names, more, err := h.store.Repositories(r.Context(), req.Last, req.Limit)
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func (h *handler) listRepositories(w *response, r *http.Request, req *Request) e
 	}{orEmpty(names)})
 }
 
-func (h *handler) listReferrers(w *response, r *http.Request, req *Request) error {
+func (h *Handler) listReferrers(w *response, r *http.Request, req *Request) error {
 	list, more, err := h.store.Referrers(r.Context(), req.Name, req.Digest, req.ArtifactType, req.Last)
 	// A registry with this API never answers it with 404 (distribution-spec,
 	// "Listing Referrers"): clients would fall back to the older tag scheme.

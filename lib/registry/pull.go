@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-func (h *handler) ping(w *response, r *http.Request, _ *Request) error {
+func (h *Handler) ping(w *response, r *http.Request, _ *Request) error {
 	return writeJSON(w, "application/json", struct{}{})
 }
 
-func (h *handler) readBlob(w *response, r *http.Request, req *Request) error {
+func (h *Handler) readBlob(w *response, r *http.Request, req *Request) error {
 	c, err := h.store.Blob(r.Context(), req.Name, req.Digest)
 	if err != nil {
 		return err
@@ -22,13 +22,17 @@ func (h *handler) readBlob(w *response, r *http.Request, req *Request) error {
 	return serveContent(w, r, c)
 }
 
-func (h *handler) readManifest(w *response, r *http.Request, req *Request) error {
+func (h *Handler) readManifest(w *response, r *http.Request, req *Request) error {
 	c, err := h.store.Manifest(r.Context(), req.Name, req.Tag, req.Digest)
 	if err != nil {
 		return err
 	}
 	return serveContent(w, r, c)
 }
+
+// sendPiece is what a client must have taken, in bytes, before its time to stall
+// begins anew: with four minutes, 4 kB/s.
+const sendPiece = 1 << 20
 
 // serveContent answers GET and HEAD with ranges and conditions. It is
 // http.ServeContent with OCI errors, with a digest as the entity tag, and
@@ -77,8 +81,10 @@ func sendPart(w *response, c Content, part span, whole bool) error {
 		w.WriteHeader(http.StatusPartialContent)
 	}
 	// A body cut short closes the connection, since its length was announced.
-	if _, err := io.CopyN(w, f, part.length); err != nil {
-		return &bodyError{err}
+	for left := part.length; left > 0; left -= sendPiece {
+		if _, err := io.CopyN(w, f, min(left, sendPiece)); err != nil {
+			return &bodyError{err}
+		}
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-func (h *handler) startUpload(w *response, r *http.Request, req *Request) error {
+func (h *Handler) startUpload(w *response, r *http.Request, req *Request) error {
 	id, err := h.store.StartUpload(r.Context(), req.Name, req.Algorithm)
 	if err != nil {
 		return err
@@ -17,14 +17,14 @@ func (h *handler) startUpload(w *response, r *http.Request, req *Request) error 
 	return nil
 }
 
-func (h *handler) uploadWhole(w *response, r *http.Request, req *Request) error {
+func (h *Handler) uploadWhole(w *response, r *http.Request, req *Request) error {
 	ctx := r.Context()
 	id, err := h.store.StartUpload(ctx, req.Name, req.Algorithm)
 	if err != nil {
 		return err
 	}
 	part := Part{Start: 0, Length: r.ContentLength}
-	if _, err = h.store.WriteUpload(ctx, req.Name, id, part, body(r)); err == nil {
+	if _, err = h.store.WriteUpload(ctx, req.Name, id, part, r.Body); err == nil {
 		err = h.store.FinishUpload(ctx, req.Name, id, req.Digest)
 	}
 	if err != nil { // the client never learnt the session's name, so nobody can go on with it
@@ -40,7 +40,7 @@ func ignoreUnknown(err error) error {
 	return err
 }
 
-func (h *handler) mount(w *response, r *http.Request, req *Request) error {
+func (h *Handler) mount(w *response, r *http.Request, req *Request) error {
 	err := h.store.Mount(r.Context(), req.Name, req.Digest)
 	if errors.Is(err, ErrBlobUnknown) {
 		return h.startUpload(w, r, req)
@@ -51,7 +51,7 @@ func (h *handler) mount(w *response, r *http.Request, req *Request) error {
 	return created(w, req.Name, "blobs", req.Digest)
 }
 
-func (h *handler) uploadChunk(w *response, r *http.Request, req *Request) error {
+func (h *Handler) uploadChunk(w *response, r *http.Request, req *Request) error {
 	size, err := h.writePart(w, r, req)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (h *handler) uploadChunk(w *response, r *http.Request, req *Request) error 
 	return nil
 }
 
-func (h *handler) finishUpload(w *response, r *http.Request, req *Request) error {
+func (h *Handler) finishUpload(w *response, r *http.Request, req *Request) error {
 	if r.ContentLength != 0 {
 		if _, err := h.writePart(w, r, req); err != nil {
 			return err
@@ -75,7 +75,7 @@ func (h *handler) finishUpload(w *response, r *http.Request, req *Request) error
 
 // writePart appends the request's body to its session. A part out of order is
 // answered with where the session stands, so the client can go on from there.
-func (h *handler) writePart(w *response, r *http.Request, req *Request) (int64, error) {
+func (h *Handler) writePart(w *response, r *http.Request, req *Request) (int64, error) {
 	part := Part{Start: -1, Length: r.ContentLength}
 	if header := r.Header.Get("Content-Range"); header != "" {
 		s, err := parseContentRange(header)
@@ -87,14 +87,14 @@ func (h *handler) writePart(w *response, r *http.Request, req *Request) (int64, 
 		}
 		part = Part{s.start, s.length}
 	}
-	size, err := h.store.WriteUpload(r.Context(), req.Name, req.Upload, part, body(r))
+	size, err := h.store.WriteUpload(r.Context(), req.Name, req.Upload, part, r.Body)
 	if errors.Is(err, ErrRange) {
 		setUpload(w, req.Name, req.Upload, size)
 	}
 	return size, err
 }
 
-func (h *handler) uploadStatus(w *response, r *http.Request, req *Request) error {
+func (h *Handler) uploadStatus(w *response, r *http.Request, req *Request) error {
 	size, err := h.store.UploadSize(r.Context(), req.Name, req.Upload)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (h *handler) uploadStatus(w *response, r *http.Request, req *Request) error
 	return nil
 }
 
-func (h *handler) cancelUpload(w *response, r *http.Request, req *Request) error {
+func (h *Handler) cancelUpload(w *response, r *http.Request, req *Request) error {
 	if err := h.store.CancelUpload(r.Context(), req.Name, req.Upload); err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (h *handler) cancelUpload(w *response, r *http.Request, req *Request) error
 	return nil
 }
 
-func (h *handler) writeManifest(w *response, r *http.Request, req *Request) error {
+func (h *Handler) writeManifest(w *response, r *http.Request, req *Request) error {
 	put := ManifestPut{Digest: req.Digest, Tags: req.Tags}
 	if req.Tag != "" {
 		put.Tags = []string{req.Tag}
@@ -127,7 +127,7 @@ func (h *handler) writeManifest(w *response, r *http.Request, req *Request) erro
 	if r.ContentLength > maxManifest {
 		return ErrManifestTooLarge
 	}
-	stored, err := h.store.PutManifest(r.Context(), req.Name, put, body(r))
+	stored, err := h.store.PutManifest(r.Context(), req.Name, put, r.Body)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (h *handler) writeManifest(w *response, r *http.Request, req *Request) erro
 	return created(w, req.Name, "manifests", stored.Digest)
 }
 
-func (h *handler) deleteManifest(w *response, r *http.Request, req *Request) error {
+func (h *Handler) deleteManifest(w *response, r *http.Request, req *Request) error {
 	if err := h.store.DeleteManifest(r.Context(), req.Name, req.Tag, req.Digest); err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (h *handler) deleteManifest(w *response, r *http.Request, req *Request) err
 	return nil
 }
 
-func (h *handler) deleteBlob(w *response, r *http.Request, req *Request) error {
+func (h *Handler) deleteBlob(w *response, r *http.Request, req *Request) error {
 	if err := h.store.DeleteBlob(r.Context(), req.Name, req.Digest); err != nil {
 		return err
 	}

@@ -43,6 +43,38 @@ func (k Kind) Writes() bool {
 	return false
 }
 
+// receives tells whether a request of this kind has a body that is stored.
+func (k Kind) receives() bool {
+	switch k {
+	case UploadWhole, UploadChunk, UploadFinish, ManifestWrite:
+		return true
+	}
+	return false
+}
+
+var kindNames = [kindCount]string{
+	kindNone:       "none",
+	Ping:           "ping",
+	BlobRead:       "blob-read",
+	ManifestRead:   "manifest-read",
+	UploadStart:    "upload-start",
+	UploadWhole:    "upload-whole",
+	UploadChunk:    "upload-chunk",
+	UploadFinish:   "upload-finish",
+	ManifestWrite:  "manifest-write",
+	TagsList:       "tags-list",
+	ManifestDelete: "manifest-delete",
+	BlobDelete:     "blob-delete",
+	BlobMount:      "blob-mount",
+	Referrers:      "referrers",
+	UploadStatus:   "upload-status",
+	UploadCancel:   "upload-cancel",
+	Catalog:        "catalog",
+}
+
+// String gives a kind's name, as metrics have it.
+func (k Kind) String() string { return kindNames[k] }
+
 // noLimit is the Limit of a request that gave no ?n=.
 const noLimit = -1
 
@@ -91,12 +123,6 @@ var methods = map[place][]struct {
 	atReferrers: {{"GET", Referrers}, {"HEAD", Referrers}},
 }
 
-// methodError is a method that a place does not have.
-type methodError struct{ allow string }
-
-func (e *methodError) Error() string { return "operation unsupported: want " + e.allow }
-func (e *methodError) Unwrap() error { return ErrUnsupported }
-
 // Parse finds out what a request asks for. Its errors are ErrEndpointUnknown,
 // ErrUnsupported, ErrNameInvalid, ErrDigestInvalid, ErrTagInvalid,
 // ErrUploadUnknown and ErrQueryInvalid.
@@ -117,7 +143,8 @@ func Parse(r *http.Request) (*Request, error) {
 		}
 	}
 	if req.Kind == kindNone {
-		return nil, &methodError{strings.Join(allow, ", ")}
+		list := strings.Join(allow, ", ")
+		return nil, &Refusal{fmt.Errorf("%w: want %s", ErrUnsupported, list), http.Header{"Allow": {list}}}
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {

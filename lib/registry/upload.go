@@ -196,11 +196,15 @@ func (d *Disk) fileDigest(f *os.File, algorithm string) (Digest, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
+	// The wrapper hides the file's own WriteTo, which would not use the buffer.
+	return d.readDigest(struct{ io.Reader }{f}, algorithm)
+}
+
+func (d *Disk) readDigest(r io.Reader, algorithm string) (Digest, error) {
 	buf := d.buffers.Get().(*[]byte)
 	defer d.buffers.Put(buf)
 	h := newHash(algorithm)
-	// The wrapper hides the file's own WriteTo, which would not use the buffer.
-	if _, err := io.CopyBuffer(h, struct{ io.Reader }{f}, *buf); err != nil {
+	if _, err := io.CopyBuffer(h, r, *buf); err != nil {
 		return "", err
 	}
 	return sum(algorithm, h), nil

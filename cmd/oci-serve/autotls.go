@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// renewEvery is how often, when it is used, the certificate is looked at: is it
+// to be renewed, has this host got other addresses.
+const renewEvery = time.Minute
+
+// autoTLS serves a certificate of the registry's own authority.
+type autoTLS struct {
+	ca    *authority
+	file  string   // of the certificate with its key
+	fixed []string // names that are given and looked up once
+	log   *slog.Logger
+	now   func() time.Time
+
+	mu      sync.Mutex
+	looked  time.Time
+	current *tls.Certificate
+}
+
+// newAutoTLS opens or makes everything in a directory below the storage.
+func newAutoTLS(ctx context.Context, storage string, extra []string, log *slog.Logger) (*autoTLS, error) {
+	dir := filepath.Join(storage, "tls")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	left, _ := filepath.Glob(filepath.Join(dir, ".new-*")) // by a crash; the pattern is well formed
+	for _, file := range left {
+		os.Remove(file)
+	}
+	fixed := hostNames(ctx)
+	host := "unnamed"
+	if len(fixed) > 0 {
+		host = fixed[0]
+	}
+	ca, err := openAuthority(dir, host, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	a := &autoTLS{ca: ca, file: filepath.Join(dir, "server.pem"), fixed: append(fixed, extra...), log: log, now: time.Now}
+	// One that cannot be read, or was cut short, is made anew.
+	if pair, err := tls.LoadX509KeyPair(a.file, a.file); err == nil {
+		a.current = &pair
+	}
+	return a, a.renew(a.now())
+}
+
+// caFile is what clients are to trust.
+func (a *autoTLS) caFile() string { return filepath.Join(filepath.Dir(a.file), "ca.pem") }
+
+// get gives the certificate, renewed before it ends. If that fails, the old one
+// is served on.
+func (a *autoTLS) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now := a.now(); now.Sub(a.looked) >= renewEvery {
+		if err := a.renew(now); err != nil {
+			a.log.Error("the certificate stays as it was", "error", err)
+		}
+	}
+	return a.current, nil
+}
+
+func (a *autoTLS) expiry() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.current.Leaf.NotAfter
+}
+
+// renew makes another certificate if this one does not serve any more. a.mu is
+// held, or nobody else has a yet.
+func (a *autoTLS) renew(now time.Time) error {
+	a.looked = now
+	names, err := localNames(a.fixed)
+	if err != nil {
+		return err
+	}
+	if a.current != nil && a.serves(a.current.Leaf, names, now) {
+		return nil
+	}
+	text, err := a.ca.issue(names, now)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(a.file, text, 0o600); err != nil {
+		return err
+	}
+	pair, err := tls.X509KeyPair(text, text)
+	if err != nil {
+		return err
+	}
+	a.current = &pair
+	a.log.Info("made a certificate", "dns", names.dns, "ip", names.ips, "until", pair.Leaf.NotAfter)
+	return nil
+}
+
+// serves tells whether a certificate is the authority's, has exactly the names
+// that are wanted, and has more than a third of its time left, or will end with
+// the authority, so that another one would not be better.
+func (a *autoTLS) serves(leaf *x509.Certificate, names names, now time.Time) bool {
+	late := now.After(leaf.NotAfter.Add(-leafLife / 3))
+	return leaf.CheckSignatureFrom(a.ca.cert) == nil && namesOf(leaf).equal(names) &&
+		!now.Before(leaf.NotBefore) && (!late || leaf.NotAfter.Equal(a.ca.cert.NotAfter) && now.Before(leaf.NotAfter))
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// tlsConfig gives the settings of a TLS server with certificates from a
+// function. HTTP/2 stays off, since it is slower: on two cores, client included,
+// one client pulls 0.7 GB/s through it instead of 1.1, and 16 requests 0.6 to
+// 0.8 GB/s in one connection instead of 1.1 to 1.9 in their own.
+func tlsConfig(source func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"http/1.1"},
+		GetCertificate: source,
+	}
+}
+
+// http1 is the protocols of the server.
+func http1() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	return &p
+}
+
+// certificates gives the certificate for a handshake.
+type certificates interface {
+	get(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// expiry is when the one that is served now ends.
+	expiry() time.Time
+}
+
+// certFiles serves a certificate from two files, read again when they change.
+type certFiles struct {
+	cert, key string
+	log       *slog.Logger
+	now       func() time.Time
+
+	mu      sync.Mutex
+	watch   watch
+	current *tls.Certificate
+}
+
+// newCertFiles reads the files for the first time.
+func newCertFiles(cert, key string, log *slog.Logger) (*certFiles, error) {
+	c := &certFiles{cert: cert, key: key, log: log, now: time.Now, watch: watch{files: []string{cert, key}}}
+	c.watch.changed(c.now())
+	return c, c.read()
+}
+
+// read reads the files. c.mu is held, or nobody else has c yet.
+func (c *certFiles) read() error {
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	if err != nil {
+		return err
+	}
+	c.current = &pair
+	return nil
+}
+
+// get keeps the old pair as long as the new one is not complete: the files are
+// replaced one after the other.
+func (c *certFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.watch.changed(c.now()) {
+		if err := c.read(); err != nil {
+			c.log.Error("the certificate stays as it was", "error", err)
+		} else {
+			c.log.Info("the certificate was read again", "until", c.current.Leaf.NotAfter)
+		}
+	}
+	return c.current, nil
+}
+
+func (c *certFiles) expiry() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current.Leaf.NotAfter
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+
+	"k0rdent-airgap/lib/registry"
+)
+
+// realm is what a client is told that its credentials are for.
+const realm = `Basic realm="oci-serve"`
+
+// guard decides who may do what.
+type guard struct {
+	write string // loopback, auth, any or none
+	read  string // any or auth
+	users *users // nil without --htpasswd
+	log   *slog.Logger
+	// failed is called for each wrong name or password.
+	failed func()
+}
+
+// allow is of registry.Options. Credentials that come are always checked, also
+// where none are needed: a client that logs in wants to know.
+func (g *guard) allow(r *http.Request, k registry.Kind) (string, error) {
+	user, err := g.identify(r)
+	if err != nil {
+		return "", err
+	}
+	if user == "" && g.needsUser(k) {
+		return "", challenge(registry.ErrUnauthorized)
+	}
+	if !k.Writes() {
+		return user, nil
+	}
+	switch g.write {
+	case "loopback":
+		return user, registry.FromLoopback(r)
+	case "none":
+		return user, registry.ErrDenied
+	}
+	return user, nil
+}
+
+// needsUser tells whether a request needs credentials. GET /v2/ does whenever
+// anything does: docker and containers/image (skopeo, podman) send credentials
+// only to a registry that asks for them there. Those that have none go on to
+// read without, but for docker's classic image store: it wants a login then.
+func (g *guard) needsUser(k registry.Kind) bool {
+	switch {
+	case k == registry.Ping:
+		return g.write == "auth" || g.read == "auth"
+	case k.Writes():
+		return g.write == "auth"
+	}
+	return g.read == "auth"
+}
+
+// identify gives the user whose credentials a request carries, "" if none.
+func (g *guard) identify(r *http.Request) (string, error) {
+	name, password, ok := r.BasicAuth()
+	// containers/image answers a challenge with an empty pair if it has none.
+	if !ok || g.users == nil || name == "" && password == "" {
+		return "", nil
+	}
+	err := g.users.check(r.Context(), address(r), name, password)
+	switch e := err.(type) {
+	case nil:
+		return name, nil
+	case *tooManyError:
+		return "", e.refusal()
+	}
+	if err != errWrong { // the client has gone
+		return "", registry.ErrUnauthorized
+	}
+	g.failed()
+	g.log.Warn("wrong user name or password", "remote", r.RemoteAddr, "user", name)
+	return "", challenge(registry.ErrUnauthorized)
+}
+
+func challenge(err error) error {
+	return &registry.Refusal{Err: err, Header: http.Header{"Www-Authenticate": {realm}}}
+}
+
+// guardRead protects a page that is no registry content as reading is.
+func (g *guard) guardRead(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, err := g.identify(r)
+		if err == nil && user == "" && g.read == "auth" {
+			err = challenge(registry.ErrUnauthorized)
+		}
+		if err != nil {
+			registry.WriteError(w, err)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}

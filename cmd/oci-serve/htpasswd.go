@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+const (
+	// maxHtpasswd bounds a file of users, in bytes: some ten thousand.
+	maxHtpasswd = 1 << 20
+	// maxCost bounds a hash's cost: 15 takes about two seconds, and each step
+	// more twice as long.
+	maxCost = 15
+	// hashLen is the length of every bcrypt hash, as text.
+	hashLen = 60
+)
+
+// table is what a file of users says: for each name its hash.
+type table struct {
+	hashes map[string][]byte
+	// decoy is the costliest hash. An unknown name's password is compared with
+	// it, so that the time that takes does not tell which names there are.
+	decoy []byte
+}
+
+// readHtpasswd reads a file of users. open is whether everybody on this host
+// may read it.
+func readHtpasswd(file string) (t *table, open bool, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, false, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxHtpasswd+1))
+	if err == nil {
+		t, err = parseHtpasswd(data)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("%s: %w", file, err)
+	}
+	return t, info.Mode()&0o004 != 0, nil
+}
+
+// parseHtpasswd reads lines "name:hash" as the htpasswd program writes them.
+// Empty lines and those that start with "#" mean nothing. Hashes other than
+// bcrypt's are refused: they are quick to guess.
+func parseHtpasswd(data []byte) (*table, error) {
+	if len(data) > maxHtpasswd {
+		return nil, fmt.Errorf("more than %d bytes", maxHtpasswd)
+	}
+	t := &table{hashes: make(map[string][]byte)}
+	most := 0
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	lines.Buffer(nil, maxHtpasswd+1)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, hash, cost, err := parseUser(line)
+		if err == nil && t.hashes[name] != nil {
+			err = fmt.Errorf("user %q has a line already", name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		t.hashes[name] = hash
+		if cost > most {
+			most, t.decoy = cost, hash
+		}
+	}
+	if len(t.hashes) == 0 {
+		return nil, errors.New("no users in it")
+	}
+	return t, lines.Err()
+}
+
+func parseUser(line string) (name string, hash []byte, cost int, err error) {
+	name, text, ok := strings.Cut(line, ":")
+	if !ok || name == "" {
+		return "", nil, 0, errors.New("want NAME:HASH")
+	}
+	text, _, _ = strings.Cut(text, ":") // further fields are allowed in such files
+	if !strings.HasPrefix(text, "$2") || len(text) != hashLen {
+		return "", nil, 0, fmt.Errorf("user %q: not a bcrypt hash, as htpasswd -B makes", name)
+	}
+	if cost, err = bcrypt.Cost([]byte(text)); err != nil {
+		return "", nil, 0, fmt.Errorf("user %q: %w", name, err)
+	}
+	if cost > maxCost {
+		return "", nil, 0, fmt.Errorf("user %q: cost %d, want at most %d", name, cost, maxCost)
+	}
+	return name, []byte(text), cost, nil
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// lookupTime bounds how long a name server may take to tell this host's full
+// name. In a site without one, the name in /etc/hosts is found at once.
+const lookupTime = 2 * time.Second
+
+// dnsName is what may stand in a certificate: labels of letters, digits and
+// hyphens; the first may be "*".
+var dnsName = regexp.MustCompile(`^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+
+// nameList is the value of --tls-name, which may be given several times and
+// may have several names with commas.
+type nameList []string
+
+func (l *nameList) String() string { return strings.Join(*l, ",") }
+
+func (l *nameList) Set(value string) error {
+	for name := range strings.SplitSeq(value, ",") {
+		name = strings.TrimSpace(name)
+		if _, err := parseName(name); err != nil {
+			return err
+		}
+		*l = append(*l, name)
+	}
+	return nil
+}
+
+// parseName gives a name's one spelling; addr is valid if it is an address.
+func parseName(name string) (string, error) {
+	if a, err := netip.ParseAddr(name); err == nil {
+		if a.Zone() != "" || a.IsUnspecified() {
+			return "", fmt.Errorf("%q is no address that a certificate can have", name)
+		}
+		return a.Unmap().String(), nil
+	}
+	lower := strings.ToLower(strings.TrimSuffix(name, "."))
+	if len(lower) > 253 || !dnsName.MatchString(lower) {
+		return "", fmt.Errorf("%q is neither a host name nor an address", name)
+	}
+	return lower, nil
+}
+
+// names is what a server is called, each list sorted and without repetition.
+type names struct {
+	dns []string
+	ips []string
+}
+
+// add adds names and addresses; what cannot stand in a certificate is left out.
+func (n *names) add(list ...string) {
+	for _, name := range list {
+		name, err := parseName(name)
+		if err != nil {
+			continue
+		}
+		to := &n.dns
+		if _, err := netip.ParseAddr(name); err == nil {
+			to = &n.ips
+		}
+		if at, found := slices.BinarySearch(*to, name); !found {
+			*to = slices.Insert(*to, at, name)
+		}
+	}
+}
+
+func (n names) addresses() (list []net.IP) {
+	for _, ip := range n.ips {
+		list = append(list, net.ParseIP(ip))
+	}
+	return list
+}
+
+func (n names) equal(other names) bool {
+	return slices.Equal(n.dns, other.dns) && slices.Equal(n.ips, other.ips)
+}
+
+// namesOf gives the names in a certificate.
+func namesOf(cert *x509.Certificate) (n names) {
+	n.add(cert.DNSNames...)
+	for _, ip := range cert.IPAddresses {
+		n.add(ip.String())
+	}
+	return n
+}
+
+// hostNames gives this host's name and, if that can be found out, its full one.
+func hostNames(ctx context.Context) []string {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	full, err := new(net.Resolver).LookupCNAME(ctx, host)
+	if err != nil {
+		return []string{host}
+	}
+	return []string{host, full}
+}
+
+// localNames gives what this host is called, and every address that it has now;
+// but not those of one link only, which need the name of an interface.
+func localNames(fixed []string) (names, error) {
+	var n names
+	n.add("localhost", "127.0.0.1", "::1")
+	n.add(fixed...)
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return n, err
+	}
+	for _, addr := range addrs {
+		p, err := netip.ParsePrefix(addr.String())
+		if err == nil && !p.Addr().IsLinkLocalUnicast() && !p.Addr().IsMulticast() {
+			n.add(p.Addr().String())
+		}
+	}
+	return n, nil
+}

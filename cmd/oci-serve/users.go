@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+const (
+	// goodFor is how long credentials count as good once their hash was
+	// computed, which takes some 60 ms of a core. A push makes many requests.
+	goodFor = 5 * time.Minute
+	// maxGood bounds how many of them are remembered.
+	maxGood = 1024
+	// maxWaiting bounds how many requests wait for a hash at once.
+	maxWaiting = 64
+)
+
+// errWrong says that there is no such user, or that the password is not theirs.
+var errWrong = errors.New("wrong user name or password")
+
+// users checks names and passwords against a file, read again when it changes.
+type users struct {
+	file string
+	log  *slog.Logger
+	now  func() time.Time
+
+	mu    sync.Mutex
+	watch watch
+	table *table
+	good  map[[sha256.Size]byte]time.Time // until when
+	key   [32]byte                        // of the digests in good
+
+	throttle *throttle
+	waiting  chan struct{} // has a value for each request that has or wants a core
+	hashing  chan struct{} // has a value for each hash that is being computed
+}
+
+// newUsers reads the file for the first time.
+func newUsers(file string, log *slog.Logger) (*users, error) {
+	u := &users{
+		file:     file,
+		log:      log,
+		now:      time.Now,
+		watch:    watch{files: []string{file}},
+		good:     make(map[[sha256.Size]byte]time.Time),
+		throttle: newThrottle(),
+		waiting:  make(chan struct{}, maxWaiting),
+		// At least half of the cores stay with those who need no hash.
+		hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+	}
+	rand.Read(u.key[:]) // never fails
+	u.watch.changed(u.now())
+	return u, u.read()
+}
+
+// read reads the file. u.mu is held, or nobody else has u yet.
+func (u *users) read() error {
+	t, open, err := readHtpasswd(u.file)
+	if err != nil {
+		return err
+	}
+	if open {
+		u.log.Warn(u.file + ": everybody on this host can read it; chmod o-r makes it private")
+	}
+	u.table = t
+	clear(u.good)
+	return nil
+}
+
+// find gives the hash to compare a password with, whether the name is known,
+// and under what the answer is remembered; good is whether it is already.
+func (u *users) find(name, password string) (hash []byte, known bool, mark [sha256.Size]byte, good bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	now := u.now()
+	if u.watch.changed(now) {
+		if err := u.read(); err != nil {
+			u.log.Error("the users stay as they were", "error", err)
+		}
+	}
+	if hash, known = u.table.hashes[name]; !known {
+		return u.table.decoy, false, mark, false
+	}
+	// The hash is in the mark, so a password that was changed counts no more.
+	mac := hmac.New(sha256.New, u.key[:])
+	mac.Write(hash)
+	mac.Write([]byte(name + "\x00" + password))
+	mac.Sum(mark[:0])
+	return hash, true, mark, now.Before(u.good[mark])
+}
+
+// remember notes that credentials are good. What is no longer true makes room,
+// and if that is not enough, anything does.
+func (u *users) remember(mark [sha256.Size]byte) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	now := u.now()
+	if len(u.good) >= maxGood {
+		maps.DeleteFunc(u.good, func(_ [sha256.Size]byte, until time.Time) bool { return now.After(until) })
+	}
+	for other := range u.good {
+		if len(u.good) < maxGood {
+			break
+		}
+		delete(u.good, other)
+	}
+	u.good[mark] = now.Add(goodFor)
+}
+
+// check tells whether a password is a user's. The error is errWrong, a
+// *tooManyError for an address that has failed too often or when too many wait,
+// or the context's. Nobody waits for a penalty to pass: that would cost a
+// goroutine and a connection each.
+func (u *users) check(ctx context.Context, from netip.Addr, name, password string) error {
+	hash, known, mark, good := u.find(name, password)
+	if good {
+		return nil
+	}
+	if wait := u.throttle.take(from, u.now()); wait > 0 {
+		return &tooManyError{wait}
+	}
+	err := u.compare(ctx, hash, password)
+	if !known && err == nil {
+		err = errWrong // the decoy's owner has this password too
+	}
+	if err != errWrong {
+		u.throttle.giveBack(from)
+	}
+	if err == nil {
+		u.remember(mark)
+	}
+	return err
+}
+
+// compare computes a hash when its turn comes.
+func (u *users) compare(ctx context.Context, hash []byte, password string) error {
+	select {
+	case u.waiting <- struct{}{}:
+		defer func() { <-u.waiting }()
+	default:
+		return &tooManyError{time.Second}
+	}
+	select {
+	case u.hashing <- struct{}{}:
+		defer func() { <-u.hashing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if bcrypt.CompareHashAndPassword(hash, []byte(password)) != nil {
+		return errWrong
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"time"
+)
+
+// watchEvery is how often files are looked at for changes, when they are used.
+const watchEvery = time.Second
+
+// watch notices when one of some files was replaced or written to.
+type watch struct {
+	files  []string
+	stamps []stamp
+	looked time.Time
+}
+
+// stamp changes when a file does. A file that is not there has the zero stamp.
+type stamp struct {
+	modified time.Time
+	size     int64
+	mode     os.FileMode
+	info     os.FileInfo
+}
+
+func (s stamp) same(other stamp) bool {
+	if s.info == nil || other.info == nil {
+		return s.info == nil && other.info == nil
+	}
+	return s.modified.Equal(other.modified) && s.size == other.size && s.mode == other.mode && os.SameFile(s.info, other.info)
+}
+
+// changed tells whether the files differ from when it last said so. It is true
+// the first time, and false within watchEvery of the time before.
+func (w *watch) changed(now time.Time) bool {
+	if now.Sub(w.looked) < watchEvery {
+		return false
+	}
+	w.looked = now
+	var stamps []stamp
+	for _, file := range w.files {
+		var s stamp
+		if info, err := os.Stat(file); err == nil {
+			s = stamp{info.ModTime(), info.Size(), info.Mode(), info}
+		}
+		stamps = append(stamps, s)
+	}
+	if slices.EqualFunc(stamps, w.stamps, stamp.same) {
+		return false
+	}
+	w.stamps = stamps
+	return true
+}

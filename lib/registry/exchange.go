@@ -1,0 +1,101 @@
+package registry
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// exchange wraps both sides of a request: it counts their bytes and cuts a
+// client that stalls.
+func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) (*response, *requestBody) {
+	control := http.NewResponseController(w)
+	// Twice, since the server waits for the rest of the body before it answers.
+	out := &response{ResponseWriter: w, wait: patience{2 * h.Stall, control.SetWriteDeadline, time.Time{}}}
+	in := &requestBody{ReadCloser: r.Body, wait: patience{h.Stall, control.SetReadDeadline, time.Time{}}}
+	if r.ContentLength != 0 {
+		in.wait.renew() // also if nobody reads the body: the server discards it then
+	}
+	r.Body = in
+	return out, in
+}
+
+// patience moves a deadline on while there is progress. A connection that
+// cannot have a deadline has none.
+type patience struct {
+	stall time.Duration
+	set   func(time.Time) error
+	last  time.Time
+}
+
+// renew gives the client its time anew. To set a deadline costs more than to
+// read the clock, so it is done eight times at most while it lasts.
+func (p *patience) renew() {
+	if p.stall == 0 {
+		return
+	}
+	if now := time.Now(); now.Sub(p.last) > p.stall/8 {
+		p.last = now
+		p.set(now.Add(p.stall))
+	}
+}
+
+// end takes the deadline away. The server reads on in the background, and would
+// take the deadline's passing for the loss of the connection.
+func (p *patience) end() {
+	if !p.last.IsZero() {
+		p.last = time.Time{}
+		p.set(time.Time{})
+	}
+}
+
+// response notes what was answered. It has ReadFrom because the server's own
+// writer has: through it a file reaches the socket by sendfile.
+type response struct {
+	http.ResponseWriter
+	wait   patience
+	status int
+	bytes  int64
+}
+
+func (w *response) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	w.wait.renew()
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+func (w *response) ReadFrom(r io.Reader) (int64, error) {
+	w.wait.renew()
+	n, err := io.Copy(w.ResponseWriter, r)
+	w.bytes += n
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the server's writer.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// requestBody counts what arrives and marks errors as the client's.
+type requestBody struct {
+	io.ReadCloser
+	wait  patience
+	bytes int64
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.wait.renew()
+	n, err := b.ReadCloser.Read(p)
+	b.bytes += int64(n)
+	switch {
+	case err == io.EOF:
+		b.wait.end()
+	case err != nil:
+		err = &bodyError{err}
+	}
+	return n, err
+}

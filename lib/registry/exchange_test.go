@@ -1,0 +1,160 @@
+package registry
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// stalling serves a registry that cuts clients after a short stall.
+func stalling(t *testing.T, stall time.Duration) *testRegistry {
+	reg := newRegistry(t)
+	server := httptest.NewServer(New(reg.disk, Options{Stall: stall}))
+	t.Cleanup(server.Close)
+	reg.url = server.URL
+	return reg
+}
+
+func dial(t *testing.T, reg *testRegistry) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(reg.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	return conn
+}
+
+// An upload that stops arriving is cut, and can be resumed; one that trickles
+// in for far longer than the stall is not.
+func TestStalledUpload(t *testing.T) {
+	const stall = 300 * time.Millisecond
+	reg := stalling(t, stall)
+	at := reg.begin("a")
+	conn := dial(t, reg)
+	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n12345", at)
+	answer, _ := io.ReadAll(conn)
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") {
+		t.Errorf("a stalled upload was answered with %q", answer)
+	}
+	if got := reg.want(204, "GET", at, nil).Header.Get("Range"); got != "0-4" {
+		t.Errorf("Range after a stall: %s, want 0-4", got)
+	}
+
+	pr, pw := io.Pipe()
+	go func() {
+		ticker := time.NewTicker(stall / 6)
+		defer ticker.Stop()
+		for range 15 {
+			<-ticker.C
+			pw.Write([]byte("x"))
+		}
+		pw.Close()
+	}()
+	r, err := http.NewRequest("PATCH", reg.url+at, pr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 202 {
+		t.Errorf("a slow upload was answered with %d", resp.StatusCode)
+	}
+}
+
+// A body that nobody reads must not hold the connection either.
+func TestStalledUnreadBody(t *testing.T) {
+	reg := stalling(t, 200*time.Millisecond)
+	conn := dial(t, reg)
+	fmt.Fprint(conn, "GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+	if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
+		t.Errorf("answer %q, %v", answer, err)
+	}
+}
+
+// A client that takes nothing is cut; one that reads slowly gets everything.
+func TestStalledPull(t *testing.T) {
+	const stall = 400 * time.Millisecond
+	reg := stalling(t, stall)
+	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // more than sockets buffer
+	d := reg.pushBlob("a", data)
+	request := fmt.Sprintf("GET /v2/a/blobs/%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", d)
+
+	conn := dial(t, reg)
+	fmt.Fprint(conn, request)
+	time.Sleep(5 * stall) // the stall itself
+	if answer, _ := io.ReadAll(conn); len(answer) >= len(data) {
+		t.Error("a client that took nothing was not cut")
+	}
+
+	conn = dial(t, reg)
+	fmt.Fprint(conn, request)
+	got, piece := 0, make([]byte, 1<<20)
+	for start := time.Now(); ; {
+		n, err := io.ReadFull(conn, piece)
+		if got += n; err != nil {
+			break
+		}
+		if time.Since(start) < 3*stall {
+			time.Sleep(stall / 8)
+		}
+	}
+	if got < len(data) {
+		t.Errorf("a slow client got %d bytes of %d", got, len(data))
+	}
+}
+
+// One upload more than are received at once is told to come again.
+func TestTooManyUploads(t *testing.T) {
+	reg := newRegistry(t)
+	h := New(reg.disk, Options{})
+	for range maxReceiving {
+		h.receiving <- struct{}{}
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("POST", "/v2/a/blobs/uploads/?digest="+dig256, nil))
+	if w.Code != 429 || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "TOOMANYREQUESTS") {
+		t.Errorf("answer %d %v %s", w.Code, w.Header(), w.Body)
+	}
+	w = httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/v2/", nil))
+	if w.Code != 200 {
+		t.Errorf("a read was answered with %d", w.Code)
+	}
+}
+
+func TestObserve(t *testing.T) {
+	reg := newRegistry(t)
+	var seen []Observation
+	h := New(reg.disk, Options{Observe: func(o Observation) { seen = append(seen, o) }})
+	for _, c := range []struct {
+		method, target, body string
+		want                 Observation
+	}{
+		{"POST", "/v2/a/blobs/uploads/?digest=" + string(digestBytes("sha256", []byte("12345"))), "12345", Observation{UploadWhole, 201, 5, 0}},
+		{"GET", "/v2/a/blobs/" + string(digestBytes("sha256", []byte("12345"))), "", Observation{BlobRead, 200, 0, 5}},
+		{"GET", "/v2/_catalog", "", Observation{Catalog, 200, 0, 22}},
+		{"GET", "/v3", "", Observation{kindNone, 404, 0, 64}},
+	} {
+		seen = nil
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(c.method, c.target, strings.NewReader(c.body)))
+		if len(seen) != 1 || seen[0] != c.want {
+			t.Errorf("%s %s was observed as %+v, want %+v", c.method, c.target, seen, c.want)
+		}
+	}
+	for k := range kindCount {
+		if k.String() == "" {
+			t.Errorf("kind %d has no name", k)
+		}
+	}
+}

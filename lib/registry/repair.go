@@ -1,0 +1,74 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+)
+
+// SetAside takes what is damaged out of its repositories, a manifest with its
+// tags, and moves the file to quarantine/, so that a push stores it anew. It
+// wants the storage to itself, as Collect does. A crash leaves the file where a
+// scrub finds it again.
+func (d *Disk) SetAside(ctx context.Context, damage Damage) error {
+	if err := d.quarantine(damage.Path); err != nil {
+		return err
+	}
+	if damage.Digest == "" {
+		return d.remove(damage.Path)
+	}
+	for _, name := range damage.Repositories {
+		err := d.DeleteManifest(ctx, name, "", damage.Digest)
+		if errors.Is(err, ErrManifestUnknown) {
+			err = d.unlink(name, damage.Digest)
+		}
+		if err != nil && !errors.Is(err, ErrBlobUnknown) {
+			return err
+		}
+	}
+	return d.remove(damage.Path)
+}
+
+// quarantine gives a file a second name below quarantine/, under its own path.
+// Nothing there is overwritten, and a file that is gone needs none.
+func (d *Disk) quarantine(file string) error {
+	info, err := d.root.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	to := path.Join(quarantineDir, file)
+	if err := d.makeDir(path.Dir(to)); err != nil {
+		return err
+	}
+	for n := 1; ; n++ {
+		err := d.root.Link(file, to)
+		if err == nil {
+			return d.syncDir(path.Dir(to))
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if there, err := d.root.Stat(to); err == nil && os.SameFile(there, info) { // a crash came between
+			return nil
+		}
+		to = fmt.Sprintf("%s.%d", path.Join(quarantineDir, file), n)
+	}
+}
+
+// remove removes a file for good, if it is there.
+func (d *Disk) remove(file string) error {
+	err := d.root.Remove(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return d.syncDir(path.Dir(file))
+}
