@@ -143,26 +143,6 @@ func newTransport(cfg *config) (*http.Transport, error) {
 	return t, nil
 }
 
-// guard refuses plain HTTP to another machine unless it was asked for: the
-// library below falls back to it for private addresses, and would then send
-// credentials in the clear.
-type guard struct {
-	inner http.RoundTripper
-	plain bool
-}
-
-var errPlainHTTP = errors.New("plain HTTP to another machine was not asked for")
-
-func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Scheme == "http" && !g.plain && !loopback(req.URL.Host) {
-		if req.Body != nil {
-			req.Body.Close()
-		}
-		return nil, errPlainHTTP
-	}
-	return g.inner.RoundTrip(req)
-}
-
 // credentials takes --username with --password-file, else what docker's and
 // podman's configuration files and credential helpers have for the host.
 func credentials(a access, reg name.Registry) (authn.Authenticator, error) {
@@ -188,28 +168,57 @@ func credentials(a access, reg name.Registry) (authn.Authenticator, error) {
 	return authn.FromConfig(authn.AuthConfig{Username: a.username, Password: strings.TrimRight(string(secret), "\r\n")}), nil
 }
 
-// connect asks the registry for its kind of authentication. An error that
-// stands for exit code 75 means that nobody answered.
+// connect asks the registry for its kind of authentication, and whether it
+// takes the credentials, so that wrong ones are told once and not by each
+// image. An error that stands for exit code 75 means that nobody answered.
 func (r *registry) connect(ctx context.Context) error {
+	var challenge *transport.Challenge
+	err := r.retry(ctx, func() (err error) {
+		challenge, err = transport.Ping(ctx, r.host, r.base)
+		return pingError(err)
+	})
+	if err != nil || challenge.Scheme == "" {
+		return err
+	}
+	r.bearer = strings.EqualFold(challenge.Scheme, "bearer")
+	if r.bearer && r.auth == authn.Anonymous {
+		return nil // what a token for nobody is good for, only its use can tell
+	}
 	return r.retry(ctx, func() error {
-		challenge, err := transport.Ping(ctx, r.host, r.base)
+		c, err := r.newClient(ctx)
 		if err != nil {
-			return pingError(err)
+			return err
 		}
-		r.bearer = strings.EqualFold(challenge.Scheme, "bearer")
-		return nil
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.root().String(), nil)
+		if err != nil {
+			return err
+		}
+		resp, err := c.Do(req)
+		if err != nil {
+			return err
+		}
+		defer drain(resp)
+		return checkStatus(resp, http.StatusOK)
 	})
 }
 
 // pingError gives the error of the scheme that matters: Ping joins those of
 // HTTPS and HTTP where both were tried.
 func pingError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return cli.Hint(errors.New("its certificate is signed by an unknown authority"), "give the registry's certificate authority with --ca FILE")
+	}
+	if cert, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return cert
+	}
+	if answer := answered(err); status(answer) != 0 {
+		return answer
+	}
 	if strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
 		return cli.Hint(errors.New("the registry speaks plain HTTP"), "give --plain-http if that is meant, or put TLS before it")
-	}
-	var unknown x509.UnknownAuthorityError
-	if errors.As(err, &unknown) {
-		return cli.Hint(err, "give the registry's certificate authority with --ca FILE")
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op
@@ -234,13 +243,26 @@ func (r *registry) client(ctx context.Context, repository string) (*http.Client,
 	case r.bearer:
 		scopes = []string{transport.CatalogScope}
 	}
-	t, err := transport.NewWithContext(ctx, r.host, r.auth, r.base, scopes)
+	c, err := r.newClient(ctx, scopes...)
 	if err != nil {
 		return nil, err
 	}
-	c := &http.Client{Transport: t}
 	r.all[repository] = c
 	return c, nil
+}
+
+// newClient gives a client with a token for scopes, if the registry wants one.
+func (r *registry) newClient(ctx context.Context, scopes ...string) (*http.Client, error) {
+	t, err := transport.NewWithContext(ctx, r.host, r.auth, r.base, scopes)
+	if err != nil {
+		return nil, answered(err)
+	}
+	return &http.Client{Transport: &renewing{inner: t, root: r.root()}, CheckRedirect: sameMethod}, nil
+}
+
+// root gives the address that every registry answers (end-1).
+func (r *registry) root() *url.URL {
+	return &url.URL{Scheme: r.host.Scheme(), Host: r.host.RegistryStr(), Path: "/v2/"}
 }
 
 // url gives the address of something in a repository.

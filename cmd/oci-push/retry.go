@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -20,6 +21,7 @@ const (
 	attempts     = 6                // tries of one request, about 8 s in all
 	maxWait      = 30 * time.Second // between two tries, even if the registry asks for more
 	maxErrorBody = 64 << 10         // what is read of a registry's error message, in bytes
+	maxErrorText = 200              // what is shown of it, in bytes
 )
 
 // errUnreachable marks that the registry could not be reached at all, so that
@@ -35,18 +37,43 @@ type statusError struct {
 func (e *statusError) Error() string {
 	text := fmt.Sprintf("registry answered %d %s", e.err.StatusCode, http.StatusText(e.err.StatusCode))
 	for _, d := range e.err.Errors {
-		text += fmt.Sprintf(": %s %s", d.Code, d.Message)
+		text += ": " + clip(fmt.Sprintf("%s %s", d.Code, d.Message))
 		break
 	}
 	return text
 }
 
+// clip keeps what a stranger wrote to a length that a person reads.
+func clip(text string) string {
+	if len(text) <= maxErrorText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxErrorText], "") + "..."
+}
+
+// answered gives a statusError, with a hint, for an answer that the library
+// has turned into an error; its own would hold the whole page that a proxy
+// may have sent. Other errors stay as they are.
+func answered(err error) error {
+	e, ok := errors.AsType[*transport.Error](err)
+	if !ok {
+		return err
+	}
+	return hinted(&statusError{err: e})
+}
+
+func hinted(e *statusError) error {
+	switch e.err.StatusCode {
+	case http.StatusUnauthorized:
+		return cli.Hint(e, "give the right --username and --password-file, or log in with a docker configuration file")
+	case http.StatusForbidden:
+		return cli.Hint(e, "the registry does not let this user, or this address, write")
+	}
+	return e
+}
+
 // checkStatus gives a statusError unless the answer has one of the wanted codes.
 func checkStatus(resp *http.Response, want ...int) error {
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(resp.Body, maxErrorBody), resp.Body}
 	err := transport.CheckError(resp, want...)
 	if err == nil {
 		return nil
@@ -59,13 +86,7 @@ func checkStatus(resp *http.Response, want ...int) error {
 	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
 		out.after = time.Duration(s) * time.Second
 	}
-	switch e.StatusCode {
-	case http.StatusUnauthorized:
-		return cli.Hint(out, "give --username and --password-file, or log in with a docker configuration file")
-	case http.StatusForbidden:
-		return cli.Hint(out, "the registry does not let this user, or this address, write")
-	}
-	return out
+	return hinted(out)
 }
 
 // status gives the HTTP status that an error stands for, or 0.
@@ -89,6 +110,9 @@ func temporary(err error) bool {
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, errPlainHTTP) {
 		return false
+	}
+	if errors.Is(err, errTokenRefused) {
+		return true
 	}
 	var op *net.OpError
 	var dns *net.DNSError

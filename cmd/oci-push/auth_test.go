@@ -1,0 +1,314 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/tests/samplebundle"
+)
+
+const (
+	testUser   = "pusher"
+	testSecret = "s3cret-and-more"
+)
+
+// passwordFile holds a password the way an editor leaves it.
+func passwordFile(t *testing.T, secret string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(path, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// grant is what a token is good for.
+type grant struct {
+	scopes []string // "repository:NAME:ACTION"
+	used   int
+	over   bool
+}
+
+// tokens stands before a registry and wants a bearer token with every request,
+// as the token specification of distribution has it: 401 names the service and
+// the scope, GET /token trades user and password for a token.
+type tokens struct {
+	// expire ends a token just as the first request of each kind with a body
+	// comes with it.
+	expire bool
+	// allow gives what the user may do of what is asked for in a repository;
+	// nil: all of it.
+	allow func(actions []string) []string
+	// busy tells whether the token server has no time just now; nil: never.
+	busy func() bool
+
+	open atomic.Bool // wants no token any more
+
+	mu     sync.Mutex
+	all    map[string]*grant
+	mounts int             // links from another repository that were allowed
+	ended  map[string]bool // kinds of requests that came with a token just over
+}
+
+func (s *tokens) before(w http.ResponseWriter, r *http.Request) bool {
+	switch {
+	case s.open.Load():
+		return false
+	case r.URL.Path == "/token":
+		s.issue(w, r)
+		return true
+	case s.good(r):
+		return false
+	}
+	challenge := fmt.Sprintf(`Bearer realm="http://%s/token",service="test"`, r.Host)
+	if want := needed(r); len(want) > 0 {
+		challenge += fmt.Sprintf(`,scope="%s"`, strings.Join(joined(want), " "))
+	}
+	w.Header().Set("WWW-Authenticate", challenge)
+	w.WriteHeader(http.StatusUnauthorized)
+	fmt.Fprint(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`)
+	return true
+}
+
+// good tells whether a request has a token for all that it does.
+func (s *tokens) good(r *http.Request) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.all[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
+	if g == nil || slices.ContainsFunc(needed(r), func(scope string) bool { return !slices.Contains(g.scopes, scope) }) {
+		return false
+	}
+	if kind := bodyKind(r); s.expire && kind != "" && !s.ended[kind] && g.used > 1 {
+		s.ended[kind], g.over = true, true
+	}
+	if g.over {
+		return false
+	}
+	g.used++
+	if r.URL.Query().Has("mount") {
+		s.mounts++
+	}
+	return true
+}
+
+// bodyKind tells requests with a body apart; others have none.
+func bodyKind(r *http.Request) string {
+	switch {
+	case r.ContentLength <= 0:
+		return ""
+	case strings.Contains(r.URL.Path, "/manifests/"):
+		return "manifest"
+	case r.Method == http.MethodPatch:
+		return "part"
+	}
+	return "blob"
+}
+
+// needed lists the scopes that a request takes, one action each.
+func needed(r *http.Request) (scopes []string) {
+	path := strings.TrimPrefix(r.URL.Path, "/v2/")
+	if path == "" {
+		return nil
+	}
+	repository := path
+	for _, kind := range []string{"/blobs/", "/manifests/", "/tags/"} {
+		if at := strings.Index(path, kind); at >= 0 {
+			repository = path[:at]
+		}
+	}
+	scopes = []string{"repository:" + repository + ":pull"}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		scopes = append(scopes, "repository:"+repository+":push")
+	}
+	if from := r.URL.Query().Get("from"); from != "" {
+		scopes = append(scopes, "repository:"+from+":pull")
+	}
+	return scopes
+}
+
+// joined puts the actions of one repository together, as registries do.
+func joined(scopes []string) (out []string) {
+	for _, s := range scopes {
+		at := strings.LastIndex(s, ":")
+		if i := slices.IndexFunc(out, func(o string) bool { return strings.HasPrefix(o, s[:at+1]) }); i >= 0 {
+			out[i] += "," + s[at+1:]
+		} else {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (s *tokens) issue(w http.ResponseWriter, r *http.Request) {
+	if s.busy != nil && s.busy() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	user, password, known := r.BasicAuth()
+	if known && (user != testUser || password != testSecret) {
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(w, `{"errors":[{"code":"UNAUTHORIZED","message":"wrong user or password"}]}`)
+		return
+	}
+	var scopes []string
+	for _, param := range r.URL.Query()["scope"] {
+		for _, scope := range strings.Fields(param) {
+			at := strings.LastIndex(scope, ":")
+			actions := strings.Split(scope[at+1:], ",")
+			if s.allow != nil {
+				actions = s.allow(actions)
+			}
+			for _, action := range actions {
+				if known {
+					scopes = append(scopes, scope[:at+1]+action)
+				}
+			}
+		}
+	}
+	token := rand.Text()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = make(map[string]*grant)
+	}
+	s.all[token] = &grant{scopes: scopes}
+	json.NewEncoder(w).Encode(map[string]any{"token": token, "expires_in": 60})
+}
+
+// pushAs runs the tool with a user and a password.
+func pushAs(t *testing.T, host, secret string, args ...string) result {
+	t.Helper()
+	return invoke(t, "", append([]string{"--to", host, "--username", testUser, "--password-file", passwordFile(t, secret)}, args...)...)
+}
+
+// A token that ends in the middle of a run is renewed, and what it interrupted,
+// a held blob, one that streams past or a manifest, is sent from its first byte.
+func TestTokenIsRenewedHalfWay(t *testing.T) {
+	small, ms := write(t, samplebundle.Options{Archives: 12})
+	large, ml := big(t, samplebundle.TarGz)
+	for _, tt := range []struct {
+		name, path string
+		m          samplebundle.Manifest
+		kinds      []string
+	}{
+		{"small blobs", small, ms, []string{"blob", "manifest"}},
+		{"large blobs", large, ml, []string{"blob", "manifest", "part"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := &tokens{expire: true, ended: make(map[string]bool)}
+			host := serve(t, s.before)
+			r := pushAs(t, host, testSecret, "--memory", "32MiB", tt.path)
+			if r.err != nil {
+				t.Fatalf("%v\n%s", r.err, r.stderr)
+			}
+			if got := slices.Sorted(maps.Keys(s.ended)); !slices.Equal(got, tt.kinds) {
+				t.Errorf("tokens were over for requests with %v, want %v", got, tt.kinds)
+			}
+			s.open.Store(true)
+			checkAll(t, host, "", tt.m)
+		})
+	}
+}
+
+// A blob is linked from a repository that the user may read, with a token for
+// both, and sent where the user may not.
+func TestTokenForALink(t *testing.T) {
+	path, m := write(t, samplebundle.Options{Archives: 12})
+	for _, tt := range []struct {
+		name  string
+		allow func([]string) []string
+		links bool
+	}{
+		{"granted", nil, true},
+		{"denied", func(actions []string) []string {
+			if slices.Contains(actions, "push") {
+				return actions
+			}
+			return nil
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &tokens{allow: tt.allow}
+			host := serve(t, s.before)
+			if r := pushAs(t, host, testSecret, path); r.err != nil {
+				t.Fatalf("%v\n%s", r.err, r.stderr)
+			}
+			if (s.mounts > 0) != tt.links {
+				t.Errorf("%d blobs were linked, want any: %v", s.mounts, tt.links)
+			}
+			s.open.Store(true)
+			checkAll(t, host, "", m)
+		})
+	}
+}
+
+func TestBusyTokenServerIsAskedAgain(t *testing.T) {
+	path, m := write(t, samplebundle.Options{Archives: 6})
+	var n atomic.Int64
+	s := &tokens{busy: func() bool { return n.Add(1)%4 == 1 }}
+	host := serve(t, s.before)
+	if r := pushAs(t, host, testSecret, path); r.err != nil {
+		t.Fatalf("%v\n%s", r.err, r.stderr)
+	}
+	s.open.Store(true)
+	checkAll(t, host, "", m)
+}
+
+func TestRefusedCredentials(t *testing.T) {
+	path, _ := write(t, samplebundle.Options{Archives: 3})
+	reader := &tokens{allow: func(actions []string) []string {
+		return slices.DeleteFunc(actions, func(a string) bool { return a != "pull" })
+	}}
+	for _, tt := range []struct {
+		name   string
+		before func(http.ResponseWriter, *http.Request) bool
+		secret string // none: no user either
+		failed int    // images that have a record; before the first, the run is over
+		want   string // what the run ends with
+	}{
+		{"basic, wrong", wantBasic, "wrong-secret", 0, "registry answered 401 Unauthorized"},
+		{"basic, none", wantBasic, "", 0, "registry answered 401 Unauthorized"},
+		{"bearer, wrong", new(tokens).before, "wrong-secret", 0, "registry answered 401 Unauthorized: UNAUTHORIZED wrong user or password"},
+		{"bearer, none", new(tokens).before, "", 3, ""},
+		{"bearer, may only read", reader.before, testSecret, 3, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			host := serve(t, tt.before)
+			var r result
+			if tt.secret == "" {
+				r = invoke(t, "", "--verbose", "--to", host, path)
+			} else {
+				r = pushAs(t, host, tt.secret, "--verbose", path)
+			}
+			var report bytes.Buffer
+			cli.Report(&report, "oci-push", r.err)
+			if cli.Code(r.err) != cli.CodeFailed || r.statuses()["failed"] != tt.failed || len(r.images) != tt.failed {
+				t.Errorf("%v (code %d), %v, want %d images failed", r.err, cli.Code(r.err), r.statuses(), tt.failed)
+			}
+			if want := fmt.Sprintf("oci-push: registry %s: %s\nhint: give the right --username", host, tt.want); tt.want != "" && !strings.HasPrefix(report.String(), want) {
+				t.Errorf("report = %q, want %q", report.String(), want)
+			}
+			for _, i := range r.images {
+				if !strings.Contains(i.Error, "401 Unauthorized") {
+					t.Errorf("%s: error = %q, want that it was refused", i.Entry, i.Error)
+				}
+			}
+			if all := r.stderr + report.String() + fmt.Sprint(r.images); tt.secret != "" && strings.Contains(all, tt.secret) {
+				t.Errorf("the password stands in the output:\n%s", all)
+			}
+		})
+	}
+}
