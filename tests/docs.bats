@@ -17,14 +17,17 @@ examples() {
 
 @test "docs: the examples of the README and the pages run as they stand" {
   local line count=0
-  need mandoc
+  need mandoc openssl
   serve
   ln -s "$SAMPLE/bundle.tgz" bundle.tgz
-  examples | grep -E '^(bundle-|oci-push|echo )' | grep -v -e '\\$' -e '--to [^l]' >lines
+  openssl ecparam -name prime256v1 -genkey -noout -out key.pem
+  openssl ec -in key.pem -pubout -out cosign.pub 2>/dev/null
+  openssl dgst -sha256 -sign key.pem -out bundle.tgz.sig bundle.tgz
+  examples | grep -E '^(bundle-|oci-push|echo )' | grep -v -e '\\$' -e '|$' -e '--to [^l]' >lines
   while IFS= read -r line; do
     echo "$line"
     count=$((count + 1))
-    bash -c "set -o pipefail; ${line//localhost:5000/$registry}" >out
+    bash -c "set -o pipefail; ${line//localhost:5000/$registry}" >out 2>err || { tail err; false; }
   done <lines
   [ $count -ge 12 ]
   same "$(expected)" "$(published)"

@@ -4,6 +4,10 @@
 // It reads the file once, as a stream, and the signature beside it. It writes
 // one record to stdout and leaves nothing behind when killed. It uses no
 // network, unless the key is named by a URL.
+//
+// All of the cryptography is the standard library's, but for the last step of
+// Ed25519, which that offers for messages in memory only; it is taken with
+// filippo.io/edwards25519, the arithmetic that the standard library itself has.
 package main
 
 import (

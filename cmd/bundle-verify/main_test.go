@@ -3,7 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"io"
 	"net/http"
@@ -265,8 +270,19 @@ func TestTellsWhatWasNotChecked(t *testing.T) {
 		}
 	}
 	got = runs(t, nil, "--key", data+"stranger.pub", "--signature", data+"v3/certificate.sigstore.json", file)
-	if got.code != 1 || !strings.Contains(got.err, "wrong key type") {
+	if got.code != 1 || !strings.Contains(got.err, "wrong key type") || !strings.Contains(got.err, "hint: the signer has the certificate of") {
 		t.Errorf("%d, %s", got.code, got.err)
+	}
+	// Another key of the same kind, as most signers with a certificate have.
+	other, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	der, _ := x509.MarshalPKIXPublicKey(other.Public())
+	path := filepath.Join(t.TempDir(), "k")
+	os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o644)
+	got = runs(t, nil, "--key", path, "--signature", data+"v3/certificate.sigstore.json", file)
+	for _, want := range []string{"wrong key: ", "hint: the signer has the certificate of release@vendor.example from CN=signer,O=A vendor; cosign"} {
+		if got.code != 1 || !strings.Contains(got.err, want) {
+			t.Errorf("%d, %s, want %q", got.code, got.err, want)
+		}
 	}
 	for from, to := range map[string][2]string{
 		"v3/p256.sigstore.json": {`"verificationMaterial":{`, `"verificationMaterial":{"tlogEntries":[{},{}],"timestampVerificationData":{"rfc3161Timestamps":[{}]},`},

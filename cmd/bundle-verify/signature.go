@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -26,9 +27,10 @@ type signature struct {
 	// that it stands for as base64. Which one it is depends on the key.
 	forms [][]byte
 	// The rest is what only a bundle tells. Nobody has signed it.
-	digest    digest
-	key       string   // fingerprint of the key that it says it is of
-	unchecked []string // what else is in it, for people
+	digest      digest
+	key         string   // fingerprint of the key that it says it is of
+	certificate string   // whose it is and from whom, for people
+	unchecked   []string // what else is in it, for people
 }
 
 // A digest of the signed file, as a bundle tells it.
@@ -47,12 +49,9 @@ func findSignature(operand string) (string, error) {
 		return "", cli.Hint(errors.New("stdin: no signature"), "name its file with --signature")
 	}
 	for _, s := range suffixes {
-		matches, err := statFile(operand + s)
-		if err != nil {
-			return "", err
-		}
-		if matches {
-			return operand + s, nil
+		_, err := os.Stat(operand + s)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return operand + s, err
 		}
 	}
 	name := filepath.Base(operand)
@@ -111,10 +110,18 @@ func (s *signature) fit(k *key) ([]byte, error) {
 	}
 	for _, form := range s.forms {
 		if kind := kindOf(form); kind != "" {
-			return nil, cli.Hint(fmt.Errorf("wrong key type: the signature is one of %s, the key is %s", kind, k.name), "the key and the signature belong to different vendors or releases")
+			return nil, cli.Hint(fmt.Errorf("wrong key type: the signature is one of %s, the key is %s", kind, k.name), "%s", s.otherKey())
 		}
 	}
 	return nil, cli.Hint(fmt.Errorf("not a signature: %d bytes that are neither base64 nor binary of an %s signature", len(s.forms[len(s.forms)-1]), k.name), "get it again")
+}
+
+// otherKey tells what to do about a signature of another key.
+func (s *signature) otherKey() string {
+	if s.certificate != "" {
+		return "the signer has the " + s.certificate + "; cosign verify-blob checks such signatures, on a host with internet"
+	}
+	return "get the key from the vendor of this file and release"
 }
 
 // fits gives b without white space behind it if it has the form of a

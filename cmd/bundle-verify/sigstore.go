@@ -146,7 +146,8 @@ func (s *signature) addCertificate(der []byte) {
 	if k.describe() == nil {
 		s.key = k.fingerprint
 	}
-	s.unchecked = append(s.unchecked, fmt.Sprintf("the certificate of %s from %s", owner(c), c.Issuer))
+	s.certificate = fmt.Sprintf("certificate of %s from %s", owner(c), c.Issuer)
+	s.unchecked = append(s.unchecked, "the "+s.certificate)
 }
 
 // owner names the holder of a certificate: sigstore's authority puts the

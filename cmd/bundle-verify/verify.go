@@ -162,14 +162,6 @@ func (c *claim) check(b *record.Bundle, sums [][]byte) error {
 		b.Path, b.Size, b.Digest, c.path, c.key.fingerprint), "%s", remedy(b))
 }
 
-// otherKey tells what to do about a signature of another key.
-func (s *signature) otherKey() string {
-	if len(s.unchecked) > 0 && strings.HasPrefix(s.unchecked[0], "the certificate") {
-		return "the signer has " + strings.TrimPrefix(s.unchecked[0], "the ") + ", which cosign verify-blob can check on a host with internet"
-	}
-	return "get the key from the vendor of this file and release"
-}
-
 // remedy tells what to do about a file with other content than expected.
 func remedy(b *record.Bundle) string {
 	if b.Size == 0 {
@@ -189,8 +181,8 @@ func (v *verifier) told(b *record.Bundle, c *claim) {
 		if c.key.certificate != nil {
 			v.progress.Warn("key %s: a certificate; only its key was used, not checked were its issuer and its dates", v.cfg.key)
 		}
-		if n := c.signature.unchecked; len(n) > 0 {
-			v.progress.Warn("%s: the signature was checked with the key and is good; not checked: %s", c.path, strings.Join(n, ", "))
+		if rest := c.signature.unchecked; len(rest) > 0 {
+			v.progress.Warn("%s: the signature was checked with the key and is good; not checked: %s", c.path, strings.Join(rest, ", "))
 		}
 	}
 	v.progress.Item(1, cli.ItemText(b.Path, outcome, b.Size))
@@ -265,13 +257,4 @@ func (in *input) unchanged() error {
 		return cli.Hint(errors.New("changed while it was read"), "wait until it is complete")
 	}
 	return nil
-}
-
-// statFile tells whether there is a file of that name.
-func statFile(name string) (bool, error) {
-	_, err := os.Stat(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
 }
