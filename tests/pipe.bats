@@ -129,3 +129,17 @@ load lib/helper
   run -0 --separate-stderr oci-push --to "$registry" --quiet <records
   [ -z "$stderr" ]
 }
+@test "pipe: a bundle record's digest binds what is published" {
+  serve
+  local sum
+  sum=$(sha256sum <"$SAMPLE/bundle.tgz")
+  record() { echo "{\"kind\":\"bundle\",\"path\":\"$SAMPLE/bundle.tgz\",\"digest\":\"sha256:$1\",\"signature\":\"good\"}"; }
+  record "$(tr 0-9 1-90 <<<"${sum%% *}")" | bundle-ls --quiet >wrong
+  run -1 --separate-stderr oci-push --to "$registry" --quiet <wrong
+  echo "$stderr"
+  [[ $stderr == *sha256:* ]]
+  [ -z "$(published)" ]
+  record "${sum%% *}" | bundle-ls | oci-push --to "$registry" --quiet >/dev/null
+  same "$(expected)" "$(published)"
+}
+

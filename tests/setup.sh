@@ -8,12 +8,13 @@ PATH=$PWD/.cache/bin:$PATH
 mkdir -p .cache/bin
 
 # Programs, each with its Debian package if that has another name.
-programs=(bats bsdtar=libarchive-tools curl fish gcc jq mandoc openssl pigz script=bsdutils shellcheck skopeo zsh zstd)
+programs=(bats bsdtar=libarchive-tools curl fish gcc ip=iproute2 jq mandoc openssl pigz script=bsdutils shellcheck skopeo zsh zstd)
 
 # command, module, version: built from source into .cache/bin.
 modules='
 staticcheck  honnef.co/go/tools/cmd/staticcheck                v0.8.2
 crane        github.com/google/go-containerregistry/cmd/crane  v0.22.1
+registry     github.com/distribution/distribution/v3/cmd/registry v3.1.2
 '
 
 log=$(mktemp)
