@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -138,6 +139,14 @@ func TestBad(t *testing.T) {
 		if !strings.Contains(got.err, tt.want) {
 			t.Errorf("%s of %s: %s, want %q", tt.signature, tt.file, got.err, tt.want)
 		}
+	}
+	// A bundle that names the right digest and key, with another file's signature.
+	forged, _ := os.ReadFile(data + "v3/p256.sigstore.json")
+	other, _ := os.ReadFile(data + "v3/other.sig")
+	path := filepath.Join(t.TempDir(), "forged")
+	os.WriteFile(path, regexp.MustCompile(`"signature":"[^"]*"`).ReplaceAll(forged, []byte(`"signature":"`+string(other)+`"`)), 0o644)
+	if got := runs(t, nil, "--key", data+"p256.pub", "--signature", path, data+"bundle.tgz"); got.code != 1 || !strings.Contains(got.err, "has not signed it") {
+		t.Errorf("forged: %d, %s", got.code, got.err)
 	}
 	if got := runs(t, nil, "--key", data+"p256.pub", "--signature", data+"v3/emptyfile.sig", data+"empty"); got.code != 0 {
 		t.Errorf("an empty file can be signed: %s", got.err)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -139,12 +140,10 @@ func (v *verifier) read(ctx context.Context, in *input, schemes []scheme) ([][]b
 // check tells whether the signature holds for what was read.
 func (c *claim) check(b *record.Bundle, sums [][]byte) error {
 	signed := c.signature.digest
-	for i, s := range c.schemes {
-		sum := sums[i+1]
-		if signed.algorithm == algorithms[s.hash] && s.prefix == nil && !bytes.Equal(signed.sum, sum) {
-			return cli.Hint(fmt.Errorf("%s: bad signature: %s is of another file, or this one was changed or cut short: its digest is %x, the signed one is %x",
-				b.Path, c.path, sum, signed.sum), "%s", remedy(b))
-		}
+	sum, known := c.sumBy(signed.algorithm, sums)
+	if known && !bytes.Equal(signed.sum, sum) {
+		return cli.Hint(fmt.Errorf("%s: bad signature: %s is of another file, or this one was changed or cut short: its digest is %x, the signed one is %x",
+			b.Path, c.path, sum, signed.sum), "%s", remedy(b))
 	}
 	for i, s := range c.schemes {
 		if s.holds(sums[i+1]) {
@@ -155,11 +154,24 @@ func (c *claim) check(b *record.Bundle, sums [][]byte) error {
 	case c.signature.key != "" && c.signature.key != c.key.fingerprint:
 		return cli.Hint(fmt.Errorf("%s: bad signature: wrong key: %s says that it was made with key %s, the one given is %s", b.Path, c.path, c.signature.key, c.key.fingerprint),
 			"%s", c.signature.otherKey())
-	case signed.algorithm != "":
+	case known:
 		return fmt.Errorf("%s: bad signature: the file has the digest that %s names, but the key given (%s) has not signed it", b.Path, c.path, c.key.fingerprint)
 	}
 	return cli.Hint(fmt.Errorf("%s: bad signature: the file (%d bytes, %s) was changed or cut short, or %s is of another file or another key than the one given (%s)",
 		b.Path, b.Size, b.Digest, c.path, c.key.fingerprint), "%s", remedy(b))
+}
+
+// sumBy gives the file's sum by one of sigstore's algorithms, if it was computed.
+func (c *claim) sumBy(algorithm string, sums [][]byte) ([]byte, bool) {
+	if algorithm == algorithms[crypto.SHA256] {
+		return sums[0], true
+	}
+	for i, s := range c.schemes {
+		if s.prefix == nil && algorithm == algorithms[s.hash] {
+			return sums[i+1], true
+		}
+	}
+	return nil, false
 }
 
 // remedy tells what to do about a file with other content than expected.
