@@ -149,6 +149,23 @@ func FuzzEd25519(f *testing.F) {
 	})
 }
 
+// A binary signature may begin and end with any byte: with those of JSON and
+// HTML, and with white space.
+func TestBinaryBytes(t *testing.T) {
+	for first := range 256 {
+		sig := make([]byte, 64)
+		sig[0], sig[1], sig[63] = byte(first), 0xff, byte(first)
+		s, err := parseSignature(sig)
+		if err != nil {
+			t.Errorf("%#x: %v", first, err)
+			continue
+		}
+		if got, err := s.fit(&key{public: make(ed25519.PublicKey, 32)}); err != nil || !bytes.Equal(got, sig) {
+			t.Errorf("%#x: %x, %v", first, got, err)
+		}
+	}
+}
+
 // Ed25519ph is what cosign takes where a transparency log takes part.
 func TestEd25519ph(t *testing.T) {
 	private := ed25519.NewKeyFromSeed(make([]byte, 32))

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"unicode/utf8"
 
 	"k0rdent-airgap/lib/cli"
 )
@@ -79,12 +80,13 @@ func readSignature(name string) (*signature, error) {
 // cosign's bundles.
 func parseSignature(content []byte) (*signature, error) {
 	text := bytes.TrimSpace(content)
+	isText := utf8.Valid(text) // one binary signature in 256 begins with each of these
 	switch {
 	case len(text) == 0:
 		return nil, errors.New("the file is empty")
-	case text[0] == '{':
+	case text[0] == '{' && isText:
 		return parseBundle(text)
-	case text[0] == '<':
+	case text[0] == '<' && isText:
 		return nil, cli.Hint(errors.New("not a signature: HTML or XML, perhaps a server's error page saved under this name"), "get it again")
 	}
 	s := &signature{}
