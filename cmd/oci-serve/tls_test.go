@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func openAuto(t *testing.T, storage string, extra ...string) *autoTLS {
+	t.Helper()
+	a, err := newAutoTLS(context.Background(), storage, extra, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// verify checks the certificate as a client does that trusts the CA's file.
+func verify(t *testing.T, a *autoTLS, name string, now time.Time) error {
+	t.Helper()
+	text, err := os.ReadFile(a.caFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(text)
+	pair, err := a.get(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = pair.Leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots, CurrentTime: now})
+	return err
+}
+
+func TestAutoTLS(t *testing.T) {
+	storage := t.TempDir()
+	a := openAuto(t, storage, "Registry.Example.", "192.0.2.9", "2001:db8::9")
+	host, _ := os.Hostname()
+	for _, name := range []string{"localhost", "127.0.0.1", "::1", host, "registry.example", "192.0.2.9", "2001:db8::9"} {
+		if err := verify(t, a, name, time.Now()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if verify(t, a, "other.example", time.Now()) == nil {
+		t.Error("the certificate is good for any name")
+	}
+	ca, _ := os.ReadFile(a.caFile())
+	leaf := a.current.Leaf
+
+	again := openAuto(t, storage, "192.0.2.9", "2001:db8::9", "registry.example")
+	if !again.current.Leaf.Equal(leaf) {
+		t.Error("a restart with the same names made another certificate")
+	}
+	other := openAuto(t, storage, "new.example")
+	if err := verify(t, other, "new.example", time.Now()); err != nil {
+		t.Error(err)
+	}
+	if verify(t, other, "registry.example", time.Now()) == nil {
+		t.Error("a name that was taken away is still good")
+	}
+	if now, _ := os.ReadFile(a.caFile()); string(now) != string(ca) {
+		t.Error("the authority has changed")
+	}
+	for file, want := range map[string]os.FileMode{"ca.pem": 0o644, "ca.key": 0o600, "server.pem": 0o600} {
+		if info, err := os.Stat(filepath.Join(storage, "tls", file)); err != nil || info.Mode() != want {
+			t.Errorf("%s: %v, %v, want mode %v", file, info.Mode(), err, want)
+		}
+	}
+}
+
+// A certificate is renewed in time, over and over until the authority ends.
+func TestRenewal(t *testing.T) {
+	a := openAuto(t, t.TempDir())
+	end := a.ca.cert.NotAfter
+	first, renewed := a.current, 0
+	for now := time.Now(); now.Before(end); now = now.Add(10 * 24 * time.Hour) {
+		a.now = func() time.Time { return now }
+		if err := verify(t, a, "localhost", now); err != nil {
+			t.Fatalf("on %v: %v", now, err)
+		}
+		if a.current != first {
+			first = a.current
+			renewed++
+		}
+	}
+	if renewed < 9 || renewed > 20 {
+		t.Errorf("%d renewals in ten years", renewed)
+	}
+}
+
+// What a crash or a person may leave in the directory.
+func TestAuthorityFiles(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(dir string) error
+		err    string
+	}{
+		{"certificate gone", func(dir string) error { return os.Remove(dir + "/ca.pem") }, ""},
+		{"everything gone", os.RemoveAll, ""},
+		{"server's cut short", func(dir string) error { return os.Truncate(dir+"/server.pem", 100) }, ""},
+		{"key gone", func(dir string) error { return os.Remove(dir + "/ca.key") }, "ca.key is absent"},
+		{"key cut short", func(dir string) error { return os.Truncate(dir+"/ca.key", 10) }, "not a PEM"},
+		{"certificate cut short", func(dir string) error { return os.Truncate(dir+"/ca.pem", 10) }, "not a PEM"},
+		{"left by a crash", func(dir string) error { return os.WriteFile(dir+"/.new-1", nil, 0o600) }, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			storage := t.TempDir()
+			openAuto(t, storage)
+			if err := c.change(storage + "/tls"); err != nil {
+				t.Fatal(err)
+			}
+			a, err := newAutoTLS(context.Background(), storage, nil, slog.New(slog.DiscardHandler))
+			if c.err != "" {
+				if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Errorf("error %v, want %q", err, c.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := verify(t, a, "localhost", time.Now()); err != nil {
+				t.Error(err)
+			}
+			if left, _ := filepath.Glob(storage + "/tls/.*"); len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+		})
+	}
+}
+
+// copyPair puts the certificate of another registry's authority in place.
+func copyPair(t *testing.T, file string) {
+	t.Helper()
+	text, err := os.ReadFile(openAuto(t, t.TempDir()).file)
+	if err == nil {
+		err = os.WriteFile(file, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCertFiles(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := dir+"/cert.pem", dir+"/key.pem"
+	copyPair(t, cert)
+	copyPair(t, key)
+	if _, err := newCertFiles(cert, key, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a key of another certificate was taken")
+	}
+	copyPair(t, cert)
+	text, _ := os.ReadFile(cert)
+	os.WriteFile(key, text, 0o600)
+	var log strings.Builder
+	c, err := newCertFiles(cert, key, slog.New(&faultHandler{&log}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	c.now = func() time.Time { return now }
+	get := func() *tls.Certificate {
+		now = now.Add(2 * watchEvery)
+		pair, err := c.get(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pair
+	}
+	first := get()
+	copyPair(t, cert) // half of the way
+	if get() != first || !strings.Contains(log.String(), "stays as it was") {
+		t.Errorf("with a broken pair, log %q", &log)
+	}
+	log.Reset()
+	if get(); log.Len() > 0 {
+		t.Errorf("told again: %q", &log)
+	}
+	text, _ = os.ReadFile(cert)
+	os.WriteFile(key, text, 0o600)
+	if get() == first {
+		t.Error("the new pair is not served")
+	}
+	os.Remove(cert)
+	if get() == nil {
+		t.Error("no certificate")
+	}
+}
+
+func TestNameList(t *testing.T) {
+	var l nameList
+	if err := l.Set("a.example, 10.0.0.1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Set("*.b.example"); err != nil || l.String() != "a.example,10.0.0.1,*.b.example" {
+		t.Errorf("list %q, %v", l.String(), err)
+	}
+	for _, bad := range []string{"", "a b", "https://a", "a:5000", "a/b", "0.0.0.0", "fe80::1%eth0", "-a", "a..b", strings.Repeat("a", 64)} {
+		if err := l.Set(bad); err == nil {
+			t.Errorf("Set(%q) was accepted", bad)
+		}
+	}
+}

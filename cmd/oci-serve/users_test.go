@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	here  = netip.MustParseAddr("192.0.2.1")
+	there = netip.MustParseAddr("192.0.2.2")
+)
+
+// testUsers are alice and bob, with a clock that stands still.
+func testUsers(t *testing.T) (u *users, clock *time.Time, log *strings.Builder) {
+	t.Helper()
+	log = new(strings.Builder)
+	u, err := newUsers(writeUsers(t, aliceLine, bobLine), slog.New(&faultHandler{log}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	u.now = func() time.Time { return now }
+	return u, &now, log
+}
+
+func TestCheck(t *testing.T) {
+	u, _, _ := testUsers(t)
+	for _, c := range []struct {
+		name, password string
+		want           error
+	}{
+		{"alice", "wonder land", nil},
+		{"bob", "b:uilder", nil},
+		{"alice", "b:uilder", errWrong},
+		{"alice", "", errWrong},
+		{"Alice", "wonder land", errWrong},
+		{"nobody", "wonder land", errWrong}, // the decoy's password
+		{"nobody", "b:uilder", errWrong},
+		{"", "wonder land", errWrong},
+	} {
+		for range 2 { // the second time from memory, where there is any
+			if err := u.check(context.Background(), here, c.name, c.password); err != c.want {
+				t.Errorf("check(%q, %q) = %v, want %v", c.name, c.password, err, c.want)
+			}
+		}
+		u.throttle = newThrottle()
+	}
+}
+
+// Who guesses is stopped; others, and those who are known, are not.
+func TestGuessing(t *testing.T) {
+	u, now, _ := testUsers(t)
+	ctx := context.Background()
+	if err := u.check(ctx, here, "bob", "b:uilder"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range maxFailures {
+		if err := u.check(ctx, here, "alice", fmt.Sprint(i)); err != errWrong {
+			t.Fatalf("attempt %d: %v", i, err)
+		}
+	}
+	var many *tooManyError
+	if err := u.check(ctx, here, "alice", "wonder land"); !errors.As(err, &many) || many.wait != failureEvery {
+		t.Errorf("after %d failures: %v, want a wait of %v", maxFailures, err, failureEvery)
+	}
+	if err := u.check(ctx, here, "bob", "b:uilder"); err != nil {
+		t.Errorf("a known user at that address: %v", err)
+	}
+	if err := u.check(ctx, there, "alice", "wonder land"); err != nil {
+		t.Errorf("another address: %v", err)
+	}
+	*now = now.Add(failureEvery)
+	if err := u.check(ctx, here, "alice", "again wrong"); err != errWrong {
+		t.Errorf("after the wait: %v", err)
+	}
+	if err := u.check(ctx, here, "alice", "and again"); !errors.As(err, &many) {
+		t.Errorf("and once more: %v", err)
+	}
+	*now = now.Add(maxFailures * failureEvery)
+	if err := u.check(ctx, here, "alice", "wonder land"); err != nil {
+		t.Errorf("after some time: %v", err)
+	}
+}
+
+// More requests than may wait are sent away, and who leaves gives a place back.
+func TestTooManyWait(t *testing.T) {
+	u, _, _ := testUsers(t)
+	for range cap(u.hashing) {
+		u.hashing <- struct{}{}
+	}
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range 2 * maxWaiting {
+		if err := u.check(gone, here, "alice", "wonder land"); err != context.Canceled {
+			t.Fatalf("a client that left: %v", err)
+		}
+	}
+	for range maxWaiting {
+		u.waiting <- struct{}{}
+	}
+	var many *tooManyError
+	if err := u.check(context.Background(), here, "alice", "wonder land"); !errors.As(err, &many) {
+		t.Errorf("one too many: %v", err)
+	}
+}
+
+func TestUsersAreReadAgain(t *testing.T) {
+	u, now, log := testUsers(t)
+	ctx := context.Background()
+	if err := u.check(ctx, here, "alice", "wonder land"); err != nil {
+		t.Fatal(err)
+	}
+	replace := func(text string) {
+		if err := os.WriteFile(u.file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		*now = now.Add(2 * watchEvery)
+	}
+	replace("alice:secret\n")
+	if err := u.check(ctx, here, "alice", "wonder land"); err != nil || !strings.Contains(log.String(), "stay as they were") {
+		t.Errorf("with a wrong file: %v, log %q", err, log)
+	}
+	replace(bobLine + "\n")
+	if err := u.check(ctx, here, "alice", "wonder land"); err != errWrong {
+		t.Errorf("a user that was removed: %v", err)
+	}
+	if err := os.Chmod(u.file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	*now = now.Add(2 * watchEvery)
+	u.check(ctx, here, "bob", "b:uilder")
+	if !strings.Contains(log.String(), "everybody on this host can read it") {
+		t.Errorf("log %q, want a warning", log)
+	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	u, now, _ := testUsers(t)
+	for i := range 2 * maxGood {
+		u.remember([32]byte{byte(i), byte(i >> 8)})
+	}
+	if len(u.good) > maxGood {
+		t.Errorf("%d credentials remembered, want at most %d", len(u.good), maxGood)
+	}
+	for i := range 2 * maxAddresses {
+		if wait := u.throttle.take(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), *now); wait > 0 {
+			t.Fatalf("address %d has to wait %v", i, wait)
+		}
+	}
+	if len(u.throttle.failed) > maxAddresses {
+		t.Errorf("%d addresses remembered, want at most %d", len(u.throttle.failed), maxAddresses)
+	}
+}
+
+func TestNetwork(t *testing.T) {
+	for a, want := range map[string]string{
+		"192.0.2.1":            "192.0.2.1/32",
+		"::ffff:192.0.2.1":     "192.0.2.1/32",
+		"2001:db8::1:2:3:4":    "2001:db8::/64",
+		"fe80::1%eth0":         "fe80::/64",
+		"2001:db8:0:1::ffff:1": "2001:db8:0:1::/64",
+	} {
+		if got := network(netip.MustParseAddr(a)).String(); got != want {
+			t.Errorf("network(%s) = %s, want %s", a, got, want)
+		}
+	}
+}
