@@ -312,3 +312,26 @@ func TestRefusedCredentials(t *testing.T) {
 		})
 	}
 }
+
+// A registry that everybody may read and few may write asks at /v2/ all the
+// same, since some clients send no credentials otherwise.
+func TestLoginIsOfferedWhereNoneIsNeeded(t *testing.T) {
+	atRoot := func(w http.ResponseWriter, r *http.Request) bool {
+		_, _, known := r.BasicAuth()
+		return (known || r.URL.Path == "/v2/") && wantBasic(w, r)
+	}
+	var asks atomic.Bool
+	from, m := filled(t, "", samplebundle.Options{Archives: 4}, func(w http.ResponseWriter, r *http.Request) bool {
+		return asks.Load() && atRoot(w, r)
+	})
+	asks.Store(true)
+	to := serve(t, nil)
+	if r := invoke(t, "", "--from", from, "--to", to); r.err != nil {
+		t.Fatalf("%v\n%s", r.err, r.stderr)
+	}
+	checkAll(t, to, "", m)
+	r := invoke(t, "", "--from", from, "--from-username", testUser, "--from-password-file", passwordFile(t, "wrong"), "--to", to)
+	if want := "registry " + from + ": registry answered 401"; r.err == nil || !strings.HasPrefix(r.err.Error(), want) {
+		t.Errorf("with a wrong password: %v, want %s", r.err, want)
+	}
+}

@@ -177,12 +177,15 @@ func (r *registry) connect(ctx context.Context) error {
 		challenge, err = transport.Ping(ctx, r.host, r.base)
 		return pingError(err)
 	})
-	if err != nil || challenge.Scheme == "" {
+	if err != nil {
 		return err
 	}
 	r.bearer = strings.EqualFold(challenge.Scheme, "bearer")
-	if r.bearer && r.auth == authn.Anonymous {
-		return nil // what a token for nobody is good for, only its use can tell
+	// What a token for nobody is good for only its use can tell, and registries
+	// that let everybody read ask for a login here all the same.
+	basic := strings.EqualFold(challenge.Scheme, "basic")
+	if r.auth == authn.Anonymous && (!basic || r.scope == transport.PullScope) {
+		return nil
 	}
 	return r.retry(ctx, func() error {
 		c, err := r.newClient(ctx)
@@ -195,7 +198,7 @@ func (r *registry) connect(ctx context.Context) error {
 		}
 		resp, err := c.Do(req)
 		if err != nil {
-			return err
+			return pingError(err)
 		}
 		defer drain(resp)
 		return checkStatus(resp, http.StatusOK)
