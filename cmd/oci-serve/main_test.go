@@ -172,6 +172,21 @@ func TestRefusals(t *testing.T) {
 		{"storage is a file", []string{"--port", "0", "--storage", file}, 1, "not a directory"},
 		{"port", []string{"--port", "70000"}, 2, "--port 70000"},
 		{"write", []string{"--write", "me"}, 2, "want loopback, auth, any or none"},
+		{"read", []string{"--read", "none"}, 2, "want any or auth"},
+		{"auth without users", []string{"--write", "auth"}, 2, "want --htpasswd"},
+		{"users without auth", []string{"--write", "any", "--htpasswd", file}, 2, "protects nothing"},
+		{"no users", []string{"--storage", t.TempDir(), "--htpasswd", file}, 1, "no users"},
+		{"tls", []string{"--tls", "on"}, 2, "want auto"},
+		{"two certificates", []string{"--tls", "auto", "--tls-cert", file, "--tls-key", file}, 2, "want one of them"},
+		{"no key", []string{"--tls-cert", file}, 2, "belong together"},
+		{"bad certificate", []string{"--storage", t.TempDir(), "--tls-cert", file, "--tls-key", file}, 1, "PEM"},
+		{"name without auto", []string{"--tls-name", "a.example"}, 2, "wants --tls auto"},
+		{"name that is none", []string{"--tls", "auto", "--tls-name", "a b"}, 2, "neither a host name nor an address"},
+		{"repair alone", []string{"--repair"}, 2, "wants --scrub"},
+		{"gc and scrub", []string{"--gc", "--scrub"}, 2, "want one of them"},
+		{"access log", []string{"--access-log", "xml"}, 2, "want text or json"},
+		{"scrub of no storage", []string{"--scrub", "--storage", t.TempDir()}, 1, "not a registry's"},
+		{"repair while it runs", []string{"--scrub", "--repair", "--storage", used.record.Storage}, 75, "in use"},
 		{"operand", []string{"bundle.tgz"}, 2, "one operand too many"},
 		{"host", []string{"--host", "192.0.2.1", "--port", "0", "--storage", t.TempDir()}, 1, "cannot assign"},
 	} {
@@ -208,17 +223,6 @@ func TestGC(t *testing.T) {
 	}
 	if want := `{"kind":"summary","tool":"oci-serve","counts":{"kept":1,"removed":1},"bytes":5,`; !strings.HasPrefix(stdout.String(), want) {
 		t.Errorf("summary %s, want %s…", &stdout, want)
-	}
-}
-
-func TestVerbose(t *testing.T) {
-	c := startChild(t, t.TempDir(), "--verbose")
-	c.want(404, "GET", "/v2/a/tags/list", nil)
-	c.stop()
-	for _, want := range []string{"method=GET", "path=/v2/a/tags/list", "status=404", "remote=127.0.0.1:"} {
-		if !strings.Contains(c.stderr.String(), want) {
-			t.Errorf("log %q, want %s", c.stderr.String(), want)
-		}
 	}
 }
 
