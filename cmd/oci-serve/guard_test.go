@@ -99,7 +99,7 @@ func TestGuardRefuses(t *testing.T) {
 	u, _, _ := testUsers(t)
 	h, _ := pagesOver(t, "auth", "any", u)
 	var w *httptest.ResponseRecorder
-	for range maxFailures + 1 {
+	for range limitName.most + 1 {
 		r := httptest.NewRequest("GET", "/v2/", nil)
 		r.SetBasicAuth("alice", "x")
 		w = httptest.NewRecorder()

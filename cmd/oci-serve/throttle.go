@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"hash/maphash"
+	"maps"
 	"math"
 	"net/http"
 	"net/netip"
@@ -12,22 +14,39 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-const (
-	// An address may fail maxFailures times at once, and once more for each
-	// failureEvery that passes.
-	maxFailures  = 10
-	failureEvery = 5 * time.Second
-	// maxAddresses bounds how many addresses are remembered.
-	maxAddresses = 4096
-)
-
-// throttle slows down who guesses passwords, for each address apart.
-type throttle struct {
-	mu     sync.Mutex
-	failed map[netip.Prefix]time.Time // when all failures will be forgiven
+// limit is how many failures are forgiven at once, and how soon one more.
+type limit struct {
+	most  int
+	every time.Duration
 }
 
-func newThrottle() *throttle { return &throttle{failed: make(map[netip.Prefix]time.Time)} }
+var (
+	// limitName holds for a name from an address. A client that was left with an
+	// old password keeps nobody but that user from logging in there.
+	limitName = limit{10, 5 * time.Second}
+	// limitAll holds for all names from an address together.
+	limitAll = limit{50, time.Second}
+)
+
+// maxFailed bounds how many limits are remembered.
+const maxFailed = 8192
+
+// throttle slows down who guesses passwords.
+type throttle struct {
+	mu     sync.Mutex
+	seed   maphash.Seed
+	failed map[source]time.Time // when all failures will be forgiven
+}
+
+// source is what a limit holds for.
+type source struct {
+	network netip.Prefix
+	name    uint64 // a hash, so that long names take no memory; 0 for all names
+}
+
+func newThrottle() *throttle {
+	return &throttle{seed: maphash.MakeSeed(), failed: make(map[source]time.Time)}
+}
 
 // network is what counts as one address: an IPv6 host has a whole /64.
 func network(a netip.Addr) netip.Prefix {
@@ -39,39 +58,51 @@ func network(a netip.Addr) netip.Prefix {
 	return p
 }
 
+// sources gives what the limits hold for.
+func (t *throttle) sources(from netip.Addr, name string) (one, all source) {
+	at := network(from)
+	return source{at, maphash.String(t.seed, name)}, source{at, 0}
+}
+
 // take counts an attempt as failed before it is made, so that many at once are
 // no way around. It gives how long to wait if it may not be made, or zero.
-func (t *throttle) take(from netip.Addr, now time.Time) time.Duration {
+func (t *throttle) take(from netip.Addr, name string, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	at := network(from)
-	forgiven := t.failed[at]
-	if forgiven.Before(now) {
-		forgiven = now
+	one, all := t.sources(from, name)
+	if wait := max(t.wait(one, limitName, now), t.wait(all, limitAll, now)); wait > 0 {
+		return wait
 	}
-	forgiven = forgiven.Add(failureEvery)
-	if over := forgiven.Sub(now) - maxFailures*failureEvery; over > 0 {
-		return over
-	}
-	if _, ok := t.failed[at]; !ok {
-		t.makeRoom(now)
-	}
-	t.failed[at] = forgiven
+	t.add(one, limitName.every, now)
+	t.add(all, limitAll.every, now)
 	return 0
 }
 
-// makeRoom forgets addresses that have been forgiven, or else any one.
+// wait gives how long one more failure would be too many.
+func (t *throttle) wait(s source, l limit, now time.Time) time.Duration {
+	owed := max(0, t.failed[s].Sub(now)) + l.every
+	return max(0, owed-time.Duration(l.most)*l.every)
+}
+
+func (t *throttle) add(s source, every time.Duration, now time.Time) {
+	forgiven, known := t.failed[s]
+	if !known {
+		t.makeRoom(now)
+	}
+	if forgiven.Before(now) {
+		forgiven = now
+	}
+	t.failed[s] = forgiven.Add(every)
+}
+
+// makeRoom forgets what has been forgiven, or else anything.
 func (t *throttle) makeRoom(now time.Time) {
-	if len(t.failed) < maxAddresses {
+	if len(t.failed) < maxFailed {
 		return
 	}
-	for other, forgiven := range t.failed {
-		if forgiven.Before(now) {
-			delete(t.failed, other)
-		}
-	}
+	maps.DeleteFunc(t.failed, func(_ source, forgiven time.Time) bool { return forgiven.Before(now) })
 	for other := range t.failed {
-		if len(t.failed) < maxAddresses {
+		if len(t.failed) < maxFailed {
 			return
 		}
 		delete(t.failed, other)
@@ -79,12 +110,14 @@ func (t *throttle) makeRoom(now time.Time) {
 }
 
 // giveBack takes an attempt back that did not fail.
-func (t *throttle) giveBack(from netip.Addr) {
+func (t *throttle) giveBack(from netip.Addr, name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	at := network(from)
-	if forgiven, ok := t.failed[at]; ok {
-		t.failed[at] = forgiven.Add(-failureEvery)
+	one, all := t.sources(from, name)
+	for s, every := range map[source]time.Duration{one: limitName.every, all: limitAll.every} {
+		if forgiven, ok := t.failed[s]; ok {
+			t.failed[s] = forgiven.Add(-every)
+		}
 	}
 }
 

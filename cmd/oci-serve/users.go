@@ -119,7 +119,7 @@ func (u *users) remember(mark [sha256.Size]byte) {
 }
 
 // check tells whether a password is a user's. The error is errWrong, a
-// *tooManyError for an address that has failed too often or when too many wait,
+// *tooManyError for who has failed too often or when too many wait,
 // or the context's. Nobody waits for a penalty to pass: that would cost a
 // goroutine and a connection each.
 func (u *users) check(ctx context.Context, from netip.Addr, name, password string) error {
@@ -127,7 +127,7 @@ func (u *users) check(ctx context.Context, from netip.Addr, name, password strin
 	if good {
 		return nil
 	}
-	if wait := u.throttle.take(from, u.now()); wait > 0 {
+	if wait := u.throttle.take(from, name, u.now()); wait > 0 {
 		return &tooManyError{wait}
 	}
 	err := u.compare(ctx, hash, password)
@@ -135,7 +135,7 @@ func (u *users) check(ctx context.Context, from netip.Addr, name, password strin
 		err = errWrong // the decoy's owner has this password too
 	}
 	if err != errWrong {
-		u.throttle.giveBack(from)
+		u.throttle.giveBack(from, name)
 	}
 	if err == nil {
 		u.remember(mark)

@@ -58,34 +58,50 @@ func TestCheck(t *testing.T) {
 func TestGuessing(t *testing.T) {
 	u, now, _ := testUsers(t)
 	ctx := context.Background()
-	if err := u.check(ctx, here, "bob", "b:uilder"); err != nil {
-		t.Fatal(err)
-	}
-	for i := range maxFailures {
+	for i := range limitName.most {
 		if err := u.check(ctx, here, "alice", fmt.Sprint(i)); err != errWrong {
 			t.Fatalf("attempt %d: %v", i, err)
 		}
 	}
 	var many *tooManyError
-	if err := u.check(ctx, here, "alice", "wonder land"); !errors.As(err, &many) || many.wait != failureEvery {
-		t.Errorf("after %d failures: %v, want a wait of %v", maxFailures, err, failureEvery)
+	if err := u.check(ctx, here, "alice", "wonder land"); !errors.As(err, &many) || many.wait != limitName.every {
+		t.Errorf("after %d failures: %v, want a wait of %v", limitName.most, err, limitName.every)
 	}
 	if err := u.check(ctx, here, "bob", "b:uilder"); err != nil {
-		t.Errorf("a known user at that address: %v", err)
+		t.Errorf("another user at that address: %v", err)
+	}
+	if err := u.check(ctx, here, "bob", "b:uilder"); err != nil {
+		t.Errorf("who is known at that address: %v", err)
 	}
 	if err := u.check(ctx, there, "alice", "wonder land"); err != nil {
 		t.Errorf("another address: %v", err)
 	}
-	*now = now.Add(failureEvery)
+	*now = now.Add(limitName.every)
 	if err := u.check(ctx, here, "alice", "again wrong"); err != errWrong {
 		t.Errorf("after the wait: %v", err)
 	}
 	if err := u.check(ctx, here, "alice", "and again"); !errors.As(err, &many) {
 		t.Errorf("and once more: %v", err)
 	}
-	*now = now.Add(maxFailures * failureEvery)
+	*now = now.Add(time.Duration(limitName.most) * limitName.every)
 	if err := u.check(ctx, here, "alice", "wonder land"); err != nil {
 		t.Errorf("after some time: %v", err)
+	}
+}
+
+// To try many names with one password is no way around.
+func TestSpraying(t *testing.T) {
+	th, now := newThrottle(), time.Now()
+	for i := range limitAll.most {
+		if wait := th.take(here, fmt.Sprint(i), now); wait > 0 {
+			t.Fatalf("name %d has to wait %v", i, wait)
+		}
+	}
+	if wait := th.take(here, "alice", now); wait != limitAll.every {
+		t.Errorf("one name more waits %v, want %v", wait, limitAll.every)
+	}
+	if wait := th.take(there, "alice", now); wait > 0 {
+		t.Errorf("another address waits %v", wait)
 	}
 }
 
@@ -149,13 +165,13 @@ func TestMemoryIsBounded(t *testing.T) {
 	if len(u.good) > maxGood {
 		t.Errorf("%d credentials remembered, want at most %d", len(u.good), maxGood)
 	}
-	for i := range 2 * maxAddresses {
-		if wait := u.throttle.take(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), *now); wait > 0 {
+	for i := range 2 * maxFailed {
+		if wait := u.throttle.take(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), "x", *now); wait > 0 {
 			t.Fatalf("address %d has to wait %v", i, wait)
 		}
 	}
-	if len(u.throttle.failed) > maxAddresses {
-		t.Errorf("%d addresses remembered, want at most %d", len(u.throttle.failed), maxAddresses)
+	if len(u.throttle.failed) > maxFailed {
+		t.Errorf("%d failures remembered, want at most %d", len(u.throttle.failed), maxFailed)
 	}
 }
 

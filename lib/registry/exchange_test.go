@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +20,24 @@ func stalling(t *testing.T, stall time.Duration) *testRegistry {
 	t.Cleanup(server.Close)
 	reg.url = server.URL
 	return reg
+}
+
+// The same through TLS, where deadlines are those of the connection below.
+func TestStalledTLS(t *testing.T) {
+	reg := newRegistry(t)
+	at := reg.begin("a")
+	server := httptest.NewTLSServer(New(reg.disk, Options{Stall: 200 * time.Millisecond}))
+	t.Cleanup(server.Close)
+	conn, err := tls.Dial("tcp", server.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n12345", at)
+	if answer, _ := io.ReadAll(conn); !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") {
+		t.Errorf("a stalled upload was answered with %q", answer)
+	}
 }
 
 func dial(t *testing.T, reg *testRegistry) net.Conn {
