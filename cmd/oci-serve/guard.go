@@ -10,6 +10,9 @@ import (
 // realm is what a client is told that its credentials are for.
 const realm = `Basic realm="oci-serve"`
 
+// maxLogged bounds how much of a wrong name goes to the log, in bytes.
+const maxLogged = 64
+
 // guard decides who may do what.
 type guard struct {
 	write string // loopback, auth, any or none
@@ -74,7 +77,7 @@ func (g *guard) identify(r *http.Request) (string, error) {
 		return "", registry.ErrUnauthorized
 	}
 	g.failed()
-	g.log.Warn("wrong user name or password", "remote", r.RemoteAddr, "user", name)
+	g.log.Warn("wrong user name or password", "remote", r.RemoteAddr, "user", name[:min(len(name), maxLogged)])
 	return "", challenge(registry.ErrUnauthorized)
 }
 
