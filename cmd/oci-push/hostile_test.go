@@ -177,6 +177,14 @@ func TestAnswersThatMakeNoSense(t *testing.T) {
 			}
 			return true
 		}, "redirected a PUT to"},
+		{"manifest under another digest", func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/manifests/") {
+				return false
+			}
+			w.Header().Set("Docker-Content-Digest", "sha256:"+strings.Repeat("0", 64))
+			w.WriteHeader(http.StatusCreated)
+			return true
+		}, "registry changed it: stored sha256:000"},
 		{"error page without an end", func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method != http.MethodPost {
 				return false

@@ -205,12 +205,19 @@ func push(ctx context.Context, cfg *config, reg, from *registry, mem *memory, op
 		}
 		promised = v.await
 	}
-	if err := reg.connect(ctx); err != nil {
-		return fmt.Errorf("registry %s: %w", reg.host, err)
+	if operand == "" && from == nil {
+		// A bad word about the bundle comes before the first one to the registry.
+		defer sel.watch(ctx)()
+		if _, err := sel.nextBundle(ctx); err != nil {
+			return err
+		}
 	}
-	if from != nil {
-		if err := from.connect(ctx); err != nil {
-			return fmt.Errorf("registry %s: %w", from.host, err)
+	for _, r := range []*registry{reg, from} {
+		if r == nil {
+			continue
+		}
+		if err := r.connect(ctx); err != nil {
+			return fmt.Errorf("registry %s: %w", r.host, err)
 		}
 	}
 	p := &pusher{

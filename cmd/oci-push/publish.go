@@ -22,10 +22,11 @@ func (p *pusher) conclude(ctx context.Context, it *item, repository string, g *g
 		news, err = p.publish(ctx, it.image, repository, rec.Tag)
 		sent = sent || news
 	}
+	p.up.consider(err)
 	switch {
 	case err != nil:
 		rec.Status, rec.Error = record.StatusFailed, err.Error()
-		it.quiet = errors.Is(err, errUntrusted)
+		it.quiet = errors.Is(err, errUntrusted) || ctx.Err() != nil
 	case !sent:
 		rec.Status = record.StatusExists
 	case p.cfg.plan:

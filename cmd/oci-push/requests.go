@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -232,5 +233,12 @@ func (r *registry) putManifest(ctx context.Context, repository, reference, media
 		return err
 	}
 	defer drain(resp)
-	return checkStatus(resp, http.StatusCreated, http.StatusOK, http.StatusAccepted)
+	if err := checkStatus(resp, http.StatusCreated, http.StatusOK, http.StatusAccepted); err != nil {
+		return err
+	}
+	want, got := fmt.Sprintf("sha256:%x", sha256.Sum256(raw)), resp.Header.Get("Docker-Content-Digest")
+	if strings.HasPrefix(got, "sha256:") && got != want {
+		return fmt.Errorf("registry changed it: stored %s, sent %s", clip(got), want)
+	}
+	return nil
 }

@@ -73,7 +73,9 @@ func (s *selection) readAll(r io.Reader, out *record.Writer) error {
 				return fmt.Errorf("stdin: %w", err)
 			}
 			if err := s.verified(b); err != nil {
-				return fmt.Errorf("bundle %s: %w", b.Path, err)
+				// The record goes on all the same, so that it stops the tools
+				// behind this one as well.
+				return errors.Join(fmt.Errorf("bundle %s: %w", b.Path, err), out.Pass(line))
 			}
 		}
 		if err := out.Pass(line); err != nil {

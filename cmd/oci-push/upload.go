@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"sync"
 	"sync/atomic"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -104,12 +106,18 @@ func (u *uploader) finish(t *transfer, err error) {
 		delete(u.going, t.key.digest)
 	}
 	u.mu.Unlock()
-	if errors.Is(err, errUnreachable) {
-		u.abort(err)
-	}
+	u.consider(err)
 	u.sent.Add(t.size)
 	u.log.Debug("blob", "repository", t.key.repository, "digest", t.key.digest.String(), "size", t.size, "sent", t.sent, "error", err)
 	close(t.done)
+}
+
+// consider ends the run after an error that every further image would meet too:
+// nobody there, or a login that we do not have.
+func (u *uploader) consider(err error) {
+	if errors.Is(err, errUnreachable) || status(err) == http.StatusUnauthorized && u.reg.auth == authn.Anonymous {
+		u.abort(err)
+	}
 }
 
 // start carries a transfer out in the background, once a place is free, and

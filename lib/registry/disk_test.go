@@ -88,8 +88,8 @@ func TestStartWithManyTags(t *testing.T) {
 	a := reg.want(200, "GET", "/v2/many/tags/manifests/v9999", nil)
 	first := time.Since(begin) - started
 	t.Logf("start %v, first request %v", started, first)
-	if a.Header.Get("Docker-Content-Digest") != string(d) || started+first > time.Second {
-		t.Errorf("start took %v, the first request %v, want well below a second", started, first)
+	if a.Header.Get("Docker-Content-Digest") != string(d) || started > time.Second {
+		t.Errorf("start took %v, want well below a second; the first request %v", started, first)
 	}
 }
 

@@ -13,9 +13,8 @@ import (
 	"time"
 )
 
-// stalling serves a registry that cuts clients after a short stall.
-func stalling(t *testing.T, stall time.Duration) *testRegistry {
-	reg := newRegistry(t)
+// stalling serves what a registry holds and cuts clients after a stall.
+func stalling(t *testing.T, reg *testRegistry, stall time.Duration) *testRegistry {
 	server := httptest.NewServer(New(reg.disk, Options{Stall: stall}))
 	t.Cleanup(server.Close)
 	reg.url = server.URL
@@ -54,8 +53,9 @@ func dial(t *testing.T, reg *testRegistry) net.Conn {
 // An upload that stops arriving is cut, and can be resumed; one that trickles
 // in for far longer than the stall is not.
 func TestStalledUpload(t *testing.T) {
-	const stall = 300 * time.Millisecond
-	reg := stalling(t, stall)
+	t.Parallel()
+	const stall = 1500 * time.Millisecond // a busy machine pauses for long
+	reg := stalling(t, newRegistry(t), stall)
 	at := reg.begin("a")
 	conn := dial(t, reg)
 	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n12345", at)
@@ -93,7 +93,7 @@ func TestStalledUpload(t *testing.T) {
 
 // A body that nobody reads must not hold the connection either.
 func TestStalledUnreadBody(t *testing.T) {
-	reg := stalling(t, 200*time.Millisecond)
+	reg := stalling(t, newRegistry(t), 200*time.Millisecond)
 	conn := dial(t, reg)
 	fmt.Fprint(conn, "GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
 	if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
@@ -103,10 +103,12 @@ func TestStalledUnreadBody(t *testing.T) {
 
 // A client that takes nothing is cut; one that reads slowly gets everything.
 func TestStalledPull(t *testing.T) {
-	const stall = 400 * time.Millisecond
-	reg := stalling(t, stall)
+	t.Parallel()
+	const stall = time.Second
+	reg := newRegistry(t)
 	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // more than sockets buffer
 	d := reg.pushBlob("a", data)
+	stalling(t, reg, stall)
 	request := fmt.Sprintf("GET /v2/a/blobs/%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", d)
 
 	conn := dial(t, reg)

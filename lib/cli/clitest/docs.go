@@ -3,7 +3,6 @@ package clitest
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -69,6 +68,6 @@ func compare(t *testing.T, where string, got, want []string) {
 		}
 	}
 	if len(missing)+len(stale) > 0 {
-		t.Error(fmt.Sprintf("%s: missing [%s], not flags [%s]", where, strings.Join(missing, " "), strings.Join(stale, " ")))
+		t.Errorf("%s: missing [%s], not flags [%s]", where, strings.Join(missing, " "), strings.Join(stale, " "))
 	}
 }
