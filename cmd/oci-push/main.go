@@ -216,9 +216,12 @@ func push(ctx context.Context, cfg *config, reg, from *registry, mem *memory, op
 		if r == nil {
 			continue
 		}
-		if err := r.connect(ctx); err != nil {
+		if err := r.connect(ctx); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("registry %s: %w", r.host, err)
 		}
+	}
+	if ctx.Err() != nil { // what ended the run matters more than what that made fail
+		return context.Cause(ctx)
 	}
 	p := &pusher{
 		cfg: cfg, reg: reg, mem: mem, progress: progress, log: log,
