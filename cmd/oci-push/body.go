@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 
@@ -91,50 +90,6 @@ func (b *chunkBody) Read(p []byte) (int, error) {
 }
 
 func (b *chunkBody) seek(offset int64) error {
-	b.offset = offset
-	return nil
-}
-
-// replayBody is content that streams past. It keeps the latest bytes, so that
-// an upload which breaks off can go on where the registry stopped: what the
-// client has sent and the registry has not stored is what the sockets between
-// them hold, a few megabytes.
-type replayBody struct {
-	src    io.Reader
-	window []byte // a ring; the byte at offset o stands at o modulo its length
-	read   int64  // bytes taken from src
-	offset int64  // of the next byte to give out
-}
-
-func (b *replayBody) Read(p []byte) (int, error) {
-	if b.offset < b.read { // replay
-		at := b.offset % int64(len(b.window))
-		n := copy(p, b.window[at:])
-		n = int(min(int64(n), b.read-b.offset))
-		b.offset += int64(n)
-		return n, nil
-	}
-	n, err := b.src.Read(p)
-	b.keep(p[:n])
-	b.offset = b.read
-	return n, err
-}
-
-func (b *replayBody) keep(p []byte) {
-	size := int64(len(b.window))
-	if over := int64(len(p)) - size; over > 0 {
-		b.read += over
-		p = p[over:]
-	}
-	n := copy(b.window[b.read%size:], p)
-	copy(b.window, p[n:])
-	b.read += int64(len(p))
-}
-
-func (b *replayBody) seek(offset int64) error {
-	if offset > b.read || offset < b.read-int64(len(b.window)) || offset < 0 {
-		return fmt.Errorf("byte %d: %w", offset, errGone)
-	}
 	b.offset = offset
 	return nil
 }

@@ -226,7 +226,6 @@ func push(ctx context.Context, cfg *config, reg, from *registry, mem *memory, op
 	p := &pusher{
 		cfg: cfg, reg: reg, mem: mem, progress: progress, log: log,
 		up:        newUploader(reg, cfg, log, abort),
-		window:    make([]byte, windowSize),
 		results:   newResults(out, progress, sel.total),
 		published: make(map[string]string),
 	}

@@ -9,11 +9,11 @@ import (
 
 const (
 	chunkSize  = 256 << 10 // of the pieces that small blobs are held in, in bytes
-	windowSize = 8 << 20   // of a streamed blob that can be sent again, in bytes
+	windowSize = 8 << 20   // of a large blob that was sent and can be sent again, in bytes
 	minMemory  = 32 << 20
 	// overhead is what the tool takes besides blobs: read-ahead of the bundle,
-	// the window, manifests of the images that wait.
-	overhead = 2 * windowSize
+	// manifests of the images that wait.
+	overhead = 16 << 20
 )
 
 // memory is the budget for blobs that wait for their upload. Only the
@@ -21,7 +21,7 @@ const (
 // cannot lock up; any goroutine may give back.
 type memory struct {
 	free chan []byte // pieces, made when first needed
-	most int64       // the largest blob that is held rather than streamed
+	most int64       // the largest blob that is held whole before it is sent
 }
 
 func newMemory(budget int64) (*memory, error) {

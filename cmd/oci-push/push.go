@@ -22,7 +22,6 @@ type pusher struct {
 	reg      *registry
 	up       *uploader
 	mem      *memory
-	window   []byte // of the one blob that streams through
 	results  *results
 	progress *cli.Progress
 	log      *slog.Logger
@@ -220,7 +219,9 @@ func (p *pusher) passing(ctx context.Context, repository string, b oci.Blob) err
 		}
 	}
 	if b.Size > p.mem.most {
-		p.up.pass(ctx, t, &replayBody{src: b, window: p.window})
+		f := newFlow(p.mem, b.Size)
+		p.up.start(ctx, t, f, f.release)
+		f.fill(ctx, b)
 		return context.Cause(ctx)
 	}
 	chunks, err := p.mem.hold(ctx, b, b.Size)

@@ -133,7 +133,7 @@ func (r *results) close(ctx context.Context, err error) error {
 		return r.err
 	}
 	if werr := r.out.Write(record.Summary{
-		Tool: "oci-push", Counts: r.counts, Bytes: r.bytes, Seconds: time.Since(r.start).Round(time.Millisecond).Seconds(),
+		Tool: "oci-push", Counts: r.counts, Bytes: r.bytes, Seconds: float64(time.Since(r.start).Milliseconds()) / 1000,
 	}); werr != nil {
 		return werr
 	}

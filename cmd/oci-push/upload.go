@@ -76,6 +76,11 @@ func (u *uploader) claim(repository string, d v1.Hash, size int64) (*transfer, b
 	}
 	t := &transfer{key: k, size: size, done: make(chan struct{})}
 	u.all[k] = t
+	// Turns are taken in the order of claims: whoever waits for another then
+	// waits for content that has been read before its own, never after.
+	if u.going[d] == nil {
+		u.going[d] = t
+	}
 	return t, true
 }
 
@@ -124,13 +129,16 @@ func (u *uploader) consider(err error) {
 // calls release when the content is no longer needed.
 func (u *uploader) start(ctx context.Context, t *transfer, b body, release func()) {
 	u.wg.Go(func() {
-		var err error
-		select {
-		case u.sem <- struct{}{}:
-			err = u.carry(ctx, t, b)
-			<-u.sem
-		case <-ctx.Done():
-			err = context.Cause(ctx)
+		// Who waits for a turn takes no place from who has it.
+		err := u.takeTurn(ctx, t)
+		if err == nil {
+			select {
+			case u.sem <- struct{}{}:
+				err = u.carry(ctx, t, b)
+				<-u.sem
+			case <-ctx.Done():
+				err = context.Cause(ctx)
+			}
 		}
 		release()
 		u.finish(t, err)
@@ -140,28 +148,6 @@ func (u *uploader) start(ctx context.Context, t *transfer, b body, release func(
 // carry brings one blob into its repository by the cheapest way there is: a
 // link from another repository, nothing if it is there, else its bytes.
 func (u *uploader) carry(ctx context.Context, t *transfer, b body) error {
-	if err := u.carryData(ctx, t, b); err != nil {
-		return err
-	}
-	return u.seal(ctx, t)
-}
-
-// pass is carry for content that streams past. It returns as soon as the bytes
-// are with the registry, so that the bundle is read on while those are synced
-// to a disk over there.
-func (u *uploader) pass(ctx context.Context, t *transfer, b body) {
-	if err := u.carryData(ctx, t, b); err != nil {
-		u.finish(t, err)
-		return
-	}
-	u.wg.Go(func() { u.finish(t, u.seal(ctx, t)) })
-}
-
-// carryData is carry up to the request that ends a large blob's upload.
-func (u *uploader) carryData(ctx context.Context, t *transfer, b body) error {
-	if err := u.takeTurn(ctx, t); err != nil {
-		return err
-	}
 	if !t.asked {
 		if there, err := u.present(ctx, t); err != nil || there {
 			return err
@@ -173,9 +159,11 @@ func (u *uploader) carryData(ctx context.Context, t *transfer, b body) error {
 		return nil
 	case t.size <= wholeSize:
 		return u.sendWhole(ctx, t, b)
-	default:
-		return u.sendData(ctx, t, b)
 	}
+	if err := u.sendData(ctx, t, b); err != nil {
+		return err
+	}
+	return u.seal(ctx, t)
 }
 
 // takeTurn waits while the same content is on its way to another repository,
