@@ -117,14 +117,15 @@ func (f *flow) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (f *flow) seek(offset int64) error {
+// Seek gives errGone when the bytes at offset are no longer held.
+func (f *flow) Seek(offset int64, _ int) (int64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if offset < f.base || offset > f.filled {
-		return fmt.Errorf("byte %d: %w", offset, errGone)
+		return f.offset, fmt.Errorf("byte %d: %w", offset, errGone)
 	}
 	f.offset = offset
-	return nil
+	return offset, nil
 }
 
 // release gives all memory back and ends a fill that goes on.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -31,7 +32,7 @@ func (p *pusher) images(ctx context.Context, path string, e *bundle.Entry, archi
 			recs, names = claimNames(names, img, len(images))
 		}
 		for _, rec := range recs {
-			rec, err := named(img.Record(path, e.Path), rec, img)
+			rec, err := nameOf(img.Record(path, e.Path), rec, img)
 			if err != nil {
 				p.results.fail(rec, err)
 				continue
@@ -47,9 +48,9 @@ func (p *pusher) images(ctx context.Context, path string, e *bundle.Entry, archi
 	return nil
 }
 
-// named gives an image the name that a record asks for, or, if that has none,
+// nameOf gives an image the name that a record asks for, or, if that has none,
 // the one that the reference rules give.
-func named(rec, want record.Image, img *oci.Image) (record.Image, error) {
+func nameOf(rec, want record.Image, img *oci.Image) (record.Image, error) {
 	if want.Repository != "" {
 		rec.Repository, rec.Tag, rec.Warning = want.Repository, want.Tag, want.Warning
 		return rec, nil
@@ -77,13 +78,12 @@ func claimNames(names []record.Image, img *oci.Image, images int) (mine, rest []
 
 // content gives a blob that can still be read, or nil, and how much memory it
 // takes until it is sent.
-type content func(v1.Hash) (body, int64)
+type content func(v1.Hash) (io.ReadSeeker, int64)
 
 // image puts one image under way under one name. The error ends the run.
 func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess string, rec record.Image) error {
-	repository := p.reg.repository(rec.Repository)
-	rec.Registry, rec.Reference = p.reg.names(rec)
-	if err := (ref.Reference{Repository: repository, Tag: rec.Tag}).Check(); err != nil {
+	rec = p.named(rec)
+	if err := (ref.Reference{Repository: p.reg.Repository(rec.Repository), Tag: rec.Tag}).Check(); err != nil {
 		p.results.fail(rec, err)
 		return nil
 	}
@@ -98,7 +98,7 @@ func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess 
 		return nil
 	}
 	it := &item{record: rec, image: img, blobs: make(map[v1.Hash]*transfer), done: make(chan struct{})}
-	held := p.claimBlobs(ctx, read, it, repository, p.reg.repository(guess))
+	held := p.claimBlobs(ctx, read, it, rec.Repository, guess)
 	if p.gate != nil { // nothing is released before the end, so waiting would be for ever
 		if err := p.gate.hold(held); err != nil {
 			return err
@@ -110,11 +110,17 @@ func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess 
 	p.results.add(it)
 	g := p.gate
 	p.up.wg.Go(func() {
-		p.conclude(ctx, it, repository, g)
+		p.conclude(ctx, it, g)
 		p.results.json.Release(held)
 		close(it.done)
 	})
 	return nil
+}
+
+// named fills in where an image goes.
+func (p *pusher) named(rec record.Image) record.Image {
+	rec.Registry, rec.Reference = p.reg.Host(), p.reg.Reference(rec.Repository, rec.Tag)
+	return rec
 }
 
 // claimBlobs sees to it that each blob of an image is on its way into its
@@ -143,12 +149,12 @@ func (p *pusher) claimBlobs(ctx context.Context, read content, it *item, reposit
 
 // contentOf gives what an archive can still give.
 func contentOf(archive *oci.Archive) content {
-	return func(d v1.Hash) (body, int64) {
+	return func(d v1.Hash) (io.ReadSeeker, int64) {
 		if raw, ok := archive.JSON[d]; ok {
-			return sectionBody{bytes.NewReader(raw)}, int64(len(raw))
+			return bytes.NewReader(raw), int64(len(raw))
 		}
 		if section, ok := archive.Blob(d); ok {
-			return sectionBody{section}, 0
+			return section, 0
 		}
 		return nil, 0
 	}
@@ -177,7 +183,7 @@ func (p *pusher) passed(ctx context.Context, repository, guess string, desc v1.D
 			p.up.finish(t, errors.Unwrap(sent.err))
 			return
 		}
-		p.up.start(ctx, t, &remoteBody{ctx: ctx, reg: p.reg, from: guess, digest: desc.Digest}, func() {})
+		p.up.start(ctx, t, p.reg.Blob(ctx, guess, desc.Digest), func() {})
 	})
 	return t
 }

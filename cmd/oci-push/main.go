@@ -14,14 +14,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -169,29 +169,38 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	// Pieces of the budget are used again and again; this keeps the rest, the
 	// garbage of requests, from growing to the same size before it is collected.
 	debug.SetMemoryLimit(int64(cfg.memory) + overhead)
-	reg, err := newRegistry(&cfg, access{"to", cfg.to, cfg.username, cfg.passwordFile, transport.PushScope})
-	if err != nil {
-		return err
+	return push(ctx, &cfg, mem, operand, stdin, stdout, stderr)
+}
+
+// registries gives the one that is pushed to, and the one that is copied from
+// or nil.
+func (c *config) registries(log *slog.Logger) (to, from *client.Registry, err error) {
+	o := client.Options{
+		Flag: "--to", At: c.to, Username: c.username, PasswordFile: c.passwordFile, Push: true,
+		PlainHTTP: c.plainHTTP, SkipVerify: c.skipVerify, CAFile: c.ca, Jobs: c.jobs, Log: log,
 	}
-	var from *registry
-	if cfg.from != "" {
-		if from, err = newRegistry(&cfg, access{"from", cfg.from, cfg.fromUsername, cfg.fromPasswordFile, transport.PullScope}); err != nil {
-			return err
-		}
+	if to, err = client.New(o); err != nil || c.from == "" {
+		return to, nil, err
 	}
-	return push(ctx, &cfg, reg, from, mem, operand, stdin, stdout, stderr)
+	o.Flag, o.At, o.Username, o.PasswordFile, o.Push = "--from", c.from, c.fromUsername, c.fromPasswordFile, false
+	from, err = client.New(o)
+	return to, from, err
 }
 
 // push runs from the first word with the registry to the summary.
-func push(ctx context.Context, cfg *config, reg, from *registry, mem *memory, operand string, stdin io.Reader, stdout, stderr io.Writer) error {
+func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin io.Reader, stdout, stderr io.Writer) error {
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
 	progress := cli.NewProgress("oci-push", stderr, cfg.common.Quiet)
 	defer progress.Close()
-	if cfg.skipVerify {
-		progress.Warn("the certificate of %s is not checked: anybody between here and there can read and change what is sent", reg.host)
-	}
 	log := cli.Logger(progress, cfg.common.Verbose)
+	reg, from, err := cfg.registries(log)
+	if err != nil {
+		return err
+	}
+	if cfg.skipVerify {
+		progress.Warn("the certificate of %s is not checked: anybody between here and there can read and change what is sent", reg.Host())
+	}
 	out := record.NewWriter(progress.Beside(stdout), cfg.format)
 	sel := newSelection()
 	if operand == "" && from == nil {
@@ -212,12 +221,12 @@ func push(ctx context.Context, cfg *config, reg, from *registry, mem *memory, op
 			return err
 		}
 	}
-	for _, r := range []*registry{reg, from} {
+	for _, r := range []*client.Registry{reg, from} {
 		if r == nil {
 			continue
 		}
-		if err := r.connect(ctx); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("registry %s: %w", r.host, err)
+		if err := r.Connect(ctx); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("registry %s: %w", r.Host(), err)
 		}
 	}
 	if ctx.Err() != nil { // what ended the run matters more than what that made fail
@@ -229,7 +238,6 @@ func push(ctx context.Context, cfg *config, reg, from *registry, mem *memory, op
 		results:   newResults(out, progress, sel.total),
 		published: make(map[string]string),
 	}
-	var err error
 	if from != nil {
 		progress.Start("copying", 0, p.up.sent.Load)
 	}

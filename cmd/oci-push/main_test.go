@@ -400,32 +400,6 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-func TestTarget(t *testing.T) {
-	tests := []struct{ to, host, prefix string }{
-		{"localhost:5000", "localhost:5000", ""},
-		{"10.0.0.5:5000/", "10.0.0.5:5000", ""},
-		{"registry.local/k0rdent-enterprise", "registry.local", "k0rdent-enterprise"},
-		{"[fd00::5]:5000/a/b", "[fd00::5]:5000", "a/b"},
-	}
-	for _, tt := range tests {
-		host, prefix, err := target("to", tt.to)
-		if err != nil || host != tt.host || prefix != tt.prefix {
-			t.Errorf("target(%q) = %q, %q, %v, want %q, %q", tt.to, host, prefix, err, tt.host, tt.prefix)
-		}
-	}
-}
-
-func TestLoopback(t *testing.T) {
-	for host, want := range map[string]bool{
-		"localhost": true, "localhost:5000": true, "127.0.0.1:1": true, "127.9.9.9": true, "[::1]:5000": true, "::1": true,
-		"10.0.0.5:5000": false, "localhost.evil.example": false, "127.0.0.1.example:80": false, "": false,
-	} {
-		if got := loopback(host); got != want {
-			t.Errorf("loopback(%q) = %v, want %v", host, got, want)
-		}
-	}
-}
-
 func TestSize(t *testing.T) {
 	for in, want := range map[string]int64{"64MiB": 64 << 20, "1GB": 1e9, "100": 100, "2KiB": 2048, "": -1, "MiB": -1, "1.5MiB": -1, "9999999GiB": -1, "-1": -1, "1mib": -1} {
 		var s size

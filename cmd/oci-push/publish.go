@@ -11,7 +11,7 @@ import (
 
 // conclude waits for an image's blobs, and for its bundle to be trusted, and
 // publishes it.
-func (p *pusher) conclude(ctx context.Context, it *item, repository string, g *gate) {
+func (p *pusher) conclude(ctx context.Context, it *item, g *gate) {
 	rec := &it.record
 	sent, err := p.await(ctx, it)
 	if err == nil {
@@ -19,7 +19,7 @@ func (p *pusher) conclude(ctx context.Context, it *item, repository string, g *g
 	}
 	if err == nil {
 		var news bool
-		news, err = p.publish(ctx, it.image, repository, rec.Tag)
+		news, err = p.publish(ctx, it.image, rec.Repository, rec.Tag)
 		sent = sent || news
 	}
 	p.up.consider(err)
@@ -83,18 +83,12 @@ func (p *pusher) publish(ctx context.Context, img *oci.Image, repository, tag st
 // manifest pushes one manifest unless the registry has it under that name.
 func (p *pusher) manifest(ctx context.Context, repository, name string, m oci.Manifest) (sent bool, err error) {
 	want := m.Descriptor.Digest.String()
-	var have string
-	err = p.reg.retry(ctx, func() (err error) {
-		have, err = p.reg.manifestDigest(ctx, repository, name)
-		return err
-	})
+	have, err := p.reg.Digest(ctx, repository, name)
 	if err != nil || have == want {
 		return false, err
 	}
 	if p.cfg.plan {
 		return true, nil
 	}
-	return true, p.reg.retry(ctx, func() error {
-		return p.reg.putManifest(ctx, repository, name, string(m.Descriptor.MediaType), m.Raw)
-	})
+	return true, p.reg.PutManifest(ctx, repository, name, string(m.Descriptor.MediaType), m.Raw)
 }

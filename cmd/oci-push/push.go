@@ -11,6 +11,7 @@ import (
 
 	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
@@ -19,7 +20,7 @@ import (
 // pusher reads bundles and hands what they hold to the uploader.
 type pusher struct {
 	cfg      *config
-	reg      *registry
+	reg      *client.Registry
 	up       *uploader
 	mem      *memory
 	results  *results
@@ -142,7 +143,7 @@ func (p *pusher) entry(ctx context.Context, path string, e *bundle.Entry, names 
 	guess, err := guessRepository(e, names)
 	var archive *oci.Archive
 	if err == nil {
-		archive, err = p.archive(ctx, e, p.reg.repository(guess))
+		archive, err = p.archive(ctx, e, guess)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

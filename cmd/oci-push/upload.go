@@ -2,16 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/client"
 )
 
 // blobKey is a blob of one repository: registries hold blobs by repository.
@@ -26,8 +25,8 @@ type transfer struct {
 	size int64
 	done chan struct{}
 
-	asked   bool     // it is known that the repository lacks the blob
-	session *url.URL // which the registry opened instead of linking it
+	asked  bool // it is known that the repository lacks the blob
+	upload *client.Upload
 
 	sent bool // or would be, when only planning
 	err  error
@@ -36,7 +35,7 @@ type transfer struct {
 // uploader moves blobs into the registry, each once. What it keeps grows with
 // the number of distinct blobs (about 200 bytes each), not with their size.
 type uploader struct {
-	reg  *registry
+	reg  *client.Registry
 	log  *slog.Logger
 	plan bool          // ask, but send nothing
 	sem  chan struct{} // one place for each upload under way
@@ -51,7 +50,7 @@ type uploader struct {
 	going map[v1.Hash]*transfer // the one upload of a digest that is under way
 }
 
-func newUploader(reg *registry, cfg *config, log *slog.Logger, abort context.CancelCauseFunc) *uploader {
+func newUploader(reg *client.Registry, cfg *config, log *slog.Logger, abort context.CancelCauseFunc) *uploader {
 	return &uploader{
 		reg: reg, log: log, plan: cfg.plan, sem: make(chan struct{}, cfg.jobs), abort: abort,
 		all: make(map[blobKey]*transfer), home: make(map[v1.Hash]string), going: make(map[v1.Hash]*transfer),
@@ -74,7 +73,7 @@ func (u *uploader) claim(repository string, d v1.Hash, size int64) (*transfer, b
 			return t, false
 		}
 	}
-	t := &transfer{key: k, size: size, done: make(chan struct{})}
+	t := &transfer{key: k, size: size, upload: u.reg.Upload(repository, d, size), done: make(chan struct{})}
 	u.all[k] = t
 	// Turns are taken in the order of claims: whoever waits for another then
 	// waits for content that has been read before its own, never after.
@@ -120,14 +119,14 @@ func (u *uploader) finish(t *transfer, err error) {
 // consider ends the run after an error that every further image would meet too:
 // nobody there, or a login that we do not have.
 func (u *uploader) consider(err error) {
-	if errors.Is(err, errUnreachable) || status(err) == http.StatusUnauthorized && u.reg.auth == authn.Anonymous {
+	if u.reg.Hopeless(err) {
 		u.abort(err)
 	}
 }
 
 // start carries a transfer out in the background, once a place is free, and
 // calls release when the content is no longer needed.
-func (u *uploader) start(ctx context.Context, t *transfer, b body, release func()) {
+func (u *uploader) start(ctx context.Context, t *transfer, b io.ReadSeeker, release func()) {
 	u.wg.Go(func() {
 		// Who waits for a turn takes no place from who has it.
 		err := u.takeTurn(ctx, t)
@@ -147,23 +146,17 @@ func (u *uploader) start(ctx context.Context, t *transfer, b body, release func(
 
 // carry brings one blob into its repository by the cheapest way there is: a
 // link from another repository, nothing if it is there, else its bytes.
-func (u *uploader) carry(ctx context.Context, t *transfer, b body) error {
+func (u *uploader) carry(ctx context.Context, t *transfer, b io.ReadSeeker) error {
 	if !t.asked {
 		if there, err := u.present(ctx, t); err != nil || there {
 			return err
 		}
 	}
 	t.sent = true
-	switch {
-	case u.plan:
+	if u.plan {
 		return nil
-	case t.size <= wholeSize:
-		return u.sendWhole(ctx, t, b)
 	}
-	if err := u.sendData(ctx, t, b); err != nil {
-		return err
-	}
-	return u.seal(ctx, t)
+	return t.upload.Send(ctx, b)
 }
 
 // takeTurn waits while the same content is on its way to another repository,
@@ -195,18 +188,7 @@ func (u *uploader) present(ctx context.Context, t *transfer) (there bool, err er
 		if u.plan {
 			return true, nil
 		}
-		err := u.reg.retry(ctx, func() (err error) {
-			t.session, err = u.reg.startUpload(ctx, repository, d, from)
-			return err
-		})
-		if code := status(err); code < 400 || code >= 500 {
-			return err == nil && t.session == nil, err
-		}
-		// A registry that cannot link is asked in the plain way.
+		return t.upload.Mount(ctx, from)
 	}
-	err = u.reg.retry(ctx, func() (err error) {
-		there, err = u.reg.hasBlob(ctx, repository, d)
-		return err
-	})
-	return there, err
+	return u.reg.HasBlob(ctx, repository, d)
 }

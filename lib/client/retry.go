@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"context"
@@ -24,9 +24,12 @@ const (
 	maxErrorText = 200              // what is shown of it, in bytes
 )
 
-// errUnreachable marks that the registry could not be reached at all, so that
+// ErrUnreachable says that the registry could not be reached at all, so that
 // going on with further images is of no use.
-var errUnreachable = errors.New("registry unreachable")
+var ErrUnreachable = errors.New("registry unreachable")
+
+// ErrNotFound says that the registry has no such repository, manifest or blob.
+var ErrNotFound = errors.New("not found")
 
 // statusError is an answer that was not the wanted one.
 type statusError struct {
@@ -41,6 +44,11 @@ func (e *statusError) Error() string {
 		break
 	}
 	return text
+}
+
+// Is makes an answer of 404 an ErrNotFound.
+func (e *statusError) Is(target error) bool {
+	return target == ErrNotFound && e.err.StatusCode == http.StatusNotFound
 }
 
 // clip keeps what a stranger wrote to a length that a person reads.
@@ -67,9 +75,17 @@ func hinted(e *statusError) error {
 	case http.StatusUnauthorized:
 		return cli.Hint(e, "give the right --username and --password-file, or log in with a docker configuration file")
 	case http.StatusForbidden:
-		return cli.Hint(e, "the registry does not let this user, or this address, write")
+		return cli.Hint(e, "the registry does not let this user, or this address, %s", deed(e.err.Request))
 	}
 	return e
+}
+
+// deed says what a request was to do.
+func deed(req *http.Request) string {
+	if req != nil && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
+		return "read"
+	}
+	return "write"
 }
 
 // checkStatus gives a statusError unless the answer has one of the wanted codes.
@@ -133,8 +149,8 @@ func unreachable(err error) bool {
 
 // retry runs try until it succeeds or fails for good, with growing pauses.
 // When the registry could not be reached in the end, the error wraps
-// errUnreachable and stands for exit code 75.
-func (r *registry) retry(ctx context.Context, try func() error) error {
+// ErrUnreachable and stands for exit code 75.
+func (r *Registry) retry(ctx context.Context, try func() error) error {
 	for n := 1; ; n++ {
 		err := try()
 		if err == nil || ctx.Err() != nil {
@@ -145,7 +161,7 @@ func (r *registry) retry(ctx context.Context, try func() error) error {
 		}
 		if n == attempts {
 			if unreachable(err) {
-				return cli.TryAgain(fmt.Errorf("%w: %w", errUnreachable, err))
+				return cli.TryAgain(fmt.Errorf("%w: %w", ErrUnreachable, err))
 			}
 			return err
 		}
@@ -157,7 +173,7 @@ func (r *registry) retry(ctx context.Context, try func() error) error {
 
 // pause waits before try n+1, longer each time and never in step with other
 // clients.
-func (r *registry) pause(ctx context.Context, n int, err error) error {
+func (r *Registry) pause(ctx context.Context, n int, err error) error {
 	d := r.wait << (n - 1)
 	d += time.Duration(rand.Int64N(int64(d)/4 + 1))
 	if e, ok := errors.AsType[*statusError](err); ok && e.after > d {

@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ type guard struct {
 var errPlainHTTP = errors.New("plain HTTP to another machine was not asked for")
 
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Scheme == "http" && !g.plain && !loopback(req.URL.Host) {
+	if req.URL.Scheme == "http" && !g.plain && !Loopback(req.URL.Host) {
 		if req.Body != nil {
 			req.Body.Close()
 		}

@@ -1,0 +1,86 @@
+package client
+
+import (
+	"context"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Blob is the content of a blob that the registry has, from its first byte
+// unless Seek says otherwise. A connection that breaks is made again where it
+// broke. What it reads is not checked: wrap it in oci.Verify, or give it to
+// who compares the digest. It is for one goroutine.
+type Blob struct {
+	ctx        context.Context
+	reg        *Registry
+	repository string
+	digest     v1.Hash
+
+	r      io.ReadCloser
+	offset int64
+	ended  bool // the last byte has been read
+	tries  int  // since the last byte
+}
+
+// Blob gives a blob of a repository; the first Read sends the first request.
+// The error of one that is not there is ErrNotFound.
+func (r *Registry) Blob(ctx context.Context, repository string, d v1.Hash) *Blob {
+	return &Blob{ctx: ctx, reg: r, repository: repository, digest: d}
+}
+
+func (b *Blob) Read(p []byte) (int, error) {
+	for {
+		n, err := b.read(p)
+		if n > 0 {
+			b.offset += int64(n)
+			b.tries = 0
+			return n, nil
+		}
+		if err == nil || err == io.EOF || !temporary(err) || b.tries == attempts {
+			return 0, err
+		}
+		b.tries++
+		if err := b.reg.pause(b.ctx, b.tries, err); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (b *Blob) read(p []byte) (n int, err error) {
+	if b.ended {
+		return 0, io.EOF
+	}
+	if b.r == nil {
+		if b.r, err = b.reg.getBlob(b.ctx, b.repository, b.digest, b.offset); err != nil {
+			return 0, err
+		}
+	}
+	if n, err = b.r.Read(p); err != nil {
+		b.Close()
+		b.ended = err == io.EOF
+	}
+	return n, err
+}
+
+// Seek makes the next Read begin at an offset from the start, which whence must
+// say: the size is not known here.
+func (b *Blob) Seek(offset int64, whence int) (int64, error) {
+	if whence != io.SeekStart || offset < 0 {
+		return b.offset, errWhence
+	}
+	if offset != b.offset {
+		b.Close()
+		b.offset, b.ended = offset, false
+	}
+	return offset, nil
+}
+
+// Close lets go of the connection. Reading may go on with another.
+func (b *Blob) Close() error {
+	if b.r != nil {
+		b.r.Close()
+		b.r = nil
+	}
+	return nil
+}

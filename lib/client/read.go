@@ -1,0 +1,155 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"k0rdent-airgap/lib/oci"
+)
+
+// maxManifest is the most that a manifest or config may have, in bytes; what a
+// registry must take by the distribution spec.
+const maxManifest = 4 << 20
+
+// manifestTypes is what is accepted; without it registries may convert.
+var manifestTypes = strings.Join([]string{
+	string(types.OCIImageIndex), string(types.OCIManifestSchema1),
+	string(types.DockerManifestList), string(types.DockerManifestSchema2), "*/*",
+}, ", ")
+
+// HasBlob asks whether a repository has a blob (end-2).
+func (r *Registry) HasBlob(ctx context.Context, repository string, d v1.Hash) (there bool, err error) {
+	err = r.retry(ctx, func() error {
+		resp, err := r.do(ctx, repository, http.MethodHead, r.url(repository, "blobs", d.String()), nil, 0, nil)
+		if err != nil {
+			return err
+		}
+		defer drain(resp)
+		there = resp.StatusCode != http.StatusNotFound
+		return checkStatus(resp, http.StatusOK, http.StatusNotFound)
+	})
+	return there && err == nil, err
+}
+
+// Digest gives the digest that a tag or digest stands for (end-3), or "" if
+// the repository has none.
+func (r *Registry) Digest(ctx context.Context, repository, reference string) (digest string, err error) {
+	err = r.retry(ctx, func() error {
+		resp, err := r.do(ctx, repository, http.MethodHead, r.url(repository, "manifests", reference), nil, 0, map[string]string{"Accept": manifestTypes})
+		if err != nil {
+			return err
+		}
+		defer drain(resp)
+		digest = resp.Header.Get("Docker-Content-Digest")
+		if resp.StatusCode == http.StatusNotFound {
+			digest = ""
+			return nil
+		}
+		return checkStatus(resp, http.StatusOK)
+	})
+	return digest, err
+}
+
+// Manifest gets a manifest or index by tag or digest (end-3), of at most 4 MiB,
+// and checks its bytes against a digest. The error of one that is not there is
+// ErrNotFound.
+func (r *Registry) Manifest(ctx context.Context, repository, reference string) (d v1.Descriptor, raw []byte, err error) {
+	err = r.retry(ctx, func() error {
+		d, raw, err = r.getManifest(ctx, repository, reference)
+		return err
+	})
+	if err != nil {
+		return v1.Descriptor{}, nil, err
+	}
+	if want, err := v1.NewHash(reference); err == nil && want != d.Digest && want.Algorithm == d.Digest.Algorithm {
+		return v1.Descriptor{}, nil, fmt.Errorf("manifest %s: %w: the content's is %s", want, oci.ErrDigest, d.Digest)
+	}
+	return d, raw, nil
+}
+
+func (r *Registry) getManifest(ctx context.Context, repository, reference string) (v1.Descriptor, []byte, error) {
+	resp, err := r.do(ctx, repository, http.MethodGet, r.url(repository, "manifests", reference), nil, 0, map[string]string{"Accept": manifestTypes})
+	if err != nil {
+		return v1.Descriptor{}, nil, err
+	}
+	defer drain(resp)
+	if err := checkStatus(resp, http.StatusOK); err != nil {
+		return v1.Descriptor{}, nil, err
+	}
+	raw, err := readCapped(resp.Body, maxManifest)
+	if err != nil {
+		return v1.Descriptor{}, nil, err
+	}
+	mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	d := v1.Descriptor{MediaType: types.MediaType(mediaType), Size: int64(len(raw))}
+	d.Digest, _, err = v1.SHA256(bytes.NewReader(raw))
+	return d, raw, err
+}
+
+// Image gets the manifests that a tag or digest leads to, and the configs that
+// tell a platform or a chart, each checked against its digest. What the
+// repository lacks below the root is in the image's Missing.
+func (r *Registry) Image(ctx context.Context, repository, reference string) (*oci.Image, error) {
+	root, raw, err := r.Manifest(ctx, repository, reference)
+	if err != nil {
+		return nil, err
+	}
+	return oci.Follow(root, func(d v1.Descriptor, manifest bool) ([]byte, error) {
+		if d.Digest == root.Digest {
+			return raw, nil
+		}
+		var raw []byte
+		var err error
+		if manifest {
+			_, raw, err = r.Manifest(ctx, repository, d.Digest.String())
+		} else {
+			raw, err = r.small(ctx, repository, d.Digest)
+		}
+		if errors.Is(err, ErrNotFound) {
+			return nil, nil
+		}
+		return raw, err
+	})
+}
+
+// small gets a blob of at most maxManifest bytes.
+func (r *Registry) small(ctx context.Context, repository string, d v1.Hash) (raw []byte, err error) {
+	err = r.retry(ctx, func() error {
+		in, err := r.getBlob(ctx, repository, d, 0)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		raw, err = readCapped(in, maxManifest)
+		return err
+	})
+	return raw, err
+}
+
+// PutManifest pushes a manifest's raw bytes under a tag or digest (end-7).
+func (r *Registry) PutManifest(ctx context.Context, repository, reference, mediaType string, raw []byte) error {
+	return r.retry(ctx, func() error {
+		resp, err := r.do(ctx, repository, http.MethodPut, r.url(repository, "manifests", reference),
+			bytes.NewReader(raw), int64(len(raw)), map[string]string{"Content-Type": mediaType})
+		if err != nil {
+			return err
+		}
+		defer drain(resp)
+		if err := checkStatus(resp, http.StatusCreated, http.StatusOK, http.StatusAccepted); err != nil {
+			return err
+		}
+		want, got := fmt.Sprintf("sha256:%x", sha256.Sum256(raw)), resp.Header.Get("Docker-Content-Digest")
+		if strings.HasPrefix(got, "sha256:") && got != want {
+			return fmt.Errorf("registry changed it: stored %s, sent %s", clip(got), want)
+		}
+		return nil
+	})
+}

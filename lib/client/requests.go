@@ -1,0 +1,77 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// This file sends single requests; whoever calls knows whether the same can be
+// sent a second time.
+
+// do sends one request about a repository. The caller closes the answer's body
+// with drain.
+func (r *Registry) do(ctx context.Context, repository, method string, u *url.URL, body io.Reader, size int64, header map[string]string) (*http.Response, error) {
+	c, err := r.client(ctx, repository)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	req.ContentLength = size
+	for k, v := range header {
+		req.Header.Set(k, v)
+	}
+	resp, err := c.Do(req)
+	// A url.Error repeats the whole address; the caller names the item.
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	return resp, err
+}
+
+// drain lets the connection be used again.
+func drain(resp *http.Response) {
+	io.CopyN(io.Discard, resp.Body, maxErrorBody)
+	resp.Body.Close()
+}
+
+// getBlob opens a blob of the registry (end-2 of the distribution spec) at an
+// offset.
+func (r *Registry) getBlob(ctx context.Context, repository string, d v1.Hash, offset int64) (io.ReadCloser, error) {
+	var header map[string]string
+	if offset > 0 {
+		header = map[string]string{"Range": fmt.Sprintf("bytes=%d-", offset)}
+	}
+	resp, err := r.do(ctx, repository, http.MethodGet, r.url(repository, "blobs", d.String()), nil, 0, header)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPartialContent {
+		defer resp.Body.Close()
+		return nil, checkStatus(resp, http.StatusOK)
+	}
+	if resp.StatusCode == http.StatusOK { // the registry knows no ranges
+		if _, err := io.CopyN(io.Discard, resp.Body, offset); err != nil {
+			resp.Body.Close()
+			return nil, err
+		}
+	}
+	return resp.Body, nil
+}
+
+// readCapped reads all of r, or fails if that is more than most bytes.
+func readCapped(r io.Reader, most int64) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err == nil && int64(len(raw)) > most {
+		err = fmt.Errorf("registry answered more than %d bytes", most)
+	}
+	return raw, err
+}
