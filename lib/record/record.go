@@ -22,10 +22,13 @@ const (
 
 // Status values of items that a tool worked through.
 const (
-	StatusPushed  = "pushed"
-	StatusExists  = "exists"
-	StatusFailed  = "failed"
-	StatusPlanned = "planned"
+	StatusPushed    = "pushed"
+	StatusExists    = "exists"
+	StatusFailed    = "failed"
+	StatusPlanned   = "planned"
+	StatusWritten   = "written"
+	StatusUnchanged = "unchanged"
+	StatusRemoved   = "removed"
 )
 
 // Bundle says what a bundle file is and whether its signature held.
@@ -106,6 +109,20 @@ type Registry struct {
 	PID     int    `json:"pid,omitempty"`
 }
 
+// File is a file of the host that a tool looks after, and what became of it.
+type File struct {
+	Path   string `json:"path,omitempty"` // absolute
+	Mode   string `json:"mode,omitempty"` // permission bits in octal, such as 0644
+	Size   int64  `json:"size,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	Status string `json:"status,omitempty"` // written, unchanged, planned, removed or failed
+	Error  string `json:"error,omitempty"`
+
+	Version  string `json:"version,omitempty"`  // of a program
+	Platform string `json:"platform,omitempty"` // that it runs on
+	Source   string `json:"source,omitempty"`   // where it came from
+}
+
 // Summary is the last line of a tool that works through many items.
 type Summary struct {
 	Tool    string         `json:"tool,omitempty"`
@@ -120,4 +137,5 @@ func (Image) Kind() string    { return "image" }
 func (Blob) Kind() string     { return "blob" }
 func (Skipped) Kind() string  { return "skipped" }
 func (Registry) Kind() string { return "registry" }
+func (File) Kind() string     { return "file" }
 func (Summary) Kind() string  { return "summary" }

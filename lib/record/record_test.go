@@ -16,6 +16,7 @@ func TestMarshalPutsKindFirstAndLeavesOutEmptyFields(t *testing.T) {
 		{Image{Chart: &Chart{Name: "x"}, Status: StatusExists}, `{"kind":"image","chart":{"name":"x"},"status":"exists"}`},
 		{Summary{Tool: "t", Counts: map[string]int{"pushed": 2, "failed": 1}}, `{"kind":"summary","tool":"t","counts":{"failed":1,"pushed":2}}`},
 		{Bundle{}, `{"kind":"bundle"}`},
+		{File{Path: "/etc/k0s/certs.d/_default/hosts.toml", Mode: "0644", Size: 70, Status: StatusWritten}, `{"kind":"file","path":"/etc/k0s/certs.d/_default/hosts.toml","mode":"0644","size":70,"status":"written"}`},
 	}
 	for _, tt := range tests {
 		got, err := Marshal(tt.in)
@@ -149,6 +150,31 @@ func TestTable(t *testing.T) {
 		if got := strings.Join(strings.Fields(line), " "); got != want[i] {
 			t.Errorf("line %d = %q, want %q", i+1, got, want[i])
 		}
+	}
+}
+
+func TestTableOfFiles(t *testing.T) {
+	f := NewFormat(File{})
+	if err := f.Set("table"); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w := NewWriter(&out, f)
+	for _, r := range []Record{
+		File{Path: "/usr/local/bin/k0s", Mode: "0755", Size: 2000, Status: StatusUnchanged, Version: "v1.32.8+k0s.0", Platform: "linux/amd64"},
+		File{Path: "/x", Status: StatusFailed, Error: "not ours"},
+	} {
+		if err := w.Write(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := "PATH STATUS MODE SIZE NOTE\n/usr/local/bin/k0s unchanged 0755 2.0 kB v1.32.8+k0s.0 linux/amd64\n/x failed - 0 B not ours"
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		got = append(got, strings.Join(strings.Fields(line), " "))
+	}
+	if strings.Join(got, "\n") != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -24,6 +24,8 @@ func columns(kind string) []column {
 		return []column{{"REFERENCE", 56}, {"TYPE", 8}, {"SIZE", 9}, {"STATUS", 8}, {"PLATFORMS", 24}, {"NOTE", 0}}
 	case "registry":
 		return []column{{"URL", 32}, {"PID", 8}, {"STORAGE", 36}, {"CA", 0}}
+	case "file":
+		return []column{{"PATH", 52}, {"STATUS", 9}, {"MODE", 4}, {"SIZE", 9}, {"NOTE", 0}}
 	default:
 		return []column{{"KIND", 10}, {"DETAIL", 0}}
 	}
@@ -84,6 +86,12 @@ func cells(r Record) []string {
 		return []string{r.Entry, "skipped", Bytes(r.Size), "", "", r.Reason}
 	case Blob:
 		return []string{"  " + r.Digest, "blob", Bytes(r.Size), "", "", r.MediaType}
+	case File:
+		note := r.Error
+		if note == "" {
+			note = strings.TrimSpace(r.Version + " " + r.Platform)
+		}
+		return []string{r.Path, r.Status, r.Mode, Bytes(r.Size), note}
 	case Registry:
 		return []string{r.URL, fmt.Sprint(r.PID), r.Storage, r.CA}
 	default:

@@ -1,0 +1,185 @@
+package hostfile
+
+import (
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"k0rdent-airgap/lib/record"
+)
+
+// File is a file that is being written and does not have its name yet.
+type File struct {
+	path string
+	mode fs.FileMode
+	f    *os.File // nil once it is committed or aborted
+	hash hash.Hash
+	size int64
+	err  error // the first that Write met; what it spoiled is never committed
+}
+
+// Create starts a file of any size. Nothing is seen at path before Commit.
+// The caller calls Abort in the end, which after a Commit does nothing.
+func Create(path string, mode fs.FileMode) (*File, error) {
+	return CreateVia(filepath.Dir(path), path, mode)
+}
+
+// CreateVia is Create with the file written first into another directory, as
+// with PutVia.
+func CreateVia(temp, path string, mode fs.FileMode) (*File, error) {
+	for _, dir := range []string{filepath.Dir(path), temp} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	base := filepath.Base(path)
+	sweep(temp, base)
+	f, err := createTemp(temp, base)
+	if err != nil {
+		return nil, rename(err, path)
+	}
+	out := &File{path: path, mode: mode, f: f, hash: sha256.New()}
+	if err := f.Chmod(mode.Perm()); err != nil { // before there is anything secret in it
+		out.Abort()
+		return nil, rename(err, path)
+	}
+	return out, nil
+}
+
+// createTemp gives a file under a name of its own, locked so that the sweep
+// of another program leaves it alone.
+func createTemp(dir, base string) (*os.File, error) {
+	for {
+		f, err := os.CreateTemp(dir, "."+base+".*.new")
+		if err != nil {
+			return nil, err
+		}
+		// A sweep may have had the lock first, and removed the name.
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err == nil {
+			if info, err := f.Stat(); err == nil && info.Sys().(*syscall.Stat_t).Nlink == 0 {
+				f.Close()
+				continue
+			}
+		}
+		return f, nil
+	}
+}
+
+// sweep removes what a killed run has left for the same name. A file that is
+// being written is locked; one that cannot be looked at stays.
+func sweep(dir, base string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		middle, found := strings.CutPrefix(e.Name(), "."+base+".")
+		random, ok := strings.CutSuffix(middle, ".new")
+		if !found || !ok || strings.Trim(random, "0123456789") != "" || !e.Type().IsRegular() {
+			continue
+		}
+		f, err := os.OpenFile(filepath.Join(dir, e.Name()), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			continue
+		}
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			os.Remove(f.Name())
+		}
+		f.Close()
+	}
+}
+
+// Write adds to the file.
+func (f *File) Write(p []byte) (int, error) {
+	if f.f == nil {
+		return 0, &fs.PathError{Op: "write", Path: f.path, Err: fs.ErrClosed}
+	}
+	n, err := f.f.Write(p)
+	f.hash.Write(p[:n])
+	f.size += int64(n)
+	if err = rename(err, f.path); f.err == nil {
+		f.err = err
+	}
+	return n, err
+}
+
+// Commit gives the file its name. The status is "written", or "unchanged" if
+// there is such a file already, which then stays as it is.
+func (f *File) Commit() (record.File, error) {
+	defer f.Abort()
+	var digest [sha256.Size]byte
+	f.hash.Sum(digest[:0])
+	r := about(f.path, f.mode, f.size, digest)
+	if f.err == nil && f.f == nil {
+		f.err = &fs.PathError{Op: "commit", Path: f.path, Err: fs.ErrClosed}
+	}
+	if f.err != nil {
+		return failed(r, f.err)
+	}
+	same, err := is(f.path, f.mode, f.size, func(old io.Reader) (bool, error) {
+		h := sha256.New()
+		_, err := io.Copy(h, old)
+		return err == nil && [sha256.Size]byte(h.Sum(nil)) == digest, err
+	})
+	if err != nil {
+		return failed(r, err)
+	}
+	if same {
+		r.Status = record.StatusUnchanged
+		return r, nil
+	}
+	if err := f.f.Sync(); err != nil {
+		return failed(r, rename(err, f.path))
+	}
+	if err := os.Rename(f.f.Name(), f.path); err != nil {
+		return failed(r, rename(err, f.path))
+	}
+	f.f.Close()
+	f.f = nil
+	if err := SyncDir(filepath.Dir(f.path)); err != nil {
+		return failed(r, err)
+	}
+	r.Status = record.StatusWritten
+	return r, nil
+}
+
+// Abort removes what was written.
+func (f *File) Abort() {
+	if f.f == nil {
+		return
+	}
+	os.Remove(f.f.Name())
+	f.f.Close()
+	f.f = nil
+}
+
+// SyncDir makes the names in a directory survive a power cut, where the file
+// system can do that.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}
+
+// rename puts the file's own name into an error about the temporary one.
+func rename(err error, path string) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: e.Op, Path: path, Err: e.Err}
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return &fs.PathError{Op: e.Op, Path: path, Err: e.Err}
+	}
+	return err
+}

@@ -1,0 +1,158 @@
+// Package hostfile puts files on a host such that nobody ever sees half of
+// one: whoever opens the path gets the old content or the new, whole, also
+// after a kill or a power cut at any instant.
+//
+// A file is written under another name, synced, and renamed. Writing is left
+// out where it would change nothing, since services watch some of these
+// files and restart when they are replaced, even by the same bytes. What a
+// killed run left behind, at most one file whose name starts with a dot and
+// ends with ".new", is removed by the next one that writes the same path.
+package hostfile
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"k0rdent-airgap/lib/record"
+)
+
+var (
+	// ErrLink says that the path is a symbolic link to a file with another
+	// content. It is somebody's decision where that content lives, so neither
+	// the link nor what it points to is replaced.
+	ErrLink = errors.New("a symbolic link, which is not replaced")
+	// ErrNotRegular says that the path is a directory, a device or the like.
+	ErrNotRegular = errors.New("not a regular file")
+)
+
+// Put makes path a file with this content and these permission bits,
+// whatever the umask. It makes missing directories, with mode 0755. The
+// record's status is "written", or "unchanged" if the file was so already;
+// on an error it is "failed" with the same error. Errors name path.
+func Put(path string, mode fs.FileMode, content []byte) (record.File, error) {
+	return PutVia(filepath.Dir(path), path, mode, content)
+}
+
+// PutVia is Put with the file written first into another directory, on the
+// same file system. A directory in which each new name has effects, such as
+// one that a service watches, needs that.
+func PutVia(temp, path string, mode fs.FileMode, content []byte) (record.File, error) {
+	r, err := Plan(path, mode, content)
+	if err != nil || r.Status == record.StatusUnchanged {
+		return r, err
+	}
+	f, err := CreateVia(temp, path, mode)
+	if err != nil {
+		return failed(r, err)
+	}
+	defer f.Abort()
+	if _, err := f.Write(content); err != nil {
+		return failed(r, err)
+	}
+	return f.Commit()
+}
+
+// Plan tells what Put would do and writes nothing: the record's status is
+// "planned" or "unchanged", or "failed" where Put could not replace what is
+// there.
+func Plan(path string, mode fs.FileMode, content []byte) (record.File, error) {
+	r := about(path, mode, int64(len(content)), sha256.Sum256(content))
+	same, err := is(path, mode, int64(len(content)), func(f io.Reader) (bool, error) {
+		return equal(f, content)
+	})
+	if err != nil {
+		return failed(r, err)
+	}
+	r.Status = record.StatusPlanned
+	if same {
+		r.Status = record.StatusUnchanged
+	}
+	return r, nil
+}
+
+// Remove removes a file. The status is "removed", or "unchanged" if there
+// was none. The directory stays.
+func Remove(path string) (record.File, error) {
+	r := record.File{Path: path}
+	switch err := os.Remove(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		r.Status = record.StatusUnchanged
+		return r, nil
+	case err != nil:
+		return failed(r, err)
+	}
+	r.Status = record.StatusRemoved
+	if err := SyncDir(filepath.Dir(path)); err != nil {
+		return failed(r, err)
+	}
+	return r, nil
+}
+
+// is tells whether path is a file of this mode and size whose content same
+// accepts. A file that Put may not replace is an error, unless it is a link
+// to just that.
+func is(path string, mode fs.FileMode, size int64, same func(io.Reader) (bool, error)) (bool, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	link := info.Mode()&fs.ModeSymlink != 0
+	if link {
+		if info, err = os.Stat(path); err != nil {
+			return false, &fs.PathError{Op: "replace", Path: path, Err: ErrLink}
+		}
+	}
+	// A device or a pipe must not even be opened: that may wait for ever.
+	if !info.Mode().IsRegular() {
+		return false, &fs.PathError{Op: "replace", Path: path, Err: ErrNotRegular}
+	}
+	ok := false
+	if info.Mode().Perm() == mode.Perm() && info.Size() == size {
+		if ok, err = compare(path, same); err != nil {
+			return false, err
+		}
+	}
+	if link && !ok {
+		return false, &fs.PathError{Op: "replace", Path: path, Err: ErrLink}
+	}
+	return ok, nil
+}
+
+func compare(path string, same func(io.Reader) (bool, error)) (bool, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrPermission) { // what cannot be read can still be replaced
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	return same(f)
+}
+
+// equal compares what r gives with content, and reads no more than that.
+func equal(r io.Reader, content []byte) (bool, error) {
+	got, err := io.ReadAll(io.LimitReader(r, int64(len(content))+1))
+	return err == nil && bytes.Equal(got, content), err
+}
+
+func about(path string, mode fs.FileMode, size int64, digest [sha256.Size]byte) record.File {
+	return record.File{
+		Path: path, Mode: fmt.Sprintf("%04o", mode.Perm()), Size: size,
+		Digest: fmt.Sprintf("sha256:%x", digest),
+	}
+}
+
+func failed(r record.File, err error) (record.File, error) {
+	r.Status, r.Error = record.StatusFailed, err.Error()
+	return r, err
+}
