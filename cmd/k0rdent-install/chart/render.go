@@ -1,0 +1,184 @@
+package chart
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	helm "helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"sigs.k8s.io/yaml"
+)
+
+// The two renderings of the platform's chart.
+const (
+	FirstPass  = 1 // what helm install applies
+	SecondPass = 2 // what the platform's controller makes of it once cert-manager runs
+)
+
+// Manifests are the objects that a chart renders to, in the order of their
+// templates. Definitions of custom resources are left out: their schemas are
+// full of properties named image.
+type Manifests []Object
+
+// An Object is one rendered Kubernetes object.
+type Object struct {
+	Source  string // the template, such as k0rdent-enterprise/templates/deployment.yaml
+	Content map[string]any
+}
+
+// Kind and Name tell which object it is.
+func (o Object) Kind() string { return text(o.Content, "kind") }
+
+// Name is the object's name, "" for none.
+func (o Object) Name() string { return text(o.Content, "metadata", "name") }
+
+func (o Object) String() string { return o.Kind() + " " + o.Name() }
+
+// text gives the string at a path, or "".
+func text(m map[string]any, p ...string) string {
+	v, _ := lookup(m, p)
+	s, _ := v.(string)
+	return s
+}
+
+// Validate compares values with the schemas of the chart and of the subcharts
+// that they switch on. A schema that allows unknown keys, as the platform's
+// does, says nothing about a key that is written wrong.
+func (c *Chart) Validate(values map[string]any) error {
+	h, err := c.processed(values)
+	if err != nil {
+		return err
+	}
+	merged, err := chartutil.CoalesceValues(h, values)
+	if err != nil {
+		return fmt.Errorf("chart %s: %w", c.Name(), err)
+	}
+	if err := chartutil.ValidateAgainstSchema(h, merged); err != nil {
+		return fmt.Errorf("chart %s: values: %w", c.Name(), oneLine(err))
+	}
+	return nil
+}
+
+// Render gives the manifests of one of the two passes. It fails as helm would:
+// values against a schema, a Kubernetes that the chart does not support, a
+// template that fails or gives no YAML.
+func (c *Chart) Render(values map[string]any, site Site, pass int) (Manifests, error) {
+	release := chartutil.ReleaseOptions{Name: ReleaseName, Namespace: Namespace, Revision: 1, IsInstall: true}
+	if pass == SecondPass {
+		var err error
+		if values, err = c.secondPass(values); err != nil {
+			return nil, err
+		}
+		release.Revision, release.IsInstall, release.IsUpgrade = 2, false, true
+	}
+	return c.render(values, site.KubeVersion, release)
+}
+
+// processed gives the chart without the subcharts that values switch off.
+func (c *Chart) processed(values map[string]any) (*helm.Chart, error) {
+	h, err := c.Helm()
+	if err != nil {
+		return nil, err
+	}
+	if err := chartutil.ProcessDependenciesWithMerge(h, values); err != nil {
+		return nil, fmt.Errorf("chart %s: %w", c.Name(), err)
+	}
+	return h, nil
+}
+
+// render renders without a cluster. Helm's own default is a Kubernetes of 2020,
+// by which charts would choose other images, so the version must be given.
+func (c *Chart) render(values map[string]any, kubeVersion string, release chartutil.ReleaseOptions) (Manifests, error) {
+	version, err := chartutil.ParseKubeVersion(kubeVersion)
+	if err != nil {
+		return nil, fmt.Errorf("kubernetes version %q: %w", kubeVersion, err)
+	}
+	if want := c.meta.KubeVersion; want != "" && !chartutil.IsCompatibleRange(want, version.String()) {
+		return nil, fmt.Errorf("chart %s needs Kubernetes %s, this is %s", c.Name(), want, version)
+	}
+	h, err := c.processed(values)
+	if err != nil {
+		return nil, err
+	}
+	capabilities := chartutil.DefaultCapabilities.Copy()
+	capabilities.KubeVersion = *version
+	all, err := chartutil.ToRenderValues(h, values, release, capabilities)
+	if err != nil {
+		return nil, fmt.Errorf("chart %s: %w", c.Name(), oneLine(err))
+	}
+	files, err := engine.Engine{}.Render(h, all)
+	if err != nil {
+		return nil, fmt.Errorf("chart %s: %w", c.Name(), oneLine(err))
+	}
+	var m Manifests
+	for _, name := range sortedKeys(files) {
+		if path.Base(name) == "NOTES.txt" {
+			continue
+		}
+		objects, err := decode(files[name])
+		if err != nil {
+			return nil, fmt.Errorf("chart %s: template %s: %w", c.Name(), name, oneLine(err))
+		}
+		for _, content := range objects {
+			m = append(m, Object{Source: name, Content: content})
+		}
+	}
+	return m, nil
+}
+
+// decode reads the documents of a YAML stream, except empty ones and the
+// definitions of custom resources.
+func decode(stream string) ([]map[string]any, error) {
+	var all []map[string]any
+	for _, doc := range documents(stream) {
+		if strings.TrimSpace(doc) == "" || isDefinition(doc) {
+			continue
+		}
+		var object map[string]any
+		if err := yaml.Unmarshal([]byte(doc), &object); err != nil {
+			return nil, err
+		}
+		if len(object) > 0 {
+			all = append(all, object)
+		}
+	}
+	return all, nil
+}
+
+// documents splits a stream at the lines that begin with "---".
+func documents(stream string) []string {
+	var all []string
+	var doc strings.Builder
+	for line := range strings.Lines(stream) {
+		if strings.HasPrefix(line, "---") {
+			all = append(all, doc.String())
+			doc.Reset()
+			continue
+		}
+		doc.WriteString(line)
+	}
+	return append(all, doc.String())
+}
+
+// isDefinition tells it from the text: such documents are the larger part of a
+// chart, and are not worth parsing.
+func isDefinition(doc string) bool {
+	for line := range strings.Lines(doc) {
+		if kind, ok := strings.CutPrefix(line, "kind:"); ok {
+			return strings.Trim(strings.TrimSpace(kind), `"'`) == "CustomResourceDefinition"
+		}
+	}
+	return false
+}
+
+// oneLine makes an error of Helm's, which may have many lines, fit into one.
+func oneLine(err error) error {
+	s := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; ")
+	if s == err.Error() {
+		return err
+	}
+	return errors.New(s)
+}

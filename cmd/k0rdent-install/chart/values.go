@@ -1,0 +1,162 @@
+package chart
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Merge lays values over a base, as Helm lays one values file over another:
+// tables are merged, everything else is replaced. A null stays one, by which
+// Helm drops a chart's default. The arguments are not changed.
+func Merge(base, over map[string]any) map[string]any {
+	out := make(map[string]any, len(base)+len(over))
+	for k, v := range base {
+		out[k] = clone(v)
+	}
+	for k, v := range over {
+		below, isTable := out[k].(map[string]any)
+		if above, ok := v.(map[string]any); ok && isTable {
+			out[k] = Merge(below, above)
+			continue
+		}
+		out[k] = clone(v)
+	}
+	return out
+}
+
+// clone copies tables and lists; other values cannot be changed.
+func clone(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		return Merge(v, nil)
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = clone(v[i])
+		}
+		return out
+	default:
+		return v
+	}
+}
+
+// A keyPath names a value. An element "[2]" is an item of a list; the name of
+// a key may contain dots, which is why this is no string.
+type keyPath []string
+
+// parsePath reads a path whose keys have no dots.
+func parsePath(s string) keyPath { return strings.Split(s, ".") }
+
+// String writes the path as helm --set takes it.
+func (p keyPath) String() string {
+	var b strings.Builder
+	for _, e := range p {
+		if _, isIndex := index(e); !isIndex && b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		if _, isIndex := index(e); isIndex {
+			b.WriteString(e)
+			continue
+		}
+		b.WriteString(strings.ReplaceAll(e, ".", `\.`))
+	}
+	return b.String()
+}
+
+// to gives the path of something below p, sharing nothing with p.
+func (p keyPath) to(elements ...string) keyPath { return append(slices.Clone(p), elements...) }
+
+func item(i int) string { return "[" + strconv.Itoa(i) + "]" }
+
+// index reads what item writes.
+func index(element string) (int, bool) {
+	inner, ok := strings.CutPrefix(element, "[")
+	if !ok || !strings.HasSuffix(inner, "]") {
+		return 0, false
+	}
+	n, err := strconv.Atoi(strings.TrimSuffix(inner, "]"))
+	return n, err == nil && n >= 0
+}
+
+// lookup gives the value at a path and whether there is one, which may be null.
+func lookup(values map[string]any, p keyPath) (any, bool) {
+	var at any = values
+	for _, e := range p {
+		if list, ok := at.([]any); ok {
+			i, ok := index(e)
+			if !ok || i >= len(list) {
+				return nil, false
+			}
+			at = list[i]
+			continue
+		}
+		table, ok := at.(map[string]any)
+		if !ok {
+			return nil, false
+		}
+		if at, ok = table[e]; !ok {
+			return nil, false
+		}
+	}
+	return at, true
+}
+
+// put sets a value, making tables on the way. Helm replaces lists as a whole,
+// so the first value put into a list brings the rest of it from defaults.
+func put(values map[string]any, p keyPath, v any, defaults map[string]any) error {
+	at := values
+	for i, e := range p[:len(p)-1] {
+		if _, isIndex := index(p[i+1]); isIndex {
+			list, ok := at[e].([]any)
+			if !ok {
+				d, _ := lookup(defaults, p[:i+1])
+				if list, ok = clone(d).([]any); !ok {
+					return fmt.Errorf("value %v: no list at %v", p, p[:i+1])
+				}
+				at[e] = list
+			}
+			return putItem(list, p[i+1:], v)
+		}
+		next, ok := at[e].(map[string]any)
+		if !ok {
+			next = map[string]any{}
+			at[e] = next
+		}
+		at = next
+	}
+	at[p[len(p)-1]] = v
+	return nil
+}
+
+// putItem sets a value in a list, at whose items everything on the way exists.
+func putItem(list []any, p keyPath, v any) error {
+	i, ok := index(p[0])
+	if !ok || i >= len(list) {
+		return fmt.Errorf("no item %s in a list of %d", p[0], len(list))
+	}
+	if len(p) == 1 {
+		list[i] = v
+		return nil
+	}
+	if inner, ok := list[i].([]any); ok {
+		return putItem(inner, p[1:], v)
+	}
+	table, ok := list[i].(map[string]any)
+	if !ok {
+		return fmt.Errorf("item %s is no table", p[0])
+	}
+	return put(table, p[1:], v, table)
+}
+
+// join appends a key to a path in dots.
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
