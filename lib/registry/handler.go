@@ -142,6 +142,12 @@ func (h *Handler) log(w *response, r *http.Request, user string, err error, took
 	if user != "" {
 		attrs = append(attrs, slog.String("user", user))
 	}
+	// containerd says whose registry it is that this one stands in for.
+	if r.URL.RawQuery != "" {
+		if origin := r.URL.Query().Get("ns"); origin != "" {
+			attrs = append(attrs, slog.String("ns", origin))
+		}
+	}
 	level := slog.LevelInfo
 	if err != nil {
 		attrs = append(attrs, slog.Any("error", err))

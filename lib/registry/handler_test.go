@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -191,6 +192,28 @@ func TestAllow(t *testing.T) {
 		h.ServeHTTP(w, httptest.NewRequest(c.method, c.target, nil))
 		if denied := w.Code == http.StatusForbidden; denied != c.denied {
 			t.Errorf("%s %s = %d, want denied %v", c.method, c.target, w.Code, c.denied)
+		}
+	}
+}
+
+// A mirror's operator sees for whom it was asked.
+func TestLogTellsTheOrigin(t *testing.T) {
+	var log strings.Builder
+	h := New(newRegistry(t).disk, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	for target, want := range map[string]string{
+		"/v2/a/manifests/v1?ns=quay.io":            " ns=quay.io",
+		"/v2/a/manifests/v1?ns=10.0.0.5%3A5000":    " ns=10.0.0.5:5000",
+		"/v2/a/manifests/v1?ns=a%0Ab":              ` ns="a\nb"`,
+		"/v2/a/manifests/v1?n=10":                  "",
+		"/v2/a/manifests/v1?ns=":                   "",
+		"/v2/a/manifests/v1":                       "",
+		"/v2/a/manifests/v1?ns=docker.io&ns=other": " ns=docker.io",
+	} {
+		log.Reset()
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("HEAD", target, nil))
+		line, _, _ := strings.Cut(log.String(), " error=")
+		if at := strings.Index(line, " ns="); want == "" && at >= 0 || !strings.HasSuffix(line, want) {
+			t.Errorf("%s is logged as %s, want it to end in %q", target, line, want)
 		}
 	}
 }
