@@ -40,6 +40,7 @@ type Disk struct {
 	root    *os.Root
 	lock    *os.File  // nil for a storage that is only looked at
 	buffers sync.Pool // of *[]byte, copyBuffer long
+	bulk    sync.Pool // of *[]byte, bulkBuffer long
 	parsing *semaphore.Weighted
 	repos   repoCache
 	uploads uploadTable
@@ -86,6 +87,7 @@ func OpenDisk(dir string) (*Disk, error) {
 func newDisk(dir string, root *os.Root) *Disk {
 	d := &Disk{dir: dir, root: root, parsing: semaphore.NewWeighted(parseBudget)}
 	d.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
+	d.bulk.New = func() any { b := make([]byte, bulkBuffer); return &b }
 	return d
 }
 

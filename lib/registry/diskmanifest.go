@@ -62,7 +62,7 @@ func (d *Disk) PutManifest(ctx context.Context, name string, put ManifestPut, bo
 		algorithm = put.Digest.Algorithm()
 	}
 	h := newHash(algorithm)
-	size, err := d.receive(f, h, io.LimitReader(body, maxManifest+1), -1)
+	size, err := receive(f, &d.buffers, h, io.LimitReader(body, maxManifest+1), -1)
 	if err != nil {
 		return Stored{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -107,7 +108,11 @@ func (d *Disk) WriteUpload(ctx context.Context, name, id string, part Part, body
 	if u.hashed != size {
 		u.hash = nil // FinishUpload reads the file again
 	}
-	n, err := d.receive(f, u.hash, body, part.Length)
+	buffers, w := &d.buffers, io.Writer(f)
+	if part.Length < 0 || part.Length >= bulkBody {
+		buffers, w = &d.bulk, newBulkWriter(f, size)
+	}
+	n, err := receive(w, buffers, u.hash, body, part.Length)
 	u.hashed = size + n
 	if errors.Is(err, ErrNoSpace) {
 		return 0, errors.Join(err, d.drop(name, id))
@@ -119,14 +124,15 @@ func (d *Disk) WriteUpload(ctx context.Context, name, id string, part Part, body
 	return size + n, err
 }
 
-// receive copies body to f and to h, if there is one, and gives the number of
-// bytes that reached the file. More than length bytes are an ErrSizeInvalid.
-func (d *Disk) receive(f *os.File, h hash.Hash, body io.Reader, length int64) (n int64, err error) {
-	buf := d.buffers.Get().(*[]byte)
-	defer d.buffers.Put(buf)
+// receive copies body to w and to h, if there is one, in pieces that fill a
+// buffer, and gives the number of bytes that reached w. More than length bytes
+// are an ErrSizeInvalid.
+func receive(w io.Writer, buffers *sync.Pool, h hash.Hash, body io.Reader, length int64) (n int64, err error) {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
 	for {
 		got, readErr := fill(body, *buf)
-		wrote, err := f.Write((*buf)[:got])
+		wrote, err := w.Write((*buf)[:got])
 		if h != nil {
 			h.Write((*buf)[:wrote])
 		}

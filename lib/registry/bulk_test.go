@@ -1,0 +1,83 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// pieces are body sizes around the places where the way of writing changes.
+var pieces = []int{bulkBody - 1, bulkBody, bulkBody + 1, bulkBody + bulkAlign, 3*bulkBuffer - 1, 3 * bulkBuffer}
+
+// A blob is the bytes that were sent, wherever a part ends: parts that begin
+// at odd offsets follow parts that went around the page cache.
+func TestBulkParts(t *testing.T) {
+	reg := newRegistry(t)
+	ctx := context.Background()
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, first := range pieces {
+		for _, second := range pieces {
+			data := make([]byte, first+second)
+			for i := range data {
+				data[i] = byte(random.Uint32())
+			}
+			id, err := reg.disk.StartUpload(ctx, "a", "sha256")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, part := range [][]byte{data[:first], data[first:]} {
+				if _, err := reg.disk.WriteUpload(ctx, "a", id, Part{-1, int64(len(part))}, bytes.NewReader(part)); err != nil {
+					t.Fatalf("parts of %d and %d: %v", first, second, err)
+				}
+			}
+			digest := digestBytes("sha256", data)
+			if err := reg.disk.FinishUpload(ctx, "a", id, digest); err != nil {
+				t.Fatalf("parts of %d and %d: %v", first, second, err)
+			}
+			got, err := os.ReadFile(reg.path(poolPath(digest)))
+			if err != nil || !bytes.Equal(got, data) {
+				t.Fatalf("parts of %d and %d: the pool has other bytes (%v)", first, second, err)
+			}
+		}
+	}
+}
+
+// Pieces of a large body go around the page cache where the file system lets
+// them, and a tail does not stop what follows.
+func TestBulkWriter(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	piece := bytes.Repeat([]byte("x"), bulkBuffer)
+	if err := setDirect(f, true); err != nil {
+		t.Logf("this file system has no direct writes: %v", err)
+	} else if _, err = f.Write(make([]byte, bulkBuffer)); err != nil {
+		t.Logf("this file system has no direct writes: %v", err)
+	}
+	can := err == nil
+	if _, err := f.Seek(0, 0); err != nil {
+		t.Fatal(err)
+	}
+	w := newBulkWriter(f, 0)
+	for i, p := range [][]byte{piece, piece, piece[:100], piece} {
+		if n, err := w.Write(p); n != len(p) || err != nil {
+			t.Fatalf("Write %d = %d, %v", i, n, err)
+		}
+		if want := can && i < 2; w.direct != want {
+			t.Errorf("after write %d direct = %v, want %v", i, w.direct, want)
+		}
+	}
+	if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0); err != nil || flags&unix.O_DIRECT != 0 {
+		t.Errorf("flags after the tail: %#x, %v", flags, err)
+	}
+	if info, err := f.Stat(); err != nil || info.Size() != 3*bulkBuffer+100 {
+		t.Errorf("size %d, %v", info.Size(), err)
+	}
+}
