@@ -71,10 +71,9 @@ var codeARM64 = []uint32{
 
 // Program gives the stand-in for an architecture, amd64 or arm64, which claims
 // to be of a version. The same arguments give the same bytes.
-func Program(arch, version string) []byte { return append(ELF(arch, version), Payload()...) }
+func Program(arch, version string) []byte { return append(program(arch, version), Payload()...) }
 
-// ELF gives the program without its payload. Anything may follow it.
-func ELF(arch, version string) []byte {
+func program(arch, version string) []byte {
 	const base, headers = 0x400000, 64 + 56
 	machine, text := elf.EM_X86_64, slices.Clone(codeAMD64)
 	if arch == "arm64" {
@@ -103,7 +102,8 @@ func ELF(arch, version string) []byte {
 }
 
 // Payload gives what k0s carries behind its own program since 1.36: a zip of
-// the programs that it starts, here of one that is none.
+// the programs that it starts, here of one that is none. It is part of sample
+// bundles, whose digests change with it.
 func Payload() []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"k0rdent-airgap/tests/k0s"
 )
 
 type (
@@ -91,7 +93,7 @@ func (b *builder) imageFiles(p product, arch string, weight float64) [][]layerFi
 		f := layerFile{name: name, mode: 0o755, path: b.K0s}
 		if b.K0s == "" {
 			version := strings.Replace(p.tag, "-k0s", "+k0s", 1)
-			f.literal, f.random = stub(arch, version+"\n"), bytes // what follows an ELF image does no harm
+			f.literal, f.random, f.tail = stub(arch, version+"\n"), bytes, k0s.Payload()
 		}
 		return [][]layerFile{{f}}
 	}

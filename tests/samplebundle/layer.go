@@ -155,7 +155,8 @@ type layerFile struct {
 	mode    int64
 	path    string // content of this file of the machine, or else
 	literal []byte // this,
-	random  int64  // then about so many compressed bytes out of the corpus
+	random  int64  // then about so many compressed bytes out of the corpus,
+	tail    []byte // and this
 }
 
 // tarPieces lays files out as a tar. at is where in the corpus random content
@@ -198,13 +199,17 @@ func fileContent(c *corpus, f layerFile, at int) (pieces []piece, size int64, ne
 		if float64(left) < packed*segmentSize {
 			n := max(int(float64(left)/packed), 1)
 			pieces, size = append(pieces, piece{fill: n, stream: fillStream + uint64(at)}), size+int64(n)
-			return pieces, size, at + 1, nil
+			at++
+			break
 		}
 		s, err := c.segment(at)
 		if err != nil {
 			return nil, 0, at, err
 		}
 		pieces, size, left = append(pieces, piece{segment: s}), size+segmentSize, left-int64(len(s.deflated))
+	}
+	if f.tail != nil {
+		pieces, size = append(pieces, piece{literal: f.tail}), size+int64(len(f.tail))
 	}
 	return pieces, size, at, nil
 }

@@ -2,6 +2,7 @@ package samplebundle
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
@@ -357,7 +358,7 @@ func TestK0s(t *testing.T) {
 				}
 				continue
 			}
-			checkStub(t, arch, k0s)
+			checkK0s(t, arch, k0s)
 		}
 	}
 }
@@ -383,7 +384,7 @@ func k0sIn(t *testing.T, p []byte) map[string][]byte {
 	return found
 }
 
-func checkStub(t *testing.T, arch string, p []byte) {
+func checkK0s(t *testing.T, arch string, p []byte) {
 	t.Helper()
 	f, err := elf.NewFile(bytes.NewReader(p))
 	if err != nil {
@@ -391,6 +392,9 @@ func checkStub(t *testing.T, arch string, p []byte) {
 	}
 	if want := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[arch]; f.Machine != want {
 		t.Errorf("%s: machine %s, want %s", arch, f.Machine, want)
+	}
+	if z, err := zip.NewReader(bytes.NewReader(p), int64(len(p))); err != nil || len(z.File) == 0 {
+		t.Errorf("%s: %v, want a zip at the end", arch, err)
 	}
 	if arch != runtime.GOARCH || runtime.GOOS != "linux" {
 		return
