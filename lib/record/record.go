@@ -31,6 +31,12 @@ const (
 	StatusRemoved   = "removed"
 )
 
+// Status values of a Step, beside those it shares with items.
+const (
+	StatusDone    = "done"
+	StatusSkipped = "skipped"
+)
+
 // Bundle says what a bundle file is and whether its signature held.
 type Bundle struct {
 	Path          string `json:"path,omitempty"`
@@ -123,6 +129,15 @@ type File struct {
 	Source   string `json:"source,omitempty"`   // where it came from
 }
 
+// Step is one step of the work on a host, and what became of it.
+type Step struct {
+	Name    string  `json:"name,omitempty"`
+	Status  string  `json:"status,omitempty"` // done, unchanged, planned, skipped or failed
+	Seconds float64 `json:"seconds,omitempty"`
+	Detail  string  `json:"detail,omitempty"` // what was or would be done, or was found
+	Error   string  `json:"error,omitempty"`
+}
+
 // Summary is the last line of a tool that works through many items.
 type Summary struct {
 	Tool    string         `json:"tool,omitempty"`
@@ -138,4 +153,5 @@ func (Blob) Kind() string     { return "blob" }
 func (Skipped) Kind() string  { return "skipped" }
 func (Registry) Kind() string { return "registry" }
 func (File) Kind() string     { return "file" }
+func (Step) Kind() string     { return "step" }
 func (Summary) Kind() string  { return "summary" }

@@ -16,6 +16,7 @@ func TestMarshalPutsKindFirstAndLeavesOutEmptyFields(t *testing.T) {
 		{Image{Chart: &Chart{Name: "x"}, Status: StatusExists}, `{"kind":"image","chart":{"name":"x"},"status":"exists"}`},
 		{Summary{Tool: "t", Counts: map[string]int{"pushed": 2, "failed": 1}}, `{"kind":"summary","tool":"t","counts":{"failed":1,"pushed":2}}`},
 		{Bundle{}, `{"kind":"bundle"}`},
+		{Step{Name: "k0s-start", Status: StatusDone, Seconds: 1.5}, `{"kind":"step","name":"k0s-start","status":"done","seconds":1.5}`},
 		{File{Path: "/etc/k0s/certs.d/_default/hosts.toml", Mode: "0644", Size: 70, Status: StatusWritten}, `{"kind":"file","path":"/etc/k0s/certs.d/_default/hosts.toml","mode":"0644","size":70,"status":"written"}`},
 	}
 	for _, tt := range tests {
@@ -169,6 +170,34 @@ func TestTableOfFiles(t *testing.T) {
 		}
 	}
 	want := "PATH STATUS MODE SIZE NOTE\n/usr/local/bin/k0s unchanged 0755 2.0 kB v1.32.8+k0s.0 linux/amd64\n/x failed - 0 B not ours"
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		got = append(got, strings.Join(strings.Fields(line), " "))
+	}
+	if strings.Join(got, "\n") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestTableOfSteps(t *testing.T) {
+	f := NewFormat(Step{})
+	if err := f.Set("table"); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w := NewWriter(&out, f)
+	for _, r := range []Record{
+		Image{Reference: "10.0.0.5:5000/velero/velero:v1.17.0", Status: StatusFailed, Error: "not in the registry"},
+		Step{Name: "k0s.yaml", Status: StatusDone, Seconds: 0.04, Detail: "new"},
+		File{Path: "/etc/k0s/k0s.yaml", Mode: "0600", Status: StatusWritten},
+		Step{Name: "k0s-start", Status: StatusFailed, Detail: "d", Error: "no service"},
+	} {
+		if err := w.Write(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := "STEP STATUS SECONDS NOTE\n10.0.0.5:5000/velero/velero:v1.17.0 failed - not in the registry\n" +
+		"k0s.yaml done 0.0 new\n/etc/k0s/k0s.yaml written - -\nk0s-start failed 0.0 no service"
 	var got []string
 	for line := range strings.Lines(out.String()) {
 		got = append(got, strings.Join(strings.Fields(line), " "))

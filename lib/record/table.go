@@ -26,6 +26,8 @@ func columns(kind string) []column {
 		return []column{{"URL", 32}, {"PID", 8}, {"STORAGE", 36}, {"CA", 0}}
 	case "file":
 		return []column{{"PATH", 52}, {"STATUS", 9}, {"MODE", 4}, {"SIZE", 9}, {"NOTE", 0}}
+	case "step":
+		return []column{{"STEP", 16}, {"STATUS", 9}, {"SECONDS", 7}, {"NOTE", 0}}
 	default:
 		return []column{{"KIND", 10}, {"DETAIL", 0}}
 	}
@@ -45,7 +47,7 @@ func (w *Writer) row(r Record) error {
 		}
 		line(&b, cols, titles)
 	}
-	line(&b, cols, cells(r))
+	line(&b, cols, cells(w.format.main.Kind(), r))
 	return w.put([]byte(b.String()))
 }
 
@@ -64,9 +66,12 @@ func line(b *strings.Builder, cols []column, cells []string) {
 	b.WriteString(strings.TrimRight(row.String(), " ") + "\n")
 }
 
-// cells gives the row of a record in the order of its columns. Records of
-// another kind that share a table fill the columns that they can.
-func cells(r Record) []string {
+// cells gives the row of a record in a table of a kind, in the order of its
+// columns. Records of another kind fill the columns that they can.
+func cells(kind string, r Record) []string {
+	if kind == "step" {
+		return stepCells(r)
+	}
 	switch r := r.(type) {
 	case Bundle:
 		return []string{r.Path, r.Format, Bytes(r.Size), r.Signature, r.Digest}
@@ -96,6 +101,25 @@ func cells(r Record) []string {
 		return []string{r.URL, fmt.Sprint(r.PID), r.Storage, r.CA}
 	default:
 		return []string{r.Kind(), fmt.Sprint(r)}
+	}
+}
+
+// stepCells gives the row of a record in a table of steps, which have files
+// that they write and images that they miss.
+func stepCells(r Record) []string {
+	switch r := r.(type) {
+	case Step:
+		note := r.Error
+		if note == "" {
+			note = r.Detail
+		}
+		return []string{r.Name, r.Status, fmt.Sprintf("%.1f", r.Seconds), note}
+	case File:
+		return []string{"  " + r.Path, r.Status, "", r.Error}
+	case Image:
+		return []string{"  " + r.Reference, r.Status, "", r.Error}
+	default:
+		return []string{r.Kind(), "", "", fmt.Sprint(r)}
 	}
 }
 
