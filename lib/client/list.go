@@ -50,16 +50,15 @@ func (r *Registry) list(ctx context.Context, repository string, u *url.URL, fiel
 				names, next, err = r.page(ctx, repository, u, field)
 				return err
 			})
-			if err != nil {
-				yield("", err)
-				return
-			}
 			for _, name := range names {
 				if !yield(name, nil) {
 					return
 				}
 			}
-			if next == nil {
+			if err != nil {
+				yield("", err)
+			}
+			if err != nil || next == nil {
 				return
 			}
 			u = next

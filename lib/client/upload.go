@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -26,6 +24,7 @@ type Upload struct {
 	digest     v1.Hash
 	size       int64
 	session    *url.URL // at the registry, if one is open
+	used       bool     // bytes may have come to the session
 }
 
 // Upload prepares to bring a blob of size bytes into a repository.
@@ -36,23 +35,33 @@ func (r *Registry) Upload(repository string, d v1.Hash, size int64) *Upload {
 // Mount asks the registry to link the blob from another of its repositories
 // (end-11), and tells whether the blob is there now. Where a registry cannot
 // link, or the user may not read the other repository, it opens a session
-// instead, which Send uses and Cancel ends, or refuses: then it is asked
-// whether the blob is there all the same.
+// instead, which Send uses and Cancel ends, or refuses. Neither says that the
+// blob is not there.
 func (u *Upload) Mount(ctx context.Context, from string) (there bool, err error) {
 	err = u.reg.retry(ctx, func() (err error) {
 		u.session, err = u.start(ctx, from)
 		return err
 	})
-	if code := status(err); code >= 400 && code < 500 {
-		return u.reg.HasBlob(ctx, u.repository, u.digest)
+	if code := status(err); err != nil && (code < 400 || code >= 500) {
+		return false, err
 	}
-	return err == nil && u.session == nil, err
+	if err == nil && u.session == nil {
+		return true, nil
+	}
+	if there, err = u.reg.HasBlob(ctx, u.repository, u.digest); there {
+		u.Cancel(ctx)
+	}
+	return there, err
 }
 
 // Send sends the blob. A body is read from its start, and from where the
 // registry stopped when the connection broke: of its Seek, only io.SeekStart is
 // used. Errors of the body itself end the upload.
 func (u *Upload) Send(ctx context.Context, body io.ReadSeeker) error {
+	if _, err := body.Seek(0, io.SeekStart); err != nil {
+		u.Cancel(ctx)
+		return err
+	}
 	if u.size <= wholeSize {
 		return u.sendWhole(ctx, body)
 	}
@@ -144,8 +153,10 @@ func (u *Upload) sendFrom(ctx context.Context, body io.Reader, offset int64) (er
 		if u.session, err = u.start(ctx, ""); err != nil {
 			return err
 		}
+		u.used = false
 	}
 	next, err := u.patch(ctx, body, offset)
+	u.used = true
 	if err == nil {
 		u.session = next
 	}
@@ -186,102 +197,4 @@ func (u *Upload) resume(ctx context.Context) (next int64, there bool, err error)
 	u.session = nil
 	there, err = u.reg.HasBlob(ctx, u.repository, u.digest)
 	return 0, there, err
-}
-
-// start opens an upload session (end-4a) and gives its address. With a
-// repository to mount from it asks for the blob to be linked instead (end-11);
-// the address is then nil if the registry did so.
-func (u *Upload) start(ctx context.Context, from string) (*url.URL, error) {
-	at := u.reg.url(u.repository, "blobs", "uploads/")
-	want := []int{http.StatusAccepted}
-	if from != "" {
-		at.RawQuery = url.Values{"mount": {u.digest.String()}, "from": {u.reg.Repository(from)}}.Encode()
-		want = append(want, http.StatusCreated)
-	}
-	resp, err := u.reg.do(ctx, u.repository, http.MethodPost, at, nil, 0, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer drain(resp)
-	if err := checkStatus(resp, want...); err != nil {
-		return nil, err
-	}
-	if resp.StatusCode == http.StatusCreated {
-		return nil, nil
-	}
-	return location(resp)
-}
-
-// location gives where the upload goes on; it may be relative, and may change
-// with every answer.
-func location(resp *http.Response) (*url.URL, error) {
-	u, err := resp.Request.URL.Parse(resp.Header.Get("Location"))
-	if err != nil || resp.Header.Get("Location") == "" {
-		return nil, fmt.Errorf("registry gave no usable upload location: %q", resp.Header.Get("Location"))
-	}
-	return u, nil
-}
-
-// patch sends the bytes of the blob from offset to its end (end-5), and gives
-// where the upload goes on.
-func (u *Upload) patch(ctx context.Context, body io.Reader, offset int64) (*url.URL, error) {
-	header := map[string]string{"Content-Type": "application/octet-stream"}
-	if offset > 0 { // some registries take a range only when they need one
-		header["Content-Range"] = fmt.Sprintf("%d-%d", offset, u.size-1)
-	}
-	resp, err := u.reg.send(ctx, u.repository, http.MethodPatch, u.session, body, u.size-offset, header)
-	if err != nil {
-		return nil, err
-	}
-	defer drain(resp)
-	if err := checkStatus(resp, http.StatusAccepted, http.StatusNoContent); err != nil {
-		return nil, err
-	}
-	return location(resp)
-}
-
-// finish ends a session with the blob's digest (end-6), sending the whole blob
-// with it if body is not nil.
-func (u *Upload) finish(ctx context.Context, session *url.URL, body io.Reader, size int64) error {
-	at := *session
-	q := at.Query()
-	q.Set("digest", u.digest.String())
-	at.RawQuery = q.Encode()
-	header := map[string]string{"Content-Type": "application/octet-stream"}
-	resp, err := u.reg.send(ctx, u.repository, http.MethodPut, &at, body, size, header)
-	if err != nil {
-		return err
-	}
-	defer drain(resp)
-	return checkStatus(resp, http.StatusCreated, http.StatusNoContent)
-}
-
-// offset asks how many bytes of the session the registry has (end-13).
-func (u *Upload) offset(ctx context.Context) (int64, error) {
-	resp, err := u.reg.do(ctx, u.repository, http.MethodGet, u.session, nil, 0, nil)
-	if err != nil {
-		return 0, err
-	}
-	defer drain(resp)
-	if err := checkStatus(resp, http.StatusNoContent, http.StatusOK); err != nil {
-		return 0, err
-	}
-	if at, err := location(resp); err == nil {
-		u.session = at
-	}
-	// "0-N" counts inclusively, so nothing at all reads "0-0" like one byte
-	// does; one byte sent twice is what a registry then refuses, and we ask again.
-	_, last, ok := strings.Cut(resp.Header.Get("Range"), "-")
-	n, err := strconv.ParseInt(last, 10, 64)
-	if !ok || err != nil || n <= 0 {
-		return 0, nil
-	}
-	return n + 1, nil
-}
-
-// cancel tells the registry that a session will not be finished (end-14).
-func (r *Registry) cancel(ctx context.Context, repository string, session *url.URL) {
-	if resp, err := r.do(ctx, repository, http.MethodDelete, session, nil, 0, nil); err == nil {
-		drain(resp)
-	}
 }

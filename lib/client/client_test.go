@@ -1,0 +1,253 @@
+package client
+
+import (
+	"encoding/pem"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/ref"
+	"k0rdent-airgap/lib/registry"
+)
+
+// intercept sees each request first and answers itself when it gives true.
+type intercept func(http.ResponseWriter, *http.Request) bool
+
+// serve runs a real registry over a disk store.
+func serve(t *testing.T, before intercept) (host string) {
+	t.Helper()
+	s := httptest.NewServer(handler(t, before))
+	t.Cleanup(s.Close)
+	return strings.TrimPrefix(s.URL, "http://")
+}
+
+func handler(t *testing.T, before intercept) http.Handler {
+	t.Helper()
+	store, err := registry.OpenDisk(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	h := registry.New(store, registry.Options{})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if before == nil || !before(w, r) {
+			h.ServeHTTP(w, r)
+		}
+	})
+}
+
+// dial connects to a registry, with retries that come at once.
+func dial(t *testing.T, at string) *Registry {
+	t.Helper()
+	r := prepare(t, Options{At: at, Push: true})
+	if err := r.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func prepare(t *testing.T, o Options) *Registry {
+	t.Helper()
+	t.Setenv("DOCKER_CONFIG", t.TempDir()) // nobody's credentials
+	r, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.wait = time.Millisecond
+	return r
+}
+
+func TestSplit(t *testing.T) {
+	tests := []struct{ at, host, prefix string }{
+		{"localhost:5000", "localhost:5000", ""},
+		{"10.0.0.5:5000/", "10.0.0.5:5000", ""},
+		{"registry.local/k0rdent-enterprise", "registry.local", "k0rdent-enterprise"},
+		{"[fd00::5]:5000/a/b", "[fd00::5]:5000", "a/b"},
+	}
+	for _, tt := range tests {
+		host, prefix, err := Split("--to", tt.at)
+		if err != nil || host != tt.host || prefix != tt.prefix {
+			t.Errorf("Split(%q) = %q, %q, %v, want %q, %q", tt.at, host, prefix, err, tt.host, tt.prefix)
+		}
+	}
+	for _, at := range []string{"", "/", "http://x", "x/UPPER", "x/a//b", "x/../y"} {
+		if _, _, err := Split("--to", at); !cli.IsMisuse(err) || !strings.HasPrefix(err.Error(), "--to ") {
+			t.Errorf("Split(%q) = %v, want misuse of --to", at, err)
+		}
+	}
+}
+
+func FuzzSplit(f *testing.F) {
+	for _, at := range []string{"localhost:5000", "a/b/c/", "[::1]/x", "http://a", "a/B", "/"} {
+		f.Add(at)
+	}
+	f.Fuzz(func(t *testing.T, at string) {
+		host, prefix, err := Split("--to", at)
+		if err != nil {
+			if host != "" || prefix != "" || !cli.IsMisuse(err) {
+				t.Errorf("Split(%q) = %q, %q, %v", at, host, prefix, err)
+			}
+			return
+		}
+		again := host
+		if prefix != "" {
+			again += "/" + prefix
+		}
+		if host == "" || strings.Contains(host, "/") || strings.TrimSuffix(at, "/") != strings.TrimSuffix(again, "/") {
+			t.Errorf("Split(%q) = %q, %q", at, host, prefix)
+		}
+		if prefix != "" && ref.CheckRepository(prefix+"/a") != nil && len(prefix) < 200 {
+			t.Errorf("Split(%q): no repository can be below %q", at, prefix)
+		}
+	})
+}
+
+func TestLoopback(t *testing.T) {
+	for host, want := range map[string]bool{
+		"localhost": true, "localhost:5000": true, "127.0.0.1:1": true, "127.9.9.9": true, "[::1]:5000": true, "::1": true,
+		"10.0.0.5:5000": false, "localhost.evil.example": false, "127.0.0.1.example:80": false, "": false,
+	} {
+		if got := Loopback(host); got != want {
+			t.Errorf("Loopback(%q) = %v, want %v", host, got, want)
+		}
+	}
+}
+
+func TestWrongOptions(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		options Options
+		want    string
+	}{
+		{Options{At: "x:y:z"}, `--to "x:y:z": `},
+		{Options{At: "https://x"}, `--to "https://x": want HOST`},
+		{Options{At: "x", Username: "u"}, "a user name needs a password file"},
+		{Options{At: "x", Username: "u", PasswordFile: "/nonexistent"}, "password file: open /nonexistent"},
+		{Options{At: "x", CAFile: "/nonexistent"}, "--ca: open /nonexistent"},
+		{Options{At: "x", CAFile: empty}, "--ca " + empty + ": no PEM"},
+	} {
+		tt.options.Flag = "--to"
+		if _, err := New(tt.options); !cli.IsMisuse(err) || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("New(%+v) = %v, want misuse: %s", tt.options, err, tt.want)
+		}
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	l.Close()
+	r := prepare(t, Options{At: at})
+	if err := r.Connect(t.Context()); !errors.Is(err, ErrUnreachable) || cli.Code(err) != cli.CodeTryAgain || !r.Hopeless(err) {
+		t.Errorf("Connect = %v, want that nobody answered", err)
+	}
+}
+
+// Plain HTTP to another machine is refused before anything is sent, unless it
+// was asked for.
+func TestPlainHTTPStaysHere(t *testing.T) {
+	sent := 0
+	g := &guard{inner: roundTrip(func(*http.Request) (*http.Response, error) {
+		sent++
+		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+	})}
+	for _, tt := range []struct {
+		url   string
+		plain bool
+		want  error
+	}{
+		{"http://10.0.0.5:5000/v2/", false, errPlainHTTP},
+		{"http://10.0.0.5:5000/v2/", true, nil},
+		{"https://10.0.0.5:5000/v2/", false, nil},
+		{"http://127.0.0.1:5000/v2/", false, nil},
+	} {
+		sent, g.plain = 0, tt.plain
+		req := httptest.NewRequest(http.MethodGet, tt.url, nil)
+		if _, err := g.RoundTrip(req); err != tt.want || (sent == 0) != (tt.want != nil) {
+			t.Errorf("%s, asked for: %v: %v and %d sent, want %v", tt.url, tt.plain, err, sent, tt.want)
+		}
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestAuthorityOfTheSite(t *testing.T) {
+	s := httptest.NewUnstartedServer(handler(t, nil))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are to fail
+	s.StartTLS()
+	defer s.Close()
+	at := strings.TrimPrefix(s.URL, "https://")
+	r := prepare(t, Options{At: at})
+	if err := r.Connect(t.Context()); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+		t.Errorf("Connect = %v, want an unknown authority", err)
+	}
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []Options{{At: at, CAFile: ca}, {At: at, SkipVerify: true}} {
+		if err := prepare(t, o).Connect(t.Context()); err != nil {
+			t.Errorf("Connect with %+v = %v", o, err)
+		}
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	host := serve(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if user, password, _ := r.BasicAuth(); user == "reader" && password == "right" {
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	})
+	file := func(text string) string {
+		path := filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, secret := range []string{"right", "right\n", "right\r\n"} {
+		r := prepare(t, Options{At: host, Username: "reader", PasswordFile: file(secret)})
+		if err := r.Connect(t.Context()); err != nil {
+			t.Errorf("password file %q: %v", secret, err)
+		}
+		if digest, err := r.Digest(t.Context(), "a", "b"); err != nil || digest != "" {
+			t.Errorf("Digest = %q, %v", digest, err)
+		}
+	}
+	r := prepare(t, Options{At: host, Username: "reader", PasswordFile: file("wrong")})
+	if err := r.Connect(t.Context()); err == nil || err.Error() != "registry answered 401 Unauthorized" {
+		t.Errorf("Connect with a wrong password = %v", err)
+	}
+	// A registry may let everybody read and ask here all the same, so that who
+	// only reads is told by what is asked for later.
+	r = prepare(t, Options{At: host})
+	if err := r.Connect(t.Context()); err != nil {
+		t.Errorf("Connect of a reader without a password = %v", err)
+	}
+	if _, err := r.Digest(t.Context(), "a", "b"); err == nil || !r.Hopeless(err) {
+		t.Errorf("Digest without a password = %v, want that it is hopeless", err)
+	}
+	if err := prepare(t, Options{At: host, Push: true}).Connect(t.Context()); err == nil {
+		t.Error("Connect of a writer without a password succeeds")
+	}
+}
