@@ -1,0 +1,167 @@
+package k0s
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Where k0s looks. The directories are k0s's own choice, but for CertsDir,
+// which drop-ins of ours name.
+const (
+	BinaryPath       = "/usr/local/bin/k0s"
+	ConfigPath       = "/etc/k0s/k0s.yaml"
+	ContainerdConfig = "/etc/k0s/containerd.toml"
+	DropInDir        = "/etc/k0s/containerd.d"
+	DropInPath       = DropInDir + "/cri-registry.toml"
+	// CertsDir lies outside DropInDir, in which every change restarts
+	// containerd.
+	CertsDir = "/etc/k0s/certs.d"
+)
+
+// Marker is how the first line of every file starts that may be rewritten or
+// removed without asking whose it is.
+const Marker = "# Managed by k0s-mirror-config"
+
+const header = Marker + ": it replaces this file, --remove takes it away.\n"
+
+// File is a file of the host.
+type File struct {
+	Path    string // absolute
+	Mode    fs.FileMode
+	Content []byte
+}
+
+// DefaultHosts gives the registries whose images k0s and the charts of
+// k0rdent use. All others are served by the directory _default.
+func DefaultHosts() []string {
+	return []string{
+		"docker.io", "gcr.io", "ghcr.io", "mcr.microsoft.com", "public.ecr.aws", "quay.io",
+		"registry.gitlab.com", "registry.k8s.io", vendorHost,
+	}
+}
+
+// MirrorFiles gives the files that make the containerd of a k0s version pull
+// from mirrors, asked in order, and from nowhere else. There is a directory
+// for each of hosts, one for each mirror's own name and _default for all
+// other registries. In each, the authority's certificate comes before the
+// file that names it; the drop-in that makes containerd look there comes last.
+//
+// Directories are to be put in place whole: a directory without its
+// hosts.toml sends the pulls of its registry to the public one.
+func MirrorFiles(v Version, mirrors []Mirror, hosts []string) ([]File, error) {
+	if !v.DropIns() {
+		return nil, fmt.Errorf("k0s %s reads no drop-ins for containerd, which versions from v1.27.1+k0s.0 on do", v)
+	}
+	if len(mirrors) == 0 {
+		return nil, fmt.Errorf("no mirror")
+	}
+	own := make(map[string]Mirror)
+	all := append([]string{"_default"}, hosts...)
+	for _, m := range mirrors {
+		if err := m.check(); err != nil {
+			return nil, fmt.Errorf("mirror %s: %w", m, err)
+		}
+		for _, name := range m.names() {
+			if _, found := own[name]; !found {
+				own[name] = m.For(name)
+			}
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	var files []File
+	for _, host := range slices.Compact(all) {
+		if host != "_default" {
+			if err := CheckHost(host); err != nil {
+				return nil, err
+			}
+		}
+		asked := mapped(mirrors, host)
+		if m, found := own[host]; found {
+			asked = []Mirror{m}
+		}
+		f, err := hostFiles(path.Join(CertsDir, host), v.Containerd(), asked)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f...)
+	}
+	return append(files, File{DropInPath, 0o644, dropIn(v)}), nil
+}
+
+// mapped gives the mirrors as they are asked for the images of a host. Two
+// that are one then stay in the later place if that is the last one, which
+// stands apart in the file, else in the first.
+func mapped(mirrors []Mirror, host string) []Mirror {
+	last := mirrors[len(mirrors)-1].For(host)
+	var out []Mirror
+	seen := map[string]bool{last.String(): true}
+	for _, m := range mirrors[:len(mirrors)-1] {
+		if m = m.For(host); !seen[m.String()] {
+			seen[m.String()] = true
+			out = append(out, m)
+		}
+	}
+	return append(out, last)
+}
+
+// dropIn gives the drop-in that tells containerd the one directory to look
+// in. A list of directories, which the key would take, disables all mirrors
+// in containerd 2.
+func dropIn(v Version) []byte {
+	text := `# For the containerd 1 of k0s up to v1.35; k0s from v1.36 on does not start with this file.
+version = 2
+
+[plugins."io.containerd.grpc.v1.cri".registry]
+`
+	if v.Containerd() == 2 {
+		text = `# For the containerd 2 of k0s from v1.36 on; that of older ones does not start with this file.
+version = 3
+
+[plugins."io.containerd.cri.v1.images".registry]
+`
+	}
+	return []byte(header + text + "  config_path = " + quote(CertsDir) + "\n")
+}
+
+// hostFiles gives a directory of CertsDir: hosts.toml and what it names.
+func hostFiles(dir string, containerd int, mirrors []Mirror) ([]File, error) {
+	var files []File
+	h := Hosts{}
+	mode := fs.FileMode(0o644)
+	for i, m := range mirrors {
+		e := Entry{Authorization: m.Authorization}
+		e.URL, e.OverridePath = m.root()
+		if m.Authorization != "" {
+			mode = 0o600 // containerd reads it as root
+		}
+		if len(m.CA) > 0 && m.Scheme == "https" {
+			ca, err := certificates(m.CA)
+			if err != nil {
+				return nil, fmt.Errorf("certificate authority of mirror %s: %w", m, err)
+			}
+			name := "ca.crt"
+			if i < len(mirrors)-1 {
+				name = fmt.Sprintf("ca-%d.crt", i+1)
+			}
+			e.CA = []string{name}
+			files = append(files, File{path.Join(dir, name), 0o644, ca})
+		}
+		if i == len(mirrors)-1 {
+			h.Server = e
+			continue
+		}
+		if containerd == 1 && strings.Contains(m.Host, "[") {
+			return nil, fmt.Errorf("mirror %s: containerd 1 takes an IPv6 address as the last mirror only; give it last, or by name", m)
+		}
+		h.Hosts = append(h.Hosts, e)
+	}
+	content, err := h.marshal(containerd)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path.Join(dir, HostsName), err)
+	}
+	return append(files, File{path.Join(dir, HostsName), mode, content}), nil
+}

@@ -1,0 +1,202 @@
+package k0s
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// HostsName is the file in a directory of CertsDir that containerd reads.
+const HostsName = "hosts.toml"
+
+// dialTimeout is how long containerd 2 waits for a mirror that is not the
+// last one, instead of 30 s for each request of a pull. containerd 1 does not
+// know the key.
+const dialTimeout = "3s"
+
+// Hosts is what a hosts.toml says: the mirrors in order, and the server that
+// is asked when none of them has the image. A file without one leads to the
+// public registry.
+type Hosts struct {
+	Server Entry
+	Hosts  []Entry
+}
+
+// Entry is one registry of a hosts.toml.
+type Entry struct {
+	URL           string
+	OverridePath  bool
+	CA            []string // files, relative to the hosts.toml
+	Authorization string
+}
+
+// marshal writes the file, and reads it back: what comes out is what went in,
+// and what every containerd of that major version can decode.
+//
+// The server stands in top-level keys, above all tables, with an authority of
+// its own, since nothing of a [host] table holds for it. Versions of
+// containerd 1 throw a file away that has no [host] table, and turn to the
+// public registry, so there is an empty one where nothing stands in it. An
+// encoder would leave that out, and write keys in single quotes, which the
+// older dialect does not always take.
+func (h Hosts) marshal(containerd int) ([]byte, error) {
+	var b strings.Builder
+	b.WriteString(header)
+	b.WriteString("server = " + quote(h.Server.URL) + "\n")
+	h.Server.options(&b, "")
+	if a := h.Server.Authorization; a != "" {
+		b.WriteString("\n[header]\n  Authorization = " + quote(a) + "\n")
+	}
+	if len(h.Hosts) == 0 {
+		b.WriteString("\n# Not decoration: containerd 1 ignores the file without a [host] table.\n[host]\n")
+	}
+	for _, e := range h.Hosts {
+		b.WriteString("\n[host." + quote(e.URL) + "]\n  capabilities = [\"pull\", \"resolve\"]\n")
+		e.options(&b, "  ")
+		if containerd >= 2 {
+			b.WriteString("  dial_timeout = " + quote(dialTimeout) + "\n")
+		}
+		if e.Authorization != "" {
+			b.WriteString("  [host." + quote(e.URL) + ".header]\n    Authorization = " + quote(e.Authorization) + "\n")
+		}
+	}
+	content := []byte(b.String())
+	got, err := ReadHosts(content)
+	if err != nil {
+		return nil, err
+	}
+	if !reflect.DeepEqual(got, h) {
+		return nil, fmt.Errorf("does not read back as what was meant")
+	}
+	if key := bracketKey(content); containerd == 1 && key != "" {
+		return nil, fmt.Errorf("containerd 1 cannot decode the key %q", key)
+	}
+	return content, nil
+}
+
+func (e Entry) options(b *strings.Builder, indent string) {
+	if e.OverridePath {
+		b.WriteString(indent + "override_path = true\n")
+	}
+	for _, name := range e.CA {
+		b.WriteString(indent + "ca = [" + quote(name) + "]\n")
+	}
+}
+
+// quote gives a TOML basic string. What it is used for, URLs, file names and
+// base64, has nothing to escape; anything that has would not be read back.
+func quote(s string) string { return `"` + s + `"` }
+
+// ReadHosts reads a hosts.toml. An error says that containerd would ignore
+// the file.
+func ReadHosts(content []byte) (Hosts, error) {
+	var raw struct {
+		Server string `toml:"server"`
+		entryKeys
+		Host map[string]entryKeys `toml:"host"`
+	}
+	if err := toml.Unmarshal(content, &raw); err != nil {
+		return Hosts{}, fmt.Errorf("not a hosts.toml: %w", err)
+	}
+	var h Hosts
+	var err error
+	if h.Server, err = raw.entry(raw.Server); err != nil {
+		return Hosts{}, err
+	}
+	for _, url := range hostOrder(content) {
+		e, err := raw.Host[url].entry(url)
+		if err != nil {
+			return Hosts{}, err
+		}
+		h.Hosts = append(h.Hosts, e)
+	}
+	return h, nil
+}
+
+type entryKeys struct {
+	OverridePath bool           `toml:"override_path"`
+	SkipVerify   bool           `toml:"skip_verify"`
+	Capabilities []string       `toml:"capabilities"`
+	DialTimeout  string         `toml:"dial_timeout"`
+	CA           any            `toml:"ca"` // a string or a list of them
+	Header       map[string]any `toml:"header"`
+}
+
+func (k entryKeys) entry(url string) (Entry, error) {
+	e := Entry{URL: url, OverridePath: k.OverridePath}
+	for _, c := range k.Capabilities {
+		if c != "pull" && c != "resolve" && c != "push" {
+			return Entry{}, fmt.Errorf("unknown capability %q", c)
+		}
+	}
+	cas := []any{k.CA}
+	switch ca := k.CA.(type) {
+	case nil:
+		cas = nil
+	case []any:
+		cas = ca
+	}
+	for _, c := range cas {
+		name, ok := c.(string)
+		if !ok {
+			return Entry{}, fmt.Errorf("ca is neither a string nor a list of strings")
+		}
+		e.CA = append(e.CA, name)
+	}
+	for name, value := range k.Header {
+		if s, ok := value.(string); ok && strings.EqualFold(name, "Authorization") {
+			e.Authorization = s
+		}
+	}
+	return e, nil
+}
+
+// tableKeys lists the keys of a document's tables, each as its parts, in
+// order.
+func tableKeys(content []byte) [][]string {
+	var p unstable.Parser
+	p.Reset(content)
+	var keys [][]string
+	for p.NextExpression() {
+		e := p.Expression()
+		if e.Kind != unstable.Table && e.Kind != unstable.ArrayTable {
+			continue
+		}
+		var parts []string
+		for it := e.Key(); it.Next(); {
+			parts = append(parts, string(it.Node().Data))
+		}
+		keys = append(keys, parts)
+	}
+	return keys
+}
+
+// hostOrder gives the [host] tables in the order in which containerd asks
+// them. Mirrors in an inline table are asked by some versions only, and not
+// counted.
+func hostOrder(content []byte) []string {
+	var urls []string
+	for _, parts := range tableKeys(content) {
+		if len(parts) == 2 && parts[0] == "host" {
+			urls = append(urls, parts[1])
+		}
+	}
+	return urls
+}
+
+// bracketKey gives the first part of a table's key that has a closing bracket
+// in it: an IPv6 address. The TOML dialect of containerd 1, with which k0s
+// checks drop-ins for containerd 2 as well, refuses the whole file for it.
+func bracketKey(content []byte) string {
+	for _, parts := range tableKeys(content) {
+		for _, part := range parts {
+			if strings.Contains(part, "]") {
+				return part
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,169 @@
+package k0s
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k0rdent-airgap/lib/ref"
+)
+
+// Mirror is a registry of the site from which containerd is to pull.
+type Mirror struct {
+	Scheme        string // "https", or "http" if that was asked for
+	Host          string // HOST[:PORT], lower case, an IPv6 address in brackets
+	Prefix        string // path before every repository, no slashes around it; may be empty
+	CA            []byte // PEM; empty: the authorities that the host trusts anyway
+	Authorization string // value of that header; empty: no login
+}
+
+// ParseMirror reads [https://]HOST[:PORT][/PREFIX], or http:// for a mirror
+// without TLS.
+func ParseMirror(s string) (Mirror, error) {
+	scheme, rest, found := strings.Cut(s, "://")
+	if !found {
+		scheme, rest = "https", s
+	}
+	host, prefix, _ := strings.Cut(rest, "/")
+	m := Mirror{Scheme: scheme, Host: strings.ToLower(host), Prefix: strings.TrimSuffix(prefix, "/")}
+	if err := m.check(); err != nil {
+		return Mirror{}, fmt.Errorf("mirror %q: %w", s, err)
+	}
+	return m, nil
+}
+
+func (m Mirror) check() error {
+	if m.Scheme != "https" && m.Scheme != "http" {
+		return errors.New("want https://HOST[:PORT][/PREFIX]")
+	}
+	if err := CheckHost(m.Host); err != nil {
+		return err
+	}
+	// The path of the API is what containerd wants to know; people give the
+	// prefix.
+	if m.Prefix == "v2" || strings.HasPrefix(m.Prefix, "v2/") {
+		return errors.New("the path of the registry's API, /v2, is left out")
+	}
+	if m.Prefix != "" {
+		return ref.CheckRepository(m.Prefix)
+	}
+	return nil
+}
+
+// String gives the mirror as a person writes it, without what is secret.
+func (m Mirror) String() string { return strings.TrimSuffix(m.Scheme+"://"+m.Host+"/"+m.Prefix, "/") }
+
+// hostPattern is the name of a registry in an image's reference.
+var hostPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
+// CheckHost tells what is wrong with HOST[:PORT] as the name of a registry,
+// if anything. What passes is safe as the name of a file and inside quotes.
+func CheckHost(host string) error {
+	name, port := host, ""
+	if strings.HasPrefix(host, "[") || strings.Contains(host, ":") {
+		var err error
+		if strings.HasSuffix(host, "]") {
+			name = strings.TrimSuffix(host[1:], "]")
+		} else if name, port, err = net.SplitHostPort(host); err != nil {
+			return fmt.Errorf("%q is not HOST[:PORT]; an IPv6 address stands in brackets", host)
+		} else if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '0' {
+			return fmt.Errorf("%q: port %q is not a number from 1 to 65535", host, port)
+		}
+	}
+	if strings.HasPrefix(host, "[") {
+		if a, err := netip.ParseAddr(name); err != nil || !a.Is6() || a.Zone() != "" {
+			return fmt.Errorf("%q is not an IPv6 address in brackets", host)
+		}
+		return nil
+	}
+	if len(host) > 255 || !hostPattern.MatchString(name) {
+		return fmt.Errorf("%q is not the name of a registry: HOST[:PORT]", host)
+	}
+	return nil
+}
+
+// BasicAuth gives the value of Authorization for a user and a password (RFC
+// 7617).
+func BasicAuth(user, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+}
+
+// The vendor's own registry holds under this path what a site's registry
+// holds under the prefix that it was pushed with.
+const (
+	vendorHost = "registry.mirantis.com"
+	vendorPath = "k0rdent-enterprise"
+)
+
+// For gives the mirror with the prefix at which it holds the images of a
+// registry. containerd drops the registry's name from a reference, keeps the
+// path, and puts the prefix before it. So a mirror's own images, whose path
+// has the prefix already, are asked for without, and so are the vendor's
+// where the prefix ends with the path that they all have.
+func (m Mirror) For(host string) Mirror {
+	switch {
+	case slices.Contains(m.names(), host):
+		m.Prefix = ""
+	case host == vendorHost && path.Base(m.Prefix) == vendorPath:
+		m.Prefix = strings.TrimSuffix(strings.TrimSuffix(m.Prefix, vendorPath), "/")
+	}
+	return m
+}
+
+// names gives the spellings of the mirror's own name in a reference: with the
+// scheme's own port and without it, these are directories of their own.
+func (m Mirror) names() []string {
+	port := map[string]string{"https": ":443", "http": ":80"}[m.Scheme]
+	if short, found := strings.CutSuffix(m.Host, port); found {
+		return []string{short, m.Host}
+	}
+	if strings.HasPrefix(m.Host, "[") && strings.HasSuffix(m.Host, "]") || !strings.Contains(m.Host, ":") {
+		return []string{m.Host, m.Host + port}
+	}
+	return []string{m.Host}
+}
+
+// root gives the URL of the registry's API below the prefix, and whether it
+// has a path, to which containerd must be told to add nothing.
+func (m Mirror) root() (url string, override bool) {
+	url = m.Scheme + "://" + m.Host
+	if m.Prefix == "" {
+		return url, false
+	}
+	return url + "/v2/" + m.Prefix, true
+}
+
+// certificates gives the certificates of a PEM text and nothing else of it,
+// such as a key that stands beside them in a file that only root may read.
+func certificates(text []byte) ([]byte, error) {
+	var out bytes.Buffer
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return nil, err
+		}
+		if err := pem.Encode(&out, &pem.Block{Type: block.Type, Bytes: block.Bytes}); err != nil {
+			return nil, err
+		}
+	}
+	if out.Len() == 0 {
+		return nil, errors.New("no PEM certificate in it")
+	}
+	return out.Bytes(), nil
+}

@@ -1,0 +1,108 @@
+// Package k0s knows what differs between k0s versions, how the containerd
+// inside k0s is told to pull from mirrors, and how to ask a k0s binary about
+// itself.
+//
+// Versions and files are pure functions over data; only Binary runs anything.
+// TOML that was written is read back with github.com/pelletier/go-toml/v2
+// before it leaves this package, because a file that containerd cannot decode
+// does not fail: it sends the pull to the public registry.
+package k0s
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Version is a version of k0s, such as v1.32.8+k0s.0: that of its Kubernetes
+// and its own build of it.
+type Version struct {
+	Major, Minor, Patch int
+	Pre                 string // "rc.1" of v1.35.1-rc.1+k0s.0
+	Build               string // "0" of +k0s.0; empty where it is not told
+}
+
+// versionPattern takes the version that k0s tells and the tag of its image,
+// which cannot have a plus sign.
+var versionPattern = regexp.MustCompile(`^v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:-([0-9A-Za-z.-]+?))??(?:[+-]k0s\.([0-9A-Za-z.-]+))?$`)
+
+// ParseVersion reads v1.32.8+k0s.0, the tag v1.32.8-k0s.0, and both without
+// the "v" or without k0s's build.
+func ParseVersion(s string) (Version, error) {
+	m := versionPattern.FindStringSubmatch(s)
+	if m == nil {
+		return Version{}, fmt.Errorf("%.80q is not a k0s version such as v1.32.8+k0s.0", s)
+	}
+	v := Version{Pre: m[4], Build: m[5]}
+	for i, n := range []*int{&v.Major, &v.Minor, &v.Patch} {
+		*n, _ = strconv.Atoi(m[i+1]) // six digits at most
+	}
+	return v, nil
+}
+
+// String gives the version as k0s tells it.
+func (v Version) String() string { return v.with("+") }
+
+// Tag gives the version as the tag of the image k0sproject/k0s.
+func (v Version) Tag() string { return v.with("-") }
+
+func (v Version) with(separator string) string {
+	s := fmt.Sprintf("v%d.%d.%d", v.Major, v.Minor, v.Patch)
+	if v.Pre != "" {
+		s += "-" + v.Pre
+	}
+	if v.Build != "" {
+		s += separator + "k0s." + v.Build
+	}
+	return s
+}
+
+// FileName gives the name under which child clusters download this version
+// for an architecture, such as k0s-v1.32.8+k0s.0-amd64.
+func (v Version) FileName(arch string) string { return "k0s-" + v.String() + "-" + arch }
+
+// Compare orders versions as v1.35.1-rc.1+k0s.0 < v1.35.1+k0s.0 <
+// v1.35.1+k0s.1: by semantic versioning, then by the build, which that leaves
+// out.
+func (v Version) Compare(w Version) int {
+	byPre := compareParts(v.Pre, w.Pre)
+	if (v.Pre == "") != (w.Pre == "") {
+		byPre = -byPre // a release comes after its candidates
+	}
+	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor), cmp.Compare(v.Patch, w.Patch),
+		byPre, compareParts(v.Build, w.Build))
+}
+
+// compareParts compares dotted parts, numbers as numbers and below words.
+func compareParts(a, b string) int {
+	return slices.CompareFunc(strings.Split(a, "."), strings.Split(b, "."), func(a, b string) int {
+		n, errA := strconv.ParseUint(a, 10, 64)
+		m, errB := strconv.ParseUint(b, 10, 64)
+		switch {
+		case errA == nil && errB == nil:
+			return cmp.Compare(n, m)
+		case errA == nil && b != "":
+			return -1
+		case errB == nil && a != "":
+			return 1
+		}
+		return cmp.Compare(a, b)
+	})
+}
+
+// DropIns tells whether this version reads drop-ins for containerd: from 1.27
+// on.
+func (v Version) DropIns() bool { return v.Major > 1 || v.Minor >= 27 }
+
+// Containerd gives the major version of the containerd in k0s: 1 up to k0s
+// 1.35, 2 from 1.36 on. It decides what a drop-in looks like; each stops at
+// the other's.
+func (v Version) Containerd() int {
+	if v.Major > 1 || v.Minor >= 36 {
+		return 2
+	}
+	return 1
+}
