@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -122,6 +123,48 @@ func TestParseTellsWhatIsWrong(t *testing.T) {
 	var c testConfig
 	if err := Parse(c.flags(), []string{"--config", file + "x"}, "", &bytes.Buffer{}, 1); !errors.Is(err, fs.ErrNotExist) || Code(err) != CodeMisuse {
 		t.Errorf("missing config file: %v, want not-exist and code 2", err)
+	}
+}
+
+func TestParseFile(t *testing.T) {
+	dir := t.TempDir()
+	standard, other := filepath.Join(dir, "standard"), filepath.Join(dir, "other")
+	if err := errors.Join(os.WriteFile(standard, []byte("standard"), 0o600), os.WriteFile(other, []byte("other"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	missing := filepath.Join(dir, "missing")
+	tests := []struct {
+		name, standard string
+		env            string
+		args           []string
+		want, wantErr  string
+	}{
+		{"the standard file", standard, "", nil, "standard", ""},
+		{"another one", standard, "", []string{"--config", other}, "other", ""},
+		{"another one, by a variable", standard, other, nil, "other", ""},
+		{"the standard file is missing", missing, "", nil, "default", ""},
+		{"one that was named is missing", standard, "", []string{"--config", missing}, "", missing + ": no such file"},
+		{"the standard file is missing, and named", missing, "", []string{"--config", missing}, "", missing + ": no such file"},
+		{"a flag beats the file", standard, "", []string{"--listen", "flag"}, "flag", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("MY_TOOL_CONFIG", tt.env)
+			var c testConfig
+			err := ParseFile(c.flags(), tt.args, "", io.Discard, 0, File{Default: tt.standard, Parse: func(r io.Reader, set func(name, value string) error) error {
+				text, err := io.ReadAll(r)
+				return errors.Join(err, set("listen", string(text)))
+			}})
+			if tt.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.wantErr) || Code(err) != CodeMisuse {
+					t.Errorf("error %v with code %d, want misuse: %s", err, Code(err), tt.wantErr)
+				}
+				return
+			}
+			if err != nil || c.listen != tt.want {
+				t.Errorf("listen = %q, %v, want %q", c.listen, err, tt.want)
+			}
+		})
 	}
 }
 

@@ -35,6 +35,21 @@ func NewFlagSet(name string, c *Common) *flag.FlagSet {
 // --version print to stdout; the caller returns the error it then gets, which
 // stands for exit code 0. At most operands operands may remain.
 func Parse(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, operands int) error {
+	return ParseFile(fs, args, usage, stdout, operands, File{Parse: parseConfig})
+}
+
+// File is a configuration file in a form of the tool's own.
+type File struct {
+	// Default is read if --config names no other file; it may be missing.
+	Default string
+	// Parse calls set for each flag that the file gives a value. What flags
+	// and variables have set already, set leaves as it is.
+	Parse func(r io.Reader, set func(name, value string) error) error
+}
+
+// ParseFile is Parse for a tool whose configuration file has more to say than
+// the values of flags.
+func ParseFile(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, operands int, file File) error {
 	fs.SetOutput(io.Discard) // the flag package would print each error a second time
 	switch asked(args) {
 	case "help":
@@ -44,14 +59,38 @@ func Parse(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, oper
 		fmt.Fprintf(stdout, "%s %s\n", fs.Name(), Version())
 		return errShown
 	}
-	err := ff.Parse(fs, args,
+	opts := []ff.Option{
 		ff.WithEnvVarPrefix(envPrefix(fs.Name())),
 		ff.WithConfigFileFlag("config"),
-		ff.WithConfigFileParser(parseConfig))
+		ff.WithConfigFileParser(file.Parse),
+	}
+	if file.Default != "" {
+		config := fs.Lookup("config")
+		if err := config.Value.Set(file.Default); err != nil {
+			return err
+		}
+		config.DefValue = file.Default
+		opts = append(opts, ff.WithAllowMissingConfigFile(true))
+	}
+	err := ff.Parse(fs, args, opts...)
+	if err == nil && file.Default != "" {
+		err = checkNamed(fs)
+	}
 	if err != nil {
 		return Hint(Misuse("%w", &flagError{err}), "%s --help lists the flags", fs.Name())
 	}
 	return checkOperands(fs, operands)
+}
+
+// checkNamed refuses a configuration file that somebody has named and that is
+// not there.
+func checkNamed(fs *flag.FlagSet) (err error) {
+	fs.Visit(func(f *flag.Flag) {
+		if f.Name == "config" {
+			_, err = os.Stat(f.Value.String())
+		}
+	})
+	return err
 }
 
 // asked finds --help or --version among the flags. They are not flags of the
