@@ -45,20 +45,65 @@ func Bundles(ctx context.Context, operand string, stdin io.Reader, out *record.W
 	}
 }
 
+// Records yields the records on stdin, each after it was copied to out. The
+// iteration ends with the first error: stdin holds something else, a bundle's
+// signature is bad, or ctx is done. The record of a bad signature is copied
+// and not yielded.
+func Records(ctx context.Context, stdin io.Reader, out *record.Writer) iter.Seq2[record.Line, error] {
+	return func(yield func(record.Line, error) bool) {
+		for line, err := range record.Read(interruptible{ctx, stdin}) {
+			if ctx.Err() != nil {
+				yield(record.Line{}, context.Cause(ctx))
+				return
+			}
+			if err != nil {
+				err = fmt.Errorf("stdin: %w", err)
+				if errors.Is(err, record.ErrNotRecord) {
+					err = cli.Hint(err, "to read a bundle's bytes from stdin, give - as the operand")
+				}
+				yield(record.Line{}, err)
+				return
+			}
+			if err = out.Pass(line); err == nil {
+				err = good(line)
+			}
+			if !yield(line, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// good tells whether the tools may go on after a record.
+func good(line record.Line) error {
+	if line.Kind != (record.Bundle{}).Kind() {
+		return nil
+	}
+	var b record.Bundle
+	if err := line.Decode(&b); err != nil {
+		return fmt.Errorf("stdin: %w", err)
+	}
+	if b.Signature == record.SignatureBad {
+		return fmt.Errorf("bundle %s: its signature is bad", b.Path)
+	}
+	return nil
+}
+
+// CheckPath tells whether the bundle that a record names can be read.
+func CheckPath(line record.Line, path string) error {
+	switch path {
+	case "-":
+		return cli.Hint(fmt.Errorf("stdin: line %d: the bundle was on another tool's stdin and cannot be read again", line.Number), "name the file")
+	case "":
+		return fmt.Errorf("stdin: line %d: %s record without a path", line.Number, line.Kind)
+	}
+	return nil
+}
+
 func fromRecords(ctx context.Context, stdin io.Reader, out *record.Writer, yield func(string) bool) error {
 	found := false
-	for line, err := range record.Read(interruptible{ctx, stdin}) {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	for line, err := range Records(ctx, stdin, out) {
 		if err != nil {
-			err = fmt.Errorf("stdin: %w", err)
-			if errors.Is(err, record.ErrNotRecord) {
-				err = cli.Hint(err, "to read a bundle's bytes from stdin, give - as the operand")
-			}
-			return err
-		}
-		if err := out.Pass(line); err != nil {
 			return err
 		}
 		if line.Kind != (record.Bundle{}).Kind() {
@@ -68,13 +113,8 @@ func fromRecords(ctx context.Context, stdin io.Reader, out *record.Writer, yield
 		if err := line.Decode(&b); err != nil {
 			return fmt.Errorf("stdin: %w", err)
 		}
-		switch {
-		case b.Signature == record.SignatureBad:
-			return fmt.Errorf("bundle %s: its signature is bad", b.Path)
-		case b.Path == "-":
-			return cli.Hint(fmt.Errorf("stdin: line %d: the bundle was on another tool's stdin and cannot be read again", line.Number), "name the file")
-		case b.Path == "":
-			return fmt.Errorf("stdin: line %d: bundle record without a path", line.Number)
+		if err := CheckPath(line, b.Path); err != nil {
+			return err
 		}
 		found = true
 		if !yield(b.Path) {

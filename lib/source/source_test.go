@@ -67,6 +67,23 @@ func TestRecords(t *testing.T) {
 	}
 }
 
+// TestEveryRecord: a tool that wants other kinds gets them, up to the bad
+// signature, whose record it sees no more.
+func TestEveryRecord(t *testing.T) {
+	const note, bad = `{"kind":"note"}`, `{"kind":"bundle","path":"/b","signature":"bad"}`
+	var out bytes.Buffer
+	var kinds []string
+	var failed error
+	for line, err := range Records(context.Background(), strings.NewReader(note+"\n"+note+"\n"+bad+"\n"+note), record.NewWriter(&out, nil)) {
+		if failed = err; err == nil {
+			kinds = append(kinds, line.Kind)
+		}
+	}
+	if failed == nil || !slices.Equal(kinds, []string{"note", "note"}) || out.String() != note+"\n"+note+"\n"+bad+"\n" {
+		t.Errorf("%q, %v, wrote %q, want two notes and then the bad signature", kinds, failed, out.String())
+	}
+}
+
 func TestInterrupt(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
