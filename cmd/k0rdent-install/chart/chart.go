@@ -136,16 +136,6 @@ func (c *Chart) Helm() (*helm.Chart, error) {
 	return h, nil
 }
 
-// file gives a file that is no template, or nil.
-func (c *Chart) file(name string) []byte {
-	for _, f := range c.files {
-		if f.Name == name {
-			return f.Data
-		}
-	}
-	return nil
-}
-
 // whole gives the chart with every subchart switched on, under its alias, and
 // the values of all of them merged: parents over children, given ones over
 // all. What is off today may be on in the second pass.

@@ -53,4 +53,8 @@ type Need struct {
 	Value     string   // path of the value that would bring an image inside, "" for none
 	Nearest   string   // what the registry has instead, "" if nothing is like it
 	Remark    string   // what else there is to say
+
+	found    bool   // nothing is left to look up
+	anyTag   bool   // the repository is wanted, whatever its tags
+	byDigest string // digests of indexes in it will be asked for; a tag to look at
 }

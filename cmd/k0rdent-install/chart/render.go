@@ -118,34 +118,32 @@ func (c *Chart) render(values map[string]any, kubeVersion string, release chartu
 		if path.Base(name) == "NOTES.txt" {
 			continue
 		}
-		objects, err := decode(files[name])
+		objects, err := decode(name, files[name])
 		if err != nil {
 			return nil, fmt.Errorf("chart %s: template %s: %w", c.Name(), name, oneLine(err))
 		}
-		for _, content := range objects {
-			m = append(m, Object{Source: name, Content: content})
-		}
+		m = append(m, objects...)
 	}
 	return m, nil
 }
 
-// decode reads the documents of a YAML stream, except empty ones and the
-// definitions of custom resources.
-func decode(stream string) ([]map[string]any, error) {
-	var all []map[string]any
+// decode reads the objects of a YAML stream, except definitions of custom
+// resources.
+func decode(source, stream string) (Manifests, error) {
+	var m Manifests
 	for _, doc := range documents(stream) {
 		if strings.TrimSpace(doc) == "" || isDefinition(doc) {
 			continue
 		}
-		var object map[string]any
-		if err := yaml.Unmarshal([]byte(doc), &object); err != nil {
+		var content map[string]any
+		if err := yaml.Unmarshal([]byte(doc), &content); err != nil {
 			return nil, err
 		}
-		if len(object) > 0 {
-			all = append(all, object)
+		if len(content) > 0 {
+			m = append(m, Object{Source: source, Content: content})
 		}
 	}
-	return all, nil
+	return m, nil
 }
 
 // documents splits a stream at the lines that begin with "---".

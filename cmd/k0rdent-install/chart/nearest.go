@@ -1,0 +1,81 @@
+package chart
+
+import (
+	"context"
+	"errors"
+	"path"
+	"slices"
+	"strings"
+)
+
+// nearest finds what comes closest to a reference that is not there: another
+// tag of the same repository, or else a repository of a like name. It is given
+// as one would ask for it, or "" if nothing is like it.
+func (k *closure) nearest(ctx context.Context, repository string, r reference, repositories []string) (string, error) {
+	if slices.Contains(repositories, repository) {
+		tags, err := k.inv.Tags(ctx, repository)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return "", err
+		}
+		if tag := closest(r.identifier(), tags); tag != "" {
+			return k.site.Registry + "/" + repository + ":" + tag, nil
+		}
+	}
+	if like := alike(repository, repositories); like != "" && like != repository {
+		return k.site.Registry + "/" + like, nil
+	}
+	return "", nil
+}
+
+// closest picks the tag with the fewest changes to want, "" for no tags.
+func closest(want string, tags []string) string {
+	best, least := "", 0
+	for _, t := range slices.Sorted(slices.Values(tags)) {
+		if d := distance(want, t); best == "" || d < least {
+			best, least = t, d
+		}
+	}
+	return best
+}
+
+// alike picks the repository whose last element is most like want's, as long
+// as less than a third of it would have to change. Among equals the one wins
+// whose whole name is nearer.
+func alike(want string, repositories []string) string {
+	best, least := "", 0
+	for _, r := range slices.Sorted(slices.Values(repositories)) {
+		last := path.Base(want)
+		d := distance(last, path.Base(r))
+		if d*3 >= len(last) && d > 0 {
+			continue
+		}
+		if d = d<<16 + distance(want, r); best == "" || d < least {
+			best, least = r, d
+		}
+	}
+	return best
+}
+
+// distance counts the characters to insert, delete or replace (Levenshtein).
+func distance(a, b string) int {
+	if strings.EqualFold(a, b) {
+		return 0
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,171 @@
+package chart
+
+import (
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// An Image is a reference in a manifest.
+type Image struct {
+	Reference string // as it is written there
+	Object    Object
+	Container string // the container that runs it, "" for none or if it is an argument
+}
+
+// Images lists every image that the manifests name: in fields called image or
+// imageUrl, in arguments --...image=, and in variables that are named for an
+// image. What such a field holds is given even if it is no valid reference.
+func (m Manifests) Images() []Image {
+	var all []Image
+	for _, o := range m {
+		scan(o.Content, nil, func(reference, container string) {
+			all = append(all, Image{reference, o, container})
+		})
+	}
+	return all
+}
+
+// scan calls found for every image below v.
+func scan(v any, p keyPath, found func(reference, container string)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range sortedKeys(v) {
+			s, isString := v[key].(string)
+			switch {
+			case !isString:
+				scan(v[key], p.to(key), found)
+			case key == "imageUrl", key == "image" && (isContainer(p) || strings.Contains(s, "/")):
+				found(s, text(v, "name"))
+			case key == "value" && isImageVariable(text(v, "name"), s):
+				found(s, "")
+			}
+		}
+	case []any:
+		for i, e := range v {
+			if s, ok := e.(string); ok {
+				flag, value, cut := strings.Cut(s, "=")
+				if cut && strings.HasPrefix(flag, "-") && strings.HasSuffix(flag, "image") {
+					found(value, "")
+				}
+				continue
+			}
+			scan(e, p.to(item(i)), found)
+		}
+	}
+}
+
+// isContainer tells whether p is that of a container in a pod.
+func isContainer(p keyPath) bool {
+	if len(p) < 2 {
+		return false
+	}
+	switch p[len(p)-2] {
+	case "containers", "initContainers", "ephemeralContainers":
+		return true
+	}
+	return false
+}
+
+// isImageVariable tells whether a variable of a container is for an image, as
+// RELATED_IMAGE_AGENT and AGENT_IMAGE are.
+func isImageVariable(name, value string) bool {
+	if !strings.HasPrefix(name, "RELATED_IMAGE_") && !strings.HasSuffix(name, "_IMAGE") {
+		return false
+	}
+	_, ok := parseReference(value)
+	return ok
+}
+
+// podSpec gives the specification of the pods that an object makes.
+func podSpec(object map[string]any) (map[string]any, bool) {
+	for _, p := range []string{"spec.template.spec", "spec.jobTemplate.spec.template.spec", "spec"} {
+		v, _ := lookup(object, parsePath(p))
+		if spec, ok := v.(map[string]any); ok && has(spec, "containers") {
+			return spec, true
+		}
+	}
+	return nil, false
+}
+
+// mentions calls found for every string below v that begins with the
+// registry's name and a slash, wherever it stands: in a field, in a patch that
+// is a text of its own, in a text in such a text. scheme is what stands
+// before it, such as "oci://". Objects are given with the table around, so
+// that a version beside a chart's name can be read.
+func mentions(v any, registry string, around map[string]any, found func(scheme, name string, around map[string]any)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range sortedKeys(v) {
+			mentions(v[key], registry, v, found)
+		}
+	case []any:
+		for _, e := range v {
+			mentions(e, registry, around, found)
+		}
+	case string:
+		if !strings.Contains(v, registry) {
+			return
+		}
+		if inner, ok := structured(v); ok {
+			mentions(inner, registry, around, found)
+			return
+		}
+		tokens(v, registry, func(scheme, name string) { found(scheme, name, around) })
+	}
+}
+
+// structured reads a text of several lines that is YAML in itself.
+func structured(s string) (any, bool) {
+	if !strings.Contains(strings.TrimSpace(s), "\n") {
+		return nil, false
+	}
+	var all []any
+	for _, doc := range documents(s) {
+		var v any
+		if err := yaml.Unmarshal([]byte(doc), &v); err != nil {
+			return nil, false
+		}
+		switch v.(type) {
+		case map[string]any, []any:
+			all = append(all, v)
+		case nil:
+		default:
+			return nil, false
+		}
+	}
+	return all, len(all) > 0
+}
+
+// tokens finds registry/NAME in a text, and what a forgotten slash makes of it.
+// A name ends where no character of a reference follows, and begins where none
+// stands before, but for a scheme.
+func tokens(s, registry string, found func(scheme, name string)) {
+	for {
+		i := strings.Index(s, registry)
+		if i < 0 {
+			return
+		}
+		before, rest := s[:i], s[i:]
+		end := strings.IndexFunc(rest, func(r rune) bool { return !isNameRune(r) })
+		if end < 0 {
+			end = len(rest)
+		}
+		scheme := ""
+		if strings.HasSuffix(before, "://") {
+			at := strings.LastIndexFunc(before[:len(before)-3], func(r rune) bool { return !isNameRune(r) }) + 1
+			scheme = before[at:]
+		}
+		begins := scheme != "" || i == 0 || !isNameRune(rune(before[i-1]))
+		if next := strings.TrimPrefix(rest[:end], registry); begins && next != "" && (next[0] == '/' || isLetter(next[0])) {
+			found(scheme, strings.TrimRight(rest[:end], ".:/-"))
+		}
+		s = rest[end:]
+	}
+}
+
+func isLetter(b byte) bool { return b|0x20 >= 'a' && b|0x20 <= 'z' }
+
+func isNameRune(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-/:@", r)
+}
