@@ -79,6 +79,9 @@ func (k *closure) manifest(ctx context.Context, s string) (repository string, m 
 // blob fetches a blob of at most limit bytes and compares its digest.
 func (k *closure) blob(ctx context.Context, repository, digest string, limit int64) ([]byte, error) {
 	body, err := k.inv.Blob(ctx, repository, digest)
+	if errors.Is(err, ErrNotFound) { // though the manifest that names it is there
+		return nil, fmt.Errorf("%w: blob %s: %v", errUnusable, digest, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("blob %s: %w", digest, err)
 	}
