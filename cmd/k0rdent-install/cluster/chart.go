@@ -1,0 +1,280 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/release"
+	"helm.sh/helm/v3/pkg/releaseutil"
+	"helm.sh/helm/v3/pkg/storage/driver"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"k0rdent-airgap/lib/cli"
+)
+
+// Options are how a chart is installed.
+type Options struct {
+	// Timeout bounds each hook of the chart, such as its check before the
+	// installation, which waits for an image to be pulled.
+	Timeout time.Duration
+	// Atomic takes a failed installation away again, and a failed upgrade back
+	// to what was before. Otherwise it is left to be looked at.
+	Atomic bool
+	// Warn is told what goes wrong while there is hope that it passes, such as
+	// an image that cannot be pulled. It may be nil.
+	Warn func(string)
+}
+
+// Plan is what InstallChart will do.
+type Plan struct {
+	Status  Status   // Installed, Upgraded, Configured or Unchanged
+	Have    string   // the version that is there; empty if there is none
+	Want    string   // the chart's version
+	Changes []Change // of values; of a first install none are listed
+
+	again   bool             // an installation that never completed is begun anew
+	pending *release.Release // left by a run that was killed
+}
+
+// VersionError says that the platform runs in another version, so that the
+// chart is not a matter of installing it.
+type VersionError struct {
+	Have, Want string
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("release %s: version %s runs, %s is wanted", ReleaseName, e.Have, e.Want)
+}
+
+// PlanChart tells what InstallChart will do, and changes nothing. The error is
+// a *VersionError if another version has been installed and kcm has taken over.
+func (c *Cluster) PlanChart(ctx context.Context, ch *chart.Chart, values map[string]any) (*Plan, error) {
+	want, err := plain(values)
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.management(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("management %s: %w", managementName, err)
+	}
+	if m != nil {
+		return c.planManaged(ctx, m, ch, want)
+	}
+	history, err := c.helm().Releases.History(ReleaseName)
+	if err != nil && !errors.Is(err, driver.ErrReleaseNotFound) {
+		return nil, fmt.Errorf("release %s: %w", ReleaseName, err)
+	}
+	return planRelease(history, ch, want)
+}
+
+// planManaged plans for a platform whose release belongs to Flux: what can
+// change is Management.
+func (c *Cluster) planManaged(ctx context.Context, m *unstructured.Unstructured, ch *chart.Chart, want map[string]any) (*Plan, error) {
+	if m.GetDeletionTimestamp() != nil {
+		return nil, cli.Hint(fmt.Errorf("management %s: it is being deleted", managementName), "finish the removal first: --uninstall")
+	}
+	p := &Plan{Status: Unchanged, Want: ch.Metadata.Version, Changes: changes(config(m), want)}
+	name, _, _ := unstructured.NestedString(m.Object, "spec", "release")
+	r, err := c.release(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("release object %s: %w", name, err)
+	}
+	if r != nil {
+		p.Have, _, _ = unstructured.NestedString(r.Object, "spec", "version")
+	}
+	if p.Have != "" && !sameVersion(p.Have, p.Want) {
+		return nil, cli.Hint(&VersionError{p.Have, p.Want}, "to bring it to another version, use --upgrade")
+	}
+	if len(p.Changes) > 0 {
+		p.Status = Configured
+	}
+	return p, nil
+}
+
+// sameVersion compares what may be written with or without a "v".
+func sameVersion(a, b string) bool { return strings.TrimPrefix(a, "v") == strings.TrimPrefix(b, "v") }
+
+// planRelease plans from Helm's records, before kcm has taken over.
+func planRelease(history []*release.Release, ch *chart.Chart, want map[string]any) (*Plan, error) {
+	p := &Plan{Status: Installed, Want: ch.Metadata.Version}
+	if len(history) == 0 {
+		return p, nil
+	}
+	releaseutil.SortByRevision(history)
+	last := history[len(history)-1]
+	p.Have = last.Chart.Metadata.Version
+	if last.Info.Status.IsPending() {
+		p.pending = last
+	}
+	completed := false // whether the chart was ever there
+	for _, r := range history {
+		completed = completed || r.Info.Status == release.StatusDeployed || r.Info.Status == release.StatusSuperseded
+	}
+	switch {
+	case last.Info.Status == release.StatusUninstalling:
+		return nil, cli.Hint(fmt.Errorf("release %s: its removal was begun and did not end", ReleaseName), "finish it first: --uninstall")
+	case last.Info.Status == release.StatusUninstalled || !completed:
+		p.again, p.Have = true, ""
+		return p, nil
+	}
+	have, err := plain(last.Config)
+	if err != nil {
+		return nil, err
+	}
+	p.Status, p.Changes = Upgraded, changes(have, want)
+	same := last.Chart.Metadata.Name == ch.Metadata.Name && sameVersion(p.Have, p.Want) && reflect.DeepEqual(have, want)
+	if same && last.Info.Status == release.StatusDeployed {
+		p.Status = Unchanged
+	}
+	return p, nil
+}
+
+// InstallChart makes ch, with these values, the release kcm in Namespace:
+// installs it, upgrades it if version or values differ, or does nothing. Once
+// kcm has taken the release over, other values go to Management, on top of
+// those that are there, and another version is a *VersionError.
+//
+// It returns when the chart's objects are created and its hooks have run, not
+// when its pods are up: kcm upgrades the release as soon as it can, and Flux
+// would take a release that Helm still waits for for one that was left behind.
+// WaitReady waits for the rest.
+//
+// If it fails, the error tells why the hook's pod failed. A second call, also in
+// another process or on another host, waits until the first has ended.
+func (c *Cluster) InstallChart(ctx context.Context, ch *chart.Chart, values map[string]any, o Options) (*Plan, error) {
+	if _, err := c.EnsureNamespace(ctx, Namespace); err != nil {
+		return nil, err
+	}
+	ctx, giveBack, err := c.hold(ctx, o.Warn)
+	if err != nil {
+		return nil, err
+	}
+	defer giveBack()
+	p, err := c.PlanChart(ctx, ch, values)
+	if err != nil {
+		return nil, err
+	}
+	if values, err = plain(values); err != nil {
+		return nil, err
+	}
+	switch p.Status {
+	case Configured:
+		return p, c.change(ctx, func(m *unstructured.Unstructured) error { return configure(m, values) })
+	case Installed, Upgraded:
+		return p, c.apply(ctx, p, ch, values, o)
+	}
+	return p, nil
+}
+
+// apply has Helm install or upgrade.
+func (c *Cluster) apply(ctx context.Context, p *Plan, ch *chart.Chart, values map[string]any, o Options) error {
+	cfg := c.helm()
+	if err := forgetPending(cfg, p.pending); err != nil {
+		return fmt.Errorf("release %s: %w", ReleaseName, err)
+	}
+	start := time.Now()
+	pods, stop := c.watchPods(ctx, o.Warn)
+	err := c.run(ctx, cfg, p, ch, values, o.Timeout)
+	stop()
+	m, failure := c.management(ctx)
+	switch {
+	case m != nil && failure == nil:
+		// kcm has taken over while Helm worked. What Helm thinks of its attempt
+		// does not matter any more; that kcm read these values does.
+		return c.change(ctx, func(m *unstructured.Unstructured) error { return configure(m, values) })
+	case err == nil:
+		return nil
+	}
+	err = c.reason(ctx, err, pods.worst(), p, start)
+	if o.Atomic {
+		err = c.undo(ctx, cfg, p, o.Timeout, err)
+	}
+	return err
+}
+
+// run is one action of Helm.
+func (c *Cluster) run(ctx context.Context, cfg *action.Configuration, p *Plan, ch *chart.Chart, values map[string]any, timeout time.Duration) error {
+	if p.Status == Upgraded {
+		up := action.NewUpgrade(cfg)
+		up.Namespace, up.Timeout, up.MaxHistory = Namespace, timeout, maxHistory
+		_, err := up.RunWithContext(ctx, ReleaseName, ch, values)
+		return err
+	}
+	install := action.NewInstall(cfg)
+	install.ReleaseName, install.Namespace, install.Timeout = ReleaseName, Namespace, timeout
+	// The record of an attempt that failed stays until the next one is there:
+	// kcm may already run, and would take a moment without any record for an
+	// installation without values.
+	install.Replace = p.again
+	_, err := install.RunWithContext(ctx, ch, values)
+	return err
+}
+
+// maxHistory is how many revisions Helm keeps, as its command does.
+const maxHistory = 10
+
+// forgetPending marks what a killed run has left, so that Helm goes on. The
+// lease says that the run is gone.
+func forgetPending(cfg *action.Configuration, pending *release.Release) error {
+	if pending == nil {
+		return nil
+	}
+	pending.SetStatus(release.StatusFailed, "the run that did this was stopped before its end")
+	return cfg.Releases.Update(pending)
+}
+
+// reason is the error for what Helm could not do: the pods' words rather than
+// Helm's, which knows no more than that a time was up or a Job failed.
+func (c *Cluster) reason(ctx context.Context, err error, problems []Problem, p *Plan, start time.Time) error {
+	verb := "installing"
+	if p.Status == Upgraded {
+		verb = "upgrading"
+	}
+	if ctx.Err() != nil && !timedOut(ctx) {
+		return context.Cause(ctx)
+	}
+	text := err.Error()
+	hook := strings.HasPrefix(text, "failed pre-") || strings.HasPrefix(text, "failed post-") || strings.HasPrefix(text, "pre-upgrade hooks failed") || strings.HasPrefix(text, "post-upgrade hooks failed")
+	if (hook || timedOut(ctx)) && len(problems) > 0 {
+		return &StuckError{What: fmt.Sprintf("release %s: %s %s: %s", ReleaseName, verb, p.Want, hookOf(text)), After: since(start), Problems: problems}
+	}
+	return fmt.Errorf("release %s: %s %s: %w", ReleaseName, verb, p.Want, err)
+}
+
+// hookOf shortens Helm's message to what the problems do not tell: which of
+// the hooks it was.
+func hookOf(text string) string {
+	for _, event := range []string{"pre-install", "post-install", "pre-upgrade", "post-upgrade"} {
+		if strings.Contains(text, event) {
+			return "its " + event + " hook failed"
+		}
+	}
+	return "its time is up"
+}
+
+// undo takes back what failed.
+func (c *Cluster) undo(ctx context.Context, cfg *action.Configuration, p *Plan, timeout time.Duration, cause error) error {
+	if ctx.Err() != nil && !timedOut(ctx) {
+		return cause // interrupted: the next run completes it
+	}
+	var err error
+	if p.Status == Upgraded {
+		back := action.NewRollback(cfg)
+		back.Timeout, back.MaxHistory = timeout, maxHistory
+		err = back.Run(ReleaseName)
+	} else {
+		remove := action.NewUninstall(cfg)
+		remove.Timeout = timeout
+		_, err = remove.Run(ReleaseName)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; and it could not be taken back: %w", cause, err)
+	}
+	return fmt.Errorf("%w; it was taken back", cause)
+}

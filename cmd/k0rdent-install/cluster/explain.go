@@ -1,0 +1,217 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// The kinds of others that this package asks for. They are found by name at
+// the server, in whatever version that serves, so no types are generated.
+var (
+	managementKind        = schema.GroupKind{Group: "k0rdent.mirantis.com", Kind: "Management"}
+	releaseKind           = schema.GroupKind{Group: "k0rdent.mirantis.com", Kind: "Release"}
+	providerTemplateKind  = schema.GroupKind{Group: "k0rdent.mirantis.com", Kind: "ProviderTemplate"}
+	clusterDeploymentKind = schema.GroupKind{Group: "k0rdent.mirantis.com", Kind: "ClusterDeployment"}
+	regionKind            = schema.GroupKind{Group: "k0rdent.mirantis.com", Kind: "Region"}
+	credentialKind        = schema.GroupKind{Group: "k0rdent.mirantis.com", Kind: "Credential"}
+	crdKind               = schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
+	helmReleaseKind       = schema.GroupKind{Group: "helm.toolkit.fluxcd.io", Kind: "HelmRelease"}
+	helmChartKind         = schema.GroupKind{Group: "source.toolkit.fluxcd.io", Kind: "HelmChart"}
+	helmRepositoryKind    = schema.GroupKind{Group: "source.toolkit.fluxcd.io", Kind: "HelmRepository"}
+)
+
+// conditioned lists the kinds whose Ready condition says why something does
+// not come up, and how surely it is the cause.
+var conditioned = []struct {
+	kind   schema.GroupKind
+	weight int
+}{
+	{helmRepositoryKind, failed},
+	{helmChartKind, failed},
+	{helmReleaseKind, blocked},
+	{schema.GroupKind{Group: "operator.cluster.x-k8s.io", Kind: "CoreProvider"}, blocked},
+	{schema.GroupKind{Group: "operator.cluster.x-k8s.io", Kind: "BootstrapProvider"}, blocked},
+	{schema.GroupKind{Group: "operator.cluster.x-k8s.io", Kind: "ControlPlaneProvider"}, blocked},
+	{schema.GroupKind{Group: "operator.cluster.x-k8s.io", Kind: "InfrastructureProvider"}, blocked},
+	{schema.GroupKind{Group: "operator.cluster.x-k8s.io", Kind: "IPAMProvider"}, blocked},
+}
+
+// StuckError says that a wait has ended in vain, and what stands in the way.
+type StuckError struct {
+	What     string        // what was waited for, such as "node a is not ready"
+	After    time.Duration // how long it was waited for
+	Problems []Problem     // the most likely cause first; may be empty
+}
+
+// maxTold is how many problems an error names.
+const maxTold = 5
+
+func (e *StuckError) Error() string {
+	s := fmt.Sprintf("%s after %v", e.What, e.After)
+	for _, p := range e.Problems[:min(maxTold, len(e.Problems))] {
+		s += "; " + p.String()
+	}
+	if more := len(e.Problems) - maxTold; more > 0 {
+		s += fmt.Sprintf("; and %d more", more)
+	}
+	return s
+}
+
+// stuck explains, after ctx has ended, why a wait was in vain.
+func (c *Cluster) stuck(ctx context.Context, what string, start time.Time) error {
+	ctx, cancel := later(ctx)
+	defer cancel()
+	return &StuckError{What: what, After: since(start), Problems: c.Explain(ctx)}
+}
+
+// Explain gives what is stuck, the most likely cause first: nodes that are not
+// ready, pods whose images cannot be pulled, that fail or find no node, in all
+// namespaces, and what Flux, the Cluster API operator and kcm say of
+// themselves. It is empty where everything is well or just needs time. What it
+// cannot ask for, it leaves out, but for the API server itself.
+func (c *Cluster) Explain(ctx context.Context) []Problem {
+	if err := c.readyz(ctx); err != nil {
+		return []Problem{{Object: "api server", Message: oneLine(err.Error()), weight: pull}}
+	}
+	problems := c.nodeProblems(ctx)
+	problems = append(problems, c.podProblems(ctx, metav1.NamespaceAll)...)
+	for _, k := range conditioned {
+		problems = append(problems, c.conditionProblems(ctx, k.kind, k.weight)...)
+	}
+	problems = append(problems, c.platformProblems(ctx)...)
+	slices.SortStableFunc(problems, func(a, b Problem) int { return cmp.Compare(b.weight, a.weight) })
+	return problems
+}
+
+func (c *Cluster) nodeProblems(ctx context.Context) []Problem {
+	nodes, err := c.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil
+	}
+	if len(nodes.Items) == 0 {
+		return []Problem{{Object: "nodes", Message: "none has registered", weight: failed}}
+	}
+	var problems []Problem
+	for _, node := range nodes.Items {
+		for _, cond := range node.Status.Conditions {
+			bad := corev1.ConditionTrue // of the conditions that tell of pressure
+			if cond.Type == corev1.NodeReady {
+				if bad = corev1.ConditionFalse; cond.Status == corev1.ConditionUnknown {
+					bad = cond.Status
+				}
+			}
+			if cond.Status == bad {
+				problems = append(problems, Problem{Object: "node " + node.Name, Reason: or(cond.Reason, string(cond.Type)), Message: oneLine(cond.Message), weight: blocked})
+			}
+		}
+	}
+	return problems
+}
+
+// podProblems looks at the pods of a namespace, or of all.
+func (c *Cluster) podProblems(ctx context.Context, namespace string) []Problem {
+	pods, err := c.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil
+	}
+	var problems []Problem
+	for i := range pods.Items {
+		if p, found := podProblem(&pods.Items[i]); found {
+			c.detail(ctx, &pods.Items[i], &p)
+			problems = append(problems, p)
+		}
+	}
+	return problems
+}
+
+// conditionProblems gives the objects of a kind whose Ready condition is
+// there and not True.
+func (c *Cluster) conditionProblems(ctx context.Context, kind schema.GroupKind, weight int) []Problem {
+	var problems []Problem
+	objects, _ := c.all(ctx, kind)
+	for _, u := range objects {
+		cond := condition(&u, "Ready")
+		if cond.Status == "" || cond.Status == string(metav1.ConditionTrue) {
+			continue
+		}
+		p := Problem{Object: objectName(&u), Reason: cond.Reason, Message: oneLine(cond.Message), weight: weight}
+		if strings.HasPrefix(cond.Reason, "Dependency") || cond.Reason == "Progressing" {
+			p.weight = consequence
+		}
+		problems = append(problems, p)
+	}
+	return problems
+}
+
+// platformProblems is what kcm says: of Releases, templates and components.
+func (c *Cluster) platformProblems(ctx context.Context) []Problem {
+	var problems []Problem
+	templates, _ := c.all(ctx, providerTemplateKind)
+	for _, u := range templates {
+		valid, _, _ := unstructured.NestedBool(u.Object, "status", "valid")
+		message, _, _ := unstructured.NestedString(u.Object, "status", "validationError")
+		if !valid && message != "" {
+			problems = append(problems, Problem{Object: objectName(&u), Reason: "invalid", Message: oneLine(message), weight: blocked})
+		}
+	}
+	releases, _ := c.all(ctx, releaseKind)
+	for _, u := range releases {
+		for _, kind := range []string{"TemplatesCreated", "TemplatesValid"} {
+			if cond := condition(&u, kind); cond.Status == string(metav1.ConditionFalse) {
+				problems = append(problems, Problem{Object: objectName(&u), Reason: kind + "=False", Message: oneLine(cond.Message), weight: consequence})
+			}
+		}
+	}
+	state, err := c.State(ctx)
+	if err != nil || state == nil {
+		return problems
+	}
+	for _, component := range state.Components {
+		if !component.Ready {
+			problems = append(problems, Problem{Object: "component " + component.Name, Message: oneLine(component.Error), weight: consequence})
+		}
+	}
+	return problems
+}
+
+// cond is a condition of an object's status.
+type cond struct {
+	Status, Reason, Message string
+	ObservedGeneration      int64
+}
+
+// condition gives an object's condition of a type, or a zero one.
+func condition(u *unstructured.Unstructured, kind string) cond {
+	list, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
+	for _, item := range list {
+		m, ok := item.(map[string]any)
+		if !ok || m["type"] != kind {
+			continue
+		}
+		var c cond
+		c.Status, _ = m["status"].(string)
+		c.Reason, _ = m["reason"].(string)
+		c.Message, _ = m["message"].(string)
+		c.ObservedGeneration, _ = m["observedGeneration"].(int64)
+		return c
+	}
+	return cond{}
+}
+
+// objectName names an object the way kubectl takes it, in words.
+func objectName(u *unstructured.Unstructured) string {
+	name := strings.ToLower(u.GetKind()) + " "
+	if u.GetNamespace() != "" {
+		name += u.GetNamespace() + "/"
+	}
+	return name + u.GetName()
+}

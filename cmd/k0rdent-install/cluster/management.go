@@ -1,0 +1,196 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// managementName is the name of the one Management object.
+const managementName = "kcm"
+
+// State is what Management and its Release say of the platform.
+type State struct {
+	Release    string      // name of the Release that is wanted
+	Running    string      // name of the Release that runs; empty in kcm before it was ready once
+	Version    string      // of the wanted Release, such as 1.2.3
+	Components []Component // by name
+	Message    string      // why it is not ready, as kcm puts it; empty if it is
+
+	resourceVersion string
+}
+
+// Ready tells whether the platform is up.
+func (s *State) Ready() bool { return s != nil && s.Message == "" }
+
+// Component is a part of the platform that kcm installs: kcm itself, Cluster
+// API, a provider.
+type Component struct {
+	Name     string
+	Template string // the ProviderTemplate that it comes from
+	Ready    bool
+	Error    string // why not
+}
+
+// management gives Management/kcm; nil if there is none, or no such kind.
+func (c *Cluster) management(ctx context.Context) (*unstructured.Unstructured, error) {
+	client, err := c.resource(managementKind, "")
+	if absent(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	u, err := client.Get(ctx, managementName, metav1.GetOptions{})
+	if absent(err) {
+		return nil, nil
+	}
+	return u, err
+}
+
+// release gives a Release; nil if there is none of that name.
+func (c *Cluster) release(ctx context.Context, name string) (*unstructured.Unstructured, error) {
+	client, err := c.resource(releaseKind, "")
+	if err != nil {
+		return nil, err
+	}
+	u, err := client.Get(ctx, name, metav1.GetOptions{})
+	if absent(err) {
+		return nil, nil
+	}
+	return u, err
+}
+
+// State tells how far the platform is; nil without an error if kcm has not
+// created Management yet.
+//
+// The platform is ready when Management's condition Ready is True for the
+// object as it is now, the release that runs is the one that is wanted, there
+// are components and each is a success, and the Release is ready as well. The
+// condition alone is not enough: up to kcm 1.5 it looks at the components of
+// whatever release they are, and an object that was just changed carries the
+// condition of before.
+func (c *Cluster) State(ctx context.Context) (*State, error) {
+	m, err := c.management(ctx)
+	if err != nil || m == nil {
+		return nil, err
+	}
+	s := &State{resourceVersion: m.GetResourceVersion(), Components: components(m)}
+	s.Release, _, _ = unstructured.NestedString(m.Object, "spec", "release")
+	s.Running, _, _ = unstructured.NestedString(m.Object, "status", "release")
+	var releaseProblem string
+	release, err := c.release(ctx, s.Release)
+	if err != nil {
+		return nil, err
+	}
+	if release == nil {
+		releaseProblem = "release " + s.Release + " does not exist"
+	} else {
+		s.Version, _, _ = unstructured.NestedString(release.Object, "spec", "version")
+		releaseProblem = releaseNotReady(release)
+	}
+	s.Message = or(s.notReady(m), releaseProblem)
+	return s, nil
+}
+
+// notReady gives the first reason for which Management is not ready, or "".
+func (s *State) notReady(m *unstructured.Unstructured) string {
+	var waiting []string
+	for _, component := range s.Components {
+		if !component.Ready {
+			waiting = append(waiting, component.Name)
+		}
+	}
+	ready := condition(m, "Ready")
+	observed := ready.ObservedGeneration
+	if observed == 0 { // left out of the condition: the status has one as well
+		observed, _, _ = unstructured.NestedInt64(m.Object, "status", "observedGeneration")
+	}
+	switch {
+	case m.GetDeletionTimestamp() != nil:
+		return "management kcm is being deleted"
+	case len(waiting) > 0:
+		return "components not ready: " + strings.Join(waiting, ", ")
+	case ready.Status == "":
+		return "kcm has not looked at management kcm yet"
+	case ready.Status != string(metav1.ConditionTrue):
+		return or(or(ready.Message, ready.Reason), "management kcm is not ready")
+	case observed != m.GetGeneration():
+		return fmt.Sprintf("kcm has not looked at the latest change of management kcm yet (generation %d of %d)", observed, m.GetGeneration())
+	case s.Running != s.Release:
+		return fmt.Sprintf("release %s is wanted, %s runs", s.Release, or(s.Running, "none"))
+	case len(s.Components) == 0:
+		return "management kcm lists no components"
+	}
+	return ""
+}
+
+// releaseNotReady gives the reason for which a Release is not ready, or "".
+func releaseNotReady(u *unstructured.Unstructured) string {
+	ready, _, _ := unstructured.NestedBool(u.Object, "status", "ready")
+	observed, _, _ := unstructured.NestedInt64(u.Object, "status", "observedGeneration")
+	if ready && observed == u.GetGeneration() {
+		return ""
+	}
+	for _, kind := range []string{"TemplatesCreated", "TemplatesValid"} {
+		if cond := condition(u, kind); cond.Status == string(metav1.ConditionFalse) {
+			return fmt.Sprintf("release %s: %s", u.GetName(), or(cond.Message, kind+"=False"))
+		}
+	}
+	return "release " + u.GetName() + " is not ready"
+}
+
+// components reads status.components, by name.
+func components(m *unstructured.Unstructured) []Component {
+	all, _, _ := unstructured.NestedMap(m.Object, "status", "components")
+	var list []Component
+	for name, value := range all {
+		status, _ := value.(map[string]any)
+		c := Component{Name: name}
+		c.Ready, _ = status["success"].(bool)
+		c.Template, _ = status["template"].(string)
+		c.Error, _ = status["error"].(string)
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b Component) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// config gives the values that kcm gives to its own chart.
+func config(m *unstructured.Unstructured) map[string]any {
+	values, _, _ := unstructured.NestedMap(m.Object, "spec", "core", "kcm", "config")
+	return values
+}
+
+// change changes Management with f, as often as somebody else changes it in
+// between or kcm's webhooks are not up. f gets the object as it is.
+func (c *Cluster) change(ctx context.Context, f func(*unstructured.Unstructured) error) error {
+	return patiently(ctx, func() error {
+		m, err := c.management(ctx)
+		if err != nil {
+			return err
+		}
+		if m == nil {
+			return fmt.Errorf("management %s: it does not exist", managementName)
+		}
+		if err := f(m); err != nil {
+			return err
+		}
+		client, err := c.resource(managementKind, "")
+		if err != nil {
+			return err
+		}
+		_, err = client.Update(ctx, m, metav1.UpdateOptions{FieldManager: manager})
+		return err
+	})
+}
+
+// configure puts values into Management's, and takes none away.
+func configure(m *unstructured.Unstructured, values map[string]any) error {
+	merged := merge(config(m), values)
+	return unstructured.SetNestedMap(m.Object, merged, "spec", "core", "kcm", "config")
+}

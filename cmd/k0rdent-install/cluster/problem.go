@@ -1,0 +1,221 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+)
+
+// Problem is one thing that keeps the cluster from getting on.
+type Problem struct {
+	Object  string // such as "pod kcm-system/kcm-flux-check-x8k2p"
+	Image   string // that cannot be pulled, if that is the problem
+	Reason  string // the API's word, such as ImagePullBackOff
+	Message string // in the words of the component that failed
+	weight  int    // how surely this is a cause and not a consequence
+}
+
+// The weights of problems: a pod that cannot be scheduled waits for a node that
+// waits for a pod whose image cannot be pulled.
+const (
+	consequence = iota
+	blocked
+	failed
+	pull
+)
+
+// String is one line.
+func (p Problem) String() string {
+	parts := []string{p.Object}
+	if p.Image != "" {
+		parts = append(parts, "image "+p.Image)
+	}
+	if p.Reason != "" {
+		parts = append(parts, p.Reason)
+	}
+	if p.Message != "" {
+		parts = append(parts, p.Message)
+	}
+	return strings.Join(parts, ": ")
+}
+
+// key is the same for what is the same to an operator: a pull error changes
+// its words from one attempt to the next.
+func (p Problem) key() string {
+	if p.Image != "" {
+		return p.Object + " " + p.Image
+	}
+	return p.Object + " " + p.Reason
+}
+
+// podProblem tells what is wrong with a pod, from its status alone; nothing if
+// it is ready, has succeeded or just needs time.
+func podProblem(pod *corev1.Pod) (Problem, bool) {
+	p := Problem{Object: "pod " + pod.Namespace + "/" + pod.Name}
+	if pod.Status.Phase == corev1.PodSucceeded {
+		return p, false
+	}
+	for _, s := range containers(pod) {
+		if found := containerProblem(&p, s); found {
+			if p.weight == pull {
+				p.Image = imageOf(pod, s.Name)
+			}
+			return p, true
+		}
+	}
+	if pod.Status.Phase == corev1.PodFailed {
+		p.Reason, p.Message, p.weight = or(pod.Status.Reason, "Failed"), pod.Status.Message, failed
+		return p, true
+	}
+	for _, cond := range pod.Status.Conditions {
+		if cond.Type == corev1.PodScheduled && cond.Status == corev1.ConditionFalse {
+			p.Reason, p.Message, p.weight = cond.Reason, cond.Message, blocked
+			return p, true
+		}
+	}
+	return p, false
+}
+
+// containerProblem fills p with what is wrong with a container.
+func containerProblem(p *Problem, s corev1.ContainerStatus) bool {
+	if ended := s.State.Terminated; ended != nil && ended.ExitCode != 0 {
+		p.Reason, p.Message, p.weight = "exit code "+fmt.Sprint(ended.ExitCode), lastLines(ended.Message), failed
+		if ended.Reason != "" && ended.Reason != "Error" {
+			p.Reason += " (" + ended.Reason + ")"
+		}
+		return true
+	}
+	waiting := s.State.Waiting
+	if waiting == nil {
+		return false
+	}
+	p.Reason, p.Message = waiting.Reason, waiting.Message
+	switch waiting.Reason {
+	case "", "PodInitializing", "ContainerCreating":
+		return false
+	case "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed":
+		p.weight = pull
+	case "CrashLoopBackOff":
+		p.weight = failed
+		if ended := s.LastTerminationState.Terminated; ended != nil {
+			p.Reason += fmt.Sprintf(", exit code %d", ended.ExitCode)
+			p.Message = or(lastLines(ended.Message), p.Message)
+		}
+	default:
+		p.weight = failed
+	}
+	return true
+}
+
+// containers gives the states of a pod's containers in the order in which
+// they start.
+func containers(pod *corev1.Pod) []corev1.ContainerStatus {
+	return append(append([]corev1.ContainerStatus{}, pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...)
+}
+
+// imageOf gives the image as the pod asks for it; the status may hold another
+// name for it.
+func imageOf(pod *corev1.Pod, container string) string {
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for _, c := range list {
+			if c.Name == container {
+				return c.Image
+			}
+		}
+	}
+	return ""
+}
+
+// detail adds what the pod's status does not hold: the pull error from its
+// events, the end of the log of the container that failed.
+func (c *Cluster) detail(ctx context.Context, pod *corev1.Pod, p *Problem) {
+	switch p.weight {
+	case pull:
+		// A status in back-off may say no more than "Back-off pulling image".
+		if message := c.pullError(ctx, pod); message != "" && !strings.Contains(p.Message, "rpc error") {
+			p.Message = message
+		}
+	case failed:
+		if p.Message == "" || strings.HasPrefix(p.Message, "back-off ") {
+			p.Message = or(c.logTail(ctx, pod), p.Message)
+		}
+	}
+	p.Message = oneLine(p.Message)
+}
+
+// pullError is the newest event about a pull that failed.
+func (c *Cluster) pullError(ctx context.Context, pod *corev1.Pod) string {
+	events, err := c.kube.CoreV1().Events(pod.Namespace).List(ctx, metav1.ListOptions{FieldSelector: fields.Set{
+		"involvedObject.uid": string(pod.UID), "reason": "Failed",
+	}.String()})
+	if err != nil {
+		return ""
+	}
+	message, newest := "", metav1.Time{}
+	for _, e := range events.Items {
+		at := e.LastTimestamp
+		if at.IsZero() {
+			at = metav1.Time{Time: e.EventTime.Time}
+		}
+		if strings.Contains(e.Message, "pull") && !at.Before(&newest) && e.Message != "Error: ErrImagePull" && e.Message != "Error: ImagePullBackOff" {
+			message, newest = e.Message, at
+		}
+	}
+	return message
+}
+
+// logTail is the end of the log of the first container that failed.
+func (c *Cluster) logTail(ctx context.Context, pod *corev1.Pod) string {
+	for _, s := range containers(pod) {
+		current := s.State.Terminated != nil && s.State.Terminated.ExitCode != 0
+		previous := s.LastTerminationState.Terminated != nil
+		if !current && !previous {
+			continue
+		}
+		log, err := c.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+			Container: s.Name, Previous: !current, TailLines: new(int64(tailLines)), LimitBytes: new(int64(1 << 20)),
+		}).Stream(ctx)
+		if err != nil {
+			continue // the kubelet cannot be asked, or has removed it
+		}
+		text, err := io.ReadAll(io.LimitReader(log, 1<<20))
+		log.Close()
+		if err == nil && len(text) > 0 {
+			return lastLines(string(text))
+		}
+	}
+	return ""
+}
+
+const (
+	tailLines  = 5
+	maxMessage = 600 // bytes of a message that fits into an error
+)
+
+// lastLines gives the end of a log as one line.
+func lastLines(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return oneLine(strings.Join(lines[max(0, len(lines)-tailLines):], " | "))
+}
+
+// oneLine makes a message fit into an error: its end is what matters, for
+// causes come last.
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) <= maxMessage {
+		return s
+	}
+	return "…" + strings.ToValidUTF8(s[len(s)-maxMessage:], "")
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,70 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+)
+
+// again tells errors that are gone after a while: the API server restarts or
+// is busy, two clients changed an object at once, or kcm's webhooks are
+// registered and their pod is not up yet, as happens during its second pass.
+func again(err error) bool {
+	var network net.Error
+	var request *url.Error
+	switch {
+	case err == nil:
+		return false
+	case apierrors.IsConflict(err), apierrors.IsServerTimeout(err), apierrors.IsTimeout(err),
+		apierrors.IsTooManyRequests(err), apierrors.IsServiceUnavailable(err):
+		return true
+	case apierrors.IsInternalError(err):
+		return strings.Contains(err.Error(), "failed calling webhook")
+	case errors.As(err, &network), errors.As(err, &request):
+		return true
+	}
+	return false
+}
+
+// patiently repeats f while its error is one that passes. It gives the last
+// error when ctx ends.
+func patiently(ctx context.Context, f func() error) error {
+	for {
+		err := f()
+		if !again(err) || ctx.Err() != nil {
+			return err
+		}
+		if !sleep(ctx, pause) {
+			return err
+		}
+	}
+}
+
+// absent tells that an object does not exist, be it that its kind does not.
+func absent(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
+
+// resource gives a client for a kind in whatever version the server prefers.
+// The error satisfies absent if there is no such kind. namespace is ignored for
+// kinds that have none; "" means all of them.
+func (c *Cluster) resource(kind schema.GroupKind, namespace string) (dynamic.ResourceInterface, error) {
+	mapping, err := c.mapper.RESTMapping(kind)
+	if meta.IsNoMatchError(err) {
+		// The kind may be new: the mapper keeps what discovery told it.
+		meta.MaybeResetRESTMapper(c.mapper)
+		mapping, err = c.mapper.RESTMapping(kind)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if mapping.Scope.Name() == meta.RESTScopeNameRoot {
+		return c.dynamic.Resource(mapping.Resource), nil
+	}
+	return c.dynamic.Resource(mapping.Resource).Namespace(namespace), nil
+}

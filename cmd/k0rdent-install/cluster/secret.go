@@ -1,0 +1,172 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// manager marks what this program creates.
+const (
+	managerLabel = "app.kubernetes.io/managed-by"
+	manager      = "k0rdent-install"
+)
+
+// EnsureNamespace creates a namespace unless it is there. One that is being
+// deleted is an error: nothing can be created in it.
+func (c *Cluster) EnsureNamespace(ctx context.Context, name string) (Status, error) {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{managerLabel: manager}}}
+	_, err := c.kube.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{})
+	if err == nil {
+		return Created, nil
+	}
+	if !apierrors.IsAlreadyExists(err) {
+		return "", fmt.Errorf("namespace %s: %w", name, err)
+	}
+	have, err := c.kube.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("namespace %s: %w", name, err)
+	}
+	if have.DeletionTimestamp != nil {
+		return "", fmt.Errorf("namespace %s: it is being deleted: %s", name, namespaceHeld(have))
+	}
+	return Unchanged, nil
+}
+
+// namespaceHeld tells what keeps a namespace from going away.
+func namespaceHeld(ns *corev1.Namespace) string {
+	for _, cond := range ns.Status.Conditions {
+		if cond.Type == corev1.NamespaceContentRemaining || cond.Type == corev1.NamespaceFinalizersRemaining {
+			if cond.Status == corev1.ConditionTrue {
+				return cond.Message
+			}
+		}
+	}
+	return "wait until it is gone"
+}
+
+// Secret is a Secret of Namespace. It never prints its data.
+type Secret struct {
+	Name   string
+	Type   corev1.SecretType
+	Data   map[string][]byte
+	Labels map[string]string
+}
+
+// String names the secret, and nothing of what is in it.
+func (s Secret) String() string { return "secret " + Namespace + "/" + s.Name }
+
+// GoString keeps %#v from printing what String hides.
+func (s Secret) GoString() string { return s.String() }
+
+// CASecret is what the chart calls registryCertSecret: the certificates, in PEM
+// form, that the registry's one is checked against.
+func CASecret(name string, pem []byte) Secret {
+	return Secret{Name: name, Type: corev1.SecretTypeOpaque, Data: map[string][]byte{"ca.crt": pem}}
+}
+
+// CredsSecret is what the chart calls registryCredsSecret: the login with which
+// Flux and child clusters fetch charts.
+func CredsSecret(name, username, password string) Secret {
+	return Secret{Name: name, Type: corev1.SecretTypeOpaque, Data: map[string][]byte{
+		"username": []byte(username), "password": []byte(password),
+	}}
+}
+
+// PullSecret is what the chart calls imagePullSecret: the same login in the
+// form that kubelets use. registry is HOST[:PORT] without a path, the key by
+// which containerd looks logins up.
+func PullSecret(name, registry, username, password string) (Secret, error) {
+	type login struct {
+		Username string `json:"username"`
+		Password string `json:"password"`
+		Auth     string `json:"auth"`
+	}
+	config, err := json.Marshal(map[string]map[string]login{"auths": {registry: {
+		Username: username, Password: password,
+		Auth: base64.StdEncoding.EncodeToString([]byte(username + ":" + password)),
+	}}})
+	if err != nil {
+		return Secret{}, err
+	}
+	return Secret{Name: name, Type: corev1.SecretTypeDockerConfigJson, Data: map[string][]byte{corev1.DockerConfigJsonKey: config}}, nil
+}
+
+// EnsureSecret makes a Secret of Namespace have this data. Other keys and
+// labels that it has are left alone.
+func (c *Cluster) EnsureSecret(ctx context.Context, want Secret) (Status, error) {
+	secrets := c.kube.CoreV1().Secrets(Namespace)
+	for {
+		have, err := secrets.Get(ctx, want.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			_, err = secrets.Create(ctx, want.object(), metav1.CreateOptions{})
+			if apierrors.IsAlreadyExists(err) {
+				continue // another run was faster
+			}
+			return done(want, Created, err)
+		case err != nil:
+			return done(want, "", err)
+		case have.Type != want.Type:
+			// A Secret's type cannot be changed.
+			if err := secrets.Delete(ctx, want.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(have.UID))}); err != nil && !apierrors.IsNotFound(err) {
+				return done(want, "", err)
+			}
+			_, err = secrets.Create(ctx, want.object(), metav1.CreateOptions{})
+			return done(want, Updated, err)
+		case !want.apply(have):
+			return Unchanged, nil
+		}
+		if _, err = secrets.Update(ctx, have, metav1.UpdateOptions{}); apierrors.IsConflict(err) {
+			continue // somebody changed it in between: look again
+		}
+		return done(want, Updated, err)
+	}
+}
+
+func done(s Secret, status Status, err error) (Status, error) {
+	if err != nil {
+		return "", fmt.Errorf("%v: %w", s, err)
+	}
+	return status, nil
+}
+
+func (s Secret) object() *corev1.Secret {
+	labels := map[string]string{managerLabel: manager}
+	maps.Copy(labels, s.Labels)
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: Namespace, Labels: labels},
+		Type:       s.Type,
+		Data:       s.Data,
+	}
+}
+
+// apply puts the wanted data and labels in and tells whether that changed
+// anything.
+func (s Secret) apply(have *corev1.Secret) bool {
+	changed := false
+	for key, value := range s.Data {
+		if !bytes.Equal(have.Data[key], value) {
+			if have.Data == nil {
+				have.Data = make(map[string][]byte)
+			}
+			have.Data[key], changed = value, true
+		}
+	}
+	for key, value := range s.Labels {
+		if have.Labels[key] != value {
+			if have.Labels == nil {
+				have.Labels = make(map[string]string)
+			}
+			have.Labels[key], changed = value, true
+		}
+	}
+	return changed
+}

@@ -1,0 +1,169 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// pause is the time between two looks at what sends no events: a server that
+// does not answer, a kind that does not exist yet, the many objects that
+// together are one state.
+const pause = 2 * time.Second
+
+// afterwards bounds the questions that are asked of a cluster once the time
+// for the work itself has run out.
+const afterwards = 20 * time.Second
+
+// sleep waits for d or the end of ctx, and tells whether ctx goes on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// timedOut tells a deadline, which is explained, from an interrupt, which is
+// obeyed.
+func timedOut(ctx context.Context) bool {
+	return errors.Is(ctx.Err(), context.DeadlineExceeded)
+}
+
+// later gives a context for questions after ctx has ended.
+func later(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+}
+
+// WaitAPI waits until the API server answers and says of itself that it is
+// ready. If the context's time runs out, the error tells what it said last:
+// which of its checks fail, or why nobody answers.
+func (c *Cluster) WaitAPI(ctx context.Context) error {
+	start := time.Now()
+	for {
+		last := c.readyz(ctx)
+		if last == nil {
+			return nil
+		}
+		if !sleep(ctx, pause) {
+			if !timedOut(ctx) {
+				return context.Cause(ctx)
+			}
+			return fmt.Errorf("api server: not ready after %v: %w", since(start), last)
+		}
+	}
+}
+
+// readyz asks the server for its own opinion.
+func (c *Cluster) readyz(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	body, err := c.kube.Discovery().RESTClient().Get().AbsPath("/readyz").Param("verbose", "").DoRaw(ctx)
+	if err == nil {
+		return nil
+	}
+	if failed := failedChecks(string(body)); failed != "" {
+		return fmt.Errorf("failing checks: %s", failed)
+	}
+	return err
+}
+
+// failedChecks gives the names of the checks that a verbose readyz marks with
+// "[-]", as in "[-]etcd failed: reason withheld".
+func failedChecks(body string) string {
+	var names []string
+	for line := range strings.Lines(body) {
+		if rest, failed := strings.CutPrefix(line, "[-]"); failed {
+			name, _, _ := strings.Cut(rest, " ")
+			names = append(names, strings.TrimSpace(name))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// WaitNode waits until the node of this name is there and Ready. If the
+// context's time runs out, the error is a *StuckError that tells what keeps the
+// node and the system's pods from being ready.
+func (c *Cluster) WaitNode(ctx context.Context, name string) error {
+	start := time.Now()
+	for {
+		ready, version, err := c.nodeReady(ctx, name)
+		if ready {
+			return nil
+		}
+		if err != nil && ctx.Err() == nil {
+			version = ""
+		}
+		c.nodeChange(ctx, name, version)
+		if ctx.Err() == nil {
+			continue
+		}
+		if !timedOut(ctx) {
+			return context.Cause(ctx)
+		}
+		return c.stuck(ctx, "node "+name+" is not ready", start)
+	}
+}
+
+// nodeReady tells whether a node is ready, and the version of the object that
+// tells it, or "" if there is no such node.
+func (c *Cluster) nodeReady(ctx context.Context, name string) (ready bool, version string, err error) {
+	nodes, err := c.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{FieldSelector: named(name)})
+	if err != nil {
+		return false, "", err
+	}
+	for _, node := range nodes.Items {
+		for _, cond := range node.Status.Conditions {
+			if cond.Type == corev1.NodeReady && cond.Status == corev1.ConditionTrue {
+				return true, nodes.ResourceVersion, nil
+			}
+		}
+	}
+	return false, nodes.ResourceVersion, nil
+}
+
+// nodeChange waits for the node to change after the version.
+func (c *Cluster) nodeChange(ctx context.Context, name, version string) {
+	if version == "" {
+		sleep(ctx, pause)
+		return
+	}
+	w, err := c.kube.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{FieldSelector: named(name), ResourceVersion: version})
+	oneEvent(ctx, w, err)
+}
+
+// named is the field selector for one object.
+func named(name string) string { return fields.OneTermEqualSelector("metadata.name", name).String() }
+
+// oneEvent returns after the first event of a watch; where there is none,
+// after a while, so that a broken watch costs time and no work.
+func oneEvent(ctx context.Context, w watch.Interface, err error) {
+	if err != nil {
+		sleep(ctx, pause)
+		return
+	}
+	defer w.Stop()
+	t := time.NewTimer(10 * time.Second)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	case e, open := <-w.ResultChan():
+		if !open || e.Type == watch.Error {
+			sleep(ctx, pause)
+		}
+	}
+}
+
+// since is a duration for people.
+func since(start time.Time) time.Duration { return time.Since(start).Round(time.Second) }

@@ -1,0 +1,101 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// podWatch keeps what is wrong with the pods of Namespace while Helm works
+// there. Helm tells of a hook that failed only that it did, and then deletes
+// its Job, with the pod and the log, if the chart says so; so they are looked
+// at while they are there.
+type podWatch struct {
+	warn func(string) // may be nil
+
+	mu       sync.Mutex
+	problems map[string]Problem // by pod
+	told     map[string]bool    // by Problem.key
+}
+
+// watchPods starts to watch and returns with the function that ends it.
+func (c *Cluster) watchPods(ctx context.Context, warn func(string)) (*podWatch, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &podWatch{warn: warn, problems: make(map[string]Problem), told: make(map[string]bool)}
+	stopped := make(chan struct{})
+	go func() { // ends with ctx
+		defer close(stopped)
+		for ctx.Err() == nil {
+			w.follow(ctx, c)
+		}
+	}()
+	return w, func() {
+		cancel()
+		<-stopped
+	}
+}
+
+// follow watches until the connection ends, which it does from time to time.
+func (w *podWatch) follow(ctx context.Context, c *Cluster) {
+	events, err := c.kube.CoreV1().Pods(Namespace).Watch(ctx, metav1.ListOptions{})
+	if err != nil {
+		sleep(ctx, pause)
+		return
+	}
+	defer events.Stop()
+	for e := range events.ResultChan() {
+		pod, ok := e.Object.(*corev1.Pod)
+		if !ok { // an error of the watch
+			sleep(ctx, pause)
+			return
+		}
+		w.see(ctx, c, pod, e.Type == watch.Deleted)
+	}
+}
+
+// see notes the state of a pod. The problem of a pod that was deleted stays
+// if it had failed: its deletion is then a consequence.
+func (w *podWatch) see(ctx context.Context, c *Cluster, pod *corev1.Pod, deleted bool) {
+	p, found := podProblem(pod)
+	if found && !deleted {
+		c.detail(ctx, pod, &p)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before, had := w.problems[pod.Name]
+	switch {
+	case !found:
+		if !deleted || before.weight != failed {
+			delete(w.problems, pod.Name)
+		}
+		return
+	case deleted && had:
+		return
+	case had && before.Image == p.Image && before.Image != "" && len(before.Message) > len(p.Message):
+		return // back-off says less than the attempt before it
+	}
+	w.problems[pod.Name] = p
+	if w.warn != nil && p.weight >= failed && !w.told[p.key()] {
+		w.told[p.key()] = true
+		w.warn(p.String())
+	}
+}
+
+// worst gives what is wrong now, the most likely cause first.
+func (w *podWatch) worst() []Problem {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := make([]Problem, 0, len(w.problems))
+	for _, p := range w.problems {
+		list = append(list, p)
+	}
+	slices.SortFunc(list, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.Object, b.Object))
+	})
+	return list
+}
