@@ -14,6 +14,9 @@ const (
 	// patience bounds each run of the binary. It unpacks nothing for what it is
 	// asked here, and answers in a tenth of a second.
 	patience = 30 * time.Second
+	// servicePatience bounds how long the service takes to stop or start:
+	// systemd gives a unit 90 s before it kills it.
+	servicePatience = 3 * time.Minute
 	// maxOutput bounds what is kept of its output, in bytes.
 	maxOutput = 1 << 20
 )
@@ -23,7 +26,7 @@ type Binary struct{ Path string }
 
 // Version asks which version it is.
 func (b Binary) Version(ctx context.Context) (Version, error) {
-	out, err := b.run(ctx, "version")
+	out, err := b.run(ctx, patience, "version")
 	if err != nil {
 		return Version{}, err
 	}
@@ -41,7 +44,7 @@ func (b Binary) ListImages(ctx context.Context, config string) ([]Image, error) 
 	if config != "" {
 		args = append(args, "--config", config)
 	}
-	out, err := b.run(ctx, args...)
+	out, err := b.run(ctx, patience, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +59,18 @@ func (b Binary) ListImages(ctx context.Context, config string) ([]Image, error) 
 	return images, nil
 }
 
+// Stop stops the service that k0s was installed as. Running pods go on.
+func (b Binary) Stop(ctx context.Context) error {
+	_, err := b.run(ctx, servicePatience, "stop")
+	return err
+}
+
+// Start starts the service that k0s was installed as.
+func (b Binary) Start(ctx context.Context) error {
+	_, err := b.run(ctx, servicePatience, "start")
+	return err
+}
+
 // Probe is one line of what k0s finds out about the host.
 type Probe struct {
 	Name    string
@@ -67,7 +82,7 @@ type Probe struct {
 // Sysinfo runs the checks that k0s makes before it starts. What they reject
 // is no error, but a probe.
 func (b Binary) Sysinfo(ctx context.Context) ([]Probe, error) {
-	out, err := b.run(ctx, "sysinfo")
+	out, err := b.run(ctx, patience, "sysinfo")
 	probes := parseSysinfo(out)
 	// It also ends with a status of 1 when something is rejected.
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() && len(probes) > 0 {
@@ -120,8 +135,8 @@ func cutVerdict(line string) (head, verdict string, found bool) {
 
 // run gives what the binary prints to standard output. An error has the last
 // line of what it says otherwise.
-func (b Binary) run(ctx context.Context, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (b Binary) run(ctx context.Context, limit time.Duration, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, b.Path, args...)
 	cmd.WaitDelay = time.Second // a child of it may hold the pipes
@@ -136,7 +151,7 @@ func (b Binary) run(ctx context.Context, args ...string) (string, error) {
 		}
 		return stdout.String(), nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return "", fmt.Errorf("%s: no answer within %v", what, patience)
+		return "", fmt.Errorf("%s: no answer within %v", what, limit)
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
 	case cmd.Process == nil: // the error names the file

@@ -93,9 +93,13 @@ func compareParts(a, b string) int {
 	})
 }
 
-// DropIns tells whether this version reads drop-ins for containerd: from 1.27
-// on.
-func (v Version) DropIns() bool { return v.Major > 1 || v.Minor >= 27 }
+// dropIns is the first version whose drop-ins can set where mirrors are: those
+// before it write the settings of drop-ins below their own into one file, in
+// which a table must not come twice.
+var dropIns = Version{Major: 1, Minor: 27, Patch: 5}
+
+// DropIns tells whether drop-ins for containerd work in this version.
+func (v Version) DropIns() bool { return v.Compare(dropIns) >= 0 }
 
 // Containerd gives the major version of the containerd in k0s: 1 up to k0s
 // 1.35, 2 from 1.36 on. It decides what a drop-in looks like; each stops at
