@@ -4,14 +4,14 @@ _oci_push() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=
   [ "$COMP_CWORD" -eq 0 ] || prev=${COMP_WORDS[COMP_CWORD - 1]}
   case $prev in
-  --to | --from | --jobs | --username | --from-username) return ;;
+  --to | --from | --alias | --jobs | --username | --from-username) return ;;
   --memory) mapfile -t COMPREPLY < <(compgen -W '32MiB 64MiB 256MiB' -- "$cur") ;;
   --platform) mapfile -t COMPREPLY < <(compgen -W 'linux/amd64 linux/arm64' -- "$cur") ;;
   --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
   *)
     case $cur in
     -*) mapfile -t COMPREPLY < <(compgen -W '--to --from --jobs --memory --platform
-      --verified-by --plan --ca --plain-http --insecure-skip-tls-verify --username
+      --verified-by --alias --plan --ca --plain-http --insecure-skip-tls-verify --username
       --password-file --from-username --from-password-file --format --quiet --verbose
       --config --help --version' -- "$cur") ;;
     *)

@@ -30,7 +30,8 @@ examples() {
     bash -c "set -o pipefail; ${line//localhost:5000/$registry}" >out 2>err || { tail err; false; }
   done <lines
   [ $count -ge 12 ]
-  same "$(expected)" "$(published)"
+  # One example gives a second name.
+  same "$({ expected; expected | sed -n 's,^k0sproject/pause 3.9 ,pause 3.9 ,p'; } | sort)" "$(published)"
 }
 
 @test "docs: completions parse in their shells and offer every flag" {

@@ -52,12 +52,13 @@ Y
 # push FLAG…: the sample bundle, records to the file "out".
 push() { "${inside[@]}" oci-push --to "$registry" --quiet "$@" "$SAMPLE/bundle.tgz" >out; }
 
-# whole PROGRAM: what peer PROGRAM has stored is all of the sample bundle.
+# whole PROGRAM [MORE]: what peer PROGRAM has stored is all of the sample bundle,
+# and these lines more.
 whole() {
   mv registry.tls registry.locked
   peer "$1"
   mv registry.locked registry.tls
-  same "$(expected)" "$(published)"
+  same "$(printf '%s\n' "$(expected)" ${2+"$2"} | sort)" "$(published)"
 }
 
 # secretless: the password stands in nothing that was written or passed on.
@@ -76,6 +77,24 @@ secretless() {
     push --ca ca.pem --username pusher --password-file password
     [ "$(jq -r 'select(.kind == "image").status' out | sort -u)" = exists ]
     whole "$program"
+  done
+}
+
+@test "auth: a second name is given at registries of others, and no blob is sent for it" {
+  local program status blobs
+  locked
+  for program in registry docker-registry; do
+    peer "$program"
+    push --ca ca.pem --username pusher --password-file password
+    for status in pushed exists; do
+      blobs=$(grep -c '"PUT /v2/.*/blobs/' registry.log)
+      oci-push --to "$registry" --ca ca.pem --username pusher --password-file password --quiet \
+        --alias k0sproject/k0s:v1.32.8-k0s.0=also/k0s:v1,k0sproject/pause=pause --alias pause:3.9=pause:latest </dev/null >out
+      [ "$(jq -r 'select(.kind == "image").status' out | xargs)" = "$status $status $status" ]
+      [ "$(jq -s 'map(.pushedBytes // 0) | add' out)" = 0 ]
+      [ "$(grep -c '"PUT /v2/.*/blobs/' registry.log)" = "$blobs" ] && [ "$blobs" -gt 20 ]
+    done
+    whole "$program" "$(expected | sed -n 's,^k0sproject/k0s v1.32.8-k0s.0 ,also/k0s v1 ,p; s,^k0sproject/pause 3.9 \(.*\),pause 3.9 \1\npause latest \1,p')"
   done
 }
 

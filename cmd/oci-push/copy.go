@@ -17,6 +17,7 @@ import (
 // copyAll copies everything that the catalog of another registry lists below
 // its prefix.
 func (p *pusher) copyAll(ctx context.Context, from *client.Registry) error {
+	p.progress.Start("copying", 0, p.up.sent.Load)
 	found := false
 	for want, err := range listed(ctx, from) {
 		if ctx.Err() != nil {
@@ -55,6 +56,7 @@ func listed(ctx context.Context, from *client.Registry) iter.Seq2[record.Image, 
 
 // copySelected copies what the records on stdin name.
 func (p *pusher) copySelected(ctx context.Context, from *client.Registry, stdin io.Reader, out *record.Writer) error {
+	p.progress.Start("copying", 0, p.up.sent.Load)
 	found := false
 	for line, err := range record.Read(stdin) {
 		if ctx.Err() != nil {

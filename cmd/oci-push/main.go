@@ -28,6 +28,7 @@ import (
 const usage = `usage: bundle-ls BUNDLE | oci-push --to HOST[:PORT][/PREFIX] [flags]
        oci-push --to HOST[:PORT][/PREFIX] [flags] BUNDLE
        oci-push --from HOST[:PORT][/PREFIX] --to HOST[:PORT][/PREFIX] [flags] [-]
+       oci-push --to HOST[:PORT][/PREFIX] --alias FROM=TO [flags]
 
 Push the images and charts of a bundle to a registry, as a stream.
 Without an operand, image records are read from stdin; with one, everything in
@@ -41,6 +42,9 @@ that another registry lists is copied, or with "-" what records on stdin name.
   --platform OS/ARCH[,...]    leave other platforms' images out of indexes
   --verified-by FILE          publish only when the bundle record in FILE ("-":
                               stdin), which may still be written, says good
+  --alias FROM=TO             give what the registry then has as FROM the name TO
+                              as well; FROM and TO are REPOSITORY:TAG, or
+                              REPOSITORY for all tags; repeat it, or use commas
   --plan                      tell what would be sent, and send nothing
   --ca FILE                   certificate authority of the registries, in PEM
   --plain-http                speak HTTP (always tried for this machine itself)
@@ -75,6 +79,7 @@ type config struct {
 	memory    size
 	platforms platforms
 	plan      bool
+	aliases   aliases
 
 	verifiedBy string
 
@@ -96,6 +101,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.IntVar(&c.jobs, "jobs", 5, "uploads at a time")
 	fs.Var(&c.memory, "memory", "budget for blobs under way")
 	fs.Var(&c.platforms, "platform", "leave other platforms' images out of indexes")
+	fs.Var(&c.aliases, "alias", "give what is under one name another, too")
 	fs.BoolVar(&c.plan, "plan", false, "tell what would be sent, and send nothing")
 	fs.StringVar(&c.verifiedBy, "verified-by", "", "publish when the bundle record in this file says good")
 	fs.StringVar(&c.from, "from", "", "copy from this registry instead of a bundle")
@@ -159,7 +165,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return cli.Hint(cli.Misuse("--platform needs a bundle that can be read twice"), "name the file")
 	case operand == "" && cfg.from == "" || operand == "-":
 		if err := cli.CheckStdin(stdin); err != nil {
-			return err
+			if operand == "-" || len(cfg.aliases) == 0 {
+				return err
+			}
+			stdin = strings.NewReader("") // names of what is there are all there is to give
 		}
 	}
 	mem, err := newMemory(int64(cfg.memory))
@@ -202,7 +211,7 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 		progress.Warn("the certificate of %s is not checked: anybody between here and there can read and change what is sent", reg.Host())
 	}
 	out := record.NewWriter(progress.Beside(stdout), cfg.format)
-	sel := newSelection()
+	sel := newSelection(cfg.aliases)
 	if operand == "" && from == nil {
 		go sel.read(stdin, out) // ends with stdin, or with the program
 	}
@@ -221,25 +230,14 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 			return err
 		}
 	}
-	for _, r := range []*client.Registry{reg, from} {
-		if r == nil {
-			continue
-		}
-		if err := r.Connect(ctx); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("registry %s: %w", r.Host(), err)
-		}
-	}
-	if ctx.Err() != nil { // what ended the run matters more than what that made fail
-		return context.Cause(ctx)
+	if err := connect(ctx, reg, from); err != nil {
+		return err
 	}
 	p := &pusher{
 		cfg: cfg, reg: reg, mem: mem, progress: progress, log: log,
 		up:        newUploader(reg, cfg, log, abort),
-		results:   newResults(out, progress, sel.total),
+		results:   newResults(out, progress, sel.total, cfg.aliases),
 		published: make(map[string]string),
-	}
-	if from != nil {
-		progress.Start("copying", 0, p.up.sent.Load)
 	}
 	switch {
 	case from != nil && operand == "-":
@@ -252,5 +250,24 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 		err = p.everything(ctx, operand, stdin, promised)
 	}
 	p.up.wg.Wait() // what was whole before an error is still published
+	if err == nil && ctx.Err() == nil {
+		err = p.giveAliases(ctx)
+	}
 	return p.results.close(ctx, err)
+}
+
+// connect asks the registries whether they are there and let us in.
+func connect(ctx context.Context, registries ...*client.Registry) error {
+	for _, r := range registries {
+		if r == nil {
+			continue
+		}
+		if err := r.Connect(ctx); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("registry %s: %w", r.Host(), err)
+		}
+	}
+	if ctx.Err() != nil { // what ended the run matters more than what that made fail
+		return context.Cause(ctx)
+	}
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
 )
 
 const (
@@ -41,6 +42,9 @@ type results struct {
 	progress *cli.Progress
 	total    func() int
 
+	aliases aliases
+	sources map[ref.Reference]*item // what aliases are about, as far as this run has met it
+
 	queue  chan *item
 	ended  chan struct{}
 	json   *semaphore.Weighted
@@ -51,9 +55,10 @@ type results struct {
 	start  time.Time
 }
 
-func newResults(out *record.Writer, progress *cli.Progress, total func() int) *results {
+func newResults(out *record.Writer, progress *cli.Progress, total func() int, a aliases) *results {
 	r := &results{
 		out: out, progress: progress, total: total,
+		aliases: a, sources: make(map[ref.Reference]*item),
 		queue: make(chan *item, maxImages), ended: make(chan struct{}),
 		json: semaphore.NewWeighted(waitingJSON), counts: make(map[string]int), start: time.Now(),
 	}
@@ -100,13 +105,21 @@ func label(r record.Image) string {
 		return r.Reference
 	case r.Entry != "":
 		return "entry " + r.Entry
+	case r.Repository != "":
+		return r.Repository
 	default:
 		return r.Bundle
 	}
 }
 
-// add puts an image into its place in the output.
-func (r *results) add(it *item) { r.queue <- it }
+// add puts an image into its place in the output, and keeps it if it is to get
+// a further name.
+func (r *results) add(it *item) {
+	if name := (ref.Reference{Repository: it.record.Repository, Tag: it.record.Tag}); r.aliases.about(name) {
+		r.sources[name] = it
+	}
+	r.queue <- it
+}
 
 // fail adds an image that came to nothing.
 func (r *results) fail(rec record.Image, err error) {

@@ -31,11 +31,13 @@ type selection struct {
 	begun   map[string]bool                      // bundles that are or were being read
 	count   int
 	ended   bool // no further record comes
+	aliases aliases
 	err     error
 }
 
-func newSelection() *selection {
+func newSelection(a aliases) *selection {
 	s := &selection{
+		aliases: a,
 		want:    make(map[string]map[string][]record.Image),
 		digests: make(map[string]string), begun: make(map[string]bool),
 	}
@@ -158,7 +160,7 @@ func (s *selection) nextBundle(ctx context.Context) (string, error) {
 		case len(s.bundles) > 0:
 			s.begun[s.bundles[0]] = true
 			return s.bundles[0], nil
-		case s.ended && s.count == 0:
+		case s.ended && s.count == 0 && len(s.aliases) == 0:
 			return "", cli.Hint(errNoImages, "bundle-ls writes them; to push a whole bundle, name it: oci-push --to … BUNDLE")
 		case s.ended:
 			return "", nil
@@ -217,12 +219,13 @@ func (s *selection) leave(bundle string, entries map[string]bool) (missing []rec
 	return missing, again
 }
 
-// total gives how many images are wanted, or 0 while that is unknown.
+// total gives how many names images are to get, or 0 while that is unknown.
 func (s *selection) total() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.ended {
+	further, known := s.aliases.total()
+	if !s.ended || !known {
 		return 0
 	}
-	return s.count
+	return s.count + further
 }

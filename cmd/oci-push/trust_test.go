@@ -132,7 +132,7 @@ func TestBundleRecordMayNotComeLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	sel := newSelection()
+	sel := newSelection(nil)
 	go sel.read(in, record.NewWriter(&strings.Builder{}, nil))
 	if _, err := out.WriteString(records(t, path, m)[0]); err != nil {
 		t.Fatal(err)

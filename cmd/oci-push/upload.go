@@ -97,6 +97,17 @@ func (u *uploader) homeOf(d v1.Hash) string {
 	return u.home[d]
 }
 
+// lend notes that a repository has blobs, so that others get them by a link.
+func (u *uploader) lend(repository string, blobs []v1.Descriptor) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, b := range blobs {
+		if u.home[b.Digest] == "" {
+			u.home[b.Digest] = repository
+		}
+	}
+}
+
 // finish makes the outcome of a transfer known.
 func (u *uploader) finish(t *transfer, err error) {
 	if err != nil {

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
+)
+
+// alias is a value of --alias: what the registry has under one name gets
+// another, too. Without tags, every tag of the one repository gets its like in
+// the other.
+type alias struct{ from, to ref.Reference }
+
+// aliases is the value of all --alias.
+type aliases []alias
+
+func (a *aliases) String() string {
+	var all []string
+	for _, one := range *a {
+		all = append(all, strings.TrimSuffix(one.from.String(), ":")+"="+strings.TrimSuffix(one.to.String(), ":"))
+	}
+	return strings.Join(all, ",")
+}
+
+// Set takes "k8s/pause:3.10=pause:3.10" or "k8s/pause=pause", or several of
+// them with commas.
+func (a *aliases) Set(s string) error {
+	for one := range strings.SplitSeq(s, ",") {
+		left, right, found := strings.Cut(one, "=")
+		from, err := parseName(left)
+		to, toErr := parseName(right)
+		switch {
+		case !found || (from.Tag == "") != (to.Tag == ""):
+			return errors.New("want REPOSITORY:TAG=REPOSITORY:TAG or REPOSITORY=REPOSITORY")
+		case err != nil || toErr != nil:
+			return errors.Join(err, toErr)
+		case from == to:
+			return errors.New("the same name twice")
+		}
+		*a = append(*a, alias{from, to})
+	}
+	return nil
+}
+
+// parseName reads "repository:tag" or "repository".
+func parseName(s string) (ref.Reference, error) {
+	if strings.Contains(s, ":") {
+		return ref.Parse(s)
+	}
+	return ref.Reference{Repository: s}, ref.CheckRepository(s)
+}
+
+// about tells whether an image may get a further name.
+func (a aliases) about(r ref.Reference) bool {
+	return slices.ContainsFunc(a, func(one alias) bool {
+		return one.from == r || one.from.Tag == "" && one.from.Repository == r.Repository
+	})
+}
+
+// total gives how many names there are to give, or false while that is unknown.
+func (a aliases) total() (n int, known bool) {
+	return len(a), !slices.ContainsFunc(a, func(one alias) bool { return one.from.Tag == "" })
+}
+
+// unlinked stands for the content of a blob that is to be linked from another
+// repository: it is not sent if the registry cannot do that.
+type unlinked struct{ from string }
+
+func (b unlinked) Read([]byte) (int, error)       { return 0, b.err() }
+func (b unlinked) Seek(int64, int) (int64, error) { return 0, b.err() }
+
+func (b unlinked) err() error {
+	return fmt.Errorf("the registry does not link it from repository %s", b.from)
+}
+
+// giveAliases gives further names to what is in the registry, once what this run
+// has pushed is whole. The error ends the run.
+func (p *pusher) giveAliases(ctx context.Context) error {
+	p.gate = nil
+	for _, a := range p.cfg.aliases {
+		give := p.giveAll
+		if a.from.Tag != "" {
+			give = p.give
+		}
+		if err := give(ctx, a.from, a.to); err != nil {
+			return err
+		}
+		p.up.wg.Wait() // the next may be about the name that this one gives
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// giveAll gives every tag of a repository its like in another.
+func (p *pusher) giveAll(ctx context.Context, from, to ref.Reference) error {
+	var tags []string
+	for source := range p.results.sources {
+		if source.Repository == from.Repository {
+			tags = append(tags, source.Tag)
+		}
+	}
+	slices.Sort(tags)
+	ours := len(tags)
+	for tag, err := range p.reg.Tags(ctx, from.Repository) {
+		switch {
+		case errors.Is(err, client.ErrNotFound):
+		case err != nil:
+			return p.cannotGive(ctx, to, fmt.Errorf("%s: list: %w", from.Repository, err))
+		case !slices.Contains(tags[:ours], tag):
+			tags = append(tags, tag)
+		}
+	}
+	if len(tags) == 0 {
+		return p.cannotGive(ctx, to, fmt.Errorf("%s: no such repository in the registry", from.Repository))
+	}
+	for _, tag := range tags {
+		if err := p.give(ctx, ref.Reference{Repository: from.Repository, Tag: tag}, ref.Reference{Repository: to.Repository, Tag: tag}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// give gives one image a further name: its blobs are linked and its manifests
+// put, as they are.
+func (p *pusher) give(ctx context.Context, from, to ref.Reference) error {
+	if source := p.results.sources[from]; source != nil {
+		switch source.record.Status {
+		case record.StatusFailed:
+			return p.cannotGive(ctx, to, fmt.Errorf("%s failed in this run", from))
+		case record.StatusPlanned:
+			return p.planAlias(ctx, source.record, to)
+		}
+	}
+	img, err := p.reg.Image(ctx, from.Repository, from.Tag)
+	if errors.Is(err, client.ErrNotFound) {
+		err = errors.New("no such image in the registry")
+	}
+	if err != nil {
+		return p.cannotGive(ctx, to, fmt.Errorf("%s: %w", from, err))
+	}
+	if from.Repository != to.Repository {
+		p.up.lend(from.Repository, img.Blobs)
+	}
+	rec := img.Record("", "")
+	rec.Repository, rec.Tag = to.Repository, to.Tag
+	return p.image(ctx, func(v1.Hash) (io.ReadSeeker, int64) { return unlinked{from.Repository}, 0 }, img, to.Repository, rec)
+}
+
+// planAlias tells of a name for an image that is not there yet.
+func (p *pusher) planAlias(ctx context.Context, rec record.Image, to ref.Reference) error {
+	have, err := p.reg.Digest(ctx, to.Repository, to.Tag)
+	if err != nil {
+		return p.cannotGive(ctx, to, err)
+	}
+	rec.Bundle, rec.Entry, rec.Repository, rec.Tag = "", "", to.Repository, to.Tag
+	rec.PushedBytes, rec.ExistingBytes = 0, rec.Size
+	if have == rec.Digest {
+		rec.Status = record.StatusExists
+	}
+	p.results.settled(&item{record: p.named(rec)})
+	return nil
+}
+
+// cannotGive records a name that could not be given. The error ends the run.
+func (p *pusher) cannotGive(ctx context.Context, to ref.Reference, err error) error {
+	if p.up.consider(err); ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	rec := record.Image{Repository: to.Repository, Tag: to.Tag}
+	if to.Tag != "" {
+		rec = p.named(rec)
+	}
+	p.results.fail(rec, err)
+	return nil
+}
