@@ -27,7 +27,7 @@ examples() {
   while IFS= read -r line; do
     echo "$line"
     count=$((count + 1))
-    bash -c "set -o pipefail; ${line//localhost:5000/$registry}" >out 2>err || { tail err; false; }
+    bash -c "set -o pipefail; ${line//localhost:5000/$registry}" </dev/null >out 2>err || { tail err; false; }
   done <lines
   [ $count -ge 12 ]
   # One example gives a second name.
