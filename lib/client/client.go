@@ -65,6 +65,7 @@ type Options struct {
 // use by several goroutines once Connect has returned.
 type Registry struct {
 	host   name.Registry
+	scheme string // the one that is spoken; may be empty: what the host's name allows
 	prefix string // before every repository, without slashes around it; may be empty
 	auth   authn.Authenticator
 	scope  string // of tokens for a repository
@@ -126,19 +127,25 @@ func New(o Options) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{
-		host: reg, prefix: prefix, auth: auth, scope: transport.PullScope,
-		base: &guard{inner: base, plain: plain}, log: o.Log,
-		wait: 250 * time.Millisecond,
-		all:  make(map[string]*http.Client),
-	}
+	r := newRegistry(reg, auth, base, plain)
+	r.prefix, r.scope = prefix, transport.PullScope
 	if o.Push {
 		r.scope = transport.PushScope
 	}
-	if r.log == nil {
-		r.log = slog.New(slog.DiscardHandler)
+	if o.Log != nil {
+		r.log = o.Log
 	}
 	return r, nil
+}
+
+func newRegistry(host name.Registry, auth authn.Authenticator, base http.RoundTripper, plain bool) *Registry {
+	return &Registry{
+		host: host, auth: auth,
+		base: &guard{inner: base, plain: plain},
+		log:  slog.New(slog.DiscardHandler),
+		wait: 250 * time.Millisecond,
+		all:  make(map[string]*http.Client),
+	}
 }
 
 // newTransport speaks HTTP/1.1 only: a blob is one long body on a connection

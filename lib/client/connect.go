@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -123,7 +124,7 @@ func (r *Registry) url(repository, kind, rest string) *url.URL {
 }
 
 func (r *Registry) address(path string) *url.URL {
-	return &url.URL{Scheme: r.host.Scheme(), Host: r.host.RegistryStr(), Path: path}
+	return &url.URL{Scheme: cmp.Or(r.scheme, r.host.Scheme()), Host: r.host.RegistryStr(), Path: path}
 }
 
 // Hopeless tells whether an error would be met by every further request too:
