@@ -6,6 +6,8 @@
 #   unit         go test of every package, fuzz seeds included, with the race
 #                detector where there are goroutines
 #   conformance  the OCI distribution-spec suite against oci-serve
+#   containerd   real containerd daemons that pull from oci-serve as k0s has them
+#                do, and never from anywhere else
 #   processes    bats: what needs processes: pipes, signals, kills, real peers
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -15,7 +17,7 @@ lint() { tests/lint.sh; }
 
 # concurrent lists the packages that have goroutines, or call what does.
 concurrent() {
-  grep -rlE --include='*.go' --exclude='*_test.go' '^\s*go |x/sync|net/http|pgzip' cmd lib | xargs -n 1 dirname | sort -u | sed 's,^,k0rdent-airgap/,'
+  grep -rlE --include='*.go' --exclude='*_test.go' '^\s*go |x/sync|net/http' cmd lib | xargs -n 1 dirname | sort -u | sed 's,^,k0rdent-airgap/,'
 }
 
 unit() {
@@ -37,6 +39,8 @@ unit() {
 
 conformance() { tests/conformance/run.sh; }
 
+containerd() { go -C tests/containerd test -count=1 -json ./...; }
+
 processes() {
   if ! command -v bats >/dev/null; then
     echo 'ok - bats # skip no bats on this machine'
@@ -54,7 +58,7 @@ parts() {
   done
 }
 
-[ $# -gt 0 ] || set -- lint unit conformance processes
+[ $# -gt 0 ] || set -- lint unit conformance containerd processes
 if ! { tests/setup.sh && make -s build; }; then
   echo '0 passed, 1 failed'
   exit 1

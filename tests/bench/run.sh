@@ -10,7 +10,7 @@
 #   BENCH_UPLOAD    bytes that pull uploads in one go; a client pulls a quarter (4294967296)
 #   BENCH_RUNS      rounds; medians are reported (3)
 #   BENCH_PARTS     which of: archive trust directory list pull (all)
-#   BENCH_DIR       where to work; about five times the size is needed (TMPDIR, or /tmp)
+#   BENCH_DIR       where to work; six times the size is needed, twelve times are better (TMPDIR, or /tmp)
 #   BENCH_RECORDS   file for the lines of JSON (.cache/bench.ndjson)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -96,13 +96,24 @@ serve() {
   regctl registry set --tls disabled "$address" >/dev/null
 }
 
-# unserve: stops it; its storage goes away.
+# unserve: stops it, and lays its storage aside while there is room. ext4 does
+# not take an inode again that was deleted in the last minutes, and searches
+# long for others: deleted at once, the files of one contender would slow the next.
 unserve() {
   kill "$server"
   while kill -0 "$server" 2>/dev/null; do wait "$server" 2>/dev/null || break; done
   exec 4<&-
   server=''
-  rm -rf "$work/registry"
+  aside "$work/registry"
+}
+
+aside() {
+  local free bundle
+  free=$(df --output=avail -B1 "$work" | tail -n 1)
+  bundle=$(stat -Lc %s "$work/bundle.tgz")
+  mkdir -p "$work/aside"
+  mv "$1" "$(mktemp -d "$work/aside/XXXXXX")"
+  [ "$free" -gt $((4 * bundle)) ] || rm -rf "$work/aside"
 }
 
 # run PART CONTENDER COMMAND: one measured run, in the work directory. Bytes
@@ -148,6 +159,7 @@ peer() {
 
 archive() {
   run archive gunzip 'gunzip bundle.tgz'
+  run archive 'gunzip, lib/gunzip' 'gunzip -ours bundle.tgz'
   serve
   # shellcheck disable=SC2016
   run archive oci-push 'oci-push --quiet --to $address/s bundle.tgz'
@@ -155,7 +167,7 @@ archive() {
   serve
   run archive 'tar + skopeo' "mkdir unpacked && tar xzf bundle.tgz -C unpacked && $(peer skopeo unpacked)"
   unserve
-  rm -rf "$work/unpacked"
+  aside "$work/unpacked"
 }
 
 # trust: the signature of the bundle, before the push and at the same time.
