@@ -81,13 +81,13 @@ type Registry struct {
 // Split parses HOST[:PORT][/PREFIX]. What it is called goes into the error,
 // which is misuse.
 func Split(what, at string) (host, prefix string, err error) {
-	host, prefix, _ = strings.Cut(strings.TrimSuffix(at, "/"), "/")
+	host, prefix, below := strings.Cut(strings.TrimSuffix(at, "/"), "/")
 	switch {
 	case strings.Contains(at, "://"):
 		return "", "", cli.Hint(cli.Misuse("%s %q: want HOST[:PORT][/PREFIX]", what, at), "leave the scheme out; --plain-http asks for HTTP")
 	case host == "":
 		return "", "", cli.Misuse("%s %q: want HOST[:PORT][/PREFIX]", what, at)
-	case prefix != "" && ref.CheckRepository(prefix) != nil:
+	case below && ref.CheckRepository(prefix) != nil:
 		return "", "", cli.Misuse("%s %q: %q is not a repository path", what, at, prefix)
 	}
 	return host, prefix, nil
