@@ -21,8 +21,9 @@ func (k *closure) clusters(ctx context.Context, reference string, t template) er
 	global["k0sURL"] = text(k.values, "controller", "globalK0sURL")
 	options := chartutil.ReleaseOptions{Name: "cluster", Namespace: Namespace, Revision: 1, IsInstall: true}
 	m, err := c.render(map[string]any{"global": global}, k.site.KubeVersion, options)
-	if err != nil {
-		return nil // it wants values that only the cluster's owner has
+	if err != nil { // it wants values that only a cluster's owner has
+		k.want(KindChart, reference, t.String()).Remark = "what its clusters need is not known: " + err.Error()
+		return nil
 	}
 	for _, o := range m {
 		mentions(o.Content, k.site.Registry, nil, func(scheme, name string, around map[string]any) {

@@ -19,9 +19,15 @@ func (d *derivation) try(c *Chart) error {
 		if err != nil {
 			return err
 		}
+		accounts := map[string]bool{}
+		for _, o := range m {
+			if o.Kind() == "ServiceAccount" {
+				accounts[o.Name()] = carries(o.Content, d.site.PullSecret)
+			}
+		}
 		for _, o := range m {
 			spec, ok := podSpec(o.Content)
-			if ok && !carries(spec, d.site.PullSecret) {
+			if ok && !carries(spec, d.site.PullSecret) && !accounts[text(spec, "serviceAccountName")] {
 				d.bare(o)
 			}
 		}
@@ -37,6 +43,8 @@ func (d *derivation) bare(o Object) {
 	}
 }
 
+// carries tells whether a pod, or the account that its pods run under, has the
+// pull secret.
 func carries(spec map[string]any, secret string) bool {
 	list, _ := spec["imagePullSecrets"].([]any)
 	return slices.ContainsFunc(list, func(v any) bool {
