@@ -28,7 +28,7 @@ build-all: ## build the tools for linux/amd64 and linux/arm64 into dist/
 	  GOOS=linux GOARCH=$$arch $(GOBUILD) -o dist/linux-$$arch/ ./cmd/... || exit; \
 	done
 
-test: ## everything that must pass: lint, unit, conformance, processes
+test: ## everything that must pass: lint, unit, conformance, containerd, processes
 	@tests/run.sh
 
 lint: ## gofmt, vet, staticcheck, shellcheck, mandoc

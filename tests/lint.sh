@@ -21,7 +21,7 @@ check() {
 }
 
 check gofmt . gofmt -l cmd lib tests
-for module in . tests/interop; do
+for module in . tests/interop tests/containerd; do
   check "vet $module" $module go vet ./...
   check "staticcheck $module" $module staticcheck ./...
 done

@@ -12,9 +12,10 @@ programs=(bats bsdtar=libarchive-tools curl fish gcc ip=iproute2 jq mandoc opens
 
 # command, module, version: built from source into .cache/bin.
 modules='
-staticcheck  honnef.co/go/tools/cmd/staticcheck                v0.8.2
-crane        github.com/google/go-containerregistry/cmd/crane  v0.22.1
-registry     github.com/distribution/distribution/v3/cmd/registry v3.1.2
+staticcheck    honnef.co/go/tools/cmd/staticcheck                v0.8.2
+crane          github.com/google/go-containerregistry/cmd/crane  v0.22.1
+registry       github.com/distribution/distribution/v3/cmd/registry v3.1.2
+containerd2.3  github.com/containerd/containerd/v2/cmd/containerd v2.3.3
 '
 
 log=$(mktemp)
@@ -30,36 +31,54 @@ for p in "${programs[@]}"; do
   command -v "${p%=*}" >/dev/null || missing+=("${p#*=}")
 done
 case " ${missing[*]-} " in *' gcc '*) missing+=(libc6-dev) ;; esac # the race detector links libc
-command -v docker-registry >/dev/null && registry=present || registry=missing
+# Programs whose packages start a service when they are installed, and so are
+# only unpacked, into .cache/bin, each with the name that it gets there.
+services=()
+for p in docker-registry containerd=containerd1.6; do
+  command -v "${p#*=}" >/dev/null || services+=("$p")
+done
 
-if [ ${#missing[@]} -gt 0 ] || [ "$registry" = missing ]; then
+if [ ${#missing[@]} -gt 0 ] || [ ${#services[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     quietly apt-get -q update
   else
-    echo "setup: cannot install ${missing[*]}: needs root and apt-get" >&2
+    echo "setup: cannot install ${missing[*]} ${services[*]%=*}: needs root and apt-get" >&2
     [ "${CI-}" != true ] || exit 1
-    missing=() registry=present
+    missing=() services=()
   fi
 fi
 if [ ${#missing[@]} -gt 0 ]; then
   echo "setup: installing ${missing[*]}"
   DEBIAN_FRONTEND=noninteractive quietly apt-get -q -y install --no-install-recommends "${missing[@]}"
 fi
-if [ "$registry" = missing ]; then
-  # Unpacked and not installed, since installing it starts a service on port 5000.
-  echo 'setup: unpacking docker-registry'
+for p in "${services[@]}"; do
+  echo "setup: unpacking ${p%=*}"
   deb=$(mktemp -d)
-  (cd "$deb" && quietly apt-get -q -o APT::Sandbox::User=root download docker-registry && dpkg-deb -x ./*.deb .)
-  mv "$deb/usr/bin/docker-registry" .cache/bin/
+  (cd "$deb" && quietly apt-get -q -o APT::Sandbox::User=root download "${p%=*}" && dpkg-deb -x ./*.deb .)
+  mv "$deb/usr/bin/${p%=*}" ".cache/bin/${p#*=}"
   rm -rf "$deb"
-fi
+done
 
 while read -r command module version; do
   [ -n "$command" ] || continue
   case $(go version -m ".cache/bin/$command" 2>/dev/null || true) in
   *"	mod	"*"	$version	"*) ;;
   *) echo "setup: building $command $version"
-     GOBIN=$PWD/.cache/bin CGO_ENABLED=0 GOFLAGS=-trimpath quietly go install "$module@$version" ;;
+     built=$(mktemp -d)
+     GOBIN=$built CGO_ENABLED=0 GOFLAGS=-trimpath quietly go install -ldflags '-s -w' "$module@$version"
+     mv "$built/${module##*/}" ".cache/bin/$command"
+     rm -rf "$built" ;;
   esac
 done <<<"$modules"
+# The last containerd 1 in a k0s cannot be installed in that way, since its
+# go.mod excludes something, but it can be built where its source is kept.
+containerd=v1.7.34
+case $(.cache/bin/containerd1.7 --version 2>/dev/null || true) in
+*" $containerd "*) ;;
+*) echo "setup: building containerd1.7 $containerd"
+   module=github.com/containerd/containerd
+   quietly go mod download "$module@$containerd"
+   CGO_ENABLED=0 quietly go build -C "$(go env GOMODCACHE)/$module@$containerd" -trimpath \
+     -ldflags "-s -w -X $module/version.Version=$containerd" -o "$PWD/.cache/bin/containerd1.7" ./cmd/containerd ;;
+esac
 GOFLAGS=-trimpath CGO_ENABLED=0 quietly go -C tests/interop build -o ../../.cache/bin/ ./...
