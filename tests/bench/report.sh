@@ -60,6 +60,9 @@ report() {
   case " $parts " in *' archive '*' trust '*)
     goal 'verifying while pushing, in times of oci-push alone' "$(ratio "$(median trust 'verify while pushing' 4)" "$(median archive oci-push 4)")" '%.2f' '<=' 1.5 ;;
   esac
+  case " $parts " in *' slowdisk '*)
+    goal 'verifying while pushing from a slow disk, in times of verifying' "$(ratio "$(median slowdisk 'verify while pushing' 4)" "$(median slowdisk bundle-verify 4)")" '%.2f' '<=' 1.2 ;;
+  esac
   case " $parts " in *' directory '*)
     fastest=$(for contender in skopeo regctl oras; do median directory $contender 4; done | sort -g | head -n 1)
     goal 'the fastest peer on a directory, in times of oci-push' "$(ratio "$fastest" "$(median directory oci-push 4)")" '%.2f' '>=' 1

@@ -9,7 +9,8 @@
 #   BENCH_BUNDLE    a tar.gz to use instead of a sample
 #   BENCH_UPLOAD    bytes that pull uploads in one go; a client pulls a quarter (4294967296)
 #   BENCH_RUNS      rounds; medians are reported (3)
-#   BENCH_PARTS     which of: archive trust directory list pull (all)
+#   BENCH_PARTS     which of: archive trust slowdisk directory list pull (all)
+#   BENCH_DISK      bytes a second that slowdisk lets through (104857600)
 #   BENCH_DIR       where to work; six times the size is needed, twelve times are better (TMPDIR, or /tmp)
 #   BENCH_RECORDS   file for the lines of JSON (.cache/bench.ndjson)
 set -euo pipefail
@@ -20,15 +21,17 @@ size=${BENCH_SIZE:-3GiB}
 archives=${BENCH_ARCHIVES:-226}
 upload=${BENCH_UPLOAD:-4294967296}
 runs=${BENCH_RUNS:-3}
-parts=${BENCH_PARTS:-archive trust directory list pull}
+parts=${BENCH_PARTS:-archive trust slowdisk directory list pull}
+disk=${BENCH_DISK:-104857600}
 records=${BENCH_RECORDS:-$PWD/.cache/bench.ndjson}
 ROOT=$PWD
 PATH=$PWD/bin:$PWD/.cache/bin:$PATH
 work=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/tmp}}/bench.XXXXXX")
-rows=$work/rows server='' address=''
+rows=$work/rows server='' address='' group=''
 cleanup() {
   [ -z "$server" ] || kill "$server" 2>/dev/null || true
   wait
+  [ -z "$group" ] || rmdir "$group"
   rm -rf "$work"
 }
 trap cleanup EXIT
@@ -124,8 +127,9 @@ run() {
   say "round $round: $part: $contender"
   sync
   (cd "$work/bundle" && xargs cat ../bundle.tgz <../list >/dev/null)
+  [ -z "$group" ] || dd if="$work/bundle.tgz" iflag=nocache count=0 status=none
   [ -z "$server" ] || echo 5 >"/proc/$server/clear_refs" # restarts VmHWM, proc(5)
-  (cd "$work" && /usr/bin/time -o "$work/time" -f '%e %U %S %M %O' bash -o pipefail -c "$command" 2>&1 >/dev/null) | cat >"$work/log" || status=$?
+  (cd "$work" && { [ -z "$group" ] || echo "$BASHPID" >"$group/tasks"; } && /usr/bin/time -o "$work/time" -f '%e %U %S %M %O' bash -o pipefail -c "$command" 2>&1 >/dev/null) | cat >"$work/log" || status=$?
   if [ $status != 0 ]; then
     say "$contender ended with status $status"
     cat "$work/log" >&2
@@ -170,22 +174,47 @@ archive() {
   aside "$work/unpacked"
 }
 
+# sign makes a key and signs the bundle.
+sign() {
+  [ ! -e "$work/key.pem" ] || return 0
+  openssl ecparam -genkey -name prime256v1 -noout -out "$work/key.pem"
+  openssl ec -in "$work/key.pem" -pubout -out "$work/key.pub" 2>/dev/null
+  openssl dgst -sha256 -sign "$work/key.pem" "$work/bundle.tgz" | base64 -w0 >"$work/bundle.tgz.sig"
+}
+
 # trust: the signature of the bundle, before the push and at the same time.
-trust() {
-  if [ ! -e "$work/key.pem" ]; then
-    openssl ecparam -genkey -name prime256v1 -noout -out "$work/key.pem"
-    openssl ec -in "$work/key.pem" -pubout -out "$work/key.pub" 2>/dev/null
-    openssl dgst -sha256 -sign "$work/key.pem" "$work/bundle.tgz" | base64 -w0 >"$work/bundle.tgz.sig"
+trust() { sign; verified trust true; }
+
+# verified PART BETWEEN: BETWEEN runs after a file was read once.
+verified() {
+  run "$1" bundle-verify 'bundle-verify --quiet --key key.pub bundle.tgz'
+  serve
+  # shellcheck disable=SC2016
+  run "$1" 'verify, then push' "bundle-verify --quiet --key key.pub bundle.tgz >verdict && $2 && "'oci-push --quiet --verified-by verdict --to $address/s bundle.tgz'
+  unserve
+  serve
+  # shellcheck disable=SC2016
+  run "$1" 'verify while pushing' 'oci-push --quiet --verified-by <(bundle-verify --quiet --key key.pub bundle.tgz) --to $address/s bundle.tgz'
+  unserve
+}
+
+# slowdisk: the same on a disk that gives BENCH_DISK bytes a second to whoever
+# reads the bundle, which does not stay in the page cache, as one larger than
+# the memory does not.
+slowdisk() {
+  local device controller=/sys/fs/cgroup/blkio
+  device=$(stat -Lc '%Hd:%Ld' "$work/bundle.tgz")
+  [ ! -e "/sys/dev/block/$device/partition" ] || device=$(cat "/sys/dev/block/$device/../dev")
+  if ! mkdir "$controller/bench.$$" 2>/dev/null; then
+    say 'slowdisk: not measured, no blkio controller (cgroup v1) that can be written here'
+    return
   fi
-  run trust bundle-verify 'bundle-verify --quiet --key key.pub bundle.tgz'
-  serve
-  # shellcheck disable=SC2016
-  run trust 'verify, then push' 'bundle-verify --quiet --key key.pub bundle.tgz >verdict && oci-push --quiet --verified-by verdict --to $address/s bundle.tgz'
-  unserve
-  serve
-  # shellcheck disable=SC2016
-  run trust 'verify while pushing' 'oci-push --quiet --verified-by <(bundle-verify --quiet --key key.pub bundle.tgz) --to $address/s bundle.tgz'
-  unserve
+  group=$controller/bench.$$
+  echo "$device $disk" >"$group/blkio.throttle.read_bps_device"
+  sign
+  verified slowdisk 'dd if=bundle.tgz iflag=nocache count=0 status=none'
+  rmdir "$group"
+  group=''
 }
 
 directory() {
