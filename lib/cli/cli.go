@@ -62,9 +62,8 @@ func Report(stderr io.Writer, name string, err error) {
 		return
 	}
 	fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err.Error()))
-	var h *hintError
-	if errors.As(err, &h) {
-		fmt.Fprintf(stderr, "hint: %s\n", oneLine(h.hint))
+	if hint := HintOf(err); hint != "" {
+		fmt.Fprintf(stderr, "hint: %s\n", oneLine(hint))
 	}
 }
 
@@ -124,4 +123,13 @@ func (e *hintError) Unwrap() error { return e.err }
 // Hint adds a remedy to an error; Report prints it on a line of its own.
 func Hint(err error, format string, args ...any) error {
 	return &hintError{err, fmt.Sprintf(format, args...)}
+}
+
+// HintOf gives the remedy that Hint has added to an error, or "".
+func HintOf(err error) string {
+	var h *hintError
+	if errors.As(err, &h) {
+		return h.hint
+	}
+	return ""
 }

@@ -223,6 +223,15 @@ func CheckStdin(stdin io.Reader) error {
 	return nil
 }
 
+// CheckStdout is misuse when stdout is a terminal, for a tool whose output is
+// not text.
+func CheckStdout(stdout io.Writer) error {
+	if isTerminal(stdout) {
+		return Hint(Misuse("the output is no text, and stdout is a terminal"), "name a file, or pipe it on")
+	}
+	return nil
+}
+
 // IsMisuse tells whether an error stands for exit code 2.
 func IsMisuse(err error) bool {
 	var c *codeError
