@@ -11,7 +11,7 @@ _oci_serve() {
   --read) mapfile -t COMPREPLY < <(compgen -W 'any auth' -- "$cur") ;;
   --access-log) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$cur") ;;
   --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
-  --storage)
+  --storage | --k0s-dir)
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -d -- "$cur")
     ;;
@@ -20,7 +20,7 @@ _oci_serve() {
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     ;;
   --tls-name) mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur") ;;
-  *) mapfile -t COMPREPLY < <(compgen -W '--host --port --storage --tls --tls-name --tls-cert
+  *) mapfile -t COMPREPLY < <(compgen -W '--host --port --storage --k0s-dir --tls --tls-name --tls-cert
     --tls-key --write --read --htpasswd --gc --scrub --repair --access-log --format --config --quiet
     --verbose --help --version' -- "$cur") ;;
   esac

@@ -30,7 +30,7 @@ func pagesOver(t testing.TB, write, read string, u *users) (http.Handler, string
 	who := &guard{write: write, read: read, users: u, log: log, failed: counts.failures.Inc}
 	h := registry.New(disk, registry.Options{Allow: who.allow, Observe: counts.observe})
 	counts.follow(h, disk, nil, log)
-	return &pages{registry: h, metrics: who.guardRead(counts.handler()), check: disk.Check}, dir
+	return &pages{registry: h, k0s: h.Beside((&k0sFiles{filepath.Join(dir, "k0s")}).serve), metrics: who.guardRead(counts.handler()), check: disk.Check}, dir
 }
 
 // Who may do what, for each policy: no credentials, an empty pair as
@@ -78,6 +78,7 @@ func TestGuard(t *testing.T) {
 			{"GET", "/v2/", c.ping},
 			{"GET", "/v2/_catalog", c.get},
 			{"GET", "/metrics", c.get},
+			{"GET", "/k0s/", c.get},
 			{"GET", "/healthz", want{200, 200, 200, 200}},
 			{"POST", "/v2/a/blobs/uploads/", c.put},
 		} {

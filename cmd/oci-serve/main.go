@@ -32,6 +32,8 @@ transfers finish, for up to 30 seconds.
   --host ADDRESS   listen here (default 0.0.0.0)
   --port PORT      listen here; 0 takes a free one (default 5000)
   --storage DIR    keep everything here (default /var/lib/k0rdentd/registry)
+  --k0s-dir DIR    hand out the k0s binaries in here at /k0s/ (default k0s/ in
+                   the storage)
 
   --tls auto       serve HTTPS with a certificate of the registry's own
                    authority, DIR/tls/ca.pem, for all of this host's names
@@ -75,6 +77,7 @@ type config struct {
 	host      string
 	port      int
 	storage   string
+	k0sDir    string
 	tls       string
 	tlsNames  nameList
 	tlsCert   string
@@ -95,6 +98,7 @@ func (c *config) flags() *flag.FlagSet {
 	set.StringVar(&c.host, "host", "0.0.0.0", "listen on `ADDRESS`")
 	set.IntVar(&c.port, "port", 5000, "listen on `PORT`; 0 takes a free one")
 	set.StringVar(&c.storage, "storage", "/var/lib/k0rdentd/registry", "keep everything in `DIR`")
+	set.StringVar(&c.k0sDir, "k0s-dir", "", "hand out the k0s files in `DIR`")
 	set.StringVar(&c.tls, "tls", "", "auto: HTTPS with an authority of its own")
 	set.Var(&c.tlsNames, "tls-name", "a further `NAME` in the certificate of --tls auto")
 	set.StringVar(&c.tlsCert, "tls-cert", "", "HTTPS with the certificate in `FILE`")
@@ -168,6 +172,12 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	}
 	var err error
 	if cfg.storage, err = filepath.Abs(cfg.storage); err != nil {
+		return err
+	}
+	if cfg.k0sDir == "" {
+		cfg.k0sDir = filepath.Join(cfg.storage, "k0s")
+	}
+	if cfg.k0sDir, err = filepath.Abs(cfg.k0sDir); err != nil {
 		return err
 	}
 	out := record.NewWriter(stdout, cfg.format)

@@ -12,6 +12,7 @@ import (
 // came: a mux would clean them, and redirect.
 type pages struct {
 	registry http.Handler
+	k0s      http.Handler
 	metrics  http.Handler
 	check    func() error // of the storage
 }
@@ -23,9 +24,16 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/metrics":
 		p.small(w, r, p.metrics)
 	default:
+		if _, ok := k0sPath(r.URL.Path); ok {
+			p.k0s.ServeHTTP(w, r)
+			return
+		}
 		p.registry.ServeHTTP(w, r)
 	}
 }
+
+// notRead is the answer to a request that would change what can only be read.
+var notRead = &registry.Refusal{Err: registry.ErrUnsupported, Header: http.Header{"Allow": {"GET, HEAD"}}}
 
 // small serves a page that is read only and short. Whatever a client sends with
 // its request must come at once.
@@ -34,7 +42,7 @@ func (p *pages) small(w http.ResponseWriter, r *http.Request, h http.Handler) {
 		http.NewResponseController(w).SetReadDeadline(time.Now().Add(headerTime)) // where there is a connection
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		registry.WriteError(w, &registry.Refusal{Err: registry.ErrUnsupported, Header: http.Header{"Allow": {"GET, HEAD"}}})
+		registry.WriteError(w, notRead)
 		return
 	}
 	h.ServeHTTP(w, r)

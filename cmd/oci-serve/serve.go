@@ -52,7 +52,7 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	h := registry.New(disk, registry.Options{Allow: who.allow, Stall: stallTime, Observe: counts.observe, Log: log})
 	counts.follow(h, disk, certs, log)
 	srv := &http.Server{
-		Handler:           &pages{registry: h, metrics: who.guardRead(counts.handler()), check: disk.Check},
+		Handler:           &pages{registry: h, k0s: h.Beside((&k0sFiles{cfg.k0sDir}).serve), metrics: who.guardRead(counts.handler()), check: disk.Check},
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"time"
 )
@@ -70,11 +71,29 @@ func (w *response) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// sendPiece is what a client must have taken, in bytes, before its time to stall
+// begins anew: with four minutes, 4 kB/s.
+const sendPiece = 1 << 20
+
 func (w *response) ReadFrom(r io.Reader) (int64, error) {
-	w.wait.renew()
-	n, err := io.Copy(w.ResponseWriter, r)
-	w.bytes += n
-	return n, err
+	// The kernel is handed a file within one limit, not two.
+	whole, ok := r.(*io.LimitedReader)
+	if !ok {
+		whole = &io.LimitedReader{R: r, N: math.MaxInt64}
+	}
+	var sent int64
+	for whole.N > 0 {
+		w.wait.renew()
+		n, err := io.CopyN(w.ResponseWriter, whole.R, min(whole.N, sendPiece))
+		whole.N -= n
+		w.bytes += n
+		if sent += n; err == io.EOF {
+			break
+		} else if err != nil {
+			return sent, err
+		}
+	}
+	return sent, nil
 }
 
 // Unwrap lets http.ResponseController reach the server's writer.

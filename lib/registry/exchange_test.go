@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,6 +173,20 @@ func TestObserve(t *testing.T) {
 		if len(seen) != 1 || seen[0] != c.want {
 			t.Errorf("%s %s was observed as %+v, want %+v", c.method, c.target, seen, c.want)
 		}
+	}
+	seen = nil
+	file := h.Beside(func(w http.ResponseWriter, r *http.Request) error {
+		if r.URL.Path != "/file" {
+			return ErrEndpointUnknown
+		}
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader("content"))
+		return nil
+	})
+	for _, target := range []string{"/file", "/other"} {
+		file.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", target, nil))
+	}
+	if want := []Observation{{File, 200, 0, 7}, {File, 404, 0, 64}}; !slices.Equal(seen, want) {
+		t.Errorf("files were observed as %+v, want %+v", seen, want)
 	}
 	for k := range kindCount {
 		if k.String() == "" {

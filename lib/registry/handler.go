@@ -68,8 +68,9 @@ type Handler struct {
 // Receiving gives the number of request bodies that are being received.
 func (h *Handler) Receiving() int { return len(h.receiving) }
 
-// handlers has the function for each kind of request. A function that returns
-// an error has written nothing, or has logged what cut its body short.
+// handlers has the function for each kind of request that Parse gives. A
+// function that returns an error has written nothing, or what cut its body short
+// is the error.
 var handlers = [kindCount]func(*Handler, *response, *http.Request, *Request) error{
 	Ping:           (*Handler).ping,
 	BlobRead:       (*Handler).readBlob,
@@ -90,12 +91,33 @@ var handlers = [kindCount]func(*Handler, *response, *http.Request, *Request) err
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Docker's clients look for this header to tell a registry from a web server.
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	h.answer(w, r, h.serve)
+}
+
+// Beside gives a handler for files that are no registry content. Its requests
+// are treated as the registry's own: Allow is asked, about the kind File; a
+// client that stalls is cut; Observe and Log are told; an error that serve
+// returns before it has written anything is the answer.
+func (h *Handler) Beside(serve func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.answer(w, r, func(out *response, r *http.Request, done *done) (err error) {
+			done.kind = File
+			if err = h.allow(r, done); err != nil {
+				return err
+			}
+			return serve(out, r)
+		})
+	})
+}
+
+// answer sees one request through.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(*response, *http.Request, *done) error) {
 	start := time.Now()
 	out, in := h.exchange(w, r)
-	// Docker's clients look for this header to tell a registry from a web server.
-	out.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	var done done
-	err := h.serve(out, r, &done)
+	err := serve(out, r, &done)
 	if err != nil && out.status == 0 {
 		WriteError(out, err)
 	}
@@ -105,10 +127,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.log(out, r, done.user, err, time.Since(start))
 }
 
-// done is what serve found out about a request.
+// done is what was found out about a request.
 type done struct {
 	kind Kind
 	user string
+}
+
+func (h *Handler) allow(r *http.Request, done *done) (err error) {
+	if h.Allow != nil {
+		done.user, err = h.Allow(r, done.kind)
+	}
+	return err
 }
 
 func (h *Handler) serve(w *response, r *http.Request, done *done) error {
@@ -117,10 +146,8 @@ func (h *Handler) serve(w *response, r *http.Request, done *done) error {
 		return err
 	}
 	done.kind = req.Kind
-	if h.Allow != nil {
-		if done.user, err = h.Allow(r, req.Kind); err != nil {
-			return err
-		}
+	if err := h.allow(r, done); err != nil {
+		return err
 	}
 	if req.Kind.receives() {
 		select {

@@ -30,10 +30,6 @@ func (h *Handler) readManifest(w *response, r *http.Request, req *Request) error
 	return serveContent(w, r, c)
 }
 
-// sendPiece is what a client must have taken, in bytes, before its time to stall
-// begins anew: with four minutes, 4 kB/s.
-const sendPiece = 1 << 20
-
 // serveContent answers GET and HEAD with ranges and conditions. It is
 // http.ServeContent with OCI errors, with a digest as the entity tag, and
 // without opening the file for HEAD.
@@ -81,10 +77,8 @@ func sendPart(w *response, c Content, part span, whole bool) error {
 		w.WriteHeader(http.StatusPartialContent)
 	}
 	// A body cut short closes the connection, since its length was announced.
-	for left := part.length; left > 0; left -= sendPiece {
-		if _, err := io.CopyN(w, f, min(left, sendPiece)); err != nil {
-			return &bodyError{err}
-		}
+	if _, err := io.CopyN(w, f, part.length); err != nil {
+		return &bodyError{err}
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ const (
 	UploadStatus        // end-13: GET
 	UploadCancel        // end-14: DELETE
 	Catalog             // GET /v2/_catalog, not in the specification but asked by many clients
+	File                // GET, HEAD a file beside the registry, see Handler.Beside
 	kindCount
 )
 
@@ -70,6 +71,7 @@ var kindNames = [kindCount]string{
 	UploadStatus:   "upload-status",
 	UploadCancel:   "upload-cancel",
 	Catalog:        "catalog",
+	File:           "file",
 }
 
 // String gives a kind's name, as metrics have it.
