@@ -116,7 +116,7 @@ func (v *verifier) read(ctx context.Context, in *input, schemes []scheme) ([][]b
 		of[i] = len(hashes)
 		hashes = append(hashes, s.start())
 	}
-	v.progress.Start("verifying ", in.size(), in.at.Load)
+	v.progress.Start("verifying", in.size(), in.at.Load)
 	for block, err := range blocks(ctx, in.Reader) {
 		if err != nil {
 			return nil, err

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
 	"k0rdent-airgap/lib/record"
@@ -17,9 +16,8 @@ import (
 // tick is how often the bar is drawn.
 const tick = 200 * time.Millisecond
 
-// narrow is the terminal width below which the bar shows no title and no byte
-// count, but still the share, the rate and the time.
-const narrow = 60
+// erase takes away everything from the start of the cursor's line on.
+const erase = "\r\x1b[J"
 
 // Progress is what a person sees while a tool works. On a terminal it is a bar
 // with bytes, rate and time left; elsewhere it is one line an item. All of a
@@ -32,10 +30,10 @@ type Progress struct {
 	lines bool
 	items int
 
-	bar  *progressbar.ProgressBar // nil unless on a terminal
-	top  int64                    // the furthest that was shown
-	stop chan struct{}
-	done chan struct{}
+	bar   *bar   // nil unless on a terminal
+	shown string // what of the bar is on the terminal
+	stop  chan struct{}
+	done  chan struct{}
 }
 
 // NewProgress makes the progress of a tool that writes to stderr. It shows
@@ -56,24 +54,7 @@ func (p *Progress) Start(title string, total int64, at func() int64) {
 	if p.quiet || !p.terminal() || p.bar != nil {
 		return
 	}
-	if total <= 0 {
-		total = -1
-	}
-	options := []progressbar.Option{
-		progressbar.OptionSetWriter(p.out),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionSetPredictTime(total > 0),
-		progressbar.OptionSetElapsedTime(true),
-		progressbar.OptionSetWidth(24),
-		progressbar.OptionUseANSICodes(true),
-		progressbar.OptionClearOnFinish(),
-		progressbar.OptionThrottle(tick / 2),
-	}
-	if w, _, err := term.GetSize(int(p.out.(*os.File).Fd())); err != nil || w >= narrow {
-		options = append(options, progressbar.OptionSetDescription(title),
-			progressbar.OptionShowCount(), progressbar.OptionShowTotalBytes(true))
-	}
-	p.bar = progressbar.NewOptions64(total, options...)
+	p.bar = newBar(title, total)
 	p.stop, p.done = make(chan struct{}), make(chan struct{})
 	go p.follow(at)
 }
@@ -92,16 +73,36 @@ func (p *Progress) follow(at func() int64) {
 	}
 }
 
-// draw moves the bar forward, never back: a retried transfer is no reason to
-// take away what a person has seen.
+// draw shows the bar as it is now in a window as wide as it is now.
 func (p *Progress) draw(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bar == nil || n <= p.top {
+	if !p.bar.advance(n) {
 		return
 	}
-	p.bar.Add64(n - p.top)
-	p.top = n
+	if line := p.bar.line(p.width()); line != p.shown {
+		// The cursor waits at the start of the line. If the window becomes narrower
+		// and the line is broken, the cursor stays there, and all of it can be erased.
+		fmt.Fprintf(p.out, "%s%s\r", erase, line)
+		p.shown = line
+	}
+}
+
+// width gives the cells in a line of the terminal, or what most terminals have
+// where it is not known, as on a serial console.
+func (p *Progress) width() int {
+	if w, _, err := term.GetSize(int(p.out.(*os.File).Fd())); err == nil && w > 0 {
+		return w
+	}
+	return 80
+}
+
+// clear takes the bar off the terminal until it is drawn again.
+func (p *Progress) clear() {
+	if p.shown != "" {
+		io.WriteString(p.out, erase)
+		p.shown = ""
+	}
 }
 
 // Item tells that one item is done: on a terminal the bar says enough,
@@ -130,9 +131,7 @@ func (p *Progress) Warn(format string, args ...any) {
 func (p *Progress) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bar != nil {
-		p.bar.Clear()
-	}
+	p.clear()
 	return p.out.Write(b)
 }
 
@@ -153,9 +152,7 @@ type besides struct {
 func (b besides) Write(line []byte) (int, error) {
 	b.p.mu.Lock()
 	defer b.p.mu.Unlock()
-	if b.p.bar != nil {
-		b.p.bar.Clear()
-	}
+	b.p.clear()
 	return b.stdout.Write(line)
 }
 
@@ -168,8 +165,8 @@ func (p *Progress) Close() {
 	<-p.done
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.bar.Clear()
-	p.bar, p.top = nil, 0
+	p.clear()
+	p.bar = nil
 }
 
 // Logger gives a logger that writes to w when verbose, and nowhere otherwise.

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestBarFitsTheTerminal(t *testing.T) {
+	tests := []struct {
+		name    string
+		total   int64
+		width   int
+		want    []string // what a person sees
+		wantNot []string
+	}{
+		{"wide", 22e9, 200, []string{"pushing 9.9 GB/22.0 GB", "45% |" + strings.Repeat("█", 10) + strings.Repeat(" ", 14) + "|", "/s)", "["}, nil},
+		{"80 columns", 22e9, 80, []string{"pushing 9.9 GB/22.0 GB", "45%", "/s)", "["}, nil},
+		{"50 columns", 22e9, 50, []string{"9.9 GB/22.0 GB", "45%", "/s)", "["}, []string{"pushing"}},
+		{"40 columns", 22e9, 40, []string{"45% |█", "/s)", "["}, []string{"pushing", "22.0 GB"}},
+		{"20 columns", 22e9, 20, []string{"45% |"}, []string{"pushing"}},
+		{"one column", 22e9, 1, nil, nil},
+		{"unknown total", 0, 80, []string{"pushing 9.9 GB", "/s)", "["}, []string{"%"}},
+		{"unknown total, 40 columns", 0, 40, []string{"9.9 GB", "/s)", "["}, []string{"%"}},
+		{"done", 9.9e9, 80, []string{"pushing 9.9 GB/9.9 GB", "100%"}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBar("pushing", tt.total)
+			b.advance(9.8e9)
+			b.advance(9.9e9)
+			line := b.line(tt.width)
+			if n := utf8.RuneCountInString(line); n >= tt.width {
+				t.Errorf("line of %d cells, want fewer than %d: %q", n, tt.width, line)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(line, want) {
+					t.Errorf("line is %q, want %q in it", line, want)
+				}
+			}
+			for _, not := range tt.wantNot {
+				if strings.Contains(line, not) {
+					t.Errorf("line is %q, want no %q in it", line, not)
+				}
+			}
+		})
+	}
+}
+
+func TestBarNeverGoesBack(t *testing.T) {
+	b := newBar("pushing", 100e6)
+	if b.advance(0) {
+		t.Error("there is something to show before the first byte")
+	}
+	b.advance(50e6)
+	b.advance(20e6)
+	if line := b.line(80); !strings.Contains(line, "50.0 MB/100.0 MB") {
+		t.Errorf("line is %q, want 50.0 MB of 100.0 MB still", line)
+	}
+}
