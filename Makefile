@@ -43,7 +43,7 @@ bench: ## the figures of tests/bench/README.md, measured here
 fuzz: ## run every fuzz target for FUZZTIME (default 30s)
 	@grep -rloE --include='*_test.go' '^func Fuzz[A-Z]' cmd lib | xargs -n 1 dirname | sort -u | while read -r dir; do \
 	  for target in $$(grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' $$dir | cut -c6-); do \
-	    echo "$$dir $$target" && go test ./$$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit; \
+	    echo "$$dir $$target" && go test ./$$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x || exit; \
 	  done; \
 	done
 

@@ -95,6 +95,32 @@ status() { curl -s --cacert "$ca" -o body -w '%{http_code}' "$@"; }
   crane validate --remote "$registry/a:1"
 }
 
+@test "oci-serve: Helm pulls a chart over TLS with right, wrong and no credentials" {
+  local chart digest
+  need crane helm-pull openssl
+  secure
+  echo 'wonder land' >password
+  echo wrong >wrong
+  oci-push --to "$registry" --ca "$ca" --username alice --password-file password --quiet "$SAMPLE/bundle.tgz" >/dev/null
+  digest=$(expected | awk '$1 == "charts/k0rdent-enterprise" { print $3 }')
+  chart=$registry/charts/k0rdent-enterprise:1.2.3
+  [[ $(helm-pull --ca "$ca" "$chart") == "$digest k0rdent-enterprise 1.2.3 "* ]]
+  stop "$server"
+  secure --read auth
+  chart=$registry/charts/k0rdent-enterprise:1.2.3
+  run ! helm-pull --ca "$ca" "$chart"
+  [[ $output == *401* || $output == *credential* ]]
+  run ! helm-pull --ca "$ca" --username alice --password-file wrong "$chart"
+  [[ $(helm-pull --ca "$ca" --username alice --password-file password "$chart") == "$digest k0rdent-enterprise 1.2.3 "* ]]
+  # What docker login has written is used as well.
+  crane auth login "$registry" -u alice -p 'wonder land'
+  [[ $(helm-pull --ca "$ca" "$chart") == "$digest k0rdent-enterprise 1.2.3 "* ]]
+  # An authority that Helm was not told of is not trusted.
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj '/CN=other CA' -keyout other.key -out other.pem 2>/dev/null
+  run ! helm-pull --ca other.pem "$chart"
+  [[ $output == *certificate* ]]
+}
+
 @test "oci-serve: oci-push over TLS with and without credentials" {
   need crane
   secure

@@ -109,6 +109,9 @@ func (r *Registry) client(ctx context.Context, repository string) (*http.Client,
 // newClient gives a client with a token for scopes, if the registry wants one.
 func (r *Registry) newClient(ctx context.Context, scopes ...string) (*http.Client, error) {
 	t, err := transport.NewWithContext(ctx, r.host, r.auth, r.base, scopes)
+	if err != nil && strings.Contains(err.Error(), "is a private or link-local address") {
+		return nil, cli.Hint(err, "the registry sends its clients to another address for a login, which only a host name may do")
+	}
 	if err != nil {
 		return nil, answered(err)
 	}

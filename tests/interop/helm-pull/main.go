@@ -1,30 +1,69 @@
-// Command helm-pull pulls one chart with Helm's own registry client, over
-// plain HTTP, and loads it as `helm install` would. It prints the manifest's
-// digest, the chart's name and version, and the names of its subcharts.
+// Command helm-pull pulls one chart with Helm's own registry client and loads
+// it as `helm install` would. It prints the manifest's digest, the chart's name
+// and version, and the names of its subcharts. Without --ca it speaks plain
+// HTTP; without --username, credentials are those that `helm registry login` or
+// `docker login` have written.
 package main
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
+	"strings"
 
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/registry"
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: helm-pull HOST:PORT/REPOSITORY:TAG")
+	var ca, username, passwordFile string
+	flag.StringVar(&ca, "ca", "", "speak HTTPS and trust the authorities in this `FILE`")
+	flag.StringVar(&username, "username", "", "user")
+	flag.StringVar(&passwordFile, "password-file", "", "`FILE` that holds the user's password")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: helm-pull [flags] HOST:PORT/REPOSITORY:TAG")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if flag.NArg() != 1 {
+		flag.Usage()
 		os.Exit(2)
 	}
-	if err := pull(os.Args[1]); err != nil {
+	options, err := connection(ca, username, passwordFile)
+	if err == nil {
+		err = pull(flag.Arg(0), options)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "helm-pull:", err)
 		os.Exit(1)
 	}
 }
 
-func pull(reference string) error {
-	client, err := registry.NewClient(registry.ClientOptPlainHTTP())
+// connection gives what `helm pull --ca-file --username --password` sets.
+func connection(ca, username, passwordFile string) ([]registry.ClientOption, error) {
+	options := []registry.ClientOption{registry.ClientOptWriter(io.Discard)}
+	if username != "" {
+		password, err := os.ReadFile(passwordFile)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, registry.ClientOptBasicAuth(username, strings.TrimRight(string(password), "\n")))
+	}
+	if ca == "" {
+		return append(options, registry.ClientOptPlainHTTP()), nil
+	}
+	tls, err := registryTLS(ca)
+	if err != nil {
+		return nil, err
+	}
+	return append(options, registry.ClientOptHTTPClient(&http.Client{Transport: tls})), nil
+}
+
+func pull(reference string, options []registry.ClientOption) error {
+	client, err := registry.NewClient(options...)
 	if err != nil {
 		return err
 	}

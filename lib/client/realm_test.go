@@ -1,0 +1,55 @@
+package client
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k0rdent-airgap/lib/cli"
+)
+
+// A registry can name any token server, to which credentials then go: one given
+// by a private address that is not the registry's own is refused, by name it is
+// taken. The manual of oci-push says so.
+func TestTokenServers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	teapot := func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusTeapot)
+		return true
+	}
+	_, port, _ := net.SplitHostPort(serve(t, teapot))
+	for realm, want := range map[string]string{
+		"http://10.99.0.9:1/token":            `realm host "10.99.0.9" is a private or link-local address`,
+		"http://127.0.0.1:1/token":            `realm host "127.0.0.1" is a private or link-local address`,
+		"http://[fd00::9]:1/token":            `realm host "fd00::9" is a private or link-local address`,
+		"http://localhost:" + port + "/token": "registry answered 418",
+		"ftp://tokens.invalid/token":          `realm scheme "ftp" not allowed`,
+		"http://THE-REGISTRY-ITSELF/token":    "registry answered 418",
+	} {
+		var host string
+		host = serve(t, func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/token" {
+				return teapot(w, r)
+			}
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+strings.Replace(realm, "THE-REGISTRY-ITSELF", host, 1)+`",service="test"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
+		})
+		r := prepare(t, Options{At: host, Username: "u", PasswordFile: file})
+		err := r.Connect(t.Context())
+		var text strings.Builder
+		cli.Report(&text, "tool", err)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(text.String(), "secret") {
+			t.Errorf("%s: %v, want %s", realm, err, want)
+		}
+		if private := strings.Contains(want, "private"); strings.Contains(text.String(), "\nhint: ") != private {
+			t.Errorf("%s: report = %q, want a hint: %v", realm, &text, private)
+		}
+	}
+}
