@@ -71,8 +71,8 @@ func (h Hosts) marshal(containerd int) ([]byte, error) {
 	if !reflect.DeepEqual(got, h) {
 		return nil, fmt.Errorf("does not read back as what was meant")
 	}
-	if key := bracketKey(content); containerd == 1 && key != "" {
-		return nil, fmt.Errorf("containerd 1 cannot decode the key %q", key)
+	if err := OldDialect(content); containerd == 1 && err != nil {
+		return nil, fmt.Errorf("containerd 1 cannot decode it: %w", err)
 	}
 	return content, nil
 }
@@ -187,16 +187,16 @@ func hostOrder(content []byte) []string {
 	return urls
 }
 
-// bracketKey gives the first part of a table's key that has a closing bracket
-// in it: an IPv6 address. The TOML dialect of containerd 1, with which k0s
-// checks drop-ins for containerd 2 as well, refuses the whole file for it.
-func bracketKey(content []byte) string {
+// OldDialect tells why the TOML dialect of containerd 1, with which k0s checks
+// drop-ins for containerd 2 as well, refuses a document that others take: a
+// closing bracket in a table's key, which every IPv6 address has.
+func OldDialect(content []byte) error {
 	for _, parts := range tableKeys(content) {
 		for _, part := range parts {
 			if strings.Contains(part, "]") {
-				return part
+				return fmt.Errorf("the key %q has a closing bracket in it", part)
 			}
 		}
 	}
-	return ""
+	return nil
 }

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+)
+
+// apply brings the host to what files say: the directories of registries, then
+// the drop-in that leads to them, then away with what is ours and not wanted
+// any more. It tells whether containerd's own configuration changed.
+func (t *tool) apply(ctx context.Context, files []k0s.File, found *survey) (changed bool, err error) {
+	if err := t.sweep(); err != nil {
+		return false, err
+	}
+	dirs, order := byDirectory(files[:len(files)-1])
+	for _, dir := range order {
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		if err := t.putDirectory(dir, dirs[dir]); err != nil {
+			return false, err
+		}
+	}
+	// Beside containerd.d and not in it: each new name there is a change that
+	// restarts containerd.
+	changed, err = t.put(t.at(path.Dir(k0s.DropInDir)), files[len(files)-1])
+	if err != nil {
+		return false, err
+	}
+	for _, name := range found.oldDropIns {
+		removed, err := t.removeFile(path.Join(k0s.DropInDir, name))
+		if changed = changed || removed; err != nil {
+			return changed, err
+		}
+	}
+	for _, host := range found.oldHosts {
+		if err := t.removeDirectory(host); err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
+}
+
+// byDirectory sorts files into the directories that they are in.
+func byDirectory(files []k0s.File) (dirs map[string][]k0s.File, order []string) {
+	dirs = make(map[string][]k0s.File)
+	for _, f := range files {
+		dir := path.Dir(f.Path)
+		if dirs[dir] == nil {
+			order = append(order, dir)
+		}
+		dirs[dir] = append(dirs[dir], f)
+	}
+	return dirs, order
+}
+
+// Names beside the directories of registries, for what is not one yet or any
+// more. No registry's name begins with a dot.
+const (
+	newSuffix = ".new"
+	oldSuffix = ".old"
+)
+
+// beside gives such a name.
+func beside(dir, suffix string) string {
+	return filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+suffix)
+}
+
+// putDirectory puts the files of one registry in place.
+func (t *tool) putDirectory(dir string, files []k0s.File) error {
+	if !t.cfg.plan && isEmpty(t.at(dir)) {
+		return t.makeDirectory(dir, files)
+	}
+	wanted := make(map[string]bool)
+	for _, f := range files {
+		wanted[path.Base(f.Path)] = true
+		if _, err := t.put(t.at(dir), f); err != nil {
+			return err
+		}
+	}
+	names, err := listNames(t.at(dir))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !wanted[name] && isCertificate(name) {
+			if _, err := t.removeFile(path.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// makeDirectory makes a directory appear with all its files in it. containerd
+// asks the registry itself, and not the mirror of _default, as soon as there
+// is a directory for it, so there must be none without a hosts.toml, not even
+// for a moment or after a kill.
+func (t *tool) makeDirectory(dir string, files []k0s.File) error {
+	temp := beside(t.at(dir), newSuffix)
+	var done []record.File
+	err := os.MkdirAll(temp, 0o755)
+	for _, f := range files {
+		if err != nil {
+			break
+		}
+		var r record.File
+		r, err = hostfile.Put(filepath.Join(temp, path.Base(f.Path)), f.Mode, f.Content)
+		r.Path = t.at(f.Path)
+		done = append(done, r)
+	}
+	if err == nil {
+		err = os.Rename(temp, t.at(dir)) // onto nothing, or an empty directory
+	}
+	if err == nil {
+		err = hostfile.SyncDir(filepath.Dir(temp))
+	}
+	if err != nil {
+		os.RemoveAll(temp)
+		done = []record.File{{Path: t.at(dir), Status: record.StatusFailed, Error: err.Error()}}
+	}
+	for _, r := range done {
+		err = errors.Join(err, t.results.file(r))
+	}
+	return err
+}
+
+// removeDirectory takes a registry's directory away, all at once for the same
+// reason. What somebody else has put into it stays.
+func (t *tool) removeDirectory(host string) error {
+	dir := t.at(path.Join(k0s.CertsDir, host))
+	names, err := listNames(dir)
+	if err != nil {
+		return err
+	}
+	mine := func(name string) bool { return name == k0s.HostsName || isCertificate(name) }
+	if !all(names, mine) {
+		for _, name := range names {
+			if mine(name) {
+				_, e := t.removeFile(path.Join(k0s.CertsDir, host, name))
+				err = errors.Join(err, e)
+			}
+		}
+		return err
+	}
+	status := record.StatusPlanned
+	if !t.cfg.plan {
+		status = record.StatusRemoved
+		old := beside(dir, oldSuffix)
+		if err = os.Rename(dir, old); err == nil {
+			err = errors.Join(os.RemoveAll(old), hostfile.SyncDir(filepath.Dir(dir)))
+		}
+	}
+	for _, name := range names {
+		r := record.File{Path: filepath.Join(dir, name), Status: status}
+		if err != nil {
+			r.Status, r.Error = record.StatusFailed, err.Error()
+		}
+		err = errors.Join(err, t.results.file(r))
+	}
+	return err
+}
+
+// removeFile removes one file or plans to, and tells of it.
+func (t *tool) removeFile(name string) (changed bool, err error) {
+	r := record.File{Path: t.at(name), Status: record.StatusPlanned}
+	if !t.cfg.plan {
+		r, err = hostfile.Remove(t.at(name))
+	}
+	return r.Status != record.StatusUnchanged && err == nil, errors.Join(err, t.results.file(r))
+}
+
+// sweep removes directories that a killed run has left half made or half
+// removed. Nobody reads them.
+func (t *tool) sweep() error {
+	if t.cfg.plan {
+		return nil
+	}
+	names, err := listNames(t.at(k0s.CertsDir))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, ".") && (strings.HasSuffix(name, newSuffix) || strings.HasSuffix(name, oldSuffix)) {
+			if err := os.RemoveAll(filepath.Join(t.at(k0s.CertsDir), name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func all(names []string, is func(string) bool) bool {
+	return !slices.ContainsFunc(names, func(n string) bool { return !is(n) })
+}
+
+// isCertificate tells whether a file in a directory of ours is one of ours
+// beside the hosts.toml.
+func isCertificate(name string) bool {
+	number, found := strings.CutPrefix(strings.TrimSuffix(name, ".crt"), "ca")
+	return found && strings.HasSuffix(name, ".crt") && strings.Trim(number, "-0123456789") == ""
+}
+
+// listNames lists a directory; one that is not there is empty.
+func listNames(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
+
+// isEmpty tells whether there is nothing in a directory, or no directory.
+func isEmpty(dir string) bool {
+	names, err := listNames(dir)
+	return err == nil && len(names) == 0
+}

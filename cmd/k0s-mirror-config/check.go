@@ -1,0 +1,275 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+)
+
+// checker asks mirrors for images as containerd will.
+type checker struct {
+	*tool
+	read     func(path string) ([]byte, error) // a file below certs.d
+	mirrors  map[string]*mirror                // by URL and login
+	planning bool                              // read gives what would be written, not what is there
+	missing  int
+	wrong    int      // files that keep containerd from the mirrors
+	aliases  []string // that would give missing images their names
+	aliasAt  string   // the mirror that they are for
+}
+
+// mirror is a registry that a hosts.toml names, and what came of asking it.
+type mirror struct {
+	entry  k0s.Entry
+	host   string
+	prefix string
+	reg    *client.Registry
+	err    error    // why it is not asked any more
+	known  []string // its repositories, once a nearest name was looked for
+	listed bool
+}
+
+// check asks for every image that k0s needs, and every one that was named, at
+// the mirrors that are configured on the host, or that flags and records name.
+func (t *tool) check(ctx context.Context) error {
+	images, err := t.wanted(ctx)
+	if err != nil {
+		return err
+	}
+	c := &checker{tool: t, mirrors: make(map[string]*mirror), read: func(path string) ([]byte, error) { return readFile(t.at(path)) }}
+	mirrors, err := t.mirrors()
+	if err != nil {
+		return err
+	}
+	if c.planning = len(mirrors) > 0; c.planning {
+		c.read, err = t.planned(ctx, mirrors, images)
+	} else {
+		err = c.configuration(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	for _, i := range images {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := c.image(ctx, i); err != nil {
+			return err
+		}
+	}
+	return c.verdict(len(images))
+}
+
+// wanted gives the images to ask for, each once.
+func (t *tool) wanted(ctx context.Context) ([]asked, error) {
+	listed, err := t.listImages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []asked
+	for _, i := range listed {
+		all = append(all, asked{i.String(), i})
+	}
+	all = append(all, t.in.images...)
+	if len(all) == 0 {
+		return nil, cli.Hint(cli.Misuse("no images to ask for"), "there is no k0s at %s to list its own; name some with --images FILE", t.cfg.k0s)
+	}
+	seen := make(map[k0s.Image]bool)
+	return slices.DeleteFunc(all, func(a asked) bool {
+		twice := seen[a.image]
+		seen[a.image] = true
+		return twice
+	}), nil
+}
+
+// planned gives the files that would be written for these mirrors. What they
+// ask for is the same in both syntaxes, so the version of k0s need not be known.
+func (t *tool) planned(ctx context.Context, mirrors []k0s.Mirror, images []asked) (func(string) ([]byte, error), error) {
+	version, err := t.version(ctx)
+	if err != nil {
+		version = k0s.Version{Major: 1, Minor: 36}
+	}
+	var hosts []string
+	for _, i := range images {
+		if i.image.Host != "" {
+			hosts = append(hosts, i.image.Host)
+		}
+	}
+	files, err := k0s.MirrorFiles(version, mirrors, append(k0s.DefaultHosts(), hosts...))
+	if err != nil {
+		return nil, err
+	}
+	return func(path string) ([]byte, error) {
+		for _, f := range files {
+			if f.Path == path {
+				return f.Content, nil
+			}
+		}
+		return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrNotExist}
+	}, nil
+}
+
+// image asks for one image and tells what came of it.
+func (c *checker) image(ctx context.Context, i asked) error {
+	r := record.Image{Reference: i.name, Tag: i.image.Reference, Status: record.StatusFailed}
+	if strings.Contains(r.Tag, ":") {
+		r.Tag = ""
+	}
+	var tried []*mirror
+	var why []string
+	entries, dir, err := c.entries(i.image.Host)
+	switch {
+	case errors.Is(err, errNoMirrors):
+		return err
+	case err != nil: // as things are, containerd does not ask a mirror
+		why = append(why, err.Error())
+	}
+	for _, e := range entries {
+		m := c.mirror(ctx, dir, e)
+		tried = append(tried, m)
+		repository := strings.TrimPrefix(m.prefix+"/"+i.image.Repository, "/")
+		r.Registry, r.Repository = m.host, repository
+		digest, err := "", m.err
+		if err == nil {
+			digest, err = m.reg.Digest(ctx, repository, i.image.Reference)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			if m.err == nil && m.reg.Hopeless(err) {
+				m.err = err
+			}
+			why = append(why, fmt.Sprintf("%s: %v", m.entry.URL, err))
+			continue
+		}
+		if digest != "" {
+			r.Digest, r.Status = digest, record.StatusExists
+			return c.results.image(r)
+		}
+		why = append(why, fmt.Sprintf("%s has no %s:%s", m.host, repository, i.image.Reference))
+	}
+	c.missing++
+	for _, m := range tried {
+		if near := c.nearest(ctx, m, i.image); near != "" {
+			why = append(why, near)
+			break
+		}
+	}
+	r.Error = strings.Join(why, "; ")
+	c.progress.Warn("%s: %s", i.name, r.Error)
+	return c.results.image(r)
+}
+
+var errNoMirrors = errors.New("no mirrors are configured")
+
+// entries gives the registries that containerd asks for the images of a host,
+// in order, and the directory that says so. An image that is named by its place
+// in the mirror is asked for there, below the mirror's prefix.
+func (c *checker) entries(host string) ([]k0s.Entry, string, error) {
+	names := []string{"_default"}
+	if host != "" {
+		names = []string{host, "_default"}
+		if at := strings.LastIndexByte(host, ':'); at > 0 && !strings.HasSuffix(host, "]") {
+			names = append([]string{host[:at] + "_" + host[at+1:] + "_"}, names...)
+		}
+	}
+	for _, name := range names {
+		dir := path.Join(k0s.CertsDir, name)
+		if !c.planning && !exists(c.at(dir)) {
+			continue
+		}
+		file := path.Join(dir, k0s.HostsName)
+		content, err := c.read(file)
+		if c.planning && errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		var h k0s.Hosts
+		if err == nil {
+			h, err = k0s.ReadHosts(content)
+		}
+		switch {
+		case err != nil:
+			return nil, "", fmt.Errorf("containerd turns to %s itself, since it cannot read %s: %w", host, c.at(file), err)
+		case h.Server.URL == "":
+			return h.Hosts, dir, fmt.Errorf("containerd turns to %s itself for what the mirror lacks, since %s has no server", host, c.at(file))
+		}
+		return append(h.Hosts, h.Server), dir, nil
+	}
+	return nil, "", cli.Hint(fmt.Errorf("%s: %w", c.at(k0s.CertsDir), errNoMirrors), "give --mirror to ask one that is not configured yet")
+}
+
+// mirror gives the client for a registry that a hosts.toml names. An error is
+// kept in it: containerd goes on to the next one.
+func (c *checker) mirror(ctx context.Context, dir string, e k0s.Entry) *mirror {
+	key := e.URL + " " + e.Authorization
+	if m := c.mirrors[key]; m != nil {
+		return m
+	}
+	m := &mirror{entry: e}
+	c.mirrors[key] = m
+	scheme, rest, found := strings.Cut(e.URL, "://")
+	if !found {
+		scheme, rest = "https", e.URL
+	}
+	host, base, _ := strings.Cut(rest, "/")
+	m.host = host
+	base = strings.Trim(base, "/")
+	switch {
+	case base == "" && !e.OverridePath || base == "v2":
+	case e.OverridePath && strings.HasPrefix(base, "v2/"):
+		m.prefix = strings.TrimPrefix(base, "v2/")
+	default:
+		m.err = fmt.Errorf("containerd asks it for nothing that is there: with a prefix its path is /v2/PREFIX, with override_path = true")
+		return m
+	}
+	var ca []byte
+	for _, name := range e.CA {
+		if !path.IsAbs(name) {
+			name = path.Join(dir, name)
+		}
+		text, err := c.read(name)
+		if err != nil {
+			m.err = err
+			return m
+		}
+		ca = append(append(ca, text...), '\n')
+	}
+	if m.reg, m.err = client.NewMirror(client.Mirror{Scheme: scheme, Host: host, CA: ca, Authorization: e.Authorization}); m.err == nil {
+		m.err = m.reg.Connect(ctx)
+	}
+	return m
+}
+
+// verdict sums up: nothing else is wrong if no mirror answered.
+func (c *checker) verdict(images int) error {
+	if c.missing == 0 && c.wrong == 0 {
+		return nil
+	}
+	var reached, unreachable error
+	for _, m := range c.mirrors {
+		if errors.Is(m.err, client.ErrUnreachable) {
+			unreachable = fmt.Errorf("%s: %w", m.entry.URL, m.err)
+		} else {
+			reached = fmt.Errorf("%d of %d images are not at the mirror", c.missing, images)
+		}
+	}
+	switch {
+	case c.wrong > 0:
+		return fmt.Errorf("%d of containerd's files are not as they must be, %d of %d images are not at the mirror", c.wrong, c.missing, images)
+	case reached == nil && unreachable != nil:
+		return unreachable
+	case len(c.aliases) > 0:
+		return cli.Hint(reached, "one request each gives what is there the other name: oci-push --to %s --alias %s", c.aliasAt, strings.Join(c.aliases, ","))
+	}
+	return fmt.Errorf("%d of %d images are not at the mirror", c.missing, images)
+}

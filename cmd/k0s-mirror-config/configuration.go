@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path"
+	"strings"
+
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+)
+
+// configuration looks for what keeps containerd from reading certs.d at all:
+// a drop-in that is missing or is another k0s's, and files of others. k0s
+// itself is asked, too, where it can tell.
+func (c *checker) configuration(ctx context.Context) error {
+	version, err := c.version(ctx)
+	if err != nil {
+		c.log.Info("drop-ins are not looked at", "error", err)
+		return ctx.Err()
+	}
+	s := new(survey)
+	managed, err := c.surveyMain(s, version)
+	if err != nil {
+		return err
+	}
+	if err := c.surveyDropIns(s, version, managed); err != nil {
+		return err
+	}
+	if err := c.ownDropIn(s, version); err != nil {
+		return err
+	}
+	if err := c.sysinfo(ctx, s, version); err != nil {
+		return err
+	}
+	for _, w := range s.warnings {
+		c.progress.Warn("%s", w)
+	}
+	c.wrong = len(s.conflicts)
+	for _, one := range s.conflicts {
+		c.progress.Warn("%s: %s", one.path, one.reason)
+		if err := c.results.file(record.File{Path: one.path, Status: record.StatusFailed, Error: one.reason}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownDropIn looks at the drop-in that this program writes.
+func (c *checker) ownDropIn(s *survey, version k0s.Version) error {
+	file := c.at(k0s.DropInPath)
+	content, err := readFile(file)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		s.conflict(file, "it is missing, so containerd does not look into %s", k0s.CertsDir)
+		return nil
+	case err != nil:
+		return err
+	case !ours(content): // named already
+		return nil
+	}
+	settings, reason := readSettings(content, version)
+	switch {
+	case reason != "":
+		s.conflict(file, "%s", reason)
+	case settings.configPath != k0s.CertsDir:
+		s.conflict(file, "it is not for k0s %s: run this program again", version)
+	}
+	return nil
+}
+
+// sysinfo takes k0s's own word on drop-ins, which it gives from 1.36 on.
+func (c *checker) sysinfo(ctx context.Context, s *survey, version k0s.Version) error {
+	if version.Containerd() == 1 || c.cfg.root != "/" || !exists(c.cfg.k0s) {
+		return nil
+	}
+	probes, err := c.binary.Sysinfo(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range probes {
+		if strings.HasPrefix(p.Name, "Containerd config snippet: ") && (p.Verdict == "rejected" || p.Verdict == "error") {
+			file := p.Value
+			if file == "" {
+				file = path.Join(k0s.DropInDir, strings.TrimPrefix(p.Name, "Containerd config snippet: "))
+			}
+			s.conflict(file, "k0s does not start with it: %s", p.Message)
+		}
+	}
+	return nil
+}

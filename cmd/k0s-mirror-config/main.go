@@ -1,0 +1,216 @@
+// k0s-mirror-config makes the containerd of k0s pull every image from the
+// registry of the site, and from nowhere else.
+//
+// It writes a drop-in in the syntax of the k0s at hand and, for each registry
+// that images are named after, a directory with a hosts.toml and the mirror's
+// certificate authority. Files are replaced whole, and only if they differ.
+// Files of others that would undo these are named, and then nothing is
+// written. A killed run leaves each file old or new and no directory without
+// its hosts.toml; the next run completes it.
+//
+// With --check it asks the mirrors for the images that k0s needs, with the
+// path, authority and login that containerd will use, and names what they have
+// instead of a missing one.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+)
+
+const usage = `usage: k0s-mirror-config --mirror https://HOST[:PORT][/PREFIX] [flags]
+       RECORDS | k0s-mirror-config [flags]
+       k0s-mirror-config --check [flags]
+       k0s-mirror-config --remove [flags]
+
+Make the containerd of k0s pull every image from the site's registry, and from
+nowhere else. Records on stdin are passed on; without --mirror, those of
+oci-serve and oci-push tell where the images are.
+
+  --mirror URL         a registry to pull from; more are asked in order
+  --ca FILE            certificate authorities of the mirrors, in PEM
+  --username NAME      user at the mirrors
+  --password-file FILE file that holds the user's password
+  --k0s FILE           the k0s to configure (default /usr/local/bin/k0s)
+  --k0s-version V      its version, if it is not there yet or is to be replaced
+  --images FILE        more images that are used, one a line ("-": stdin)
+  --root DIR           write below DIR instead of /
+  --plan               tell what would be written, and write nothing
+  --restart            wait until k0s uses a changed drop-in, restart it if need be
+  --check              ask the mirrors for the images, and write nothing
+  --remove             take away what this program wrote
+  --format FORMAT      json (default), table, or a template: '{{.path}}'
+  --quiet              no progress, warnings and errors only
+  --verbose            log what is done to stderr
+  --config FILE        read flags from FILE, one 'name value' a line
+  --help               print this text
+  --version            print the version
+
+--mirror and --ca may be given more than once, or list several with commas.
+Every flag is also a variable: K0S_MIRROR_CONFIG_MIRROR for --mirror.
+Exit codes: 0 done, 1 a file of somebody else is in the way, an image is
+missing or some of the work failed, 2 misuse, 75 no mirror answers or another
+run is at work, 130 interrupted.
+
+  k0s-mirror-config --mirror https://10.0.0.5:5000/k0rdent-enterprise --ca ca.crt
+  k0s-mirror-config --check
+`
+
+// config is what the flags say.
+type config struct {
+	common     cli.Common
+	formatText string
+	format     *record.Format
+
+	mirrors      mirrorList
+	ca           fileList
+	username     string
+	passwordFile string
+
+	k0s     string
+	version versionValue
+	images  string
+	root    string
+
+	plan, restart, check, remove bool
+}
+
+func (c *config) flags() *flag.FlagSet {
+	fs := cli.NewFlagSet("k0s-mirror-config", &c.common)
+	fs.Var(&c.mirrors, "mirror", "a registry to pull from")
+	fs.Var(&c.ca, "ca", "certificate authorities of the mirrors")
+	fs.StringVar(&c.username, "username", "", "user at the mirrors")
+	fs.StringVar(&c.passwordFile, "password-file", "", "file that holds the user's password")
+	fs.StringVar(&c.k0s, "k0s", "", "the k0s to configure")
+	fs.Var(&c.version, "k0s-version", "its version")
+	fs.StringVar(&c.images, "images", "", "more images that are used, one a line")
+	fs.StringVar(&c.root, "root", "/", "write below this directory")
+	fs.BoolVar(&c.plan, "plan", false, "tell what would be written")
+	fs.BoolVar(&c.restart, "restart", false, "wait until k0s uses a changed drop-in")
+	fs.BoolVar(&c.check, "check", false, "ask the mirrors for the images")
+	fs.BoolVar(&c.remove, "remove", false, "take away what this program wrote")
+	fs.StringVar(&c.formatText, "format", "json", "json, table or a template")
+	return fs
+}
+
+// mirrorList is the value of all --mirror.
+type mirrorList []k0s.Mirror
+
+func (l *mirrorList) String() string {
+	var all []string
+	for _, m := range *l {
+		all = append(all, m.String())
+	}
+	return strings.Join(all, ",")
+}
+
+func (l *mirrorList) Set(s string) error {
+	for one := range strings.SplitSeq(s, ",") {
+		m, err := k0s.ParseMirror(one)
+		if err != nil {
+			return err
+		}
+		*l = append(*l, m)
+	}
+	return nil
+}
+
+// fileList is the value of a flag that names files.
+type fileList []string
+
+func (l *fileList) String() string { return strings.Join(*l, ",") }
+
+func (l *fileList) Set(s string) error {
+	*l = append(*l, strings.Split(s, ",")...)
+	return nil
+}
+
+// versionValue is the value of --k0s-version.
+type versionValue struct{ *k0s.Version }
+
+func (v *versionValue) String() string {
+	if v.Version == nil {
+		return ""
+	}
+	return v.Version.String()
+}
+
+func (v *versionValue) Set(s string) error {
+	parsed, err := k0s.ParseVersion(s)
+	v.Version = &parsed
+	return err
+}
+
+// verify finds what flags do not say together, and completes them.
+func (c *config) verify() error {
+	switch {
+	case c.check && (c.remove || c.plan || c.restart):
+		return cli.Misuse("--check writes nothing: it takes no --plan, --remove or --restart")
+	case (c.username == "") != (c.passwordFile == ""):
+		return cli.Misuse("--username and --password-file go together")
+	case c.remove && len(c.mirrors) > 0:
+		return cli.Misuse("--remove takes no --mirror")
+	}
+	root, err := filepath.Abs(c.root)
+	if err != nil {
+		return err
+	}
+	if c.root = root; c.restart && root != "/" {
+		return cli.Misuse("--restart is about the k0s that runs here, --root is not")
+	}
+	if c.k0s == "" {
+		c.k0s = filepath.Join(root, k0s.BinaryPath)
+	}
+	// A check writes of images, everything else of files.
+	c.format = record.NewFormat(record.File{})
+	if c.check {
+		c.format = record.NewFormat(record.Image{})
+	}
+	if err := c.format.Set(c.formatText); err != nil {
+		return cli.Misuse("--format %q: %w", c.formatText, err)
+	}
+	return nil
+}
+
+func main() { cli.Main("k0s-mirror-config", run) }
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	var cfg config
+	if err := cli.Parse(cfg.flags(), args, usage, stdout, 0); err != nil {
+		return err
+	}
+	if err := cfg.verify(); err != nil {
+		return err
+	}
+	progress := cli.NewProgress("k0s-mirror-config", stderr, cfg.common.Quiet)
+	defer progress.Close()
+	out := record.NewWriter(progress.Beside(stdout), cfg.format)
+	t := &tool{
+		cfg: &cfg, progress: progress, log: cli.Logger(progress, cfg.common.Verbose),
+		results: newResults(out), binary: k0s.Binary{Path: cfg.k0s},
+	}
+	var err error
+	if t.in, err = readInput(ctx, &cfg, stdin, out); err != nil {
+		return err
+	}
+	switch {
+	case cfg.check:
+		err = t.check(ctx)
+	case cfg.remove:
+		err = t.remove(ctx)
+	default:
+		err = t.write(ctx)
+	}
+	if ctx.Err() != nil { // what ended the run matters more than what that made fail
+		err = context.Cause(ctx)
+	}
+	return errors.Join(err, t.results.close())
+}

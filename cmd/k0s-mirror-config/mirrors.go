@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+)
+
+// maxFile bounds a file that is held: a certificate authority, a drop-in.
+const maxFile = 1 << 20
+
+// mirrors gives the mirrors with their authorities and login: those of the
+// flags, else those of the records. None is no error.
+func (t *tool) mirrors() ([]k0s.Mirror, error) {
+	all := append([]k0s.Mirror(nil), t.cfg.mirrors...)
+	if len(all) == 0 {
+		var err error
+		if all, err = t.in.mirrors(); err != nil {
+			return nil, err
+		}
+	}
+	var ca []byte
+	for _, path := range t.cfg.ca {
+		text, err := readFile(path)
+		if err != nil {
+			return nil, cli.Misuse("--ca: %w", err)
+		}
+		ca = append(append(ca, text...), '\n')
+	}
+	authorization, err := t.authorization()
+	if err != nil {
+		return nil, err
+	}
+	secure := false
+	for i := range all {
+		m := &all[i]
+		if m.Scheme == "http" { // no password in the clear
+			if !client.Loopback(m.Host) {
+				t.progress.Warn("%s speaks plain HTTP: anybody between here and there can change images", m)
+			}
+			continue
+		}
+		secure = true
+		m.Authorization = authorization
+		if len(ca) > 0 {
+			m.CA = ca
+		}
+	}
+	if authorization != "" && len(all) > 0 && !secure {
+		return nil, cli.Misuse("--username: no mirror is https, and a password is not sent in the clear")
+	}
+	return all, nil
+}
+
+func (t *tool) authorization() (string, error) {
+	if t.cfg.username == "" {
+		return "", nil
+	}
+	secret, err := readFile(t.cfg.passwordFile)
+	if err != nil {
+		return "", cli.Misuse("--password-file: %w", err)
+	}
+	return k0s.BasicAuth(t.cfg.username, strings.TrimRight(string(secret), "\r\n")), nil
+}
+
+// mirrors gives the registries that records tell of: where oci-serve listens,
+// else where oci-push has sent images. The latter also tell the prefix.
+func (in *input) mirrors() ([]k0s.Mirror, error) {
+	var all []k0s.Mirror
+	for _, r := range in.registries {
+		m, err := k0s.ParseMirror(r.URL)
+		if err != nil {
+			return nil, fmt.Errorf("registry record: %w", err)
+		}
+		if m.Scheme == "http" && !client.Loopback(m.Host) {
+			return nil, cli.Hint(fmt.Errorf("the registry %s speaks plain HTTP", m), "give --mirror %s if that is meant, or serve with TLS", m)
+		}
+		if r.CA != "" {
+			if m.CA, err = readFile(r.CA); err != nil {
+				return nil, fmt.Errorf("registry record: %w", err)
+			}
+		}
+		all = append(all, m)
+	}
+	known := len(all) > 0
+	for _, i := range in.pushed {
+		m, err := pushedTo(i)
+		if err != nil {
+			return nil, err
+		}
+		at := slices.IndexFunc(all, func(o k0s.Mirror) bool { return sameHost(o.Host, m.Host) })
+		switch {
+		case at >= 0:
+			all[at].Prefix = m.Prefix
+		case known: // a registry of another site, or one that is behind the first
+		case client.Loopback(m.Host):
+			return nil, cli.Hint(fmt.Errorf("images were pushed to %s, which means something else on every host", m.Host), "give --mirror with the registry's address on the network")
+		default:
+			all = append(all, m)
+		}
+	}
+	return all, nil
+}
+
+// sameHost tells whether two names are one registry: the same, or the same
+// port of this machine.
+func sameHost(a, b string) bool {
+	port := func(host string) string { return host[strings.LastIndexByte(host, ':')+1:] }
+	return a == b || client.Loopback(a) && client.Loopback(b) && port(a) == port(b)
+}
+
+// pushedTo gives the registry that an image was pushed to, and the prefix
+// below which it lies there.
+func pushedTo(i record.Image) (k0s.Mirror, error) {
+	host, _, _ := strings.Cut(i.Registry, "/")
+	path, found := strings.CutSuffix(i.Reference, "/"+i.Repository+":"+i.Tag)
+	if !found {
+		return k0s.Mirror{}, fmt.Errorf("image record of %s: its reference is %s", i.Repository, i.Reference)
+	}
+	m, err := k0s.ParseMirror(path)
+	if err == nil && m.Host != host {
+		err = fmt.Errorf("image record of %s: its reference is %s, its registry %s", i.Repository, i.Reference, i.Registry)
+	}
+	return m, err
+}
+
+// readFile reads a small file whole.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s: more than %d bytes", path, maxFile)
+	}
+	return text, err
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"k0rdent-airgap/lib/k0s"
+)
+
+const (
+	// maxKnown bounds the repositories of a mirror that are held.
+	maxKnown = 100_000
+	// maxNear is how many repositories are looked into for one missing image.
+	maxNear = 20
+	// maxTags bounds the tags that are read of one of them, shownTags those that
+	// are told.
+	maxTags   = 10_000
+	shownTags = 3
+)
+
+// nearest tells what a mirror has instead of an image that it lacks: the same
+// tag under another path, else other tags of the same path. The answer is empty
+// if there is nothing like it, or the mirror does not list what it has.
+func (c *checker) nearest(ctx context.Context, m *mirror, i k0s.Image) string {
+	if m.err != nil {
+		return ""
+	}
+	wanted := strings.TrimPrefix(m.prefix+"/"+i.Repository, "/")
+	near := c.alike(ctx, m, wanted)
+	for _, repository := range near {
+		if repository == wanted {
+			continue
+		}
+		if digest, err := m.reg.Digest(ctx, repository, i.Reference); err == nil && digest != "" {
+			if c.aliasAt = cmp.Or(c.aliasAt, m.host); c.aliasAt == m.host && !strings.Contains(i.Reference, ":") {
+				c.aliases = append(c.aliases, fmt.Sprintf("%s:%s=%s:%s", repository, i.Reference, wanted, i.Reference))
+			}
+			return fmt.Sprintf("the nearest is %s:%s", repository, i.Reference)
+		}
+	}
+	for _, repository := range near {
+		if tags := closest(c.tags(ctx, m, repository), i.Reference); len(tags) > 0 {
+			return fmt.Sprintf("the nearest is %s:%s", repository, strings.Join(tags, ", :"))
+		}
+	}
+	return ""
+}
+
+// alike gives the repositories of a mirror whose last part is that of the
+// wanted one, the most alike first.
+func (c *checker) alike(ctx context.Context, m *mirror, wanted string) []string {
+	if !m.listed {
+		m.listed = true
+		for name, err := range m.reg.Repositories(ctx) {
+			if err != nil || len(m.known) == maxKnown {
+				c.log.Info("listing what the mirror has", "mirror", m.host, "repositories", len(m.known), "error", err)
+				break
+			}
+			m.known = append(m.known, name)
+		}
+	}
+	var near []string
+	for _, name := range m.known {
+		if path.Base(name) == path.Base(wanted) {
+			near = append(near, name)
+		}
+	}
+	slices.SortStableFunc(near, func(a, b string) int {
+		return cmp.Or(cmp.Compare(commonParts(b, wanted), commonParts(a, wanted)), cmp.Compare(len(a), len(b)))
+	})
+	return near[:min(len(near), maxNear)]
+}
+
+// commonParts counts the parts that two paths share, from their ends.
+func commonParts(a, b string) int {
+	as, bs := strings.Split(a, "/"), strings.Split(b, "/")
+	n := 0
+	for n < min(len(as), len(bs)) && as[len(as)-1-n] == bs[len(bs)-1-n] {
+		n++
+	}
+	return n
+}
+
+func (c *checker) tags(ctx context.Context, m *mirror, repository string) []string {
+	var tags []string
+	for tag, err := range m.reg.Tags(ctx, repository) {
+		if err != nil || len(tags) == maxTags {
+			break
+		}
+		tags = append(tags, tag)
+	}
+	return tags
+}
+
+// closest gives the few tags that begin most like the wanted one.
+func closest(tags []string, wanted string) []string {
+	common := func(tag string) int {
+		n := 0
+		for n < min(len(tag), len(wanted)) && tag[n] == wanted[n] {
+			n++
+		}
+		return n
+	}
+	slices.SortStableFunc(tags, func(a, b string) int { return cmp.Compare(common(b), common(a)) })
+	return tags[:min(len(tags), shownTags)]
+}

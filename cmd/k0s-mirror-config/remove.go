@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path"
+	"strings"
+
+	"k0rdent-airgap/lib/k0s"
+)
+
+// remove takes away what is ours: first the drop-in, so that nothing leads
+// into certs.d any more, then the directories there. What others have put
+// beside it stays.
+func (t *tool) remove(ctx context.Context) error {
+	unlock, err := t.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	reload, err := t.running(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.sweep(); err != nil {
+		return err
+	}
+	changed, err := t.removeDropIns()
+	if err == nil {
+		err = t.removeHosts(ctx)
+	}
+	return errors.Join(err, reload.follow(ctx, changed))
+}
+
+func (t *tool) removeDropIns() (changed bool, err error) {
+	names, err := listNames(t.at(k0s.DropInDir))
+	for _, name := range names {
+		file := path.Join(k0s.DropInDir, name)
+		if !strings.HasSuffix(name, ".toml") || !t.isOurs(file) {
+			continue
+		}
+		removed, err := t.removeFile(file)
+		if changed = changed || removed; err != nil {
+			return changed, err
+		}
+	}
+	return changed, err
+}
+
+func (t *tool) removeHosts(ctx context.Context) error {
+	names, err := listNames(t.at(k0s.CertsDir))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !t.isOurs(path.Join(k0s.CertsDir, name, k0s.HostsName)) {
+			continue
+		}
+		if err := t.removeDirectory(name); err != nil {
+			return err
+		}
+	}
+	if dir := t.at(k0s.CertsDir); !t.cfg.plan && len(names) > 0 && isEmpty(dir) {
+		return os.Remove(dir)
+	}
+	return nil
+}
+
+// isOurs tells whether there is a file of this program. One that cannot be
+// read is not.
+func (t *tool) isOurs(file string) bool {
+	content, err := readFile(t.at(file))
+	return err == nil && ours(content)
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+)
+
+// tool is one run.
+type tool struct {
+	cfg      *config
+	progress *cli.Progress
+	log      *slog.Logger
+	results  *results
+	in       *input
+	binary   k0s.Binary
+}
+
+// at gives where a file of the host lies.
+func (t *tool) at(path string) string { return filepath.Join(t.cfg.root, path) }
+
+// write puts the mirrors' files in place, or plans to.
+func (t *tool) write(ctx context.Context) error {
+	mirrors, err := t.mirrors()
+	if err != nil {
+		return err
+	}
+	if len(mirrors) == 0 {
+		return cli.Hint(cli.Misuse("no mirror to pull from"), "give --mirror https://HOST[:PORT][/PREFIX], or the record of oci-serve on stdin")
+	}
+	version, err := t.version(ctx)
+	if err != nil {
+		return err
+	}
+	files, err := k0s.MirrorFiles(version, mirrors, t.hosts(ctx))
+	if err != nil {
+		return err
+	}
+	t.log.Info("configuring", "k0s", version.String(), "containerd", version.Containerd(), "mirrors", (*mirrorList)(&mirrors).String())
+	unlock, err := t.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	found, err := t.survey(version, mirrors, files)
+	if err != nil {
+		return err
+	}
+	if err := t.report(found); err != nil {
+		return err
+	}
+	reload, err := t.watchReload(ctx, version, files[len(files)-1])
+	if err != nil {
+		return err
+	}
+	changed, err := t.apply(ctx, files, found)
+	return errors.Join(err, reload.follow(ctx, changed))
+}
+
+// version tells which k0s is to be configured: the one that was named, the
+// binary's, or the one that who extracted or found it tells of.
+func (t *tool) version(ctx context.Context) (k0s.Version, error) {
+	if v := t.cfg.version.Version; v != nil {
+		return *v, nil
+	}
+	_, err := os.Stat(t.cfg.k0s)
+	if err == nil {
+		v, err := t.binary.Version(ctx)
+		if err != nil && ctx.Err() == nil {
+			err = cli.Hint(err, "--k0s-version tells its version")
+		}
+		return v, err
+	}
+	if t.in.version != "" && errors.Is(err, fs.ErrNotExist) {
+		return k0s.ParseVersion(t.in.version)
+	}
+	return k0s.Version{}, cli.Hint(fmt.Errorf("which k0s is to be configured: %w", err), "extract it with k0s-extract, or give --k0s-version")
+}
+
+// hosts gives the registries that images are named after: the known ones, and
+// those of the images that k0s lists or that were named.
+func (t *tool) hosts(ctx context.Context) []string {
+	hosts := k0s.DefaultHosts()
+	images, err := t.listImages(ctx)
+	if err != nil {
+		// The directory _default catches what is not known by name.
+		t.progress.Warn("%v", err)
+	}
+	for _, i := range images {
+		hosts = append(hosts, i.Host)
+	}
+	for _, i := range t.in.images {
+		if i.image.Host != "" {
+			hosts = append(hosts, i.image.Host)
+		}
+	}
+	return hosts
+}
+
+// listImages asks the k0s at hand, if there is one, for its images.
+func (t *tool) listImages(ctx context.Context) ([]k0s.Image, error) {
+	if _, err := os.Stat(t.cfg.k0s); err != nil {
+		return nil, nil
+	}
+	config := ""
+	if path := t.at(k0s.ConfigPath); t.cfg.root != "/" && exists(path) {
+		config = path
+	}
+	return t.binary.ListImages(ctx, config)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// lock keeps a second run away from the same files. It is taken on the
+// directory that they are in, and so leaves no file behind. A plan, which
+// writes nothing, needs none.
+func (t *tool) lock() (unlock func(), err error) {
+	dir := t.at(filepath.Dir(k0s.CertsDir))
+	if t.cfg.plan || t.cfg.remove && !exists(dir) {
+		return func() {}, nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		d.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, cli.TryAgain(fmt.Errorf("%s: another run is at work", dir))
+		}
+		return nil, &fs.PathError{Op: "lock", Path: dir, Err: err}
+	}
+	return func() { d.Close() }, nil
+}
+
+// report tells what is in the way. It is an error that ends the run before
+// anything is written.
+func (t *tool) report(found *survey) error {
+	for _, w := range found.warnings {
+		t.progress.Warn("%s", w)
+	}
+	for _, c := range found.conflicts {
+		t.progress.Warn("%s: %s", c.path, c.reason)
+		r := record.File{Path: c.path, Status: record.StatusFailed, Error: c.reason}
+		if err := t.results.file(r); err != nil {
+			return err
+		}
+	}
+	switch n := len(found.conflicts); n {
+	case 0:
+		return nil
+	case 1:
+		return cli.Hint(errors.New("a file of somebody else is in the way; nothing is written"), "move it away or take the setting out of it, then run this again")
+	default:
+		return cli.Hint(fmt.Errorf("%d files of somebody else are in the way; nothing is written", n), "move them away or take the settings out of them, then run this again")
+	}
+}
+
+// put puts one file in place or plans to, and tells of it.
+func (t *tool) put(temp string, f k0s.File) (changed bool, err error) {
+	var r record.File
+	if t.cfg.plan {
+		r, err = hostfile.Plan(t.at(f.Path), f.Mode, f.Content)
+	} else {
+		r, err = hostfile.PutVia(temp, t.at(f.Path), f.Mode, f.Content)
+	}
+	return r.Status == record.StatusWritten || r.Status == record.StatusPlanned, errors.Join(err, t.results.file(r))
+}

@@ -1,0 +1,21 @@
+# fish completion for k0s-mirror-config(1)
+
+complete -c k0s-mirror-config -f
+complete -c k0s-mirror-config -l mirror -x -a 'https://' -d 'a registry to pull from; more are asked in order'
+complete -c k0s-mirror-config -l ca -r -F -d 'certificate authorities of the mirrors, in PEM'
+complete -c k0s-mirror-config -l username -x -d 'user at the mirrors'
+complete -c k0s-mirror-config -l password-file -r -F -d 'file that holds the password of the user'
+complete -c k0s-mirror-config -l k0s -r -F -d 'the k0s to configure'
+complete -c k0s-mirror-config -l k0s-version -x -d 'its version'
+complete -c k0s-mirror-config -l images -r -F -d 'more images that are used, one a line'
+complete -c k0s-mirror-config -l root -x -a '(__fish_complete_directories)' -d 'write below a directory'
+complete -c k0s-mirror-config -l plan -d 'tell what would be written, and write nothing'
+complete -c k0s-mirror-config -l restart -d 'wait until k0s uses a changed drop-in'
+complete -c k0s-mirror-config -l check -d 'ask the mirrors for the images, and write nothing'
+complete -c k0s-mirror-config -l remove -d 'take away what this program wrote'
+complete -c k0s-mirror-config -l format -x -a 'json table' -d 'json, table or a template'
+complete -c k0s-mirror-config -l quiet -d 'no progress, warnings and errors only'
+complete -c k0s-mirror-config -l verbose -d 'log what is done to stderr'
+complete -c k0s-mirror-config -l config -r -F -d 'read flags from a file'
+complete -c k0s-mirror-config -l help -d 'print the usage'
+complete -c k0s-mirror-config -l version -d 'print the version'
