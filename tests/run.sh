@@ -39,7 +39,7 @@ unit() {
 
 conformance() { tests/conformance/run.sh; }
 
-containerd() { go -C tests/containerd test -count=1 -json ./...; }
+containerd() { go -C tests/containerd test -count=1 -parallel 4 -json ./...; }
 
 processes() {
   if ! command -v bats >/dev/null; then

@@ -1,9 +1,11 @@
 package containerd
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -45,10 +47,26 @@ var images = []image{
 var pause = image{"quay.io/k0sproject/pause:3.9", "quay.io", "k0sproject/pause", "3.9"}
 
 // absent gives an image that no registry has, by the host of another.
-func absent(i image) image {
-	host, _, _ := strings.Cut(i.reference, "/")
-	return image{host + "/no/such:v1", i.origin, "no/such", "v1"}
+func absent(i image) image { return image{i.origin + "/no/such:v1", i.origin, "no/such", "v1"} }
+
+// own gives the image by the name of a registry in the site, perhaps with a
+// path. Such a registry is not told for whom it stands in.
+func (i image) own(registry string) image {
+	i.reference, i.origin = registry+"/"+i.repository+":"+i.tag, ""
+	return i
 }
+
+// vendors gives the image as the vendor names it, below the path that all of
+// the vendor's images have.
+func (i image) vendors() image {
+	i.reference = i.origin + "/" + vendorPath + "/" + i.repository + ":" + i.tag
+	return i
+}
+
+const (
+	vendor     = "registry.mirantis.com"
+	vendorPath = "k0rdent-enterprise"
+)
 
 // served pulls an image and wants all of it from one server, below a path or
 // "", with the origin in each request, and nothing from anywhere else. Then it
@@ -193,6 +211,34 @@ func (w *worker) refused(t *testing.T, i image, cause string) {
 	err := w.pull(t, i.reference)
 	if err == nil || !strings.Contains(err.Error(), cause) {
 		t.Errorf("pull of %s: %v, want %q", i.reference, err, cause)
+	}
+	w.silent(t)
+}
+
+// foretold wants k0s-mirror-config to know beforehand which images containerd
+// will find in the site.
+func (w *worker) foretold(t *testing.T, there map[string]bool) {
+	t.Helper()
+	cmd := w.command("k0s-mirror-config", "--check", "--quiet", "--images", "-")
+	cmd.Stdin = strings.NewReader(strings.Join(slices.Sorted(maps.Keys(there)), "\n"))
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := w.net.start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait() // some are missing, which is its status
+	told := map[string]bool{}
+	for line := range bytes.Lines(stdout.Bytes()) {
+		var r struct{ Kind, Reference, Status string }
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Kind == "image" {
+			told[r.Reference] = r.Status == "exists"
+		}
+	}
+	if !maps.Equal(told, there) {
+		t.Errorf("k0s-mirror-config --check says %v, containerd %v\n%s", told, there, stderr.Bytes())
 	}
 	w.silent(t)
 }

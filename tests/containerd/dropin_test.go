@@ -16,8 +16,8 @@ import (
 type dropInCase struct {
 	name  string
 	files map[string]string // below the directory
-	// want has what each release makes of it: CERTS, another directory, "" if it
-	// has no mirrors then, or refused. Where one is left out, the last before holds.
+	// want has the config_path that each of releases is left with, or refused if
+	// it does not start.
 	want [3]string
 }
 
@@ -49,6 +49,9 @@ var dropInCases = []dropInCase{
 		"a.toml": "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"registry.k8s.io/pause:3.9\"\n",
 		"b.toml": "version = 2\nOLD\nconfig_path = \"CERTS\"\n"},
 		[3]string{"CERTS", "CERTS", "CERTS"}},
+	{"two directories", dropIn("version = 2\nOLD\nconfig_path = \"CERTS:/etc/containerd/certs.d\"\n"),
+		[3]string{"CERTS:/etc/containerd/certs.d", "CERTS:/etc/containerd/certs.d", "CERTS:/etc/containerd/certs.d"}},
+	{"a directory and a colon", dropIn("version = 2\nOLD\nconfig_path = \"CERTS:\"\n"), [3]string{"CERTS:", "CERTS:", "CERTS:"}},
 	{"syntax error", dropIn("OLD\nconfig_path = \n"), [3]string{refused, refused, refused}},
 }
 

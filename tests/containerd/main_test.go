@@ -27,22 +27,35 @@ func tool(name string) string {
 	return path
 }
 
-// need skips a test, by name, where its parts are missing; in CI they may not be.
-func need(t *testing.T, programs ...string) {
+// skip skips a test, by name, since a part of it is missing; in CI none may be.
+func skip(t *testing.T, format string, args ...any) {
 	t.Helper()
-	skip := t.Skipf
 	if os.Getenv("CI") == "true" {
-		skip = t.Fatalf
+		t.Fatalf(format, args...)
 	}
-	for _, p := range programs {
+	t.Skipf("NOT CHECKED: "+format, args...)
+}
+
+// needTool wants a program of the project, or one that tests/setup.sh makes.
+func needTool(t *testing.T, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(tool(name)); err != nil {
+		skip(t, "%v (make build and tests/setup.sh bring it)", err)
+	}
+}
+
+// needNamespaces wants what workers are made of.
+func needNamespaces(t *testing.T) {
+	t.Helper()
+	for _, p := range []string{"ip", "mount"} {
 		if _, err := exec.LookPath(p); err != nil {
-			skip("NOT CHECKED: %v (tests/setup.sh brings it)", err)
+			skip(t, "%v (tests/setup.sh brings it)", err)
 		}
 	}
 	probe := exec.Command("true")
 	probe.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
 	if err := probe.Run(); err != nil {
-		skip("NOT CHECKED: no network and mount namespaces: %v (needs root)", err)
+		skip(t, "no network and mount namespaces: %v (needs root)", err)
 	}
 }
 

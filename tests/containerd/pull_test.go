@@ -8,23 +8,38 @@ import (
 
 // TestMirrors pulls from a site's registries on a worker with each containerd.
 func TestMirrors(t *testing.T) {
-	need(t, "ip", "mount", tool("oci-serve"))
+	t.Parallel()
+	needNamespaces(t)
+	for _, name := range []string{"bundle-ls", "oci-push", "oci-serve", "k0s-mirror-config"} {
+		needTool(t, name)
+	}
 	s := newSite(t)
 	for n, r := range releases {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
-			need(t, tool(r.program))
+			needTool(t, r.program)
 			w := newWorker(t, s, r, n+1)
+			w.configure(t, setup{mirrors: []string{s.plain.url(siteIPv4)}})
 			w.start(t)
 			for _, c := range pulls {
 				t.Run(c.name, func(t *testing.T) { c.run(t, w, s) })
 			}
-			t.Run("faults", func(t *testing.T) { w.seesFaults(t) })
-			t.Run("drop-ins", func(t *testing.T) { w.seesDropIns(t, n) })
-			t.Run("lost mirrors", func(t *testing.T) { w.seesLostMirrors(t) })
 			t.Logf("containerd %s: the slowest not found took %v", r.name, w.slowest.Round(time.Millisecond))
+			t.Run("k0s of another syntax before", w.upgraded)
+			t.Run("faults", w.seesFaults)
+			t.Run("drop-ins", func(t *testing.T) { w.seesDropIns(t, n) })
+			t.Run("lost mirrors", w.seesLostMirrors)
 		})
 	}
+	t.Run("the first node", func(t *testing.T) {
+		t.Parallel()
+		r := releases[1] // containerd 1 is the more particular about IPv6
+		needTool(t, r.program)
+		w := firstNode(t, s, r)
+		w.configure(t, setup{records: s.prefix.tell, inward: []string{s.prefix.at("::1")}})
+		w.start(t)
+		w.all(t, s.prefix, bundlePrefix)
+	})
 }
 
 var pulls = []struct {
@@ -32,64 +47,80 @@ var pulls = []struct {
 	run  func(*testing.T, *worker, *site)
 }{
 	{"plain HTTP", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.plain, host: siteIPv4})
+		w.configure(t, setup{mirrors: []string{s.plain.url(siteIPv4)}})
 		w.all(t, s.plain, "")
 	}},
 	{"TLS with the registry's own authority", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.secure, host: siteIPv4})
+		w.configure(t, setup{mirrors: []string{s.secure.url(siteIPv4)}, ca: []string{s.secure.ca}})
 		w.all(t, s.secure, "")
 	}},
 	{"TLS and a path", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.prefix, host: siteIPv4, path: bundlePrefix})
+		w.configure(t, setup{mirrors: []string{s.prefix.url(siteIPv4) + "/" + bundlePrefix}, ca: []string{s.prefix.ca}})
 		w.all(t, s.prefix, bundlePrefix)
 	}},
 	{"TLS and a password", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.locked, host: siteIPv4, login: username + ":" + password})
+		w.configure(t, setup{mirrors: []string{s.locked.url(siteIPv4)}, ca: []string{s.locked.ca}, password: password})
 		w.all(t, s.locked, "")
 	}},
 	{"a second mirror when the first is down", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.down(), host: siteIPv4}, mirror{server: s.secure, host: siteIPv4})
+		w.configure(t, setup{mirrors: []string{s.down().url(siteIPv4), s.secure.url(siteIPv4)}, ca: []string{s.secure.ca}})
 		w.all(t, s.secure, "", "connection refused")
 	}},
 	{"a second mirror for what the first lacks", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.prefix, host: siteIPv4}, mirror{server: s.plain, host: siteIPv4})
+		w.configure(t, setup{mirrors: []string{s.prefix.url(siteIPv4), s.plain.url(siteIPv4)}, ca: []string{s.prefix.ca}})
 		w.served(t, s.plain, "", pause)
 		w.missing(t, s.prefix, "", absent(pause))
 		w.missing(t, s.plain, "", absent(pause))
 	}},
 	{"the first mirror is enough when the second is down", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.secure, host: siteIPv4}, mirror{server: s.down(), host: siteIPv4})
+		w.configure(t, setup{mirrors: []string{s.secure.url(siteIPv4), s.down().url(siteIPv4)}, ca: []string{s.secure.ca}})
 		w.served(t, s.secure, "", pause)
 	}},
 	{"a second mirror when the first has another authority", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.prefix, host: siteIPv4, ca: s.secure.ca, path: bundlePrefix}, mirror{server: s.secure, host: siteIPv4})
+		w.configure(t, setup{mirrors: []string{s.prefix.url(siteIPv4) + "/" + bundlePrefix, s.secure.url(siteIPv4)}, ca: []string{s.secure.ca}})
 		w.served(t, s.secure, "", pause)
 		w.missing(t, s.secure, "", absent(pause), "signed by unknown authority")
 	}},
 	{"a second mirror when the first wants a password", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.locked, host: siteIPv4}, mirror{server: s.prefix, host: siteIPv4, path: bundlePrefix})
+		w.configure(t, setup{mirrors: []string{s.locked.url(siteIPv4), s.prefix.url(siteIPv4) + "/" + bundlePrefix}, ca: []string{s.locked.ca, s.prefix.ca}})
 		w.served(t, s.prefix, bundlePrefix, pause)
 		w.missing(t, s.prefix, bundlePrefix, absent(pause), "uthoriz")
 	}},
 	{"a password for the first mirror only", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.locked, host: siteIPv4, login: username + ":" + password}, mirror{server: s.plain, host: siteIPv4})
+		w.configure(t, setup{mirrors: []string{s.locked.url(siteIPv4), s.plain.url(siteIPv4)}, ca: []string{s.locked.ca}, password: password})
 		w.served(t, s.locked, "", pause)
 		w.missing(t, s.plain, "", absent(pause))
 	}},
 	{"IPv6", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.plain, host: siteIPv6})
+		w.configure(t, setup{mirrors: []string{s.plain.url(siteIPv6)}})
 		w.all(t, s.plain, "")
 	}},
 	{"IPv6 with TLS as the last mirror", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.down(), host: siteIPv4}, mirror{server: s.prefix, host: siteIPv6, path: bundlePrefix})
+		w.configure(t, setup{mirrors: []string{s.down().url(siteIPv4), s.prefix.url(siteIPv6) + "/" + bundlePrefix}, ca: []string{s.prefix.ca}})
 		w.all(t, s.prefix, bundlePrefix, "connection refused")
 	}},
 	{"a mirror by name", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.secure, host: siteName})
+		w.configure(t, setup{mirrors: []string{s.secure.url(siteName)}, ca: []string{s.secure.ca}})
 		w.all(t, s.secure, "")
 	}},
+	{"the registry by its own names", func(t *testing.T, w *worker, s *site) {
+		w.configure(t, setup{
+			mirrors: []string{s.down().url(siteIPv4), s.secure.url(siteName), s.prefix.url(siteIPv4) + "/" + bundlePrefix},
+			ca:      []string{s.secure.ca, s.prefix.ca}})
+		w.served(t, s.secure, "", pause.own(s.secure.at(siteName)))
+		w.missing(t, s.secure, "", absent(pause).own(s.secure.at(siteName)))
+		w.served(t, s.prefix, bundlePrefix, pause.own(s.prefix.at(siteIPv4)+"/"+bundlePrefix))
+		w.missing(t, s.prefix, bundlePrefix, absent(pause).own(s.prefix.at(siteIPv4)+"/"+bundlePrefix))
+	}},
+	{"the registry by its IPv6 address", func(t *testing.T, w *worker, s *site) {
+		if w.name == "1.6" {
+			return // it does not take such a reference
+		}
+		w.configure(t, setup{mirrors: []string{s.prefix.url(siteIPv6) + "/" + bundlePrefix}, ca: []string{s.prefix.ca}})
+		w.served(t, s.prefix, bundlePrefix, pause.own(s.prefix.at(siteIPv6)+"/"+bundlePrefix))
+	}},
 	{"by digest", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.secure, host: siteIPv4})
+		w.configure(t, setup{mirrors: []string{s.secure.url(siteIPv4)}, ca: []string{s.secure.ca}})
 		for _, i := range images {
 			name, _, _ := strings.Cut(i.reference, ":")
 			digest := s.images[i.repository+":"+i.tag]
@@ -100,26 +131,26 @@ var pulls = []struct {
 		}
 	}},
 	{"no mirror answers", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.down(), host: siteIPv4}, mirror{server: s.down(), host: siteIPv6})
+		w.configure(t, setup{mirrors: []string{s.down().url(siteIPv4), s.down().url(siteIPv6)}})
 		for _, i := range images {
 			w.refused(t, i, "connection refused")
 		}
 	}},
 	{"the wrong authority", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.secure, host: siteIPv4, ca: s.prefix.ca})
+		w.configure(t, setup{mirrors: []string{s.secure.url(siteIPv4)}, ca: []string{s.prefix.ca}})
 		for _, i := range images {
 			w.refused(t, i, "x509: certificate signed by unknown authority")
 		}
 	}},
 	{"the wrong password", func(t *testing.T, w *worker, s *site) {
-		w.configure(t, mirror{server: s.locked, host: siteIPv4, login: username + ":wrong"})
+		w.configure(t, setup{mirrors: []string{s.locked.url(siteIPv4)}, ca: []string{s.locked.ca}, password: "wrong"})
 		w.refused(t, pause, "auth")
 	}},
 	{"a first mirror that is filtered", func(t *testing.T, w *worker, s *site) {
 		if !w.two {
 			return // containerd 1 waits 30 s for each request, whatever it is told
 		}
-		w.configure(t, mirror{server: s.plain, host: filtered}, mirror{server: s.plain, host: siteIPv4})
+		w.configure(t, setup{mirrors: []string{s.plain.url(filtered), s.plain.url(siteIPv4)}})
 		begun := time.Now()
 		w.refused(t, absent(pause), "not found")
 		if took := time.Since(begun); took > 15*time.Second {
@@ -134,11 +165,21 @@ const filtered = "10.99.0.99"
 // down is a registry that is not there.
 func (s *site) down() *server { return &server{port: "1"} }
 
-// all pulls all images, and one from each host that is not there.
+// all pulls all images, and one from each host that is not there; the program
+// that wrote the configuration knows which is which.
 func (w *worker) all(t *testing.T, from *server, path string, trouble ...string) {
 	t.Helper()
+	there := map[string]bool{}
 	for _, i := range images {
+		no := absent(i)
+		if i.origin == vendor && strings.HasSuffix(path, vendorPath) {
+			i, no = i.vendors(), no.vendors()
+		}
 		w.served(t, from, path, i)
-		w.missing(t, from, path, absent(i), trouble...)
+		w.missing(t, from, path, no, trouble...)
+		there[i.reference], there[no.reference] = true, false
+	}
+	if len(trouble) == 0 { // a mirror that is down gets a good while to come back
+		w.foretold(t, there)
 	}
 }

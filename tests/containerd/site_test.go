@@ -45,7 +45,7 @@ type site struct {
 }
 
 // bundlePrefix is the path in the server that has one.
-const bundlePrefix = "site/k0rdent-enterprise"
+const bundlePrefix = "site/" + vendorPath
 
 // imageEntries are the entries of the bundle that the tests pull, with a
 // repository where the bundle's own would not do.
@@ -134,6 +134,7 @@ func (s *site) push(t *testing.T, v *server, bundle, prefix string, login ...str
 	if err != nil {
 		t.Error(err)
 	}
+	v.tell = append(v.tell, out...)
 	if n := bytes.Count(out, []byte(`"status":"pushed"`)); n != len(s.images) {
 		t.Errorf("%d of %d images were pushed:\n%s", n, len(s.images), out)
 	}
@@ -144,6 +145,7 @@ type server struct {
 	cmd  *exec.Cmd
 	port string
 	ca   string // file, "" where it speaks HTTP
+	tell []byte // its record, then those of what was pushed to it
 	log  *accessLog
 }
 
@@ -188,9 +190,12 @@ func (s *site) serve(t *testing.T, name string, flags ...string) *server {
 			t.Errorf("oci-serve: %v", err)
 		}
 	})
-	var r struct{ Address, CA string }
-	if err := json.NewDecoder(stdout).Decode(&r); err != nil {
+	if v.tell, err = bufio.NewReader(stdout).ReadBytes('\n'); err != nil {
 		t.Fatalf("oci-serve has no record: %v\n%s", err, v.log.text())
+	}
+	var r struct{ Address, CA string }
+	if err := json.Unmarshal(v.tell, &r); err != nil {
+		t.Fatal(err)
 	}
 	v.ca = r.CA
 	if _, v.port, err = net.SplitHostPort(r.Address); err != nil {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -26,7 +25,7 @@ type release struct {
 }
 
 var releases = []release{
-	{name: "1.6", program: "containerd1.6", k0s: []string{"v1.27.1+k0s.0", "v1.32.8+k0s.0"}},
+	{name: "1.6", program: "containerd1.6", k0s: []string{"v1.27.5+k0s.0", "v1.32.8+k0s.0"}},
 	{name: "1.7", program: "containerd1.7", k0s: []string{"v1.32.8+k0s.0", "v1.35.4+k0s.0"}},
 	{name: "2.3", program: "containerd2.3", two: true, k0s: []string{"v1.36.1+k0s.0", "v1.36.3+k0s.0"}},
 }
@@ -44,6 +43,7 @@ const (
 // and its /run is in memory; of this machine's files it changes none.
 type worker struct {
 	release
+	t       *testing.T // for as long as which it lives
 	site    *site
 	net     *network
 	outside *outside
@@ -57,34 +57,44 @@ type worker struct {
 // newWorker makes the n-th worker of a site, its containerd not yet running.
 func newWorker(t *testing.T, s *site, r release, n int) *worker {
 	t.Helper()
-	w := &worker{release: r, site: s, net: newNetwork(t), root: t.TempDir()}
-	w.at = addresses{fmt.Sprintf("10.98.%d.2", n), fmt.Sprintf("fd98:%x::2", n)}
+	net := newNetwork(t)
+	at := addresses{fmt.Sprintf("10.98.%d.2", n), fmt.Sprintf("fd98:%x::2", n)}
 	link := fmt.Sprintf("worker%d", n)
 	s.net.ip(t,
-		fmt.Sprintf("link add %s type veth peer name site netns %s", link, w.net.path),
+		fmt.Sprintf("link add %s type veth peer name site netns %s", link, net.path),
 		fmt.Sprintf("addr add 10.98.%d.1/30 dev %s", n, link),
 		fmt.Sprintf("addr add fd98:%x::1/64 dev %s nodad", n, link),
 		"link set "+link+" up")
-	w.net.ip(t,
-		"addr add "+w.at.ipv4+"/30 dev site",
-		"addr add "+w.at.ipv6+"/64 dev site nodad",
+	net.ip(t,
+		"addr add "+at.ipv4+"/30 dev site",
+		"addr add "+at.ipv6+"/64 dev site nodad",
 		"link set site up",
 		fmt.Sprintf("route add %s/32 via 10.98.%d.1", siteIPv4, n),
 		fmt.Sprintf("route add %s/32 via 10.98.%d.1", filtered, n),
 		fmt.Sprintf("route add %s/128 via fd98:%x::1", siteIPv6, n))
-	w.outside = newOutside(t, w.net)
+	return s.furnish(t, r, net, at)
+}
 
-	version, cri := "2", "io.containerd.grpc.v1.cri"
+// firstNode makes a worker of the registry's own host, as the first node of a
+// cluster often is.
+func firstNode(t *testing.T, s *site, r release) *worker {
+	t.Helper()
+	return s.furnish(t, r, s.net, addresses{"127.0.0.1", "::1"})
+}
+
+// furnish gives a host in a network its files and its way to the internet.
+func (s *site) furnish(t *testing.T, r release, net *network, at addresses) *worker {
+	t.Helper()
+	w := &worker{release: r, t: t, site: s, net: net, at: at, root: t.TempDir(), outside: newOutside(t, net)}
+	version := "2"
 	if r.two {
-		version, cri = "3", "io.containerd.cri.v1.images"
+		version = "3"
 	}
 	writeFiles(t, w.root, map[string]string{
-		"etc/resolv.conf":                        "nameserver " + outsideAddress + "\noptions timeout:2 attempts:1\n",
-		"etc/hosts":                              "127.0.0.1 localhost\n" + siteIPv4 + " " + siteName + "\n",
-		"etc/ssl/certs/ca-certificates.crt":      string(w.outside.ca.pem),
-		strings.TrimPrefix(mainFile, "/"):        fmt.Sprintf(mainText, version),
-		"etc/k0s/containerd.d/cri-registry.toml": fmt.Sprintf("version = %s\n[plugins.%q.registry]\n  config_path = %q\n", version, cri, certs),
-		"etc/k0s/certs.d/.keep":                  "",
+		"etc/resolv.conf":                   "nameserver " + outsideAddress + "\noptions timeout:2 attempts:1\n",
+		"etc/hosts":                         "127.0.0.1 localhost\n" + siteIPv4 + " " + siteName + "\n",
+		"etc/ssl/certs/ca-certificates.crt": string(w.outside.ca.pem),
+		mainFile:                            fmt.Sprintf(mainText, version),
 	})
 	return w
 }
@@ -100,18 +110,23 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
   address = "` + socket + `"
 `
 
-// command is a run of containerd, with the worker's files in a mount namespace
-// of its own, which ends with it.
-func (w *worker) command(args ...string) *exec.Cmd {
+// containerd is a run of the worker's containerd.
+func (w *worker) containerd(args ...string) *exec.Cmd {
+	return w.command(w.program, append([]string{"--config", mainFile}, args...)...)
+}
+
+// command is a run of a program with the worker's files, in a mount namespace
+// of its own that ends with it.
+func (w *worker) command(name string, args ...string) *exec.Cmd {
 	const script = `mount --bind "$1/etc" /etc && mount -t tmpfs -o mode=755 worker /run && shift && exec "$@"`
-	cmd := exec.Command("sh", append([]string{"-c", script, "sh", w.root, tool(w.program), "--config", mainFile}, args...)...)
+	cmd := exec.Command("sh", append([]string{"-c", script, "sh", w.root, tool(name)}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	return cmd
 }
 
 // dump gives what `containerd config dump` makes of the main file and drop-ins.
 func (w *worker) dump() (string, error) {
-	out, err := w.net.output(w.command("config", "dump"))
+	out, err := w.net.output(w.containerd("config", "dump"))
 	return string(out), err
 }
 
@@ -127,7 +142,7 @@ type daemon struct {
 // start starts the worker's containerd and waits until it answers.
 func (w *worker) start(t *testing.T) {
 	t.Helper()
-	d := &daemon{cmd: w.command(), done: make(chan struct{})}
+	d := &daemon{cmd: w.containerd(), done: make(chan struct{})}
 	d.cmd.Stderr = &d.log
 	if err := w.net.start(d.cmd); err != nil {
 		t.Fatal(err)
@@ -137,10 +152,10 @@ func (w *worker) start(t *testing.T) {
 		d.cmd.Wait()
 	}()
 	w.daemon = d
-	t.Cleanup(func() {
-		w.stop(t)
-		if t.Failed() {
-			t.Logf("the last that containerd %s wrote:\n%s", w.name, tail(d.log.String(), 40))
+	w.t.Cleanup(func() {
+		w.stop(w.t)
+		if w.t.Failed() {
+			w.t.Logf("the last that containerd %s wrote:\n%s", w.name, tail(d.log.String(), 40))
 		}
 	})
 	var err error
