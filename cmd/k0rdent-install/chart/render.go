@@ -174,9 +174,21 @@ func isDefinition(doc string) bool {
 
 // oneLine makes an error of Helm's, which may have many lines, fit into one.
 func oneLine(err error) error {
-	s := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; ")
-	if s == err.Error() {
+	if !strings.Contains(err.Error(), "\n") {
 		return err
 	}
-	return errors.New(s)
+	var b strings.Builder
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "- ")
+		switch before := b.String(); {
+		case line == "":
+			continue
+		case strings.HasSuffix(before, ":"):
+			b.WriteByte(' ')
+		case before != "":
+			b.WriteString("; ")
+		}
+		b.WriteString(line)
+	}
+	return errors.New(b.String())
 }

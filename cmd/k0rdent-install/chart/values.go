@@ -109,15 +109,13 @@ func lookup(values map[string]any, p keyPath) (any, bool) {
 func put(values map[string]any, p keyPath, v any, defaults map[string]any) error {
 	at := values
 	for i, e := range p[:len(p)-1] {
-		if _, isIndex := index(p[i+1]); isIndex {
-			list, ok := at[e].([]any)
-			if !ok {
-				d, _ := lookup(defaults, p[:i+1])
-				if list, ok = clone(d).([]any); !ok {
-					return fmt.Errorf("value %v: no list at %v", p, p[:i+1])
-				}
-				at[e] = list
+		if _, ok := at[e]; !ok {
+			at[e] = map[string]any{}
+			if d, _ := lookup(defaults, p[:i+1]); isList(d) {
+				at[e] = clone(d)
 			}
+		}
+		if list, ok := at[e].([]any); ok {
 			return putItem(list, p[i+1:], v)
 		}
 		next, ok := at[e].(map[string]any)
@@ -130,6 +128,8 @@ func put(values map[string]any, p keyPath, v any, defaults map[string]any) error
 	at[p[len(p)-1]] = v
 	return nil
 }
+
+func isList(v any) bool { _, ok := v.([]any); return ok }
 
 // putItem sets a value in a list, at whose items everything on the way exists.
 func putItem(list []any, p keyPath, v any) error {

@@ -1,0 +1,173 @@
+package chart
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+// everything is a site with all that a site can have.
+var everything = Site{
+	Registry: registry, K0sURL: "https://registry.local/k0s", KubeVersion: "v1.35.4+k0s.0",
+	CASecret: "registry-ca", CredsSecret: "registry-login", PullSecret: "registry-pull", HelmTimeout: 20 * time.Minute,
+}
+
+func derive(t *testing.T, c *Chart, site Site, inv Inventory) (map[string]any, []Note) {
+	t.Helper()
+	values, notes, err := c.Derive(context.Background(), site, inv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values, notes
+}
+
+func asYAML(t *testing.T, v any) string {
+	t.Helper()
+	p, err := yaml.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(p)
+}
+
+// The lists that the vendor documents, and the keys that they miss, come out
+// of the charts.
+func TestDeriveWhatIsDocumented(t *testing.T) {
+	for _, row := range []struct {
+		layout string
+		site   Site
+	}{{"1.0", documented}, {"1.1", documented}, {"1.2", documented}, {"1.4", everything}} {
+		t.Run(row.layout, func(t *testing.T) {
+			p, err := os.ReadFile("testdata/documented/" + row.layout + ".yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want map[string]any
+			if err := yaml.Unmarshal(p, &want); err != nil {
+				t.Fatal(err)
+			}
+			c := platform(t, row.layout)
+			got, _ := derive(t, c, row.site, inventory(row.layout))
+			if g, w := asYAML(t, got), asYAML(t, want); g != w {
+				t.Errorf("Derive gives\n%s\nwant\n%s", g, w)
+			}
+			if err := c.Validate(got); err != nil {
+				t.Errorf("Validate(derived) = %v, want nil", err)
+			}
+		})
+	}
+}
+
+// No version is compared: what a release cannot do is told instead of set.
+func TestDeriveTellsWhatAReleaseLacks(t *testing.T) {
+	site := everything
+	site.PlainHTTP = true
+	values, notes := derive(t, platform(t, "1.0"), site, inventory("1.0"))
+	var warned []string
+	for _, n := range notes {
+		if n.Warning {
+			warned = append(warned, n.Value)
+		}
+	}
+	for _, key := range []string{"controller.registryCertSecret", "controller.imagePullSecret", "controller.insecureRegistry"} {
+		if !slices.Contains(warned, key) {
+			t.Errorf("no warning about %s in %v", key, notes)
+		}
+	}
+	if !slices.Contains(notes, Note{Text: "Deployment kcm-k0rdent-enterprise-controller-manager gets no pull secret by any value", Warning: true}) {
+		t.Errorf("no warning about the controller's pull secret in %v", notes)
+	}
+	controller := values["controller"].(map[string]any)
+	if controller["insecureRegistry"] != true || controller["registryCredsSecret"] != "registry-login" {
+		t.Errorf("controller = %v, want insecureRegistry and registryCredsSecret set", controller)
+	}
+	for _, key := range []string{"registryCertSecret", "imagePullSecret", "k0sURLCertSecret", "defaultHelmTimeout"} {
+		if _, ok := controller[key]; ok {
+			t.Errorf("controller.%s is set, but the chart does not have it", key)
+		}
+	}
+}
+
+// Pods of all charts get the pull secret, each in the form that its chart wants.
+func TestPullSecretReachesEveryPod(t *testing.T) {
+	c := platform(t, "1.4")
+	values, notes := derive(t, c, everything, inventory("1.4"))
+	for _, n := range notes {
+		if strings.Contains(n.Text, "gets no pull secret") && n.Text != "Deployment kcm-k0rdent-ui gets no pull secret by any value" &&
+			n.Text != "Deployment kcm-datasource-controller-manager gets no pull secret by any value" {
+			t.Errorf("%s", n.Text)
+		}
+	}
+	m, err := c.Render(values, everything, FirstPass)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"helm-controller", "kcm-flux-check", "velero", "kcm-rbac-manager", "kcm-reloader"} {
+		i := slices.IndexFunc(m, func(o Object) bool { return o.Name() == name })
+		spec, _ := podSpec(m[i].Content)
+		if !carries(spec, "registry-pull") {
+			t.Errorf("%s has %v, want the pull secret", name, spec["imagePullSecrets"])
+		}
+	}
+}
+
+func TestDeriveOtherSites(t *testing.T) {
+	c := platform(t, "1.2")
+	// Registries without a prefix, and with the sources' own paths.
+	site := documented
+	site.Registry = "10.0.0.5:5000"
+	inv := newMemory()
+	inv.image("quay.io/jetstack/cert-manager-controller", "v1.19.1")
+	inv.image("k0rdent-enterprise/kcm-controller", "1.2.3")
+	values, notes := derive(t, c, site, inv)
+	if got := text(values, "regional", "cert-manager", "image", "repository"); got != "10.0.0.5:5000/quay.io/jetstack/cert-manager-controller" {
+		t.Errorf("cert-manager = %q, want it at the path that has the source's host", got)
+	}
+	if got := text(values, "image", "repository"); got != "10.0.0.5:5000/k0rdent-enterprise/kcm-controller" {
+		t.Errorf("controller = %q, want it below the vendor's prefix", got)
+	}
+	if !slices.Contains(notes, Note{Value: "flux2.cli.image", Text: "the registry has no counterpart of ghcr.io/fluxcd/flux-cli"}) {
+		t.Errorf("no note about flux-cli in %v", notes)
+	}
+	// Online: no registry is asked, and nothing is pointed anywhere.
+	values, notes, err := c.Derive(context.Background(), Site{KubeVersion: "1.32", HelmTimeout: time.Hour}, nil)
+	if want := "controller:\n  defaultHelmTimeout: 1h0m0s\n"; err != nil || asYAML(t, values) != want || len(notes) != 0 {
+		t.Errorf("without a registry: %q, %v, %v, want %q", asYAML(t, values), notes, err, want)
+	}
+}
+
+func TestDeriveErrors(t *testing.T) {
+	other := single(t, "image:\n  repository: a/b\n  tag: v1\n", "", nil)
+	if _, _, err := other.Derive(context.Background(), documented, newMemory()); err == nil || !strings.Contains(err.Error(), "not the platform's chart") {
+		t.Errorf("Derive of another chart: %v, want an error that says so", err)
+	}
+	broken := errors.New("connection refused")
+	if _, _, err := platform(t, "1.2").Derive(context.Background(), documented, silent{broken}); !errors.Is(err, broken) {
+		t.Errorf("Derive with a registry that is down: %v, want %v", err, broken)
+	}
+	site := documented
+	site.KubeVersion = ""
+	if _, _, err := platform(t, "1.2").Derive(context.Background(), site, inventory("1.2")); err == nil {
+		t.Error("Derive without a Kubernetes version = nil, want an error")
+	}
+}
+
+// silent is a registry that does not answer.
+type silent struct{ error }
+
+func (s silent) Repositories(context.Context) ([]string, error) { return nil, s.error }
+func (s silent) Tags(context.Context, string) ([]string, error) { return nil, s.error }
+func (s silent) Resolve(context.Context, string, string) (string, error) {
+	return "", s.error
+}
+func (s silent) Manifest(context.Context, string, string) ([]byte, string, error) {
+	return nil, "", s.error
+}
+func (s silent) Blob(context.Context, string, string) (io.ReadCloser, error) { return nil, s.error }
