@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
@@ -119,7 +120,7 @@ func (t *tool) makeDirectory(dir string, files []k0s.File) error {
 		done = append(done, r)
 	}
 	if err == nil {
-		err = os.Rename(temp, t.at(dir)) // onto nothing, or an empty directory
+		err = rename(temp, t.at(dir))
 	}
 	if err == nil {
 		err = hostfile.SyncDir(filepath.Dir(temp))
@@ -132,6 +133,15 @@ func (t *tool) makeDirectory(dir string, files []k0s.File) error {
 		err = errors.Join(err, t.results.file(r))
 	}
 	return err
+}
+
+// rename renames a directory onto nothing or onto an empty one, which os.Rename
+// refuses to look at.
+func rename(from, to string) error {
+	if err := syscall.Rename(from, to); err != nil {
+		return &os.PathError{Op: "rename", Path: to, Err: err}
+	}
+	return nil
 }
 
 // removeDirectory takes a registry's directory away, all at once for the same
