@@ -1,0 +1,311 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	kyaml "sigs.k8s.io/yaml"
+)
+
+// specKeys are the keys of spec in k0s.yaml (k0sproject/k0s,
+// pkg/apis/k0s/v1beta1, ClusterSpec). k0s refuses to start with any other.
+var specKeys = []string{
+	"api", "controllerManager", "extensions", "featureGates", "images", "installConfig", "konnectivity",
+	"metricsServer", "network", "scheduler", "storage", "telemetry", "workerProfiles",
+}
+
+// setting is a value that k0s.yaml is to have.
+type setting struct {
+	path  []string
+	value any  // string, int, bool, or []string
+	keep  bool // leave what the file has
+}
+
+func (s setting) String() string { return strings.Join(s.path, ".") }
+
+// merge puts settings into a k0s.yaml, which may be empty, and tells what
+// that changes, a line for each. Whatever else is in the file stays, comments
+// and order included; if nothing changes, so does every byte. Lists are added
+// to.
+func merge(have []byte, settings []setting) (merged []byte, changes []string, err error) {
+	doc, err := document(have)
+	if err != nil {
+		return nil, nil, err
+	}
+	if doc == nil {
+		doc = &yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{Kind: yaml.MappingNode}}}
+	}
+	if err := checkKeys(doc.Content[0]); err != nil {
+		return nil, nil, err
+	}
+	head := []setting{
+		{[]string{"apiVersion"}, "k0s.k0sproject.io/v1beta1", true},
+		{[]string{"kind"}, "ClusterConfig", true},
+		{[]string{"metadata", "name"}, "k0s", true},
+	}
+	for _, s := range append(head, settings...) {
+		change, err := apply(doc.Content[0], s)
+		if err != nil {
+			return nil, nil, err
+		}
+		if change != "" {
+			changes = append(changes, change)
+		}
+	}
+	if len(changes) == 0 {
+		return have, nil, nil
+	}
+	var b bytes.Buffer
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	if err := enc.Encode(doc); err != nil {
+		return nil, nil, err
+	}
+	if err := enc.Close(); err != nil {
+		return nil, nil, err
+	}
+	if err := nothingLost(have, b.Bytes(), settings); err != nil {
+		return nil, nil, err
+	}
+	return b.Bytes(), changes, nil
+}
+
+// checkKeys refuses what k0s would refuse later.
+func checkKeys(root *yaml.Node) error {
+	spec := child(root, "spec")
+	if spec == nil || resolve(spec).Kind != yaml.MappingNode {
+		return nil
+	}
+	spec = resolve(spec)
+	for i := 0; i+1 < len(spec.Content); i += 2 {
+		key := spec.Content[i]
+		if key.ShortTag() != "!!merge" && !slices.Contains(specKeys, key.Value) {
+			return fmt.Errorf("line %d: spec.%s: k0s has no such key and would not start; the nearest is spec.%s", key.Line, key.Value, nearest(key.Value, specKeys))
+		}
+	}
+	return nil
+}
+
+// child gives the value of a key in a table, or in one that is merged into it
+// by "<<"; else nil.
+func child(table *yaml.Node, key string) *yaml.Node {
+	table = resolve(table)
+	if table.Kind != yaml.MappingNode {
+		return nil
+	}
+	var merged *yaml.Node
+	for i := 0; i+1 < len(table.Content); i += 2 {
+		if table.Content[i].Value == key {
+			return table.Content[i+1]
+		}
+		if table.Content[i].ShortTag() == "!!merge" {
+			merged = resolve(table.Content[i+1])
+		}
+	}
+	if merged == nil {
+		return nil
+	}
+	if merged.Kind != yaml.SequenceNode {
+		return child(merged, key)
+	}
+	for _, m := range merged.Content {
+		if found := child(m, key); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// apply puts one setting in and tells what that changes.
+func apply(root *yaml.Node, s setting) (string, error) {
+	at := root
+	for _, key := range s.path[:len(s.path)-1] {
+		next, err := below(at, key)
+		if err != nil {
+			return "", fmt.Errorf("line %d: %v: %w", at.Line, s, err)
+		}
+		at = next
+	}
+	key := s.path[len(s.path)-1]
+	have := child(at, key)
+	if have != nil && isNull(resolve(have)) {
+		have = nil
+	}
+	switch {
+	case have == nil:
+		put(at, key, encode(s.value))
+		return fmt.Sprintf("%v: %s", s, text(s.value)), nil
+	case reflect.TypeOf(s.value).Kind() == reflect.Slice:
+		return extend(at, key, have, s)
+	case s.keep || same(resolve(have), s.value):
+		return "", nil
+	}
+	was := resolve(have).Value
+	put(at, key, encode(s.value))
+	return fmt.Sprintf("%v: %s, was %s", s, text(s.value), was), nil
+}
+
+// extend adds to a list what it does not have.
+func extend(at *yaml.Node, key string, have *yaml.Node, s setting) (string, error) {
+	list := resolve(have)
+	if list.Kind != yaml.SequenceNode {
+		return "", fmt.Errorf("line %d: %v: want a list", have.Line, s)
+	}
+	var added []string
+	for _, want := range s.value.([]string) {
+		if !slices.ContainsFunc(list.Content, func(n *yaml.Node) bool { return resolve(n).Value == want }) {
+			added = append(added, want)
+		}
+	}
+	if len(added) == 0 {
+		return "", nil
+	}
+	if list != have { // what other places refer to stays as it is
+		list = clone(list)
+		put(at, key, list)
+	}
+	for _, a := range added {
+		list.Content = append(list.Content, encode(a))
+	}
+	return fmt.Sprintf("%v: and %s", s, strings.Join(added, ", ")), nil
+}
+
+// below gives the table that a key has, and makes it if there is none. A
+// table that other places refer to is copied first.
+func below(table *yaml.Node, key string) (*yaml.Node, error) {
+	have := child(table, key)
+	if have != nil && !direct(table, have) { // it is another table's
+		have = &yaml.Node{Kind: yaml.AliasNode, Alias: resolve(have)}
+	}
+	switch {
+	case have == nil || isNull(resolve(have)):
+		made := &yaml.Node{Kind: yaml.MappingNode}
+		put(table, key, made)
+		return made, nil
+	case resolve(have).Kind != yaml.MappingNode:
+		return nil, fmt.Errorf("%s: want keys and values", key)
+	case have.Anchor != "": // a change would reach every alias of it
+		return nil, fmt.Errorf("%s: other places refer to it (&%s), so it cannot be changed here alone", key, have.Anchor)
+	case have.Kind == yaml.AliasNode:
+		made := clone(have)
+		put(table, key, made)
+		return made, nil
+	}
+	return have, nil
+}
+
+// direct tells whether a value stands in the table itself.
+func direct(table, value *yaml.Node) bool { return slices.Contains(resolve(table).Content, value) }
+
+// put sets a key of a table. A comment behind the old value stays.
+func put(table *yaml.Node, key string, value *yaml.Node) {
+	for i := 0; i+1 < len(table.Content); i += 2 {
+		if table.Content[i].Value == key {
+			value.LineComment, value.FootComment = table.Content[i+1].LineComment, table.Content[i+1].FootComment
+			table.Content[i+1] = value
+			return
+		}
+	}
+	table.Content = append(table.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key}, value)
+	// An empty table is written as {}, which must not stay around its first key.
+	table.Style &^= yaml.FlowStyle
+}
+
+// clone copies a node and all below it, without anchors.
+func clone(n *yaml.Node) *yaml.Node {
+	n = resolve(n)
+	c := *n
+	c.Anchor, c.Content = "", nil
+	for _, below := range n.Content {
+		c.Content = append(c.Content, clone(below))
+	}
+	return &c
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
+
+// encode gives a value's node. Texts stand in quotes: k0s reads YAML 1.1, in
+// which more words and numbers than one thinks are something else.
+func encode(value any) *yaml.Node {
+	switch v := value.(type) {
+	case string:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v, Style: yaml.DoubleQuotedStyle}
+	case []string:
+		n := &yaml.Node{Kind: yaml.SequenceNode}
+		for _, s := range v {
+			n.Content = append(n.Content, encode(s))
+		}
+		return n
+	case bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: fmt.Sprint(v)}
+	default:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(v)}
+	}
+}
+
+func text(value any) string {
+	if list, ok := value.([]string); ok {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprint(value)
+}
+
+// same compares as k0s would read the node.
+func same(n *yaml.Node, value any) bool {
+	var have any
+	if kyaml.Unmarshal([]byte(n.Value), &have) != nil {
+		return false
+	}
+	if s, ok := value.(string); ok {
+		return n.Kind == yaml.ScalarNode && n.Value == s
+	}
+	return n.Kind == yaml.ScalarNode && fmt.Sprint(have) == fmt.Sprint(value)
+}
+
+// nothingLost compares two texts as k0s reads them: what the old one says, the
+// new one says too, but for the settings.
+func nothingLost(have, merged []byte, settings []setting) error {
+	var old, now map[string]any
+	if err := kyaml.Unmarshal(have, &old); err != nil {
+		return err
+	}
+	if err := kyaml.Unmarshal(merged, &now); err != nil {
+		return fmt.Errorf("does not read back: %w", err)
+	}
+	ours := make(map[string]bool)
+	for _, s := range settings {
+		ours[s.String()] = true
+	}
+	if path := lost(old, now, "", ours); path != "" {
+		return fmt.Errorf("%s would be lost or changed, which is a defect of this program", path)
+	}
+	return nil
+}
+
+// lost gives the path of the first value that is not in now as it is in old.
+func lost(old, now map[string]any, at string, ours map[string]bool) string {
+	for _, key := range slices.Sorted(maps.Keys(old)) {
+		path := strings.TrimPrefix(at+"."+key, ".")
+		a, b := old[key], now[key]
+		if ours[path] || a == nil {
+			continue
+		}
+		ta, isA := a.(map[string]any)
+		tb, isB := b.(map[string]any)
+		if isA && isB {
+			if p := lost(ta, tb, path, ours); p != "" {
+				return p
+			}
+			continue
+		}
+		if !reflect.DeepEqual(a, b) {
+			return path
+		}
+	}
+	return ""
+}

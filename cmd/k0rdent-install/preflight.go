@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
+)
+
+// ignorable are the checks that --ignore turns into warnings: those that guess
+// what will happen. What certainly fails is not among them.
+var ignorable = []string{"disk", "images", "memory", "mirror", "network", "ports", "sysinfo", "system", "time"}
+
+// preflight collects all that is wrong, so that an operator hears of it at
+// once.
+type preflight struct {
+	*installer
+	join     bool // the host joins a cluster
+	worker   bool // as a worker
+	upgrade  bool
+	cgroup1  bool
+	problems []problem
+	notes    []string // what was found, for the step's record
+}
+
+type problem struct {
+	check, text, hint string
+	err               error // the cause, where its kind matters
+	warning           bool
+}
+
+// fail notes what is wrong and what helps.
+func (p *preflight) fail(check, hint, format string, args ...any) {
+	q := problem{check: check, text: fmt.Sprintf(format, args...), hint: hint, warning: slices.Contains(p.cfg.ignore, check)}
+	for _, a := range args {
+		if err, ok := a.(error); ok {
+			q.err = err
+			if h := cli.HintOf(err); hint == "" {
+				q.hint = h
+			}
+		}
+	}
+	p.problems = append(p.problems, q)
+}
+
+// warn notes what an operator should know.
+func (p *preflight) warn(check, format string, args ...any) {
+	p.problems = append(p.problems, problem{check: check, text: fmt.Sprintf(format, args...), warning: true})
+}
+
+func (p *preflight) note(format string, args ...any) {
+	p.notes = append(p.notes, fmt.Sprintf(format, args...))
+}
+
+// failed tells whether a check has found something that stops the run.
+func (p *preflight) failed(check string) bool {
+	return slices.ContainsFunc(p.problems, func(q problem) bool { return q.check == check && !q.warning })
+}
+
+// result tells a person of each problem, and gives the one error.
+func (p *preflight) result() (outcome, error) {
+	for _, r := range p.missing {
+		if err := p.out.Write(r); err != nil {
+			return outcome{}, err
+		}
+	}
+	var texts []string
+	var unreachable error
+	for _, q := range p.problems {
+		p.progress.Warn("%s: %s", q.check, q.text)
+		if q.hint != "" {
+			fmt.Fprintf(p.progress, "hint: %s\n", q.hint)
+		}
+		if q.warning {
+			continue
+		}
+		texts = append(texts, q.check+": "+q.text)
+		if errors.Is(q.err, client.ErrUnreachable) {
+			unreachable = q.err
+		}
+	}
+	switch {
+	case len(texts) == 0:
+		return unchanged("%s", strings.Join(p.notes, ", ")), nil
+	case len(texts) == 1 && unreachable != nil:
+		return outcome{}, cli.TryAgain(errors.New(texts[0]))
+	case len(texts) == 1:
+		return outcome{}, errors.New(texts[0])
+	}
+	return outcome{}, fmt.Errorf("%d problems: %s", len(texts), strings.Join(texts, "; "))
+}
+
+// check makes all checks that there are for what was asked, and touches
+// nothing.
+func (p *preflight) check(ctx context.Context) (outcome, error) {
+	p.checkSystem()
+	p.checkMemory()
+	p.checkName()
+	p.checkK0s(ctx)
+	if !p.worker {
+		p.checkK0sYAML(ctx)
+	}
+	p.checkPorts()
+	p.checkNetworks()
+	if p.site != nil {
+		p.checkSite(ctx)
+	}
+	if ctx.Err() != nil {
+		return outcome{}, context.Cause(ctx)
+	}
+	return p.result()
+}

@@ -1,0 +1,289 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+	"helm.sh/helm/v3/pkg/strvals"
+	kyaml "sigs.k8s.io/yaml"
+
+	"k0rdent-airgap/cmd/k0rdent-install/chart"
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/oci"
+)
+
+const (
+	namespace = chart.Namespace
+
+	// Names of our Secrets in it.
+	caSecret    = "k0rdent-registry-ca"
+	credsSecret = "k0rdent-registry-login"
+	pullSecret  = "k0rdent-registry-pull"
+)
+
+// release is the platform's chart with its values for this site.
+type release struct {
+	chart  *chart.Chart
+	site   chart.Site
+	values map[string]any // derived ones with the operator's over them
+	user   map[string]any // the operator's
+	notes  []chart.Note
+}
+
+// loadRelease gets the chart from the registry and derives its values.
+func (i *installer) loadRelease(ctx context.Context) error {
+	if i.release != nil {
+		return nil
+	}
+	user, err := i.cfg.userValues()
+	if err != nil {
+		return err
+	}
+	repository := chartRepository(i.cfg.chart)
+	version, err := i.releaseVersion(ctx, repository)
+	if err != nil {
+		return err
+	}
+	c, err := i.fetchChart(ctx, repository, version)
+	if err != nil {
+		return err
+	}
+	r := &release{chart: c, user: user, site: i.chartSite(ctx)}
+	derived, notes, err := c.Derive(ctx, r.site, i.site)
+	if err != nil {
+		return err
+	}
+	r.notes = notes
+	r.values = chart.Merge(derived, user)
+	if err := c.Validate(r.values); err != nil {
+		return err
+	}
+	i.release = r
+	return nil
+}
+
+// chartRepository takes a chart's address, as k0rdentd's configuration has it,
+// for the repository in it.
+func chartRepository(name string) string {
+	rest, found := strings.CutPrefix(name, "oci://")
+	if !found {
+		return strings.Trim(name, "/")
+	}
+	_, path, _ := strings.Cut(rest, "/")
+	return strings.TrimPrefix(strings.Trim(path, "/"), "k0rdent-enterprise/")
+}
+
+// releaseVersion gives the release that was asked for, or that the bundle
+// had, or the only one that the registry has.
+func (i *installer) releaseVersion(ctx context.Context, repository string) (string, error) {
+	if i.cfg.release != "" {
+		return i.cfg.release, nil
+	}
+	if v := i.in.version; v != nil && v.Version != "" {
+		return v.Version, nil
+	}
+	if i.site.public {
+		return "", cli.Hint(errors.New("which release?"), "give it with --release VERSION")
+	}
+	tags, err := i.site.Tags(ctx, repository)
+	switch {
+	case errors.Is(err, chart.ErrNotFound) || err == nil && len(tags) == 0:
+		return "", cli.Hint(fmt.Errorf("%s/%s is not in the registry", i.site.at, repository), "bundle-ls BUNDLE | oci-push --to %s", i.site.at)
+	case err != nil:
+		return "", err
+	case len(tags) > 1:
+		slices.Sort(tags)
+		return "", cli.Hint(fmt.Errorf("the registry has several releases: %s", strings.Join(tags, " ")), "choose one with --release VERSION")
+	}
+	return strings.ReplaceAll(tags[0], "_", "+"), nil
+}
+
+// chartLayer is the media type of a chart's one layer (helm.sh/helm,
+// pkg/registry).
+const chartLayer = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+
+// fetchChart gets a chart, whose version has a "+" where the tag has a "_".
+func (i *installer) fetchChart(ctx context.Context, repository, version string) (*chart.Chart, error) {
+	s := i.site
+	tag := strings.ReplaceAll(version, "+", "_")
+	raw, _, err := s.Manifest(ctx, repository, tag)
+	if errors.Is(err, chart.ErrNotFound) {
+		tags, _ := s.Tags(ctx, repository)
+		slices.Sort(tags)
+		return nil, cli.Hint(err, "the registry has %s", orText(strings.Join(tags, " "), "no such chart"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	var m v1.Manifest
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return nil, fmt.Errorf("%s/%s:%s: manifest: %w", s.at, repository, tag, err)
+	}
+	for _, layer := range m.Layers {
+		if layer.MediaType != chartLayer {
+			continue
+		}
+		blob := s.reg.Blob(ctx, repository, layer.Digest)
+		defer blob.Close()
+		c, err := chart.Load(oci.Verify(blob, layer.Digest, layer.Size))
+		if err != nil {
+			return nil, fmt.Errorf("%s/%s:%s: %w", s.at, repository, tag, err)
+		}
+		return c, nil
+	}
+	return nil, fmt.Errorf("%s/%s:%s: not a Helm chart", s.at, repository, tag)
+}
+
+// chartSite says how the platform is to reach the registry.
+func (i *installer) chartSite(ctx context.Context) chart.Site {
+	c := i.cfg
+	site := chart.Site{KubeVersion: kubeVersion(i.k0s.version), HelmTimeout: c.helmTimeout, K0sURL: c.k0sURL}
+	if c.online {
+		return site
+	}
+	site.Registry, site.PlainHTTP = i.site.at, c.plainHTTP
+	if len(i.site.ca) > 0 {
+		site.CASecret = caSecret
+	}
+	if c.username != "" {
+		site.CredsSecret, site.PullSecret = credsSecret, pullSecret
+	}
+	if site.K0sURL == "" {
+		site.K0sURL = i.findK0sURL(ctx)
+	}
+	return site
+}
+
+// findK0sURL asks whether the registry hands out k0s, as oci-serve does.
+func (i *installer) findK0sURL(ctx context.Context) string {
+	if found, _, err := i.site.ask(ctx, "/k0s/", i.cfg.plainHTTP); err != nil || !found {
+		return ""
+	}
+	if i.cfg.plainHTTP {
+		return "http://" + i.site.host + "/k0s"
+	}
+	return "https://" + i.site.host + "/k0s"
+}
+
+// kubeVersion gives the Kubernetes in a k0s; where none is known, such as on
+// an operator's own machine, that of the first releases of the platform.
+func kubeVersion(v k0s.Version) string {
+	if v.Major == 0 {
+		return "v1.32.0"
+	}
+	return fmt.Sprintf("v%d.%d.%d", v.Major, v.Minor, v.Patch)
+}
+
+// userValues gives the operator's values: of the configuration file, of the
+// files of --values in order, and of --set.
+func (c *config) userValues() (map[string]any, error) {
+	values := chart.Merge(nil, c.file.values)
+	for _, name := range c.values {
+		text, err := readFile(name)
+		if err != nil {
+			return nil, cli.Misuse("--values: %w", err)
+		}
+		var more map[string]any
+		if err := kyaml.UnmarshalStrict(text, &more); err != nil {
+			return nil, cli.Misuse("--values %s: %w", name, err)
+		}
+		values = chart.Merge(values, more)
+	}
+	for _, set := range c.sets {
+		if err := strvals.ParseInto(set, values); err != nil {
+			return nil, cli.Misuse("--set %s: %w", set, err)
+		}
+	}
+	return values, nil
+}
+
+// imageBytes adds up what the images that are needed have in the registry for
+// this host's platform, each blob once.
+func (p *preflight) imageBytes(ctx context.Context) (int64, error) {
+	blobs := make(chan map[v1.Hash]int64)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	total := make(chan int64, 1)
+	go func() { // ends when blobs is closed
+		all := make(map[v1.Hash]int64)
+		for some := range blobs {
+			for d, size := range some {
+				all[d] = size
+			}
+		}
+		var sum int64
+		for _, size := range all {
+			sum += size
+		}
+		total <- sum
+	}()
+	for _, n := range append(append([]chart.Need{}, p.needs...), p.k0sNeeds...) {
+		if n.Kind != chart.KindImage || n.Missing || n.Optional || n.Digest == "" {
+			continue
+		}
+		group.Go(func() error {
+			some, err := p.blobsOf(ctx, n)
+			if err == nil {
+				blobs <- some
+			}
+			return err
+		})
+	}
+	err := group.Wait()
+	close(blobs)
+	return <-total, err
+}
+
+// blobsOf gives the sizes of the blobs of one image.
+func (p *preflight) blobsOf(ctx context.Context, n chart.Need) (map[v1.Hash]int64, error) {
+	repository, found := strings.CutPrefix(n.Reference, p.site.at+"/")
+	if !found {
+		image, err := k0s.ParseImage(n.Reference)
+		if err != nil {
+			return nil, err
+		}
+		repository = image.Repository
+	} else {
+		repository = withoutTag(repository)
+	}
+	for reference := n.Digest; ; {
+		raw, _, err := p.site.Manifest(ctx, repository, reference)
+		if err != nil {
+			return nil, err
+		}
+		var m struct {
+			v1.Manifest
+			Manifests []v1.Descriptor `json:"manifests"`
+		}
+		if err := json.Unmarshal(raw, &m); err != nil {
+			return nil, fmt.Errorf("%s: manifest: %w", n.Reference, err)
+		}
+		at := slices.IndexFunc(m.Manifests, func(d v1.Descriptor) bool {
+			return d.Platform != nil && d.Platform.OS == "linux" && d.Platform.Architecture == p.host.arch
+		})
+		if at < 0 {
+			sizes := map[v1.Hash]int64{m.Config.Digest: m.Config.Size}
+			for _, layer := range m.Layers {
+				sizes[layer.Digest] = layer.Size
+			}
+			return sizes, nil
+		}
+		reference = m.Manifests[at].Digest.String()
+	}
+}
+
+// withoutTag gives the repository of REPOSITORY[:TAG][@DIGEST].
+func withoutTag(name string) string {
+	name, _, _ = strings.Cut(name, "@")
+	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
+		name = name[:colon]
+	}
+	return name
+}

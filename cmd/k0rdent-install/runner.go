@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"time"
+
+	"k0rdent-airgap/cmd/k0rdent-install/chart"
+	"k0rdent-airgap/cmd/k0rdent-install/cluster"
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/record"
+)
+
+// installer does the work of one run. What a step finds out and a later one
+// needs is kept here.
+type installer struct {
+	cfg      *config
+	host     host
+	out      *record.Writer
+	stdin    io.Reader
+	stderr   io.Writer
+	progress *cli.Progress
+	log      *slog.Logger
+
+	in    input
+	state *state
+	node  node // this host, as others see it
+	site  *site
+	k0s   program
+	yaml  k0sYAML
+
+	release  *release
+	needs    []chart.Need // of the platform
+	k0sNeeds []chart.Need // of k0s
+	missing  []record.Image
+	started  bool             // k0s was started by this run
+	reached  *cluster.State   // of the platform, once it is ready
+	cluster  *cluster.Cluster // once k0s has made its kubeconfig
+
+	taken []taken // what each step took
+	start time.Time
+
+	// after is called between two steps; tests end runs there.
+	after func(step string) error
+}
+
+// taken is a step that has ended.
+type taken struct {
+	step    record.Step
+	elapsed time.Duration
+}
+
+// step is one part of the work. Both functions look at what is there first.
+type step struct {
+	name string
+	// plan tells what run would do, and changes nothing.
+	plan func(context.Context) (outcome, error)
+	// run does what is missing.
+	run func(context.Context) (outcome, error)
+	// always has the step run although one before it has failed.
+	always bool
+}
+
+// outcome is what became of a step.
+type outcome struct {
+	status string
+	detail string
+}
+
+func done(format string, args ...any) outcome {
+	return outcome{record.StatusDone, fmt.Sprintf(format, args...)}
+}
+
+func unchanged(format string, args ...any) outcome {
+	return outcome{record.StatusUnchanged, fmt.Sprintf(format, args...)}
+}
+
+func planned(format string, args ...any) outcome {
+	return outcome{record.StatusPlanned, fmt.Sprintf(format, args...)}
+}
+
+func skipped(format string, args ...any) outcome {
+	return outcome{record.StatusSkipped, fmt.Sprintf(format, args...)}
+}
+
+// steps works through steps in order, and writes a record of each. After one
+// that fails the rest is skipped.
+func (i *installer) steps(ctx context.Context, steps []step) error {
+	var failure error
+	for _, s := range steps {
+		if failure != nil && !s.always {
+			if err := i.report(record.Step{Name: s.name, Status: record.StatusSkipped, Detail: "a step before it failed"}, 0); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := i.step(ctx, s); err != nil && failure == nil {
+			failure = fmt.Errorf("%s: %w", s.name, err)
+		}
+		if i.after != nil && failure == nil {
+			if err := i.after(s.name); err != nil {
+				return err
+			}
+		}
+	}
+	return failure
+}
+
+// step does one step.
+func (i *installer) step(ctx context.Context, s step) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	work := s.run
+	if i.cfg.plan {
+		work = s.plan
+	}
+	i.log.Debug("step begins", "step", s.name)
+	start := time.Now()
+	o, err := work(ctx)
+	r := record.Step{Name: s.name, Status: o.status, Detail: o.detail}
+	if err != nil {
+		r.Status, r.Error = record.StatusFailed, err.Error()
+	}
+	if e := i.report(r, time.Since(start)); e != nil {
+		return e
+	}
+	return err
+}
+
+// report writes the record of a step that has ended.
+func (i *installer) report(r record.Step, elapsed time.Duration) error {
+	r.Seconds = seconds(elapsed)
+	i.taken = append(i.taken, taken{r, elapsed})
+	text := r.Name + " " + r.Status
+	if note := strings.TrimSpace(r.Detail + " " + r.Error); note != "" {
+		text += ": " + note
+	}
+	i.progress.Item(0, text)
+	return i.out.Write(r)
+}
+
+// seconds has no more digits than are worth reading.
+func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
+
+// summary is the last record.
+func (i *installer) summary() error {
+	counts := make(map[string]int)
+	for _, t := range i.taken {
+		counts[t.step.Status]++
+	}
+	return i.out.Write(record.Summary{Tool: tool, Counts: counts, Seconds: seconds(time.Since(i.start))})
+}
+
+// put writes a file of ours, notes it as ours, and writes its record. What is
+// noted comes first: a run that is killed in between must not leave a file of
+// which nobody knows whose it is.
+func (i *installer) put(path string, mode fs.FileMode, content []byte, backup string) (record.File, error) {
+	plan, err := hostfile.Plan(path, mode, content)
+	if err != nil {
+		return plan, err
+	}
+	if plan.Status == record.StatusUnchanged {
+		return plan, i.out.Write(plan)
+	}
+	i.state.own(path, plan.Digest, backup)
+	if err := i.state.save(); err != nil {
+		return plan, err
+	}
+	r, err := hostfile.Put(path, mode, content)
+	if e := i.out.Write(r); err == nil {
+		err = e
+	}
+	return r, err
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/cmd/k0rdent-install/chart"
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
+)
+
+// site is the registry that everything comes from. It is the chart's
+// inventory: repositories are named as below the prefix.
+type site struct {
+	at     string // HOST[:PORT][/PREFIX]
+	host   string // HOST[:PORT]
+	public bool   // the vendor's own, which is not asked for lists
+	reg    *client.Registry
+	ca     []byte // PEM; may be empty
+
+	mu    sync.Mutex
+	repos []string
+}
+
+var _ chart.Inventory = (*site)(nil)
+
+// openSite prepares the registry, and asks nothing of it.
+func (i *installer) openSite() (*site, error) {
+	at, err := i.registryAddress()
+	if err != nil {
+		return nil, err
+	}
+	c := i.cfg
+	host, _, err := client.Split("--registry", at)
+	if err != nil {
+		return nil, err
+	}
+	s := &site{at: at, host: host, public: c.online}
+	if c.ca == "" && i.in.registry != nil && i.in.registry.CA != "" && c.registry == "" && !c.online {
+		c.ca = i.in.registry.CA
+	}
+	if c.ca != "" {
+		if s.ca, err = readCA(c.ca); err != nil {
+			return nil, err
+		}
+	}
+	s.reg, err = client.New(client.Options{
+		At: at, Flag: "--registry", PlainHTTP: c.plainHTTP, CAFile: c.ca,
+		Username: c.username, PasswordFile: c.passwordFile, Jobs: 8, Log: i.log,
+	})
+	return s, err
+}
+
+// readCA reads certificates, and only those, of a file of them.
+func readCA(path string) ([]byte, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return nil, cli.Misuse("--ca: %w", err)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(text) {
+		return nil, cli.Misuse("--ca %s: no PEM certificate in it", path)
+	}
+	return text, nil
+}
+
+// readFile reads a file of at most maxConfig bytes.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err == nil && len(text) > maxConfig {
+		err = fmt.Errorf("%s: more than %d bytes", path, maxConfig)
+	}
+	return text, err
+}
+
+// registryAddress gives what was asked for, or what the records say: where
+// oci-push has sent the images, or where oci-serve listens. A registry that
+// listens everywhere is reached at this host's address.
+func (i *installer) registryAddress() (string, error) {
+	switch {
+	case i.cfg.online:
+		return publicRegistry, nil
+	case i.cfg.registry != "":
+		return i.cfg.registry, nil
+	}
+	at := i.in.at
+	if r := i.in.registry; r != nil && (at == "" || client.Loopback(hostOf(at))) {
+		address, err := netip.ParseAddrPort(r.Address)
+		if err == nil && address.Addr().IsUnspecified() && i.node.address.IsValid() {
+			address = netip.AddrPortFrom(i.node.address, address.Port())
+		}
+		_, prefix, found := strings.Cut(at, "/")
+		at = r.Address
+		if err == nil {
+			at = address.String()
+		}
+		if found {
+			at += "/" + prefix
+		}
+	}
+	if at == "" {
+		return "", cli.Hint(cli.Misuse("no registry"), "name the site's with --registry HOST[:PORT][/PREFIX], or take the public ones with --online")
+	}
+	return at, nil
+}
+
+func hostOf(at string) string {
+	host, _, _ := strings.Cut(at, "/")
+	return host
+}
+
+// Repositories lists what the registry has, once.
+func (s *site) Repositories(ctx context.Context) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.repos != nil {
+		return s.repos, nil
+	}
+	found := []string{}
+	for name, err := range s.reg.Repositories(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("registry %s: list of repositories: %w", s.at, err)
+		}
+		found = append(found, name)
+	}
+	slices.Sort(found)
+	s.repos = found
+	return found, nil
+}
+
+// Tags lists the tags of a repository.
+func (s *site) Tags(ctx context.Context, repository string) ([]string, error) {
+	var found []string
+	for tag, err := range s.reg.Tags(ctx, repository) {
+		if err != nil {
+			return nil, s.wrap(repository, "", err)
+		}
+		found = append(found, tag)
+	}
+	return found, nil
+}
+
+// Resolve gives the digest of a tag or of what a digest names.
+func (s *site) Resolve(ctx context.Context, repository, reference string) (string, error) {
+	digest, err := s.reg.Digest(ctx, repository, reference)
+	if err == nil && digest == "" {
+		err = client.ErrNotFound
+	}
+	return digest, s.wrap(repository, reference, err)
+}
+
+// Manifest gives a manifest and its type.
+func (s *site) Manifest(ctx context.Context, repository, reference string) ([]byte, string, error) {
+	d, raw, err := s.reg.Manifest(ctx, repository, reference)
+	return raw, string(d.MediaType), s.wrap(repository, reference, err)
+}
+
+// Blob opens a blob. Its bytes are not compared with the digest.
+func (s *site) Blob(ctx context.Context, repository, digest string) (io.ReadCloser, error) {
+	d, err := v1.NewHash(digest)
+	if err != nil {
+		return nil, err
+	}
+	return s.reg.Blob(ctx, repository, d), nil
+}
+
+// wrap names what was asked for, in the chart's terms.
+func (s *site) wrap(repository, reference string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, client.ErrNotFound):
+		return fmt.Errorf("%s:%s: %w", s.reg.Host()+"/"+s.reg.Repository(repository), reference, chart.ErrNotFound)
+	}
+	return fmt.Errorf("%s:%s: %w", s.reg.Host()+"/"+s.reg.Repository(repository), reference, err)
+}
+
+// ask asks for a path of the registry's server, without login, and tells
+// whether it is there and what the server's clock says; zero if it does not.
+func (s *site) ask(ctx context.Context, path string, plain bool) (found bool, date time.Time, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	u := url.URL{Scheme: "https", Host: s.host, Path: path}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if plain || client.Loopback(s.host) && len(s.ca) == 0 {
+		u.Scheme = "http"
+	}
+	if len(s.ca) > 0 {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		pool.AppendCertsFromPEM(s.ca)
+		config.RootCAs = pool
+	}
+	t := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, DisableKeepAlives: true,
+		DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return false, date, err
+	}
+	resp, err := t.RoundTrip(req)
+	if err != nil {
+		return false, date, err
+	}
+	defer resp.Body.Close()
+	date, _ = http.ParseTime(resp.Header.Get("Date"))
+	return resp.StatusCode == http.StatusOK, date, nil
+}

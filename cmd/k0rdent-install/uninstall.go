@@ -1,0 +1,380 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"k0rdent-airgap/cmd/k0rdent-install/cluster"
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/registry"
+)
+
+// uninstallSteps takes away what was installed, in the opposite order. Each
+// step is content with a host on which there is nothing for it, so that a
+// half-installed one ends up clean, too.
+func (i *installer) uninstallSteps() []step {
+	steps := []step{
+		{name: "preflight", plan: i.planUninstall, run: i.confirm},
+		{name: "platform", plan: i.planPlatform, run: i.removePlatform},
+		{name: "k0s-leave", plan: i.planLeave, run: i.leave},
+		{name: "k0s-stop", plan: i.planStop, run: i.stopService},
+		{name: "k0s-reset", plan: i.planReset, run: i.reset},
+		{name: "files", plan: i.planFiles, run: i.removeFiles},
+	}
+	if i.cfg.purge {
+		steps = append(steps, step{name: "storage", plan: i.planStorage, run: i.removeStorage})
+	}
+	return append(steps, step{name: "notes", plan: i.planForget, run: i.forget})
+}
+
+// planUninstall looks at what there is.
+func (i *installer) planUninstall(ctx context.Context) (outcome, error) {
+	if os.Geteuid() != 0 {
+		return outcome{}, cli.Hint(fmt.Errorf("this is user %d, and k0s needs root", os.Geteuid()), "run it as root")
+	}
+	s, err := i.k0s.service()
+	if err != nil {
+		return outcome{}, err
+	}
+	running, err := i.k0s.status(ctx)
+	switch {
+	case errors.Is(err, errSilent):
+		running = &k0sStatus{}
+	case errors.Is(err, fs.ErrNotExist):
+		i.k0s.missing = true
+	case err != nil:
+		return outcome{}, err
+	}
+	i.k0s.running = running
+	what := "k0s is not installed as a service"
+	if s != nil {
+		what = "k0s is installed as a " + s.role
+	}
+	if running != nil {
+		what += " and runs"
+	}
+	return unchanged("%s; %d files are ours", what, len(i.state.Files)), nil
+}
+
+// confirm asks, unless it was told not to.
+func (i *installer) confirm(ctx context.Context) (outcome, error) {
+	o, err := i.planUninstall(ctx)
+	if err != nil || i.cfg.yes {
+		return o, err
+	}
+	if cli.CheckStdin(i.stdin) == nil { // no terminal
+		return outcome{}, cli.Hint(cli.Misuse("nobody is there to ask"), "--yes removes without asking, --plan shows what")
+	}
+	fmt.Fprintf(i.stderr, "%s: %s.\nRemove k0rdent, the cluster on this host with all of its data%s, and our files? [yes/no] ", tool, o.detail, i.purged())
+	answer, err := bufio.NewReader(i.stdin).ReadString('\n')
+	if err != nil || strings.ToLower(strings.TrimSpace(answer)) != "yes" {
+		return outcome{}, errDeclined
+	}
+	return o, nil
+}
+
+// errDeclined ends a removal that was not confirmed.
+var errDeclined = cli.Hint(errors.New("not confirmed: nothing is removed"), "answer yes, or give --yes")
+
+func (i *installer) purged() string {
+	if i.cfg.purge {
+		return ", the registry's storage " + i.storage()
+	}
+	return ""
+}
+
+// here tells whether the platform runs in the cluster of this host, as far as
+// this host has installed it: one that has joined takes only itself away.
+func (i *installer) here() (bool, string) {
+	s, _ := i.k0s.service()
+	switch {
+	case i.k0s.running == nil:
+		return false, "k0s does not run"
+	case i.state.Joined != "":
+		return false, "this host has joined as a " + i.state.Joined
+	case s != nil && s.role == roleWorker:
+		return false, "this host is a worker"
+	}
+	return true, ""
+}
+
+func (i *installer) planPlatform(ctx context.Context) (outcome, error) {
+	if yes, why := i.here(); !yes {
+		return skipped("%s", why), nil
+	}
+	return planned("Management, and the Helm release %s", cluster.ReleaseName), nil
+}
+
+// removePlatform has the platform take away what it has installed, since some
+// of that may be outside the cluster. While it manages child clusters, nothing
+// is removed. If it cannot do its part, the reset removes it as it is.
+func (i *installer) removePlatform(ctx context.Context) (outcome, error) {
+	if yes, why := i.here(); !yes {
+		return skipped("%s", why), nil
+	}
+	if !i.reach(ctx) {
+		return skipped("the Kubernetes API does not answer; the reset removes what is there"), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, i.cfg.helmTimeout)
+	defer cancel()
+	status, err := i.cluster.Uninstall(ctx, i.cfg.helmTimeout, func(text string) { i.progress.Warn("platform: %s", text) })
+	switch {
+	case errors.Is(err, cluster.ErrInUse) || errors.Is(context.Cause(ctx), cli.ErrInterrupted):
+		return outcome{}, err
+	case err != nil:
+		i.progress.Warn("platform: %v", err)
+		return skipped("it could not be removed in order, so the reset removes it: %v", err), nil
+	case status == cluster.Unchanged:
+		return unchanged("it is not there"), nil
+	}
+	return done("Management, and the Helm release %s", cluster.ReleaseName), nil
+}
+
+// leaves tells whether this host must leave etcd before it goes: the others
+// would wait for it.
+func (i *installer) leaves() bool { return i.state.Joined == roleController && i.k0s.running != nil }
+
+func (i *installer) planLeave(context.Context) (outcome, error) {
+	if !i.leaves() {
+		return skipped("this host shares no etcd"), nil
+	}
+	return planned("k0s etcd leave"), nil
+}
+
+func (i *installer) leave(ctx context.Context) (outcome, error) {
+	if !i.leaves() {
+		return skipped("this host shares no etcd"), nil
+	}
+	_, err := i.k0s.run(ctx, longRun, nil, "etcd", "leave")
+	if err != nil {
+		return outcome{}, cli.Hint(err, "k0s etcd leave --peer-address %s, on another controller, does the same", i.node.address)
+	}
+	return done("k0s etcd leave"), nil
+}
+
+func (i *installer) planStop(context.Context) (outcome, error) {
+	if i.k0s.running == nil {
+		return unchanged("k0s does not run"), nil
+	}
+	return planned("k0s stop"), nil
+}
+
+func (i *installer) stopService(ctx context.Context) (outcome, error) {
+	s, err := i.k0s.service()
+	if err != nil {
+		return outcome{}, err
+	}
+	if i.k0s.running == nil && s == nil || i.k0s.missing {
+		return unchanged("k0s does not run"), nil
+	}
+	// Also where k0s does not answer: it may be about to start.
+	if err := i.stopK0s(ctx); err != nil {
+		return outcome{}, err
+	}
+	if i.k0s.running == nil {
+		return unchanged("k0s does not run"), nil
+	}
+	return done("k0s stop"), nil
+}
+
+// leftovers tells whether k0s has anything on this host.
+func (i *installer) leftovers() bool {
+	s, err := i.k0s.service()
+	if err != nil || s != nil {
+		return true
+	}
+	_, err = os.Lstat(i.host.data)
+	return err == nil
+}
+
+func (i *installer) planReset(context.Context) (outcome, error) {
+	if !i.leftovers() {
+		return unchanged("k0s has nothing on this host"), nil
+	}
+	return planned("k0s reset: its service, %s, all containers", i.host.data), nil
+}
+
+func (i *installer) reset(ctx context.Context) (outcome, error) {
+	if !i.leftovers() {
+		return unchanged("k0s has nothing on this host"), nil
+	}
+	if i.k0s.missing {
+		return outcome{}, cli.Hint(fmt.Errorf("there is no %s, and only k0s can take its own things away", i.k0s.path), "k0s-extract puts it back")
+	}
+	if _, err := i.k0s.run(ctx, longRun, nil, "reset"); err != nil {
+		return outcome{}, err
+	}
+	return done("k0s reset; its makers recommend to reboot the host now"), nil
+}
+
+func (i *installer) planFiles(context.Context) (outcome, error) {
+	var names []string
+	for _, f := range i.state.Files {
+		keep, _, err := i.fate(f)
+		if err != nil {
+			return outcome{}, err
+		}
+		if keep == "" {
+			names = append(names, f.Path)
+		}
+	}
+	if len(names) == 0 {
+		return unchanged("none are ours"), nil
+	}
+	return planned("%s", strings.Join(names, ", ")), nil
+}
+
+// fate decides about a file of ours: keep says why it stays, if it does;
+// backup is what was there before.
+func (i *installer) fate(f ownFile) (keep string, backup []byte, err error) {
+	text, err := os.ReadFile(f.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "it is gone", nil, nil
+	case err != nil:
+		return "", nil, err
+	}
+	if f.Backup != "" {
+		if backup, err = os.ReadFile(f.Backup); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", nil, err
+		}
+	}
+	if f.Digest != "" && digestOf(text) != f.Digest && (backup == nil || !bytes.Equal(text, backup)) {
+		return "it was changed since", nil, nil
+	}
+	return "", backup, nil
+}
+
+// removeFiles removes what is ours and as we wrote it, and puts back what was
+// there before.
+func (i *installer) removeFiles(context.Context) (outcome, error) {
+	removed := 0
+	for _, f := range append([]ownFile{}, i.state.Files...) {
+		keep, backup, err := i.fate(f)
+		if err != nil {
+			return outcome{}, err
+		}
+		r := record.File{Path: f.Path, Status: record.StatusUnchanged}
+		switch {
+		case keep == "it is gone":
+		case keep != "":
+			i.progress.Warn("files: %s stays: %s", f.Path, keep)
+		case backup != nil:
+			if r, err = hostfile.Put(f.Path, cmp.Or(f.Mode, configMode), backup); err == nil {
+				_, err = hostfile.Remove(f.Backup)
+			}
+			removed++
+		default:
+			r, err = hostfile.Remove(f.Path)
+			i.removeEmpty(filepath.Dir(f.Path))
+			removed++
+		}
+		if err := errors.Join(err, i.out.Write(r)); err != nil {
+			return outcome{}, err
+		}
+		i.state.forget(f.Path)
+		if err := i.state.save(); err != nil {
+			return outcome{}, err
+		}
+	}
+	if have, err := os.ReadFile(i.host.root + k0s.DropInPath); err == nil && strings.HasPrefix(string(have), k0s.Marker) {
+		i.progress.Warn("files: %s was written by a run that is not noted here: k0s-mirror-config --remove takes it away", i.host.root+k0s.DropInPath)
+	}
+	if removed == 0 {
+		return unchanged("none are ours"), nil
+	}
+	return done("%d removed or put back as they were", removed), nil
+}
+
+// removeEmpty removes directories below /etc/k0s that nothing is left in.
+func (i *installer) removeEmpty(dir string) {
+	for top := filepath.Dir(i.host.k0sConfig); strings.HasPrefix(dir+"/", top+"/"); dir = filepath.Dir(dir) {
+		if os.Remove(dir) != nil {
+			return
+		}
+	}
+}
+
+// storage is the directory of the registry on this host.
+func (i *installer) storage() string { return orText(i.state.Storage, i.host.storage) }
+
+func (i *installer) planStorage(context.Context) (outcome, error) {
+	dir := i.storage()
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return unchanged("there is no %s", dir), nil
+	}
+	if err := isStorage(dir); err != nil {
+		return outcome{}, err
+	}
+	return planned("%s", dir), nil
+}
+
+// isStorage makes sure that a directory is what is to be removed with all that
+// is in it.
+func isStorage(dir string) error {
+	for _, name := range []string{"blobs", "repositories"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || !info.IsDir() {
+			return fmt.Errorf("%s does not look like the storage of oci-serve: no directory %s in it", dir, name)
+		}
+	}
+	return nil
+}
+
+// removeStorage removes the registry's storage, unless it is in use.
+func (i *installer) removeStorage(ctx context.Context) (outcome, error) {
+	o, err := i.planStorage(ctx)
+	if err != nil || o.status == record.StatusUnchanged {
+		return o, err
+	}
+	dir := i.storage()
+	disk, err := registry.OpenDisk(dir)
+	if err != nil {
+		return outcome{}, cli.Hint(err, "stop oci-serve first")
+	}
+	err = errors.Join(os.RemoveAll(dir), disk.Close())
+	if err != nil {
+		return outcome{}, err
+	}
+	return done("%s", dir), nil
+}
+
+func (i *installer) planForget(context.Context) (outcome, error) {
+	if _, err := os.Stat(i.state.path); errors.Is(err, fs.ErrNotExist) {
+		return unchanged("there are none"), nil
+	}
+	return planned("%s", i.state.path), nil
+}
+
+// forget removes what is known of this host, tokens included.
+func (i *installer) forget(context.Context) (outcome, error) {
+	o := unchanged("there are none")
+	for _, path := range []string{
+		i.state.path, i.host.joinToken,
+		filepath.Join(i.host.state, roleWorker+"-token"), filepath.Join(i.host.state, roleController+"-token"),
+	} {
+		r, err := hostfile.Remove(path)
+		if err != nil {
+			return outcome{}, err
+		}
+		if r.Status != record.StatusRemoved {
+			continue
+		}
+		if err := i.out.Write(r); err != nil {
+			return outcome{}, err
+		}
+		o = done("%s", i.state.path)
+	}
+	os.Remove(i.host.state) // unless something else is in it
+	return o, nil
+}
