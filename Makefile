@@ -3,6 +3,8 @@
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
+# Where settings lie; a file that is there already stays as it is.
+SYSCONFDIR ?= /etc
 # How long each fuzz target runs under `make fuzz`.
 FUZZTIME ?= 30s
 # The version of a release build; without it, the build information tells.
@@ -50,7 +52,7 @@ fuzz: ## run every fuzz target for FUZZTIME (default 30s)
 conformance: ## the OCI distribution-spec conformance suite against oci-serve
 	@tests/run.sh conformance
 
-install: build ## install tools, man pages and completions under DESTDIR/PREFIX
+install: build ## install tools, man pages, completions and units under DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install $(addprefix bin/,$(TOOLS)) $(DESTDIR)$(PREFIX)/bin
 	@for page in man/*.[1-9]; do \
@@ -61,6 +63,12 @@ install: build ## install tools, man pages and completions under DESTDIR/PREFIX
 	  install -D -m 644 completions/_$$tool $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$$tool && \
 	  install -D -m 644 completions/$$tool.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$tool.fish || exit; \
 	done
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 644 lib/systemd/oci-serve.service lib/systemd/oci-serve.socket $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed -i 's,/usr/local/bin/,$(PREFIX)/bin/,' $(DESTDIR)$(PREFIX)/lib/systemd/system/oci-serve.service
+	install -D -m 644 lib/systemd/oci-serve.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/oci-serve.conf
+	@file=$(DESTDIR)$(SYSCONFDIR)/k0rdent-airgap/oci-serve.env; \
+	[ -e $$file ] || install -D -m 644 lib/systemd/oci-serve.env $$file
 
 clean: ## remove what was built (.cache/, with the tests' programs, stays)
 	rm -rf bin dist

@@ -6,19 +6,78 @@ import (
 	"log/slog"
 	"strings"
 	"unicode"
+
+	"github.com/coreos/go-systemd/v22/journal"
 )
 
 // newLog makes the log of a person or program that wants to know of each
 // request, or else of one who wants to see faults and warnings only, in the form
 // of all the tools' messages.
 func newLog(stderr io.Writer, cfg config) *slog.Logger {
+	journald, _ := journal.StderrIsJournalStream() // not if that cannot be found out
+	var options slog.HandlerOptions
+	form := func(w io.Writer) slog.Handler { return &faultHandler{w} }
 	switch {
 	case cfg.accessLog == "json":
-		return slog.New(slog.NewJSONHandler(stderr, nil))
+		form = func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, &options) }
 	case cfg.accessLog == "text" || cfg.Verbose:
-		return slog.New(slog.NewTextHandler(stderr, nil))
+		form = func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, &options) }
+		if journald {
+			options.ReplaceAttr = withoutStamp
+		}
 	}
-	return slog.New(&faultHandler{stderr})
+	if journald {
+		return slog.New(newJournalHandler(stderr, form))
+	}
+	return slog.New(form(stderr))
+}
+
+// withoutStamp leaves out what the journal notes of each line by itself.
+func withoutStamp(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// journalHandler gives each line the priority under which the journal files it,
+// as sd-daemon(3) has it.
+type journalHandler struct{ errors, warnings, others slog.Handler }
+
+func newJournalHandler(w io.Writer, form func(io.Writer) slog.Handler) *journalHandler {
+	return &journalHandler{form(prefixed{w, "<3>"}), form(prefixed{w, "<4>"}), form(prefixed{w, "<6>"})}
+}
+
+func (h *journalHandler) of(l slog.Level) slog.Handler {
+	switch {
+	case l >= slog.LevelError:
+		return h.errors
+	case l >= slog.LevelWarn:
+		return h.warnings
+	}
+	return h.others
+}
+
+func (h *journalHandler) Enabled(ctx context.Context, l slog.Level) bool {
+	return h.of(l).Enabled(ctx, l)
+}
+
+func (h *journalHandler) Handle(ctx context.Context, r slog.Record) error {
+	return h.of(r.Level).Handle(ctx, r)
+}
+
+func (h *journalHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
+func (h *journalHandler) WithGroup(string) slog.Handler      { return h }
+
+// prefixed writes something before each line, which comes in one Write.
+type prefixed struct {
+	w      io.Writer
+	prefix string
+}
+
+func (p prefixed) Write(line []byte) (int, error) {
+	_, err := p.w.Write(append([]byte(p.prefix), line...))
+	return len(line), err
 }
 
 // faultHandler writes warnings and errors, a line each.

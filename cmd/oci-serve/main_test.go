@@ -47,11 +47,20 @@ type child struct {
 // startChild starts oci-serve on a free port of loopback and waits for its record.
 func startChild(t *testing.T, storage string, args ...string) *child {
 	t.Helper()
+	return startChildWith(t, storage, nil, args...)
+}
+
+// startChildWith is startChild with a file for what goes to stderr, or nil.
+func startChildWith(t *testing.T, storage string, stderr *os.File, args ...string) *child {
+	t.Helper()
 	c := &child{t: t}
 	args = append([]string{"--host", "127.0.0.1", "--port", "0", "--storage", storage}, args...)
 	c.cmd = exec.Command(os.Args[0], args...)
 	c.cmd.Env = append(os.Environ(), asChild+"=1")
 	c.cmd.Stderr = &c.stderr
+	if stderr != nil {
+		c.cmd.Stderr = stderr
+	}
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

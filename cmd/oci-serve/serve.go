@@ -59,26 +59,48 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 		Protocols:         http1(),
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelInfo),
 	}
-	ln, err := listen(ctx, cfg.host, cfg.port)
+	sockets, err := listeners(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	addr := ln.Addr().String()
+	addr := sockets[0].Addr().String()
 	where := record.Registry{Address: addr, URL: "http://" + reach(addr), Storage: cfg.storage, CA: ca, PID: os.Getpid()}
 	if certs != nil {
 		where.URL = "https://" + reach(addr)
-		ln = tls.NewListener(ln, tlsConfig(certs.get))
 	}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
+	served := make(chan error, len(sockets))
+	for _, ln := range sockets {
+		if certs != nil {
+			ln = tls.NewListener(ln, tlsConfig(certs.get))
+		}
+		go func() { served <- srv.Serve(ln) }()
+	}
 	if err = out.Write(where); err == nil {
+		systemd := &manager{log}
+		systemd.ready(where.URL)
+		go systemd.watch(ctx, selfAsker(where.URL))
 		select {
 		case err := <-served: // only a fault ends it by itself
 			return err
 		case <-ctx.Done():
 		}
+		systemd.stopping()
 	}
 	return errors.Join(err, drain(srv, log))
+}
+
+// listeners gives the sockets to serve on: those that systemd has opened, else
+// the one that the flags say.
+func listeners(ctx context.Context, cfg config) ([]net.Listener, error) {
+	sockets, err := inherited()
+	if err != nil || len(sockets) > 0 {
+		return sockets, err
+	}
+	ln, err := listen(ctx, cfg.host, cfg.port)
+	if err != nil {
+		return nil, err
+	}
+	return []net.Listener{ln}, nil
 }
 
 // openTLS gives what the flags say about certificates: nil for plain HTTP. ca

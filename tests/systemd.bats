@@ -1,0 +1,72 @@
+#!/usr/bin/env bats
+# oci-serve as systemd's own programs see it: the units, and a socket that
+# somebody else has opened.
+# shellcheck disable=SC2154 # output is set by run
+
+load lib/helper
+
+# installed: the units as make install puts them, over a root of their own.
+installed() {
+  make -s -C "$ROOT" install DESTDIR="$PWD/root" PREFIX=/usr >/dev/null
+  units=$PWD/root/usr/lib/systemd/system
+}
+
+@test "systemd: the units are as systemd wants them" {
+  need systemd-analyze
+  installed
+  # The program and the page are where the units say, and nothing is unknown.
+  sed -i "s,/usr/bin/,$PWD/root/usr/bin/,; /^Documentation=/d" "$units"/*
+  run -0 systemd-analyze --man=no verify "$units/oci-serve.service" "$units/oci-serve.socket"
+  [ "$(grep -e oci-serve <<<"$output")" = '' ]
+}
+
+@test "systemd: the service is exposed to little" {
+  need systemd-analyze
+  # In tenths: at most 2.0 of 10.
+  run -0 systemd-analyze security --offline=true --no-pager --threshold=20 "$ROOT/lib/systemd/oci-serve.service"
+  echo "$output" | tail -n 1
+  # No capability at all, and no other user's files.
+  [ "$(grep -c '^✗.*CapabilityBoundingSet' <<<"$output")" = 0 ]
+  [ "$(grep -c '^✗.*User=' <<<"$output")" = 0 ]
+}
+
+@test "systemd: the unit, the settings and the tool agree" {
+  local name
+  installed
+  # The state directory is the default storage.
+  grep -qx 'StateDirectory=k0rdentd/registry' "$units/oci-serve.service"
+  oci-serve --help | grep -q -- '--storage DIR .*(default /var/lib/k0rdentd/registry)'
+  grep -qx 'ExecStart=/usr/bin/oci-serve' "$units/oci-serve.service"
+  grep -qx 'u oci-serve - .*' root/usr/lib/sysusers.d/oci-serve.conf
+  grep -qx 'User=oci-serve' "$units/oci-serve.service"
+  # Each setting is a flag, and all of them together are understood.
+  settings=$(sed -n 's/^#\(OCI_SERVE_[A-Z_]*\)=.*/\1/p' root/etc/k0rdent-airgap/oci-serve.env)
+  [ "$(wc -l <<<"$settings")" -ge 10 ]
+  for name in $settings; do
+    name=${name#OCI_SERVE_}
+    name=${name//_/-}
+    oci-serve --help | grep -q -- "^  --${name,,} "
+  done
+  # Settings that are there stay.
+  echo OCI_SERVE_PORT=1 >root/etc/k0rdent-airgap/oci-serve.env
+  installed
+  [ "$(cat root/etc/k0rdent-airgap/oci-serve.env)" = OCI_SERVE_PORT=1 ]
+}
+
+@test "systemd: a socket that systemd opens is served from the first connection on" {
+  local inode
+  need systemd-socket-activate curl
+  systemd-socket-activate -l 127.0.0.1:0 oci-serve --storage storage 2>activate.err 3>&- &
+  servers+=($!)
+  until grep -q 'Listening on' activate.err; do
+    kill -0 "${servers[-1]}"
+    sleep 0.05
+  done
+  # It does not tell which port it got, but the kernel does.
+  inode=$(readlink "/proc/${servers[-1]}/fd/3" | tr -dc 0-9)
+  registry=localhost:$((16#$(awk -v inode="$inode" '$10 == inode { sub(".*:", "", $2); print $2 }' /proc/net/tcp)))
+  [ ! -e storage ]
+  [ "$(curl -s --max-time 10 "http://$registry/healthz")" = ok ]
+  oci-push --to "$registry" --quiet "$SAMPLE/bundle.tgz" >/dev/null
+  same "$(expected)" "$(published)"
+}
