@@ -5,8 +5,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -15,9 +17,6 @@ import (
 
 // tick is how often the bar is drawn.
 const tick = 200 * time.Millisecond
-
-// erase takes away everything from the start of the cursor's line on.
-const erase = "\r\x1b[J"
 
 // Progress is what a person sees while a tool works. On a terminal it is a bar
 // with bytes, rate and time left; elsewhere it is one line an item. All of a
@@ -80,12 +79,23 @@ func (p *Progress) draw(n int64) {
 	if !p.bar.advance(n) {
 		return
 	}
-	if line := p.bar.line(p.width()); line != p.shown {
-		// The cursor waits at the start of the line. If the window becomes narrower
-		// and the line is broken, the cursor stays there, and all of it can be erased.
-		fmt.Fprintf(p.out, "%s%s\r", erase, line)
+	width := p.width()
+	if line := p.bar.line(width); line != p.shown {
+		// The cursor waits at the start of the line, and stays there if the window
+		// becomes narrower and the line is broken.
+		fmt.Fprintf(p.out, "%s%s\r", p.erase(width), line)
 		p.shown = line
 	}
+}
+
+// erase gives what takes the bar off a terminal that now has this width: line
+// by line, since some terminals keep for later what is erased of a whole screen.
+func (p *Progress) erase(width int) string {
+	broken := (utf8.RuneCountInString(p.shown) - 1) / width
+	if broken <= 0 {
+		return "\r\x1b[K"
+	}
+	return "\r\x1b[K\x1b7" + strings.Repeat("\x1b[B\x1b[2K", broken) + "\x1b8"
 }
 
 // width gives the cells in a line of the terminal, or what most terminals have
@@ -100,7 +110,7 @@ func (p *Progress) width() int {
 // clear takes the bar off the terminal until it is drawn again.
 func (p *Progress) clear() {
 	if p.shown != "" {
-		io.WriteString(p.out, erase)
+		io.WriteString(p.out, p.erase(p.width()))
 		p.shown = ""
 	}
 }

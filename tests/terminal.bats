@@ -1,0 +1,70 @@
+#!/usr/bin/env bats
+# What a person sees at work, on the screen of a real terminal.
+# shellcheck disable=SC2154 # registry is set by serve
+
+load lib/helper
+
+# window COLUMNS COMMAND: runs a command line in a terminal of its own.
+window() {
+  need tmux
+  printf '%s\n' 'echo begin' "$2" 'echo end $?' >typed
+  tmux=(tmux -u -S "$PWD/tmux" -f /dev/null)
+  LC_ALL=C.UTF-8 "${tmux[@]}" new-session -d -x "$1" -y 60 "trap : INT; . ./typed; sleep 60" 3>&-
+  servers+=("$("${tmux[@]}" display -p '#{pid}')")
+}
+
+# shows LINE…: waits until the screen, with what scrolled off it, has these lines and no other, each an
+# extended regular expression.
+shows() {
+  local wanted seen deadline=$((SECONDS + 10))
+  wanted=$(printf '%s\n' "$@")
+  until seen=$("${tmux[@]}" capture-pane -p -S - | sed '/^$/d') && [[ $seen =~ ^$wanted$ ]]; do
+    if [ $SECONDS -ge $deadline ]; then
+      printf 'the screen shows\n%s\n' "$seen"
+      return 1
+    fi
+    sleep 0.05
+  done
+}
+
+resize() { "${tmux[@]}" resize-window -x "$1"; }
+
+size='[0-9.]+ [kMGT]?B'
+times='\[[0-9hms]+:[0-9hms]+\]'
+wide="verifying $size/1\\.0 TB +[0-9]+% \\|[█ ]+\\| \\($size/s\\) $times"
+
+@test "terminal: the bar fits at 80 and at 40 columns, and when the window changes" {
+  truncate -s 1TB bundle.tar
+  window 80 "bundle-verify --digest sha256:$(printf %064d 0) bundle.tar"
+  shows begin "$wide"
+  resize 40
+  shows begin " *[0-9]+% \\|[█ ]*\\| \\($size/s\\) $times"
+  resize 20
+  shows begin " *[0-9]+% \\|[█ ]*\\|.*"
+  resize 120
+  shows begin "$wide"
+  "${tmux[@]}" send-keys C-c
+  shows begin 'bundle-verify: interrupted' 'end 130'
+}
+
+@test "terminal: the bar of a stream of unknown length fits too, and makes way for records" {
+  local rest
+  mkfifo input
+  window 40 'bundle-ls --format "{{.kind}}" - <input'
+  exec {rest}>input # once the other side is there, too
+  head -c 20000000 "$SAMPLE/large.tar" >&"$rest"
+  shows begin '(image|skipped)(.image|.skipped)*' ". listing $size \\($size/s\\) \\[[0-9hms]+\\]"
+  resize 30
+  shows begin '(image|skipped)(.image|.skipped)*' ". +$size \\($size/s\\) \\[[0-9hms]+\\]"
+  tail -c +20000001 "$SAMPLE/large.tar" >&"$rest"
+  exec {rest}>&-
+  shows begin '(image|skipped)(.image|.skipped)*' 'end 0'
+}
+
+@test "terminal: a dumb one gets a line an item, and nothing that moves the cursor" {
+  need script
+  serve
+  TERM=dumb script -qec "oci-push --to $registry --format '{{.status}}' '$SAMPLE/bundle.tgz' >/dev/null" /dev/null >raw
+  same '' "$(tr -d '[:print:]\r\n' <raw)"
+  [ "$(grep -cE "^\[[0-9]+/\?\] $registry/[^ ]+ pushed $size" raw)" = "$(wc -l < <(expected))" ]
+}
