@@ -93,6 +93,11 @@ func (t *tool) putDirectory(dir string, files []k0s.File) error {
 		return err
 	}
 	for _, name := range names {
+		if isLeftover(name) && !t.cfg.plan {
+			if err := os.Remove(filepath.Join(t.at(dir), name)); err != nil {
+				return err
+			}
+		}
 		if !wanted[name] && isCertificate(name) {
 			if _, err := t.removeFile(path.Join(dir, name)); err != nil {
 				return err
@@ -152,10 +157,9 @@ func (t *tool) removeDirectory(host string) error {
 	if err != nil {
 		return err
 	}
-	mine := func(name string) bool { return name == k0s.HostsName || isCertificate(name) }
-	if !all(names, mine) {
+	if !all(names, isOurName) {
 		for _, name := range names {
-			if mine(name) {
+			if isOurName(name) {
 				_, e := t.removeFile(path.Join(k0s.CertsDir, host, name))
 				err = errors.Join(err, e)
 			}
@@ -171,6 +175,9 @@ func (t *tool) removeDirectory(host string) error {
 		}
 	}
 	for _, name := range names {
+		if isLeftover(name) {
+			continue
+		}
 		r := record.File{Path: filepath.Join(dir, name), Status: status}
 		if err != nil {
 			r.Status, r.Error = record.StatusFailed, err.Error()
@@ -200,7 +207,7 @@ func (t *tool) sweep() error {
 		return err
 	}
 	for _, name := range names {
-		if strings.HasPrefix(name, ".") && (strings.HasSuffix(name, newSuffix) || strings.HasSuffix(name, oldSuffix)) {
+		if isLeftover(name) || strings.HasPrefix(name, ".") && strings.HasSuffix(name, oldSuffix) {
 			if err := os.RemoveAll(filepath.Join(t.at(k0s.CertsDir), name)); err != nil {
 				return err
 			}
@@ -211,6 +218,17 @@ func (t *tool) sweep() error {
 
 func all(names []string, is func(string) bool) bool {
 	return !slices.ContainsFunc(names, func(n string) bool { return !is(n) })
+}
+
+// isOurName tells whether a file in a directory of ours is one that we put
+// there.
+func isOurName(name string) bool {
+	return name == k0s.HostsName || isCertificate(name) || isLeftover(name)
+}
+
+// isLeftover tells whether a file is half of one, from a run that was killed.
+func isLeftover(name string) bool {
+	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, newSuffix)
 }
 
 // isCertificate tells whether a file in a directory of ours is one of ours

@@ -197,7 +197,7 @@ func (t *tool) surveyHost(s *survey, name string, wanted, concerned bool, mirror
 		return err
 	}
 	for _, file := range names {
-		if file != k0s.HostsName && !isCertificate(file) && !strings.HasPrefix(file, ".") {
+		if !isOurName(file) {
 			s.conflict(path.Join(dir, file), "it is somebody else's in a directory that is to be removed")
 			return nil
 		}

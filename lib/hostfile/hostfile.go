@@ -43,6 +43,7 @@ func Put(path string, mode fs.FileMode, content []byte) (record.File, error) {
 // same file system. A directory in which each new name has effects, such as
 // one that a service watches, needs that.
 func PutVia(temp, path string, mode fs.FileMode, content []byte) (record.File, error) {
+	sweep(temp, filepath.Base(path))
 	r, err := Plan(path, mode, content)
 	if err != nil || r.Status == record.StatusUnchanged {
 		return r, err

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"encoding/pem"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/registry"
+)
+
+// mirrorServer is a real registry, with what was asked of it.
+type mirrorServer struct {
+	*httptest.Server
+	host string
+	ca   string // file
+	mu   sync.Mutex
+	seen []string
+}
+
+// serve gives a registry that holds images, each REPOSITORY:TAG. With a user,
+// whose password is "p w", everything wants a login.
+func serve(t *testing.T, secure bool, user string, images ...string) *mirrorServer {
+	t.Helper()
+	store, err := registry.OpenDisk(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	h := registry.New(store, registry.Options{})
+	s := new(mirrorServer)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.seen = append(s.seen, r.Method+" "+r.URL.Path)
+		s.mu.Unlock()
+		if name, password, _ := r.BasicAuth(); user != "" && (name != user || password != "p w") {
+			w.Header().Set("WWW-Authenticate", `Basic realm="site"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+	s.Server = httptest.NewUnstartedServer(handler)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that turn away are meant to
+	if !secure {
+		s.Start()
+	} else {
+		s.StartTLS()
+		s.ca = filepath.Join(t.TempDir(), "ca.crt")
+		writeFile(t, s.ca, 0o644, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
+	}
+	t.Cleanup(s.Close)
+	s.host = s.Listener.Addr().String()
+	inside := httptest.NewServer(h)
+	defer inside.Close()
+	push, err := client.New(client.Options{At: strings.TrimPrefix(inside.URL, "http://"), Push: true, Username: "-", PasswordFile: os.DevNull})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := push.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const index = "application/vnd.oci.image.index.v1+json"
+	for _, image := range images {
+		repository, tag, _ := strings.Cut(image, ":")
+		if err := push.PutManifest(t.Context(), repository, tag, index, []byte(`{"schemaVersion":2,"mediaType":"`+index+`","manifests":[]}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// imageRoot gives a host's tree with a k0s that lists these images.
+func imageRoot(t *testing.T, images ...string) string {
+	t.Helper()
+	root := t.TempDir()
+	writeFile(t, root+k0s.BinaryPath, 0o755, "#!/bin/sh\ncase \"$*\" in\nversion) echo "+current+" ;;\n\"airgap list-images\") printf '%s\\n' "+strings.Join(images, " ")+" ;;\nesac\n")
+	return root
+}
+
+const (
+	coredns = "quay.io/k0sproject/coredns:1.12.2"
+	pause   = "registry.k8s.io/pause:3.9"
+	busybox = "busybox:1.37.0"
+)
+
+// TestCheck asks a registry over its own authority, below a prefix, with a
+// login: for the paths that containerd will ask for.
+func TestCheck(t *testing.T) {
+	s := serve(t, true, "puller", "p/k0sproject/coredns:1.12.2", "p/k8s/pause:3.9", "p/k8s/pause:3.10", "p/library/busybox:1.36.0", "p/charts/x:1")
+	password := filepath.Join(t.TempDir(), "password")
+	writeFile(t, password, 0o600, "p w\n")
+	root := imageRoot(t, coredns, pause)
+	images := filepath.Join(t.TempDir(), "images")
+	own := s.host + "/p/k0sproject/coredns:1.12.2"
+	writeFile(t, images, 0o644, busybox+"\n"+own+"\nnvcr.io/none/such:1\n"+coredns+"\n")
+	flags := []string{"--mirror", s.URL + "/p", "--ca", s.ca, "--username", "puller", "--password-file", password}
+	records := `{"kind":"image","repository":"charts/x","tag":"1"}` + "\n" + `{"kind":"image","repository":"charts/x","tag":"2"}` + "\n"
+
+	o := start(t, root, records, append(flags, "--check", "--images", images)...)
+	if o.code() != cli.CodeFailed || !strings.Contains(o.err.Error(), "4 of 7 images are not at the mirror") {
+		t.Errorf("code %d, %v, want 4 of 7 missing\n%s", o.code(), o.err, o.out)
+	}
+	for reference, want := range map[string]record.Image{
+		coredns:               {Repository: "p/k0sproject/coredns", Tag: "1.12.2", Status: record.StatusExists},
+		own:                   {Repository: "p/k0sproject/coredns", Tag: "1.12.2", Status: record.StatusExists},
+		"charts/x:1":          {Repository: "p/charts/x", Tag: "1", Status: record.StatusExists},
+		"charts/x:2":          {Repository: "p/charts/x", Tag: "2", Status: record.StatusFailed, Error: "the nearest is p/charts/x:1"},
+		pause:                 {Repository: "p/pause", Tag: "3.9", Status: record.StatusFailed, Error: s.host + " has no p/pause:3.9; the nearest is p/k8s/pause:3.9"},
+		busybox:               {Repository: "p/library/busybox", Tag: "1.37.0", Status: record.StatusFailed, Error: "the nearest is p/library/busybox:1.36.0"},
+		"nvcr.io/none/such:1": {Repository: "p/none/such", Tag: "1", Status: record.StatusFailed, Error: "has no p/none/such:1"},
+	} {
+		got, found := o.images[reference]
+		if !found { // docker.io is spelt out
+			got = o.images["docker.io/library/"+reference]
+		}
+		if got.Registry != s.host || got.Repository != want.Repository || got.Tag != want.Tag || got.Status != want.Status ||
+			!strings.Contains(got.Error, want.Error) || (got.Digest != "") != (want.Status == record.StatusExists) {
+			t.Errorf("%s: %+v, want %+v", reference, got, want)
+		}
+	}
+	if want := "hint: one request each gives what is there the other name: oci-push --to " + s.host + " --alias p/k8s/pause:3.9=p/pause:3.9\n"; !strings.HasSuffix(o.stderr, want) {
+		t.Errorf("stderr %q, want at its end %q", o.stderr, want)
+	}
+	if _, err := os.Stat(root + "/etc"); err == nil {
+		t.Error("a check has written something")
+	}
+	if asked := []string{"HEAD /v2/p/pause/manifests/3.9", "HEAD /v2/p/library/busybox/manifests/1.37.0", "HEAD /v2/p/k0sproject/coredns/manifests/1.12.2"}; !containsAll(s.seen, asked) {
+		t.Errorf("asked %q, want %q among it", s.seen, asked)
+	}
+
+	// The same by what is on the host, without a word about mirrors.
+	ok(t, root, "", flags...)
+	o = start(t, root, "", "--check")
+	if o.code() != cli.CodeFailed || o.images[coredns].Status != record.StatusExists || !strings.Contains(o.images[pause].Error, "the nearest is p/k8s/pause:3.9") {
+		t.Errorf("check of the host: code %d, %+v\n%s", o.code(), o.images, o.stderr)
+	}
+	// The remedy that the hint names.
+	s.seen = nil
+	alias := serve(t, true, "", "p/k0sproject/coredns:1.12.2", "p/pause:3.9")
+	ok(t, root, "", "--mirror", alias.URL+"/p", "--ca", alias.ca)
+	if o := ok(t, root, "", "--check"); o.sum.Counts[record.StatusExists] != 2 || o.stderr != "" {
+		t.Errorf("%s, stderr %q, want both there and no word", o.counts(), o.stderr)
+	}
+	if len(s.seen) > 0 {
+		t.Errorf("the mirror of before was asked: %q", s.seen)
+	}
+}
+
+func containsAll(seen, wanted []string) bool {
+	return !slices.ContainsFunc(wanted, func(w string) bool { return !slices.Contains(seen, w) })
+}
+
+// TestCheckTellsWhatIsWrong: each reason for an ImagePullBackOff is told as
+// what it is.
+func TestCheckTellsWhatIsWrong(t *testing.T) {
+	secure := serve(t, true, "", "k0sproject/coredns:1.12.2")
+	plain := serve(t, false, "", "k0sproject/coredns:1.12.2")
+	locked := serve(t, true, "puller", "k0sproject/coredns:1.12.2")
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	tests := []struct {
+		name string
+		args []string
+		code int
+		want string // in the record
+	}{
+		{"unknown authority", []string{"--mirror", secure.URL}, cli.CodeFailed, "unknown authority"},
+		{"TLS mirror is plain", []string{"--mirror", "https://" + plain.host}, cli.CodeFailed, "the registry speaks plain HTTP"},
+		{"plain mirror has TLS", []string{"--mirror", "http://" + secure.host}, cli.CodeFailed, "400"},
+		{"no login", []string{"--mirror", locked.URL, "--ca", locked.ca}, cli.CodeFailed, "401 Unauthorized"},
+		{"wrong prefix", []string{"--mirror", plain.URL + "/q"}, cli.CodeFailed, "has no q/k0sproject/coredns:1.12.2; the nearest is k0sproject/coredns:1.12.2"},
+		{"nobody there", []string{"--mirror", closed.URL}, cli.CodeTryAgain, "connection refused"},
+		{"first one down", []string{"--mirror", closed.URL + "," + plain.URL}, cli.CodeDone, ""},
+		{"first one lacks it", []string{"--mirror", plain.URL + "/q," + plain.URL}, cli.CodeDone, ""},
+	}
+	// A program that is written while another test starts one is busy.
+	root := imageRoot(t, coredns)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := start(t, root, "", append(tt.args, "--check")...)
+			if i := o.images[coredns]; o.code() != tt.code || !strings.Contains(i.Error, tt.want) || (i.Status == record.StatusExists) != (tt.code == 0) {
+				t.Errorf("code %d, %v, %+v, want %d and %q", o.code(), o.err, i, tt.code, tt.want)
+			}
+		})
+	}
+}
+
+// TestCheckOfTheHost finds what keeps containerd from asking the mirror at all.
+func TestCheckOfTheHost(t *testing.T) {
+	s := serve(t, false, "", "k0sproject/coredns:1.12.2", "k0sproject/coredns:1.11.0")
+	tests := []struct {
+		name   string
+		spoil  func(t *testing.T, root string)
+		path   string // of a file's record
+		reason string // in it, or in the image's
+	}{
+		{"nothing configured", func(t *testing.T, root string) { os.RemoveAll(root + "/etc") }, "", "no mirrors are configured"},
+		{"drop-in gone", func(t *testing.T, root string) { os.Remove(root + k0s.DropInPath) }, k0s.DropInPath, "it is missing"},
+		{"drop-in of the k0s before", func(t *testing.T, root string) {
+			writeFile(t, root+k0s.DropInPath, 0o644, k0s.Marker+"\n"+grpc1+"config_path = '/etc/k0s/certs.d'")
+		}, k0s.DropInPath, "does not start with it"},
+		{"drop-in of somebody else", func(t *testing.T, root string) {
+			writeFile(t, root+k0s.DropInDir+"/zz.toml", 0o644, images2+"config_path = '/x'")
+		}, k0s.DropInDir + "/zz.toml", "there can be only one"},
+		{"file that cannot be read", func(t *testing.T, root string) {
+			writeFile(t, root+k0s.CertsDir+"/quay.io/hosts.toml", 0o644, "server = ")
+		}, "", "containerd turns to quay.io itself, since it cannot read"},
+		{"directory without a file", func(t *testing.T, root string) { os.Remove(root + k0s.CertsDir + "/quay.io/hosts.toml") }, "", "containerd turns to quay.io itself"},
+		{"no server", func(t *testing.T, root string) {
+			writeFile(t, root+k0s.CertsDir+"/quay.io/hosts.toml", 0o644, "[host.'"+s.URL+"']\n")
+		}, "", ""}, // it has the image, so nobody is turned to
+		{"certificate gone", func(t *testing.T, root string) {
+			writeFile(t, root+k0s.CertsDir+"/quay.io/hosts.toml", 0o644, "server = 'https://"+s.host+"'\nca = ['ca.crt']\n[host]\n")
+		}, "", "ca.crt: no such file"},
+		{"path that is none", func(t *testing.T, root string) {
+			writeFile(t, root+k0s.CertsDir+"/quay.io/hosts.toml", 0o644, "server = '"+s.URL+"/p'\n[host]\n")
+		}, "", "with a prefix its path is /v2/PREFIX"},
+		{"spelt the other way", func(t *testing.T, root string) {
+			writeFile(t, root+k0s.CertsDir+"/quay.io/hosts.toml", 0o644, "server = '"+s.URL+"'\n[host]\n")
+		}, "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			root := imageRoot(t, coredns)
+			ok(t, root, "", "--mirror", s.URL)
+			tt.spoil(t, root)
+			o := start(t, root, "", "--check")
+			if tt.reason == "" {
+				if o.err != nil || o.images[coredns].Status != record.StatusExists {
+					t.Errorf("%v, %+v, want it to be there", o.err, o.images)
+				}
+				return
+			}
+			text := o.images[coredns].Error + o.files[tt.path].Error
+			if o.err != nil && len(o.images) == 0 {
+				text += o.err.Error()
+			}
+			if o.code() != cli.CodeFailed || !strings.Contains(text, tt.reason) {
+				t.Errorf("code %d, %v, %q, want 1 and %q", o.code(), o.err, text, tt.reason)
+			}
+		})
+	}
+}
