@@ -157,8 +157,9 @@ func tokens(s, registry string, found func(scheme, name string)) {
 			scheme = before[at:]
 		}
 		begins := scheme != "" || i == 0 || !isNameRune(rune(before[i-1]))
-		if next := strings.TrimPrefix(rest[:end], registry); begins && next != "" && (next[0] == '/' || isLetter(next[0])) {
-			found(scheme, strings.TrimRight(rest[:end], ".:/-"))
+		name := strings.TrimRight(rest[:end], ".:/-")
+		if next := strings.TrimPrefix(name, registry); begins && next != "" && (next[0] == '/' || isLetter(next[0])) {
+			found(scheme, name)
 		}
 		s = rest[end:]
 	}
