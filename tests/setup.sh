@@ -8,7 +8,7 @@ PATH=$PWD/.cache/bin:$PATH
 mkdir -p .cache/bin
 
 # Programs, each with its Debian package if that has another name.
-programs=(bats bsdtar=libarchive-tools curl debootstrap fish gcc ip=iproute2 jq mandoc openssl pigz qemu-aarch64-static=qemu-user-static rpm script=bsdutils shellcheck skopeo tmux zsh zstd)
+programs=(bats bsdtar=libarchive-tools curl debootstrap fish gcc ip=iproute2 jq mandoc openssl pigz qemu-aarch64-static=qemu-user-static rpm script=bsdutils shellcheck skopeo systemd-analyze=systemd tmux zsh zstd)
 
 # command, module, version: built from source into .cache/bin.
 modules='
