@@ -64,7 +64,7 @@ func (f *finder) find(ctx context.Context, path string, stdin io.Reader) (record
 
 // search walks a bundle's entries.
 func (f *finder) search(ctx context.Context, b *bundle.Bundle) (found record.Version, err error) {
-	var k0s []string
+	var tags []string // of k0s
 	for e, err := range b.Entries(ctx) {
 		if errors.Is(err, bundle.ErrEntry) {
 			f.progress.Warn("%v", err)
@@ -78,7 +78,7 @@ func (f *finder) search(ctx context.Context, b *bundle.Bundle) (found record.Ver
 		case err != nil:
 			continue
 		case name.Repository == k0sRepository:
-			k0s = append(k0s, k0sVersion(name.Tag))
+			tags = append(tags, name.Tag)
 			continue
 		case name.Repository != chartRepository || !strings.HasSuffix(e.Path, ".tar"):
 			continue
@@ -93,7 +93,7 @@ func (f *finder) search(ctx context.Context, b *bundle.Bundle) (found record.Ver
 			return found, nil
 		}
 	}
-	found.K0s = newestFirst(k0s)
+	found.K0s = newestFirst(tags)
 	return found, nil
 }
 
