@@ -8,9 +8,10 @@ import (
 )
 
 // CoreArchives is the number of OCI archives at the head of the catalogue that
-// name each other: with them the platform's chart, and each provider that
-// kcm-templates lists, finds all of its images and charts.
-const CoreArchives = 45
+// are complete: with them the platform's chart, each provider that
+// kcm-templates lists, and k0s in its default configuration find all of their
+// images and charts.
+const CoreArchives = 63
 
 // catalogue lists the OCI archives, one a line: kind, path, tag and the size of
 // the archive in a bundle of 3 GiB, in MB. "R" in a tag stands for the release.

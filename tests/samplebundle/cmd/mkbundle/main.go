@@ -28,7 +28,7 @@ flags give the same bytes.
   --out PATH        where to write; "-" is stdout
   --format FORMAT   tar.gz, tar.zst, tar or dir (default tar.gz)
   --size SIZE       about how large as a tar, such as 64KiB or 3GiB (default: the least)
-  --archives N      OCI archives in it, at most 226 (default 45, which are complete in themselves)
+  --archives N      OCI archives in it, at most 226 (default 63, which are complete in themselves)
   --seed N          other content, other digests
   --release V       version of the vendor's charts (default 1.2.3)
   --top DIR         put everything in this directory
