@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/bundle"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/ref"
+)
+
+// A bundleWish is a bundle to look into, and what records told of it.
+type bundleWish struct {
+	path   string
+	digest string           // that its bytes must have; "" if nobody said
+	images map[string]image // by entry, if records name the images of k0s in it
+	newest *k0s.Version     // the newest in it, if that was told
+}
+
+// image is what a record said of an image of k0s.
+type image struct{ tag, digest string }
+
+// An entry of a bundle that holds a k0s.
+type k0sEntry struct {
+	path    string
+	version k0s.Version
+	digest  string // that its record told
+	at      io.ReaderAt
+	size    int64
+}
+
+// fromBundle looks for k0s in a bundle. What it gives includes have, as far as
+// that is still wanted. The bundle's digest, if one was promised, has been
+// compared when it returns without an error.
+func (w *wish) fromBundle(ctx context.Context, want bundleWish, stdin io.Reader, have []found) ([]found, error) {
+	var options []bundle.Option
+	if want.digest != "" {
+		options = append(options, bundle.WithDigest())
+	}
+	b, err := bundle.Open(ctx, want.path, stdin, options...)
+	var pathError *os.PathError
+	if errors.As(err, &pathError) && pathError.Path == want.path {
+		return have, err
+	}
+	if err != nil {
+		return have, fmt.Errorf("%s: %w", want.path, err)
+	}
+	defer b.Close()
+	w.log.Debug("bundle opened", "path", want.path, "format", b.Format, "bytes", b.Size, "digest", want.digest)
+	w.progress.Start("looking for k0s", b.Size, b.Offset)
+	defer w.progress.Close()
+	s := search{wish: w, bundle: want, have: have}
+	err = s.walk(ctx, b)
+	if err == nil && want.digest != "" && b.Digest() != want.digest {
+		err = fmt.Errorf("its bytes have digest %s, those that were verified had %s", b.Digest(), want.digest)
+	}
+	if err == nil && len(s.have) == 0 {
+		return nil, w.absent(want.path, s.seen)
+	}
+	if err != nil {
+		err = interrupted(ctx, fmt.Errorf("%s: %w", want.path, err))
+	}
+	return s.have, err
+}
+
+// search is the state of one walk through a bundle.
+type search struct {
+	wish   *wish
+	bundle bundleWish
+	have   []found
+	seen   []k0s.Version
+	later  []k0sEntry // entries that can be read in any order
+	read   int        // entries that were read
+}
+
+func (s *search) walk(ctx context.Context, b *bundle.Bundle) error {
+	for e, err := range b.Entries(ctx) {
+		if errors.Is(err, bundle.ErrEntry) {
+			s.wish.progress.Warn("%s: %v", s.bundle.path, err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		k, ok := s.entry(e)
+		if !ok {
+			continue
+		}
+		if k.at != nil {
+			s.later = append(s.later, k)
+			continue
+		}
+		if s.wanted(k) {
+			if err := s.stream(ctx, e, k); err != nil {
+				return fmt.Errorf("entry %s: %w", e.Path, err)
+			}
+		}
+		if s.enough() {
+			return nil
+		}
+	}
+	return s.open(ctx)
+}
+
+// entry tells whether an entry holds a k0s, and which.
+func (s *search) entry(e *bundle.Entry) (k0sEntry, bool) {
+	k := k0sEntry{path: e.Path, at: e.At, size: e.Size}
+	var tag string
+	if s.bundle.images != nil {
+		said, ok := s.bundle.images[e.Path]
+		if !ok {
+			return k, false
+		}
+		tag, k.digest = said.tag, said.digest
+	} else {
+		name, _, err := ref.Predict(e.Path)
+		if err != nil || name.Repository != repository {
+			return k, false
+		}
+		tag = name.Tag
+	}
+	var err error
+	if k.version, err = k0s.ParseVersion(tag); err != nil {
+		s.wish.progress.Warn("entry %s: its tag %s is no version of k0s, so it is left out", e.Path, tag)
+		return k, false
+	}
+	s.seen = append(s.seen, k.version)
+	return k, true
+}
+
+// wanted tells whether an entry is to be read, given what was read before.
+func (s *search) wanted(k k0sEntry) bool {
+	if n := s.bundle.newest; n != nil && !s.wish.every && s.wish.version == nil && k.version.Compare(*n) != 0 {
+		return false
+	}
+	return s.wish.wants(k.version, s.have)
+}
+
+// enough tells whether the rest of a stream can hold nothing that is wanted.
+// Bytes whose digest is to be compared are read to the end all the same.
+func (s *search) enough() bool {
+	switch {
+	case s.bundle.digest != "":
+		return false
+	case s.bundle.images != nil && len(s.seen) == len(s.bundle.images):
+		return true
+	case s.wish.every:
+		return s.wish.version != nil && s.read > 0
+	}
+	return (s.wish.version != nil || s.bundle.newest != nil) && s.read > 0
+}
+
+func (s *search) source(k k0sEntry) string { return "bundle " + s.bundle.path + " " + k.path }
+
+// stream reads an entry that passes.
+func (s *search) stream(ctx context.Context, r io.Reader, k k0sEntry) error {
+	s.wish.log.Debug("reading", "entry", k.path, "version", k.version.String())
+	news, err := s.wish.fromStream(ctx, r, &k.version, s.source(k), k.digest)
+	if err != nil {
+		return err
+	}
+	return s.keep(news)
+}
+
+// keep notes what an entry had. Where one k0s is wanted, its error is that of
+// the whole run; where several are, it is told of that one.
+func (s *search) keep(news []found) error {
+	s.read++
+	for _, f := range news {
+		if f.err != nil && !s.wish.every {
+			drop(news)
+			return f.err
+		}
+	}
+	s.have = s.wish.add(s.have, news...)
+	return nil
+}
+
+// open reads those entries that can be read in any order, newest first.
+func (s *search) open(ctx context.Context) error {
+	for len(s.later) > 0 {
+		next := 0
+		for i, k := range s.later {
+			if k.version.Compare(s.later[next].version) > 0 {
+				next = i
+			}
+		}
+		k := s.later[next]
+		s.later = append(s.later[:next], s.later[next+1:]...)
+		if !s.wanted(k) {
+			continue
+		}
+		if err := s.openEntry(ctx, k); err != nil {
+			return fmt.Errorf("entry %s: %w", k.path, err)
+		}
+	}
+	return nil
+}
+
+func (s *search) openEntry(ctx context.Context, k k0sEntry) error {
+	s.wish.log.Debug("opening", "entry", k.path, "version", k.version.String())
+	archive, err := oci.Open(k.at, k.size)
+	if err != nil {
+		return err
+	}
+	images, err := usable(archive, k.digest)
+	if err != nil {
+		return err
+	}
+	return s.keep(s.wish.fromImage(ctx, images, &k.version, s.source(k), func(d v1.Descriptor) (io.ReadCloser, error) {
+		blob, ok := archive.Blob(d.Digest)
+		if !ok {
+			return nil, fmt.Errorf("layer %v is not there", d.Digest)
+		}
+		return io.NopCloser(blob), nil
+	}))
+}

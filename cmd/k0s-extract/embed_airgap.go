@@ -1,0 +1,16 @@
+//go:build airgap
+
+package main
+
+import _ "embed"
+
+// Both files are written by make build-airgap.
+var (
+	//go:embed embedded/k0s
+	program string
+	//go:embed embedded/k0s.json
+	about []byte
+)
+
+// self gives the k0s that was put into this build.
+func self() embedded { return embedded{program, about} }

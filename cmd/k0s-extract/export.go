@@ -1,0 +1,273 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/k0s"
+)
+
+// maxFile bounds a file that is held: a certificate, a token, a k0s.yaml.
+const maxFile = 1 << 20
+
+// The roles of a host, as k0sctl calls them.
+const (
+	roleWorker     = "worker"
+	roleController = "controller"
+	roleBoth       = "controller+worker"
+)
+
+// packing is what the flags say of --export, and what their files hold.
+type packing struct {
+	to      string
+	role    string
+	mirrors mirrorList
+	user    string
+	secret  string // file with the password
+	token   string // file
+	config  string // file
+
+	ca, tokenText, configText []byte
+}
+
+// mirrorList is the value of --mirror.
+type mirrorList []k0s.Mirror
+
+func (m *mirrorList) String() string {
+	var all []string
+	for _, one := range *m {
+		all = append(all, one.String())
+	}
+	return strings.Join(all, ",")
+}
+
+// Set adds one mirror, or several with commas between them.
+func (m *mirrorList) Set(s string) error {
+	for one := range strings.SplitSeq(s, ",") {
+		parsed, err := k0s.ParseMirror(one)
+		if err != nil {
+			return err
+		}
+		*m = append(*m, parsed)
+	}
+	return nil
+}
+
+func (p *packing) flags(fs *flag.FlagSet) {
+	fs.StringVar(&p.to, "export", "", "pack k0s and all that a host needs to join")
+	fs.StringVar(&p.role, "role", "", "of that host")
+	fs.Var(&p.mirrors, "mirror", "registry that it pulls from")
+	fs.StringVar(&p.user, "mirror-username", "", "user at the mirrors")
+	fs.StringVar(&p.secret, "mirror-password-file", "", "file that holds that user's password")
+	fs.StringVar(&p.token, "token-file", "", "join token to pack")
+	fs.StringVar(&p.config, "k0s-yaml", "", "configuration that all controllers share")
+}
+
+// archive tells whether one file is written, rather than a directory.
+func (p *packing) archive() bool {
+	return p.to == "-" || strings.HasSuffix(p.to, ".tar.gz") || strings.HasSuffix(p.to, ".tgz")
+}
+
+// check finds contradictions, and reads the files that are packed.
+func (p *packing) check(c *config) (err error) {
+	if p.to == "" {
+		for name, given := range map[string]bool{
+			"role": p.role != "", "mirror": len(p.mirrors) > 0, "mirror-username": p.user != "",
+			"mirror-password-file": p.secret != "", "token-file": p.token != "", "k0s-yaml": p.config != "",
+		} {
+			if given {
+				return cli.Misuse("--%s is about what --export packs", name)
+			}
+		}
+		return nil
+	}
+	p.role = cmp.Or(p.role, roleWorker)
+	switch {
+	case p.role != roleWorker && p.role != roleController && p.role != roleBoth:
+		return cli.Misuse("--role %q: want worker, controller or controller+worker", p.role)
+	case p.role != roleWorker && p.config == "":
+		return cli.Hint(cli.Misuse("a further controller needs the k0s.yaml of the first"), "give --k0s-yaml %s", k0s.ConfigPath)
+	case p.role == roleWorker && p.config != "":
+		return cli.Misuse("--k0s-yaml: a worker has no configuration of its own")
+	case (p.user == "") != (p.secret == ""):
+		return cli.Misuse("--mirror-username and --mirror-password-file go together")
+	}
+	if p.to != "-" {
+		if p.to, err = filepath.Abs(p.to); err != nil {
+			return err
+		}
+	}
+	if p.config != "" {
+		if p.configText, err = readFile(p.config); err != nil {
+			return cli.Misuse("--k0s-yaml: %w", err)
+		}
+	}
+	if p.token != "" {
+		if p.tokenText, err = readToken(p.token, p.role); err != nil {
+			return cli.Misuse("--token-file: %w", err)
+		}
+	}
+	if err := p.checkMirrors(c.ca); err != nil || len(p.mirrors) == 0 {
+		return err
+	}
+	// What is wrong with a mirror is told before a bundle is read. Which k0s
+	// that has is not known yet; one of today takes all forms of a mirror.
+	probe := k0s.Version{Major: 1, Minor: 36}
+	if c.version.Version != nil {
+		probe = *c.version.Version
+	}
+	if _, err = k0s.MirrorFiles(probe, p.mirrors, nil); err != nil {
+		return cli.Misuse("--mirror: %w", err)
+	}
+	return nil
+}
+
+// checkMirrors gives each mirror its authority and login.
+func (p *packing) checkMirrors(ca string) (err error) {
+	if ca != "" {
+		if p.ca, err = readFile(ca); err != nil {
+			return cli.Misuse("--ca: %w", err)
+		}
+	}
+	authorization := ""
+	if p.user != "" {
+		password, err := readFile(p.secret)
+		if err != nil {
+			return cli.Misuse("--mirror-password-file: %w", err)
+		}
+		authorization = k0s.BasicAuth(p.user, strings.TrimRight(string(password), "\r\n"))
+	}
+	elsewhere, secure := false, false
+	for i := range p.mirrors {
+		m := &p.mirrors[i]
+		elsewhere = elsewhere || !client.Loopback(m.Host)
+		if m.Scheme == "https" {
+			secure = true
+			m.CA, m.Authorization = p.ca, authorization
+		}
+	}
+	switch {
+	case len(p.mirrors) > 0 && !elsewhere:
+		return cli.Hint(cli.Misuse("--mirror %s: on another host that is the other host", p.mirrors.String()), "name the registry as the network knows it")
+	case authorization != "" && !secure:
+		return cli.Misuse("--mirror-username: no mirror is https, and a password is not sent in the clear")
+	}
+	return nil
+}
+
+// checkOutput refuses a stdout that an archive must not go to.
+func (p *packing) checkOutput(stdout io.Writer) error {
+	if p.to != "-" {
+		return nil
+	}
+	if err := cli.CheckStdout(stdout); err != nil {
+		return err
+	}
+	f, ok := stdout.(*os.File)
+	if !ok || !p.private() {
+		return nil
+	}
+	info, err := f.Stat()
+	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		return cli.Hint(cli.Misuse("what is packed is secret, and others may read the file that it would go to"), "--export FILE.tar.gz makes one that they may not")
+	}
+	return err
+}
+
+// private tells whether something is packed that only root may read.
+func (p *packing) private() bool {
+	return len(p.tokenText) > 0 || len(p.configText) > 0 || p.user != ""
+}
+
+// readFile reads a small file whole.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s: more than %d bytes", path, maxFile)
+	}
+	return text, err
+}
+
+// An item is one file of what is packed.
+type item struct {
+	name    string // slash-separated, relative
+	mode    fs.FileMode
+	content []byte
+	program *packed
+}
+
+// packed is k0s as an item: too large to be held.
+type packed struct {
+	io.ReaderAt
+	size   int64
+	digest [sha256.Size]byte
+}
+
+// items lists what is packed, SHA256SUMS last: while it is not there, or is
+// that of something else, join.sh does nothing.
+func (p *packing) items(f found, k packed) ([]item, error) {
+	all := []item{{name: "k0s", mode: programMode, program: &k}}
+	var lines strings.Builder
+	if len(p.mirrors) > 0 {
+		files, err := k0s.MirrorFiles(*f.version, p.mirrors, k0s.DefaultHosts())
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			all = append(all, item{name: strings.TrimPrefix(file.Path, "/"), mode: file.Mode, content: file.Content})
+		}
+	}
+	if len(p.configText) > 0 {
+		all = append(all, item{name: strings.TrimPrefix(k0s.ConfigPath, "/"), mode: 0o600, content: p.configText})
+	}
+	for _, i := range all[1:] {
+		fmt.Fprintf(&lines, "%04o %s\n", i.mode, i.name)
+	}
+	if len(p.ca) > 0 {
+		all = append(all, item{name: "ca.crt", mode: 0o644, content: p.ca})
+	}
+	if len(p.tokenText) > 0 {
+		all = append(all, item{name: tokenName, mode: 0o600, content: p.tokenText})
+	}
+	all = append(all,
+		item{name: "join.sh", mode: 0o755, content: p.joinScript(f, lines.String())},
+		item{name: "README", mode: 0o644, content: p.readme(f)})
+	return append(all, item{name: "SHA256SUMS", mode: 0o644, content: sums(all)}), nil
+}
+
+// sums gives the lines that sha256sum -c reads.
+func sums(all []item) []byte {
+	var b bytes.Buffer
+	for _, i := range all {
+		sum := sha256.Sum256(i.content)
+		if i.program != nil {
+			sum = i.program.digest
+		}
+		fmt.Fprintf(&b, "%x  %s\n", sum, i.name)
+	}
+	return b.Bytes()
+}
+
+// pack writes what another host needs.
+func (p *packing) pack(ctx context.Context, f found, stdout io.Writer, out writer, plan bool) error {
+	if p.archive() {
+		return p.packArchive(ctx, f, stdout, out, plan)
+	}
+	return p.packDir(f, out, plan)
+}

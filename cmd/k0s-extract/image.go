@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"fmt"
+	"io"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/oci"
+)
+
+// maxCandidates is how many layers of an archive that streams may hold a k0s
+// for a wanted platform: each takes its size on the disk until the manifest
+// comes that tells the right one. The vendor's have one.
+const maxCandidates = 4
+
+// layersFor gives the layers of the image for a platform, lowest first.
+func layersFor(images []*oci.Image, want v1.Platform) ([]v1.Descriptor, error) {
+	var have []string
+	for _, image := range images {
+		have = append(have, image.Platforms...)
+		for _, m := range image.Manifests {
+			if m.Descriptor.MediaType.IsIndex() || m.Platform == nil || !m.Platform.Satisfies(want) {
+				continue
+			}
+			parsed, err := v1.ParseManifest(bytes.NewReader(m.Raw))
+			if err != nil {
+				return nil, err
+			}
+			return parsed.Layers, nil
+		}
+	}
+	return nil, fmt.Errorf("holds %s, not %s", strings.Join(have, ", "), want)
+}
+
+// fromImage takes k0s out of an image whose layers can be asked for one by one.
+func (w *wish) fromImage(ctx context.Context, images []*oci.Image, v *k0s.Version, source string, open func(v1.Descriptor) (io.ReadCloser, error)) []found {
+	var all []found
+	for _, want := range w.platforms {
+		f := found{version: v, platform: want, source: source}
+		f.sink, f.err = w.openLayers(ctx, images, v, want, open)
+		all = append(all, f)
+	}
+	return all
+}
+
+func (w *wish) openLayers(ctx context.Context, images []*oci.Image, v *k0s.Version, want v1.Platform, open func(v1.Descriptor) (io.ReadCloser, error)) (out sink, err error) {
+	layers, err := layersFor(images, want)
+	if err != nil {
+		return nil, err
+	}
+	scan := newScanner(func(m elf.Machine) (sink, error) {
+		if err := checkMachine(m, want); err != nil {
+			return nil, err
+		}
+		out = w.sink(v, want)
+		return out, nil
+	})
+	p, err := find(len(layers), func(i int) (layer, error) {
+		in, err := open(layers[i])
+		if err != nil {
+			return layer{}, err
+		}
+		defer in.Close()
+		verified := oci.Verify(&interruptible{ctx, in}, layers[i].Digest, layers[i].Size)
+		l := scan.scan(verified)
+		_, err = io.Copy(io.Discard, verified)
+		return l, err
+	})
+	if err != nil {
+		if out != nil {
+			out.drop()
+		}
+		return nil, err
+	}
+	return p.sink, nil
+}
+
+// fromStream takes k0s out of an archive that passes once. What its layers
+// are is told behind them, so that every k0s in it is taken until then.
+func (w *wish) fromStream(ctx context.Context, r io.Reader, v *k0s.Version, source, digest string) ([]found, error) {
+	layers := make(map[v1.Hash]layer)
+	taken := 0
+	scan := newScanner(func(m elf.Machine) (sink, error) {
+		want, ok := w.platformOf(machineName(m))
+		if !ok {
+			return nil, nil
+		}
+		if taken++; taken > maxCandidates*len(w.platforms) {
+			return nil, fmt.Errorf("more than %d layers hold a k0s for a platform", maxCandidates)
+		}
+		return w.sink(v, want), nil
+	})
+	chosen := make(map[sink]bool)
+	defer func() {
+		for _, l := range layers {
+			if l.program != nil && l.program.sink != nil && !chosen[l.program.sink] {
+				l.program.sink.drop()
+			}
+		}
+	}()
+	archive, err := oci.Read(ctx, r, func(b oci.Blob) error {
+		layers[b.Digest] = scan.scan(b)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	images, err := usable(archive, digest)
+	if err != nil {
+		return nil, err
+	}
+	var all []found
+	for _, want := range w.platforms {
+		f := found{version: v, platform: want, source: source}
+		if f.sink, f.err = passed(images, want, layers); f.err == nil {
+			chosen[f.sink] = true
+		}
+		all = append(all, f)
+	}
+	return all, nil
+}
+
+// passed finds k0s in layers that have passed.
+func passed(images []*oci.Image, want v1.Platform, layers map[v1.Hash]layer) (sink, error) {
+	names, err := layersFor(images, want)
+	if err != nil {
+		return nil, err
+	}
+	p, err := find(len(names), func(i int) (layer, error) {
+		l, ok := layers[names[i].Digest]
+		if !ok {
+			return layer{}, fmt.Errorf("layer %v is not there", names[i].Digest)
+		}
+		return l, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p.sink, checkMachine(p.machine, want)
+}
+
+// usable gives the images of an archive, if they are what a record said.
+func usable(archive *oci.Archive, digest string) ([]*oci.Image, error) {
+	images, err := archive.Images()
+	if err != nil {
+		return nil, err
+	}
+	if digest == "" {
+		return images, nil
+	}
+	for _, image := range images {
+		if image.Descriptor.Digest.String() == digest {
+			return []*oci.Image{image}, nil
+		}
+	}
+	return nil, fmt.Errorf("holds no image %s, which its record names", digest)
+}

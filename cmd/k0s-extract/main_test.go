@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
+	"k0rdent-airgap/lib/record"
+	standin "k0rdent-airgap/tests/k0s"
+	"k0rdent-airgap/tests/samplebundle"
+)
+
+func TestDocs(t *testing.T) {
+	var cfg config
+	clitest.Docs(t, cfg.flags(), usage, "../..")
+}
+
+func inode(t *testing.T, path string) uint64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Sys().(*syscall.Stat_t).Ino
+}
+
+// TestForms takes k0s out of each form of a bundle, twice.
+func TestForms(t *testing.T) {
+	for _, form := range append(forms, "stdin") {
+		t.Run(form, func(t *testing.T) {
+			image := blobsOf(platformImage{"arm64", [][]byte{k0sLayer(t, standin.Program("arm64", v132))}},
+				platformImage{"amd64", [][]byte{k0sLayer(t, k0sFor(v132))}})
+			path := writeBundle(t, map[string]string{"stdin": "tar.gz"}[form]+map[bool]string{true: form}[form != "stdin"],
+				entry{"a_1.0.tar", []byte("no archive")}, k0sAt(v132, image.archive(t)), entry{"z_1.0.tar", nil})
+			to := filepath.Join(t.TempDir(), "new", "bin", "k0s")
+			var before uint64
+			for _, want := range []string{record.StatusPlanned, record.StatusWritten, record.StatusUnchanged} {
+				args := []string{"--to", to}
+				if want == record.StatusPlanned {
+					args = append(args, "--plan")
+				}
+				stdin, operand := &os.File{}, path
+				if form == "stdin" {
+					f, err := os.Open(path)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer f.Close()
+					stdin, operand = f, "-"
+				}
+				out, errs, err := run1(t, stdin, append(args, operand)...)
+				if err != nil || errs != "" {
+					t.Fatalf("%v, stderr %q", err, errs)
+				}
+				got := records(t, out)
+				if len(got) != 1 || got[0] != (record.File{
+					Path: to, Mode: "0755", Size: int64(len(k0sFor(v132))), Digest: digestOf(k0sFor(v132)), Status: want,
+					Version: v132, Platform: "linux/amd64", Source: "bundle " + operand + " k0sproject/k0s_v1.32.8-k0s.0.tar",
+				}) {
+					t.Fatalf("got %+v, want it %s", got, want)
+				}
+				switch want {
+				case record.StatusPlanned:
+					if _, err := os.Stat(filepath.Dir(to)); err == nil {
+						t.Error("--plan made a directory")
+					}
+				case record.StatusWritten:
+					checkFile(t, to, k0sFor(v132))
+					before = inode(t, to)
+				case record.StatusUnchanged:
+					if inode(t, to) != before {
+						t.Error("unchanged, and yet another file")
+					}
+				}
+			}
+			if got := names(t, filepath.Dir(to)); got != "k0s" {
+				t.Errorf("left behind: %s", got)
+			}
+		})
+	}
+}
+
+// TestSample takes k0s out of a bundle that was made by other code.
+func TestSample(t *testing.T) {
+	var b bytes.Buffer
+	if _, err := samplebundle.Write(&b, samplebundle.Options{Format: samplebundle.TarZst, Size: 4 << 20, Top: "airgap-bundle-1.2.3"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, arch := range []string{"amd64", "arm64"} {
+		to := filepath.Join(t.TempDir(), "k0s")
+		out, _, err := run1(t, bytes.NewReader(b.Bytes()), "--to", to, "--platform", "linux/"+arch, "-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := records(t, out); r[0].Version != v132 || r[0].Platform != "linux/"+arch {
+			t.Errorf("%+v, want %s for %s", r, v132, arch)
+		}
+		if out, _, err := run1(t, nil, "--from", to, "--to", to+"2", "--platform", "linux/"+arch, "--k0s-version", v132); err != nil {
+			t.Errorf("as a file: %v, %s", err, out)
+		}
+	}
+}
+
+// TestVersions: several in one bundle, in either order, and a tag that is none.
+func TestVersions(t *testing.T) {
+	old, recent := k0sAt(v132, image1(t, v132)), k0sAt(v133, image1(t, v133))
+	latest := entry{"k0sproject/k0s_latest.tar", image1(t, "v1.99.0+k0s.0")}
+	for _, form := range forms {
+		for name, entries := range map[string][]entry{"old first": {old, latest, recent}, "new first": {latest, recent, old}} {
+			path := writeBundle(t, form, entries...)
+			for _, tt := range []struct {
+				args      string
+				want      string // version
+				wantError string
+			}{
+				{"", v133, ""},
+				{"--k0s-version=v1.32.8-k0s.0", v132, ""},
+				{"--k0s-version=1.33.1+k0s.10", v133, ""},
+				{"--k0s-version=v1.33.1+k0s.1", "", "no k0s v1.33.1+k0s.1 in it, but v1.33.1+k0s.10, v1.32.8+k0s.0"},
+			} {
+				to := filepath.Join(t.TempDir(), "k0s")
+				out, errs, err := run1(t, nil, append(strings.Fields(tt.args), "--to", to, path)...)
+				if tt.wantError != "" {
+					if err == nil || !strings.Contains(err.Error(), tt.wantError) {
+						t.Errorf("%s, %s, %s: %v, want %s", form, name, tt.args, err, tt.wantError)
+					}
+					continue
+				}
+				if err != nil {
+					t.Errorf("%s, %s, %s: %v", form, name, tt.args, err)
+					continue
+				}
+				checkFile(t, to, k0sFor(tt.want))
+				if r := records(t, out); len(r) != 1 || r[0].Version != tt.want {
+					t.Errorf("%s, %s, %s: %+v, want %s", form, name, tt.args, r, tt.want)
+				}
+				if !strings.Contains(errs, "its tag latest is no version of k0s") && tt.args == "" {
+					t.Errorf("%s, %s: stderr %q, want a warning about latest", form, name, errs)
+				}
+				if got := names(t, filepath.Dir(to)); got != "k0s" {
+					t.Errorf("%s, %s, %s: left behind: %s", form, name, tt.args, got)
+				}
+			}
+		}
+	}
+}
+
+// TestName fills the directory from which child clusters download.
+func TestName(t *testing.T) {
+	both := blobsOf(platformImage{"amd64", [][]byte{k0sLayer(t, k0sFor(v132))}},
+		platformImage{"arm64", [][]byte{k0sLayer(t, standin.Program("arm64", v132))}})
+	for _, form := range forms {
+		path := writeBundle(t, form, k0sAt(v132, both.archive(t)), k0sAt(v133, image1(t, v133)))
+		dir := filepath.Join(t.TempDir(), "k0s")
+		out, errs, err := run1(t, nil, "--name", "--to", dir, "--platform", "linux/amd64,linux/arm64", path)
+		if err == nil || err.Error() != "1 of 4 failed" || !strings.Contains(errs, "k0s-v1.33.1+k0s.10-arm64: holds linux/amd64, not linux/arm64") {
+			t.Errorf("%s: %v, stderr %q, want that one of four is told to be missing", form, err, errs)
+		}
+		got := map[string]string{}
+		for _, r := range records(t, out) {
+			got[filepath.Base(r.Path)] = r.Status
+		}
+		want := map[string]string{"k0s-v1.32.8+k0s.0-amd64": "written", "k0s-v1.32.8+k0s.0-arm64": "written",
+			"k0s-v1.33.1+k0s.10-amd64": "written", "k0s-v1.33.1+k0s.10-arm64": "failed"}
+		for name, status := range want {
+			if got[name] != status {
+				t.Errorf("%s: %s is %q, want %s", form, name, got[name], status)
+			}
+		}
+		checkFile(t, filepath.Join(dir, "k0s-v1.32.8+k0s.0-arm64"), standin.Program("arm64", v132))
+		if got, want := names(t, dir), "k0s-v1.32.8+k0s.0-amd64 k0s-v1.32.8+k0s.0-arm64 k0s-v1.33.1+k0s.10-amd64"; got != want {
+			t.Errorf("%s: directory %s, want %s", form, got, want)
+		}
+		// One that is served already is not exchanged for another.
+		writeFile(t, filepath.Join(dir, "k0s-v1.33.1+k0s.10-amd64"), []byte("other"), 0o755)
+		if _, _, err := run1(t, nil, "--name", "--to", dir, "--k0s-version", v133, path); err == nil || !strings.Contains(err.Error(), "another content") {
+			t.Errorf("%s: %v, want that the other file stays", form, err)
+		}
+		if _, _, err := run1(t, nil, "--name", "--to", dir, "--k0s-version", v133, "--replace", path); err != nil {
+			t.Errorf("%s: --replace: %v", form, err)
+		}
+		checkFile(t, filepath.Join(dir, "k0s-v1.33.1+k0s.10-amd64"), k0sFor(v133))
+	}
+}
+
+func TestMisuse(t *testing.T) {
+	dir := t.TempDir()
+	token := filepath.Join(dir, "token")
+	writeFile(t, token, []byte("no token"), 0o600)
+	for args, want := range map[string]string{
+		"--from x bundle": "--from takes no bundle",
+		"--name bundle":   "--name needs a directory",
+		"--platform linux/amd64,linux/arm64 bundle":         "one file is for one platform",
+		"--platform linux/s390x bundle":                     "want linux/ and one of",
+		"--platform linux/arm,linux/arm bundle":             "there twice",
+		"--k0s-version latest bundle":                       "want a version such as",
+		"--export x --to y bundle":                          "--export has a place of its own",
+		"--role worker bundle":                              "--role is about what --export packs",
+		"--mirror https://h bundle":                         "--mirror is about what --export packs",
+		"--export x --role boss bundle":                     "want worker, controller or controller+worker",
+		"--export x --role controller bundle":               "needs the k0s.yaml of the first",
+		"--export x --k0s-yaml y bundle":                    "a worker has no configuration",
+		"--export x --mirror https://localhost:5000 bundle": "on another host that is the other host",
+		"--export x --mirror ftp://h bundle":                "want https://",
+		"--export x --mirror-username u bundle":             "go together",
+		"--export x --token-file " + token + " bundle":      "not a join token of k0s",
+		"--export x --ca " + dir + "/none bundle":           "no such file",
+		"--from localhost:5000/K0S:v1":                      "capital letters",
+		"--from localhost:5000/k0s:v1@sha256:ab":            "hex",
+	} {
+		_, _, err := run1(t, nil, strings.Fields(args)...)
+		if !cli.IsMisuse(err) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want misuse with %q", args, err, want)
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/source"
+)
+
+// errNoBundle tells a run that had nothing to look into.
+var errNoBundle = errors.New("stdin: no record that names a bundle")
+
+// isNothing tells that the records were in order and named nothing to read.
+func isNothing(err error) bool { return errors.Is(err, errNoBundle) || errors.Is(err, errNoImage) }
+
+var errNoImage = errors.New("stdin: none of the image records is of " + repository)
+
+// readRecords reads all records and passes them on. Bundles are named by
+// bundle, version and image records; where there are image records of a
+// bundle, those of k0s say where in it k0s is. It reads to the end before
+// anything is looked into, since the last record may say that the bundle is
+// bad.
+func readRecords(ctx context.Context, stdin io.Reader, out *record.Writer) ([]*bundleWish, error) {
+	var all []*bundleWish
+	at := func(path string) *bundleWish {
+		for _, b := range all {
+			if b.path == path {
+				return b
+			}
+		}
+		all = append(all, &bundleWish{path: path})
+		return all[len(all)-1]
+	}
+	for line, err := range source.Records(ctx, stdin, out) {
+		if err == nil {
+			err = note(line, at)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	var with []*bundleWish
+	for _, b := range all {
+		if b.images == nil || len(b.images) > 0 {
+			with = append(with, b)
+		}
+	}
+	switch {
+	case len(all) == 0:
+		return nil, cli.Hint(errNoBundle, "bundle-verify, bundle-version and bundle-ls write such records; or name the bundle: k0s-extract BUNDLE")
+	case len(with) == 0:
+		return nil, errNoImage
+	}
+	return with, nil
+}
+
+// note takes one record into account.
+func note(line record.Line, at func(path string) *bundleWish) error {
+	switch line.Kind {
+	case record.Bundle{}.Kind():
+		var b record.Bundle
+		if err := decode(line, &b, &b.Path); err != nil {
+			return err
+		}
+		if b.Digest != "" {
+			at(b.Path).digest = b.Digest
+		} else {
+			at(b.Path)
+		}
+	case record.Version{}.Kind():
+		var v record.Version
+		if err := decode(line, &v, &v.Bundle); err != nil {
+			return err
+		}
+		b := at(v.Bundle)
+		for _, text := range v.K0s {
+			if n, err := k0s.ParseVersion(text); err == nil && (b.newest == nil || n.Compare(*b.newest) > 0) {
+				b.newest = &n
+			}
+		}
+	case record.Image{}.Kind():
+		var i record.Image
+		if err := line.Decode(&i); err != nil {
+			return fmt.Errorf("stdin: %w", err)
+		}
+		if i.Bundle == "" { // of a registry that was copied
+			return nil
+		}
+		if err := source.CheckPath(line, i.Bundle); err != nil {
+			return err
+		}
+		b := at(i.Bundle)
+		if b.images == nil {
+			b.images = make(map[string]image)
+		}
+		if i.Entry != "" && (i.Repository == repository || strings.HasSuffix(i.Repository, "/"+repository)) {
+			b.images[i.Entry] = image{i.Tag, i.Digest}
+		}
+	}
+	return nil
+}
+
+// decode reads a record and checks the bundle that it names.
+func decode(line record.Line, r any, path *string) error {
+	if err := line.Decode(r); err != nil {
+		return fmt.Errorf("stdin: %w", err)
+	}
+	return source.CheckPath(line, *path)
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+
+	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/record"
+)
+
+// programMode is what everybody may do with k0s.
+const programMode fs.FileMode = 0o755
+
+// A sink takes the bytes of one k0s before it is known whether they are the
+// right ones: in a stream, what a layer belongs to is told after it. Write
+// never fails, so that the source is read on; failed tells why the bytes will
+// be of no use.
+type sink interface {
+	io.Writer
+	failed() error
+	drop()
+}
+
+// hostSink takes a k0s to its path on this host. As long as the bytes are those
+// of the file that is there, nothing is written: the usual second run needs
+// neither room nor a file system that can be written to. From the first
+// difference on, they go to a temporary file beside it.
+type hostSink struct {
+	path   string
+	plan   bool
+	refuse func() error // tells whether another file may not be replaced
+
+	old     *os.File // the file that is there, as long as all bytes are its own
+	oldMode fs.FileMode
+	buf     []byte
+	out     *hostfile.File
+	hash    hash.Hash
+	size    int64
+	err     error
+}
+
+// newHostSink prepares for a path. With plan nothing is ever written. refuse
+// is asked once, when the bytes prove to be others than those at path.
+func newHostSink(path string, plan bool, refuse func() error) *hostSink {
+	s := &hostSink{path: path, plan: plan, refuse: refuse, hash: sha256.New()}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		s.differ()
+	case err != nil:
+		s.err = err
+	case !info.Mode().IsRegular(): // which must not even be opened
+		s.err = &fs.PathError{Op: "replace", Path: path, Err: hostfile.ErrNotRegular}
+	default:
+		s.oldMode = info.Mode().Perm()
+		if s.old, s.err = os.Open(path); s.err == nil {
+			s.buf = make([]byte, 256<<10)
+		}
+	}
+	return s
+}
+
+func (s *hostSink) Write(p []byte) (int, error) {
+	s.hash.Write(p)
+	if s.old != nil && !s.matches(p) {
+		s.differ()
+	}
+	s.size += int64(len(p))
+	if s.out != nil && s.old == nil && s.err == nil {
+		_, s.err = s.out.Write(p)
+	}
+	return len(p), nil
+}
+
+// matches tells whether the file that is there goes on with p.
+func (s *hostSink) matches(p []byte) bool {
+	for at := s.size; len(p) > 0; {
+		n := min(len(p), len(s.buf))
+		if _, err := s.old.ReadAt(s.buf[:n], at); err != nil || string(s.buf[:n]) != string(p[:n]) {
+			return false
+		}
+		p, at = p[n:], at+int64(n)
+	}
+	return true
+}
+
+// differ turns from comparing to writing: what was equal so far is copied.
+func (s *hostSink) differ() {
+	old := s.old
+	s.old = nil
+	if old != nil {
+		defer old.Close()
+	}
+	if s.err == nil {
+		s.err = s.refuse()
+	}
+	if s.err != nil || s.plan {
+		return
+	}
+	if s.out, s.err = hostfile.Create(s.path, programMode); s.err == nil && old != nil {
+		_, s.err = io.CopyBuffer(onlyWriter{s.out}, io.NewSectionReader(old, 0, s.size), s.buf)
+	}
+}
+
+func (s *hostSink) failed() error { return s.err }
+
+func (s *hostSink) drop() {
+	if s.old != nil {
+		s.old.Close()
+		s.old = nil
+	}
+	if s.out != nil {
+		s.out.Abort()
+	}
+}
+
+// same tells whether the file that is there has exactly the bytes that came.
+func (s *hostSink) same() bool {
+	if s.old == nil {
+		return false
+	}
+	info, err := s.old.Stat()
+	return err == nil && info.Size() == s.size
+}
+
+// commit puts the file in place. The record's status is "written", "unchanged"
+// or "planned"; with an error it is "failed".
+func (s *hostSink) commit() (record.File, error) {
+	defer s.drop()
+	r := record.File{
+		Path: s.path, Mode: fmt.Sprintf("%04o", programMode), Size: s.size,
+		Digest: fmt.Sprintf("sha256:%x", s.hash.Sum(nil)),
+	}
+	switch {
+	case s.same() && s.oldMode == programMode:
+		r.Status = record.StatusUnchanged
+		return r, nil
+	case s.same(): // only the mode is another
+		s.refuse = func() error { return nil }
+		s.differ()
+	case s.old != nil: // the file that is there goes on
+		s.differ()
+	}
+	if s.err == nil && s.plan {
+		r.Status = record.StatusPlanned
+		return r, nil
+	}
+	if s.err == nil {
+		var done record.File
+		if done, s.err = s.out.Commit(); s.err == nil {
+			return done, nil
+		}
+	}
+	r.Status, r.Error = record.StatusFailed, s.err.Error()
+	return r, s.err
+}
+
+// copyFrom copies as far as ctx lets it.
+func copyFrom(ctx context.Context, w io.Writer, r io.Reader) error {
+	_, err := io.CopyBuffer(onlyWriter{w}, &interruptible{ctx, r}, make([]byte, 256<<10))
+	return err
+}
+
+type interruptible struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (i *interruptible) Read(p []byte) (int, error) {
+	if err := context.Cause(i.ctx); err != nil {
+		return 0, err
+	}
+	return i.r.Read(p)
+}

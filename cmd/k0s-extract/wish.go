@@ -1,0 +1,199 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+)
+
+// repository is the name of k0s's image, which the vendor's tags tell the
+// version of.
+const repository = "k0sproject/k0s"
+
+// platforms is the value of --platform. Empty means this machine's.
+type platforms []v1.Platform
+
+func (p *platforms) String() string {
+	var all []string
+	for _, one := range *p {
+		all = append(all, one.String())
+	}
+	return strings.Join(all, ",")
+}
+
+// Set takes "linux/amd64" or "linux/amd64,linux/arm64".
+func (p *platforms) Set(s string) error {
+	*p = nil
+	for one := range strings.SplitSeq(s, ",") {
+		parsed, err := v1.ParsePlatform(one)
+		if err != nil || parsed.OS != "linux" || machines()[parsed.Architecture] == 0 {
+			return fmt.Errorf("want linux/ and one of amd64, arm64, arm, riscv64")
+		}
+		if slices.ContainsFunc(*p, func(v v1.Platform) bool { return v.Architecture == parsed.Architecture }) {
+			return fmt.Errorf("%s is there twice", parsed.Architecture)
+		}
+		*p = append(*p, *parsed)
+	}
+	return nil
+}
+
+// here gives the platform of this machine.
+func here() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
+
+// version is the value of --k0s-version. The zero value stands for none.
+type version struct{ *k0s.Version }
+
+func (v *version) String() string {
+	if v.Version == nil {
+		return ""
+	}
+	return v.Version.String()
+}
+
+func (v *version) Set(s string) error {
+	parsed, err := k0s.ParseVersion(s)
+	if err != nil {
+		return fmt.Errorf("want a version such as v1.32.8+k0s.0")
+	}
+	v.Version = &parsed
+	return nil
+}
+
+// A wish is which k0s is wanted, and where its bytes go.
+type wish struct {
+	platforms []v1.Platform
+	version   *k0s.Version // this one; nil: see every
+	every     bool         // each version, rather than the newest
+	told      bool         // the version must be known, since something depends on it
+	sink      func(*k0s.Version, v1.Platform) sink
+
+	progress *cli.Progress
+	log      *slog.Logger
+}
+
+// wants tells whether a version is wanted, given those that are found already.
+func (w *wish) wants(v k0s.Version, have []found) bool {
+	if w.version != nil && w.version.Compare(v) != 0 {
+		return false
+	}
+	return !slices.ContainsFunc(have, func(f found) bool {
+		return f.version != nil && (v.Compare(*f.version) == 0 || !w.every && v.Compare(*f.version) < 0)
+	})
+}
+
+// platformOf gives the platform that an architecture's programs are wanted for.
+func (w *wish) platformOf(arch string) (v1.Platform, bool) {
+	i := slices.IndexFunc(w.platforms, func(p v1.Platform) bool { return p.Architecture == arch })
+	if i < 0 {
+		return v1.Platform{}, false
+	}
+	return w.platforms[i], true
+}
+
+// known fails where a version must be known and is not.
+func (w *wish) known(v *k0s.Version, what string) error {
+	if v == nil && w.told {
+		return cli.Hint(cli.Misuse("%s: nothing tells which version it is", what), "give --k0s-version")
+	}
+	return nil
+}
+
+// A found is one k0s: all of its bytes have come, and they are those that its
+// source vouches for; or it is what came of the search for it.
+type found struct {
+	version  *k0s.Version // nil if nothing tells it
+	platform v1.Platform
+	source   string // what kind of source, and where it is
+	sink     sink   // nil with err
+	err      error  // why there is none
+}
+
+// add notes what was found in one source, which may replace what was found
+// in others.
+func (w *wish) add(have []found, news ...found) []found {
+	if !w.every {
+		drop(have)
+		have = nil
+	}
+	return append(have, news...)
+}
+
+// drop lets go of what is not wanted after all.
+func drop(have []found) {
+	for _, f := range have {
+		if f.sink != nil {
+			f.sink.drop()
+		}
+	}
+}
+
+// file gives the record of a found, as far as that tells it.
+func (f found) file(path string) record.File {
+	r := record.File{Path: path, Platform: f.platform.String(), Source: f.source}
+	if f.version != nil {
+		r.Version = f.version.String()
+	}
+	return r
+}
+
+// fileName is what the vendor, and its cluster templates, call the program of
+// a version, for an architecture or without one. Both spellings of the plus
+// sign are seen.
+var fileName = regexp.MustCompile(`^k0s-(v[0-9].*?)(?:-(amd64|arm64|arm|riscv64))?$`)
+
+// fileVersion gives the version that a file's name tells, nil if it tells none.
+func fileVersion(path string) *k0s.Version {
+	m := fileName.FindStringSubmatch(filepath.Base(path))
+	if m == nil {
+		return nil
+	}
+	v, err := k0s.ParseVersion(m[1])
+	if err != nil {
+		return nil
+	}
+	return &v
+}
+
+// newest gives the greatest of some versions.
+func newest(versions []k0s.Version) k0s.Version { return slices.MaxFunc(versions, k0s.Version.Compare) }
+
+// list names versions for a person, newest first.
+func list(versions []k0s.Version) string {
+	slices.SortFunc(versions, func(a, b k0s.Version) int { return b.Compare(a) })
+	var names []string
+	for _, v := range slices.Compact(versions) {
+		names = append(names, v.String())
+	}
+	return cmp.Or(strings.Join(names, ", "), "none")
+}
+
+// absent is the error of a source that has no k0s that is wanted.
+func (w *wish) absent(where string, seen []k0s.Version) error {
+	switch {
+	case len(seen) == 0:
+		return cli.Hint(fmt.Errorf("%s: no image %s in it", where, repository), "bundle-ls shows what a bundle holds; --from takes k0s from a file or a registry")
+	case w.version != nil:
+		return fmt.Errorf("%s: no k0s %s in it, but %s", where, w.version, list(seen))
+	}
+	return fmt.Errorf("%s: no k0s in it that could be used", where)
+}
+
+// interrupted prefers what ended the run to what that made fail.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
