@@ -17,7 +17,7 @@ import (
 // registry, or keeps it from starting. root stands for /, inward are the
 // site's registries, as HOST:PORT.
 //
-// It knows nothing of how the files came to be; TestFaults shows that it finds
+// It knows nothing of how the files came to be; seesFaults shows that it finds
 // all that does so in truth.
 func outward(root string, two bool, inward ...string) []string {
 	c := checker{root: root, two: two, inward: inward}

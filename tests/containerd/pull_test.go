@@ -105,12 +105,15 @@ var pulls = []struct {
 	}},
 	{"the registry by its own names", func(t *testing.T, w *worker, s *site) {
 		w.configure(t, setup{
-			mirrors: []string{s.down().url(siteIPv4), s.secure.url(siteName), s.prefix.url(siteIPv4) + "/" + bundlePrefix},
+			mirrors: []string{s.down().url(siteIPv4), s.secure.url(siteName), s.plain.url(siteIPv4), s.prefix.url(siteIPv4) + "/" + bundlePrefix},
 			ca:      []string{s.secure.ca, s.prefix.ca}})
-		w.served(t, s.secure, "", pause.own(s.secure.at(siteName)))
-		w.missing(t, s.secure, "", absent(pause).own(s.secure.at(siteName)))
-		w.served(t, s.prefix, bundlePrefix, pause.own(s.prefix.at(siteIPv4)+"/"+bundlePrefix))
-		w.missing(t, s.prefix, bundlePrefix, absent(pause).own(s.prefix.at(siteIPv4)+"/"+bundlePrefix))
+		for _, own := range []struct {
+			server     *server
+			host, path string
+		}{{s.secure, siteName, ""}, {s.plain, siteIPv4, ""}, {s.prefix, siteIPv4, "/" + bundlePrefix}} {
+			w.served(t, own.server, strings.Trim(own.path, "/"), pause.own(own.server.at(own.host)+own.path))
+			w.missing(t, own.server, strings.Trim(own.path, "/"), absent(pause).own(own.server.at(own.host)+own.path))
+		}
 	}},
 	{"the registry by its IPv6 address", func(t *testing.T, w *worker, s *site) {
 		if w.name == "1.6" {

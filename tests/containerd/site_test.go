@@ -87,7 +87,7 @@ func newSite(t *testing.T) *site {
 func (s *site) makeBundle(t *testing.T) string {
 	t.Helper()
 	bundle, manifest := filepath.Join(s.dir, "bundle.tar"), filepath.Join(s.dir, "manifest.json")
-	run(t, exec.Command("go", "run", "-C", root, "./tests/samplebundle/cmd/mkbundle", "--format", "tar", "--out", bundle, "--manifest", manifest))
+	run(t, exec.Command("go", "run", "-C", root, "./tests/samplebundle/cmd/mkbundle", "--format", "tar", "--size", "16MiB", "--out", bundle, "--manifest", manifest))
 	var m struct {
 		Entries []struct{ Path, Repository, Tag, Digest string }
 	}
@@ -269,7 +269,7 @@ func (l *accessLog) from(client addresses, first int) ([]request, <-chan struct{
 // await gives a client's requests once they are as wanted: the log is written
 // after the answer, so a client may be ahead of it.
 func (l *accessLog) await(client addresses, first int, wanted func([]request) bool) ([]request, bool) {
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(5 * time.Second)
 	for {
 		found, more := l.from(client, first)
 		if wanted(found) {
