@@ -128,7 +128,7 @@ func (c *checker) image(ctx context.Context, i asked) error {
 	var why []string
 	entries, dir, err := c.entries(i.image.Host)
 	switch {
-	case errors.Is(err, errNoMirrors):
+	case errors.Is(err, errNoMirrors) || errors.Is(err, os.ErrPermission): // we cannot tell
 		return err
 	case err != nil: // as things are, containerd does not ask a mirror
 		why = append(why, err.Error())
@@ -198,6 +198,8 @@ func (c *checker) entries(host string) ([]k0s.Entry, string, error) {
 			h, err = k0s.ReadHosts(content)
 		}
 		switch {
+		case errors.Is(err, os.ErrPermission):
+			return nil, "", cli.Hint(err, "files with a password are for root alone")
 		case err != nil:
 			return nil, "", fmt.Errorf("containerd turns to %s itself, since it cannot read %s: %w", host, c.at(file), err)
 		case h.Server.URL == "":
@@ -252,8 +254,15 @@ func (c *checker) mirror(ctx context.Context, dir string, e k0s.Entry) *mirror {
 
 // verdict sums up: nothing else is wrong if no mirror answered.
 func (c *checker) verdict(images int) error {
-	if c.missing == 0 && c.wrong == 0 {
-		return nil
+	if c.missing == 0 {
+		for _, m := range c.mirrors {
+			if m.err != nil {
+				c.progress.Warn("%s: %v; each pull asks it in vain, then the next mirror", m.entry.URL, m.err)
+			}
+		}
+		if c.wrong == 0 {
+			return nil
+		}
 	}
 	var reached, unreachable error
 	for _, m := range c.mirrors {

@@ -194,6 +194,9 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 			if i := o.images[coredns]; o.code() != tt.code || !strings.Contains(i.Error, tt.want) || (i.Status == record.StatusExists) != (tt.code == 0) {
 				t.Errorf("code %d, %v, %+v, want %d and %q", o.code(), o.err, i, tt.code, tt.want)
 			}
+			if tt.name == "first one down" && !strings.Contains(o.stderr, "connection refused; each pull asks it in vain") {
+				t.Errorf("stderr %q, want a word about the mirror that is down", o.stderr)
+			}
 		})
 	}
 }
