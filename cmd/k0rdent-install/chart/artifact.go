@@ -3,15 +3,13 @@ package chart
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/oci"
 )
 
 // Media types of a packaged chart (helm.sh/helm, pkg/registry/constants.go).
@@ -43,15 +41,12 @@ func (k *closure) open(ctx context.Context, reference string) (*Chart, error) {
 		if l.MediaType != chartLayer && l.MediaType != legacyChartLayer {
 			continue
 		}
-		p, err := k.blob(ctx, repository, l.Digest.String(), maxArchive)
-		if err != nil {
-			return nil, err
-		}
-		c, err := Load(bytes.NewReader(p))
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errUnusable, err)
-		}
-		return c, nil
+		var c *Chart
+		err := k.blob(ctx, repository, l, maxArchive, func(r io.Reader) (err error) {
+			c, err = Load(r)
+			return err
+		})
+		return c, err
 	}
 	return nil, fmt.Errorf("%w: holds no chart", errUnusable)
 }
@@ -76,49 +71,59 @@ func (k *closure) manifest(ctx context.Context, s string) (repository string, m 
 	return repository, m, nil
 }
 
-// blob fetches a blob of at most limit bytes and compares its digest.
-func (k *closure) blob(ctx context.Context, repository, digest string, limit int64) ([]byte, error) {
-	body, err := k.inv.Blob(ctx, repository, digest)
-	if errors.Is(err, ErrNotFound) { // though the manifest that names it is there
-		return nil, fmt.Errorf("%w: blob %s: %v", errUnusable, digest, err)
+// blob hands a blob of at most limit bytes to use, whose error is about what
+// is in it. A blob that is not there, or not what its digest says, is unusable
+// like one that use refuses; the manifest that names it is there.
+func (k *closure) blob(ctx context.Context, repository string, d v1.Descriptor, limit int64, use func(io.Reader) error) error {
+	if d.Size > limit {
+		return fmt.Errorf("%w: blob %v: %w", errUnusable, d.Digest, ErrTooBig)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("blob %s: %w", digest, err)
+	body, err := k.inv.Blob(ctx, repository, d.Digest.String())
+	if err == nil {
+		defer body.Close()
+		network := &remembered{r: body}
+		if err = use(oci.Verify(network, d.Digest, d.Size)); err == nil {
+			return nil
+		}
+		if network.err == nil {
+			return fmt.Errorf("%w: %w", errUnusable, err)
+		}
+		err = network.err
 	}
-	defer body.Close()
-	p, err := io.ReadAll(io.LimitReader(body, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("blob %s: %w", digest, err)
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("%w: blob %v: %v", errUnusable, d.Digest, err)
 	}
-	if int64(len(p)) > limit {
-		return nil, fmt.Errorf("%w: blob %s: %w", errUnusable, digest, ErrTooBig)
+	return fmt.Errorf("blob %v: %w", d.Digest, err)
+}
+
+// remembered keeps the error with which a reader failed, apart from what its
+// consumer makes of it.
+type remembered struct {
+	r   io.Reader
+	err error
+}
+
+func (r *remembered) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	if err != nil && err != io.EOF {
+		r.err = err
 	}
-	algorithm, want, _ := strings.Cut(digest, ":")
-	var h hash.Hash
-	switch algorithm {
-	case "sha256":
-		h = sha256.New()
-	case "sha512":
-		h = sha512.New()
-	default:
-		return nil, fmt.Errorf("%w: blob %s: no such algorithm", errUnusable, digest)
-	}
-	h.Write(p)
-	if got := fmt.Sprintf("%x", h.Sum(nil)); got != want {
-		return nil, fmt.Errorf("%w: blob %s: digest mismatch: got %s:%s", errUnusable, digest, algorithm, got)
-	}
-	return p, nil
+	return n, err
 }
 
 // titled fetches the first of the files called names that an artifact holds,
 // or gives false.
-func (k *closure) titled(ctx context.Context, repository string, m *v1.Manifest, names []string) ([]byte, bool, error) {
+func (k *closure) titled(ctx context.Context, repository string, m *v1.Manifest, names []string) (p []byte, found bool, err error) {
 	for _, name := range names {
 		for _, l := range m.Layers {
-			if l.Annotations[titleAnnotation] == name {
-				p, err := k.blob(ctx, repository, l.Digest.String(), maxComponents)
-				return p, err == nil, err
+			if l.Annotations[titleAnnotation] != name {
+				continue
 			}
+			err := k.blob(ctx, repository, l, maxComponents, func(r io.Reader) (err error) {
+				p, err = io.ReadAll(r)
+				return err
+			})
+			return p, err == nil, err
 		}
 	}
 	return nil, false, nil

@@ -54,9 +54,10 @@ type Chart struct {
 	meta  *helm.Metadata
 }
 
-// Load reads a packaged chart (a tar.gz, as helm package writes it). A chart
-// that is larger than any real one is refused with ErrTooBig before it is
-// unpacked further, subcharts packed in it included.
+// Load reads a packaged chart (a tar.gz, as helm package writes it), to the
+// end of r, so that an r that compares a digest there gets to. A chart that is
+// larger than any real one is refused with ErrTooBig before it is unpacked
+// further, subcharts packed in it included.
 func Load(r io.Reader) (*Chart, error) {
 	left := int64(maxUnpacked)
 	files, err := unpack(r, &left, 0)
@@ -79,6 +80,9 @@ func unpack(r io.Reader, left *int64, depth int) ([]*loader.BufferedFile, error)
 	}
 	packed := &capped{r: r, left: maxArchive}
 	files, err := loader.LoadArchiveFiles(packed)
+	if err == nil { // an archive ends before its checksum does
+		_, err = io.Copy(io.Discard, packed)
+	}
 	if packed.left < 0 {
 		return nil, ErrTooBig
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 // components is what the Cluster API operator fetches for a provider: a
@@ -230,8 +231,8 @@ func TestClosureFaults(t *testing.T) {
 
 		{"a blob is damaged", "", func(m *memory) {
 			m.artifact("capi/cluster-api-components", "v1.13.2", map[string]string{"metadata.yaml": "x", "components.yaml": "whole"})
-			m.blobs[sum([]byte("whole"))] = []byte("w")
-		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; unusable: blob " + sum([]byte("whole")) + ": digest mismatch: got " + sum([]byte("w"))}},
+			m.blobs[sum([]byte("whole"))] = []byte("other")
+		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; unusable: blob " + sum([]byte("whole")) + ": digest mismatch: the content's is " + sum([]byte("other"))}},
 
 		{"a chart is none", "", func(m *memory) { m.image("charts/cluster-api", "1.1.13") },
 			[]string{"chart R/charts/cluster-api:1.1.13; missing; unusable: holds no chart"}},
@@ -274,10 +275,11 @@ func TestClosureErrors(t *testing.T) {
 	c := platform(t, "1.4")
 	inv := complete(t)
 	values, _ := derive(t, c, everything, inv)
-	down := errors.New("connection refused")
+	down := errDown
 	for name, broken := range map[string]Inventory{
 		"no answer at all":    silent{down},
 		"no answer for blobs": failing{inv, down},
+		"a blob breaks off":   failing{inv, nil},
 	} {
 		if _, err := c.Closure(context.Background(), values, everything, broken); !errors.Is(err, down) {
 			t.Errorf("%s: Closure = %v, want %v", name, err, down)
@@ -288,13 +290,21 @@ func TestClosureErrors(t *testing.T) {
 	}
 }
 
-// failing is a registry whose blobs cannot be fetched.
+// failing is a registry whose blobs cannot be fetched: they do not open, or
+// break off.
 type failing struct {
 	*memory
 	error
 }
 
-func (f failing) Blob(context.Context, string, string) (io.ReadCloser, error) { return nil, f.error }
+func (f failing) Blob(context.Context, string, string) (io.ReadCloser, error) {
+	if f.error != nil {
+		return nil, f.error
+	}
+	return io.NopCloser(iotest.ErrReader(errDown)), nil
+}
+
+var errDown = errors.New("connection refused")
 
 // The images of k0s are looked for at the paths at which a mirror is asked.
 func TestCheck(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 func TestLoad(t *testing.T) {
@@ -31,6 +32,16 @@ func TestLoad(t *testing.T) {
 		if _, err := Load(bytes.NewReader(whole[:n])); err == nil {
 			t.Errorf("Load of %d bytes of %d = nil, want an error", n, len(whole))
 		}
+	}
+}
+
+// A digest that is compared at the end of the archive is not overlooked, even
+// if all files were read before.
+func TestLoadReadsToTheEnd(t *testing.T) {
+	refused := errors.New("digest mismatch")
+	whole := pack(t, layouts["1.2"])
+	if _, err := Load(io.MultiReader(bytes.NewReader(whole), iotest.ErrReader(refused))); !errors.Is(err, refused) {
+		t.Errorf("Load with an error at the end = %v, want %v", err, refused)
 	}
 }
 
