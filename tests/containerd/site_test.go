@@ -62,7 +62,7 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{net: newNetwork(t), dir: t.TempDir()}
 	s.net.ip(t, "addr add "+siteIPv4+"/32 dev lo", "addr add "+siteIPv6+"/128 dev lo")
-	bundle := s.makeBundle(t)
+	s.readBundle(t)
 	users := filepath.Join(s.dir, "users")
 	secret := filepath.Join(s.dir, "password")
 	writeFiles(t, s.dir, map[string]string{"users": htpasswd, "password": password + "\n"})
@@ -70,7 +70,7 @@ func newSite(t *testing.T) *site {
 	var filling sync.WaitGroup
 	open := func(name, prefix string, login []string, flags ...string) *server {
 		v := s.serve(t, name, flags...)
-		filling.Go(func() { s.push(t, v, bundle, prefix, login...) })
+		filling.Go(func() { s.push(t, v, prefix, login...) })
 		return v
 	}
 	s.plain = open("plain", "", nil)
@@ -82,9 +82,9 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// makeBundle makes the sample bundle, and notes what it holds by the word of
+// readBundle makes the sample bundle, and notes what it holds by the word of
 // its generator.
-func (s *site) makeBundle(t *testing.T) string {
+func (s *site) readBundle(t *testing.T) {
 	t.Helper()
 	bundle, manifest := filepath.Join(s.dir, "bundle.tar"), filepath.Join(s.dir, "manifest.json")
 	run(t, exec.Command("go", "run", "-C", root, "./tests/samplebundle/cmd/mkbundle", "--format", "tar", "--size", "16MiB", "--out", bundle, "--manifest", manifest))
@@ -119,11 +119,10 @@ func (s *site) makeBundle(t *testing.T) string {
 			s.records = append(s.records, line...)
 		}
 	}
-	return bundle
 }
 
 // push fills a server over loopback, from where alone it may be written to.
-func (s *site) push(t *testing.T, v *server, bundle, prefix string, login ...string) {
+func (s *site) push(t *testing.T, v *server, prefix string, login ...string) {
 	args := append([]string{"--quiet", "--to", "localhost:" + v.port + prefix}, login...)
 	if v.ca != "" {
 		args = append(args, "--ca", v.ca)
