@@ -5,23 +5,25 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 # Where settings lie; a file that is there already stays as it is.
 SYSCONFDIR ?= /etc
+# Where binaries are built, and installed from.
+BIN     ?= bin
 # How long each fuzz target runs under `make fuzz`.
 FUZZTIME ?= 30s
 # The version of a release build; without it, the build information tells.
 RELEASE ?=
 
-TOOLS   := $(notdir $(wildcard cmd/*))
+TOOLS   := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 LDFLAGS := -s -w $(if $(RELEASE),-X k0rdent-airgap/lib/cli.release=$(RELEASE))
 GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: help build build-all test lint demo bench fuzz conformance install clean
+.PHONY: help build build-all test lint demo bench fuzz conformance install uninstall dist docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 build: ## build the tools for this machine into bin/
-	@mkdir -p bin
-	$(GOBUILD) -o bin/ ./cmd/...
+	@mkdir -p $(BIN)
+	$(GOBUILD) -o $(BIN)/ ./cmd/...
 
 build-all: ## build the tools for linux/amd64 and linux/arm64 into dist/
 	@for arch in amd64 arm64; do \
@@ -52,23 +54,48 @@ fuzz: ## run every fuzz target for FUZZTIME (default 30s)
 conformance: ## the OCI distribution-spec conformance suite against oci-serve
 	@tests/run.sh conformance
 
-install: build ## install tools, man pages, completions and units under DESTDIR/PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install $(addprefix bin/,$(TOOLS)) $(DESTDIR)$(PREFIX)/bin
+install: build files ## install tools, man pages, completions and units under DESTDIR/PREFIX
+
+# All but the papers that dist.sh adds; what is found is installed.
+.PHONY: files
+files:
+	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install $(addprefix $(BIN)/,$(TOOLS)) $(DESTDIR)$(PREFIX)/bin
 	@for page in man/*.[1-9]; do \
-	  install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
+	  install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit; \
 	done
 	@for tool in $(TOOLS); do \
 	  install -D -m 644 completions/$$tool.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$tool && \
 	  install -D -m 644 completions/_$$tool $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$$tool && \
 	  install -D -m 644 completions/$$tool.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$tool.fish || exit; \
 	done
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	install -m 644 lib/systemd/oci-serve.service lib/systemd/oci-serve.socket $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed -i 's,/usr/local/bin/,$(PREFIX)/bin/,' $(DESTDIR)$(PREFIX)/lib/systemd/system/oci-serve.service
-	install -D -m 644 lib/systemd/oci-serve.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/oci-serve.conf
-	@file=$(DESTDIR)$(SYSCONFDIR)/k0rdent-airgap/oci-serve.env; \
-	[ -e $$file ] || install -D -m 644 lib/systemd/oci-serve.env $$file
+	@for unit in $(wildcard lib/systemd/*.service lib/systemd/*.socket lib/systemd/*.timer); do \
+	  sed 's,/usr/local/bin/,$(PREFIX)/bin/,' $$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit; \
+	done
+	@for users in $(wildcard lib/systemd/*.sysusers); do \
+	  name=$${users##*/} && install -D -m 644 $$users $(DESTDIR)$(PREFIX)/lib/sysusers.d/$${name%.*}.conf || exit; \
+	done
+	@for settings in $(wildcard lib/systemd/*.env); do \
+	  file=$(DESTDIR)$(SYSCONFDIR)/k0rdent-airgap/$${settings##*/}; \
+	  [ -e $$file ] || install -D -m 644 $$settings $$file || exit; \
+	done
+	@for script in $(wildcard install.sh); do \
+	  install $$script $(DESTDIR)$(PREFIX)/bin/k0rdent-airgap-install || exit; \
+	done
+
+uninstall: build ## take away what install has put there; settings that were changed stay
+	@stage=$$(mktemp -d) && $(MAKE) -s files DESTDIR=$$stage && \
+	(cd $$stage && find . -type f) | while read -r file; do \
+	  case $$file in .$(SYSCONFDIR)/*) cmp -s $$stage/$$file $(DESTDIR)/$$file || continue ;; esac; \
+	  rm -f $(DESTDIR)/$$file; \
+	done; rm -rf $$stage
+	@rmdir $(DESTDIR)$(SYSCONFDIR)/k0rdent-airgap 2>/dev/null || true
+
+dist: ## reproducible archives, deb and rpm for amd64 and arm64, with SBOMs, in dist/
+	@packaging/dist.sh
+
+docs: ## the man pages as HTML, with an index, in dist/docs/ (needs mandoc)
+	@packaging/docs.sh
 
 clean: ## remove what was built (.cache/, with the tests' programs, stays)
 	rm -rf bin dist

@@ -1,0 +1,11 @@
+#!/bin/sh
+# Before removal, and not before an upgrade: dpkg says "remove", rpm 0.
+set -e
+case $1 in
+remove | 0) ;;
+*) exit 0 ;;
+esac
+
+if [ -d /run/systemd/system ]; then
+  systemctl --no-reload disable --now oci-serve.socket oci-serve.service
+fi
