@@ -257,3 +257,32 @@ func TestCheckOfTheHost(t *testing.T) {
 		})
 	}
 }
+
+// TestSysinfo: what k0s says of a drop-in counts, what it says of the rest of
+// the host is another matter.
+func TestSysinfo(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "k0s")
+	writeFile(t, binary, 0o755, `#!/bin/sh
+cat <<'END'
+Operating system: Linux (pass)
+  Executable in PATH: modprobe: (error: not found)
+  Containerd config snippet: cri-registry.toml: /etc/k0s/containerd.d/cri-registry.toml (pass)
+  Containerd config snippet: a.toml: /etc/k0s/containerd.d/a.toml (rejected: unsupported configuration version: expected 3, got 2)
+END
+exit 1
+`)
+	for version, want := range map[string]int{current: 1, old: 0} {
+		v, err := k0s.ParseVersion(version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &checker{tool: &tool{cfg: &config{root: "/", k0s: binary}, binary: k0s.Binary{Path: binary}}}
+		s := new(survey)
+		if err := c.sysinfo(t.Context(), s, v); err != nil || len(s.conflicts) != want {
+			t.Errorf("%s: %+v, %v, want %d", version, s.conflicts, err, want)
+		}
+		if want == 1 && (s.conflicts[0].path != "/etc/k0s/containerd.d/a.toml" || !strings.Contains(s.conflicts[0].reason, "expected 3, got 2")) {
+			t.Errorf("%+v, want the file and k0s's words", s.conflicts[0])
+		}
+	}
+}
