@@ -37,8 +37,9 @@ type reload struct {
 	back    time.Duration
 }
 
-// watchReload looks at the k0s that runs, before anything is written. Drop-ins
-// for another containerd than the running one would end that within seconds.
+// watchReload looks at the k0s that runs, before anything is written. A drop-in
+// for another containerd than the running one would end that within seconds,
+// or keep k0s from its next start.
 func (t *tool) watchReload(ctx context.Context, version k0s.Version, dropIn k0s.File) (*reload, error) {
 	r, err := t.running(ctx)
 	if err != nil || r.running == nil {
@@ -51,7 +52,7 @@ func (t *tool) watchReload(ctx context.Context, version k0s.Version, dropIn k0s.
 	if plan, err := hostfile.Plan(t.at(dropIn.Path), dropIn.Mode, dropIn.Content); err == nil && plan.Status == record.StatusUnchanged {
 		return r, nil
 	}
-	return nil, cli.Hint(fmt.Errorf("k0s %s is running, whose containerd ends with a drop-in for k0s %s", runs, version),
+	return nil, cli.Hint(fmt.Errorf("k0s %s is running, and does not work with a drop-in for k0s %s", runs, version),
 		"stop it first (k0s stop; running pods go on), then put the new k0s in place, run this, and start it")
 }
 

@@ -63,7 +63,7 @@ func TestRunningNode(t *testing.T) {
 	}
 	before := snapshot(t, root+"/etc")
 	o := start(t, root, "", "--mirror", "https://10.0.0.5:5000", "--k0s-version", old)
-	if o.code() != cli.CodeFailed || !strings.Contains(o.err.Error(), "k0s v1.36.3+k0s.2 is running, whose containerd ends with a drop-in for k0s v1.35.7+k0s.0") || !strings.Contains(o.stderr, "hint: stop it first") {
+	if o.code() != cli.CodeFailed || !strings.Contains(o.err.Error(), "k0s v1.36.3+k0s.2 is running, and does not work with a drop-in for k0s v1.35.7+k0s.0") || !strings.Contains(o.stderr, "hint: stop it first") {
 		t.Errorf("code %d, %v, want a refusal with a hint", o.code(), o.err)
 	}
 	untouched(t, root+"/etc", before)
