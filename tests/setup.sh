@@ -8,7 +8,7 @@ PATH=$PWD/.cache/bin:$PATH
 mkdir -p .cache/bin
 
 # Programs, each with its Debian package if that has another name.
-programs=(bats bsdtar=libarchive-tools curl debootstrap fish gcc ip=iproute2 jq mandoc openssl pigz qemu-aarch64-static=qemu-user-static rpm script=bsdutils shellcheck skopeo systemd-analyze=systemd tmux zsh zstd)
+programs=(bats bsdtar=libarchive-tools curl debootstrap fish gcc ip=iproute2 jq mandoc openssl pigz qemu-aarch64-static=qemu-user-static rpm script=bsdutils shellcheck skopeo systemd-analyze=systemd systemd-nspawn=systemd-container tmux zsh zstd)
 
 # command, module, version: built from source into .cache/bin.
 modules='
@@ -58,6 +58,21 @@ for p in "${services[@]}"; do
   mv "$deb/usr/bin/${p%=*}" ".cache/bin/${p#*=}"
   rm -rf "$deb"
 done
+
+# A Debian that packages are installed into: the least that there is, without its
+# papers and caches.
+if [ ! -d .cache/debian ] && [ "$(id -u)" = 0 ] && command -v debootstrap >/dev/null; then
+  echo 'setup: making a Debian tree'
+  tree=$(mktemp -d -p .cache)
+  if quietly debootstrap --variant=minbase bookworm "$tree"; then
+    rm -rf "$tree"/var/cache/apt/archives/*.deb "$tree"/var/lib/apt/lists/* "$tree"/usr/share/{doc,man,locale}/*
+    chmod 755 "$tree"
+    mv "$tree" .cache/debian
+  else
+    rm -rf "$tree"
+    [ "${CI-}" != true ] || exit 1
+  fi
+fi
 
 while read -r command module version; do
   [ -n "$command" ] || continue

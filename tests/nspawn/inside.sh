@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# Runs inside the booted container, as root, with no network but loopback:
+# oci-serve as a service. Writes one line a check to /out/results, "ok NAME" or
+# "not ok NAME", and powers off. What it printed is in /out/log.
+set -uo pipefail
+exec >/out/log 2>&1
+PATH=/opt/k0rdent/bin:/test/bin:$PATH
+echo 127.0.0.1 localhost >/etc/hosts
+registry=localhost:5000
+storage=/var/lib/k0rdentd/registry
+
+# check NAME COMMAND…: one line for the outcome.
+check() {
+  local name=$1
+  shift
+  echo "# $name"
+  if "$@"; then
+    echo "ok $name" >>/out/results
+  else
+    echo "not ok $name" >>/out/results
+    journalctl -q --no-pager -u oci-serve -n 20
+  fi
+}
+
+property() { systemctl show --value -p "$1" oci-serve.service; }
+
+# eventually COMMAND…: waits up to 20 s until it succeeds.
+eventually() {
+  for _ in {1..200}; do
+    "$@" && return
+    sleep 0.1
+  done
+  return 1
+}
+
+published() { audit "http://$registry"; }
+
+activated() {
+  systemctl start oci-serve.socket &&
+    [ "$(property ActiveState)" = inactive ] &&
+    [ "$(curl -s --max-time 20 http://$registry/healthz)" = ok ] &&
+    [ "$(property ActiveState)" = active ] &&
+    [ "$(property StatusText)" = "Serving on http://127.0.0.1:5000" ]
+}
+
+unprivileged() {
+  local pid
+  pid=$(property MainPID)
+  [ "$(stat -c %U "/proc/$pid")" = oci-serve ] &&
+    grep -qx 'CapEff:	0000000000000000' "/proc/$pid/status" &&
+    grep -qx 'CapBnd:	0000000000000000' "/proc/$pid/status" &&
+    grep -qx 'NoNewPrivs:	1' "/proc/$pid/status" &&
+    grep -qx 'Seccomp:	2' "/proc/$pid/status"
+}
+
+pushed() {
+  oci-push --to $registry --quiet /sample/bundle.tgz >/dev/null &&
+    diff <(expected) <(published) &&
+    [ "$(find $storage ! -user oci-serve | wc -l)" = 0 ]
+}
+
+expected() { cat /sample/expected; }
+
+# pull N: gets a manifest again and again until the file /tmp/enough is there,
+# each time over a connection of its own, and notes whether it got it.
+pull() {
+  local outcome
+  until [ -e /tmp/enough ]; do
+    outcome=refused
+    ! curl -sSf -o /dev/null "$@" http://$registry/v2/busybox/manifests/1.37.0 || outcome=answered
+    echo x >>/tmp/$outcome
+  done
+}
+
+# restarted CURL FLAG…: restarts the service three times while one client pulls
+# small things and another a large one, slowly. Both get all that they ask for.
+restarted() {
+  local before puller blob
+  rm -f /tmp/enough /tmp/refused /tmp/answered
+  before=$(property MainPID)
+  blob=$(cat /sample/largest)
+  pull "$@" &
+  puller=$!
+  curl -sSf "$@" --limit-rate 400k "http://$registry/v2/$blob" | sha256sum >/tmp/sum &
+  eventually test -s /tmp/answered
+  for _ in 1 2 3; do
+    systemctl reset-failed oci-serve.service # which counts starts
+    systemctl restart oci-serve.service || return
+  done
+  touch /tmp/enough
+  wait
+  echo "$(wc -l </tmp/answered) requests answered"
+  [ ! -e /tmp/refused ] && [ "$(wc -l </tmp/answered)" -gt 3 ] && [ "$before" != "$(property MainPID)" ] &&
+    [ "sha256:$(cut -d' ' -f1 /tmp/sum)" = "${blob##*/}" ] && ! kill -0 $puller 2>/dev/null
+}
+
+kept() { diff <(expected) <(published); }
+
+# Without the socket there is a moment when nobody listens, and who has connected
+# just before it gets no answer.
+alone() {
+  systemctl stop oci-serve.socket oci-serve.service && systemctl start oci-serve.service &&
+    restarted --retry 20 --retry-all-errors --retry-delay 1 && kept
+}
+
+# A process that hangs is ended and replaced. The drop-in shortens the wait.
+watched() {
+  local pid
+  mkdir -p /etc/systemd/system/oci-serve.service.d
+  printf '[Service]\nWatchdogSec=2\n' >/etc/systemd/system/oci-serve.service.d/test.conf
+  systemctl daemon-reload && systemctl reset-failed oci-serve.service
+  systemctl restart oci-serve.service || return
+  sleep 5 # longer than the watchdog's patience: who answers is left alone
+  [ "$(property NRestarts)" = 0 ] || return
+  pid=$(property MainPID)
+  kill -STOP "$pid"
+  eventually replaced "$pid" && [ "$(property NRestarts)" = 1 ] && kept
+}
+
+replaced() { [ "$(property ActiveState)" = active ] && [ "$(property MainPID)" != "$1" ] && [ "$(property MainPID)" != 0 ]; }
+
+# The certificate needs the host's addresses, which are asked of the kernel.
+encrypted() {
+  echo OCI_SERVE_TLS=auto >/etc/k0rdent-airgap/oci-serve.env
+  systemctl restart oci-serve.service &&
+    curl -sSf --cacert $storage/tls/ca.pem "https://127.0.0.1:5000/healthz" &&
+    [ "$(stat -c %a $storage/tls/ca.key)" = 600 ] &&
+    rm /etc/k0rdent-airgap/oci-serve.env && systemctl restart oci-serve.service && kept
+}
+
+k0s() {
+  install -D -m 644 /opt/k0rdent/bin/bundle-ls $storage/k0s/k0s-v1.32.8+k0s.0-amd64 &&
+    curl -sSf "http://$registry/k0s/k0s-v1.32.8-k0s.0-amd64" | cmp - /opt/k0rdent/bin/bundle-ls
+}
+
+collected() {
+  systemctl stop oci-serve.service &&
+    setpriv --reuid=oci-serve --regid=oci-serve --clear-groups /opt/k0rdent/bin/oci-serve --gc &&
+    setpriv --reuid=oci-serve --regid=oci-serve --clear-groups /opt/k0rdent/bin/oci-serve --scrub &&
+    systemctl start oci-serve.service && kept
+}
+
+# What is wrong is filed as such; a wrong setting is not tried again and again.
+journalled() {
+  systemctl stop oci-serve.service
+  printf 'OCI_SERVE_HTPASSWD=/etc/users\n' >/etc/k0rdent-airgap/oci-serve.env
+  # shellcheck disable=SC2016 # a hash, not variables
+  echo 'alice:$2y$05$kxH0jQ7XtkyhWxZpxU/0.OOWdP6pNrteF.wRfJnjeprEcvTT3DVXi' >/etc/users
+  systemctl start oci-serve.service || return
+  journalctl -q --flush --rotate
+  journalctl -q -u oci-serve -p warning -o cat | grep -qx 'oci-serve: passwords cross the network as they are; --tls auto encrypts them' || return
+  printf 'OCI_SERVE_WRITE=me\n' >/etc/k0rdent-airgap/oci-serve.env
+  ! systemctl restart oci-serve.service
+  [ "$(property ExecMainStatus)" = 2 ] && [ "$(property NRestarts)" = 0 ] && [ "$(property ActiveState)" = failed ]
+}
+
+check 'the socket starts the service' activated
+check 'the service has no privilege' unprivileged
+check 'a bundle is pushed' pushed
+check 'no client is refused while the service restarts behind its socket' restarted
+check 'data is kept' kept
+check 'clients that retry ride out a restart without the socket' alone
+check 'a server that hangs is replaced' watched
+check 'a certificate is made for this host' encrypted
+check 'k0s is handed out' k0s
+check 'garbage is collected by the same user' collected
+check 'the journal has priorities, and wrong settings end the service' journalled
+systemctl --no-block poweroff
