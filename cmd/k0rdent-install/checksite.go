@@ -136,7 +136,6 @@ func (p *preflight) checkNeeds() {
 		case n.Missing:
 			missing++
 			p.missing = append(p.missing, record.Image{Reference: n.Reference, Type: n.Kind, Status: record.StatusFailed, Error: lacks(n)})
-			p.progress.Warn("images: %s: %s", n.Reference, lacks(n))
 		case n.Outside && !fromK0s(p.k0sNeeds, n):
 			hint := ""
 			if n.Value != "" {

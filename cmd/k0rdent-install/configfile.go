@@ -132,7 +132,7 @@ func (c *config) take(s *fileSchema, file any) error {
 	if problems := c.file.credentials.check(); len(problems) > 0 {
 		return fmt.Errorf("config: k0rdent.credentials: %s", strings.Join(problems, "; "))
 	}
-	if c.file.joinToken != "" || !c.file.credentials.empty() {
+	if c.file.joinToken.text() != "" || !c.file.credentials.empty() {
 		warning, err := private("config", file)
 		if err != nil {
 			return err
@@ -278,9 +278,9 @@ func (w *walker) value(n *yaml.Node, path string, into reflect.Value, flag strin
 	n = resolve(n)
 	switch {
 	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null":
-	case into.IsValid() && into.Kind() == reflect.Struct && into.Type() != reflect.TypeFor[yaml.Node]():
+	case into.IsValid() && isTable(into.Type()):
 		w.table(n, path, into, nil)
-	case into.IsValid() && into.Kind() == reflect.Slice && into.Type().Elem().Kind() == reflect.Struct:
+	case into.IsValid() && into.Kind() == reflect.Slice && isTable(into.Type().Elem()):
 		w.tables(n, path, into)
 	case into.IsValid():
 		// The decoder's error would repeat the value, which may be a secret.
@@ -292,6 +292,11 @@ func (w *walker) value(n *yaml.Node, path string, into reflect.Value, flag strin
 	default:
 		w.flag(n, path, flag)
 	}
+}
+
+// isTable tells a struct that stands for keys from one that reads itself.
+func isTable(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t != reflect.TypeFor[yaml.Node]() && t != reflect.TypeFor[secret]()
 }
 
 // tables reads a list of tables.
@@ -335,8 +340,6 @@ func wanted(t reflect.Type) string {
 		return "a whole number"
 	case reflect.Slice:
 		return "a list"
-	case reflect.Struct:
-		return "keys and values"
 	default:
 		return "a text"
 	}

@@ -7,15 +7,31 @@ import (
 	"regexp"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"k0rdent-airgap/lib/cli"
 )
 
-// secret is a text that is not printed.
-type secret string
+// secret is a text that is not printed, wherever it is: methods that hide it
+// would not be called inside a struct's own fields, so it is behind a function.
+type secret struct{ reveal func() string }
 
-func (secret) String() string               { return "(secret)" }
-func (secret) GoString() string             { return "(secret)" }
-func (secret) MarshalText() ([]byte, error) { return []byte("(secret)"), nil }
+func (s *secret) UnmarshalYAML(n *yaml.Node) error {
+	var text string
+	if err := n.Decode(&text); err != nil {
+		return err
+	}
+	s.reveal = func() string { return text }
+	return nil
+}
+
+// text gives what is hidden; "" if there is nothing.
+func (s secret) text() string {
+	if s.reveal == nil {
+		return ""
+	}
+	return s.reveal()
+}
 
 // credentials are those of clouds, with the keys of k0rdentd's configuration.
 type credentials struct {
@@ -67,7 +83,11 @@ func (c *credentials) check() []string {
 		path := fmt.Sprintf("%s[%d]", cloud, i)
 		for f := range r.NumField() {
 			field := r.Type().Field(f)
-			if field.Tag.Get("need") != "" && r.Field(f).String() == "" {
+			text := r.Field(f).String()
+			if s, ok := r.Field(f).Interface().(secret); ok {
+				text = s.text()
+			}
+			if field.Tag.Get("need") != "" && text == "" {
 				problems = append(problems, path+"."+field.Tag.Get("yaml")+" is missing")
 			}
 		}
@@ -88,8 +108,8 @@ func (c *credentials) check() []string {
 	}
 	for i, v := range c.OpenStack {
 		each("openstack", i, v)
-		byApp := v.ApplicationCredentialID != "" && v.ApplicationCredentialSecret != ""
-		byUser := v.Username != "" && v.Password != "" && v.ProjectName != ""
+		byApp := v.ApplicationCredentialID != "" && v.ApplicationCredentialSecret.text() != ""
+		byUser := v.Username != "" && v.Password.text() != "" && v.ProjectName != ""
 		if !byApp && !byUser {
 			problems = append(problems, fmt.Sprintf("openstack[%d]: want applicationCredentialID and applicationCredentialSecret, or username, password and projectName", i))
 		}

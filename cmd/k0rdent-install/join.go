@@ -59,8 +59,8 @@ func (i *installer) joined() bool {
 
 // token gives the token to join with; nil if there is none.
 func (i *installer) token() ([]byte, error) {
-	if i.cfg.tokenFile == "" && i.cfg.file.joinToken != "" {
-		return []byte(i.cfg.file.joinToken), nil
+	if i.cfg.tokenFile == "" && i.cfg.file.joinToken.text() != "" {
+		return []byte(i.cfg.file.joinToken.text()), nil
 	}
 	path := orText(i.cfg.tokenFile, i.host.joinToken)
 	text, err := readFile(path)

@@ -269,20 +269,20 @@ func (i *installer) credentials() ([]cluster.Credential, error) {
 	for _, c := range found.AWS {
 		all = append(all, cluster.AWS{
 			Name: c.Name, Region: c.Region,
-			AccessKeyID: c.AccessKeyID, SecretAccessKey: string(c.SecretAccessKey), SessionToken: string(c.SessionToken),
+			AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey.text(), SessionToken: c.SessionToken.text(),
 		})
 	}
 	for _, c := range found.Azure {
 		all = append(all, cluster.Azure{
 			Name: c.Name, SubscriptionID: c.SubscriptionID,
-			ClientID: c.ClientID, ClientSecret: string(c.ClientSecret), TenantID: c.TenantID,
+			ClientID: c.ClientID, ClientSecret: c.ClientSecret.text(), TenantID: c.TenantID,
 		})
 	}
 	for _, c := range found.OpenStack {
 		all = append(all, cluster.OpenStack{
 			Name: c.Name, AuthURL: c.AuthURL, Region: c.Region,
-			ApplicationCredentialID: c.ApplicationCredentialID, ApplicationCredentialSecret: string(c.ApplicationCredentialSecret),
-			Username: c.Username, Password: string(c.Password), ProjectName: c.ProjectName, DomainName: c.DomainName,
+			ApplicationCredentialID: c.ApplicationCredentialID, ApplicationCredentialSecret: c.ApplicationCredentialSecret.text(),
+			Username: c.Username, Password: c.Password.text(), ProjectName: c.ProjectName, DomainName: c.DomainName,
 		})
 	}
 	return all, nil

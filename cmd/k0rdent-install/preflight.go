@@ -71,6 +71,11 @@ func (p *preflight) result() (outcome, error) {
 	var texts []string
 	var unreachable error
 	for _, q := range p.problems {
+		if q.check == "images" && !q.warning {
+			for _, r := range p.missing {
+				p.progress.Warn("images: %s: %s", r.Reference, r.Error)
+			}
+		}
 		p.progress.Warn("%s: %s", q.check, q.text)
 		if q.hint != "" {
 			fmt.Fprintf(p.progress, "hint: %s\n", q.hint)
@@ -83,15 +88,33 @@ func (p *preflight) result() (outcome, error) {
 			unreachable = q.err
 		}
 	}
-	switch {
+	switch err := (&listedError{texts}); {
 	case len(texts) == 0:
 		return unchanged("%s", strings.Join(p.notes, ", ")), nil
 	case len(texts) == 1 && unreachable != nil:
-		return outcome{}, cli.TryAgain(errors.New(texts[0]))
-	case len(texts) == 1:
-		return outcome{}, errors.New(texts[0])
+		return outcome{}, cli.TryAgain(err)
+	default:
+		return outcome{}, err
 	}
-	return outcome{}, fmt.Errorf("%d problems: %s", len(texts), strings.Join(texts, "; "))
+}
+
+// listedError is for problems that a person has read already. Records have
+// them in full.
+type listedError struct{ texts []string }
+
+func (e *listedError) Error() string {
+	if len(e.texts) == 1 {
+		return "1 problem, told above; nothing was touched"
+	}
+	return fmt.Sprintf("%d problems, told above; nothing was touched", len(e.texts))
+}
+
+// full gives all that an error knows.
+func full(err error) string {
+	if l, ok := errors.AsType[*listedError](err); ok {
+		return strings.Join(l.texts, "; ")
+	}
+	return err.Error()
 }
 
 // check makes all checks that there are for what was asked, and touches

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"strings"
 	"time"
 
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
@@ -42,8 +41,10 @@ type installer struct {
 	reached  *cluster.State   // of the platform, once it is ready
 	cluster  *cluster.Cluster // once k0s has made its kubeconfig
 
-	taken []taken // what each step took
-	start time.Time
+	taken  []taken // what each step took
+	total  int     // how many steps there are
+	failed bool    // one of them has
+	start  time.Time
 
 	// after is called between two steps; tests end runs there.
 	after func(step string) error
@@ -92,6 +93,7 @@ func skipped(format string, args ...any) outcome {
 // that fails the rest is skipped.
 func (i *installer) steps(ctx context.Context, steps []step) error {
 	var failure error
+	i.total = len(steps)
 	for _, s := range steps {
 		if failure != nil && !s.always {
 			if err := i.report(record.Step{Name: s.name, Status: record.StatusSkipped, Detail: "a step before it failed"}, 0); err != nil {
@@ -125,7 +127,7 @@ func (i *installer) step(ctx context.Context, s step) error {
 	o, err := work(ctx)
 	r := record.Step{Name: s.name, Status: o.status, Detail: o.detail}
 	if err != nil {
-		r.Status, r.Error = record.StatusFailed, err.Error()
+		r.Status, r.Error = record.StatusFailed, full(err)
 	}
 	if e := i.report(r, time.Since(start)); e != nil {
 		return e
@@ -137,11 +139,15 @@ func (i *installer) step(ctx context.Context, s step) error {
 func (i *installer) report(r record.Step, elapsed time.Duration) error {
 	r.Seconds = seconds(elapsed)
 	i.taken = append(i.taken, taken{r, elapsed})
+	// A failure is told in the end, and what it leaves undone is no news.
 	text := r.Name + " " + r.Status
-	if note := strings.TrimSpace(r.Detail + " " + r.Error); note != "" {
-		text += ": " + note
+	if r.Detail != "" && r.Status != record.StatusFailed {
+		text += ": " + r.Detail
 	}
-	i.progress.Item(0, text)
+	if !i.failed || r.Status != record.StatusSkipped {
+		i.progress.Item(i.total, text)
+	}
+	i.failed = i.failed || r.Status == record.StatusFailed
 	return i.out.Write(r)
 }
 

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"k0rdent-airgap/lib/cli"
+)
+
+// parse reads a configuration file as a run does.
+func parse(t *testing.T, text string, mode os.FileMode, args ...string) (*config, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "k0rdentd.yaml")
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	c := &config{}
+	fs := c.flags()
+	if err := cli.ParseFile(fs, args, usage, &bytes.Buffer{}, 0, cli.File{Default: path, Parse: c.parseFile}); err != nil {
+		return c, err
+	}
+	return c, c.check()
+}
+
+const wholeConfig = `
+k0s:
+  binary: /opt/k0s
+  version: 1.32.8+k0s.0
+  images: registry
+  api: {address: 10.0.0.10, port: 6444, sans: [a.example.org, b.example.org]}
+  network: {provider: calico, podCIDR: 10.1.0.0/16, serviceCIDR: 10.2.0.0/16}
+  storage: {type: etcd, etcd: {peerAddress: 10.0.0.11}}
+k0rdent:
+  version: 1.2.3
+  helm:
+    chart: oci://registry.mirantis.com/k0rdent-enterprise/charts/k0rdent-enterprise
+    namespace: kcm-system
+    values: {controller: {replicas: 2, logs: "yes"}}
+  credentials:
+    aws: [{name: a, region: r, accessKeyID: id, secretAccessKey: k}]
+    azure: [{name: z, subscriptionID: s, clientID: c, clientSecret: x, tenantID: t}]
+    openstack: [{name: o, authURL: https://o, username: u, password: p, projectName: q}]
+airgap:
+  bundlePath: /media/b.tgz
+  k0sURL: https://10.0.0.5:5000/k0s
+  registry: {address: 10.0.0.5:5000/p, insecure: false, ca: /ca.pem, username: u, passwordFile: /pw}
+debug: true
+logLevel: info
+timeout: 1h
+values: []
+`
+
+func TestConfigFile(t *testing.T) {
+	c, err := parse(t, wholeConfig, 0o600, "--release", "1.2.4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprint(c.k0s, c.k0sVersion, c.k0sImages, c.api, c.network, c.storageType, c.etcdPeerAddress,
+		c.release, chartRepository(c.chart), c.registry, c.ca, c.plainHTTP, c.username, c.passwordFile, c.k0sURL, c.Verbose, c.timeout)
+	want := "/opt/k0s v1.32.8+k0s.0 registry {10.0.0.10 6444 [a.example.org b.example.org]} {calico 10.1.0.0/16 10.2.0.0/16} etcd 10.0.0.11 " +
+		"1.2.4 charts/k0rdent-enterprise 10.0.0.5:5000/p /ca.pem false u /pw https://10.0.0.5:5000/k0s true 1h0m0s"
+	if strings.Join(strings.Fields(got), "") != strings.Join(strings.Fields(want), "") {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if want := (map[string]any{"controller": map[string]any{"replicas": float64(2), "logs": "yes"}}); !reflect.DeepEqual(c.file.values, want) {
+		t.Errorf("values %v, want %v", c.file.values, want)
+	}
+	if cr := c.file.credentials; len(cr.AWS) != 1 || cr.Azure[0].ClientSecret.text() != "x" || cr.OpenStack[0].Password.text() != "p" {
+		t.Errorf("credentials were not read")
+	}
+	if s := fmt.Sprintf("%v %+v %#v", c.file, c.file, c.file); regexp.MustCompile(`(SecretAccessKey|Password|ClientSecret):"?[kpx]\b`).MatchString(s) || strings.Contains(s, "{a r id k") {
+		t.Errorf("secrets are printed: %s", s)
+	}
+}
+
+func TestConfigFileTellsAllThatIsWrong(t *testing.T) {
+	tests := []struct {
+		name, text string
+		mode       os.FileMode
+		want       []string
+	}{
+		{"unknown keys", "k0s:\n  netwrok: {}\nk0rdnet: {}\nairgap:\n  registry:\n    addres: x\n", 0o600, []string{
+			"line 2: k0s.netwrok: no such key; the nearest is k0s.network",
+			"line 3: k0rdnet: no such key; the nearest is k0rdent",
+			"line 6: airgap.registry.addres: no such key; the nearest is airgap.registry.address",
+		}},
+		{"unknown key of a credential", "k0rdent: {credentials: {aws: [{name: a, secretKey: verysecret}]}}", 0o600, []string{"k0rdent.credentials.aws[0].secretKey: no such key; the nearest is k0rdent.credentials.aws[0].secretAccessKey"}},
+		{"wrong types", "k0s: 7\nk0rdent: {credentials: {aws: {}}}\ndebug: perhaps\n", 0o600, []string{
+			"line 1: k0s: want keys and values", "line 2: k0rdent.credentials.aws: want a list", "line 3: debug: want true or false",
+		}},
+		{"twice", "debug: true\ndebug: true\n", 0o600, []string{"line 2: debug: there already"}},
+		{"a value that the flag refuses", "k0s: {storage: {type: zfs}}", 0o600, []string{`--storage-type "zfs": want etcd or kine`}},
+		{"a duration that is none", "timeout: soon", 0o600, []string{"line 1: timeout: "}},
+		{"incomplete credentials", "k0rdent: {credentials: {aws: [{name: A_b}], openstack: [{name: o, authURL: u}]}}", 0o600, []string{
+			"aws[0].accessKeyID is missing", "aws[0].secretAccessKey is missing", `aws[0].name "A_b": want small letters`, "openstack[0]: want applicationCredentialID",
+		}},
+		{"two of a name", "k0rdent: {credentials: {azure: [" + azure("x") + ", " + azure("x") + "]}}", 0o600, []string{"azure[1].name: azure[0] has it already"}},
+		{"another namespace", "k0rdent: {helm: {namespace: default}}", 0o600, []string{"the platform looks for its own objects in kcm-system only"}},
+		{"readable by all, with a secret", "join: {mode: worker, token: verysecret}", 0o644, []string{"has secrets in it and its mode is 0644"}},
+		{"no YAML", "k0s: [", 0o600, []string{"config: yaml: "}},
+		{"a list", "- k0s\n", 0o600, []string{"config: line 1: want keys and values"}},
+		{"two documents", "debug: true\n---\ndebug: false\n", 0o600, []string{"more than one document"}},
+		{"a log level that is none", "logLevel: loud", 0o600, []string{`logLevel "loud"`}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := parse(t, tt.text, tt.mode)
+			if err == nil || cli.Code(err) != cli.CodeMisuse {
+				t.Fatalf("error %v with code %d, want misuse", err, cli.Code(err))
+			}
+			for _, w := range tt.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("error %q, want %q in it", err, w)
+				}
+			}
+			if strings.Contains(err.Error(), "verysecret") {
+				t.Errorf("the error has the secret in it: %v", err)
+			}
+		})
+	}
+}
+
+func azure(name string) string {
+	return "{name: " + name + ", subscriptionID: s, clientID: c, clientSecret: x, tenantID: t}"
+}
+
+func TestConfigFileOfAGroup(t *testing.T) {
+	c, err := parse(t, "join: {mode: worker, token: x}", 0o640)
+	if err != nil || len(c.file.warnings) != 1 || !strings.Contains(c.file.warnings[0], "chmod 600") {
+		t.Errorf("%v, warnings %q, want one", err, c.file.warnings)
+	}
+	if c.join != roleWorker {
+		t.Errorf("join %q, want the file to say so", c.join)
+	}
+	if c, err := parse(t, "join: {mode: worker}", 0o644, "--uninstall"); err != nil || c.join != "" || !c.uninstall {
+		t.Errorf("%v, join %q: a flag must have priority over what the file says that this host is", err, c.join)
+	}
+	if _, err := parse(t, "debug: true", 0o644); err != nil {
+		t.Errorf("%v: without a secret anybody may read it", err)
+	}
+}
+
+// TestConfigInit reads what --config-init prints: as it is, and with every
+// line that is an example switched on.
+func TestConfigInit(t *testing.T) {
+	var out bytes.Buffer
+	if err := runOn(t.Context(), hostBelow(t.TempDir()), []string{"--config-init"}, strings.NewReader(""), &out, &out); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := parse(t, out.String(), 0o644); err != nil || len(c.modes()) > 0 {
+		t.Errorf("as it is: %v, %v", c.modes(), err)
+	}
+	text := regexp.MustCompile(`(?m)^( *)# ((?: *- )?[ ]*[a-zA-Z0-9]+:)`).ReplaceAllString(out.String(), "$1$2")
+	c, err := parse(t, text, 0o600)
+	if err != nil {
+		t.Fatalf("with its examples: %v\n%s", err, text)
+	}
+	var missing []string
+	eachKey(reflect.TypeFor[fileSchema](), "", func(path string) {
+		last := path[strings.LastIndexByte(path, '.')+1:]
+		if last != "bundlePath" && !strings.Contains(out.String(), last+":") {
+			missing = append(missing, path)
+		}
+	})
+	if len(missing) > 0 {
+		t.Errorf("it does not show %v", missing)
+	}
+	if c.registry != "10.0.0.5:5000" || c.join != roleWorker || len(c.file.credentials.OpenStack) != 1 {
+		t.Errorf("registry %q, join %q, %d openstack: the examples were not read", c.registry, c.join, len(c.file.credentials.OpenStack))
+	}
+}
+
+func eachKey(t reflect.Type, at string, f func(string)) {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		path := strings.TrimPrefix(at+"."+field.Tag.Get("yaml"), ".")
+		inner := field.Type
+		if inner.Kind() == reflect.Slice {
+			inner = inner.Elem()
+		}
+		if isTable(inner) {
+			eachKey(inner, path, f)
+			continue
+		}
+		f(path)
+	}
+}
+
+func TestConfigCheck(t *testing.T) {
+	h := testHost(t)
+	write(t, h.config, "k0rdent: {version: 1.2.3}\n")
+	r := try(t, h, "", "--config-check")
+	if s := r.step("config"); r.err != nil || s.Detail != h.config+" is fine" {
+		t.Errorf("%v, %+v, want it fine", r.err, s)
+	}
+	write(t, h.config, "k0rdent: {versoin: 1.2.3}\n")
+	if r := try(t, h, "", "--config-check"); cli.Code(r.err) != cli.CodeMisuse || !strings.Contains(r.err.Error(), "the nearest is k0rdent.version") {
+		t.Errorf("%v, want the key to be refused", r.err)
+	}
+}
+
+// FuzzConfigFile: whatever the file has in it, reading it ends, and an error
+// never repeats a value, which may be a secret.
+func FuzzConfigFile(f *testing.F) {
+	f.Add(wholeConfig)
+	f.Add("a: &a [*a]")
+	f.Add("join: {token: hunter2hunter2}\nk0s: {api: {port: hunter2hunter2}}")
+	f.Add("k0s: &k {api: {sans: [hunter2hunter2]}}\nk0rdent: *k")
+	f.Fuzz(func(t *testing.T, text string) {
+		c := &config{}
+		err := c.parseFile(strings.NewReader(strings.ReplaceAll(text, "SECRET", "hunter2hunter2")), func(string, string) error { return nil })
+		if err != nil && strings.Contains(err.Error(), "hunter2hunter2") && !strings.Contains(err.Error(), "no such key") && !strings.Contains(err.Error(), "yaml: ") {
+			t.Errorf("the error repeats what may be a secret: %v", err)
+		}
+	})
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/record"
+)
+
+func TestPlanTouchesNothing(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	before := tree(t, h.root)
+	r := try(t, h, "", s.args("--plan")...)
+	if r.err != nil {
+		t.Fatalf("%v\n%s", r.err, r.stderr)
+	}
+	want := "preflight unchanged, notes unchanged, k0s.yaml planned, k0s-install planned, k0s-start planned, k0s-ready planned, " +
+		"secrets planned, helm planned, ready planned, credentials skipped, report planned"
+	if got := r.steps(); got != want {
+		t.Errorf("steps %s, want %s", got, want)
+	}
+	for _, shown := range []string{"values:   globalRegistry: " + s.at, "values:   registryCertSecret: k0rdent-registry-ca", "k0s.yaml: spec.telemetry.enabled: false"} {
+		if !strings.Contains(r.stderr, shown+"\n") {
+			t.Errorf("the plan does not show %q:\n%s", shown, r.stderr)
+		}
+	}
+	if after := tree(t, h.root); after != before {
+		t.Errorf("the plan changed the host:\n%s\nwas\n%s", after, before)
+	}
+	if calls := k0sCalls(t, h); len(calls) > 0 {
+		t.Errorf("the plan ran k0s %q", calls)
+	}
+}
+
+// TestPreflight has one thing wrong in each row. Nothing may be touched.
+func TestPreflight(t *testing.T) {
+	s := aSite(t)
+	tests := []struct {
+		name   string
+		before func(t *testing.T, h *host)
+		args   []string
+		want   []string // in the error of the step
+		hint   string
+	}{
+		{"port in use", func(t *testing.T, h *host) {
+			write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st\n   0: 00000000:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n"+
+				"   1: 0100007F:2403 0100007F:1234 01 00000000:00000000 00:00000000 00000000     0        0 4712 1\n")
+			write(t, h.proc+"/77/comm", "k3s-server\n")
+			if err := errors.Join(os.MkdirAll(h.proc+"/77/fd", 0o755), os.Symlink("socket:[4711]", h.proc+"/77/fd/9")); err != nil {
+				t.Fatal(err)
+			}
+		}, nil, []string{"ports: port 6443 is in use by k3s-server (process 77); k0s needs it for the Kubernetes API"}, "stop it"},
+		{"another port for the API", func(t *testing.T, h *host) {
+			write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st\n   0: 00000000:1A0A 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n")
+		}, []string{"--api-port", "6666"}, []string{"ports: port 6666 is in use by another program"}, ""},
+		{"little memory", func(t *testing.T, h *host) { write(t, h.proc+"/meminfo", "MemTotal: 512000 kB\n") },
+			nil, []string{"memory: 524.3 MB; k0s alone needs"}, ""},
+		{"no overlay", func(t *testing.T, h *host) { write(t, h.proc+"/filesystems", "\text4\n") },
+			nil, []string{"system: the kernel has no overlay file system"}, ""},
+		{"no k0s", func(t *testing.T, h *host) { h.k0s += "-absent" },
+			nil, []string{"k0s: there is no ", "k0s-absent"}, "k0s-extract takes it out of the bundle"},
+		{"another k0s is wanted", nil, []string{"--k0s-version", "v1.33.1+k0s.0"}, []string{"k0s is v1.32.8+k0s.0, and v1.33.1+k0s.0 is wanted"}, "k0s-extract"},
+		{"no mirror", func(t *testing.T, h *host) { os.Remove(h.root + "/etc/k0s/containerd.d/cri-registry.toml") },
+			nil, []string{"mirror: there is no "}, "k0s-mirror-config --mirror https://" + s.at + " --ca " + s.ca},
+		{"a mirror that containerd ignores", func(t *testing.T, h *host) { write(t, h.certs+"/quay.io/hosts.toml", "server = \n") },
+			nil, []string{"mirror: images of quay.io: ", "not a hosts.toml"}, ""},
+		{"a key that k0s has not", func(t *testing.T, h *host) { write(t, h.k0sConfig, "spec:\n  registry:\n    mirrors: []\n") },
+			nil, []string{"k0s.yaml: ", "line 2: spec.registry: k0s has no such key and would not start; the nearest is spec."}, ""},
+		{"the network of the pods is the host's", func(t *testing.T, h *host) { write(t, h.k0sConfig, "spec: {network: {podCIDR: 0.0.0.0/0}}\n") },
+			nil, []string{"network: the network of the pods, 0.0.0.0/0, overlaps with that of this host"}, "--pod-cidr"},
+		{"networks overlap", nil, []string{"--pod-cidr", "10.96.0.0/16"}, []string{"network: the networks of pods 10.96.0.0/16 and services 10.96.0.0/12 overlap"}, ""},
+		{"not an address of this host", nil, []string{"--api-address", "203.0.113.77"}, []string{"network: 203.0.113.77 is not an address of this host"}, ""},
+		{"no such release", nil, []string{"--release", "9.9.9"}, []string{"chart: ", "charts/k0rdent-enterprise:9.9.9: not in the registry"}, "the registry has 1.2.3"},
+		{"a value of the wrong type", nil, []string{"--set", "regional.telemetry.mode=loud"}, []string{"chart: "}, ""},
+		{"set up as a worker", func(t *testing.T, h *host) {
+			write(t, h.units+"/k0sworker.service", "[Service]\nExecStart=/usr/local/bin/k0s worker --token-file=/x\n")
+		}, nil, []string{"k0s: this host is set up as a worker"}, "--uninstall"},
+		{"a controller without pods", func(t *testing.T, h *host) {
+			write(t, h.units+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller\n")
+		}, nil, []string{"k0s: k0s is installed as a controller that runs no pods"}, "--uninstall"},
+		{"another k0s runs", func(t *testing.T, h *host) {
+			write(t, h.units+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller --enable-worker=true --no-taints=true\n")
+			write(t, h.runDir+"/status.sock", "controller v1.31.5+k0s.0\n")
+		}, nil, []string{"k0s: k0s v1.31.5+k0s.0 runs, and ", "k0s is v1.32.8+k0s.0"}, "--upgrade"},
+		{"all at once", func(t *testing.T, h *host) {
+			write(t, h.proc+"/meminfo", "MemTotal: 512000 kB\n")
+			write(t, h.proc+"/filesystems", "\n")
+			os.Remove(h.root + "/etc/k0s/containerd.d/cri-registry.toml")
+		}, []string{"--release", "9.9.9"}, []string{"memory: ", "system: ", "mirror: ", "chart: "}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := testHost(t)
+			mirrored(t, h, s)
+			if tt.before != nil {
+				tt.before(t, &h)
+			}
+			before := tree(t, h.root)
+			r := try(t, h, "", s.args(tt.args...)...)
+			if cli.Code(r.err) != cli.CodeFailed {
+				t.Fatalf("code %d, %v, want 1\n%s", cli.Code(r.err), r.err, r.stderr)
+			}
+			got := r.step("preflight")
+			if got.Status != record.StatusFailed {
+				t.Fatalf("preflight %+v, want it failed", got)
+			}
+			for _, w := range tt.want {
+				if !strings.Contains(got.Error, w) {
+					t.Errorf("error %q, want %q in it", got.Error, w)
+				}
+			}
+			if !strings.Contains(r.stderr, tt.hint) {
+				t.Errorf("no hint %q:\n%s", tt.hint, r.stderr)
+			}
+			os.Remove(h.lock)
+			if after := tree(t, h.root); after != before {
+				t.Errorf("the host was touched:\n%s\nwas\n%s", after, before)
+			}
+			if calls := k0sCalls(t, h); len(calls) > 0 {
+				t.Errorf("k0s %q was run", calls)
+			}
+		})
+	}
+}
+
+func TestMissingImagesAreListedWithWhoWantsThem(t *testing.T) {
+	h, s := testHost(t), newSite(t, "velero/velero", "capi/cluster-api-components", "pause", "charts/cluster-api-provider-aws")
+	mirrored(t, h, s)
+	r := try(t, h, "", s.args()...)
+	if cli.Code(r.err) != cli.CodeFailed {
+		t.Fatalf("%v, want a failure\n%s", r.err, r.stderr)
+	}
+	missing := make(map[string]string)
+	for _, i := range records[record.Image](r, "image") {
+		if i.Status != record.StatusFailed {
+			t.Errorf("image %+v, want it failed", i)
+		}
+		missing[strings.TrimPrefix(i.Reference, s.at+"/")] = i.Error
+	}
+	for reference, want := range map[string]string{
+		"velero/velero:v1.17.0":                 "wanted by Deployment",
+		"capi/cluster-api-components:v1.11.2":   "wanted by",
+		"charts/cluster-api-provider-aws:1.0.7": "wanted by ProviderTemplate",
+		"registry.k8s.io/pause:3.9":             "wanted by k0s v1.32.8+k0s.0; the nearest is ",
+	} {
+		if !strings.Contains(missing[reference], want) {
+			t.Errorf("%s: %q, want %q in it; missing are %v", reference, missing[reference], want, missing)
+		}
+	}
+	if !strings.Contains(r.stderr, "velero/velero:v1.17.0: not in the registry") {
+		t.Errorf("a person is not told:\n%s", r.stderr)
+	}
+}
+
+func TestRegistryThatCannotBeUsed(t *testing.T) {
+	s := aSite(t)
+	tests := []struct {
+		name string
+		args []string
+		want string
+		code int
+	}{
+		{"nobody there", []string{"--registry", "127.0.0.1:1", "--ca", s.ca, "--single-host-test"}, "registry: 127.0.0.1:1: ", cli.CodeTryAgain},
+		{"localhost", []string{"--registry", s.at, "--ca", s.ca}, "is this host for this host only", cli.CodeFailed},
+		{"unknown authority", []string{"--registry", s.at, "--single-host-test"}, "its certificate is signed by an unknown authority", cli.CodeFailed},
+		{"none", nil, "", cli.CodeMisuse},
+		{"no such file", []string{"--registry", s.at, "--ca", "/no/such/ca.pem"}, "", cli.CodeMisuse},
+		{"not a certificate", []string{"--registry", s.at, "--ca", "/dev/null"}, "", cli.CodeMisuse},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := testHost(t)
+			mirrored(t, h, s)
+			r := try(t, h, "", append(tt.args, "--ignore", "disk")...)
+			if cli.Code(r.err) != tt.code || !strings.Contains(r.step("preflight").Error, tt.want) {
+				t.Errorf("code %d, %v, preflight %q; want code %d and %q", cli.Code(r.err), r.err, r.step("preflight").Error, tt.code, tt.want)
+			}
+		})
+	}
+}
+
+func TestIgnoreMakesAWarningOfIt(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	write(t, h.proc+"/meminfo", "MemTotal: 512000 kB\n")
+	r := try(t, h, "", s.args("--plan", "--ignore", "memory,mirror")...)
+	if r.err != nil || !strings.Contains(r.stderr, "memory: 524.3 MB") || !strings.Contains(r.stderr, "mirror: there is no") {
+		t.Errorf("%v, want the two as warnings\n%s", r.err, r.stderr)
+	}
+}
+
+func TestDisk(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	args := []string{"--registry", s.at, "--ca", s.ca, "--single-host-test", "--plan"}
+	h.data = filepath.Join(smallDisk(t), "k0s")
+	r := try(t, h, "", args...)
+	if got := r.step("preflight").Error; !strings.Contains(got, "disk: ") || !strings.Contains(got, "k0s and the images take about 2.0 GB") {
+		t.Errorf("preflight %q, want too little room", got)
+	}
+}
