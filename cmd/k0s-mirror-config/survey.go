@@ -118,8 +118,8 @@ func (t *tool) surveyDropIns(s *survey, version k0s.Version, managed bool) error
 			reason = "it is where the drop-in of this program belongs, and is not of this program"
 		case settings.cri && version.Containerd() == 1 && !managed:
 			reason = keepsOne
-		case settings.cri:
-			t.log.Info("k0s merges it with ours, key by key", "drop-in", file)
+		case settings.cri && version.Containerd() == 1:
+			s.warn("%s is somebody else's and has settings of the CRI plugin: this k0s merges them with ours, a containerd 1 by itself would forget one or the other", file)
 		}
 		if reason != "" {
 			s.conflict(file, "%s", reason)
