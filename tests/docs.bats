@@ -31,7 +31,7 @@ examples() {
   done <lines
   [ $count -ge 12 ]
   # One example gives a second name.
-  same "$({ expected; expected | sed -n 's,^k0sproject/pause 3.9 ,pause 3.9 ,p'; } | sort)" "$(published)"
+  same "$({ expected; expected | sed -n 's,^k0sproject/coredns 1.12.2 ,coredns/coredns v1.12.2 ,p'; } | sort)" "$(published)"
 }
 
 @test "docs: completions parse in their shells and offer every flag" {

@@ -89,12 +89,12 @@ secretless() {
     for status in pushed exists; do
       blobs=$(grep -c '"PUT /v2/.*/blobs/' registry.log)
       oci-push --to "$registry" --ca ca.pem --username pusher --password-file password --quiet \
-        --alias k0sproject/k0s:v1.32.8-k0s.0=also/k0s:v1,k0sproject/pause=pause --alias pause:3.9=pause:latest </dev/null >out
+        --alias k0sproject/k0s:v1.32.8-k0s.0=also/k0s:v1,k0sproject/pause=also/pause --alias also/pause:3.9=also/pause:latest </dev/null >out
       [ "$(jq -r 'select(.kind == "image").status' out | xargs)" = "$status $status $status" ]
       [ "$(jq -s 'map(.pushedBytes // 0) | add' out)" = 0 ]
       [ "$(grep -c '"PUT /v2/.*/blobs/' registry.log)" = "$blobs" ] && [ "$blobs" -gt 20 ]
     done
-    whole "$program" "$(expected | sed -n 's,^k0sproject/k0s v1.32.8-k0s.0 ,also/k0s v1 ,p; s,^k0sproject/pause 3.9 \(.*\),pause 3.9 \1\npause latest \1,p')"
+    whole "$program" "$(expected | sed -n 's,^k0sproject/k0s v1.32.8-k0s.0 ,also/k0s v1 ,p; s,^k0sproject/pause 3.9 \(.*\),also/pause 3.9 \1\nalso/pause latest \1,p')"
   done
 }
 

@@ -148,10 +148,10 @@ load lib/helper
   need script
   serve
   oci-push --to "$registry" --quiet "$SAMPLE/bundle.tgz" >/dev/null
-  run -0 script -qec "oci-push --to $registry --alias k0sproject/pause=pause" /dev/null
-  run -0 oci-push --to "$registry" --alias k0sproject/pause:3.9=pause:latest --format '{{.status}} {{.repository}}:{{.tag}}' </dev/null
-  [[ $output == *'pushed pause:latest'* ]]
-  same "$({ expected; expected | sed -n 's,^k0sproject/pause 3.9 \(.*\),pause 3.9 \1\npause latest \1,p'; } | sort)" "$(published)"
+  run -0 script -qec "oci-push --to $registry --alias k0sproject/pause=also/pause" /dev/null
+  run -0 oci-push --to "$registry" --alias k0sproject/pause:3.9=also/pause:latest --format '{{.status}} {{.repository}}:{{.tag}}' </dev/null
+  [[ $output == *'pushed also/pause:latest'* ]]
+  same "$({ expected; expected | sed -n 's,^k0sproject/pause 3.9 \(.*\),also/pause 3.9 \1\nalso/pause latest \1,p'; } | sort)" "$(published)"
   # The failure of what was to write the records still shows.
-  run -1 bash -c "set -o pipefail; bundle-ls /no/such/bundle | oci-push --to $registry --alias k0sproject/pause=pause"
+  run -1 bash -c "set -o pipefail; bundle-ls /no/such/bundle | oci-push --to $registry --alias k0sproject/pause=also/pause"
 }
