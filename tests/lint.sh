@@ -25,7 +25,7 @@ for module in . packaging tests/interop tests/containerd; do
   check "vet $module" $module go vet ./...
   check "staticcheck $module" $module staticcheck ./...
 done
-mapfile -t scripts < <(find .ci completions packaging tests -name run -o -name '*.sh' -o -name '*.bats' -o -name '*.bash' | sort)
+mapfile -t scripts < <(find .ci completions install.sh packaging tests -name run -o -name '*.sh' -o -name '*.bats' -o -name '*.bash' | sort)
 check shellcheck . shellcheck "${scripts[@]}"
 # In their directory and all at once, so that references between them are found.
 mapfile -t pages < <(cd man && ls)

@@ -1,0 +1,170 @@
+#!/usr/bin/env bats
+# What is released: built twice, looked into, installed and removed.
+# shellcheck disable=SC2153,SC2154 # ROOT is set by setup_suite, output by run
+
+load lib/helper
+
+# Two releases of this tree, the second from a copy of it without git, elsewhere,
+# by somebody with another umask and another clock.
+setup_file() {
+  export ONE=$BATS_FILE_TMPDIR/one OTHER=$BATS_FILE_TMPDIR/other
+  mkdir "$BATS_FILE_TMPDIR/copy"
+  git -C "$ROOT" ls-files -co --exclude-standard -z | tar -C "$ROOT" -c --null --ignore-failed-read -T - 2>/dev/null | tar -x -C "$BATS_FILE_TMPDIR/copy"
+  export SOURCE_DATE_EPOCH=1750000000 RELEASE=v9.8.7 ARCHES=amd64
+  make -s -C "$ROOT" dist DIST="$ONE" >/dev/null
+  (umask 077 && TZ=Asia/Tokyo make -s -C "$BATS_FILE_TMPDIR/copy" dist DIST="$OTHER" >/dev/null)
+  mkdir "$BATS_FILE_TMPDIR/archive"
+  tar -C "$BATS_FILE_TMPDIR/archive" --strip-components=1 -xzf "$ONE/k0rdent-airgap-9.8.7-linux-amd64.tar.gz"
+}
+
+# released SUFFIX: the one file of the release that ends so.
+released() { ls "$ONE"/*"$1"; }
+
+# pages and the like of all tools, below PREFIX/share.
+shared() {
+  local tool page
+  for tool in $(tools); do
+    printf '%s\n' "bash-completion/completions/$tool" "fish/vendor_completions.d/$tool.fish" "zsh/site-functions/_$tool"
+  done
+  for page in "$ROOT"/man/*.[1-9]; do echo "man/man${page##*.}/${page##*/}"; done
+}
+
+# papers: what a release has beside, below PREFIX/share.
+papers() {
+  local tool
+  for tool in $(tools); do echo "doc/k0rdent-airgap/sbom/$tool.cdx.json"; done
+  printf 'doc/k0rdent-airgap/%s\n' README.md CHANGELOG.md copyright
+}
+
+# packaged: the files of a package.
+packaged() {
+  tools | sed 's,^,/usr/bin/,'
+  { shared && papers; } | sed 's,^,/usr/share/,'
+  printf '/usr/%s\n' bin/k0rdent-airgap-install lib/systemd/system/oci-serve.{service,socket} lib/sysusers.d/oci-serve.conf
+  echo /etc/k0rdent-airgap/oci-serve.env
+}
+
+# files DIR: those below it.
+files() { (cd "$1" && find . ! -type d | sed 's,^\.,,' | sort); }
+
+@test "packages: a second build elsewhere gives the same bytes" {
+  same "$(cat "$ONE/SHA256SUMS")" "$(cat "$OTHER/SHA256SUMS")"
+  (cd "$ONE" && sha256sum --quiet --strict -c SHA256SUMS)
+  same "$(cd "$ONE" && ls -- *.deb *.gz *.rpm)" "$(sed 's/^[^ ]*  //' "$ONE/SHA256SUMS" | sort)"
+}
+
+@test "packages: the archive has all that install.sh needs, for everybody to read" {
+  local archive=$BATS_FILE_TMPDIR/archive
+  same "$({
+    tools | sed 's,^,/bin/,'
+    { shared && papers; } | sed 's,^,/share/,'
+    printf '/%s\n' README.md CHANGELOG.md LICENSE install.sh
+    (cd "$ROOT/lib" && find systemd -type f | sed 's,^,/,')
+  } | sort)" "$(files "$archive")"
+  [ -z "$(find "$archive" ! -perm -444)" ]
+  [ -z "$(find "$archive" -perm /022)" ]
+  run -0 env PATH=/usr/bin:/bin "$archive/install.sh" --version
+  [[ $output == 'install.sh v9.8.7 '* ]]
+}
+
+@test "packages: each tool has its bill of materials, and each module its licence" {
+  local tool archive=$BATS_FILE_TMPDIR/archive bom
+  need jq
+  for tool in $(tools); do
+    [[ $("$archive/bin/$tool" --version) == "$tool v9.8.7 "* ]]
+    bom=$archive/share/doc/k0rdent-airgap/sbom/$tool.cdx.json
+    same "$(go version -m "$archive/bin/$tool" | awk '$1 == "dep" {print $2 "@" $3}' | sort)" \
+      "$(jq -r '.components[] | select(.name != "std") | "\(.name)@\(.version)"' "$bom" | sort)"
+    [ "$(jq -r '.metadata.component | "\(.name) \(.version) \(.hashes[0].content)"' "$bom")" = "$tool 9.8.7 $(sha256sum <"$archive/bin/$tool" | cut -d' ' -f1)" ]
+    [ "$(jq -r '.bomFormat + .metadata.timestamp' "$bom")" = CycloneDX2025-06-15T15:06:40Z ]
+    jq -r '.components[] | select(.name != "std") | "\(.name)@\(.version)"' "$bom" >>modules
+  done
+  same '' "$(comm -23 <(sort -u modules) <(sed -n 's/^==== \(.*\): .*/\1/p' "$archive/share/doc/k0rdent-airgap/copyright" | sort -u))"
+}
+
+@test "packages: make install puts everything in its place, and make uninstall takes it away" {
+  local root=$PWD/root
+  mkdir -p root/opt/bin
+  touch root/opt/bin/other
+  make -s -C "$ROOT" install DESTDIR="$root" PREFIX=/opt >/dev/null
+  same "$({
+    packaged | sed 's,^/usr/,/opt/,' | grep -v /share/doc/
+    echo /opt/bin/other
+  } | sort)" "$(files root)"
+  grep -qx 'ExecStart=/opt/bin/oci-serve' root/opt/lib/systemd/system/oci-serve.service
+  echo OCI_SERVE_PORT=1 >root/etc/k0rdent-airgap/oci-serve.env
+  make -s -C "$ROOT" uninstall DESTDIR="$root" PREFIX=/opt >/dev/null
+  same "$(printf '%s\n' /etc/k0rdent-airgap/oci-serve.env /opt/bin/other)" "$(files root)"
+  cp "$ROOT/lib/systemd/oci-serve.env" root/etc/k0rdent-airgap/
+  make -s -C "$ROOT" uninstall DESTDIR="$root" PREFIX=/opt >/dev/null
+  [ ! -e root/etc/k0rdent-airgap ]
+}
+
+# debian: a fresh tree of a small Debian, as $tree.
+debian() {
+  [ "$(id -u)" = 0 ] || skip 'not root'
+  [ -d "$ROOT/.cache/debian" ] || skip 'no Debian tree: debootstrap could not make one'
+  tree=$PWD/debian
+  cp -a "$ROOT/.cache/debian" "$tree"
+}
+
+# inside COMMAND…: in the tree, with an environment of its own.
+inside() { chroot "$tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin DEBIAN_FRONTEND=noninteractive "$@" 3>&-; }
+
+# looks: what is in the tree, without what dpkg and rpm note down for themselves.
+looks() {
+  (cd "$tree" && find . -xdev \( -path ./proc -o -path ./var/lib/dpkg -o -path ./var/lib/rpm -o -path ./var/log \
+    -o -name '*-' -o -name .pwd.lock -o -name '.rpm*' \) -prune -o -printf '%p %y %m %U:%G\n' | sort)
+  (cd "$tree/etc" && md5sum passwd group)
+}
+
+@test "packages: the deb installs, upgrades, is removed and purged, and leaves nothing" {
+  local before
+  debian
+  before=$(looks)
+  cp "$(released .deb)" debian/tmp/
+  inside dpkg -i "/tmp/$(basename "$(released .deb)")"
+  same "$(packaged | sort)" "$(inside dpkg -L k0rdent-airgap | while read -r f; do [ -d "$tree$f" ] || echo "$f"; done | sort)"
+  same '' "$(inside dpkg -V k0rdent-airgap | grep -v /usr/share/doc/)"
+  [[ $(inside oci-serve --version) == 'oci-serve v9.8.7 '* ]]
+  [ "$(inside stat -c %U:%a /usr/bin/oci-serve)" = root:755 ]
+  [[ $(inside getent passwd oci-serve) == oci-serve:*:/var/lib/k0rdentd/registry:/usr/sbin/nologin ]]
+
+  # Settings that were changed survive an upgrade and a removal.
+  echo OCI_SERVE_PORT=1 >debian/etc/k0rdent-airgap/oci-serve.env
+  inside dpkg -i --force-confdef "/tmp/$(basename "$(released .deb)")"
+  inside dpkg -r k0rdent-airgap
+  [ "$(cat debian/etc/k0rdent-airgap/oci-serve.env)" = OCI_SERVE_PORT=1 ]
+  [ ! -e debian/usr/bin/oci-serve ]
+
+  # What the registry holds is told, and stays with its owner.
+  inside install -d -o oci-serve /var/lib/k0rdentd/registry/blobs
+  run -0 --separate-stderr inside dpkg -P k0rdent-airgap
+  [[ $stderr == *'/var/lib/k0rdentd/registry and the user oci-serve stay'* ]]
+  [ "$(inside stat -c %U /var/lib/k0rdentd/registry/blobs)" = oci-serve ]
+
+  rm -r debian/var/lib/k0rdentd/registry/blobs
+  inside dpkg -i "/tmp/$(basename "$(released .deb)")"
+  inside dpkg -P k0rdent-airgap
+  rm debian/tmp/*.deb
+  same "$before" "$(looks)"
+}
+
+@test "packages: the rpm has the same files, installs, and is erased" {
+  local before
+  need rpm
+  debian
+  same "$(packaged | sort)" "$(rpm -qp --qf '[%{FILEMODES:perms} %{FILENAMES}\n]' "$(released .rpm)" | sed -n 's/^-[^ ]* //p' | sort)"
+  [ "$(rpm -qpc "$(released .rpm)")" = /etc/k0rdent-airgap/oci-serve.env ]
+  before=$(looks)
+  rpm --root "$tree" --initdb
+  rpm --root "$tree" -i --nodeps "$(released .rpm)" 3>&-
+  [[ $(inside oci-serve --version) == 'oci-serve v9.8.7 '* ]]
+  inside getent passwd oci-serve
+  rpm --root "$tree" -e k0rdent-airgap 3>&-
+  # The user stays, as is the custom of such systems, and so do directories that
+  # belong to all packages.
+  inside userdel oci-serve
+  same "$(grep -v ' d ' <<<"$before")" "$(looks | grep -v ' d ')"
+  same '' "$(looks | grep k0rdent)"
+}
