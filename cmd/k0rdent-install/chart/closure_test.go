@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -157,109 +156,58 @@ func TestClosureOfACompleteRegistry(t *testing.T) {
 	}
 }
 
-func TestClosureFaults(t *testing.T) {
-	for _, row := range []struct {
-		name, values string
-		change       func(*memory)
-		want         []string
-	}{
-		{"a tag is missing", "", func(m *memory) {
-			delete(m.tags["velero/velero"], "v1.17.0")
-			m.image("velero/velero", "v1.16.2")
-			m.image("velero/velero", "latest")
-		}, []string{"image R/velero/velero:v1.17.0; missing; nearest R/velero/velero:v1.16.2"}},
+func TestSveltosBeforeOne(t *testing.T) {
+	k := &closure{site: documented, known: map[string]*Need{}}
+	k.sveltos("0.54.0")
+	if _, ok := k.known[KindImage+" "+registry+"/projectsveltos/sveltos-applier"]; ok || len(k.needs) != 2 {
+		t.Errorf("Sveltos 0.54 wants %d images, the applier: %v; it had two without", len(k.needs), ok)
+	}
+}
 
-		{"an argument's image is missing", "", func(m *memory) { delete(m.tags, "jetstack/cert-manager-acmesolver") },
-			[]string{"image quay.io/jetstack/cert-manager-acmesolver:v1.20.2; missing; outside; value regional.cert-manager.acmesolver.image.repository"}},
-
-		{"an image of the second pass is missing", "", func(m *memory) { delete(m.tags["capi-operator/cluster-api-operator"], "v0.24.0") },
-			[]string{"image R/capi-operator/cluster-api-operator:v0.24.0; missing"}},
-
-		{"a value points outside, where a mirror helps", "flux2: {cli: {image: ghcr.io/fluxcd/flux-cli}}", nil,
-			[]string{"image ghcr.io/fluxcd/flux-cli:v2.6.4; outside; value flux2.cli.image; only a mirror of ghcr.io brings it from the site's registry"}},
-
-		{"a value points outside, where none does", "k0rdent-ui: {image: {repository: ghcr.io/my/ui}}", nil,
-			[]string{"image ghcr.io/my/ui:1.1.1; missing; outside; value k0rdent-ui.image.repository"}},
-
-		{"a plug-in of the operator's", "regional: {velero: {initContainers: [{name: aws, image: 'velero/velero-plugin-for-aws:v1'}]}}", nil,
-			[]string{"image velero/velero-plugin-for-aws:v1; missing; outside; value regional.velero.initContainers[0].image"}},
-
-		{"no valid reference", "k0rdent-ui: {image: {repository: Some/Where}}", nil,
-			[]string{"image Some/Where:1.1.1; missing; not a valid reference"}},
-
-		{"a chart of another release", "", func(m *memory) {
-			m.tags["charts/cluster-api"] = map[string]string{"1.1.12": m.tags["charts/cluster-api"]["1.1.13"]}
-		}, []string{"chart R/charts/cluster-api:1.1.13; missing; nearest R/charts/cluster-api:1.1.12"}},
-
-		{"a cluster template's chart is missing", "", func(m *memory) { delete(m.tags, "charts/aws-standalone-cp") },
-			[]string{"chart R/charts/aws-standalone-cp:1.0.34_build.1; missing", clusterFaults[0]}},
-
-		{"the templates are missing", "", func(m *memory) { delete(m.tags, "charts/kcm-templates") },
-			[]string{"chart R/charts/kcm-templates:1.4.0; missing"}},
-
-		{"the templates come from elsewhere", "controller: {templatesRepoURL: 'oci://ghcr.io/k0rdent/kcm/charts'}", nil,
-			[]string{"chart ghcr.io/k0rdent/kcm/charts/kcm-templates:1.4.0; missing; outside; value controller.templatesRepoURL; not in the site's registry"}},
-
-		{"a provider's image is missing", "", func(m *memory) { delete(m.tags, "capi/k0smotron") },
-			[]string{"image R/capi/k0smotron:v1.10.6; missing"}},
-
-		{"an image in a patch is missing", "", func(m *memory) {
-			m.tags["k8s/azureserviceoperators"] = m.tags["k8s/azureserviceoperator"]
-			delete(m.tags, "k8s/azureserviceoperator")
-		}, []string{"image R/k8s/azureserviceoperator:v2.16.1; missing; nearest R/k8s/azureserviceoperators"}},
-
-		{"an artifact is missing", "", func(m *memory) { delete(m.tags, "capi/cluster-api-components") },
-			[]string{"artifact R/capi/cluster-api-components:v1.13.2; missing"}},
-
-		{"an artifact lacks its components", "", func(m *memory) {
-			m.artifact("capi/cluster-api-components", "v1.13.2", map[string]string{"metadata.yaml": "x"})
-		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; holds no core-cluster-api-v1.13.2-components.yaml or core-components.yaml or components.yaml"}},
-
-		{"an artifact lacks its metadata", "", func(m *memory) {
-			m.artifact("capi/cluster-api-components", "v1.13.2", map[string]string{"components.yaml": components()})
-		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; holds no core-cluster-api-v1.13.2-metadata.yaml or metadata.yaml"}},
-
-		{"components have another image", "", func(m *memory) {
-			m.artifact("capi/cluster-api-components", "v1.13.2", map[string]string{"metadata.yaml": "x",
-				"components.yaml": components("capi-controller-manager=registry.k8s.io/cluster-api/cluster-api-controller:v1.13.2", "helper=quay.io/some/helper:v1")})
-		}, []string{"image quay.io/some/helper:v1; missing; outside"}},
-
-		{"a blob is missing", "", func(m *memory) {
-			m.artifact("capi/cluster-api-components", "v1.13.2", map[string]string{"metadata.yaml": "x", "components.yaml": "lost"})
-			delete(m.blobs, sum([]byte("lost")))
-		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; unusable: blob " + sum([]byte("lost")) + ": capi/cluster-api-components@" + sum([]byte("lost")) + ": not in the registry"}},
-
-		{"a blob is damaged", "", func(m *memory) {
-			m.artifact("capi/cluster-api-components", "v1.13.2", map[string]string{"metadata.yaml": "x", "components.yaml": "whole"})
-			m.blobs[sum([]byte("whole"))] = []byte("other")
-		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; unusable: blob " + sum([]byte("whole")) + ": digest mismatch: the content's is " + sum([]byte("other"))}},
-
-		{"a chart is none", "", func(m *memory) { m.image("charts/cluster-api", "1.1.13") },
-			[]string{"chart R/charts/cluster-api:1.1.13; missing; unusable: holds no chart"}},
-
-		{"a copy for one platform", "", func(m *memory) { m.image("projectsveltos/sveltos-agent", "v1.9.0") },
-			[]string{"image R/projectsveltos/sveltos-agent; tag v1.9.0 is no index: the digest of one will be asked for and not be found"}},
-
-		{"an agent is missing", "", func(m *memory) { delete(m.tags, "projectsveltos/drift-detection-manager") },
-			[]string{"image R/projectsveltos/drift-detection-manager; missing"}},
-
-		{"an add-on is missing", "", func(m *memory) {
-			delete(m.tags, "charts/aws-cloud-controller-manager")
-			delete(m.tags, "provider-aws/cloud-controller-manager")
-		}, []string{"chart R/charts/aws-cloud-controller-manager:0.0.11; missing; optional", "image R/provider-aws/cloud-controller-manager; missing; optional"}},
+func TestNearest(t *testing.T) {
+	repositories := []string{"charts/velero", "velero/velero", "capi/cluster-api-aws-controller", "fluxcd/helm-controller", "fluxcd/source-controller", "mirror/jetstack/cert-manager-webhook"}
+	for want, nearest := range map[string]string{
+		"fluxcd/helm-controler":           "fluxcd/helm-controller",
+		"velero":                          "velero/velero", // an image, not the chart
+		"charts/veleros":                  "charts/velero",
+		"jetstack/cert-manager-webhook":   "mirror/jetstack/cert-manager-webhook",
+		"capi/cluster-api-gcp-controller": "capi/cluster-api-aws-controller",
+		"projectsveltos/addon-controller": "",
+		"k0rdent-ui":                      "",
 	} {
-		t.Run(row.name, func(t *testing.T) {
-			inv := complete(t)
-			if row.change != nil {
-				row.change(inv)
-			}
-			needs := closureOf(t, inv, row.values)
-			want := row.want
-			if !strings.Contains(row.name, "template") {
-				want = append(want, clusterFaults...)
-			}
-			wantFaults(t, row.name, needs, want)
-		})
+		if got := alike(want, repositories); got != nearest {
+			t.Errorf("alike(%q) = %q, want %q", want, got, nearest)
+		}
+	}
+	if got := closest("v1.17.0", []string{"v1.9.1", "v1.16.0", "latest"}); got != "v1.16.0" {
+		t.Errorf("closest(v1.17.0) = %q, want v1.16.0", got)
+	}
+}
+
+// What one part needs for sure is not made optional by another that hopes.
+func TestOptional(t *testing.T) {
+	k := &closure{known: map[string]*Need{}}
+	k.hope(KindImage, "a/hoped", "x")
+	k.hope(KindImage, "a/both", "x")
+	k.want(KindImage, "a/both", "y")
+	k.want(KindImage, "a/wanted", "y")
+	k.hope(KindImage, "a/wanted", "x")
+	for _, n := range k.needs {
+		if want := n.Reference == "a/hoped"; n.Optional != want {
+			t.Errorf("%s, wanted by %q: optional is %v, want %v", n.Reference, n.WantedBy, n.Optional, want)
+		}
+	}
+}
+
+// An image in whatever string is found by the name of the site's registry.
+func TestClosureReadsEveryString(t *testing.T) {
+	c := single(t, "controller: {createRelease: false}", "kind: ConfigMap\nmetadata: {name: m}\ndata: {agent: '"+registry+"/some/agent:v1', url: '"+registry+"/charts'}\n", nil)
+	needs, err := c.Closure(context.Background(), nil, documented, newMemory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := faults(needs); !slices.Equal(got, []string{"image R/some/agent:v1; missing"}) {
+		t.Errorf("faults = %q, want the agent of the ConfigMap", got)
 	}
 }
 
@@ -323,64 +271,5 @@ func TestCheck(t *testing.T) {
 	}
 	if got := faults(needs); !slices.Equal(got, want) {
 		t.Errorf("Check finds %q, want %q", got, want)
-	}
-}
-
-// Whatever the registry has and the operator wants, every image of both passes
-// is in the site's registry or is listed as being elsewhere, and what is listed
-// as there is there.
-func TestEveryImageIsAccountedFor(t *testing.T) {
-	all := strings.Fields(strings.NewReplacer(":R", ":1.4.0", ":CM", ":v1.20.2").Replace(vendored))
-	over := []string{"", "regional: {telemetry: {mode: local}}", "regional: {telemetry: {mode: online}, velero: {upgradeCRDs: true}}",
-		"flux2: {imageAutomationController: {create: true}}", "regional: {cert-manager: {image: {digest: '" + someDigest + "'}}}",
-		"regional: {cert-manager: {webhook: {image: {registry: my.registry}}}}", "regional: {reloader: {global: {imageRegistry: other.registry}}}",
-		"rbac-manager: {enabled: false}", "regional: {velero: {initContainers: [{name: a, image: 'a/b:v1'}]}}"}
-	random := rand.New(rand.NewPCG(1, 2))
-	for round := range 2 * len(over) {
-		inv := newMemory()
-		for _, image := range all {
-			if repository, tag, _ := strings.Cut(image, ":"); random.IntN(4) > 0 {
-				inv.image(repository, tag)
-			}
-		}
-		site := everything
-		if random.IntN(2) == 0 {
-			site.Registry = "10.0.0.5:5000"
-		}
-		c := platform(t, "1.4")
-		derived, _ := derive(t, c, site, inv)
-		values := Merge(derived, table(t, over[round%len(over)]))
-		needs, err := c.Closure(context.Background(), values, site, inv)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, pass := range []int{FirstPass, SecondPass} {
-			m, err := c.Render(values, site, pass)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, image := range references(m) {
-				i := slices.IndexFunc(needs, func(n Need) bool { return n.Reference == image })
-				if i < 0 {
-					t.Fatalf("round %d: %s of pass %d is not in the closure", round, image, pass)
-				}
-				account(t, site, inv, needs[i])
-			}
-		}
-	}
-}
-
-func account(t *testing.T, site Site, inv *memory, n Need) {
-	t.Helper()
-	r, _ := parseReference(n.Reference)
-	repository, inside := site.inside(r.name)
-	if inside == n.Outside {
-		t.Errorf("%s: outside is %v", n.Reference, n.Outside)
-	}
-	if !inside {
-		_, repository = place(r.name)
-	}
-	if digest := inv.tags[repository][r.identifier()]; digest != n.Digest || n.Missing != (digest == "") {
-		t.Errorf("%s: digest %q, missing %v, the registry has %q", n.Reference, n.Digest, n.Missing, digest)
 	}
 }

@@ -143,6 +143,17 @@ func TestDeriveOtherSites(t *testing.T) {
 	}
 }
 
+// A chart that waits longer by itself is left to.
+func TestTimeoutIsOnlyRaised(t *testing.T) {
+	c := single(t, "controller: {defaultHelmTimeout: 30m}", "", nil)
+	for timeout, want := range map[time.Duration]string{20 * time.Minute: "{}\n", time.Hour: "controller:\n  defaultHelmTimeout: 1h0m0s\n"} {
+		values, _ := derive(t, c, Site{KubeVersion: "1.32", HelmTimeout: timeout}, nil)
+		if got := asYAML(t, values); got != want {
+			t.Errorf("a timeout of %v over one of 30m gives %q, want %q", timeout, got, want)
+		}
+	}
+}
+
 func TestDeriveErrors(t *testing.T) {
 	other := single(t, "image:\n  repository: a/b\n  tag: v1\n", "", nil)
 	if _, _, err := other.Derive(context.Background(), documented, newMemory()); err == nil || !strings.Contains(err.Error(), "not the platform's chart") {

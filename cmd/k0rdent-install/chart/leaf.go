@@ -113,7 +113,6 @@ func (w *walker) literal(s string, p keyPath) {
 }
 
 func (w *walker) list(items []any, p keyPath, in scope) {
-	in.image = false
 	for i, v := range items {
 		at := p.to(item(i))
 		switch v := v.(type) {

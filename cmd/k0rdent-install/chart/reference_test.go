@@ -68,6 +68,12 @@ func TestMatch(t *testing.T) {
 			t.Errorf("match(%q) = %q, %v, want %q", name, got, ok, want)
 		}
 	}
+	// One image, however it is spelt.
+	for _, name := range []string{"redis", "docker.io/redis", "docker.io/library/redis", "index.docker.io/redis", "library/redis"} {
+		if got := full(name); got != "docker.io/library/redis" {
+			t.Errorf("full(%q) = %q, want docker.io/library/redis", name, got)
+		}
+	}
 	// The registry of somebody who kept the project's own names.
 	if got, _ := match("ghcr.io/k0rdent/kcm/controller", map[string]bool{"k0rdent/kcm/controller": true}); got != "k0rdent/kcm/controller" {
 		t.Errorf("match without the vendor's name = %q, want the project's", got)

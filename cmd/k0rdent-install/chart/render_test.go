@@ -228,6 +228,17 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// Each pass is rendered as what it is to Helm.
+func TestPassesForHelm(t *testing.T) {
+	c := single(t, "", "kind: Pod\nmetadata: {name: '{{ .Release.Name }}-{{ .Release.Revision }}-{{ .Release.IsInstall }}-{{ .Release.IsUpgrade }}', namespace: '{{ .Release.Namespace }}'}\n", nil)
+	for pass, want := range map[int]string{FirstPass: "kcm-1-true-false", SecondPass: "kcm-2-false-true"} {
+		m, err := c.Render(nil, documented, pass)
+		if err != nil || m[0].Name() != want || text(m[0].Content, "metadata", "namespace") != "kcm-system" {
+			t.Errorf("pass %d: %v, %v, want %s in kcm-system", pass, m, err, want)
+		}
+	}
+}
+
 func TestRenderErrors(t *testing.T) {
 	for name, row := range map[string]struct{ template, want string }{
 		"fails":         {`{{ fail "no" }}`, "no"},
