@@ -219,6 +219,11 @@ func document(text []byte) (*yaml.Node, error) {
 // helmValues gives values as Helm reads them, in which numbers are those of
 // JSON.
 func helmValues(n *yaml.Node) (map[string]any, error) {
+	left := maxNodes
+	n, err := expand(n, &left)
+	if err != nil {
+		return nil, err
+	}
 	text, err := yaml.Marshal(n)
 	if err != nil {
 		return nil, err
@@ -228,6 +233,27 @@ func helmValues(n *yaml.Node) (map[string]any, error) {
 		return nil, err
 	}
 	return values, nil
+}
+
+// maxNodes bounds what aliases expand to.
+const maxNodes = 100_000
+
+// expand copies a node with what its aliases stand for in their place, since
+// what they refer to may stand elsewhere in the file.
+func expand(n *yaml.Node, left *int) (*yaml.Node, error) {
+	if *left--; *left < 0 {
+		return nil, errors.New("its aliases have no end")
+	}
+	c := *resolve(n)
+	c.Anchor, c.Content = "", nil
+	for _, below := range resolve(n).Content {
+		e, err := expand(below, left)
+		if err != nil {
+			return nil, err
+		}
+		c.Content = append(c.Content, e)
+	}
+	return &c, nil
 }
 
 // walker reads tables into structs and tells all that is wrong with them.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -337,3 +338,5 @@ func tree(t *testing.T, dir string) string {
 	}
 	return b.String()
 }
+
+func mustAddr(s string) netip.Addr { return netip.MustParseAddr(s) }

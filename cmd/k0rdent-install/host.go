@@ -28,6 +28,9 @@ type host struct {
 
 	proc, sys string
 	arch      string // as in GOARCH
+
+	// after is called between two steps; tests end runs there.
+	after func(step string) error
 }
 
 // thisHost gives the paths of a real host.

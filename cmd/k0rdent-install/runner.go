@@ -45,9 +45,6 @@ type installer struct {
 	total  int     // how many steps there are
 	failed bool    // one of them has
 	start  time.Time
-
-	// after is called between two steps; tests end runs there.
-	after func(step string) error
 }
 
 // taken is a step that has ended.
@@ -104,8 +101,8 @@ func (i *installer) steps(ctx context.Context, steps []step) error {
 		if err := i.step(ctx, s); err != nil && failure == nil {
 			failure = fmt.Errorf("%s: %w", s.name, err)
 		}
-		if i.after != nil && failure == nil {
-			if err := i.after(s.name); err != nil {
+		if i.host.after != nil && failure == nil {
+			if err := i.host.after(s.name); err != nil {
 				return err
 			}
 		}
