@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 
+	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/record"
@@ -340,3 +341,18 @@ func tree(t *testing.T, dir string) string {
 }
 
 func mustAddr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// testInstaller gives what a step works with.
+func testInstaller(t *testing.T, h host, c *config) *installer {
+	t.Helper()
+	s, err := readState(h.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := &installer{
+		cfg: c, host: h, state: s, stderr: io.Discard, stdin: strings.NewReader(""),
+		out: record.NewWriter(io.Discard, nil), progress: cli.NewProgress(tool, io.Discard, true), log: cli.Logger(io.Discard, false),
+	}
+	i.k0s = program{host: h, path: h.k0s}
+	return i
+}
