@@ -9,7 +9,7 @@
 #   BENCH_BUNDLE    a tar.gz to use instead of a sample
 #   BENCH_UPLOAD    bytes that pull uploads in one go; a client pulls a quarter (4294967296)
 #   BENCH_RUNS      rounds; medians are reported (3)
-#   BENCH_PARTS     which of: archive trust slowdisk directory list pull (all)
+#   BENCH_PARTS     which of: archive trust slowdisk directory list extract pull (all)
 #   BENCH_DISK      bytes a second that slowdisk lets through (104857600)
 #   BENCH_DIR       where to work; six times the size is needed, twelve times are better (TMPDIR, or /tmp)
 #   BENCH_RECORDS   file for the lines of JSON (.cache/bench.ndjson)
@@ -21,7 +21,7 @@ size=${BENCH_SIZE:-3GiB}
 archives=${BENCH_ARCHIVES:-226}
 upload=${BENCH_UPLOAD:-4294967296}
 runs=${BENCH_RUNS:-3}
-parts=${BENCH_PARTS:-archive trust slowdisk directory list pull}
+parts=${BENCH_PARTS:-archive trust slowdisk directory list extract pull}
 disk=${BENCH_DISK:-104857600}
 records=${BENCH_RECORDS:-$PWD/.cache/bench.ndjson}
 ROOT=$PWD
@@ -239,6 +239,28 @@ list() {
   run list bundle-ls 'account() { awk "/^rchar/ {print \$2}" /proc/$$/io; }
     before=$(account) && bundle-ls bundle >/dev/null && echo $(($(account) - before)) >counted'
   rm "$work/counted"
+}
+
+# extract: a k0s of some 250 MB out of a bundle that holds it for two platforms.
+extract() {
+  if [ ! -e "$work/k0s.tgz" ]; then
+    say 'making a sample with a k0s as large as a real one'
+    mkbundle --archives 2 --size 250MiB --out "$work/k0s-bundle" --format dir
+    mkbundle --archives 2 --size 250MiB --out - --format tar | gzip >"$work/k0s.tgz"
+    printf '{"kind":"bundle","path":"%s","digest":"sha256:%s","signature":"good"}\n' "$work/k0s.tgz" "$(sha256sum <"$work/k0s.tgz" | cut -d' ' -f1)" >"$work/verdict"
+  fi
+  rm -rf "$work/placed"
+  run extract gunzip 'gunzip k0s.tgz'
+  # shellcheck disable=SC2016 # expanded where the command runs
+  run extract 'tar, tar, tar' 'tar xzf k0s.tgz -C tmp k0sproject && tar xf tmp/k0sproject/k0s_*.tar -C tmp && mkdir placed &&
+    for blob in tmp/blobs/sha256/*; do if tar tzf "$blob" 2>log | grep -qx usr/local/bin/k0s; then tar xzf "$blob" -C placed; fi; done; rm -rf tmp/*'
+  rm -rf "$work/placed"
+  run extract k0s-extract 'k0s-extract --quiet --to placed/k0s k0s.tgz'
+  cat "$work/placed/k0s" >/dev/null # sets its access time
+  run extract 'k0s-extract again' 'k0s-extract --quiet --to placed/k0s k0s.tgz'
+  run extract 'k0s-extract, verified' 'k0s-extract --quiet --to placed/verified <verdict'
+  run extract 'k0s-extract, directory' 'k0s-extract --quiet --to placed/dir k0s-bundle'
+  run extract 'k0s-extract --export' 'k0s-extract --quiet --export placed/worker.tar.gz k0s-bundle'
 }
 
 pull() {
