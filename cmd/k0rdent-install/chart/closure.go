@@ -38,8 +38,12 @@ type closure struct {
 // Needs are in the order in which they were found. An image that is asked from
 // another registry is Outside, and is Missing too unless the site's registry
 // has it at the path at which a mirror would look. The error is about a chart
-// that cannot be rendered, or a registry that does not answer.
+// that cannot be rendered, a registry that does not answer, or a site that has
+// none.
 func (c *Chart) Closure(ctx context.Context, values map[string]any, site Site, inv Inventory) ([]Need, error) {
+	if site.Registry == "" {
+		return nil, errors.New("no registry to look into")
+	}
 	h, merged, err := c.whole(values)
 	if err != nil {
 		return nil, err

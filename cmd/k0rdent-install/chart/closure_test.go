@@ -171,7 +171,7 @@ func TestNearest(t *testing.T) {
 		"velero":                          "velero/velero", // an image, not the chart
 		"charts/veleros":                  "charts/velero",
 		"jetstack/cert-manager-webhook":   "mirror/jetstack/cert-manager-webhook",
-		"capi/cluster-api-gcp-controller": "capi/cluster-api-aws-controller",
+		"capi/cluster-api-gcp-controller": "",
 		"projectsveltos/addon-controller": "",
 		"k0rdent-ui":                      "",
 	} {
@@ -181,6 +181,27 @@ func TestNearest(t *testing.T) {
 	}
 	if got := closest("v1.17.0", []string{"v1.9.1", "v1.16.0", "latest"}); got != "v1.16.0" {
 		t.Errorf("closest(v1.17.0) = %q, want v1.16.0", got)
+	}
+}
+
+// Releases of the layout of 1.2 have an image that no value reaches.
+func TestClosureOfAHardCodedImage(t *testing.T) {
+	c, inv := platform(t, "1.2"), inventory("1.2")
+	values, _ := derive(t, c, documented, inv)
+	over := table(t, "{regional: {telemetry: {mode: local}}, controller: {createRelease: false}}")
+	for path, want := range map[string]string{
+		"busybox":         "image busybox:latest; missing; outside; nearest R/busybox",
+		"library/busybox": "image busybox:latest; outside; only a mirror of docker.io brings it from the site's registry",
+	} {
+		inv.image(path, "latest")
+		needs, err := c.Closure(context.Background(), Merge(values, over), documented, inv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := faults(needs); !slices.Equal(got, []string{want}) {
+			t.Errorf("with busybox at %s: faults %q, want %q", path, got, want)
+		}
+		delete(inv.tags, path)
 	}
 }
 
@@ -232,6 +253,9 @@ func TestClosureErrors(t *testing.T) {
 		if _, err := c.Closure(context.Background(), values, everything, broken); !errors.Is(err, down) {
 			t.Errorf("%s: Closure = %v, want %v", name, err, down)
 		}
+	}
+	if _, err := c.Closure(context.Background(), values, Site{KubeVersion: "1.32"}, inv); err == nil {
+		t.Error("Closure without a registry = nil, want an error")
 	}
 	if _, err := c.Closure(context.Background(), table(t, "image: {tag: 5}"), everything, inv); err == nil {
 		t.Error("Closure with values against the schema = nil, want an error")

@@ -3,6 +3,7 @@ package chart
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -140,6 +141,21 @@ func TestDeriveOtherSites(t *testing.T) {
 	values, notes, err := c.Derive(context.Background(), Site{KubeVersion: "1.32", HelmTimeout: time.Hour}, nil)
 	if want := "controller:\n  defaultHelmTimeout: 1h0m0s\n"; err != nil || asYAML(t, values) != want || len(notes) != 0 {
 		t.Errorf("without a registry: %q, %v, %v, want %q", asYAML(t, values), notes, err, want)
+	}
+}
+
+// The switch for telemetry moved twice; where a release has two, the newer works.
+func TestTelemetryIsOff(t *testing.T) {
+	for _, row := range []struct{ values, path, want string }{
+		{"controller: {enableTelemetry: true}", "controller.enableTelemetry", "false"},
+		{"{controller: {enableTelemetry: true}, telemetry: {mode: online}}", "telemetry.mode", "disabled"},
+		{"regional: {telemetry: {mode: online}}", "regional.telemetry.mode", "disabled"},
+	} {
+		d := &derivation{defaults: table(t, row.values), values: map[string]any{}}
+		d.telemetry()
+		if v, _ := lookup(d.values, parsePath(row.path)); fmt.Sprint(v) != row.want || len(d.values) != 1 {
+			t.Errorf("%s gives %v, want %s %s", row.values, d.values, row.path, row.want)
+		}
 	}
 }
 

@@ -21,6 +21,11 @@ func TestClosureFaults(t *testing.T) {
 		{"an argument's image is missing", "", func(m *memory) { delete(m.tags, "jetstack/cert-manager-acmesolver") },
 			[]string{"image quay.io/jetstack/cert-manager-acmesolver:v1.20.2; missing; outside; value regional.cert-manager.acmesolver.image.repository"}},
 
+		{"the platform's own image has its project's name", "", func(m *memory) {
+			m.tags["k0rdent/kcm/controller"] = m.tags["kcm-controller"]
+			delete(m.tags, "kcm-controller")
+		}, []string{"image R/kcm-controller:1.4.0; missing"}}, // no value can say another one
+
 		{"an image of the second pass is missing", "", func(m *memory) { delete(m.tags["capi-operator/cluster-api-operator"], "v0.24.0") },
 			[]string{"image R/capi-operator/cluster-api-operator:v0.24.0; missing"}},
 

@@ -38,15 +38,15 @@ func closest(want string, tags []string) string {
 	return best
 }
 
-// alike picks the repository whose last element is most like want's, as long
-// as less than a quarter of it would have to change: a chart for a chart, an
-// image for an image. Among equals the one wins whose whole name is nearer.
+// alike picks the repository whose last element is want's but for two
+// characters at most, and a quarter of it: a chart for a chart, an image for an
+// image. Among equals the one wins whose whole name is nearer.
 func alike(want string, repositories []string) string {
 	best, least := "", 0
 	for _, r := range slices.Sorted(slices.Values(repositories)) {
 		last := path.Base(want)
 		d := distance(last, path.Base(r))
-		if d*4 >= len(last) && d > 0 || strings.HasPrefix(want, "charts/") != strings.HasPrefix(r, "charts/") {
+		if d > 2 || d*4 >= len(last) && d > 0 || strings.HasPrefix(want, "charts/") != strings.HasPrefix(r, "charts/") {
 			continue
 		}
 		if d = d<<16 + distance(want, r); best == "" || d < least {

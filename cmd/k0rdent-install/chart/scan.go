@@ -147,10 +147,7 @@ func tokens(s, registry string, found func(scheme, name string)) {
 			return
 		}
 		before, rest := s[:i], s[i:]
-		end := strings.IndexFunc(rest, func(r rune) bool { return !isNameRune(r) })
-		if end < 0 {
-			end = len(rest)
-		}
+		end := len(registry) + len(rest[len(registry):]) - len(strings.TrimLeftFunc(rest[len(registry):], isNameRune))
 		scheme := ""
 		if strings.HasSuffix(before, "://") {
 			at := strings.LastIndexFunc(before[:len(before)-3], func(r rune) bool { return !isNameRune(r) }) + 1

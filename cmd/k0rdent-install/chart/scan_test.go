@@ -87,6 +87,17 @@ func TestMentions(t *testing.T) {
 	}
 }
 
+func TestMentionsOfAnAddress(t *testing.T) {
+	const host = "[fd00::5]:5000"
+	var got []string
+	mentions(table(t, "x: ['"+host+"/a:v1', '--image="+host+"/b:v1', '"+host+"', '"+host+" "+host+"/c']"), host, nil, func(_, name string, _ map[string]any) {
+		got = append(got, name)
+	})
+	if want := []string{host + "/a:v1", host + "/b:v1", host + "/c"}; !slices.Equal(got, want) {
+		t.Errorf("mentions of %s: %q, want %q", host, got, want)
+	}
+}
+
 // What tokens finds is in the text, begins with the registry, and no mention
 // of an image is overlooked, whatever stands around it.
 func FuzzTokens(f *testing.F) {
