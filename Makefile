@@ -16,7 +16,7 @@ TOOLS   := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 LDFLAGS := -s -w $(if $(RELEASE),-X k0rdent-airgap/lib/cli.release=$(RELEASE))
 GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: help build build-all test lint demo bench fuzz conformance install uninstall dist docs clean
+.PHONY: help build build-all build-airgap clean-airgap test lint demo bench fuzz conformance install uninstall dist docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,22 @@ build-all: ## build the tools for linux/amd64 and linux/arm64 into dist/
 	  echo "linux/$$arch" && \
 	  GOOS=linux GOARCH=$$arch $(GOBUILD) -o dist/linux-$$arch/ ./cmd/... || exit; \
 	done
+
+# The k0s in an airgap build, and what is noted about it. K0S_VERSION tells the
+# version of a file whose name does not.
+AIRGAP  := cmd/k0s-extract/embedded
+EXTRACT  = GOOS= GOARCH= go run ./cmd/k0s-extract --quiet --from '$(K0S)' --platform linux/$$(go env GOARCH) $(if $(K0S_VERSION),--k0s-version $(K0S_VERSION))
+
+build-airgap: ## build k0s-extract with the k0s of K0S=FILE in it, into bin/airgap/
+	@[ -n '$(K0S)' ] || { echo 'make build-airgap K0S=FILE: which k0s?' >&2; exit 2; }
+	@mkdir -p $(AIRGAP) $(BIN)/airgap
+	$(EXTRACT) --name --plan --to $(AIRGAP) --format '{"kind":"file","size":{{.size}},"digest":"{{.digest}}","version":"{{.version}}","platform":"{{.platform}}"}' >$(AIRGAP)/k0s.json
+	@$(EXTRACT) --replace --to $(AIRGAP)/k0s --format '{{.version}}' >$(AIRGAP)/version
+	CGO_ENABLED=0 go build -trimpath -tags airgap -ldflags "$(LDFLAGS) -X main.Flavor=airgap -X main.K0sVersion=$$(cat $(AIRGAP)/version) \
+	  -X main.BuildTime=$$(date -u -d @$${SOURCE_DATE_EPOCH:-$$(date +%s)} +%FT%TZ)" -o $(BIN)/airgap/ ./cmd/k0s-extract
+
+clean-airgap: ## remove the k0s of the airgap build, and what was built with it
+	rm -rf $(AIRGAP) $(BIN)/airgap
 
 test: ## everything that must pass: lint, unit, conformance, containerd, processes
 	@tests/run.sh

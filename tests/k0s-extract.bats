@@ -166,6 +166,29 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   [[ $output == *'stdout is a terminal'* ]]
 }
 
+@test "k0s-extract: a build that carries k0s puts it in place without a bundle" {
+  mkk0s --out k0s-v1.32.8+k0s.0-amd64
+  run -2 make -s -C "$ROOT" build-airgap BIN="$PWD/bin"
+  [[ $output == *'which k0s?'* ]]
+  head -c 1000 k0s-v1.32.8+k0s.0-amd64 >k0s-v1.32.9+k0s.0-amd64
+  run ! make -s -C "$ROOT" build-airgap BIN="$PWD/bin" K0S="$PWD/k0s-v1.32.9+k0s.0-amd64"
+  [[ $output == *'carries nothing'* ]]
+  SOURCE_DATE_EPOCH=1700000000 make -s -C "$ROOT" build-airgap BIN="$PWD/bin" K0S="$PWD/k0s-v1.32.8+k0s.0-amd64"
+  make -s -C "$ROOT" clean-airgap BIN="$PWD/none"
+  [ ! -e "$ROOT/cmd/k0s-extract/embedded" ]
+  bin/airgap/k0s-extract --flavor >out
+  [ "$(xargs <out)" = "flavor airgap k0s v1.32.8+k0s.0 platform linux/amd64 digest sha256:$(sha256sum <k0s-v1.32.8+k0s.0-amd64 | cut -d' ' -f1) built 2023-11-14T22:13:20Z" ]
+  bin/airgap/k0s-extract --to placed --format '{{.status}} {{.version}} {{.source}}' </dev/null >out
+  [ "$(cat out)" = 'written v1.32.8+k0s.0 embedded' ]
+  cmp placed k0s-v1.32.8+k0s.0-amd64
+  # A terminal does not keep it waiting, as it would a build without.
+  need script
+  run -0 script -qec 'bin/airgap/k0s-extract --to placed --format "{{.status}}"' /dev/null
+  [[ $output == unchanged* ]]
+  run -1 --separate-stderr k0s-extract --from embedded
+  [[ $stderr == *'this build carries no k0s'* ]]
+}
+
 # clean_root: a root file system at root with a shell and coreutils, and
 # nothing else.
 clean_root() {

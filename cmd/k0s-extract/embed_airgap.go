@@ -7,10 +7,10 @@ import _ "embed"
 // Both files are written by make build-airgap.
 var (
 	//go:embed embedded/k0s
-	program string
+	embeddedProgram string
 	//go:embed embedded/k0s.json
-	about []byte
+	embeddedAbout []byte
 )
 
 // self gives the k0s that was put into this build.
-func self() embedded { return embedded{program, about} }
+func self() embedded { return embedded{embeddedProgram, embeddedAbout} }
