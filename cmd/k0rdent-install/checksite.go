@@ -23,7 +23,7 @@ const maxSkew = 5 * time.Minute
 // checkSite asks the registry whether everything is there.
 func (p *preflight) checkSite(ctx context.Context) {
 	s := p.site
-	if client.Loopback(s.host) && !p.cfg.singleHost {
+	if client.Loopback(s.host) && !p.cfg.singleHost && !p.cfg.online {
 		hint := "name an address of this host"
 		if _, port, err := net.SplitHostPort(s.host); err == nil && p.node.address.IsValid() {
 			hint = "give --registry " + strings.Replace(s.at, s.host, net.JoinHostPort(p.node.address.String(), port), 1)
@@ -35,7 +35,7 @@ func (p *preflight) checkSite(ctx context.Context) {
 		return
 	}
 	p.checkTime(ctx)
-	if p.cfg.plainHTTP && !p.join {
+	if p.cfg.plainHTTP && !p.join && !p.cfg.online {
 		p.warn("registry", "%s speaks plain HTTP: the platform's Cluster API operator asks over HTTPS only, and Management will not get ready", s.at)
 	}
 	if p.in.failed > 0 {
@@ -60,12 +60,12 @@ func (p *preflight) checkTime(ctx context.Context) {
 			p.fail("time", "set the clock", "it is %s here, and the registry's authority is valid from %s to %s", stamp(now), stamp(c.NotBefore), stamp(c.NotAfter))
 		}
 	}
-	_, date, err := p.site.ask(ctx, "/v2/", p.cfg.plainHTTP)
-	if err != nil || date.IsZero() {
+	r, err := p.site.ask(ctx, "/v2/", p.cfg.plainHTTP)
+	if err != nil || r.date.IsZero() {
 		return // Connect has told what is wrong with the registry
 	}
-	if skew := now.Sub(date).Abs(); skew > maxSkew {
-		p.fail("time", "set the clock", "it is %s here and %s at the registry", stamp(now), stamp(date))
+	if skew := now.Sub(r.date).Abs(); skew > maxSkew {
+		p.fail("time", "set the clock", "it is %s here and %s at the registry", stamp(now), stamp(r.date))
 	}
 }
 
@@ -93,6 +93,9 @@ func (p *preflight) checkRelease(ctx context.Context) {
 	}
 	if p.cfg.online {
 		return // the public registries are what the chart was made for
+	}
+	if r.k0sNote != "" {
+		p.warn("k0s-url", "%s", r.k0sNote)
 	}
 	if err := p.closure(ctx); err != nil {
 		p.fail("images", "", "%v", err)

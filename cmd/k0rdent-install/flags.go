@@ -216,10 +216,6 @@ func (c *config) checkChoices() error {
 
 func (c *config) checkRegistry() error {
 	switch {
-	case c.online && c.registry != "":
-		return cli.Misuse("--online takes the public registries, --registry the site's: want one of them")
-	case c.online && (c.ca != "" || c.plainHTTP || c.singleHost):
-		return cli.Misuse("--ca, --plain-http and --single-host-test are about the site's registry, which --online does not use")
 	case c.ca != "" && c.plainHTTP:
 		return cli.Misuse("--ca is for HTTPS, --plain-http for HTTP: want one of them")
 	case (c.username == "") != (c.passwordFile == ""):

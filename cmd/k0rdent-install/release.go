@@ -35,6 +35,8 @@ type release struct {
 	values map[string]any // derived ones with the operator's over them
 	user   map[string]any // the operator's
 	notes  []chart.Note
+
+	k0sNote string // what child clusters will lack
 }
 
 // loadRelease gets the chart from the registry and derives its values.
@@ -55,7 +57,8 @@ func (i *installer) loadRelease(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := &release{chart: c, user: user, site: i.chartSite(ctx)}
+	r := &release{chart: c, user: user}
+	r.site, r.k0sNote = i.chartSite(ctx)
 	derived, notes, err := c.Derive(ctx, r.site, i.site)
 	if err != nil {
 		return err
@@ -142,11 +145,11 @@ func (i *installer) fetchChart(ctx context.Context, repository, version string) 
 }
 
 // chartSite says how the platform is to reach the registry.
-func (i *installer) chartSite(ctx context.Context) chart.Site {
+func (i *installer) chartSite(ctx context.Context) (site chart.Site, note string) {
 	c := i.cfg
-	site := chart.Site{KubeVersion: kubeVersion(i.k0s.version), HelmTimeout: c.helmTimeout, K0sURL: c.k0sURL}
+	site = chart.Site{KubeVersion: kubeVersion(i.k0s.version), HelmTimeout: c.helmTimeout, K0sURL: c.k0sURL}
 	if c.online {
-		return site
+		return site, ""
 	}
 	site.Registry, site.PlainHTTP = i.site.at, c.plainHTTP
 	if len(i.site.ca) > 0 {
@@ -156,20 +159,27 @@ func (i *installer) chartSite(ctx context.Context) chart.Site {
 		site.CredsSecret, site.PullSecret = credsSecret, pullSecret
 	}
 	if site.K0sURL == "" {
-		site.K0sURL = i.findK0sURL(ctx)
+		site.K0sURL, note = i.findK0sURL(ctx)
 	}
-	return site
+	return site, note
 }
 
-// findK0sURL asks whether the registry hands out k0s, as oci-serve does.
-func (i *installer) findK0sURL(ctx context.Context) string {
-	if found, _, err := i.site.ask(ctx, "/k0s/", i.cfg.plainHTTP); err != nil || !found {
-		return ""
-	}
+// findK0sURL asks whether the registry hands out k0s, as oci-serve does: at
+// /k0s/ it lists the files. Other servers may have any page there.
+func (i *installer) findK0sURL(ctx context.Context) (address, note string) {
+	scheme := "https://"
 	if i.cfg.plainHTTP {
-		return "http://" + i.site.host + "/k0s"
+		scheme = "http://"
 	}
-	return "https://" + i.site.host + "/k0s"
+	r, err := i.site.ask(ctx, "/k0s/", i.cfg.plainHTTP)
+	if err != nil || !r.found || slices.ContainsFunc(r.lines, func(l string) bool { return !strings.HasPrefix(l, "k0s-") }) {
+		return "", "child clusters will look for k0s at its makers' site; --k0s-url names another place"
+	}
+	address = scheme + i.site.host + "/k0s"
+	if len(r.lines) == 0 {
+		note = "child clusters will look for k0s at " + address + ", where nothing is yet"
+	}
+	return address, note
 }
 
 // kubeVersion gives the Kubernetes in a k0s; where none is known, such as on

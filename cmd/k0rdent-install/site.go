@@ -50,7 +50,7 @@ func (i *installer) openSite() (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{at: at, host: host, public: c.online}
+	s := &site{at: at, host: host, public: c.online && c.registry == ""}
 	if c.ca == "" && i.in.registry != nil && i.in.registry.CA != "" && c.registry == "" && !c.online {
 		c.ca = i.in.registry.CA
 	}
@@ -97,10 +97,10 @@ func readFile(path string) ([]byte, error) {
 // listens everywhere is reached at this host's address.
 func (i *installer) registryAddress() (string, error) {
 	switch {
-	case i.cfg.online:
-		return publicRegistry, nil
 	case i.cfg.registry != "":
 		return i.cfg.registry, nil
+	case i.cfg.online:
+		return publicRegistry, nil
 	}
 	at := i.in.at
 	if r := i.in.registry; r != nil && (at == "" || client.Loopback(hostOf(at))) {
@@ -194,9 +194,15 @@ func (s *site) wrap(repository, reference string, err error) error {
 	return fmt.Errorf("%s:%s: %w", s.reg.Host()+"/"+s.reg.Repository(repository), reference, err)
 }
 
-// ask asks for a path of the registry's server, without login, and tells
-// whether it is there and what the server's clock says; zero if it does not.
-func (s *site) ask(ctx context.Context, path string, plain bool) (found bool, date time.Time, err error) {
+// reply is what the registry's server says to a plain request.
+type reply struct {
+	lines []string  // of a plain text; nil if it is something else
+	found bool      // it is a plain text
+	date  time.Time // by its clock; zero if it does not tell
+}
+
+// ask asks for a path of the registry's server, without login.
+func (s *site) ask(ctx context.Context, path string, plain bool) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	u := url.URL{Scheme: "https", Host: s.host, Path: path}
@@ -218,13 +224,20 @@ func (s *site) ask(ctx context.Context, path string, plain bool) (found bool, da
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return false, date, err
+		return reply{}, err
 	}
 	resp, err := t.RoundTrip(req)
 	if err != nil {
-		return false, date, err
+		return reply{}, err
 	}
 	defer resp.Body.Close()
-	date, _ = http.ParseTime(resp.Header.Get("Date"))
-	return resp.StatusCode == http.StatusOK, date, nil
+	var r reply
+	r.date, _ = http.ParseTime(resp.Header.Get("Date"))
+	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	if resp.StatusCode != http.StatusOK || kind != "text/plain" {
+		return r, nil
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	r.lines, r.found = strings.Fields(string(text)), err == nil
+	return r, err
 }

@@ -27,8 +27,9 @@ oci-serve and the tools before it in a pipe, fill in what no flag says.
   --plain-http         the registry speaks HTTP; the platform does not get
                        ready from such a one
   --single-host-test   let the registry be localhost, which no pod can reach
-  --online             take everything from the public registries instead, and
-                       k0s from its makers
+  --online             take images from where the chart has them, k0s from its
+                       makers, and the chart from the vendor's registry, or
+                       from the one that --registry names
   --chart REPOSITORY   the platform's chart (default charts/k0rdent-enterprise)
   --release VERSION    which release, if the registry has several
 

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"k0rdent-airgap/lib/record"
+)
+
+// TestK0sURL: only a server that lists k0s files there hands them out; a portal
+// has a page for every path.
+func TestK0sURL(t *testing.T) {
+	for _, tt := range []struct {
+		name, kind, body string
+		status           int
+		found            bool
+		note             string
+	}{
+		{"files", "text/plain; charset=utf-8", "k0s-v1.32.8+k0s.0-amd64\nk0s-v1.32.8+k0s.0-arm64\n", 200, true, ""},
+		{"none yet", "text/plain; charset=utf-8", "", 200, true, "where nothing is yet"},
+		{"a portal", "text/html", "<html>Welcome</html>", 200, false, "--k0s-url"},
+		{"a text", "text/plain", "Not here, sorry.", 200, false, "--k0s-url"},
+		{"nothing", "text/plain", "404", 404, false, "--k0s-url"},
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/k0s/" {
+				t.Errorf("%s: asked for %s", tt.name, r.URL.Path)
+			}
+			w.Header().Set("Content-Type", tt.kind)
+			w.WriteHeader(tt.status)
+			fmt.Fprint(w, tt.body)
+		}))
+		host := srv.Listener.Addr().String()
+		i := testInstaller(t, testHost(t), &config{plainHTTP: true})
+		i.site = &site{at: host, host: host}
+		address, note := i.findK0sURL(t.Context())
+		srv.Close()
+		want := ""
+		if tt.found {
+			want = "http://" + host + "/k0s"
+		}
+		if address != want || !strings.Contains(note, tt.note) || tt.note == "" && note != "" {
+			t.Errorf("%s: %q, %q, want %q, %q", tt.name, address, note, want, tt.note)
+		}
+	}
+}
+
+// TestOnlinePlan has the chart in a registry, and everything else where the
+// chart says.
+func TestOnlinePlan(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	r := try(t, h, "", "--online", "--registry", s.at, "--ca", s.ca, "--helm-timeout", "30m", "--plan")
+	if r.err != nil {
+		t.Fatalf("%v\n%s", r.err, r.stderr)
+	}
+	if got := r.step("k0s-download"); got.Status != record.StatusUnchanged {
+		t.Errorf("%+v, want the k0s that is there to do", got)
+	}
+	if strings.Contains(r.stderr, s.at) || !strings.Contains(r.stderr, "values:   defaultHelmTimeout: 30m0s\n") {
+		t.Errorf("the values lead to the registry of the chart:\n%s", r.stderr)
+	}
+	if r.step("secrets").Status != record.StatusSkipped {
+		t.Errorf("%+v, want no secrets", r.step("secrets"))
+	}
+}
+
+func TestReleaseMustBeChosen(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	i := testInstaller(t, h, &config{registry: s.at, ca: s.ca})
+	var err error
+	if i.site, err = i.openSite(); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.site.reg.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := i.releaseVersion(t.Context(), "charts/k0rdent-enterprise"); err != nil || v != "1.2.3" {
+		t.Errorf("%q, %v, want the only one that there is", v, err)
+	}
+	i.in.version = &record.Version{Version: "1.2.4"}
+	if v, err := i.releaseVersion(t.Context(), "charts/k0rdent-enterprise"); err != nil || v != "1.2.4" {
+		t.Errorf("%q, %v, want that of the bundle", v, err)
+	}
+	i.in.version = nil
+	if _, err := i.releaseVersion(t.Context(), "charts/absent"); err == nil || !strings.Contains(err.Error(), "charts/absent is not in the registry") {
+		t.Errorf("%v, want it not to be there", err)
+	}
+}
