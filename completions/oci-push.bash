@@ -4,7 +4,16 @@ _oci_push() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=
   [ "$COMP_CWORD" -eq 0 ] || prev=${COMP_WORDS[COMP_CWORD - 1]}
   case $prev in
-  --to | --from | --alias | --jobs | --username | --from-username) return ;;
+  --to | --from | --jobs | --username | --from-username) return ;;
+  --alias)
+    # What is in bundles that are directories, since that is known at once.
+    local word names=
+    for word in "${COMP_WORDS[@]:1}"; do
+      [ ! -d "$word" ] || names+=" $(bundle-ls --quiet --format '{{.repository}}=' "$word" 2>/dev/null | sort -u)"
+    done
+    compopt -o nospace
+    mapfile -t COMPREPLY < <(compgen -W "$names" -- "$cur")
+    ;;
   --memory) mapfile -t COMPREPLY < <(compgen -W '32MiB 64MiB 256MiB' -- "$cur") ;;
   --platform) mapfile -t COMPREPLY < <(compgen -W 'linux/amd64 linux/arm64' -- "$cur") ;;
   --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;

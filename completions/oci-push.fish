@@ -1,12 +1,20 @@
 # fish completion for oci-push(1)
 
+# What is in bundles that are directories, since that is known at once.
+function __oci_push_names
+    for word in (commandline --tokenize)
+        test -d "$word"
+        and bundle-ls --quiet --format '{{.repository}}=' $word 2>/dev/null
+    end
+end
+
 complete -c oci-push -l to -x -d 'registry, and a path before every repository'
 complete -c oci-push -l from -x -d 'copy from this registry instead of a bundle'
 complete -c oci-push -l jobs -x -d 'uploads at a time'
 complete -c oci-push -l memory -x -a '32MiB 64MiB 256MiB' -d 'budget for blobs under way'
 complete -c oci-push -l platform -x -a 'linux/amd64 linux/arm64' -d 'leave images of other platforms out of indexes'
 complete -c oci-push -l verified-by -r -F -d 'publish when the bundle record in this file says good'
-complete -c oci-push -l alias -x -d 'give what the registry has under one name another, too'
+complete -c oci-push -l alias -x -a '(__oci_push_names)' -d 'give what the registry has under one name another, too'
 complete -c oci-push -l plan -d 'tell what would be sent, and send nothing'
 complete -c oci-push -l ca -r -F -d 'certificate authority of the registry, in PEM'
 complete -c oci-push -l plain-http -d 'speak HTTP'

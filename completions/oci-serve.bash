@@ -19,7 +19,7 @@ _oci_serve() {
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     ;;
-  --tls-name) mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur") ;;
+  --tls-name) ;; # names that this host may not know yet
   *) mapfile -t COMPREPLY < <(compgen -W '--host --port --storage --k0s-dir --tls --tls-name --tls-cert
     --tls-key --write --read --htpasswd --gc --scrub --repair --access-log --format --config --quiet
     --verbose --help --version' -- "$cur") ;;

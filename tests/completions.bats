@@ -1,0 +1,67 @@
+#!/usr/bin/env bats
+# The completions, tried in their shells.
+# shellcheck disable=SC2153 # ROOT is set by setup_suite
+
+load lib/helper
+
+# valued TOOL: its flags that take a value.
+valued() { "$1" --help | sed -n 's/^ *\(--[a-z0-9-]*\) [A-Z].*/\1/p'; }
+
+# offers SHELL: what it offers for the command lines in the file "lines", in a
+# directory that holds a file and another directory.
+offers() {
+  local shell=("$1")
+  case $1 in
+  fish) shell+=(--no-config) ;;
+  zsh) shell+=(-f) ;;
+  esac
+  mkdir -p place/dir
+  touch place/file.tgz
+  ln -sfn "$SAMPLE/bundle" bundle
+  (cd place && "${shell[@]}" "$ROOT/tests/complete/complete.$1" "$ROOT/completions" <../lines) | sed 's,/$,,' | sort -u
+}
+
+@test "completions: every flag of every tool is offered, and nothing else" {
+  local tool shell
+  need bash zsh fish
+  for tool in $(tools); do echo "$tool --"; done >lines
+  for tool in $(tools); do "$tool" --help | grep -oE '^ +--[a-z0-9-]+' | sed "s/^ */$tool --\t/"; done | sort -u >flags
+  for shell in bash fish zsh; do
+    same "$(cat flags)" "$(offers $shell)"
+  done
+}
+
+@test "completions: the three shells offer the same values for every flag" {
+  local tool flag
+  need bash zsh fish
+  for tool in $(tools); do
+    for flag in $(valued "$tool"); do echo "$tool $flag "; done
+  done >lines
+  [ "$(wc -l <lines)" -ge 40 ]
+  same "$(offers bash)" "$(offers fish)"
+  same "$(offers bash)" "$(offers zsh)"
+  # Wherever there are known values, files or directories.
+  for tool in $(tools); do
+    for flag in $(valued "$tool"); do
+      case $flag in
+      --format) printf '%s\t%s\n' "$tool $flag " json "$tool $flag " table ;;
+      --platform) printf '%s\t%s\n' "$tool $flag " linux/amd64 "$tool $flag " linux/arm64 ;;
+      --config | --*-file | --ca) printf '%s\t%s\n' "$tool $flag " dir "$tool $flag " file.tgz ;;
+      esac
+    done
+  done | sort -u >known
+  same '' "$(offers bash | comm -13 - known)"
+}
+
+@test "completions: a further name is given to what is in the bundle" {
+  local shell
+  need bash zsh fish
+  echo 'oci-push ../bundle --alias ' >lines
+  for shell in bash fish zsh; do
+    same "$(expected | sed 's,^\([^ ]*\) .*,oci-push ../bundle --alias \t\1=,' | sort -u)" "$(offers $shell)"
+  done
+  echo 'oci-push ../bundle --alias k0sproject/pa' >lines
+  for shell in bash fish zsh; do
+    [ "$(offers $shell | cut -f2)" = k0sproject/pause= ]
+  done
+}
