@@ -91,9 +91,12 @@ func (b *builder) imageFiles(p product, arch string, weight float64) [][]layerFi
 	name := program(p)
 	if p.path == "k0sproject/k0s" {
 		f := layerFile{name: name, mode: 0o755, path: b.K0s}
-		if b.K0s == "" {
-			version := strings.Replace(p.tag, "-k0s", "+k0s", 1)
+		version := strings.Replace(p.tag, "-k0s", "+k0s", 1)
+		switch b.K0s {
+		case "":
 			f.literal, f.random, f.tail = stub(arch, version+"\n"), bytes, k0s.Payload()
+		case StandIn:
+			f.path, f.literal = "", k0s.Program(arch, version)
 		}
 		return [][]layerFile{{f}}
 	}

@@ -47,9 +47,13 @@ type Options struct {
 	// else the first in the catalogue).
 	Sparse bool
 	// K0s is a file to be found as /usr/local/bin/k0s in the k0s image, on
-	// every platform; "" stands for a tiny program that prints its version.
+	// every platform; "" stands for a tiny program that prints its version,
+	// StandIn for the stand-in for k0s that tests run.
 	K0s string
 }
+
+// StandIn is the K0s that can be installed, started and asked.
+const StandIn = "stand-in"
 
 // DefaultRelease is the release whose contents the catalogue follows.
 const DefaultRelease = "1.2.3"

@@ -342,7 +342,7 @@ func TestK0s(t *testing.T) {
 	if err := os.WriteFile(program, given, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range []Options{{}, {K0s: program}} {
+	for _, o := range []Options{{}, {K0s: StandIn}, {K0s: program}} {
 		o.Format = Tar
 		p, m := write(t, o)
 		_, content := files(t, bytes.NewReader(p))
@@ -352,7 +352,7 @@ func TestK0s(t *testing.T) {
 			t.Fatalf("%d programs, want one for each platform", len(found))
 		}
 		for arch, k0s := range found {
-			if o.K0s != "" {
+			if o.K0s == program {
 				if !bytes.Equal(k0s, given) {
 					t.Errorf("%s: %d bytes, want the file that was given", arch, len(k0s))
 				}

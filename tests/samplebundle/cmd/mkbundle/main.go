@@ -32,7 +32,8 @@ flags give the same bytes.
   --seed N          other content, other digests
   --release V       version of the vendor's charts (default 1.2.3)
   --top DIR         put everything in this directory
-  --k0s FILE        what stands at /usr/local/bin/k0s in the k0s image
+  --k0s FILE        what stands at /usr/local/bin/k0s in the k0s image; "stand-in":
+                    the stand-in of tests/k0s, for each platform
   --manifest FILE   tell in JSON what the bundle holds
   --defect NAME     write a small tar.gz with this defect instead
   --list-defects    name the defects, and what each is
