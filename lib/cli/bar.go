@@ -31,7 +31,7 @@ func newBar(title string, total int64) *bar {
 	if total <= 0 {
 		total = -1
 	}
-	return &bar{title: title, total: total, meter: progressbar.NewOptions64(total,
+	b := &bar{title: title, total: total, meter: progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(io.Discard),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionSetPredictTime(total > 0),
@@ -39,6 +39,9 @@ func newBar(title string, total int64) *bar {
 		// Otherwise a goroutine turns the spinner for as long as the program runs.
 		progressbar.OptionSetSpinnerChangeInterval(0),
 	)}
+	// The first rate counts from here, and not from the first drawing.
+	b.meter.StartWithoutRender()
+	return b
 }
 
 // advance moves the bar forward, never back: a retried transfer is no reason to

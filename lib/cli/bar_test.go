@@ -3,6 +3,7 @@ package cli
 import (
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -44,6 +45,15 @@ func TestBarFitsTheTerminal(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestBarTellsTheRateSinceItsStart(t *testing.T) {
+	b := newBar("pushing", 100e6)
+	time.Sleep(50 * time.Millisecond)
+	b.advance(1e6)
+	if line := b.line(80); !strings.Contains(line, " MB/s)") {
+		t.Errorf("line is %q, want at most 20 MB/s", line)
 	}
 }
 
