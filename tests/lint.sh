@@ -21,7 +21,7 @@ check() {
 }
 
 check gofmt . gofmt -l cmd lib packaging tests
-for module in . packaging tests/interop tests/containerd; do
+for module in . packaging tests/interop tests/containerd tests/cluster; do
   check "vet $module" $module go vet ./...
   check "staticcheck $module" $module staticcheck ./...
 done

@@ -8,6 +8,7 @@
 #   conformance  the OCI distribution-spec suite against oci-serve
 #   containerd   real containerd daemons that pull from oci-serve as k0s has them
 #                do, and never from anywhere else
+#   cluster      k0rdent into a real Kubernetes API server and out of it
 #   processes    bats: what needs processes: pipes, signals, kills, real peers
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -42,6 +43,8 @@ conformance() { tests/conformance/run.sh; }
 
 containerd() { go -C tests/containerd test -count=1 -parallel 4 -json ./...; }
 
+cluster() { go -C tests/cluster test -count=1 -json ./...; }
+
 processes() {
   if ! command -v bats >/dev/null; then
     echo 'ok - bats # skip no bats on this machine'
@@ -59,7 +62,7 @@ parts() {
   done
 }
 
-[ $# -gt 0 ] || set -- lint unit conformance containerd processes
+[ $# -gt 0 ] || set -- lint unit conformance containerd cluster processes
 if ! { tests/setup.sh && make -s build; }; then
   echo '0 passed, 1 failed'
   exit 1

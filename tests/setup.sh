@@ -96,4 +96,16 @@ case $(.cache/bin/containerd1.7 --version 2>/dev/null || true) in
    CGO_ENABLED=0 quietly go build -C "$(go env GOMODCACHE)/$module@$containerd" -trimpath \
      -ldflags "-s -w -X $module/version.Version=$containerd" -o "$PWD/.cache/bin/containerd1.7" ./cmd/containerd ;;
 esac
+# A control plane in one binary, under the names of its programs.
+sum=$(cat tests/cluster/programs/* | sha256sum)
+if [ ! -x .cache/bin/kube ] || [ "$sum" != "$(cat .cache/kube.sum 2>/dev/null)" ]; then
+  echo 'setup: building Kubernetes, which takes minutes'
+  version=$(go -C tests/cluster/programs list -m -f '{{.Version}}' k8s.io/kubernetes)
+  CGO_ENABLED=0 GOFLAGS=-trimpath quietly go -C tests/cluster/programs build \
+    -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o ../../../.cache/bin/kube .
+  for p in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kwok; do
+    ln -sf kube ".cache/bin/$p"
+  done
+  echo "$sum" >.cache/kube.sum
+fi
 GOFLAGS=-trimpath CGO_ENABLED=0 quietly go -C tests/interop build -o ../../.cache/bin/ ./...

@@ -179,7 +179,7 @@ func (c *Cluster) apply(ctx context.Context, p *Plan, ch *chart.Chart, values ma
 		return fmt.Errorf("release %s: %w", ReleaseName, err)
 	}
 	start := time.Now()
-	pods, stop := c.watchPods(ctx, o.Warn)
+	pods, stop := c.watchPods(ctx, cfg, o.Warn)
 	err := c.run(ctx, cfg, p, ch, values, o.Timeout)
 	stop()
 	m, failure := c.management(ctx)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -56,9 +57,11 @@ type StuckError struct {
 const maxTold = 5
 
 func (e *StuckError) Error() string {
-	s := fmt.Sprintf("%s after %v", e.What, e.After)
+	s := fmt.Sprintf("%s (after %v)", e.What, e.After)
+	before := ": "
 	for _, p := range e.Problems[:min(maxTold, len(e.Problems))] {
-		s += "; " + p.String()
+		s += before + p.String()
+		before = "; "
 	}
 	if more := len(e.Problems) - maxTold; more > 0 {
 		s += fmt.Sprintf("; and %d more", more)
@@ -79,9 +82,10 @@ func (c *Cluster) stuck(ctx context.Context, what string, start time.Time) error
 // themselves. It is empty where everything is well or just needs time. What it
 // cannot ask for, it leaves out, but for the API server itself.
 func (c *Cluster) Explain(ctx context.Context) []Problem {
-	if err := c.readyz(ctx); err != nil {
+	if err := c.readyz(ctx); err != nil && ctx.Err() == nil {
 		return []Problem{{Object: "api server", Message: oneLine(err.Error()), weight: pull}}
 	}
+	meta.MaybeResetRESTMapper(c.mapper) // once for all kinds that may be new
 	problems := c.nodeProblems(ctx)
 	problems = append(problems, c.podProblems(ctx, metav1.NamespaceAll)...)
 	for _, k := range conditioned {
@@ -133,12 +137,25 @@ func (c *Cluster) podProblems(ctx context.Context, namespace string) []Problem {
 	return problems
 }
 
+// look gives the objects of a kind in all namespaces; none where they cannot
+// be read.
+func (c *Cluster) look(ctx context.Context, kind schema.GroupKind) []unstructured.Unstructured {
+	client, err := c.known(kind, metav1.NamespaceAll)
+	if err != nil {
+		return nil
+	}
+	list, err := client.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil
+	}
+	return list.Items
+}
+
 // conditionProblems gives the objects of a kind whose Ready condition is
 // there and not True.
 func (c *Cluster) conditionProblems(ctx context.Context, kind schema.GroupKind, weight int) []Problem {
 	var problems []Problem
-	objects, _ := c.all(ctx, kind)
-	for _, u := range objects {
+	for _, u := range c.look(ctx, kind) {
 		cond := condition(&u, "Ready")
 		if cond.Status == "" || cond.Status == string(metav1.ConditionTrue) {
 			continue
@@ -155,16 +172,14 @@ func (c *Cluster) conditionProblems(ctx context.Context, kind schema.GroupKind, 
 // platformProblems is what kcm says: of Releases, templates and components.
 func (c *Cluster) platformProblems(ctx context.Context) []Problem {
 	var problems []Problem
-	templates, _ := c.all(ctx, providerTemplateKind)
-	for _, u := range templates {
+	for _, u := range c.look(ctx, providerTemplateKind) {
 		valid, _, _ := unstructured.NestedBool(u.Object, "status", "valid")
 		message, _, _ := unstructured.NestedString(u.Object, "status", "validationError")
 		if !valid && message != "" {
 			problems = append(problems, Problem{Object: objectName(&u), Reason: "invalid", Message: oneLine(message), weight: blocked})
 		}
 	}
-	releases, _ := c.all(ctx, releaseKind)
-	for _, u := range releases {
+	for _, u := range c.look(ctx, releaseKind) {
 		for _, kind := range []string{"TemplatesCreated", "TemplatesValid"} {
 			if cond := condition(&u, kind); cond.Status == string(metav1.ConditionFalse) {
 				problems = append(problems, Problem{Object: objectName(&u), Reason: kind + "=False", Message: oneLine(cond.Message), weight: consequence})

@@ -39,7 +39,7 @@ func (c *Cluster) hold(ctx context.Context, waiting func(string)) (context.Conte
 	var at time.Time
 	for {
 		lease, err := c.tryLease(ctx, me, seen, at)
-		if lease != nil {
+		if err == nil {
 			held, cancel := context.WithCancelCause(ctx)
 			stopped := make(chan struct{})
 			go func() { // ends with held
@@ -63,7 +63,7 @@ func (c *Cluster) hold(ctx context.Context, waiting func(string)) (context.Conte
 			if seen == nil || seen.ResourceVersion != busy.lease.ResourceVersion {
 				seen, at = busy.lease, time.Now()
 			}
-		case err != nil && !again(err):
+		case !again(err) && !apierrors.IsAlreadyExists(err):
 			return nil, nil, fmt.Errorf("lease %s/%s: %w", Namespace, leaseName, err)
 		}
 		sleep(ctx, pause)

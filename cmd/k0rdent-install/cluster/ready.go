@@ -42,29 +42,31 @@ func (c *Cluster) WaitReady(ctx context.Context, w Watcher) (*State, error) {
 	told := make(map[string]Component)
 	last, moved := "", start
 	c.restart(ctx)
+	var state *State
 	for {
-		state, err := c.State(ctx)
-		if err == nil && state.Ready() {
-			w.tell(told, state)
-			return state, nil
-		}
+		now, err := c.State(ctx)
 		if err == nil {
+			state = now
 			w.tell(told, state)
-			if now := c.fingerprint(ctx, state); now != last {
-				last, moved = now, time.Now()
+			if state.Ready() {
+				return state, nil
+			}
+			if print := c.fingerprint(ctx, state); print != last {
+				last, moved = print, time.Now()
 			}
 		}
 		if idle := time.Since(moved); idle > w.Quiet {
 			moved = time.Now()
 			c.restart(ctx)
-			if w.Stalled != nil {
-				w.Stalled(idle, c.Explain(ctx))
+			problems := c.Explain(ctx)
+			if w.Stalled != nil && ctx.Err() == nil {
+				w.Stalled(idle.Round(time.Second), problems)
 			}
 		}
 		if ctx.Err() != nil {
 			return c.notReady(ctx, state, err, start)
 		}
-		c.managementChange(ctx, state)
+		c.managementChange(ctx, state, min(glance, w.Quiet))
 	}
 }
 
@@ -120,14 +122,14 @@ func (c *Cluster) fingerprint(ctx context.Context, state *State) string {
 }
 
 // managementChange waits for a change of Management, or a while.
-func (c *Cluster) managementChange(ctx context.Context, state *State) {
+func (c *Cluster) managementChange(ctx context.Context, state *State, most time.Duration) {
 	client, err := c.resource(managementKind, "")
 	if state == nil || err != nil {
 		sleep(ctx, pause)
 		return
 	}
 	w, err := client.Watch(ctx, metav1.ListOptions{FieldSelector: named(managementName), ResourceVersion: state.resourceVersion})
-	oneEvent(ctx, w, err)
+	oneEvent(ctx, w, err, most)
 }
 
 // restart tells Flux to begin anew with every HelmRelease that it has given up
@@ -136,8 +138,7 @@ func (c *Cluster) managementChange(ctx context.Context, state *State) {
 func (c *Cluster) restart(ctx context.Context) {
 	now := time.Now().UTC().Format(time.RFC3339Nano)
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"reconcile.fluxcd.io/requestedAt":%q,"reconcile.fluxcd.io/resetAt":%q}}}`, now, now)
-	releases, _ := c.all(ctx, helmReleaseKind)
-	for _, u := range releases {
+	for _, u := range c.look(ctx, helmReleaseKind) {
 		ready := condition(&u, "Ready")
 		gaveUp := condition(&u, "Stalled").Status == "True" || ready.Status == "False" && strings.Contains(ready.Message, "exceeded maximum retries")
 		if !gaveUp {

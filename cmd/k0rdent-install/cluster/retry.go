@@ -54,12 +54,18 @@ func absent(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatch
 // The error satisfies absent if there is no such kind. namespace is ignored for
 // kinds that have none; "" means all of them.
 func (c *Cluster) resource(kind schema.GroupKind, namespace string) (dynamic.ResourceInterface, error) {
-	mapping, err := c.mapper.RESTMapping(kind)
+	client, err := c.known(kind, namespace)
 	if meta.IsNoMatchError(err) {
 		// The kind may be new: the mapper keeps what discovery told it.
 		meta.MaybeResetRESTMapper(c.mapper)
-		mapping, err = c.mapper.RESTMapping(kind)
+		client, err = c.known(kind, namespace)
 	}
+	return client, err
+}
+
+// known is resource for kinds that were there when discovery was last asked.
+func (c *Cluster) known(kind schema.GroupKind, namespace string) (dynamic.ResourceInterface, error) {
+	mapping, err := c.mapper.RESTMapping(kind)
 	if err != nil {
 		return nil, err
 	}

@@ -100,8 +100,12 @@ func (c *Cluster) inUse(ctx context.Context) error {
 func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind) (bool, error) {
 	start := time.Now()
 	asked := make(map[types.UID]bool)
+	var left []unstructured.Unstructured
 	for {
-		left, err := c.all(ctx, kind)
+		now, err := c.all(ctx, kind)
+		if err == nil {
+			left = now
+		}
 		switch {
 		case err == nil && len(left) == 0:
 			return len(asked) > 0, nil
@@ -153,7 +157,7 @@ func (c *Cluster) all(ctx context.Context, kind schema.GroupKind) ([]unstructure
 // held tells what keeps objects.
 func held(left []unstructured.Unstructured, kind schema.GroupKind) string {
 	if len(left) == 0 {
-		return strings.ToLower(kind.Kind) + " objects could not be listed"
+		return "objects of kind " + kind.Kind + " could not be listed"
 	}
 	var names []string
 	for _, u := range left {
@@ -170,7 +174,7 @@ func (c *Cluster) removeRelease(ctx context.Context, timeout time.Duration, warn
 	if _, err := cfg.Releases.History(ReleaseName); errors.Is(err, driver.ErrReleaseNotFound) {
 		return false, nil
 	}
-	pods, stop := c.watchPods(ctx, warn)
+	pods, stop := c.watchPods(ctx, cfg, warn)
 	remove := action.NewUninstall(cfg)
 	remove.Timeout = timeout
 	_, err := remove.Run(ReleaseName)
@@ -189,9 +193,12 @@ func (c *Cluster) removeRelease(ctx context.Context, timeout time.Duration, warn
 // next installation creates.
 func (c *Cluster) waitGone(ctx context.Context) error {
 	start := time.Now()
+	var left []string
 	for {
 		kinds, err := c.all(ctx, crdKind)
-		var left []string
+		if err == nil {
+			left = nil
+		}
 		for _, u := range kinds {
 			if u.GetDeletionTimestamp() != nil && u.GetAnnotations()["meta.helm.sh/release-name"] == ReleaseName {
 				left = append(left, c.heldBy(ctx, &u))

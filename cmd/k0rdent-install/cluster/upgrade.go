@@ -199,6 +199,6 @@ func (c *Cluster) waitRelease(ctx context.Context, name string) error {
 			continue
 		}
 		w, err := client.Watch(ctx, metav1.ListOptions{FieldSelector: named(name), ResourceVersion: r.GetResourceVersion()})
-		oneEvent(ctx, w, err)
+		oneEvent(ctx, w, err, glance)
 	}
 }

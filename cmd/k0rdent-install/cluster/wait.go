@@ -18,6 +18,9 @@ import (
 // together are one state.
 const pause = 2 * time.Second
 
+// glance is the time between two looks at what a watch does not tell of.
+const glance = 10 * time.Second
+
 // afterwards bounds the questions that are asked of a cluster once the time
 // for the work itself has run out.
 const afterwards = 20 * time.Second
@@ -139,21 +142,21 @@ func (c *Cluster) nodeChange(ctx context.Context, name, version string) {
 		return
 	}
 	w, err := c.kube.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{FieldSelector: named(name), ResourceVersion: version})
-	oneEvent(ctx, w, err)
+	oneEvent(ctx, w, err, glance)
 }
 
 // named is the field selector for one object.
 func named(name string) string { return fields.OneTermEqualSelector("metadata.name", name).String() }
 
 // oneEvent returns after the first event of a watch; where there is none,
-// after a while, so that a broken watch costs time and no work.
-func oneEvent(ctx context.Context, w watch.Interface, err error) {
+// after the time that is given, for what is looked at beside.
+func oneEvent(ctx context.Context, w watch.Interface, err error, most time.Duration) {
 	if err != nil {
 		sleep(ctx, pause)
 		return
 	}
 	defer w.Stop()
-	t := time.NewTimer(10 * time.Second)
+	t := time.NewTimer(most)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

@@ -5,7 +5,10 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
+	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/kube"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
@@ -13,8 +16,9 @@ import (
 
 // podWatch keeps what is wrong with the pods of Namespace while Helm works
 // there. Helm tells of a hook that failed only that it did, and then deletes
-// its Job, with the pod and the log, if the chart says so; so they are looked
-// at while they are there.
+// its Job, with the pod and the log, if the chart says so. Kubernetes itself
+// deletes the pod of a Job that restarts its container in place. So they are
+// looked at while they are there.
 type podWatch struct {
 	warn func(string) // may be nil
 
@@ -23,10 +27,18 @@ type podWatch struct {
 	told     map[string]bool    // by Problem.key
 }
 
-// watchPods starts to watch and returns with the function that ends it.
-func (c *Cluster) watchPods(ctx context.Context, warn func(string)) (*podWatch, func()) {
+// watchPods starts to watch the pods that cfg's actions make, and returns with
+// the function that ends it.
+func (c *Cluster) watchPods(ctx context.Context, cfg *action.Configuration, warn func(string)) (*podWatch, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &podWatch{warn: warn, problems: make(map[string]Problem), told: make(map[string]bool)}
+	if client, ok := cfg.KubeClient.(*kube.Client); ok {
+		cfg.KubeClient = &hooked{client, func() {
+			ctx, cancel := later(ctx)
+			defer cancel()
+			w.look(ctx, c)
+		}}
+	}
 	stopped := make(chan struct{})
 	go func() { // ends with ctx
 		defer close(stopped)
@@ -76,13 +88,39 @@ func (w *podWatch) see(ctx context.Context, c *Cluster, pod *corev1.Pod, deleted
 		return
 	case deleted && had:
 		return
-	case had && before.Image == p.Image && before.Image != "" && len(before.Message) > len(p.Message):
-		return // back-off says less than the attempt before it
+	case had && before.key() == p.key() && len(before.Message) > len(p.Message):
+		return // back-off says less than the attempt before it, and a pod that is gone has no log
 	}
 	w.problems[pod.Name] = p
 	if w.warn != nil && p.weight >= failed && !w.told[p.key()] {
 		w.told[p.key()] = true
 		w.warn(p.String())
+	}
+}
+
+// hooked is Helm's client, which looks at the pods when a hook has failed,
+// before Helm deletes it.
+type hooked struct {
+	*kube.Client
+	look func()
+}
+
+func (h *hooked) WatchUntilReady(resources kube.ResourceList, timeout time.Duration) error {
+	err := h.Client.WatchUntilReady(resources, timeout)
+	if err != nil {
+		h.look()
+	}
+	return err
+}
+
+// look notes the state of all pods as it is now.
+func (w *podWatch) look(ctx context.Context, c *Cluster) {
+	pods, err := c.kube.CoreV1().Pods(Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return // what was seen before has to do
+	}
+	for i := range pods.Items {
+		w.see(ctx, c, &pods.Items[i], false)
 	}
 }
 

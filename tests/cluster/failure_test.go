@@ -1,0 +1,204 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/storage/driver"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"k0rdent-airgap/cmd/k0rdent-install/cluster"
+)
+
+// stuck runs f and fails the test unless its error is a StuckError that says
+// all of this.
+func stuck(t *testing.T, err error, want ...string) {
+	t.Helper()
+	var s *cluster.StuckError
+	if !errors.As(err, &s) {
+		t.Fatalf("error = %v, want a StuckError", err)
+	}
+	for _, w := range want {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("error = %v, want %q in it", err, w)
+		}
+	}
+	for _, w := range []string{"context deadline exceeded", "timed out waiting"} {
+		if strings.Contains(err.Error(), w) {
+			t.Errorf("error = %v, want none of %q in it", err, w)
+		}
+	}
+}
+
+func TestHookFails(t *testing.T) {
+	s, ctx := open(t)
+	failing := values("flux2.cli.image", "10.0.0.5:5000/failing/flux-cli")
+	_, err := s.InstallChart(ctx, platform(t, "1.2.3"), failing, options)
+	stuck(t, err, "installing 1.2.3: its pre-install hook failed", "pod kcm-system/kcm-flux-check-", "exit code 3", "Kubernetes version v1.20.0 does not match >=1.33.0-0")
+	if got := s.revisions(t); !slices.Equal(got, []string{"failed"}) {
+		t.Errorf("revisions are %q, want the failed one, to be looked at", got)
+	}
+	s.install(ctx, t, "1.2.3", values(), cluster.Installed)
+	if got := s.revisions(t); !slices.Equal(got, []string{"failed", "deployed"}) {
+		t.Errorf("revisions are %q, want a second one that is deployed", got)
+	}
+}
+
+func TestHookImageIsMissing(t *testing.T) {
+	s, ctx := open(t)
+	absent := values("flux2.cli.image", "10.0.0.5:5000/absent/flux-cli")
+	var told []string
+	o := cluster.Options{Timeout: 3 * time.Second, Atomic: true, Warn: func(line string) { told = append(told, line) }}
+	_, err := s.InstallChart(ctx, platform(t, "1.2.3"), absent, o)
+	stuck(t, err, "pod kcm-system/kcm-flux-check-", "image 10.0.0.5:5000/absent/flux-cli:v2.6.4", "ImagePullBackOff", "code = NotFound", "it was taken back")
+	if len(told) != 1 || !strings.Contains(told[0], "10.0.0.5:5000/absent/flux-cli:v2.6.4") {
+		t.Errorf("told = %q, want the image, once", told)
+	}
+	if _, err := s.helm().Releases.History(cluster.ReleaseName); !errors.Is(err, driver.ErrReleaseNotFound) {
+		t.Errorf("history: %v, want that there is no release", err)
+	}
+}
+
+// TestUpgradeFails takes a release back to the values of before.
+func TestUpgradeFails(t *testing.T) {
+	s, ctx := open(t)
+	s.install(ctx, t, "1.2.3", values(), cluster.Installed)
+	bad := values("regional.telemetry.mode", "sometimes")
+	if _, err := s.InstallChart(ctx, platform(t, "1.2.3"), bad, options); err == nil || !strings.Contains(err.Error(), "/telemetry/mode") && !strings.Contains(err.Error(), "telemetry.mode") {
+		t.Errorf("error = %v, want the schema's, with the key", err)
+	}
+	if got := s.revisions(t); !slices.Equal(got, []string{"deployed"}) {
+		t.Errorf("revisions are %q, want the first one untouched", got)
+	}
+}
+
+func TestComponentNeverReady(t *testing.T) {
+	s, ctx := open(t)
+	k := s.play(t)
+	k.breaks("capi", "HelmRelease kcm-system/capi is not yet ready: install retries exhausted")
+	s.install(ctx, t, "1.2.3", values("regional.velero.image.repository", "10.0.0.5:5000/absent/velero"), cluster.Installed)
+	short, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var stalls [][]cluster.Problem
+	_, err := s.WaitReady(short, cluster.Watcher{Quiet: time.Second, Stalled: func(_ time.Duration, p []cluster.Problem) { stalls = append(stalls, p) }})
+	stuck(t, err, "not ready: components not ready: capi, cluster-api-provider-aws, projectsveltos (after 5s): pod",
+		"pod kcm-system/velero-", "image 10.0.0.5:5000/absent/velero:v1.17.0", "component capi: HelmRelease kcm-system/capi is not yet ready: install retries exhausted")
+	if len(stalls) == 0 || len(stalls[0]) == 0 || stalls[0][0].Image != "10.0.0.5:5000/absent/velero:v1.17.0" {
+		t.Errorf("stalls = %v, want some, with the image first", stalls)
+	}
+	k.heals("capi")
+	s.ready(ctx, t)
+}
+
+// TestFluxHasGivenUp begins anew with a HelmRelease that has no retries left.
+func TestFluxHasGivenUp(t *testing.T) {
+	s, ctx := open(t)
+	s.play(t)
+	s.install(ctx, t, "1.2.3", values(), cluster.Installed)
+	s.ready(ctx, t)
+	for name, stalled := range map[string]bool{"kcm": true, "capi": false} {
+		u := fluxRelease(name, stalled)
+		created, err := s.objects.Resource(helmReleases).Namespace(cluster.Namespace).Create(ctx, u, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		created.Object["status"] = u.Object["status"]
+		if _, err := s.objects.Resource(helmReleases).Namespace(cluster.Namespace).UpdateStatus(ctx, created, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.ready(ctx, t)
+	for name, stalled := range map[string]bool{"kcm": true, "capi": false} {
+		u, err := s.objects.Resource(helmReleases).Namespace(cluster.Namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		requested, reset := u.GetAnnotations()["reconcile.fluxcd.io/requestedAt"], u.GetAnnotations()["reconcile.fluxcd.io/resetAt"]
+		if (requested != "") != stalled || requested != reset {
+			t.Errorf("helmrelease %s: asked at %q, reset at %q; it has given up: %v", name, requested, reset, stalled)
+		}
+	}
+}
+
+func TestUninstallIsHeld(t *testing.T) {
+	s, ctx := open(t)
+	k := s.play(t)
+	s.install(ctx, t, "1.2.3", values(), cluster.Installed)
+	s.ready(ctx, t)
+	k.breaks("finalizer", "held")
+	short, cancel := context.WithTimeout(ctx, 4*time.Second)
+	defer cancel()
+	_, err := s.Uninstall(short, options.Timeout, nil)
+	stuck(t, err, "management kcm is held by the finalizer "+finalizer)
+	k.heals("finalizer")
+	if status, err := s.Uninstall(ctx, options.Timeout, nil); err != nil || status != cluster.Removed {
+		t.Errorf("uninstall again: %s, %v, want it removed", status, err)
+	}
+}
+
+// childVariable makes this program install the chart, with the kubeconfig that
+// it names, and with images of a hook that never ends.
+const childVariable = "K0RDENT_TEST_CHILD"
+
+func child() int {
+	c, err := cluster.Open(os.Getenv(childVariable))
+	if err == nil {
+		ch, failure := loader.LoadDir("testdata/platform")
+		if failure != nil {
+			fmt.Println(failure)
+			return 1
+		}
+		v := values(os.Getenv("K0RDENT_TEST_SLOW"), "10.0.0.5:5000/slow/image")
+		_, err = c.InstallChart(context.Background(), ch, v, cluster.Options{Timeout: time.Minute})
+	}
+	fmt.Println(err)
+	return 1
+}
+
+// TestKilled kills a run in the middle of a hook, and runs again.
+func TestKilled(t *testing.T) {
+	tests := []struct {
+		name, slow, hook string
+		want             []string // revisions after the second run
+	}{
+		{"before anything is created", "flux2.cli.image", "kcm-flux-check", []string{"failed", "deployed"}},
+		{"after all is created", "regional.cert-manager.startupapicheck.image.repository", "kcm-cert-manager-startupapicheck", []string{"failed", "deployed"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, ctx := open(t)
+			if _, err := s.EnsureNamespace(ctx, cluster.Namespace); err != nil {
+				t.Fatal(err)
+			}
+			run := exec.Command(os.Args[0])
+			run.Env = append(os.Environ(), childVariable+"="+s.plane.Kubeconfig, "K0RDENT_TEST_SLOW="+tt.slow)
+			if err := run.Start(); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(ctx, t, "the hook", func() bool {
+				pods, err := s.plane.Client.CoreV1().Pods(cluster.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "job-name=" + tt.hook})
+				return err == nil && len(pods.Items) > 0
+			})
+			if err := run.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = run.Wait() // it says that it was killed
+			if got := s.revisions(t); !slices.Equal(got, []string{"pending-install"}) {
+				t.Fatalf("revisions are %q, want one that is pending", got)
+			}
+			s.install(ctx, t, "1.2.3", values(), cluster.Installed)
+			if got := s.revisions(t); !slices.Equal(got, tt.want) {
+				t.Errorf("revisions are %q, want %q", got, tt.want)
+			}
+			s.install(ctx, t, "1.2.3", values(), cluster.Unchanged)
+		})
+	}
+}
