@@ -40,8 +40,12 @@ func (p *packing) sink(plan bool) sink {
 	dir := os.TempDir()
 	if p.to != "-" {
 		dir = filepath.Dir(p.to)
+		s.err = os.MkdirAll(dir, 0o755)
 	}
-	if s.f, s.err = os.CreateTemp(dir, ".k0s.*.new"); s.err == nil {
+	if s.err == nil {
+		s.f, s.err = os.CreateTemp(dir, ".k0s.*.new")
+	}
+	if s.err == nil {
 		s.err = os.Remove(s.f.Name())
 	}
 	return s
@@ -76,6 +80,9 @@ func (s *spool) drop() {
 // packArchive writes a tar.gz, to its path or to stdout.
 func (p *packing) packArchive(ctx context.Context, f found, stdout io.Writer, out writer, plan bool) error {
 	s := f.sink.(*spool)
+	if e, ok := errors.AsType[*fs.PathError](s.err); ok { // its path is a name that nobody knows
+		return &fs.PathError{Op: "write", Path: p.to, Err: e.Err}
+	}
 	if s.err != nil {
 		return s.err
 	}

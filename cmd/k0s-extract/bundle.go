@@ -162,24 +162,22 @@ func (s *search) source(k k0sEntry) string { return "bundle " + s.bundle.path + 
 func (s *search) stream(ctx context.Context, r io.Reader, k k0sEntry) error {
 	s.wish.log.Debug("reading", "entry", k.path, "version", k.version.String())
 	news, err := s.wish.fromStream(ctx, r, &k.version, s.source(k), k.digest)
-	if err != nil {
-		return err
+	if err == nil {
+		s.keep(k, news)
 	}
-	return s.keep(news)
+	return err
 }
 
-// keep notes what an entry had. Where one k0s is wanted, its error is that of
-// the whole run; where several are, it is told of that one.
-func (s *search) keep(news []found) error {
+// keep notes what an entry had, also that it had nothing that can be used: a
+// newer one may make that no matter, an older one does not.
+func (s *search) keep(k k0sEntry, news []found) {
 	s.read++
-	for _, f := range news {
-		if f.err != nil && !s.wish.every {
-			drop(news)
-			return f.err
+	for i := range news {
+		if err := news[i].err; err != nil {
+			news[i].err = fmt.Errorf("%s: entry %s: %w", s.bundle.path, k.path, err)
 		}
 	}
 	s.have = s.wish.add(s.have, news...)
-	return nil
 }
 
 // open reads those entries that can be read in any order, newest first.
@@ -213,11 +211,12 @@ func (s *search) openEntry(ctx context.Context, k k0sEntry) error {
 	if err != nil {
 		return err
 	}
-	return s.keep(s.wish.fromImage(ctx, images, &k.version, s.source(k), func(d v1.Descriptor) (io.ReadCloser, error) {
+	s.keep(k, s.wish.fromImage(ctx, images, &k.version, s.source(k), func(d v1.Descriptor) (io.ReadCloser, error) {
 		blob, ok := archive.Blob(d.Digest)
 		if !ok {
 			return nil, fmt.Errorf("layer %v is not there", d.Digest)
 		}
 		return io.NopCloser(blob), nil
 	}))
+	return nil
 }

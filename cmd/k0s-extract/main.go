@@ -185,11 +185,17 @@ func runAs(ctx context.Context, own embedded, args []string, stdin io.Reader, st
 	w.sink = cfg.sinks(ctx)
 	have, err := w.gather(ctx, &cfg, own, operand, stdin, out)
 	defer func() { drop(have) }()
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return err
 	}
 	progress.Close()
 	if cfg.export.to != "" {
+		if have[0].err != nil {
+			return have[0].err
+		}
 		return cfg.export.pack(ctx, have[0], stdout, out, cfg.plan)
 	}
 	return cfg.place(have, out, progress)

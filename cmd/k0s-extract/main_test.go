@@ -150,6 +150,34 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// TestNewestCounts: an older version that cannot be used is no matter, and one
+// that could be is not taken in place of a newer one that cannot.
+func TestNewestCounts(t *testing.T) {
+	arm := func(version string) entry {
+		return k0sAt(version, blobsOf(platformImage{"arm64", [][]byte{k0sLayer(t, standin.Program("arm64", version))}}).archive(t))
+	}
+	for _, form := range forms {
+		for name, tt := range map[string]struct {
+			entries []entry
+			want    string // error
+		}{
+			"the older is for others": {[]entry{arm(v132), k0sAt(v133, image1(t, v133))}, ""},
+			"the newer is for others": {[]entry{k0sAt(v132, image1(t, v132)), arm(v133)}, "k0s_v1.33.1-k0s.10.tar: holds linux/arm64, not linux/amd64"},
+			"the newer comes first":   {[]entry{arm(v133), k0sAt(v132, image1(t, v132))}, "k0s_v1.33.1-k0s.10.tar: holds linux/arm64, not linux/amd64"},
+		} {
+			to := filepath.Join(t.TempDir(), "k0s")
+			out, _, err := run1(t, nil, "--to", to, writeBundle(t, form, tt.entries...))
+			r := records(t, out)
+			if tt.want == "" && err == nil && r[0].Version == v133 && names(t, filepath.Dir(to)) == "k0s" {
+				continue
+			}
+			if tt.want == "" || err == nil || !strings.Contains(err.Error(), tt.want) || r[0].Status != record.StatusFailed || names(t, filepath.Dir(to)) != "" {
+				t.Errorf("%s, %s: %v, %+v, left %q, want %q", form, name, err, r, names(t, filepath.Dir(to)), tt.want)
+			}
+		}
+	}
+}
+
 // TestName fills the directory from which child clusters download.
 func TestName(t *testing.T) {
 	both := blobsOf(platformImage{"amd64", [][]byte{k0sLayer(t, k0sFor(v132))}},
@@ -158,7 +186,7 @@ func TestName(t *testing.T) {
 		path := writeBundle(t, form, k0sAt(v132, both.archive(t)), k0sAt(v133, image1(t, v133)))
 		dir := filepath.Join(t.TempDir(), "k0s")
 		out, errs, err := run1(t, nil, "--name", "--to", dir, "--platform", "linux/amd64,linux/arm64", path)
-		if err == nil || err.Error() != "1 of 4 failed" || !strings.Contains(errs, "k0s-v1.33.1+k0s.10-arm64: holds linux/amd64, not linux/arm64") {
+		if err == nil || err.Error() != "1 of 4 failed" || !strings.Contains(errs, "entry k0sproject/k0s_v1.33.1-k0s.10.tar: holds linux/amd64, not linux/arm64") {
 			t.Errorf("%s: %v, stderr %q, want that one of four is told to be missing", form, err, errs)
 		}
 		got := map[string]string{}

@@ -163,10 +163,9 @@ func (w *wish) fromTag(ctx context.Context, reg *client.Registry, t tagged) ([]f
 		w.progress.Start("reading k0s", d.Size, in.n.Load)
 		return in, nil
 	})
-	for _, f := range news {
-		if f.err != nil && !w.every {
-			drop(news)
-			return nil, f.err
+	for i := range news {
+		if err := news[i].err; err != nil {
+			news[i].err = fmt.Errorf("%s: %w", t.reference, err)
 		}
 	}
 	return news, nil

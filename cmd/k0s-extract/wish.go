@@ -89,7 +89,8 @@ func (w *wish) wants(v k0s.Version, have []found) bool {
 		return false
 	}
 	return !slices.ContainsFunc(have, func(f found) bool {
-		return f.version != nil && (v.Compare(*f.version) == 0 || !w.every && v.Compare(*f.version) < 0)
+		// What a bundle holds always has a version.
+		return v.Compare(*f.version) == 0 || !w.every && v.Compare(*f.version) < 0
 	})
 }
 
