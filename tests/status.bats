@@ -33,7 +33,7 @@ load lib/helper
 @test "status 2: a tool that would wait for a person at a terminal says so" {
   local tool
   need script
-  for tool in bundle-version bundle-ls 'oci-push --to localhost:1'; do
+  for tool in bundle-version bundle-ls 'k0s-extract --to k0s' 'oci-push --to localhost:1'; do
     run -2 script -qec "$tool" /dev/null
     [[ $output == *'no input'* && $output == *hint:* ]]
   done
@@ -44,7 +44,7 @@ load lib/helper
   : >empty
   echo 'hello, this is no bundle' >text
   serve
-  for tool in bundle-version bundle-ls "oci-push --to $registry"; do
+  for tool in bundle-version bundle-ls 'k0s-extract --to k0s' "oci-push --to $registry"; do
     for file in missing empty text; do
       # shellcheck disable=SC2086 # a command and its flags
       run -1 --separate-stderr $tool "$file"
@@ -58,7 +58,7 @@ load lib/helper
   local tool
   serve
   printf '{"kind":"note"}\n\nnot json\n' >lines
-  for tool in bundle-version bundle-ls "oci-push --to $registry"; do
+  for tool in bundle-version bundle-ls 'k0s-extract --to k0s' "oci-push --to $registry"; do
     # shellcheck disable=SC2086
     run -1 --separate-stderr $tool <lines
     told "${tool%% *}"
