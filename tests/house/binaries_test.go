@@ -12,6 +12,10 @@ import (
 // carry beside a bundle and to copy to a worker.
 const maxBinary = 20_000_000
 
+// larger has tools with a bound of their own: Helm and a Kubernetes client are
+// 50 MB, and in one tool only.
+var larger = map[string]int64{"k0rdent-install": 80_000_000}
+
 // TestBinaries builds the tools as a release does, for both platforms, and
 // looks at what came out.
 func TestBinaries(t *testing.T) {
@@ -38,8 +42,12 @@ func checkBinary(t *testing.T, path string, machine elf.Machine) {
 	}
 	name := filepath.Base(path)
 	t.Logf("%s %v: %.1f MB", name, machine, float64(info.Size())/1e6)
-	if info.Size() > maxBinary {
-		t.Errorf("%s for %v: %d bytes, want at most %d", name, machine, info.Size(), maxBinary)
+	most := int64(maxBinary)
+	if own, found := larger[name]; found {
+		most = own
+	}
+	if info.Size() > most {
+		t.Errorf("%s for %v: %d bytes, want at most %d", name, machine, info.Size(), most)
 	}
 	f, err := elf.Open(path)
 	if err != nil {
