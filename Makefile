@@ -16,7 +16,7 @@ TOOLS   := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 LDFLAGS := -s -w $(if $(RELEASE),-X k0rdent-airgap/lib/cli.release=$(RELEASE))
 GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: help build build-all build-airgap clean-airgap test lint demo bench fuzz conformance install uninstall dist docs clean
+.PHONY: help build build-all build-airgap clean-airgap test lint demo recording bench fuzz conformance install uninstall dist docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,9 @@ lint: ## gofmt, vet, staticcheck, shellcheck, mandoc
 
 demo: ## the main job on a sample bundle, for real, in a temporary directory
 	@tests/demo/demo.sh
+
+recording: ## record the demo into docs/demo.svg (needs asciinema, termtosvg, jq)
+	@tests/demo/record.sh
 
 bench: ## the figures of tests/bench/README.md, measured here
 	@tests/bench/run.sh

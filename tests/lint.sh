@@ -27,6 +27,7 @@ for module in . packaging tests/interop tests/containerd tests/cluster; do
 done
 mapfile -t scripts < <(find .ci completions install.sh packaging tests -name run -o -name '*.sh' -o -name '*.bats' -o -name '*.bash' | sort)
 check shellcheck . shellcheck "${scripts[@]}"
+check actionlint . actionlint .github/workflows/ci.yml
 # In their directory and all at once, so that references between them are found.
 mapfile -t pages < <(cd man && ls)
 check mandoc man mandoc -Tlint -Wstyle "${pages[@]}"

@@ -12,6 +12,7 @@ programs=(bats bsdtar=libarchive-tools curl debootstrap fish gcc ip=iproute2 jq 
 
 # command, module, version: built from source into .cache/bin.
 modules='
+actionlint     github.com/rhysd/actionlint/cmd/actionlint          v1.7.12
 staticcheck    honnef.co/go/tools/cmd/staticcheck                v0.8.2
 crane          github.com/google/go-containerregistry/cmd/crane  v0.22.1
 registry       github.com/distribution/distribution/v3/cmd/registry v3.1.2

@@ -66,7 +66,8 @@ say 'Again: what is there is not sent twice.'
 show "bundle-ls bundle.tgz | oci-push --to localhost:$port --quiet | tail -n 1"
 
 say 'One image pulled back over HTTP, and every digest of it computed anew:'
-read -r repository tag want _ < <(bundle-ls --format '{{.repository}} {{.tag}} {{.digest}} {{.type}}' bundle.tgz | grep ' image$')
+bundle-ls --format '{{.repository}} {{.tag}} {{.digest}} {{.type}}' bundle.tgz >list
+read -r repository tag want _ < <(grep -m 1 ' image$' list)
 get "/v2/$repository/manifests/$tag" manifest
 echo "$repository:$tag"
 check manifest "$want"

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Records `make demo` as it runs here into docs/demo.svg, an animation that the README
+# shows. Needs asciinema, termtosvg and jq, which Debian has under these names.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+make -s build
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+TERM=xterm asciinema rec -q --cols 100 --rows 32 -c 'make -s demo' "$work/as-run.cast" </dev/null
+
+# As it ran, but each heading waits until what stands above it can have been read.
+# Each event is [seconds since the start, "o", text].
+jq -c -s '.[0], foreach .[1:][] as [$at, $type, $text] (
+    {now: 0, at: 0};
+    {now: (.now + (if $text | test("^(\r\n)?# ") then 2 else [$at - .at, 0.5] | min end)), $at};
+    [.now, $type, $text])' "$work/as-run.cast" >"$work/demo.cast"
+termtosvg render --loop-delay 5000 --template gjm8 "$work/demo.cast" "$work/demo.svg" >/dev/null
+mv "$work/demo.svg" docs/demo.svg
+ls -l docs/demo.svg
