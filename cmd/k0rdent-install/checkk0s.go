@@ -90,6 +90,9 @@ func (p *preflight) checkService() {
 		p.fail("k0s", "", "%v", err)
 		return
 	}
+	if s == nil && p.upgrade {
+		p.fail("k0s", "without --upgrade it is installed", "k0s is not installed as a service: there is nothing to upgrade")
+	}
 	if s == nil {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,7 +35,7 @@ func (p *preflight) checkSite(ctx context.Context) {
 		p.fail("registry", "", "%s: %v", s.at, err)
 		return
 	}
-	p.checkTime(ctx)
+	p.checkReply(ctx)
 	if p.cfg.plainHTTP && !p.join && !p.cfg.online {
 		p.warn("registry", "%s speaks plain HTTP: the platform's Cluster API operator asks over HTTPS only, and Management will not get ready", s.at)
 	}
@@ -47,8 +48,9 @@ func (p *preflight) checkSite(ctx context.Context) {
 	p.checkRelease(ctx)
 }
 
-// checkTime compares clocks and certificates.
-func (p *preflight) checkTime(ctx context.Context) {
+// checkReply compares clocks and certificates, and finds out whether the
+// platform will need a login that only this host's user has.
+func (p *preflight) checkReply(ctx context.Context) {
 	now := time.Now()
 	for rest := p.site.ca; ; {
 		var block *pem.Block
@@ -61,6 +63,9 @@ func (p *preflight) checkTime(ctx context.Context) {
 		}
 	}
 	r, err := p.site.ask(ctx, "/v2/", p.cfg.plainHTTP)
+	if err == nil && r.status == http.StatusUnauthorized && p.cfg.username == "" && !p.join && !p.cfg.online {
+		p.warn("registry", "%s asks for a login; if that is needed to read, the platform gets one by --username and --password-file only", p.site.at)
+	}
 	if err != nil || r.date.IsZero() {
 		return // Connect has told what is wrong with the registry
 	}

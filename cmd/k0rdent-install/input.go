@@ -19,7 +19,6 @@ type input struct {
 	version  *record.Version  // the last one
 	at       string           // HOST[:PORT][/PREFIX] where oci-push has sent images
 	failed   int              // images that it could not send
-	planned  int              // images that it would have sent
 	files    []record.File    // that other tools have written
 }
 
@@ -90,11 +89,8 @@ func (i *installer) takeRecord(line record.Line) error {
 		if err := line.Decode(&r); err != nil {
 			return err
 		}
-		switch r.Status {
-		case record.StatusFailed:
+		if r.Status == record.StatusFailed {
 			in.failed++
-		case record.StatusPlanned:
-			in.planned++
 		}
 		if r.Registry != "" {
 			in.at = r.Registry

@@ -15,10 +15,10 @@ import (
 
 // run does what was asked for, between the records that came and the summary.
 func (i *installer) run(ctx context.Context, stdout io.Writer) error {
-	i.start = time.Now()
 	if err := i.readRecords(ctx, i.stdin); err != nil {
 		return err
 	}
+	i.start = time.Now() // the tools before this one may have taken hours
 	if err := i.prepare(ctx); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (i *installer) installSteps() []step {
 		step{name: "helm", plan: i.planHelm, run: i.helm},
 		step{name: "ready", plan: i.planReady, run: i.ready},
 		i.credentialsStep(),
-		step{name: "report", plan: i.planReport, run: i.tell},
+		i.reportStep(),
 	)
 }
 

@@ -169,7 +169,9 @@ func (i *installer) planStart(context.Context) (outcome, error) {
 	switch {
 	case i.k0s.running == nil:
 		return planned("k0s start"), nil
-	case i.state.Restart || len(i.yaml.changes) > 0:
+	case i.state.Restart:
+		return planned("k0s start"), nil
+	case len(i.yaml.changes) > 0:
 		return planned("k0s stop, k0s start: its configuration changes"), nil
 	}
 	return unchanged("k0s runs"), nil

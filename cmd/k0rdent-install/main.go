@@ -59,6 +59,12 @@ func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, 
 		log: cli.Logger(progress, cfg.Verbose),
 	}
 	if cfg.configCheck {
+		if _, err := cfg.userValues(); err != nil {
+			return err
+		}
+		if _, err := cfg.readCredentials(); err != nil {
+			return err
+		}
 		return i.out.Write(record.Step{Name: "config", Status: record.StatusUnchanged, Detail: fmt.Sprintf("%s is fine", cfg.describeFile(fs))})
 	}
 	return i.run(ctx, stdout)

@@ -56,11 +56,6 @@ func (p *preflight) note(format string, args ...any) {
 	p.notes = append(p.notes, fmt.Sprintf(format, args...))
 }
 
-// failed tells whether a check has found something that stops the run.
-func (p *preflight) failed(check string) bool {
-	return slices.ContainsFunc(p.problems, func(q problem) bool { return q.check == check && !q.warning })
-}
-
 // result tells a person of each problem, and gives the one error.
 func (p *preflight) result() (outcome, error) {
 	for _, r := range p.missing {

@@ -9,8 +9,17 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 )
 
-func (i *installer) planReport(context.Context) (outcome, error) {
-	return planned("what was installed, and how to reach it"), nil
+// reportStep tells what there is now, once the platform is ready, whatever
+// else went wrong.
+func (i *installer) reportStep() step {
+	return step{
+		name:  "report",
+		still: func() bool { return i.reached != nil },
+		plan: func(context.Context) (outcome, error) {
+			return planned("what was installed, and how to reach it"), nil
+		},
+		run: i.tell,
+	}
 }
 
 // tell says what there is now: to a person in lines, to a program in the

@@ -60,8 +60,9 @@ type step struct {
 	plan func(context.Context) (outcome, error)
 	// run does what is missing.
 	run func(context.Context) (outcome, error)
-	// always has the step run although one before it has failed.
-	always bool
+	// still tells, after a step before has failed, whether there is something
+	// to do all the same; nil means no.
+	still func() bool
 }
 
 // outcome is what became of a step.
@@ -92,7 +93,7 @@ func (i *installer) steps(ctx context.Context, steps []step) error {
 	var failure error
 	i.total = len(steps)
 	for _, s := range steps {
-		if failure != nil && !s.always {
+		if failure != nil && (s.still == nil || !s.still()) {
 			if err := i.report(record.Step{Name: s.name, Status: record.StatusSkipped, Detail: "a step before it failed"}, 0); err != nil {
 				return err
 			}

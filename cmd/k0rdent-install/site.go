@@ -196,9 +196,10 @@ func (s *site) wrap(repository, reference string, err error) error {
 
 // reply is what the registry's server says to a plain request.
 type reply struct {
-	lines []string  // of a plain text; nil if it is something else
-	found bool      // it is a plain text
-	date  time.Time // by its clock; zero if it does not tell
+	status int
+	lines  []string  // of a plain text; nil if it is something else
+	found  bool      // it is a plain text
+	date   time.Time // by its clock; zero if it does not tell
 }
 
 // ask asks for a path of the registry's server, without login.
@@ -231,7 +232,7 @@ func (s *site) ask(ctx context.Context, path string, plain bool) (reply, error) 
 		return reply{}, err
 	}
 	defer resp.Body.Close()
-	var r reply
+	r := reply{status: resp.StatusCode}
 	r.date, _ = http.ParseTime(resp.Header.Get("Date"))
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	if resp.StatusCode != http.StatusOK || kind != "text/plain" {

@@ -110,6 +110,9 @@ func (s *state) forget(path string) {
 // when the process ends, however it ends.
 func lock(ctx context.Context, path string) (release func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, cli.Hint(err, "run it as root; --plan, too, has to read what only root may")
+	}
 	if err != nil {
 		return nil, err
 	}

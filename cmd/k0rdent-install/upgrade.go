@@ -45,7 +45,7 @@ func (i *installer) upgradeSteps() []step {
 		step{name: "upgrade", plan: i.planUpgrade, run: i.upgrade},
 		step{name: "ready", plan: i.planReady, run: i.ready},
 		i.credentialsStep(),
-		step{name: "report", plan: i.planReport, run: i.tell},
+		i.reportStep(),
 	)
 }
 
@@ -102,9 +102,11 @@ func (i *installer) planReplace(ctx context.Context) (outcome, error) {
 	case err != nil:
 		return outcome{}, err
 	case replace:
-		return planned("stop k0s, put %s (%v) in its place, start it", i.cfg.k0sFrom, i.k0s.version), nil
+		i.state.Restart = true // as far as this plan goes
+		return planned("stop k0s, put %s (%v) in its place", i.cfg.k0sFrom, i.k0s.version), nil
 	case i.outdated():
-		return planned("stop k0s %s, start k0s %v", i.k0s.running.Version, i.k0s.version), nil
+		i.state.Restart = true
+		return planned("stop k0s %s, for k0s %v", i.k0s.running.Version, i.k0s.version), nil
 	}
 	return unchanged("k0s %v", i.k0s.version), nil
 }
