@@ -15,11 +15,9 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
 )
-
-// maxFile bounds a file that is held: a certificate, a token, a k0s.yaml.
-const maxFile = 1 << 20
 
 // The roles of a host, as k0sctl calls them.
 const (
@@ -109,7 +107,7 @@ func (p *packing) check(c *config) (err error) {
 		}
 	}
 	if p.config != "" {
-		if p.configText, err = readFile(p.config); err != nil {
+		if p.configText, err = hostfile.Read(p.config); err != nil {
 			return cli.Misuse("--k0s-yaml: %w", err)
 		}
 	}
@@ -136,13 +134,13 @@ func (p *packing) check(c *config) (err error) {
 // checkMirrors gives each mirror its authority and login.
 func (p *packing) checkMirrors(ca string) (err error) {
 	if ca != "" {
-		if p.ca, err = readFile(ca); err != nil {
+		if p.ca, err = hostfile.Read(ca); err != nil {
 			return cli.Misuse("--ca: %w", err)
 		}
 	}
 	authorization := ""
 	if p.user != "" {
-		password, err := readFile(p.secret)
+		password, err := hostfile.Read(p.secret)
 		if err != nil {
 			return cli.Misuse("--mirror-password-file: %w", err)
 		}
@@ -188,20 +186,6 @@ func (p *packing) checkOutput(stdout io.Writer) error {
 // private tells whether something is packed that only root may read.
 func (p *packing) private() bool {
 	return len(p.tokenText) > 0 || len(p.configText) > 0 || p.user != ""
-}
-
-// readFile reads a small file whole.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("%s: more than %d bytes", path, maxFile)
-	}
-	return text, err
 }
 
 // An item is one file of what is packed.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"k0rdent-airgap/lib/hostfile"
 )
 
 // tokenName is what the join token is called where it is packed.
@@ -21,9 +23,12 @@ const (
 
 var errNoToken = errors.New("not a join token of k0s")
 
+// maxToken bounds the configuration in a token, in bytes.
+const maxToken = 1 << 20
+
 // readToken reads a file with a join token, and checks what it is good for.
 func readToken(path, role string) ([]byte, error) {
-	text, err := readFile(path)
+	text, err := hostfile.Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +54,7 @@ func tokenUser(text []byte) (string, error) {
 	if err != nil {
 		return "", errNoToken
 	}
-	config, err := io.ReadAll(io.LimitReader(z, maxFile))
+	config, err := io.ReadAll(io.LimitReader(z, maxToken))
 	if err != nil {
 		return "", errNoToken
 	}

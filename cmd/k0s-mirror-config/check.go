@@ -11,6 +11,7 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
 )
@@ -45,7 +46,7 @@ func (t *tool) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := &checker{tool: t, mirrors: make(map[string]*mirror), read: func(path string) ([]byte, error) { return readFile(t.at(path)) }}
+	c := &checker{tool: t, mirrors: make(map[string]*mirror), read: func(path string) ([]byte, error) { return hostfile.Read(t.at(path)) }}
 	mirrors, err := t.mirrors()
 	if err != nil {
 		return err

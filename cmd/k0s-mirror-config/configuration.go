@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 
+	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
 )
@@ -50,7 +51,7 @@ func (c *checker) configuration(ctx context.Context) error {
 // ownDropIn looks at the drop-in that this program writes.
 func (c *checker) ownDropIn(s *survey, version k0s.Version) error {
 	file := c.at(k0s.DropInPath)
-	content, err := readFile(file)
+	content, err := hostfile.Read(file)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		s.conflict(file, "it is missing, so containerd does not look into %s", k0s.CertsDir)

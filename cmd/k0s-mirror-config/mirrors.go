@@ -2,19 +2,15 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
 )
-
-// maxFile bounds a file that is held: a certificate authority, a drop-in.
-const maxFile = 1 << 20
 
 // mirrors gives the mirrors with their authorities and login: those of the
 // flags, else those of the records. None is no error.
@@ -28,7 +24,7 @@ func (t *tool) mirrors() ([]k0s.Mirror, error) {
 	}
 	var ca []byte
 	for _, path := range t.cfg.ca {
-		text, err := readFile(path)
+		text, err := hostfile.Read(path)
 		if err != nil {
 			return nil, cli.Misuse("--ca: %w", err)
 		}
@@ -63,7 +59,7 @@ func (t *tool) authorization() (string, error) {
 	if t.cfg.username == "" {
 		return "", nil
 	}
-	secret, err := readFile(t.cfg.passwordFile)
+	secret, err := hostfile.Read(t.cfg.passwordFile)
 	if err != nil {
 		return "", cli.Misuse("--password-file: %w", err)
 	}
@@ -83,7 +79,7 @@ func (in *input) mirrors() ([]k0s.Mirror, error) {
 			return nil, cli.Hint(fmt.Errorf("the registry %s speaks plain HTTP", m), "give --mirror %s if that is meant, or serve with TLS", m)
 		}
 		if r.CA != "" {
-			if m.CA, err = readFile(r.CA); err != nil {
+			if m.CA, err = hostfile.Read(r.CA); err != nil {
 				return nil, fmt.Errorf("registry record: %w", err)
 			}
 		}
@@ -129,18 +125,4 @@ func pushedTo(i record.Image) (k0s.Mirror, error) {
 		err = fmt.Errorf("image record of %s: its reference is %s, its registry %s", i.Repository, i.Reference, i.Registry)
 	}
 	return m, err
-}
-
-// readFile reads a small file whole.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("%s: more than %d bytes", path, maxFile)
-	}
-	return text, err
 }

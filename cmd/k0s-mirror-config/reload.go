@@ -72,7 +72,7 @@ func (t *tool) running(ctx context.Context) (*reload, error) {
 
 // pid gives the id of containerd's process, or "".
 func (r *reload) pid() string {
-	text, err := readFile(r.t.at(path.Join(k0s.RunDir, "containerd.pid")))
+	text, err := hostfile.Read(r.t.at(path.Join(k0s.RunDir, "containerd.pid")))
 	id := strings.TrimSpace(string(text))
 	if _, bad := strconv.Atoi(id); err != nil || bad != nil {
 		return ""

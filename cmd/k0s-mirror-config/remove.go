@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 
+	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
 )
 
@@ -73,6 +74,6 @@ func (t *tool) removeHosts(ctx context.Context) error {
 // isOurs tells whether there is a file of this program. One that cannot be
 // read is not.
 func (t *tool) isOurs(file string) bool {
-	content, err := readFile(t.at(file))
+	content, err := hostfile.Read(t.at(file))
 	return err == nil && ours(content)
 }

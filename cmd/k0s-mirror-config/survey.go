@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
 )
 
@@ -58,7 +59,7 @@ const managedLine = "# k0s_managed=true"
 // k0s that writes it.
 func (t *tool) surveyMain(s *survey, version k0s.Version) (managed bool, err error) {
 	file := t.at(k0s.ContainerdConfig)
-	content, err := readFile(file)
+	content, err := hostfile.Read(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil // it will be
 	}
@@ -97,7 +98,7 @@ func (t *tool) surveyDropIns(s *survey, version k0s.Version, managed bool) error
 			continue
 		}
 		file := t.at(path.Join(k0s.DropInDir, name))
-		content, err := readFile(file)
+		content, err := hostfile.Read(file)
 		if err != nil {
 			return err
 		}
@@ -173,7 +174,7 @@ func spelt(name string) string {
 // to be such a directory, concerned that it is about one that there is to be.
 func (t *tool) surveyHost(s *survey, name string, wanted, concerned bool, mirrors []k0s.Mirror) error {
 	dir := t.at(path.Join(k0s.CertsDir, name))
-	content, err := readFile(path.Join(dir, k0s.HostsName))
+	content, err := hostfile.Read(path.Join(dir, k0s.HostsName))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if wanted && isEmpty(dir) {

@@ -31,6 +31,24 @@ var (
 	ErrNotRegular = errors.New("not a regular file")
 )
 
+// maxRead bounds what Read holds, in bytes.
+const maxRead = 1 << 20
+
+// Read gives the content of a small file: a certificate authority, a token, a
+// configuration. More than 1 MiB is an error that says so.
+func Read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxRead+1))
+	if err == nil && len(content) > maxRead {
+		err = fmt.Errorf("%s: more than %d bytes", path, maxRead)
+	}
+	return content, err
+}
+
 // Put makes path a file with this content and these permission bits,
 // whatever the umask. It makes missing directories, with mode 0755. The
 // record's status is "written", or "unchanged" if the file was so already;
