@@ -10,9 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"k0rdent-airgap/lib/record"
 )
@@ -194,7 +196,10 @@ func TestMain(m *testing.M) {
 			_, err = f.Write(bytes.Repeat([]byte("half"), 1<<16))
 		}
 		fmt.Println("written", err)
-		select {} // until the kill
+		for { // until the kill
+			time.Sleep(time.Hour)
+			runtime.KeepAlive(f) // collected, it would be closed, and unlocked
+		}
 	}
 	os.Exit(m.Run())
 }
