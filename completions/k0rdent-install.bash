@@ -18,8 +18,7 @@ _k0rdent_install() {
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     ;;
-  --registry | --san) mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur") ;;
-  --username | --chart | --release | --set | --k0s-url | --k0s-version | --k0s-download | \
+  --registry | --san | --username | --chart | --release | --set | --k0s-url | --k0s-version | --k0s-download | \
   --api-address | --api-port | --pod-cidr | --service-cidr | --etcd-peer-address) ;;
   *) mapfile -t COMPREPLY < <(compgen -W '--plan --upgrade --uninstall --join --token --print-values --config-init --config-check
     --registry --ca --username --password-file --plain-http --single-host-test --online --chart
