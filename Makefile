@@ -102,10 +102,11 @@ files:
 	  install $$script $(DESTDIR)$(PREFIX)/bin/k0rdent-airgap-install || exit; \
 	done
 
-uninstall: build ## take away what install has put there; settings that were changed stay
-	@stage=$$(mktemp -d) && $(MAKE) -s files DESTDIR=$$stage && \
-	(cd $$stage && find . -type f) | while read -r file; do \
-	  case $$file in .$(SYSCONFDIR)/*) cmp -s $$stage/$$file $(DESTDIR)/$$file || continue ;; esac; \
+# The same list as for install, of files that may be empty.
+uninstall: ## take away what install has put there; settings that were changed stay
+	@stage=$$(mktemp -d) && mkdir $$stage/bin && touch $(addprefix $$stage/bin/,$(TOOLS)) && \
+	$(MAKE) -s files BIN=$$stage/bin DESTDIR=$$stage/root && (cd $$stage/root && find . -type f) | while read -r file; do \
+	  case $$file in .$(SYSCONFDIR)/*) cmp -s $$stage/root/$$file $(DESTDIR)/$$file || continue ;; esac; \
 	  rm -f $(DESTDIR)/$$file; \
 	done; rm -rf $$stage
 	@rmdir $(DESTDIR)$(SYSCONFDIR)/k0rdent-airgap 2>/dev/null || true
