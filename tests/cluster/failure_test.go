@@ -67,11 +67,24 @@ func TestHookImageIsMissing(t *testing.T) {
 	}
 }
 
-// TestUpgradeFails takes a release back to the values of before.
+// TestUpgradeFails takes a release back to what was before.
 func TestUpgradeFails(t *testing.T) {
 	s, ctx := open(t)
-	s.install(ctx, t, "1.2.3", values(), cluster.Installed)
-	bad := values("regional.telemetry.mode", "sometimes")
+	s.install(ctx, t, "1.2.3", quick(), cluster.Installed)
+	failing := quick("flux2.enabled", true, "flux2.crds.migration.enabled", true, "flux2.cli.image", "10.0.0.5:5000/failing/flux-cli")
+	_, err := s.InstallChart(ctx, platform(t, "1.2.4"), failing, cluster.Options{Timeout: 10 * time.Second, Atomic: true})
+	stuck(t, err, "upgrading 1.2.4: its pre-upgrade hook failed", "pod kcm-system/kcm-flux-migrate-", "exit code 3", "it was taken back")
+	if got := s.revisions(t); !slices.Equal(got, []string{"superseded", "failed", "deployed"}) {
+		t.Errorf("revisions are %q, want the first one again as the third", got)
+	}
+	s.install(ctx, t, "1.2.3", quick(), cluster.Unchanged)
+}
+
+// TestSchemaRefuses touches nothing.
+func TestSchemaRefuses(t *testing.T) {
+	s, ctx := open(t)
+	s.install(ctx, t, "1.2.3", quick(), cluster.Installed)
+	bad := quick("regional.telemetry.mode", "sometimes")
 	if _, err := s.InstallChart(ctx, platform(t, "1.2.3"), bad, options); err == nil || !strings.Contains(err.Error(), "/telemetry/mode") && !strings.Contains(err.Error(), "telemetry.mode") {
 		t.Errorf("error = %v, want the schema's, with the key", err)
 	}
@@ -84,7 +97,7 @@ func TestComponentNeverReady(t *testing.T) {
 	s, ctx := open(t)
 	k := s.play(t)
 	k.breaks("capi", "HelmRelease kcm-system/capi is not yet ready: install retries exhausted")
-	s.install(ctx, t, "1.2.3", values("regional.velero.image.repository", "10.0.0.5:5000/absent/velero"), cluster.Installed)
+	s.install(ctx, t, "1.2.3", quick("regional.velero.image.repository", "10.0.0.5:5000/absent/velero"), cluster.Installed)
 	short, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	var stalls [][]cluster.Problem
@@ -102,7 +115,7 @@ func TestComponentNeverReady(t *testing.T) {
 func TestFluxHasGivenUp(t *testing.T) {
 	s, ctx := open(t)
 	s.play(t)
-	s.install(ctx, t, "1.2.3", values(), cluster.Installed)
+	s.install(ctx, t, "1.2.3", quick(), cluster.Installed)
 	s.ready(ctx, t)
 	for name, stalled := range map[string]bool{"kcm": true, "capi": false} {
 		u := fluxRelease(name, stalled)
@@ -131,14 +144,14 @@ func TestFluxHasGivenUp(t *testing.T) {
 func TestUninstallIsHeld(t *testing.T) {
 	s, ctx := open(t)
 	k := s.play(t)
-	s.install(ctx, t, "1.2.3", values(), cluster.Installed)
+	s.install(ctx, t, "1.2.3", quick(), cluster.Installed)
 	s.ready(ctx, t)
-	k.breaks("finalizer", "held")
+	k.pause(true)
 	short, cancel := context.WithTimeout(ctx, 4*time.Second)
 	defer cancel()
 	_, err := s.Uninstall(short, options.Timeout, nil)
 	stuck(t, err, "management kcm is held by the finalizer "+finalizer)
-	k.heals("finalizer")
+	k.pause(false)
 	if status, err := s.Uninstall(ctx, options.Timeout, nil); err != nil || status != cluster.Removed {
 		t.Errorf("uninstall again: %s, %v, want it removed", status, err)
 	}

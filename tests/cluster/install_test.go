@@ -237,10 +237,10 @@ func waitFor(ctx context.Context, t *testing.T, what string, f func() bool) {
 // TestBeforeTheController is the time in which the release is Helm's alone.
 func TestBeforeTheController(t *testing.T) {
 	s, ctx := open(t)
-	s.install(ctx, t, "1.2.3", values(), cluster.Installed)
-	s.install(ctx, t, "1.2.3", values(), cluster.Unchanged)
-	s.install(ctx, t, "1.2.3", values("controller.defaultHelmTimeout", "20m"), cluster.Upgraded)
-	p := s.install(ctx, t, "1.3.0", values("controller.defaultHelmTimeout", "20m"), cluster.Upgraded)
+	s.install(ctx, t, "1.2.3", quick(), cluster.Installed)
+	s.install(ctx, t, "1.2.3", quick(), cluster.Unchanged)
+	s.install(ctx, t, "1.2.3", quick("controller.defaultHelmTimeout", "20m"), cluster.Upgraded)
+	p := s.install(ctx, t, "1.3.0", quick("controller.defaultHelmTimeout", "20m"), cluster.Upgraded)
 	if p.Have != "1.2.3" || p.Want != "1.3.0" || len(p.Changes) > 0 {
 		t.Errorf("plan = %+v, want 1.2.3 to 1.3.0 and the same values", p)
 	}

@@ -97,6 +97,7 @@ func (k *kcm) heals(component string) {
 	delete(k.broken, component)
 }
 
+// pause stops kcm, as if its pod were gone, or has it go on.
 func (k *kcm) pause(paused bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -106,8 +107,9 @@ func (k *kcm) pause(paused bool) {
 // runs tells whether the controller's pod is up.
 func (k *kcm) runs(ctx context.Context) bool {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.paused {
+	paused := k.paused
+	k.mu.Unlock()
+	if paused {
 		return false
 	}
 	d, err := k.s.plane.Client.AppsV1().Deployments(cluster.Namespace).Get(ctx, deployment, metav1.GetOptions{})
@@ -316,12 +318,6 @@ func (k *kcm) credentials(ctx context.Context) error {
 
 // end removes what Flux holds, and then its own finalizer.
 func (k *kcm) end(ctx context.Context, m *unstructured.Unstructured) error {
-	k.mu.Lock()
-	held := k.broken["finalizer"] != ""
-	k.mu.Unlock()
-	if held {
-		return nil
-	}
 	list, err := k.s.objects.Resource(helmReleases).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err

@@ -107,6 +107,11 @@ func platform(t *testing.T, version string) *chart.Chart {
 // registry is what the values of the tests name. kwok does not look.
 const registry = "10.0.0.5:5000/k0rdent-enterprise"
 
+// quick are values of an installation without hooks, each of which takes seconds.
+func quick(more ...any) map[string]any {
+	return values(append([]any{"flux2.enabled", false, "regional.cert-manager.enabled", false}, more...)...)
+}
+
 // values are those of a site, with more on top: path, value, path, value…
 func values(more ...any) map[string]any {
 	v := map[string]any{}

@@ -16,7 +16,7 @@ import (
 // pause is the time between two looks at what sends no events: a server that
 // does not answer, a kind that does not exist yet, the many objects that
 // together are one state.
-const pause = 2 * time.Second
+const pause = time.Second
 
 // glance is the time between two looks at what a watch does not tell of.
 const glance = 10 * time.Second

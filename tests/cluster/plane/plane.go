@@ -106,7 +106,7 @@ func (p *Plane) start(ctx context.Context) error {
 		{"kube-controller-manager", "--kubeconfig=" + p.Kubeconfig, "--bind-address=127.0.0.1", "--secure-port=" + ports[3],
 			"--leader-elect=false", "--service-account-private-key-file=" + p.path("sa.key"), "--root-ca-file=" + p.path("pki/apiserver.crt")},
 		{"kube-scheduler", "--kubeconfig=" + p.Kubeconfig, "--bind-address=127.0.0.1", "--secure-port=" + ports[4], "--leader-elect=false"},
-		{"kwok", "--kubeconfig=" + p.Kubeconfig, "--manage-all-nodes=false", "--manage-single-node=" + Node, "--server-address=127.0.0.1:" + ports[5],
+		{"kwok", "--kubeconfig=" + p.Kubeconfig, "--manage-all-nodes=true", "--server-address=127.0.0.1:" + ports[5],
 			"--node-lease-duration-seconds=40", "--node-ip=127.0.0.1", "--node-port=" + ports[5], "--config=" + p.path("stages.yaml")},
 	} {
 		if err := p.run(args[0], args[1:]...); err != nil {
