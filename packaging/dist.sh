@@ -17,10 +17,10 @@ version() {
   elif described=$(git describe --tags --match 'v[0-9]*' --dirty=.dirty 2>/dev/null); then
     sed -E 's/^v//; s/-([0-9]+)-g([0-9a-f]+)/+\1.g\2/' <<<"$described"
   else
-    echo "0.0.0+$(git rev-list --count HEAD).g$(git describe --always --dirty=.dirty)"
+    described=$(git describe --always --exclude '*' --dirty=.dirty 2>/dev/null) && echo "0.0.0+$(git rev-list --count HEAD).g$described"
   fi
 }
-if ! VERSION=$(version) || ! SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}; then
+if ! VERSION=$(version) || ! SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null)}; then
   echo 'dist: this is no git clone, so RELEASE and SOURCE_DATE_EPOCH must tell the version and its time' >&2
   exit 2
 fi
