@@ -55,9 +55,10 @@ examples() {
 }
 
 @test "docs: make help names every target" {
-  local target
+  local target targets
   run -0 make -s -C "$ROOT" help
-  for target in $(sed -n '/^\.PHONY: help /s/^\.PHONY: //p' "$ROOT/Makefile"); do
+  read -ra targets < <(sed -n '/^\.PHONY: help /s/^\.PHONY: //p' "$ROOT/Makefile")
+  for target in "${targets[@]}"; do
     grep -q "^  make $target " <<<"$output"
   done
 }
