@@ -104,6 +104,7 @@ func TestAliasIsAllOfAnImageAndNoBytes(t *testing.T) {
 }
 
 func TestAliasOfEveryTag(t *testing.T) {
+	t.Parallel()
 	path, m := write(t, samplebundle.Options{})
 	host := serve(t, nil)
 	e := ofType(t, m, "image")
@@ -120,6 +121,7 @@ func TestAliasOfEveryTag(t *testing.T) {
 }
 
 func TestAliasOfWhatThisRunPushes(t *testing.T) {
+	t.Parallel()
 	path, m := write(t, samplebundle.Options{})
 	images, _ := count(m)
 	e := ofType(t, m, "index")
@@ -212,6 +214,7 @@ func TestAliasWithTokens(t *testing.T) {
 }
 
 func TestAliasesThatFail(t *testing.T) {
+	t.Parallel()
 	path, m := write(t, samplebundle.Options{})
 	host := serve(t, nil)
 	if r := invoke(t, "", "--to", host, path); r.err != nil {

@@ -197,6 +197,7 @@ func pushAs(t *testing.T, host, secret string, args ...string) result {
 // A token that ends in the middle of a run is renewed, and what it interrupted,
 // a held blob, one that streams past or a manifest, is sent from its first byte.
 func TestTokenIsRenewedHalfWay(t *testing.T) {
+	t.Parallel()
 	small, ms := write(t, samplebundle.Options{Archives: 12})
 	large, ml := big(t, samplebundle.TarGz)
 	for _, tt := range []struct {
@@ -257,6 +258,7 @@ func TestTokenForALink(t *testing.T) {
 }
 
 func TestBusyTokenServerIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	path, m := write(t, samplebundle.Options{Archives: 6})
 	var n atomic.Int64
 	s := &tokens{busy: func() bool { return n.Add(1)%4 == 1 }}

@@ -24,6 +24,7 @@ func filled(t *testing.T, prefix string, o samplebundle.Options, before func(htt
 }
 
 func TestCopyOfAWholeRegistry(t *testing.T) {
+	t.Parallel()
 	from, m := filled(t, "site/a", samplebundle.Options{}, nil)
 	if r := invoke(t, "", "--to", from+"/other", write2(t)); r.err != nil {
 		t.Fatal(r.err)
@@ -72,6 +73,7 @@ func TestCopyOfWhatRecordsName(t *testing.T) {
 
 // A download that breaks off goes on where it broke.
 func TestCopyRidesOutBrokenDownloads(t *testing.T) {
+	t.Parallel()
 	var ranges, n atomic.Int64
 	var rough atomic.Bool
 	from, m := filled(t, "", samplebundle.Options{Size: 24 << 20, Archives: 4}, func(w http.ResponseWriter, r *http.Request) bool {

@@ -121,6 +121,7 @@ func forward(t *testing.T, to string, cuts int64, up, down func(dst, src net.Con
 }
 
 func TestBrokenUploadGoesOnWhereTheRegistryStopped(t *testing.T) {
+	t.Parallel()
 	path, m := big(t, samplebundle.TarGz)
 	var resumed atomic.Int64
 	host := serve(t, func(_ http.ResponseWriter, r *http.Request) bool {
@@ -161,6 +162,7 @@ func loseUpload() func(http.ResponseWriter, *http.Request) bool {
 }
 
 func TestLostUploadFailsOneImageOfAStream(t *testing.T) {
+	t.Parallel()
 	path, m := big(t, samplebundle.TarGz)
 	host := serve(t, loseUpload())
 	r := invoke(t, "", "--to", host, path)
@@ -179,6 +181,7 @@ func TestLostUploadFailsOneImageOfAStream(t *testing.T) {
 }
 
 func TestLostUploadStartsAnewFromAFile(t *testing.T) {
+	t.Parallel()
 	path, m := big(t, samplebundle.Tar)
 	host := serve(t, loseUpload())
 	if r := invoke(t, "", "--to", host, path); r.err != nil {

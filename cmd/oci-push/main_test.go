@@ -159,6 +159,7 @@ func count(m samplebundle.Manifest) (images, others int) {
 }
 
 func TestEveryPackingIsPushedWholeAndOnce(t *testing.T) {
+	t.Parallel()
 	host := serve(t, nil)
 	for _, format := range []samplebundle.Format{samplebundle.TarGz, samplebundle.TarZst, samplebundle.Tar} {
 		t.Run(string(format), func(t *testing.T) {
@@ -227,6 +228,7 @@ func records(t *testing.T, path string, m samplebundle.Manifest) []string {
 }
 
 func TestRecordsMayComeInAnyOrder(t *testing.T) {
+	t.Parallel()
 	path, m := write(t, samplebundle.Options{})
 	for seed := range uint64(5) {
 		host := serve(t, nil)
@@ -320,6 +322,7 @@ func TestPlanSendsNothing(t *testing.T) {
 }
 
 func TestPlatformLeavesDigestsAlone(t *testing.T) {
+	t.Parallel()
 	for _, format := range []samplebundle.Format{samplebundle.TarGz, samplebundle.Tar} {
 		t.Run(string(format), func(t *testing.T) {
 			path, m := write(t, samplebundle.Options{Format: format})

@@ -65,6 +65,7 @@ func (w *watcher) manifests() (n int) {
 }
 
 func TestVerifiedBundleIsPublished(t *testing.T) {
+	t.Parallel()
 	for _, format := range []samplebundle.Format{samplebundle.TarGz, samplebundle.Tar} {
 		t.Run(string(format), func(t *testing.T) {
 			path, m := write(t, samplebundle.Options{Format: format, Size: 4 << 20})
@@ -84,6 +85,7 @@ func TestVerifiedBundleIsPublished(t *testing.T) {
 }
 
 func TestChangedBundlePublishesNothing(t *testing.T) {
+	t.Parallel()
 	for _, format := range []samplebundle.Format{samplebundle.TarGz, samplebundle.Tar} {
 		t.Run(string(format), func(t *testing.T) {
 			path, m := write(t, samplebundle.Options{Format: format})
@@ -150,6 +152,7 @@ func TestBundleRecordMayNotComeLate(t *testing.T) {
 }
 
 func TestVerifiedBy(t *testing.T) {
+	t.Parallel()
 	path, m := write(t, samplebundle.Options{})
 	good := record.Bundle{Path: path, Digest: digestOf(t, path), Signature: record.SignatureGood}
 	with := func(change func(*record.Bundle)) string {
@@ -203,6 +206,7 @@ func TestVerifiedBy(t *testing.T) {
 
 // While somebody else still verifies, the blobs are on their way; the tags wait.
 func TestBlobsGoEarlyAndTagsWaitForTheVerdict(t *testing.T) {
+	t.Parallel()
 	path, m := write(t, samplebundle.Options{Size: 4 << 20})
 	var w watcher
 	host := serve(t, w.before)
