@@ -70,28 +70,35 @@ func (w *podWatch) follow(ctx context.Context, c *Cluster) {
 	}
 }
 
-// see notes the state of a pod. The problem of a pod that was deleted stays
-// if it had failed: its deletion is then a consequence.
+// see notes the state of a pod.
 func (w *podWatch) see(ctx context.Context, c *Cluster, pod *corev1.Pod, deleted bool) {
 	p, found := podProblem(pod)
-	if found && !deleted {
+	if !found {
+		w.note(pod.Name, nil, deleted)
+		return
+	}
+	if !deleted {
 		c.detail(ctx, pod, &p)
 	}
+	w.note(pod.Name, &p, deleted)
+}
+
+// note keeps what is wrong with a pod, nil if nothing is. The problem of a pod
+// that was deleted stays if it had failed: its deletion is a consequence.
+func (w *podWatch) note(pod string, p *Problem, deleted bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	before, had := w.problems[pod.Name]
+	before, had := w.problems[pod]
 	switch {
-	case !found:
+	case p == nil:
 		if !deleted || before.weight != failed {
-			delete(w.problems, pod.Name)
+			delete(w.problems, pod)
 		}
 		return
-	case deleted && had:
-		return
-	case had && before.key() == p.key() && len(before.Message) > len(p.Message):
+	case had && (deleted || before.key() == p.key() && len(before.Message) > len(p.Message)):
 		return // back-off says less than the attempt before it, and a pod that is gone has no log
 	}
-	w.problems[pod.Name] = p
+	w.problems[pod] = *p
 	if w.warn != nil && p.weight >= failed && !w.told[p.key()] {
 		w.told[p.key()] = true
 		w.warn(p.String())
