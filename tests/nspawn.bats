@@ -60,7 +60,7 @@ said() {
   grep -qx "ok $1" "$RESULTS" && return
   cat "$RESULTS"
   sed -n "/^# $1/,/^# /p" "${RESULTS%/*}/log" || tail -n 60 "${RESULTS%/*}/console"
-  cp -r "${RESULTS%/*}" /tmp/c/ ; return 1
+  return 1
 }
 
 @test "service: the socket starts it" { said 'the socket starts the service'; }
