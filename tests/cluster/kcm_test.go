@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/kube"
 	"helm.sh/helm/v3/pkg/release"
@@ -51,12 +52,20 @@ type kcm struct {
 	broken map[string]string // component → what it says instead of success
 	paused bool              // as if its pod were gone
 	began  bool              // it makes Management once, when it starts
+
+	chart func(version string) *chart.Chart // what Flux would fetch
 }
 
-// play starts kcm; it ends with the test.
+// play starts kcm, which upgrades the release with the chart of the tests; it
+// ends with the test.
 func (s *site) play(t *testing.T) *kcm {
+	return s.playWith(t, func(version string) *chart.Chart { return platform(t, version) })
+}
+
+// playWith is play with another chart.
+func (s *site) playWith(t *testing.T, chart func(version string) *chart.Chart) *kcm {
 	t.Helper()
-	k := &kcm{t: t, s: s, broken: make(map[string]string)}
+	k := &kcm{t: t, s: s, broken: make(map[string]string), chart: chart}
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
 	go func() {
@@ -242,7 +251,7 @@ func (k *kcm) secondPass(ctx context.Context, cfg *action.Configuration, m *unst
 	}
 	up := action.NewUpgrade(cfg)
 	up.Namespace, up.MaxHistory, up.Timeout = cluster.Namespace, 10, time.Minute
-	_, err = up.RunWithContext(ctx, cluster.ReleaseName, platform(k.t, version), wanted)
+	_, err = up.RunWithContext(ctx, cluster.ReleaseName, k.chart(version), wanted)
 	return err == nil, err
 }
 

@@ -164,14 +164,7 @@ func (s *site) ensure(ctx context.Context, t *testing.T, want cluster.Status) {
 func (s *site) kind(ctx context.Context, t *testing.T, version, kind, plural, scope string) schema.GroupVersionResource {
 	t.Helper()
 	const group = "infrastructure.cluster.x-k8s.io"
-	open := map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}
-	u := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": plural + "." + group},
-		"spec": map[string]any{
-			"group": group, "scope": scope, "names": map[string]any{"kind": kind, "plural": plural},
-			"versions": []any{map[string]any{"name": version, "served": true, "storage": true, "schema": map[string]any{"openAPIV3Schema": open}}},
-		},
-	}}
+	u := crd(group, version, kind, plural, scope)
 	if _, err := s.objects.Resource(crds).Create(ctx, u, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -186,6 +179,23 @@ func (s *site) kind(ctx context.Context, t *testing.T, version, kind, plural, sc
 		return err == nil
 	})
 	return r
+}
+
+// crd is a kind whose objects may hold anything, with a status of its own.
+func crd(group, version, kind, plural, scope string) *unstructured.Unstructured {
+	open := func() map[string]any {
+		return map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}
+	}
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": plural + "." + group},
+		"spec": map[string]any{
+			"group": group, "scope": scope, "names": map[string]any{"kind": kind, "plural": plural},
+			"versions": []any{map[string]any{
+				"name": version, "served": true, "storage": true, "subresources": map[string]any{"status": map[string]any{}},
+				"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "properties": map[string]any{"spec": open(), "status": open()}}},
+			}},
+		},
+	}}
 }
 
 // get gives an object as JSON.
