@@ -43,7 +43,7 @@ host() {
     ip link set lo up
     echo >&4
     exec 4>&-
-    exec chroot . sleep infinity
+    exec chroot . sh -c "while :; do sleep 3600 & wait \$!; done" # it also waits for orphans
   ' host "$dir" "$1" "$MEDIA" "$ROOT/.cache/debian" >"$dir.log" 2>&1 3>&- 4>"$dir/ready" &
   inits+=($!)
   read -r <"$dir/ready" || { cat "$dir.log"; return 1; }
