@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -153,6 +154,49 @@ func TestListenOnWhatWasAsked(t *testing.T) {
 	defer ln.Close()
 	if a := netip.MustParseAddrPort(ln.Addr().String()); !a.Addr().Is4() {
 		t.Errorf("listens on %v", a)
+	}
+}
+
+// On one of the host's addresses, the host itself can still write; whoever else
+// may write needs no loopback.
+func TestListenForWriters(t *testing.T) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := ""
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() && !p.Addr().IsLoopback() {
+			host = p.Addr().String()
+		}
+	}
+	if host == "" {
+		t.Skip("no network on this machine")
+	}
+	for _, row := range []struct {
+		host, write string
+		want        []string
+	}{
+		{host, "loopback", []string{host, "127.0.0.1"}},
+		{host, "auth", []string{host}},
+		{host, "none", []string{host}},
+		{"0.0.0.0", "loopback", []string{"0.0.0.0"}},
+		{"127.0.0.1", "loopback", []string{"127.0.0.1"}},
+	} {
+		sockets, err := listeners(context.Background(), config{host: row.host, write: row.write})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		ports := make(map[uint16]bool)
+		for _, ln := range sockets {
+			a := netip.MustParseAddrPort(ln.Addr().String())
+			got, ports[a.Port()] = append(got, a.Addr().String()), true
+			ln.Close()
+		}
+		if !slices.Equal(got, row.want) || len(ports) != 1 {
+			t.Errorf("--host %s --write %s listens on %q, %d ports, want %q, one port", row.host, row.write, got, len(ports), row.want)
+		}
 	}
 }
 

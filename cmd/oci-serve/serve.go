@@ -90,7 +90,8 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 }
 
 // listeners gives the sockets to serve on: those that systemd has opened, else
-// the one that the flags say.
+// the one that the flags say. If only this host may write, which is known by
+// its coming over loopback, there is one there as well.
 func listeners(ctx context.Context, cfg config) ([]net.Listener, error) {
 	sockets, err := inherited()
 	if err != nil || len(sockets) > 0 {
@@ -100,7 +101,16 @@ func listeners(ctx context.Context, cfg config) ([]net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []net.Listener{ln}, nil
+	sockets = []net.Listener{ln}
+	a, err := netip.ParseAddrPort(ln.Addr().String())
+	if err != nil || cfg.write != "loopback" || a.Addr().IsLoopback() || a.Addr().IsUnspecified() {
+		return sockets, nil
+	}
+	local, err := listen(ctx, "127.0.0.1", int(a.Port()))
+	if err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	return append(sockets, local), nil
 }
 
 // openTLS gives what the flags say about certificates: nil for plain HTTP. ca
