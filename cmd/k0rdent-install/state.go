@@ -89,12 +89,12 @@ func (s *state) own(path, digest, backup string) {
 	s.Files = append(s.Files, f)
 }
 
-// take notes the files that other tools have told of: those written now, and
-// those that have not changed since it was noted that they were.
+// take notes the files that other tools have told of: those that they wrote,
+// now or in a run before, since they look after them.
 func (s *state) take(files []record.File) {
 	for _, f := range files {
 		switch f.Status {
-		case record.StatusWritten:
+		case record.StatusWritten, record.StatusUnchanged:
 			s.own(f.Path, f.Digest, "")
 		case record.StatusRemoved:
 			s.forget(f.Path)
