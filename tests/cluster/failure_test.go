@@ -85,7 +85,8 @@ func TestSchemaRefuses(t *testing.T) {
 	s, ctx := open(t)
 	s.install(ctx, t, "1.2.3", quick(), cluster.Installed)
 	bad := quick("regional.telemetry.mode", "sometimes")
-	if _, err := s.InstallChart(ctx, platform(t, "1.2.3"), bad, options); err == nil || !strings.Contains(err.Error(), "/telemetry/mode") && !strings.Contains(err.Error(), "telemetry.mode") {
+	atomic := cluster.Options{Timeout: options.Timeout, Atomic: true}
+	if _, err := s.InstallChart(ctx, platform(t, "1.2.3"), bad, atomic); err == nil || !strings.Contains(err.Error(), "/telemetry/mode") && !strings.Contains(err.Error(), "telemetry.mode") {
 		t.Errorf("error = %v, want the schema's, with the key", err)
 	}
 	if got := s.revisions(t); !slices.Equal(got, []string{"deployed"}) {

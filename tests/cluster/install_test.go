@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"helm.sh/helm/v3/pkg/release"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -211,8 +212,10 @@ func uninstall(ctx context.Context, t *testing.T, s *site) {
 	if status, err := s.Uninstall(ctx, options.Timeout, nil); err != nil || status != cluster.Removed {
 		t.Fatalf("uninstall: %s, %v", status, err)
 	}
-	if list, err := s.objects.Resource(crds).List(ctx, metav1.ListOptions{}); err != nil || len(list.Items) > 0 {
-		t.Errorf("kinds of the chart are left: %d, %v", len(list.Items), err)
+	for _, name := range []string{"managements.k0rdent.mirantis.com", "credentials.k0rdent.mirantis.com", "helmreleases.helm.toolkit.fluxcd.io"} {
+		if _, err := s.objects.Resource(crds).Get(ctx, name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			t.Errorf("kind %s is left: %v", name, err)
+		}
 	}
 	if list, err := s.plane.Client.AppsV1().Deployments(cluster.Namespace).List(ctx, metav1.ListOptions{}); err != nil || len(list.Items) > 0 {
 		t.Errorf("Deployments are left: %d, %v", len(list.Items), err)

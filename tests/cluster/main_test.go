@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,15 +21,12 @@ import (
 // binaries is where tests/setup.sh puts the control plane.
 const binaries = "../../.cache/bin"
 
-// shared is the control plane of all tests, which so cannot run side by side:
-// k0rdent is one per cluster. It is nil where its programs are missing.
-var shared *plane.Plane
+// planes holds the control planes that no test works with. One test has one to
+// itself, since k0rdent is one per cluster; there are two, so that while one test
+// waits another one gets on. It is empty where their programs are missing.
+var planes = make(chan *plane.Plane, 2)
 
-func TestMain(m *testing.M) {
-	// The control plane ends with the thread that started it.
-	runtime.LockOSThread()
-	os.Exit(run(m))
-}
+func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	if os.Getenv(childVariable) != "" {
@@ -39,20 +37,44 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if plane.Missing(bin) == "" {
-		dir, err := os.MkdirTemp("", "plane")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		if shared, err = plane.Start(context.Background(), bin, dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer shared.Stop()
+	if plane.Missing(bin) != "" {
+		return m.Run()
 	}
-	return m.Run()
+	var running sync.WaitGroup
+	over := make(chan struct{})
+	failures := make(chan error, cap(planes))
+	for range cap(planes) {
+		running.Go(func() { failures <- keep(bin, over) })
+	}
+	code := m.Run()
+	close(over)
+	running.Wait()
+	for range cap(planes) {
+		if err := <-failures; err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// keep has a control plane run until over is closed.
+func keep(bin string, over <-chan struct{}) error {
+	// The programs end with the thread that started them.
+	runtime.LockOSThread()
+	dir, err := os.MkdirTemp("", "plane")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	p, err := plane.Start(context.Background(), bin, dir)
+	if err != nil {
+		return err
+	}
+	defer p.Stop()
+	planes <- p
+	<-over
+	return nil
 }
 
 // site is what a test works with: an empty cluster.
@@ -65,24 +87,31 @@ type site struct {
 // open gives an empty cluster, or skips the test by name where there is none.
 func open(t *testing.T) (*site, context.Context) {
 	t.Helper()
-	if shared == nil {
-		bin, _ := filepath.Abs(binaries)
+	if missing := plane.Missing(binaries); missing != "" {
 		if os.Getenv("CI") == "true" {
-			t.Fatal(plane.Missing(bin))
+			t.Fatal(missing)
 		}
-		t.Skip("NOT CHECKED: " + plane.Missing(bin))
+		t.Skip("NOT CHECKED: " + missing)
+	}
+	t.Parallel()
+	var p *plane.Plane
+	select {
+	case p = <-planes:
+		t.Cleanup(func() { planes <- p })
+	case <-time.After(3 * time.Minute):
+		t.Fatal("no control plane came up")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
-	c, err := cluster.Open(shared.Kubeconfig)
+	c, err := cluster.Open(p.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	objects, err := dynamic.NewForConfig(shared.Config)
+	objects, err := dynamic.NewForConfig(p.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{Cluster: c, plane: shared, objects: objects}
+	s := &site{Cluster: c, plane: p, objects: objects}
 	t.Cleanup(func() { s.empty(t) })
 	if err := c.WaitAPI(ctx); err != nil {
 		t.Fatal(err)

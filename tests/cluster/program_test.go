@@ -87,7 +87,10 @@ func (s *site) sampled(ctx context.Context, t *testing.T, r *store) *kcm {
 		if k[0] == "HelmRelease" {
 			group, version = "helm.toolkit.fluxcd.io", "v2"
 		}
-		if _, err := s.objects.Resource(crds).Create(ctx, crd(group, version, k[0], k[1], k[2]), metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		u := crd(group, version, k[0], k[1], k[2])
+		u.SetLabels(map[string]string{"app.kubernetes.io/managed-by": "Helm"}) // so that Helm takes them over in other tests
+		u.SetAnnotations(map[string]string{"meta.helm.sh/release-name": cluster.ReleaseName, "meta.helm.sh/release-namespace": cluster.Namespace})
+		if _, err := s.objects.Resource(crds).Create(ctx, u, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 			t.Fatal(err)
 		}
 	}

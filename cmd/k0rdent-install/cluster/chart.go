@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/releaseutil"
@@ -38,8 +37,10 @@ type Plan struct {
 	Want    string   // the chart's version
 	Changes []Change // of values; of a first install none are listed
 
-	again   bool             // an installation that never completed is begun anew
-	pending *release.Release // left by a run that was killed
+	again    bool             // an installation that never completed is begun anew
+	pending  *release.Release // left by a run that was killed
+	revision int              // the last one that there is, 0 for none
+	good     int              // the last one that was deployed, 0 for none
 }
 
 // VersionError says that the platform runs in another version, so that the
@@ -108,18 +109,19 @@ func planRelease(history []*release.Release, ch *chart.Chart, want map[string]an
 	}
 	releaseutil.SortByRevision(history)
 	last := history[len(history)-1]
-	p.Have = last.Chart.Metadata.Version
+	p.Have, p.revision = last.Chart.Metadata.Version, last.Version
 	if last.Info.Status.IsPending() {
 		p.pending = last
 	}
-	completed := false // whether the chart was ever there
 	for _, r := range history {
-		completed = completed || r.Info.Status == release.StatusDeployed || r.Info.Status == release.StatusSuperseded
+		if r.Info.Status == release.StatusDeployed || r.Info.Status == release.StatusSuperseded {
+			p.good = r.Version
+		}
 	}
 	switch {
 	case last.Info.Status == release.StatusUninstalling:
 		return nil, cli.Hint(fmt.Errorf("release %s: its removal was begun and did not end", ReleaseName), "finish it first: --uninstall")
-	case last.Info.Status == release.StatusUninstalled || !completed:
+	case last.Info.Status == release.StatusUninstalled || p.good == 0:
 		p.again, p.Have = true, ""
 		return p, nil
 	}
@@ -170,111 +172,4 @@ func (c *Cluster) InstallChart(ctx context.Context, ch *chart.Chart, values map[
 		return p, c.apply(ctx, p, ch, values, o)
 	}
 	return p, nil
-}
-
-// apply has Helm install or upgrade.
-func (c *Cluster) apply(ctx context.Context, p *Plan, ch *chart.Chart, values map[string]any, o Options) error {
-	cfg := c.helm()
-	if err := forgetPending(cfg, p.pending); err != nil {
-		return fmt.Errorf("release %s: %w", ReleaseName, err)
-	}
-	start := time.Now()
-	pods, stop := c.watchPods(ctx, cfg, o.Warn)
-	err := c.run(ctx, cfg, p, ch, values, o.Timeout)
-	stop()
-	m, failure := c.management(ctx)
-	switch {
-	case m != nil && failure == nil:
-		// kcm has taken over while Helm worked. What Helm thinks of its attempt
-		// does not matter any more; that kcm read these values does.
-		return c.change(ctx, func(m *unstructured.Unstructured) error { return configure(m, values) })
-	case err == nil:
-		return nil
-	}
-	err = c.reason(ctx, err, pods.worst(), p, start)
-	if o.Atomic {
-		err = c.undo(ctx, cfg, p, o.Timeout, err)
-	}
-	return err
-}
-
-// run is one action of Helm.
-func (c *Cluster) run(ctx context.Context, cfg *action.Configuration, p *Plan, ch *chart.Chart, values map[string]any, timeout time.Duration) error {
-	if p.Status == Upgraded {
-		up := action.NewUpgrade(cfg)
-		up.Namespace, up.Timeout, up.MaxHistory = Namespace, timeout, maxHistory
-		_, err := up.RunWithContext(ctx, ReleaseName, ch, values)
-		return err
-	}
-	install := action.NewInstall(cfg)
-	install.ReleaseName, install.Namespace, install.Timeout = ReleaseName, Namespace, timeout
-	// The record of an attempt that failed stays until the next one is there:
-	// kcm may already run, and would take a moment without any record for an
-	// installation without values.
-	install.Replace = p.again
-	_, err := install.RunWithContext(ctx, ch, values)
-	return err
-}
-
-// maxHistory is how many revisions Helm keeps, as its command does.
-const maxHistory = 10
-
-// forgetPending marks what a killed run has left, so that Helm goes on. The
-// lease says that the run is gone.
-func forgetPending(cfg *action.Configuration, pending *release.Release) error {
-	if pending == nil {
-		return nil
-	}
-	pending.SetStatus(release.StatusFailed, "the run that did this was stopped before its end")
-	return cfg.Releases.Update(pending)
-}
-
-// reason is the error for what Helm could not do: the pods' words rather than
-// Helm's, which knows no more than that a time was up or a Job failed.
-func (c *Cluster) reason(ctx context.Context, err error, problems []Problem, p *Plan, start time.Time) error {
-	verb := "installing"
-	if p.Status == Upgraded {
-		verb = "upgrading"
-	}
-	if ctx.Err() != nil && !timedOut(ctx) {
-		return context.Cause(ctx)
-	}
-	text := err.Error()
-	hook := strings.HasPrefix(text, "failed pre-") || strings.HasPrefix(text, "failed post-") || strings.HasPrefix(text, "pre-upgrade hooks failed") || strings.HasPrefix(text, "post-upgrade hooks failed")
-	if (hook || timedOut(ctx)) && len(problems) > 0 {
-		return &StuckError{What: fmt.Sprintf("release %s: %s %s: %s", ReleaseName, verb, p.Want, hookOf(text)), After: since(start), Problems: problems}
-	}
-	return fmt.Errorf("release %s: %s %s: %w", ReleaseName, verb, p.Want, err)
-}
-
-// hookOf shortens Helm's message to what the problems do not tell: which of
-// the hooks it was.
-func hookOf(text string) string {
-	for _, event := range []string{"pre-install", "post-install", "pre-upgrade", "post-upgrade"} {
-		if strings.Contains(text, event) {
-			return "its " + event + " hook failed"
-		}
-	}
-	return "its time is up"
-}
-
-// undo takes back what failed.
-func (c *Cluster) undo(ctx context.Context, cfg *action.Configuration, p *Plan, timeout time.Duration, cause error) error {
-	if ctx.Err() != nil && !timedOut(ctx) {
-		return cause // interrupted: the next run completes it
-	}
-	var err error
-	if p.Status == Upgraded {
-		back := action.NewRollback(cfg)
-		back.Timeout, back.MaxHistory = timeout, maxHistory
-		err = back.Run(ReleaseName)
-	} else {
-		remove := action.NewUninstall(cfg)
-		remove.Timeout = timeout
-		_, err = remove.Run(ReleaseName)
-	}
-	if err != nil {
-		return fmt.Errorf("%w; and it could not be taken back: %w", cause, err)
-	}
-	return fmt.Errorf("%w; it was taken back", cause)
 }

@@ -138,7 +138,11 @@ func (c *Cluster) managementChange(ctx context.Context, state *State, most time.
 func (c *Cluster) restart(ctx context.Context) {
 	now := time.Now().UTC().Format(time.RFC3339Nano)
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"reconcile.fluxcd.io/requestedAt":%q,"reconcile.fluxcd.io/resetAt":%q}}}`, now, now)
-	for _, u := range c.look(ctx, helmReleaseKind) {
+	releases, err := c.all(ctx, helmReleaseKind)
+	if err != nil {
+		return
+	}
+	for _, u := range releases {
 		ready := condition(&u, "Ready")
 		gaveUp := condition(&u, "Stalled").Status == "True" || ready.Status == "False" && strings.Contains(ready.Message, "exceeded maximum retries")
 		if !gaveUp {

@@ -53,10 +53,14 @@ func later(ctx context.Context) (context.Context, context.CancelFunc) {
 // which of its checks fail, or why nobody answers.
 func (c *Cluster) WaitAPI(ctx context.Context) error {
 	start := time.Now()
+	var last error
 	for {
-		last := c.readyz(ctx)
-		if last == nil {
+		err := c.readyz(ctx)
+		if err == nil {
 			return nil
+		}
+		if last == nil || ctx.Err() == nil { // that our own time is up is no reason
+			last = err
 		}
 		if !sleep(ctx, pause) {
 			if !timedOut(ctx) {

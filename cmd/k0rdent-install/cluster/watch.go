@@ -33,7 +33,7 @@ func (c *Cluster) watchPods(ctx context.Context, cfg *action.Configuration, warn
 	ctx, cancel := context.WithCancel(ctx)
 	w := &podWatch{warn: warn, problems: make(map[string]Problem), told: make(map[string]bool)}
 	if client, ok := cfg.KubeClient.(*kube.Client); ok {
-		cfg.KubeClient = &hooked{client, func() {
+		cfg.KubeClient = &hooked{client, ctx, func() {
 			ctx, cancel := later(ctx)
 			defer cancel()
 			w.look(ctx, c)
@@ -105,15 +105,23 @@ func (w *podWatch) note(pod string, p *Problem, deleted bool) {
 	}
 }
 
-// hooked is Helm's client, which looks at the pods when a hook has failed,
-// before Helm deletes it.
+// hooked is Helm's client, which waits for a hook no longer than ctx, and
+// looks at the pods when one has failed, before Helm deletes it.
 type hooked struct {
 	*kube.Client
+	ctx  context.Context
 	look func()
 }
 
 func (h *hooked) WatchUntilReady(resources kube.ResourceList, timeout time.Duration) error {
-	err := h.Client.WatchUntilReady(resources, timeout)
+	done := make(chan error, 1)
+	go func() { done <- h.Client.WatchUntilReady(resources, timeout) }() // ends with the hook or its timeout
+	var err error
+	select {
+	case err = <-done:
+	case <-h.ctx.Done():
+		err = context.Cause(h.ctx)
+	}
 	if err != nil {
 		h.look()
 	}

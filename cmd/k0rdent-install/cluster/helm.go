@@ -1,0 +1,131 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/release"
+	"helm.sh/helm/v3/pkg/storage/driver"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// apply has Helm install or upgrade.
+func (c *Cluster) apply(ctx context.Context, p *Plan, ch *chart.Chart, values map[string]any, o Options) error {
+	cfg := c.helm()
+	if err := forgetPending(cfg, p.pending); err != nil {
+		return fmt.Errorf("release %s: %w", ReleaseName, err)
+	}
+	start := time.Now()
+	pods, stop := c.watchPods(ctx, cfg, o.Warn)
+	err := run(cfg, p, ch, values, o.Timeout)
+	stop()
+	m, failure := c.management(ctx)
+	switch {
+	case m != nil && failure == nil:
+		// kcm has taken over while Helm worked. What Helm thinks of its attempt
+		// does not matter any more; that kcm read these values does.
+		return c.change(ctx, func(m *unstructured.Unstructured) error { return configure(m, values) })
+	case err == nil:
+		return nil
+	}
+	err = c.reason(ctx, err, pods.worst(), p, start)
+	if o.Atomic {
+		err = c.undo(ctx, cfg, p, o.Timeout, err)
+	}
+	return err
+}
+
+// run is one action of Helm. It does not get a context, with which Helm would
+// return and go on in the background: what takes long is the wait for a hook,
+// which the client of watchPods ends.
+func run(cfg *action.Configuration, p *Plan, ch *chart.Chart, values map[string]any, timeout time.Duration) error {
+	if p.Status == Upgraded {
+		up := action.NewUpgrade(cfg)
+		up.Namespace, up.Timeout, up.MaxHistory = Namespace, timeout, maxHistory
+		_, err := up.Run(ReleaseName, ch, values)
+		return err
+	}
+	install := action.NewInstall(cfg)
+	install.ReleaseName, install.Namespace, install.Timeout = ReleaseName, Namespace, timeout
+	// The record of an attempt that failed stays until the next one is there:
+	// kcm may already run, and would take a moment without any record for an
+	// installation without values.
+	install.Replace = p.again
+	_, err := install.Run(ch, values)
+	return err
+}
+
+// maxHistory is how many revisions Helm keeps, as its command does.
+const maxHistory = 10
+
+// forgetPending marks what a killed run has left, so that Helm goes on. The
+// lease says that the run is gone.
+func forgetPending(cfg *action.Configuration, pending *release.Release) error {
+	if pending == nil {
+		return nil
+	}
+	pending.SetStatus(release.StatusFailed, "the run that did this was stopped before its end")
+	return cfg.Releases.Update(pending)
+}
+
+// reason is the error for what Helm could not do: the pods' words rather than
+// Helm's, which knows no more than that a time was up or a Job failed.
+func (c *Cluster) reason(ctx context.Context, err error, problems []Problem, p *Plan, start time.Time) error {
+	verb := "installing"
+	if p.Status == Upgraded {
+		verb = "upgrading"
+	}
+	if ctx.Err() != nil && !timedOut(ctx) {
+		return context.Cause(ctx)
+	}
+	text := err.Error()
+	hook := strings.HasPrefix(text, "failed pre-") || strings.HasPrefix(text, "failed post-") || strings.HasPrefix(text, "pre-upgrade hooks failed") || strings.HasPrefix(text, "post-upgrade hooks failed")
+	if (hook || timedOut(ctx)) && len(problems) > 0 {
+		return &StuckError{What: fmt.Sprintf("release %s: %s %s: %s", ReleaseName, verb, p.Want, hookOf(text)), After: since(start), Problems: problems}
+	}
+	return fmt.Errorf("release %s: %s %s: %w", ReleaseName, verb, p.Want, err)
+}
+
+// hookOf shortens Helm's message to what the problems do not tell: which of
+// the hooks it was.
+func hookOf(text string) string {
+	for _, event := range []string{"pre-install", "post-install", "pre-upgrade", "post-upgrade"} {
+		if strings.Contains(text, event) {
+			return "its " + event + " hook failed"
+		}
+	}
+	return "its time is up"
+}
+
+// undo takes back what failed: nothing, if it failed before Helm touched
+// anything, such as at the chart's schema.
+func (c *Cluster) undo(ctx context.Context, cfg *action.Configuration, p *Plan, timeout time.Duration, cause error) error {
+	if ctx.Err() != nil && !timedOut(ctx) {
+		return cause // interrupted: the next run completes it
+	}
+	last, err := cfg.Releases.Last(ReleaseName)
+	if errors.Is(err, driver.ErrReleaseNotFound) || err == nil && last.Version <= p.revision {
+		return cause
+	}
+	if err != nil {
+		return fmt.Errorf("%w; and it could not be taken back: %w", cause, err)
+	}
+	if p.Status == Upgraded {
+		back := action.NewRollback(cfg)
+		back.Timeout, back.MaxHistory, back.Version = timeout, maxHistory, p.good
+		err = back.Run(ReleaseName)
+	} else {
+		remove := action.NewUninstall(cfg)
+		remove.Timeout = timeout
+		_, err = remove.Run(ReleaseName)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; and it could not be taken back: %w", cause, err)
+	}
+	return fmt.Errorf("%w; it was taken back", cause)
+}
