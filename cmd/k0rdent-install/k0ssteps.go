@@ -32,7 +32,9 @@ func (i *installer) planK0sYAML(context.Context) (outcome, error) {
 		return unchanged("%s", i.host.k0sConfig), nil
 	}
 	i.show("k0s.yaml", i.yaml.changes)
-	return planned("%s: %s", i.host.k0sConfig, i.describeYAML()), nil
+	o := planned("%s: %s", i.host.k0sConfig, i.describeYAML())
+	o.told = len(i.yaml.changes) > 0
+	return o, nil
 }
 
 func (i *installer) describeYAML() string {
@@ -214,6 +216,13 @@ func (i *installer) stopK0s(ctx context.Context) error {
 }
 
 func (i *installer) planNode(ctx context.Context) (outcome, error) {
+	if i.reach(ctx) {
+		ctx, cancel := context.WithTimeout(ctx, glance)
+		defer cancel()
+		if i.cluster.WaitNode(ctx, i.node.name) == nil {
+			return unchanged("node %s is Ready", i.node.name), nil
+		}
+	}
 	return planned("wait until the Kubernetes API answers and node %s is Ready", i.node.name), nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,12 +45,26 @@ func (i *installer) secretsStep() step {
 	}
 	return step{
 		name: "secrets",
-		plan: func(context.Context) (outcome, error) {
+		plan: func(ctx context.Context) (outcome, error) {
 			secrets, err := i.secrets()
 			if err != nil || len(secrets) == 0 {
 				return skipped("the registry asks for none"), err
 			}
-			return planned("%s", names(secrets)), nil
+			o := planned("%s", names(secrets))
+			if !i.reach(ctx) {
+				return o, nil
+			}
+			o.status = record.StatusUnchanged
+			for _, s := range secrets {
+				status, err := i.cluster.PlanSecret(ctx, s)
+				if err != nil {
+					return outcome{}, err
+				}
+				if status != cluster.Unchanged {
+					o.status = record.StatusPlanned
+				}
+			}
+			return o, nil
 		},
 		run: func(ctx context.Context) (outcome, error) {
 			ctx, cancel := i.bounded(ctx)
@@ -115,7 +130,7 @@ func (i *installer) planHelm(ctx context.Context) (outcome, error) {
 			return unchanged("%s", name), nil
 		}
 		if p.Have != "" {
-			return planned("%s: %s, %d values change", name, p.Status, len(p.Changes)), nil
+			return planned("%s: %s, %s", name, p.Status, plural(len(p.Changes), "value changes", "values change")), nil
 		}
 	}
 	text, err := kyaml.Marshal(r.values)
@@ -156,12 +171,17 @@ func (i *installer) helm(ctx context.Context) (outcome, error) {
 		return unchanged("%s", name), nil
 	}
 	if len(p.Changes) > 0 {
-		return done("%s %s, %d values changed", name, p.Status, len(p.Changes)), nil
+		return done("%s %s, %s changed", name, p.Status, plural(len(p.Changes), "value", "values")), nil
 	}
 	return done("%s %s", name, p.Status), nil
 }
 
-func (i *installer) planReady(context.Context) (outcome, error) {
+func (i *installer) planReady(ctx context.Context) (outcome, error) {
+	if i.reach(ctx) && !i.willChange() {
+		if state, err := i.cluster.State(ctx); err == nil && state.Ready() {
+			return unchanged("release %s, version %s, %s", state.Release, state.Version, plural(len(state.Components), "component", "components")), nil
+		}
+	}
 	return planned("wait until Management/kcm is Ready"), nil
 }
 
@@ -196,7 +216,7 @@ func (i *installer) ready(ctx context.Context) (outcome, error) {
 		return outcome{}, err
 	}
 	i.reached = state
-	o := unchanged("release %s, version %s, %d components", state.Release, state.Version, len(state.Components))
+	o := unchanged("release %s, version %s, %s", state.Release, state.Version, plural(len(state.Components), "component", "components"))
 	if waited || i.changedPlatform() {
 		o.status = record.StatusDone
 	}
@@ -211,6 +231,11 @@ func (i *installer) changedPlatform() bool {
 		}
 	}
 	return false
+}
+
+// willChange tells whether a step of this plan would change anything.
+func (i *installer) willChange() bool {
+	return slices.ContainsFunc(i.taken, func(t taken) bool { return t.step.Status == record.StatusPlanned })
 }
 
 // credentialsStep makes the logins to clouds.

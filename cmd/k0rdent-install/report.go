@@ -41,7 +41,9 @@ func (i *installer) tell(context.Context) (outcome, error) {
 			parts = append(parts, l[0]+": "+l[1])
 		}
 	}
-	return unchanged("%s", strings.Join(parts, "; ")), nil
+	o := unchanged("%s", strings.Join(parts, "; "))
+	o.told = true
+	return o, nil
 }
 
 // lines lists what the report has, a name and a text each.

@@ -69,22 +69,23 @@ type step struct {
 type outcome struct {
 	status string
 	detail string
+	told   bool // a person has read the detail already
 }
 
 func done(format string, args ...any) outcome {
-	return outcome{record.StatusDone, fmt.Sprintf(format, args...)}
+	return outcome{status: record.StatusDone, detail: fmt.Sprintf(format, args...)}
 }
 
 func unchanged(format string, args ...any) outcome {
-	return outcome{record.StatusUnchanged, fmt.Sprintf(format, args...)}
+	return outcome{status: record.StatusUnchanged, detail: fmt.Sprintf(format, args...)}
 }
 
 func planned(format string, args ...any) outcome {
-	return outcome{record.StatusPlanned, fmt.Sprintf(format, args...)}
+	return outcome{status: record.StatusPlanned, detail: fmt.Sprintf(format, args...)}
 }
 
 func skipped(format string, args ...any) outcome {
-	return outcome{record.StatusSkipped, fmt.Sprintf(format, args...)}
+	return outcome{status: record.StatusSkipped, detail: fmt.Sprintf(format, args...)}
 }
 
 // steps works through steps in order, and writes a record of each. After one
@@ -94,7 +95,7 @@ func (i *installer) steps(ctx context.Context, steps []step) error {
 	i.total = len(steps)
 	for _, s := range steps {
 		if failure != nil && (s.still == nil || !s.still()) {
-			if err := i.report(record.Step{Name: s.name, Status: record.StatusSkipped, Detail: "a step before it failed"}, 0); err != nil {
+			if err := i.report(record.Step{Name: s.name, Status: record.StatusSkipped, Detail: "a step before it failed"}, 0, false); err != nil {
 				return err
 			}
 			continue
@@ -127,19 +128,19 @@ func (i *installer) step(ctx context.Context, s step) error {
 	if err != nil {
 		r.Status, r.Error = record.StatusFailed, full(err)
 	}
-	if e := i.report(r, time.Since(start)); e != nil {
+	if e := i.report(r, time.Since(start), o.told); e != nil {
 		return e
 	}
 	return err
 }
 
 // report writes the record of a step that has ended.
-func (i *installer) report(r record.Step, elapsed time.Duration) error {
+func (i *installer) report(r record.Step, elapsed time.Duration, told bool) error {
 	r.Seconds = seconds(elapsed)
 	i.taken = append(i.taken, taken{r, elapsed})
 	// A failure is told in the end, and what it leaves undone is no news.
 	text := r.Name + " " + r.Status
-	if r.Detail != "" && r.Status != record.StatusFailed {
+	if r.Detail != "" && !told && r.Status != record.StatusFailed {
 		text += ": " + r.Detail
 	}
 	if !i.failed || r.Status != record.StatusSkipped {
@@ -147,6 +148,14 @@ func (i *installer) report(r record.Step, elapsed time.Duration) error {
 	}
 	i.failed = i.failed || r.Status == record.StatusFailed
 	return i.out.Write(r)
+}
+
+// plural counts things.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // seconds has no more digits than are worth reading.

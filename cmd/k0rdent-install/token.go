@@ -16,7 +16,6 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/hostfile"
-	"k0rdent-airgap/lib/record"
 )
 
 // A token is a kubeconfig, compressed, in base64 (k0sproject/k0s, pkg/token).
@@ -119,5 +118,5 @@ func (i *installer) makeToken(ctx context.Context, path string) (outcome, error)
 	if err := i.out.Write(r); err != nil {
 		return outcome{}, err
 	}
-	return outcome{record.StatusDone, fmt.Sprintf("%s: joins %s as a %s, good for %v", path, t.server, t.role, i.cfg.expiry)}, nil
+	return done("%s: joins %s as a %s, good for %v", path, t.server, t.role, i.cfg.expiry), nil
 }

@@ -245,9 +245,10 @@ func (i *installer) upgrade(ctx context.Context) (outcome, error) {
 }
 
 func describeUpgrade(p *cluster.UpgradePlan) string {
-	s := fmt.Sprintf("release %s to %s, %d values change", p.Have, p.Want, len(p.Changes))
+	values := plural(len(p.Changes), "value changes", "values change")
+	s := fmt.Sprintf("release %s to %s, %s", p.Have, p.Want, values)
 	if p.Have == p.Want {
-		s = fmt.Sprintf("release %s, %d values change", p.Want, len(p.Changes))
+		s = fmt.Sprintf("release %s, %s", p.Want, values)
 	}
 	if len(p.New) > 0 {
 		s += "; new providers, which Management does not enable: " + strings.Join(p.New, ", ")
