@@ -3,7 +3,9 @@
 # of the tools, and the same that an operator could type. Every step can be run
 # again, and does what is left to do. k0rdent-airgap(7) is the guide.
 #
-# It needs the tools beside it (or on the PATH), a POSIX shell and coreutils.
+# It needs the tools beside it (or on the PATH), a POSIX shell, coreutils, awk,
+# cmp, find, sed and tar, which every Linux system has; --download also needs curl
+# or wget.
 set -eu
 
 usage() {
@@ -53,21 +55,23 @@ without the internet. The steps, in this order:
   --help                print this text
   --version             print the version
 
+Where the registry is, this host remembers: it need not be said again.
+
 Variables: K0RDENTD_AIRGAP_BUNDLE_PATH for --bundle, K0RDENT_COSIGN_KEY for
---key, K0RDENTD_VERIFY_SIGNATURE=false for --no-verify, and for the registry
+--key, K0RDENTD_VERIFY_SIGNATURE=false for --no-verify, for the registry
 K0RDENTD_REGISTRY_HOST (0.0.0.0), K0RDENTD_REGISTRY_PORT (5000) and
-K0RDENTD_REGISTRY_STORAGE (/var/lib/k0rdentd/registry).
+K0RDENTD_REGISTRY_STORAGE (/var/lib/k0rdentd/registry), and K0RDENT_DOWNLOAD_URL
+for where --download finds releases.
 Exit codes: 0 done, 1 failed, 2 misuse, 75 try again, 130 interrupted.
 END
 }
 
 bin=/usr/local/bin
-state=/var/lib/k0rdentd/install
+state=/var/lib/k0rdentd/install # what one run leaves to the next
 run=/run/k0rdent-airgap
-etc=/etc/k0rdent-airgap
 log=/var/log/k0rdent-airgap/install.ndjson
 units=/etc/systemd/system
-vendor=${K0RDENT_DOWNLOAD_URL:-https://get.mirantis.com/k0rdent-enterprise}
+own=/var/lib/k0rdentd/registry # where the service may write by itself
 prefix=k0rdent-enterprise
 tools='bundle-verify bundle-version bundle-ls oci-serve oci-push k0s-extract k0s-mirror-config k0rdent-install'
 steps='check tools version serve push k0s mirror install'
@@ -76,37 +80,43 @@ here=$(cd -- "$(dirname -- "$0")" && pwd)
 PATH=$here/bin:$PATH:$bin
 
 bundle=${K0RDENTD_AIRGAP_BUNDLE_PATH-} key=${K0RDENT_COSIGN_KEY-} signature='' verify=yes
-listen=${K0RDENTD_REGISTRY_HOST:-0.0.0.0} port=${K0RDENTD_REGISTRY_PORT:-5000}
-storage=${K0RDENTD_REGISTRY_STORAGE:-/var/lib/k0rdentd/registry}
+listen=${K0RDENTD_REGISTRY_HOST-} port=${K0RDENTD_REGISTRY_PORT-} storage=${K0RDENTD_REGISTRY_STORAGE-}
+vendor=${K0RDENT_DOWNLOAD_URL:-https://get.mirantis.com/k0rdent-enterprise}
 address='' external='' ca='' username='' password='' first='' only='' plan='' mode=install archive='' release='' purge='' yes=''
-[ "${K0RDENTD_VERIFY_SIGNATURE:-true}" != false ] || verify=''
+work='' step=''
 
-say() { [ -z "${*-}" ] || printf 'install.sh: %s\n' "$*" >&2; }
+say() { printf 'install.sh: %s\n' "$*" >&2; }
 
 # fail TEXT [HINT [CODE]]
 fail() {
   say "$1"
   [ -z "${2-}" ] || printf 'hint: %s\n' "$2" >&2
+  [ -z "$work" ] || printf '%s' "$1" >"$work/error"
   exit "${3-1}"
 }
+
+misuse() { fail "$1" "${2-install.sh --help lists the flags}" 2; }
 
 # json TEXT: as a JSON string.
 json() { printf '"%s"' "$(printf %s "$1" | tr '\n\t' '  ' | tr -d '\000-\037' | sed 's/["\\]/\\&/g')"; }
 
-# tell NAME STATUS SECONDS DETAIL: a record of a step, into the log.
+# tell NAME STATUS SECONDS: a record of a step, into the log.
 tell() {
-  detail=''
-  [ -z "${4-}" ] || detail=",\"detail\":$(json "$4")"
-  printf '{"kind":"step","by":"install.sh","name":"%s","status":"%s","seconds":%s%s}\n' "$1" "$2" "$3" "$detail" >>"$log"
+  error=''
+  [ ! -s "$work/error" ] || error=",\"error\":$(json "$(cat "$work/error")")"
+  printf '{"kind":"step","by":"install.sh","name":"%s","status":"%s","seconds":%s,"time":"%s"%s}\n' \
+    "$1" "$2" "$3" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$error" >>"$log"
 }
 
-# keep COMMAND…: its records go into the log, and to the file "records" of the
-# step before they do.
+# keep COMMAND…: its records go into the log as they come, and to the file
+# "records" of this run.
 keep() {
-  status=0
-  "$@" >"$work/records" || status=$?
-  cat "$work/records" >>"$log"
-  return $status
+  {
+    code=0
+    "$@" || code=$?
+    echo $code >"$work/code"
+  } | tee -a -- "$log" >"$work/records"
+  return "$(cat "$work/code")"
 }
 
 parse() {
@@ -114,13 +124,13 @@ parse() {
     case $1 in
     --bundle | --key | --signature | --host-address | --external-registry | --ca | --username | --password-file | --from | --only | --log | \
       --worker | --export-worker | --download)
-      [ $# -gt 1 ] || fail "$1 needs a value" 'install.sh --help lists the flags' 2
+      [ -n "${2-}" ] || misuse "$1 needs a value"
       value "$1" "$2"
       shift
       ;;
     --no-verify) verify='' ;;
     --plan) plan=yes ;;
-    --uninstall) mode=uninstall ;;
+    --uninstall) as uninstall "$1" ;;
     --purge) purge=yes ;;
     --yes) yes=yes ;;
     --help | -h)
@@ -135,7 +145,7 @@ parse() {
       shift
       break
       ;;
-    *) fail "no such flag: $1" 'install.sh --help lists the flags; those of k0rdent-install stand behind --' 2 ;;
+    *) misuse "no such flag: $1" 'install.sh --help lists the flags; those of k0rdent-install stand behind --' ;;
     esac
     shift
   done
@@ -148,19 +158,58 @@ value() {
   --key) key=$2 ;;
   --signature) signature=$2 ;;
   --host-address) address=$2 ;;
-  --external-registry) external=$2 ;;
-  --ca) ca=$2 ;;
+  --external-registry) external=${2%/} ;;
+  --ca) ca=$(absolute "$2") ;;
   --username) username=$2 ;;
-  --password-file) password=$2 ;;
-  --log) log=$2 ;;
-  --worker) mode=worker archive=$2 ;;
-  --export-worker) mode=export archive=$2 ;;
-  --download) mode=download release=$2 ;;
+  --password-file) password=$(absolute "$2") ;;
+  --log) log=$(absolute "$2") ;;
+  --worker) as worker "$1" && archive=$2 ;;
+  --export-worker) as export-worker "$1" && archive=$2 ;;
+  --download) as download "$1" && release=$2 ;;
   --from | --only)
-    case " $steps " in *" $2 "*) ;; *) fail "$1 $2: no such step" "the steps are: $steps" 2 ;; esac
+    case " $steps " in *" $2 "*) ;; *) misuse "$1 $2: no such step" "the steps are: $steps" ;; esac
     if [ "$1" = --from ]; then first=$2; else only=$2; fi
     ;;
   esac
+}
+
+# as MODE FLAG: what is asked for, once.
+as() {
+  [ "$mode" = install ] || misuse "$2 does not go with --$mode"
+  mode=$1
+}
+
+absolute() { case $1 in /*) printf %s "$1" ;; *) printf %s "$PWD/$1" ;; esac; }
+
+# settle checks what was said, and fills in what was not: as it was in the last
+# run on this host, or else as usual.
+settle() {
+  case ${K0RDENTD_VERIFY_SIGNATURE:-true} in
+  true | True | TRUE | t | T | 1) ;;
+  false | False | FALSE | f | F | 0) verify='' ;;
+  *) misuse "K0RDENTD_VERIFY_SIGNATURE=$K0RDENTD_VERIFY_SIGNATURE: want true or false" ;;
+  esac
+  [ -z "$purge" ] || [ "$mode" = uninstall ] || misuse '--purge wants --uninstall'
+  [ -z "$first" ] || [ -z "$only" ] || misuse '--from and --only: want one of them'
+  [ "${username:+x}" = "${password:+x}" ] || misuse '--username and --password-file belong together'
+  if [ -s $state/site ]; then
+    # shellcheck disable=SC2034 # eval uses it
+    while IFS='=' read -r name was; do
+      case $name in
+      listen | port | storage | address | external | ca | username | password) eval "[ -n \"\$$name\" ] || $name=\$was" ;;
+      esac
+    done <$state/site
+  fi
+  [ -n "$external" ] || [ -z "$ca$username" ] || misuse '--ca, --username and --password-file are for --external-registry'
+  listen=${listen:-0.0.0.0} port=${port:-5000} storage=$(absolute "${storage:-$own}")
+  case $port in *[!0-9]* | ??????*) misuse "K0RDENTD_REGISTRY_PORT=$port: want a number" ;; esac
+}
+
+# remember leaves to the next run what this one was told.
+remember() {
+  for name in listen port storage address external ca username password; do
+    eval "printf '%s=%s\n' $name \"\$$name\""
+  done >"$work/site"
 }
 
 systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null; }
@@ -172,24 +221,25 @@ addresses() {
   awk '/32 host LOCAL/ {print last} {last = $2}' /proc/net/fib_trie | sort -u | grep -v '^127\.' || true
 }
 
-# site fills in where the registry is: for this host (near), and for nodes and
-# pods (far).
+# site tells where the registry is: for this host (near), and for nodes and pods
+# (far).
 site() {
-  if [ -n "$external" ]; then
-    near=$external far=$external
-    return
-  fi
+  near=$external far=$external
+  [ -z "$external" ] || return 0
   if [ -z "$address" ]; then
-    address=$(addresses)
+    case $listen in
+    0.0.0.0 | ::) address=$(addresses) ;;
+    *) address=$listen ;;
+    esac
     case $address in
-    '') fail 'this host has no address' 'name the one that nodes and pods can reach with --host-address' 2 ;;
-    *[!0-9.]*) fail "this host has several addresses: $(printf %s "$address" | tr '\n' ' ')" 'name the one that nodes and pods can reach with --host-address' 2 ;;
+    '') misuse 'this host has no address' 'name the one that nodes and pods can reach with --host-address' ;;
+    *'
+'*) misuse "this host has several addresses: $(printf %s "$address" | tr '\n' ' ')" 'name the one that nodes and pods can reach with --host-address' ;;
     esac
   fi
-  ca=$storage/tls/ca.pem
   host=$address
-  case $address in *:*) host="[$address]" ;; esac
-  near=localhost:$port/$prefix far=$host:$port/$prefix
+  case $host in *:*) host="[$host]" ;; esac
+  near=127.0.0.1:$port/$prefix far=$host:$port/$prefix authority=$storage/tls/ca.pem
 }
 
 # with TOOL ARGUMENT…: the tool with what it takes to speak to the registry.
@@ -197,76 +247,111 @@ with() {
   tool=$1
   shift
   [ -z "$username" ] || set -- --username "$username" --password-file "$password" "$@"
-  [ -z "$ca" ] || set -- --ca "$ca" "$@"
+  [ -z "$authority" ] || set -- --ca "$authority" "$@"
   "$tool" "$@"
 }
 
-# pushed: the records of the step push are there.
-pushed() { [ -s "$state/pushed" ] || fail 'it is not known yet what the registry holds' 'do the step push first: --from push'; }
-
-step_check() {
-  for tool in $tools; do
-    command -v "$tool" >/dev/null || fail "$tool is not there" 'unpack the whole release archive, and run the install.sh in it'
-  done
-  [ -n "$bundle" ] || fail 'which bundle?' 'name it with --bundle' 2
+# inputs looks whether the bundle and what it is verified with are there.
+inputs() {
+  [ -n "$bundle" ] || misuse 'which bundle?' 'name it with --bundle'
   [ -r "$bundle" ] || fail "$bundle cannot be read"
   if [ -z "$verify" ]; then
     say 'WARNING: the bundle is taken UNVERIFIED; whoever could change it on its way here owns this site'
-  else
-    [ -n "$key" ] || fail 'which key?' 'name the public key of the vendor with --key, or take the bundle unverified with --no-verify' 2
-    [ -r "$key" ] || fail "$key cannot be read"
-    signature=${signature:-$bundle.sig}
-    [ -r "$signature" ] || fail "$signature cannot be read" "carry it in beside the bundle: install.sh --download gets both"
+    return
   fi
+  [ -n "$key" ] || misuse 'which key?' 'name the public key of the vendor with --key, or take the bundle unverified with --no-verify'
+  case $key in *://*) ;; *) [ -r "$key" ] || fail "$key cannot be read" ;; esac
+  [ ! -d "$bundle" ] || fail "$bundle is a directory, which no signature is for" 'take the file that it was unpacked from, or --no-verify'
+  for s in "${signature:-$bundle.sig}" "${signature:-$bundle.sigstore.json}"; do [ ! -r "$s" ] || return 0; done
+  fail "${signature:-$bundle.sig} cannot be read" 'carry the signature in beside the bundle; install.sh --download gets both'
+}
+
+# present looks whether all tools are there.
+present() {
+  for tool in $tools; do
+    command -v "$tool" >/dev/null || fail "$tool is not there" 'unpack the whole release archive, and run the install.sh in it'
+  done
+}
+
+step_check() {
+  present
+  inputs
   [ -n "$external" ] || space
 }
 
-# space compares the disk with what will lie there: the registry holds each
-# blob once, so never more than the bundle, which does not shrink any more.
+# space compares the disk with what will lie there: the registry has each blob
+# once, so not more than the bundle, which does not shrink any more. What it has
+# of this bundle already is not counted again.
 space() {
   dir=$storage
   while [ ! -d "$dir" ]; do dir=$(dirname -- "$dir"); done
-  need=$(($(du -skL -- "$bundle" | cut -f1) * 105 / 100))
-  has=0
-  [ ! -d "$storage/blobs" ] || has=$(du -sk -- "$storage/blobs" | cut -f1)
+  need=$(($(size "$bundle") * 105 / 100))
+  [ "$(sed 1q $state/pushing 2>/dev/null)" != "$(named)" ] || need=$((need + $(sed 1d $state/pushing) - $(size "$storage")))
   free=$(df -Pk -- "$dir" | awk 'NR == 2 {print $4}')
-  [ $((free + has)) -ge "$need" ] || fail "$storage needs $((need / 1024)) MiB for the bundle's content, $((free / 1024)) MiB are free" \
-    'make room, or name another place with K0RDENTD_REGISTRY_STORAGE'
+  room="the bundle's content needs $(mib "$need") in $storage, where $(mib "$free") are free"
+  [ "$free" -ge "$need" ] || fail "$room" 'make room, or name another place with K0RDENTD_REGISTRY_STORAGE'
 }
 
-# put FILE PLACE MODE: as a whole, and only if it differs. The list of what was
-# put is for --uninstall.
+# size FILE|DIR: in KiB, as it lies on the disk; 0 of nothing.
+size() { { du -skL -- "$1" 2>/dev/null || echo 0; } | awk 'END {print $1}'; }
+
+mib() { echo "$((($1 > 0 ? $1 + 1023 : 0) / 1024)) MiB"; }
+
+# named tells this bundle from others.
+named() { echo "$bundle $(size "$bundle")"; }
+
+# put FILE PLACE MODE: as a whole, and only if it differs. What is put outside of
+# our own directory is noted first, for --uninstall.
 put() {
-  cmp -s -- "$1" "$2" && return
-  mkdir -p -- "$(dirname -- "$2")"
-  cp -- "$1" "$2.new.$$"
-  chmod "$3" "$2.new.$$"
-  mv -f -- "$2.new.$$" "$2"
-  mkdir -p "$state"
-  grep -qxF -- "$2" "$state/files" 2>/dev/null || printf '%s\n' "$2" >>"$state/files"
+  if cmp -s -- "$1" "$2"; then return 0; fi
+  mkdir -p -- "$state" "$(dirname -- "$2")"
+  case $2 in "$state"/*) ;; *) note "$2" ;; esac
+  cp -- "$1" "$2.new"
+  chmod "$3" "$2.new"
+  mv -f -- "$2.new" "$2"
+}
+
+note() {
+  mkdir -p $state
+  grep -qxF -- "$1" $state/files 2>/dev/null || printf '%s\n' "$1" >>$state/files
+}
+
+# renew FILE PLACE MODE: as put, of what the registry has to be started again for.
+renew() {
+  if cmp -s -- "$1" "$2"; then return 0; fi
+  mkdir -p $state
+  : >$state/restart
+  put "$@"
 }
 
 step_tools() {
   if [ -x "$here/bin/oci-serve" ]; then
-    for tool in $tools; do put "$here/bin/$tool" "$bin/$tool" 755; done
+    for tool in $tools; do
+      if [ "$tool" = oci-serve ]; then renew "$here/bin/$tool" "$bin/$tool" 755; else put "$here/bin/$tool" "$bin/$tool" 755; fi
+    done
     put "$here/install.sh" "$bin/k0rdent-airgap-install" 755
   fi
   if ! systemd || [ -n "$external" ]; then return 0; fi
-  if ! systemctl cat oci-serve.service >/dev/null 2>&1; then
-    for unit in oci-serve.service oci-serve.sysusers; do
-      for source in "$here/systemd/$unit" "$here/lib/systemd/$unit" /dev/null; do [ ! -f "$source" ] || break; done
-      [ -f "$source" ] || fail "$unit is not there" 'unpack the whole release archive, and run the install.sh in it'
-      cp -- "$source" "$work/$unit"
-    done
-    put "$work/oci-serve.sysusers" /etc/sysusers.d/oci-serve.conf 644
-    put "$work/oci-serve.service" "$units/oci-serve.service" 644
-  fi
-  systemd-sysusers
+  # A package brings its unit itself.
+  case $(systemctl show --value -p FragmentPath oci-serve.service) in
+  '' | "$units/oci-serve.service") ;;
+  *) return 0 ;;
+  esac
+  source=$here/systemd
+  [ -d "$source" ] || source=$here/lib/systemd
+  [ -f "$source/oci-serve.service" ] || fail 'oci-serve.service is not there' 'unpack the whole release archive, and run the install.sh in it'
+  renew "$source/oci-serve.service" "$units/oci-serve.service" 644
+  put "$source/oci-serve.sysusers" /etc/sysusers.d/oci-serve.conf 644
+  id oci-serve >/dev/null 2>&1 || : >$state/user # it is ours to remove
+  systemd-sysusers /etc/sysusers.d/oci-serve.conf
 }
 
 step_version() {
+  [ -n "$bundle" ] || inputs
   keep bundle-version --quiet "$bundle"
-  say "release $(bundle-version --quiet --format '{{.version}}' "$bundle")"
+  sed -n 's/^{"kind":"version".*"version":"\([^"]*\)".*/\1/p' "$work/records" >"$work/release"
+  put "$work/release" $state/release 644
+  say "release $(cat $state/release)"
 }
 
 # step_serve starts the registry, or leaves the one that runs as it is.
@@ -280,101 +365,152 @@ step_serve() {
   fi
 }
 
-# serve_unit: settings of the operator in the environment file come after these.
+# serve_unit: what the operator says in the environment file comes after this.
 serve_unit() {
   {
     printf '[Service]\n'
     printf 'Environment="%s"\n' OCI_SERVE_TLS=auto "OCI_SERVE_TLS_NAME=$address" "OCI_SERVE_HOST=$listen" "OCI_SERVE_PORT=$port" "OCI_SERVE_STORAGE=$storage"
-    [ "$storage" = /var/lib/k0rdentd/registry ] || printf 'ReadWritePaths=%s\n' "$storage"
+    [ "$storage" = $own ] || printf 'ReadWritePaths=%s\n' "$storage"
   } >"$work/site.conf"
-  before=$(cksum <"$units/oci-serve.service.d/site.conf" 2>/dev/null || true)
-  put "$work/site.conf" "$units/oci-serve.service.d/site.conf" 644
-  if [ "$storage" != /var/lib/k0rdentd/registry ]; then
-    mkdir -p "$storage"
-    chown oci-serve "$storage"
+  renew "$work/site.conf" "$units/oci-serve.service.d/site.conf" 644
+  if [ "$storage" != $own ] && [ ! -d "$storage" ]; then
+    mkdir -p -- "$storage"
+    chown oci-serve: "$storage"
   fi
   systemctl daemon-reload
   systemctl enable --quiet oci-serve.service
-  if [ "$before" = "$(cksum <"$units/oci-serve.service.d/site.conf")" ]; then
-    systemctl start oci-serve.service # ready when it returns
-  else
-    systemctl restart oci-serve.service
+  how=start
+  [ ! -e $state/restart ] || how=restart
+  if ! systemctl $how oci-serve.service; then # it is ready when that returns
+    journalctl -q -u oci-serve.service -n 3 -o cat --no-pager >&2 || true
+    code=$(systemctl show --value -p ExecMainStatus oci-serve.service)
+    fail 'oci-serve does not start' '' "$((code == 75 ? 75 : 1))"
   fi
+  rm -f $state/restart
 }
 
 # serve_alone: without systemd, oci-serve runs in the background, as the user who
 # began, until the host is shut down. It has a record once it accepts connections.
+# In a session of its own, an interrupt of this script is none of its business.
 serve_alone() {
-  mkdir -p "$run"
-  if [ -s "$run/oci-serve.pid" ] && kill -0 "$(cat "$run/oci-serve.pid")" 2>/dev/null; then return 0; fi
-  mkdir -p "$storage" "$(dirname -- "$log")"
-  : >"$run/oci-serve.record"
-  nohup oci-serve --host "$listen" --port "$port" --storage "$storage" --tls auto --tls-name "$address" \
-    >"$run/oci-serve.record" 2>>"$(dirname -- "$log")/oci-serve.log" </dev/null &
-  pid=$!
-  tries=0
-  until [ -s "$run/oci-serve.record" ]; do
-    tries=$((tries + 1))
-    if ! kill -0 $pid 2>/dev/null || [ $tries -gt 300 ]; then
+  errors=$(dirname -- "$log")/oci-serve.log
+  printf '%s\n' "$listen" "$port" "$storage" "$address" >"$work/serve"
+  renew "$work/serve" $state/serve 644
+  [ ! -e $state/restart ] || stop_alone
+  if ! alone; then
+    mkdir -p -- "$run" "$storage"
+    rm -f $run/oci-serve.record $run/oci-serve.pid
+    # shellcheck disable=SC2016 # for the inner shell
+    setsid sh -c 'echo $$ >"$0/oci-serve.pid"; exec oci-serve "$@" >"$0/oci-serve.record"' $run \
+      --host "$listen" --port "$port" --storage "$storage" --tls auto --tls-name "$address" 2>>"$errors" </dev/null &
+    until [ -s $run/oci-serve.pid ]; do sleep 0.1; done
+    starting=$!
+  fi
+  until [ -s $run/oci-serve.record ]; do
+    if ! kill -0 "$(cat $run/oci-serve.pid)" 2>/dev/null; then
       status=0
-      wait $pid || status=$?
-      tail -n 3 "$(dirname -- "$log")/oci-serve.log" >&2
-      fail 'oci-serve did not start' '' "$status"
+      wait "${starting-}" || status=$?
+      tail -n 3 "$errors" >&2
+      fail 'oci-serve does not start' '' "$status"
     fi
     sleep 0.1
   done
-  cat "$run/oci-serve.record" >>"$log"
-  printf '%s\n' "$pid" >"$run/oci-serve.pid"
+  cat $run/oci-serve.record >>"$log"
+  rm -f $state/restart
+  say 'there is no systemd here: after each start of this host, install.sh --only serve starts the registry'
+}
+
+# alone: an oci-serve of ours runs.
+alone() {
+  [ -s $run/oci-serve.pid ] || return 1
+  case $(readlink "/proc/$(cat $run/oci-serve.pid)/exe") in */oci-serve*) ;; *) return 1 ;; esac
+}
+
+# stop_alone ends it; transfers get their 30 seconds.
+stop_alone() {
+  alone || return 0
+  kill "$(cat $run/oci-serve.pid)"
+  while alone; do sleep 0.1; done
 }
 
 # step_push reads the bundle once, verifying and sending at the same time;
 # oci-push publishes nothing before bundle-verify has said that it is good.
 step_push() {
+  inputs
+  if [ "$(sed 1q $state/pushing 2>/dev/null)" != "$(named)" ]; then
+    { named && size "$storage"; } >"$work/pushing"
+    put "$work/pushing" $state/pushing 644
+  fi
   if [ -z "$verify" ]; then
     keep with oci-push --to "$near" "$bundle"
-    put "$work/records" "$state/pushed" 644
+    put "$work/records" $state/pushed 644
     return
   fi
-  mkfifo "$work/verdict"
-  bundle-verify --quiet --key "$key" --signature "${signature:-$bundle.sig}" "$bundle" >"$work/verdict" &
+  mkfifo "$work/said" "$work/verdict"
+  set -- --quiet --key "$key" "$bundle"
+  [ -z "$signature" ] || set -- --signature "$signature" "$@"
+  bundle-verify "$@" >"$work/said" &
   verifier=$!
+  tee "$work/bundle" <"$work/said" >"$work/verdict" &
+  passer=$!
   status=0
   keep with oci-push --verified-by "$work/verdict" --to "$near" "$bundle" || status=$?
-  kill $verifier 2>/dev/null || true # it has ended, unless oci-push gave up before it
-  wait $verifier || true
-  rm -f "$work/verdict"
+  kill $verifier $passer 2>/dev/null || true # they have ended, unless oci-push gave up before them
+  wait $verifier $passer || true
+  [ ! -e "$work/bundle" ] || cat "$work/bundle" >>"$log"
   [ $status = 0 ] || return $status
-  put "$work/records" "$state/pushed" 644
+  put "$work/records" $state/pushed 644
 }
+
+# pushed: it is known what was pushed.
+pushed() { [ -s $state/pushed ] || fail 'it is not known yet what the registry holds' 'do the step push first: --from push'; }
+
+# wrote keeps the records of files that were written: k0rdent-install takes them
+# away again with its own.
+wrote() { grep '"status":"written"' "$work/records" >>$state/written || true; }
 
 # step_k0s takes k0s from the registry: those are the bytes of the bundle that
 # were verified, without reading 22 GB once more.
 step_k0s() {
   pushed
-  # The tags of k0s's image, the newest version first.
-  tags=$(sed -n 's/^{"kind":"image",.*"repository":"k0sproject\/k0s","tag":"\([^"]*\)".*/\1/p' "$state/pushed" | sort -rV)
-  [ -n "$tags" ] || fail 'the bundle holds no k0s'
-  for tag in $tags; do
-    [ -n "$external" ] || keep with k0s-extract --quiet --from "$near/k0sproject/k0s:$tag" --name --to "$storage/k0s"
-  done
-  keep with k0s-extract --from "$near/k0sproject/k0s:$(printf '%s\n' "$tags" | head -n 1)" --to "$bin/k0s"
+  # Tags and platforms of k0s's image, the newest version first.
+  sed -n 's/^{"kind":"image",.*"repository":"k0sproject\/k0s","tag":"\([^"]*\)"\(.*\)/\1 \2/p' $state/pushed | sort -rV >"$work/k0s"
+  [ -s "$work/k0s" ] || fail 'the bundle holds no k0s'
+  if [ -z "$external" ]; then
+    while read -r tag about; do
+      platforms=''
+      for p in linux/amd64 linux/arm64; do case $about in *"\"$p\""*) platforms=$platforms,$p ;; esac; done
+      set -- --quiet --from "$near/k0sproject/k0s:$tag" --name --to "$storage/k0s"
+      [ -z "$platforms" ] || set -- --platform "${platforms#,}" "$@"
+      keep with k0s-extract "$@" </dev/null
+    done <"$work/k0s"
+  fi
+  [ -e $bin/k0s ] || note $bin/k0s
+  read -r tag about <"$work/k0s"
+  keep with k0s-extract --from "$near/k0sproject/k0s:$tag" --to $bin/k0s </dev/null
+  wrote
 }
 
 step_mirror() {
-  pushed
-  keep with k0s-mirror-config --mirror "https://$far" --k0s "$bin/k0s" <"$state/pushed"
+  keep with k0s-mirror-config --mirror "https://$far" --k0s $bin/k0s </dev/null
+  wrote
 }
 
 step_install() {
-  pushed
-  [ -n "$external" ] || set -- --api-address "$address" "$@"
-  keep with k0rdent-install --registry "$far" "$@" <"$state/pushed"
+  [ ! -s $state/release ] || set -- --release "$(cat $state/release)" "$@"
+  [ -z "$address" ] || set -- --api-address "$address" "$@"
+  [ -e $state/written ] || : >$state/written
+  keep with k0rdent-install --registry "$far" "$@" <$state/written
+  [ ! -e ${state%/*}/install.json ] || : >$state/written # it has them in its own notes
 }
 
 # plan_STEP says what a step would do.
-plan_check() { step_check; }
-plan_version() { bundle-version --quiet --format 'release {{.version}}' "$bundle"; }
-plan_tools() { echo "put the tools into $bin, and the unit oci-serve.service in place"; }
+plan_check() {
+  step_check
+  echo "${room-$external is asked for its room when it is pushed to}"
+}
+plan_tools() { echo "the tools into $bin$(systemd && [ -z "$external" ] && echo ", oci-serve.service into $units")"; }
+plan_version() { bundle-version --quiet --format '{{.name}} {{.version}}' "$bundle"; }
 plan_serve() {
   if [ -n "$external" ]; then
     echo "nothing: $external serves"
@@ -383,187 +519,299 @@ plan_serve() {
   fi
 }
 plan_push() {
-  if [ -n "$verify" ]; then
-    echo "oci-push --verified-by <(bundle-verify --key $key $bundle) --to $near $bundle"
-  else
-    echo "oci-push --to $near $bundle"
-  fi
+  inputs
+  [ -z "$verify" ] || printf '%s' "bundle-verify --key $key${signature:+ --signature $signature} $bundle | "
+  echo "oci-push $(access)--to $near${verify:+ --verified-by -} $bundle"
 }
-plan_k0s() { echo "k0s-extract --from $near/k0sproject/k0s:TAG --to $bin/k0s"; }
-plan_mirror() { echo "k0s-mirror-config --mirror https://$far --ca $ca"; }
-plan_install() { echo "k0rdent-install --registry $far --ca $ca $*"; }
+plan_k0s() {
+  [ -n "$external" ] || echo "k0s-extract $(access)--from $near/k0sproject/k0s --name --to $storage/k0s"
+  echo "k0s-extract $(access)--from $near/k0sproject/k0s --to $bin/k0s"
+}
+plan_mirror() { echo "k0s-mirror-config $(access)--mirror https://$far"; }
+plan_install() { echo "k0rdent-install $(access)--registry $far${address:+ --api-address $address}${*:+ $*}"; }
+# access: the flags that with adds.
+access() { printf %s "${authority:+--ca $authority }${username:+--username $username --password-file $password }"; }
 
 # walk does the steps that were asked for.
 walk() {
   going=yes
   [ -z "$first" ] || going=''
-  for step in $steps; do
-    [ "$step" != "$first" ] || going=yes
-    [ -z "$only" ] || { going='' && [ "$step" != "$only" ] || going=yes; }
+  for name in $steps; do
+    [ "$name" != "$first" ] || going=yes
+    if [ -n "$only" ]; then
+      going=''
+      [ "$name" != "$only" ] || going=yes
+    fi
     [ -n "$going" ] || continue
     if [ -n "$plan" ]; then
-      printf '%-8s %s\n' "$step" "$("plan_$step" "$@")"
-      continue
+      text=$("plan_$name" "$@") || exit
+      printf '%s\n' "$text" | awk -v step="$name" '{printf "%-8s %s\n", NR == 1 ? step : "", $0}'
+    else
+      say "step $name"
+      timed "$name" "step_$name" "$@"
     fi
-    say "step $step"
-    begun=$(date +%s)
-    set +e # in a list, set -e would not count inside
-    (
-      set -e
-      "step_$step" "$@"
-    )
-    code=$?
-    set -e
-    seconds=$(($(date +%s) - begun))
-    if [ $code != 0 ]; then
-      tell "$step" failed $seconds
-      [ $code = 2 ] || printf 'hint: when that is mended, go on with the same command and --from %s\n' "$step" >&2
-      exit $code
-    fi
-    tell "$step" "done" $seconds
   done
 }
 
-# report tells from the log how long each step took at last, and what was done.
+# timed NAME COMMAND…: does a step, and leaves its record. It ends this program
+# if the step fails.
+timed() {
+  step=$1
+  shift
+  begun=$(date +%s)
+  rm -f "$work/error"
+  set +e # in a list, set -e would not count inside
+  (
+    set -e
+    "$@"
+  )
+  code=$?
+  set -e
+  if [ $code != 0 ]; then
+    tell "$step" failed $(($(date +%s) - begun))
+    [ "$mode" != install ] || [ $code = 2 ] || printf 'hint: when that is mended, go on with the same command and --from %s\n' "$step" >&2
+    exit $code
+  fi
+  tell "$step" "done" $(($(date +%s) - begun))
+  step=''
+}
+
+# report tells from the log what there is now: of each record the last.
 report() {
   awk '
-    /"by":"install.sh"/ {
-      name = $0; sub(/.*"name":"/, "", name); sub(/".*/, "", name)
-      took = $0; sub(/.*"seconds":/, "", took); sub(/[,}].*/, "", took)
-      if (!(name in seconds)) order[++n] = name
-      seconds[name] = took
+    function get(key,    v) {
+      v = $0
+      if (!sub(".*\"" key "\":\"?", "", v)) return ""
+      sub(/[",}].*/, "", v)
+      return v
     }
-    END { for (i = 1; i <= n; i++) printf "  %-8s %5d s\n", order[i], seconds[order[i]] }' "$log" >&2
+    /^{"kind":"version"/ { release = get("version") }
+    /^{"kind":"bundle"/ { signature = get("signature") }
+    /^{"kind":"summary","tool":"oci-push"/ { pushed = get("pushed") + get("exists"); bytes = get("bytes") }
+    /^{"kind":"file"/ && get("path") == k0s { version = get("version") }
+    /"by":"install.sh"/ {
+      name = get("name")
+      if (name == "push") { verified = signature == "good"; signature = "" }
+      if (!(name in seconds)) order[++n] = name
+      seconds[name] = get("seconds")
+    }
+    END {
+      if (release != "") printf "  release   %s, %s\n", release, verified ? "as its vendor signed it" : "UNVERIFIED"
+      printf "  registry  https://%s\n", far
+      if (pushed) printf "  images    %d, of which %.1f MB were sent in the last push\n", pushed, bytes / 1e6
+      if (version != "") printf "  k0s       %s\n", version
+      printf "  took     "
+      for (i = 1; i <= n; i++) printf " %s %d s%s", order[i], seconds[order[i]], i < n ? "," : "\n"
+    }' k0s=$bin/k0s far="$far" "$log" >&2
   say "all is done; every record of it is in $log"
 }
 
-# begin makes a place for scratch files and the log, which is nobody else's.
+# begin makes a place for scratch files, and the log, which is nobody else's.
 begin() {
   work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
-  trap 'exit 130' INT TERM
+  trap 'rm -rf -- "$work"' EXIT
+  trap '[ -z "$step" ] || [ -n "$plan" ] || tell "$step" failed 0; exit 130' INT TERM
   [ -z "$plan" ] || return 0
-  umask 077
-  mkdir -p "$(dirname -- "$log")"
-  : >>"$log"
-  umask 022
+  (
+    umask 077
+    mkdir -p -- "$(dirname -- "$log")"
+    : >>"$log"
+  )
 }
 
 install() {
   [ -n "$plan" ] || root
   site
   begin
+  if [ -z "$plan" ]; then
+    remember
+    put "$work/site" $state/site 644
+  fi
   walk "$@"
   if [ -z "$plan" ] && [ -z "$only" ]; then report; fi
 }
 
 worker() {
-  root
+  [ -n "$plan" ] || root
+  [ -e "$archive" ] || fail "$archive cannot be read"
   begin
   if [ -d "$archive" ]; then
     cp -R -- "$archive" "$work/worker"
   else
     mkdir "$work/worker"
-    tar xzf "$archive" -C "$work/worker" || fail "$archive cannot be unpacked"
+    tar xzf "$archive" -C "$work/worker" || fail "$archive cannot be unpacked" 'copy it again'
   fi
   join=$(find "$work/worker" -name join.sh | head -n 1)
   [ -n "$join" ] || fail "$archive holds no join.sh" 'make it with install.sh --export-worker'
-  if [ -n "$plan" ]; then sh "$join" --plan; else sh "$join"; fi
+  if [ -n "$plan" ]; then
+    sh "$join" --plan
+    return
+  fi
+  [ -e $bin/k0s ] || note $bin/k0s
+  timed worker sh "$join"
+  say "$archive holds a join token: remove it, or keep it where nobody else reads it"
 }
 
 export_worker() {
-  root
+  [ -n "$plan" ] || root
   site
+  archive=$(absolute "$archive")
+  if [ -n "$plan" ]; then
+    echo "k0rdent-install --token worker"
+    echo "k0s-extract ${authority:+--ca $authority }--from $bin/k0s --export $archive --role worker --mirror https://$far"
+    return
+  fi
   begin
-  keep k0rdent-install --quiet --token worker --token-file "$work/token" --k0s "$bin/k0s"
-  keep with k0s-extract --from "$bin/k0s" --export "$archive" --role worker --mirror "https://$far" --token-file "$work/token"
-  say "carry $archive to the worker, and run there: install.sh --worker $(basename -- "$archive")"
+  timed export-worker pack
+  say "carry $archive to the worker, which nobody else may read, and run there: install.sh --worker $(basename -- "$archive")"
 }
 
-# fetch URL FILE: gets a file, or the rest of it.
-fetch() {
+pack() {
+  keep k0rdent-install --quiet --token worker --token-file "$work/token" --k0s $bin/k0s </dev/null
+  set -- --from $bin/k0s --export "$archive" --role worker --mirror "https://$far" --token-file "$work/token"
+  [ -z "$username" ] || set -- --mirror-username "$username" --mirror-password-file "$password" "$@"
+  [ -z "$authority" ] || set -- --ca "$authority" "$@"
+  keep k0s-extract "$@" </dev/null
+}
+
+# get URL FILE: adds to FILE what it has not of URL. What it gives is curl's status
+# or wget's.
+get() {
   if command -v curl >/dev/null; then
-    curl -fL --retry 5 -C - -o "$2" "$1"
+    curl -fL --retry 3 -C - -o "$2" "$1"
   elif command -v wget >/dev/null; then
     wget -c -O "$2" "$1"
   else
     fail 'neither curl nor wget is there'
-  fi || fail "$1 cannot be fetched" 'run the same again: it goes on where it broke off' 75
+  fi
 }
+
+# fetch URL FILE: gets a file, however often the line breaks, as long as something
+# comes. It fails if the server has none.
+fetch() {
+  [ ! -s "$2" ] || return 0
+  idle=0
+  while had=$(bytes "$2.part"); do
+    code=0
+    get "$1" "$2.part" || code=$?
+    case $code in
+    0) break ;;
+    8 | 22) return 1 ;;         # wget, curl: the server says no
+    33) rm -f -- "$2.part" ;; # curl: it cannot send a part
+    esac
+    idle=$((idle + 1))
+    [ "$(bytes "$2.part")" -le "$had" ] || idle=0
+    [ $idle -lt 5 ] || fail "$1 cannot be fetched" 'run the same again: it goes on where it broke off' 75
+    sleep $idle
+  done
+  mv -- "$2.part" "$2"
+}
+
+bytes() { if [ -e "$1" ]; then wc -c <"$1"; else echo 0; fi; }
+
+# want URL FILE: fetch of what must be there.
+want() { fetch "$1" "$2" || fail "the server has no $1" 'see whether there is such a release'; }
+
+# signed FILE: a file that was fetched is what its vendor signed.
+signed() { bundle-verify --key "$key" "$1" >/dev/null || fail "$1 is not what its vendor signed" "remove it and $1.sig, and run the same again" $?; }
 
 download() {
   bundle=${bundle:-airgap-bundle-$release.tar.gz}
   dir=$(dirname -- "$bundle")
+  key=${key:-$dir/cosign.pub}
   if [ -n "$plan" ]; then
-    printf '%s\n' "$vendor/cosign.pub" "$vendor/$release/airgap-bundle-$release.tar.gz" "$vendor/$release/airgap-bundle-$release.tar.gz.sig"
+    printf '%s\n' "$vendor/cosign.pub" "$vendor/$release/airgap-bundle-$release.tar.gz.sig" "$vendor/$release/airgap-bundle-$release.tar.gz" "$vendor/$release/k0s-..."
     return
   fi
-  key=${key:-$dir/cosign.pub}
-  [ -s "$key" ] || fetch "$vendor/cosign.pub" "$key"
-  [ -s "$bundle.sig" ] || fetch "$vendor/$release/airgap-bundle-$release.tar.gz.sig" "$bundle.sig"
-  if ! [ -s "$bundle" ] || ! bundle-verify --quiet --key "$key" "$bundle" >/dev/null 2>&1; then
-    fetch "$vendor/$release/airgap-bundle-$release.tar.gz" "$bundle"
-    bundle-verify --key "$key" "$bundle" >/dev/null
-  fi
+  mkdir -p -- "$dir"
+  want "$vendor/cosign.pub" "$key"
+  want "$vendor/$release/airgap-bundle-$release.tar.gz.sig" "$bundle.sig"
+  want "$vendor/$release/airgap-bundle-$release.tar.gz" "$bundle"
+  signed "$bundle"
+  got="$bundle, $bundle.sig, $key"
+  # The bundle has k0s in it; by itself it is for hosts that have no registry.
   for v in $(bundle-version --all --quiet --format '{{range .k0s}}{{.}} {{end}}' "$bundle"); do
-    for name in "k0s-$v-amd64.sig" "k0s-$v-amd64"; do
-      [ -s "$dir/$name" ] || fetch "$vendor/$release/$name" "$dir/$name"
+    for arch in amd64 arm64; do
+      name=k0s-$v-$arch
+      for spelling in "$name" "$(printf %s "$name" | tr + -)"; do
+        fetch "$vendor/$release/$spelling.sig" "$dir/$name.sig" || continue
+        want "$vendor/$release/$spelling" "$dir/$name"
+        signed "$dir/$name"
+        got="$got, $dir/$name"
+        break
+      done
     done
-    bundle-verify --quiet --key "$key" "$dir/k0s-$v-amd64" >/dev/null
   done
-  say "carry these into the site: $bundle, $bundle.sig, $key"
+  say "carry these into the site: $got"
 }
 
 uninstall() {
-  root
+  present
   if [ -n "$plan" ]; then
-    with k0rdent-install --uninstall --plan
+    k0rdent-install --uninstall --plan --quiet --format '{{.name}} {{.status}}: {{.detail}}' </dev/null
+    k0s-mirror-config --remove --plan --quiet --format '{{.path}}' --k0s $bin/k0s </dev/null
+    listed
+    [ -z "$purge" ] || printf '%s\n' "$storage" "$log"
     return
   fi
+  root
   if [ -z "$yes" ]; then
-    printf 'install.sh: take k0rdent, k0s and the registry off this host? [y/N] ' >&2
+    printf 'install.sh: take k0rdent, k0s and the registry%s off this host? [y/N] ' "${purge:+ with all that it holds}" >&2
     read -r answer || answer=n
     case $answer in y | Y | yes) ;; *) fail 'nothing was taken away' ;; esac
   fi
   begin
-  failed=0
-  keep k0rdent-install --uninstall --yes || failed=$?
-  keep k0s-mirror-config --remove --k0s "$bin/k0s" || failed=$?
-  stop
-  remove
-  [ $failed = 0 ] || fail 'not all could be taken away; see above' 'run the same again' $failed
+  timed uninstall take_away
   say 'k0rdent, k0s and the registry are gone; a restart of the host clears what k0s has left in the network'
-  [ -z "$purge" ] || rm -rf -- "$storage" "$log" "$(dirname -- "$log")/oci-serve.log"
-  [ -n "$purge" ] || say "still there: the registry's content in $storage, and the log $log; --purge removes them, too"
+  if [ -n "$purge" ]; then
+    purge
+  else
+    for left in "$storage" "$(dirname -- "$log")" $state; do [ ! -e "$left" ] || say "$left stays, until --uninstall --purge"; done
+  fi
 }
 
-# stop ends the registry.
-stop() {
-  if systemd; then
-    systemctl disable --quiet --now oci-serve.service 2>/dev/null || true
-  fi
-  if [ -s "$run/oci-serve.pid" ]; then kill "$(cat "$run/oci-serve.pid")" 2>/dev/null || true; fi
-  rm -rf -- "$run"
+# listed gives the files of ours that are there.
+listed() {
+  [ ! -f $state/files ] || while IFS= read -r file; do [ ! -e "$file" ] || printf '%s\n' "$file"; done <$state/files
 }
 
-# remove takes away the files that put has put.
-remove() {
-  if [ -f "$state/files" ]; then
-    while IFS= read -r file; do rm -f -- "$file"; done <"$state/files"
-    rmdir "$units/oci-serve.service.d" 2>/dev/null || true
+# take_away ends at the first thing that does not go: what is left is needed to
+# take that away.
+take_away() {
+  keep k0rdent-install --uninstall --yes </dev/null
+  keep k0s-mirror-config --remove --k0s $bin/k0s </dev/null
+  stop_alone
+  if systemd && ! systemctl disable --quiet --now oci-serve.socket oci-serve.service 2>"$work/why"; then
+    ! systemctl is-active --quiet oci-serve.service || fail "oci-serve does not stop: $(cat "$work/why")"
   fi
-  rm -rf -- "$state"
-  rm -f -- "$bin/k0s"
-  rmdir "$etc" 2>/dev/null || true
+  [ ! -f $state/files ] || while IFS= read -r file; do rm -f -- "$file" "$file.new"; done <$state/files
   if systemd; then systemctl daemon-reload; fi
+  for dir in $units/oci-serve.service.d /etc/k0s/containerd.d /etc/k0s; do rmdir "$dir" 2>/dev/null || true; done
+  rm -rf $run
+  # What --purge asks for later stays: where the registry is, and whose its user.
+  [ ! -d $state ] || find $state -type f ! -name site ! -name user -exec rm -f {} +
+}
+
+# purge removes what the registry holds, and all that is known of it.
+purge() {
+  if [ -d "$storage/blobs" ] && [ -d "$storage/repositories" ]; then
+    rm -rf -- "$storage"
+  else
+    rmdir -- "$storage" 2>/dev/null || [ ! -e "$storage" ] || say "$storage stays: it is not the storage of oci-serve"
+  fi
+  if [ -e $state/user ]; then userdel oci-serve || say 'the user oci-serve stays'; fi
+  rm -rf -- $state "$log" "$(dirname -- "$log")/oci-serve.log"
+  rmdir -- "$(dirname -- "$log")" "${state%/*}" 2>/dev/null || true
 }
 
 parse "$@"
 shift $(($# - rest))
+settle
+authority=$ca
 case $mode in
 install) install "$@" ;;
 worker) worker ;;
-export) export_worker ;;
+export-worker) export_worker ;;
 download) download ;;
 uninstall) uninstall ;;
 esac

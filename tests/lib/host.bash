@@ -6,7 +6,10 @@
 eval "helper_$(declare -f teardown)"
 teardown() {
   # With it ends the first process of the host, and with that all others.
-  [ ${#inits[@]} = 0 ] || kill -KILL "${inits[@]}"
+  if [ ${#inits[@]} -gt 0 ]; then
+    kill -KILL "${inits[@]}"
+    wait "${inits[@]}" 2>/dev/null || true
+  fi
   helper_teardown
 }
 
