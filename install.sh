@@ -547,7 +547,6 @@ walk() {
       text=$("plan_$name" "$@") || exit
       printf '%s\n' "$text" | awk -v step="$name" '{printf "%-8s %s\n", NR == 1 ? step : "", $0}'
     else
-      say "step $name"
       timed "$name" "step_$name" "$@"
     fi
   done
@@ -558,6 +557,7 @@ walk() {
 timed() {
   step=$1
   shift
+  say "step $step"
   begun=$(date +%s)
   rm -f "$work/error"
   set +e # in a list, set -e would not count inside
@@ -701,7 +701,7 @@ fetch() {
     esac
     idle=$((idle + 1))
     [ "$(bytes "$2.part")" -le "$had" ] || idle=0
-    [ $idle -lt 5 ] || fail "$1 cannot be fetched" 'run the same again: it goes on where it broke off' 75
+    [ $idle -lt 3 ] || fail "$1 cannot be fetched" 'run the same again: it goes on where it broke off' 75
     sleep $idle
   done
   mv -- "$2.part" "$2"

@@ -2,7 +2,8 @@
 # install.sh on hosts of their own, as far as one gets without a cluster: to the
 # end of k0rdent-install's plan, which has looked at everything that the cluster
 # and the platform will ask for. k0s is the stand-in of tests/k0s.
-# shellcheck disable=SC2154 # output and stderr are set by run
+# shellcheck disable=SC2154,SC2034 # output and stderr are set by run; on uses there
+# shellcheck disable=SC2016,SC2030,SC2031 # for shells over there; each test has its servers
 
 load lib/helper
 load lib/host
@@ -25,7 +26,6 @@ setup_file() {
 # site NAME ADDRESS: a host in a network, with a stand-in for k0s that works.
 site() {
   hosts
-  # shellcheck disable=SC2034 # on uses it
   there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log)
   host "$1"
   address "$1" "$2/24"
@@ -255,7 +255,7 @@ struck() {
   # Each line of the log is whole.
   [ "$(on two cat $log | jq -c . | wc -l)" = "$(on two cat $log | wc -l)" ]
   # And so when all of it is taken away.
-  struck two 'install.sh: step uninstall' --uninstall --purge --yes || true
+  struck two 'install.sh: step uninstall' --uninstall --purge --yes
   script two --uninstall --purge --yes 2>err
   [ "$(looks two)" = '' ]
 }
@@ -270,7 +270,6 @@ struck() {
   echo "$stderr"
   [[ $stderr == *'oci-serve does not start'*'--from serve'* ]]
   [ "$(records one 'select(.by).name + " " + select(.by).status' | tail -n 1)" = 'serve failed' ]
-  # shellcheck disable=SC2016 # for the shell over there
   on one sh -c 'kill -TERM $(sed -n "s/.*\"pid\":\([0-9]*\).*/\1/p")' <serve.out
   wait "${servers[-1]}" || true
 
@@ -335,4 +334,127 @@ struck() {
   script one --uninstall --purge --yes 2>err
   [ "$(looks one)" = '' ]
   [ "$(on one ls /srv)" = '' ]
+}
+
+# external PROGRAM: a registry of somebody else on host far, port 5443, with TLS by
+# the site's own authority and a password.
+external() {
+  local dir=$MEDIA/external far=far-$1
+  if [ ! -d "$dir" ]; then
+    mkdir "$dir"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj '/CN=site CA' \
+      -addext basicConstraints=critical,CA:TRUE -keyout "$dir/ca.key" -out "$dir/ca.pem" 2>/dev/null
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj '/CN=registry' \
+      -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=IP:10.0.0.6 \
+      -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -keyout "$dir/tls.key" -out "$dir/tls.pem" 2>/dev/null
+    echo 'pusher:$2a$04$5J6kfuMME1ZNy/j6Qsgz7eHBz24KbQ6mXXY22zXC4TO7Gdgc2eag2' >"$dir/htpasswd"
+    echo s3cret-and-more >"$dir/password"
+    echo something-else >"$dir/wrong"
+    cat >"$dir/registry.yml" <<'Y'
+version: 0.1
+storage: {filesystem: {rootdirectory: /srv/registry}}
+http:
+  addr: 0.0.0.0:5443
+  tls: {certificate: /media/external/tls.pem, key: /media/external/tls.key}
+auth: {htpasswd: {realm: site, path: /media/external/htpasswd}}
+Y
+  fi
+  case $1 in
+  oci-serve)
+    set -- /media/release/bin/oci-serve --port 5443 --storage /srv/registry --read auth --htpasswd /media/external/htpasswd \
+      --tls-cert /media/external/tls.pem --tls-key /media/external/tls.key
+    ;;
+  *)
+    cp "$(type -P "$1")" "$MEDIA/external/"
+    set -- "/media/external/$1" serve /media/external/registry.yml
+    ;;
+  esac
+  on "$far" "$@" >far.log 2>&1 &
+  servers+=($!)
+  until on "$far" sh -c 'grep -q :1543 /proc/net/tcp /proc/net/tcp6'; do kill -0 $!; sleep 0.05; done
+}
+
+@test "install.sh: to a registry of the site's own, with its authority and a password" {
+  local program flags one
+  need openssl docker-registry
+  hosts
+  there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log)
+  for program in oci-serve docker-registry; do
+    one=one-$program
+    host "$one"
+    host "far-$program"
+    wire "$one" 10.0.0.5/24 "far-$program" 10.0.0.6/24
+    external $program
+    flags=(--external-registry 10.0.0.6:5443/site/k0rdent --ca /media/external/ca.pem --username pusher)
+    run -0 script "$one" "${whole[@]}" "${flags[@]}" --password-file /media/external/password --plan
+    [[ $output == *'nothing: 10.0.0.6:5443/site/k0rdent serves'* ]]
+    [ "$(looks "$one")" = '' ]
+    run -1 --separate-stderr script "$one" "${whole[@]}" "${flags[@]}" --password-file /media/external/wrong -- --plan
+    [[ $stderr == *'--from push'* ]]
+
+    script "$one" "${whole[@]}" "${flags[@]}" --password-file /media/external/password -- --plan >out 2>err || { tail -n 20 err; false; }
+    grep -qx '  registry  https://10.0.0.6:5443/site/k0rdent' err
+    [ "$(records "$one" 'select(.kind == "image" and .status == "pushed").reference' | sort -u | wc -l)" = "$(expected "$MEDIA/manifest.json" | wc -l)" ]
+    [ "$(records "$one" 'select(.kind == "step" and .name == "preflight").status' | tail -n 1)" = unchanged ]
+    [ "$(on "$one" k0s version)" = v1.32.8+k0s.0 ]
+    # This host serves nothing, and k0s's containerd asks the other one, with the password.
+    [ "$(on "$one" ls /var/lib/k0rdentd)" = install ]
+    [ "$(nsenter --target "${hosts[$one]}" --net ss -Hltn)" = '' ]
+    on "$one" grep -q 'https://10.0.0.6:5443/v2/site/k0rdent' /etc/k0s/certs.d/_default/hosts.toml
+    [ "$(on "$one" grep -rlF s3cret-and-more /var /usr /tmp)" = '' ]
+    # The next run knows it, and where it is taken away, too.
+    script "$one" "${whole[@]}" -- --plan >out 2>err
+    [ "$(grep -c ' exists' err)" = "$(expected "$MEDIA/manifest.json" | wc -l)" ]
+    script "$one" --uninstall --purge --yes 2>err
+    [ "$(looks "$one")" = '' ]
+  done
+}
+
+@test "install.sh: a download goes on with what broke off, and is checked" {
+  local program at
+  need openssl curl wget
+  mkbundle --k0s stand-in --size 2MiB --out bundle.tgz
+  mkdir -p served/1.2.3 bin
+  mv bundle.tgz served/1.2.3/airgap-bundle-1.2.3.tar.gz
+  mkk0s --out served/1.2.3/k0s-v1.32.8+k0s.0-amd64
+  mkk0s --arch arm64 --out served/1.2.3/k0s-v1.32.8-k0s.0-arm64
+  cp "$MEDIA/cosign.pub" served/
+  for at in served/1.2.3/*; do openssl dgst -sha256 -sign "$BATS_FILE_TMPDIR/key.pem" "$at" | base64 -w0 >"$at.sig"; done
+  exec {requests}< <(exec cutoff -after 700000 served 3>&-)
+  servers+=($!)
+  read -r at <&"$requests"
+  export K0RDENT_DOWNLOAD_URL=http://$at
+
+  run -0 sh "$ROOT/install.sh" --download 1.2.3 --plan
+  [ "$(grep -c "^http://$at/" <<<"$output")" -ge 3 ]
+  # What does the downloads is on the PATH alone with what every system has.
+  for program in sh id dirname awk sed sort grep cat tr head mv rm mkdir wc sleep date uname; do ln -s "$(type -P $program)" bin/; done
+  for program in curl wget; do
+    ln -s "$(type -P $program)" bin/
+    mkdir $program
+    # The bundle comes in three pieces, and once nobody is there to go on.
+    (cd $program && head -c 100000 ../served/1.2.3/airgap-bundle-1.2.3.tar.gz >airgap-bundle-1.2.3.tar.gz.part &&
+      PATH=$PWD/../bin sh "$ROOT/install.sh" --download 1.2.3 >out 2>err) || { tail $program/err; false; }
+    [ "$(cat $program/out)" = '' ]
+    cmp served/1.2.3/airgap-bundle-1.2.3.tar.gz $program/airgap-bundle-1.2.3.tar.gz
+    cmp served/1.2.3/k0s-v1.32.8+k0s.0-amd64 $program/k0s-v1.32.8+k0s.0-amd64
+    cmp served/1.2.3/k0s-v1.32.8-k0s.0-arm64 $program/k0s-v1.32.8+k0s.0-arm64
+    [ "$(find $program -name '*.part')" = '' ]
+    [[ $(tail -n 1 $program/err) == 'install.sh: carry these into the site: '*airgap-bundle-1.2.3.tar.gz.sig*cosign.pub*k0s-v1.32.8+k0s.0-arm64* ]]
+    # And is what the next command wants.
+    bundle-verify --quiet --key $program/cosign.pub $program/airgap-bundle-1.2.3.tar.gz >/dev/null
+    rm bin/$program
+  done
+  # Again, it asks for nothing.
+  (cd curl && sh "$ROOT/install.sh" --download 1.2.3) 2>err
+  # What was changed on the way is found, and said to be so.
+  printf x >>curl/airgap-bundle-1.2.3.tar.gz
+  run -1 bash -c 'cd curl && sh "$ROOT/install.sh" --download 1.2.3'
+  [[ $output == *'airgap-bundle-1.2.3.tar.gz is not what its vendor signed'*'hint: remove it'* ]]
+  # There is no such release; nobody is there.
+  run -1 --separate-stderr bash -c 'mkdir none && cd none && sh "$ROOT/install.sh" --download 9.9.9'
+  [[ $stderr == *'the server has no '*9.9.9* ]]
+  stop "${servers[-1]}"
+  run -75 --separate-stderr bash -c 'mkdir nobody && cd nobody && sh "$ROOT/install.sh" --download 1.2.3'
+  [[ $stderr == *'hint: run the same again'* ]]
 }
