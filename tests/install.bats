@@ -47,8 +47,7 @@ storage=/var/lib/k0rdentd/registry
 # looks NAME: every file that the host was given: its kind, mode, time and size.
 # Logs are left out, and so is what is known of the last push.
 looks() {
-  on "$1" find /written/etc /written/usr /written/var /written/root ! -path '/written/var/log/*' ! -name k0s.log ! -path '*/install/pushed' \
-    ! -type d -printf '%P %y %m %T@ %s\n' 2>/dev/null | sort
+  on "$1" find /written ! -path '/written/var/log/*' ! -name k0s.log ! -path '*/install/pushed' ! -type d -printf '%P %y %m %T@ %s\n' | sort
 }
 
 # timeless: the same without the times, and without what differs from host to
@@ -457,4 +456,85 @@ Y
   stop "${servers[-1]}"
   run -75 --separate-stderr bash -c 'mkdir nobody && cd nobody && sh "$ROOT/install.sh" --download 1.2.3'
   [[ $stderr == *'hint: run the same again'* ]]
+}
+
+# containerd NAME: starts containerd there, as a k0s of that version starts it: with
+# the drop-ins of /etc/k0s/containerd.d.
+containerd() {
+  on "$1" tee /tmp/containerd.toml >/dev/null <<'T'
+version = 2
+root = "/run/containerd/root"
+state = "/run/containerd/state"
+imports = ["/etc/k0s/containerd.d/*.toml"]
+disabled_plugins = ["io.containerd.internal.v1.opt"]
+[grpc]
+  address = "/run/containerd/containerd.sock"
+T
+  on "$1" /media/bin/containerd1.7 --config /tmp/containerd.toml >containerd.log 2>&1 &
+  servers+=($!)
+}
+
+# pull NAME REFERENCE…: as a kubelet there would.
+pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@:2}"; }
+
+@test "install.sh: a second host joins with one archive, and its containerd pulls from the first" {
+  local digest
+  hosts
+  need containerd1.7 cri-pull
+  cp "$ROOT"/.cache/bin/{containerd1.7,cri-pull} "$MEDIA/bin/"
+  mkdir -p "$MEDIA/alone"
+  cp "$ROOT/install.sh" "$MEDIA/alone/"
+  there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log)
+  host first
+  host second
+  wire first 10.0.0.5/24 second 10.0.0.6/24
+  script first "${whole[@]}" -- --plan 2>err
+  run -1 --separate-stderr script first --export-worker /root/worker.tar.gz
+  [[ $stderr == *'no k0s runs here'* ]]
+  on first k0s install controller --enable-worker --no-taints
+  on first k0s start
+  run -0 script first --export-worker worker.tar.gz --plan
+  [ ! -e "$MEDIA/worker.tar.gz" ]
+  script first --export-worker worker.tar.gz 2>err
+  [ "$(on first stat -c %a /root/worker.tar.gz)" = 600 ]
+  [ "$(on first find /tmp /var/lib/k0rdentd -name '*token*')" = '' ]
+
+  # The worker has install.sh and the archive, and nothing else of the release.
+  on first cat /root/worker.tar.gz | on second sh -c 'umask 077; cat >/root/worker.tar.gz'
+  looks second >before
+  run -0 on second sh /media/alone/install.sh --worker /root/worker.tar.gz --plan
+  [[ $output == *'would write /etc/k0s/containerd.d/cri-registry.toml'*'would run k0s install worker'* ]]
+  same "$(cat before)" "$(looks second)"
+  on second sh /media/alone/install.sh --worker /root/worker.tar.gz >out 2>err
+  [[ $(tail -n 1 out) == 'joined: k0s v1.32.8+k0s.0 runs as worker' ]]
+  [[ $(cat err) == *'/root/worker.tar.gz holds a join token'* ]]
+  [ "$(records second 'select(.by).name + " " + .status')" = 'worker done' ]
+  [ "$(on second sh -c 'find /etc /tmp /run /var -name "*token*"')" = '' ]
+  looks second >joined
+  on second sh /media/alone/install.sh --worker /root/worker.tar.gz >out 2>err
+  same "$(cat joined)" "$(looks second)"
+
+  # With those files and no other, everything comes from the first host, over TLS.
+  containerd second
+  digest=$(expected "$MEDIA/manifest.json" | sed -n 's/^k0sproject\/pause 3.9 //p')
+  run -0 pull second quay.io/k0sproject/pause:3.9 nobody.example/jetstack/cert-manager-controller:v1.19.1 "10.0.0.5:5000/k0rdent-enterprise/velero/velero:v1.17.0"
+  [ "$(wc -l <<<"$output")" = 3 ]
+  run -0 pull second "quay.io/k0sproject/pause@$digest"
+  run -1 pull second quay.io/k0sproject/pause:absent
+  [[ $output == *'quay.io/k0sproject/pause:absent: not found' ]] # and not that quay.io cannot be reached
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=other -keyout other.key -out other.pem -days 2 2>/dev/null
+  on second sh -c 'cd /etc/k0s/certs.d/quay.io && cp -p ca.crt /root/ && cat >ca.crt' <other.pem
+  run -1 pull second quay.io/k0sproject/coredns:1.12.2
+  [[ $output == *'certificate signed by unknown authority'* ]]
+  on second sh -c 'mv -f /root/ca.crt /etc/k0s/certs.d/quay.io/'
+  run -0 pull second quay.io/k0sproject/coredns:1.12.2
+  stop "${servers[-1]}"
+
+  # What came with it goes.
+  script second --uninstall --purge --yes 2>err
+  same "$(cat before)" "$(looks second)"
+  on second rm /root/worker.tar.gz
+  # A damaged archive does nothing.
+  run -1 --separate-stderr script second --worker /media/bundle.tgz
+  [[ $stderr == *'holds no join.sh'* ]]
 }

@@ -8,7 +8,8 @@ PATH=$PWD/.cache/bin:$PATH
 mkdir -p .cache/bin
 
 # Programs, each with its Debian package if that has another name.
-programs=(bats bsdtar=libarchive-tools curl debootstrap fish gcc ip=iproute2 jq mandoc openssl pigz qemu-aarch64-static=qemu-user-static rpm script=bsdutils shellcheck skopeo systemd-analyze=systemd systemd-nspawn=systemd-container tmux zsh zstd)
+programs=(bats bsdtar=libarchive-tools curl debootstrap fish gcc ip=iproute2 jq mandoc openssl pigz qemu-aarch64-static=qemu-user-static rpm runc script=bsdutils shellcheck skopeo systemd-analyze=systemd systemd-nspawn=systemd-container tmux zsh zstd
+  /usr/lib/cni/bridge=containernetworking-plugins)
 
 # command, module, version: built from source into .cache/bin.
 modules='
@@ -17,6 +18,7 @@ staticcheck    honnef.co/go/tools/cmd/staticcheck                v0.8.2
 crane          github.com/google/go-containerregistry/cmd/crane  v0.22.1
 registry       github.com/distribution/distribution/v3/cmd/registry v3.1.2
 containerd2.3  github.com/containerd/containerd/v2/cmd/containerd v2.3.3
+containerd-shim-runc-v2 github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2 v2.3.3
 '
 
 log=$(mktemp)
@@ -110,3 +112,4 @@ if [ ! -x .cache/bin/kube ] || [ "$sum" != "$(cat .cache/kube.sum 2>/dev/null)" 
   echo "$sum" >.cache/kube.sum
 fi
 GOFLAGS=-trimpath CGO_ENABLED=0 quietly go -C tests/interop build -o ../../.cache/bin/ ./...
+GOFLAGS=-trimpath CGO_ENABLED=0 quietly go -C tests/containerd build -ldflags '-s -w' -o ../../.cache/bin/ ./cri-pull
