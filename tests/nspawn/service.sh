@@ -1,37 +1,12 @@
 #!/usr/bin/env bash
-# Runs inside the booted container, as root, with no network but loopback:
-# oci-serve as a service. Writes one line a check to /out/results, "ok NAME" or
-# "not ok NAME", and powers off. What it printed is in /out/log.
-set -uo pipefail
-exec >/out/log 2>&1
-PATH=/opt/k0rdent/bin:/test/bin:$PATH
-echo 127.0.0.1 localhost >/etc/hosts
+# Runs in a booted container: oci-serve as a service.
+# shellcheck source=/dev/null
+. /nspawn/check.bash
+PATH=/opt/k0rdent/bin:$PATH
 registry=localhost:5000
 storage=/var/lib/k0rdentd/registry
-
-# check NAME COMMAND…: one line for the outcome.
-check() {
-  local name=$1
-  shift
-  echo "# $name"
-  if "$@"; then
-    echo "ok $name" >>/out/results
-  else
-    echo "not ok $name" >>/out/results
-    journalctl -q --no-pager -u oci-serve -n 20
-  fi
-}
-
-property() { systemctl show --value -p "$1" oci-serve.service; }
-
-# eventually COMMAND…: waits up to 20 s until it succeeds.
-eventually() {
-  for _ in {1..200}; do
-    "$@" && return
-    sleep 0.1
-  done
-  return 1
-}
+systemd-sysusers /opt/k0rdent/lib/sysusers.d/oci-serve.conf
+mkdir -p /etc/k0rdent-airgap
 
 published() { audit "http://$registry"; }
 
