@@ -180,6 +180,9 @@ func TestUninstallTakesFilesOfOtherToolsAway(t *testing.T) {
 	if r := try(t, h, "", "--uninstall", "--yes"); r.err != nil {
 		t.Fatalf("%v\n%s", r.err, r.stderr)
 	}
+	if _, err := os.Stat(filepath.Dir(dropIn)); err == nil {
+		t.Error("an empty directory is left")
+	}
 	for _, path := range []string{dropIn, h.certs + "/_default/hosts.toml", h.certs + "/_default/ca.crt"} {
 		_, err := os.Stat(path)
 		if told := !strings.HasSuffix(path, "ca.crt"); told == (err == nil) {

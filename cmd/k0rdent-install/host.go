@@ -3,6 +3,7 @@ package main
 import (
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"k0rdent-airgap/lib/k0s"
 )
@@ -26,6 +27,8 @@ type host struct {
 	lock    string
 	storage string // of a registry on this host, which --purge removes
 
+	patience time.Duration // for what k0s answers at once unless it is stuck
+
 	proc, sys string
 	arch      string // as in GOARCH
 
@@ -47,6 +50,6 @@ func hostBelow(root string) host {
 		units: at("/etc/systemd/system"), initd: at("/etc/init.d"),
 		config: at("/etc/k0rdentd/k0rdentd.yaml"), state: at("/var/lib/k0rdentd"),
 		lock: at("/run/k0rdent-install.lock"), storage: at("/var/lib/k0rdentd/registry"),
-		proc: "/proc", sys: "/sys", arch: runtime.GOARCH,
+		patience: quickRun, proc: "/proc", sys: "/sys", arch: runtime.GOARCH,
 	}
 }

@@ -62,12 +62,7 @@ func (i *installer) token() ([]byte, error) {
 	if i.cfg.tokenFile == "" && i.cfg.file.joinToken.text() != "" {
 		return []byte(i.cfg.file.joinToken.text()), nil
 	}
-	path := orText(i.cfg.tokenFile, i.host.joinToken)
-	text, err := readFile(path)
-	if errors.Is(err, fs.ErrNotExist) && path != i.host.joinToken {
-		// A run that was killed may have left the copy, and nothing else.
-		text, err = readFile(i.host.joinToken)
-	}
+	text, err := readFile(orText(i.cfg.tokenFile, i.host.joinToken))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -151,10 +146,6 @@ func (i *installer) placeToken(context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	i.state.own(i.host.joinToken, "", "")
-	if err := i.state.save(); err != nil {
-		return outcome{}, err
-	}
 	r, err := hostfile.Put(i.host.joinToken, 0o600, []byte(strings.TrimSpace(string(text))+"\n"))
 	if err != nil {
 		return outcome{}, err
@@ -206,6 +197,5 @@ func (i *installer) removeTokens() (outcome, error) {
 			return outcome{}, err
 		}
 	}
-	i.state.forget(i.host.joinToken)
-	return o, i.state.save()
+	return o, nil
 }

@@ -97,6 +97,31 @@ func TestJoin(t *testing.T) {
 	}
 }
 
+// TestUninstallOfAJoinedHost: it takes itself away, a controller out of etcd
+// first, and not the platform of the cluster.
+func TestUninstallOfAJoinedHost(t *testing.T) {
+	for role, want := range map[string][]string{
+		roleWorker:     {"stop", "reset"},
+		roleController: {"etcd leave", "stop", "reset"},
+	} {
+		h, s := testHost(t), aSite(t)
+		mirrored(t, h, s)
+		server := apiWithNode(t)
+		user := map[string]string{roleWorker: workerUser, roleController: controllerUser}[role]
+		write(t, h.root+"/root/token", token(user, server))
+		if r := try(t, h, "", s.args("--join", role, "--token-file", h.root+"/root/token")...); r.err != nil {
+			t.Fatalf("%v\n%s", r.err, r.stderr)
+		}
+		r := try(t, h, "", "--uninstall", "--yes")
+		if r.err != nil || r.step("platform").Detail != "this host has joined as a "+role {
+			t.Errorf("%s: %v, %+v", role, r.err, r.step("platform"))
+		}
+		if got := k0sCalls(t, h)[2:]; !slices.Equal(got, want) {
+			t.Errorf("%s: k0s was run with %q, want %q", role, got, want)
+		}
+	}
+}
+
 func TestJoinKilledBetweenSteps(t *testing.T) {
 	s := aSite(t)
 	for _, step := range []string{"preflight", "notes", "token", "k0s-install", "k0s-start", "k0s-ready"} {
@@ -219,6 +244,7 @@ func TestReadToken(t *testing.T) {
 		{"no server", token(workerUser, "10.0.0.1"), "not a token of k0s: no server in it"},
 		{"base64 of something", "aGVsbG8=", "not a token of k0s: not compressed"},
 		{"empty", "", "not a token of k0s: not compressed"},
+		{"a bomb", bomb(), "not a token of k0s: cut short, or too long"},
 		{"cut short", token(workerUser, "https://10.0.0.1:6443")[:80], "not a token of k0s: cut short, or too long"},
 	} {
 		got, err := readToken([]byte(tt.text))
@@ -230,6 +256,17 @@ func TestReadToken(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.name, text, tt.want)
 		}
 	}
+}
+
+// bomb is a small text that unpacks to a large one.
+func bomb() string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	for range 64 {
+		z.Write(make([]byte, 1<<20))
+	}
+	z.Close()
+	return base64.StdEncoding.EncodeToString(b.Bytes())
 }
 
 // FuzzToken: whatever a file has in it, what is taken for a token names a role

@@ -148,6 +148,24 @@ func TestMergeK0sYAMLWithReferences(t *testing.T) {
 	}
 }
 
+// TestSettingsKeepTheAddress: a host whose address changes is still the member
+// of etcd that it was.
+func TestSettingsKeepTheAddress(t *testing.T) {
+	i := testInstaller(t, testHost(t), &config{k0sImages: imagesMirror})
+	i.node = node{name: "mgmt", address: mustAddr("10.0.0.99")}
+	write(t, i.host.k0sConfig, "spec: {api: {address: 10.9.9.9}}\n")
+	if err := i.planYAML(); err != nil {
+		t.Fatal(err)
+	}
+	if i.yaml.address != "10.9.9.9" || strings.Contains(string(i.yaml.merged), "10.0.0.99") {
+		t.Errorf("%s, want this host's new address nowhere", i.yaml.merged)
+	}
+	i.cfg.api.address = "10.0.0.99"
+	if err := i.planYAML(); err != nil || i.yaml.address != "10.0.0.99" {
+		t.Errorf("address %s, %v, want the one that was asked for", i.yaml.address, err)
+	}
+}
+
 func TestMergeK0sYAMLRefuses(t *testing.T) {
 	for _, tt := range []struct{ have, want string }{
 		{"spec: {registry: {mirrors: []}}", "spec.registry: k0s has no such key"},

@@ -1,11 +1,20 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
@@ -49,7 +58,7 @@ func TestPreflight(t *testing.T) {
 	}{
 		{"port in use", func(t *testing.T, h *host) {
 			write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st\n   0: 00000000:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n"+
-				"   1: 0100007F:2403 0100007F:1234 01 00000000:00000000 00:00000000 00000000     0        0 4712 1\n")
+				"   1: 0100007F:24E3 0100007F:1234 01 00000000:00000000 00:00000000 00000000     0        0 4712 1\n")
 			write(t, h.proc+"/77/comm", "k3s-server\n")
 			if err := errors.Join(os.MkdirAll(h.proc+"/77/fd", 0o755), os.Symlink("socket:[4711]", h.proc+"/77/fd/9")); err != nil {
 				t.Fatal(err)
@@ -113,6 +122,9 @@ func TestPreflight(t *testing.T) {
 				if !strings.Contains(got.Error, w) {
 					t.Errorf("error %q, want %q in it", got.Error, w)
 				}
+			}
+			if strings.Contains(got.Error, "port 9443") {
+				t.Errorf("error %q: a connection from that port is no server", got.Error)
 			}
 			if !strings.Contains(r.stderr, tt.hint) {
 				t.Errorf("no hint %q:\n%s", tt.hint, r.stderr)
@@ -196,10 +208,79 @@ func TestIgnoreMakesAWarningOfIt(t *testing.T) {
 func TestDisk(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
-	args := []string{"--registry", s.at, "--ca", s.ca, "--single-host-test", "--plan"}
-	h.data = filepath.Join(smallDisk(t), "k0s")
-	r := try(t, h, "", args...)
-	if got := r.step("preflight").Error; !strings.Contains(got, "disk: ") || !strings.Contains(got, "k0s and the images take about 2.0 GB") {
-		t.Errorf("preflight %q, want too little room", got)
+	for size, want := range map[string]string{
+		"1m":    "k0s and the images take about 2.0 GB",
+		"2100m": "less than 15 % of 2.2 GB would stay free",
+		"3000m": "",
+	} {
+		h.data = filepath.Join(smallDisk(t, size), "k0s")
+		r := try(t, h, "", "--registry", s.at, "--ca", s.ca, "--single-host-test", "--plan")
+		if got := r.step("preflight").Error; !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%s: preflight %q, want %q", size, got, want)
+		}
+	}
+}
+
+// TestPortsOfAStoppedK0s: its pods outlive it, and are on ports that it needs.
+func TestPortsOfAStoppedK0s(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	write(t, h.units+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller --enable-worker=true --no-taints=true\n")
+	write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st\n   0: 00000000:2810 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n")
+	if r := try(t, h, "", s.args("--plan")...); r.err != nil {
+		t.Errorf("%v\n%s", r.err, r.stderr)
+	}
+}
+
+// TestSilentK0s runs and answers nothing, as it does while it starts.
+func TestSilentK0s(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	if r := try(t, h, "", untilReady(s)...); r.step("k0s-start").Status != record.StatusDone {
+		t.Fatal(r.stderr)
+	}
+	write(t, h.k0s, strings.Replace(read(t, h.k0s), "status() {", "status() {\n  exec sleep 60", 1))
+	if err := os.Chmod(h.k0s, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.patience = 100 * time.Millisecond
+	r := try(t, h, "", untilReady(s)...)
+	if r.step("preflight").Status != record.StatusUnchanged || r.step("k0s-start").Status != record.StatusUnchanged {
+		t.Errorf("steps %s, want it to be waited for\n%s", r.steps(), r.stderr)
+	}
+}
+
+func TestExpiredAuthority(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1e9, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, old, old, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := h.root + "/ca.pem"
+	write(t, both, read(t, s.ca)+string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	r := try(t, h, "", "--registry", s.at, "--ca", both, "--single-host-test", "--ignore", "disk")
+	if got := r.step("preflight").Error; !strings.Contains(got, "the registry's authority is valid from 1970-01-01T00:00:00Z to 2001-09-09T01:46:40Z") {
+		t.Errorf("preflight %q", got)
+	}
+}
+
+// TestClocks has a registry whose clock is an hour behind.
+func TestClocks(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
+	}))
+	defer srv.Close()
+	host := srv.Listener.Addr().String()
+	p := &preflight{installer: testInstaller(t, testHost(t), &config{plainHTTP: true})}
+	p.site = &site{at: host, host: host}
+	p.checkReply(t.Context())
+	if _, err := p.result(); err == nil || !strings.HasPrefix(full(err), "time: it is ") || !strings.HasSuffix(full(err), " at the registry") {
+		t.Errorf("%v, want the two times", err)
 	}
 }

@@ -58,7 +58,7 @@ var errSilent = errors.New("k0s runs and does not answer")
 
 // status asks the running k0s; nil if none runs.
 func (p *program) status(ctx context.Context) (*k0sStatus, error) {
-	out, err := p.run(ctx, quickRun, nil, "status", "-o", "json")
+	out, err := p.run(ctx, p.host.patience, nil, "status", "-o", "json")
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 		return nil, errSilent

@@ -111,8 +111,8 @@ func (i *installer) planReplace(ctx context.Context) (outcome, error) {
 	return unchanged("k0s %v", i.k0s.version), nil
 }
 
-// replaceK0s stops k0s and puts another in its place. That it is to start
-// again is noted before it stops.
+// replaceK0s stops k0s and puts another in its place. The next step starts
+// what does not run.
 func (i *installer) replaceK0s(ctx context.Context) (outcome, error) {
 	replace, err := i.mustReplace(ctx)
 	if err != nil {
@@ -122,10 +122,6 @@ func (i *installer) replaceK0s(ctx context.Context) (outcome, error) {
 	if !replace && !i.outdated() {
 		i.k0s.path = installed
 		return unchanged("k0s %v", i.k0s.version), nil
-	}
-	i.state.Restart = true
-	if err := i.state.save(); err != nil {
-		return outcome{}, err
 	}
 	if err := i.stopK0s(ctx); err != nil {
 		return outcome{}, err
