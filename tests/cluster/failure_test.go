@@ -26,6 +26,7 @@ func stuck(t *testing.T, err error, want ...string) {
 	if !errors.As(err, &s) {
 		t.Fatalf("error = %v, want a StuckError", err)
 	}
+	t.Log(err)
 	for _, w := range want {
 		if !strings.Contains(err.Error(), w) {
 			t.Errorf("error = %v, want %q in it", err, w)

@@ -28,19 +28,27 @@ import (
 // store is an oci-serve with releases of the sample bundle in it.
 type store struct {
 	address, ca string
+	log         string // file of what it writes to stderr
 }
 
 // serve starts oci-serve with a certificate of its own; it ends with the test.
-func serve(ctx context.Context, t *testing.T, releases ...string) *store {
+func serve(ctx context.Context, t *testing.T, host string, flags ...string) *store {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.CommandContext(ctx, filepath.Join(tools, "oci-serve"), "--host", "127.0.0.1", "--port", "0", "--storage", filepath.Join(dir, "storage"), "--tls", "auto")
+	s := &store{log: filepath.Join(dir, "log")}
+	log, err := os.Create(s.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	args := append([]string{"--host", host, "--port", "0", "--storage", filepath.Join(dir, "storage"), "--tls", "auto"}, flags...)
+	cmd := exec.CommandContext(ctx, filepath.Join(tools, "oci-serve"), args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -53,10 +61,7 @@ func serve(ctx context.Context, t *testing.T, releases ...string) *store {
 	if err := json.Unmarshal(line, &r); err != nil {
 		t.Fatal(err)
 	}
-	s := &store{r.Address, r.CA}
-	for _, release := range releases {
-		s.push(ctx, t, release)
-	}
+	s.address, s.ca = r.Address, r.CA
 	return s
 }
 
@@ -147,7 +152,8 @@ func aHost(t *testing.T) (context.Context, *site, *host, *store) {
 	s, ctx := open(t)
 	h := newHost(t, s)
 	s.here(ctx, t)
-	r := serve(ctx, t, "1.2.3")
+	r := serve(ctx, t, "127.0.0.1")
+	r.push(ctx, t, "1.2.3")
 	s.sampled(ctx, t, r)
 	if got := h.run(ctx, t, "k0s-mirror-config", "--mirror", "https://"+r.address, "--ca", r.ca, "--quiet"); got.code != 0 {
 		t.Fatalf("k0s-mirror-config: %d\n%s", got.code, got.stderr)

@@ -1,7 +1,9 @@
 // Package plane runs a real Kubernetes control plane on loopback for tests:
-// etcd, kube-apiserver, kube-controller-manager, kube-scheduler, and kwok,
-// which stands in for the machine below a node: it reports pods as running,
-// completed, or failing, by what their images are called (stages.yaml).
+// etcd, kube-apiserver, kube-controller-manager and kube-scheduler.
+//
+// Its nodes are either kwok's (Fake), which stands in for the machine below a
+// node: it reports pods as running, completed, or failing, by what their images
+// are called (stages.yaml). Or they are real, with a kubelet of the caller's.
 //
 // Everything else is as in production. What it starts is found in .cache/bin,
 // where tests/setup.sh puts it, writes below one directory, and ends with Stop
@@ -64,7 +66,7 @@ func Missing(bin string) string {
 }
 
 // Start starts a control plane from the programs in bin, keeps what it writes
-// in dir, and waits until its API answers and its node is there. The calling
+// in dir, and waits until its API answers. It has no nodes. The calling
 // goroutine must be locked to a thread that lives as long as the plane is to:
 // Linux ties a child to the thread that started it.
 func Start(ctx context.Context, bin, dir string) (*Plane, error) {
@@ -77,7 +79,7 @@ func Start(ctx context.Context, bin, dir string) (*Plane, error) {
 }
 
 func (p *Plane) start(ctx context.Context) error {
-	ports, err := freePorts(6)
+	ports, err := freePorts(5)
 	if err != nil {
 		return err
 	}
@@ -106,12 +108,24 @@ func (p *Plane) start(ctx context.Context) error {
 		{"kube-controller-manager", "--kubeconfig=" + p.Kubeconfig, "--bind-address=127.0.0.1", "--secure-port=" + ports[3],
 			"--leader-elect=false", "--service-account-private-key-file=" + p.path("sa.key"), "--root-ca-file=" + p.path("pki/apiserver.crt")},
 		{"kube-scheduler", "--kubeconfig=" + p.Kubeconfig, "--bind-address=127.0.0.1", "--secure-port=" + ports[4], "--leader-elect=false"},
-		{"kwok", "--kubeconfig=" + p.Kubeconfig, "--manage-all-nodes=true", "--server-address=127.0.0.1:" + ports[5],
-			"--node-lease-duration-seconds=40", "--node-ip=127.0.0.1", "--node-port=" + ports[5], "--config=" + p.path("stages.yaml")},
 	} {
 		if err := p.run(args[0], args[1:]...); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// Fake adds the node Node. kwok keeps it and all others that are made.
+func (p *Plane) Fake(ctx context.Context) error {
+	ports, err := freePorts(1)
+	if err != nil {
+		return err
+	}
+	err = p.run("kwok", "--kubeconfig="+p.Kubeconfig, "--manage-all-nodes=true", "--server-address=127.0.0.1:"+ports[0],
+		"--node-lease-duration-seconds=40", "--node-ip=127.0.0.1", "--node-port="+ports[0], "--config="+p.path("stages.yaml"))
+	if err != nil {
+		return err
 	}
 	_, err = p.Client.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: Node}}, metav1.CreateOptions{})
 	return err
