@@ -78,8 +78,7 @@ parts() {
 }
 
 # lanes runs what only computes beside what mostly waits, for disks, clocks and
-# each other, which takes two thirds of the time of one after the other. What
-# the second lane says comes behind the first.
+# other processes. What the second lane says comes behind the first.
 lanes() {
   local log part computing=() waiting=()
   for part in "$@"; do
