@@ -263,9 +263,36 @@ func TestChangedConfigurationStartsK0sAgain(t *testing.T) {
 	if r := try(t, h, "", args...); r.step("k0s-start").Status != record.StatusUnchanged {
 		t.Errorf("a third time: %+v, want nothing done", r.step("k0s-start"))
 	}
-	want := []string{"install controller --enable-worker --no-taints", "start", "stop", "start"}
+	if _, err := os.Stat(backupName(h.k0sConfig)); err == nil {
+		t.Error("there is a backup of what this program itself wrote")
+	}
+	write(t, h.k0sConfig, read(t, h.k0sConfig)+"# mine\n")
+	if r := try(t, h, "", append(args, "--san", "another.example.org")...); r.step("k0s.yaml").Status != record.StatusDone {
+		t.Errorf("with an edit: %+v", r.step("k0s.yaml"))
+	}
+	if got := read(t, backupName(h.k0sConfig)); !strings.HasSuffix(got, "# mine\n") || !strings.HasSuffix(read(t, h.k0sConfig), "# mine\n") {
+		t.Errorf("the operator's edit is not kept: %s", got)
+	}
+	want := []string{"install controller --enable-worker --no-taints", "start", "stop", "start", "stop", "start"}
 	if got := k0sCalls(t, h); !slices.Equal(got, want) {
 		t.Errorf("k0s was run with %q, want %q", got, want)
+	}
+}
+
+// TestKilledBetweenBackupAndFile: the backup is there, the file is not.
+func TestKilledBetweenBackupAndFile(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	write(t, h.k0sConfig, operatorsYAML)
+	write(t, backupName(h.k0sConfig), operatorsYAML)
+	if r := try(t, killedAfter(h, "k0s.yaml"), "", untilReady(s)...); !errors.Is(r.err, errKilled) {
+		t.Fatal(r.err)
+	}
+	if _, err := os.Stat(backupName(h.k0sConfig) + ".1"); err == nil {
+		t.Error("there is a second backup")
+	}
+	if r := try(t, h, "", "--uninstall", "--yes"); r.err != nil || read(t, h.k0sConfig) != operatorsYAML {
+		t.Errorf("%v, want the operator's file back", r.err)
 	}
 }
 

@@ -205,6 +205,21 @@ func TestIgnoreMakesAWarningOfIt(t *testing.T) {
 	}
 }
 
+func TestMirrorThatLeadsElsewhere(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	write(t, h.certs+"/quay.io/hosts.toml", "server = \"https://other.example.org\"\n\n[host]\n")
+	r := try(t, h, "", s.args("--plan")...)
+	if want := "mirror: images of quay.io: " + h.certs + "/quay.io/hosts.toml leads to https://other.example.org, not to " + s.at; r.err != nil || !strings.Contains(r.stderr, want) {
+		t.Errorf("%v, want a warning\n%s", r.err, r.stderr)
+	}
+	write(t, h.root+"/etc/k0s/containerd.d/cri-registry.toml", "# Managed by k0s-mirror-config\nversion = 3\n")
+	r = try(t, h, "", s.args("--plan")...)
+	if want := "was written for another version of k0s than v1.32.8+k0s.0"; !strings.Contains(r.step("preflight").Error, want) {
+		t.Errorf("%+v, want %s", r.step("preflight"), want)
+	}
+}
+
 func TestDisk(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
