@@ -118,33 +118,7 @@ func TestInstallation(t *testing.T) {
 			t.Errorf("revisions were %q and are %q: the second pass was undone", before, after)
 		}
 	})
-	t.Run("changed values", func(t *testing.T) {
-		p := s.install(ctx, t, "1.2.3", values("controller.defaultHelmTimeout", "20m"), cluster.Configured)
-		if len(p.Changes) != 1 || p.Changes[0].String() != `controller.defaultHelmTimeout: "20m"` {
-			t.Errorf("changes = %v, want the timeout alone", p.Changes)
-		}
-		s.ready(ctx, t)
-		if got := s.argument(ctx, t, "default-helm-timeout"); got != "20m" {
-			t.Errorf("the controller's timeout is %q, want 20m", got)
-		}
-		if s.argument(ctx, t, "webhook-port") != "9443" {
-			t.Error("the second pass was undone")
-		}
-	})
-	t.Run("values of others stay", func(t *testing.T) {
-		m := s.management(ctx, t)
-		if err := unstructured.SetNestedField(m.Object, "by hand", "spec", "core", "kcm", "config", "note"); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.objects.Resource(managements).Update(ctx, m, metav1.UpdateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		s.install(ctx, t, "1.2.3", values("controller.defaultHelmTimeout", "30m"), cluster.Configured)
-		note, _, _ := unstructured.NestedString(s.management(ctx, t).Object, "spec", "core", "kcm", "config", "note")
-		if note != "by hand" {
-			t.Errorf("note = %q, want what was put there by hand", note)
-		}
-	})
+	t.Run("changed values", func(t *testing.T) { changedValues(ctx, t, s) })
 	t.Run("another version", func(t *testing.T) {
 		var other *cluster.VersionError
 		if _, err := s.InstallChart(ctx, platform(t, "1.3.0"), values(), options); !errors.As(err, &other) || other.Have != "1.2.3" || other.Want != "1.3.0" {
@@ -153,6 +127,34 @@ func TestInstallation(t *testing.T) {
 	})
 	t.Run("upgrade", func(t *testing.T) { upgrade(ctx, t, s) })
 	t.Run("uninstall", func(t *testing.T) { uninstall(ctx, t, s) })
+}
+
+// changedValues go to Management, on top of what others have put there.
+func changedValues(ctx context.Context, t *testing.T, s *site) {
+	p := s.install(ctx, t, "1.2.3", values("controller.defaultHelmTimeout", "20m"), cluster.Configured)
+	if len(p.Changes) != 1 || p.Changes[0].String() != `controller.defaultHelmTimeout: "20m"` {
+		t.Errorf("changes = %v, want the timeout alone", p.Changes)
+	}
+	s.ready(ctx, t)
+	if got := s.argument(ctx, t, "default-helm-timeout"); got != "20m" {
+		t.Errorf("the controller's timeout is %q, want 20m", got)
+	}
+	if s.argument(ctx, t, "webhook-port") != "9443" {
+		t.Error("the second pass was undone")
+	}
+
+	m := s.management(ctx, t)
+	if err := unstructured.SetNestedField(m.Object, "by hand", "spec", "core", "kcm", "config", "note"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.objects.Resource(managements).Update(ctx, m, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.install(ctx, t, "1.2.3", values("controller.defaultHelmTimeout", "30m"), cluster.Configured)
+	note, _, _ := unstructured.NestedString(s.management(ctx, t).Object, "spec", "core", "kcm", "config", "note")
+	if note != "by hand" {
+		t.Errorf("note = %q, want what was put there by hand", note)
+	}
 }
 
 func upgrade(ctx context.Context, t *testing.T, s *site) {

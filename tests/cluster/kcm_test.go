@@ -2,9 +2,7 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -13,16 +11,12 @@ import (
 
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chartutil"
-	"helm.sh/helm/v3/pkg/kube"
 	"helm.sh/helm/v3/pkg/release"
-	"helm.sh/helm/v3/pkg/storage"
 	"helm.sh/helm/v3/pkg/storage/driver"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 )
@@ -184,24 +178,6 @@ func (k *kcm) begin(ctx context.Context, cfg *action.Configuration) error {
 	return err
 }
 
-func releaseName(version string) string { return "kcm-" + strings.ReplaceAll(version, ".", "-") }
-
-func releaseObject(version string) *unstructured.Unstructured {
-	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "k0rdent.mirantis.com/v1beta1", "kind": "Release",
-		"metadata": map[string]any{"name": releaseName(version)},
-		"spec": map[string]any{
-			"version": version,
-			"kcm":     map[string]any{"template": "kcm-" + strings.ReplaceAll(version, ".", "-")},
-			"capi":    map[string]any{"template": "cluster-api-1-0-7"},
-			"providers": []any{
-				map[string]any{"name": "cluster-api-provider-aws", "template": "cluster-api-provider-aws-1-0-7"},
-				map[string]any{"name": "projectsveltos", "template": "projectsveltos-1-1-1"},
-			},
-		},
-	}}
-}
-
 // readyReleases finds the templates of each Release.
 func (k *kcm) readyReleases(ctx context.Context) error {
 	list, err := k.s.objects.Resource(releases).List(ctx, metav1.ListOptions{})
@@ -349,66 +325,4 @@ func (k *kcm) put(ctx context.Context, resource schema.GroupVersionResource, u *
 	u.Object["status"] = status
 	_, err := k.s.objects.Resource(resource).UpdateStatus(ctx, u, metav1.UpdateOptions{})
 	return err
-}
-
-// fluxRelease is a HelmRelease that Flux has given up on, or that is fine.
-func fluxRelease(name string, stalled bool) *unstructured.Unstructured {
-	ready := conditionOf("Ready", !stalled, "UpgradeFailed", "Helm upgrade failed: exceeded maximum retries: cannot remediate failed release", 1)
-	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",
-		"metadata": map[string]any{"name": name, "namespace": cluster.Namespace},
-		"spec":     map[string]any{},
-		"status":   map[string]any{"conditions": []any{ready}},
-	}}
-}
-
-func conditionOf(kind string, ok bool, reason, message string, generation int64) map[string]any {
-	c := map[string]any{"type": kind, "status": "True", "reason": "Succeeded", "message": message, "observedGeneration": generation, "lastTransitionTime": "2026-01-02T03:04:05Z"}
-	if !ok {
-		c["status"], c["reason"] = "False", reason
-	} else if reason != "Failed" {
-		c["reason"] = reason
-	}
-	return c
-}
-
-// helm gives Helm's own view, with Helm's own settings.
-func (s *site) helm() *action.Configuration {
-	flags := genericclioptions.NewConfigFlags(true)
-	namespace, cache := cluster.Namespace, filepath.Join(filepath.Dir(s.plane.Kubeconfig), "cache")
-	flags.KubeConfig, flags.Namespace, flags.CacheDir = &s.plane.Kubeconfig, &namespace, &cache
-	client := kube.New(flags)
-	return &action.Configuration{
-		RESTClientGetter: flags, KubeClient: client, Log: func(string, ...any) {},
-		Releases: storage.Init(driver.NewSecrets(s.plane.Client.CoreV1().Secrets(namespace))),
-	}
-}
-
-// set puts a value at a path such as a.b.c.
-func set(values map[string]any, path string, value any) {
-	parsed := map[string]any{}
-	at := parsed
-	keys := strings.Split(path, ".")
-	for _, k := range keys[:len(keys)-1] {
-		next := map[string]any{}
-		at[k], at = next, next
-	}
-	at[keys[len(keys)-1]] = value
-	for k, v := range chartutil.CoalesceTables(parsed, values) {
-		values[k] = v
-	}
-}
-
-// jsonMap brings values into the form that the API gives them.
-func jsonMap(values map[string]any) (map[string]any, error) {
-	raw, err := json.Marshal(values)
-	if err != nil {
-		return nil, err
-	}
-	u := &unstructured.Unstructured{}
-	if err := u.UnmarshalJSON([]byte(`{"apiVersion":"v1","kind":"Values","values":` + string(raw) + `}`)); err != nil {
-		return nil, err
-	}
-	m, _, err := unstructured.NestedMap(u.Object, "values")
-	return m, err
 }

@@ -181,23 +181,6 @@ func (s *site) kind(ctx context.Context, t *testing.T, version, kind, plural, sc
 	return r
 }
 
-// crd is a kind whose objects may hold anything, with a status of its own.
-func crd(group, version, kind, plural, scope string) *unstructured.Unstructured {
-	open := func() map[string]any {
-		return map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}
-	}
-	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": plural + "." + group},
-		"spec": map[string]any{
-			"group": group, "scope": scope, "names": map[string]any{"kind": kind, "plural": plural},
-			"versions": []any{map[string]any{
-				"name": version, "served": true, "storage": true, "subresources": map[string]any{"status": map[string]any{}},
-				"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "properties": map[string]any{"spec": open(), "status": open()}}},
-			}},
-		},
-	}}
-}
-
 // get gives an object as JSON.
 func (s *site) get(ctx context.Context, t *testing.T, r schema.GroupVersionResource, namespace, name string) string {
 	t.Helper()
