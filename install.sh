@@ -382,7 +382,11 @@ serve_unit() {
   how=start
   [ ! -e $state/restart ] || how=restart
   if ! systemctl $how oci-serve.service; then # it is ready when that returns
-    journalctl -q -u oci-serve.service -n 3 -o cat --no-pager >&2 || true
+    pid=$(systemctl show --value -p ExecMainPID oci-serve.service)
+    for try in 1 2 3 4 5; do # the journal may be behind
+      ! journalctl -q "_PID=$pid" -n 2 -o cat --no-pager | grep . >&2 || break
+      sleep "0.$try"
+    done
     code=$(systemctl show --value -p ExecMainStatus oci-serve.service)
     fail 'oci-serve does not start' '' "$((code == 75 ? 75 : 1))"
   fi
@@ -501,7 +505,7 @@ step_install() {
   [ -z "$address" ] || set -- --api-address "$address" "$@"
   [ -e $state/written ] || : >$state/written
   keep with k0rdent-install --registry "$far" "$@" <$state/written
-  [ ! -e ${state%/*}/install.json ] || : >$state/written # it has them in its own notes
+  if [ -s $state/written ] && [ -e ${state%/*}/install.json ]; then : >$state/written; fi # it has them in its own notes
 }
 
 # plan_STEP says what a step would do.
@@ -799,9 +803,12 @@ purge() {
   else
     rmdir -- "$storage" 2>/dev/null || [ ! -e "$storage" ] || say "$storage stays: it is not the storage of oci-serve"
   fi
-  if [ -e $state/user ]; then userdel oci-serve || say 'the user oci-serve stays'; fi
+  if [ -e $state/user ]; then
+    userdel oci-serve || say 'the user oci-serve stays'
+    if getent group oci-serve >/dev/null; then groupdel oci-serve; fi # not everywhere a user's own group goes with it
+  fi
   rm -rf -- $state "$log" "$(dirname -- "$log")/oci-serve.log"
-  rmdir -- "$(dirname -- "$log")" "${state%/*}" 2>/dev/null || true
+  rmdir -- $own "$(dirname -- "$log")" "${state%/*}" 2>/dev/null || true # the unit makes $own wherever the storage is
 }
 
 parse "$@"

@@ -112,4 +112,6 @@ if [ ! -x .cache/bin/kube ] || [ "$sum" != "$(cat .cache/kube.sum 2>/dev/null)" 
   echo "$sum" >.cache/kube.sum
 fi
 GOFLAGS=-trimpath CGO_ENABLED=0 quietly go -C tests/interop build -o ../../.cache/bin/ ./...
+# What the stand-in for k0s starts where the whole is installed.
+quietly go -C tests/cluster test -c -tags serve -ldflags '-s -w' -o ../../.cache/bin/cluster.test .
 GOFLAGS=-trimpath CGO_ENABLED=0 quietly go -C tests/containerd build -ldflags '-s -w' -o ../../.cache/bin/ ./cri-pull
