@@ -68,6 +68,15 @@ func TestHookImageIsMissing(t *testing.T) {
 	}
 }
 
+// TestHookTakesTooLong names the pod that is waited for, though nothing is wrong
+// with it.
+func TestHookTakesTooLong(t *testing.T) {
+	s, ctx := open(t)
+	slow := quick("flux2.enabled", true, "flux2.cli.image", "10.0.0.5:5000/slow/flux-cli")
+	_, err := s.InstallChart(ctx, platform(t, "1.2.3"), slow, cluster.Options{Timeout: time.Second})
+	stuck(t, err, "its pre-install hook failed (after 1s): pod kcm-system/kcm-flux-check-", "Pending")
+}
+
 // TestUpgradeFails takes a release back to what was before.
 func TestUpgradeFails(t *testing.T) {
 	s, ctx := open(t)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -77,10 +78,10 @@ func (c *Cluster) stuck(ctx context.Context, what string, start time.Time) error
 }
 
 // Explain gives what is stuck, the most likely cause first: nodes that are not
-// ready, pods whose images cannot be pulled, that fail or find no node, in all
-// namespaces, and what Flux, the Cluster API operator and kcm say of
-// themselves. It is empty where everything is well or just needs time. What it
-// cannot ask for, it leaves out, but for the API server itself.
+// ready, pods whose images cannot be pulled, that fail, find no node or are not
+// ready, in all namespaces, and what Flux, the Cluster API operator and kcm say of
+// themselves. What may just need time comes last. It is empty where everything is
+// well. What it cannot ask for, it leaves out, but for the API server itself.
 func (c *Cluster) Explain(ctx context.Context) []Problem {
 	if err := c.readyz(ctx); err != nil && ctx.Err() == nil {
 		return []Problem{{Object: "api server", Message: oneLine(err.Error()), weight: pull}}
@@ -129,9 +130,32 @@ func (c *Cluster) podProblems(ctx context.Context, namespace string) []Problem {
 	}
 	var problems []Problem
 	for i := range pods.Items {
-		if p, found := podProblem(&pods.Items[i]); found {
-			c.detail(ctx, &pods.Items[i], &p)
+		pod := &pods.Items[i]
+		if p, found := podProblem(pod); found {
+			c.detail(ctx, pod, &p)
 			problems = append(problems, p)
+		} else if p, slow := slowPod(pod); slow {
+			if warning := oneLine(c.warning(ctx, pod)); warning != "" {
+				p.Message, p.weight = warning, blocked
+			}
+			problems = append(problems, p)
+		}
+	}
+	return append(problems, c.podless(ctx, namespace)...)
+}
+
+// podless gives the Deployments that cannot make pods at all.
+func (c *Cluster) podless(ctx context.Context, namespace string) []Problem {
+	list, err := c.kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil
+	}
+	var problems []Problem
+	for _, d := range list.Items {
+		for _, cond := range d.Status.Conditions {
+			if cond.Type == appsv1.DeploymentReplicaFailure && cond.Status == corev1.ConditionTrue {
+				problems = append(problems, Problem{Object: "deployment " + d.Namespace + "/" + d.Name, Reason: cond.Reason, Message: oneLine(cond.Message), weight: blocked})
+			}
 		}
 	}
 	return problems

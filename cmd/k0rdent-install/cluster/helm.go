@@ -83,23 +83,25 @@ func (c *Cluster) reason(ctx context.Context, err error, problems []Problem, p *
 	if ctx.Err() != nil && !timedOut(ctx) {
 		return context.Cause(ctx)
 	}
-	text := err.Error()
-	hook := strings.HasPrefix(text, "failed pre-") || strings.HasPrefix(text, "failed post-") || strings.HasPrefix(text, "pre-upgrade hooks failed") || strings.HasPrefix(text, "post-upgrade hooks failed")
-	if (hook || timedOut(ctx)) && len(problems) > 0 {
-		return &StuckError{What: fmt.Sprintf("release %s: %s %s: %s", ReleaseName, verb, p.Want, hookOf(text)), After: since(start), Problems: problems}
+	if hook := hookOf(err.Error()); hook != "" {
+		what := fmt.Sprintf("release %s: %s %s: its %s hook failed", ReleaseName, verb, p.Want, hook)
+		if len(problems) == 0 {
+			return c.stuck(ctx, what, start)
+		}
+		return &StuckError{What: what, After: since(start), Problems: problems}
 	}
 	return fmt.Errorf("release %s: %s %s: %w", ReleaseName, verb, p.Want, err)
 }
 
-// hookOf shortens Helm's message to what the problems do not tell: which of
-// the hooks it was.
+// hookOf finds in Helm's message which hook has failed; "" if it was none.
+// Installations and upgrades word it differently.
 func hookOf(text string) string {
 	for _, event := range []string{"pre-install", "post-install", "pre-upgrade", "post-upgrade"} {
-		if strings.Contains(text, event) {
-			return "its " + event + " hook failed"
+		if strings.HasPrefix(text, "failed "+event) || strings.HasPrefix(text, event+" hooks failed") {
+			return event
 		}
 	}
-	return "its time is up"
+	return ""
 }
 
 // undo takes back what failed: nothing, if it failed before Helm touched

@@ -148,21 +148,56 @@ func (c *Cluster) detail(ctx context.Context, pod *corev1.Pod, p *Problem) {
 	p.Message = oneLine(p.Message)
 }
 
+// slowPod tells what a pod waits for that has no problem of its own, of which
+// one wants to hear when time is up.
+func slowPod(pod *corev1.Pod) (Problem, bool) {
+	p := Problem{Object: "pod " + pod.Namespace + "/" + pod.Name}
+	if pod.Status.Phase == corev1.PodSucceeded || pod.DeletionTimestamp != nil {
+		return p, false
+	}
+	for _, s := range containers(pod) {
+		if s.State.Waiting != nil && s.State.Waiting.Reason != "" {
+			p.Reason = s.State.Waiting.Reason
+			return p, true
+		}
+	}
+	for _, cond := range pod.Status.Conditions {
+		if cond.Type == corev1.PodReady && cond.Status != corev1.ConditionTrue && cond.Reason != "PodCompleted" {
+			p.Reason, p.Message = or(cond.Reason, "not ready"), oneLine(cond.Message)
+			return p, true
+		}
+	}
+	p.Reason = string(corev1.PodPending) // its node has not begun with it
+	return p, pod.Status.Phase == corev1.PodPending
+}
+
 // pullError is the newest event about a pull that failed.
 func (c *Cluster) pullError(ctx context.Context, pod *corev1.Pod) string {
-	events, err := c.kube.CoreV1().Events(pod.Namespace).List(ctx, metav1.ListOptions{FieldSelector: fields.Set{
-		"involvedObject.uid": string(pod.UID), "reason": "Failed",
-	}.String()})
+	return c.newestEvent(ctx, pod, func(e *corev1.Event) bool {
+		return e.Reason == "Failed" && strings.Contains(e.Message, "pull") && e.Message != "Error: ErrImagePull" && e.Message != "Error: ImagePullBackOff"
+	})
+}
+
+// warning is the newest event that warns of something, such as a volume that
+// cannot be mounted.
+func (c *Cluster) warning(ctx context.Context, pod *corev1.Pod) string {
+	return c.newestEvent(ctx, pod, func(e *corev1.Event) bool { return e.Type == corev1.EventTypeWarning })
+}
+
+// newestEvent gives the message of the newest event of a pod that is wanted.
+func (c *Cluster) newestEvent(ctx context.Context, pod *corev1.Pod, wanted func(*corev1.Event) bool) string {
+	events, err := c.kube.CoreV1().Events(pod.Namespace).List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("involvedObject.uid", string(pod.UID)).String()})
 	if err != nil {
 		return ""
 	}
 	message, newest := "", metav1.Time{}
-	for _, e := range events.Items {
+	for i := range events.Items {
+		e := &events.Items[i]
 		at := e.LastTimestamp
 		if at.IsZero() {
 			at = metav1.Time{Time: e.EventTime.Time}
 		}
-		if strings.Contains(e.Message, "pull") && !at.Before(&newest) && e.Message != "Error: ErrImagePull" && e.Message != "Error: ImagePullBackOff" {
+		if wanted(e) && !at.Before(&newest) {
 			message, newest = e.Message, at
 		}
 	}

@@ -66,6 +66,37 @@ func TestPodProblem(t *testing.T) {
 	}
 }
 
+func TestSlowPod(t *testing.T) {
+	unready := aPod(corev1.PodRunning, corev1.ContainerStatus{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}})
+	unready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: "ContainersNotReady", Message: "containers with unready status: [main]"}}
+	ready := aPod(corev1.PodRunning, corev1.ContainerStatus{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}})
+	ready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	leaving := aPod(corev1.PodPending, waiting("ContainerCreating", ""))
+	leaving.DeletionTimestamp = new(metav1.Now())
+	tests := []struct {
+		name string
+		pod  *corev1.Pod
+		want string
+	}{
+		{"ready", ready, ""},
+		{"completed", aPod(corev1.PodSucceeded, ended(0, "Completed", "")), ""},
+		{"on its way out", leaving, ""},
+		{"creating", aPod(corev1.PodPending, waiting("ContainerCreating", "")), "pod ns/p: ContainerCreating"},
+		{"not ready", unready, "pod ns/p: ContainersNotReady: containers with unready status: [main]"},
+		{"not begun", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p"}, Status: corev1.PodStatus{Phase: corev1.PodPending}}, "pod ns/p: Pending"},
+	}
+	for _, tt := range tests {
+		p, found := slowPod(tt.pod)
+		got := ""
+		if found {
+			got = p.String()
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
 // TestPodWatchRemembers keeps what a pod said while it was there.
 func TestPodWatchRemembers(t *testing.T) {
 	var told []string

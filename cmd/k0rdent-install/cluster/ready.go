@@ -43,8 +43,12 @@ func (c *Cluster) WaitReady(ctx context.Context, w Watcher) (*State, error) {
 	last, moved := "", start
 	c.restart(ctx)
 	var state *State
+	var failure error // of the last look, if it failed
 	for {
 		now, err := c.State(ctx)
+		if err == nil || ctx.Err() == nil { // that our own time is up is no failure
+			failure = err
+		}
 		if err == nil {
 			state = now
 			w.tell(told, state)
@@ -64,23 +68,23 @@ func (c *Cluster) WaitReady(ctx context.Context, w Watcher) (*State, error) {
 			}
 		}
 		if ctx.Err() != nil {
-			return c.notReady(ctx, state, err, start)
+			return c.notReady(ctx, state, failure, start)
 		}
 		c.managementChange(ctx, state, min(glance, w.Quiet))
 	}
 }
 
 // notReady is the error for a wait that has ended.
-func (c *Cluster) notReady(ctx context.Context, state *State, err error, start time.Time) (*State, error) {
+func (c *Cluster) notReady(ctx context.Context, state *State, failure error, start time.Time) (*State, error) {
 	if !timedOut(ctx) {
 		return state, context.Cause(ctx)
 	}
 	what := "management kcm is not there"
 	switch {
+	case failure != nil:
+		what = "not ready: " + oneLine(failure.Error())
 	case state != nil:
 		what = "not ready: " + oneLine(state.Message)
-	case err != nil && ctx.Err() == nil:
-		what = "not ready: " + err.Error()
 	}
 	return state, c.stuck(ctx, what, start)
 }

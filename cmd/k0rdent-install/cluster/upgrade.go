@@ -144,6 +144,9 @@ func hasTemplate(m *unstructured.Unstructured, name string) bool {
 // would be upgraded with values for the new one, and those of them that have a
 // closed schema would refuse.
 func (c *Cluster) Upgrade(ctx context.Context, r *Release, values map[string]any, warn func(string)) (*UpgradePlan, error) {
+	if _, err := c.PlanUpgrade(ctx, r, values); err != nil {
+		return nil, err
+	}
 	ctx, giveBack, err := c.hold(ctx, warn)
 	if err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ type podWatch struct {
 	mu       sync.Mutex
 	problems map[string]Problem // by pod
 	told     map[string]bool    // by Problem.key
+	over     bool               // a hook has failed: what comes now are consequences
 }
 
 // watchPods starts to watch the pods that cfg's actions make, and returns with
@@ -90,6 +91,8 @@ func (w *podWatch) note(pod string, p *Problem, deleted bool) {
 	defer w.mu.Unlock()
 	before, had := w.problems[pod]
 	switch {
+	case w.over:
+		return
 	case p == nil:
 		if !deleted || before.weight != failed {
 			delete(w.problems, pod)
@@ -128,15 +131,25 @@ func (h *hooked) WatchUntilReady(resources kube.ResourceList, timeout time.Durat
 	return err
 }
 
-// look notes the state of all pods as it is now.
+// look notes the state of all pods as it is now, for the last time: also what
+// those wait for with which nothing is wrong.
 func (w *podWatch) look(ctx context.Context, c *Cluster) {
 	pods, err := c.kube.CoreV1().Pods(Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return // what was seen before has to do
 	}
 	for i := range pods.Items {
-		w.see(ctx, c, &pods.Items[i], false)
+		pod := &pods.Items[i]
+		if _, found := podProblem(pod); found {
+			w.see(ctx, c, pod, false)
+		} else if p, slow := slowPod(pod); slow {
+			p.Message = or(oneLine(c.warning(ctx, pod)), p.Message)
+			w.note(pod.Name, &p, false)
+		}
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
 }
 
 // worst gives what is wrong now, the most likely cause first.
