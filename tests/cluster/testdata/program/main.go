@@ -15,7 +15,7 @@ func main() {
 	case "done":
 		fmt.Println("prerequisites are met")
 	case "fail":
-		fmt.Println("checking prerequisites")
+		fmt.Fprintln(os.Stderr, "checking prerequisites") // one stream, so that the lines keep their order
 		fmt.Fprintln(os.Stderr, "prerequisites are not met: no CA")
 		os.Exit(3)
 	default:
