@@ -172,6 +172,11 @@ func TestProgram(t *testing.T) {
 		if steps := got.steps(t); got.code != 0 || !has(steps, want) {
 			t.Fatalf("k0rdent-install %q: %d, want 0 and %s\n%s\n%s", more, got.code, want, got.stdout, got.stderr)
 		}
+		for line := range strings.Lines(got.stderr) {
+			if !strings.HasPrefix(line, "k0rdent-install: ") && !strings.HasPrefix(line, "hint: ") {
+				t.Errorf("somebody else wrote to stderr: %s", line)
+			}
+		}
 		return got
 	}
 	install("helm planned", "--plan")

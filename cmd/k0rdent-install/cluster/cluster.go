@@ -22,6 +22,8 @@ package cluster
 import (
 	"fmt"
 	"io"
+	"log/slog"
+	"sync"
 
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/kube"
@@ -35,6 +37,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 )
 
 const (
@@ -70,8 +73,14 @@ type Cluster struct {
 	getter  *getter
 }
 
+// silence keeps Kubernetes' client from writing to stderr, which is for people.
+// What it has to say is either over, such as a watch that broke and was begun
+// again, or comes back as an error.
+var silence = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) })
+
 // Open reads a kubeconfig file. It does not connect: WaitAPI does.
 func Open(kubeconfig string) (*Cluster, error) {
+	silence()
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		&clientcmd.ClientConfigLoadingRules{ExplicitPath: kubeconfig},
 		&clientcmd.ConfigOverrides{})
