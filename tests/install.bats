@@ -7,12 +7,13 @@
 
 load lib/helper
 load lib/host
+load lib/guide
 
 # What is carried in, once for all tests: the release archive, a bundle and its
 # signature, and what goes wrong with them.
 setup_file() {
   local tool
-  export MEDIA=$BATS_FILE_TMPDIR/media
+  export MEDIA=$BATS_FILE_TMPDIR/media GUIDE=$ROOT/man/k0rdent-airgap.7
   mkdir -p "$MEDIA/release/bin" "$MEDIA/bin"
   for tool in $(tools); do ln "$ROOT/bin/$tool" "$MEDIA/release/bin" 2>/dev/null || cp "$ROOT/bin/$tool" "$MEDIA/release/bin"; done
   cp -r "$ROOT/install.sh" "$ROOT/lib/systemd" "$MEDIA/release"
@@ -36,6 +37,13 @@ script() {
   local name=$1
   shift
   on "$name" sh /media/release/install.sh "$@"
+}
+
+# typed NAME SECTION N: an example of the guide there, in root's home.
+typed() {
+  guide "$2" "$3" >typed
+  [ -s typed ]
+  on "$1" sh -eu <typed
 }
 
 # whole: how it is called here, but for what a test adds before.
@@ -335,8 +343,8 @@ struck() {
   [ "$(on one ls /srv)" = '' ]
 }
 
-# external PROGRAM: a registry of somebody else on host far, port 5443, with TLS by
-# the site's own authority and a password.
+# external PROGRAM: a registry of somebody else on a host far-PROGRAM, with TLS by the
+# site's own authority and a password.
 external() {
   local dir=$MEDIA/external far=far-$1
   if [ ! -d "$dir" ]; then
@@ -344,23 +352,23 @@ external() {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj '/CN=site CA' \
       -addext basicConstraints=critical,CA:TRUE -keyout "$dir/ca.key" -out "$dir/ca.pem" 2>/dev/null
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj '/CN=registry' \
-      -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=IP:10.0.0.6 \
+      -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=IP:10.0.0.6,DNS:harbor.site.example \
       -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -keyout "$dir/tls.key" -out "$dir/tls.pem" 2>/dev/null
-    echo 'pusher:$2a$04$5J6kfuMME1ZNy/j6Qsgz7eHBz24KbQ6mXXY22zXC4TO7Gdgc2eag2' >"$dir/htpasswd"
+    echo 'admin:$2a$04$5J6kfuMME1ZNy/j6Qsgz7eHBz24KbQ6mXXY22zXC4TO7Gdgc2eag2' >"$dir/htpasswd"
     echo s3cret-and-more >"$dir/password"
     echo something-else >"$dir/wrong"
     cat >"$dir/registry.yml" <<'Y'
 version: 0.1
 storage: {filesystem: {rootdirectory: /srv/registry}}
 http:
-  addr: 0.0.0.0:5443
+  addr: 0.0.0.0:443
   tls: {certificate: /media/external/tls.pem, key: /media/external/tls.key}
 auth: {htpasswd: {realm: site, path: /media/external/htpasswd}}
 Y
   fi
   case $1 in
   oci-serve)
-    set -- /media/release/bin/oci-serve --port 5443 --storage /srv/registry --read auth --htpasswd /media/external/htpasswd \
+    set -- /media/release/bin/oci-serve --port 443 --storage /srv/registry --read auth --htpasswd /media/external/htpasswd \
       --tls-cert /media/external/tls.pem --tls-key /media/external/tls.key
     ;;
   *)
@@ -370,42 +378,53 @@ Y
   esac
   on "$far" "$@" >far.log 2>&1 &
   servers+=($!)
-  until on "$far" sh -c 'grep -q :1543 /proc/net/tcp /proc/net/tcp6'; do kill -0 $!; sleep 0.05; done
+  until on "$far" sh -c 'grep -q :01BB /proc/net/tcp /proc/net/tcp6'; do kill -0 $!; sleep 0.05; done
 }
 
+# home NAME: what the guide takes for granted, in root's home: the release archive,
+# unpacked, and beside it what was carried in.
+home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tgz,bundle.tgz.sig,cosign.pub} /root; }
+
 @test "install.sh: to a registry of the site's own, with its authority and a password" {
-  local program flags one
+  local program flags one count
   need openssl docker-registry
   hosts
-  there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log)
+  count=$(expected "$MEDIA/manifest.json" | wc -l)
   for program in oci-serve docker-registry; do
     one=one-$program
+    there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log)
     host "$one"
     host "far-$program"
     wire "$one" 10.0.0.5/24 "far-$program" 10.0.0.6/24
     external $program
-    flags=(--external-registry 10.0.0.6:5443/site/k0rdent --ca /media/external/ca.pem --username pusher)
+    home "$one"
+    on "$one" sh -c 'echo 10.0.0.6 harbor.site.example >>/etc/hosts; cp /media/external/ca.pem site-ca.pem; cp /media/external/password harbor.password'
+    looks "$one" >before
+    flags=(--external-registry 10.0.0.6/site/k0rdent --ca /media/external/ca.pem --username admin)
     run -0 script "$one" "${whole[@]}" "${flags[@]}" --password-file /media/external/password --plan
-    [[ $output == *'nothing: 10.0.0.6:5443/site/k0rdent serves'* ]]
-    [ "$(looks "$one")" = '' ]
+    [[ $output == *'nothing: 10.0.0.6/site/k0rdent serves'* ]]
+    same "$(cat before)" "$(looks "$one")"
     run -1 --separate-stderr script "$one" "${whole[@]}" "${flags[@]}" --password-file /media/external/wrong -- --plan
     [[ $stderr == *'--from push'* ]]
 
-    script "$one" "${whole[@]}" "${flags[@]}" --password-file /media/external/password -- --plan >out 2>err || { tail -n 20 err; false; }
-    grep -qx '  registry  https://10.0.0.6:5443/site/k0rdent' err
-    [ "$(records "$one" 'select(.kind == "image" and .status == "pushed").reference' | sort -u | wc -l)" = "$(expected "$MEDIA/manifest.json" | wc -l)" ]
+    # As the guide has it.
+    there+=(K0RDENT_INSTALL_PLAN=true)
+    typed "$one" 'A registry that outlives a host' 1 >out 2>err || { tail -n 20 err; false; }
+    grep -qx '  registry  https://harbor.site.example/k0rdent-enterprise' err
+    [ "$(records "$one" 'select(.kind == "image" and .status == "pushed").reference' | sort -u | wc -l)" = "$count" ]
     [ "$(records "$one" 'select(.kind == "step" and .name == "preflight").status' | tail -n 1)" = unchanged ]
     [ "$(on "$one" k0s version)" = v1.32.8+k0s.0 ]
     # This host serves nothing, and k0s's containerd asks the other one, with the password.
     [ "$(on "$one" ls /var/lib/k0rdentd)" = install ]
     [ "$(nsenter --target "${hosts[$one]}" --net ss -Hltn)" = '' ]
-    on "$one" grep -q 'https://10.0.0.6:5443/v2/site/k0rdent' /etc/k0s/certs.d/_default/hosts.toml
+    on "$one" grep -q 'https://harbor.site.example/v2/k0rdent-enterprise' /etc/k0s/certs.d/_default/hosts.toml
     [ "$(on "$one" grep -rlF s3cret-and-more /var /usr /tmp)" = '' ]
     # The next run knows it, and where it is taken away, too.
-    script "$one" "${whole[@]}" -- --plan >out 2>err
-    [ "$(grep -c ' exists' err)" = "$(expected "$MEDIA/manifest.json" | wc -l)" ]
+    script "$one" "${whole[@]}" >out 2>err
+    [ "$(grep -c ' exists' err)" = "$count" ]
+    there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log)
     script "$one" --uninstall --purge --yes 2>err
-    [ "$(looks "$one")" = '' ]
+    same "$(cat before)" "$(looks "$one")"
   done
 }
 
@@ -494,8 +513,12 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   on first k0s install controller --enable-worker --no-taints
   on first k0s start
   run -0 script first --export-worker worker.tar.gz --plan
-  [ ! -e "$MEDIA/worker.tar.gz" ]
-  script first --export-worker worker.tar.gz 2>err
+  [ "$(on first find / -xdev -name 'worker.tar.gz')" = '' ]
+  # The guide has a line for each of the two.
+  home first
+  guide Workers 1 >lines
+  [ "$(wc -l <lines)" = 2 ]
+  on first sh -euc "$(sed -n 1p lines)" 2>err
   [ "$(on first stat -c %a /root/worker.tar.gz)" = 600 ]
   [ "$(on first find /tmp /var/lib/k0rdentd -name '*token*')" = '' ]
 
@@ -505,9 +528,11 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   run -0 on second sh /media/alone/install.sh --worker /root/worker.tar.gz --plan
   [[ $output == *'would write /etc/k0s/containerd.d/cri-registry.toml'*'would run k0s install worker'* ]]
   same "$(cat before)" "$(looks second)"
-  on second sh /media/alone/install.sh --worker /root/worker.tar.gz >out 2>err
+  on second ln -s /media/alone/install.sh /root/
+  on second sh -euc "$(sed -n 2p lines)" >out 2>err
+  on second rm /root/install.sh
   [[ $(tail -n 1 out) == 'joined: k0s v1.32.8+k0s.0 runs as worker' ]]
-  [[ $(cat err) == *'/root/worker.tar.gz holds a join token'* ]]
+  [[ $(cat err) == *'worker.tar.gz holds a join token'* ]]
   [ "$(records second 'select(.by).name + " " + .status')" = 'worker done' ]
   [ "$(on second sh -c 'find /etc /tmp /run /var -name "*token*"')" = '' ]
   looks second >joined
@@ -537,4 +562,18 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   # A damaged archive does nothing.
   run -1 --separate-stderr script second --worker /media/bundle.tgz
   [[ $stderr == *'holds no join.sh'* ]]
+}
+
+@test "install.sh: every example of the guide is tried, here or under systemd" {
+  same "$(guided)" "$(cat <<'END'
+2 A SITE WITH ONE HOST
+1 Workers
+1 A registry that outlives a host
+1 A NEW RELEASE
+END
+)"
+  local section
+  for section in 'A SITE WITH ONE HOST' Workers 'A registry that outlives a host' 'A NEW RELEASE'; do
+    grep -qF -e "'$section' " -e " $section 1 " "$ROOT/tests/install.bats" "$ROOT/tests/nspawn/install.sh"
+  done
 }

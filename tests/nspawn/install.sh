@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Runs in a booted container: install.sh from the release archive, with nothing
 # else on the host, until the platform is ready; ended in the middle, again, and
-# taken away.
+# taken away. Then the same by hand. What is typed is what the guide has.
 # shellcheck source=/dev/null
 . /nspawn/check.bash
+# shellcheck source=/dev/null
+. /media/guide.bash
+export GUIDE=/media/k0rdent-airgap.7
 log=/var/log/k0rdent-airgap/install.ndjson
 storage=/var/lib/k0rdentd/registry
 
@@ -19,11 +22,16 @@ export K0S_ROOT=/ K0S_LOG=/tmp/k0s.log
 export K0S_START='systemd-run --quiet --collect --unit=plane /media/cluster.test -test.run TestServe -test.timeout 0 \
   "$2/pki/admin.conf" /media/plane 127.0.0.1:5000/k0rdent-enterprise /var/lib/k0rdentd/registry/tls/ca.pem'
 export K0S_STOP='systemctl stop plane'
+# A host of today has cgroups of version 2, and more memory and disk.
+export K0RDENT_INSTALL_IGNORE=system,memory,disk
 
 script() { sh /media/release/install.sh "$@"; }
-whole=(--bundle /media/bundle.tgz --key /media/cosign.pub)
-# k0s's cgroups are version 2 on a host of today, memory more.
-last=(-- --ignore 'system,memory,disk')
+whole=(--bundle /media/usb/airgap-bundle-1.2.3.tar.gz --key /media/usb/cosign.pub)
+
+# typed SECTION N: an example of the guide, in a directory with all that it names.
+typed() {
+  guide "$1" "$2" >/tmp/typed && [ -s /tmp/typed ] && (cd /tmp/carried && bash -euxo pipefail /tmp/typed)
+}
 
 # looks: every file of the host that is not systemd's own, with its time.
 looks() {
@@ -35,28 +43,32 @@ looks() {
 # users: who there is.
 users() { getent passwd | sort && getent group | sort; }
 
-# steps FILE: "name status" of k0rdent-install's last run in a log.
-steps() { jq -r 'select(.kind == "step" and .by == null) | "\(.name) \(.status)"' "$1"; }
+# steps: "name status" of k0rdent-install's steps in the log.
+steps() { jq -r 'select(.kind == "step" and .by == null) | "\(.name) \(.status)"' $log; }
+
+# release: the one that the platform is ready with.
+release() { jq -rs 'map(select(.name == "report").detail)[-1]' "$1" | grep -o 'release kcm-[0-9-]*'; }
 
 planned() {
-  script "${whole[@]}" --plan "${last[@]}" && looks >/tmp/now && diff /tmp/before /tmp/now &&
+  script "${whole[@]}" --plan && looks >/tmp/now && diff /tmp/before /tmp/now &&
     ! systemctl cat oci-serve.service >/dev/null 2>&1 && ! getent passwd oci-serve
 }
 
-# struck STEP: runs all of it as a unit of its own, and kills that with all that
-# belongs to it in the middle of a step.
+# struck TEXT: runs all of it as a unit of its own, and kills that with all that
+# belongs to it when it has said TEXT.
+runs=0
 struck() {
+  local unit=installer$((++runs))
   rm -f /tmp/said
-  systemd-run --quiet --collect --unit=installer --property=StandardError=file:/tmp/said \
-    --setenv=K0S_ROOT="$K0S_ROOT" --setenv=K0S_START="$K0S_START" --setenv=K0S_STOP="$K0S_STOP" --setenv=K0S_LOG="$K0S_LOG" \
-    sh /media/release/install.sh "${whole[@]}" "${last[@]}" || return
+  systemd-run --quiet --collect --unit="$unit" --property=StandardError=file:/tmp/said \
+    --setenv={K0S_ROOT,K0S_START,K0S_STOP,K0S_LOG,K0RDENT_INSTALL_IGNORE} sh /media/release/install.sh "${whole[@]}" || return
   for _ in {1..1500}; do
-    if grep -qs "$1" /tmp/said || ! systemctl -q is-active installer; then break; fi
+    if grep -qs "$1" /tmp/said || ! systemctl -q is-active "$unit"; then break; fi
     sleep 0.04
   done
   grep -qs "$1" /tmp/said || { cat /tmp/said; journalctl -q --no-pager -n 30; return 1; }
-  systemctl kill --signal=KILL installer
-  until ! systemctl -q is-active installer; do sleep 0.02; done
+  systemctl kill --signal=KILL "$unit"
+  until ! systemctl -q is-active "$unit"; do sleep 0.02; done
 }
 
 killed() {
@@ -65,9 +77,9 @@ killed() {
 }
 
 installed() {
-  script "${whole[@]}" "${last[@]}" 2>&1 >/dev/null | tee /tmp/report &&
+  typed 'A SITE WITH ONE HOST' 1 2>&1 >/tmp/plan | tee /tmp/report && grep -q '^install  k0rdent-install' /tmp/plan &&
     grep -qx '  release   1.2.3, as its vendor signed it' /tmp/report &&
-    [ "$(steps $log | tail -n 1)" = 'report unchanged' ] && steps $log | grep -qx -e 'ready done' -e 'ready unchanged' &&
+    [ "$(steps | tail -n 1)" = 'report unchanged' ] && steps | grep -qx -e 'ready done' -e 'ready unchanged' &&
     diff /media/expected <(audit $storage) && jq -e . $log >/dev/null
 }
 
@@ -82,10 +94,10 @@ served() {
 again() {
   local pid
   pid=$(property MainPID)
-  looks >/tmp/first && script "${whole[@]}" "${last[@]}" 2>/tmp/err >/dev/null && looks >/tmp/second &&
+  looks >/tmp/first && script "${whole[@]}" 2>/tmp/err >/dev/null && looks >/tmp/second &&
     diff <(known /tmp/first) <(known /tmp/second) && [ "$pid" = "$(property MainPID)" ] &&
     [ "$(grep -c '^\[.*exists' /tmp/err)" = "$(wc -l </media/expected)" ] &&
-    [ "$(steps $log | tail -n 11 | grep -cv -e ' unchanged' -e ' skipped')" = 0 ]
+    [ "$(steps | tail -n 11 | grep -cv -e ' unchanged' -e ' skipped')" = 0 ]
 }
 
 # known FILE: without what changes by itself.
@@ -103,13 +115,17 @@ renewed() {
     diff /media/expected <(audit $storage)
 }
 
+upgraded() {
+  typed 'A NEW RELEASE' 1 >/tmp/records && [ "$(release /tmp/records)" = 'release kcm-1-3-0' ]
+}
+
 removed() {
   script --uninstall --plan >/tmp/plan && grep -qx '/etc/systemd/system/oci-serve.service' /tmp/plan && grep -q '^k0s-reset planned' /tmp/plan &&
     script --uninstall --yes 2>/tmp/err >/dev/null && cat /tmp/err &&
     ! systemctl cat oci-serve.service >/dev/null 2>&1 && ! systemctl -q is-active plane &&
     looks | grep -v -e "^$storage/" -e '^/var/log/k0rdent-airgap/' -e '^/var/lib/k0rdentd/install/' >/tmp/now && diff /tmp/before /tmp/now &&
     grep -q "$storage stays" /tmp/err && grep -q '/var/log/k0rdent-airgap stays' /tmp/err && grep -q '/var/lib/k0rdentd/install stays' /tmp/err &&
-    diff /media/expected <(audit $storage)
+    cmp <(audit $storage | grep -F -f /media/expected) /media/expected
 }
 
 purged() {
@@ -129,7 +145,7 @@ refused() {
 # Elsewhere, and where it cannot be.
 elsewhere() {
   export K0RDENTD_REGISTRY_STORAGE=/srv/registry K0RDENTD_REGISTRY_PORT=5443
-  script "${whole[@]}" -- --plan "${last[@]:1}" && [ "$(property ActiveState)" = active ] &&
+  script "${whole[@]}" -- --plan && [ "$(property ActiveState)" = active ] &&
     [ "$(stat -c %U /srv/registry)" = oci-serve ] && diff /media/expected <(audit /srv/registry) &&
     systemctl stop oci-serve && {
       systemd-run --quiet --collect --unit=other /usr/local/bin/oci-serve --port 5443 --storage /srv/other
@@ -139,6 +155,21 @@ elsewhere() {
 }
 
 mkdir -p /opt /srv /root
+# Tools and service as a package brings them, and each step by hand.
+by_hand() {
+  cp -r /media/packaged/* /usr/local/ && mkdir -p /etc/k0rdent-airgap && cp /media/oci-serve.env /etc/k0rdent-airgap &&
+    systemd-sysusers /usr/local/lib/sysusers.d/oci-serve.conf && systemctl daemon-reload &&
+    typed 'A SITE WITH ONE HOST' 2 >/tmp/records && [ "$(release /tmp/records)" = 'release kcm-1-2-3' ] &&
+    diff /media/expected <(audit $storage)
+}
+
+# What the guide takes for granted.
+mkdir /tmp/carried
+cp /media/*.tar.gz /media/usb/airgap-bundle-1.3.0.tar.gz* /media/usb/cosign.pub /tmp/carried
+ln -s /media/release/install.sh /tmp/carried/
+ln -s /media/usb/airgap-bundle-1.2.3.tar.gz /tmp/carried/bundle.tgz
+ln -s /media/usb/airgap-bundle-1.2.3.tar.gz.sig /tmp/carried/bundle.tgz.sig
+
 looks >/tmp/before
 users >/tmp/users
 check 'a plan changes nothing' planned
@@ -148,7 +179,9 @@ check 'the next run completes, and the platform is ready' installed
 check 'the registry is a service' served
 check 'a further run changes nothing' again
 check 'a newer oci-serve is started' renewed
+check 'a new release' upgraded
 check 'all is taken away but what is told' removed
 check 'and with --purge that, too' purged
 check 'another storage and port, and a port in use' elsewhere
+check 'the same by hand' by_hand
 systemctl --no-block poweroff
