@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
 
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/kube"
@@ -73,14 +72,14 @@ type Cluster struct {
 	getter  *getter
 }
 
-// silence keeps Kubernetes' client from writing to stderr, which is for people.
-// What it has to say is either over, such as a watch that broke and was begun
-// again, or comes back as an error.
-var silence = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) })
+// Kubernetes' client has one log for the whole program, on stderr, which is for
+// people. What it has to say is either over, such as a watch that broke and was
+// begun again, or comes back as an error. The log may be set only before it is
+// used.
+func init() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) }
 
 // Open reads a kubeconfig file. It does not connect: WaitAPI does.
 func Open(kubeconfig string) (*Cluster, error) {
-	silence()
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		&clientcmd.ClientConfigLoadingRules{ExplicitPath: kubeconfig},
 		&clientcmd.ConfigOverrides{})
