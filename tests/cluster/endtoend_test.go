@@ -42,7 +42,7 @@ func TestEndToEnd(t *testing.T) {
 	defer cancel()
 	s := alone(ctx, t, dir)
 	log := fill(ctx, t, dir)
-	join(t, s.plane, dir)
+	join(ctx, t, s.plane, dir)
 	if err := s.WaitNode(ctx, nodeName); err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,11 +114,9 @@ func sweep(before map[string]bool) {
 	}
 }
 
-// node is a machine with containerd and a kubelet.
-type node struct {
-	dir   string
-	plane *plane.Plane
-}
+// node is a machine with containerd and a kubelet, which keep their files in a
+// directory.
+type node struct{ dir string }
 
 const containerdConfig = `version = 3
 root = "DIR/containerd"
@@ -159,9 +159,9 @@ evictionHard: {memory.available: 1Mi, nodefs.available: 1Mi, imagefs.available: 
 `
 
 // join starts a kubelet on this machine, and containerd below it.
-func join(t *testing.T, p *plane.Plane, dir string) *node {
+func join(ctx context.Context, t *testing.T, p *plane.Plane, dir string) {
 	t.Helper()
-	n := &node{dir: dir, plane: p}
+	n := node{dir}
 	for path, text := range map[string]string{
 		filepath.Join(dir, "containerd.toml"): strings.ReplaceAll(containerdConfig, "DIR", dir),
 		filepath.Join(dir, "kubelet.yaml"):    kubeletConfig,
@@ -175,14 +175,21 @@ func join(t *testing.T, p *plane.Plane, dir string) *node {
 		}
 	}
 	n.start(t, "containerd2.3", "--config", filepath.Join(dir, "containerd.toml"))
+	// A kubelet ends if there is no containerd yet.
+	waitFor(ctx, t, "containerd to listen", func() bool {
+		c, err := net.Dial("unix", "/run/containerd/containerd.sock")
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
 	n.start(t, "kubelet", "--config="+filepath.Join(dir, "kubelet.yaml"), "--kubeconfig="+p.Kubeconfig, "--hostname-override="+nodeName,
 		"--node-ip="+nodeAddress, "--root-dir="+filepath.Join(dir, "kubelet"), "--cert-dir="+filepath.Join(dir, "kubelet/pki"))
-	return n
 }
 
 // start starts a program of the node, which ends with the machine. What it
 // writes is shown if the test fails.
-func (n *node) start(t *testing.T, name string, args ...string) {
+func (n node) start(t *testing.T, name string, args ...string) {
 	t.Helper()
 	path := filepath.Join(n.dir, name+".log")
 	log, err := os.Create(path)
