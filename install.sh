@@ -4,8 +4,8 @@
 # again, and does what is left to do. k0rdent-airgap(7) is the guide.
 #
 # It needs the tools beside it (or on the PATH), a POSIX shell, coreutils, awk,
-# cmp, find, sed and tar, which every Linux system has; --download also needs curl
-# or wget.
+# cmp, find, sed, tar, and setsid where there is no systemd: every Linux system has
+# them. --download also needs curl or wget.
 set -eu
 
 usage() {
@@ -76,7 +76,7 @@ prefix=k0rdent-enterprise
 tools='bundle-verify bundle-version bundle-ls oci-serve oci-push k0s-extract k0s-mirror-config k0rdent-install'
 steps='check tools version serve push k0s mirror install'
 
-here=$(cd -- "$(dirname -- "$0")" && pwd)
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 PATH=$here/bin:$PATH:$bin
 
 bundle=${K0RDENTD_AIRGAP_BUNDLE_PATH-} key=${K0RDENT_COSIGN_KEY-} signature='' verify=yes
@@ -202,6 +202,7 @@ settle() {
   fi
   [ -n "$external" ] || [ -z "$ca$username" ] || misuse '--ca, --username and --password-file are for --external-registry'
   listen=${listen:-0.0.0.0} port=${port:-5000} storage=$(absolute "${storage:-$own}")
+  case $storage in *[!A-Za-z0-9/._-]*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: want a path of letters, digits and ._-" ;; esac
   case $port in *[!0-9]* | ??????*) misuse "K0RDENTD_REGISTRY_PORT=$port: want a number" ;; esac
 }
 
@@ -271,6 +272,7 @@ present() {
   for tool in $tools; do
     command -v "$tool" >/dev/null || fail "$tool is not there" 'unpack the whole release archive, and run the install.sh in it'
   done
+  oci-serve --version >/dev/null 2>&1 || fail "the tools do not run on this $(uname -m)" 'take the release archive that is for it'
 }
 
 step_check() {
@@ -292,8 +294,16 @@ space() {
   [ "$free" -ge "$need" ] || fail "$room" 'make room, or name another place with K0RDENTD_REGISTRY_STORAGE'
 }
 
-# size FILE|DIR: in KiB, as it lies on the disk; 0 of nothing.
-size() { { du -skL -- "$1" 2>/dev/null || echo 0; } | awk 'END {print $1}'; }
+# size FILE|DIR: in KiB; 0 of nothing.
+size() {
+  if [ -f "$1" ]; then
+    echo $((($(bytes "$1") + 1023) / 1024))
+  else
+    { du -sk -- "$1" 2>/dev/null || echo 0; } | awk 'END {print $1}'
+  fi
+}
+
+bytes() { if [ -e "$1" ]; then stat -Lc %s -- "$1"; else echo 0; fi; }
 
 mib() { echo "$((($1 > 0 ? $1 + 1023 : 0) / 1024)) MiB"; }
 
@@ -373,9 +383,12 @@ serve_unit() {
     [ "$storage" = $own ] || printf 'ReadWritePaths=%s\n' "$storage"
   } >"$work/site.conf"
   renew "$work/site.conf" "$units/oci-serve.service.d/site.conf" 644
-  if [ "$storage" != $own ] && [ ! -d "$storage" ]; then
+  if [ "$storage" != $own ] && [ "$(stat -c %U "$storage" 2>/dev/null)" != oci-serve ]; then
     mkdir -p -- "$storage"
-    chown oci-serve: "$storage"
+    # Only what is empty, or a registry's, becomes the service's own.
+    [ -d "$storage/blobs" ] || [ -z "$(find "$storage" -mindepth 1 ! -name lost+found | head -n 1)" ] ||
+      fail "$storage has other things in it" 'name a directory that is empty'
+    chown -R oci-serve: "$storage"
   fi
   systemctl daemon-reload
   systemctl enable --quiet oci-serve.service
@@ -404,16 +417,19 @@ serve_alone() {
   if ! alone; then
     mkdir -p -- "$run" "$storage"
     rm -f $run/oci-serve.record $run/oci-serve.pid
+    program=$bin/oci-serve # which stays when what was carried in goes
+    [ -x "$program" ] || program=$(command -v oci-serve)
     # shellcheck disable=SC2016 # for the inner shell
-    setsid sh -c 'echo $$ >"$0/oci-serve.pid"; exec oci-serve "$@" >"$0/oci-serve.record"' $run \
+    setsid sh -c 'echo $$ >"$0/oci-serve.pid"; exec "$@" >"$0/oci-serve.record"' $run "$program" \
       --host "$listen" --port "$port" --storage "$storage" --tls auto --tls-name "$address" 2>>"$errors" </dev/null &
-    until [ -s $run/oci-serve.pid ]; do sleep 0.1; done
     starting=$!
+  else
+    starting=$(cat $run/oci-serve.pid)
   fi
   until [ -s $run/oci-serve.record ]; do
-    if ! kill -0 "$(cat $run/oci-serve.pid)" 2>/dev/null; then
+    if [ -z "$(readlink "/proc/$starting/exe")" ]; then
       status=0
-      wait "${starting-}" || status=$?
+      wait "$starting" || status=$?
       tail -n 3 "$errors" >&2
       fail 'oci-serve does not start' '' "$status"
     fi
@@ -427,7 +443,7 @@ serve_alone() {
 # alone: an oci-serve of ours runs.
 alone() {
   [ -s $run/oci-serve.pid ] || return 1
-  case $(readlink "/proc/$(cat $run/oci-serve.pid)/exe") in */oci-serve*) ;; *) return 1 ;; esac
+  case $(readlink "/proc/$(cat $run/oci-serve.pid)/exe" || true) in */oci-serve*) ;; *) return 1 ;; esac
 }
 
 # stop_alone ends it; transfers get their 30 seconds.
@@ -627,6 +643,7 @@ install() {
   [ -n "$plan" ] || root
   site
   begin
+  [ -z "$external" ] || say "the registry is $external"
   if [ -z "$plan" ]; then
     remember
     put "$work/site" $state/site 644
@@ -695,7 +712,8 @@ get() {
 fetch() {
   [ ! -s "$2" ] || return 0
   idle=0
-  while had=$(bytes "$2.part"); do
+  while true; do
+    had=$(bytes "$2.part")
     code=0
     get "$1" "$2.part" || code=$?
     case $code in
@@ -710,8 +728,6 @@ fetch() {
   done
   mv -- "$2.part" "$2"
 }
-
-bytes() { if [ -e "$1" ]; then wc -c <"$1"; else echo 0; fi; }
 
 # want URL FILE: fetch of what must be there.
 want() { fetch "$1" "$2" || fail "the server has no $1" 'see whether there is such a release'; }
@@ -747,6 +763,7 @@ download() {
     done
   done
   say "carry these into the site: $got"
+  say "and compare $key with one that came on another way: what lies beside a file proves nothing about it"
 }
 
 uninstall() {
@@ -799,7 +816,7 @@ take_away() {
 # purge removes what the registry holds, and all that is known of it.
 purge() {
   if [ -d "$storage/blobs" ] && [ -d "$storage/repositories" ]; then
-    rm -rf -- "$storage"
+    rm -rf -- "$storage" || say "$storage could not be removed whole"
   else
     rmdir -- "$storage" 2>/dev/null || [ ! -e "$storage" ] || say "$storage stays: it is not the storage of oci-serve"
   fi

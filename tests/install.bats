@@ -267,6 +267,43 @@ struck() {
   [ "$(looks two)" = '' ]
 }
 
+# pressed NAME TEXT COMMAND…: runs install.sh there as at a terminal, and when it has
+# said TEXT, somebody presses control-C: all that runs in the foreground gets SIGINT.
+pressed() {
+  local name=$1 text=$2 line running said
+  shift 2
+  rm -f said
+  mkfifo said
+  on "$name" setsid --wait sh -c 'echo $$ >/run/pressed; exec env --default-signal=INT sh /media/release/install.sh "$@"' sh "$@" 2>said >/dev/null &
+  running=$!
+  exec {said}<said
+  while IFS= read -r -u "$said" line && [ "$line" != "$text" ]; do :; done
+  [ "$line" = "$text" ]
+  on "$name" sh -c 'kill -INT "-$(cat /run/pressed)"'
+  cat <&"$said" >after
+  wait $running
+}
+
+@test "install.sh: control-C ends it at once, and not the registry; the next run completes" {
+  local step pid
+  site one 10.0.0.5
+  for step in push install; do
+    run -130 pressed one "install.sh: step $step" "${whole[@]}" -- --plan
+    [ "$(records one 'select(.by).name + " " + .status' | tail -n 1)" = "$step failed" ]
+    [ "$(on one find /tmp -mindepth 1)" = '' ]
+    pid=$(on one cat /run/k0rdent-airgap/oci-serve.pid)
+    [ "$(on one readlink "/proc/$pid/exe")" = /usr/local/bin/oci-serve ]
+    [ "$(on one find /proc -maxdepth 2 -name exe -lname '*/bin/oci-push')" = '' ]
+  done
+  script one "${whole[@]}" -- --plan 2>err
+  filled one
+  [ "$(on one cat /run/k0rdent-airgap/oci-serve.pid)" = "$pid" ]
+  # Without systemd, the next command after a start of the host is this.
+  on one sh -c "kill -KILL $pid"
+  script one --only serve 2>err
+  [ "$(on one cat /run/k0rdent-airgap/oci-serve.pid)" != "$pid" ]
+}
+
 @test "install.sh: what fails is told with its step, and goes on from there" {
   site one 10.0.0.5
   # Something else is on the port.
@@ -446,7 +483,7 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
   run -0 sh "$ROOT/install.sh" --download 1.2.3 --plan
   [ "$(grep -c "^http://$at/" <<<"$output")" -ge 3 ]
   # What does the downloads is on the PATH alone with what every system has.
-  for program in sh id dirname awk sed sort grep cat tr head mv rm mkdir wc sleep date uname; do ln -s "$(type -P $program)" bin/; done
+  for program in sh id dirname awk sed sort grep cat tr head mv rm mkdir stat sleep date uname; do ln -s "$(type -P $program)" bin/; done
   for program in curl wget; do
     ln -s "$(type -P $program)" bin/
     mkdir $program
@@ -458,7 +495,7 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
     cmp served/1.2.3/k0s-v1.32.8+k0s.0-amd64 $program/k0s-v1.32.8+k0s.0-amd64
     cmp served/1.2.3/k0s-v1.32.8-k0s.0-arm64 $program/k0s-v1.32.8+k0s.0-arm64
     [ "$(find $program -name '*.part')" = '' ]
-    [[ $(tail -n 1 $program/err) == 'install.sh: carry these into the site: '*airgap-bundle-1.2.3.tar.gz.sig*cosign.pub*k0s-v1.32.8+k0s.0-arm64* ]]
+    [[ $(tail -n 2 $program/err | head -n 1) == 'install.sh: carry these into the site: '*airgap-bundle-1.2.3.tar.gz.sig*cosign.pub*k0s-v1.32.8+k0s.0-arm64* ]]
     # And is what the next command wants.
     bundle-verify --quiet --key $program/cosign.pub $program/airgap-bundle-1.2.3.tar.gz >/dev/null
     rm bin/$program
