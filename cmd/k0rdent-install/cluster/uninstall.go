@@ -56,7 +56,7 @@ func (c *Cluster) Uninstall(ctx context.Context, timeout time.Duration, warn fun
 	}
 	status := Unchanged
 	for _, kind := range append(slices.Clone(released), managementKind) {
-		removed, err := c.removeAll(ctx, kind)
+		removed, err := c.removeAll(ctx, kind, warn)
 		if err != nil {
 			return "", err
 		}
@@ -97,8 +97,9 @@ func (c *Cluster) inUse(ctx context.Context) error {
 
 // removeAll deletes all objects of a kind and waits until they are gone. It
 // tells whether there was one.
-func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind) (bool, error) {
+func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind, warn func(string)) (bool, error) {
 	start := time.Now()
+	told := warn == nil
 	asked := make(map[types.UID]bool)
 	var left []unstructured.Unstructured
 	for {
@@ -115,6 +116,9 @@ func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind) (bool, e
 			return true, context.Cause(ctx)
 		case err != nil && !again(err):
 			return false, err
+		case !told && time.Since(start) > patience:
+			told = true
+			warn((&StuckError{What: held(left, kind), After: since(start), Problems: c.Explain(ctx)}).Error())
 		}
 		for _, u := range left {
 			if asked[u.GetUID()] {
@@ -132,6 +136,9 @@ func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind) (bool, e
 		sleep(ctx, pause)
 	}
 }
+
+// patience is how long something may take to go before it is told what it is.
+const patience = 30 * time.Second
 
 const heldHint = "a controller takes the finalizer off when what it stands for is gone; if that cannot run any more, k0s reset removes everything with the cluster"
 
