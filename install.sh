@@ -35,7 +35,8 @@ without the internet. The steps, in this order:
   --host-address IP     the address of this host for other nodes and pods
                         (default: its only one)
   --external-registry HOST[:PORT][/PREFIX]
-                        push to this registry instead of serving one
+                        push to this registry instead of serving one; "none"
+                        serves one after all
   --ca FILE             authorities of the external registry's certificate
   --username NAME       log in to the external registry
   --password-file FILE  with the password in FILE
@@ -200,6 +201,7 @@ settle() {
       esac
     done <$state/site
   fi
+  [ "$external" != none ] || external='' ca='' username='' password=''
   [ -n "$external" ] || [ -z "$ca$username" ] || misuse '--ca, --username and --password-file are for --external-registry'
   listen=${listen:-0.0.0.0} port=${port:-5000} storage=$(absolute "${storage:-$own}")
   case $storage in *[!A-Za-z0-9/._-]*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: want a path of letters, digits and ._-" ;; esac

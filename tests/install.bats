@@ -76,12 +76,13 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   [[ $output == *$'\nversion  k0rdent-enterprise 1.2.3\n'* ]]
   [[ $output == *"oci-serve --host 0.0.0.0 --port 5000 --storage $storage --tls auto --tls-name 10.0.0.5"* ]]
   [ "$stderr" = '' ]
-  [ "$(looks one)" = '' ]
+  # Not even a log.
+  [ "$(on one find /written -mindepth 1 ! -path /written/written)" = '' ]
   [ "$(on one find /tmp /run -type f)" = '' ]
   # What is wrong with it is told, too.
   run -1 --separate-stderr script one --bundle /media/manifest.json --key /media/cosign.pub --plan
   told install.sh
-  [ "$(looks one)" = '' ]
+  [ "$(on one find /written -mindepth 1 ! -path /written/written)" = '' ]
 }
 
 @test "install.sh: from the bundle to k0rdent-install's plan with nothing but the tools, and again" {
@@ -330,6 +331,14 @@ pressed() {
   on one rm /etc/k0s/k0s.yaml
   script one "${whole[@]}" --from install -- --plan 2>err
   filled one
+
+  # oci-push does not even begin: nobody waits for it.
+  run -2 --separate-stderr on one timeout 60 sh /media/release/install.sh "${whole[@]}" --external-registry 'far.example/A B'
+  [[ $stderr == *'oci-push: --to "far.example/A B"'* ]]
+  [ "$(on one find /proc -maxdepth 2 -name exe -lname '*/bin/bundle-verify')" = '' ]
+  # That was a mistake, and this host serves after all.
+  run -0 --separate-stderr script one "${whole[@]}" --external-registry none -- --plan
+  [[ $stderr == *$'\n  registry  https://10.0.0.5:5000/k0rdent-enterprise\n'* ]]
 }
 
 @test "install.sh: a disk that is too small is told before, with numbers; a full one goes on" {

@@ -80,7 +80,9 @@ installed() {
   typed 'A SITE WITH ONE HOST' 1 2>&1 >/tmp/plan | tee /tmp/report && grep -q '^install  k0rdent-install' /tmp/plan &&
     grep -qx '  release   1.2.3, as its vendor signed it' /tmp/report &&
     [ "$(steps | tail -n 1)" = 'report unchanged' ] && steps | grep -qx -e 'ready done' -e 'ready unchanged' &&
-    diff /media/expected <(audit $storage) && jq -e . $log >/dev/null
+    diff /media/expected <(audit $storage) && jq -e . $log >/dev/null &&
+    # k0rdent-install could take it all away alone.
+    [ "$(jq -r '.files[].path' /var/lib/k0rdentd/install.json | grep -c -e '^/usr/local/bin/k0s$' -e '^/etc/k0s/containerd.d/')" = 2 ]
 }
 
 served() {
@@ -116,7 +118,9 @@ renewed() {
 }
 
 upgraded() {
-  typed 'A NEW RELEASE' 1 >/tmp/records && [ "$(release /tmp/records)" = 'release kcm-1-3-0' ]
+  typed 'A NEW RELEASE' 1 >/tmp/records && [ "$(release /tmp/records)" = 'release kcm-1-3-0' ] &&
+    script --bundle /media/usb/airgap-bundle-1.3.0.tar.gz --key /media/usb/cosign.pub 2>/dev/null &&
+    [ "$(steps | tail -n 11 | grep -cv -e ' unchanged' -e ' skipped')" = 0 ] && [ "$(release $log)" = 'release kcm-1-3-0' ]
 }
 
 removed() {
