@@ -40,7 +40,7 @@ U
 said() {
   need systemd-nspawn script jq
   [ "$(id -u)" = 0 ] || skip 'not root'
-  [ -s "$RESULTS" ] || skip "no container boots on this machine: $(tail -n 1 "${RESULTS%/*}/console" | tr -d '\r')"
+  [ -e "${RESULTS%/*}/log" ] || skip "no container boots on this machine: $(tail -n 1 "${RESULTS%/*}/console" | tr -d '\r')"
   grep -qx "ok $1" "$RESULTS" && return
   cat "$RESULTS"
   sed -n "/^# $1/,/^# /p" "${RESULTS%/*}/log" || tail -n 60 "${RESULTS%/*}/console"
