@@ -70,7 +70,6 @@ END
 bin=/usr/local/bin
 state=/var/lib/k0rdentd/install # what one run leaves to the next
 run=/run/k0rdent-airgap
-log=/var/log/k0rdent-airgap/install.ndjson
 units=/etc/systemd/system
 own=/var/lib/k0rdentd/registry # where the service may write by itself
 prefix=k0rdent-enterprise
@@ -84,7 +83,7 @@ bundle=${K0RDENTD_AIRGAP_BUNDLE_PATH-} key=${K0RDENT_COSIGN_KEY-} signature='' v
 listen=${K0RDENTD_REGISTRY_HOST-} port=${K0RDENTD_REGISTRY_PORT-} storage=${K0RDENTD_REGISTRY_STORAGE-}
 vendor=${K0RDENT_DOWNLOAD_URL:-https://get.mirantis.com/k0rdent-enterprise}
 address='' external='' ca='' username='' password='' first='' only='' plan='' mode=install archive='' release='' purge='' yes=''
-work='' step=''
+work='' step='' log=''
 
 say() { printf 'install.sh: %s\n' "$*" >&2; }
 
@@ -197,20 +196,20 @@ settle() {
     # shellcheck disable=SC2034 # eval uses it
     while IFS='=' read -r name was; do
       case $name in
-      listen | port | storage | address | external | ca | username | password) eval "[ -n \"\$$name\" ] || $name=\$was" ;;
+      listen | port | storage | address | external | ca | username | password | log) eval "[ -n \"\$$name\" ] || $name=\$was" ;;
       esac
     done <$state/site
   fi
   [ "$external" != none ] || external='' ca='' username='' password=''
   [ -n "$external" ] || [ -z "$ca$username" ] || misuse '--ca, --username and --password-file are for --external-registry'
-  listen=${listen:-0.0.0.0} port=${port:-5000} storage=$(absolute "${storage:-$own}")
+  listen=${listen:-0.0.0.0} port=${port:-5000} storage=$(absolute "${storage:-$own}") log=${log:-/var/log/k0rdent-airgap/install.ndjson}
   case $storage in *[!A-Za-z0-9/._-]*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: want a path of letters, digits and ._-" ;; esac
   case $port in *[!0-9]* | ??????*) misuse "K0RDENTD_REGISTRY_PORT=$port: want a number" ;; esac
 }
 
 # remember leaves to the next run what this one was told.
 remember() {
-  for name in listen port storage address external ca username password; do
+  for name in listen port storage address external ca username password log; do
     eval "printf '%s=%s\n' $name \"\$$name\""
   done >"$work/site"
 }
