@@ -109,6 +109,10 @@ func TestComponentNeverReady(t *testing.T) {
 	k := s.play(t)
 	k.breaks("capi", "HelmRelease kcm-system/capi is not yet ready: install retries exhausted")
 	s.install(ctx, t, "1.2.3", quick("regional.velero.image.repository", "10.0.0.5:5000/absent/velero"), cluster.Installed)
+	waitFor(ctx, t, "kcm to get as far as it can", func() bool {
+		state, err := s.State(ctx)
+		return err == nil && state != nil && strings.HasPrefix(state.Message, "components not ready: capi,")
+	})
 	short, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	var stalls [][]cluster.Problem

@@ -79,6 +79,11 @@ func (c *Cluster) notReady(ctx context.Context, state *State, failure error, sta
 	if !timedOut(ctx) {
 		return state, context.Cause(ctx)
 	}
+	again, cancel := later(ctx)
+	defer cancel()
+	if now, err := c.State(again); err == nil { // the last look may have been cut off
+		state, failure = now, nil
+	}
 	what := "management kcm is not there"
 	switch {
 	case failure != nil:
