@@ -612,14 +612,15 @@ report() {
     /^{"kind":"file"/ && get("path") == k0s { version = get("version") }
     /"by":"install.sh"/ {
       name = get("name")
-      if (name == "push") { verified = signature == "good"; signature = "" }
+      if (name == "push" && get("status") == "done") { verified = signature == "good"; signature = "" }
       if (!(name in seconds)) order[++n] = name
       seconds[name] = get("seconds")
     }
     END {
       if (release != "") printf "  release   %s, %s\n", release, verified ? "as its vendor signed it" : "UNVERIFIED"
       printf "  registry  https://%s\n", far
-      if (pushed) printf "  images    %d, of which %.1f MB were sent in the last push\n", pushed, bytes / 1e6
+      unit = bytes < 1e9 ? 1e6 : 1e9
+      if (pushed) printf "  images    %d; %.1f %s were sent in the last push\n", pushed, bytes / unit, unit == 1e6 ? "MB" : "GB"
       if (version != "") printf "  k0s       %s\n", version
       printf "  took     "
       for (i = 1; i <= n; i++) printf " %s %d s%s", order[i], seconds[order[i]], i < n ? "," : "\n"

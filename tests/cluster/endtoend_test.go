@@ -33,7 +33,6 @@ func TestEndToEnd(t *testing.T) {
 			}
 			t.Skip("NOT CHECKED: " + missing)
 		}
-		t.Parallel()
 		outside(t)
 		return
 	}

@@ -56,7 +56,11 @@ func outside(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Parallel() // from here on it runs beside all others
+	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%v\n%s", err, out.Bytes())
 	}
 	t.Logf("%s", out.Bytes())
