@@ -608,7 +608,7 @@ report() {
     }
     /^{"kind":"version"/ { release = get("version") }
     /^{"kind":"bundle"/ { signature = get("signature") }
-    /^{"kind":"summary","tool":"oci-push"/ { pushed = get("pushed") + get("exists"); bytes = get("bytes") }
+    /^{"kind":"summary","tool":"oci-push"/ { pushed = get("pushed") + get("exists"); bytes = get("bytes") + 0 }
     /^{"kind":"file"/ && get("path") == k0s { version = get("version") }
     /"by":"install.sh"/ {
       name = get("name")

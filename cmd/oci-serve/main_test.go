@@ -288,7 +288,8 @@ func (c *child) stop() {
 	}
 }
 
-// SIGTERM must let a running transfer finish and take no new ones.
+// SIGTERM must let a running transfer finish, answer who has connected but not
+// asked yet, and take no new ones.
 func TestDrain(t *testing.T) {
 	c := startChild(t, t.TempDir())
 	data := bytes.Repeat([]byte("0123456789abcdef"), 4<<20) // more than sockets buffer
@@ -298,6 +299,12 @@ func TestDrain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
+	early, err := net.Dial("tcp", c.record.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	c.want(200, "GET", "/healthz", nil, "Connection", "close") // accepted after the one above
 	c.cmd.Process.Signal(syscall.SIGTERM)
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		conn, err := net.Dial("tcp", c.record.Address)
@@ -310,6 +317,11 @@ func TestDrain(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("it still accepts connections")
 		}
+	}
+	fmt.Fprint(early, "GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	early.SetDeadline(time.Now().Add(10 * time.Second))
+	if answer, err := io.ReadAll(early); !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 OK\r\n")) {
+		t.Errorf("who had connected before got %q, %v", answer, err)
 	}
 	got, err := io.ReadAll(resp.Body)
 	if err != nil || !bytes.Equal(got, data) {

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 const (
 	// drainTime is how long running transfers may go on after a signal.
 	drainTime = 30 * time.Second
+	drainTick = 20 * time.Millisecond
 	// A client that has connected must say what it wants within headerTime, and
 	// say something more within idleTime.
 	headerTime = 20 * time.Second
@@ -59,6 +61,15 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 		Protocols:         http1(),
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelInfo),
 	}
+	var open atomic.Int64
+	srv.ConnState = func(_ net.Conn, s http.ConnState) {
+		switch s {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
 	sockets, err := listeners(ctx, cfg)
 	if err != nil {
 		return err
@@ -86,7 +97,13 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 		}
 		systemd.stopping()
 	}
-	return errors.Join(err, drain(srv, log))
+	for _, ln := range sockets {
+		err = errors.Join(err, ln.Close())
+	}
+	for range sockets {
+		<-served // every connection that was accepted is counted now
+	}
+	return errors.Join(err, drain(srv, &open, log))
 }
 
 // listeners gives the sockets to serve on: those that systemd has opened, else
@@ -142,16 +159,21 @@ func warnClear(cfg config, log *slog.Logger) {
 	}
 }
 
-// drain stops accepting and waits for running transfers. Those that take too
-// long are cut, which their clients notice; uploads can be resumed.
-func drain(srv *http.Server, log *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-	defer cancel()
-	err := srv.Shutdown(ctx)
-	if !errors.Is(err, context.DeadlineExceeded) {
-		return err
+// drain waits until the open connections, on which nobody new comes, have got
+// what they asked for. Those that take too long are cut, which their clients
+// notice; uploads can be resumed. [http.Server.Shutdown] would drop a request
+// that arrives just then without an answer.
+func drain(srv *http.Server, open *atomic.Int64, log *slog.Logger) error {
+	tick := time.NewTicker(drainTick)
+	defer tick.Stop()
+	for end := time.Now().Add(drainTime); open.Load() > 0; <-tick.C {
+		if time.Now().After(end) {
+			log.Error(fmt.Sprintf("transfers still running after %v were cut", drainTime))
+			break
+		}
+		// Closes what is idle now, and whatever else after its next answer.
+		srv.SetKeepAlivesEnabled(false)
 	}
-	log.Error(fmt.Sprintf("transfers still running after %v were cut", drainTime))
 	return srv.Close()
 }
 

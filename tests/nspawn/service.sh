@@ -5,6 +5,9 @@
 PATH=/opt/k0rdent/bin:$PATH
 registry=localhost:5000
 storage=/var/lib/k0rdentd/registry
+# Restarts here follow each other faster than anywhere else; what is thought of
+# as one that fails again and again is not what is tested.
+restart() { systemctl reset-failed oci-serve.service && systemctl restart oci-serve.service; }
 systemd-sysusers /opt/k0rdent/lib/sysusers.d/oci-serve.conf
 mkdir -p /etc/k0rdent-airgap
 
@@ -59,8 +62,7 @@ restarted() {
   curl -sSf "$@" --limit-rate 400k "http://$registry/v2/$blob" | sha256sum >/tmp/sum &
   eventually test -s /tmp/answered
   for _ in 1 2 3; do
-    systemctl reset-failed oci-serve.service # which counts starts
-    systemctl restart oci-serve.service || return
+    restart || return
   done
   touch /tmp/enough
   wait
@@ -74,7 +76,7 @@ kept() { diff <(expected) <(published); }
 # Without the socket there is a moment when nobody listens, and who has connected
 # just before it gets no answer.
 alone() {
-  systemctl stop oci-serve.socket oci-serve.service && systemctl start oci-serve.service &&
+  systemctl stop oci-serve.socket oci-serve.service && systemctl reset-failed oci-serve.service && systemctl start oci-serve.service &&
     restarted --retry 20 --retry-all-errors --retry-delay 1 && kept
 }
 
@@ -83,8 +85,7 @@ watched() {
   local pid
   mkdir -p /etc/systemd/system/oci-serve.service.d
   printf '[Service]\nWatchdogSec=2\n' >/etc/systemd/system/oci-serve.service.d/test.conf
-  systemctl daemon-reload && systemctl reset-failed oci-serve.service
-  systemctl restart oci-serve.service || return
+  systemctl daemon-reload && restart || return
   sleep 5 # longer than the watchdog's patience: who answers is left alone
   [ "$(property NRestarts)" = 0 ] || return
   pid=$(property MainPID)
@@ -97,10 +98,10 @@ replaced() { [ "$(property ActiveState)" = active ] && [ "$(property MainPID)" !
 # The certificate needs the host's addresses, which are asked of the kernel.
 encrypted() {
   echo OCI_SERVE_TLS=auto >/etc/k0rdent-airgap/oci-serve.env
-  systemctl restart oci-serve.service &&
+  restart &&
     curl -sSf --cacert $storage/tls/ca.pem "https://127.0.0.1:5000/healthz" &&
     [ "$(stat -c %a $storage/tls/ca.key)" = 600 ] &&
-    rm /etc/k0rdent-airgap/oci-serve.env && systemctl restart oci-serve.service && kept
+    rm /etc/k0rdent-airgap/oci-serve.env && restart && kept
 }
 
 k0s() {
@@ -109,7 +110,7 @@ k0s() {
 }
 
 collected() {
-  systemctl stop oci-serve.service &&
+  systemctl stop oci-serve.service && systemctl reset-failed oci-serve.service &&
     setpriv --reuid=oci-serve --regid=oci-serve --clear-groups /opt/k0rdent/bin/oci-serve --gc &&
     setpriv --reuid=oci-serve --regid=oci-serve --clear-groups /opt/k0rdent/bin/oci-serve --scrub &&
     systemctl start oci-serve.service && kept
@@ -117,7 +118,7 @@ collected() {
 
 # What is wrong is filed as such; a wrong setting is not tried again and again.
 journalled() {
-  systemctl stop oci-serve.service
+  systemctl stop oci-serve.service && systemctl reset-failed oci-serve.service
   printf 'OCI_SERVE_HTPASSWD=/etc/users\n' >/etc/k0rdent-airgap/oci-serve.env
   # shellcheck disable=SC2016 # a hash, not variables
   echo 'alice:$2y$05$kxH0jQ7XtkyhWxZpxU/0.OOWdP6pNrteF.wRfJnjeprEcvTT3DVXi' >/etc/users
@@ -125,7 +126,7 @@ journalled() {
   journalctl -q --flush --rotate
   journalctl -q -u oci-serve -p warning -o cat | grep -qx 'oci-serve: passwords cross the network as they are; --tls auto encrypts them' || return
   printf 'OCI_SERVE_WRITE=me\n' >/etc/k0rdent-airgap/oci-serve.env
-  ! systemctl restart oci-serve.service
+  ! restart
   [ "$(property ExecMainStatus)" = 2 ] && [ "$(property NRestarts)" = 0 ] && [ "$(property ActiveState)" = failed ]
 }
 
