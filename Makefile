@@ -16,7 +16,7 @@ TOOLS   := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 LDFLAGS := -s -w $(if $(RELEASE),-X k0rdent-airgap/lib/cli.release=$(RELEASE))
 GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: help build build-all build-airgap clean-airgap test lint demo recording bench fuzz conformance install uninstall dist docs clean
+.PHONY: help build build-all build-airgap clean-airgap test race lint demo recording bench fuzz conformance install uninstall dist docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,9 @@ clean-airgap: ## remove the k0s of the airgap build, and what was built with it
 
 test: ## everything that must pass: lint, unit, conformance, containerd, cluster, processes
 	@tests/run.sh
+
+race: ## what links Helm under the race detector too, which takes minutes to compile
+	CGO_ENABLED=1 go test -race ./cmd/k0rdent-install/...
 
 lint: ## gofmt, vet, staticcheck, shellcheck, mandoc
 	@tests/run.sh lint

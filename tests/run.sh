@@ -13,12 +13,17 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 PATH=$PWD/.cache/bin:$PWD/bin:$PATH
+# As `make build` has it, so that what both need is compiled once.
+export CGO_ENABLED=0 GOFLAGS="${GOFLAGS-} -trimpath"
 
 lint() { tests/lint.sh; }
 
-# concurrent lists the packages that have goroutines, or call what does.
+# concurrent lists the packages that have goroutines, or call what does. Not
+# those that link Helm, which takes minutes to compile for the race detector:
+# they are `make race`'s.
 concurrent() {
-  grep -rlE --include='*.go' --exclude='*_test.go' '^\s*go |x/sync|net/http' cmd lib | xargs -n 1 dirname | sort -u | sed 's,^,k0rdent-airgap/,'
+  grep -rlE --include='*.go' --exclude='*_test.go' '^\s*go |x/sync|net/http' cmd lib | xargs -n 1 dirname | sort -u |
+    grep -v ^cmd/k0rdent-install | sed 's,^,k0rdent-airgap/,'
 }
 
 # memory makes a directory in memory for temporary files, if there is room: half
@@ -56,10 +61,9 @@ conformance() { tests/conformance/run.sh; }
 
 containerd() { go -C tests/containerd test -count=1 -parallel 4 -json ./...; }
 
-# Helm makes for a large program. Its packages are compiled as for the tools, and
-# so only once; it is linked twice as fast without tables for debuggers; and lint
-# has vetted it.
-cluster() { CGO_ENABLED=0 go -C tests/cluster test -trimpath -ldflags='-s -w' -vet=off -count=1 -parallel 3 -json ./...; }
+# Helm makes for a large program. It is linked twice as fast without tables for
+# debuggers, and lint has vetted it.
+cluster() { go -C tests/cluster test -ldflags='-s -w' -vet=off -count=1 -parallel 3 -json ./...; }
 
 processes() {
   if ! command -v bats >/dev/null; then
@@ -78,19 +82,19 @@ parts() {
   done
 }
 
-# lanes runs what only computes beside what mostly waits, for disks, clocks and
-# other processes. What the second lane says comes behind the first.
+# lanes runs the one part that takes as long as all others beside those. What it
+# says comes behind them.
 lanes() {
-  local log part computing=() waiting=()
+  local log part others=() processes=()
   for part in "$@"; do
     case $part in
-    lint | unit) computing+=("$part") ;;
-    *) waiting+=("$part") ;;
+    processes) processes=("$part") ;;
+    *) others+=("$part") ;;
     esac
   done
   log=$(mktemp)
-  parts "${waiting[@]}" >"$log" &
-  parts "${computing[@]}"
+  parts "${processes[@]}" >"$log" &
+  parts "${others[@]}"
   wait
   cat "$log"
   rm "$log"

@@ -6,6 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PWD/.cache/bin:$PATH
 mkdir -p .cache/bin
+# As `make build` has it, so that what is needed there as well is compiled once.
+export CGO_ENABLED=0 GOFLAGS="${GOFLAGS-} -trimpath"
 
 # Programs, each with its Debian package if that has another name.
 programs=(bats bsdtar=libarchive-tools curl debootstrap fish gcc ip=iproute2 jq mandoc openssl pigz qemu-aarch64-static=qemu-user-static rpm runc script=bsdutils shellcheck skopeo systemd-analyze=systemd systemd-nspawn=systemd-container tmux zsh zstd
@@ -83,7 +85,7 @@ while read -r command module version; do
   *"	mod	"*"	$version	"*) ;;
   *) echo "setup: building $command $version"
      built=$(mktemp -d)
-     GOBIN=$built CGO_ENABLED=0 GOFLAGS=-trimpath quietly go install -ldflags '-s -w' "$module@$version"
+     GOBIN=$built quietly go install -ldflags '-s -w' "$module@$version"
      mv "$built/${module##*/}" ".cache/bin/$command"
      rm -rf "$built" ;;
   esac
@@ -96,7 +98,7 @@ case $(.cache/bin/containerd1.7 --version 2>/dev/null || true) in
 *) echo "setup: building containerd1.7 $containerd"
    module=github.com/containerd/containerd
    quietly go mod download "$module@$containerd"
-   CGO_ENABLED=0 quietly go build -C "$(go env GOMODCACHE)/$module@$containerd" -trimpath \
+   quietly go build -C "$(go env GOMODCACHE)/$module@$containerd" \
      -ldflags "-s -w -X $module/version.Version=$containerd" -o "$PWD/.cache/bin/containerd1.7" ./cmd/containerd ;;
 esac
 # A control plane in one binary, under the names of its programs.
@@ -104,14 +106,14 @@ sum=$(cat tests/cluster/programs/* | sha256sum)
 if [ ! -x .cache/bin/kube ] || [ "$sum" != "$(cat .cache/kube.sum 2>/dev/null)" ]; then
   echo 'setup: building Kubernetes, which takes minutes'
   version=$(go -C tests/cluster/programs list -m -f '{{.Version}}' k8s.io/kubernetes)
-  CGO_ENABLED=0 GOFLAGS=-trimpath quietly go -C tests/cluster/programs build \
+  quietly go -C tests/cluster/programs build \
     -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o ../../../.cache/bin/kube .
   for p in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kwok; do
     ln -sf kube ".cache/bin/$p"
   done
   echo "$sum" >.cache/kube.sum
 fi
-GOFLAGS=-trimpath CGO_ENABLED=0 quietly go -C tests/interop build -o ../../.cache/bin/ ./...
+quietly go -C tests/interop build -o ../../.cache/bin/ ./...
 # What the stand-in for k0s starts where the whole is installed.
 quietly go -C tests/cluster test -c -tags serve -ldflags '-s -w' -o ../../.cache/bin/cluster.test .
-GOFLAGS=-trimpath CGO_ENABLED=0 quietly go -C tests/containerd build -ldflags '-s -w' -o ../../.cache/bin/ ./cri-pull
+quietly go -C tests/containerd build -ldflags '-s -w' -o ../../.cache/bin/ ./cri-pull

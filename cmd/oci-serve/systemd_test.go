@@ -102,6 +102,7 @@ func TestWatchdogWantsAnAnswer(t *testing.T) {
 		select {
 		case <-hang:
 		case <-r.Context().Done():
+			panic(http.ErrAbortHandler) // else it could answer who is about to hang up
 		}
 		w.WriteHeader(http.StatusServiceUnavailable) // an answer all the same
 	}))
