@@ -28,6 +28,7 @@ ROOT=$PWD
 PATH=$PWD/bin:$PWD/.cache/bin:$PATH
 work=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/tmp}}/bench.XXXXXX")
 rows=$work/rows server='' address='' group=''
+: >"$rows"
 cleanup() {
   [ -z "$server" ] || kill "$server" 2>/dev/null || true
   wait
