@@ -37,8 +37,11 @@ func (b *Blob) Read(p []byte) (int, error) {
 			b.tries = 0
 			return n, nil
 		}
-		if err == nil || err == io.EOF || !temporary(err) || b.tries == attempts {
+		if err == nil || err == io.EOF || !temporary(err) {
 			return 0, err
+		}
+		if b.tries == attempts {
+			return 0, last(err)
 		}
 		b.tries++
 		if err := b.reg.pause(b.ctx, b.tries, err); err != nil {

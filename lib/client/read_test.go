@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -211,6 +212,29 @@ func TestBlobGoesOn(t *testing.T) {
 		if err != nil || !bytes.Equal(got, layer) || cuts.Load() < 8 {
 			t.Errorf("with ranges: %v: %d bytes of %d, %v after %d requests", ranges, len(got), len(layer), err, cuts.Load())
 		}
+	}
+}
+
+func TestRegistryThatEndsInABlob(t *testing.T) {
+	var s *httptest.Server
+	var ends atomic.Bool
+	layer := bytes.Repeat([]byte("layer"), 10000)
+	s = httptest.NewServer(handler(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if !ends.Load() || !strings.Contains(r.URL.Path, "/blobs/") {
+			return false
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(len(layer)))
+		w.Write(layer[:5000])
+		s.Listener.Close()
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(s.Close)
+	r := dial(t, strings.TrimPrefix(s.URL, "http://"))
+	_, blob := put(t, r, "a", "v1", layer)
+	ends.Store(true)
+	n, err := io.Copy(io.Discard, r.Blob(t.Context(), "a", blob))
+	if n != 5000 || !errors.Is(err, ErrUnreachable) || cli.Code(err) != cli.CodeTryAgain {
+		t.Errorf("read %d bytes, then %v with code %d, want %v with code %d", n, err, cli.Code(err), ErrUnreachable, cli.CodeTryAgain)
 	}
 }
 

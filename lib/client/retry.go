@@ -147,9 +147,17 @@ func unreachable(err error) bool {
 	return dns || ok && op.Op == "dial"
 }
 
-// retry runs try until it succeeds or fails for good, with growing pauses.
-// When the registry could not be reached in the end, the error wraps
-// ErrUnreachable and stands for exit code 75.
+// last gives the error of a last try. When the registry could not be reached,
+// it wraps ErrUnreachable and stands for exit code 75.
+func last(err error) error {
+	if unreachable(err) {
+		return cli.TryAgain(fmt.Errorf("%w: %w", ErrUnreachable, err))
+	}
+	return err
+}
+
+// retry runs try until it succeeds or fails for good, with growing pauses; for
+// the error, see last.
 func (r *Registry) retry(ctx context.Context, try func() error) error {
 	for n := 1; ; n++ {
 		err := try()
@@ -160,10 +168,7 @@ func (r *Registry) retry(ctx context.Context, try func() error) error {
 			return err
 		}
 		if n == attempts {
-			if unreachable(err) {
-				return cli.TryAgain(fmt.Errorf("%w: %w", ErrUnreachable, err))
-			}
-			return err
+			return last(err)
 		}
 		if err := r.pause(ctx, n, err); err != nil {
 			return err
