@@ -134,6 +134,10 @@ END
   [ "$(echo "$output" | jq -r 'select(.kind == "image") | .reference' | sort | xargs)" = 'quay.io/k0sproject/coredns:1.12.2 velero/velero:v1.17.0' ]
   [ "$(left)" = "$before" ]
   [ -z "$(calls)" ]
+  # A value of another shape than the chart's wins, and Helm's log is not ours.
+  run --separate-stderr on a k0rdent-install "${flags[@]}" --print-values --set regional.velero.image=4 </dev/null
+  echo "$stderr"
+  [[ $output$stderr == *velero* && $stderr != *'warning: '* ]]
   # A registry that is gone is another matter: a script may try again.
   on a sh -c "kill \$(pidof oci-serve)"
   run -75 --separate-stderr on a k0rdent-install "${flags[@]}" </dev/null

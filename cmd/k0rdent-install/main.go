@@ -19,6 +19,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"slices"
 
 	"k0rdent-airgap/lib/cli"
@@ -27,7 +28,13 @@ import (
 
 const tool = "k0rdent-install"
 
-func main() { cli.Main(tool, run) }
+func main() {
+	// Helm tells on the standard logger, many times over, of values that have
+	// another shape than the chart's: ours and an operator's are meant to win,
+	// and what does not fit fails against the chart's schema.
+	log.SetOutput(io.Discard)
+	cli.Main(tool, run)
+}
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	return runOn(ctx, thisHost(), args, stdin, stdout, stderr)
