@@ -9,7 +9,7 @@ load lib/helper
 setup_file() {
   export ONE=$BATS_FILE_TMPDIR/one OTHER=$BATS_FILE_TMPDIR/other
   mkdir "$BATS_FILE_TMPDIR/copy"
-  git -C "$ROOT" ls-files -co --exclude-standard -z | tar -C "$ROOT" -c --null --ignore-failed-read -T - 2>/dev/null | tar -x -C "$BATS_FILE_TMPDIR/copy"
+  tar -C "$ROOT" --exclude-vcs --exclude=./{.cache,bin,dist,cmd/k0s-extract/embedded} -c . | tar -x -C "$BATS_FILE_TMPDIR/copy"
   export SOURCE_DATE_EPOCH=1750000000 RELEASE=v9.8.7 ARCHES=amd64
   (umask 077 && TZ=Asia/Tokyo exec make -s -C "$BATS_FILE_TMPDIR/copy" dist DIST="$OTHER") >/dev/null 3>&- &
   make -s -C "$ROOT" dist DIST="$ONE" >/dev/null
