@@ -15,8 +15,7 @@ import (
 	kyaml "sigs.k8s.io/yaml"
 )
 
-// maxConfig bounds the configuration file, and every other file that an
-// operator hands over, in bytes.
+// maxConfig bounds the configuration file, in bytes.
 const maxConfig = 4 << 20
 
 // fileSchema is the configuration file. A field with a flag gives that flag

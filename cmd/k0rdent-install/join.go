@@ -62,7 +62,7 @@ func (i *installer) token() ([]byte, error) {
 	if i.cfg.tokenFile == "" && i.cfg.file.joinToken.text() != "" {
 		return []byte(i.cfg.file.joinToken.text()), nil
 	}
-	text, err := readFile(orText(i.cfg.tokenFile, i.host.joinToken))
+	text, err := hostfile.Read(orText(i.cfg.tokenFile, i.host.joinToken))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -83,7 +83,7 @@ func (i *installer) writeK0sYAML(context.Context) (outcome, error) {
 // if there is nothing of theirs. What was there before the first run is kept
 // for good; later edits of theirs, under further names.
 func (i *installer) backup(path string) (string, error) {
-	have, err := readFile(path)
+	have, err := hostfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -93,7 +93,7 @@ func (i *installer) backup(path string) (string, error) {
 	name := backupName(path)
 	digest := digestOf(have)
 	for n := 1; ; n++ {
-		old, err := readFile(name)
+		old, err := hostfile.Read(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			if f := i.state.file(path); f != nil && f.Digest == digest {

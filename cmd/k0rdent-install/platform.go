@@ -12,6 +12,7 @@ import (
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -104,7 +105,7 @@ func (i *installer) secrets() ([]cluster.Secret, error) {
 	if i.cfg.username == "" {
 		return all, nil
 	}
-	password, err := readFile(i.cfg.passwordFile)
+	password, err := hostfile.Read(i.cfg.passwordFile)
 	if err != nil {
 		return nil, cli.Misuse("--password-file: %w", err)
 	}

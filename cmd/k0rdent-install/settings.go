@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 
+	"k0rdent-airgap/lib/hostfile"
+
 	kyaml "sigs.k8s.io/yaml"
 )
 
@@ -33,7 +35,7 @@ const (
 
 // planYAML reads the k0s.yaml of this host and puts in what is to be in it.
 func (i *installer) planYAML() error {
-	have, err := readFile(i.host.k0sConfig)
+	have, err := hostfile.Read(i.host.k0sConfig)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

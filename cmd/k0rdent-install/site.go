@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +21,7 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/hostfile"
 )
 
 // site is the registry that everything comes from. It is the chart's
@@ -68,7 +68,7 @@ func (i *installer) openSite() (*site, error) {
 
 // readCA reads certificates, and only those, of a file of them.
 func readCA(path string) ([]byte, error) {
-	text, err := readFile(path)
+	text, err := hostfile.Read(path)
 	if err != nil {
 		return nil, cli.Misuse("--ca: %w", err)
 	}
@@ -76,20 +76,6 @@ func readCA(path string) ([]byte, error) {
 		return nil, cli.Misuse("--ca %s: no PEM certificate in it", path)
 	}
 	return text, nil
-}
-
-// readFile reads a file of at most maxConfig bytes.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-	if err == nil && len(text) > maxConfig {
-		err = fmt.Errorf("%s: more than %d bytes", path, maxConfig)
-	}
-	return text, err
 }
 
 // registryAddress gives what was asked for, or what the records say: where

@@ -165,7 +165,7 @@ func (i *installer) copyK0s(to string) (record.File, error) {
 // file that was named, else of the chart with which the platform would make it.
 func (i *installer) newRelease(ctx context.Context) (*cluster.Release, error) {
 	if i.cfg.releaseFile != "" {
-		text, err := readFile(i.cfg.releaseFile)
+		text, err := hostfile.Read(i.cfg.releaseFile)
 		if err != nil {
 			return nil, cli.Misuse("--release-file: %w", err)
 		}
