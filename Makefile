@@ -51,8 +51,8 @@ clean-airgap: ## remove the k0s of the airgap build, and what was built with it
 test: ## everything that must pass: lint, unit, conformance, containerd, cluster, processes
 	@tests/run.sh
 
-race: ## what links Helm under the race detector too, which takes minutes to compile
-	CGO_ENABLED=1 go test -race ./cmd/k0rdent-install/...
+race: ## everything under the race detector, what links Helm too: takes minutes
+	CGO_ENABLED=1 go test -race ./...
 
 lint: ## gofmt, vet, staticcheck, shellcheck, mandoc
 	@tests/run.sh lint

@@ -50,8 +50,9 @@ unit() {
   mapfile -t plain < <(go list ./... | grep -Fxv -f <(concurrent))
   go test -count=1 -parallel 4 -json "${plain[@]}" || status=1
   # Compression and the sample's generator are computation, which the detector
-  # would slow down tenfold: they are built without it.
-  CGO_ENABLED=1 go test -count=1 -parallel 4 -race -gcflags='github.com/klauspost/compress/...=-race=false -d=checkptr=0' \
+  # would slow down tenfold: they are built without it. Where a test repeats the
+  # same many times, -short takes fewer: `make race` takes all.
+  CGO_ENABLED=1 go test -short -count=1 -parallel 4 -race -gcflags='github.com/klauspost/compress/...=-race=false -d=checkptr=0' \
     -gcflags='k0rdent-airgap/lib/gunzip=-race=false -d=checkptr=0' \
     -gcflags='k0rdent-airgap/tests/samplebundle=-race=false -d=checkptr=0' -json "${raced[@]}" || status=1
   return $status

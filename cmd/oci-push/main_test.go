@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
@@ -88,19 +89,33 @@ func invoke(t *testing.T, stdin string, args ...string) result {
 	return r
 }
 
-// write makes a sample bundle in a file.
+// A sample is a bundle that several tests push, and what is in it.
+type sample struct {
+	content  []byte
+	manifest samplebundle.Manifest
+}
+
+// samples has a function for each samplebundle.Options that was asked for:
+// making a bundle takes longer than pushing it.
+var samples sync.Map
+
+// write makes a bundle in a file of the test's own.
 func write(t *testing.T, o samplebundle.Options) (path string, m samplebundle.Manifest) {
 	t.Helper()
-	path = filepath.Join(t.TempDir(), "bundle")
-	f, err := os.Create(path)
+	once, _ := samples.LoadOrStore(o, sync.OnceValues(func() (sample, error) {
+		var b bytes.Buffer
+		m, err := samplebundle.Write(&b, o)
+		return sample{b.Bytes(), m}, err
+	}))
+	s, err := once.(func() (sample, error))()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	if m, err = samplebundle.Write(f, o); err != nil {
+	path = filepath.Join(t.TempDir(), "bundle")
+	if err := os.WriteFile(path, s.content, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return path, m
+	return path, s.manifest
 }
 
 // fetch gets a path of the registry and its digest by our own count.
