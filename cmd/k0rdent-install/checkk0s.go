@@ -96,19 +96,19 @@ func (p *preflight) checkService() {
 	if s == nil {
 		return
 	}
-	want := roleController
+	want := k0s.RoleController
 	if p.worker {
-		want = roleWorker
+		want = k0s.RoleWorker
 	}
 	const remedy = "k0rdent-install --uninstall takes that away"
 	switch {
 	case s.role != want:
 		p.fail("k0s", remedy, "this host is set up as a %s (%s), not as a %s", s.role, s.unit, want)
-	case want == roleController && !s.has("--enable-worker") && !s.has("--single"):
+	case want == k0s.RoleController && !s.has("--enable-worker") && !s.has("--single"):
 		p.fail("k0s", remedy, "k0s is installed as a controller that runs no pods (%s)", s.unit)
-	case want == roleController && s.has("--single"):
+	case want == k0s.RoleController && s.has("--single"):
 		p.warn("k0s", "k0s is installed with --single: no other host can join this one")
-	case want == roleController && !s.has("--no-taints"):
+	case want == k0s.RoleController && !s.has("--no-taints"):
 		p.warn("k0s", "k0s is installed without --no-taints: k0rdent's pods will wait for another node")
 	}
 }

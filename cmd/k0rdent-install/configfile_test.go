@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/k0s"
 )
 
 // parse reads a configuration file as a run does.
@@ -144,7 +145,7 @@ func TestConfigFileOfAGroup(t *testing.T) {
 	if err != nil || len(c.file.warnings) != 1 || !strings.Contains(c.file.warnings[0], "chmod 600") {
 		t.Errorf("%v, warnings %q, want one", err, c.file.warnings)
 	}
-	if c.join != roleWorker {
+	if c.join != k0s.RoleWorker {
 		t.Errorf("join %q, want the file to say so", c.join)
 	}
 	if c, err := parse(t, "join: {mode: worker}", 0o644, "--uninstall"); err != nil || c.join != "" || !c.uninstall {
@@ -180,7 +181,7 @@ func TestConfigInit(t *testing.T) {
 	if len(missing) > 0 {
 		t.Errorf("it does not show %v", missing)
 	}
-	if c.registry != "10.0.0.5:5000" || c.join != roleWorker || len(c.file.credentials.OpenStack) != 1 {
+	if c.registry != "10.0.0.5:5000" || c.join != k0s.RoleWorker || len(c.file.credentials.OpenStack) != 1 {
 		t.Errorf("registry %q, join %q, %d openstack: the examples were not read", c.registry, c.join, len(c.file.credentials.OpenStack))
 	}
 }

@@ -80,8 +80,6 @@ func (w *words) Set(s string) error {
 
 // Values of flags.
 const (
-	roleWorker     = "worker"
-	roleController = "controller"
 	imagesMirror   = "mirror"
 	imagesRegistry = "registry"
 
@@ -189,8 +187,8 @@ func (c *config) checkChoices() error {
 		flag, value, wanted string
 		values              []string
 	}{
-		{"--join", c.join, "worker or controller", []string{"", roleWorker, roleController}},
-		{"--token", c.token, "worker or controller", []string{"", roleWorker, roleController}},
+		{"--join", c.join, "worker or controller", []string{"", k0s.RoleWorker, k0s.RoleController}},
+		{"--token", c.token, "worker or controller", []string{"", k0s.RoleWorker, k0s.RoleController}},
 		{"--k0s-images", c.k0sImages, "mirror or registry", []string{imagesMirror, imagesRegistry}},
 		{"--network-provider", c.network.provider, "kuberouter, calico or custom", []string{"", "kuberouter", "calico", "custom"}},
 		{"--storage-type", c.storageType, "etcd or kine", []string{"", "etcd", "kine"}},

@@ -13,12 +13,13 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
 )
 
 // joinSteps makes this host a node of a cluster.
 func (i *installer) joinSteps() []step {
-	worker := i.cfg.join == roleWorker
+	worker := i.cfg.join == k0s.RoleWorker
 	p := &preflight{installer: i, join: true, worker: worker}
 	check := func(ctx context.Context) (outcome, error) {
 		p.checkToken(ctx)
@@ -50,7 +51,7 @@ func (i *installer) joinSteps() []step {
 // (k0sproject/k0s, pkg/component/worker and cmd/controller, needToJoin).
 func (i *installer) joined() bool {
 	path := i.k0s.kubeletConfig()
-	if i.cfg.join == roleController {
+	if i.cfg.join == k0s.RoleController {
 		path = i.host.data + "/etcd/member/snap/db"
 	}
 	_, err := os.Stat(path)
@@ -85,18 +86,18 @@ func (p *preflight) checkToken(ctx context.Context) {
 			"there is no %s", orText(p.cfg.tokenFile, p.host.joinToken))
 		return
 	}
-	t, err := readToken(text)
+	t, err := k0s.ParseToken(text)
 	if err != nil {
 		p.fail("token", "", "%v", err)
 		return
 	}
-	if t.role != p.cfg.join {
-		p.fail("token", fmt.Sprintf("k0rdent-install --token %s makes the right one", p.cfg.join), "it is for a %s, not for a %s", t.role, p.cfg.join)
+	if t.Role != p.cfg.join {
+		p.fail("token", fmt.Sprintf("k0rdent-install --token %s makes the right one", p.cfg.join), "it is for a %s, not for a %s", t.Role, p.cfg.join)
 	}
-	if want := p.cfg.file.joinServer; want != "" && !sameServer(want, t.server) {
-		p.fail("token", "", "it is for %s, not for %s, which the configuration file names", t.server, want)
+	if want := p.cfg.file.joinServer; want != "" && !sameServer(want, t.Server) {
+		p.fail("token", "", "it is for %s, not for %s, which the configuration file names", t.Server, want)
 	}
-	p.checkServer(ctx, t.server)
+	p.checkServer(ctx, t.Server)
 }
 
 // sameServer compares two addresses of an API; a bare host stands for any port.

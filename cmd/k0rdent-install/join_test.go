@@ -1,9 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,17 +11,16 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
+	standin "k0rdent-airgap/tests/k0s"
 )
 
-// token makes a join token as k0s does (k0sproject/k0s, pkg/token).
-func token(user, server string) string {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	fmt.Fprintf(z, "apiVersion: v1\nkind: Config\nclusters:\n- cluster: {server: %q}\n  name: k0s\nusers:\n- name: %s\n  user: {token: abcdef.0123456789abcdef}\n", server, user)
-	z.Close()
-	return base64.StdEncoding.EncodeToString(b.Bytes()) + "\n"
-}
+// The users of tokens.
+const (
+	workerUser     = "kubelet-bootstrap"
+	controllerUser = "controller-bootstrap"
+)
 
 // apiWithNode answers as an API server does in which this host is a Ready node,
 // as far as a node may ask about itself. K0S_START makes the stand-in's service
@@ -55,15 +51,15 @@ func apiWithNode(t *testing.T) string {
 
 func TestJoin(t *testing.T) {
 	for _, tt := range []struct{ role, user, install string }{
-		{roleWorker, workerUser, "install worker --token-file /etc/k0s/join-token"},
-		{roleController, controllerUser, "install controller --enable-worker --no-taints --token-file /etc/k0s/join-token"},
+		{k0s.RoleWorker, workerUser, "install worker --token-file /etc/k0s/join-token"},
+		{k0s.RoleController, controllerUser, "install controller --enable-worker --no-taints --token-file /etc/k0s/join-token"},
 	} {
 		t.Run(tt.role, func(t *testing.T) {
 			h, s := testHost(t), aSite(t)
 			mirrored(t, h, s)
 			server := apiWithNode(t)
 			file := h.root + "/root/token"
-			write(t, file, token(tt.user, server))
+			write(t, file, standin.Token(tt.user, server))
 			args := s.args("--join", tt.role, "--token-file", file)
 			before := tree(t, h.root)
 			if r := try(t, h, "", append(args, "--plan")...); r.err != nil || tree(t, h.root) != before {
@@ -83,7 +79,7 @@ func TestJoin(t *testing.T) {
 					t.Errorf("the token is still in %s", path)
 				}
 			}
-			if _, err := os.Stat(h.k0sConfig); (err == nil) != (tt.role == roleController) {
+			if _, err := os.Stat(h.k0sConfig); (err == nil) != (tt.role == k0s.RoleController) {
 				t.Errorf("k0s.yaml: %v; only a controller needs one", err)
 			}
 			if got, want := k0sCalls(t, h), []string{tt.install, "start"}; !slices.Equal(got, want) {
@@ -101,14 +97,14 @@ func TestJoin(t *testing.T) {
 // first, and not the platform of the cluster.
 func TestUninstallOfAJoinedHost(t *testing.T) {
 	for role, want := range map[string][]string{
-		roleWorker:     {"stop", "reset"},
-		roleController: {"etcd leave", "stop", "reset"},
+		k0s.RoleWorker:     {"stop", "reset"},
+		k0s.RoleController: {"etcd leave", "stop", "reset"},
 	} {
 		h, s := testHost(t), aSite(t)
 		mirrored(t, h, s)
 		server := apiWithNode(t)
-		user := map[string]string{roleWorker: workerUser, roleController: controllerUser}[role]
-		write(t, h.root+"/root/token", token(user, server))
+		user := map[string]string{k0s.RoleWorker: workerUser, k0s.RoleController: controllerUser}[role]
+		write(t, h.root+"/root/token", standin.Token(user, server))
 		if r := try(t, h, "", s.args("--join", role, "--token-file", h.root+"/root/token")...); r.err != nil {
 			t.Fatalf("%v\n%s", r.err, r.stderr)
 		}
@@ -130,8 +126,8 @@ func TestJoinKilledBetweenSteps(t *testing.T) {
 			mirrored(t, h, s)
 			server := apiWithNode(t)
 			file := h.root + "/root/token"
-			write(t, file, token(workerUser, server))
-			args := s.args("--join", roleWorker, "--token-file", file)
+			write(t, file, standin.Token(workerUser, server))
+			args := s.args("--join", k0s.RoleWorker, "--token-file", file)
 			if r := try(t, killedAfter(h, step), "", args...); !errors.Is(r.err, errKilled) {
 				t.Fatalf("%v, want it killed\n%s", r.err, r.stderr)
 			}
@@ -156,11 +152,11 @@ func TestJoinRefuses(t *testing.T) {
 		name, role, token, want string
 		config                  string
 	}{
-		{"a token for the other role", roleController, token(workerUser, "https://127.0.0.1:1"), "token: it is for a worker, not for a controller", ""},
-		{"no token", roleWorker, "", "token: there is no ", ""},
-		{"not a token", roleWorker, "hello", "token: not a token of k0s: not in base64", ""},
-		{"a server that does not answer", roleWorker, token(workerUser, "https://127.0.0.1:1"), "server: dial tcp 127.0.0.1:1", ""},
-		{"another server than the configuration says", roleWorker, token(workerUser, "https://127.0.0.1:1"), "it is for https://127.0.0.1:1, not for 10.0.0.10, which", "join: {server: 10.0.0.10}"},
+		{"a token for the other role", k0s.RoleController, standin.Token(workerUser, "https://127.0.0.1:1"), "token: it is for a worker, not for a controller", ""},
+		{"no token", k0s.RoleWorker, "", "token: there is no ", ""},
+		{"not a token", k0s.RoleWorker, "hello", "token: not a join token of k0s: not in base64", ""},
+		{"a server that does not answer", k0s.RoleWorker, standin.Token(workerUser, "https://127.0.0.1:1"), "server: dial tcp 127.0.0.1:1", ""},
+		{"another server than the configuration says", k0s.RoleWorker, standin.Token(workerUser, "https://127.0.0.1:1"), "it is for https://127.0.0.1:1, not for 10.0.0.10, which", "join: {server: 10.0.0.10}"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -190,7 +186,7 @@ func TestJoinWithATokenInTheConfiguration(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
 	server := apiWithNode(t)
-	write(t, h.config, fmt.Sprintf("join: {mode: worker, server: %q, token: %q}\n", server, strings.TrimSpace(token(workerUser, server))))
+	write(t, h.config, fmt.Sprintf("join: {mode: worker, server: %q, token: %q}\n", server, strings.TrimSpace(standin.Token(workerUser, server))))
 	if r := try(t, h, "", s.args()...); r.err != nil || r.step("token-removed").Status != record.StatusDone {
 		t.Errorf("%v, %s\n%s", r.err, r.steps(), r.stderr)
 	}
@@ -205,7 +201,7 @@ func TestMakeToken(t *testing.T) {
 	if r := try(t, h, "", untilReady(s)...); r.step("k0s-start").Status != record.StatusDone {
 		t.Fatal(r.stderr)
 	}
-	for _, role := range []string{roleWorker, roleController} {
+	for _, role := range []string{k0s.RoleWorker, k0s.RoleController} {
 		r := try(t, h, "", "--token", role, "--expiry", "36h")
 		if r.err != nil {
 			t.Fatalf("%v\n%s", r.err, r.stderr)
@@ -214,8 +210,8 @@ func TestMakeToken(t *testing.T) {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%v, %v, want a file for its owner only", info, err)
 		}
-		made, err := readToken([]byte(read(t, path)))
-		if err != nil || made.role != role {
+		made, err := k0s.ParseToken([]byte(read(t, path)))
+		if err != nil || made.Role != role {
 			t.Errorf("%+v, %v, want a token for a %s", made, err, role)
 		}
 		if files := records[record.File](r, "file"); len(files) != 1 || files[0].Path != path || files[0].Digest != "" {
@@ -234,57 +230,4 @@ func TestMakeToken(t *testing.T) {
 	if _, err := os.Stat(h.root + "/x"); err == nil {
 		t.Error("the plan wrote a token")
 	}
-}
-
-func TestReadToken(t *testing.T) {
-	for _, tt := range []struct{ name, text, want string }{
-		{"for a worker", token(workerUser, "https://10.0.0.1:6443"), "worker https://10.0.0.1:6443"},
-		{"for a controller", token(controllerUser, "https://[fd00::1]:9443"), "controller https://[fd00::1]:9443"},
-		{"for somebody else", token("admin", "https://10.0.0.1:6443"), "not a token of k0s: for a user that k0s does not have"},
-		{"no server", token(workerUser, "10.0.0.1"), "not a token of k0s: no server in it"},
-		{"base64 of something", "aGVsbG8=", "not a token of k0s: not compressed"},
-		{"empty", "", "not a token of k0s: not compressed"},
-		{"a bomb", bomb(), "not a token of k0s: cut short, or too long"},
-		{"cut short", token(workerUser, "https://10.0.0.1:6443")[:80], "not a token of k0s: cut short, or too long"},
-	} {
-		got, err := readToken([]byte(tt.text))
-		text := got.role + " " + got.server
-		if err != nil {
-			text = err.Error()
-		}
-		if text != tt.want {
-			t.Errorf("%s: %q, want %q", tt.name, text, tt.want)
-		}
-	}
-}
-
-// bomb is a small text that unpacks to a large one.
-func bomb() string {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	for range 64 {
-		z.Write(make([]byte, 1<<20))
-	}
-	z.Close()
-	return base64.StdEncoding.EncodeToString(b.Bytes())
-}
-
-// FuzzToken: whatever a file has in it, what is taken for a token names a role
-// and a server, and an error has nothing of it in it.
-func FuzzToken(f *testing.F) {
-	f.Add([]byte(token(workerUser, "https://10.0.0.1:6443")))
-	f.Add([]byte(token(controllerUser, "https://x")))
-	f.Add([]byte("H4sIAAAAAAAA/w=="))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		got, err := readToken(text)
-		if err != nil {
-			if !errors.Is(err, errToken) || len(err.Error()) > 80 {
-				t.Errorf("error %q, want one of a token that tells nothing of it", err)
-			}
-			return
-		}
-		if got.role != roleWorker && got.role != roleController || !strings.HasPrefix(got.server, "https://") {
-			t.Errorf("%+v has no role or no server", got)
-		}
-	})
 }

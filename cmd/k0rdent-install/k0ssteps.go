@@ -14,6 +14,7 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -116,7 +117,7 @@ func (i *installer) backup(path string) (string, error) {
 // serviceArgs are those of `k0s install`.
 func (i *installer) serviceArgs(role string, join bool) []string {
 	args := []string{"install", role}
-	if role == roleController {
+	if role == k0s.RoleController {
 		args = append(args, "--enable-worker", "--no-taints")
 	}
 	if join {
@@ -126,11 +127,11 @@ func (i *installer) serviceArgs(role string, join bool) []string {
 }
 
 func (i *installer) planService(ctx context.Context) (outcome, error) {
-	return i.planRole(roleController, false)
+	return i.planRole(k0s.RoleController, false)
 }
 
 func (i *installer) installService(ctx context.Context) (outcome, error) {
-	return i.installRole(ctx, roleController, false)
+	return i.installRole(ctx, k0s.RoleController, false)
 }
 
 func (i *installer) planRole(role string, join bool) (outcome, error) {

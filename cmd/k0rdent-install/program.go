@@ -114,7 +114,7 @@ var execLine = regexp.MustCompile(`(?m)^(?:ExecStart=\S+|command_args=["']?)\s*(
 // service gives the installed service; nil if there is none. As k0s does, it
 // looks for a controller first.
 func (p *program) service() (*service, error) {
-	for _, role := range []string{roleController, roleWorker} {
+	for _, role := range []string{k0s.RoleController, k0s.RoleWorker} {
 		for _, unit := range []string{filepath.Join(p.host.units, "k0s"+role+".service"), filepath.Join(p.host.initd, "k0s"+role)} {
 			text, err := os.ReadFile(unit)
 			if errors.Is(err, fs.ErrNotExist) {

@@ -1,75 +1,16 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"net/url"
 	"path/filepath"
 	"strings"
 
-	kyaml "sigs.k8s.io/yaml"
-
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/k0s"
 )
-
-// A token is a kubeconfig, compressed, in base64 (k0sproject/k0s, pkg/token).
-// Its user's name tells what one can join as.
-const (
-	workerUser     = "kubelet-bootstrap"
-	controllerUser = "controller-bootstrap"
-)
-
-// joinToken is what a token says, without what is secret in it.
-type joinToken struct {
-	role   string
-	server string // URL of the API that is joined
-}
-
-// errToken is wrapped by what is wrong with a token.
-var errToken = errors.New("not a token of k0s")
-
-// readToken reads a token. Its errors have nothing of it in them.
-func readToken(text []byte) (joinToken, error) {
-	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil {
-		return joinToken{}, fmt.Errorf("%w: not in base64", errToken)
-	}
-	z, err := gzip.NewReader(bytes.NewReader(raw))
-	if err != nil {
-		return joinToken{}, fmt.Errorf("%w: not compressed", errToken)
-	}
-	const most = 1 << 20
-	config, err := io.ReadAll(io.LimitReader(z, most+1))
-	if err != nil || len(config) > most {
-		return joinToken{}, fmt.Errorf("%w: cut short, or too long", errToken)
-	}
-	var k struct {
-		Clusters []struct{ Cluster struct{ Server string } }
-		Users    []struct{ Name string }
-	}
-	if kyaml.Unmarshal(config, &k) != nil || len(k.Clusters) == 0 || len(k.Users) == 0 {
-		return joinToken{}, fmt.Errorf("%w: no kubeconfig in it", errToken)
-	}
-	t := joinToken{server: k.Clusters[0].Cluster.Server}
-	if u, err := url.Parse(t.server); err != nil || u.Scheme != "https" || u.Host == "" {
-		return joinToken{}, fmt.Errorf("%w: no server in it", errToken)
-	}
-	switch k.Users[0].Name {
-	case workerUser:
-		t.role = roleWorker
-	case controllerUser:
-		t.role = roleController
-	default:
-		return joinToken{}, fmt.Errorf("%w: for a user that k0s does not have", errToken)
-	}
-	return t, nil
-}
 
 // tokenSteps makes a token for another host.
 func (i *installer) tokenSteps() []step {
@@ -81,7 +22,7 @@ func (i *installer) tokenSteps() []step {
 			return outcome{}, err
 		case running == nil:
 			return outcome{}, cli.Hint(errors.New("no k0s runs here"), "make the token on a controller of the cluster")
-		case running.Role == roleWorker:
+		case running.Role == k0s.RoleWorker:
 			return outcome{}, cli.Hint(errors.New("this host is a worker"), "make the token on a controller of the cluster")
 		case running.SingleNode:
 			return outcome{}, errors.New("k0s runs with --single, which nobody can join")
@@ -106,7 +47,7 @@ func (i *installer) makeToken(ctx context.Context, path string) (outcome, error)
 	if err != nil {
 		return outcome{}, err
 	}
-	t, err := readToken([]byte(out))
+	t, err := k0s.ParseToken([]byte(out))
 	if err != nil {
 		return outcome{}, fmt.Errorf("k0s token create: %w", err)
 	}
@@ -118,5 +59,5 @@ func (i *installer) makeToken(ctx context.Context, path string) (outcome, error)
 	if err := i.out.Write(r); err != nil {
 		return outcome{}, err
 	}
-	return done("%s: joins %s as a %s, good for %v", path, t.server, t.role, i.cfg.expiry), nil
+	return done("%s: joins %s as a %s, good for %v", path, t.Server, t.Role, i.cfg.expiry), nil
 }

@@ -103,7 +103,7 @@ func (i *installer) here() (bool, string) {
 		return false, "k0s does not run"
 	case i.state.Joined != "":
 		return false, "this host has joined as a " + i.state.Joined
-	case s != nil && s.role == roleWorker:
+	case s != nil && s.role == k0s.RoleWorker:
 		return false, "this host is a worker"
 	}
 	return true, ""
@@ -143,7 +143,9 @@ func (i *installer) removePlatform(ctx context.Context) (outcome, error) {
 
 // leaves tells whether this host must leave etcd before it goes: the others
 // would wait for it.
-func (i *installer) leaves() bool { return i.state.Joined == roleController && i.k0s.running != nil }
+func (i *installer) leaves() bool {
+	return i.state.Joined == k0s.RoleController && i.k0s.running != nil
+}
 
 func (i *installer) planLeave(context.Context) (outcome, error) {
 	if !i.leaves() {
@@ -361,7 +363,7 @@ func (i *installer) forget(context.Context) (outcome, error) {
 	o := unchanged("there are none")
 	for _, path := range []string{
 		i.state.path, i.host.joinToken,
-		filepath.Join(i.host.state, roleWorker+"-token"), filepath.Join(i.host.state, roleController+"-token"),
+		filepath.Join(i.host.state, k0s.RoleWorker+"-token"), filepath.Join(i.host.state, k0s.RoleController+"-token"),
 	} {
 		r, err := hostfile.Remove(path)
 		if err != nil {

@@ -22,7 +22,7 @@ import (
 // a worker there is k0s only.
 func (i *installer) upgradeSteps() []step {
 	s, _ := i.k0s.service()
-	p := &preflight{installer: i, upgrade: true, worker: s != nil && s.role == roleWorker, join: s != nil && s.role == roleWorker}
+	p := &preflight{installer: i, upgrade: true, worker: s != nil && s.role == k0s.RoleWorker, join: s != nil && s.role == k0s.RoleWorker}
 	check := func(ctx context.Context) (outcome, error) {
 		p.findNewK0s()
 		return p.check(ctx)
@@ -36,7 +36,7 @@ func (i *installer) upgradeSteps() []step {
 		step{name: "k0s-start", plan: i.planStart, run: i.startService},
 	)
 	if p.worker {
-		i.cfg.join = roleWorker
+		i.cfg.join = k0s.RoleWorker
 		return append(steps, step{name: "k0s-ready", plan: i.planNode, run: i.waitJoined})
 	}
 	return append(steps,

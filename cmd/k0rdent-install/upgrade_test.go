@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
 	standin "k0rdent-airgap/tests/k0s"
 )
@@ -35,8 +36,8 @@ func TestUpgradeOfK0s(t *testing.T) {
 				t.Fatal(err)
 			}
 			server := apiWithNode(t)
-			write(t, h.root+"/root/token", token(workerUser, server))
-			if r := try(t, h, "", s.args("--join", roleWorker, "--token-file", h.root+"/root/token")...); r.err != nil {
+			write(t, h.root+"/root/token", standin.Token(workerUser, server))
+			if r := try(t, h, "", s.args("--join", k0s.RoleWorker, "--token-file", h.root+"/root/token")...); r.err != nil {
 				t.Fatalf("%v\n%s", r.err, r.stderr)
 			}
 			from := newK0s(t, h, "v1.32.9+k0s.0")

@@ -19,12 +19,8 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// The roles of a host, as k0sctl calls them.
-const (
-	roleWorker     = "worker"
-	roleController = "controller"
-	roleBoth       = "controller+worker"
-)
+// roleBoth is what k0sctl calls a controller that runs pods as well.
+const roleBoth = "controller+worker"
 
 // packing is what the flags say of --export, and what their files hold.
 type packing struct {
@@ -90,13 +86,13 @@ func (p *packing) check(c *config) (err error) {
 		}
 		return nil
 	}
-	p.role = cmp.Or(p.role, roleWorker)
+	p.role = cmp.Or(p.role, k0s.RoleWorker)
 	switch {
-	case p.role != roleWorker && p.role != roleController && p.role != roleBoth:
+	case p.role != k0s.RoleWorker && p.role != k0s.RoleController && p.role != roleBoth:
 		return cli.Misuse("--role %q: want worker, controller or controller+worker", p.role)
-	case p.role != roleWorker && p.config == "":
+	case p.role != k0s.RoleWorker && p.config == "":
 		return cli.Hint(cli.Misuse("a further controller needs the k0s.yaml of the first"), "give --k0s-yaml %s", k0s.ConfigPath)
-	case p.role == roleWorker && p.config != "":
+	case p.role == k0s.RoleWorker && p.config != "":
 		return cli.Misuse("--k0s-yaml: a worker has no configuration of its own")
 	case (p.user == "") != (p.secret == ""):
 		return cli.Misuse("--mirror-username and --mirror-password-file go together")

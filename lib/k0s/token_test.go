@@ -1,0 +1,66 @@
+package k0s
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+
+	standin "k0rdent-airgap/tests/k0s"
+)
+
+func TestParseToken(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"for a worker", standin.Token(workerUser, "https://10.0.0.1:6443"), "worker https://10.0.0.1:6443"},
+		{"for a controller", standin.Token(controllerUser, "https://[fd00::1]:9443"), "controller https://[fd00::1]:9443"},
+		{"for somebody else", standin.Token("admin", "https://10.0.0.1:6443"), "not a join token of k0s: for a user that k0s does not have"},
+		{"no server", standin.Token(workerUser, "10.0.0.1"), "not a join token of k0s: no server in it"},
+		{"not base64", "no token", "not a join token of k0s: not in base64"},
+		{"base64 of something", "aGVsbG8=", "not a join token of k0s: not compressed"},
+		{"empty", "", "not a join token of k0s: not compressed"},
+		{"a bomb", bomb(), "not a join token of k0s: cut short, or too long"},
+		{"cut short", standin.Token(workerUser, "https://10.0.0.1:6443")[:80], "not a join token of k0s: cut short, or too long"},
+	} {
+		got, err := ParseToken([]byte(tt.text))
+		text := got.Role + " " + got.Server
+		if err != nil {
+			text = err.Error()
+		}
+		if text != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, text, tt.want)
+		}
+	}
+}
+
+// bomb is a small text that unpacks to a large one.
+func bomb() string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	for range 64 {
+		z.Write(make([]byte, 1<<20))
+	}
+	z.Close()
+	return base64.StdEncoding.EncodeToString(b.Bytes())
+}
+
+// FuzzToken: whatever a file has in it, what is taken for a token names a role
+// and a server, and an error has nothing of it in it.
+func FuzzToken(f *testing.F) {
+	f.Add([]byte(standin.Token(workerUser, "https://10.0.0.1:6443")))
+	f.Add([]byte(standin.Token(controllerUser, "https://x")))
+	f.Add([]byte("H4sIAAAAAAAA/w=="))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got, err := ParseToken(text)
+		if err != nil {
+			if !errors.Is(err, ErrToken) || len(err.Error()) > 80 {
+				t.Errorf("error %q, want one of a token that tells nothing of it", err)
+			}
+			return
+		}
+		if got.Role != RoleWorker && got.Role != RoleController || !strings.HasPrefix(got.Server, "https://") {
+			t.Errorf("%+v has no role or no server", got)
+		}
+	})
+}
