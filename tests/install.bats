@@ -59,8 +59,9 @@ looks() {
 }
 
 # timeless: the same without the times, and without what differs from host to
-# host: certificates, and what a registry keeps of uploads that broke off.
-timeless() { looks "$1" | grep -v -e /tls/ -e '/ca\.crt ' -e /registry/uploads/ -e /registry/lock | awk '{print $1, $2, $3, $5}'; }
+# host: certificates, what a registry keeps of uploads that broke off, and what
+# the last run did not find written already.
+timeless() { looks "$1" | grep -v -e /tls/ -e '/ca\.crt ' -e /registry/uploads/ -e /registry/lock -e '/install/written ' | awk '{print $1, $2, $3, $5}'; }
 
 # records NAME FILTER: what jq makes of the log there.
 records() { on "$1" cat $log | jq -r "$2"; }
@@ -89,6 +90,7 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   site one 10.0.0.5
   script one "${whole[@]}" -- --plan >out 2>err
   filled one
+  [ "$(published one)" != 0 ]
   [ "$(on one k0s version)" = v1.32.8+k0s.0 ]
   same "$(printf '%s\n' amd64 arm64)" "$(on one sh -c "cd $storage/k0s && ls" | sed 's/^k0s-v1.32.8+k0s.0-//')"
   [ "$(on one stat -c '%a %U' $log)" = '600 root' ]
@@ -121,8 +123,9 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   same "$(cat before)" "$(looks one)"
 }
 
-# published NAME: how much the registry there shows.
-published() { on "$1" find $storage/repositories -name index.json 2>/dev/null | wc -l; }
+# published NAME: how many repositories of the registry there have a manifest,
+# with a tag or without.
+published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -exec grep -l sha256: {} + 2>/dev/null | wc -l; }
 
 @test "install.sh: a bundle that its vendor did not sign publishes nothing" {
   local size

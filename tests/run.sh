@@ -10,6 +10,7 @@
 #                do, and never from anywhere else
 #   cluster      k0rdent into a real Kubernetes API server and out of it
 #   processes    bats: what needs processes: pipes, signals, kills, real peers
+#   release      bats: packages, install.sh, services in booted containers, documents
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 PATH=$PWD/.cache/bin:$PWD/bin:$PATH
@@ -66,12 +67,24 @@ containerd() { go -C tests/containerd test -count=1 -parallel 4 -json ./...; }
 # debuggers, and lint has vetted it.
 cluster() { go -C tests/cluster test -ldflags='-s -w' -vet=off -count=1 -parallel 3 -json ./...; }
 
+# What is built to be shipped, what installs it and how it is written about.
+shipped=(tests/{arm64,completions,docs,install,install-systemd,nspawn,packages,systemd}.bats)
+
 processes() {
+  local rest
+  mapfile -t rest < <(printf '%s\n' tests/*.bats | grep -Fxv "$(printf '%s\n' "${shipped[@]}")")
+  over "${rest[@]}"
+}
+
+release() { over "${shipped[@]}"; }
+
+# over FILE…: has bats run these.
+over() {
   if ! command -v bats >/dev/null; then
     echo 'ok - bats # skip no bats on this machine'
     return
   fi
-  bats --tap tests
+  bats --tap "$@"
 }
 
 # The parts run inside a pipe, so a part's own status travels as a TAP line.
@@ -83,15 +96,15 @@ parts() {
   done
 }
 
-# lanes runs the two parts that take longest beside all others. What they say
-# comes behind those.
+# lanes runs the parts that take longest beside all others. What they say comes
+# behind those.
 lanes() {
   local logs part others=()
   logs=$(mktemp -d)
   for part in "$@"; do
     case $#/$part in
     1/*) others=("$part") ;;
-    */unit | */processes) parts "$part" >"$logs/$part" & ;;
+    */unit | */processes | */release) parts "$part" >"$logs/$part" & ;;
     *) others+=("$part") ;;
     esac
   done
@@ -103,7 +116,7 @@ lanes() {
   rm -r "$logs"
 }
 
-[ $# -gt 0 ] || set -- lint unit conformance containerd cluster processes
+[ $# -gt 0 ] || set -- lint unit conformance containerd cluster processes release
 if ! { tests/setup.sh && make -s build; }; then
   echo '0 passed, 1 failed'
   exit 1
