@@ -27,7 +27,7 @@ func big(t *testing.T, format samplebundle.Format) (string, samplebundle.Manifes
 			largest = max(largest, b.Size)
 		}
 	}
-	if largest < 3*windowSize {
+	if largest < 24<<20 {
 		t.Fatalf("largest blob has %d bytes: too small for this test", largest)
 	}
 	return path, m
@@ -107,6 +107,8 @@ func forward(t *testing.T, to string, cuts int64, up, down func(dst, src net.Con
 				in.Close()
 				continue
 			}
+			// What is lost here when it cuts is less than is held to be sent again.
+			in.(*net.TCPConn).SetReadBuffer(1 << 20)
 			cut := func() bool { return left.Add(-1) >= 0 }
 			for _, carry := range []func(){func() { down(in, out, cut) }, func() { up(out, in, cut) }} {
 				go func() {
@@ -131,7 +133,7 @@ func TestBrokenUploadGoesOnWhereTheRegistryStopped(t *testing.T) {
 		return false
 	})
 	through := cutter(t, host, 6<<20, 3)
-	r := invoke(t, "", "--to", through, "--memory", "32MiB", path)
+	r := invoke(t, "", "--to", through, path)
 	if r.err != nil {
 		t.Fatalf("%v\n%s", r.err, r.stderr)
 	}
@@ -142,7 +144,7 @@ func TestBrokenUploadGoesOnWhereTheRegistryStopped(t *testing.T) {
 }
 
 // loseUpload lets the registry forget the first upload session that has taken
-// more than can be sent again from memory.
+// more than can be sent again from the least memory.
 func loseUpload() func(http.ResponseWriter, *http.Request) bool {
 	var lost atomic.Bool
 	var session atomic.Value
@@ -152,11 +154,11 @@ func loseUpload() func(http.ResponseWriter, *http.Request) bool {
 			http.Error(w, `{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]}`, http.StatusNotFound)
 			return true
 		}
-		if r.Method != http.MethodPatch || r.ContentLength < 3*windowSize || !lost.CompareAndSwap(false, true) {
+		if r.Method != http.MethodPatch || r.ContentLength < 24<<20 || !lost.CompareAndSwap(false, true) {
 			return false
 		}
 		session.Store(id)
-		io.CopyN(io.Discard, r.Body, 2*windowSize)
+		io.CopyN(io.Discard, r.Body, 20<<20)
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -165,7 +167,7 @@ func TestLostUploadFailsOneImageOfAStream(t *testing.T) {
 	t.Parallel()
 	path, m := big(t, samplebundle.TarGz)
 	host := serve(t, loseUpload())
-	r := invoke(t, "", "--to", host, path)
+	r := invoke(t, "", "--to", host, "--memory", "32MiB", path)
 	if cli.Code(r.err) != cli.CodeFailed || r.statuses()["failed"] != 1 {
 		t.Fatalf("%v, %v, want one image failed", r.err, r.statuses())
 	}

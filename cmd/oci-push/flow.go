@@ -13,7 +13,7 @@ import (
 //
 // The latest bytes that were sent are kept, so that an upload which breaks off
 // can go on where the registry stopped: what has been sent and not stored is
-// what the sockets between hold, a few megabytes.
+// what the sockets between hold, some megabytes where their host is busy.
 type flow struct {
 	mem  *memory
 	size int64
@@ -110,7 +110,7 @@ func (f *flow) Read(p []byte) (int, error) {
 	from := at % chunkSize
 	n := copy(p, f.chunks[at/chunkSize][from:min(chunkSize, from+f.filled-f.offset)])
 	f.offset += int64(n)
-	for f.offset-f.base >= windowSize+chunkSize {
+	for f.offset-f.base >= f.mem.window+chunkSize {
 		f.mem.free <- f.chunks[0]
 		f.chunks, f.base = f.chunks[1:], f.base+chunkSize
 	}

@@ -9,7 +9,6 @@ import (
 
 const (
 	chunkSize  = 256 << 10 // of the pieces that small blobs are held in, in bytes
-	windowSize = 8 << 20   // of a large blob that was sent and can be sent again, in bytes
 	minMemory  = 32 << 20
 	// overhead is what the tool takes besides blobs: read-ahead of the bundle,
 	// manifests of the images that wait.
@@ -22,6 +21,9 @@ const (
 type memory struct {
 	free chan []byte // pieces, made when first needed
 	most int64       // the largest blob that is held whole before it is sent
+	// window is how much of a large blob is held that was sent already, so that it
+	// can be sent again: half of the budget, the other half is read ahead.
+	window int64
 }
 
 func newMemory(budget int64) (*memory, error) {
@@ -29,7 +31,7 @@ func newMemory(budget int64) (*memory, error) {
 		return nil, cli.Misuse("--memory: at least 32MiB")
 	}
 	pieces := (budget - overhead) / chunkSize
-	m := &memory{free: make(chan []byte, pieces), most: pieces * chunkSize / 4}
+	m := &memory{free: make(chan []byte, pieces), most: pieces * chunkSize / 4, window: pieces * chunkSize / 2}
 	for range pieces {
 		m.free <- nil
 	}

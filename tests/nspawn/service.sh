@@ -17,7 +17,11 @@ activated() {
   systemctl start oci-serve.socket &&
     [ "$(property ActiveState)" = inactive ] &&
     [ "$(curl -s --max-time 20 http://$registry/healthz)" = ok ] &&
-    [ "$(property ActiveState)" = active ] &&
+    eventually ready # whoever waited at the socket is answered before systemd is told
+}
+
+ready() {
+  [ "$(property ActiveState)" = active ] &&
     [ "$(property StatusText)" = "Serving on http://127.0.0.1:5000" ]
 }
 
