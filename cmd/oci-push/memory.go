@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	chunkSize  = 256 << 10 // of the pieces that small blobs are held in, in bytes
-	minMemory  = 32 << 20
+	chunkSize = 256 << 10 // of the pieces that small blobs are held in, in bytes
+	minMemory = 32 << 20
 	// overhead is what the tool takes besides blobs: read-ahead of the bundle,
 	// manifests of the images that wait.
 	overhead = 16 << 20
