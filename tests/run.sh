@@ -41,12 +41,13 @@ unit() {
     trap "rm -rf '$shm'" RETURN EXIT
     TMPDIR=$shm
   fi
+  local status=0 raced plain
+  go -C packaging test -count=1 -json ./sbom || status=1
   if ! command -v "$(go env CC)" >/dev/null; then
     echo "ok - race detector # skip no $(go env CC) on this machine"
-    go test -count=1 -parallel 4 -json ./...
-    return
+    go test -count=1 -parallel 4 -json ./... || status=1
+    return $status
   fi
-  local status=0 raced plain
   mapfile -t raced < <(concurrent)
   mapfile -t plain < <(go list ./... | grep -Fxv -f <(concurrent))
   go test -count=1 -parallel 4 -json "${plain[@]}" || status=1
