@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -31,6 +30,7 @@ type Progress struct {
 
 	bar   *bar   // nil unless on a terminal
 	shown string // what of the bar is on the terminal
+	drawn int    // how wide that was when it was drawn
 	stop  chan struct{}
 	done  chan struct{}
 }
@@ -82,17 +82,20 @@ func (p *Progress) draw(n int64) {
 	width := p.width()
 	if line := p.bar.line(width); line != p.shown {
 		// The cursor waits at the start of the line, and stays there if the window
-		// becomes narrower and the line is broken.
-		fmt.Fprintf(p.out, "%s%s\r", p.erase(width), line)
-		p.shown = line
+		// becomes narrower and the line is broken. A window that has become so, and
+		// has not told yet, breaks no line while it is drawn (DECAWM of the VT100).
+		fmt.Fprintf(p.out, "%s\x1b[?7l%s\r\x1b[?7h", p.erase(width), line)
+		p.shown, p.drawn = line, width
 	}
 }
 
-// erase gives what takes the bar off a terminal that now has this width: line
-// by line, since some terminals keep for later what is erased of a whole screen.
+// erase gives what takes the bar off a terminal that now has this width: where
+// that has changed, with all lines that the bar may have been broken into. They
+// are erased one by one, since some terminals keep for later what is erased of a
+// whole screen.
 func (p *Progress) erase(width int) string {
-	broken := (utf8.RuneCountInString(p.shown) - 1) / width
-	if broken <= 0 {
+	const broken = 8
+	if width == p.drawn || p.shown == "" {
 		return "\r\x1b[K"
 	}
 	return "\r\x1b[K\x1b7" + strings.Repeat("\x1b[B\x1b[2K", broken) + "\x1b8"
