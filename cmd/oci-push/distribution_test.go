@@ -195,7 +195,7 @@ func checkTags(t *testing.T, host string, m samplebundle.Manifest) {
 			t.Fatal(err)
 		}
 		req.Header.Set("Accept", "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json")
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := peer.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -118,10 +118,14 @@ func write(t *testing.T, o samplebundle.Options) (path string, m samplebundle.Ma
 	return path, s.manifest
 }
 
+// peer is the tests' own: whenever an httptest.Server is closed, that ends
+// idle connections of http.DefaultTransport, just as another test takes one.
+var peer = &http.Client{Transport: &http.Transport{}}
+
 // fetch gets a path of the registry and its digest by our own count.
 func fetch(t *testing.T, url string) (status int, body []byte, digest string) {
 	t.Helper()
-	resp, err := http.Get(url)
+	resp, err := peer.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,10 @@ func digestBytes(algorithm string, data []byte) Digest {
 	return sum(algorithm, h)
 }
 
+// transport is the tests' own: whenever an httptest.Server is closed, that ends
+// idle connections of http.DefaultTransport, just as another test takes one.
+var transport = &http.Transport{}
+
 // testRegistry is the handler over a disk store, behind a real server.
 type testRegistry struct {
 	t    testing.TB
@@ -77,7 +81,7 @@ func (reg *testRegistry) do(method, target string, body []byte, headers ...strin
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	resp, err := transport.RoundTrip(r)
 	if err != nil {
 		reg.t.Fatal(err)
 	}
