@@ -15,7 +15,7 @@ check() {
     echo "ok $name" >>/out/results
   else
     echo "not ok $name" >>/out/results
-    journalctl -q --no-pager -u oci-serve -n 20
+    journalctl -q --no-pager -u oci-serve -u plane -n 20
   fi
 }
 

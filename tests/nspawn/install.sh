@@ -24,6 +24,8 @@ export K0S_START='systemd-run --quiet --collect --unit=plane /media/cluster.test
 export K0S_STOP='systemctl stop plane'
 # A host of today has cgroups of version 2, and more memory and disk.
 export K0RDENT_INSTALL_IGNORE=system,memory,disk
+# What does not become ready is told before the container's time is up.
+export K0RDENT_INSTALL_TIMEOUT=120s
 
 script() { sh /media/release/install.sh "$@"; }
 whole=(--bundle /media/usb/airgap-bundle-1.2.3.tar.gz --key /media/usb/cosign.pub)
