@@ -478,6 +478,7 @@ step_push() {
   keep with oci-push --verified-by "$work/verdict" --to "$near" "$bundle" || status=$?
   kill $verifier $passer 2>/dev/null || true # they have ended, unless oci-push gave up before them
   wait $verifier $passer || true
+  verifier='' passer=''
   [ ! -e "$work/bundle" ] || cat "$work/bundle" >>"$log"
   [ $status = 0 ] || return $status
   put "$work/records" $state/pushed 644
@@ -631,7 +632,8 @@ report() {
 # begin makes a place for scratch files, and the log, which is nobody else's.
 begin() {
   work=$(mktemp -d)
-  trap 'rm -rf -- "$work"' EXIT
+  verifier='' passer='' # which wait for each other, and let SIGINT pass
+  trap 'kill $verifier $passer 2>/dev/null || true; rm -rf -- "$work"' EXIT
   trap '[ -z "$step" ] || [ -n "$plan" ] || tell "$step" failed 0; exit 130' INT TERM
   [ -z "$plan" ] || return 0
   (
