@@ -18,12 +18,13 @@ import (
 	"crypto/x509"
 	_ "embed"
 	"encoding/pem"
-	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -33,6 +34,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/cert"
 )
 
 // Node is the name of the node that kwok keeps.
@@ -93,7 +95,7 @@ func (p *Plane) start(ctx context.Context) error {
 		return err
 	}
 	err = p.run("kube-apiserver", "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port="+ports[2],
-		"--etcd-servers="+local(0), "--cert-dir="+p.path("pki"),
+		"--etcd-servers="+local(0), "--tls-cert-file="+p.path("apiserver.crt"), "--tls-private-key-file="+p.path("apiserver.key"),
 		"--service-account-key-file="+p.path("sa.key"), "--service-account-signing-key-file="+p.path("sa.key"),
 		"--service-account-issuer=https://kubernetes.default.svc", "--token-auth-file="+p.path("tokens.csv"),
 		"--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16", "--endpoint-reconciler-type=none",
@@ -106,7 +108,7 @@ func (p *Plane) start(ctx context.Context) error {
 	}
 	for _, args := range [][]string{
 		{"kube-controller-manager", "--kubeconfig=" + p.Kubeconfig, "--bind-address=127.0.0.1", "--secure-port=" + ports[3],
-			"--leader-elect=false", "--service-account-private-key-file=" + p.path("sa.key"), "--root-ca-file=" + p.path("pki/apiserver.crt")},
+			"--leader-elect=false", "--service-account-private-key-file=" + p.path("sa.key"), "--root-ca-file=" + p.path("apiserver.crt")},
 		{"kube-scheduler", "--kubeconfig=" + p.Kubeconfig, "--bind-address=127.0.0.1", "--secure-port=" + ports[4], "--leader-elect=false"},
 	} {
 		if err := p.run(args[0], args[1:]...); err != nil {
@@ -144,18 +146,26 @@ func (p *Plane) files(ports []string) error {
 	if err != nil {
 		return err
 	}
+	// The API server would make a certificate too, but a client that reads it while
+	// it is written trusts nobody for minutes: client-go keeps what it has read.
+	serving, servingKey, err := cert.GenerateSelfSignedCertKey("127.0.0.1", nil, nil)
+	if err != nil {
+		return err
+	}
 	for name, text := range map[string]string{
-		"sa.key":      string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})),
-		"tokens.csv":  token + ",admin,1,system:masters\n",
-		"pod.log":     podLog,
-		"stages.yaml": strings.ReplaceAll(stages, "POD_LOG", p.path("pod.log")),
+		"sa.key":        string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})),
+		"apiserver.crt": string(serving),
+		"apiserver.key": string(servingKey),
+		"tokens.csv":    token + ",admin,1,system:masters\n",
+		"pod.log":       podLog,
+		"stages.yaml":   strings.ReplaceAll(stages, "POD_LOG", p.path("pod.log")),
 		"admin.conf": fmt.Sprintf(`apiVersion: v1
 kind: Config
 clusters: [{name: tests, cluster: {server: "https://127.0.0.1:%s", certificate-authority: %q}}]
 users: [{name: admin, user: {token: %s}}]
 contexts: [{name: tests, context: {cluster: tests, user: admin}}]
 current-context: tests
-`, ports[2], p.path("pki/apiserver.crt"), token),
+`, ports[2], p.path("apiserver.crt"), token),
 	} {
 		if err := os.WriteFile(p.path(name), []byte(text), 0o600); err != nil {
 			return err
@@ -187,8 +197,7 @@ func (p *Plane) run(name string, args ...string) error {
 	return nil
 }
 
-// connect waits until the API server has written its certificate and says
-// that it is ready.
+// connect waits until the API server says that it is ready.
 func (p *Plane) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
 	defer cancel()
@@ -202,7 +211,7 @@ func (p *Plane) connect(ctx context.Context) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("kube-apiserver is not ready: %w\n%s", last, p.Log("kube-apiserver"))
+	return fmt.Errorf("%s\nkube-apiserver is not ready: %w", p.Log("kube-apiserver"), last)
 }
 
 func (p *Plane) ask(ctx context.Context) error {
@@ -240,21 +249,22 @@ func (p *Plane) Stop() {
 	p.running = nil
 }
 
-// freePorts gives ports of the loopback interface that nobody listens on.
+// freePorts gives ports of the loopback interface that nobody listens on. They
+// lie below those that Linux gives out by itself (ip_local_port_range), so that
+// nothing else takes one before the program that it is for.
 func freePorts(n int) ([]string, error) {
+	const first, last, tries = 10000, 19999, 1000
 	var ports []string
-	var errs error
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range tries {
+		port := strconv.Itoa(first + mathrand.IntN(last-first+1))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
-			return nil, err
+			continue
 		}
-		defer func() { errs = errors.Join(errs, l.Close()) }() // all are held until all are known
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		if err != nil {
-			return nil, err
+		defer l.Close() // all are held until all are known
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
 		}
-		ports = append(ports, port)
 	}
-	return ports, errs
+	return nil, fmt.Errorf("no free ports from %d to %d", first, last)
 }
