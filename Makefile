@@ -51,7 +51,7 @@ clean-airgap: ## remove the k0s of the airgap build, and what was built with it
 test: ## everything that must pass: lint, unit, conformance, containerd, cluster, processes, release
 	@tests/run.sh
 
-race: ## everything under the race detector, what links Helm too: takes minutes
+race: ## everything under the race detector, what links Helm too (CI=true make test does as well): takes minutes
 	CGO_ENABLED=1 go test -race ./...
 
 lint: ## gofmt, vet, staticcheck, shellcheck, mandoc

@@ -19,12 +19,12 @@ export CGO_ENABLED=0 GOFLAGS="${GOFLAGS-} -trimpath"
 
 lint() { tests/lint.sh; }
 
-# concurrent lists the packages that have goroutines, or call what does. Not
-# those that link Helm, which takes minutes to compile for the race detector:
-# they are `make race`'s.
+# concurrent lists the packages that have goroutines, or call what does. Those
+# that link Helm take minutes to compile for the race detector: they are among
+# them with CI=true, and for `make race`.
 concurrent() {
   grep -rlE --include='*.go' --exclude='*_test.go' '^\s*go |x/sync|net/http' cmd lib | xargs -n 1 dirname | sort -u |
-    grep -v ^cmd/k0rdent-install | sed 's,^,k0rdent-airgap/,'
+    if [ "${CI-}" = true ]; then cat; else grep -v ^cmd/k0rdent-install; fi | sed 's,^,k0rdent-airgap/,'
 }
 
 # memory makes a directory in memory for temporary files, if there is room: half
@@ -52,9 +52,8 @@ unit() {
   mapfile -t plain < <(go list ./... | grep -Fxv -f <(concurrent))
   go test -count=1 -parallel 4 -json "${plain[@]}" || status=1
   # Compression and the sample's generator are computation, which the detector
-  # would slow down tenfold: they are built without it. Where a test repeats the
-  # same many times, -short takes fewer: `make race` takes all.
-  CGO_ENABLED=1 go test -short -count=1 -parallel 4 -race -gcflags='github.com/klauspost/compress/...=-race=false -d=checkptr=0' \
+  # would slow down tenfold: they are built without it.
+  CGO_ENABLED=1 go test -count=1 -parallel 4 -race -gcflags='github.com/klauspost/compress/...=-race=false -d=checkptr=0' \
     -gcflags='k0rdent-airgap/lib/gunzip=-race=false -d=checkptr=0' \
     -gcflags='k0rdent-airgap/tests/samplebundle=-race=false -d=checkptr=0' -json "${raced[@]}" || status=1
   return $status

@@ -183,7 +183,7 @@ func checkIndex(t *testing.T, file string, data []byte) {
 func TestKill(t *testing.T) {
 	rounds := 25
 	if testing.Short() {
-		rounds = 10
+		rounds = 5
 	}
 	storage := t.TempDir()
 	l := &ledger{blobs: map[string]bool{}, tags: map[string]string{}, deleted: map[string]bool{}, pending: map[string]bool{}}

@@ -19,14 +19,10 @@ func small() []member {
 func TestTruncatedAnywhere(t *testing.T) {
 	raw := makeTar(t, small()...)
 	marker := len(raw) - 1024
-	step := 1
-	if testing.Short() {
-		step = 5
-	}
 	for name, content := range map[string][]byte{
 		"gzip": gz(raw), "gzip of members": gzMembers(raw, 2500), "zstd": zst(raw), "tar": raw,
 	} {
-		for cut := 0; cut < len(content); cut += step {
+		for cut := 0; cut < len(content); cut++ {
 			if name == "tar" && cut >= marker+tarBlock {
 				break // the second block of the marker is missed by nobody
 			}
