@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,14 @@ import (
 	regserver "k0rdent-airgap/lib/registry"
 	"k0rdent-airgap/tests/samplebundle"
 )
+
+// TestMain has the program take the limit of memory for one that was set: many
+// tests push in this one process, which would do little but collect garbage
+// below the limit of a single push.
+func TestMain(m *testing.M) {
+	debug.SetMemoryLimit(4 << 30)
+	os.Exit(m.Run())
+}
 
 func TestDocs(t *testing.T) {
 	var c config

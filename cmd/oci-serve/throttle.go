@@ -95,14 +95,15 @@ func (t *throttle) add(s source, every time.Duration, now time.Time) {
 	t.failed[s] = forgiven.Add(every)
 }
 
-// makeRoom forgets what has been forgiven, or else anything.
+// makeRoom forgets what has been forgiven, or else anything: an eighth at once,
+// so that not every failure from a new address looks through them all.
 func (t *throttle) makeRoom(now time.Time) {
 	if len(t.failed) < maxFailed {
 		return
 	}
 	maps.DeleteFunc(t.failed, func(_ source, forgiven time.Time) bool { return forgiven.Before(now) })
 	for other := range t.failed {
-		if len(t.failed) < maxFailed {
+		if len(t.failed) <= maxFailed-maxFailed/8 {
 			return
 		}
 		delete(t.failed, other)
