@@ -454,6 +454,10 @@ stop_alone() {
   while alone; do sleep 0.1; done
 }
 
+# dismiss ends the two that wait for each other at a pipe, and let SIGINT pass. A
+# process that has just been forked may lose a SIGTERM.
+dismiss() { [ -z "$passer" ] || kill -KILL "$verifier" "$passer" 2>/dev/null || true; }
+
 # step_push reads the bundle once, verifying and sending at the same time;
 # oci-push publishes nothing before bundle-verify has said that it is good.
 step_push() {
@@ -470,14 +474,18 @@ step_push() {
   mkfifo "$work/said" "$work/verdict"
   set -- --quiet --key "$key" "$bundle"
   [ -z "$signature" ] || set -- --signature "$signature" "$@"
+  # A signal waits until it is known whom to end with this.
+  trap 'signalled=yes' INT TERM
   bundle-verify "$@" >"$work/said" &
   verifier=$!
   tee "$work/bundle" <"$work/said" >"$work/verdict" &
   passer=$!
+  trap interrupted INT TERM
+  [ -z "$signalled" ] || interrupted
   status=0
   keep with oci-push --verified-by "$work/verdict" --to "$near" "$bundle" || status=$?
-  kill $verifier $passer 2>/dev/null || true # they have ended, unless oci-push gave up before them
-  wait $verifier $passer || true
+  dismiss # they have ended, unless oci-push gave up before them
+  wait "$verifier" "$passer" 2>/dev/null || true
   verifier='' passer=''
   [ ! -e "$work/bundle" ] || cat "$work/bundle" >>"$log"
   [ $status = 0 ] || return $status
@@ -629,12 +637,18 @@ report() {
   say "all is done; every record of it is in $log"
 }
 
+# interrupted ends the run on a signal.
+interrupted() {
+  [ -z "$step" ] || [ -n "$plan" ] || tell "$step" failed 0
+  exit 130
+}
+
 # begin makes a place for scratch files, and the log, which is nobody else's.
 begin() {
   work=$(mktemp -d)
-  verifier='' passer='' # which wait for each other, and let SIGINT pass
-  trap 'kill $verifier $passer 2>/dev/null || true; rm -rf -- "$work"' EXIT
-  trap '[ -z "$step" ] || [ -n "$plan" ] || tell "$step" failed 0; exit 130' INT TERM
+  verifier='' passer='' signalled=''
+  trap 'dismiss; rm -rf -- "$work"' EXIT
+  trap interrupted INT TERM
   [ -z "$plan" ] || return 0
   (
     umask 077

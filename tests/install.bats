@@ -284,7 +284,7 @@ pressed() {
   while IFS= read -r -u "$said" line && [ "$line" != "$text" ]; do :; done
   [ "$line" = "$text" ]
   on "$name" sh -c 'kill -INT "-$(cat /run/pressed)"'
-  cat <&"$said" >after
+  timeout 120 cat <&"$said" >after || return # something that it started is left
   wait $running
 }
 
