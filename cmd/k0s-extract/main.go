@@ -19,6 +19,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -77,7 +78,7 @@ type config struct {
 	to        string
 	name      bool
 	from      string
-	platforms platforms
+	platforms oci.Platforms // empty: this machine's
 	version   version
 	replace   bool
 	plan      bool
@@ -111,6 +112,22 @@ func (c *config) flags() *flag.FlagSet {
 	return fs
 }
 
+// checkPlatforms wants those that there is a k0s for, and one of each architecture,
+// by which files are told apart.
+func (c *config) checkPlatforms() error {
+	seen := make(map[string]bool)
+	for _, p := range c.platforms {
+		if p.OS != "linux" || machines()[p.Architecture] == 0 {
+			return cli.Misuse("--platform %s: want linux/ and one of amd64, arm64, arm, riscv64", p)
+		}
+		if seen[p.Architecture] {
+			return cli.Misuse("--platform: %s is there twice", p.Architecture)
+		}
+		seen[p.Architecture] = true
+	}
+	return nil
+}
+
 // check finds contradictions, and fills in what is not said.
 func (c *config) check(operand string) error {
 	switch {
@@ -125,8 +142,11 @@ func (c *config) check(operand string) error {
 	case len(c.platforms) > 1 && c.from != "" && !c.registry():
 		return cli.Misuse("--from %s is for one platform", c.from)
 	}
+	if err := c.checkPlatforms(); err != nil {
+		return err
+	}
 	if len(c.platforms) == 0 {
-		c.platforms = platforms{here()}
+		c.platforms = oci.Platforms{here()}
 	}
 	if c.to == "" {
 		c.to = k0s.BinaryPath

@@ -15,39 +15,13 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/record"
 )
 
 // repository is the name of k0s's image, which the vendor's tags tell the
 // version of.
 const repository = "k0sproject/k0s"
-
-// platforms is the value of --platform. Empty means this machine's.
-type platforms []v1.Platform
-
-func (p *platforms) String() string {
-	var all []string
-	for _, one := range *p {
-		all = append(all, one.String())
-	}
-	return strings.Join(all, ",")
-}
-
-// Set takes "linux/amd64" or "linux/amd64,linux/arm64".
-func (p *platforms) Set(s string) error {
-	*p = nil
-	for one := range strings.SplitSeq(s, ",") {
-		parsed, err := v1.ParsePlatform(one)
-		if err != nil || parsed.OS != "linux" || machines()[parsed.Architecture] == 0 {
-			return fmt.Errorf("want linux/ and one of amd64, arm64, arm, riscv64")
-		}
-		if slices.ContainsFunc(*p, func(v v1.Platform) bool { return v.Architecture == parsed.Architecture }) {
-			return fmt.Errorf("%s is there twice", parsed.Architecture)
-		}
-		*p = append(*p, *parsed)
-	}
-	return nil
-}
 
 // here gives the platform of this machine.
 func here() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
@@ -73,10 +47,10 @@ func (v *version) Set(s string) error {
 
 // A wish is which k0s is wanted, and where its bytes go.
 type wish struct {
-	platforms []v1.Platform
-	version   *k0s.Version // this one; nil: see every
-	every     bool         // each version, rather than the newest
-	told      bool         // the version must be known, since something depends on it
+	platforms oci.Platforms // each of another architecture
+	version   *k0s.Version  // this one; nil: see every
+	every     bool          // each version, rather than the newest
+	told      bool          // the version must be known, since something depends on it
 	sink      func(*k0s.Version, v1.Platform) sink
 
 	progress *cli.Progress

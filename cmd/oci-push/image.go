@@ -92,7 +92,7 @@ func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess 
 		return nil
 	}
 	p.published[rec.Reference] = rec.Digest
-	img, left := p.cfg.platforms.narrow(img)
+	img, left := narrow(p.cfg.platforms, img)
 	if img == nil {
 		p.results.skip(record.Skipped{Bundle: rec.Bundle, Entry: rec.Entry, Size: rec.Size, Reason: left})
 		return nil

@@ -23,6 +23,7 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -78,7 +79,7 @@ type config struct {
 	to        string
 	jobs      int
 	memory    size
-	platforms platforms
+	platforms oci.Platforms
 	plan      bool
 	aliases   aliases
 

@@ -13,43 +13,18 @@ import (
 	"k0rdent-airgap/lib/oci"
 )
 
-// platforms is the value of --platform: what nodes of the site run on. Empty
-// means all.
-type platforms []v1.Platform
-
-func (p *platforms) String() string {
-	var all []string
-	for _, one := range *p {
-		all = append(all, one.String())
-	}
-	return strings.Join(all, ",")
-}
-
-// Set takes "linux/amd64" or "linux/amd64,linux/arm64".
-func (p *platforms) Set(s string) error {
-	*p = nil
-	for one := range strings.SplitSeq(s, ",") {
-		parsed, err := v1.ParsePlatform(one)
-		if err != nil || parsed.OS == "" || parsed.Architecture == "" {
-			return fmt.Errorf("want OS/ARCHITECTURE such as linux/amd64")
-		}
-		*p = append(*p, *parsed)
-	}
-	return nil
-}
-
-// match tells whether a manifest is for the site. One that names no platform,
+// matches tells whether a manifest is for what nodes of the site run on. One that names no platform,
 // such as an artifact inside an index, is for everybody.
-func (p platforms) match(m oci.Manifest) bool {
+func matches(p oci.Platforms, m oci.Manifest) bool {
 	return m.Platform == nil || m.Platform.OS == "" ||
 		slices.ContainsFunc(p, func(want v1.Platform) bool { return m.Platform.Satisfies(want) })
 }
 
-// narrow leaves out the manifests of other platforms, and the blobs that only
-// they need. An index keeps its bytes and so its digest; the registry gets it
+// narrow leaves out the manifests of other platforms than these, if there are
+// any, and the blobs that only they need. An index keeps its bytes and so its digest; the registry gets it
 // with children missing, as the distribution spec allows. A nil image means
 // that nothing is left, for the reason that is given.
-func (p platforms) narrow(img *oci.Image) (out *oci.Image, reason string) {
+func narrow(p oci.Platforms, img *oci.Image) (out *oci.Image, reason string) {
 	if len(p) == 0 || img.Type == oci.TypeChart || img.Type == oci.TypeArtifact {
 		return img, ""
 	}
@@ -62,7 +37,7 @@ func (p platforms) narrow(img *oci.Image) (out *oci.Image, reason string) {
 			kept.Manifests = append(kept.Manifests, m)
 			continue
 		}
-		if !p.match(m) {
+		if !matches(p, m) {
 			kept.Missing = append(kept.Missing, m.Descriptor)
 			continue
 		}
@@ -140,7 +115,7 @@ func (p *pusher) scan(ctx context.Context, path string) (keep, error) {
 			continue
 		}
 		for _, img := range images {
-			if img, _ = p.cfg.platforms.narrow(img); img == nil {
+			if img, _ = narrow(p.cfg.platforms, img); img == nil {
 				continue
 			}
 			for _, d := range img.Blobs {
