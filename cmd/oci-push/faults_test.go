@@ -125,22 +125,24 @@ func forward(t *testing.T, to string, cuts int64, up, down func(dst, src net.Con
 func TestBrokenUploadGoesOnWhereTheRegistryStopped(t *testing.T) {
 	t.Parallel()
 	path, m := big(t, samplebundle.TarGz)
-	var resumed atomic.Int64
-	host := serve(t, func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodPatch && r.Header.Get("Content-Range") != "" {
-			resumed.Add(1)
+	for _, memory := range []string{"32MiB", "64MiB"} {
+		var resumed atomic.Int64
+		host := serve(t, func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPatch && r.Header.Get("Content-Range") != "" {
+				resumed.Add(1)
+			}
+			return false
+		})
+		through := cutter(t, host, 6<<20, 3)
+		r := invoke(t, "", "--to", through, "--memory", memory, path)
+		if r.err != nil {
+			t.Fatalf("%s: %v\n%s", memory, r.err, r.stderr)
 		}
-		return false
-	})
-	through := cutter(t, host, 6<<20, 3)
-	r := invoke(t, "", "--to", through, path)
-	if r.err != nil {
-		t.Fatalf("%v\n%s", r.err, r.stderr)
+		if resumed.Load() == 0 {
+			t.Errorf("%s: no upload was resumed", memory)
+		}
+		checkAll(t, host, "", m)
 	}
-	if resumed.Load() == 0 {
-		t.Error("no upload was resumed")
-	}
-	checkAll(t, host, "", m)
 }
 
 // loseUpload lets the registry forget the first upload session that has taken

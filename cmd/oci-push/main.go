@@ -15,9 +15,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -179,9 +177,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	// Pieces of the budget are used again and again; this keeps the rest, the
 	// garbage of requests, from growing to the same size before it is collected.
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT is not set
-		debug.SetMemoryLimit(int64(cfg.memory) + overhead)
-	}
+	cli.LimitMemory(int64(cfg.memory) + overhead)
 	return push(ctx, &cfg, mem, operand, stdin, stdout, stderr)
 }
 

@@ -13,17 +13,17 @@ import (
 	"k0rdent-airgap/lib/oci"
 )
 
-// matches tells whether a manifest is for what nodes of the site run on. One that names no platform,
-// such as an artifact inside an index, is for everybody.
+// matches tells whether a manifest is for one of these platforms. One that names
+// none, such as an artifact inside an index, is for everybody.
 func matches(p oci.Platforms, m oci.Manifest) bool {
 	return m.Platform == nil || m.Platform.OS == "" ||
 		slices.ContainsFunc(p, func(want v1.Platform) bool { return m.Platform.Satisfies(want) })
 }
 
-// narrow leaves out the manifests of other platforms than these, if there are
-// any, and the blobs that only they need. An index keeps its bytes and so its digest; the registry gets it
-// with children missing, as the distribution spec allows. A nil image means
-// that nothing is left, for the reason that is given.
+// narrow leaves out the manifests of other platforms than these, if any are
+// given, and the blobs that only they need. An index keeps its bytes and so its
+// digest; the registry gets it with children missing, as the distribution spec
+// allows. A nil image means that nothing is left, for the reason that is given.
 func narrow(p oci.Platforms, img *oci.Image) (out *oci.Image, reason string) {
 	if len(p) == 0 || img.Type == oci.TypeChart || img.Type == oci.TypeArtifact {
 		return img, ""

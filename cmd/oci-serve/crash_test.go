@@ -181,10 +181,7 @@ func checkIndex(t *testing.T, file string, data []byte) {
 // oci-serve is killed again and again while three clients push. Whatever it has
 // acknowledged must be there when it starts again, and the push must complete.
 func TestKill(t *testing.T) {
-	rounds := 25
-	if testing.Short() {
-		rounds = 5
-	}
+	const rounds = 25
 	storage := t.TempDir()
 	l := &ledger{blobs: map[string]bool{}, tags: map[string]string{}, deleted: map[string]bool{}, pending: map[string]bool{}}
 	c := startChild(t, storage)

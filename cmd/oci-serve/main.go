@@ -14,7 +14,6 @@ import (
 	"io/fs"
 	"math"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -167,9 +166,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT is not set
-		debug.SetMemoryLimit(memoryLimit)
-	}
+	cli.LimitMemory(memoryLimit)
 	var err error
 	if cfg.storage, err = filepath.Abs(cfg.storage); err != nil {
 		return err

@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 )
@@ -35,6 +37,14 @@ var errShown = errors.New("shown")
 
 // Run is a tool: everything that it uses arrives as an argument.
 type Run func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error
+
+// LimitMemory has the Go runtime collect garbage so often that it stays below so
+// many bytes where it can, unless GOMEMLIMIT says something else.
+func LimitMemory(bytes int64) {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(bytes)
+	}
+}
 
 // Main runs a tool and ends the program with the code that its error stands
 // for. The first SIGINT or SIGTERM cancels the context, the second kills.

@@ -127,6 +127,9 @@ func temporary(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, errPlainHTTP) {
 		return false
 	}
+	if _, ok := errors.AsType[*sourceError](err); ok { // a bundle that is cut off ends like a connection
+		return false
+	}
 	if errors.Is(err, errTokenRefused) {
 		return true
 	}

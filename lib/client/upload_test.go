@@ -97,14 +97,15 @@ func TestCancelEndsTheSession(t *testing.T) {
 }
 
 // broken is a body that fails half-way.
-type broken struct{ io.ReadSeeker }
-
-var errBroken = errors.New("disk on fire")
+type broken struct {
+	io.ReadSeeker
+	err error
+}
 
 func (b broken) Read(p []byte) (int, error) {
 	n, err := b.ReadSeeker.Read(p[:min(len(p), 1000)])
 	if at, _ := b.Seek(0, io.SeekCurrent); at > 2000 {
-		return 0, errBroken
+		return 0, b.err
 	}
 	return n, err
 }
@@ -112,25 +113,33 @@ func (b broken) Read(p []byte) (int, error) {
 // What cannot be read is no fault of the registry: nothing is tried again, and
 // no blob appears.
 func TestBodyThatBreaks(t *testing.T) {
-	for _, size := range []int{10_000, wholeSize + 10_000} {
-		var tries, ended atomic.Int64
-		r := dial(t, serve(t, func(_ http.ResponseWriter, r *http.Request) bool {
-			switch r.Method {
-			case http.MethodPatch, http.MethodPut:
-				tries.Add(1)
-			case http.MethodDelete:
-				ended.Add(1)
-			}
-			return false
-		}))
-		raw := bytes.Repeat([]byte("x"), size)
-		err := r.Upload("a", hashOf(t, raw), int64(size)).Send(t.Context(), broken{bytes.NewReader(raw)})
-		if !errors.Is(err, errBroken) || tries.Load() > 1 || ended.Load() != 1 {
-			t.Errorf("Send of %d bytes = %v after %d tries, %d sessions ended; want the body's error after one", size, err, tries.Load(), ended.Load())
+	raw := bytes.Repeat([]byte("x"), wholeSize+10_000)
+	for _, want := range []error{errors.New("disk on fire"), io.ErrUnexpectedEOF, &net.OpError{Op: "read", Err: errors.New("of a network disk")}} {
+		for _, size := range []int{10_000, len(raw)} {
+			breaks(t, raw[:size], want)
 		}
-		if there, err := r.HasBlob(t.Context(), "a", hashOf(t, raw)); there || err != nil {
-			t.Errorf("HasBlob = %v, %v, want false", there, err)
+	}
+}
+
+// breaks sends a blob whose content ends with an error.
+func breaks(t *testing.T, raw []byte, want error) {
+	t.Helper()
+	var tries, ended atomic.Int64
+	r := dial(t, serve(t, func(_ http.ResponseWriter, r *http.Request) bool {
+		switch r.Method {
+		case http.MethodPatch, http.MethodPut:
+			tries.Add(1)
+		case http.MethodDelete:
+			ended.Add(1)
 		}
+		return false
+	}))
+	err := r.Upload("a", hashOf(t, raw), int64(len(raw))).Send(t.Context(), broken{bytes.NewReader(raw), want})
+	if !errors.Is(err, want) || tries.Load() > 1 || ended.Load() != 1 {
+		t.Errorf("Send of %d bytes = %v after %d tries, %d sessions ended; want the body's error (%v) after one", len(raw), err, tries.Load(), ended.Load(), want)
+	}
+	if there, err := r.HasBlob(t.Context(), "a", hashOf(t, raw)); there || err != nil {
+		t.Errorf("HasBlob = %v, %v, want false", there, err)
 	}
 }
 
