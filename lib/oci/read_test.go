@@ -95,6 +95,9 @@ func TestVerifyWithholdsTheEnd(t *testing.T) {
 			}
 		}
 	}
+	if _, err := io.ReadAll(Verify(strings.NewReader("x"), digestOf("x"), -1)); !errors.Is(err, ErrInvalid) {
+		t.Errorf("size -1: %v, want ErrInvalid", err)
+	}
 	if _, err := io.ReadAll(Verify(strings.NewReader(""), digestOf("x"), 0)); !errors.Is(err, ErrDigest) {
 		t.Errorf("empty: %v, want ErrDigest", err)
 	}

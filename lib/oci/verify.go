@@ -15,7 +15,8 @@ import (
 // Verify returns a reader of the blob's size bytes from r that hashes them as
 // they pass. If they are not what digest says (or fewer), the last of them are
 // withheld and an ErrDigest (or ErrTruncated) is returned instead, so that a
-// consumer that was promised size bytes never gets them all.
+// consumer that was promised size bytes never gets them all. A negative size is
+// ErrInvalid.
 // The digest's algorithm must be sha256 or sha512, as v1.NewHash sees to.
 func Verify(r io.Reader, digest v1.Hash, size int64) io.Reader {
 	return newVerifier(context.Background(), r, digest, size)
@@ -31,7 +32,11 @@ type verifier struct {
 }
 
 func newVerifier(ctx context.Context, r io.Reader, want v1.Hash, size int64) *verifier {
-	return &verifier{ctx: ctx, r: r, want: want, hash: newHash(want.Algorithm), left: size}
+	v := &verifier{ctx: ctx, r: r, want: want, hash: newHash(want.Algorithm), left: size}
+	if size < 0 { // a registry's descriptor may say so
+		v.err = invalid("blob %v has size %d", want, size)
+	}
+	return v
 }
 
 func newHash(algorithm string) hash.Hash {

@@ -100,6 +100,12 @@ func TestClosureFaults(t *testing.T) {
 			m.push("capi/cluster-api-components", "v1.13.2", manifestType, object{"schemaVersion": 2, "layers": []any{m.layer("text/plain", "metadata.yaml", nil), huge}})
 		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; unusable: blob " + sum([]byte("x")) + ": larger than any real one"}},
 
+		{"a blob claims to be less than nothing", "", func(m *memory) {
+			less := m.layer("application/octet-stream", "components.yaml", []byte("x"))
+			less["size"] = -1
+			m.push("capi/cluster-api-components", "v1.13.2", manifestType, object{"schemaVersion": 2, "layers": []any{m.layer("text/plain", "metadata.yaml", nil), less}})
+		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; unusable: invalid OCI archive: blob " + sum([]byte("x")) + " has size -1"}},
+
 		{"a chart is none", "", func(m *memory) { m.image("charts/cluster-api", "1.1.13") },
 			[]string{"chart R/charts/cluster-api:1.1.13; missing; unusable: holds no chart"}},
 
