@@ -66,7 +66,7 @@ func (l *lister) bundle(ctx context.Context, path string, stdin io.Reader) error
 		switch {
 		case errors.Is(err, bundle.ErrEntry):
 			l.counts["failed"]++
-			l.progress.Warn("%s: %v", path, err)
+			l.progress.Problem(path, err)
 			if err := l.out.Write(record.Skipped{Bundle: path, Reason: err.Error()}); err != nil {
 				return err
 			}
@@ -143,7 +143,7 @@ func (l *lister) skip(e *bundle.Entry, reason string) error {
 // fail records that an entry is damaged or has no usable name, and goes on.
 func (l *lister) fail(e *bundle.Entry, err error) error {
 	l.counts["failed"]++
-	l.progress.Warn("%s: %v", e.Path, err)
+	l.progress.Problem(e.Path, err)
 	return l.skip(e, err.Error())
 }
 

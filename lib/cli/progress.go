@@ -21,12 +21,13 @@ const tick = 200 * time.Millisecond
 // with bytes, rate and time left; elsewhere it is one line an item. All of a
 // tool's messages go through it, so that none is drawn over.
 type Progress struct {
-	mu    sync.Mutex
-	name  string
-	out   io.Writer
-	quiet bool
-	lines bool
-	items int
+	mu       sync.Mutex
+	name     string
+	out      io.Writer
+	quiet    bool
+	lines    bool
+	items    int
+	problems problems
 
 	bar   *bar   // nil unless on a terminal
 	shown string // what of the bar is on the terminal
@@ -169,17 +170,19 @@ func (b besides) Write(line []byte) (int, error) {
 	return b.stdout.Write(line)
 }
 
-// Close takes the bar away.
+// Close removes the bar and prints how often problems were repeated.
 func (p *Progress) Close() {
-	if p.bar == nil {
-		return
+	if p.bar != nil {
+		close(p.stop)
+		<-p.done
 	}
-	close(p.stop)
-	<-p.done
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.clear()
-	p.bar = nil
+	if p.bar != nil {
+		p.clear()
+		p.bar = nil
+	}
+	io.WriteString(p.out, p.problems.repeats(p.name))
 }
 
 // Logger gives a logger that writes to w when verbose, and nowhere otherwise.

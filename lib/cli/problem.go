@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+)
+
+// maxProblems is how many different problems are remembered; what comes after
+// that is printed without being counted.
+const maxProblems = 1024
+
+// problems counts what is wrong with the items of a run, so that a cause which
+// concerns all of them fills one line and not the screen.
+type problems struct {
+	seen  map[string]int // how often a problem came again
+	order []string
+	hints map[string]bool
+}
+
+// Problem reports what is wrong with one item of many: "tool: item: problem",
+// then the hint that err carries. A problem that was reported before, of
+// whatever item, is only counted; Close prints how often it came again.
+func (p *Progress) Problem(item string, err error) {
+	text, hint := oneLine(err.Error()), oneLine(HintOf(err))
+	p.mu.Lock()
+	if p.problems.repeated(text) {
+		p.mu.Unlock()
+		return
+	}
+	if hint != "" && p.problems.hinted(hint) {
+		hint = ""
+	}
+	p.mu.Unlock()
+	lines := fmt.Sprintf("%s: %s: %s\n", p.name, oneLine(item), text)
+	if hint != "" {
+		lines += fmt.Sprintf("hint: %s\n", hint)
+	}
+	io.WriteString(p, lines)
+}
+
+// repeated notes a problem and reports whether it was known.
+func (q *problems) repeated(text string) bool {
+	if q.seen == nil {
+		q.seen, q.hints = make(map[string]int), make(map[string]bool)
+	}
+	if _, known := q.seen[text]; known {
+		q.seen[text]++
+		return true
+	}
+	if len(q.seen) < maxProblems {
+		q.seen[text] = 0
+		q.order = append(q.order, text)
+	}
+	return false
+}
+
+// hinted notes a hint and reports whether it was given before.
+func (q *problems) hinted(hint string) bool {
+	known := q.hints[hint]
+	if len(q.hints) < maxProblems {
+		q.hints[hint] = true
+	}
+	return known
+}
+
+// repeats returns a line for each problem that came more than once, and forgets
+// them all.
+func (q *problems) repeats(name string) (lines string) {
+	for _, text := range q.order {
+		if n := q.seen[text]; n > 0 {
+			lines += fmt.Sprintf("%s: %d more: %s\n", name, n, text)
+		}
+	}
+	*q = problems{}
+	return lines
+}
