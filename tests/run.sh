@@ -9,7 +9,8 @@
 #   containerd   real containerd daemons that pull from oci-serve as k0s has them
 #                do, and never from anywhere else
 #   cluster      k0rdent into a real Kubernetes API server and out of it
-#   processes    bats: what needs processes: pipes, signals, kills, real peers
+#   processes    bats: what needs processes: pipes, signals, kills, real peers;
+#                and tests/cases: inputs from the field, each with its outcome
 #   release      bats: packages, install.sh, services in booted containers, documents
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -74,6 +75,7 @@ processes() {
   local rest
   mapfile -t rest < <(printf '%s\n' tests/*.bats | grep -Fxv "$(printf '%s\n' "${shipped[@]}")")
   over "${rest[@]}"
+  tests/cases/run.sh
 }
 
 release() { over "${shipped[@]}"; }

@@ -2,6 +2,7 @@ package gunzip
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -134,7 +135,9 @@ func (z *Reader) next() ([]byte, bool) {
 }
 
 // nextMember compares the trailer of a member with what was inflated, and
-// reads the header of the next. After the last one it is io.EOF.
+// reads the header of the next. After the last one it is io.EOF, also where
+// zeros follow: writers of tapes, and bsdtar into a pipe, fill up their last
+// record with them.
 func (f *inflater) nextMember(crc, size uint32) error {
 	var trailer [8]byte
 	if _, err := io.ReadFull(f.src, trailer[:]); err != nil {
@@ -143,7 +146,25 @@ func (f *inflater) nextMember(crc, size uint32) error {
 	if binary.LittleEndian.Uint32(trailer[:]) != crc || binary.LittleEndian.Uint32(trailer[4:]) != size {
 		return ErrChecksum
 	}
+	if next, err := f.src.Peek(1); err == nil && next[0] == 0 {
+		return padding(f.src)
+	}
 	return readHeader(f.src)
+}
+
+// padding reads zeros to the end of the input, which is io.EOF. Anything else
+// among them is an ErrHeader.
+func padding(src *bufio.Reader) error {
+	for {
+		if _, err := src.Peek(1); err != nil {
+			return err
+		}
+		buffered, _ := src.Peek(src.Buffered())
+		if len(bytes.TrimLeft(buffered, "\x00")) > 0 {
+			return ErrHeader
+		}
+		src.Discard(len(buffered))
+	}
 }
 
 // unexpected turns the end of the input into an error of its own.

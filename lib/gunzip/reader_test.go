@@ -23,13 +23,24 @@ func inflate(src io.Reader, size int) ([]byte, error) {
 	return io.ReadAll(z)
 }
 
-// reference does the same with the standard library.
-func reference(src []byte) ([]byte, error) {
-	z, err := gzip.NewReader(bytes.NewReader(src))
-	if err != nil {
-		return nil, err
+// reference does the same with the standard library, which knows nothing of
+// padding.
+func reference(src []byte) (all []byte, err error) {
+	rest := bytes.NewReader(src) // an io.ByteReader, so no byte too many is read
+	z, err := gzip.NewReader(rest)
+	for err == nil {
+		z.Multistream(false)
+		var member []byte
+		if member, err = io.ReadAll(z); err != nil {
+			return append(all, member...), err
+		}
+		all = append(all, member...)
+		if len(bytes.TrimLeft(src[len(src)-rest.Len():], "\x00")) == 0 {
+			return all, nil
+		}
+		err = z.Reset(rest)
 	}
-	return io.ReadAll(z)
+	return all, err
 }
 
 func pack(t testing.TB, level int, data []byte) []byte {
@@ -121,6 +132,37 @@ func TestMembers(t *testing.T) {
 	first := pack(t, 6, samples()["text"])
 	if got, err := inflate(bytes.NewReader(append(first, "and what is this"...)), 1<<20); err != ErrHeader || len(got) == 0 {
 		t.Errorf("something else behind a member: %d bytes, %v, want the member's and %v", len(got), err, ErrHeader)
+	}
+}
+
+// Zeros behind the last member fill up a tape's record; nothing else may stand
+// there.
+func TestPadding(t *testing.T) {
+	one, two := pack(t, 6, []byte("one")), pack(t, 9, []byte("two"))
+	for _, c := range []struct {
+		name   string
+		behind []byte
+		want   error
+	}{
+		{"one zero", make([]byte, 1), nil},
+		{"a record", make([]byte, 10240-len(one)), nil},
+		{"more than any buffer", make([]byte, 1<<20+1), nil},
+		{"a byte at the end of it", append(make([]byte, 1<<20), 1), ErrHeader},
+		{"a member behind it", append(make([]byte, 512), two...), ErrHeader},
+		{"a member and then it", append(bytes.Clone(two), make([]byte, 512)...), nil},
+		{"half a member and then it", append(bytes.Clone(two[:11]), make([]byte, 512)...), ErrChecksum},
+	} {
+		for how, wrap := range map[string]func(io.Reader) io.Reader{
+			"whole": func(r io.Reader) io.Reader { return r }, "one byte": iotest.OneByteReader, "data and error": iotest.DataErrReader,
+		} {
+			got, err := inflate(wrap(bytes.NewReader(append(bytes.Clone(one), c.behind...))), 100)
+			if (err == nil) != (c.want == nil) || !strings.HasPrefix(string(got), "one") {
+				t.Errorf("%s, %s: %q, %v, want %v", c.name, how, got, err, c.want)
+			}
+		}
+	}
+	if _, err := inflate(bytes.NewReader(make([]byte, 512)), 100); err != ErrHeader {
+		t.Errorf("zeros alone: %v, want %v", err, ErrHeader)
 	}
 }
 
