@@ -7,7 +7,7 @@ _oci_serve() {
   --host) mapfile -t COMPREPLY < <(compgen -W '0.0.0.0 127.0.0.1 ::' -- "$cur") ;;
   --port) mapfile -t COMPREPLY < <(compgen -W '5000 0' -- "$cur") ;;
   --tls) mapfile -t COMPREPLY < <(compgen -W 'auto' -- "$cur") ;;
-  --write) mapfile -t COMPREPLY < <(compgen -W 'loopback auth any none' -- "$cur") ;;
+  --write) mapfile -t COMPREPLY < <(compgen -W 'owner loopback auth any none' -- "$cur") ;;
   --read) mapfile -t COMPREPLY < <(compgen -W 'any auth' -- "$cur") ;;
   --access-log) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$cur") ;;
   --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;

@@ -171,6 +171,45 @@ teardown() {
   [[ $output == *DENIED*' 403' ]]
   run -0 "${there[@]}" curl -s --cacert "$ca" -w '%{http_code}' -X DELETE "$url/v2/a/blobs/$blob"
   [[ $output == *403 ]]
-  # Also on this host: it is the address that counts.
-  [ "$(status -X POST "$url/v2/a/blobs/uploads/")" = 403 ]
+  # On this host, root may use that address as well.
+  [ "$(status -X POST "$url/v2/a/blobs/uploads/")" = 202 ]
+}
+
+@test "oci-serve: another user of the host cannot write by default" {
+  local url
+  need curl setpriv
+  [ "$(id -u)" = 0 ] || skip 'only root can be another user'
+  nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups curl -sk "$@"; }
+  serve --tls auto
+  url=https://$registry/v2/a/blobs/uploads/
+  run -0 nobody -w ' %{http_code}' -X POST "$url"
+  [[ $output == *'only root may push'*'this is user '*' 403' ]]
+  [ "$(nobody -o /dev/null -w '%{http_code}' "https://$registry/v2/")" = 200 ]
+  # Where the registry is that user's own, root and the user may write.
+  mkdir theirs
+  chmod 755 . .. theirs
+  chown 65534:65534 theirs
+  exec {records}< <(exec setpriv --reuid=65534 --regid=65534 --clear-groups "$(command -v oci-serve)" \
+    --host 127.0.0.1 --port 0 --storage "$PWD/theirs" --format '{{.url}}' 2>>serve.err 3>&-)
+  servers+=("$!")
+  IFS= read -r -t 10 url <&"$records"
+  [ "$(nobody -o /dev/null -w '%{http_code}' -X POST "$url/v2/a/blobs/uploads/")" = 202 ]
+  [ "$(curl -s -o /dev/null -w '%{http_code}' -X POST "$url/v2/a/blobs/uploads/")" = 202 ]
+  run -0 setpriv --reuid=65533 --regid=65533 --clear-groups curl -s -w ' %{http_code}' -X POST "$url/v2/a/blobs/uploads/"
+  [[ $output == *'only root and the user '*'this is user 65533'*' 403' ]]
+  # --write loopback is for all of them.
+  serve --storage trusting --write loopback --tls auto
+  [ "$(nobody -o /dev/null -w '%{http_code}' -X POST "https://$registry/v2/a/blobs/uploads/")" = 202 ]
+}
+
+@test "oci-serve: a web page cannot have a browser write" {
+  local url page
+  need curl
+  serve
+  url=http://$registry/v2/a/blobs/uploads/
+  code() { curl -s -o /dev/null -w '%{http_code}' -X POST "$@" "$url"; }
+  [ "$(code)" = 202 ]
+  for page in 'Origin: https://evil.example' 'Origin: null' 'Sec-Fetch-Site: cross-site' 'Host: evil.example'; do
+    [ "$(code -H "$page")" = 403 ]
+  done
 }

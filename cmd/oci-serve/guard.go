@@ -15,9 +15,10 @@ const maxLogged = 64
 
 // guard decides who may do what.
 type guard struct {
-	write string // loopback, auth, any or none
-	read  string // any or auth
-	users *users // nil without --htpasswd
+	write string            // owner, loopback, auth, any or none
+	read  string            // any or auth
+	users *users            // nil without --htpasswd
+	names func(string) bool // reports whether the registry has this host name; nil: none
 	log   *slog.Logger
 	// failed is called for each wrong name or password.
 	failed func()
@@ -26,6 +27,11 @@ type guard struct {
 // allow is of registry.Options. Credentials that come are always checked, also
 // where none are needed: a client that logs in wants to know.
 func (g *guard) allow(r *http.Request, k registry.Kind) (string, error) {
+	if k.Writes() {
+		if err := g.refuseBrowser(r); err != nil {
+			return "", err
+		}
+	}
 	user, err := g.identify(r)
 	if err != nil {
 		return "", err
@@ -37,8 +43,12 @@ func (g *guard) allow(r *http.Request, k registry.Kind) (string, error) {
 		return user, nil
 	}
 	switch g.write {
+	case "owner":
+		return user, g.fromOwner(r)
 	case "loopback":
-		return user, registry.FromLoopback(r)
+		if registry.FromLoopback(r) != nil {
+			return user, deny("only programs on the registry's own host may push, over loopback; %s", pushThere)
+		}
 	case "none":
 		return user, registry.ErrDenied
 	}

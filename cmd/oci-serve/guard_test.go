@@ -33,6 +33,17 @@ func pagesOver(t testing.TB, write, read string, u *users) (http.Handler, string
 	return &pages{registry: h, k0s: h.Beside((&k0sFiles{filepath.Join(dir, "k0s")}).serve), metrics: who.guardRead(counts.handler()), check: disk.Check}, dir
 }
 
+// registryOver returns the registry alone, over a fresh storage.
+func registryOver(t testing.TB, g *guard) http.Handler {
+	t.Helper()
+	disk, err := registry.OpenDisk(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { disk.Close() })
+	return registry.New(disk, registry.Options{Allow: g.allow})
+}
+
 // Who may do what, for each policy: no credentials, an empty pair as
 // containers/image sends it, wrong ones, right ones.
 func TestGuard(t *testing.T) {
@@ -44,6 +55,8 @@ func TestGuard(t *testing.T) {
 		ping, get, put want
 	}{
 		{"loopback", "any", far, want{200, 200, 200, 200}, want{200, 200, 200, 200}, want{403, 403, 403, 403}},
+		{"owner", "any", far, want{200, 200, 200, 200}, want{200, 200, 200, 200}, want{403, 403, 403, 403}},
+		{"owner", "any", near, want{200, 200, 200, 200}, want{200, 200, 200, 200}, want{403, 403, 403, 403}}, // no socket, no owner
 		{"loopback", "any", near, want{200, 200, 200, 200}, want{200, 200, 200, 200}, want{202, 202, 202, 202}},
 		{"none", "any", near, want{200, 200, 200, 200}, want{200, 200, 200, 200}, want{403, 403, 403, 403}},
 		{"any", "any", far, want{200, 200, 200, 200}, want{200, 200, 200, 200}, want{202, 202, 202, 202}},
@@ -60,7 +73,7 @@ func TestGuard(t *testing.T) {
 		h, _ := pagesOver(t, c.write, c.read, u)
 		try := func(method, target, name, password string, send bool) *httptest.ResponseRecorder {
 			r := httptest.NewRequest(method, target, nil)
-			r.RemoteAddr = c.from
+			r.RemoteAddr, r.Host = c.from, "localhost:5000"
 			if send {
 				r.SetBasicAuth(name, password)
 			}

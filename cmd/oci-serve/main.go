@@ -24,9 +24,10 @@ import (
 
 const usage = `usage: oci-serve [flags]
 
-Serve an OCI registry from a directory. Anybody may read; only this host may
-write, unless --write or --htpasswd says otherwise. SIGTERM lets running
-transfers finish, for up to 30 seconds.
+Serve an OCI registry from a directory. Anybody may read; only root and the
+user that oci-serve runs as may write, from this host, unless --write or
+--htpasswd says otherwise. SIGTERM lets running transfers finish, for up to 30
+seconds.
 
   --host ADDRESS   listen here (default 0.0.0.0)
   --port PORT      listen here; 0 takes a free one (default 5000)
@@ -40,8 +41,10 @@ transfers finish, for up to 30 seconds.
   --tls-cert FILE  serve HTTPS with this certificate (PEM, with its chain)
   --tls-key FILE   and this key; both are read again when they change
 
-  --write WHO      who may push and delete: loopback (default), auth (default
-                   with --htpasswd), any or none
+  --write WHO      who may push and delete: owner (root and the user that
+                   oci-serve runs as, from this host; default), loopback (every
+                   user of this host), auth (default with --htpasswd), any or
+                   none
   --read WHO       who may pull: any (default) or auth
   --htpasswd FILE  users and their passwords, as htpasswd -B writes them
 
@@ -102,7 +105,7 @@ func (c *config) flags() *flag.FlagSet {
 	set.Var(&c.tlsNames, "tls-name", "a further `NAME` in the certificate of --tls auto")
 	set.StringVar(&c.tlsCert, "tls-cert", "", "HTTPS with the certificate in `FILE`")
 	set.StringVar(&c.tlsKey, "tls-key", "", "its key in `FILE`")
-	set.StringVar(&c.write, "write", "", "`WHO` may push and delete: loopback, auth, any or none")
+	set.StringVar(&c.write, "write", "", "`WHO` may push and delete: owner, loopback, auth, any or none")
 	set.StringVar(&c.read, "read", "any", "`WHO` may pull: any or auth")
 	set.StringVar(&c.htpasswd, "htpasswd", "", "users and passwords in `FILE`")
 	set.BoolVar(&c.gc, "gc", false, "remove blobs that are of no use any more")
@@ -116,7 +119,7 @@ func (c *config) flags() *flag.FlagSet {
 // check fills in what follows from other flags and tells what does not fit.
 func (c *config) check() error {
 	if c.write == "" {
-		c.write = "loopback"
+		c.write = "owner"
 		if c.htpasswd != "" {
 			c.write = "auth"
 		}
@@ -125,7 +128,7 @@ func (c *config) check() error {
 		name, value, wanted string
 		values              []string
 	}{
-		{"--write", c.write, "loopback, auth, any or none", []string{"loopback", "auth", "any", "none"}},
+		{"--write", c.write, "owner, loopback, auth, any or none", []string{"owner", "loopback", "auth", "any", "none"}},
 		{"--read", c.read, "any or auth", []string{"any", "auth"}},
 		{"--tls", c.tls, "auto", []string{"", "auto"}},
 		{"--access-log", c.accessLog, "text or json", []string{"", "text", "json"}},

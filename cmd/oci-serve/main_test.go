@@ -34,6 +34,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asChild) != "" {
 		main()
 	}
+	if host := os.Getenv(asClient); host != "" {
+		fmt.Print(postOnce(host, os.Getenv(clientCloses) != ""))
+		return
+	}
 	debug.SetMemoryLimit(4 << 30) // the program's own is for one of it in a process
 	os.Exit(m.Run())
 }
@@ -226,7 +230,7 @@ func TestRefusals(t *testing.T) {
 		{"gc while serving", []string{"--gc", "--storage", used.record.Storage}, 75, "hint: stop the registry"},
 		{"storage is a file", []string{"--port", "0", "--storage", file}, 1, "not a directory"},
 		{"port", []string{"--port", "70000"}, 2, "--port 70000"},
-		{"write", []string{"--write", "me"}, 2, "want loopback, auth, any or none"},
+		{"write", []string{"--write", "me"}, 2, "want owner, loopback, auth, any or none"},
 		{"read", []string{"--read", "none"}, 2, "want any or auth"},
 		{"auth without users", []string{"--write", "auth"}, 2, "want --htpasswd"},
 		{"users without auth", []string{"--write", "any", "--htpasswd", file}, 2, "protects nothing"},

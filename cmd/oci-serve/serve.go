@@ -50,6 +50,13 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	if err != nil {
 		return err
 	}
+	who.names = func(name string) bool {
+		if certs == nil {
+			return name == cfg.host
+		}
+		pair, err := certs.get(nil)
+		return err == nil && pair.Leaf.VerifyHostname(name) == nil
+	}
 	warnClear(cfg, log)
 	h := registry.New(disk, registry.Options{Allow: who.allow, Stall: stallTime, Observe: counts.observe, Log: log})
 	counts.follow(h, disk, certs, log)
@@ -59,6 +66,7 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
 		Protocols:         http1(),
+		ConnContext:       withPeer,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelInfo),
 	}
 	var open atomic.Int64
@@ -107,8 +115,8 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 }
 
 // listeners gives the sockets to serve on: those that systemd has opened, else
-// the one that the flags say. If only this host may write, which is known by
-// its coming over loopback, there is one there as well.
+// the one that the flags say. If only this host may write, there is one on
+// loopback as well.
 func listeners(ctx context.Context, cfg config) ([]net.Listener, error) {
 	sockets, err := inherited()
 	if err != nil || len(sockets) > 0 {
@@ -120,7 +128,7 @@ func listeners(ctx context.Context, cfg config) ([]net.Listener, error) {
 	}
 	sockets = []net.Listener{ln}
 	a, err := netip.ParseAddrPort(ln.Addr().String())
-	if err != nil || cfg.write != "loopback" || a.Addr().IsLoopback() || a.Addr().IsUnspecified() {
+	if err != nil || cfg.write != "loopback" && cfg.write != "owner" || a.Addr().IsLoopback() || a.Addr().IsUnspecified() {
 		return sockets, nil
 	}
 	local, err := listen(ctx, "127.0.0.1", int(a.Port()))

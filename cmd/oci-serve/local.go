@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+
+	"k0rdent-airgap/lib/registry"
+)
+
+const (
+	pushThere = "push there to localhost, or let users of other hosts push with oci-serve --htpasswd FILE"
+	pushAs    = "push as one of them, or start oci-serve with --htpasswd FILE, or with --write loopback to trust every user of this host"
+)
+
+// deny refuses a request and says to whom it would not be refused.
+func deny(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", registry.ErrDenied, fmt.Sprintf(format, args...))
+}
+
+// fromOwner refuses a request unless root or the user that this process runs as
+// sent it from this host.
+func (g *guard) fromOwner(r *http.Request) error {
+	p, self := peerOf(r), uint32(os.Geteuid())
+	allowed := "only root may push, from the registry's own host"
+	if self != 0 {
+		allowed = fmt.Sprintf("only root and the user %s may push, from the registry's own host", userName(self))
+	}
+	if !p.here() {
+		return deny("%s; %s", allowed, pushThere)
+	}
+	uid, err := p.uid()
+	switch {
+	case err != nil:
+		g.log.Warn("refused to write", "remote", r.RemoteAddr, "error", err)
+		return deny("%s, and %v; %s", allowed, err, pushAs)
+	case uid != 0 && uid != self:
+		g.log.Warn("refused to write", "remote", r.RemoteAddr, "uid", uid)
+		return deny("%s, and this is user %s; %s", allowed, userName(uid), pushAs)
+	}
+	return nil
+}
+
+// userName returns the name of a user, or the number where there is none.
+func userName(uid uint32) string {
+	number := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(number); err == nil {
+		return u.Username
+	}
+	return number
+}
+
+// refuseBrowser refuses what a web page may have had a browser send. Clients of
+// a registry never say which page they act for.
+//
+// Where the place that a request comes from is enough to write, no page at all
+// may: after DNS rebinding, a foreign page shares the registry's origin, but
+// under a host name that is not the registry's.
+func (g *guard) refuseBrowser(r *http.Request) error {
+	if g.write != "owner" && g.write != "loopback" {
+		if err := http.NewCrossOriginProtection().Check(r); err != nil {
+			return deny("a web page of another site may not write here")
+		}
+		return nil
+	}
+	if r.Header["Origin"] != nil || r.Header["Sec-Fetch-Site"] != nil {
+		return deny("a web page may not write here")
+	}
+	if !g.knows(r.Host) {
+		return deny("%q is not known to be a name of this registry; push to localhost or to an address, or add the name with --tls auto --tls-name", r.Host)
+	}
+	return nil
+}
+
+// knows reports whether a request's Host cannot be another site's: it is an
+// address, or a name that the registry has. Clients that send none are no
+// browsers.
+func (g *guard) knows(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return true
+	}
+	if host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	if own, err := os.Hostname(); err == nil && strings.EqualFold(own, host) {
+		return true
+	}
+	return g.names != nil && g.names(host)
+}
