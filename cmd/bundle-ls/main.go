@@ -12,12 +12,12 @@ import (
 	"context"
 	"flag"
 	"io"
-	"os"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
 	"k0rdent-airgap/lib/source"
+	"k0rdent-airgap/lib/textfile"
 )
 
 const usage = `usage: bundle-ls [flags] BUNDLE
@@ -95,7 +95,7 @@ func readOverrides(name string) (ref.Overrides, error) {
 	if name == "" {
 		return nil, nil
 	}
-	f, err := os.Open(name)
+	f, err := textfile.Open(name)
 	if err != nil {
 		return nil, cli.Misuse("--map: %w", err)
 	}

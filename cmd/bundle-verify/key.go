@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -11,20 +10,18 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/pemfile"
+	"k0rdent-airgap/lib/textfile"
 )
 
 const (
-	keySize    = 64 << 10 // bytes of a key file that are read at most
 	keyTimeout = 30 * time.Second
 	redirects  = 10
 	rsaBits    = 2048 // the shortest RSA key that is taken, as cosign does
@@ -50,14 +47,14 @@ func loadKey(ctx context.Context, name string) (*key, error) {
 	if isURL(name) {
 		content, err = fetch(ctx, name)
 	} else {
-		content, err = readSmall(name, keySize)
+		content, err = textfile.Bytes(name)
 	}
 	if err != nil {
 		return nil, cli.Hint(fmt.Errorf("key: %w", err), "carry the vendor's public key into the site as a file, and name it with --key")
 	}
-	k, err := parseKey(content)
+	k, err := parseKey(name, content)
 	if err != nil {
-		return nil, fmt.Errorf("key %s: %w", name, err)
+		return nil, fmt.Errorf("key: %w", err)
 	}
 	return k, nil
 }
@@ -79,7 +76,7 @@ func fetch(ctx context.Context, url string) ([]byte, error) {
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("get %s: %s", url, response.Status)
 	}
-	return capped(response.Body, url, keySize)
+	return textfile.BytesOf(response.Body)
 }
 
 // redirect lets a server lead elsewhere, but from https never to http.
@@ -93,58 +90,38 @@ func redirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// readSmall reads a file that has at most limit bytes.
-func readSmall(name string, limit int64) ([]byte, error) {
-	f, err := os.Open(name)
+// parseKey takes the first public key or certificate of a file.
+func parseKey(name string, content []byte) (*key, error) {
+	blocks, err := pemfile.Blocks(name, content)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return capped(f, name, limit)
-}
-
-func capped(r io.Reader, name string, limit int64) ([]byte, error) {
-	content, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(content)) > limit {
-		return nil, fmt.Errorf("%s: larger than %d bytes", name, limit)
-	}
-	return content, nil
-}
-
-// parseKey takes the first public key or certificate of a PEM file.
-func parseKey(content []byte) (*key, error) {
-	if len(bytes.TrimSpace(content)) == 0 {
-		return nil, errors.New("the file is empty")
-	}
-	for rest := content; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return nil, errors.New("no public key in PEM form")
-		}
+	for _, block := range blocks {
 		k := &key{}
 		var err error
 		switch {
-		case block.Type == "PUBLIC KEY":
+		case block.Type == pemfile.PublicKey:
 			k.public, err = x509.ParsePKIXPublicKey(block.Bytes)
-		case block.Type == "RSA PUBLIC KEY":
+		case block.Type == pemfile.RSAPublicKey:
 			k.public, err = x509.ParsePKCS1PublicKey(block.Bytes)
-		case block.Type == "CERTIFICATE":
+		case block.Type == pemfile.Certificate:
 			if k.certificate, err = x509.ParseCertificate(block.Bytes); err == nil {
 				k.public = k.certificate.PublicKey
 			}
 		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
-			return nil, cli.Hint(errors.New("a private key"), "give the public key that belongs to it")
+			return nil, cli.Hint(fmt.Errorf("%s: a private key", name), "give the public key that belongs to it")
 		default:
 			continue
 		}
-		if err != nil {
-			return nil, err
+		if err == nil {
+			err = k.describe()
 		}
-		return k, k.describe()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return k, nil
 	}
+	return nil, fmt.Errorf("%s: no public key in it", name)
 }
 
 // describe fills the name and the fingerprint, and refuses what cosign does

@@ -23,6 +23,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/textfile"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -182,7 +183,7 @@ func TestRefusals(t *testing.T) {
 		{with(data + "garbage.sig"), 1, "not a signature: 300 bytes that are neither base64 nor binary"},
 		{with(put("html", "<!DOCTYPE html><title>404</title>")), 1, "HTML or XML"},
 		{with(put("short", "MEUCIQ==")), 1, "not a signature: 8 bytes"},
-		{with(put("big", strings.Repeat("x", signatureSize+1))), 1, "larger than 1048576 bytes"},
+		{with(put("big", strings.Repeat("x", textfile.Max+1))), 1, "larger than 4194304 bytes"},
 		{with(dir), 1, "is a directory"},
 		{with(data + "v3/rsa2048.sig"), 1, "wrong key type: the signature is one of RSA 2048, the key is ECDSA P-256"},
 		{with(data + "v3/ed25519.raw.sig"), 1, "wrong key type: the signature is one of Ed25519, the key is ECDSA P-256"},
@@ -193,7 +194,7 @@ func TestRefusals(t *testing.T) {
 		{key("/nonexistent/k.pub"), 1, "key: open /nonexistent/k.pub"},
 		{key(dir), 1, "key: "},
 		{key(data + "empty"), 1, "the file is empty"},
-		{key(data + "garbage.sig"), 1, "no public key in PEM form"},
+		{key(data + "garbage.sig"), 1, "no certificate or key in PEM or DER form"},
 		{key(data + "private.key"), 1, "a private key\nhint: give the public key"},
 		{key(data + "rsa1024.pub"), 1, "wrong key type: RSA 1024 is too short"},
 		{key(data + "p224.pub"), 1, "wrong key type: ECDSA P-224"},
@@ -311,7 +312,7 @@ func TestTellsWhatWasNotChecked(t *testing.T) {
 func TestKeyFromURL(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/k0rdent-enterprise/cosign.pub", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, data+"p256.pub") })
-	mux.HandleFunc("/endless", func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, keySize+1)) })
+	mux.HandleFunc("/endless", func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, textfile.Max+1)) })
 	s := httptest.NewServer(mux)
 	defer s.Close()
 	args := []string{"--signature", data + "v3/p256.sig", data + "bundle.tgz"}

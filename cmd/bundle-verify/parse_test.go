@@ -39,7 +39,7 @@ func keys(t testing.TB) map[string]*key {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found[name], err = parseKey(content); err != nil {
+		if found[name], err = parseKey(name, content); err != nil {
 			t.Fatal(err)
 		}
 	}

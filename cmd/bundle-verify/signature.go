@@ -16,11 +16,8 @@ import (
 	"unicode/utf8"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/textfile"
 )
-
-// signatureSize is how many bytes of a signature file are read at most. Bundles
-// with certificates and log entries have some 10 KB.
-const signatureSize = 1 << 20
 
 // A signature is what a signature file holds.
 type signature struct {
@@ -62,7 +59,7 @@ func findSignature(operand string) (string, error) {
 
 // readSignature reads a signature file.
 func readSignature(name string) (*signature, error) {
-	content, err := readSmall(name, signatureSize)
+	content, err := textfile.Bytes(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, cli.Hint(fmt.Errorf("no signature: %w", err), "get it where the file came from, at the same URL with %s at its end", suffixes[0])
 	}
@@ -79,7 +76,11 @@ func readSignature(name string) (*signature, error) {
 // parseSignature takes a detached signature, in base64 or as it is, or one of
 // cosign's bundles.
 func parseSignature(content []byte) (*signature, error) {
-	text := bytes.TrimSpace(content)
+	text := content
+	if t, err := textfile.Text(content); err == nil {
+		text = t
+	}
+	text = bytes.TrimSpace(text)
 	isText := utf8.Valid(text) // one binary signature in 256 begins with each of these
 	switch {
 	case len(text) == 0:

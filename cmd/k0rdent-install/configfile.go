@@ -13,10 +13,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	kyaml "sigs.k8s.io/yaml"
-)
 
-// maxConfig bounds the configuration file, in bytes.
-const maxConfig = 4 << 20
+	"k0rdent-airgap/lib/textfile"
+)
 
 // fileSchema is the configuration file. A field with a flag gives that flag
 // its value; of the others fileConfig keeps what there is. The keys are those
@@ -89,7 +88,7 @@ type fileConfig struct {
 func (c *config) parseFile(r io.Reader, set func(name, value string) error) error {
 	root, err := readYAML(r)
 	if err != nil {
-		return fmt.Errorf("config: %w", err)
+		return err
 	}
 	c.file.read = true
 	if root == nil {
@@ -102,7 +101,7 @@ func (c *config) parseFile(r io.Reader, set func(name, value string) error) erro
 		return fs.Lookup(name) != nil && !slices.Contains([]string{"config", "config-init", "config-check", "k0s", "join"}, name)
 	})
 	if len(w.problems) > 0 {
-		return fmt.Errorf("config: %s", strings.Join(w.problems, "; "))
+		return errors.New(strings.Join(w.problems, "; "))
 	}
 	return c.take(&schema, r)
 }
@@ -112,10 +111,10 @@ func (c *config) take(s *fileSchema, file any) error {
 	c.file.joins = s.Join.Mode != ""
 	c.file.credentials, c.file.joinToken, c.file.joinServer = s.K0rdent.Credentials, s.Join.Token, s.Join.Server
 	if n := s.K0rdent.Helm.Namespace; n != "" && n != namespace {
-		return fmt.Errorf("config: k0rdent.helm.namespace %q: the platform looks for its own objects in %s only", n, namespace)
+		return fmt.Errorf("k0rdent.helm.namespace %q: the platform looks for its own objects in %s only", n, namespace)
 	}
 	if !slices.Contains([]string{"", "error", "warn", "warning", "info", "debug", "trace"}, s.LogLevel) {
-		return fmt.Errorf("config: logLevel %q: want error, warn, info or debug", s.LogLevel)
+		return fmt.Errorf("logLevel %q: want error, warn, info or debug", s.LogLevel)
 	}
 	c.Verbose = c.Verbose || s.LogLevel == "debug" || s.LogLevel == "trace"
 	if s.Airgap.BundlePath != "" {
@@ -124,12 +123,12 @@ func (c *config) take(s *fileSchema, file any) error {
 	if !s.K0rdent.Helm.Values.IsZero() {
 		values, err := helmValues(&s.K0rdent.Helm.Values)
 		if err != nil {
-			return fmt.Errorf("config: k0rdent.helm.values: %w", err)
+			return fmt.Errorf("k0rdent.helm.values: %w", err)
 		}
 		c.file.values = values
 	}
 	if problems := c.file.credentials.check(); len(problems) > 0 {
-		return fmt.Errorf("config: k0rdent.credentials: %s", strings.Join(problems, "; "))
+		return fmt.Errorf("k0rdent.credentials: %s", strings.Join(problems, "; "))
 	}
 	if c.file.joinToken.text() != "" || !c.file.credentials.empty() {
 		warning, err := private("config", file)
@@ -175,12 +174,9 @@ func (c *config) describeFile(fs *flag.FlagSet) string {
 // readYAML reads one document whose root is a table; nil if there is nothing
 // in it.
 func readYAML(r io.Reader) (*yaml.Node, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxConfig+1))
+	text, err := textfile.All(r)
 	if err != nil {
 		return nil, err
-	}
-	if len(text) > maxConfig {
-		return nil, fmt.Errorf("more than %d bytes", maxConfig)
 	}
 	doc, err := document(text)
 	if err != nil || doc == nil {

@@ -15,6 +15,7 @@ import (
 	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/textfile"
 )
 
 // joinSteps makes this host a node of a cluster.
@@ -63,7 +64,7 @@ func (i *installer) token() ([]byte, error) {
 	if i.cfg.tokenFile == "" && i.cfg.file.joinToken.text() != "" {
 		return []byte(i.cfg.file.joinToken.text()), nil
 	}
-	text, err := hostfile.Read(orText(i.cfg.tokenFile, i.host.joinToken))
+	text, err := textfile.Read(orText(i.cfg.tokenFile, i.host.joinToken))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -12,8 +12,8 @@ import (
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/textfile"
 )
 
 // glance bounds what a plan asks of a cluster that may be there.
@@ -105,13 +105,12 @@ func (i *installer) secrets() ([]cluster.Secret, error) {
 	if i.cfg.username == "" {
 		return all, nil
 	}
-	password, err := hostfile.Read(i.cfg.passwordFile)
+	password, err := textfile.Password(i.cfg.passwordFile)
 	if err != nil {
 		return nil, cli.Misuse("--password-file: %w", err)
 	}
-	word := strings.TrimRight(string(password), "\r\n")
-	pull, err := cluster.PullSecret(pullSecret, i.site.host, i.cfg.username, word)
-	return append(all, cluster.CredsSecret(credsSecret, i.cfg.username, word), pull), err
+	pull, err := cluster.PullSecret(pullSecret, i.site.host, i.cfg.username, password)
+	return append(all, cluster.CredsSecret(credsSecret, i.cfg.username, password), pull), err
 }
 
 func (i *installer) planHelm(ctx context.Context) (outcome, error) {

@@ -15,9 +15,9 @@ import (
 
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/textfile"
 )
 
 const (
@@ -197,7 +197,7 @@ func kubeVersion(v k0s.Version) string {
 func (c *config) userValues() (map[string]any, error) {
 	values := chart.Merge(nil, c.file.values)
 	for _, name := range c.values {
-		text, err := hostfile.Read(name)
+		text, err := textfile.Read(name)
 		if err != nil {
 			return nil, cli.Misuse("--values: %w", err)
 		}

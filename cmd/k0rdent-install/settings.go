@@ -7,8 +7,7 @@ import (
 	"net/netip"
 	"os"
 
-	"k0rdent-airgap/lib/hostfile"
-
+	"k0rdent-airgap/lib/textfile"
 	kyaml "sigs.k8s.io/yaml"
 )
 
@@ -35,7 +34,7 @@ const (
 
 // planYAML reads the k0s.yaml of this host and puts in what is to be in it.
 func (i *installer) planYAML() error {
-	have, err := hostfile.Read(i.host.k0sConfig)
+	have, err := textfile.Read(i.host.k0sConfig)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -21,7 +21,7 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
-	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/pemfile"
 )
 
 // site is the registry that everything comes from. It is the chart's
@@ -55,8 +55,8 @@ func (i *installer) openSite() (*site, error) {
 		c.ca = i.in.registry.CA
 	}
 	if c.ca != "" {
-		if s.ca, err = readCA(c.ca); err != nil {
-			return nil, err
+		if _, s.ca, err = pemfile.Certificates(c.ca); err != nil {
+			return nil, cli.Misuse("--ca: %w", err)
 		}
 	}
 	s.reg, err = client.New(client.Options{
@@ -64,18 +64,6 @@ func (i *installer) openSite() (*site, error) {
 		Username: c.username, PasswordFile: c.passwordFile, Jobs: 8, Log: i.log,
 	})
 	return s, err
-}
-
-// readCA reads certificates, and only those, of a file of them.
-func readCA(path string) ([]byte, error) {
-	text, err := hostfile.Read(path)
-	if err != nil {
-		return nil, cli.Misuse("--ca: %w", err)
-	}
-	if !x509.NewCertPool().AppendCertsFromPEM(text) {
-		return nil, cli.Misuse("--ca %s: no PEM certificate in it", path)
-	}
-	return text, nil
 }
 
 // registryAddress gives what was asked for, or what the records say: where

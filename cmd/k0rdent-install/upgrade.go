@@ -16,6 +16,7 @@ import (
 	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/textfile"
 )
 
 // upgradeSteps brings k0s and then the platform to what the registry has. On
@@ -165,7 +166,7 @@ func (i *installer) copyK0s(to string) (record.File, error) {
 // file that was named, else of the chart with which the platform would make it.
 func (i *installer) newRelease(ctx context.Context) (*cluster.Release, error) {
 	if i.cfg.releaseFile != "" {
-		text, err := hostfile.Read(i.cfg.releaseFile)
+		text, err := textfile.Read(i.cfg.releaseFile)
 		if err != nil {
 			return nil, cli.Misuse("--release-file: %w", err)
 		}

@@ -15,8 +15,9 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
-	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/pemfile"
+	"k0rdent-airgap/lib/textfile"
 )
 
 // roleBoth is what k0sctl calls a controller that runs pods as well.
@@ -103,7 +104,7 @@ func (p *packing) check(c *config) (err error) {
 		}
 	}
 	if p.config != "" {
-		if p.configText, err = hostfile.Read(p.config); err != nil {
+		if p.configText, err = textfile.Read(p.config); err != nil {
 			return cli.Misuse("--k0s-yaml: %w", err)
 		}
 	}
@@ -130,17 +131,17 @@ func (p *packing) check(c *config) (err error) {
 // checkMirrors gives each mirror its authority and login.
 func (p *packing) checkMirrors(ca string) (err error) {
 	if ca != "" {
-		if p.ca, err = hostfile.Read(ca); err != nil {
+		if _, p.ca, err = pemfile.Certificates(ca); err != nil {
 			return cli.Misuse("--ca: %w", err)
 		}
 	}
 	authorization := ""
 	if p.user != "" {
-		password, err := hostfile.Read(p.secret)
+		password, err := textfile.Password(p.secret)
 		if err != nil {
 			return cli.Misuse("--mirror-password-file: %w", err)
 		}
-		authorization = k0s.BasicAuth(p.user, strings.TrimRight(string(password), "\r\n"))
+		authorization = k0s.BasicAuth(p.user, password)
 	}
 	elsewhere, secure := false, false
 	for i := range p.mirrors {

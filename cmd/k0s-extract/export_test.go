@@ -311,7 +311,7 @@ func TestExportRefuses(t *testing.T) {
 	for name, tt := range map[string]struct{ args, want string }{
 		"a controller's token for a worker": {"--token-file " + s.controller, "it is for a controller, not for a worker"},
 		"a worker's token for a controller": {"--role controller --k0s-yaml " + s.config + " --token-file " + s.worker, "it is for a worker, not for a controller"},
-		"no certificate":                    {"--mirror https://10.0.0.5:5000 --ca " + s.config, "no PEM certificate"},
+		"no certificate":                    {"--mirror https://10.0.0.5:5000 --ca " + s.config, "no certificate or key"},
 		"a password in the clear":           {"--mirror http://10.0.0.5:5000 --mirror-username u --mirror-password-file " + s.password, "not sent in the clear"},
 		"another architecture":              {"--platform linux/arm64", "holds linux/amd64, not linux/arm64"},
 	} {

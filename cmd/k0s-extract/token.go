@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"fmt"
 
-	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/textfile"
 )
 
 // tokenName is what the join token is called where it is packed.
@@ -13,7 +13,7 @@ const tokenName = "token"
 
 // readToken reads a file with a join token, and checks what it is good for.
 func readToken(path, role string) ([]byte, error) {
-	text, err := hostfile.Read(path)
+	text, err := textfile.Read(path)
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,9 @@ func serve(t *testing.T, secure bool, user string, images ...string) *mirrorServ
 	s.host = s.Listener.Addr().String()
 	inside := httptest.NewServer(h)
 	defer inside.Close()
-	push, err := client.New(client.Options{At: strings.TrimPrefix(inside.URL, "http://"), Push: true, Username: "-", PasswordFile: os.DevNull})
+	secret := filepath.Join(t.TempDir(), "secret")
+	writeFile(t, secret, 0o600, "-")
+	push, err := client.New(client.Options{At: strings.TrimPrefix(inside.URL, "http://"), Push: true, Username: "-", PasswordFile: secret})
 	if err != nil {
 		t.Fatal(err)
 	}

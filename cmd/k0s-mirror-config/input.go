@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/textfile"
 )
 
 // input is what the records and the list of images say.
@@ -53,9 +53,9 @@ func (in *input) read(cfg *config, stdin io.Reader, out *record.Writer) error {
 	switch cfg.images {
 	case "":
 	case "-":
-		return in.readList("stdin", stdin)
+		return in.readList("stdin", textfile.NewReader(stdin))
 	default:
-		f, err := os.Open(cfg.images)
+		f, err := textfile.Open(cfg.images)
 		if err != nil {
 			return cli.Misuse("--images: %w", err)
 		}

@@ -326,8 +326,8 @@ func TestRemoveLeavesOnlyWhatIsOthers(t *testing.T) {
 
 func TestMisuse(t *testing.T) {
 	root := newRoot(t, current)
-	empty := filepath.Join(t.TempDir(), "empty")
-	writeFile(t, empty, 0o600, "")
+	secret := filepath.Join(t.TempDir(), "secret")
+	writeFile(t, secret, 0o600, "x")
 	tests := []struct {
 		name string
 		args []string
@@ -343,7 +343,8 @@ func TestMisuse(t *testing.T) {
 		{"remove and mirror", []string{"--remove", "--mirror", "x"}, "takes no --mirror"},
 		{"restart elsewhere", []string{"--restart"}, "--root is not"},
 		{"user without password", []string{"--username", "u"}, "go together"},
-		{"password in the clear", []string{"--mirror", "http://10.0.0.5:5000", "--username", "u", "--password-file", empty}, "not sent in the clear"},
+		{"no certificate", []string{"--mirror", "https://x", "--ca", "/etc/hostname"}, "/etc/hostname: no certificate"},
+		{"password in the clear", []string{"--mirror", "http://10.0.0.5:5000", "--username", "u", "--password-file", secret}, "not sent in the clear"},
 		{"missing CA", []string{"--mirror", "x", "--ca", "/nowhere"}, "--ca: open /nowhere"},
 		{"missing list", []string{"--images", "/nowhere"}, "--images: open /nowhere"},
 		{"operand", []string{"bundle.tgz"}, "one operand too many"},
@@ -369,7 +370,6 @@ func TestFails(t *testing.T) {
 		args          []string
 		want          string
 	}{
-		{"no certificate", current, []string{"--mirror", "https://x", "--ca", "/etc/hostname"}, "no PEM certificate"},
 		{"k0s too old", "v1.27.4+k0s.0", []string{"--mirror", "https://x"}, "only versions from v1.27.5"},
 		{"another program", "hello", []string{"--mirror", "https://x"}, "is not a k0s version"},
 		{"no k0s", current, []string{"--mirror", "https://x", "--k0s", "/nowhere"}, "which k0s is to be configured: stat /nowhere"},

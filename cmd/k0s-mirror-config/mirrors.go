@@ -7,9 +7,10 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
-	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/pemfile"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/textfile"
 )
 
 // mirrors gives the mirrors with their authorities and login: those of the
@@ -24,11 +25,11 @@ func (t *tool) mirrors() ([]k0s.Mirror, error) {
 	}
 	var ca []byte
 	for _, path := range t.cfg.ca {
-		text, err := hostfile.Read(path)
+		_, text, err := pemfile.Certificates(path)
 		if err != nil {
 			return nil, cli.Misuse("--ca: %w", err)
 		}
-		ca = append(append(ca, text...), '\n')
+		ca = append(ca, text...)
 	}
 	authorization, err := t.authorization()
 	if err != nil {
@@ -59,11 +60,11 @@ func (t *tool) authorization() (string, error) {
 	if t.cfg.username == "" {
 		return "", nil
 	}
-	secret, err := hostfile.Read(t.cfg.passwordFile)
+	password, err := textfile.Password(t.cfg.passwordFile)
 	if err != nil {
 		return "", cli.Misuse("--password-file: %w", err)
 	}
-	return k0s.BasicAuth(t.cfg.username, strings.TrimRight(string(secret), "\r\n")), nil
+	return k0s.BasicAuth(t.cfg.username, password), nil
 }
 
 // mirrors gives the registries that records tell of: where oci-serve listens,
@@ -79,7 +80,7 @@ func (in *input) mirrors() ([]k0s.Mirror, error) {
 			return nil, cli.Hint(fmt.Errorf("the registry %s speaks plain HTTP", m), "give --mirror %s if that is meant, or serve with TLS", m)
 		}
 		if r.CA != "" {
-			if m.CA, err = hostfile.Read(r.CA); err != nil {
+			if _, m.CA, err = pemfile.Certificates(r.CA); err != nil {
 				return nil, fmt.Errorf("registry record: %w", err)
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/pemfile"
 )
 
 const (
@@ -94,7 +95,7 @@ func makeAuthority(file string, key *ecdsa.PrivateKey, host string, now time.Tim
 	if err != nil {
 		return nil, err
 	}
-	if err := writeFile(file, encode("CERTIFICATE", der), 0o644); err != nil {
+	if err := writeFile(file, encode(pemfile.Certificate, der), 0o644); err != nil {
 		return nil, err
 	}
 	return x509.ParseCertificate(der)
@@ -128,7 +129,7 @@ func (a *authority) issue(names names, now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(encode("CERTIFICATE", der), encode("PRIVATE KEY", private)...), nil
+	return append(encode(pemfile.Certificate, der), encode(pemfile.PrivateKey, private)...), nil
 }
 
 func serial() *big.Int {
@@ -151,11 +152,11 @@ func makeKey(file string) (*ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key, writeFile(file, encode("PRIVATE KEY", der), 0o600)
+	return key, writeFile(file, encode(pemfile.PrivateKey, der), 0o600)
 }
 
 func readKey(file string) (*ecdsa.PrivateKey, error) {
-	der, err := readPEM(file, "PRIVATE KEY")
+	der, err := readBlock(file, pemfile.PrivateKey)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +172,7 @@ func readKey(file string) (*ecdsa.PrivateKey, error) {
 }
 
 func readCert(file string) (*x509.Certificate, error) {
-	der, err := readPEM(file, "CERTIFICATE")
+	der, err := readBlock(file, pemfile.Certificate)
 	if err != nil {
 		return nil, err
 	}
@@ -182,16 +183,15 @@ func readCert(file string) (*x509.Certificate, error) {
 	return cert, nil
 }
 
-func readPEM(file, kind string) ([]byte, error) {
-	data, err := os.ReadFile(file)
+func readBlock(file, kind string) ([]byte, error) {
+	blocks, err := pemfile.Read(file)
 	if err != nil {
 		return nil, err
 	}
-	block, _ := pem.Decode(data)
-	if block == nil || block.Type != kind {
-		return nil, fmt.Errorf("%s: not a PEM %s", file, kind)
+	if blocks[0].Type != kind {
+		return nil, fmt.Errorf("%s: a %s, not a %s", file, blocks[0].Type, kind)
 	}
-	return block.Bytes, nil
+	return blocks[0].Bytes, nil
 }
 
 // writeFile puts a file in place as a whole: after a crash it has its old or

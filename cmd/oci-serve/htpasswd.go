@@ -5,16 +5,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"k0rdent-airgap/lib/textfile"
 )
 
 const (
-	// maxHtpasswd bounds a file of users, in bytes: some ten thousand.
-	maxHtpasswd = 1 << 20
 	// maxCost bounds a hash's cost: 15 takes about two seconds, and each step
 	// more twice as long.
 	maxCost = 15
@@ -42,7 +41,7 @@ func readHtpasswd(file string) (t *table, open bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxHtpasswd+1))
+	data, err := textfile.All(f)
 	if err == nil {
 		t, err = parseHtpasswd(data)
 	}
@@ -56,13 +55,10 @@ func readHtpasswd(file string) (t *table, open bool, err error) {
 // Empty lines and those that start with "#" mean nothing. Hashes other than
 // bcrypt's are refused: they are quick to guess.
 func parseHtpasswd(data []byte) (*table, error) {
-	if len(data) > maxHtpasswd {
-		return nil, fmt.Errorf("more than %d bytes", maxHtpasswd)
-	}
 	t := &table{hashes: make(map[string][]byte)}
 	most := 0
 	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, maxHtpasswd+1)
+	lines.Buffer(nil, textfile.Max+1)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || line[0] == '#' {

@@ -105,8 +105,8 @@ func TestAuthorityFiles(t *testing.T) {
 		{"everything gone", os.RemoveAll, ""},
 		{"server's cut short", func(dir string) error { return os.Truncate(dir+"/server.pem", 100) }, ""},
 		{"key gone", func(dir string) error { return os.Remove(dir + "/ca.key") }, "ca.key is absent"},
-		{"key cut short", func(dir string) error { return os.Truncate(dir+"/ca.key", 10) }, "not a PEM"},
-		{"certificate cut short", func(dir string) error { return os.Truncate(dir+"/ca.pem", 10) }, "not a PEM"},
+		{"key cut short", func(dir string) error { return os.Truncate(dir+"/ca.key", 10) }, "no certificate or key"},
+		{"certificate cut short", func(dir string) error { return os.Truncate(dir+"/ca.pem", 10) }, "no certificate or key"},
 		{"left by a crash", func(dir string) error { return os.WriteFile(dir+"/.new-1", nil, 0o600) }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -90,6 +90,18 @@ func TestParseOrder(t *testing.T) {
 	}
 }
 
+// A file that Notepad has saved says what it shows.
+func TestConfigFileWithAMark(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "conf")
+	if err := os.WriteFile(file, []byte("\xef\xbb\xbflisten x y\r\non\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got testConfig
+	if err := Parse(got.flags(), []string{"--config", file}, "", io.Discard, 0); err != nil || got.listen != "x y" || !got.on {
+		t.Errorf("Parse = %+v, %v", got, err)
+	}
+}
+
 func TestParseTellsWhatIsWrong(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conf")
 	if err := os.WriteFile(file, []byte("n 1\nnosuch 2\n"), 0o600); err != nil {
@@ -106,7 +118,7 @@ func TestParseTellsWhatIsWrong(t *testing.T) {
 		{"wrong value", "", []string{"--n", "x"}, `--n "x": parse error`},
 		{"wrong boolean", "", []string{"--on=maybe"}, `--on "maybe": parse error`},
 		{"wrong variable", "x", nil, "variable MY_TOOL_N: parse error"},
-		{"unknown name in file", "", []string{"--config", file}, `config line 2: no such flag: "nosuch"`},
+		{"unknown name in file", "", []string{"--config", file}, file + `: line 2: no such flag: "nosuch"`},
 		{"flag after operand", "", []string{"file", "--on"}, "--on: flags stand before the operand"},
 		{"two operands", "", []string{"a", "b"}, "b: one operand too many"},
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/peterbourgon/ff/v3"
+
+	"k0rdent-airgap/lib/textfile"
 )
 
 // Common holds the flags that every tool has.
@@ -62,7 +64,12 @@ func ParseFile(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, 
 	opts := []ff.Option{
 		ff.WithEnvVarPrefix(envPrefix(fs.Name())),
 		ff.WithConfigFileFlag("config"),
-		ff.WithConfigFileParser(file.Parse),
+		ff.WithConfigFileParser(func(r io.Reader, set func(name, value string) error) error {
+			if err := file.Parse(r, set); err != nil {
+				return fmt.Errorf("%s: %w", fs.Lookup("config").Value, err)
+			}
+			return nil
+		}),
 	}
 	if file.Default != "" {
 		config := fs.Lookup("config")
@@ -133,7 +140,7 @@ func envPrefix(name string) string {
 // space or "=", and its value. Lines that start with "#" are comments; a "#"
 // later belongs to the value. A name alone switches a flag on.
 func parseConfig(r io.Reader, set func(name, value string) error) error {
-	s := bufio.NewScanner(r)
+	s := bufio.NewScanner(textfile.NewReader(r))
 	for n := 1; s.Scan(); n++ {
 		line := strings.TrimSpace(s.Text())
 		if line == "" || line[0] == '#' {
@@ -145,7 +152,7 @@ func parseConfig(r io.Reader, set func(name, value string) error) error {
 			value = strings.TrimSpace(strings.TrimPrefix(value, "="))
 		}
 		if err := set(strings.TrimLeft(name, "-"), value); err != nil {
-			return fmt.Errorf("config line %d: %w", n, err)
+			return fmt.Errorf("line %d: %w", n, err)
 		}
 	}
 	return s.Err()

@@ -20,11 +20,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -34,11 +32,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/pemfile"
 	"k0rdent-airgap/lib/ref"
+	"k0rdent-airgap/lib/textfile"
 )
-
-// maxPassword is the most that a password file may hold, in bytes.
-const maxPassword = 64 << 10
 
 // Options say where a registry is and how to speak to it, as the flags of a
 // tool have it. Errors name the flags: --ca is called so by every tool.
@@ -170,7 +167,7 @@ func newTransport(o Options) (*http.Transport, error) {
 	if o.CAFile == "" {
 		return t, nil
 	}
-	pem, err := os.ReadFile(o.CAFile)
+	authorities, _, err := pemfile.Certificates(o.CAFile)
 	if err != nil {
 		return nil, cli.Misuse("--ca: %w", err)
 	}
@@ -178,8 +175,8 @@ func newTransport(o Options) (*http.Transport, error) {
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, cli.Misuse("--ca %s: no PEM certificate in it", o.CAFile)
+	for _, c := range authorities {
+		pool.AddCert(c)
 	}
 	t.TLSClientConfig.RootCAs = pool
 	return t, nil
@@ -198,16 +195,11 @@ func credentials(o Options, reg name.Registry) (authn.Authenticator, error) {
 	if o.PasswordFile == "" {
 		return nil, cli.Misuse("a user name needs a password file")
 	}
-	f, err := os.Open(o.PasswordFile)
+	password, err := textfile.Password(o.PasswordFile)
 	if err != nil {
 		return nil, cli.Misuse("password file: %w", err)
 	}
-	defer f.Close()
-	secret, err := io.ReadAll(io.LimitReader(f, maxPassword))
-	if err != nil {
-		return nil, cli.Misuse("password file: %w", err)
-	}
-	return authn.FromConfig(authn.AuthConfig{Username: o.Username, Password: strings.TrimRight(string(secret), "\r\n")}), nil
+	return authn.FromConfig(authn.AuthConfig{Username: o.Username, Password: password}), nil
 }
 
 // Host gives HOST[:PORT].

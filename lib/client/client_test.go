@@ -136,7 +136,7 @@ func TestWrongOptions(t *testing.T) {
 		{Options{At: "x", Username: "u"}, "a user name needs a password file"},
 		{Options{At: "x", Username: "u", PasswordFile: "/nonexistent"}, "password file: open /nonexistent"},
 		{Options{At: "x", CAFile: "/nonexistent"}, "--ca: open /nonexistent"},
-		{Options{At: "x", CAFile: empty}, "--ca " + empty + ": no PEM"},
+		{Options{At: "x", CAFile: empty}, "--ca: " + empty + ": the file is empty"},
 	} {
 		tt.options.Flag = "--to"
 		if _, err := New(tt.options); !cli.IsMisuse(err) || !strings.HasPrefix(err.Error(), tt.want) {
@@ -198,11 +198,19 @@ func TestAuthorityOfTheSite(t *testing.T) {
 	if err := r.Connect(t.Context()); err == nil || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("Connect = %v, want an unknown authority", err)
 	}
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	der, text := s.Certificate().Raw, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	put := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
-	for _, o := range []Options{{At: at, CAFile: ca}, {At: at, SkipVerify: true}} {
+	for _, o := range []Options{
+		{At: at, CAFile: put("pem", text)}, {At: at, CAFile: put("mark", append([]byte("\xef\xbb\xbf"), text...))},
+		{At: at, CAFile: put("der", der)}, {At: at, SkipVerify: true},
+	} {
 		if err := prepare(t, o).Connect(t.Context()); err != nil {
 			t.Errorf("Connect with %+v = %v", o, err)
 		}
@@ -225,7 +233,7 @@ func TestCredentials(t *testing.T) {
 		}
 		return path
 	}
-	for _, secret := range []string{"right", "right\n", "right\r\n"} {
+	for _, secret := range []string{"right", "right\n", "right\r\n", "\xef\xbb\xbfright\r\n"} {
 		r := prepare(t, Options{At: host, Username: "reader", PasswordFile: file(secret)})
 		if err := r.Connect(t.Context()); err != nil {
 			t.Errorf("password file %q: %v", secret, err)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+
+	"k0rdent-airgap/lib/textfile"
 )
 
 // MaxLine is the longest line that Read accepts, in bytes. The longest record
@@ -37,7 +39,7 @@ func (l Line) Decode(r any) error {
 // longer than MaxLine, is an error which names the line.
 func Read(r io.Reader) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
-		s := bufio.NewScanner(r)
+		s := bufio.NewScanner(textfile.Unmarked(r))
 		s.Buffer(make([]byte, 0, 4096), MaxLine)
 		n := 0
 		for s.Scan() {

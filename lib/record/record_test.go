@@ -35,6 +35,8 @@ func TestReadNamesTheBadLine(t *testing.T) {
 	}{
 		{"two records and a blank line", "{\"kind\":\"a\"}\n\n  {\"kind\":\"b\",\"x\":null}\r\n", "a b", ""},
 		{"no line end at the end", `{"kind":"a"}`, "a", ""},
+		{"a byte order mark", "\xef\xbb\xbf{\"kind\":\"a\"}\r\n{\"kind\":\"b\"}\r\n", "a b", ""},
+		{"UTF-16", "\xff\xfe{\x00\"\x00k\x00i\x00n\x00d\x00\"\x00:\x00\"\x00a\x00\"\x00}\x00\n\x00", "a", ""},
 		{"not JSON", "{\"kind\":\"a\"}\nhello\n", "a", "line 2: not a JSON record"},
 		{"two values on a line", `{"kind":"a"} {"kind":"b"}`, "", "line 1: not a JSON record"},
 		{"array", `[{"kind":"a"}]`, "", "line 1: not a JSON record"},

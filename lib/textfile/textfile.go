@@ -1,0 +1,95 @@
+// Package textfile reads the small text files that people hand to a tool:
+// configuration, passwords, keys, lists. Such files pass through editors,
+// browsers and Windows, so a byte order mark, UTF-16 and foreign line ends are
+// accepted, and mean the same as plain UTF-8 text with Unix line ends.
+package textfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// Max is the size in bytes up to which Read accepts a file.
+const Max = 4 << 20
+
+var (
+	errBinary = errors.New("not a text file, or not saved as UTF-8")
+	errLarge  = fmt.Errorf("larger than %d bytes", Max)
+)
+
+// Read returns the text of the file at path as UTF-8 with Unix line ends.
+// Errors name the file.
+func Read(path string) ([]byte, error) {
+	content, err := Bytes(path)
+	if err != nil {
+		return nil, err
+	}
+	text, err := Text(content)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return text, nil
+}
+
+// All is Read for what is open already. Its own errors name nothing.
+func All(r io.Reader) ([]byte, error) {
+	content, err := BytesOf(r)
+	if err != nil {
+		return nil, err
+	}
+	return Text(content)
+}
+
+// Bytes returns the content of a small file that may be text or binary, such as
+// a key or a signature, as it is.
+func Bytes(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := BytesOf(f)
+	if err == errLarge {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return content, err
+}
+
+// Text returns content as UTF-8 text with Unix line ends.
+func Text(content []byte) ([]byte, error) {
+	text, err := io.ReadAll(NewReader(bytes.NewReader(content)))
+	if err == nil && bytes.IndexByte(text, 0) >= 0 {
+		err = errBinary
+	}
+	return text, err
+}
+
+// Password returns the password in the file at path, without the line end
+// behind it. Blanks belong to the password.
+func Password(path string) (string, error) {
+	text, err := Read(path)
+	if err != nil {
+		return "", err
+	}
+	password := strings.TrimSuffix(string(text), "\n")
+	switch {
+	case password == "":
+		return "", fmt.Errorf("%s: the file is empty", path)
+	case strings.Contains(password, "\n"):
+		return "", fmt.Errorf("%s: more than one line", path)
+	}
+	return password, nil
+}
+
+// BytesOf is Bytes for what is open already. Its own errors name nothing.
+func BytesOf(r io.Reader) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(r, Max+1))
+	if err == nil && len(content) > Max {
+		err = errLarge
+	}
+	return content, err
+}
