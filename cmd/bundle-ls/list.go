@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
 )
@@ -50,11 +50,12 @@ func newLister(out *record.Writer, progress *cli.Progress, overrides ref.Overrid
 
 // bundle lists one bundle. Its error is fatal; what is wrong with an entry
 // alone has been told and counted.
-func (l *lister) bundle(ctx context.Context, path string, stdin io.Reader) error {
+func (l *lister) bundle(ctx context.Context, want pipe.Bundle, stdin io.Reader) error {
+	path := want.Path
 	l.path, l.named = path, map[ref.Reference]origin{}
-	b, err := bundle.Open(ctx, path, stdin)
+	b, err := want.Open(ctx, stdin)
 	if err != nil {
-		return named(path, err)
+		return err
 	}
 	defer b.Close()
 	l.log.Debug("bundle opened", "path", path, "format", b.Format, "bytes", b.Size)
@@ -72,7 +73,7 @@ func (l *lister) bundle(ctx context.Context, path string, stdin io.Reader) error
 			}
 			continue
 		case err != nil:
-			return fmt.Errorf("%s: %w", path, err)
+			return want.Named(err)
 		}
 		n, err := l.entry(ctx, e)
 		if err != nil {
@@ -80,19 +81,13 @@ func (l *lister) bundle(ctx context.Context, path string, stdin io.Reader) error
 		}
 		images += n
 	}
+	if err := want.Check(ctx, b); err != nil {
+		return err
+	}
 	if images == 0 {
 		return cli.Hint(fmt.Errorf("%s: no images in it", path), "an image's own archive is no bundle; a directory must be the one that holds charts/")
 	}
 	return nil
-}
-
-// named puts a bundle's name before an error that does not have it yet.
-func named(path string, err error) error {
-	var pathError *os.PathError
-	if errors.As(err, &pathError) && pathError.Path == path {
-		return err
-	}
-	return fmt.Errorf("%s: %w", path, err)
 }
 
 // entry lists one entry and gives how many images it had. The error ends the

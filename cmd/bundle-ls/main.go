@@ -14,9 +14,9 @@ import (
 	"io"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
-	"k0rdent-airgap/lib/source"
 	"k0rdent-airgap/lib/textfile"
 )
 
@@ -73,18 +73,31 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	quiet := cfg.common.Quiet || source.Piped(stdout)
+	quiet := cfg.common.Quiet || pipe.Piped(stdout)
 	progress := cli.NewProgress("bundle-ls", stderr, quiet)
 	defer progress.Close()
 	l := newLister(record.NewWriter(progress.Beside(stdout), cfg.format), progress, overrides, cfg.blobs)
 	l.log = cli.Logger(progress, cfg.common.Verbose)
-	for path, err := range source.Bundles(ctx, fs.Arg(0), stdin, l.out) {
+	guard := pipe.GuardOperand(fs.Arg(0), stdin, l.out, progress.Warn)
+	ctx, stop, err := guard.Begin(ctx)
+	defer stop()
+	if err == nil {
+		err = guard.Settle(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	in := pipe.Reader{Out: l.out, Wait: pipe.Waiting(progress.Warn, stdout)}
+	for b, err := range in.Bundles(ctx, fs.Arg(0), stdin) {
 		if err == nil {
-			err = l.bundle(ctx, path, stdin)
+			err = l.bundle(ctx, b, stdin)
 		}
 		if err != nil {
 			return l.broken(ctx, err)
 		}
+	}
+	if err := guard.Settle(ctx); err != nil {
+		return err
 	}
 	return l.finish()
 }

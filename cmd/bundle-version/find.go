@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
 )
@@ -34,14 +34,11 @@ type finder struct {
 
 // find reads a bundle until its version is known. One that can seek is walked
 // whole, since that costs next to nothing.
-func (f *finder) find(ctx context.Context, path string, stdin io.Reader) (record.Version, error) {
-	b, err := bundle.Open(ctx, path, stdin)
-	var pathError *os.PathError
-	if errors.As(err, &pathError) && pathError.Path == path {
-		return record.Version{}, err
-	}
+func (f *finder) find(ctx context.Context, want pipe.Bundle, stdin io.Reader) (record.Version, error) {
+	path := want.Path
+	b, err := want.Open(ctx, stdin)
 	if err != nil {
-		return record.Version{}, fmt.Errorf("%s: %w", path, err)
+		return record.Version{}, err
 	}
 	defer b.Close()
 	f.log.Debug("bundle opened", "path", path, "format", b.Format, "bytes", b.Size)
@@ -49,7 +46,10 @@ func (f *finder) find(ctx context.Context, path string, stdin io.Reader) (record
 	defer f.progress.Close()
 	found, err := f.search(ctx, b)
 	if err != nil {
-		return record.Version{}, fmt.Errorf("%s: %w", path, err)
+		return record.Version{}, want.Named(err)
+	}
+	if err := want.Check(ctx, b); err != nil {
+		return record.Version{}, err
 	}
 	if found.Entry == "" {
 		err := fmt.Errorf("%s: no chart %s_*.tar in it", path, chartRepository)

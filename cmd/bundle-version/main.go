@@ -13,8 +13,8 @@ import (
 	"io"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
-	"k0rdent-airgap/lib/source"
 )
 
 const usage = `usage: bundle-version [flags] BUNDLE
@@ -67,14 +67,24 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	out := record.NewWriter(stdout, cfg.format)
-	progress := cli.NewProgress("bundle-version", stderr, cfg.common.Quiet || source.Piped(stdout))
+	progress := cli.NewProgress("bundle-version", stderr, cfg.common.Quiet || pipe.Piped(stdout))
 	defer progress.Close()
 	f := &finder{all: cfg.all, progress: progress, log: cli.Logger(progress, cfg.common.Verbose)}
-	for path, err := range source.Bundles(ctx, fs.Arg(0), stdin, out) {
+	guard := pipe.GuardOperand(fs.Arg(0), stdin, out, progress.Warn)
+	ctx, stop, err := guard.Begin(ctx)
+	defer stop()
+	if err != nil {
+		return err
+	}
+	in := pipe.Reader{Out: out, Wait: pipe.Waiting(progress.Warn, stdout)}
+	for b, err := range in.Bundles(ctx, fs.Arg(0), stdin) {
 		if err != nil {
 			return err
 		}
-		found, err := f.find(ctx, path, stdin)
+		found, err := f.find(ctx, b, stdin)
+		if err == nil {
+			err = guard.Settle(ctx)
+		}
 		if err != nil {
 			return err
 		}

@@ -5,20 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/ref"
 )
 
 // A bundleWish is a bundle to look into, and what records told of it.
 type bundleWish struct {
-	path   string
-	digest string           // that its bytes must have; "" if nobody said
+	pipe.Bundle
 	images map[string]image // by entry, if records name the images of k0s in it
 	newest *k0s.Version     // the newest in it, if that was told
 }
@@ -39,32 +38,23 @@ type k0sEntry struct {
 // that is still wanted. The bundle's digest, if one was promised, has been
 // compared when it returns without an error.
 func (w *wish) fromBundle(ctx context.Context, want bundleWish, stdin io.Reader, have []found) ([]found, error) {
-	var options []bundle.Option
-	if want.digest != "" {
-		options = append(options, bundle.WithDigest())
-	}
-	b, err := bundle.Open(ctx, want.path, stdin, options...)
-	var pathError *os.PathError
-	if errors.As(err, &pathError) && pathError.Path == want.path {
+	b, err := want.Open(ctx, stdin)
+	if err != nil {
 		return have, err
 	}
-	if err != nil {
-		return have, fmt.Errorf("%s: %w", want.path, err)
-	}
 	defer b.Close()
-	w.log.Debug("bundle opened", "path", want.path, "format", b.Format, "bytes", b.Size, "digest", want.digest)
+	w.log.Debug("bundle opened", "path", want.Path, "format", b.Format, "bytes", b.Size, "digest", want.Digest)
 	w.progress.Start("looking for k0s", b.Size, b.Offset)
 	defer w.progress.Close()
 	s := search{wish: w, bundle: want, have: have}
-	err = s.walk(ctx, b)
-	if err == nil && want.digest != "" && b.Digest() != want.digest {
-		err = fmt.Errorf("its bytes have digest %s, those that were verified had %s", b.Digest(), want.digest)
+	if err = want.Named(s.walk(ctx, b)); err == nil {
+		err = want.Check(ctx, b)
 	}
 	if err == nil && len(s.have) == 0 {
-		return nil, w.absent(want.path, s.seen)
+		return nil, w.absent(want.Path, s.seen)
 	}
 	if err != nil {
-		err = interrupted(ctx, fmt.Errorf("%s: %w", want.path, err))
+		err = interrupted(ctx, err)
 	}
 	return s.have, err
 }
@@ -82,7 +72,7 @@ type search struct {
 func (s *search) walk(ctx context.Context, b *bundle.Bundle) error {
 	for e, err := range b.Entries(ctx) {
 		if errors.Is(err, bundle.ErrEntry) {
-			s.wish.progress.Warn("%s: %v", s.bundle.path, err)
+			s.wish.progress.Warn("%s: %v", s.bundle.Path, err)
 			continue
 		}
 		if err != nil {
@@ -142,12 +132,9 @@ func (s *search) wanted(k k0sEntry) bool {
 	return s.wish.wants(k.version, s.have)
 }
 
-// enough tells whether the rest of a stream can hold nothing that is wanted.
-// Bytes whose digest is to be compared are read to the end all the same.
+// enough reports whether the rest of a stream can hold nothing that is wanted.
 func (s *search) enough() bool {
 	switch {
-	case s.bundle.digest != "":
-		return false
 	case s.bundle.images != nil && len(s.seen) == len(s.bundle.images):
 		return true
 	case s.wish.every:
@@ -156,7 +143,7 @@ func (s *search) enough() bool {
 	return (s.wish.version != nil || s.bundle.newest != nil) && s.read > 0
 }
 
-func (s *search) source(k k0sEntry) string { return "bundle " + s.bundle.path + " " + k.path }
+func (s *search) source(k k0sEntry) string { return "bundle " + s.bundle.Path + " " + k.path }
 
 // stream reads an entry that passes.
 func (s *search) stream(ctx context.Context, r io.Reader, k k0sEntry) error {
@@ -174,7 +161,7 @@ func (s *search) keep(k k0sEntry, news []found) {
 	s.read++
 	for i := range news {
 		if err := news[i].err; err != nil {
-			news[i].err = fmt.Errorf("%s: entry %s: %w", s.bundle.path, k.path, err)
+			news[i].err = fmt.Errorf("%s: entry %s: %w", s.bundle.Path, k.path, err)
 		}
 	}
 	s.have = s.wish.add(s.have, news...)

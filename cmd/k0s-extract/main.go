@@ -17,9 +17,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -202,9 +202,18 @@ func runAs(ctx context.Context, own embedded, args []string, stdin io.Reader, st
 		told:     cfg.name || cfg.export.to != "",
 		progress: progress, log: cli.Logger(progress, cfg.common.Verbose),
 	}
+	guard := cfg.guard(operand, stdin, out, progress)
+	ctx, stop, err := guard.Begin(ctx)
+	defer stop()
+	if err != nil {
+		return err
+	}
 	w.sink = cfg.sinks(ctx)
-	have, err := w.gather(ctx, &cfg, own, operand, stdin, out)
+	have, err := w.gather(ctx, &cfg, own, operand, stdin, pipe.Reader{Out: out, Wait: pipe.Waiting(progress.Warn, stdout)})
 	defer func() { drop(have) }()
+	if err == nil {
+		err = guard.Settle(ctx)
+	}
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -243,48 +252,6 @@ func (c *config) path(v *k0s.Version, p v1.Platform) string {
 		return c.to
 	}
 	return filepath.Join(c.to, v.FileName(p.Architecture))
-}
-
-// gather gets k0s from the source that was named. On an error it still gives
-// what it has, to be dropped.
-func (w *wish) gather(ctx context.Context, c *config, own embedded, operand string, stdin io.Reader, out *record.Writer) ([]found, error) {
-	if ref, ok := isReference(c.from); ok {
-		return w.fromRegistry(ctx, ref, client.Options{PlainHTTP: c.plainHTTP, CAFile: c.ca, Username: c.username, PasswordFile: c.passwordFile})
-	}
-	switch {
-	case c.from == "embedded":
-		return w.fromSelf(ctx, own)
-	case c.from != "":
-		return w.fromFile(ctx, c.from)
-	case operand == "-":
-		if err := cli.CheckStdin(stdin); err != nil {
-			return nil, err
-		}
-		return w.fromBundle(ctx, bundleWish{path: "-"}, stdin, nil)
-	case operand != "":
-		path, err := filepath.Abs(operand)
-		if err != nil {
-			return nil, err
-		}
-		return w.fromBundle(ctx, bundleWish{path: path}, nil, nil)
-	}
-	if err := cli.CheckStdin(stdin); err != nil {
-		if own.there() {
-			return w.fromSelf(ctx, own)
-		}
-		return nil, err
-	}
-	bundles, err := readRecords(ctx, stdin, out)
-	if own.there() && (err == nil || isNothing(err)) {
-		return w.fromSelf(ctx, own)
-	}
-	var have []found
-	for _, b := range bundles {
-		if have, err = w.fromBundle(ctx, *b, nil, have); err != nil {
-			break
-		}
-	}
-	return have, err
 }
 
 // place puts what was found where it belongs.

@@ -44,15 +44,15 @@ func TestForms(t *testing.T) {
 				if want == record.StatusPlanned {
 					args = append(args, "--plan")
 				}
-				stdin, operand := &os.File{}, path
+				input, operand := os.DevNull, path
 				if form == "stdin" {
-					f, err := os.Open(path)
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer f.Close()
-					stdin, operand = f, "-"
+					input, operand = path, "-"
 				}
+				stdin, err := os.Open(input)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer stdin.Close()
 				out, errs, err := run1(t, stdin, append(args, operand)...)
 				if err != nil || errs != "" {
 					t.Fatalf("%v, stderr %q", err, errs)

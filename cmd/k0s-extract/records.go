@@ -9,8 +9,8 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
-	"k0rdent-airgap/lib/source"
 )
 
 // errNoBundle tells a run that had nothing to look into.
@@ -26,18 +26,18 @@ var errNoImage = errors.New("stdin: none of the image records is of " + reposito
 // bundle, those of k0s say where in it k0s is. It reads to the end before
 // anything is looked into, since the last record may say that the bundle is
 // bad.
-func readRecords(ctx context.Context, stdin io.Reader, out *record.Writer) ([]*bundleWish, error) {
+func readRecords(ctx context.Context, in pipe.Reader, stdin io.Reader) ([]*bundleWish, error) {
 	var all []*bundleWish
 	at := func(path string) *bundleWish {
 		for _, b := range all {
-			if b.path == path {
+			if b.Path == path {
 				return b
 			}
 		}
-		all = append(all, &bundleWish{path: path})
+		all = append(all, &bundleWish{Bundle: pipe.Bundle{Path: path}})
 		return all[len(all)-1]
 	}
-	for line, err := range source.Records(ctx, stdin, out) {
+	for line, err := range in.Records(ctx, stdin) {
 		if err == nil {
 			err = note(line, at)
 		}
@@ -69,7 +69,7 @@ func note(line record.Line, at func(path string) *bundleWish) error {
 			return err
 		}
 		if b.Digest != "" {
-			at(b.Path).digest = b.Digest
+			at(b.Path).Digest = b.Digest
 		} else {
 			at(b.Path)
 		}
@@ -92,7 +92,7 @@ func note(line record.Line, at func(path string) *bundleWish) error {
 		if i.Bundle == "" { // of a registry that was copied
 			return nil
 		}
-		if err := source.CheckPath(line, i.Bundle); err != nil {
+		if err := pipe.CheckPath(line, i.Bundle); err != nil {
 			return err
 		}
 		b := at(i.Bundle)
@@ -111,5 +111,5 @@ func decode(line record.Line, r any, path *string) error {
 	if err := line.Decode(r); err != nil {
 		return fmt.Errorf("stdin: %w", err)
 	}
-	return source.CheckPath(line, *path)
+	return pipe.CheckPath(line, *path)
 }

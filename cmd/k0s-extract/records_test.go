@@ -52,8 +52,8 @@ func TestRecords(t *testing.T) {
 		"image that was given a name":   {image(path, "a/odd.tar", "site/"+repository, "v1.31.0-k0s.0", odd.top.Digest), "v1.31.0+k0s.0", ""},
 		"image of a registry":           {image("", "", repository, "v1", "") + line(t, record.Bundle{Path: path}), v133, ""},
 
-		"other bytes than verified": {other + note, "", "those that were verified had " + digestOf(nil)},
-		"images, and other bytes":   {all + other, "", "those that were verified had"},
+		"other bytes than verified": {other + note, "", "not the bundle that was verified: want " + digestOf(nil)},
+		"images, and other bytes":   {all + other, "", "not the bundle that was verified"},
 		"bad signature":             {line(t, record.Bundle{Path: path}) + bad + note, "", "its signature is bad"},
 		"other image than listed":   {image(path, "a/odd.tar", repository, "v1.31.0-k0s.0", digestOf(nil)), "", "holds no image " + digestOf(nil)},
 		"no records":                {"", "", "no record that names a bundle"},
@@ -111,8 +111,8 @@ func TestSeveralBundles(t *testing.T) {
 	}
 }
 
-// TestReadsNoMoreThanNeeded: with the version known, a stream is left when it
-// was found; with a digest to compare, never.
+// TestReadsNoMoreThanNeeded: with the version known, a stream is unpacked until
+// it was found; with a digest to compare, the rest is read as it is.
 func TestReadsNoMoreThanNeeded(t *testing.T) {
 	path := writeBundle(t, "tar.gz", k0sAt(v132, image1(t, v132)), entry{"z_1.tar", []byte("z")})
 	raw, err := os.ReadFile(path)
@@ -135,7 +135,8 @@ func TestReadsNoMoreThanNeeded(t *testing.T) {
 	}{
 		"newest is told": {line(t, record.Version{Bundle: short, K0s: []string{v132}}), true},
 		"entry is told":  {line(t, record.Image{Bundle: short, Entry: "k0sproject/k0s_v1.32.8-k0s.0.tar", Repository: repository, Tag: "v1.32.8-k0s.0"}), true},
-		"digest is told": {line(t, record.Version{Bundle: short, K0s: []string{v132}}) + line(t, record.Bundle{Path: short, Digest: digestOf(raw[:len(raw)-12])}), false},
+		"digest is told": {line(t, record.Version{Bundle: short, K0s: []string{v132}}) + line(t, record.Bundle{Path: short, Digest: digestOf(raw[:len(raw)-12])}), true},
+		"another digest": {line(t, record.Version{Bundle: short, K0s: []string{v132}}) + line(t, record.Bundle{Path: short, Digest: digestOf(raw)}), false},
 	} {
 		_, _, err := run1(t, strings.NewReader(tt.stdin), "--to", to)
 		if (err == nil) != tt.ok {

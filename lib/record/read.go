@@ -22,7 +22,7 @@ var ErrNotRecord = errors.New("not a JSON record")
 // Line is one record as it was read.
 type Line struct {
 	Number int    // counted from 1
-	Kind   string // never empty
+	Kind   string // never empty, unless the line is no record
 	Raw    []byte // without the line's end; valid until the next line is read
 }
 
@@ -34,9 +34,10 @@ func (l Line) Decode(r any) error {
 	return nil
 }
 
-// Read gives the records of r in order and stops after the first error. Blank
-// lines are passed over. A line that is not one JSON object with a kind, or is
-// longer than MaxLine, is an error which names the line.
+// Read returns the records of r in order and stops after the first error. Blank
+// lines are skipped. A line that is not one JSON object with a kind, or is
+// longer than MaxLine, is an error that names the line; Raw then holds what the
+// line is instead.
 func Read(r io.Reader) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
 		s := bufio.NewScanner(textfile.Unmarked(r))
@@ -67,10 +68,10 @@ func parse(n int, raw []byte) (Line, error) {
 		Kind string `json:"kind"`
 	}
 	if raw[0] != '{' || json.Unmarshal(raw, &head) != nil {
-		return Line{}, fmt.Errorf("line %d: %w", n, ErrNotRecord)
+		return Line{Number: n, Raw: raw}, fmt.Errorf("line %d: %w", n, ErrNotRecord)
 	}
 	if head.Kind == "" {
-		return Line{}, fmt.Errorf("line %d: %w: no kind", n, ErrNotRecord)
+		return Line{Number: n, Raw: raw}, fmt.Errorf("line %d: %w: no kind", n, ErrNotRecord)
 	}
 	return Line{Number: n, Kind: head.Kind, Raw: raw}, nil
 }

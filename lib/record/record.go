@@ -81,7 +81,8 @@ type Image struct {
 	Chart      *Chart   `json:"chart,omitempty"`
 	Warning    string   `json:"warning,omitempty"`
 
-	Registry      string `json:"registry,omitempty"`
+	Registry      string `json:"registry,omitempty"` // host:port
+	Prefix        string `json:"prefix,omitempty"`   // before every repository there
 	Reference     string `json:"reference,omitempty"`
 	Status        string `json:"status,omitempty"` // pushed, exists, failed or planned
 	PushedBytes   int64  `json:"pushedBytes,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"os"
 	"sync"
 )
 
@@ -17,10 +18,17 @@ type Writer struct {
 	header bool // the table's header has been written
 }
 
-// NewWriter makes a writer; a nil format means JSON.
+// NewWriter returns a writer; a nil format means JSON. If w is a pipe, the pipe
+// is marked as one that carries records, see Announced.
 func NewWriter(w io.Writer, f *Format) *Writer {
-	return &Writer{w: w, format: f}
+	out := &Writer{w: w, format: f}
+	if pipe, ok := w.(*os.File); ok && out.json() {
+		announce(pipe)
+	}
+	return out
 }
+
+func (w *Writer) json() bool { return w.format == nil || w.format.name == formatJSON }
 
 // Write writes one record with one call to the writer below, so that lines of
 // two programs that share a pipe do not mix.
@@ -28,7 +36,7 @@ func (w *Writer) Write(r Record) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case w.format == nil || w.format.name == formatJSON:
+	case w.json():
 		line, err := Marshal(r)
 		if err != nil {
 			return err
@@ -44,7 +52,7 @@ func (w *Writer) Write(r Record) error {
 // Pass writes a record that was read, unchanged. The formats for people show
 // only what the tool itself found, so there it writes nothing.
 func (w *Writer) Pass(l Line) error {
-	if w.format != nil && w.format.name != formatJSON {
+	if !w.json() {
 		return nil
 	}
 	w.mu.Lock()

@@ -1,4 +1,4 @@
-package source
+package pipe
 
 import (
 	"bytes"
@@ -11,17 +11,18 @@ import (
 	"strings"
 	"testing"
 
+	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
 )
 
 // collect runs Bundles and notes what was written when each bundle came.
 func collect(ctx context.Context, operand string, stdin io.Reader) (paths, before []string, out string, err error) {
 	var buf bytes.Buffer
-	for path, err := range Bundles(ctx, operand, stdin, record.NewWriter(&buf, nil)) {
+	for b, err := range (Reader{Out: record.NewWriter(&buf, nil)}).Bundles(ctx, operand, stdin) {
 		if err != nil {
 			return paths, before, buf.String(), err
 		}
-		paths, before = append(paths, path), append(before, buf.String())
+		paths, before = append(paths, b.Path), append(before, buf.String())
 	}
 	return paths, before, buf.String(), nil
 }
@@ -52,7 +53,7 @@ func TestRecords(t *testing.T) {
 		t.Errorf("passed %q, want %q", out, want)
 	}
 	for _, tt := range []struct{ stdin, want, out string }{
-		{"", "no bundle record", ""},
+		{"", "no records", ""},
 		{note, "no bundle record", note},
 		{note + "text\n", "line 2: not a JSON record", note},
 		{bad + note, "bundle /b: its signature is bad", bad},
@@ -74,13 +75,52 @@ func TestEveryRecord(t *testing.T) {
 	var out bytes.Buffer
 	var kinds []string
 	var failed error
-	for line, err := range Records(context.Background(), strings.NewReader(note+"\n"+note+"\n"+bad+"\n"+note), record.NewWriter(&out, nil)) {
+	for line, err := range (Reader{Out: record.NewWriter(&out, nil)}).Records(context.Background(), strings.NewReader(note+"\n"+note+"\n"+bad+"\n"+note)) {
 		if failed = err; err == nil {
 			kinds = append(kinds, line.Kind)
 		}
 	}
 	if failed == nil || !slices.Equal(kinds, []string{"note", "note"}) || out.String() != note+"\n"+note+"\n"+bad+"\n" {
 		t.Errorf("%q, %v, wrote %q, want two notes and then the bad signature", kinds, failed, out.String())
+	}
+}
+
+func TestDigestOfABundle(t *testing.T) {
+	const line = `{"kind":"bundle","path":"/b","digest":"sha256:ab"}`
+	for b, err := range (Reader{}).Bundles(t.Context(), "", strings.NewReader(line)) {
+		if err != nil || b.Digest != "sha256:ab" {
+			t.Errorf("%+v, %v, want digest sha256:ab", b, err)
+		}
+	}
+}
+
+// TestOwnKind: what a tool writes anew is not copied, but a bad signature always is.
+func TestOwnKind(t *testing.T) {
+	const note, bundle, bad = `{"kind":"note"}`, `{"kind":"bundle","path":"/b"}`, `{"kind":"bundle","path":"/b","signature":"bad"}`
+	var out bytes.Buffer
+	var failed error
+	r := Reader{Out: record.NewWriter(&out, nil), Own: "bundle"}
+	for _, err := range r.Records(t.Context(), strings.NewReader(bundle+"\n"+note+"\n"+bad+"\n")) {
+		failed = err
+	}
+	if !errors.Is(failed, ErrBadSignature) || out.String() != note+"\n"+bad+"\n" {
+		t.Errorf("%v, wrote %q, want the note and the bad bundle", failed, out.String())
+	}
+}
+
+func TestWhatCameInsteadOfRecords(t *testing.T) {
+	for _, tt := range []struct{ name, stdin, want string }{
+		{"pretty-printed", "{\n  \"kind\": \"bundle\"\n}\n", "jq -c"},
+		{"an array", `[{"kind":"bundle"}]`, "jq -c"},
+		{"two on a line", `{"kind":"a"} {"kind":"b"}`, "jq -c"},
+		{"a table", "REFERENCE  TYPE\nbusybox  image\n", "--format json"},
+		{"the bytes of a bundle", "\x1f\x8b\x08\x00", "give - as the operand"},
+		{"cut short", `{"kind":"bundle","pa`, "cut short"},
+	} {
+		_, _, _, err := collect(t.Context(), "", strings.NewReader(tt.stdin))
+		if got := cli.HintOf(err); !errors.Is(err, record.ErrNotRecord) || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %v, hint %q, want a hint with %q", tt.name, err, got, tt.want)
+		}
 	}
 }
 

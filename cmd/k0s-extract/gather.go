@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"io"
+	"path/filepath"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/pipe"
+	"k0rdent-airgap/lib/record"
+)
+
+// guard returns the guard of a stdin that gather does not read.
+func (c *config) guard(operand string, stdin io.Reader, out *record.Writer, progress *cli.Progress) *pipe.Guard {
+	if c.from != "" {
+		return pipe.NewGuard(stdin, out, progress.Warn, "leave --from out, and k0s is taken from the bundle that the records name")
+	}
+	return pipe.GuardOperand(operand, stdin, out, progress.Warn)
+}
+
+// gather gets k0s from the source that was named. On an error it still gives
+// what it has, to be dropped.
+func (w *wish) gather(ctx context.Context, c *config, own embedded, operand string, stdin io.Reader, in pipe.Reader) ([]found, error) {
+	if ref, ok := isReference(c.from); ok {
+		return w.fromRegistry(ctx, ref, client.Options{PlainHTTP: c.plainHTTP, CAFile: c.ca, Username: c.username, PasswordFile: c.passwordFile})
+	}
+	switch {
+	case c.from == "embedded":
+		return w.fromSelf(ctx, own)
+	case c.from != "":
+		return w.fromFile(ctx, c.from)
+	case operand == "-":
+		if err := cli.CheckStdin(stdin); err != nil {
+			return nil, err
+		}
+		return w.fromBundle(ctx, bundleWish{Bundle: pipe.Bundle{Path: "-"}}, stdin, nil)
+	case operand != "":
+		path, err := filepath.Abs(operand)
+		if err != nil {
+			return nil, err
+		}
+		return w.fromBundle(ctx, bundleWish{Bundle: pipe.Bundle{Path: path}}, nil, nil)
+	}
+	if err := cli.CheckStdin(stdin); err != nil {
+		if own.there() {
+			return w.fromSelf(ctx, own)
+		}
+		return nil, err
+	}
+	bundles, err := readRecords(ctx, in, stdin)
+	if own.there() && (err == nil || isNothing(err)) {
+		return w.fromSelf(ctx, own)
+	}
+	var have []found
+	for _, b := range bundles {
+		if have, err = w.fromBundle(ctx, *b, nil, have); err != nil {
+			break
+		}
+	}
+	return have, err
+}

@@ -1,0 +1,133 @@
+package pipe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+
+	"k0rdent-airgap/lib/bundle"
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/record"
+)
+
+// A Bundle is one to read: its absolute path, or "-" for the bytes on stdin, and
+// the digest that its bytes must have, or "".
+type Bundle struct{ Path, Digest string }
+
+// Bundles yields each bundle to read: the operand or, without one, those of the
+// bundle records on stdin, each after its record was copied, so that what a tool
+// writes about it follows it.
+//
+// The iteration ends with the first error: of Records, or stdin is a terminal or
+// has no bundle record.
+func (r Reader) Bundles(ctx context.Context, operand string, stdin io.Reader) iter.Seq2[Bundle, error] {
+	return func(yield func(Bundle, error) bool) {
+		if operand == "" || operand == "-" {
+			if err := cli.CheckStdin(stdin); err != nil {
+				yield(Bundle{}, err)
+				return
+			}
+		}
+		switch operand {
+		case "":
+			if err := r.bundleRecords(ctx, stdin, func(b Bundle) bool { return yield(b, nil) }); err != nil {
+				yield(Bundle{}, err)
+			}
+		case "-":
+			yield(Bundle{Path: "-"}, nil)
+		default:
+			path, err := filepath.Abs(operand)
+			yield(Bundle{Path: path}, err)
+		}
+	}
+}
+
+func (r Reader) bundleRecords(ctx context.Context, stdin io.Reader, yield func(Bundle) bool) error {
+	records, found := 0, false
+	for line, err := range r.Records(ctx, stdin) {
+		if err != nil {
+			return err
+		}
+		records++
+		var b record.Bundle
+		if line.Kind != b.Kind() {
+			continue
+		}
+		if err := line.Decode(&b); err != nil {
+			return fmt.Errorf("stdin: %w", err)
+		}
+		if err := CheckPath(line, b.Path); err != nil {
+			return err
+		}
+		found = true
+		if !yield(Bundle{b.Path, b.Digest}) {
+			return nil
+		}
+	}
+	switch {
+	case found:
+		return nil
+	case records == 0:
+		return cli.Hint(errors.New("stdin: no records"), "name the bundle, or pipe in what bundle-verify writes; if it wrote nothing, it has failed")
+	}
+	return cli.Hint(errors.New("stdin: no bundle record"), "bundle-verify writes it and comes first: bundle-verify … | bundle-version | bundle-ls | oci-push …; or name the bundle")
+}
+
+// CheckPath returns an error if the bundle that a record names cannot be read.
+func CheckPath(line record.Line, path string) error {
+	switch path {
+	case "-":
+		return cli.Hint(fmt.Errorf("stdin: line %d: the bundle was on another tool's stdin and cannot be read again", line.Number), "name the file")
+	case "":
+		return fmt.Errorf("stdin: line %d: %s record without a path", line.Number, line.Kind)
+	}
+	return nil
+}
+
+// Open opens the bundle, with its bytes hashed as they are read if a digest was
+// promised. Its error names the bundle.
+func (b Bundle) Open(ctx context.Context, stdin io.Reader) (*bundle.Bundle, error) {
+	var options []bundle.Option
+	if b.Digest != "" {
+		if info, err := os.Stat(b.Path); err == nil && info.IsDir() {
+			return nil, b.Named(differs("a directory", b.Digest))
+		}
+		options = append(options, bundle.WithDigest())
+	}
+	open, err := bundle.Open(ctx, b.Path, stdin, options...)
+	return open, b.Named(err)
+}
+
+// Check reads the rest of a bundle that has a promised digest, and compares it.
+func (b Bundle) Check(ctx context.Context, open *bundle.Bundle) error {
+	if b.Digest == "" {
+		return nil
+	}
+	if err := open.Drain(ctx); err != nil {
+		return b.Named(err)
+	}
+	if got := open.Digest(); got != b.Digest {
+		return b.Named(differs(got, b.Digest))
+	}
+	return nil
+}
+
+func differs(got, want string) error {
+	return cli.Hint(fmt.Errorf("not the bundle that was verified: want %s, got %s", want, got), "it has changed since then; verify it again")
+}
+
+// Named puts the bundle's path before an error that does not name it yet.
+func (b Bundle) Named(err error) error {
+	if err == nil {
+		return nil
+	}
+	if at, ok := errors.AsType[*fs.PathError](err); ok && at.Path == b.Path {
+		return err
+	}
+	return fmt.Errorf("%s: %w", b.Path, err)
+}

@@ -1,0 +1,44 @@
+package pipe
+
+import (
+	"context"
+	"io"
+)
+
+// interruptible ends a Read when ctx is done, though the reader below may
+// still wait. What that Read gets is lost.
+type interruptible struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (i interruptible) Read(p []byte) (int, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() { // ends with the Read or with the program
+		b := make([]byte, len(p)) // p is the caller's again once we return
+		n, err := i.r.Read(b)
+		done <- result{b[:n], err}
+	}()
+	select {
+	case got := <-done:
+		return copy(p, got.data), got.err
+	case <-i.ctx.Done():
+		return 0, context.Cause(i.ctx)
+	}
+}
+
+// onRead calls then when a Read has returned.
+type onRead struct {
+	r    io.Reader
+	then func()
+}
+
+func (o *onRead) Read(p []byte) (int, error) {
+	n, err := o.r.Read(p)
+	o.then()
+	return n, err
+}

@@ -1,0 +1,163 @@
+// Package pipe is every tool's input: the records on stdin, the bundle that the
+// operand or those records name, and the verdict on that bundle.
+//
+// It is the only place where records are read, so these rules hold for all
+// tools. A record is copied to stdout, unchanged and in order, unless the tool
+// answers it with one of its own. A bundle record whose signature is bad ends
+// the run, after it was copied, so that it ends the tools behind this one as
+// well. One with a digest binds the bundle. The end of the context ends a wait
+// for stdin. A run that does not read stdin has a Guard, so that no verdict
+// that is piped in goes unheard.
+package pipe
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"time"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/record"
+)
+
+// ErrBadSignature is wrapped by the error for a bundle whose signature is bad.
+var ErrBadSignature = errors.New("its signature is bad")
+
+// silence is how long stdin may be silent before somebody is told.
+const silence = 5 * time.Second
+
+// A Reader reads the records that a tool is given.
+type Reader struct {
+	Name string         // of the input, for errors; "stdin" if empty
+	Out  *record.Writer // gets every record before it is yielded; may be nil
+	Own  string         // the kind that the tool writes anew, and Out does not get; may be empty
+	Text string         // the remedy when lines of text come instead; may be empty
+	Wait func()         // called once if nothing comes for a while; may be nil
+}
+
+// Records yields the records of in. The iteration ends with the first error: in
+// holds something else, a bundle's signature is bad, or ctx is done. The record
+// of a bad signature is copied and not yielded.
+func (r Reader) Records(ctx context.Context, in io.Reader) iter.Seq2[record.Line, error] {
+	return func(yield func(record.Line, error) bool) {
+		if r.Wait != nil {
+			first := time.AfterFunc(silence, r.Wait)
+			defer first.Stop()
+			in = &onRead{in, func() { first.Stop() }}
+		}
+		for line, err := range record.Read(interruptible{ctx, in}) {
+			switch {
+			case ctx.Err() != nil:
+				err = context.Cause(ctx)
+			case err != nil:
+				err = r.explain(line, err)
+			default:
+				err = r.take(line)
+			}
+			if !yield(line, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// take copies a record and reports whether the tools may go on after it.
+func (r Reader) take(line record.Line) error {
+	var b record.Bundle
+	if line.Kind == b.Kind() {
+		if err := line.Decode(&b); err != nil {
+			return r.named(err)
+		}
+	}
+	bad := b.Signature == record.SignatureBad
+	if r.Out != nil && (line.Kind != r.Own || bad) {
+		if err := r.Out.Pass(line); err != nil {
+			return err
+		}
+	}
+	if bad {
+		return cli.Hint(fmt.Errorf("bundle %s: %w", b.Path, ErrBadSignature), "do not use this bundle; what bundle-verify printed says why")
+	}
+	return nil
+}
+
+// named puts the input's name before an error.
+func (r Reader) named(err error) error {
+	if r.Name == "" {
+		return fmt.Errorf("stdin: %w", err)
+	}
+	return fmt.Errorf("%s: %w", r.Name, err)
+}
+
+// explain adds to an error what has come instead of a record.
+func (r Reader) explain(line record.Line, err error) error {
+	err = r.named(err)
+	switch what := line.Raw; {
+	case len(what) == 0:
+		return err
+	case isText(what) && bytes.HasPrefix(what, []byte(`{"kind"`)) && what[len(what)-1] != '}':
+		return cli.Hint(err, "the record is cut short: the program that writes the records was stopped")
+	case isText(what) && (what[0] == '{' || what[0] == '['):
+		return cli.Hint(err, "a record is one JSON object on one line; after a filter, jq -c writes that")
+	case isText(what) && r.Text != "":
+		return cli.Hint(err, "%s", r.Text)
+	case isText(what):
+		return cli.Hint(err, "records are what the tools write with --format json, which is the default")
+	}
+	return cli.Hint(err, "to read a bundle's bytes from stdin, give - as the operand")
+}
+
+func isText(line []byte) bool {
+	for _, c := range line {
+		if c < ' ' && c != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
+// Waiting returns the notice that nothing has come on stdin yet, or nil for a
+// tool in the middle of a pipeline, where the last one gives it.
+func Waiting(warn func(format string, args ...any), stdout io.Writer) func() {
+	if Piped(stdout) {
+		return nil
+	}
+	return func() { warn("waiting for records on stdin; use </dev/null if there are none") }
+}
+
+// Optional returns stdin for a tool that can do without records: nothing on a
+// terminal or another device, such as /dev/null.
+func Optional(stdin io.Reader) (in io.Reader, any bool) {
+	if f, ok := stdin.(*os.File); ok {
+		info, err := f.Stat()
+		if err != nil || info.Mode()&fs.ModeCharDevice != 0 {
+			return nil, false
+		}
+	}
+	return stdin, true
+}
+
+// At returns where an image was sent, HOST[:PORT][/PREFIX], or "" if its record
+// does not tell.
+func At(i record.Image) string {
+	if i.Registry == "" || i.Prefix == "" {
+		return i.Registry
+	}
+	return i.Registry + "/" + i.Prefix
+}
+
+// Piped reports whether a tool's records go to another program. That one shows
+// progress then, and the two would draw over each other on one terminal.
+func Piped(stdout io.Writer) bool {
+	f, ok := stdout.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0
+}
