@@ -144,5 +144,5 @@ END
   [[ $stderr == *'registry: 10.55.0.5:5000: '* ]]
   # And with a bad signature there is nothing to look at.
   run -1 --separate-stderr on a k0rdent-install "${flags[@]}" <<<'{"kind":"bundle","path":"/b.tgz","signature":"bad"}'
-  [[ $stderr == *'the signature does not hold: nothing is touched' ]]
+  [[ $stderr == *'its signature is bad'* ]]
 }

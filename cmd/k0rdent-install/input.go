@@ -2,14 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"time"
 
-	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -22,62 +18,29 @@ type input struct {
 	files    []record.File    // that other tools have written
 }
 
-// patience is after how long a silent stdin is told of.
-const patience = 5 * time.Second
-
-// readRecords reads stdin to its end, and passes on every record. A terminal
-// has none, and neither has /dev/null.
+// readRecords reads stdin to its end, and passes on every record.
 func (i *installer) readRecords(ctx context.Context, stdin io.Reader) error {
-	if cli.CheckStdin(stdin) != nil || isDevice(stdin) {
+	if pipe.None(stdin) {
 		return nil
 	}
-	// A shell on another host keeps stdin open and sends nothing.
-	t := time.AfterFunc(patience, func() {
-		i.progress.Warn("waiting for the end of the records on standard input; use </dev/null if there are none")
-	})
-	defer t.Stop()
-	for line, err := range record.Read(stdin) {
-		t.Stop()
-		if err == nil {
-			err = i.takeRecord(line)
-		}
-		if err == nil {
-			err = i.out.Pass(line)
-		}
+	in := pipe.Reader{Out: i.out, Wait: func() {
+		i.progress.Warn("waiting for records on stdin; use </dev/null if there are none")
+	}}
+	for line, err := range in.Records(ctx, stdin) {
 		if err != nil {
 			return err
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		if err := i.takeRecord(line); err != nil {
+			return fmt.Errorf("stdin: %w", err)
 		}
 	}
 	return nil
 }
 
-func isDevice(stdin io.Reader) bool {
-	f, ok := stdin.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&fs.ModeCharDevice != 0
-}
-
-// errBadSignature ends a run whose bundle is not what its vendor signed.
-var errBadSignature = errors.New("the signature does not hold")
-
 // takeRecord keeps what a record says.
 func (i *installer) takeRecord(line record.Line) error {
 	in := &i.in
 	switch line.Kind {
-	case "bundle":
-		var r record.Bundle
-		if err := line.Decode(&r); err != nil {
-			return err
-		}
-		if r.Signature == record.SignatureBad {
-			return fmt.Errorf("bundle %s: %w: nothing is touched", r.Path, errBadSignature)
-		}
 	case "registry":
 		in.registry = new(record.Registry)
 		return line.Decode(in.registry)
@@ -92,8 +55,8 @@ func (i *installer) takeRecord(line record.Line) error {
 		if r.Status == record.StatusFailed {
 			in.failed++
 		}
-		if r.Registry != "" {
-			in.at = r.Registry
+		if at := pipe.At(r); at != "" {
+			in.at = at
 		}
 	case "file":
 		var r record.File

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -13,7 +17,7 @@ func TestBadSignatureStops(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	before := tree(t, h.root)
 	r := try(t, h, `{"kind":"bundle","path":"/b.tgz","signature":"bad"}`+"\n", s.args()...)
-	if !errors.Is(r.err, errBadSignature) || cli.Code(r.err) != cli.CodeFailed || r.steps() != "" {
+	if !errors.Is(r.err, pipe.ErrBadSignature) || cli.Code(r.err) != cli.CodeFailed || r.steps() != "" {
 		t.Errorf("%v with code %d and steps %q, want nothing done", r.err, cli.Code(r.err), r.steps())
 	}
 	if tree(t, h.root) != before || len(k0sCalls(t, h)) > 0 {
@@ -38,6 +42,34 @@ func TestRecordsFillInTheFlags(t *testing.T) {
 	}
 	if !strings.Contains(r.step("preflight").Detail, "k0rdent-enterprise 1.2.3") {
 		t.Errorf("preflight %+v", r.step("preflight"))
+	}
+}
+
+// TestPrefixOfTheSite: the records of a push below a path tell the path.
+func TestPrefixOfTheSite(t *testing.T) {
+	i := &installer{}
+	for _, line := range []string{
+		`{"kind":"image","repository":"a","registry":"10.0.0.5:5000","prefix":"k0rdent-enterprise","status":"pushed"}`,
+		`{"kind":"image","repository":"b"}`,
+	} {
+		if err := i.takeRecord(record.Line{Kind: "image", Raw: []byte(line)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if i.in.at != "10.0.0.5:5000/k0rdent-enterprise" {
+		t.Errorf("registry is %q", i.in.at)
+	}
+}
+
+// TestInterruptWhileReading: a stdin that never ends does not keep the program
+// from stopping.
+func TestInterruptWhileReading(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(20*time.Millisecond, func() { cancel(cli.ErrInterrupted) })
+	if err := runOn(ctx, testHost(t), []string{"--registry", "h:1"}, r, io.Discard, io.Discard); !errors.Is(err, cli.ErrInterrupted) {
+		t.Errorf("error %v, want the interrupt", err)
 	}
 }
 
@@ -68,7 +100,7 @@ func TestRegistryAddress(t *testing.T) {
 func TestNotARecord(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	r := try(t, h, "{\"kind\":\"x\"}\nhello\n", s.args()...)
-	if !errors.Is(r.err, record.ErrNotRecord) || !strings.HasPrefix(r.err.Error(), "line 2: ") {
+	if !errors.Is(r.err, record.ErrNotRecord) || !strings.HasPrefix(r.err.Error(), "stdin: line 2: ") {
 		t.Errorf("%v, want the line to be named", r.err)
 	}
 }

@@ -3,13 +3,14 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/textfile"
 )
@@ -17,9 +18,9 @@ import (
 // input is what the records and the list of images say.
 type input struct {
 	registries []record.Registry
-	pushed     []record.Image // that name where they were sent
-	images     []asked        // that a mirror must have
-	version    string         // of k0s, from who extracted or found it; may be empty
+	pushed     []string // HOST[:PORT][/PREFIX] where images were sent
+	images     []asked  // that a mirror must have
+	version    string   // of k0s, from who extracted or found it; may be empty
 }
 
 // asked is an image that a mirror is asked for.
@@ -29,60 +30,36 @@ type asked struct {
 }
 
 // readInput reads the list of images and the records on stdin, which it passes
-// on. A terminal is not waited for: nothing on stdin is needed.
-func readInput(ctx context.Context, cfg *config, stdin io.Reader, out *record.Writer) (*input, error) {
-	type result struct {
-		in  *input
-		err error
-	}
-	done := make(chan result, 1)
-	go func() { // ends with stdin, or with the program
-		in := new(input)
-		err := in.read(cfg, stdin, out)
-		done <- result{in, err}
-	}()
-	select {
-	case got := <-done:
-		return got.in, got.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-}
-
-func (in *input) read(cfg *config, stdin io.Reader, out *record.Writer) error {
+// on. Nothing on stdin is needed.
+func readInput(ctx context.Context, cfg *config, stdin io.Reader, records pipe.Reader) (*input, error) {
+	in := new(input)
 	switch cfg.images {
 	case "":
 	case "-":
-		return in.readList("stdin", textfile.NewReader(stdin))
+		return in, in.readList("stdin", textfile.NewReader(pipe.Interruptible(ctx, stdin)))
 	default:
 		f, err := textfile.Open(cfg.images)
 		if err != nil {
-			return cli.Misuse("--images: %w", err)
+			return nil, cli.Misuse("--images: %w", err)
 		}
 		defer f.Close()
 		if err := in.readList(cfg.images, f); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if cli.CheckStdin(stdin) != nil {
-		return nil
+	if pipe.None(stdin) {
+		return in, nil
 	}
-	for line, err := range record.Read(stdin) {
+	records.Text = "a list of images is read from stdin with --images -"
+	for line, err := range records.Records(ctx, stdin) {
 		if err != nil {
-			err = fmt.Errorf("stdin: %w", err)
-			if errors.Is(err, record.ErrNotRecord) {
-				err = cli.Hint(err, "a list of images is read from stdin with --images -")
-			}
-			return err
-		}
-		if err := out.Pass(line); err != nil {
-			return err
+			return nil, err
 		}
 		if err := in.take(line); err != nil {
-			return fmt.Errorf("stdin: %w", err)
+			return nil, fmt.Errorf("stdin: %w", err)
 		}
 	}
-	return nil
+	return in, nil
 }
 
 // readList reads what `k0s airgap list-images` prints: a reference on each
@@ -109,14 +86,6 @@ func (in *input) readList(name string, r io.Reader) error {
 // take keeps what a record says of mirrors, images and k0s.
 func (in *input) take(line record.Line) error {
 	switch line.Kind {
-	case (record.Bundle{}).Kind():
-		var b record.Bundle
-		if err := line.Decode(&b); err != nil {
-			return err
-		}
-		if b.Signature == record.SignatureBad {
-			return fmt.Errorf("bundle %s: its signature is bad", b.Path)
-		}
 	case (record.Registry{}).Kind():
 		var r record.Registry
 		if err := line.Decode(&r); err != nil {
@@ -150,8 +119,8 @@ func (in *input) take(line record.Line) error {
 }
 
 func (in *input) takeImage(i record.Image) {
-	if i.Registry != "" && i.Reference != "" && i.Tag != "" {
-		in.pushed = append(in.pushed, record.Image{Registry: i.Registry, Repository: i.Repository, Tag: i.Tag, Reference: i.Reference})
+	if at := pipe.At(i); at != "" && !slices.Contains(in.pushed, at) {
+		in.pushed = append(in.pushed, at)
 	}
 	if i.Repository != "" && i.Tag != "" {
 		in.images = append(in.images, asked{i.Repository + ":" + i.Tag, k0s.Image{Repository: i.Repository, Reference: i.Tag}})

@@ -31,8 +31,8 @@ func server(t *testing.T, root, host string) k0s.Entry {
 // TestMirrorFromRecords: the end of a pipe knows where the images went.
 func TestMirrorFromRecords(t *testing.T) {
 	ca := testCA(t)
-	const pushed = `{"kind":"image","repository":"k0sproject/coredns","tag":"1.12.2","registry":"10.0.0.5:5000","reference":"10.0.0.5:5000/k0rdent-enterprise/k0sproject/coredns:1.12.2","status":"pushed"}` + "\n"
-	const local = `{"kind":"image","repository":"x","tag":"1","registry":"localhost:5000","reference":"localhost:5000/p/x:1","status":"exists"}` + "\n"
+	const pushed = `{"kind":"image","repository":"k0sproject/coredns","tag":"1.12.2","registry":"10.0.0.5:5000","prefix":"k0rdent-enterprise","reference":"10.0.0.5:5000/k0rdent-enterprise/k0sproject/coredns:1.12.2","status":"pushed"}` + "\n"
+	const local = `{"kind":"image","repository":"x","tag":"1","registry":"localhost:5000","prefix":"p","reference":"localhost:5000/p/x:1","status":"exists"}` + "\n"
 	tests := []struct {
 		name, stdin string
 		want        string // the mirror, or the error
@@ -46,8 +46,8 @@ func TestMirrorFromRecords(t *testing.T) {
 		{"oci-serve with HTTP for all", `{"kind":"registry","url":"http://10.0.0.5:5000"}`, "speaks plain HTTP", false},
 		{"pushed to localhost", local, "means something else on every host", false},
 		{"listed only", `{"kind":"image","repository":"x","tag":"1"}`, "no mirror to pull from", false},
-		{"odd reference", `{"kind":"image","repository":"x","tag":"1","registry":"h","reference":"h/y:1"}`, "its reference is h/y:1", false},
-		{"another host in it", `{"kind":"image","repository":"x","tag":"1","registry":"h","reference":"g/x:1"}`, "its registry h", false},
+		{"pushed to no registry", `{"kind":"image","repository":"x","tag":"1","registry":"h:x","reference":"h:x/x:1"}`, `image record: mirror "h:x"`, false},
+		{"pushed below no path", `{"kind":"image","repository":"x","tag":"1","registry":"h","prefix":"A B"}`, `image record: mirror "h/A B"`, false},
 		{"missing CA", `{"kind":"registry","url":"https://10.0.0.5:5000","ca":"/nowhere"}`, "open /nowhere", false},
 		{"nonsense", "hello", "line 1: not a JSON record", false},
 		{"wrong type", `{"kind":"registry","url":7}`, "line 1: registry record", false},

@@ -23,6 +23,7 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -198,7 +199,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		results: newResults(out), binary: k0s.Binary{Path: cfg.k0s},
 	}
 	var err error
-	if t.in, err = readInput(ctx, &cfg, stdin, out); err != nil {
+	if t.in, err = readInput(ctx, &cfg, stdin, pipe.Reader{Out: out, Wait: pipe.Waiting(progress.Warn, stdout)}); err != nil {
 		return err
 	}
 	switch {

@@ -9,7 +9,6 @@ import (
 	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/pemfile"
-	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/textfile"
 )
 
@@ -87,10 +86,10 @@ func (in *input) mirrors() ([]k0s.Mirror, error) {
 		all = append(all, m)
 	}
 	known := len(all) > 0
-	for _, i := range in.pushed {
-		m, err := pushedTo(i)
+	for _, place := range in.pushed {
+		m, err := k0s.ParseMirror(place)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("image record: %w", err)
 		}
 		at := slices.IndexFunc(all, func(o k0s.Mirror) bool { return sameHost(o.Host, m.Host) })
 		switch {
@@ -111,19 +110,4 @@ func (in *input) mirrors() ([]k0s.Mirror, error) {
 func sameHost(a, b string) bool {
 	port := func(host string) string { return host[strings.LastIndexByte(host, ':')+1:] }
 	return a == b || client.Loopback(a) && client.Loopback(b) && port(a) == port(b)
-}
-
-// pushedTo gives the registry that an image was pushed to, and the prefix
-// below which it lies there.
-func pushedTo(i record.Image) (k0s.Mirror, error) {
-	host, _, _ := strings.Cut(i.Registry, "/")
-	path, found := strings.CutSuffix(i.Reference, "/"+i.Repository+":"+i.Tag)
-	if !found {
-		return k0s.Mirror{}, fmt.Errorf("image record of %s: its reference is %s", i.Repository, i.Reference)
-	}
-	m, err := k0s.ParseMirror(path)
-	if err == nil && m.Host != host {
-		err = fmt.Errorf("image record of %s: its reference is %s, its registry %s", i.Repository, i.Reference, i.Registry)
-	}
-	return m, err
 }

@@ -119,7 +119,7 @@ func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess 
 
 // named fills in where an image goes.
 func (p *pusher) named(rec record.Image) record.Image {
-	rec.Registry, rec.Reference = p.reg.Host(), p.reg.Reference(rec.Repository, rec.Tag)
+	rec.Registry, rec.Prefix, rec.Reference = p.reg.Host(), p.reg.Prefix(), p.reg.Reference(rec.Repository, rec.Tag)
 	return rec
 }
 

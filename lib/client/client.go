@@ -205,6 +205,9 @@ func credentials(o Options, reg name.Registry) (authn.Authenticator, error) {
 // Host gives HOST[:PORT].
 func (r *Registry) Host() string { return r.host.RegistryStr() }
 
+// Prefix returns the path before every repository, which may be empty.
+func (r *Registry) Prefix() string { return r.prefix }
+
 // Repository gives the registry's own name for a repository, prefix included.
 func (r *Registry) Repository(name string) string {
 	if r.prefix == "" {

@@ -5,8 +5,10 @@ import (
 	"io"
 )
 
-// interruptible ends a Read when ctx is done, though the reader below may
-// still wait. What that Read gets is lost.
+// Interruptible returns a reader whose Read ends when ctx is done, though r may
+// still wait. What r then gets is lost.
+func Interruptible(ctx context.Context, r io.Reader) io.Reader { return interruptible{ctx, r} }
+
 type interruptible struct {
 	ctx context.Context
 	r   io.Reader

@@ -50,7 +50,7 @@ func (r Reader) Records(ctx context.Context, in io.Reader) iter.Seq2[record.Line
 			defer first.Stop()
 			in = &onRead{in, func() { first.Stop() }}
 		}
-		for line, err := range record.Read(interruptible{ctx, in}) {
+		for line, err := range record.Read(Interruptible(ctx, in)) {
 			switch {
 			case ctx.Err() != nil:
 				err = context.Cause(ctx)
@@ -130,16 +130,15 @@ func Waiting(warn func(format string, args ...any), stdout io.Writer) func() {
 	return func() { warn("waiting for records on stdin; use </dev/null if there are none") }
 }
 
-// Optional returns stdin for a tool that can do without records: nothing on a
-// terminal or another device, such as /dev/null.
-func Optional(stdin io.Reader) (in io.Reader, any bool) {
-	if f, ok := stdin.(*os.File); ok {
-		info, err := f.Stat()
-		if err != nil || info.Mode()&fs.ModeCharDevice != 0 {
-			return nil, false
-		}
+// None reports whether stdin brings nothing to a tool that can do without: it is
+// closed, a terminal, or another device such as /dev/null.
+func None(stdin io.Reader) bool {
+	f, ok := stdin.(*os.File)
+	if !ok {
+		return false
 	}
-	return stdin, true
+	info, err := f.Stat()
+	return err != nil || info.Mode()&fs.ModeCharDevice != 0
 }
 
 // At returns where an image was sent, HOST[:PORT][/PREFIX], or "" if its record
