@@ -54,11 +54,14 @@ func newCertFiles(cert, key string, log *slog.Logger) (*certFiles, error) {
 
 // read reads the files. c.mu is held, or nobody else has c yet.
 func (c *certFiles) read() error {
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	pair, err := loadPair(c.cert, c.key)
 	if err != nil {
 		return err
 	}
-	c.current = &pair
+	for _, problem := range unfit(pair.Leaf, c.now()) {
+		c.log.Warn(c.cert + ": " + problem)
+	}
+	c.current = pair
 	return nil
 }
 

@@ -83,6 +83,8 @@ func (n names) addresses() (list []net.IP) {
 	return list
 }
 
+func (n names) String() string { return strings.Join(slices.Concat(n.dns, n.ips), ", ") }
+
 func (n names) equal(other names) bool {
 	return slices.Equal(n.dns, other.dns) && slices.Equal(n.ips, other.ips)
 }
@@ -109,6 +111,32 @@ func hostNames(ctx context.Context) []string {
 		return []string{host}
 	}
 	return []string{host, full}
+}
+
+// maxLookups bounds how many names of a certificate are looked up.
+const maxLookups = 5
+
+// leadsHere reports whether a certificate has a name or an address of this host,
+// or a name that a name server or /etc/hosts knows as one.
+func leadsHere(ctx context.Context, leaf *x509.Certificate) bool {
+	local, err := localNames(hostNames(ctx))
+	if err != nil {
+		return true
+	}
+	for _, name := range slices.Concat(local.dns, local.ips) {
+		if leaf.VerifyHostname(name) == nil {
+			return true
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	for _, name := range leaf.DNSNames[:min(len(leaf.DNSNames), maxLookups)] {
+		found, _ := new(net.Resolver).LookupHost(ctx, name)
+		if slices.ContainsFunc(found, func(a string) bool { return slices.Contains(local.ips, a) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // localNames gives what this host is called, and every address that it has now;

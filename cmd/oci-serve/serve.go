@@ -43,7 +43,7 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	var err error
 	if cfg.htpasswd != "" {
 		if who.users, err = newUsers(cfg.htpasswd, log); err != nil {
-			return err
+			return unreadable("--htpasswd", err)
 		}
 	}
 	certs, ca, err := openTLS(ctx, cfg, log)
@@ -151,7 +151,10 @@ func openTLS(ctx context.Context, cfg config, log *slog.Logger) (certs certifica
 	case cfg.tlsCert != "":
 		files, err := newCertFiles(cfg.tlsCert, cfg.tlsKey, log)
 		if err != nil {
-			return nil, "", err
+			return nil, "", unreadable("--tls-cert and --tls-key", err)
+		}
+		if leaf := files.current.Leaf; !leadsHere(ctx, leaf) {
+			log.Warn(fmt.Sprintf("%s: the certificate is for %s, and none of these is known to be this host", cfg.tlsCert, namesOf(leaf)))
 		}
 		return files, "", nil
 	}
