@@ -233,6 +233,5 @@ func (l *lister) broken(ctx context.Context, err error) error {
 }
 
 func (l *lister) summary() error {
-	seconds := float64(time.Since(l.start).Milliseconds()) / 1000
-	return l.out.Write(record.Summary{Tool: "bundle-ls", Counts: l.counts, Bytes: l.bytes, Seconds: seconds})
+	return l.out.Write(record.Summary{Tool: "bundle-ls", Counts: l.counts, Bytes: l.bytes, Seconds: record.Seconds(time.Since(l.start))})
 }

@@ -136,7 +136,7 @@ func (i *installer) step(ctx context.Context, s step) error {
 
 // report writes the record of a step that has ended.
 func (i *installer) report(r record.Step, elapsed time.Duration, told bool) error {
-	r.Seconds = seconds(elapsed)
+	r.Seconds = record.Seconds(elapsed)
 	i.taken = append(i.taken, taken{r, elapsed})
 	// A failure is told in the end, and what it leaves undone is no news.
 	text := r.Name + " " + r.Status
@@ -158,16 +158,13 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// seconds has no more digits than are worth reading.
-func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
-
 // summary is the last record.
 func (i *installer) summary() error {
 	counts := make(map[string]int)
 	for _, t := range i.taken {
 		counts[t.step.Status]++
 	}
-	return i.out.Write(record.Summary{Tool: tool, Counts: counts, Seconds: seconds(time.Since(i.start))})
+	return i.out.Write(record.Summary{Tool: tool, Counts: counts, Seconds: record.Seconds(time.Since(i.start))})
 }
 
 // put writes a file of ours, notes it as ours, and writes its record. What is

@@ -36,6 +36,6 @@ func (r *results) close() error {
 	if len(r.sum.Counts) == 0 {
 		return nil
 	}
-	r.sum.Seconds = float64(time.Since(r.start).Milliseconds()) / 1000
+	r.sum.Seconds = record.Seconds(time.Since(r.start))
 	return r.out.Write(r.sum)
 }

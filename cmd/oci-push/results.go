@@ -146,7 +146,7 @@ func (r *results) close(ctx context.Context, err error) error {
 		return r.err
 	}
 	if werr := r.out.Write(record.Summary{
-		Tool: "oci-push", Counts: r.counts, Bytes: r.bytes, Seconds: float64(time.Since(r.start).Milliseconds()) / 1000,
+		Tool: "oci-push", Counts: r.counts, Bytes: r.bytes, Seconds: record.Seconds(time.Since(r.start)),
 	}); werr != nil {
 		return werr
 	}

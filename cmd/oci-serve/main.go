@@ -8,10 +8,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"io"
-	"io/fs"
 	"math"
 	"path/filepath"
 	"slices"
@@ -181,12 +179,17 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		return err
 	}
 	out := record.NewWriter(stdout, cfg.format)
+	if cfg.gc || cfg.scrub {
+		if err := registry.IsStorage(cfg.storage); err != nil {
+			return cli.Hint(cli.Misuse("--storage: %w", err), "name the directory that oci-serve serves from")
+		}
+	}
 	if cfg.scrub && !cfg.repair {
 		return scrub(ctx, cfg, nil, out, stderr)
 	}
 	disk, err := registry.OpenDisk(cfg.storage)
 	if err != nil {
-		return storageError(err, cfg.gc || cfg.repair)
+		return storageError(cfg.storage, err, cfg.gc || cfg.repair)
 	}
 	defer disk.Close()
 	switch {
@@ -196,20 +199,6 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		return scrub(ctx, cfg, disk, out, stderr)
 	}
 	return serve(ctx, cfg, disk, out, newLog(stderr, cfg))
-}
-
-// storageError adds the exit code and the remedy to what OpenDisk said.
-func storageError(err error, alone bool) error {
-	var inUse *registry.InUseError
-	switch {
-	case errors.As(err, &inUse) && alone:
-		return cli.Hint(cli.TryAgain(err), "stop the registry meanwhile")
-	case errors.As(err, &inUse):
-		return cli.Hint(cli.TryAgain(err), "stop that process, or name another directory with --storage")
-	case errors.Is(err, fs.ErrPermission):
-		return cli.Hint(err, "run as root, or name a directory of yours with --storage")
-	}
-	return err
 }
 
 func collect(ctx context.Context, disk *registry.Disk, out *record.Writer) error {
@@ -222,6 +211,6 @@ func collect(ctx context.Context, disk *registry.Disk, out *record.Writer) error
 		Tool:    "oci-serve",
 		Counts:  map[string]int{"removed": c.Removed, "kept": c.Kept},
 		Bytes:   c.RemovedBytes,
-		Seconds: time.Since(start).Seconds(),
+		Seconds: record.Seconds(time.Since(start)),
 	})
 }

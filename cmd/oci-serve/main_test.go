@@ -225,29 +225,29 @@ func TestRefusals(t *testing.T) {
 		code int
 		want string
 	}{
-		{"busy port", []string{"--host", "127.0.0.1", "--port", busyPort, "--storage", t.TempDir()}, 75, "address already in use"},
+		{"busy port", []string{"--host", "127.0.0.1", "--port", busyPort, "--storage", t.TempDir()}, 75, "port " + busyPort + " is in use by oci-serve.test (process "},
 		{"storage in use", []string{"--port", "0", "--storage", used.record.Storage}, 75, fmt.Sprintf("in use by process %d", used.record.PID)},
 		{"gc while serving", []string{"--gc", "--storage", used.record.Storage}, 75, "hint: stop the registry"},
-		{"storage is a file", []string{"--port", "0", "--storage", file}, 1, "not a directory"},
+		{"storage is a file", []string{"--port", "0", "--storage", file}, 1, "hint: --storage names a directory"},
 		{"port", []string{"--port", "70000"}, 2, "--port 70000"},
 		{"write", []string{"--write", "me"}, 2, "want owner, loopback, auth, any or none"},
 		{"read", []string{"--read", "none"}, 2, "want any or auth"},
 		{"auth without users", []string{"--write", "auth"}, 2, "want --htpasswd"},
 		{"users without auth", []string{"--write", "any", "--htpasswd", file}, 2, "protects nothing"},
-		{"no users", []string{"--storage", t.TempDir(), "--htpasswd", file}, 1, "no users"},
+		{"no users", []string{"--storage", t.TempDir(), "--htpasswd", file}, 2, "no users"},
 		{"tls", []string{"--tls", "on"}, 2, "want auto"},
 		{"two certificates", []string{"--tls", "auto", "--tls-cert", file, "--tls-key", file}, 2, "want one of them"},
 		{"no key", []string{"--tls-cert", file}, 2, "belong together"},
-		{"bad certificate", []string{"--storage", t.TempDir(), "--tls-cert", file, "--tls-key", file}, 1, "PEM"},
+		{"bad certificate", []string{"--storage", t.TempDir(), "--tls-cert", file, "--tls-key", file}, 2, "the file is empty"},
 		{"name without auto", []string{"--tls-name", "a.example"}, 2, "wants --tls auto"},
 		{"name that is none", []string{"--tls", "auto", "--tls-name", "a b"}, 2, "neither a host name nor an address"},
 		{"repair alone", []string{"--repair"}, 2, "wants --scrub"},
 		{"gc and scrub", []string{"--gc", "--scrub"}, 2, "want one of them"},
 		{"access log", []string{"--access-log", "xml"}, 2, "want text or json"},
-		{"scrub of no storage", []string{"--scrub", "--storage", t.TempDir()}, 1, "not a registry's"},
+		{"scrub of no storage", []string{"--scrub", "--storage", t.TempDir()}, 2, "not a registry's"},
 		{"repair while it runs", []string{"--scrub", "--repair", "--storage", used.record.Storage}, 75, "in use"},
 		{"operand", []string{"bundle.tgz"}, 2, "one operand too many"},
-		{"host", []string{"--host", "192.0.2.1", "--port", "0", "--storage", t.TempDir()}, 1, "cannot assign"},
+		{"host", []string{"--host", "192.0.2.1", "--port", "0", "--storage", t.TempDir()}, 1, "hint: the addresses of this host are: 127.0.0.1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
@@ -257,6 +257,38 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("code %d, stdout %q, stderr %q, want code %d and %q", cli.Code(err), &stdout, &stderr, c.code, c.want)
 			}
 		})
+	}
+}
+
+// A mistyped storage is not created, and nothing is reported of it.
+func TestNothingIsMadeOfATypo(t *testing.T) {
+	for _, args := range [][]string{{"--gc"}, {"--scrub"}, {"--scrub", "--repair"}} {
+		typo := filepath.Join(t.TempDir(), "typo")
+		for _, storage := range []string{typo, t.TempDir()} {
+			var stdout bytes.Buffer
+			err := run(context.Background(), append(args, "--storage", storage), nil, &stdout, io.Discard)
+			entries, _ := os.ReadDir(storage)
+			if cli.Code(err) != cli.CodeMisuse || !strings.Contains(err.Error(), storage) || stdout.Len() > 0 || len(entries) > 0 {
+				t.Errorf("%q: %v, %q, made %v", args, err, &stdout, entries)
+			}
+		}
+		if _, err := os.Stat(typo); err == nil {
+			t.Errorf("%q made the storage", args)
+		}
+	}
+}
+
+func TestStorageErrorsSayWhatToDo(t *testing.T) {
+	for want, err := range map[string]error{
+		"mount the file system read-write": &os.PathError{Op: "openat", Path: "lock", Err: syscall.EROFS},
+		"local file system such as ext4":   fmt.Errorf("want a file system with hard links: %w", &os.LinkError{Op: "linkat", Old: "lock", New: "x", Err: syscall.EPERM}),
+		"make room there":                  &os.PathError{Op: "write", Path: "lock", Err: syscall.ENOSPC},
+		"run as root":                      &os.PathError{Op: "mkdir", Path: "/srv/r", Err: syscall.EACCES},
+	} {
+		got := storageError("/srv/r", err, false)
+		if !strings.Contains(got.Error(), "/srv/r") || !strings.Contains(cli.HintOf(got), want) {
+			t.Errorf("%v: %v, hint %q, want %q", err, got, cli.HintOf(got), want)
+		}
 	}
 }
 

@@ -57,7 +57,7 @@ func scrub(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	if disk != nil {
 		counts["setAside"] = aside
 	}
-	err = out.Write(record.Summary{Tool: "oci-serve", Counts: counts, Bytes: done.Bytes, Seconds: time.Since(start).Seconds()})
+	err = out.Write(record.Summary{Tool: "oci-serve", Counts: counts, Bytes: done.Bytes, Seconds: record.Seconds(time.Since(start))})
 	switch {
 	case err != nil || done.Bad == 0:
 		return err

@@ -12,10 +12,8 @@ import (
 	"os"
 	"strconv"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/registry"
 )
@@ -196,13 +194,10 @@ func listen(ctx context.Context, host string, port int) (net.Listener, error) {
 		network = "tcp4"
 	}
 	ln, err := new(net.ListenConfig).Listen(ctx, network, net.JoinHostPort(host, strconv.Itoa(port)))
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, cli.Hint(cli.TryAgain(err), "--port names another port, 0 takes a free one")
-	case errors.Is(err, syscall.EACCES):
-		return nil, cli.Hint(err, "ports below 1024 are for root; --port names another")
+	if err != nil {
+		return nil, listenError(err, port)
 	}
-	return ln, err
+	return ln, nil
 }
 
 // reach gives the address under which this host reaches a listener: one that

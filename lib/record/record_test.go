@@ -147,7 +147,7 @@ func TestTable(t *testing.T) {
 		"REFERENCE TYPE SIZE STATUS PLATFORMS NOTE",
 		"a/b:1 index 1.5 kB - linux/amd64,linux/arm64 -",
 		"README skipped 3 B - - text",
-		"bundle-ls: 1 image, 1 skipped, 1.5 kB in 0.2 s",
+		"bundle-ls: 1 image; 1 skipped; 1.5 kB in 0.2 s",
 	}
 	for i, line := range strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n") {
 		if got := strings.Join(strings.Fields(line), " "); got != want[i] {

@@ -2,7 +2,6 @@ package record
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -121,19 +120,6 @@ func stepCells(r Record) []string {
 	default:
 		return []string{r.Kind(), "", "", fmt.Sprint(r)}
 	}
-}
-
-// String gives the summary as a sentence.
-func (s Summary) String() string {
-	var parts []string
-	for status, n := range s.Counts {
-		parts = append(parts, fmt.Sprintf("%d %s", n, status))
-	}
-	slices.Sort(parts)
-	if s.Bytes > 0 {
-		parts = append(parts, Bytes(s.Bytes))
-	}
-	return fmt.Sprintf("%s: %s in %.1f s", s.Tool, strings.Join(parts, ", "), s.Seconds)
 }
 
 // Bytes gives a size for people, in powers of 1000 as disks and the vendor's

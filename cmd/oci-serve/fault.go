@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/ports"
+	"k0rdent-airgap/lib/registry"
+)
+
+// storageError adds the storage's name, the exit code and the remedy to what
+// OpenDisk said. alone says that nobody else may use the storage meanwhile.
+func storageError(dir string, err error, alone bool) error {
+	var inUse *registry.InUseError
+	if !strings.Contains(err.Error(), dir) {
+		err = fmt.Errorf("storage %s: %w", dir, err)
+	}
+	_, link := errors.AsType[*os.LinkError](err)
+	switch {
+	case errors.As(err, &inUse) && alone:
+		return cli.Hint(cli.TryAgain(err), "stop the registry meanwhile")
+	case errors.As(err, &inUse):
+		return cli.Hint(cli.TryAgain(err), "stop that process, or name another directory with --storage")
+	case errors.Is(err, syscall.EROFS):
+		return cli.Hint(err, "mount the file system read-write, or name another directory with --storage")
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EEXIST):
+		return cli.Hint(err, "--storage names a directory")
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return cli.Hint(err, "make room there, or name another directory with --storage")
+	case link:
+		return cli.Hint(err, "put the storage on a local file system such as ext4 or xfs; SMB, FAT and some others have no hard links")
+	case errors.Is(err, fs.ErrPermission):
+		return cli.Hint(err, "run as root, or name a directory of yours with --storage")
+	}
+	return err
+}
+
+// listenError adds the exit code and the remedy to what the kernel said.
+func listenError(err error, port int) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return cli.Hint(cli.TryAgain(fmt.Errorf("port %d is in use by %s: %w", port, ports.Holder(ports.Proc, port), err)),
+			"stop that program, or take another port with --port (OCI_SERVE_PORT)")
+	case errors.Is(err, syscall.EACCES):
+		return cli.Hint(err, "ports below 1024 are for root; --port names another")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return cli.Hint(err, "the addresses of this host are: %s", strings.Join(addresses(), ", "))
+	}
+	return err
+}
+
+// addresses lists those of this host.
+func addresses() (list []string) {
+	all, _ := net.InterfaceAddrs()
+	for _, a := range all {
+		if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLinkLocalUnicast() {
+			list = append(list, ip.IP.String())
+		}
+	}
+	return list
+}

@@ -1,0 +1,61 @@
+package record
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// parts are the counts of a summary in the order in which a person reads them:
+// what went wrong, what there is, what was done, what was left out. Each group
+// is a part of the sentence.
+var parts = [][]struct{ key, one, many string }{
+	{{"failed", "failed", ""}, {"missing", "missing", ""}, {"bad", "damaged", ""}, {"setAside", "set aside", ""}},
+	{
+		{"image", "image", "images"}, {"chart", "chart", "charts"}, {"index", "index", "indexes"}, {"artifact", "artifact", "artifacts"},
+		{"pushed", "pushed", ""}, {"exists", "already exists", "already exist"}, {"planned", "planned", ""},
+		{"done", "done", ""}, {"written", "written", ""}, {"unchanged", "unchanged", ""}, {"removed", "removed", ""},
+		{"kept", "kept", ""}, {"good", "good", ""},
+	},
+	{{"skipped", "skipped", ""}},
+}
+
+// String returns the summary as a sentence.
+func (s Summary) String() string {
+	rest := maps.Clone(s.Counts)
+	var sentence []string
+	for _, group := range parts {
+		var words []string
+		for _, p := range group {
+			n, found := rest[p.key]
+			if !found {
+				continue
+			}
+			delete(rest, p.key)
+			name := p.one
+			if n != 1 {
+				name = cmp.Or(p.many, p.one)
+			}
+			words = append(words, fmt.Sprintf("%d %s", n, name))
+		}
+		if len(words) > 0 {
+			sentence = append(sentence, strings.Join(words, ", "))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(rest)) {
+		sentence = append(sentence, fmt.Sprintf("%d %s", rest[key], key))
+	}
+	if s.Bytes > 0 {
+		sentence = append(sentence, Bytes(s.Bytes))
+	}
+	if len(sentence) == 0 {
+		sentence = []string{"nothing"}
+	}
+	return fmt.Sprintf("%s: %s in %.1f s", s.Tool, strings.Join(sentence, "; "), s.Seconds)
+}
+
+// Seconds returns a duration as records have it: in seconds, to the millisecond.
+func Seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
