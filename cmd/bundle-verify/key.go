@@ -12,10 +12,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
+	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/pemfile"
 	"k0rdent-airgap/lib/textfile"
@@ -25,6 +28,7 @@ const (
 	keyTimeout = 30 * time.Second
 	redirects  = 10
 	rsaBits    = 2048 // the shortest RSA key that is taken, as cosign does
+	maxKeys    = 16   // in one file; each adds to what the file is hashed with
 )
 
 // A key is a public key of a kind that cosign signs with.
@@ -40,23 +44,38 @@ func isURL(name string) bool {
 	return strings.HasPrefix(name, "https://") || strings.HasPrefix(name, "http://")
 }
 
-// loadKey reads the key that name, a file or a URL, holds.
-func loadKey(ctx context.Context, name string) (*key, error) {
+// loadKeys reads the keys that name, a file or a URL, holds: a vendor who changes
+// keys publishes the old one and the new one together.
+func loadKeys(ctx context.Context, name string) ([]*key, error) {
 	var content []byte
 	var err error
 	if isURL(name) {
 		content, err = fetch(ctx, name)
 	} else {
+		if format := formatOf(name); format != "" {
+			return nil, cli.Hint(fmt.Errorf("key: %s: a %s, not a key", name, format), "are --key and the file to verify swapped?")
+		}
 		content, err = textfile.Bytes(name)
 	}
 	if err != nil {
 		return nil, cli.Hint(fmt.Errorf("key: %w", err), "carry the vendor's public key into the site as a file, and name it with --key")
 	}
-	k, err := parseKey(name, content)
+	keys, err := parseKeys(name, content)
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
-	return k, nil
+	return keys, nil
+}
+
+// formatOf returns the format of a bundle, or "" for any other file.
+func formatOf(name string) string {
+	f, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	head, _ := io.ReadAll(io.LimitReader(f, headSize))
+	return bundle.FormatOf(head)
 }
 
 // fetch gets a key from a web server.
@@ -90,12 +109,17 @@ func redirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// parseKey takes the first public key or certificate of a file.
-func parseKey(name string, content []byte) (*key, error) {
+// parseKeys takes the public keys and certificates of a file.
+func parseKeys(name string, content []byte) ([]*key, error) {
 	blocks, err := pemfile.Blocks(name, content)
+	if errors.Is(err, pemfile.ErrNone) {
+		err = notAKey(name, content, err)
+	}
 	if err != nil {
 		return nil, err
 	}
+	var keys []*key
+	private := false
 	for _, block := range blocks {
 		k := &key{}
 		var err error
@@ -108,9 +132,8 @@ func parseKey(name string, content []byte) (*key, error) {
 			if k.certificate, err = x509.ParseCertificate(block.Bytes); err == nil {
 				k.public = k.certificate.PublicKey
 			}
-		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
-			return nil, cli.Hint(fmt.Errorf("%s: a private key", name), "give the public key that belongs to it")
 		default:
+			private = private || strings.HasSuffix(block.Type, pemfile.PrivateKey)
 			continue
 		}
 		if err == nil {
@@ -119,7 +142,15 @@ func parseKey(name string, content []byte) (*key, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		return k, nil
+		if keys = append(keys, k); len(keys) > maxKeys {
+			return nil, fmt.Errorf("%s: more than %d keys", name, maxKeys)
+		}
+	}
+	switch {
+	case len(keys) > 0:
+		return keys, nil
+	case private:
+		return nil, cli.Hint(fmt.Errorf("%s: a private key", name), "give the public key that belongs to it")
 	}
 	return nil, fmt.Errorf("%s: no public key in it", name)
 }

@@ -29,7 +29,8 @@ FILE is any signed file, or "-": its bytes come on stdin.
 
   --key FILE|URL      the public key or certificate, in PEM form
   --signature FILE    the signature (default: FILE.sig or FILE.sigstore.json)
-  --digest DIGEST     the digest that FILE must have: sha256:...
+  --digest DIGEST     the digest that FILE must have: sha256:HEX, or what
+                      sha256sum prints
   --format FORMAT     json (default), table, or a template: '{{.digest}}'
   --quiet             no progress, warnings and errors only
   --verbose           log what is done to stderr
@@ -85,12 +86,26 @@ func (c *config) check(operand string) error {
 	case c.digest == "":
 		return nil
 	}
-	digits, ok := strings.CutPrefix(strings.ToLower(c.digest), "sha256:")
-	if sum, err := hex.DecodeString(digits); !ok || err != nil || len(sum) != 32 {
-		return cli.Misuse("--digest %q: want sha256: and 64 hexadecimal digits", c.digest)
+	digits := digestDigits(c.digest)
+	if digits == "" {
+		return cli.Misuse("invalid --digest %q: must be sha256: and 64 hexadecimal digits, or a line that sha256sum prints", c.digest)
 	}
 	c.digest = "sha256:" + digits
 	return nil
+}
+
+// digestDigits returns the hexadecimal digits of a digest: sha256:HEX, HEX, or a
+// line of sha256sum, with or without --tag. It returns "" for anything else.
+func digestDigits(text string) string {
+	text = strings.ToLower(strings.TrimSpace(text))
+	if strings.HasPrefix(text, "sha256 (") {
+		text = text[strings.LastIndexByte(text, ' ')+1:]
+	}
+	digits, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(text, "\\"), "sha256:"), " ")
+	if sum, err := hex.DecodeString(digits); err != nil || len(sum) != 32 {
+		return ""
+	}
+	return digits
 }
 
 func main() { cli.Main("bundle-verify", run) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -112,17 +113,17 @@ func TestBad(t *testing.T) {
 		key, signature, file string
 		want                 string // in the message
 	}{
-		{"p256.pub", "v3/p256.sig", "flipped.tgz", "bad signature: the file (158 bytes, sha256:"},
-		{"p256.pub", "v3/p256.sig", "truncated.tgz", "bad signature: the file (157 bytes, sha256:"},
-		{"p256.pub", "v3/p256.sig", "other.tgz", "was changed or cut short, or "},
+		{"p256.pub", "v3/p256.sig", "flipped.tgz", "bad signature: it is not what the owner of testdata/p256.pub signed\nhint: the file may be altered or cut short (it has 158 bytes)"},
+		{"p256.pub", "v3/p256.sig", "truncated.tgz", "cut short (it has 157 bytes)"},
+		{"p256.pub", "v3/p256.sig", "other.tgz", "the signature of another file, or the key not the vendor's"},
 		{"p256.pub", "v3/p256.sig", "empty", "hint: the file is empty"},
-		{"p256.pub", "v3/other.sig", "bundle.tgz", "is of another file or another key"},
-		{"p256.pub", "v3/emptyfile.sig", "bundle.tgz", "is of another file or another key"},
-		{"stranger.pub", "v3/p256.sig", "bundle.tgz", "another key than the one given (sha256:"},
+		{"p256.pub", "v3/other.sig", "bundle.tgz", "the signature of another file"},
+		{"p256.pub", "v3/emptyfile.sig", "bundle.tgz", "the signature of another file"},
+		{"stranger.pub", "v3/p256.sig", "bundle.tgz", "not what the owner of testdata/stranger.pub signed"},
 		{"stranger.pub", "v3/p256.sigstore.json", "bundle.tgz", "wrong key: "},
-		{"stranger.pub", "v2/p256.bundle", "bundle.tgz", "another key than"},
-		{"p256.pub", "v3/p256.sigstore.json", "flipped.tgz", "this one was changed or cut short: its digest is "},
-		{"p256.pub", "v3/p256.sigstore.json", "truncated.tgz", "this one was changed or cut short: its digest is "},
+		{"stranger.pub", "v2/p256.bundle", "bundle.tgz", "not what the owner of testdata/stranger.pub signed"},
+		{"p256.pub", "v3/p256.sigstore.json", "flipped.tgz", "is of another file: its digest is "},
+		{"p256.pub", "v3/p256.sigstore.json", "truncated.tgz", "is of another file: its digest is "},
 		{"p256.pub", "v3/other.sigstore.json", "bundle.tgz", "other.sigstore.json is of another file"},
 		{"p384.pub", "v3/p384.sig", "flipped.tgz", "bad signature"},
 		{"p384.pub", "v2/p384.sigstore.json", "flipped.tgz", "bad signature"},
@@ -205,7 +206,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"--signature", "x", file}, 2, "no key"},
 		{p256, 2, "no file to verify"},
 		{[]string{"--digest", "sha256:12", file}, 2, "64 hexadecimal digits"},
-		{[]string{"--digest", "md5:" + strings.Repeat("0", 32), file}, 2, "want sha256:"},
+		{[]string{"--digest", "md5:" + strings.Repeat("0", 32), file}, 2, "must be sha256:"},
 	} {
 		got := runs(t, nil, tt.args...)
 		if got.code != tt.code || !strings.Contains(got.err, tt.want) || got.out != "" {
@@ -240,6 +241,154 @@ func TestDigest(t *testing.T) {
 		if tt.code == 1 && tt.args[1] == wrong && !strings.Contains(got.err, "wrong digest: it is "+digest+", want "+wrong) {
 			t.Errorf("%q: %s", tt.args, got.err)
 		}
+	}
+}
+
+// What sha256sum prints is a digest.
+func TestDigestForms(t *testing.T) {
+	hex := strings.Repeat("0a", 32)
+	for text, want := range map[string]string{
+		"sha256:" + hex: hex, hex: hex, strings.ToUpper(hex): hex, " " + hex + "\r\n": hex,
+		hex + "  bundle.tgz\n": hex, hex + " *bundle.tgz": hex, "\\" + hex + "  a\\nb": hex, "SHA256 (a b.tgz) = " + hex: hex,
+		"": "", "sha256:": "", hex[1:]: "", "sha512:" + hex: "", hex + "00": "", "bundle.tgz " + hex: "",
+	} {
+		if got := digestDigits(text); got != want {
+			t.Errorf("digestDigits(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+// A vendor who changes keys publishes both in one file; either may have signed.
+func TestAnyKeyOfTheFile(t *testing.T) {
+	read := func(names ...string) string {
+		var all []byte
+		for _, name := range names {
+			content, err := os.ReadFile(data + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, content...)
+		}
+		path := filepath.Join(t.TempDir(), "keys.pub")
+		if err := os.WriteFile(path, all, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	want := bundleOf(t, runs(t, nil, "--key", data+"p256.pub", "--signature", data+"v3/p256.sig", data+"bundle.tgz").out).Key
+	for _, names := range [][]string{{"p256.pub", "stranger.pub"}, {"stranger.pub", "p256.pub"}, {"ed25519.pub", "rsa2048.pub", "p256.pub"}, {"private.key", "p256.pub"}} {
+		for _, signature := range []string{"v3/p256.sig", "v3/p256.sigstore.json"} {
+			got := runs(t, nil, "--key", read(names...), "--signature", data+signature, data+"bundle.tgz")
+			if b := bundleOf(t, got.out); got.code != 0 || b.Key != want {
+				t.Errorf("%q, %s: %d, key %s, %s, want key %s", names, signature, got.code, b.Key, got.err, want)
+			}
+		}
+	}
+	for names, tt := range map[string]struct {
+		code int
+		want string
+	}{
+		"stranger.pub ed25519.pub": {1, "bad signature"},
+		"ed25519.pub rsa2048.pub":  {1, "the signature is one of ECDSA P-256, the key is Ed25519"},
+	} {
+		got := runs(t, nil, "--key", read(strings.Fields(names)...), "--signature", data+"v3/p256.sig", data+"bundle.tgz")
+		if got.code != tt.code || !strings.Contains(got.err, tt.want) {
+			t.Errorf("%s: %d, %s, want %d and %q", names, got.code, got.err, tt.code, tt.want)
+		}
+	}
+	if got := runs(t, nil, "--key", read(slices.Repeat([]string{"p256.pub"}, maxKeys+1)...), "--signature", data+"v3/p256.sig", data+"bundle.tgz"); got.code != 1 || !strings.Contains(got.err, "more than 16 keys") {
+		t.Errorf("%d, %s", got.code, got.err)
+	}
+}
+
+// Keys and signatures that went through Windows mean the same.
+func TestForeignForms(t *testing.T) {
+	utf16 := func(s []byte) []byte {
+		out := []byte("\xff\xfe")
+		for _, b := range s {
+			out = append(out, b, 0)
+		}
+		return out
+	}
+	marked := func(s []byte) []byte {
+		return append([]byte("\xef\xbb\xbf"), bytes.ReplaceAll(s, []byte("\n"), []byte("\r\n"))...)
+	}
+	dir := t.TempDir()
+	for name, change := range map[string]func([]byte) []byte{"UTF-16": utf16, "BOM": marked} {
+		for _, signature := range []string{"v3/p256.sig", "v3/p256.sigstore.json", "v2/p256.bundle"} {
+			key, sig := filepath.Join(dir, "key"), filepath.Join(dir, "sig")
+			for from, to := range map[string]string{"p256.pub": key, signature: sig} {
+				content, err := os.ReadFile(data + from)
+				if err == nil {
+					err = os.WriteFile(to, change(content), 0o644)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := runs(t, nil, "--key", key, "--signature", sig, data+"bundle.tgz"); got.code != 0 {
+				t.Errorf("%s, %s: %s", name, signature, got.err)
+			}
+		}
+	}
+}
+
+// A file that is not what it is named as is called what it is.
+func TestMixedUp(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	content, _ := os.ReadFile(data + "bundle.tgz")
+	key, _ := os.ReadFile(data + "p256.pub")
+	sig, _ := os.ReadFile(data + "v3/p256.sig")
+	file, pub, sigFile := put("b.tgz", content), put("cosign.pub", key), put("b.tgz.sig", sig)
+	z, err := gzip.NewReader(bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tar, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var twice bytes.Buffer
+	w := gzip.NewWriter(&twice)
+	w.Write(content)
+	w.Close()
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--key", pub, sigFile}, "b.tgz.sig: a signature, not a file to verify\nhint: name the file that it is of: " + file + "\n"},
+		{[]string{"--key", file, pub}, "cosign.pub: a key, not a file to verify\nhint: are --key and the file to verify swapped?"},
+		{[]string{"--key", file, "--signature", sigFile, pub}, "key: " + file + ": a tar.gz, not a key\nhint: are --key and the file"},
+		{[]string{"--key", sigFile, file}, "b.tgz.sig: a signature, not a key\nhint: are --key and --signature swapped?"},
+		{[]string{"--key", data + "v3/p256.sigstore.json", file}, "a signature, not a key\nhint: are"},
+		{[]string{"--key", put("ssh.pub", []byte("ssh-ed25519 AAAA x@y\n")), file}, "OpenSSH's form\nhint: convert it: ssh-keygen"},
+		{[]string{"--key", put("page", []byte("<html>")), file}, "a web page, not a key"},
+		{[]string{"--key", put("note", []byte("hello")), file}, "hint: the vendor's public key begins with -----BEGIN PUBLIC KEY-----"},
+		{[]string{"--key", pub, "https://vendor.example/b.tgz"}, "a URL, not a file\nhint: get the file first: curl -LO https://vendor.example/b.tgz"},
+		{[]string{"--key", pub, "--signature", sigFile, put("un.tgz", tar)}, "un.tgz: bad signature: it is not what the owner of " + pub + " signed\nhint: the file is a plain tar: a browser or proxy unpacked it"},
+		{[]string{"--key", pub, "--signature", sigFile, put("twice.tgz", twice.Bytes())}, "hint: the file is compressed twice"},
+		{[]string{"--key", pub, "--signature", sigFile, put("page.tgz", []byte("<!DOCTYPE html>"))}, "hint: the file is a web page"},
+		{[]string{"--digest", strings.Repeat("0", 64), put("un.tar.gz", tar)}, "hint: the file is a plain tar"},
+	} {
+		got := runs(t, nil, tt.args...)
+		if got.code != 1 || !strings.Contains(got.err, tt.want) || strings.Count(got.err, "\n") != 2 {
+			t.Errorf("%q: %d, %s, want 1 and %q", tt.args, got.code, got.err, tt.want)
+		}
+	}
+	// Where a link leads, its signature may lie.
+	link := filepath.Join(t.TempDir(), "today.tgz")
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	if got := runs(t, nil, "--key", pub, link); got.code != 0 || bundleOf(t, got.out).SignatureFile != sigFile {
+		t.Errorf("by a link: %d, %s", got.code, got.err)
 	}
 }
 

@@ -39,9 +39,11 @@ func keys(t testing.TB) map[string]*key {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found[name], err = parseKey(name, content); err != nil {
+		all, err := parseKeys(name, content)
+		if err != nil {
 			t.Fatal(err)
 		}
+		found[name] = all[0]
 	}
 	return found
 }

@@ -41,16 +41,25 @@ type digest struct {
 // order in which they are tried.
 var suffixes = [...]string{".sig", ".sigstore.json"}
 
-// findSignature gives the signature file that lies beside a file.
+// findSignature gives the signature file that lies beside a file, or beside the
+// file that a symbolic link leads to.
 func findSignature(operand string) (string, error) {
 	if operand == "-" {
 		return "", cli.Hint(errors.New("stdin: no signature"), "name its file with --signature")
 	}
-	for _, s := range suffixes {
-		_, err := os.Stat(operand + s)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return operand + s, err
+	beside := []string{operand}
+	if target, err := filepath.EvalSymlinks(operand); err == nil {
+		beside = append(beside, target)
+	}
+	for _, file := range beside {
+		for _, s := range suffixes {
+			if _, err := os.Stat(file + s); !errors.Is(err, fs.ErrNotExist) {
+				return file + s, err
+			}
 		}
+	}
+	if err := mistaken(operand); err != nil {
+		return "", err
 	}
 	name := filepath.Base(operand)
 	return "", cli.Hint(fmt.Errorf("%s: no signature: neither %s%s nor %[2]s%[4]s lies beside it", operand, name, suffixes[0], suffixes[1]),
@@ -111,12 +120,20 @@ func (s *signature) fit(k *key) ([]byte, error) {
 			return exact, nil
 		}
 	}
-	for _, form := range s.forms {
-		if kind := kindOf(form); kind != "" {
-			return nil, cli.Hint(fmt.Errorf("wrong key type: the signature is one of %s, the key is %s", kind, k.name), "%s", s.otherKey())
-		}
+	if kind := s.kind(); kind != "" {
+		return nil, cli.Hint(fmt.Errorf("wrong key type: the signature is one of %s, the key is %s", kind, k.name), "%s", s.otherKey())
 	}
 	return nil, cli.Hint(fmt.Errorf("not a signature: %d bytes that are neither base64 nor binary of an %s signature", len(s.forms[len(s.forms)-1]), k.name), "get it again")
+}
+
+// kind returns what kind of key the signature is of, by its form, or "".
+func (s *signature) kind() string {
+	for _, form := range s.forms {
+		if kind := kindOf(form); kind != "" {
+			return kind
+		}
+	}
+	return ""
 }
 
 // otherKey tells what to do about a signature of another key.

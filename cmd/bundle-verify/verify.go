@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/sha256"
@@ -13,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -21,6 +23,9 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
+// headSize is how many bytes from the start of a file tell what it is.
+const headSize = 4096
+
 // A verifier verifies one file.
 type verifier struct {
 	cfg      *config
@@ -28,12 +33,13 @@ type verifier struct {
 	log      *slog.Logger
 }
 
-// A claim is a signature with the key that it is to be of.
+// A claim is a signature with the keys of which one is to have made it.
 type claim struct {
 	path      string // of the signature, absolute
 	signature *signature
-	key       *key
+	keys      []*key
 	schemes   []scheme
+	of        []*key // the key of each scheme
 }
 
 // verify reads the file and gives its record. With a record comes an error if
@@ -59,11 +65,11 @@ func (v *verifier) verify(ctx context.Context, operand string, stdin io.Reader) 
 		Digest: "sha256:" + hex.EncodeToString(sums[0]), Signature: record.SignatureNone,
 	}
 	if v.cfg.key != "" {
-		b.SignatureFile, b.Key, b.Signature = c.path, c.key.fingerprint, record.SignatureGood
-		err = c.check(b, sums)
+		b.SignatureFile, b.Signature = c.path, record.SignatureGood
+		err = v.check(in, c, b, sums)
 	}
 	if v.cfg.digest != "" && v.cfg.digest != b.Digest {
-		err = cli.Hint(fmt.Errorf("%s: wrong digest: it is %s, want %s", b.Path, b.Digest, v.cfg.digest), "%s", remedy(b))
+		err = cli.Hint(fmt.Errorf("%s: wrong digest: it is %s, want %s", in.name, b.Digest, v.cfg.digest), "%s", remedy(in, b, damaged))
 	}
 	if err != nil {
 		b.Signature = record.SignatureBad
@@ -89,18 +95,27 @@ func (v *verifier) claim(ctx context.Context, operand string) (*claim, error) {
 	if c.path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
-	if c.key, err = loadKey(ctx, v.cfg.key); err != nil {
+	if c.keys, err = loadKeys(ctx, v.cfg.key); err != nil {
 		return nil, err
 	}
-	v.log.Debug("key loaded", "type", c.key.name, "fingerprint", c.key.fingerprint, "signature", c.path)
+	var misfit error
+	for _, k := range c.keys {
+		v.log.Debug("key loaded", "type", k.name, "fingerprint", k.fingerprint, "signature", c.path)
+		sig, err := c.signature.fit(k)
+		if err != nil {
+			misfit = cmp.Or(misfit, err)
+			continue
+		}
+		for _, s := range schemes(k, sig) {
+			c.schemes, c.of = append(c.schemes, s), append(c.of, k)
+		}
+	}
+	if len(c.schemes) == 0 {
+		return nil, fmt.Errorf("signature %s: %w", path, misfit)
+	}
 	if isURL(v.cfg.key) {
-		v.progress.Warn("key %s was fetched just now, as %s; whoever answers for that address, or on the way to it, can sign anything", v.cfg.key, c.key.fingerprint)
+		v.progress.Warn("key %s was fetched just now, as %s; whoever answers for that address, or on the way to it, can sign anything", v.cfg.key, c.keys[0].fingerprint)
 	}
-	sig, err := c.signature.fit(c.key)
-	if err != nil {
-		return nil, fmt.Errorf("signature %s: %w", path, err)
-	}
-	c.schemes = schemes(c.key, sig)
 	return c, nil
 }
 
@@ -122,7 +137,7 @@ func (v *verifier) read(ctx context.Context, in *input, schemes []scheme) ([][]b
 			return nil, err
 		}
 		if in.head == nil {
-			in.head = bytes.Clone(block[:min(len(block), 512)])
+			in.head = bytes.Clone(block[:min(len(block), headSize)])
 		}
 		feed(hashes, block)
 		in.at.Add(int64(len(block)))
@@ -137,28 +152,33 @@ func (v *verifier) read(ctx context.Context, in *input, schemes []scheme) ([][]b
 	return sums, nil
 }
 
-// check tells whether the signature holds for what was read.
-func (c *claim) check(b *record.Bundle, sums [][]byte) error {
+// check tells whether the signature holds for what was read, and puts the key
+// that made it into the record.
+func (v *verifier) check(in *input, c *claim, b *record.Bundle, sums [][]byte) error {
+	b.Key = c.of[0].fingerprint
 	signed := c.signature.digest
 	sum, known := c.sumBy(signed.algorithm, sums)
 	if known && !bytes.Equal(signed.sum, sum) {
-		return cli.Hint(fmt.Errorf("%s: bad signature: %s is of another file, or this one was changed or cut short: its digest is %x, the signed one is %x",
-			b.Path, c.path, sum, signed.sum), "%s", remedy(b))
+		return cli.Hint(fmt.Errorf("%s: bad signature: the file was altered or cut short, or %s is of another file: its digest is %x, the signed one is %x",
+			in.name, c.path, sum, signed.sum), "%s", remedy(in, b, damaged))
 	}
 	for i, s := range c.schemes {
 		if s.holds(sums[i+1]) {
+			b.Key = c.of[i].fingerprint
 			return nil
 		}
 	}
+	other := func(k *key) bool { return k.fingerprint != c.signature.key }
 	switch {
-	case c.signature.key != "" && c.signature.key != c.key.fingerprint:
-		return cli.Hint(fmt.Errorf("%s: bad signature: wrong key: %s says that it was made with key %s, the one given is %s", b.Path, c.path, c.signature.key, c.key.fingerprint),
+	case c.signature.key != "" && !slices.ContainsFunc(c.keys, func(k *key) bool { return !other(k) }):
+		return cli.Hint(fmt.Errorf("%s: bad signature: wrong key: %s was made with key %s, and %s is %s", in.name, c.path, c.signature.key, v.cfg.key, b.Key),
 			"%s", c.signature.otherKey())
 	case known:
-		return fmt.Errorf("%s: bad signature: the file has the digest that %s names, but the key given (%s) has not signed it", b.Path, c.path, c.key.fingerprint)
+		return cli.Hint(fmt.Errorf("%s: bad signature: the file has the digest that %s names, but the owner of %s has not signed it", in.name, c.path, v.cfg.key),
+			"%s", c.signature.otherKey())
 	}
-	return cli.Hint(fmt.Errorf("%s: bad signature: the file (%d bytes, %s) was changed or cut short, or %s is of another file or another key than the one given (%s)",
-		b.Path, b.Size, b.Digest, c.path, c.key.fingerprint), "%s", remedy(b))
+	return cli.Hint(fmt.Errorf("%s: bad signature: it is not what the owner of %s signed", in.name, v.cfg.key), "%s", remedy(in, b,
+		fmt.Sprintf("the file may be altered or cut short (it has %d bytes), the signature of another file, or the key not the vendor's: compare all three with the vendor's", b.Size)))
 }
 
 // sumBy gives the file's sum by one of sigstore's algorithms, if it was computed.
@@ -174,24 +194,13 @@ func (c *claim) sumBy(algorithm string, sums [][]byte) ([]byte, bool) {
 	return nil, false
 }
 
-// remedy tells what to do about a file with other content than expected.
-func remedy(b *record.Bundle) string {
-	if b.Size == 0 {
-		return "the file is empty"
-	}
-	if b.Format != "" {
-		return "compare its size with the vendor's, and copy it again; bundle-ls tells where a bundle is cut short or damaged"
-	}
-	return "compare its size with the vendor's, and copy it again"
-}
-
 // told tells people the outcome, and what was not checked.
 func (v *verifier) told(b *record.Bundle, c *claim) {
 	outcome := "digest as expected"
 	if v.cfg.key != "" {
 		outcome = "signature good"
-		if c.key.certificate != nil {
-			v.progress.Warn("key %s: a certificate; only its key was used, not checked were its issuer and its dates", v.cfg.key)
+		if slices.ContainsFunc(c.keys, func(k *key) bool { return k.fingerprint == b.Key && k.certificate != nil }) {
+			v.progress.Warn("key %s: a certificate; only its key was used, issuer and validity were not checked", v.cfg.key)
 		}
 		if rest := c.signature.unchecked; len(rest) > 0 {
 			v.progress.Warn("%s: the signature was checked with the key and is good; not checked: %s", c.path, strings.Join(rest, ", "))
@@ -203,6 +212,7 @@ func (v *verifier) told(b *record.Bundle, c *claim) {
 // An input is the file to verify.
 type input struct {
 	io.Reader
+	name string // as it was given
 	path string // absolute, or "-"
 	at   atomic.Int64
 	head []byte
@@ -217,7 +227,10 @@ func openInput(operand string, stdin io.Reader) (*input, error) {
 		if err := cli.CheckStdin(stdin); err != nil {
 			return nil, err
 		}
-		return &input{Reader: stdin, path: operand}, nil
+		return &input{Reader: stdin, name: operand, path: operand}, nil
+	}
+	if isURL(operand) {
+		return nil, cli.Hint(fmt.Errorf("%s: a URL, not a file", operand), "get the file first: curl -LO %s", operand)
 	}
 	path, err := filepath.Abs(operand)
 	if err != nil {
@@ -238,7 +251,7 @@ func openInput(operand string, stdin io.Reader) (*input, error) {
 		f.Close()
 		return nil, err
 	}
-	return &input{Reader: f, path: path, file: f, before: info}, nil
+	return &input{Reader: f, name: operand, path: path, file: f, before: info}, nil
 }
 
 func (in *input) close() {

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/textfile"
+)
+
+// damaged is what to do about a file with other content than expected.
+const damaged = "compare its size with the vendor's, and copy it again"
+
+// remedy says what may have happened to a file with other content than expected,
+// where its name and content show it, or else.
+func remedy(in *input, b *record.Bundle, otherwise string) string {
+	name := strings.ToLower(in.name)
+	packed := strings.HasSuffix(name, ".gz") || strings.HasSuffix(name, ".tgz") || strings.HasSuffix(name, ".zst")
+	switch {
+	case b.Size == 0:
+		return "the file is empty; copy it again"
+	case bytes.HasPrefix(bytes.TrimSpace(in.head), []byte("<")):
+		return "the file is a web page; get the file again"
+	case packed && b.Format == "tar":
+		return "the file is a plain tar: a browser or proxy unpacked it on the way; get it again with curl -LO"
+	case packedTwice(in.head):
+		return fmt.Sprintf("the file is compressed twice, as browsers and proxies do; undo that with gunzip -c %s >once.tgz, and verify once.tgz", in.name)
+	}
+	if b.Format != "" {
+		otherwise += fmt.Sprintf("; bundle-ls %s shows whether it is cut short or damaged", in.name)
+	}
+	return otherwise
+}
+
+// packedTwice reports whether there is gzip in gzip.
+func packedTwice(head []byte) bool {
+	z, err := gzip.NewReader(bytes.NewReader(head))
+	if err != nil {
+		return false
+	}
+	inner := make([]byte, 2)
+	_, err = io.ReadFull(z, inner)
+	return err == nil && string(inner) == "\x1f\x8b"
+}
+
+// mistaken returns an error if the file to verify is itself a signature or a key.
+func mistaken(operand string) error {
+	info, err := os.Stat(operand)
+	if err != nil || info.Size() > textfile.Max {
+		return nil
+	}
+	content, err := textfile.Bytes(operand)
+	if err != nil {
+		return nil
+	}
+	if _, err := parseKeys(operand, content); err == nil {
+		return cli.Hint(fmt.Errorf("%s: a key, not a file to verify", operand), "are --key and the file to verify swapped?")
+	}
+	if s, err := parseSignature(content); err == nil && s.kind() != "" {
+		for _, suffix := range suffixes {
+			if file, found := strings.CutSuffix(operand, suffix); found {
+				return cli.Hint(fmt.Errorf("%s: a signature, not a file to verify", operand), "name the file that it is of: %s", file)
+			}
+		}
+	}
+	return nil
+}
+
+// notAKey says what a file is in which there is no key.
+func notAKey(name string, content []byte, err error) error {
+	text := bytes.TrimSpace(content)
+	switch s, notSigned := parseSignature(content); {
+	case notSigned == nil && s.kind() != "":
+		return cli.Hint(fmt.Errorf("%s: a signature, not a key", name), "are --key and --signature swapped?")
+	case bytes.HasPrefix(text, []byte("<")):
+		return cli.Hint(fmt.Errorf("%s: a web page, not a key", name), "get the key again")
+	case bytes.HasPrefix(text, []byte("ssh-")), bytes.HasPrefix(text, []byte("ecdsa-sha2-")):
+		return cli.Hint(fmt.Errorf("%s: a key in OpenSSH's form", name), "convert it: ssh-keygen -e -m PKCS8 -f %s", name)
+	case bytes.Contains(text, []byte("-----BEGIN PGP ")):
+		return fmt.Errorf("%s: an OpenPGP key, with which cosign does not sign", name)
+	}
+	return cli.Hint(err, "the vendor's public key begins with -----BEGIN PUBLIC KEY-----")
+}
