@@ -11,6 +11,7 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -55,20 +56,14 @@ func listed(ctx context.Context, from *client.Registry) iter.Seq2[record.Image, 
 }
 
 // copySelected copies what the records on stdin name.
-func (p *pusher) copySelected(ctx context.Context, from *client.Registry, stdin io.Reader, out *record.Writer) error {
+func (p *pusher) copySelected(ctx context.Context, from *client.Registry, in pipe.Reader, stdin io.Reader) error {
 	p.progress.Start("copying", 0, p.up.sent.Load)
 	found := false
-	for line, err := range record.Read(stdin) {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	for line, err := range in.Records(ctx, stdin) {
 		if err != nil {
-			return fmt.Errorf("stdin: %w", err)
+			return err
 		}
 		if line.Kind != (record.Image{}).Kind() {
-			if err := out.Pass(line); err != nil {
-				return err
-			}
 			continue
 		}
 		var want record.Image

@@ -19,9 +19,11 @@ import (
 	"strconv"
 	"strings"
 
+	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -211,19 +213,29 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 		progress.Warn("the certificate of %s is not checked: anybody between here and there can read and change what is sent", reg.Host())
 	}
 	out := record.NewWriter(progress.Beside(stdout), cfg.format)
-	sel := newSelection(cfg.aliases)
-	if operand == "" && from == nil {
-		go sel.read(stdin, out) // ends with stdin, or with the program
+	in := pipe.Reader{Out: out, Own: record.Image{}.Kind(), Wait: pipe.Waiting(progress.Warn, stdout)}
+	guard := cfg.guard(operand, stdin, out, progress)
+	ctx, stop, err := guard.Begin(ctx)
+	defer stop()
+	if err != nil {
+		return err
 	}
+	b := pipe.Bundle{Path: operand}
 	var promised promise
+	if guard.Silent() { // a verdict may come yet
+		promised = func(ctx context.Context, _ *bundle.Bundle) error { return guard.Settle(ctx) }
+	}
 	if cfg.verifiedBy != "" {
-		v, err := readVerdict(cfg.verifiedBy, stdin, abort)
+		v, err := readVerdict(ctx, cfg.verifiedBy, stdin, out, abort)
 		if err != nil {
 			return err
 		}
-		promised = v.await
+		b.Hash = true
+		promised = func(ctx context.Context, open *bundle.Bundle) error { return b.Named(v.keeps(ctx, open)) }
 	}
+	sel := newSelection(cfg.aliases, progress.Waiting)
 	if operand == "" && from == nil {
+		go sel.read(ctx, in, stdin) // ends with stdin or the run
 		// A bad word about the bundle comes before the first one to the registry.
 		defer sel.watch(ctx)()
 		if _, err := sel.nextBundle(ctx); err != nil {
@@ -241,15 +253,20 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	}
 	switch {
 	case from != nil && operand == "-":
-		err = p.copySelected(ctx, from, stdin, out)
+		err = p.copySelected(ctx, from, in, stdin)
 	case from != nil:
-		err = p.copyAll(ctx, from)
+		if err = guard.Settle(ctx); err == nil {
+			err = p.copyAll(ctx, from)
+		}
 	case operand == "":
 		err = p.selected(ctx, sel)
 	default:
-		err = p.everything(ctx, operand, stdin, promised)
+		err = p.everything(ctx, b, stdin, promised)
 	}
 	p.up.wg.Wait() // what was whole before an error is still published
+	if err == nil {
+		err = guard.Settle(ctx)
+	}
 	if err == nil && ctx.Err() == nil {
 		err = p.giveAliases(ctx)
 	}

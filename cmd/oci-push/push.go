@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
 )
@@ -34,35 +34,49 @@ type pusher struct {
 
 // everything pushes all that a bundle holds, under the names that the
 // reference rules give.
-func (p *pusher) everything(ctx context.Context, path string, stdin io.Reader, promised promise) error {
-	return p.walk(ctx, path, stdin, promised, func(e *bundle.Entry) ([]record.Image, error) {
+func (p *pusher) everything(ctx context.Context, b pipe.Bundle, stdin io.Reader, promised promise) error {
+	return p.walk(ctx, b, stdin, promised, func(e *bundle.Entry) ([]record.Image, error) {
 		return []record.Image{}, nil
 	})
 }
 
-// selected pushes what the records ask for, bundle by bundle.
+// selected pushes what the records ask for, bundle by bundle. A bundle that
+// cannot be read does not keep the others from being pushed; its images fail
+// with it, and one line says why.
 func (p *pusher) selected(ctx context.Context, sel *selection) error {
 	defer sel.watch(ctx)()
+	var failed error
 	for {
 		path, err := sel.nextBundle(ctx)
-		if path == "" || err != nil {
+		if err != nil {
 			return err
 		}
-		seen := make(map[string]bool)
-		err = p.walk(ctx, path, nil, sel.promised(path), func(e *bundle.Entry) ([]record.Image, error) {
+		if path == "" {
+			return failed
+		}
+		b, seen := sel.bundle(path), make(map[string]bool)
+		var promised promise
+		if b.Digest != "" {
+			promised = b.Check
+		}
+		err = p.walk(ctx, b, nil, promised, func(e *bundle.Entry) ([]record.Image, error) {
 			seen[e.Path] = true
 			return sel.take(ctx, path, e.Path)
 		})
+		if err != nil {
+			if failed == nil {
+				failed = err
+			} else if ctx.Err() == nil {
+				p.progress.Problem(path, err)
+			}
+			for _, image := range sel.abandon(ctx, path) {
+				p.results.failQuietly(image, errors.New("not pushed: the bundle could not be read to its end"))
+			}
+			continue
+		}
 		missing, again := sel.leave(path, seen)
 		for _, image := range missing {
-			cause := errors.New("the bundle has no such entry")
-			if err != nil {
-				cause = errors.New("not reached: the bundle could not be read to its end")
-			}
-			p.results.fail(image, cause)
-		}
-		if err != nil {
-			return err
+			p.results.fail(image, errors.New("the bundle has no such entry"))
 		}
 		if again {
 			p.log.Debug("reading the bundle again for records that came late", "bundle", path)
@@ -73,35 +87,31 @@ func (p *pusher) selected(ctx context.Context, sel *selection) error {
 // walk reads a bundle once. For each entry it asks what is wanted: nil means
 // nothing, an empty list means all of it under its own names. With a promise,
 // nothing is published before the whole bundle has proved to keep it.
-func (p *pusher) walk(ctx context.Context, path string, stdin io.Reader, promised promise, wanted func(*bundle.Entry) ([]record.Image, error)) (err error) {
-	if p.keep, err = p.scan(ctx, path); err != nil {
+func (p *pusher) walk(ctx context.Context, b pipe.Bundle, stdin io.Reader, promised promise, wanted func(*bundle.Entry) ([]record.Image, error)) (err error) {
+	if p.keep, err = p.scan(ctx, b.Path); err != nil {
 		return err
 	}
-	var options []bundle.Option
 	p.gate = nil
 	if promised != nil {
-		options, p.gate = append(options, bundle.WithDigest()), newGate()
+		p.gate = newGate()
 	}
-	b, err := bundle.Open(ctx, path, stdin, options...)
+	open, err := b.Open(ctx, stdin)
 	if err != nil {
-		return bundleError(path, err)
+		return err
 	}
-	defer b.Close()
+	defer open.Close()
 	// The uploads read from the bundle, so they end before it is closed; the
 	// images among them end only after the gate's decision.
 	defer p.up.wg.Wait()
 	defer func() { p.gate.decide(err == nil) }()
-	if err := p.read(ctx, path, b, wanted); err != nil || promised == nil {
+	if err := p.read(ctx, b, open, wanted); err != nil || promised == nil {
 		return err
 	}
-	if err := promised.keeps(ctx, b.Digest()); err != nil {
-		return bundleError(path, err)
-	}
-	return nil
+	return promised(ctx, open)
 }
 
 // read is walk on an open bundle.
-func (p *pusher) read(ctx context.Context, path string, b *bundle.Bundle, wanted func(*bundle.Entry) ([]record.Image, error)) error {
+func (p *pusher) read(ctx context.Context, want pipe.Bundle, b *bundle.Bundle, wanted func(*bundle.Entry) ([]record.Image, error)) error {
 	at := b.Offset
 	if b.Format == bundle.FormatDir || b.Format == bundle.FormatTar {
 		at = p.up.sent.Load
@@ -109,11 +119,11 @@ func (p *pusher) read(ctx context.Context, path string, b *bundle.Bundle, wanted
 	p.progress.Start("pushing", b.Size, at)
 	for e, err := range b.Entries(ctx) {
 		if errors.Is(err, bundle.ErrEntry) { // refused for its name or kind; the rest is read
-			p.results.fail(record.Image{Bundle: path}, err)
+			p.results.fail(record.Image{Bundle: want.Path}, err)
 			continue
 		}
 		if err != nil {
-			return bundleError(path, err)
+			return want.Named(err)
 		}
 		names, err := wanted(e)
 		if err != nil {
@@ -122,19 +132,11 @@ func (p *pusher) read(ctx context.Context, path string, b *bundle.Bundle, wanted
 		if names == nil {
 			continue
 		}
-		if err := p.entry(ctx, path, e, names); err != nil {
+		if err := p.entry(ctx, want.Path, e, names); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// bundleError names the bundle, unless the error is of the file system and does.
-func bundleError(path string, err error) error {
-	if _, ok := errors.AsType[*fs.PathError](err); ok {
-		return err
-	}
-	return fmt.Errorf("bundle %s: %w", path, err)
 }
 
 // entry pushes the images of one entry. The error ends the run; what is wrong

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -127,6 +129,23 @@ func (r *results) fail(rec record.Image, err error) {
 	r.settled(&item{record: rec})
 }
 
+// failQuietly adds an image that failed with its bundle, which one line for all
+// of them tells.
+func (r *results) failQuietly(rec record.Image, err error) {
+	rec.Status, rec.Error = record.StatusFailed, err.Error()
+	r.settled(&item{record: rec, quiet: true})
+}
+
+// interrupted is the error of a run that a signal has ended.
+func (r *results) interrupted() error {
+	there := r.counts[record.StatusPushed] + r.counts[record.StatusExists]
+	of := ""
+	if total := r.total(); total > 0 {
+		of = fmt.Sprintf("of %d ", total)
+	}
+	return cli.Interrupted("%d %simages are in the registry; the same command sends the rest", there, of)
+}
+
 // skip adds an entry that holds nothing for a registry.
 func (r *results) skip(rec record.Skipped) { r.settled(&item{skipped: &rec}) }
 
@@ -142,8 +161,11 @@ func (r *results) close(ctx context.Context, err error) error {
 	close(r.queue)
 	<-r.ended
 	r.progress.Close()
+	if errors.Is(context.Cause(ctx), cli.ErrInterrupted) {
+		err = r.interrupted()
+	}
 	if r.err != nil {
-		return r.err
+		return cmp.Or(err, r.err)
 	}
 	if werr := r.out.Write(record.Summary{
 		Tool: "oci-push", Counts: r.counts, Bytes: r.bytes, Seconds: record.Seconds(time.Since(r.start)),
@@ -151,6 +173,8 @@ func (r *results) close(ctx context.Context, err error) error {
 		return werr
 	}
 	switch {
+	case errors.Is(err, cli.ErrInterrupted):
+		return err
 	case context.Cause(ctx) != nil: // what ended the run matters more than what that made fail
 		return context.Cause(ctx)
 	case err != nil:

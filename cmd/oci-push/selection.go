@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,23 +10,22 @@ import (
 	"sync"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 )
-
-// errBadSignature stops everything behind a bundle whose signature is wrong.
-var errBadSignature = errors.New("its signature is bad; nothing was pushed")
 
 // errNoImages tells a run that had nothing to do from one that did it: what was
 // to write the records has most likely failed.
 var errNoImages = errors.New("stdin: no image records")
 
 // selection is the images that the records on stdin ask for. Records may come
-// in any order and at any pace: while they still come, an entry that nobody
-// has asked for may be asked for yet.
+// in any order and at any pace: while they still come, an entry that no record
+// is about may be asked for yet.
 type selection struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	want    map[string]map[string][]record.Image // by bundle and entry
+	settled map[entryName]bool                   // entries of which nothing is wanted
 	bundles []string                             // in the order of their first record
 	digests map[string]string                    // of bundles that were verified, by path
 	begun   map[string]bool                      // bundles that are or were being read
@@ -33,31 +33,35 @@ type selection struct {
 	ended   bool // no further record comes
 	aliases aliases
 	err     error
+	waiting func(what string) // shows what is waited for; "" for nothing
 }
 
-func newSelection(a aliases) *selection {
+// entryName is an entry of a bundle.
+type entryName struct{ bundle, entry string }
+
+func newSelection(a aliases, waiting func(string)) *selection {
 	s := &selection{
-		aliases: a,
-		want:    make(map[string]map[string][]record.Image),
+		aliases: a, waiting: waiting,
+		want: make(map[string]map[string][]record.Image), settled: make(map[entryName]bool),
 		digests: make(map[string]string), begun: make(map[string]bool),
 	}
 	s.changed = sync.NewCond(&s.mu)
 	return s
 }
 
-// read takes the image records of r and passes all others on.
-func (s *selection) read(r io.Reader, out *record.Writer) {
-	err := s.readAll(r, out)
+// read takes the image records of stdin.
+func (s *selection) read(ctx context.Context, in pipe.Reader, stdin io.Reader) {
+	err := s.readAll(ctx, in, stdin)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended, s.err = true, err
 	s.changed.Broadcast()
 }
 
-func (s *selection) readAll(r io.Reader, out *record.Writer) error {
-	for line, err := range record.Read(r) {
+func (s *selection) readAll(ctx context.Context, in pipe.Reader, stdin io.Reader) error {
+	for line, err := range in.Records(ctx, stdin) {
 		if err != nil {
-			return fmt.Errorf("stdin: %w", err)
+			return err
 		}
 		switch line.Kind {
 		case record.Image{}.Kind():
@@ -68,31 +72,37 @@ func (s *selection) readAll(r io.Reader, out *record.Writer) error {
 			if err := s.add(image); err != nil {
 				return fmt.Errorf("stdin: line %d: %w", line.Number, err)
 			}
-			continue
+		case record.Skipped{}.Kind(), record.Blob{}.Kind():
+			var about record.Skipped // a blob names its entry by the same fields
+			if err := line.Decode(&about); err != nil {
+				return fmt.Errorf("stdin: %w", err)
+			}
+			s.settle(entryName{about.Bundle, about.Entry})
 		case record.Bundle{}.Kind():
 			var b record.Bundle
 			if err := line.Decode(&b); err != nil {
 				return fmt.Errorf("stdin: %w", err)
 			}
 			if err := s.verified(b); err != nil {
-				// The record goes on all the same, so that it stops the tools
-				// behind this one as well.
-				return errors.Join(fmt.Errorf("bundle %s: %w", b.Path, err), out.Pass(line))
+				return fmt.Errorf("bundle %s: %w", b.Path, err)
 			}
-		}
-		if err := out.Pass(line); err != nil {
-			return err
 		}
 	}
 	return nil
 }
 
+// settle notes that records are through with an entry. A bundle-ls in the
+// pipeline is no further than its record, so nothing waits for the next one.
+func (s *selection) settle(e entryName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled[e] = true
+	s.changed.Broadcast()
+}
+
 // verified notes what a bundle record promises. It must come before the records
 // of what the bundle holds: later, some of that may be published already.
 func (s *selection) verified(b record.Bundle) error {
-	if b.Signature == record.SignatureBad {
-		return errBadSignature
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b.Digest == "" || s.digests[b.Path] == b.Digest {
@@ -105,15 +115,11 @@ func (s *selection) verified(b record.Bundle) error {
 	return nil
 }
 
-// promised gives what the records say of a bundle as a whole.
-func (s *selection) promised(path string) promise {
+// bundle returns a bundle with what the records promise of it.
+func (s *selection) bundle(path string) pipe.Bundle {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	digest := s.digests[path]
-	if digest == "" {
-		return nil
-	}
-	return func(context.Context) (string, error) { return digest, nil }
+	return pipe.Bundle{Path: path, Digest: s.digests[path]}
 }
 
 func (s *selection) add(image record.Image) error {
@@ -146,7 +152,14 @@ func (s *selection) watch(ctx context.Context) (stop func() bool) {
 	})
 }
 
-// nextBundle waits for a bundle of which images are wanted. It gives "" when
+// wait waits for a record, or for the end of ctx.
+func (s *selection) wait() {
+	s.waiting("waiting for records")
+	s.changed.Wait()
+	s.waiting("")
+}
+
+// nextBundle waits for a bundle of which images are wanted. It returns "" when
 // there is none left.
 func (s *selection) nextBundle(ctx context.Context) (string, error) {
 	s.mu.Lock()
@@ -165,12 +178,12 @@ func (s *selection) nextBundle(ctx context.Context) (string, error) {
 		case s.ended:
 			return "", nil
 		}
-		s.changed.Wait()
+		s.wait()
 	}
 }
 
-// take gives what is wanted of an entry, if anything, and forgets it. It waits
-// until it can tell.
+// take returns what is wanted of an entry, if anything, and forgets it. It waits
+// for a record about the entry.
 func (s *selection) take(ctx context.Context, bundle, entry string) ([]record.Image, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,16 +198,16 @@ func (s *selection) take(ctx context.Context, bundle, entry string) ([]record.Im
 			delete(s.want[bundle], entry)
 			return images, nil
 		}
-		if s.ended {
+		if s.ended || s.settled[entryName{bundle, entry}] {
 			return nil, nil
 		}
-		s.changed.Wait()
+		s.wait()
 	}
 }
 
-// leave gives what was wanted of a bundle and not taken, in the order of its
-// entries, once all records are in. With again, some of it was asked for after
-// its entry had passed: the bundle must be read once more.
+// leave returns what was wanted of a bundle and not taken, in the order of its
+// entries. With again, some of it was asked for after its entry had passed: the
+// bundle must be read once more.
 func (s *selection) leave(bundle string, entries map[string]bool) (missing []record.Image, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -207,16 +220,35 @@ func (s *selection) leave(bundle string, entries map[string]bool) (missing []rec
 		delete(s.want[bundle], entry)
 	}
 	if !again {
-		delete(s.want, bundle)
-		s.bundles = slices.DeleteFunc(s.bundles, func(b string) bool { return b == bundle })
+		s.forget(bundle)
 	}
-	slices.SortFunc(missing, func(a, b record.Image) int {
-		if a.Entry < b.Entry {
-			return -1
-		}
-		return 1
-	})
+	sortByEntry(missing)
 	return missing, again
+}
+
+// abandon returns all that is and will be wanted of a bundle that cannot be
+// read, once all records are in or ctx has ended.
+func (s *selection) abandon(ctx context.Context, bundle string) (missing []record.Image) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.ended && ctx.Err() == nil {
+		s.wait()
+	}
+	for _, images := range s.want[bundle] {
+		missing = append(missing, images...)
+	}
+	s.forget(bundle)
+	sortByEntry(missing)
+	return missing
+}
+
+func (s *selection) forget(bundle string) {
+	delete(s.want, bundle)
+	s.bundles = slices.DeleteFunc(s.bundles, func(b string) bool { return b == bundle })
+}
+
+func sortByEntry(images []record.Image) {
+	slices.SortStableFunc(images, func(a, b record.Image) int { return cmp.Compare(a.Entry, b.Entry) })
 }
 
 // total gives how many names images are to get, or 0 while that is unknown.

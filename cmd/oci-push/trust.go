@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 
+	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -62,80 +64,110 @@ func (g *gate) hold(n int64) error {
 	return nil
 }
 
-// promise gives the digest that a bundle must have, waiting for it if need be.
-// A nil promise means that nobody has verified the bundle.
-type promise func(context.Context) (digest string, err error)
+// promise waits for the verdict on a bundle that has been read to its end, and
+// compares the bundle with it. A nil promise means that nobody has verified it.
+type promise func(context.Context, *bundle.Bundle) error
 
-// keeps compares a bundle's digest with what was promised.
-func (p promise) keeps(ctx context.Context, got string) error {
-	want, err := p(ctx)
-	if err != nil {
-		return err
-	}
-	if got != want {
-		return fmt.Errorf("it is not what was verified: want %s, got %s; nothing was published", want, got)
-	}
-	return nil
-}
-
-// verdict is the bundle record that --verified-by names.
+// verdict is what the bundle records say that --verified-by names.
 type verdict struct {
-	done   chan struct{}
-	record record.Bundle
-	err    error
+	good chan string // digests of bundles with a good signature; closed at the end
+	err  error       // once good is closed
 }
 
-// await gives the digest of a bundle whose signature was found good.
-func (v *verdict) await(ctx context.Context) (string, error) {
-	select {
-	case <-v.done:
-		return v.record.Digest, v.err
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
+// keeps waits until the bundle that was read is among those that were found
+// good.
+func (v *verdict) keeps(ctx context.Context, b *bundle.Bundle) error {
+	got, want := b.Digest(), ""
+	for {
+		select {
+		case digest, more := <-v.good:
+			switch {
+			case more && digest == got:
+				return nil
+			case more:
+				want = digest
+			case v.err != nil:
+				return v.err
+			default:
+				return pipe.Differs(got, want)
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 }
 
-// readVerdict reads the record in the background, since what writes it reads
+// readVerdict reads the records in the background, since what writes them reads
 // the bundle at the same time as we do. A bad word ends the run at once.
-func readVerdict(name string, stdin io.Reader, abort context.CancelCauseFunc) (*verdict, error) {
-	in, err := cli.Open(name, stdin)
-	if errors.Is(err, os.ErrNotExist) {
-		err = cli.Misuse("--verified-by: %w", err)
+func readVerdict(ctx context.Context, name string, stdin io.Reader, out *record.Writer, abort context.CancelCauseFunc) (*verdict, error) {
+	in := pipe.Reader{Name: "--verified-by"}
+	if name == "-" {
+		in.Out = out
+		if err := cli.CheckStdin(stdin); err != nil {
+			return nil, err
+		}
+	} else if _, err := os.Stat(name); err != nil {
+		return nil, cli.Misuse("--verified-by: %w", err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	v := &verdict{done: make(chan struct{})}
-	go func() { // ends with the input, or with the program
-		defer in.Close()
-		defer close(v.done)
-		if v.record, v.err = findVerdict(in); v.err != nil {
+	v := &verdict{good: make(chan string)}
+	go func() { // ends with the input, the run, or the program
+		defer close(v.good)
+		from := stdin
+		if name != "-" {
+			f, err := os.Open(name) // waits for the writer of a named pipe
+			if err != nil {
+				v.err = err
+				abort(err)
+				return
+			}
+			defer f.Close()
+			from = f
+		}
+		if v.err = v.read(ctx, in, from); v.err != nil {
 			abort(v.err)
 		}
 	}()
 	return v, nil
 }
 
-// findVerdict gives the first bundle record, if it says good.
-func findVerdict(r io.Reader) (record.Bundle, error) {
-	for line, err := range record.Read(r) {
+// read passes on the digest of each bundle that was found good.
+func (v *verdict) read(ctx context.Context, in pipe.Reader, from io.Reader) error {
+	found := false
+	for line, err := range in.Records(ctx, from) {
 		if err != nil {
-			return record.Bundle{}, fmt.Errorf("--verified-by: %w", err)
-		}
-		if line.Kind != (record.Bundle{}).Kind() {
-			continue
+			return err
 		}
 		var b record.Bundle
+		if line.Kind != b.Kind() {
+			continue
+		}
 		if err := line.Decode(&b); err != nil {
-			return record.Bundle{}, fmt.Errorf("--verified-by: %w", err)
+			return fmt.Errorf("--verified-by: %w", err)
 		}
-		switch {
-		case b.Signature == record.SignatureBad:
-			return b, fmt.Errorf("bundle %s: %w", b.Path, errBadSignature)
-		case b.Signature != record.SignatureGood || b.Digest == "":
-			return b, fmt.Errorf("bundle %s: its signature was not checked; nothing was published", b.Path)
+		if b.Signature != record.SignatureGood || b.Digest == "" {
+			return fmt.Errorf("bundle %s: its signature was not checked; nothing was published", b.Path)
 		}
-		return b, nil
+		found = true
+		select {
+		case v.good <- b.Digest:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	return record.Bundle{}, errors.New("--verified-by: no bundle record: verification has failed; nothing was published")
+	if !found {
+		return cli.Hint(errors.New("--verified-by: no verdict: its input ended without a bundle record; nothing was published"),
+			"bundle-verify writes the record when it has read the whole bundle; what it printed says why it did not")
+	}
+	return nil
+}
+
+// guard returns the guard of a stdin that the run does not read.
+func (c *config) guard(operand string, stdin io.Reader, out *record.Writer, progress *cli.Progress) *pipe.Guard {
+	switch {
+	case c.verifiedBy == "-" || operand == "-":
+		return nil
+	case c.from != "":
+		return pipe.NewGuard(stdin, out, progress.Warn, "with - as the operand, the images that they name are copied")
+	}
+	return pipe.GuardOperand(operand, stdin, out, progress.Warn)
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/tests/samplebundle"
 )
@@ -94,7 +95,7 @@ func TestChangedBundlePublishesNothing(t *testing.T) {
 			other := "sha256:" + strings.Repeat("ab", 32)
 			head := line2(record.Bundle{Path: path, Digest: other, Signature: record.SignatureGood})
 			r := invoke(t, head+strings.Join(records(t, path, m), ""), "--to", host)
-			if cli.Code(r.err) != cli.CodeFailed || !strings.Contains(r.err.Error(), "it is not what was verified") {
+			if cli.Code(r.err) != cli.CodeFailed || !strings.Contains(r.err.Error(), "not the bundle that was verified") {
 				t.Errorf("%v, want that the bundle is another one", r.err)
 			}
 			if n := w.manifests(); n != 0 {
@@ -134,8 +135,8 @@ func TestBundleRecordMayNotComeLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	sel := newSelection(nil)
-	go sel.read(in, record.NewWriter(&strings.Builder{}, nil))
+	sel := newSelection(nil, func(string) {})
+	go sel.read(t.Context(), pipe.Reader{}, in)
 	if _, err := out.WriteString(records(t, path, m)[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -169,8 +170,8 @@ func TestVerifiedBy(t *testing.T) {
 		{"bad", with(func(b *record.Bundle) { b.Signature = record.SignatureBad }), "its signature is bad"},
 		{"unsigned", with(func(b *record.Bundle) { b.Signature = record.SignatureNone }), "its signature was not checked"},
 		{"no digest", with(func(b *record.Bundle) { b.Digest = "" }), "its signature was not checked"},
-		{"another bundle", with(func(b *record.Bundle) { b.Digest = "sha256:" + strings.Repeat("0", 64) }), "it is not what was verified"},
-		{"nothing", "", "no bundle record"},
+		{"another bundle", with(func(b *record.Bundle) { b.Digest = "sha256:" + strings.Repeat("0", 64) }), "not the bundle that was verified"},
+		{"nothing", "", "no verdict"},
 		{"garbage", "yes\n", "not a JSON record"},
 	}
 	for _, tt := range tests {

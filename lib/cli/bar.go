@@ -57,10 +57,7 @@ func (b *bar) advance(n int64) bool {
 // line gives the bar in fewer than width cells, with the title and the bytes,
 // or the bytes, if there is room for them beside the share, the rate and the time.
 func (b *bar) line(width int) string {
-	count := record.Bytes(b.at)
-	if b.total > 0 {
-		count += "/" + record.Bytes(b.total)
-	}
+	count := b.count()
 	for _, form := range []struct {
 		text  string
 		least int
@@ -77,6 +74,23 @@ func (b *bar) line(width int) string {
 	}
 	line := []rune(b.render("", 0))
 	return string(line[:max(0, min(width-1, len(line)))])
+}
+
+// waiting returns the line of a tool that waits, in fewer than width cells.
+func (b *bar) waiting(what string, width int) string {
+	line := []rune(what)
+	if b.at > 0 {
+		line = []rune(b.title + " " + b.count() + ", " + what)
+	}
+	return string(line[:max(0, min(width-1, len(line)))])
+}
+
+// count is how many bytes have passed, of how many.
+func (b *bar) count() string {
+	if b.total > 0 {
+		return record.Bytes(b.at) + "/" + record.Bytes(b.total)
+	}
+	return record.Bytes(b.at)
 }
 
 // render has the library write the bar; each of its characters takes one cell.

@@ -32,6 +32,18 @@ const (
 // ErrInterrupted is the cause of the context that a signal has ended.
 var ErrInterrupted = errors.New("interrupted")
 
+// interruption is ErrInterrupted with what the run has to say.
+type interruption struct{ text string }
+
+func (i *interruption) Error() string { return ErrInterrupted.Error() + "; " + i.text }
+func (i *interruption) Unwrap() error { return ErrInterrupted }
+
+// Interrupted returns ErrInterrupted with where an interrupted run stopped, and
+// how to go on.
+func Interrupted(format string, args ...any) error {
+	return &interruption{fmt.Sprintf(format, args...)}
+}
+
 // errShown ends a run that has printed what was asked for, such as --help.
 var errShown = errors.New("shown")
 
@@ -55,10 +67,13 @@ func Main(name string, run Run) {
 	go func() {
 		<-signals
 		signal.Stop(signals)
+		// The reader of stdout often dies of the same signal. That must not keep
+		// this program from saying where it stopped.
+		signal.Ignore(syscall.SIGPIPE)
 		cancel(ErrInterrupted)
 	}()
 	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	if err != nil && context.Cause(ctx) == ErrInterrupted {
+	if _, told := errors.AsType[*interruption](err); err != nil && context.Cause(ctx) == ErrInterrupted && !told {
 		err = ErrInterrupted
 	}
 	Report(os.Stderr, name, err)

@@ -14,6 +14,9 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
+// patience is how long a tool waits for another before the bar shows that.
+const patience = time.Second
+
 // tick is how often the bar is drawn.
 const tick = 200 * time.Millisecond
 
@@ -30,6 +33,8 @@ type Progress struct {
 	problems problems
 
 	bar   *bar   // nil unless on a terminal
+	idle  string // what is waited for
+	since time.Time
 	shown string // what of the bar is on the terminal
 	drawn int    // how wide that was when it was drawn
 	stop  chan struct{}
@@ -59,6 +64,14 @@ func (p *Progress) Start(title string, total int64, at func() int64) {
 	go p.follow(at)
 }
 
+// Waiting has the bar show what the tool waits for, without a rate or a time left,
+// until it is called with "". A wait that is short is not shown.
+func (p *Progress) Waiting(what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle, p.since = what, time.Now()
+}
+
 func (p *Progress) follow(at func() int64) {
 	defer close(p.done)
 	t := time.NewTicker(tick)
@@ -77,11 +90,18 @@ func (p *Progress) follow(at func() int64) {
 func (p *Progress) draw(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.bar.advance(n) {
+	moved := p.bar.advance(n)
+	width := p.width()
+	line := ""
+	switch {
+	case p.idle != "" && time.Since(p.since) > patience:
+		line = p.bar.waiting(p.idle, width)
+	case moved:
+		line = p.bar.line(width)
+	default:
 		return
 	}
-	width := p.width()
-	if line := p.bar.line(width); line != p.shown {
+	if line != p.shown {
 		// The cursor waits at the start of the line, and stays there if the window
 		// becomes narrower and the line is broken. A window that has become so, and
 		// has not told yet, breaks no line while it is drawn (DECAWM of the VT100).
@@ -147,27 +167,6 @@ func (p *Progress) Write(b []byte) (int, error) {
 	defer p.mu.Unlock()
 	p.clear()
 	return p.out.Write(b)
-}
-
-// Beside gives the writer for a tool's records. Where they too go to a terminal
-// it makes way for each of them, as Write does for messages.
-func (p *Progress) Beside(stdout io.Writer) io.Writer {
-	if !isTerminal(stdout) {
-		return stdout
-	}
-	return besides{p, stdout}
-}
-
-type besides struct {
-	p      *Progress
-	stdout io.Writer
-}
-
-func (b besides) Write(line []byte) (int, error) {
-	b.p.mu.Lock()
-	defer b.p.mu.Unlock()
-	b.p.clear()
-	return b.stdout.Write(line)
 }
 
 // Close removes the bar and prints how often problems were repeated.

@@ -17,7 +17,10 @@ import (
 
 // A Bundle is one to read: its absolute path, or "-" for the bytes on stdin, and
 // the digest that its bytes must have, or "".
-type Bundle struct{ Path, Digest string }
+type Bundle struct {
+	Path, Digest string
+	Hash         bool // compute the digest, which may be promised while the bundle is read
+}
 
 // Bundles yields each bundle to read: the operand or, without one, those of the
 // bundle records on stdin, each after its record was copied, so that what a tool
@@ -65,7 +68,7 @@ func (r Reader) bundleRecords(ctx context.Context, stdin io.Reader, yield func(B
 			return err
 		}
 		found = true
-		if !yield(Bundle{b.Path, b.Digest}) {
+		if !yield(Bundle{Path: b.Path, Digest: b.Digest}) {
 			return nil
 		}
 	}
@@ -93,14 +96,27 @@ func CheckPath(line record.Line, path string) error {
 // promised. Its error names the bundle.
 func (b Bundle) Open(ctx context.Context, stdin io.Reader) (*bundle.Bundle, error) {
 	var options []bundle.Option
-	if b.Digest != "" {
+	if b.Digest != "" || b.Hash {
 		if info, err := os.Stat(b.Path); err == nil && info.IsDir() {
-			return nil, b.Named(differs("a directory", b.Digest))
+			return nil, b.Named(cli.Hint(errors.New("it is a directory, and what was verified is a file"), "name the file that bundle-verify read"))
 		}
 		options = append(options, bundle.WithDigest())
 	}
-	open, err := bundle.Open(ctx, b.Path, stdin, options...)
-	return open, b.Named(err)
+	type result struct {
+		open *bundle.Bundle
+		err  error
+	}
+	opened := make(chan result, 1)
+	go func() { // a named pipe is open when its writer is there; ends with that or the program
+		open, err := bundle.Open(ctx, b.Path, stdin, options...)
+		opened <- result{open, b.Named(err)}
+	}()
+	select {
+	case got := <-opened:
+		return got.open, got.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // Check reads the rest of a bundle that has a promised digest, and compares it.
@@ -112,12 +128,14 @@ func (b Bundle) Check(ctx context.Context, open *bundle.Bundle) error {
 		return b.Named(err)
 	}
 	if got := open.Digest(); got != b.Digest {
-		return b.Named(differs(got, b.Digest))
+		return b.Named(Differs(got, b.Digest))
 	}
 	return nil
 }
 
-func differs(got, want string) error {
+// Differs is the error for a bundle whose bytes have another digest than a
+// record promised.
+func Differs(got, want string) error {
 	return cli.Hint(fmt.Errorf("not the bundle that was verified: want %s, got %s", want, got), "it has changed since then; verify it again")
 }
 

@@ -152,11 +152,4 @@ func At(i record.Image) string {
 
 // Piped reports whether a tool's records go to another program. That one shows
 // progress then, and the two would draw over each other on one terminal.
-func Piped(stdout io.Writer) bool {
-	f, ok := stdout.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0
-}
+func Piped(stdout io.Writer) bool { return cli.IsPipe(stdout) }

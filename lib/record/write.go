@@ -22,8 +22,15 @@ type Writer struct {
 // is marked as one that carries records, see Announced.
 func NewWriter(w io.Writer, f *Format) *Writer {
 	out := &Writer{w: w, format: f}
-	if pipe, ok := w.(*os.File); ok && out.json() {
-		announce(pipe)
+	for out.json() {
+		if pipe, ok := w.(*os.File); ok {
+			announce(pipe)
+		}
+		around, ok := w.(interface{ Unwrap() io.Writer })
+		if !ok {
+			break
+		}
+		w = around.Unwrap()
 	}
 	return out
 }

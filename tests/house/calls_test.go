@@ -96,3 +96,28 @@ func TestMentions(t *testing.T) {
 		t.Errorf("mentions = %q, want %q", got, want)
 	}
 }
+
+// TestRecordsAreReadInOnePlace: only lib/pipe reads records, so that no tool
+// passes over a bad signature, and an interrupt ends every wait for stdin.
+func TestRecordsAreReadInOnePlace(t *testing.T) {
+	rules := map[string][]string{module + "/lib/record": {"Read"}}
+	var callers []string
+	for path, p := range list(t, "./cmd/...", "./lib/...") {
+		name, mine := ours(path)
+		if !mine {
+			continue
+		}
+		for _, file := range p.GoFiles {
+			f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range mentions(f, rules) {
+				callers = append(callers, filepath.Join(name, file))
+			}
+		}
+	}
+	if got, want := strings.Join(callers, " "), "lib/pipe/pipe.go"; got != want {
+		t.Errorf("record.Read is called in %q, want %q alone", got, want)
+	}
+}
