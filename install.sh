@@ -11,7 +11,7 @@ set -eu
 usage() {
   cat <<'END'
 usage: install.sh --bundle FILE --key FILE [flags] [-- FLAGS OF k0rdent-install]
-       install.sh --worker ARCHIVE [--plan]
+       install.sh --worker ARCHIVE --digest DIGEST [--plan]
        install.sh --export-worker FILE.tar.gz
        install.sh --download VERSION [--bundle FILE]
        install.sh --uninstall [--purge]
@@ -47,6 +47,7 @@ without the internet. The steps, in this order:
                         (default /var/log/k0rdent-airgap/install.ndjson)
 
   --worker ARCHIVE      make this host a node, with what --export-worker packed
+  --digest DIGEST       the archive's digest, as --export-worker printed it
   --export-worker FILE  pack all that a worker needs to join, its token included
   --download VERSION    on a host with the internet: get bundle, signature, key
                         and k0s, go on with what broke off, and check them
@@ -82,7 +83,7 @@ PATH=$here/bin:$PATH:$bin
 bundle=${K0RDENTD_AIRGAP_BUNDLE_PATH-} key=${K0RDENT_COSIGN_KEY-} signature='' verify=yes
 listen=${K0RDENTD_REGISTRY_HOST-} port=${K0RDENTD_REGISTRY_PORT-} storage=${K0RDENTD_REGISTRY_STORAGE-}
 vendor=${K0RDENT_DOWNLOAD_URL:-https://get.mirantis.com/k0rdent-enterprise}
-address='' external='' ca='' username='' password='' first='' only='' plan='' mode=install archive='' release='' purge='' yes=''
+address='' external='' ca='' username='' password='' first='' only='' plan='' mode=install archive='' digest='' release='' purge='' yes=''
 work='' step='' log=''
 
 say() { printf 'install.sh: %s\n' "$*" >&2; }
@@ -123,7 +124,7 @@ parse() {
   while [ $# -gt 0 ]; do
     case $1 in
     --bundle | --key | --signature | --host-address | --external-registry | --ca | --username | --password-file | --from | --only | --log | \
-      --worker | --export-worker | --download)
+      --worker | --digest | --export-worker | --download)
       [ -n "${2-}" ] || misuse "$1 needs a value"
       value "$1" "$2"
       shift
@@ -164,6 +165,7 @@ value() {
   --password-file) password=$(absolute "$2") ;;
   --log) log=$(absolute "$2") ;;
   --worker) as worker "$1" && archive=$2 ;;
+  --digest) digest=$2 ;;
   --export-worker) as export-worker "$1" && archive=$2 ;;
   --download) as download "$1" && release=$2 ;;
   --from | --only)
@@ -190,6 +192,7 @@ settle() {
   *) misuse "K0RDENTD_VERIFY_SIGNATURE=$K0RDENTD_VERIFY_SIGNATURE: want true or false" ;;
   esac
   [ -z "$purge" ] || [ "$mode" = uninstall ] || misuse '--purge wants --uninstall'
+  [ -z "$digest" ] || [ "$mode" = worker ] || misuse '--digest requires --worker'
   [ -z "$first" ] || [ -z "$only" ] || misuse '--from and --only: want one of them'
   [ "${username:+x}" = "${password:+x}" ] || misuse '--username and --password-file belong together'
   if [ -s $state/site ]; then
@@ -360,9 +363,7 @@ step_tools() {
 step_version() {
   [ -n "$bundle" ] || inputs
   keep bundle-version --quiet "$bundle"
-  sed -n 's/^{"kind":"version".*"version":"\([^"]*\)".*/\1/p' "$work/records" >"$work/release"
-  put "$work/release" $state/release 644
-  say "release $(cat $state/release)"
+  say "release $(sed -n 's/^{"kind":"version".*"version":"\([^"]*\)".*/\1/p' "$work/records"), not verified yet"
 }
 
 # step_serve starts the registry, or leaves the one that runs as it is.
@@ -389,7 +390,7 @@ serve_unit() {
     # Only what is empty, or a registry's, becomes the service's own.
     [ -d "$storage/blobs" ] || [ -z "$(find "$storage" -mindepth 1 ! -name lost+found | head -n 1)" ] ||
       fail "$storage has other things in it" 'name a directory that is empty'
-    chown -R oci-serve: "$storage"
+    chown -hR oci-serve: "$storage"
   fi
   systemctl daemon-reload
   systemctl enable --quiet oci-serve.service
@@ -468,7 +469,7 @@ step_push() {
   fi
   if [ -z "$verify" ]; then
     keep with oci-push --to "$near" "$bundle"
-    put "$work/records" $state/pushed 644
+    put "$work/records" $state/pushed 600
     return
   fi
   mkfifo "$work/said" "$work/verdict"
@@ -489,7 +490,7 @@ step_push() {
   verifier='' passer=''
   [ ! -e "$work/bundle" ] || cat "$work/bundle" >>"$log"
   [ $status = 0 ] || return $status
-  put "$work/records" $state/pushed 644
+  put "$work/records" $state/pushed 600
 }
 
 # pushed: it is known what was pushed.
@@ -499,25 +500,31 @@ pushed() { [ -s $state/pushed ] || fail 'it is not known yet what the registry h
 # away again with its own.
 wrote() { grep '"status":"written"' "$work/records" >>$state/written || true; }
 
-# step_k0s takes k0s from the registry: those are the bytes of the bundle that
-# were verified, without reading 22 GB once more.
+# released is the release that was pushed.
+released() {
+  sed -n 's/^{"kind":"image",.*"repository":"charts\/k0rdent-enterprise","tag":"\([^"]*\)".*/\1/p' $state/pushed 2>/dev/null |
+    tr _ + | sort -rV | sed 1q
+}
+
+# step_k0s takes k0s from the registry, without reading 22 GB once more, and by
+# the digests that were pushed: others may have moved the tags since.
 step_k0s() {
   pushed
-  # Tags and platforms of k0s's image, the newest version first.
-  sed -n 's/^{"kind":"image",.*"repository":"k0sproject\/k0s","tag":"\([^"]*\)"\(.*\)/\1 \2/p' $state/pushed | sort -rV >"$work/k0s"
+  # Tags, digests and platforms of k0s's image, the newest version first.
+  sed -n 's/^{"kind":"image",.*"repository":"k0sproject\/k0s","tag":"\([^"]*\)","digest":"\([^"]*\)"\(.*\)/\1@\2 \3/p' $state/pushed | sort -rV >"$work/k0s"
   [ -s "$work/k0s" ] || fail 'the bundle holds no k0s'
   if [ -z "$external" ]; then
-    while read -r tag about; do
+    while read -r image about; do
       platforms=''
       for p in linux/amd64 linux/arm64; do case $about in *"\"$p\""*) platforms=$platforms,$p ;; esac; done
-      set -- --quiet --from "$near/k0sproject/k0s:$tag" --name --to "$storage/k0s"
+      set -- --quiet --from "$near/k0sproject/k0s:$image" --name --to "$storage/k0s"
       [ -z "$platforms" ] || set -- --platform "${platforms#,}" "$@"
       keep with k0s-extract "$@" </dev/null
     done <"$work/k0s"
   fi
   [ -e $bin/k0s ] || note $bin/k0s
-  read -r tag about <"$work/k0s"
-  keep with k0s-extract --from "$near/k0sproject/k0s:$tag" --to $bin/k0s </dev/null
+  read -r image about <"$work/k0s"
+  keep with k0s-extract --from "$near/k0sproject/k0s:$image" --to $bin/k0s </dev/null
   wrote
 }
 
@@ -526,11 +533,20 @@ step_mirror() {
   wrote
 }
 
+# pins reduces records of images to what k0rdent-install needs: which digest
+# each tag was pushed with.
+pins() { sed -n 's/^{"kind":"image",.*\("repository":"[^"]*","tag":"[^"]*","digest":"[^"]*"\).*\("reference":"[^"]*"\).*/{"kind":"image",\1,\2}/p'; }
+
+# step_install hands k0rdent-install the digests that were pushed, to which it
+# holds the registry from then on.
 step_install() {
-  [ ! -s $state/release ] || set -- --release "$(cat $state/release)" "$@"
+  release=$(released)
+  [ -z "$release" ] || set -- --release "$release" "$@"
   [ -z "$address" ] || set -- --api-address "$address" "$@"
   [ -e $state/written ] || : >$state/written
-  keep with k0rdent-install --registry "$far" "$@" <$state/written
+  [ ! -s $state/pushed ] || pins <$state/pushed >"$work/known"
+  cat $state/written >>"$work/known"
+  keep with k0rdent-install --registry "$far" "$@" <"$work/known"
   if [ -s $state/written ] && [ -e ${state%/*}/install.json ]; then : >$state/written; fi # it has them in its own notes
 }
 
@@ -540,7 +556,7 @@ plan_check() {
   echo "${room-$external is asked for its room when it is pushed to}"
 }
 plan_tools() { echo "the tools into $bin$(systemd && [ -z "$external" ] && echo ", oci-serve.service into $units")"; }
-plan_version() { bundle-version --quiet --format '{{.name}} {{.version}}' "$bundle"; }
+plan_version() { bundle-version --quiet --format '{{.name}} {{.version}}, not verified yet' "$bundle"; }
 plan_serve() {
   if [ -n "$external" ]; then
     echo "nothing: $external serves"
@@ -615,7 +631,6 @@ report() {
       sub(/[",}].*/, "", v)
       return v
     }
-    /^{"kind":"version"/ { release = get("version") }
     /^{"kind":"bundle"/ { signature = get("signature") }
     /^{"kind":"summary","tool":"oci-push"/ { pushed = get("pushed") + get("exists"); bytes = get("bytes") + 0 }
     /^{"kind":"file"/ && get("path") == k0s { version = get("version") }
@@ -633,7 +648,7 @@ report() {
       if (version != "") printf "  k0s       %s\n", version
       printf "  took     "
       for (i = 1; i <= n; i++) printf " %s %d s%s", order[i], seconds[order[i]], i < n ? "," : "\n"
-    }' k0s=$bin/k0s far="$far" "$log" >&2
+    }' k0s=$bin/k0s far="$far" release="$(released)" "$log" >&2
   say "all is done; every record of it is in $log"
 }
 
@@ -650,11 +665,26 @@ begin() {
   trap 'dismiss; rm -rf -- "$work"' EXIT
   trap interrupted INT TERM
   [ -z "$plan" ] || return 0
+  guarded
   (
     umask 077
     mkdir -p -- "$(dirname -- "$log")"
     : >>"$log"
   )
+}
+
+# guarded refuses to work with notes that another user could have written, or
+# a log that another user has linked to a file of the host.
+guarded() {
+  for dir in "${state%/*}" $state; do
+    if [ -L "$dir" ] || [ -e "$dir" ]; then
+      case $(stat -c '%u %A' -- "$dir") in
+      0\ d????-??-?) ;;
+      *) fail "$dir is not a directory that only root can change" "look at what is in it; chown root $dir and chmod 755 $dir if that is yours" ;;
+      esac
+    fi
+  done
+  if [ -L "$log" ] && [ "$(stat -c %u -- "$log")" != 0 ]; then fail "$log is a symbolic link of another user" 'name another file with --log'; fi
 }
 
 install() {
@@ -672,16 +702,20 @@ install() {
 
 worker() {
   [ -n "$plan" ] || root
-  [ -e "$archive" ] || fail "$archive cannot be read"
+  [ ! -d "$archive" ] || fail "$archive is a directory" 'name the file that install.sh --export-worker wrote'
+  [ -r "$archive" ] || fail "$archive cannot be read"
   begin
-  if [ -d "$archive" ]; then
-    cp -R -- "$archive" "$work/worker"
-  else
-    mkdir "$work/worker"
-    tar xzf "$archive" -C "$work/worker" || fail "$archive cannot be unpacked" 'copy it again'
-  fi
-  join=$(find "$work/worker" -name join.sh | head -n 1)
-  [ -n "$join" ] || fail "$archive holds no join.sh" 'make it with install.sh --export-worker'
+  # Nothing in it is used before all of it is known to be what was packed, and
+  # nobody else can change it after that.
+  cat -- "$archive" >"$work/archive"
+  authentic "$work/archive"
+  mkdir "$work/worker"
+  tar xzf "$work/archive" -C "$work/worker" || fail "$archive cannot be unpacked" 'pack another with install.sh --export-worker'
+  rm -f "$work/archive"
+  [ -z "$(find "$work/worker" ! -type d ! -type f -o -type f -links +1)" ] || fail "$archive has links or devices in it" 'pack another with install.sh --export-worker'
+  join=''
+  for file in "$work"/worker/*/join.sh; do [ ! -f "$file" ] || join=$join$file; done
+  [ -f "$join" ] || fail "$archive does not hold one join.sh" 'make it with install.sh --export-worker'
   if [ -n "$plan" ]; then
     sh "$join" --plan
     return
@@ -689,6 +723,21 @@ worker() {
   [ -e $bin/k0s ] || note $bin/k0s
   timed worker sh "$join"
   say "$archive holds a join token: remove it, or keep it where nobody else reads it"
+}
+
+# authentic FILE: it has the digest that --export-worker printed, which the
+# operator carried here by a different route.
+authentic() {
+  if [ -z "$digest" ]; then
+    [ -t 0 ] || misuse "the digest of $archive is needed: it holds programs that run as root" 'run the command that install.sh --export-worker printed: install.sh --worker ARCHIVE --digest sha256:...'
+    printf 'install.sh: the digest that --export-worker printed for %s: ' "$archive" >&2
+    read -r digest || digest=none
+  fi
+  want=$(printf %s "${digest#sha256:}" | tr A-F a-f)
+  case $want in *[!0-9a-f]*) want='' ;; esac
+  [ ${#want} = 64 ] || misuse "--digest $digest: must be sha256: and 64 hexadecimal digits" 'install.sh --export-worker prints it'
+  has=$(sha256sum <"$1" | cut -c 1-64)
+  [ "$has" = "$want" ] || fail "$archive has the digest sha256:$has, and sha256:$want was packed" 'copy it again; if that does not help, it was changed on its way: pack another with install.sh --export-worker'
 }
 
 export_worker() {
@@ -702,7 +751,9 @@ export_worker() {
   fi
   begin
   timed export-worker pack
-  say "carry $archive to the worker, which nobody else may read, and run there: install.sh --worker $(basename -- "$archive")"
+  say "carry $archive to the worker, where nobody else may read it, and run there:"
+  say "  install.sh --worker $(basename -- "$archive") --digest $(cat "$work/digest")"
+  say 'the digest is what proves the archive: write it down, or send it by a different route'
 }
 
 pack() {
@@ -711,6 +762,8 @@ pack() {
   [ -z "$username" ] || set -- --mirror-username "$username" --mirror-password-file "$password" "$@"
   [ -z "$authority" ] || set -- --ca "$authority" "$@"
   keep k0s-extract "$@" </dev/null
+  # Of what was written: the file itself may lie where others can replace it.
+  sed -n 's/^{"kind":"file",.*"digest":"\(sha256:[0-9a-f]*\)".*/\1/p' "$work/records" >"$work/digest"
 }
 
 # get URL FILE: adds to FILE what it has not of URL. What it gives is curl's status

@@ -74,7 +74,7 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   run -0 --separate-stderr script one "${whole[@]}" --plan
   same 'check tools version serve push k0s mirror install' "$(awk '/^[a-z]/ {print $1}' <<<"$output" | xargs)"
   [[ $output == *'KiB'* || $output == *" MiB in $storage, where "*' MiB are free'* ]]
-  [[ $output == *$'\nversion  k0rdent-enterprise 1.2.3\n'* ]]
+  [[ $output == *$'\nversion  k0rdent-enterprise 1.2.3, not verified yet\n'* ]]
   [[ $output == *"oci-serve --host 0.0.0.0 --port 5000 --storage $storage --tls auto --tls-name 10.0.0.5"* ]]
   [ "$stderr" = '' ]
   # Not even a log.
@@ -576,10 +576,13 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   # The worker has install.sh and the archive, and nothing else of the release.
   on first cat /root/worker.tar.gz | on second sh -c 'umask 077; cat >/root/worker.tar.gz'
   looks second >before
-  run -0 on second sh /media/alone/install.sh --worker /root/worker.tar.gz --plan
+  DIGEST=sha256:$(on second sha256sum /root/worker.tar.gz | cut -d' ' -f1)
+  [ "$(sed -n 's/^install.sh:   install.sh --worker worker.tar.gz --digest //p' err)" = "$DIGEST" ]
+  run -0 on second sh /media/alone/install.sh --worker /root/worker.tar.gz --digest "$DIGEST" --plan
   [[ $output == *'would write /etc/k0s/containerd.d/cri-registry.toml'*'would run k0s install worker'* ]]
   same "$(cat before)" "$(looks second)"
   on second ln -s /media/alone/install.sh /root/
+  there+=("DIGEST=$DIGEST")
   on second sh -euc "$(sed -n 2p lines)" >out 2>err
   on second rm /root/install.sh
   [[ $(tail -n 1 out) == 'joined: k0s v1.32.8+k0s.0 runs as worker' ]]
@@ -587,7 +590,7 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   [ "$(records second 'select(.by).name + " " + .status')" = 'worker done' ]
   [ "$(on second sh -c 'find /etc /tmp /run /var -name "*token*"')" = '' ]
   looks second >joined
-  on second sh /media/alone/install.sh --worker /root/worker.tar.gz >out 2>err
+  on second sh /media/alone/install.sh --worker /root/worker.tar.gz --digest "$DIGEST" >out 2>err
   same "$(cat joined)" "$(looks second)"
 
   # With those files and no other, everything comes from the first host, over TLS.
@@ -610,9 +613,140 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   script second --uninstall --purge --yes 2>err
   same "$(cat before)" "$(looks second)"
   on second rm /root/worker.tar.gz
-  # A damaged archive does nothing.
-  run -1 --separate-stderr script second --worker /media/bundle.tgz
-  [[ $stderr == *'holds no join.sh'* ]]
+}
+
+# packed NAME: a worker archive there, in /root/worker.tar.gz; sets DIGEST to what
+# was printed.
+packed() {
+  script "$1" "${whole[@]}" -- --plan 2>err
+  on "$1" k0s install controller --enable-worker --no-taints
+  on "$1" k0s start
+  script "$1" --export-worker /root/worker.tar.gz 2>err
+  DIGEST=$(sed -n 's/^install.sh:   install.sh --worker worker.tar.gz --digest //p' err)
+}
+
+@test "install.sh: a worker archive runs only if it has the digest that was printed" {
+  local evil other
+  site one 10.0.0.5
+  packed one
+  [ "$DIGEST" = "sha256:$(on one sha256sum /root/worker.tar.gz | cut -d' ' -f1)" ]
+  # Each archive below would leave a mark if anything in it ran.
+  on one sh -eu <<'END'
+    mkdir /root/a && cd /root/a && tar xzf ../worker.tar.gz && mv * w
+    repack() { (cd w && find . -type f ! -name SHA256SUMS -printf '%P\n' | xargs sha256sum >SHA256SUMS); tar czf "../$1" *; }
+    { echo 'touch /root/owned'; cat w/join.sh; } >join.sh && mv join.sh w/join.sh
+    repack changed.tar.gz
+    mkdir x && mv w x/ && repack_deep() { tar czf ../deep.tar.gz x; } && repack_deep && mv x/w . && rmdir x
+    cp -r w v && repack two.tar.gz && rm -r v
+    ln -s /etc w/etc2 && tar czf ../symlink.tar.gz w && rm w/etc2
+    ln w/join.sh w/hard && tar czf ../hardlink.tar.gz w && rm w/hard
+    mkfifo w/pipe && tar czf ../pipe.tar.gz w && rm w/pipe
+    rm w/join.sh && tar czf ../none.tar.gz w
+    head -c -100 ../worker.tar.gz >../cut.tar.gz
+    cd .. && rm -r a
+END
+  looks one >before
+  unmarked() {
+    [ "$(on one sh -c 'ls /root/owned 2>/dev/null')" = '' ]
+    same "$(cat before)" "$(looks one)"
+  }
+  # By the digest of what was packed, whatever was changed is refused.
+  for evil in changed cut; do
+    for other in '' --plan; do
+      run -1 --separate-stderr script one --worker /root/$evil.tar.gz --digest "$DIGEST" $other
+      [[ $stderr == *"/root/$evil.tar.gz has the digest sha256:"*", and $DIGEST was packed"*'hint: copy it again'* ]]
+      unmarked
+    done
+  done
+  # Without a digest, and without a terminal to ask on, nothing is.
+  for other in '' --plan; do
+    run -2 --separate-stderr script one --worker /root/worker.tar.gz $other </dev/null
+    [[ $stderr == *'the digest of /root/worker.tar.gz is needed'*'hint: run the command that install.sh --export-worker printed'* ]]
+    unmarked
+  done
+  # On a terminal it asks.
+  run -1 on one sh -c "echo '$DIGEST' | script -qec 'sh /media/release/install.sh --worker /root/changed.tar.gz' /dev/null"
+  [[ $output == *'the digest that --export-worker printed for /root/changed.tar.gz: '*"$DIGEST was packed"* ]]
+  unmarked
+  # What is no archive of ours is refused, even with its own digest.
+  for evil in symlink hardlink pipe none two deep; do
+    run -1 --separate-stderr script one --worker /root/$evil.tar.gz --digest "$(on one sha256sum /root/$evil.tar.gz | cut -d' ' -f1)"
+    [[ $stderr == *'has links or devices in it'* || $stderr == *'does not hold one join.sh'* ]]
+    unmarked
+  done
+  run -1 --separate-stderr script one --worker /root --digest "$DIGEST"
+  [[ $stderr == *'/root is a directory'* ]]
+  for other in sha256:12 "$DIGEST"0 sha512:"${DIGEST#sha256:}"; do
+    run -2 --separate-stderr script one --worker /root/worker.tar.gz --digest "$other"
+    [[ $stderr == *'must be sha256: and 64 hexadecimal digits'* ]]
+  done
+  run -2 --separate-stderr script one "${whole[@]}" --digest "$DIGEST"
+  [[ $stderr == *'--digest requires --worker'* ]]
+  # Both spellings will do.
+  for other in "$DIGEST" "$(tr a-f A-F <<<"${DIGEST#sha256:}")"; do
+    run -1 --separate-stderr script one --worker /root/worker.tar.gz --digest "$other" --plan
+    [[ $stderr == *'this host is a controller already'* ]] # join.sh has begun
+  done
+  unmarked
+}
+
+@test "install.sh: a tag that moves after the push is not installed by root" {
+  local tag near=127.0.0.1:5000/k0rdent-enterprise
+  site one 10.0.0.5
+  script one "${whole[@]}" --from check -- --plan 2>err
+  tag=$(expected "$MEDIA/manifest.json" | sed -n 's/^k0sproject\/k0s \([^ ]*\) .*/\1/p')
+  # k0s on disk goes, so that it has to be installed again.
+  on one rm /usr/local/bin/k0s
+  move() { on one oci-push --quiet --ca $storage/tls/ca.pem --to $near --alias "$1" >moved; }
+  move "k0sproject/pause:3.9=k0sproject/k0s:$tag"
+  run -1 --separate-stderr script one --from k0s -- --plan
+  [[ $stderr == *"/k0sproject/k0s:$tag@sha256:"*'the tag has moved: the registry has sha256:'*', and sha256:'*' is wanted'* ]]
+  run -1 on one test -e /usr/local/bin/k0s
+  script one "${whole[@]}" --only push 2>err
+  script one --from k0s -- --plan 2>err
+  # The platform's chart, and one that the platform will ask for.
+  for tag in charts/k0rdent-enterprise:1.2.3 charts/kcm-templates:1.2.3; do
+    move "k0sproject/pause:3.9=$tag"
+    run -1 --separate-stderr script one --only install -- --plan
+    [[ $stderr == *"$tag: the tag has moved: the registry has sha256:"*', and sha256:'*' was pushed'* ]]
+    script one "${whole[@]}" --only push 2>err
+    script one --only install -- --plan 2>err
+  done
+}
+
+@test "install.sh: no other user of the host can change what root installs" {
+  site one 10.0.0.5
+  script one "${whole[@]}" -- --plan 2>err
+  nobody() { on one setpriv --reuid=nobody --clear-groups "$@"; }
+  for near in 127.0.0.1 10.0.0.5; do
+    run -1 --separate-stderr nobody oci-push --ca $storage/tls/ca.pem --to $near:5000/another /media/bundle.tgz
+    [[ $stderr == *'only root may push'* ]]
+  done
+  # Nor its notes: what root alone could change is all that counts.
+  for state in /var/lib/k0rdentd /var/lib/k0rdentd/install; do
+    on one chown nobody $state
+    run -1 --separate-stderr script one --only check "${whole[@]}"
+    [[ $stderr == *"$state is not a directory that only root can change"* ]]
+    on one chown root $state
+    on one chmod o+w $state
+    run -1 --separate-stderr script one --only check "${whole[@]}"
+    on one chmod o-w $state
+  done
+  script one --only check "${whole[@]}" 2>err
+  # A log that would go through another user's link.
+  on one sh -c 'mkdir -m 1777 /root/open; touch /root/victim; chmod 711 /root'
+  nobody ln -s /root/victim /root/open/log
+  run -1 --separate-stderr script one --only check "${whole[@]}" --log /root/open/log
+  [[ $stderr == *'/root/open/log is a symbolic link of another user'* ]]
+  [ "$(on one cat /root/victim)" = '' ]
+}
+
+@test "install.sh: a bundle that is refused leaves no word of its release" {
+  site one 10.0.0.5
+  on one sh -c 'cp /media/bundle.tgz* /root/; echo >>/root/bundle.tgz'
+  run -1 --separate-stderr script one --bundle /root/bundle.tgz --key /media/cosign.pub
+  [[ $stderr == *'release 1.2.3, not verified yet'* ]]
+  [ "$(on one sh -c 'grep -rl 1.2.3 /var/lib/k0rdentd/install /var/lib/k0rdentd/install.json 2>/dev/null')" = '' ]
 }
 
 @test "install.sh: every command that the guide mentions is understood" {

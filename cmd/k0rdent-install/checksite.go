@@ -136,8 +136,11 @@ func (p *preflight) closure(ctx context.Context) error {
 // checkNeeds tells of each thing that is missing, in a record and to a person.
 func (p *preflight) checkNeeds() {
 	missing, optional := 0, 0
+	var moved []error
 	for _, n := range append(append([]chart.Need{}, p.needs...), p.k0sNeeds...) {
 		switch {
+		case n.Moved != nil:
+			moved = append(moved, n.Moved)
 		case n.Missing && n.Optional:
 			optional++
 			p.warn("images", "%s: %s", n.Reference, lacks(n))
@@ -154,8 +157,14 @@ func (p *preflight) checkNeeds() {
 			p.warn("images", "%s: %s", n.Reference, n.Remark)
 		}
 	}
+	for i, err := range moved {
+		if i > 0 {
+			err = isMoved(err) // without the hint, which is the same
+		}
+		p.fail("registry", "", "%v", err)
+	}
 	total := len(p.needs) + len(p.k0sNeeds)
-	p.note("%d images, charts and artifacts", total-missing-optional)
+	p.note("%d images, charts and artifacts", total-missing-optional-len(moved))
 	if missing > 0 {
 		p.fail("images", "bundle-ls BUNDLE | oci-push --to "+p.site.at, "%d of %d are not in the registry", missing, total)
 	}

@@ -15,6 +15,7 @@ type input struct {
 	version  *record.Version  // the last one
 	at       string           // HOST[:PORT][/PREFIX] where oci-push has sent images
 	failed   int              // images that it could not send
+	images   []record.Image   // whose tag and digest are known
 	files    []record.File    // that other tools have written
 }
 
@@ -54,6 +55,8 @@ func (i *installer) takeRecord(line record.Line) error {
 		}
 		if r.Status == record.StatusFailed {
 			in.failed++
+		} else if r.Tag != "" && r.Digest != "" {
+			in.images = append(in.images, record.Image{Repository: r.Repository, Tag: r.Tag, Digest: r.Digest, Reference: r.Reference})
 		}
 		if at := pipe.At(r); at != "" {
 			in.at = at

@@ -35,6 +35,7 @@ func (i *installer) run(ctx context.Context, stdout io.Writer) error {
 		if i.state, err = readState(i.host.state); err != nil {
 			return err
 		}
+		i.pin()
 	}
 	err := i.work(ctx)
 	i.progress.Close()
@@ -55,8 +56,18 @@ func (i *installer) prepare(ctx context.Context) error {
 	if c.uninstall || c.token != "" || c.join != "" && c.registry == "" && i.in.at == "" && i.in.registry == nil {
 		return nil // nothing is asked of a registry
 	}
-	i.site, err = i.openSite()
+	if i.site, err = i.openSite(); err == nil {
+		i.pin()
+	}
 	return err
+}
+
+// pin holds the registry to what earlier runs and the records have said of it.
+// The public registries are their vendors' own.
+func (i *installer) pin() {
+	if i.site != nil && !i.cfg.online {
+		i.site.pins = pinsOf(i.state.Pins, i.in.images, i.site)
+	}
 }
 
 // work does the steps of what was asked for.
@@ -110,7 +121,7 @@ func (i *installer) notesStep() step {
 		i.state.take(i.in.files)
 		i.state.Registry = ""
 		if i.site != nil && !i.cfg.online {
-			i.state.Registry = i.site.at
+			i.state.Registry, i.state.Pins = i.site.at, i.site.pins
 		}
 		if r := i.in.registry; r != nil && r.Storage != "" {
 			i.state.Storage = r.Storage

@@ -32,6 +32,7 @@ type site struct {
 	public bool   // the vendor's own, which is not asked for lists
 	reg    *client.Registry
 	ca     []byte // PEM; may be empty
+	pins   pins   // what tags must stand for
 
 	mu    sync.Mutex
 	repos []string
@@ -139,11 +140,20 @@ func (s *site) Resolve(ctx context.Context, repository, reference string) (strin
 	if err == nil && digest == "" {
 		err = client.ErrNotFound
 	}
+	if err == nil {
+		err = s.unmoved(repository, reference, digest)
+	}
+	if isMoved(err) != nil {
+		return "", err
+	}
 	return digest, s.wrap(repository, reference, err)
 }
 
 // Manifest gives a manifest and its type.
 func (s *site) Manifest(ctx context.Context, repository, reference string) ([]byte, string, error) {
+	if digest := s.pinned(repository, reference); digest != "" {
+		return s.pinnedManifest(ctx, repository, reference, digest)
+	}
 	d, raw, err := s.reg.Manifest(ctx, repository, reference)
 	return raw, string(d.MediaType), s.wrap(repository, reference, err)
 }

@@ -27,6 +27,7 @@ type state struct {
 	Storage  string    `json:"storage,omitempty"`  // of a registry on this host
 	Service  string    `json:"service,omitempty"`  // role of the k0s service that was installed
 	Joined   string    `json:"joined,omitempty"`   // role in which this host has joined a cluster
+	Pins     pins      `json:"pins,omitempty"`     // what the tags in the registry must stand for
 	Restart  bool      `json:"restart,omitempty"`  // k0s is to start again: something of it has changed
 }
 

@@ -24,7 +24,7 @@ func (p *packing) joinScript(f found, files string) []byte {
 func (p *packing) readme(f found) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "k0s %s for linux/%s, and what a %s needs to join the cluster.\n\n", f.version, f.platform.Architecture, p.role)
-	b.WriteString("As root, on the host that is to join:\n\n    sh join.sh --plan    # tells what it would do\n    sh join.sh\n\n")
+	b.WriteString("All of this runs as root on the host that is to join. Before it does, compare the\ndigest of what was carried there with the one that k0s-extract printed.\n\nAs root, on that host:\n\n    sh join.sh --plan    # tells what it would do\n    sh join.sh\n\n")
 	if len(p.tokenText) > 0 {
 		b.WriteString("The file token lets whoever has it join the cluster. join.sh removes it when it\nwas used; remove what it was unpacked from, too.\n\n")
 	} else {

@@ -152,6 +152,8 @@ func (w *wish) fromTag(ctx context.Context, reg *client.Registry, t tagged) ([]f
 	name := t.digest
 	if name == "" {
 		name = t.tag
+	} else if err := unmoved(ctx, reg, t.reference); err != nil {
+		return nil, err
 	}
 	img, err := reg.Image(ctx, t.repository, name)
 	if err != nil {
@@ -169,6 +171,20 @@ func (w *wish) fromTag(ctx context.Context, reg *client.Registry, t tagged) ([]f
 		}
 	}
 	return news, nil
+}
+
+// unmoved returns an error if the registry has something else under the tag of
+// a reference than its digest: somebody has replaced what was verified.
+func unmoved(ctx context.Context, reg *client.Registry, r reference) error {
+	if r.tag == "" {
+		return nil
+	}
+	have, err := reg.Digest(ctx, r.repository, r.tag)
+	if err != nil || have == "" || have == r.digest {
+		return err
+	}
+	return cli.Hint(fmt.Errorf("the tag has moved: the registry has %s, and %s is wanted", have, r.digest),
+		"push the verified bundle again, and find out who else may write to the registry")
 }
 
 // counted tells a person how far a layer has come.

@@ -174,6 +174,10 @@ func (k *closure) find(ctx context.Context, n *Need, repositories []string) erro
 	} else {
 		n.Digest, err = k.inv.Resolve(ctx, repository, r.identifier())
 	}
+	if _, moved := errors.AsType[*MovedError](err); moved {
+		n.Moved = err
+		return nil
+	}
 	switch {
 	case errors.Is(err, ErrNotFound):
 		n.Missing = true

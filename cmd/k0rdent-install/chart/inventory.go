@@ -3,12 +3,21 @@ package chart
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 )
 
 // ErrNotFound is wrapped by an Inventory's errors if what was asked for is not
 // in the registry; any other error means that the registry did not say.
 var ErrNotFound = errors.New("not in the registry")
+
+// MovedError says that a tag in the registry does not stand for the content that
+// was verified. An Inventory that knows better than the registry returns it.
+type MovedError struct{ Reference, Have, Want string }
+
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("%s: the tag has moved: the registry has %s, and %s was pushed", e.Reference, e.Have, e.Want)
+}
 
 // An Inventory answers for the site's registry. Repositories are named below
 // the prefix of Site.Registry: kcm-controller, charts/kcm-templates. A
@@ -48,6 +57,7 @@ type Need struct {
 	WantedBy  []string // who asks, such as "Deployment kcm-controller-manager"
 	Digest    string   // of what the site's registry has
 	Missing   bool     // it is not there
+	Moved     error    // a MovedError: what is there is not what was pushed
 	Outside   bool     // it is asked from another registry than the site's
 	Optional  bool     // the platform becomes ready without it; child clusters need it
 	Value     string   // path of the value that would bring an image inside, "" for none

@@ -87,6 +87,9 @@ func (k *closure) renderedPart(ctx context.Context, reference, who, release stri
 // will be found when the need is looked up, that it is unusable is noted, and
 // anything else is given back, named.
 func (k *closure) excuse(err error, kind, reference, who string) error {
+	if _, moved := errors.AsType[*MovedError](err); moved {
+		return nil // as one that is not there: it is wanted, and will be looked up
+	}
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil
