@@ -10,6 +10,7 @@ _k0rdent_install() {
   --storage-type) mapfile -t COMPREPLY < <(compgen -W 'etcd kine' -- "$cur") ;;
   --expiry) mapfile -t COMPREPLY < <(compgen -W '1h 24h 168h' -- "$cur") ;;
   --timeout) mapfile -t COMPREPLY < <(compgen -W '30m 45m 2h' -- "$cur") ;;
+  --answer-timeout) mapfile -t COMPREPLY < <(compgen -W '30s 2m' -- "$cur") ;;
   --helm-timeout) mapfile -t COMPREPLY < <(compgen -W '20m 40m' -- "$cur") ;;
   --ignore) mapfile -t COMPREPLY < <(compgen -W 'disk images memory mirror network ports sysinfo system time' -- "$cur") ;;
   --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
@@ -21,7 +22,7 @@ _k0rdent_install() {
   --registry | --san | --username | --chart | --release | --set | --k0s-url | --k0s-version | --k0s-download | \
   --api-address | --api-port | --pod-cidr | --service-cidr | --etcd-peer-address) ;;
   *) mapfile -t COMPREPLY < <(compgen -W '--plan --upgrade --uninstall --join --token --print-values --config-init --config-check
-    --registry --ca --username --password-file --plain-http --single-host-test --online --chart
+    --registry --ca --username --password-file --plain-http --answer-timeout --single-host-test --online --chart
     --release --release-file --values --set --credentials --k0s-url --atomic --k0s --k0s-version
     --k0s-download --replace-k0s --k0s-from --k0s-images --api-address --api-port --san
     --network-provider --pod-cidr --service-cidr --storage-type --etcd-peer-address --token-file

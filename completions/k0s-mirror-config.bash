@@ -4,6 +4,7 @@ _k0s_mirror_config() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=
   [ "$COMP_CWORD" -eq 0 ] || prev=${COMP_WORDS[COMP_CWORD - 1]}
   case $prev in
+  --answer-timeout) mapfile -t COMPREPLY < <(compgen -W '30s 2m' -- "$cur") ;;
   --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
   --mirror) mapfile -t COMPREPLY < <(compgen -W 'https://' -- "$cur") ;;
   --username | --k0s-version) COMPREPLY=() ;;
@@ -16,7 +17,7 @@ _k0s_mirror_config() {
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     ;;
   *)
-    mapfile -t COMPREPLY < <(compgen -W '--mirror --ca --username --password-file --k0s --k0s-version --images
+    mapfile -t COMPREPLY < <(compgen -W '--mirror --ca --username --password-file --answer-timeout --k0s --k0s-version --images
       --root --plan --restart --check --remove --format --quiet --verbose --config --help --version' -- "$cur")
     ;;
   esac

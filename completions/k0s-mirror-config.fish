@@ -5,6 +5,7 @@ complete -c k0s-mirror-config -l mirror -x -a 'https://' -d 'a registry to pull 
 complete -c k0s-mirror-config -l ca -r -F -d 'certificate authorities of the mirrors, in PEM'
 complete -c k0s-mirror-config -l username -x -d 'user at the mirrors'
 complete -c k0s-mirror-config -l password-file -r -F -d 'file that holds the password of the user'
+complete -c k0s-mirror-config -l answer-timeout -x -a '30s 2m' -d 'wait for the first answer'
 complete -c k0s-mirror-config -l k0s -r -F -d 'the k0s to configure'
 complete -c k0s-mirror-config -l k0s-version -x -d 'its version'
 complete -c k0s-mirror-config -l images -r -F -d 'more images that are used, one a line'

@@ -16,11 +16,12 @@ _oci_push() {
     ;;
   --memory) mapfile -t COMPREPLY < <(compgen -W '32MiB 64MiB 256MiB' -- "$cur") ;;
   --platform) mapfile -t COMPREPLY < <(compgen -W 'linux/amd64 linux/arm64' -- "$cur") ;;
+  --answer-timeout) mapfile -t COMPREPLY < <(compgen -W '30s 2m' -- "$cur") ;;
   --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
   *)
     case $cur in
     -*) mapfile -t COMPREPLY < <(compgen -W '--to --from --jobs --memory --platform
-      --verified-by --alias --plan --ca --plain-http --insecure-skip-tls-verify --username
+      --verified-by --alias --plan --ca --plain-http --answer-timeout --insecure-skip-tls-verify --username
       --password-file --from-username --from-password-file --format --quiet --verbose
       --config --help --version' -- "$cur") ;;
     *)

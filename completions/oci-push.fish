@@ -18,6 +18,7 @@ complete -c oci-push -l alias -x -a '(__oci_push_names)' -d 'give what the regis
 complete -c oci-push -l plan -d 'tell what would be sent, and send nothing'
 complete -c oci-push -l ca -r -F -d 'certificate authority of the registry, in PEM'
 complete -c oci-push -l plain-http -d 'speak HTTP'
+complete -c oci-push -l answer-timeout -x -a '30s 2m' -d 'wait for the first answer'
 complete -c oci-push -l insecure-skip-tls-verify -d 'do not check the certificate of the registry'
 complete -c oci-push -l username -x -d 'user at the registry'
 complete -c oci-push -l password-file -r -F -d 'file that holds the password'

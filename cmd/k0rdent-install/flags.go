@@ -39,11 +39,11 @@ type config struct {
 	network                                          networkConfig
 	storageType, etcdPeerAddress                     string
 
-	tokenFile            string
-	expiry               time.Duration
-	timeout, helmTimeout time.Duration
-	ignore               words
-	yes, purge           bool
+	tokenFile                    string
+	expiry                       time.Duration
+	timeout, helmTimeout, answer time.Duration
+	ignore                       words
+	yes, purge                   bool
 
 	file fileConfig // what only the file can say
 }
@@ -105,6 +105,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.username, "username", "", "log in to the registry as `NAME`")
 	fs.StringVar(&c.passwordFile, "password-file", "", "the password in `FILE`")
 	fs.BoolVar(&c.plainHTTP, "plain-http", false, "the registry speaks HTTP")
+	fs.DurationVar(&c.answer, "answer-timeout", client.FirstAnswer, "wait `DURATION` for the registry's first answer")
 	fs.BoolVar(&c.singleHost, "single-host-test", false, "let the registry be localhost")
 	fs.BoolVar(&c.online, "online", false, "use the public registries")
 	fs.StringVar(&c.chart, "chart", defaultChart, "`REPOSITORY` of the platform's chart")
@@ -220,7 +221,7 @@ func (c *config) checkRegistry() error {
 		return cli.Misuse("--username and --password-file belong together")
 	}
 	if c.registry != "" {
-		if _, _, err := client.Split("--registry", c.registry); err != nil {
+		if _, _, err := client.Split(registryNames, c.registry); err != nil {
 			return err
 		}
 		c.registry = strings.TrimSuffix(c.registry, "/")
@@ -281,6 +282,8 @@ func (c *config) checkMode() error {
 		return cli.Misuse("--print-values changes nothing: it needs no --plan")
 	case c.expiry <= 0 || c.expiry%time.Second != 0:
 		return cli.Misuse("--expiry %v: want whole seconds, such as 24h", c.expiry)
+	case c.answer <= 0:
+		return cli.Misuse("--answer-timeout %v: must be longer than 0", c.answer)
 	case c.timeout <= 0:
 		return cli.Misuse("--timeout %v: want a time such as 45m", c.timeout)
 	case c.helmTimeout <= 0:

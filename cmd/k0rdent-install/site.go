@@ -40,6 +40,12 @@ type site struct {
 
 var _ chart.Inventory = (*site)(nil)
 
+// registryNames are the flags about the registry.
+var registryNames = client.Names{
+	At: "--registry", CA: "--ca", PlainHTTP: "--plain-http", Timeout: "--answer-timeout",
+	Username: "--username", PasswordFile: "--password-file",
+}
+
 // openSite prepares the registry, and asks nothing of it.
 func (i *installer) openSite() (*site, error) {
 	at, err := i.registryAddress()
@@ -47,7 +53,7 @@ func (i *installer) openSite() (*site, error) {
 		return nil, err
 	}
 	c := i.cfg
-	host, _, err := client.Split("--registry", at)
+	host, _, err := client.Split(registryNames, at)
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +67,10 @@ func (i *installer) openSite() (*site, error) {
 		}
 	}
 	s.reg, err = client.New(client.Options{
-		At: at, Flag: "--registry", PlainHTTP: c.plainHTTP, CAFile: c.ca,
-		Username: c.username, PasswordFile: c.passwordFile, Jobs: 8, Log: i.log,
+		At: at, Names: registryNames, PlainHTTP: c.plainHTTP, CAFile: c.ca,
+		Username: c.username, PasswordFile: c.passwordFile, Jobs: 8, Timeout: c.answer,
+		LoginFiles: cli.LoginFiles(), Agent: cli.Agent("k0rdent-install"), Log: i.log,
+		Notice: func(text string) { i.progress.Warn("%s", text) },
 	})
 	return s, err
 }

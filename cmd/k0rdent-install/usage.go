@@ -26,6 +26,8 @@ oci-serve and the tools before it in a pipe, fill in what no flag says.
   --password-file FILE with the password in FILE
   --plain-http         the registry speaks HTTP; the platform does not get
                        ready from such a one
+  --answer-timeout DURATION
+                       how long to wait for its first answer (default 30s)
   --single-host-test   let the registry be localhost, which no pod can reach
   --online             take images from where the chart has them, k0s from its
                        makers, and the chart from the vendor's registry, or

@@ -23,7 +23,15 @@ func (c *config) guard(operand string, stdin io.Reader, out *record.Writer, prog
 // what it has, to be dropped.
 func (w *wish) gather(ctx context.Context, c *config, own embedded, operand string, stdin io.Reader, in pipe.Reader) ([]found, error) {
 	if ref, ok := isReference(c.from); ok {
-		return w.fromRegistry(ctx, ref, client.Options{PlainHTTP: c.plainHTTP, CAFile: c.ca, Username: c.username, PasswordFile: c.passwordFile})
+		return w.fromRegistry(ctx, ref, client.Options{
+			At: ref.host, PlainHTTP: c.plainHTTP, CAFile: c.ca, Username: c.username, PasswordFile: c.passwordFile, Timeout: c.answer,
+			LoginFiles: cli.LoginFiles(), Agent: cli.Agent("k0s-extract"), Log: w.log,
+			Notice: func(text string) { w.progress.Warn("%s", text) },
+			Names: client.Names{
+				At: "--from", CA: "--ca", PlainHTTP: "--plain-http", Timeout: "--answer-timeout",
+				Username: "--username", PasswordFile: "--password-file",
+			},
+		})
 	}
 	switch {
 	case c.from == "embedded":

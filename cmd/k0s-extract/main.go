@@ -13,10 +13,12 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/pipe"
@@ -52,6 +54,7 @@ Without an operand, records on stdin name the bundle; all records pass on.
   --k0s-yaml FILE             configuration that all controllers share
   --ca FILE                   certificate authority of registry and mirrors, in PEM
   --plain-http                speak HTTP to the registry of --from
+  --answer-timeout DURATION   how long to wait for its first answer (default 30s)
   --username NAME             user at the registry of --from
   --password-file FILE        file that holds the user's password
   --flavor                    print which build this is, and which k0s it carries
@@ -88,6 +91,7 @@ type config struct {
 
 	ca           string
 	plainHTTP    bool
+	answer       time.Duration
 	username     string
 	passwordFile string
 }
@@ -106,6 +110,7 @@ func (c *config) flags() *flag.FlagSet {
 	c.export.flags(fs)
 	fs.StringVar(&c.ca, "ca", "", "certificate authority of registry and mirrors")
 	fs.BoolVar(&c.plainHTTP, "plain-http", false, "speak HTTP")
+	fs.DurationVar(&c.answer, "answer-timeout", client.FirstAnswer, "how long to wait for a registry's first answer")
 	fs.StringVar(&c.username, "username", "", "user at the registry")
 	fs.StringVar(&c.passwordFile, "password-file", "", "file that holds the user's password")
 	fs.Var(c.format, "format", "json, table or a template")

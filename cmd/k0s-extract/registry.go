@@ -74,7 +74,6 @@ func isReference(from string) (reference, bool) {
 
 // fromRegistry takes k0s out of an image that a registry has.
 func (w *wish) fromRegistry(ctx context.Context, r reference, o client.Options) ([]found, error) {
-	o.At, o.Flag, o.Log = r.host, "--from", w.log
 	reg, err := client.New(o)
 	if err != nil {
 		return nil, err

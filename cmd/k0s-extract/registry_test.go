@@ -41,7 +41,7 @@ func serve(t *testing.T, before func(http.ResponseWriter, *http.Request) bool) (
 // upload pushes an image.
 func upload(t *testing.T, host, repository, tag string, b blobs) {
 	t.Helper()
-	reg, err := client.New(client.Options{At: host, Flag: "--to", Push: true})
+	reg, err := client.New(client.Options{At: host, Names: client.Names{At: "--to"}, Push: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -247,7 +247,12 @@ func (c *checker) mirror(ctx context.Context, dir string, e k0s.Entry) *mirror {
 		}
 		ca = append(append(ca, text...), '\n')
 	}
-	if m.reg, m.err = client.NewMirror(client.Mirror{Scheme: scheme, Host: host, CA: ca, Authorization: e.Authorization}); m.err == nil {
+	if m.reg, m.err = client.NewMirror(client.Mirror{
+		Scheme: scheme, Host: host, CA: ca, CAFile: strings.Join(e.CA, ", "), Authorization: e.Authorization,
+		Timeout: c.cfg.answer, Agent: cli.Agent("k0s-mirror-config"),
+		Names:  client.Names{At: "--mirror", CA: "--ca", Username: "--username", PasswordFile: "--password-file", Timeout: "--answer-timeout"},
+		Notice: func(text string) { c.progress.Warn("%s", text) },
+	}); m.err == nil {
 		m.err = m.reg.Connect(ctx)
 	}
 	return m

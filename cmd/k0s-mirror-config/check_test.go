@@ -180,7 +180,7 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 	}{
 		{"unknown authority", []string{"--mirror", secure.URL}, cli.CodeFailed, "unknown authority"},
 		{"TLS mirror is plain", []string{"--mirror", "https://" + plain.host}, cli.CodeFailed, "the registry speaks plain HTTP"},
-		{"plain mirror has TLS", []string{"--mirror", "http://" + secure.host}, cli.CodeFailed, "400"},
+		{"plain mirror has TLS", []string{"--mirror", "http://" + secure.host}, cli.CodeFailed, "speaks HTTPS"},
 		{"no login", []string{"--mirror", locked.URL, "--ca", locked.ca}, cli.CodeFailed, "401 Unauthorized"},
 		{"wrong prefix", []string{"--mirror", plain.URL + "/q"}, cli.CodeFailed, "has no q/k0sproject/coredns:1.12.2; the nearest is k0sproject/coredns:1.12.2"},
 		{"nobody there", []string{"--mirror", closed.URL}, cli.CodeTryAgain, "connection refused"},

@@ -20,8 +20,10 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
@@ -40,6 +42,8 @@ oci-serve and oci-push tell where the images are.
   --ca FILE            certificate authorities of the mirrors, in PEM
   --username NAME      user at the mirrors
   --password-file FILE file that holds the user's password
+  --answer-timeout DURATION
+                       how long to wait for a mirror's first answer (default 30s)
   --k0s FILE           the k0s to configure (default /usr/local/bin/k0s)
   --k0s-version V      its version, if it is not there yet or is to be replaced
   --images FILE        more images that are used, one a line ("-": stdin)
@@ -75,6 +79,7 @@ type config struct {
 	ca           fileList
 	username     string
 	passwordFile string
+	answer       time.Duration
 
 	k0s     string
 	version versionValue
@@ -90,6 +95,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.Var(&c.ca, "ca", "certificate authorities of the mirrors")
 	fs.StringVar(&c.username, "username", "", "user at the mirrors")
 	fs.StringVar(&c.passwordFile, "password-file", "", "file that holds the user's password")
+	fs.DurationVar(&c.answer, "answer-timeout", client.FirstAnswer, "how long to wait for a mirror's first answer")
 	fs.StringVar(&c.k0s, "k0s", "", "the k0s to configure")
 	fs.Var(&c.version, "k0s-version", "its version")
 	fs.StringVar(&c.images, "images", "", "more images that are used, one a line")

@@ -175,7 +175,7 @@ func (p *pusher) planAlias(ctx context.Context, rec record.Image, to ref.Referen
 
 // cannotGive records a name that could not be given. The error ends the run.
 func (p *pusher) cannotGive(ctx context.Context, to ref.Reference, err error) error {
-	if p.up.consider(err); ctx.Err() != nil {
+	if p.up.consider(to.Repository, err); ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	rec := record.Image{Repository: to.Repository, Tag: to.Tag}

@@ -282,9 +282,9 @@ func TestRefusedCredentials(t *testing.T) {
 		failed int    // images that have a record; -1 if the run ends among them
 		want   string // what the run ends with
 	}{
-		{"basic, wrong", wantBasic, "wrong-secret", 0, "registry answered 401 Unauthorized"},
-		{"basic, none", wantBasic, "", 0, "registry answered 401 Unauthorized"},
-		{"bearer, wrong", new(tokens).before, "wrong-secret", 0, "registry answered 401 Unauthorized: UNAUTHORIZED wrong user or password"},
+		{"basic, wrong", wantBasic, "wrong-secret", 0, `login of "pusher" refused: registry answered 401 Unauthorized` + "\nhint: check the user name and the password from /"},
+		{"basic, none", wantBasic, "", 0, "login required: registry answered 401 Unauthorized\nhint: give --username and --password-file, or log in"},
+		{"bearer, wrong", new(tokens).before, "wrong-secret", 0, `login of "pusher" refused: registry answered 401 Unauthorized: UNAUTHORIZED wrong user or password`},
 		{"bearer, none", new(tokens).before, "", -1, ""},
 		{"bearer, may only read", reader.before, testSecret, 3, ""},
 	} {
@@ -304,7 +304,7 @@ func TestRefusedCredentials(t *testing.T) {
 			if tt.failed >= 0 && (cli.Code(r.err) != cli.CodeFailed || r.statuses()["failed"] != tt.failed || len(r.images) != tt.failed) {
 				t.Errorf("%v (code %d), %v, want %d images failed", r.err, cli.Code(r.err), r.statuses(), tt.failed)
 			}
-			if want := fmt.Sprintf("oci-push: registry %s: %s\nhint: give the right --username", host, tt.want); tt.want != "" && !strings.HasPrefix(report.String(), want) {
+			if want := fmt.Sprintf("oci-push: registry %s: %s", host, tt.want); tt.want != "" && !strings.HasPrefix(report.String(), want) {
 				t.Errorf("report = %q, want %q", report.String(), want)
 			}
 			for _, i := range r.images {
@@ -337,7 +337,7 @@ func TestLoginIsOfferedWhereNoneIsNeeded(t *testing.T) {
 	}
 	checkAll(t, to, "", m)
 	r := invoke(t, "", "--from", from, "--from-username", testUser, "--from-password-file", passwordFile(t, "wrong"), "--to", to)
-	if want := "registry " + from + ": registry answered 401"; r.err == nil || !strings.HasPrefix(r.err.Error(), want) {
+	if want := "registry " + from + `: login of "pusher" refused: registry answered 401`; r.err == nil || !strings.HasPrefix(r.err.Error(), want) {
 		t.Errorf("with a wrong password: %v, want %s", r.err, want)
 	}
 }

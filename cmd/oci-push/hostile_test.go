@@ -176,7 +176,7 @@ func TestAnswersThatMakeNoSense(t *testing.T) {
 				http.Redirect(w, r, "/login", http.StatusFound)
 			}
 			return true
-		}, "redirected a PUT to"},
+		}, "not a registry: it answers with text/html"},
 		{"manifest under another digest", func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/manifests/") {
 				return false
@@ -242,7 +242,7 @@ func TestNoRegistryThere(t *testing.T) {
 	defer s.Close()
 	host := strings.TrimPrefix(s.URL, "http://")
 	r := invoke(t, "", "--to", host, path)
-	if want := "registry " + host + ": registry answered 404 Not Found"; cli.Code(r.err) != cli.CodeFailed || r.err.Error() != want {
+	if want := "registry " + host + ": not a registry: it answers with text/html, 404 Not Found (a proxy's page?)"; cli.Code(r.err) != cli.CodeFailed || r.err.Error() != want {
 		t.Errorf("%.1000v (code %d), want %s", r.err, cli.Code(r.err), want)
 	}
 }

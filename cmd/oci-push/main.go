@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
@@ -50,6 +51,8 @@ that another registry lists is copied, or with "-" what records on stdin name.
   --plan                      tell what would be sent, and send nothing
   --ca FILE                   certificate authority of the registries, in PEM
   --plain-http                speak HTTP (always tried for this machine itself)
+  --answer-timeout DURATION   how long to wait for a registry's first answer
+                              (default 30s)
   --insecure-skip-tls-verify  do not check the registry's certificate
   --username NAME             user, instead of docker's configuration file
   --password-file FILE        file that holds the user's password
@@ -91,6 +94,7 @@ type config struct {
 
 	ca           string
 	plainHTTP    bool
+	answer       time.Duration
 	skipVerify   bool
 	username     string
 	passwordFile string
@@ -111,6 +115,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.fromPasswordFile, "from-password-file", "", "file that holds that user's password")
 	fs.StringVar(&c.ca, "ca", "", "certificate authority of the registry")
 	fs.BoolVar(&c.plainHTTP, "plain-http", false, "speak HTTP")
+	fs.DurationVar(&c.answer, "answer-timeout", client.FirstAnswer, "how long to wait for a registry's first answer")
 	fs.BoolVar(&c.skipVerify, "insecure-skip-tls-verify", false, "do not check the registry's certificate")
 	fs.StringVar(&c.username, "username", "", "user")
 	fs.StringVar(&c.passwordFile, "password-file", "", "file that holds the user's password")
@@ -157,6 +162,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return cli.Hint(cli.Misuse("no registry to push to"), "give --to HOST[:PORT][/PREFIX]")
 	case cfg.jobs < 1:
 		return cli.Misuse("--jobs: at least 1")
+	case cfg.answer <= 0:
+		return cli.Misuse("--answer-timeout %v: must be longer than 0", cfg.answer)
 	case cfg.from != "" && operand != "" && operand != "-":
 		return cli.Hint(cli.Misuse("%s: --from takes no bundle", operand), "- reads records from stdin")
 	case cfg.from != "" && cfg.verifiedBy != "":
@@ -183,19 +190,29 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return push(ctx, &cfg, mem, operand, stdin, stdout, stderr)
 }
 
-// registries gives the one that is pushed to, and the one that is copied from
+// registries returns the one that is pushed to, and the one that is copied from
 // or nil.
-func (c *config) registries(log *slog.Logger) (to, from *client.Registry, err error) {
+func (c *config) registries(log *slog.Logger, progress *cli.Progress) (to, from *client.Registry, err error) {
 	o := client.Options{
-		Flag: "--to", At: c.to, Username: c.username, PasswordFile: c.passwordFile, Push: true,
-		PlainHTTP: c.plainHTTP, SkipVerify: c.skipVerify, CAFile: c.ca, Jobs: c.jobs, Log: log,
+		At: c.to, Names: names("--to", ""), Username: c.username, PasswordFile: c.passwordFile, Push: true,
+		PlainHTTP: c.plainHTTP, SkipVerify: c.skipVerify, CAFile: c.ca, Jobs: c.jobs, Timeout: c.answer,
+		LoginFiles: cli.LoginFiles(), Agent: cli.Agent("oci-push"), Log: log,
+		Notice: func(text string) { progress.Warn("%s", text) },
 	}
 	if to, err = client.New(o); err != nil || c.from == "" {
 		return to, nil, err
 	}
-	o.Flag, o.At, o.Username, o.PasswordFile, o.Push = "--from", c.from, c.fromUsername, c.fromPasswordFile, false
+	o.At, o.Names, o.Username, o.PasswordFile, o.Push = c.from, names("--from", "from-"), c.fromUsername, c.fromPasswordFile, false
 	from, err = client.New(o)
 	return to, from, err
+}
+
+// names are the flags of one of the two registries.
+func names(at, login string) client.Names {
+	return client.Names{
+		At: at, CA: "--ca", PlainHTTP: "--plain-http", Timeout: "--answer-timeout",
+		Username: "--" + login + "username", PasswordFile: "--" + login + "password-file",
+	}
 }
 
 // push runs from the first word with the registry to the summary.
@@ -205,7 +222,7 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	progress := cli.NewProgress("oci-push", stderr, cfg.common.Quiet)
 	defer progress.Close()
 	log := cli.Logger(progress, cfg.common.Verbose)
-	reg, from, err := cfg.registries(log)
+	reg, from, err := cfg.registries(log, progress)
 	if err != nil {
 		return err
 	}

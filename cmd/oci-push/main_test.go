@@ -25,10 +25,16 @@ import (
 	"k0rdent-airgap/tests/samplebundle"
 )
 
+// asTool is the variable that has the test program be the tool.
+const asTool = "OCI_PUSH_TEST_AS_TOOL"
+
 // TestMain has the program take the limit of memory for one that was set: many
 // tests push in this one process, which would do little but collect garbage
 // below the limit of a single push.
 func TestMain(m *testing.M) {
+	if os.Getenv(asTool) != "" {
+		main()
+	}
 	debug.SetMemoryLimit(4 << 30)
 	os.Exit(m.Run())
 }

@@ -21,11 +21,11 @@ func (p *pusher) conclude(ctx context.Context, it *item, g *gate) {
 		var news bool
 		news, err = p.publish(ctx, it.image, rec.Repository, rec.Tag)
 		sent = sent || news
+		p.up.consider(rec.Repository, err)
 	}
-	p.up.consider(err)
 	switch {
 	case err != nil:
-		rec.Status, rec.Error = record.StatusFailed, err.Error()
+		rec.Status, rec.Error, it.err = record.StatusFailed, err.Error(), err
 		it.quiet = errors.Is(err, errUntrusted) || ctx.Err() != nil
 	case !sent:
 		rec.Status = record.StatusExists

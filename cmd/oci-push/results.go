@@ -34,7 +34,8 @@ type item struct {
 	image   *oci.Image
 	blobs   map[v1.Hash]*transfer
 	done    chan struct{}
-	quiet   bool // the run's error says what is wrong
+	err     error // of record, with its hint
+	quiet   bool  // the run's error says what is wrong
 }
 
 // results writes one record an image in the order in which the images were
@@ -54,6 +55,7 @@ type results struct {
 	bytes  int64
 	err    error // of writing
 	failed int
+	later  int // of these, may succeed in another run
 	start  time.Time
 }
 
@@ -83,8 +85,11 @@ func (r *results) write() {
 		r.bytes += rec.PushedBytes
 		if rec.Status == record.StatusFailed {
 			r.failed++
+			if cli.Code(it.err) == cli.CodeTryAgain {
+				r.later++
+			}
 			if !it.quiet {
-				r.progress.Warn("%s: %s", label(rec), rec.Error)
+				r.progress.Problem(label(rec), it.err)
 			}
 		}
 		r.progress.Item(r.total(), cli.ItemText(label(rec), rec.Status, rec.Size))
@@ -126,7 +131,7 @@ func (r *results) add(it *item) {
 // fail adds an image that came to nothing.
 func (r *results) fail(rec record.Image, err error) {
 	rec.Status, rec.Error = record.StatusFailed, err.Error()
-	r.settled(&item{record: rec})
+	r.settled(&item{record: rec, err: err})
 }
 
 // failQuietly adds an image that failed with its bundle, which one line for all
@@ -184,7 +189,20 @@ func (r *results) close(ctx context.Context, err error) error {
 		for _, n := range r.counts {
 			all += n
 		}
-		return fmt.Errorf("%d of %d images failed; run it again to push what is missing", r.failed, all)
+		return r.verdict(all)
 	}
 	return nil
+}
+
+// verdict is the error of a run in which images failed. Another run is advised
+// only where it can help.
+func (r *results) verdict(all int) error {
+	err := fmt.Errorf("%d of %d images failed", r.failed, all)
+	switch r.later {
+	case 0:
+		return err
+	case r.failed:
+		return cli.TryAgain(cli.Hint(err, "run the same command again to push what is missing"))
+	}
+	return cli.Hint(err, "run the same command again to push %d of them; the others fail for good, for the reasons above", r.later)
 }

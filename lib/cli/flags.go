@@ -192,7 +192,18 @@ var release string
 // Version gives the version, the revision it was built from, and the
 // toolchain and platform, on one line.
 func Version() string {
-	version, revision := release, ""
+	version, revision := build()
+	return fmt.Sprintf("%s%s %s %s/%s", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// Agent returns what a tool calls itself towards servers: NAME/VERSION.
+func Agent(tool string) string {
+	version, _ := build()
+	return tool + "/" + version
+}
+
+func build() (version, revision string) {
+	version = release
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if version == "" {
 			version = info.Main.Version
@@ -206,7 +217,7 @@ func Version() string {
 	if version == "" || version == "(devel)" {
 		version = "devel"
 	}
-	return fmt.Sprintf("%s%s %s %s/%s", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return version, revision
 }
 
 // Open gives the input of a tool that reads one file or, for "" and "-",

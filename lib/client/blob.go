@@ -37,11 +37,14 @@ func (b *Blob) Read(p []byte) (int, error) {
 			b.tries = 0
 			return n, nil
 		}
-		if err == nil || err == io.EOF || !temporary(err) {
+		if err == nil || err == io.EOF {
 			return 0, err
 		}
+		if !temporary(err) || b.ctx.Err() != nil {
+			return 0, b.reg.explain(err)
+		}
 		if b.tries == attempts {
-			return 0, last(err)
+			return 0, b.reg.explain(last(err))
 		}
 		b.tries++
 		if err := b.reg.pause(b.ctx, b.tries, err); err != nil {

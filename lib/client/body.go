@@ -19,31 +19,52 @@ func (e *sourceError) Error() string { return e.err.Error() }
 func (e *sourceError) Unwrap() error { return e.err }
 
 // holder stands between a body and the HTTP client, which may still be reading
-// from a request's body after it has returned the answer.
+// from a request's body after it has returned the answer. It hands out views of
+// the body, of which only the latest can be read.
 type holder struct {
 	mu   sync.Mutex
-	body io.Reader
+	body io.ReadSeeker
+	from int64 // where it stood at first
 	err  error // the first error of the body itself, io.EOF aside
-	gone bool
+	view int   // that may be read
 }
 
-func (h *holder) Read(p []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.gone {
+type view struct {
+	*holder
+	n int
+}
+
+func (v view) Read(p []byte) (int, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.n != v.view {
 		return 0, io.ErrClosedPipe
 	}
-	n, err := h.body.Read(p)
-	if err != nil && err != io.EOF && h.err == nil {
-		h.err = err
+	n, err := v.body.Read(p)
+	if err != nil && err != io.EOF && v.err == nil {
+		v.err = err
 	}
 	return n, err
 }
 
-// letGo returns when nobody reads from the body, and lets nobody begin.
-func (h *holder) letGo() {
+func (v view) Close() error { return nil }
+
+// again returns the body from where it stood at first, for a request that was
+// redirected.
+func (h *holder) again() (io.ReadCloser, error) {
 	h.mu.Lock()
-	h.gone = true
+	defer h.mu.Unlock()
+	h.view++
+	if _, err := h.body.Seek(h.from, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return view{h, h.view}, nil
+}
+
+// release returns when nobody reads from the body, and lets nobody begin.
+func (h *holder) release() {
+	h.mu.Lock()
+	h.view++
 	h.mu.Unlock()
 }
 
@@ -53,14 +74,15 @@ func (h *holder) sourceError() error {
 	return h.err
 }
 
-// send is do with a body that is let go for certain before it returns.
-func (r *Registry) send(ctx context.Context, repository, method string, u *url.URL, body io.Reader, size int64, header map[string]string) (*http.Response, error) {
+// send is do with the rest of a body, which stands at byte from. The body is
+// released for certain when it returns.
+func (r *Registry) send(ctx context.Context, repository, method string, u *url.URL, body io.ReadSeeker, from, size int64, header map[string]string) (*http.Response, error) {
 	if body == nil || size == 0 { // a body of unknown length would be sent in chunks
 		return r.do(ctx, repository, method, u, http.NoBody, 0, header)
 	}
-	held := &holder{body: body}
-	defer held.letGo()
-	resp, err := r.do(ctx, repository, method, u, held, size, header)
+	held := &holder{body: body, from: from}
+	defer held.release()
+	resp, err := r.do(ctx, repository, method, u, view{held, 0}, size, header)
 	if e := held.sourceError(); e != nil {
 		if resp != nil {
 			drain(resp)

@@ -1,96 +1,135 @@
-// Package client speaks to an OCI registry over HTTP: it logs in, tries again
-// what may succeed later, goes on where a transfer broke off, and gives errors
-// that a person can act upon.
+// Package client speaks to an OCI registry over HTTP: it logs in, proves that
+// what it reports is so, tries again what may succeed later, resumes broken
+// transfers, and returns errors that name the culprit.
 //
-// New checks what the flags of a tool say; Connect asks whether anybody is
-// there and whether the credentials are right, so that wrong ones are told
-// once; then any number of goroutines may read (read.go, blob.go, list.go) and
-// write (upload.go, PutManifest).
+// New checks the settings; Connect finds out whether a registry answers and
+// accepts the login, so that a wrong one is reported once; after that any number
+// of goroutines may read (read.go, blob.go, list.go) and write (upload.go,
+// manifest.go).
 //
-// Repositories are named as below the registry's prefix: with the prefix
+// Repositories are named relative to the registry's prefix: with the prefix
 // "site", "a/b" is the registry's site/a/b, in every argument and in every
 // list. Raw manifest bytes are passed on as they are.
 //
-// Errors stand for the exit codes of lib/cli: misuse for options that are
-// wrong, try-again for a registry that could not be reached. Test for
-// ErrNotFound and ErrUnreachable with errors.Is.
+// Errors stand for the exit codes of lib/cli: misuse for wrong settings,
+// try-again for a registry that cannot be reached or is overloaded. Test for
+// ErrNotFound and ErrUnreachable with errors.Is. Hints name the tool's flags as
+// Names has them.
 package client
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/pemfile"
 	"k0rdent-airgap/lib/ref"
-	"k0rdent-airgap/lib/textfile"
 )
 
-// Options say where a registry is and how to speak to it, as the flags of a
-// tool have it. Errors name the flags: --ca is called so by every tool.
-type Options struct {
-	At   string // HOST[:PORT][/PREFIX]
-	Flag string // that At comes from, such as "--to"
+// Names are what a tool calls the settings that errors and hints refer to.
+// A hint that would need an empty one is left out.
+type Names struct {
+	At, CA, PlainHTTP, Username, PasswordFile, Timeout string
+}
 
-	PlainHTTP  bool   // HTTP may be spoken; to this machine itself it always may
+// Options are the settings of a client.
+type Options struct {
+	At    string // HOST[:PORT][/PREFIX]
+	Names Names
+
+	PlainHTTP  bool   // allow HTTP to other machines; to this machine it is always allowed
 	SkipVerify bool   // do not check the registry's certificate
 	CAFile     string // authorities to trust besides the system's, in PEM
 
 	// Username and PasswordFile are the credentials. Without a name they come
-	// from the configuration files and helpers of docker and podman.
+	// from the first of LoginFiles that has any for the registry.
 	Username     string
 	PasswordFile string
+	LoginFiles   []cli.LoginFile
 
-	Push bool // ask for tokens that are good for writing, too
-	Jobs int  // requests at a time, for which connections are kept open; 0 is for few
+	Push    bool          // request tokens that allow writing, too
+	Jobs    int           // requests at a time, for which connections are kept open; 0 means few
+	Timeout time.Duration // of the registry's first answer; 0 means FirstAnswer
+	Agent   string        // User-Agent, such as "oci-push/1.2.3"
 
-	Log *slog.Logger // gets what was tried again, at level debug; may be nil
+	Log    *slog.Logger // gets what was tried again, at level debug; may be nil
+	Notice func(string) // gets what a person waits for, each text once; may be nil
 }
+
+// FirstAnswer is how long Connect waits for a registry by default.
+const FirstAnswer = 30 * time.Second
 
 // Registry is a registry, with what it takes to speak to it. It is safe for
 // use by several goroutines once Connect has returned.
 type Registry struct {
-	host   name.Registry
-	scheme string // the one that is spoken; may be empty: what the host's name allows
-	prefix string // before every repository, without slashes around it; may be empty
-	auth   authn.Authenticator
-	scope  string // of tokens for a repository
-	base   http.RoundTripper
-	log    *slog.Logger
-	wait   time.Duration // before the first retry; doubled for each further one
+	host    name.Registry
+	prefix  string // before every repository, without slashes around it; may be empty
+	logins  logins
+	scope   string // of tokens for a repository
+	base    *guard
+	names   Names
+	timeout time.Duration // of the first answer
+	log     *slog.Logger
+	notice  func(string)
+	noticed sync.Map      // reasons that notice was called for
+	wait    time.Duration // before the first retry; doubled for each further one
 
-	bearer bool // tokens are granted by repository, so each has its own client
+	plainAsked bool // HTTP is allowed because somebody said so
+
+	bearer bool        // tokens are granted by repository, so each has its own client
+	wrote  atomic.Bool // the registry has accepted something
 	mu     sync.Mutex
 	all    map[string]*http.Client
 }
 
-// Split parses HOST[:PORT][/PREFIX]. What it is called goes into the error,
-// which is misuse.
-func Split(what, at string) (host, prefix string, err error) {
+// Split parses HOST[:PORT][/PREFIX], which the tool calls n.At. Its error is
+// misuse, and does not repeat a password.
+func Split(n Names, at string) (host, prefix string, err error) {
 	host, prefix, below := strings.Cut(strings.TrimSuffix(at, "/"), "/")
+	_, port, colon := cutPort(host)
 	switch {
+	case strings.Contains(at, "@"):
+		return "", "", advise(cli.Misuse("%s: no user name or password in the address", n.At), "use %s and %s", n.Username, n.PasswordFile)
 	case strings.Contains(at, "://"):
-		return "", "", cli.Hint(cli.Misuse("%s %q: want HOST[:PORT][/PREFIX]", what, at), "leave the scheme out; --plain-http asks for HTTP")
+		return "", "", advise(cli.Misuse("%s %q: must be HOST[:PORT][/PREFIX]", n.At, at), "leave the scheme out; %s allows HTTP", n.PlainHTTP)
 	case host == "":
-		return "", "", cli.Misuse("%s %q: want HOST[:PORT][/PREFIX]", what, at)
+		return "", "", cli.Misuse("%s %q: must be HOST[:PORT][/PREFIX]", n.At, at)
+	case colon && !validPort(port):
+		return "", "", cli.Misuse("%s %q: invalid port %q", n.At, at, port)
+	case below && ref.CheckRepository(prefix) != nil && ref.CheckRepository(strings.ToLower(prefix)) == nil:
+		return "", "", cli.Misuse("%s %q: repository path %q must be lower case", n.At, at, prefix)
 	case below && ref.CheckRepository(prefix) != nil:
-		return "", "", cli.Misuse("%s %q: %q is not a repository path", what, at, prefix)
+		return "", "", cli.Misuse("%s %q: %q is not a repository path", n.At, at, prefix)
 	}
 	return host, prefix, nil
 }
 
-// Loopback tells whether a host with or without a port is this machine, where
+// cutPort splits HOST:PORT at the colon that is not part of an IPv6 address.
+func cutPort(host string) (name, port string, found bool) {
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		return host[:i], host[i+1:], true
+	}
+	return host, "", false
+}
+
+func validPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
+}
+
+// Loopback reports whether a host with or without a port is this machine, where
 // nobody can listen in and HTTP does no harm.
 func Loopback(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -100,10 +139,10 @@ func Loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// New prepares a client and sends nothing. Its errors are misuse, but for
-// docker's configuration files, which are not the caller's.
+// New prepares a client and sends nothing. Its errors are misuse, but for those
+// of login files, which the caller did not name.
 func New(o Options) (*Registry, error) {
-	host, prefix, err := Split(o.Flag, o.At)
+	host, prefix, err := Split(o.Names, o.At)
 	if err != nil {
 		return nil, err
 	}
@@ -114,18 +153,25 @@ func New(o Options) (*Registry, error) {
 	}
 	reg, err := name.NewRegistry(host, opts...)
 	if err != nil {
-		return nil, cli.Misuse("%s %q: %w", o.Flag, o.At, err)
+		return nil, cli.Misuse("%s %q: %q is not HOST[:PORT]", o.Names.At, o.At, host)
 	}
 	base, err := newTransport(o)
 	if err != nil {
 		return nil, err
 	}
-	auth, err := credentials(o, reg)
+	logins, err := newLogins(o, reg.RegistryStr())
+	if err == nil {
+		_, err = logins.of(prefix) // a broken file is told before anything is sent
+	}
 	if err != nil {
 		return nil, err
 	}
-	r := newRegistry(reg, auth, base, plain)
-	r.prefix, r.scope = prefix, transport.PullScope
+	r := newRegistry(reg, logins, base, plain)
+	r.plainAsked = o.PlainHTTP
+	r.prefix, r.scope, r.names = prefix, transport.PullScope, o.Names
+	r.base.agent, r.base.caFile = o.Agent, o.CAFile
+	r.timeout = cmp.Or(o.Timeout, FirstAnswer)
+	r.notice = o.Notice
 	if o.Push {
 		r.scope = transport.PushScope
 	}
@@ -135,13 +181,14 @@ func New(o Options) (*Registry, error) {
 	return r, nil
 }
 
-func newRegistry(host name.Registry, auth authn.Authenticator, base http.RoundTripper, plain bool) *Registry {
+func newRegistry(host name.Registry, l logins, base http.RoundTripper, plain bool) *Registry {
 	return &Registry{
-		host: host, auth: auth,
-		base: &guard{inner: base, plain: plain},
-		log:  slog.New(slog.DiscardHandler),
-		wait: 250 * time.Millisecond,
-		all:  make(map[string]*http.Client),
+		host: host, logins: l,
+		base:    &guard{inner: base, host: host.RegistryStr(), plain: plain},
+		timeout: FirstAnswer,
+		log:     slog.New(slog.DiscardHandler),
+		wait:    250 * time.Millisecond,
+		all:     make(map[string]*http.Client),
 	}
 }
 
@@ -151,25 +198,25 @@ func newTransport(o Options) (*http.Transport, error) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	t := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 10 * time.Minute, // a registry may hash 5 GB before it answers
-		ExpectContinueTimeout: time.Second,
-		MaxIdleConnsPerHost:   2 * o.Jobs,
-		IdleConnTimeout:       time.Minute,
-		ReadBufferSize:        16 << 10,
-		WriteBufferSize:       64 << 10,
-		DisableCompression:    true,
-		Protocols:             protocols,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.SkipVerify},
+		Proxy:                  proxyOf,
+		OnProxyConnectResponse: refusedTunnel,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    10 * time.Second,
+		DisableCompression:     true,
+		ExpectContinueTimeout:  time.Second,
+		MaxIdleConnsPerHost:    2 * o.Jobs,
+		IdleConnTimeout:        time.Minute,
+		ReadBufferSize:         16 << 10,
+		WriteBufferSize:        64 << 10,
+		Protocols:              protocols,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.SkipVerify},
 	}
 	if o.CAFile == "" {
 		return t, nil
 	}
 	authorities, _, err := pemfile.Certificates(o.CAFile)
 	if err != nil {
-		return nil, cli.Misuse("--ca: %w", err)
+		return nil, cli.Misuse("%s: %w", o.Names.CA, err)
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
@@ -182,33 +229,13 @@ func newTransport(o Options) (*http.Transport, error) {
 	return t, nil
 }
 
-// credentials takes the user with the password file, else what docker's and
-// podman's configuration files and credential helpers have for the host.
-func credentials(o Options, reg name.Registry) (authn.Authenticator, error) {
-	if o.Username == "" {
-		auth, err := authn.DefaultKeychain.Resolve(reg)
-		if err != nil {
-			return nil, fmt.Errorf("credentials for %s: %w", reg, err)
-		}
-		return auth, nil
-	}
-	if o.PasswordFile == "" {
-		return nil, cli.Misuse("a user name needs a password file")
-	}
-	password, err := textfile.Password(o.PasswordFile)
-	if err != nil {
-		return nil, cli.Misuse("password file: %w", err)
-	}
-	return authn.FromConfig(authn.AuthConfig{Username: o.Username, Password: password}), nil
-}
-
-// Host gives HOST[:PORT].
+// Host returns HOST[:PORT].
 func (r *Registry) Host() string { return r.host.RegistryStr() }
 
 // Prefix returns the path before every repository, which may be empty.
 func (r *Registry) Prefix() string { return r.prefix }
 
-// Repository gives the registry's own name for a repository, prefix included.
+// Repository returns the registry's own name for a repository, prefix included.
 func (r *Registry) Repository(name string) string {
 	if r.prefix == "" {
 		return name
@@ -216,7 +243,7 @@ func (r *Registry) Repository(name string) string {
 	return r.prefix + "/" + name
 }
 
-// Reference gives the whole name of an image, HOST[:PORT]/REPOSITORY:TAG.
+// Reference returns the whole name of an image, HOST[:PORT]/REPOSITORY:TAG.
 func (r *Registry) Reference(repository, tag string) string {
 	return r.Host() + "/" + r.Repository(repository) + ":" + tag
 }

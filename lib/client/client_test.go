@@ -55,9 +55,12 @@ func dial(t *testing.T, at string) *Registry {
 	return r
 }
 
+// testNames are those of a tool.
+var testNames = Names{At: "--to", CA: "--ca", PlainHTTP: "--plain-http", Username: "--username", PasswordFile: "--password-file", Timeout: "--answer-timeout"}
+
 func prepare(t *testing.T, o Options) *Registry {
 	t.Helper()
-	t.Setenv("DOCKER_CONFIG", t.TempDir()) // nobody's credentials
+	o.Names = testNames
 	r, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -74,13 +77,13 @@ func TestSplit(t *testing.T) {
 		{"[fd00::5]:5000/a/b", "[fd00::5]:5000", "a/b"},
 	}
 	for _, tt := range tests {
-		host, prefix, err := Split("--to", tt.at)
+		host, prefix, err := Split(testNames, tt.at)
 		if err != nil || host != tt.host || prefix != tt.prefix {
 			t.Errorf("Split(%q) = %q, %q, %v, want %q, %q", tt.at, host, prefix, err, tt.host, tt.prefix)
 		}
 	}
 	for _, at := range []string{"", "/", "http://x", "x/UPPER", "x/a//b", "x/../y"} {
-		if _, _, err := Split("--to", at); !cli.IsMisuse(err) || !strings.HasPrefix(err.Error(), "--to ") {
+		if _, _, err := Split(testNames, at); !cli.IsMisuse(err) || !strings.HasPrefix(err.Error(), "--to ") {
 			t.Errorf("Split(%q) = %v, want misuse of --to", at, err)
 		}
 	}
@@ -91,7 +94,7 @@ func FuzzSplit(f *testing.F) {
 		f.Add(at)
 	}
 	f.Fuzz(func(t *testing.T, at string) {
-		host, prefix, err := Split("--to", at)
+		host, prefix, err := Split(testNames, at)
 		if err != nil {
 			if host != "" || prefix != "" || !cli.IsMisuse(err) {
 				t.Errorf("Split(%q) = %q, %q, %v", at, host, prefix, err)
@@ -132,13 +135,13 @@ func TestWrongOptions(t *testing.T) {
 		want    string
 	}{
 		{Options{At: "x:y:z"}, `--to "x:y:z": `},
-		{Options{At: "https://x"}, `--to "https://x": want HOST`},
-		{Options{At: "x", Username: "u"}, "a user name needs a password file"},
-		{Options{At: "x", Username: "u", PasswordFile: "/nonexistent"}, "password file: open /nonexistent"},
+		{Options{At: "https://x"}, `--to "https://x": must be HOST`},
+		{Options{At: "x", Username: "u"}, "--username requires --password-file"},
+		{Options{At: "x", Username: "u", PasswordFile: "/nonexistent"}, "--password-file: open /nonexistent"},
 		{Options{At: "x", CAFile: "/nonexistent"}, "--ca: open /nonexistent"},
 		{Options{At: "x", CAFile: empty}, "--ca: " + empty + ": the file is empty"},
 	} {
-		tt.options.Flag = "--to"
+		tt.options.Names = testNames
 		if _, err := New(tt.options); !cli.IsMisuse(err) || !strings.HasPrefix(err.Error(), tt.want) {
 			t.Errorf("New(%+v) = %v, want misuse: %s", tt.options, err, tt.want)
 		}
@@ -243,7 +246,7 @@ func TestCredentials(t *testing.T) {
 		}
 	}
 	r := prepare(t, Options{At: host, Username: "reader", PasswordFile: file("wrong")})
-	if err := r.Connect(t.Context()); err == nil || err.Error() != "registry answered 401 Unauthorized" {
+	if err := r.Connect(t.Context()); err == nil || err.Error() != `login of "reader" refused: registry answered 401 Unauthorized` {
 		t.Errorf("Connect with a wrong password = %v", err)
 	}
 	// A registry may let everybody read and ask here all the same, so that who

@@ -1,54 +1,115 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // This file has what stands around the library's transport, which knows how to
 // log in: guard below it, renewing above it.
 
+const (
+	quickAnswer = time.Minute      // how long an answer to a question may take
+	longAnswer  = 10 * time.Minute // and to content: a registry may hash 5 GB first
+)
+
 // guard refuses plain HTTP to another machine unless it was asked for: the
 // library above falls back to it for private addresses, and would then send
 // credentials in the clear. It also keeps refused tokens from that library
-// where it would send a body again that has been read; see renewing.
+// where it would send a body again that has been read; see renewing. It limits
+// how long an answer may take, and has errors name the culprit.
 type guard struct {
-	inner http.RoundTripper
-	plain bool
+	inner  http.RoundTripper
+	host   string // of the registry
+	scheme string // the only one for that host; empty until it is known
+	plain  bool
+	agent  string
+	caFile string
 }
 
-var errPlainHTTP = errors.New("plain HTTP to another machine was not asked for")
+var (
+	errPlainHTTP   = errors.New("plain HTTP to another machine was not asked for")
+	errOtherScheme = errors.New("the registry is spoken to with another scheme")
+)
 
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Scheme == "http" && !g.plain && !Loopback(req.URL.Host) {
+	if err := g.refuse(req.URL); err != nil {
 		if req.Body != nil {
 			req.Body.Close()
 		}
-		return nil, errPlainHTTP
+		return nil, err
+	}
+	limit := quickAnswer
+	if req.Method == http.MethodPut || req.ContentLength > 0 {
+		limit = longAnswer
+	}
+	ctx, stop := context.WithCancelCause(req.Context())
+	timer := time.AfterFunc(limit, func() { stop(&noAnswer{limit}) })
+	req = req.Clone(ctx)
+	if g.agent != "" {
+		req.Header.Set("User-Agent", g.agent)
 	}
 	resp, err := g.inner.RoundTrip(req)
-	if err == nil && resp.StatusCode >= http.StatusBadRequest {
-		resp.Body = struct { // an error page may have no end
-			io.Reader
-			io.Closer
-		}{io.LimitReader(resp.Body, maxErrorBody), resp.Body}
+	timer.Stop()
+	if err == nil {
+		err = proxyAnswer(resp)
 	}
-	if err == nil && resp.StatusCode == http.StatusUnauthorized && req.ContentLength > 0 && bearerToken(req) {
+	if err != nil {
+		if late, ok := errors.AsType[*noAnswer](context.Cause(ctx)); ok {
+			err = g.blame(req, late)
+		} else if ctx.Err() == nil { // not stopped from outside
+			err = g.blame(req, err)
+		}
+		stop(nil)
+		return nil, err
+	}
+	body := io.Reader(resp.Body)
+	if resp.StatusCode >= http.StatusBadRequest { // an error page may have no end
+		body = io.LimitReader(body, maxErrorBody)
+	}
+	resp.Body = &answerBody{body, resp.Body, stop}
+	if resp.StatusCode == http.StatusUnauthorized && req.ContentLength > 0 && bearerToken(req) {
 		drain(resp)
 		return nil, errTokenRefused
 	}
-	return resp, err
+	return resp, nil
+}
+
+// refuse returns an error for an address that must not be spoken to.
+func (g *guard) refuse(u *url.URL) error {
+	switch {
+	case g.scheme != "" && u.Host == g.host && u.Scheme != g.scheme:
+		return errOtherScheme
+	case u.Scheme == "http" && !g.plain && !Loopback(u.Host):
+		return errPlainHTTP
+	}
+	return nil
+}
+
+// answerBody ends what belongs to a request with its answer's body.
+type answerBody struct {
+	io.Reader
+	inner io.Closer
+	stop  context.CancelCauseFunc
+}
+
+func (b *answerBody) Close() error {
+	err := b.inner.Close()
+	b.stop(nil)
+	return err
 }
 
 // errTokenRefused stands for the answer 401 to a request with a body. The
 // token has been renewed when a caller sees it, so the same may be sent again.
 var errTokenRefused = errors.New("registry answered 401 Unauthorized to a new token")
 
-// bearerToken tells whether a request carries one.
+// bearerToken reports whether a request carries one.
 func bearerToken(req *http.Request) bool {
 	return strings.HasPrefix(req.Header.Get("Authorization"), "Bearer ")
 }

@@ -1,12 +1,12 @@
 package client
 
 import (
+	"cmp"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -16,7 +16,13 @@ type Mirror struct {
 	Scheme        string // "https" or "http"; the other one is not tried
 	Host          string // HOST[:PORT]
 	CA            []byte // authorities to trust besides the system's, in PEM; may be empty
+	CAFile        string // where CA comes from, for errors
 	Authorization string // value of that header; may be empty
+
+	Names   Names
+	Timeout time.Duration // of its first answer; 0 means FirstAnswer
+	Agent   string        // User-Agent
+	Notice  func(string)  // as in Options
 }
 
 // NewMirror prepares a client that reads as containerd will: what it cannot
@@ -45,28 +51,22 @@ func NewMirror(m Mirror) (*Registry, error) {
 		}
 		base.TLSClientConfig.RootCAs = pool
 	}
-	r := newRegistry(host, authn.Anonymous, &asConfigured{m, base}, m.Scheme == "http")
-	r.scheme, r.scope = m.Scheme, transport.PullScope
+	r := newRegistry(host, logins{fixed: &anonymous}, &asConfigured{m, base}, m.Scheme == "http")
+	r.base.scheme, r.scope, r.names = m.Scheme, transport.PullScope, m.Names
+	r.base.caFile, r.base.agent = m.CAFile, m.Agent
+	r.timeout, r.notice = cmp.Or(m.Timeout, FirstAnswer), m.Notice
 	return r, nil
 }
 
-// asConfigured keeps to the scheme that was configured, where the library
-// above would try both, and sends the header that was.
+// asConfigured sends the header that was configured, to the mirror only and not
+// to a token's realm or a store of blobs.
 type asConfigured struct {
 	Mirror
 	inner http.RoundTripper
 }
 
-var errOtherScheme = errors.New("only the scheme that is configured is spoken")
-
 func (a *asConfigured) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Host != a.Host { // a token's realm, a store of blobs
-		return a.inner.RoundTrip(req)
-	}
-	if req.URL.Scheme != a.Scheme {
-		return nil, errOtherScheme
-	}
-	if a.Authorization != "" && req.Header.Get("Authorization") == "" {
+	if req.URL.Host == a.Host && a.Authorization != "" && req.Header.Get("Authorization") == "" {
 		req = req.Clone(req.Context())
 		req.Header.Set("Authorization", a.Authorization)
 	}

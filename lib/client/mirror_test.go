@@ -44,7 +44,7 @@ func TestMirror(t *testing.T) {
 		{"no login", Mirror{Scheme: "https", Host: at(secure), CA: ca}, "secret/b", "401"},
 		{"no authority", Mirror{Scheme: "https", Host: at(secure)}, "a/b", "unknown authority"},
 		{"https to a plain port", Mirror{Scheme: "https", Host: at(plain)}, "a/b", "speaks plain HTTP"},
-		{"http to a TLS port", Mirror{Scheme: "http", Host: at(secure), CA: ca}, "a/b", "400"},
+		{"http to a TLS port", Mirror{Scheme: "http", Host: at(secure), CA: ca}, "a/b", "speaks HTTPS"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

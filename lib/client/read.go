@@ -3,7 +3,6 @@ package client
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -25,22 +24,9 @@ var manifestTypes = strings.Join([]string{
 	string(types.DockerManifestList), string(types.DockerManifestSchema2), "*/*",
 }, ", ")
 
-// HasBlob asks whether a repository has a blob (end-2).
-func (r *Registry) HasBlob(ctx context.Context, repository string, d v1.Hash) (there bool, err error) {
-	err = r.retry(ctx, func() error {
-		resp, err := r.do(ctx, repository, http.MethodHead, r.url(repository, "blobs", d.String()), nil, 0, nil)
-		if err != nil {
-			return err
-		}
-		defer drain(resp)
-		there = resp.StatusCode != http.StatusNotFound
-		return checkStatus(resp, http.StatusOK, http.StatusNotFound)
-	})
-	return there && err == nil, err
-}
-
-// Digest gives the digest that a tag or digest stands for (end-3), or "" if
-// the repository has none.
+// Digest returns the digest that a tag or digest stands for (end-3), or "" if
+// the repository has none. Where a registry does not state it, the manifest is
+// read.
 func (r *Registry) Digest(ctx context.Context, repository, reference string) (digest string, err error) {
 	err = r.retry(ctx, func() error {
 		resp, err := r.do(ctx, repository, http.MethodHead, r.url(repository, "manifests", reference), nil, 0, map[string]string{"Accept": manifestTypes})
@@ -53,9 +39,20 @@ func (r *Registry) Digest(ctx context.Context, repository, reference string) (di
 			digest = ""
 			return nil
 		}
-		return checkStatus(resp, http.StatusOK)
+		if err := checkStatus(resp, http.StatusOK); err != nil {
+			return err
+		}
+		if _, err := v1.NewHash(digest); err == nil {
+			return nil
+		}
+		d, _, err := r.getManifest(ctx, repository, reference)
+		digest = d.Digest.String()
+		return err
 	})
-	return digest, err
+	if err != nil {
+		return "", err
+	}
+	return digest, nil
 }
 
 // Manifest gets a manifest or index by tag or digest (end-3), of at most 4 MiB,
@@ -88,8 +85,11 @@ func (r *Registry) getManifest(ctx context.Context, repository, reference string
 	if err != nil {
 		return v1.Descriptor{}, nil, err
 	}
-	mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	d := v1.Descriptor{MediaType: types.MediaType(mediaType), Size: int64(len(raw))}
+	if err := checkManifest(raw); err != nil {
+		return v1.Descriptor{}, nil, err
+	}
+	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	d := v1.Descriptor{MediaType: types.MediaType(kind), Size: int64(len(raw))}
 	d.Digest, _, err = v1.SHA256(bytes.NewReader(raw))
 	return d, raw, err
 }
@@ -137,8 +137,8 @@ func (r *Registry) small(ctx context.Context, repository string, d v1.Hash) (raw
 // PutManifest pushes a manifest's raw bytes under a tag or digest (end-7).
 func (r *Registry) PutManifest(ctx context.Context, repository, reference, mediaType string, raw []byte) error {
 	return r.retry(ctx, func() error {
-		resp, err := r.do(ctx, repository, http.MethodPut, r.url(repository, "manifests", reference),
-			bytes.NewReader(raw), int64(len(raw)), map[string]string{"Content-Type": mediaType})
+		resp, err := r.send(ctx, repository, http.MethodPut, r.url(repository, "manifests", reference),
+			bytes.NewReader(raw), 0, int64(len(raw)), map[string]string{"Content-Type": mediaType})
 		if err != nil {
 			return err
 		}
@@ -146,10 +146,10 @@ func (r *Registry) PutManifest(ctx context.Context, repository, reference, media
 		if err := checkStatus(resp, http.StatusCreated, http.StatusOK, http.StatusAccepted); err != nil {
 			return err
 		}
-		want, got := fmt.Sprintf("sha256:%x", sha256.Sum256(raw)), resp.Header.Get("Docker-Content-Digest")
-		if strings.HasPrefix(got, "sha256:") && got != want {
-			return fmt.Errorf("registry changed it: stored %s, sent %s", clip(got), want)
+		if err := r.published(ctx, repository, reference, raw, resp.Header); err != nil {
+			return err
 		}
+		r.wrote.Store(true)
 		return nil
 	})
 }

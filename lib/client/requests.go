@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,15 +25,14 @@ func (r *Registry) do(ctx context.Context, repository, method string, u *url.URL
 		return nil, err
 	}
 	req.ContentLength = size
+	if v, ok := body.(view); ok {
+		req.GetBody = v.again
+	}
 	for k, v := range header {
 		req.Header.Set(k, v)
 	}
 	resp, err := c.Do(req)
-	// A url.Error repeats the whole address; the caller names the item.
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err
-	}
-	return resp, err
+	return resp, plainError(err)
 }
 
 // drain lets the connection be used again.

@@ -8,124 +8,56 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
-
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"k0rdent-airgap/lib/cli"
 )
 
 const (
-	attempts     = 6                // tries of one request, about 8 s in all
-	maxWait      = 30 * time.Second // between two tries, even if the registry asks for more
-	maxErrorBody = 64 << 10         // what is read of a registry's error message, in bytes
-	maxErrorText = 200              // what is shown of it, in bytes
+	attempts = 6                // tries of one request, about 8 s in all
+	maxWait  = 30 * time.Second // between two tries, even if the registry asks for more
+	maxTotal = 3 * time.Minute  // after which no further try is made
+	tellFrom = 2                // the failed try after which a person is told
 )
 
 // ErrUnreachable says that the registry could not be reached at all, so that
 // going on with further images is of no use.
 var ErrUnreachable = errors.New("registry unreachable")
 
-// ErrNotFound says that the registry has no such repository, manifest or blob.
-var ErrNotFound = errors.New("not found")
+// unreachableError is the last error of a registry that could not be reached.
+type unreachableError struct{ err error }
 
-// statusError is an answer that was not the wanted one.
-type statusError struct {
-	err   *transport.Error
-	after time.Duration // the answer's Retry-After
+func (e *unreachableError) Error() string {
+	_, silent := errors.AsType[*noAnswer](e.err)
+	_, proxy := errors.AsType[*proxyError](e.err)
+	if silent || proxy {
+		return e.err.Error()
+	}
+	return fmt.Sprintf("%v: %v", ErrUnreachable, e.err)
 }
 
-func (e *statusError) Error() string {
-	text := fmt.Sprintf("registry answered %d %s", e.err.StatusCode, http.StatusText(e.err.StatusCode))
-	for _, d := range e.err.Errors {
-		text += ": " + clip(fmt.Sprintf("%s %s", d.Code, d.Message))
-		break
+func (e *unreachableError) Unwrap() []error { return []error{ErrUnreachable, e.err} }
+
+// busy reports whether a status says that the server, or what stands before it,
+// has no time.
+func busy(code int) bool {
+	switch code {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
 	}
-	return text
+	return false
 }
 
-// Is makes an answer of 404 an ErrNotFound.
-func (e *statusError) Is(target error) bool {
-	return target == ErrNotFound && e.err.StatusCode == http.StatusNotFound
-}
-
-// clip keeps what a stranger wrote to a length that a person reads.
-func clip(text string) string {
-	if len(text) <= maxErrorText {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxErrorText], "") + "..."
-}
-
-// answered gives a statusError, with a hint, for an answer that the library
-// has turned into an error; its own would hold the whole page that a proxy
-// may have sent. Other errors stay as they are.
-func answered(err error) error {
-	e, ok := errors.AsType[*transport.Error](err)
-	if !ok {
-		return err
-	}
-	return hinted(&statusError{err: e})
-}
-
-func hinted(e *statusError) error {
-	switch e.err.StatusCode {
-	case http.StatusUnauthorized:
-		return cli.Hint(e, "give the right --username and --password-file, or log in with a docker configuration file")
-	case http.StatusForbidden:
-		return cli.Hint(e, "the registry does not let this user, or this address, %s", deed(e.err.Request))
-	}
-	return e
-}
-
-// deed says what a request was to do.
-func deed(req *http.Request) string {
-	if req != nil && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
-		return "read"
-	}
-	return "write"
-}
-
-// checkStatus gives a statusError unless the answer has one of the wanted codes.
-func checkStatus(resp *http.Response, want ...int) error {
-	err := transport.CheckError(resp, want...)
-	if err == nil {
-		return nil
-	}
-	e, ok := errors.AsType[*transport.Error](err)
-	if !ok {
-		return err
-	}
-	out := &statusError{err: e}
-	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
-		out.after = time.Duration(s) * time.Second
-	}
-	return hinted(out)
-}
-
-// status gives the HTTP status that an error stands for, or 0.
-func status(err error) int {
-	if e, ok := errors.AsType[*statusError](err); ok {
-		return e.err.StatusCode
-	}
-	if e, ok := errors.AsType[*transport.Error](err); ok {
-		return e.StatusCode
-	}
-	return 0
-}
-
-// temporary tells whether the same request may succeed later.
+// temporary reports whether the same request may succeed later.
 func temporary(err error) bool {
-	switch code := status(err); {
-	case code == http.StatusInsufficientStorage || code == http.StatusNotImplemented:
+	if errors.Is(err, context.Canceled) || errors.Is(err, errFull) {
 		return false
-	case code != 0:
-		return code == http.StatusRequestTimeout || code == http.StatusTooManyRequests || code >= 500
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, errPlainHTTP) {
-		return false
+	if code := status(err); code != 0 {
+		return busy(code) || code >= 500 && code != http.StatusNotImplemented
+	}
+	if e, ok := errors.AsType[*proxyError](err); ok {
+		return e.status == 0 || busy(e.status)
 	}
 	if _, ok := errors.AsType[*sourceError](err); ok { // a bundle that is cut off ends like a connection
 		return false
@@ -133,55 +65,81 @@ func temporary(err error) bool {
 	if errors.Is(err, errTokenRefused) {
 		return true
 	}
-	var op *net.OpError
-	var dns *net.DNSError
+	dns, isDNS := errors.AsType[*net.DNSError](err)
+	if _, there := errors.AsType[*elsewhere](err); there && isDNS && dns.IsNotFound {
+		return false // the registry names a host that does not exist
+	}
+	op, isOp := errors.AsType[*net.OpError](err)
 	var timeout interface{ Timeout() bool }
-	return errors.As(err, &op) && op.Op != "local error" && op.Op != "remote error" ||
-		errors.As(err, &dns) ||
+	return isOp && op.Op != "local error" && op.Op != "remote error" || isDNS ||
 		errors.As(err, &timeout) && timeout.Timeout() ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// unreachable tells whether an error is of the connection's making, not of a
-// registry that answers.
+// unreachable reports whether an error is of a connection that could not be
+// made, or on which nothing came, rather than of a registry that answers.
 func unreachable(err error) bool {
+	if e, ok := errors.AsType[*proxyError](err); ok {
+		return e.status == 0
+	}
+	if _, ok := errors.AsType[*elsewhere](err); ok {
+		return false
+	}
 	op, ok := errors.AsType[*net.OpError](err)
 	_, dns := errors.AsType[*net.DNSError](err)
-	return dns || ok && op.Op == "dial"
+	_, silent := errors.AsType[*noAnswer](err)
+	return dns || silent || ok && (op.Op == "dial" || op.Op == "proxyconnect")
 }
 
-// last gives the error of a last try. When the registry could not be reached,
-// it wraps ErrUnreachable and stands for exit code 75.
+// last returns the error of a last try. It stands for exit code 75 where another
+// run may succeed, and wraps ErrUnreachable where nothing can until then.
 func last(err error) error {
-	if unreachable(err) {
-		return cli.TryAgain(fmt.Errorf("%w: %w", ErrUnreachable, err))
+	switch code := status(err); {
+	case unreachable(err):
+		return cli.TryAgain(&unreachableError{err})
+	case code == 0 && temporary(err) && !errors.Is(err, errTokenRefused), busy(code):
+		return cli.TryAgain(err)
 	}
 	return err
 }
 
-// retry runs try until it succeeds or fails for good, with growing pauses; for
-// the error, see last.
+// retry runs try until it succeeds or fails for good, with growing pauses. Its
+// error has the hint that helps; see also last.
 func (r *Registry) retry(ctx context.Context, try func() error) error {
+	began := time.Now()
 	for n := 1; ; n++ {
 		err := try()
-		if err == nil || ctx.Err() != nil {
-			return err
+		if err == nil {
+			return nil
 		}
-		if !temporary(err) {
-			return err
+		if !temporary(err) || ctx.Err() != nil && !late(ctx) {
+			return r.explain(err)
 		}
-		if n == attempts {
-			return last(err)
+		if n == attempts || time.Since(began) > maxTotal {
+			return r.explain(last(err))
 		}
-		if err := r.pause(ctx, n, err); err != nil {
-			return err
+		if r.pause(ctx, n, err) != nil {
+			if late(ctx) {
+				return r.explain(last(err))
+			}
+			return ctx.Err()
 		}
 	}
+}
+
+// late reports whether a context has ended because the registry was given no
+// more time to answer.
+func late(ctx context.Context) bool {
+	_, ok := errors.AsType[*noAnswer](context.Cause(ctx))
+	return ok
 }
 
 // pause waits before try n+1, longer each time and never in step with other
 // clients.
 func (r *Registry) pause(ctx context.Context, n int, err error) error {
+	if n >= tellFrom {
+		r.tell(status(err), "%s: %v; trying again", r.Host(), err)
+	}
 	d := r.wait << (n - 1)
 	d += time.Duration(rand.Int64N(int64(d)/4 + 1))
 	if e, ok := errors.AsType[*statusError](err); ok && e.after > d {
@@ -195,4 +153,42 @@ func (r *Registry) pause(ctx context.Context, n int, err error) error {
 	case <-t.C:
 		return nil
 	}
+}
+
+// tell lets a person know what the tool waits for, once for each reason.
+func (r *Registry) tell(reason any, format string, args ...any) {
+	if _, known := r.noticed.LoadOrStore(reason, true); !known && r.notice != nil {
+		r.notice(fmt.Sprintf(format, args...))
+	}
+}
+
+// Hopeless reports whether an error would be met by every further request, too:
+// nobody there, something that is no registry, a full disk, or a login that we
+// do not have.
+func (r *Registry) Hopeless(err error) bool {
+	if _, ok := errors.AsType[*elsewhere](err); ok {
+		return true
+	}
+	if e, ok := errors.AsType[*proxyError](err); ok && !temporary(e) {
+		return true
+	}
+	if errors.Is(err, ErrUnreachable) || errors.Is(err, errPage) || errors.Is(err, errFull) {
+		return true
+	}
+	l, lerr := r.logins.of(r.prefix)
+	return status(err) == http.StatusUnauthorized && lerr == nil && !l.known()
+}
+
+// Refused reports whether the registry has refused to take anything so far, in
+// a way that it may have for everything: the next image may tell.
+func (r *Registry) Refused(err error) bool {
+	e, ok := errors.AsType[*statusError](err)
+	if !ok || !e.writes() || r.wrote.Load() {
+		return false
+	}
+	switch e.err.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed:
+		return true
+	}
+	return false
 }

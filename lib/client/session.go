@@ -12,7 +12,14 @@ import (
 
 // This file has the requests that an upload is made of.
 
-// start opens an upload session (end-4a) and gives its address. With a
+// openError is the error of a request that was to open a session: there is no
+// session that could have been lost.
+type openError struct{ err error }
+
+func (e *openError) Error() string { return e.err.Error() }
+func (e *openError) Unwrap() error { return e.err }
+
+// start opens an upload session (end-4a) and returns its address. With a
 // repository to mount from it asks for the blob to be linked instead (end-11);
 // the address is then nil if the registry did so.
 func (u *Upload) start(ctx context.Context, from string) (*url.URL, error) {
@@ -28,15 +35,28 @@ func (u *Upload) start(ctx context.Context, from string) (*url.URL, error) {
 	}
 	defer drain(resp)
 	if err := checkStatus(resp, want...); err != nil {
-		return nil, err
+		return nil, &openError{err}
 	}
 	if resp.StatusCode == http.StatusCreated {
-		return nil, nil
+		return nil, u.stored(ctx, resp)
 	}
-	return location(resp)
+	at, err = location(resp)
+	if err == nil {
+		u.reg.wrote.Store(true)
+	}
+	return at, err
 }
 
-// location gives where the upload goes on; it may be relative, and may change
+// stored proves that the blob is in the repository after an answer which says so.
+func (u *Upload) stored(ctx context.Context, resp *http.Response) error {
+	if err := u.reg.stored(ctx, u.repository, u.digest, u.size, resp.Header); err != nil {
+		return err
+	}
+	u.reg.wrote.Store(true)
+	return nil
+}
+
+// location returns where the upload goes on; it may be relative, and may change
 // with every answer.
 func location(resp *http.Response) (*url.URL, error) {
 	u, err := resp.Request.URL.Parse(resp.Header.Get("Location"))
@@ -46,9 +66,9 @@ func location(resp *http.Response) (*url.URL, error) {
 	return u, nil
 }
 
-// patch sends the bytes of the blob from offset to its end (end-5), and gives
+// patch sends the bytes of the blob from offset to its end (end-5), and returns
 // where the upload goes on.
-func (u *Upload) patch(ctx context.Context, body io.Reader, offset int64) (*url.URL, error) {
+func (u *Upload) patch(ctx context.Context, body io.ReadSeeker, offset int64) (*url.URL, error) {
 	header := map[string]string{"Content-Type": "application/octet-stream"}
 	// Some registries take a range only when they need one. They do as soon as
 	// bytes of a try that broke may still be on their way to the disk: what has
@@ -56,7 +76,7 @@ func (u *Upload) patch(ctx context.Context, body io.Reader, offset int64) (*url.
 	if offset > 0 || u.used {
 		header["Content-Range"] = fmt.Sprintf("%d-%d", offset, u.size-1)
 	}
-	resp, err := u.reg.send(ctx, u.repository, http.MethodPatch, u.session, body, u.size-offset, header)
+	resp, err := u.reg.send(ctx, u.repository, http.MethodPatch, u.session, body, offset, u.size-offset, header)
 	if err != nil {
 		return nil, err
 	}
@@ -69,18 +89,21 @@ func (u *Upload) patch(ctx context.Context, body io.Reader, offset int64) (*url.
 
 // finish ends a session with the blob's digest (end-6), sending the whole blob
 // with it if body is not nil.
-func (u *Upload) finish(ctx context.Context, session *url.URL, body io.Reader, size int64) error {
+func (u *Upload) finish(ctx context.Context, session *url.URL, body io.ReadSeeker, size int64) error {
 	at := *session
 	q := at.Query()
 	q.Set("digest", u.digest.String())
 	at.RawQuery = q.Encode()
 	header := map[string]string{"Content-Type": "application/octet-stream"}
-	resp, err := u.reg.send(ctx, u.repository, http.MethodPut, &at, body, size, header)
+	resp, err := u.reg.send(ctx, u.repository, http.MethodPut, &at, body, 0, size, header)
 	if err != nil {
 		return err
 	}
 	defer drain(resp)
-	return checkStatus(resp, http.StatusCreated, http.StatusNoContent)
+	if err := checkStatus(resp, http.StatusCreated, http.StatusNoContent); err != nil {
+		return err
+	}
+	return u.stored(ctx, resp)
 }
 
 // offset asks how many bytes of the session the registry has (end-13).

@@ -9,8 +9,6 @@ import (
 	"net/url"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-
-	"k0rdent-airgap/lib/cli"
 )
 
 // wholeSize is the largest blob that is sent with the request that ends its
@@ -48,7 +46,7 @@ func (u *Upload) Mount(ctx context.Context, from string) (there bool, err error)
 	if err == nil && u.session == nil {
 		return true, nil
 	}
-	if there, err = u.reg.HasBlob(ctx, u.repository, u.digest); there {
+	if there, err = u.reg.HasBlob(ctx, u.repository, u.digest, u.size); there {
 		u.Cancel(ctx)
 	}
 	return there, err
@@ -113,13 +111,10 @@ func (u *Upload) sendData(ctx context.Context, body io.ReadSeeker) error {
 		}
 		if !resumable(err) {
 			u.Cancel(ctx)
-			return err
+			return u.reg.explain(err)
 		}
 		if try >= attempts {
-			if unreachable(err) {
-				return cli.TryAgain(fmt.Errorf("%w: %w", ErrUnreachable, err))
-			}
-			return err
+			return u.reg.explain(last(err))
 		}
 		u.reg.log.Debug("upload broke off", "digest", u.digest.String(), "error", err)
 		if werr := u.reg.pause(ctx, try, err); werr != nil {
@@ -140,15 +135,18 @@ func (u *Upload) sendData(ctx context.Context, body io.ReadSeeker) error {
 	return nil
 }
 
-// resumable tells whether an upload may go on after an error. A session can be
+// resumable reports whether an upload may go on after an error. A session can be
 // unknown, or stand at another byte than we think, when an answer was lost.
 func resumable(err error) bool {
+	if _, ok := errors.AsType[*openError](err); ok {
+		return temporary(err)
+	}
 	code := status(err)
 	return temporary(err) || code == http.StatusNotFound || code == http.StatusRequestedRangeNotSatisfiable
 }
 
 // sendFrom tries once to send the rest of a blob.
-func (u *Upload) sendFrom(ctx context.Context, body io.Reader, offset int64) (err error) {
+func (u *Upload) sendFrom(ctx context.Context, body io.ReadSeeker, offset int64) (err error) {
 	if u.session == nil {
 		if u.session, err = u.start(ctx, ""); err != nil {
 			return err
@@ -174,7 +172,7 @@ func (u *Upload) seal(ctx context.Context) error {
 	if status(err) != http.StatusNotFound {
 		return err
 	}
-	there, herr := u.reg.HasBlob(ctx, u.repository, u.digest)
+	there, herr := u.reg.HasBlob(ctx, u.repository, u.digest, u.size)
 	if herr == nil && !there {
 		return fmt.Errorf("upload was lost: %w", err)
 	}
@@ -195,6 +193,6 @@ func (u *Upload) resume(ctx context.Context) (next int64, there bool, err error)
 		}
 	}
 	u.session = nil
-	there, err = u.reg.HasBlob(ctx, u.repository, u.digest)
+	there, err = u.reg.HasBlob(ctx, u.repository, u.digest, u.size)
 	return 0, there, err
 }

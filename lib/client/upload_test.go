@@ -67,7 +67,7 @@ func TestMount(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if there, err := r.HasBlob(t.Context(), "to", blob); !there || err != nil || posts.Load() != tt.posts {
+			if there, err := r.HasBlob(t.Context(), "to", blob, int64(len(layer))); !there || err != nil || posts.Load() != tt.posts {
 				t.Errorf("HasBlob = %v, %v after %d sessions, want true after %d", there, err, posts.Load(), tt.posts)
 			}
 		})
@@ -138,7 +138,7 @@ func breaks(t *testing.T, raw []byte, want error) {
 	if !errors.Is(err, want) || tries.Load() > 1 || ended.Load() != 1 {
 		t.Errorf("Send of %d bytes = %v after %d tries, %d sessions ended; want the body's error (%v) after one", len(raw), err, tries.Load(), ended.Load(), want)
 	}
-	if there, err := r.HasBlob(t.Context(), "a", hashOf(t, raw)); there || err != nil {
+	if there, err := r.HasBlob(t.Context(), "a", hashOf(t, raw), int64(len(raw))); there || err != nil {
 		t.Errorf("HasBlob = %v, %v, want false", there, err)
 	}
 }
@@ -172,7 +172,7 @@ func TestUploadGoesOn(t *testing.T) {
 	r := prepare(t, Options{At: host, Push: true})
 	var left atomic.Int64
 	left.Store(3 << 20)
-	r.base.(*guard).inner.(*http.Transport).DialContext = func(ctx context.Context, network, at string) (net.Conn, error) {
+	r.base.inner.(*http.Transport).DialContext = func(ctx context.Context, network, at string) (net.Conn, error) {
 		c, err := new(net.Dialer).DialContext(ctx, network, at)
 		return cut{c, &left}, err
 	}
@@ -189,7 +189,7 @@ func TestUploadGoesOn(t *testing.T) {
 	if last := ranges[len(ranges)-1]; len(ranges) < 2 || ranges[0] != "" || last == "" || last[0] == '0' {
 		t.Errorf("sent with ranges %q, want that the last goes on", ranges)
 	}
-	if there, err := r.HasBlob(t.Context(), "a", hashOf(t, raw)); !there || err != nil {
+	if there, err := r.HasBlob(t.Context(), "a", hashOf(t, raw), int64(len(raw))); !there || err != nil {
 		t.Errorf("HasBlob = %v, %v", there, err)
 	}
 }

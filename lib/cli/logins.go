@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// LoginFile is a file in which another program may have left a registry's login.
+type LoginFile struct {
+	Path  string
+	Named string // the variable that names it, so that it has to exist; may be empty
+}
+
+// LoginFiles returns the places where podman, skopeo and docker keep logins, in
+// the order of containers-auth.json(5), the one that a variable names first.
+func LoginFiles() []LoginFile {
+	var all []LoginFile
+	if path := os.Getenv("REGISTRY_AUTH_FILE"); path != "" {
+		all = append(all, LoginFile{path, "REGISTRY_AUTH_FILE"})
+	}
+	runtime := os.Getenv("XDG_RUNTIME_DIR")
+	if runtime == "" {
+		runtime = fmt.Sprintf("/run/containers/%d", os.Getuid())
+		all = append(all, LoginFile{Path: filepath.Join(runtime, "auth.json")})
+	} else {
+		all = append(all, LoginFile{Path: filepath.Join(runtime, "containers/auth.json")})
+	}
+	home, _ := os.UserHomeDir()
+	config := os.Getenv("XDG_CONFIG_HOME")
+	if config == "" && home != "" {
+		config = filepath.Join(home, ".config")
+	}
+	if config != "" {
+		all = append(all, LoginFile{Path: filepath.Join(config, "containers/auth.json")})
+	}
+	docker := os.Getenv("DOCKER_CONFIG")
+	if docker == "" && home != "" {
+		docker = filepath.Join(home, ".docker")
+	}
+	if docker != "" {
+		all = append(all, LoginFile{Path: filepath.Join(docker, "config.json")})
+	}
+	return all
+}

@@ -1,0 +1,163 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"k0rdent-airgap/lib/cli"
+)
+
+// remedy is what helps against an error of a certificate.
+type remedy int
+
+const (
+	remedyAuthority remedy = iota
+	remedyOtherAuthority
+	remedyName
+	remedyClock
+)
+
+// advise is cli.Hint, but adds nothing that would need a name which is empty.
+func advise(err error, format string, names ...any) error {
+	for _, n := range names {
+		if n == "" {
+			return err
+		}
+	}
+	return cli.Hint(err, format, names...)
+}
+
+// loginError says whether a login was refused or missing.
+type loginError struct {
+	text string
+	err  error
+}
+
+func (e *loginError) Error() string { return fmt.Sprintf("%s: %v", e.text, e.err) }
+func (e *loginError) Unwrap() error { return e.err }
+
+// explain adds the hint that helps against an error, unless it has one.
+func (r *Registry) explain(err error) error {
+	if _, done := errors.AsType[*loginError](err); err == nil || done || cli.HintOf(err) != "" {
+		return err
+	}
+	if e, ok := errors.AsType[*proxyError](err); ok {
+		return r.explainProxy(err, e)
+	}
+	if e, ok := errors.AsType[*certificateError](err); ok {
+		if errors.Is(err, errSpeaksHTTPS) && e.remedy == remedyAuthority {
+			return advise(err, "leave %s out, and give the registry's certificate authority with %s FILE", r.names.PlainHTTP, r.names.CA)
+		}
+		return r.explainCertificate(err, e)
+	}
+	if e, ok := errors.AsType[*elsewhere](err); ok {
+		if e.how == "redirects to" {
+			return cli.Hint(err, "if that is the registry, name it instead; otherwise allow this host to reach it")
+		}
+		return cli.Hint(err, "a registry behind a proxy must know its own address: have the proxy pass Host and X-Forwarded-Proto, or set the registry's external URL")
+	}
+	if errors.Is(err, errFull) {
+		return cli.Hint(err, "make room on the registry's disk, then run the same command: what is there already is not sent again")
+	}
+	if e, ok := errors.AsType[*statusError](err); ok {
+		return r.explainStatus(err, e)
+	}
+	switch {
+	case errors.Is(err, errSpeaksHTTP):
+		return advise(err, "give %s if that is meant, or serve the registry with TLS", r.names.PlainHTTP)
+	case errors.Is(err, errSpeaksHTTPS):
+		return advise(err, "leave %s out", r.names.PlainHTTP)
+	case errors.Is(err, errPage):
+		return advise(err, "check the address in %s, and that no proxy or login portal answers in the registry's place (NO_PROXY=%s)", r.names.At, r.host.RegistryStr())
+	case errors.Is(err, errPrivateRealm):
+		return cli.Hint(err, "the registry sends its clients to another address for a login, which only a host name may do")
+	}
+	return r.explainNetwork(err)
+}
+
+func (r *Registry) explainNetwork(err error) error {
+	host := r.host.RegistryStr()
+	if _, ok := errors.AsType[*noAnswer](err); ok {
+		return advise(err, "something accepts connections at "+host+" and does not answer: is that the registry's port? %s waits longer", r.names.Timeout)
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		return cli.Hint(err, "check the name; if it is right, add it to the site's DNS or to /etc/hosts")
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET):
+		return cli.Hint(err, `is the registry running there? on its host: "systemctl status oci-serve"`)
+	case errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH):
+		return cli.Hint(err, `this host has no route there: check the address, and "ip route"`)
+	case unreachable(err):
+		return cli.Hint(err, `check the address and firewalls, and on the registry's host "systemctl status oci-serve"`)
+	}
+	return err
+}
+
+func (r *Registry) explainProxy(err error, e *proxyError) error {
+	if e.status == http.StatusProxyAuthRequired {
+		return cli.Hint(err, "a registry inside the site needs no proxy: set NO_PROXY=%s; otherwise put the login into HTTP_PROXY and HTTPS_PROXY", hostOnly(r.host.RegistryStr()))
+	}
+	return cli.Hint(err, "HTTP_PROXY or HTTPS_PROXY names it; for a registry inside the site set NO_PROXY=%s", hostOnly(r.host.RegistryStr()))
+}
+
+func (r *Registry) explainCertificate(err error, e *certificateError) error {
+	switch e.remedy {
+	case remedyAuthority:
+		return advise(err, "give the registry's certificate authority with %s FILE; oci-serve keeps its own in STORAGE/tls/ca.pem", r.names.CA)
+	case remedyOtherAuthority:
+		return cli.Hint(err, "get the authority from the registry's host again; oci-serve keeps its own in STORAGE/tls/ca.pem")
+	case remedyName:
+		return cli.Hint(err, "address the registry by a name that its certificate has, or add this one: oci-serve --tls auto --tls-name %s", hostOnly(r.host.RegistryStr()))
+	}
+	return cli.Hint(err, `this host's clock says %s: if that is wrong, set it ("timedatectl"); otherwise renew the certificate`, time.Now().UTC().Format(time.RFC3339))
+}
+
+func (r *Registry) explainStatus(err error, e *statusError) error {
+	switch e.err.StatusCode {
+	case http.StatusUnauthorized:
+		if l, lerr := r.logins.of(r.prefix); lerr == nil && l.known() {
+			return cli.Hint(&loginError{fmt.Sprintf("login of %q refused", l.user), err}, "check the user name and the password from %s", l.from)
+		}
+		return advise(&loginError{"login required", err}, "give %s and %s, or log in with podman, skopeo or docker", r.names.Username, r.names.PasswordFile)
+	case http.StatusForbidden:
+		if !e.writes() {
+			return cli.Hint(err, "the registry does not let this user, or this address, read")
+		}
+		return cli.Hint(err, `the registry does not let this user, or this address, write; with oci-serve, push on its own host to localhost, or let users write with "oci-serve --write auth --htpasswd FILE"`)
+	case http.StatusNotFound:
+		if e.writes() && e.code() == "NAME_UNKNOWN" {
+			return cli.Hint(err, "create the repository in the registry first")
+		}
+	case http.StatusMethodNotAllowed:
+		if e.writes() {
+			return cli.Hint(err, "the registry is read-only: a pull-through cache, or one under maintenance")
+		}
+	case http.StatusRequestEntityTooLarge:
+		return cli.Hint(err, "raise the size limit of the proxy before the registry (nginx: client_max_body_size 0), or push past it")
+	}
+	return err
+}
+
+// hostOnly returns a host without its port.
+func hostOnly(host string) string {
+	name, _, _ := cutPort(host)
+	return name
+}
+
+// problemf marks an error with a cause that explain knows.
+func problemf(mark error, format string, args ...any) error {
+	return &marked{fmt.Sprintf(format, args...), mark}
+}
+
+type marked struct {
+	text string
+	mark error
+}
+
+func (e *marked) Error() string { return e.text }
+func (e *marked) Unwrap() error { return e.mark }

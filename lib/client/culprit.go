@@ -1,0 +1,173 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// This file has errors of connections, made to name who is to blame: the
+// registry, a proxy, or another host that the registry sent us to.
+
+// noAnswer is a connection on which no answer came in time.
+type noAnswer struct{ after time.Duration }
+
+func (e *noAnswer) Error() string { return fmt.Sprintf("no answer within %v", e.after) }
+func (e *noAnswer) Timeout() bool { return true }
+
+// proxyError is a proxy that could not be reached or refused.
+type proxyError struct {
+	proxy  string // HOST:PORT
+	status int    // that it answered; 0 if it was not reached
+	err    error  // if it was not reached
+}
+
+func (e *proxyError) Error() string {
+	if e.status != 0 {
+		return fmt.Sprintf("proxy %s answered %d %s", e.proxy, e.status, http.StatusText(e.status))
+	}
+	return fmt.Sprintf("proxy %s: %v", e.proxy, e.err)
+}
+
+func (e *proxyError) Unwrap() error { return e.err }
+
+// elsewhere is an error at a host that the registry sent us to.
+type elsewhere struct {
+	how  string // such as "redirects to"
+	host string
+	err  error
+}
+
+func (e *elsewhere) Error() string {
+	return fmt.Sprintf("the registry %s %s: %v", e.how, e.host, e.err)
+}
+func (e *elsewhere) Unwrap() error { return e.err }
+
+// certificateError is a certificate that was not accepted.
+type certificateError struct {
+	text   string
+	remedy remedy
+	err    error
+}
+
+func (e *certificateError) Error() string { return e.text }
+func (e *certificateError) Unwrap() error { return e.err }
+
+// proxyOf returns the proxy for a request, as the environment has it.
+func proxyOf(req *http.Request) (*url.URL, error) { return http.ProxyFromEnvironment(req) }
+
+// refusedTunnel has a refusal of CONNECT name the proxy.
+func refusedTunnel(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &proxyError{proxy: proxy.Host, status: resp.StatusCode}
+}
+
+// proxyAnswer returns an error for an answer that is the proxy's own. A request
+// for HTTPS has passed it when an answer comes.
+func proxyAnswer(resp *http.Response) error {
+	if resp.Request == nil || resp.Request.URL.Scheme != "http" || resp.StatusCode < http.StatusBadRequest {
+		return nil
+	}
+	proxy, _ := proxyOf(resp.Request)
+	if proxy == nil || resp.StatusCode != http.StatusProxyAuthRequired && !isPage(resp) {
+		return nil
+	}
+	resp.Body.Close()
+	return &proxyError{proxy: proxy.Host, status: resp.StatusCode}
+}
+
+// blame returns the error of a request with its culprit.
+func (g *guard) blame(req *http.Request, err error) error {
+	if _, ok := errors.AsType[*proxyError](err); ok {
+		return err
+	}
+	err = g.ofCertificate(req.URL.Hostname(), err)
+	if proxy, _ := proxyOf(req); proxy != nil && unreachable(err) {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			err = innermost(op)
+		}
+		return &proxyError{proxy: proxy.Host, err: err}
+	}
+	if req.URL.Host == g.host {
+		return err
+	}
+	how := "sends uploads (in a Location header) to"
+	switch {
+	case req.Response != nil:
+		how = "redirects to"
+	case !strings.HasPrefix(req.URL.Path, "/v2/") && req.Method != http.MethodPut && req.Method != http.MethodPatch:
+		how = "sends its clients for a login to"
+	}
+	return &elsewhere{how, req.URL.Host, err}
+}
+
+// innermost returns the cause of an error of a connection, without the
+// addresses of each layer.
+func innermost(op *net.OpError) error {
+	for {
+		inner, ok := op.Err.(*net.OpError)
+		if !ok {
+			return op.Err
+		}
+		op = inner
+	}
+}
+
+// ofCertificate explains why a certificate was not accepted.
+func (g *guard) ofCertificate(host string, err error) error {
+	var cert *x509.Certificate
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(e.UnverifiedCertificates) > 0 {
+		cert = e.UnverifiedCertificates[0]
+	}
+	if e, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		out := &certificateError{"its certificate is signed by an unknown authority", remedyAuthority, err}
+		if g.caFile != "" {
+			out.text, out.remedy = fmt.Sprintf("the authority in %s did not sign its certificate", g.caFile), remedyOtherAuthority
+		}
+		if cert = firstOf(cert, e.Cert); cert != nil {
+			out.text += fmt.Sprintf(" (issued by %q)", clip(cert.Issuer.String()))
+		}
+		return out
+	}
+	if e, ok := errors.AsType[x509.HostnameError](err); ok && e.Certificate != nil {
+		return &certificateError{fmt.Sprintf("its certificate is for %s, not for %s", namesIn(e.Certificate), host), remedyName, err}
+	}
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired && e.Cert != nil {
+		now := time.Now()
+		if now.Before(e.Cert.NotBefore) {
+			return &certificateError{fmt.Sprintf("its certificate is valid from %s only", e.Cert.NotBefore.UTC().Format(time.RFC3339)), remedyClock, err}
+		}
+		return &certificateError{fmt.Sprintf("its certificate expired on %s", e.Cert.NotAfter.UTC().Format(time.RFC3339)), remedyClock, err}
+	}
+	return err
+}
+
+func firstOf(certs ...*x509.Certificate) *x509.Certificate {
+	for _, c := range certs {
+		if c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// namesIn lists the names that a certificate is for.
+func namesIn(c *x509.Certificate) string {
+	all := append([]string(nil), c.DNSNames...)
+	for _, ip := range c.IPAddresses {
+		all = append(all, ip.String())
+	}
+	if len(all) == 0 {
+		return "no name at all"
+	}
+	return clip(strings.Join(all, ", "))
+}

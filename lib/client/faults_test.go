@@ -1,0 +1,383 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k0rdent-airgap/lib/cli"
+)
+
+// refuse answers a kind of request itself.
+func refuse(method, path string, code int, body string) intercept {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != method || !strings.Contains(r.URL.Path, path) {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		fmt.Fprint(w, body)
+		return true
+	}
+}
+
+// large is a blob that is sent in a request of its own.
+var large = sync.OnceValue(func() []byte { return bytes.Repeat([]byte("0123456789abcdef"), wholeSize/8) })
+
+// What will never succeed is asked once.
+func TestPermanentRefusalsAreNotTriedAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name, method  string
+		code          int
+		body          string
+		hopeless, all bool // all: it may concern every image
+		hint          string
+	}{
+		{"no such repository", "POST", 404, `{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}`, false, false, "create the repository"},
+		{"denied", "POST", 403, `{"errors":[{"code":"DENIED","message":"no"}]}`, false, true, "--write auth"},
+		{"read-only", "POST", 405, `{"errors":[{"code":"UNSUPPORTED","message":"no"}]}`, false, true, "read-only"},
+		{"no login", "POST", 401, `{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}`, true, true, "--username and --password-file"},
+		{"too large", "PATCH", 413, "", false, false, "client_max_body_size"},
+		{"kind refused", "PATCH", 415, "", false, false, ""},
+		{"disk full", "PATCH", 507, "", true, false, "make room"},
+		{"disk of distribution full", "PATCH", 500, `{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"Err":{"Op":"write","Err":28}, "text":"no space left on device"}}]}`, true, false, "make room"},
+		{"not implemented", "PATCH", 501, "", false, false, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var tries atomic.Int64
+			answer := refuse(tt.method, "/blobs/uploads", tt.code, tt.body)
+			r := dial(t, serve(t, func(w http.ResponseWriter, r *http.Request) bool {
+				done := answer(w, r)
+				if done {
+					tries.Add(1)
+				}
+				return done
+			}))
+			err := r.Upload("a", hashOf(t, large()), int64(len(large()))).Send(t.Context(), bytes.NewReader(large()))
+			if status(err) != tt.code || cli.Code(err) != cli.CodeFailed || tries.Load() != 1 {
+				t.Errorf("Send = %v (code %d) after %d tries, want %d after one", err, cli.Code(err), tries.Load(), tt.code)
+			}
+			if r.Hopeless(err) != tt.hopeless || r.Refused(err) != tt.all {
+				t.Errorf("hopeless %v, refused %v, want %v, %v", r.Hopeless(err), r.Refused(err), tt.hopeless, tt.all)
+			}
+			if !strings.Contains(cli.HintOf(err), tt.hint) {
+				t.Errorf("hint = %q, want %q", cli.HintOf(err), tt.hint)
+			}
+		})
+	}
+}
+
+// What lasts too long can be tried by another run, and a person is told once
+// that it is tried.
+func TestLastingTroubleIsForAnotherRun(t *testing.T) {
+	for code, again := range map[int]bool{429: true, 502: true, 503: true, 504: true, 500: false} {
+		var tries, told atomic.Int64
+		r := prepare(t, Options{At: serve(t, func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/v2/" {
+				return false
+			}
+			tries.Add(1)
+			w.WriteHeader(code)
+			return true
+		}), Notice: func(text string) {
+			if told.Add(1); !strings.Contains(text, fmt.Sprintf("registry answered %d", code)) || !strings.HasSuffix(text, "; trying again") {
+				t.Errorf("told %q", text)
+			}
+		}})
+		if err := r.Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			_, err := r.Digest(t.Context(), "a", "v1")
+			if status(err) != code || (cli.Code(err) == cli.CodeTryAgain) != again || r.Hopeless(err) {
+				t.Errorf("%d: %v (code %d), hopeless %v", code, err, cli.Code(err), r.Hopeless(err))
+			}
+		}
+		if tries.Load() != 2*attempts || told.Load() != 1 {
+			t.Errorf("%d: %d tries, told %d times, want %d and once", code, tries.Load(), told.Load(), 2*attempts)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	date := time.Date(2026, 11, 28, 6, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"7": 7 * time.Second, "0": 0, "-3": 0, "": 0, "soon": 0,
+		date.Add(15 * time.Second).Format(http.TimeFormat): 15 * time.Second,
+		date.Add(-time.Hour).Format(http.TimeFormat):       0,
+	} {
+		h := http.Header{"Date": {date.Format(http.TimeFormat)}, "Retry-After": {value}}
+		if got := retryAfter(h); got != want {
+			t.Errorf("retryAfter(%q) = %v, want %v", value, got, want)
+		}
+	}
+	then := time.Now().Add(20 * time.Second)
+	if got := retryAfter(http.Header{"Retry-After": {then.UTC().Format(http.TimeFormat)}}); got < 15*time.Second || got > 20*time.Second {
+		t.Errorf("retryAfter without a Date = %v, want about 20 s", got)
+	}
+}
+
+// A listener that accepts and says nothing is given up on in time, with HTTP,
+// with TLS, and after a first answer.
+func TestSilence(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	began := time.Now()
+	r := prepare(t, Options{At: "localhost:" + port, Timeout: 300 * time.Millisecond})
+	err = r.Connect(t.Context())
+	if !errors.Is(err, ErrUnreachable) || cli.Code(err) != cli.CodeTryAgain || err.Error() != "no answer within 300ms" || !strings.Contains(cli.HintOf(err), "--answer-timeout") {
+		t.Errorf("Connect = %v (code %d, hint %q)", err, cli.Code(err), cli.HintOf(err))
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("gave up after %v", took)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(50*time.Millisecond, func() { cancel(cli.ErrInterrupted) })
+	if err := prepare(t, Options{At: "localhost:" + port}).Connect(ctx); !errors.Is(err, cli.ErrInterrupted) {
+		t.Errorf("interrupted: %v", err)
+	}
+}
+
+// The registry's own headers and redirects are to blame for where they lead.
+func TestWhereTheRegistrySendsUs(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	for _, tt := range []struct {
+		name   string
+		before intercept
+		want   string
+	}{
+		{"location, no such host", func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPost {
+				return false
+			}
+			w.Header().Set("Location", "https://registry.invalid:9/v2/a/blobs/uploads/1")
+			w.WriteHeader(http.StatusAccepted)
+			return true
+		}, "the registry sends uploads (in a Location header) to registry.invalid:9: "},
+		{"location, wrong port", func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPost {
+				return false
+			}
+			w.Header().Set("Location", "http://"+closed.Addr().String()+"/v2/a/blobs/uploads/1")
+			w.WriteHeader(http.StatusAccepted)
+			return true
+		}, "the registry sends uploads (in a Location header) to " + closed.Addr().String() + ": "},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPost {
+				return false
+			}
+			http.Redirect(w, r, "http://"+closed.Addr().String()+"/", http.StatusTemporaryRedirect)
+			return true
+		}, "the registry redirects to " + closed.Addr().String() + ": "},
+	} {
+		r := dial(t, serve(t, tt.before))
+		err := r.Upload("a", hashOf(t, []byte("x")), 1).Send(t.Context(), strings.NewReader("x"))
+		if err == nil || !strings.HasPrefix(err.Error(), tt.want) || errors.Is(err, ErrUnreachable) || !r.Hopeless(err) || cli.HintOf(err) == "" {
+			t.Errorf("%s: %v (hint %q), want %s", tt.name, err, cli.HintOf(err), tt.want)
+		}
+	}
+}
+
+// Uploads follow a redirect that keeps the method, with their body from where
+// it stood, and take no login to another host.
+func TestRedirectedUploads(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(secret, []byte("s3cret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store := handler(t, nil)
+	var leaked atomic.Bool
+	other := site(t, func(w http.ResponseWriter, r *http.Request) {
+		leaked.Store(leaked.Load() || r.Header.Get("Authorization") != "")
+		store.ServeHTTP(w, r)
+	})
+	var redirected atomic.Int64
+	host := site(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); password != "s3cret" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			redirected.Add(1)
+			http.Redirect(w, r, "http://"+strings.Replace(other, "127.0.0.1", "localhost", 1)+r.URL.RequestURI(), http.StatusPermanentRedirect)
+			return
+		}
+		store.ServeHTTP(w, r)
+	})
+	r := prepare(t, Options{At: host, Push: true, Username: "u", PasswordFile: secret})
+	if err := r.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	manifest, _ := put(t, r, "a", "v1", large())
+	if digest, err := r.Digest(t.Context(), "a", "v1"); digest != hashOf(t, manifest).String() || err != nil {
+		t.Errorf("Digest = %q, %v", digest, err)
+	}
+	if redirected.Load() == 0 || leaked.Load() {
+		t.Errorf("%d redirects, login sent to the other host: %v", redirected.Load(), leaked.Load())
+	}
+}
+
+// authority makes certificates for the tests.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T, name string) authority {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := authority{&x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}, key}
+	raw, err := x509.CreateCertificate(rand.Reader, a.cert, a.cert, key.Public(), key)
+	if err == nil {
+		a.cert, err = x509.ParseCertificate(raw)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func (a authority) file(t *testing.T) string {
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// serve runs a registry with a certificate for names, valid from and until then.
+func (a authority) serve(t *testing.T, from, until time.Duration, names ...string) (host string) {
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "registry"},
+		NotBefore: time.Now().Add(from), NotAfter: time.Now().Add(until), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, n := range names {
+		if ip := net.ParseIP(n); ip != nil {
+			c.IPAddresses = append(c.IPAddresses, ip)
+		} else {
+			c.DNSNames = append(c.DNSNames, n)
+		}
+	}
+	raw, err := x509.CreateCertificate(rand.Reader, c, a.cert, a.key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(handler(t, nil))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{raw}, PrivateKey: a.key}}}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+// The certificate's fault is named, and what helps against that one.
+func TestCertificates(t *testing.T) {
+	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
+	good := ours.serve(t, -time.Minute, time.Hour, "127.0.0.1")
+	file := theirs.file(t)
+	plain := serve(t, nil)
+	for _, tt := range []struct {
+		name, want, hint string
+		o                Options
+	}{
+		{"no authority given", `its certificate is signed by an unknown authority (issued by "CN=ours")`, "--ca FILE", Options{At: good}},
+		{"another authority", `the authority in ` + file + ` did not sign its certificate (issued by "CN=ours")`, "tls/ca.pem", Options{At: good, CAFile: file}},
+		{"other names", "its certificate is for registry.site, 10.0.0.5, not for 127.0.0.1", "--tls-name 127.0.0.1",
+			Options{At: ours.serve(t, -time.Minute, time.Hour, "registry.site", "10.0.0.5"), CAFile: ours.file(t)}},
+		{"expired", "its certificate expired on ", "clock", Options{At: ours.serve(t, -time.Hour, -time.Minute, "127.0.0.1"), CAFile: ours.file(t)}},
+		{"not yet valid", "its certificate is valid from ", "clock", Options{At: ours.serve(t, time.Hour, 2*time.Hour, "127.0.0.1"), CAFile: ours.file(t)}},
+		{"HTTP asked for", `the registry speaks HTTPS, and its certificate is signed by an unknown authority`, "leave --plain-http out", Options{At: good, PlainHTTP: true}},
+		{"good", "", "", Options{At: good, CAFile: ours.file(t)}},
+		{"good, though HTTP is allowed", "", "", Options{At: good, CAFile: ours.file(t), PlainHTTP: true}},
+		{"plain", "", "", Options{At: plain}},
+	} {
+		err := prepare(t, tt.o).Connect(t.Context())
+		if tt.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+			continue
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), tt.want) || cli.Code(err) != cli.CodeFailed || !strings.Contains(cli.HintOf(err), tt.hint) {
+			t.Errorf("%s: %v (code %d, hint %q), want %s and the hint %s", tt.name, err, cli.Code(err), cli.HintOf(err), tt.want, tt.hint)
+		}
+	}
+}
+
+func TestAddressesThatAreNone(t *testing.T) {
+	for at, want := range map[string]string{
+		"alice:s3cret@localhost:5000":         "--to: no user name or password in the address",
+		"https://alice:s3cret@localhost:5000": "--to: no user name or password in the address",
+		"localhost:99999":                     `--to "localhost:99999": invalid port "99999"`,
+		"localhost:":                          `--to "localhost:": invalid port ""`,
+		"localhost:abc/x":                     `--to "localhost:abc/x": invalid port "abc"`,
+		"host/Site":                           `--to "host/Site": repository path "Site" must be lower case`,
+		"a b":                                 `--to "a b": "a b" is not HOST[:PORT]`,
+	} {
+		_, err := New(Options{At: at, Names: testNames})
+		if !cli.IsMisuse(err) || err.Error() != want {
+			t.Errorf("New(%q) = %v, want %s", at, err, want)
+		}
+		if err != nil && strings.Contains(err.Error()+cli.HintOf(err), "s3cret") {
+			t.Errorf("New(%q) repeats the password", at)
+		}
+	}
+	for _, at := range []string{"[::1]:5000/a", "[::1]", "localhost:1", "h/a", "10.0.0.5:65535"} {
+		if _, err := New(Options{At: at, Names: testNames}); err != nil {
+			t.Errorf("New(%q) = %v", at, err)
+		}
+	}
+}
+
+func TestUserAgent(t *testing.T) {
+	var agents sync.Map
+	r := prepare(t, Options{At: serve(t, func(_ http.ResponseWriter, r *http.Request) bool {
+		agents.Store(r.UserAgent(), true)
+		return false
+	}), Agent: "oci-push/1.2.3", Push: true})
+	if err := r.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	put(t, r, "a", "v1", []byte("x"))
+	agents.Range(func(key, _ any) bool {
+		if key != "oci-push/1.2.3" {
+			t.Errorf("User-Agent %q", key)
+		}
+		return true
+	})
+}

@@ -1,0 +1,216 @@
+package client
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+
+	helper "github.com/docker/docker-credential-helpers/client"
+	"github.com/docker/docker-credential-helpers/credentials"
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/textfile"
+)
+
+// login is what a registry is told about who asks.
+type login struct {
+	auth authn.Authenticator
+	user string // may be empty where auth is a token
+	from string // the file that it comes from
+}
+
+var anonymous = login{auth: authn.Anonymous}
+
+func (l login) known() bool { return l.auth != authn.Anonymous }
+
+// logins finds the login for a repository of one registry.
+type logins struct {
+	host  string
+	fixed *login      // for all of the registry
+	files []loginFile // else the first of these that has one
+}
+
+type loginFile struct {
+	cli.LoginFile
+	read func() (loginConfig, error)
+}
+
+// loginConfig is the part that docker's config.json and podman's auth.json share.
+type loginConfig struct {
+	Auths       map[string]loginEntry `json:"auths"`
+	CredHelpers map[string]string     `json:"credHelpers"`
+	CredsStore  string                `json:"credsStore"`
+}
+
+type loginEntry struct {
+	Auth          string `json:"auth"`
+	Username      string `json:"username"`
+	Password      string `json:"password"`
+	IdentityToken string `json:"identitytoken"`
+	RegistryToken string `json:"registrytoken"`
+}
+
+// newLogins takes the user and password of the options, else reads the login
+// files when a repository is asked about.
+func newLogins(o Options, host string) (logins, error) {
+	if o.Username == "" {
+		l := logins{host: host}
+		for _, f := range o.LoginFiles {
+			l.files = append(l.files, loginFile{f, sync.OnceValues(func() (loginConfig, error) { return readLogins(f) })})
+		}
+		return l, nil
+	}
+	if o.PasswordFile == "" {
+		return logins{}, cli.Misuse("%s requires %s", o.Names.Username, o.Names.PasswordFile)
+	}
+	password, err := textfile.Password(o.PasswordFile)
+	if err != nil {
+		return logins{}, cli.Misuse("%s: %w", o.Names.PasswordFile, err)
+	}
+	auth := authn.FromConfig(authn.AuthConfig{Username: o.Username, Password: password})
+	return logins{fixed: &login{auth, o.Username, o.PasswordFile}}, nil
+}
+
+// of returns the login for a path below the registry's host: that of the first
+// file with any, and there that of the longest key.
+func (l logins) of(path string) (login, error) {
+	if l.fixed != nil {
+		return *l.fixed, nil
+	}
+	for _, f := range l.files {
+		c, err := f.read()
+		if err != nil {
+			return login{}, err
+		}
+		entry, err := c.find(l.host, path)
+		if err == nil && entry.Auth != "" {
+			entry.Username, entry.Password, err = decodeAuth(entry.Auth)
+		}
+		if err != nil {
+			return login{}, fmt.Errorf("%s: login for %s: %w", f.Path, l.host, err)
+		}
+		entry.Auth = ""
+		if entry != (loginEntry{}) {
+			auth := authn.FromConfig(authn.AuthConfig{
+				Username: entry.Username, Password: entry.Password, IdentityToken: entry.IdentityToken, RegistryToken: entry.RegistryToken,
+			})
+			return login{auth, entry.Username, f.Path}, nil
+		}
+	}
+	return anonymous, nil
+}
+
+// readLogins reads a login file; one that does not exist holds none.
+func readLogins(file cli.LoginFile) (c loginConfig, err error) {
+	raw, err := textfile.Read(file.Path)
+	if errors.Is(err, fs.ErrNotExist) && file.Named == "" {
+		return c, nil
+	}
+	if err != nil {
+		if file.Named != "" {
+			err = fmt.Errorf("%s: %w", file.Named, err)
+		}
+		return c, err
+	}
+	if len(raw) == 0 {
+		return c, nil
+	}
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return c, cli.Hint(fmt.Errorf("login file %s: %w", file.Path, err), "correct or remove it, then log in again")
+	}
+	return c, nil
+}
+
+// find returns the entry for the longest key that names the path or something
+// above it, or an empty one.
+func (c loginConfig) find(host, path string) (loginEntry, error) {
+	keys := make(map[string]loginEntry)
+	for key, entry := range c.Auths {
+		if name, whole := keyName(key); whole || keys[name] == (loginEntry{}) {
+			keys[name] = entry
+		}
+	}
+	for at := strings.TrimSuffix(host+"/"+path, "/"); ; {
+		for _, name := range aliasesOf(host, at) {
+			if entry, err := c.ask(c.CredHelpers[name], name); err != nil || entry != (loginEntry{}) {
+				return entry, err
+			}
+			if entry := keys[name]; entry != (loginEntry{}) {
+				return entry, nil
+			}
+		}
+		above := strings.LastIndexByte(at, '/')
+		if above < 0 {
+			break
+		}
+		at = at[:above]
+	}
+	for _, name := range aliasesOf(host, host) {
+		if name == dockerHub {
+			name = authn.DefaultAuthKey
+		}
+		if entry, err := c.ask(c.CredsStore, name); err != nil || entry != (loginEntry{}) {
+			return entry, err
+		}
+	}
+	return loginEntry{}, nil
+}
+
+// dockerHub is the host that docker.io stands for.
+const dockerHub = "index.docker.io"
+
+func aliasesOf(host, at string) []string {
+	if host == dockerHub {
+		return []string{at, "docker.io" + strings.TrimPrefix(at, host)}
+	}
+	return []string{at}
+}
+
+// keyName returns what a key of a login file names, and whether it is written
+// as today: with a scheme, as docker once wrote them, it is a host, whatever
+// its path.
+func keyName(key string) (name string, today bool) {
+	if _, rest, found := strings.Cut(key, "://"); found {
+		name, _, _ = strings.Cut(rest, "/")
+		return name, false
+	}
+	name = strings.TrimSuffix(key, "/")
+	for _, version := range []string{"/v1", "/v2"} {
+		name = strings.TrimSuffix(name, version)
+	}
+	return name, true
+}
+
+// ask runs a credential helper.
+func (c loginConfig) ask(name, server string) (loginEntry, error) {
+	if name == "" {
+		return loginEntry{}, nil
+	}
+	found, err := helper.Get(helper.NewShellProgramFunc("docker-credential-"+name), server)
+	switch {
+	case credentials.IsErrCredentialsNotFound(err):
+		return loginEntry{}, nil
+	case err != nil:
+		return loginEntry{}, fmt.Errorf("docker-credential-%s: %w", name, err)
+	case found.Username == "<token>":
+		return loginEntry{IdentityToken: found.Secret}, nil
+	}
+	return loginEntry{Username: found.Username, Password: found.Secret}, nil
+}
+
+func decodeAuth(auth string) (user, password string, err error) {
+	raw, err := base64.StdEncoding.DecodeString(auth)
+	if err != nil {
+		return "", "", err
+	}
+	user, password, found := strings.Cut(string(raw), ":")
+	if !found {
+		return "", "", errors.New("auth is not USER:PASSWORD in base64")
+	}
+	return user, strings.TrimRight(password, "\x00"), nil
+}

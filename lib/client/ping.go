@@ -1,0 +1,185 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// This file finds out whether a registry answers at all: proxies, portals and
+// web servers answer everything, most of them with 200.
+
+var (
+	errPage        = errors.New("not a registry")
+	errSpeaksHTTP  = errors.New("the registry speaks plain HTTP")
+	errSpeaksHTTPS = errors.New("the registry speaks HTTPS")
+)
+
+// httpAfter is the lead that HTTPS has where HTTP is allowed, too.
+const httpAfter = 300 * time.Millisecond
+
+// maxRoot is what is read of the answer of a registry's root, in bytes.
+const maxRoot = 4 << 10
+
+// ping asks for the registry's root (end-1). It returns the scheme that is
+// spoken and the kind of login that is asked for: "bearer", "basic" or none.
+func (r *Registry) ping(ctx context.Context) (scheme, kind string, err error) {
+	if r.base.scheme != "" {
+		kind, err = r.pingOne(ctx, r.base.scheme)
+		return r.base.scheme, kind, err
+	}
+	if r.host.Scheme() == "https" {
+		kind, err = r.pingOne(ctx, "https")
+		return "https", kind, err
+	}
+	type outcome struct {
+		scheme, kind string
+		err          error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	outcomes := make(chan outcome, 2)
+	start := func(scheme string) {
+		kind, err := r.pingOne(ctx, scheme)
+		outcomes <- outcome{scheme, kind, err}
+	}
+	go start("https")
+	lead := time.NewTimer(httpAfter)
+	defer lead.Stop()
+	failed := make(map[string]error)
+	for {
+		select {
+		case <-lead.C:
+			go start("http")
+		case o := <-outcomes:
+			if o.err == nil {
+				return o.scheme, o.kind, nil
+			}
+			if failed[o.scheme] = o.err; len(failed) == 2 {
+				return "", "", worse(failed["https"], failed["http"], r.plainAsked)
+			}
+			if o.scheme == "https" && lead.Stop() {
+				lead.Reset(0)
+			}
+		}
+	}
+}
+
+// worse returns the error of the scheme that the server speaks.
+func worse(https, http error, plainAsked bool) error {
+	_, refused := errors.AsType[*certificateError](https)
+	switch {
+	case errors.Is(http, errSpeaksHTTPS) && refused && plainAsked:
+		return fmt.Errorf("%w, and %w", errSpeaksHTTPS, https)
+	case errors.Is(http, errSpeaksHTTPS) || refused || status(https) != 0 || errors.Is(https, errPage):
+		return https
+	}
+	return http
+}
+
+// pingOne asks with one scheme.
+func (r *Registry) pingOne(ctx context.Context, scheme string) (kind string, err error) {
+	u := r.root()
+	u.Scheme = scheme
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := (&http.Client{Transport: r.base}).Do(req)
+	switch {
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "", errSpeaksHTTP
+	case err != nil:
+		return "", plainError(err)
+	}
+	defer drain(resp)
+	if resp.StatusCode == http.StatusUnauthorized {
+		for _, c := range resp.Header.Values("WWW-Authenticate") {
+			scheme, _, _ := strings.Cut(c, " ")
+			if kind = strings.ToLower(scheme); kind == "basic" || kind == "bearer" {
+				return kind, nil
+			}
+		}
+	}
+	return "", checkRoot(resp, http.StatusOK)
+}
+
+// checkRoot returns an error unless it is a registry that gives the wanted
+// answer for its root.
+func checkRoot(resp *http.Response, want int) error {
+	code := resp.StatusCode
+	at := ""
+	if resp.Request != nil && resp.Request.Response != nil {
+		at = ", redirecting to " + clip(resp.Request.URL.Redacted())
+	}
+	switch {
+	case isRegistry(resp):
+		return checkStatus(resp, want)
+	case isPage(resp) && code < http.StatusInternalServerError && code != http.StatusTooManyRequests:
+		return notRegistry(resp, at)
+	case code != want:
+		err := checkStatus(resp, want)
+		if strings.Contains(textOf(err), "HTTPS") && code == http.StatusBadRequest {
+			return errSpeaksHTTPS
+		}
+		return err
+	}
+	// Registries answer {}, true or nothing; anything else might be a server
+	// that answers every question with its own kind of hello.
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxRoot))
+	if err != nil {
+		return err
+	}
+	if text := strings.TrimSpace(string(raw)); text != "" && !strings.HasPrefix(text, "{") && text != "true" {
+		return notRegistry(resp, at)
+	}
+	return nil
+}
+
+// isRegistry reports whether an answer says that a registry gave it. Not every
+// registry sends that header.
+func isRegistry(resp *http.Response) bool {
+	return strings.HasPrefix(resp.Header.Get("Docker-Distribution-Api-Version"), "registry/")
+}
+
+// isPage reports whether an answer is a page for a browser.
+func isPage(resp *http.Response) bool {
+	if isRegistry(resp) {
+		return false
+	}
+	kind := mediaType(resp)
+	return kind == "text/html" || kind == "application/xhtml+xml"
+}
+
+func mediaType(resp *http.Response) string {
+	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return kind
+}
+
+// notRegistry says what answered in a registry's place.
+func notRegistry(resp *http.Response, at string) error {
+	what := mediaType(resp)
+	if what == "" {
+		what = "something else"
+	}
+	if resp.StatusCode != http.StatusOK {
+		what += fmt.Sprintf(", %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	}
+	whose := ""
+	if resp.Request != nil {
+		if proxy, _ := proxyOf(resp.Request); proxy != nil {
+			whose = fmt.Sprintf(" (a page of the proxy %s?)", proxy.Host)
+		} else if isPage(resp) {
+			whose = " (a proxy's page?)"
+		}
+	}
+	return problemf(errPage, "not a registry: it answers with %s%s%s", clip(what), at, whose)
+}

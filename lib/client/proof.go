@@ -1,0 +1,131 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/oci"
+)
+
+// This file proves what the others report: that a blob or manifest is in the
+// registry. A status alone proves nothing, since portals, proxies and web
+// servers answer 200 to everything. A digest or size that fits does, and where a
+// registry sends neither, its content is read.
+
+// HasBlob reports whether a repository has a blob of that size (end-2).
+func (r *Registry) HasBlob(ctx context.Context, repository string, d v1.Hash, size int64) (there bool, err error) {
+	proved := false
+	err = r.retry(ctx, func() error {
+		resp, err := r.do(ctx, repository, http.MethodHead, r.url(repository, "blobs", d.String()), nil, 0, nil)
+		if err != nil {
+			return err
+		}
+		defer drain(resp)
+		if there = resp.StatusCode != http.StatusNotFound; !there {
+			return nil
+		}
+		if resp.StatusCode != http.StatusOK {
+			return checkStatus(resp, http.StatusOK)
+		}
+		proved, err = fits(resp, d, size)
+		return err
+	})
+	if err == nil && there && !proved {
+		err = r.readBlob(ctx, repository, d, size)
+		if errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+	}
+	return there && err == nil, err
+}
+
+// fits reports whether the headers of an answer prove that it is about a blob;
+// what they say of another one is an error.
+func fits(resp *http.Response, d v1.Hash, size int64) (proved bool, err error) {
+	stated := resp.Header.Get("Docker-Content-Digest")
+	switch {
+	case isPage(resp) && stated == "" && resp.ContentLength != size:
+		return false, notRegistry(resp, "")
+	case resp.ContentLength >= 0 && resp.ContentLength != size:
+		return false, fmt.Errorf("registry has %d bytes under this digest, not %d", resp.ContentLength, size)
+	case stated != "" && differs(stated, d):
+		return false, fmt.Errorf("registry has %s under this digest", clip(stated))
+	}
+	return resp.ContentLength == size && size > 0 || stated == d.String(), nil
+}
+
+// differs reports whether a stated digest contradicts d. One by another
+// algorithm does not.
+func differs(stated string, d v1.Hash) bool {
+	got, err := v1.NewHash(stated)
+	return err == nil && got.Algorithm == d.Algorithm && got != d
+}
+
+// readBlob reads a blob to its end and compares its digest.
+func (r *Registry) readBlob(ctx context.Context, repository string, d v1.Hash, size int64) error {
+	b := r.Blob(ctx, repository, d)
+	defer b.Close()
+	_, err := io.Copy(io.Discard, oci.Verify(b, d, size))
+	return err
+}
+
+// stored proves that the registry has stored a blob, by the answer that said so
+// or by asking.
+func (r *Registry) stored(ctx context.Context, repository string, d v1.Hash, size int64, answer http.Header) error {
+	stated := answer.Get("Docker-Content-Digest")
+	switch {
+	case differs(stated, d):
+		return fmt.Errorf("registry stored %s instead", clip(stated))
+	case stated == d.String() || strings.Contains(answer.Get("Location"), d.Hex):
+		return nil
+	}
+	there, err := r.HasBlob(ctx, repository, d, size)
+	if err == nil && !there {
+		err = errors.New("registry accepted it, but does not have it")
+	}
+	return err
+}
+
+// published proves that the registry has stored a manifest under a reference,
+// by the answer that said so or by reading it.
+func (r *Registry) published(ctx context.Context, repository, reference string, raw []byte, answer http.Header) error {
+	d, _, err := v1.SHA256(bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	stated := answer.Get("Docker-Content-Digest")
+	switch {
+	case differs(stated, d):
+		return fmt.Errorf("registry changed it: stored %s, sent %s", clip(stated), d)
+	case stated == d.String():
+		return nil
+	}
+	_, got, err := r.getManifest(ctx, repository, reference)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return errors.New("registry accepted it, but does not have it")
+	case err == nil && !bytes.Equal(got, raw):
+		return fmt.Errorf("registry accepted it, but has something else of %d bytes", len(got))
+	}
+	return err
+}
+
+// checkManifest returns an error for what cannot be a manifest, so that
+// whatever a server sends is not taken for one.
+func checkManifest(raw []byte) error {
+	var m struct {
+		SchemaVersion int `json:"schemaVersion"`
+	}
+	if err := json.Unmarshal(raw, &m); err != nil || m.SchemaVersion == 0 {
+		return problemf(errPage, "registry answered with %d bytes that are no manifest", len(raw))
+	}
+	return nil
+}

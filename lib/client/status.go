@@ -1,0 +1,146 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+const (
+	maxErrorBody = 64 << 10 // what is read of a registry's error message, in bytes
+	maxErrorText = 200      // what is shown of it, in bytes
+)
+
+// ErrNotFound says that the registry has no such repository, manifest or blob.
+var ErrNotFound = errors.New("not found")
+
+// errFull marks a registry whose disk is full.
+var errFull = errors.New("no space left on the registry's disk")
+
+// statusError is an answer with another status than was wanted.
+type statusError struct {
+	err   *transport.Error
+	page  bool          // it came with a page for a browser
+	after time.Duration // the answer's Retry-After
+}
+
+func (e *statusError) Error() string {
+	text := fmt.Sprintf("registry answered %d %s", e.err.StatusCode, http.StatusText(e.err.StatusCode))
+	if e.page {
+		text += " with a page for a browser (a proxy's?)"
+	}
+	for _, d := range e.err.Errors {
+		text += ": " + clip(fmt.Sprintf("%s %s", d.Code, d.Message))
+		break
+	}
+	return text
+}
+
+// Is makes an answer of 404 an ErrNotFound, and any that a full disk causes an
+// errFull.
+func (e *statusError) Is(target error) bool {
+	switch target {
+	case ErrNotFound:
+		return e.err.StatusCode == http.StatusNotFound
+	case errFull:
+		return e.err.StatusCode == http.StatusInsufficientStorage || strings.Contains(textOf(e), "no space left on device")
+	}
+	return false
+}
+
+// code returns the first error code of the distribution spec in the answer.
+func (e *statusError) code() string {
+	for _, d := range e.err.Errors {
+		return string(d.Code)
+	}
+	return ""
+}
+
+// writes reports whether the request was to change something.
+func (e *statusError) writes() bool {
+	r := e.err.Request
+	return r == nil || r.Method != http.MethodGet && r.Method != http.MethodHead
+}
+
+// textOf returns all that an answer said.
+func textOf(err error) string {
+	e, ok := errors.AsType[*statusError](err)
+	if !ok {
+		return ""
+	}
+	text := e.err.Error()
+	for _, d := range e.err.Errors {
+		text += fmt.Sprintf(" %s %v", d.Message, d.Detail)
+	}
+	return text
+}
+
+// clip keeps what a stranger wrote to a length that a person reads.
+func clip(text string) string {
+	if len(text) <= maxErrorText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxErrorText], "") + "..."
+}
+
+// answered returns a statusError for an answer that the library has turned into
+// an error; its own would hold the whole page that a proxy may have sent. Other
+// errors stay as they are.
+func answered(err error) error {
+	e, ok := errors.AsType[*transport.Error](err)
+	if !ok {
+		return err
+	}
+	return &statusError{err: e}
+}
+
+// checkStatus returns a statusError unless the answer has one of the wanted
+// codes, and is no page for a browser.
+func checkStatus(resp *http.Response, want ...int) error {
+	err := transport.CheckError(resp, want...)
+	if err == nil {
+		if isPage(resp) {
+			return notRegistry(resp, "")
+		}
+		return nil
+	}
+	e, ok := errors.AsType[*transport.Error](err)
+	if !ok {
+		return err
+	}
+	return &statusError{err: e, page: isPage(resp), after: retryAfter(resp.Header)}
+}
+
+// retryAfter returns how long a registry asks to be left alone: a number of
+// seconds, or a date by its own clock (RFC 9110, 10.2.3).
+func retryAfter(h http.Header) time.Duration {
+	value := h.Get("Retry-After")
+	if s, err := strconv.Atoi(value); err == nil {
+		return time.Duration(max(s, 0)) * time.Second
+	}
+	then, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return max(then.Sub(now), 0)
+}
+
+// status returns the HTTP status that an error stands for, or 0.
+func status(err error) int {
+	if e, ok := errors.AsType[*statusError](err); ok {
+		return e.err.StatusCode
+	}
+	if e, ok := errors.AsType[*transport.Error](err); ok {
+		return e.StatusCode
+	}
+	return 0
+}
