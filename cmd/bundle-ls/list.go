@@ -93,16 +93,10 @@ func (l *lister) bundle(ctx context.Context, want pipe.Bundle, stdin io.Reader) 
 // entry lists one entry and gives how many images it had. The error ends the
 // run.
 func (l *lister) entry(ctx context.Context, e *bundle.Entry) (int, error) {
-	var archive *oci.Archive
-	var images []*oci.Image
-	var err error
-	if e.At != nil {
-		archive, err = oci.Open(e.At, e.Size)
-	} else {
-		archive, err = oci.Read(ctx, e, nil)
-	}
+	var images []oci.Named
+	archive, err := oci.Load(ctx, e.At, e.Size, e, nil)
 	if err == nil {
-		images, err = archive.Images()
+		images, err = archive.Named(e.Path, l.override(e.Path))
 	}
 	var damage *bundle.DamageError
 	switch {
@@ -110,13 +104,13 @@ func (l *lister) entry(ctx context.Context, e *bundle.Entry) (int, error) {
 		return 0, context.Cause(ctx)
 	case errors.As(err, &damage):
 		return 0, nil // of the bundle itself: the walk tells it next
-	case errors.Is(err, oci.ErrDockerArchive), errors.Is(err, oci.ErrNotArchive):
+	case oci.Stray(e.Path, err):
 		l.counts["skipped"]++
 		return 0, l.skip(e, err.Error())
+	case errors.Is(err, ref.ErrInvalid):
+		return 0, l.fail(e, cli.Hint(err, "give it a reference with --map"))
 	case err != nil:
 		return 0, l.fail(e, err)
-	case len(images) == 0:
-		return 0, l.fail(e, errors.New("an OCI archive without an image"))
 	}
 	for _, image := range images {
 		if err := l.image(e, image); err != nil {
@@ -137,48 +131,51 @@ func (l *lister) skip(e *bundle.Entry, reason string) error {
 
 // fail records that an entry is damaged or has no usable name, and goes on.
 func (l *lister) fail(e *bundle.Entry, err error) error {
+	if remedy := oci.Remedy(err); remedy != "" {
+		err = cli.Hint(err, "%s", remedy)
+	}
 	l.counts["failed"]++
 	l.progress.Problem(e.Path, err)
 	return l.skip(e, err.Error())
 }
 
 // image writes the record of one image.
-func (l *lister) image(e *bundle.Entry, image *oci.Image) error {
+func (l *lister) image(e *bundle.Entry, image oci.Named) error {
 	if lacks := image.MissingBlobs(); len(lacks) > 0 {
 		return l.fail(e, fmt.Errorf("incomplete: the archive lacks %s", oci.Count(lacks, "blob")))
 	}
 	r := image.Record(l.path, e.Path)
-	reference, warning, err := l.resolve(e.Path, image)
-	if err != nil {
-		return l.fail(e, cli.Hint(err, "give it a reference with --map"))
+	reference := image.Reference
+	warnings := []string{image.Warning, r.Warning}
+	if reference.Tag != "" {
+		if other, twice := l.named[reference]; twice && other.digest != r.Digest {
+			warnings = append(warnings, "entry "+other.entry+" has the same reference and another digest")
+		}
+		l.named[reference] = origin{e.Path, r.Digest}
 	}
-	warnings := []string{warning, r.Warning}
-	if other, twice := l.named[reference]; twice && other.digest != r.Digest {
-		warnings = append(warnings, "entry "+other.entry+" has the same reference and another digest")
-	}
-	l.named[reference] = origin{e.Path, r.Digest}
 	r.Repository, r.Tag = reference.Repository, reference.Tag
 	r.Warning = strings.Join(slices.DeleteFunc(warnings, func(w string) bool { return w == "" }), "; ")
 	if r.Warning != "" {
 		l.progress.Warn("%s: %s", e.Path, r.Warning)
 	}
 	l.counts[r.Type]++
-	l.progress.Item(0, cli.ItemText(reference.String(), r.Type, r.Size))
+	l.progress.Item(0, cli.ItemText(r.Name(), r.Type, r.Size))
 	return l.out.Write(r)
 }
 
-// resolve gives an entry its reference: an override, or what the rules say.
-func (l *lister) resolve(entry string, image *oci.Image) (ref.Reference, string, error) {
-	if r, ok := l.overrides[entry]; ok {
-		l.used[entry] = true
-		return r, "", nil
+// override returns the reference that --map gives an entry, or nil.
+func (l *lister) override(entry string) *ref.Reference {
+	r, ok := l.overrides[entry]
+	if !ok {
+		return nil
 	}
-	return ref.Resolve(entry, image.Said())
+	l.used[entry] = true
+	return &r
 }
 
 // blobRecords writes one record for each blob of an archive: first those that
 // its images name, in their order, then those that nothing names.
-func (l *lister) blobRecords(e *bundle.Entry, archive *oci.Archive, images []*oci.Image) error {
+func (l *lister) blobRecords(e *bundle.Entry, archive *oci.Archive, images []oci.Named) error {
 	var all []v1.Descriptor
 	for _, image := range images {
 		for _, m := range image.Manifests {

@@ -95,7 +95,7 @@ func compare(t *testing.T, path string, m samplebundle.Manifest, images []record
 		if strings.Contains(got.Warning, "sparse") {
 			w.Platforms = got.Platforms // of what is held, not of what the index lists
 		}
-		expect := record.Image{Bundle: path, Entry: w.Path, Repository: w.Repository, Tag: w.Tag, Digest: w.Digest,
+		expect := record.Image{Bundle: path, Entry: w.Path, Repository: w.Repository, Tag: w.Tag, Digest: w.Digest, Subject: w.Subject,
 			MediaType: w.MediaType, Type: w.Type, Platforms: w.Platforms, Chart: wantChart,
 			Size: got.Size, Blobs: got.Blobs, Warning: got.Warning}
 		a, _ := record.Marshal(got)

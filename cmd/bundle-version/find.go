@@ -73,14 +73,18 @@ func (f *finder) search(ctx context.Context, b *bundle.Bundle) (found record.Ver
 		if err != nil {
 			return found, err
 		}
-		name, _, err := ref.Predict(e.Path)
+		predict := ref.Predict
+		if strings.HasPrefix(e.Path, chartRepository) {
+			predict = ref.PredictChart
+		}
+		name, _, err := predict(e.Path)
 		switch {
 		case err != nil:
 			continue
 		case name.Repository == k0sRepository:
 			tags = append(tags, name.Tag)
 			continue
-		case name.Repository != chartRepository || !strings.HasSuffix(e.Path, ".tar"):
+		case name.Repository != chartRepository || !ref.IsImage(e.Path):
 			continue
 		case found.Entry != "":
 			f.progress.Warn("entry %s: one more chart of the product, the first one counts", e.Path)
@@ -99,31 +103,22 @@ func (f *finder) search(ctx context.Context, b *bundle.Bundle) (found record.Ver
 
 // chart reads what the chart says of itself.
 func (f *finder) chart(ctx context.Context, e *bundle.Entry, tag string) (record.Version, error) {
-	var archive *oci.Archive
-	var err error
-	if e.At != nil {
-		archive, err = oci.Open(e.At, e.Size)
-	} else {
-		archive, err = oci.Read(ctx, e, nil)
-	}
+	archive, err := oci.Load(ctx, e.At, e.Size, e, nil)
 	if err != nil {
 		return record.Version{}, err
 	}
-	images, err := archive.Images()
+	image, err := archive.Main(e.Path)
 	if err != nil {
 		return record.Version{}, err
 	}
-	for _, image := range images {
-		c := image.Chart
-		if c == nil || c.Version == "" {
-			continue
-		}
-		if strings.ReplaceAll(c.Version, "+", "_") != tag || c.Name != chartName {
-			f.progress.Warn("entry %s: the chart calls itself %s %s", e.Path, c.Name, c.Version)
-		}
-		return record.Version{Entry: e.Path, Name: c.Name, Version: c.Version, AppVersion: c.AppVersion}, nil
+	c := image.Chart
+	if c == nil || c.Version == "" {
+		return record.Version{}, errors.New("holds no chart that tells its version")
 	}
-	return record.Version{}, errors.New("holds no chart that tells its version")
+	if ref.ChartTag(c.Version) != tag || c.Name != chartName {
+		f.progress.Warn("entry %s: the chart calls itself %s %s", e.Path, c.Name, c.Version)
+	}
+	return record.Version{Entry: e.Path, Name: c.Name, Version: c.Version, AppVersion: c.AppVersion}, nil
 }
 
 // fileVersion gives the version that a bundle's own name tells, as the vendor

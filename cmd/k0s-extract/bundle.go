@@ -148,7 +148,7 @@ func (s *search) source(k k0sEntry) string { return "bundle " + s.bundle.Path + 
 // stream reads an entry that passes.
 func (s *search) stream(ctx context.Context, r io.Reader, k k0sEntry) error {
 	s.wish.log.Debug("reading", "entry", k.path, "version", k.version.String())
-	news, err := s.wish.fromStream(ctx, r, &k.version, s.source(k), k.digest)
+	news, err := s.wish.fromStream(ctx, r, &k.version, s.source(k), k)
 	if err == nil {
 		s.keep(k, news)
 	}
@@ -190,11 +190,18 @@ func (s *search) open(ctx context.Context) error {
 
 func (s *search) openEntry(ctx context.Context, k k0sEntry) error {
 	s.wish.log.Debug("opening", "entry", k.path, "version", k.version.String())
+	packed, err := oci.Packed(k.at, k.size)
+	if err != nil {
+		return err
+	}
+	if packed {
+		return s.stream(ctx, io.NewSectionReader(k.at, 0, k.size), k)
+	}
 	archive, err := oci.Open(k.at, k.size)
 	if err != nil {
 		return err
 	}
-	images, err := usable(archive, k.digest)
+	images, err := usable(archive, k)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func (w *wish) openLayers(ctx context.Context, images []*oci.Image, v *k0s.Versi
 
 // fromStream takes k0s out of an archive that passes once. What its layers
 // are is told behind them, so that every k0s in it is taken until then.
-func (w *wish) fromStream(ctx context.Context, r io.Reader, v *k0s.Version, source, digest string) ([]found, error) {
+func (w *wish) fromStream(ctx context.Context, r io.Reader, v *k0s.Version, source string, k k0sEntry) ([]found, error) {
 	layers := make(map[v1.Hash]layer)
 	taken := 0
 	scan := newScanner(func(m elf.Machine) (sink, error) {
@@ -111,7 +111,7 @@ func (w *wish) fromStream(ctx context.Context, r io.Reader, v *k0s.Version, sour
 	if err != nil {
 		return nil, err
 	}
-	images, err := usable(archive, digest)
+	images, err := usable(archive, k)
 	if err != nil {
 		return nil, err
 	}
@@ -145,19 +145,21 @@ func passed(images []*oci.Image, want v1.Platform, layers map[v1.Hash]layer) (si
 	return p.sink, checkMachine(p.machine, want)
 }
 
-// usable gives the images of an archive, if they are what a record said.
-func usable(archive *oci.Archive, digest string) ([]*oci.Image, error) {
+// usable returns the image of an entry: the one that a record named, or the one
+// that the entry's name belongs to.
+func usable(archive *oci.Archive, k k0sEntry) ([]*oci.Image, error) {
+	if k.digest == "" {
+		image, err := archive.Main(k.path)
+		return []*oci.Image{image}, err
+	}
 	images, err := archive.Images()
 	if err != nil {
 		return nil, err
 	}
-	if digest == "" {
-		return images, nil
-	}
 	for _, image := range images {
-		if image.Descriptor.Digest.String() == digest {
+		if image.Descriptor.Digest.String() == k.digest {
 			return []*oci.Image{image}, nil
 		}
 	}
-	return nil, fmt.Errorf("holds no image %s, which its record names", digest)
+	return nil, fmt.Errorf("holds no image %s, which its record names", k.digest)
 }

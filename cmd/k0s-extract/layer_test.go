@@ -224,7 +224,7 @@ func TestCandidates(t *testing.T) {
 		sinks = append(sinks, &memorySink{})
 		return sinks[len(sinks)-1]
 	}
-	have, err := w.fromStream(context.Background(), bytes.NewReader(blobsOf(images...).archive(t)), nil, "", "")
+	have, err := w.fromStream(context.Background(), bytes.NewReader(blobsOf(images...).archive(t)), nil, "", k0sEntry{})
 	if err != nil || len(sinks) != maxCandidates {
 		t.Errorf("%d sinks, %v, want %d", len(sinks), err, maxCandidates)
 	}

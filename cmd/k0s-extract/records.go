@@ -99,6 +99,9 @@ func note(line record.Line, at func(path string) *bundleWish) error {
 		if b.images == nil {
 			b.images = make(map[string]image)
 		}
+		if _, err := k0s.ParseVersion(i.Tag); err != nil && b.images[i.Entry] != (image{}) {
+			return nil // a signature of it, which lies in the same archive
+		}
 		if i.Entry != "" && (i.Repository == repository || strings.HasSuffix(i.Repository, "/"+repository)) {
 			b.images[i.Entry] = image{i.Tag, i.Digest}
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -18,62 +19,59 @@ import (
 
 // images matches the images of an archive with the names that they get.
 func (p *pusher) images(ctx context.Context, path string, e *bundle.Entry, archive *oci.Archive, guess string, names []record.Image) error {
-	images, err := archive.Images()
+	named, err := p.names(e.Path, archive, names)
 	if err != nil {
 		return err
 	}
-	asked := len(names) > 0
-	if len(images) == 0 {
-		return fmt.Errorf("%w: index.json names nothing", oci.ErrInvalid)
-	}
-	for _, img := range images {
-		recs := []record.Image{{}}
-		if asked {
-			recs, names = claimNames(names, img, len(images))
+	for _, n := range named {
+		rec := n.Record(path, e.Path)
+		rec.Repository, rec.Tag = n.Reference.Repository, n.Reference.Tag
+		if n.Warning != "" {
+			rec.Warning = n.Warning
 		}
-		for _, rec := range recs {
-			rec, err := nameOf(img.Record(path, e.Path), rec, img)
-			if err != nil {
-				p.results.fail(rec, err)
-				continue
-			}
-			if err := p.image(ctx, contentOf(archive), img, guess, rec); err != nil {
-				return err
-			}
+		if err := p.image(ctx, contentOf(archive), n.Image, guess, rec); err != nil {
+			return err
 		}
-	}
-	for _, rec := range names {
-		p.results.fail(rec, fmt.Errorf("the archive does not hold %s: the bundle has changed since it was listed", rec.Digest))
 	}
 	return nil
 }
 
-// nameOf gives an image the name that a record asks for, or, if that has none,
-// the one that the reference rules give.
-func nameOf(rec, want record.Image, img *oci.Image) (record.Image, error) {
-	if want.Repository != "" {
-		rec.Repository, rec.Tag, rec.Warning = want.Repository, want.Tag, want.Warning
-		return rec, nil
+// names returns what is to be published of an archive: what records ask for, or
+// without any, all of it under its own names.
+func (p *pusher) names(entry string, archive *oci.Archive, asked []record.Image) ([]oci.Named, error) {
+	if len(asked) == 0 {
+		return archive.Named(entry, nil)
 	}
-	r, warning, err := ref.Resolve(rec.Entry, img.Said())
-	rec.Repository, rec.Tag = r.Repository, r.Tag
-	if warning != "" {
-		rec.Warning = warning
+	images, err := archive.Images()
+	if err != nil {
+		return nil, err
 	}
-	return rec, err
+	var all []oci.Named
+	for _, rec := range asked {
+		img, err := meant(entry, archive, images, rec.Digest)
+		if err != nil {
+			p.results.fail(rec, err)
+			continue
+		}
+		all = append(all, oci.Named{
+			Image: img, Warning: rec.Warning, Reference: ref.Reference{Repository: rec.Repository, Tag: rec.Tag},
+		})
+	}
+	return all, nil
 }
 
-// claimNames splits the records of an entry into those which mean the image
-// and the rest. A record without a digest means the only image there is.
-func claimNames(names []record.Image, img *oci.Image, images int) (mine, rest []record.Image) {
-	for _, n := range names {
-		if n.Digest == img.Descriptor.Digest.String() || n.Digest == "" && images == 1 {
-			mine = append(mine, n)
-		} else {
-			rest = append(rest, n)
+// meant returns the image of an archive that a record means: by its digest, or
+// without one, the image that the entry's name belongs to.
+func meant(entry string, archive *oci.Archive, images []*oci.Image, digest string) (*oci.Image, error) {
+	if digest == "" {
+		return archive.Main(entry)
+	}
+	for _, img := range images {
+		if img.Descriptor.Digest.String() == digest {
+			return img, nil
 		}
 	}
-	return mine, rest
+	return nil, fmt.Errorf("the archive does not hold %s: the bundle has changed since it was listed", digest)
 }
 
 // content gives a blob that can still be read, or nil, and how much memory it
@@ -83,7 +81,7 @@ type content func(v1.Hash) (io.ReadSeeker, int64)
 // image puts one image under way under one name. The error ends the run.
 func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess string, rec record.Image) error {
 	rec = p.named(rec)
-	if err := (ref.Reference{Repository: p.reg.Repository(rec.Repository), Tag: rec.Tag}).Check(); err != nil {
+	if err := checkName(p.reg.Repository(rec.Repository), rec.Tag); err != nil {
 		p.results.fail(rec, err)
 		return nil
 	}
@@ -120,7 +118,18 @@ func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess 
 // named fills in where an image goes.
 func (p *pusher) named(rec record.Image) record.Image {
 	rec.Registry, rec.Prefix, rec.Reference = p.reg.Host(), p.reg.Prefix(), p.reg.Reference(rec.Repository, rec.Tag)
+	if rec.Tag == "" && rec.Digest != "" {
+		rec.Reference = strings.TrimSuffix(rec.Reference, ":") + "@" + rec.Digest
+	}
 	return rec
+}
+
+// checkName checks where an image goes. What has no tag is published by digest.
+func checkName(repository, tag string) error {
+	if tag == "" {
+		return ref.CheckRepository(repository)
+	}
+	return ref.Reference{Repository: repository, Tag: tag}.Check()
 }
 
 // claimBlobs sees to it that each blob of an image is on its way into its

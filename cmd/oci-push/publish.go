@@ -65,7 +65,7 @@ func (p *pusher) publish(ctx context.Context, img *oci.Image, repository, tag st
 	last := len(img.Manifests) - 1
 	for i, m := range img.Manifests {
 		name := m.Descriptor.Digest.String()
-		if i == last {
+		if i == last && tag != "" {
 			name = tag
 		}
 		sent, err := p.manifest(ctx, repository, name, m)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 
 	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
@@ -142,11 +141,8 @@ func (p *pusher) read(ctx context.Context, want pipe.Bundle, b *bundle.Bundle, w
 // entry pushes the images of one entry. The error ends the run; what is wrong
 // with the entry alone becomes a record.
 func (p *pusher) entry(ctx context.Context, path string, e *bundle.Entry, names []record.Image) error {
-	guess, err := guessRepository(e, names)
-	var archive *oci.Archive
-	if err == nil {
-		archive, err = p.archive(ctx, e, guess)
-	}
+	guess := guessRepository(e, names)
+	archive, err := p.archive(ctx, e, guess)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -160,43 +156,43 @@ func (p *pusher) entry(ctx context.Context, path string, e *bundle.Entry, names 
 	return nil
 }
 
-// guessRepository tells where the blobs of an entry go while its archive has not
-// yet been read, and so not said what it is.
-func guessRepository(e *bundle.Entry, names []record.Image) (string, error) {
+// guessRepository returns where the blobs of an entry go while its archive has
+// not yet been read, and so not said what it is: "" if it can have no name.
+func guessRepository(e *bundle.Entry, names []record.Image) string {
 	if len(names) > 0 {
-		return names[0].Repository, nil
+		return names[0].Repository
 	}
-	r, _, err := ref.Predict(e.Path)
-	if err != nil && e.At == nil && strings.HasSuffix(e.Path, ".tar") {
-		return "", fmt.Errorf("%w; bundle-ls can say more, so pipe its records in", err)
+	if repository, err := ref.Guess(e.Path); err == nil {
+		return repository
 	}
-	return r.Repository, nil
+	return ""
 }
 
 // unusable records an entry of which nothing can be pushed.
 func (p *pusher) unusable(path string, e *bundle.Entry, names []record.Image, err error) {
-	stray := errors.Is(err, oci.ErrDockerArchive) || errors.Is(err, oci.ErrNotArchive)
-	if stray && len(names) == 0 {
+	if len(names) == 0 && oci.Stray(e.Path, err) {
 		p.results.skip(record.Skipped{Bundle: path, Entry: e.Path, Size: e.Size, Reason: err.Error()})
 		return
 	}
 	if len(names) == 0 {
 		names = []record.Image{{Bundle: path, Entry: e.Path}}
 	}
+	if remedy := oci.Remedy(err); remedy != "" {
+		err = cli.Hint(err, "%s", remedy)
+	} else if errors.Is(err, ref.ErrInvalid) {
+		err = cli.Hint(err, "give it a reference: bundle-ls --map FILE BUNDLE | oci-push --to ...")
+	}
 	for _, rec := range names {
 		p.results.fail(rec, err)
 	}
 }
 
-// archive reads one OCI archive. Where the bundle can seek, only its JSON is
-// read here; from a stream the blobs go out as they pass, into the repository
-// that the entry's name promises.
+// archive reads one OCI archive. Where it can seek, only its JSON is read here;
+// from a stream the blobs go out as they pass, into the repository that the
+// entry's name promises.
 func (p *pusher) archive(ctx context.Context, e *bundle.Entry, repository string) (*oci.Archive, error) {
-	if e.At != nil {
-		return oci.Open(e.At, e.Size)
-	}
-	return oci.Read(ctx, e, func(b oci.Blob) error {
-		if !p.keep.wants(e.Path, b.Digest) {
+	return oci.Load(ctx, e.At, e.Size, e, func(b oci.Blob) error {
+		if repository == "" || !p.keep.wants(e.Path, b.Digest) {
 			return nil
 		}
 		return p.passing(ctx, repository, b)

@@ -126,8 +126,8 @@ func (s *selection) add(image record.Image) error {
 	switch {
 	case image.Bundle == "-":
 		return cli.Hint(errors.New("the bundle was on bundle-ls's stdin and cannot be read again"), "name the file, or give the stream to oci-push itself: oci-push --to … -")
-	case image.Bundle == "" || image.Entry == "" || image.Repository == "" || image.Tag == "":
-		return errors.New("image record lacks bundle, entry, repository or tag")
+	case image.Bundle == "" || image.Entry == "" || image.Repository == "" || image.Tag == "" && image.Digest == "":
+		return errors.New("image record lacks bundle, entry, repository, or tag and digest")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

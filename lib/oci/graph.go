@@ -25,6 +25,7 @@ const (
 // and media type together.
 type document struct {
 	MediaType types.MediaType `json:"mediaType"`
+	Subject   *v1.Descriptor  `json:"subject"`
 	Config    *v1.Descriptor  `json:"config"`
 	Layers    []v1.Descriptor `json:"layers"`
 	Manifests []v1.Descriptor `json:"manifests"`
@@ -45,12 +46,22 @@ func (a *Archive) images() ([]*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if index.Manifests == nil {
+	switch {
+	case index.Manifests == nil && a.docker: // some Docker 25 have forgotten the list
+		return nil, ErrDockerArchive
+	case index.Manifests == nil:
 		return nil, invalid("%s: no list of manifests", indexFile)
 	}
 	var images []*Image
+	byDigest := map[v1.Hash]*Image{}
 	for _, d := range index.Manifests {
-		g.image, g.seen = &Image{Descriptor: d, Annotation: d.Annotations[refName]}, map[v1.Hash]bool{}
+		if again := byDigest[d.Digest]; again != nil { // listed once for each of its names
+			again.called(d)
+			continue
+		}
+		g.image, g.seen = &Image{Descriptor: d}, map[v1.Hash]bool{}
+		g.image.called(d)
+		byDigest[d.Digest] = g.image
 		if err := g.manifest(d, 0); err != nil {
 			return nil, err
 		}
@@ -101,6 +112,9 @@ func (g *graph) manifest(d v1.Descriptor, depth int) error {
 	}
 	if depth == 0 && d.MediaType.IsIndex() {
 		g.image.Type = TypeIndex
+	}
+	if depth == 0 && doc.Subject != nil {
+		g.image.Subject = doc.Subject.Digest
 	}
 	g.image.Manifests = append(g.image.Manifests, m)
 	return err

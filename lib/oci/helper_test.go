@@ -3,6 +3,7 @@ package oci
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -13,6 +14,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/zstd"
 )
 
 // member is one member of a test archive; the zero kind is a regular file.
@@ -42,6 +44,23 @@ func makeTar(t testing.TB, members ...member) []byte {
 		t.Fatal(err)
 	}
 	return buf.Bytes()
+}
+
+func gzipOf(content []byte) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write(content)
+	z.Close()
+	return b.Bytes()
+}
+
+func zstdOf(t testing.TB, content []byte) []byte {
+	t.Helper()
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return z.EncodeAll(content, nil)
 }
 
 func digestOf(s string) v1.Hash {
@@ -126,8 +145,8 @@ func both(t *testing.T, content []byte, check func(how string, a *Archive, image
 	}
 	check("Read", a, images, err)
 	images = nil
-	if a, err = Open(bytes.NewReader(content), int64(len(content))); err == nil {
+	if a, err = Load(context.Background(), bytes.NewReader(content), int64(len(content)), nil, nil); err == nil {
 		images, err = a.Images()
 	}
-	check("Open", a, images, err)
+	check("Load", a, images, err)
 }

@@ -3,9 +3,12 @@ package oci
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // The types of images.
@@ -20,14 +23,22 @@ const (
 // as JSON (helm.sh, HIP-0006).
 const ChartConfig types.MediaType = "application/vnd.cncf.helm.config.v1+json"
 
-const refName = "org.opencontainers.image.ref.name"
+// Annotations of index.json that name an image. Docker and BuildKit write the
+// tag into the first and the whole name into the second.
+const (
+	refName  = "org.opencontainers.image.ref.name"
+	fullName = "io.containerd.image.name"
+)
 
-// An Image is what one descriptor of index.json leads to.
+// An Image is what the descriptors of index.json with one digest lead to.
 type Image struct {
 	// Descriptor is index.json's, its media type filled in if it had none.
 	Descriptor v1.Descriptor
-	// Annotation is the descriptor's org.opencontainers.image.ref.name.
-	Annotation string
+	// Names are what index.json calls it: each a tag or a whole reference.
+	Names []string
+	// Subject is the digest of the manifest that this one refers to, as a
+	// signature does; zero if there is none.
+	Subject v1.Hash
 	// Type is one of the Type constants.
 	Type string
 	// Manifests has every distinct manifest and index that the archive holds
@@ -48,6 +59,8 @@ type Image struct {
 	Chart *Chart
 	// Size is the sum of Blobs in bytes.
 	Size int64
+
+	cosign string // the suffix of the tag that cosign gives it, if cosign saved it
 }
 
 // A Manifest is one manifest or index, with its bytes as they must be pushed.
@@ -72,6 +85,20 @@ func (i *Image) MissingBlobs() []v1.Descriptor {
 // MissingManifests returns those of Missing that are children of an index.
 func (i *Image) MissingManifests() []v1.Descriptor {
 	return slices.DeleteFunc(slices.Clone(i.Missing), func(d v1.Descriptor) bool { return !isManifest(d.MediaType) })
+}
+
+// called adds the name that a descriptor of index.json gives.
+func (i *Image) called(d v1.Descriptor) {
+	name := d.Annotations[refName]
+	if _, tag := ref.ParseAnnotation(d.Annotations[fullName]); tag != "" && !strings.ContainsAny(name, ":/") {
+		name = d.Annotations[fullName]
+	}
+	if suffix, ok := cosignKinds[d.Annotations["kind"]]; ok {
+		i.cosign = suffix
+	}
+	if name != "" && !slices.Contains(i.Names, name) {
+		i.Names = append(i.Names, name)
+	}
 }
 
 func isManifest(m types.MediaType) bool { return m.IsImage() || m.IsIndex() }

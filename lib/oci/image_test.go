@@ -113,7 +113,7 @@ func TestImages(t *testing.T) {
 				}
 				var got []want
 				for _, i := range images {
-					got = append(got, want{i.Type, i.Annotation, len(i.Manifests), len(i.Blobs),
+					got = append(got, want{i.Type, strings.Join(i.Names, " "), len(i.Manifests), len(i.Blobs),
 						fmt.Sprintf("%d,%d", len(i.MissingManifests()), len(i.MissingBlobs())), i.Platforms, i.Chart})
 					root := i.Manifests[len(i.Manifests)-1]
 					if root.Descriptor.Digest != i.Descriptor.Digest || root.Descriptor.MediaType != i.Descriptor.MediaType {
@@ -225,7 +225,11 @@ func TestInvalidManifests(t *testing.T) {
 		}, "lists 20000 descriptors"},
 		{"the same large index, many times", func(l *layout) []byte {
 			d := l.blob(types.OCIImageIndex, `{"manifests":[`+wide(9_000)+`]}`)
-			return l.archive(slices.Repeat([]v1.Descriptor{d}, 9_000)...)
+			var all []v1.Descriptor
+			for i := range 100 {
+				all = append(all, l.index(d, l.image("linux", "amd64", fmt.Sprint(i))))
+			}
+			return l.archive(all...)
 		}, "more than 64 MiB"},
 		{"deep", func(l *layout) []byte {
 			d := l.image("linux", "amd64", "x")

@@ -23,12 +23,15 @@ type members struct {
 	seen   map[string]bool // of those that mean something, but blobs
 	blobs  map[v1.Hash]int64
 	count  int
+	chart  bool   // a directory at the top has a Chart.yaml
 	layout []byte // oci-layout's content
 }
 
 // take checks a member and returns its clean name, and the digest of a blob
 // (zero otherwise). A name of "" is of no interest: directories and files that
-// the layout does not define.
+// the layout does not define. A member may come again, as it does in a tar that
+// was appended to: of the layout's own files the last one counts, and a blob is
+// what its digest says each time.
 func (m *members) take(h *tar.Header) (string, v1.Hash, error) {
 	if m.count++; m.count > maxMembers {
 		return "", v1.Hash{}, invalid("more than %d members", maxMembers)
@@ -40,26 +43,28 @@ func (m *members) take(h *tar.Header) (string, v1.Hash, error) {
 	if err != nil || h.Typeflag == tar.TypeDir {
 		return "", v1.Hash{}, err
 	}
-	blob := strings.HasPrefix(name, "blobs/")
+	// What else lies below blobs/ (.DS_Store, AppleDouble, digests of algorithms
+	// that no registry takes) means nothing.
+	digest, notBlob := v1.NewHash(strings.Replace(strings.TrimPrefix(name, "blobs/"), "/", ":", 1))
+	blob := strings.HasPrefix(name, "blobs/") && notBlob == nil
+	if dir, base := path.Split(name); base == "Chart.yaml" && strings.Count(dir, "/") == 1 {
+		m.chart = true
+	}
 	if !blob && name != layoutFile && name != indexFile && name != dockerFile {
 		return "", v1.Hash{}, nil // docker-archives have links among these
 	}
-	if h.Typeflag != tar.TypeReg || len(h.PAXRecords["GNU.sparse.major"]) > 0 || len(h.PAXRecords["GNU.sparse.map"]) > 0 {
+	if h.Typeflag == tar.TypeLink && path.Clean(h.Linkname) == name {
+		return "", v1.Hash{}, nil // tar was given the file twice, and links it to itself
+	}
+	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeCont || len(h.PAXRecords["GNU.sparse.major"]) > 0 || len(h.PAXRecords["GNU.sparse.map"]) > 0 {
 		return "", v1.Hash{}, invalid("member %s: not a plain file", name)
 	}
 	if !blob {
-		if m.seen[name] {
-			return "", v1.Hash{}, invalid("member %s: occurs twice", name)
-		}
 		m.seen[name] = true
 		return name, v1.Hash{}, nil
 	}
-	digest, err := v1.NewHash(strings.Replace(strings.TrimPrefix(name, "blobs/"), "/", ":", 1))
-	if err != nil {
-		return "", v1.Hash{}, invalid("member %s: the name of a blob must be blobs/ALGORITHM/HEX with sha256 or sha512", name)
-	}
-	if _, dup := m.blobs[digest]; dup {
-		return "", v1.Hash{}, invalid("member %s: occurs twice", name)
+	if size, again := m.blobs[digest]; again && size != h.Size {
+		return "", v1.Hash{}, invalid("member %s: occurs twice, with %d and %d bytes", name, size, h.Size)
 	}
 	m.blobs[digest] = h.Size
 	return name, digest, nil
@@ -79,16 +84,19 @@ func cleanMember(name string) (string, error) {
 	return path.Clean(name), nil
 }
 
-// finish says what the members make, once all have been seen.
-func (m *members) finish() error {
+// finish says what the members make of an archive, once all have been seen.
+func (m *members) finish(a *Archive) error {
+	a.docker = m.seen[dockerFile]
 	switch {
 	case m.seen[layoutFile] && m.seen[indexFile]:
-		return nil
+		return checkLayout(m.layout)
 	case m.seen[dockerFile] && !m.seen[layoutFile]:
 		return ErrDockerArchive
 	case len(m.blobs) > 0 || m.seen[layoutFile]:
 		// The tar reader takes an end between two members for the proper one.
 		return fmt.Errorf("%w: there are blobs, but not both of %s and %s", ErrTruncated, indexFile, layoutFile)
+	case m.chart:
+		return ErrChartPackage
 	}
 	return notArchive("a tar without %s", layoutFile)
 }

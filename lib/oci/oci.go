@@ -7,13 +7,16 @@
 // a callback as it passes. Open takes a file that can seek and reads nothing
 // but tar headers and the JSON that matters.
 //
+// Some people compress an archive once more; Read inflates it as it passes.
+//
 // Either gives an Archive, whose Images are what index.json names, each with
 // its manifests bottom-up and all blobs they need.
 //
 // Nothing is trusted. Every byte that Read passes on and every JSON that either
 // holds is checked against the digest that names it. Memory is bounded: JSON by
 // maxHeld, the list of members by maxMembers (together some 50 MiB at worst; the
-// vendor's archives take some 20 kB).
+// vendor's archives take some 20 kB); inflating takes 1 MiB for gzip, and at most
+// zstdWindow for zstd.
 package oci
 
 import (
@@ -30,6 +33,8 @@ var (
 	ErrNotArchive = errors.New("not an OCI archive")
 	// ErrDockerArchive: the content is what `docker save` used to write.
 	ErrDockerArchive = errors.New("a docker-archive, not an OCI archive")
+	// ErrChartPackage: the content is what "helm package" writes.
+	ErrChartPackage = errors.New("a Helm chart package, not an OCI archive")
 	// ErrTruncated: the archive's tar ends too early.
 	ErrTruncated = errors.New("archive truncated")
 	// ErrInvalid: the archive breaks the OCI image specification, or exceeds
@@ -69,6 +74,7 @@ type Archive struct {
 	fetch   Fetch       // set by Follow alone
 	offsets map[v1.Hash]int64
 	held    int64 // bytes in JSON
+	docker  bool  // it is a docker-archive as well
 	walk    func() ([]*Image, error)
 }
 

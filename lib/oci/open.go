@@ -8,7 +8,8 @@ import (
 )
 
 // Open reads an archive of size bytes that can seek: its tar headers, its
-// index.json and the JSON that leads from there to every image. Payloads are
+// index.json and the JSON that leads from there to every image. One that is
+// compressed is ErrNotArchive here: see Load. Payloads are
 // not read, hence not checked; Blob gives access to them. The archive may be
 // used as long as at can be read, by any number of goroutines.
 //
@@ -29,10 +30,7 @@ func Open(at io.ReaderAt, size int64) (*Archive, error) {
 	if err := a.scan(section, &m); err != nil {
 		return nil, err
 	}
-	if err := m.finish(); err != nil {
-		return nil, err
-	}
-	if err := checkLayout(m.layout); err != nil {
+	if err := m.finish(a); err != nil {
 		return nil, err
 	}
 	a.Images() // holds the JSON; its error is told to who asks

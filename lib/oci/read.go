@@ -19,7 +19,24 @@ type Blob struct {
 	io.Reader
 }
 
-// Read reads an archive from r to its end. Each blob that does not look like
+// Load reads an archive the cheaper way: with Open where at is not nil and the
+// archive is not compressed, otherwise with Read, from at or from r.
+func Load(ctx context.Context, at io.ReaderAt, size int64, r io.Reader, blob func(Blob) error) (*Archive, error) {
+	if at == nil {
+		return Read(ctx, r, blob)
+	}
+	packed, err := Packed(at, size)
+	switch {
+	case err != nil:
+		return nil, err
+	case packed:
+		return Read(ctx, io.NewSectionReader(at, 0, size), blob)
+	}
+	return Open(at, size)
+}
+
+// Read reads an archive from r to its end, and inflates one that is compressed
+// with gzip or zstd. Each blob that does not look like
 // JSON, or is too large to hold, is given to blob, if that is not nil, which
 // may read all of it, part or nothing, but not after it has returned; an error
 // from it ends Read. What it leaves is read and checked all the same.
@@ -28,19 +45,17 @@ type Blob struct {
 // been read whole. Errors of r itself are returned as they are; those of the
 // archive are this package's Err values.
 func Read(ctx context.Context, r io.Reader, blob func(Blob) error) (*Archive, error) {
-	head := make([]byte, sniffLen)
-	n, err := io.ReadFull(r, head)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	content, err := inflate(r)
+	if err != nil {
 		return nil, err
 	}
-	if err := sniff(head[:n]); err != nil {
-		return nil, err
-	}
+	defer content.close()
 	s := &stream{
 		ctx:     ctx,
-		tar:     tar.NewReader(io.MultiReader(bytes.NewReader(head[:n]), r)),
+		tar:     tar.NewReader(content),
 		archive: newArchive(),
 		blob:    blob,
+		passed:  map[v1.Hash]bool{},
 	}
 	s.members = members{seen: map[string]bool{}, blobs: s.archive.Sizes}
 	for {
@@ -53,11 +68,13 @@ func Read(ctx context.Context, r io.Reader, blob func(Blob) error) (*Archive, er
 			return nil, err
 		}
 	}
-	if err := s.members.finish(); err != nil {
+	if err := s.members.finish(s.archive); err != nil {
 		return nil, err
 	}
-	if err := checkLayout(s.members.layout); err != nil {
-		return nil, err
+	if content.packed != "" { // its checksum stands at the end
+		if err := s.drain(content); err != nil {
+			return nil, tarError(err)
+		}
 	}
 	if len(s.wrong) > 0 {
 		return nil, errors.Join(s.wrong...)
@@ -72,8 +89,9 @@ type stream struct {
 	members members
 	archive *Archive
 	blob    func(Blob) error
-	wrong   []error // blobs that are not what they are called, maxWrong at most
-	buf     []byte  // for draining
+	passed  map[v1.Hash]bool // blobs that were handed on
+	wrong   []error          // blobs that are not what they are called, maxWrong at most
+	buf     []byte           // for draining
 }
 
 // maxWrong is how many wrong blobs are told of one archive.
@@ -113,10 +131,13 @@ func (s *stream) passBlob(digest v1.Hash, size int64) error {
 		if err != nil {
 			return s.note(err)
 		}
-		a.JSON[digest], a.held = raw, a.held+size
+		if a.JSON[digest] == nil {
+			a.JSON[digest], a.held = raw, a.held+size
+		}
 		return nil
 	}
-	if s.blob != nil {
+	if again := s.passed[digest]; s.blob != nil && !again {
+		s.passed[digest] = true
 		if err := s.blob(Blob{Digest: digest, Size: size, Reader: v}); err != nil {
 			return err
 		}

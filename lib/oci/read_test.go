@@ -180,7 +180,16 @@ func TestRecognises(t *testing.T) {
 		{"empty", nil, ErrNotArchive, "empty"},
 		{"text", []byte("read me"), ErrNotArchive, "not a tar"},
 		{"noise", []byte(strings.Repeat("noise ", 1000)), ErrNotArchive, "not a tar"},
-		{"gzip", []byte("\x1f\x8b\x08 and so on"), ErrNotArchive, "gzip"},
+		{"broken gzip", []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x00and so on"), ErrInvalid, "gzip"},
+		{"cut gzip", gzipOf(good)[:200], ErrTruncated, ""},
+		{"cut zstd", zstdOf(t, good)[:200], ErrTruncated, ""},
+		{"gzip of text", gzipOf([]byte("read me")), ErrNotArchive, "inside gzip: not a tar"},
+		{"gzip of gzip", gzipOf(gzipOf(good)), ErrNotArchive, "inside gzip: gzip"},
+		{"gzip of files", gzipOf(makeTar(t, member{name: "README", body: "x"})), ErrNotArchive, "without oci-layout"},
+		{"gzip of a docker-archive", gzipOf(makeTar(t, docker...)), ErrDockerArchive, ""},
+		{"xz", []byte("\xfd7zXZ\x00 and so on"), ErrNotArchive, "xz"},
+		{"chart package", gzipOf(makeTar(t, member{name: "foo/Chart.yaml", body: "name: foo"}, member{name: "foo/templates/x"})), ErrChartPackage, ""},
+		{"files with a chart deep inside", makeTar(t, member{name: "a/b/Chart.yaml", body: "name: foo"}), ErrNotArchive, "without oci-layout"},
 		{"tar of files", makeTar(t, member{name: "README", body: "x"}), ErrNotArchive, "without oci-layout"},
 		{"empty tar", makeTar(t), ErrNotArchive, "without oci-layout"},
 		{"no index.json", makeTar(t, member{name: "oci-layout", body: `{"imageLayoutVersion":"1.0.0"}`}), ErrTruncated, "index.json"},
@@ -219,22 +228,9 @@ func TestHostileMembers(t *testing.T) {
 		{"control character", member{name: "x\x1b[2J"}, "hostile"},
 		{"blob that is a link", member{name: "blobs/sha256/" + digestOf("y").Hex, kind: tar.TypeSymlink}, "not a plain file"},
 		{"index.json that is a link", member{name: "./index.json", kind: tar.TypeSymlink}, "not a plain file"},
-		{"blob twice", member{name: "blobs/sha256/" + hex, body: "x"}, "twice"},
-		{"oci-layout twice", member{name: "oci-layout", body: "{}"}, "twice"},
-		{"index.json twice", member{name: "index.json", body: "{}"}, "twice"},
-		{"short digest", member{name: "blobs/sha256/abc"}, "name of a blob"},
-		{"capitals in digest", member{name: "blobs/sha256/" + strings.ToUpper(digestOf("y").Hex)}, "name of a blob"},
-		{"unknown algorithm", member{name: "blobs/md5/abc"}, "name of a blob"},
-		{"deeper", member{name: "blobs/sha256/x/" + hex}, "name of a blob"},
+		{"blob twice, of two sizes", member{name: "blobs/sha256/" + hex, body: "xy"}, "twice"},
 	} {
-		with := &layout{t: t, blobs: append(slices.Clone(l.blobs), member{name: "index.json", body: "{}"})}
-		if !strings.Contains(tt.name, "index.json") {
-			with.blobs = slices.Clone(l.blobs)
-		}
-		if tt.name == "oci-layout twice" {
-			with.blobs = append(with.blobs, tt.add)
-		}
-		with.blobs = append(with.blobs, tt.add)
+		with := &layout{t: t, blobs: append(slices.Clone(l.blobs), tt.add)}
 		both(t, with.archive(root), func(how string, a *Archive, images []*Image, err error) {
 			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%s: %s: %v, want an ErrInvalid with %q", tt.name, how, err, tt.want)
@@ -246,6 +242,88 @@ func TestHostileMembers(t *testing.T) {
 		t.Errorf("one member too many: %v", err)
 	}
 }
+
+// What other tools leave in archives, and what "tar -r" appends, changes nothing.
+func TestHarmlessMembers(t *testing.T) {
+	l := &layout{t: t}
+	root := l.image("linux", "amd64", "x")
+	hex := digestOf("x").Hex
+	again := member{name: "oci-layout", body: `{"imageLayoutVersion":"1.0.0"}`}
+	for name, add := range map[string][]member{
+		"AppleDouble":              {{name: "._index.json", body: "x"}, {name: "blobs/sha256/._" + hex, body: "x"}, {name: "blobs/._sha256", body: "x"}},
+		"Finder":                   {{name: ".DS_Store", body: "x"}, {name: "blobs/.DS_Store", body: "x"}},
+		"kept directory":           {{name: "blobs/sha256/.gitkeep"}},
+		"another algorithm":        {{name: "blobs/blake3/" + hex, body: "x"}},
+		"short digest":             {{name: "blobs/sha256/abc"}},
+		"capitals in digest":       {{name: "blobs/sha256/" + strings.ToUpper(digestOf("y").Hex)}},
+		"deeper":                   {{name: "blobs/sha256/x/" + hex, body: "y"}},
+		"PaxHeaders":               {{name: "blobs/sha256/PaxHeaders.12/" + hex, body: "x"}, {name: "PaxHeaders.12/index.json", body: "x"}},
+		"directories again":        {{name: "blobs/", kind: tar.TypeDir}, {name: "./blobs/sha256", kind: tar.TypeDir}},
+		"contiguous file":          {{name: "blobs/sha256/" + digestOf("y").Hex, body: "y", kind: tar.TypeCont}},
+		"a blob again":             {{name: "./blobs/sha256/" + hex, body: "x"}},
+		"a manifest again":         {{name: "blobs/sha256/" + root.Digest.Hex, body: l.blobs[len(l.blobs)-1].body}},
+		"index.json of before":     {{name: "index.json", body: "{}"}},
+		"oci-layout of before":     {{name: "oci-layout", body: "{}"}},
+		"the layout's files again": {again, again},
+	} {
+		with := &layout{t: t, blobs: append(slices.Clone(l.blobs), add...)}
+		both(t, with.archive(root), func(how string, a *Archive, images []*Image, err error) {
+			if err != nil || len(images) != 1 || images[0].Descriptor.Digest != root.Digest || len(images[0].MissingBlobs()) > 0 {
+				t.Errorf("%s: %s: %d images, %v", name, how, len(images), err)
+			}
+		})
+	}
+	passed := 0
+	content := (&layout{t: t, blobs: append(slices.Clone(l.blobs), member{name: "blobs/sha256/" + hex, body: "x"})}).archive(root)
+	if _, err := Read(context.Background(), bytes.NewReader(content), func(Blob) error { passed++; return nil }); err != nil || passed != 1 {
+		t.Errorf("a layer twice: handed on %d times, %v, want once", passed, err)
+	}
+	wrong := (&layout{t: t, blobs: append(slices.Clone(l.blobs), member{name: "blobs/sha256/" + hex, body: "y"})}).archive(root)
+	if _, err := Read(context.Background(), bytes.NewReader(wrong), nil); !errors.Is(err, ErrDigest) {
+		t.Errorf("a layer and then another of its name: %v, want %v", err, ErrDigest)
+	}
+}
+
+// An archive in another packing holds the same.
+func TestPacked(t *testing.T) {
+	l := &layout{t: t}
+	root := at(l.image("linux", "amd64", strings.Repeat("layer", 100_000)), "v1")
+	plain := l.archive(root)
+	for name, content := range map[string][]byte{
+		"gzip": gzipOf(plain), "members": append(gzipOf(plain[:5000]), gzipOf(plain[5000:])...), "zstd": zstdOf(t, plain),
+		"gzip with zeros behind": append(gzipOf(plain), make([]byte, 10240)...),
+	} {
+		both(t, content, func(how string, a *Archive, images []*Image, err error) {
+			if err != nil || len(images) != 1 || images[0].Descriptor.Digest != root.Digest || images[0].Size < 500_000 {
+				t.Errorf("%s: %s: %v, %v", name, how, images, err)
+			}
+		})
+	}
+	last := gzipOf(plain)
+	last[len(last)-5] ^= 1
+	if _, err := Read(context.Background(), bytes.NewReader(last), nil); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a wrong checksum: %v, want %v", err, ErrInvalid)
+	}
+	source := errors.New("input/output error")
+	broken := io.MultiReader(bytes.NewReader(gzipOf(plain)[:300]), iotest.ErrReader(source))
+	if _, err := Read(context.Background(), broken, nil); err != source {
+		t.Errorf("source's error: %v, want it as it is", err)
+	}
+}
+
+// A few kilobytes cannot keep a reader busy for long.
+func TestBomb(t *testing.T) {
+	c := &content{packed: zstandard, source: &counter{}, given: freeInflated - 1000}
+	c.source.read.Store(100)
+	n, err := io.Copy(io.Discard, &inflated{c, zeros{}})
+	if most := int64(1000 + 100*maxRatio); !errors.Is(err, ErrInvalid) || n > most {
+		t.Errorf("%d bytes, %v, want at most %d and an ErrInvalid", n, err, most)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return min(len(p), 100), nil }
 
 // Cut anywhere, an archive gives an error or, behind its last member, itself.
 func TestTruncatedAnywhere(t *testing.T) {

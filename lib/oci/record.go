@@ -7,7 +7,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"k0rdent-airgap/lib/record"
-	"k0rdent-airgap/lib/ref"
 )
 
 // Record gives what the archive says of the image, in an entry of a bundle: all
@@ -18,6 +17,9 @@ func (i *Image) Record(bundle, entry string) record.Image {
 		Digest: i.Descriptor.Digest.String(), MediaType: string(i.Descriptor.MediaType),
 		Type: i.Type, Size: i.Size, Blobs: len(i.Blobs), Platforms: i.Platforms,
 	}
+	if i.Subject != (v1.Hash{}) {
+		r.Subject = i.Subject.String()
+	}
 	if c := i.Chart; c != nil {
 		r.Chart = &record.Chart{Name: c.Name, Version: c.Version, AppVersion: c.AppVersion}
 	}
@@ -25,15 +27,6 @@ func (i *Image) Record(bundle, entry string) record.Image {
 		r.Warning = "the index is sparse: the archive lacks " + Count(lacks, "image")
 	}
 	return r
-}
-
-// Said gives what the archive says of its own name.
-func (i *Image) Said() ref.Said {
-	said := ref.Said{Annotation: i.Annotation}
-	if c := i.Chart; c != nil {
-		said.Chart, said.Version = c.Name, c.Version
-	}
-	return said
 }
 
 // Count says how many descriptors there are and what they are, as far as that

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -67,7 +68,7 @@ func TestSkopeoWrites(t *testing.T) {
 			t.Fatalf("%s: %v", how, err)
 		}
 		i := images[0]
-		if i.Type != TypeIndex || i.Annotation != "v1" || len(i.Manifests) != 3 || len(i.Blobs) != 4 || len(i.Missing) != 0 ||
+		if i.Type != TypeIndex || !slices.Equal(i.Names, []string{"v1"}) || len(i.Manifests) != 3 || len(i.Blobs) != 4 || len(i.Missing) != 0 ||
 			i.Descriptor.Digest != index.Digest || digestOf(string(raw)) != index.Digest ||
 			!reflect.DeepEqual(i.Platforms, []string{"linux/amd64", "linux/arm64"}) {
 			t.Errorf("%s: %+v", how, i)
@@ -81,7 +82,7 @@ func TestSkopeoWrites(t *testing.T) {
 			t.Fatalf("%s: %v", how, err)
 		}
 		i := images[0]
-		if i.Type != TypeImage || i.Annotation != "example.com/x/y:v2" || i.Descriptor.Digest != digestOf(string(raw)) ||
+		if i.Type != TypeImage || !slices.Equal(i.Names, []string{"example.com/x/y:v2"}) || i.Descriptor.Digest != digestOf(string(raw)) ||
 			!reflect.DeepEqual(i.Platforms, []string{"linux/arm64"}) {
 			t.Errorf("%s: %+v", how, i)
 		}

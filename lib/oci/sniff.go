@@ -10,21 +10,55 @@ import (
 // sniffLen is how much of a content its kind is told from: one tar header.
 const sniffLen = 512
 
-// sniff says why content that begins with head cannot be an archive. The
-// reasons are those for which strays lie in bundles.
-func sniff(head []byte) error {
-	switch {
-	case len(head) == 0:
-		return notArchive("empty")
-	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
-		return notArchive("gzip")
-	case len(head) < sniffLen:
-		return notArchive("not a tar")
+// packings are the first bytes of what is compressed.
+var packings = []struct{ name, magic string }{
+	{gzipped, "\x1f\x8b"},
+	{zstandard, "\x28\xb5\x2f\xfd"},
+	{"xz", "\xfd7zXZ\x00"},
+	{"bzip2", "BZh"},
+	{"lz4", "\x04\x22\x4d\x18"},
+}
+
+// The packings that can be inflated.
+const (
+	gzipped   = "gzip"
+	zstandard = "zstd"
+)
+
+// packing tells how content that begins with head is compressed, "" if not.
+func packing(head []byte) string {
+	for _, p := range packings {
+		if bytes.HasPrefix(head, []byte(p.magic)) {
+			return p.name
+		}
 	}
-	if _, err := tar.NewReader(bytes.NewReader(head)).Next(); err == tar.ErrHeader {
-		return notArchive("not a tar")
+	return ""
+}
+
+// sniff returns the error of content that begins with head and therefore cannot
+// be an archive.
+func sniff(head []byte) error {
+	if reason := whyNot(head); reason != "" {
+		return notArchive("%s", reason)
 	}
 	return nil
+}
+
+// whyNot says why content that begins with head cannot be an archive, "" if it
+// can. The reasons are those for which strays lie in bundles.
+func whyNot(head []byte) string {
+	switch name := packing(head); {
+	case len(head) == 0:
+		return "empty"
+	case name != "":
+		return name
+	case len(head) < sniffLen:
+		return "not a tar"
+	}
+	if _, err := tar.NewReader(bytes.NewReader(head)).Next(); err == tar.ErrHeader {
+		return "not a tar"
+	}
+	return ""
 }
 
 // looksJSON tells whether a blob that begins with head may be a manifest, an

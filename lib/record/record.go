@@ -73,6 +73,7 @@ type Image struct {
 	Repository string   `json:"repository,omitempty"`
 	Tag        string   `json:"tag,omitempty"`
 	Digest     string   `json:"digest,omitempty"`
+	Subject    string   `json:"subject,omitempty"` // digest of the manifest that it refers to
 	MediaType  string   `json:"mediaType,omitempty"`
 	Type       string   `json:"type,omitempty"` // image, index, chart or artifact
 	Size       int64    `json:"size,omitempty"` // bytes of distinct blobs
@@ -88,6 +89,18 @@ type Image struct {
 	PushedBytes   int64  `json:"pushedBytes,omitempty"`
 	ExistingBytes int64  `json:"existingBytes,omitempty"`
 	Error         string `json:"error,omitempty"`
+}
+
+// Name returns what people call it: its reference, or the part of it that is
+// known. What has no tag goes by its digest.
+func (i Image) Name() string {
+	switch {
+	case i.Reference != "":
+		return i.Reference
+	case i.Tag == "" && i.Digest != "":
+		return i.Repository + "@" + i.Digest
+	}
+	return i.Repository + ":" + i.Tag
 }
 
 // Blob is one blob of an archive, written by bundle-ls --blobs.

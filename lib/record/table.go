@@ -77,15 +77,11 @@ func cells(kind string, r Record) []string {
 	case Version:
 		return []string{r.Name, r.Version, r.AppVersion, strings.Join(r.K0s, " ")}
 	case Image:
-		name := r.Reference
-		if name == "" {
-			name = r.Repository + ":" + r.Tag
-		}
 		note := r.Warning
 		if r.Error != "" {
 			note = r.Error
 		}
-		return []string{name, r.Type, Bytes(r.Size), r.Status, strings.Join(r.Platforms, ","), note}
+		return []string{r.Name(), r.Type, Bytes(r.Size), r.Status, strings.Join(r.Platforms, ","), note}
 	case Skipped:
 		return []string{r.Entry, "skipped", Bytes(r.Size), "", "", r.Reason}
 	case Blob:

@@ -56,7 +56,7 @@ func TestResolve(t *testing.T) {
 		{"colon decides", "a_b:v1_x.tar", Said{}, "a_b:v1_x", ""},
 		{"two colons", "a:b:c.tar", Said{}, "", "repository"},
 
-		{"no .tar", "x/a_1.0.oci", Said{}, "x/a:1.0.oci", "does not end in .tar"},
+		{"no .tar", "x/a_1.0.img", Said{}, "x/a:1.0.img", "does not end in .tar"},
 		{"capitals", "X/a_1.0.tar", Said{}, "", "capital"},
 		{"backslash", `x\a_1.0.tar`, Said{}, "", "repository"},
 		{"blank", "x/a b_1.0.tar", Said{}, "", "repository"},
@@ -66,6 +66,15 @@ func TestResolve(t *testing.T) {
 		{"tag too long", "a_" + strings.Repeat("1", 129) + ".tar", Said{}, "", "tag"},
 		{"longest tag", "a_" + strings.Repeat("1", 128) + ".tar", Said{}, "a:" + strings.Repeat("1", 128), ""},
 		{"repository too long", strings.Repeat("a", 256) + "_1.tar", Said{}, "", "longer"},
+		{"gzip", "x/a_1.0.tar.gz", Said{}, "x/a:1.0", ""},
+		{"tgz", "x/a_1.0.tgz", Said{}, "x/a:1.0", ""},
+		{"zstd", "x/a_1.0.tar.zst", Said{}, "x/a:1.0", ""},
+		{"oci", "x/a_1.0.oci", Said{}, "x/a:1.0", ""},
+		{"plus in a chart's name", "charts/a_1.2.3+b.5.tar", Said{Chart: "a", Version: "1.2.3+b.5"}, "charts/a:1.2.3_b.5", ""},
+		{"plus in a chart's name, annotated", "charts/a_1.2.3+b.5.tar", Said{"1.2.3_b.5", "a", "1.2.3+b.5"}, "charts/a:1.2.3_b.5", ""},
+		{"plus in the name of a chart of another version", "charts/a_1+b.tar", Said{Chart: "a", Version: "2"}, "charts/a:1_b", "calls itself a 2"},
+		{"plus in a chart's repository", "charts/a+b_1.tar", Said{Chart: "a+b", Version: "1"}, "", "repository"},
+		{"plus in an image's name", "k0s_v1.32.8+k0s.0.tar", Said{Annotation: "v1.32.8-k0s.0"}, "", "tag"},
 		{"chart version is no tag", "charts/x.tar", Said{Chart: "x", Version: "1 0"}, "", "tag"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -103,6 +112,40 @@ func TestPredict(t *testing.T) {
 	}
 	if r, _, err := Predict("x.tar"); !errors.Is(err, ErrInvalid) {
 		t.Errorf("Predict(x.tar) = %v, %v, want an error", r, err)
+	}
+}
+
+func TestGuess(t *testing.T) {
+	for entry, want := range map[string]string{
+		"x/a_1.0.tar": "x/a", "x/a_b_1.0.tar": "x/a_b", "a/b__c_V1.0-RC_1.tar": "a/b__c", "charts/a_1+b.tgz": "charts/a",
+		"provider/x.tar": "provider/x", "X/a_1.tar": "", "_1.tar": "",
+	} {
+		if got, err := Guess(entry); got != want && err == nil || (err == nil) != (want != "") {
+			t.Errorf("Guess(%q) = %q, %v, want %q", entry, got, err, want)
+		}
+	}
+}
+
+func TestParseAnnotation(t *testing.T) {
+	for annotation, want := range map[string][2]string{
+		"1.0": {"", "1.0"}, "h:5000/a/b:1.0": {"h:5000/a/b", "1.0"}, "h:5000/a/b": {"h:5000/a/b", ""},
+		"docker.io/a:1@sha256:00": {"docker.io/a", "1"}, "a@sha256:00": {"a", ""}, "": {"", ""},
+	} {
+		if repository, tag := ParseAnnotation(annotation); repository != want[0] || tag != want[1] {
+			t.Errorf("ParseAnnotation(%q) = %q, %q, want %q", annotation, repository, tag, want)
+		}
+	}
+}
+
+func TestIsFallback(t *testing.T) {
+	hex := strings.Repeat("0a", 32)
+	for tag, want := range map[string]bool{
+		"sha256-" + hex: true, "sha256-" + hex + ".sig": true, "sha512-" + hex + hex: true,
+		"sha256-" + hex[2:]: false, "sha256-" + hex + "-x": false, "1.0": false, "": false,
+	} {
+		if got := IsFallback(tag); got != want {
+			t.Errorf("IsFallback(%q) = %v, want %v", tag, got, want)
+		}
 	}
 }
 
@@ -160,6 +203,9 @@ func FuzzEntry(f *testing.F) {
 		r, _, resolveErr := Resolve(entry, Said{annotation, chart, version})
 		if resolveErr == nil && r.Check() != nil {
 			t.Fatalf("Resolve(%q) = %v, which is invalid", entry, r)
+		}
+		if repository, guessErr := Guess(entry); resolveErr == nil && (guessErr != nil || CheckRepository(repository) != nil) {
+			t.Fatalf("Guess(%q) = %q, %v, but Resolve gives %v", entry, repository, guessErr, r)
 		}
 		if !certain {
 			return

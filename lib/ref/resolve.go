@@ -3,6 +3,7 @@ package ref
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -19,10 +20,13 @@ type Said struct {
 // Resolve returns the reference of an entry by the first of these that holds:
 //
 //  1. the annotation is a tag with which the name ends, after a separator;
-//  2. for a chart: the name ends with its version ("+" written as "_", as Helm
-//     does in tags), or has no separator and is the chart's name;
+//  2. for a chart: the name ends with its version, or has no separator and is
+//     the chart's name;
 //  3. there is exactly one separator;
 //  4. the last separator, with a warning.
+//
+// A tag has no "+": where the annotation or a chart's config explains one in the
+// name, it becomes "_", as Helm writes it.
 //
 // warning is "" unless the operator should look at the choice. The error is
 // an ErrInvalid: only an override can help.
@@ -34,7 +38,7 @@ func Resolve(entry string, said Said) (r Reference, warning string, err error) {
 	}
 	if !ok {
 		var certain bool
-		if r, certain, err = Predict(entry); err != nil {
+		if r, certain, err = predict(entry, said.Chart != ""); err != nil {
 			return Reference{}, "", err
 		}
 		if !certain {
@@ -44,27 +48,58 @@ func Resolve(entry string, said Said) (r Reference, warning string, err error) {
 	if err := r.Check(); err != nil {
 		return Reference{}, "", err
 	}
-	if tag := chartTag(said.Version); tag != "" && (tag != r.Tag || said.Chart != path.Base(r.Repository)) {
+	if tag := ChartTag(said.Version); tag != "" && (tag != r.Tag || said.Chart != path.Base(r.Repository)) {
 		warnings = append(warnings, fmt.Sprintf("the chart calls itself %s %s", said.Chart, said.Version))
 	}
-	if !strings.HasSuffix(entry, ".tar") {
+	if _, found := trim(entry); !found {
 		warnings = append(warnings, "the name does not end in .tar")
 	}
 	return r, strings.Join(warnings, "; "), nil
 }
 
+// Fits reports whether an annotation is a name of the entry: a tag with which
+// the entry's name ends, or a reference with such a tag.
+func Fits(entry, annotation string) bool {
+	_, ok := byAnnotation(entry, annotation)
+	return ok
+}
+
+// ParseAnnotation splits what an archive calls an image: a tag alone, or with
+// some tools a whole reference. Either part may be empty.
+func ParseAnnotation(annotation string) (repository, tag string) {
+	name, _, digest := strings.Cut(annotation, "@")
+	switch i := strings.LastIndexAny(name, ":/"); {
+	case i < 0 && !digest:
+		return "", name
+	case i < 0, name[i] == '/':
+		return name, ""
+	default:
+		return name[:i], name[i+1:]
+	}
+}
+
+// fallback matches tags that are made of the digest of what they are about:
+// referrers where a registry lists none (distribution-spec, "Referrers tag
+// schema"), and cosign's signatures, attestations and bills of materials.
+var fallback = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})(\.[a-z]+)?$`)
+
+// IsFallback reports whether a tag says only to which digest its content refers.
+func IsFallback(tag string) bool { return fallback.MatchString(tag) }
+
 // byAnnotation finds the split whose tag the annotation has.
 func byAnnotation(entry, annotation string) (Reference, bool) {
-	tag, _, _ := strings.Cut(annotation, "@") // a digest adds nothing here
-	if i := strings.LastIndexAny(tag, ":/"); i >= 0 {
-		if tag[i] == '/' {
-			return Reference{}, false // a name without a tag
-		}
-		tag = tag[i+1:]
+	_, tag := ParseAnnotation(annotation)
+	return bySplit(entry, tag)
+}
+
+// bySplit finds the split of an entry's name that ends with a tag.
+func bySplit(entry, tag string) (Reference, bool) {
+	if tag == "" {
+		return Reference{}, false
 	}
 	for _, r := range splits(entry) {
-		if r.Tag == tag {
-			return r, true
+		if r.Tag == tag || ChartTag(r.Tag) == tag {
+			return Reference{r.Repository, tag}, true
 		}
 	}
 	return Reference{}, false
@@ -72,22 +107,19 @@ func byAnnotation(entry, annotation string) (Reference, bool) {
 
 // byChart finds the split that a chart's own name and version tell.
 func byChart(entry string, said Said) (Reference, bool) {
-	tag := chartTag(said.Version)
+	tag := ChartTag(said.Version)
 	if tag == "" || said.Chart == "" {
 		return Reference{}, false
 	}
-	all := splits(entry)
-	for _, r := range all {
-		if r.Tag == tag {
-			return r, true
-		}
+	if r, ok := bySplit(entry, tag); ok {
+		return r, true
 	}
-	if name := strings.TrimSuffix(entry, ".tar"); len(all) == 0 && path.Base(name) == said.Chart {
+	if name, _ := trim(entry); len(splits(entry)) == 0 && path.Base(name) == said.Chart {
 		return Reference{name, tag}, true
 	}
 	return Reference{}, false
 }
 
-// chartTag gives the tag that Helm pushes a chart's version under: "+" is no
+// ChartTag returns the tag that Helm pushes a chart's version under: "+" is no
 // character of a tag (helm.sh, "Use OCI-based registries").
-func chartTag(version string) string { return strings.ReplaceAll(version, "+", "_") }
+func ChartTag(version string) string { return strings.ReplaceAll(version, "+", "_") }

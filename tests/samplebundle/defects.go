@@ -105,11 +105,11 @@ var entryDefects = []defect{
 	{name: "index-first", about: "oci-layout and index.json come before the blobs, as some tools write them", want: Fine, change: func(t *tiny) {
 		slices.Reverse(t.victim.members)
 	}},
-	{name: "empty-file", about: "an empty file with the name of an archive", want: Skipped, change: func(t *tiny) { t.victim.become("") }},
-	{name: "text-file", about: "a text file with the name of an archive", want: Skipped, change: func(t *tiny) {
+	{name: "empty-file", about: "an empty file with the name of an archive", want: Invalid, change: func(t *tiny) { t.victim.become("") }},
+	{name: "text-file", about: "a text file with the name of an archive", want: Invalid, change: func(t *tiny) {
 		t.victim.become("<html>404 Not Found</html>\n")
 	}},
-	{name: "gzip-bomb", about: "1 GiB of zeros with the name of an archive", want: Skipped, damage: bomb},
+	{name: "gzip-bomb", about: "1 GiB of zeros with the name of an archive", want: Invalid, damage: bomb},
 }
 
 // nameDefects concern names and references.

@@ -83,6 +83,9 @@ func (b *builder) archive(p product, i int) (*archive, error) {
 	if e.Annotation != "" {
 		d.Annotations = map[string]string{refName: e.Annotation}
 	}
+	if p.kind == "sbom" {
+		e.Subject = b.tops[p.path].digest
+	}
 	b.tops[p.path] = top
 	a := ociArchive(e, d, blobs)
 	b.describe(&a.entry, p)

@@ -95,6 +95,8 @@ type Entry struct {
 	Type       string   `json:"type,omitempty"` // image, index, chart or artifact
 	Platforms  []string `json:"platforms,omitempty"`
 	Chart      *Chart   `json:"chart,omitempty"`
+	// Subject is the digest of the manifest that it refers to, "" for none.
+	Subject string `json:"subject,omitempty"`
 	// Annotation is the reference name in index.json, "" where there is none.
 	Annotation string `json:"annotation,omitempty"`
 	// Blobs are the files under blobs/, manifests included, each once, by digest.

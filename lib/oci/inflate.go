@@ -1,0 +1,145 @@
+package oci
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/zstd"
+
+	"k0rdent-airgap/lib/gunzip"
+)
+
+const (
+	// gzipBlock and gzipBlocks are how far inflating an archive runs ahead.
+	gzipBlock  = 64 << 10
+	gzipBlocks = 8
+	// zstdWindow is the largest window that an archive may ask for. zstd's own
+	// levels ask for 8 MiB or less without --ultra.
+	zstdWindow = 32 << 20
+	// An archive may inflate to freeInflated bytes, and beyond that to maxRatio
+	// times its size: layers are compressed already, so that nothing but a bomb
+	// comes near it.
+	freeInflated = 1 << 30
+	maxRatio     = 100
+)
+
+// Packed reports whether an archive is compressed, so that it must be read to
+// its end.
+func Packed(at io.ReaderAt, size int64) (bool, error) {
+	head := make([]byte, min(size, sniffLen))
+	if _, err := at.ReadAt(head, 0); err != nil && err != io.EOF {
+		return false, err
+	}
+	name := packing(head)
+	return name == gzipped || name == zstandard, nil
+}
+
+// content is the tar of an archive that streams.
+type content struct {
+	io.Reader
+	packed string // how it was compressed, "" if not
+	close  func()
+
+	source *counter
+	given  int64
+}
+
+// counter is the compressed content: how much of it was read, and the error of
+// the reader below, which is about the bundle and not about the archive.
+type counter struct {
+	r    io.Reader
+	read atomic.Int64
+	err  error
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.read.Add(int64(n))
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	return n, err
+}
+
+// inflate returns the tar that r holds, or the ErrNotArchive of what is none.
+// Its close must be called before r is used again.
+func inflate(r io.Reader) (*content, error) {
+	head, r, err := peek(r)
+	if err != nil {
+		return nil, err
+	}
+	c := &content{Reader: r, packed: packing(head), close: func() {}}
+	switch c.packed {
+	case gzipped:
+		c.source = &counter{r: r}
+		z, err := gunzip.NewReader(bufio.NewReader(c.source), gzipBlock, gzipBlocks)
+		if err != nil {
+			return nil, c.fault(err)
+		}
+		c.Reader, c.close = &inflated{c, z}, func() { z.Close() }
+	case zstandard:
+		c.source = &counter{r: r}
+		z, err := zstd.NewReader(c.source, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
+		if err != nil {
+			return nil, c.fault(err)
+		}
+		c.Reader, c.close = &inflated{c, z}, z.Close
+	default:
+		return c, sniff(head)
+	}
+	head, c.Reader, err = peek(c.Reader)
+	if reason := whyNot(head); err == nil && reason != "" {
+		err = notArchive("inside %s: %s", c.packed, reason)
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// peek returns the first sniffLen bytes of r, or all of them, and a reader of
+// the same bytes.
+func peek(r io.Reader) ([]byte, io.Reader, error) {
+	head := make([]byte, sniffLen)
+	n, err := io.ReadFull(r, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, nil, err
+	}
+	return head[:n], io.MultiReader(bytes.NewReader(head[:n]), r), nil
+}
+
+// inflated bounds what is inflated and gives errors their meaning.
+type inflated struct {
+	content *content
+	r       io.Reader
+}
+
+func (i *inflated) Read(p []byte) (int, error) {
+	c := i.content
+	n, err := i.r.Read(p)
+	if c.given += int64(n); c.given > freeInflated && c.given-freeInflated > maxRatio*c.source.read.Load() {
+		return 0, invalid("it inflates to more than %d times its size", maxRatio)
+	}
+	if err != nil && err != io.EOF {
+		err = c.fault(err)
+	}
+	return n, err
+}
+
+// fault tells damage of the archive from an error of what it is read from.
+func (c *content) fault(err error) error {
+	switch {
+	case c.source.err != nil:
+		return c.source.err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: its %s ends too early", ErrTruncated, c.packed)
+	case errors.Is(err, zstd.ErrWindowSizeExceeded):
+		return invalid("zstd asks for a window of more than %d MiB", zstdWindow>>20)
+	}
+	return invalid("%s: %v", c.packed, err)
+}

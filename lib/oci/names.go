@@ -1,0 +1,211 @@
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/ref"
+)
+
+// ErrNames is the error of an archive that holds several images, of which its
+// name does not say which one it means. Nothing of it can be published.
+var ErrNames = errors.New("unclear which image the entry's name means")
+
+// cosignKinds are the values of the annotation "kind" by which "cosign save"
+// tells what belongs to an image, and the suffixes of the tags that it gets.
+var cosignKinds = map[string]string{
+	"dev.cosignproject.cosign/sigs": ".sig",
+	"dev.cosignproject.cosign/atts": ".att",
+}
+
+// A Named is an image of an archive with a reference that it gets. An image of
+// several tags is there once for each of them.
+type Named struct {
+	*Image
+	// Reference has no tag for what registries hold by digest alone: referrers,
+	// and other manifests that have no name of their own.
+	Reference ref.Reference
+	Warning   string // what the operator should look at
+}
+
+// Named returns what an archive holds, in the order of index.json, with the
+// references that it gets as an entry of a bundle. The entry's name, or the
+// reference that is given in its place, belongs to one image: the one whose
+// annotation fits it, or else the only one that is neither part of another nor
+// refers to one. All others go to the same repository under their own tags or
+// without one; children of an index have no place of their own.
+//
+// Errors are those of Images, an ErrNames, or a ref.ErrInvalid.
+func (a *Archive) Named(entry string, given *ref.Reference) ([]Named, error) {
+	n, err := a.names(entry)
+	if err != nil {
+		return nil, err
+	}
+	own := Named{Image: n.main}
+	if given != nil {
+		own.Reference = *given
+	} else if own.Reference, own.Warning, err = ref.Resolve(entry, n.said()); err != nil {
+		return nil, err
+	}
+	n.taken = map[string]*Image{own.Reference.Tag: n.main}
+	var all []Named
+	for _, image := range n.images {
+		tags, err := n.tags(image, own.Reference)
+		if err != nil {
+			return nil, err
+		}
+		if image == n.main {
+			all = append(all, own)
+		}
+		for _, tag := range tags {
+			all = append(all, Named{Image: image, Reference: ref.Reference{Repository: own.Reference.Repository, Tag: tag}})
+		}
+		if image != n.main && len(tags) == 0 && !n.children[image.Descriptor.Digest] {
+			all = append(all, Named{Image: image, Reference: ref.Reference{Repository: own.Reference.Repository}})
+		}
+	}
+	return all, nil
+}
+
+// Main returns the image that the name of an entry belongs to. Errors are as
+// with Named.
+func (a *Archive) Main(entry string) (*Image, error) {
+	n, err := a.names(entry)
+	if err != nil {
+		return nil, err
+	}
+	return n.main, nil
+}
+
+// names is an archive whose images get their names.
+type names struct {
+	entry    string
+	images   []*Image
+	children map[v1.Hash]bool // manifests below an index of the archive
+	main     *Image
+	taken    map[string]*Image // by tag
+}
+
+func (a *Archive) names(entry string) (*names, error) {
+	images, err := a.Images()
+	if err != nil {
+		return nil, err
+	}
+	if len(images) == 0 {
+		return nil, invalid("%s names nothing", indexFile)
+	}
+	n := &names{entry: entry, images: images, children: map[v1.Hash]bool{}}
+	for _, image := range images {
+		for _, m := range image.Manifests[:len(image.Manifests)-1] {
+			n.children[m.Descriptor.Digest] = true
+		}
+	}
+	for _, candidates := range [][]*Image{n.fitting(), images} {
+		if len(candidates) > 1 {
+			candidates = slices.DeleteFunc(slices.Clone(candidates), n.belongs)
+		}
+		if len(candidates) == 1 {
+			n.main = candidates[0]
+			return n, nil
+		}
+		if len(candidates) > 1 {
+			images = candidates
+			break
+		}
+	}
+	return nil, fmt.Errorf("%w: it holds %s", ErrNames, list(images))
+}
+
+// fitting returns the images that the archive calls by the entry's name.
+func (n *names) fitting() (fit []*Image) {
+	for _, image := range n.images {
+		if slices.ContainsFunc(image.Names, n.fits) {
+			fit = append(fit, image)
+		}
+	}
+	return fit
+}
+
+func (n *names) fits(name string) bool { return ref.Fits(n.entry, name) }
+
+// belongs reports whether an image is there for the sake of another one.
+func (n *names) belongs(image *Image) bool {
+	return image.Subject != v1.Hash{} || image.cosign != "" || n.children[image.Descriptor.Digest] ||
+		slices.ContainsFunc(image.Names, func(name string) bool {
+			_, tag := ref.ParseAnnotation(name)
+			return ref.IsFallback(tag)
+		})
+}
+
+// said returns what the archive says of the image that has the entry's name.
+func (n *names) said() ref.Said {
+	var said ref.Said
+	if i := slices.IndexFunc(n.main.Names, n.fits); i >= 0 {
+		said.Annotation = n.main.Names[i]
+	}
+	if c := n.main.Chart; c != nil {
+		said.Chart, said.Version = c.Name, c.Version
+	}
+	return said
+}
+
+// tags returns the tags that an image gets beside the entry's name. One whose
+// whole name is that of another repository or whose tag another image has, and
+// which belongs to no other image, makes the archive one of several, which no
+// single name can mean.
+func (n *names) tags(image *Image, own ref.Reference) (tags []string, err error) {
+	if image == n.main && !slices.ContainsFunc(image.Names, n.fits) {
+		return nil, nil // the entry's name overrules the archive's
+	}
+	if image.cosign != "" && image != n.main {
+		return []string{strings.Replace(n.main.Descriptor.Digest.String(), ":", "-", 1) + image.cosign}, nil
+	}
+	for _, name := range image.Names {
+		repository, tag := ref.ParseAnnotation(name)
+		switch {
+		case ref.CheckTag(tag) != nil, n.taken[tag] == image, image == n.main && n.fits(name):
+		case n.taken[tag] == nil && n.same(repository, own.Repository):
+			n.taken[tag] = image
+			tags = append(tags, tag)
+		case image != n.main && !n.belongs(image):
+			return nil, fmt.Errorf("%w: it holds %s", ErrNames, list(n.images))
+		}
+	}
+	return tags, nil
+}
+
+// same reports whether a name's repository, as far as it has one, is the one
+// that the archive calls by the entry's name.
+func (n *names) same(repository, own string) bool {
+	if repository == "" {
+		return true
+	}
+	for _, name := range n.main.Names {
+		if main, _ := ref.ParseAnnotation(name); main != "" && n.fits(name) {
+			return main == repository
+		}
+	}
+	return path.Base(repository) == path.Base(own)
+}
+
+// list names images for people, as far as that fits on a line.
+func list(images []*Image) string {
+	var all []v1.Descriptor
+	var names []string
+	for _, image := range images {
+		all = append(all, image.Descriptor)
+		names = append(names, image.Names...)
+	}
+	if len(names) < len(images) {
+		return Count(all, "manifest")
+	}
+	if len(names) > 4 {
+		names = append(names[:4], "…")
+	}
+	return fmt.Sprintf("%d images (%s)", len(images), strings.Join(names, ", "))
+}

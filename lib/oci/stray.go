@@ -1,0 +1,38 @@
+package oci
+
+import (
+	"errors"
+	"path"
+	"strings"
+
+	"k0rdent-airgap/lib/ref"
+)
+
+// Stray reports whether an entry that is no OCI archive, as err says, may be left
+// out without a loss: documentation, what macOS adds, and the vendor's copy of
+// skopeo, which is for the host and not for the registry. Archives of another
+// kind, and everything that has the name of an image, were meant to be pushed.
+func Stray(entry string, err error) bool {
+	base := path.Base(entry)
+	switch {
+	case errors.Is(err, ErrDockerArchive):
+		return strings.HasPrefix(base, "skopeo")
+	case errors.Is(err, ErrNotArchive):
+		return base[0] == '.' || strings.HasPrefix(entry, "__MACOSX/") || !ref.IsImage(entry)
+	}
+	return false
+}
+
+// Remedy returns what to do about an error of this package, as a sentence for
+// people, or "".
+func Remedy(err error) string {
+	switch {
+	case errors.Is(err, ErrDockerArchive):
+		return "convert it: skopeo copy docker-archive:FILE oci-archive:REPOSITORY_TAG.tar:TAG"
+	case errors.Is(err, ErrChartPackage):
+		return "push it with helm push FILE oci://REGISTRY/charts"
+	case errors.Is(err, ErrNames):
+		return "pack each image into an archive of its own, named REPOSITORY_TAG.tar"
+	}
+	return ""
+}
