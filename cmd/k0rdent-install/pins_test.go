@@ -18,7 +18,7 @@ const theChart = "charts/k0rdent-enterprise"
 // pushed returns the records of an oci-push that has sent what a site has.
 func pushed(t *testing.T, s testSite, names ...string) string {
 	t.Helper()
-	reg, err := client.New(client.Options{At: s.at, Flag: "--registry", CAFile: s.ca})
+	reg, err := client.New(client.Options{At: s.at, Names: registryNames, CAFile: s.ca})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func pushed(t *testing.T, s testSite, names ...string) string {
 func move(t *testing.T, s testSite, name string) (was, is string) {
 	t.Helper()
 	repository, tag, _ := strings.Cut(name, ":")
-	reg, err := client.New(client.Options{At: s.at, Flag: "--registry", CAFile: s.ca})
+	reg, err := client.New(client.Options{At: s.at, Names: registryNames, CAFile: s.ca})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestTagMovesBetweenQuestions(t *testing.T) {
 	}))
 	defer h.Close()
 	at := strings.TrimPrefix(h.URL, "http://")
-	reg, err := client.New(client.Options{At: at, Flag: "--registry", PlainHTTP: true})
+	reg, err := client.New(client.Options{At: at, Names: registryNames, PlainHTTP: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestPinsOf(t *testing.T) {
 		{"no prefix", "h:1", "h:1/a:1", "a", "a:1"},
 		{"of a bundle, not sent", "h:1/p", "", "a", "p/a:1"},
 	} {
-		reg, err := client.New(client.Options{At: c.at, Flag: "--registry"})
+		reg, err := client.New(client.Options{At: c.at, Names: registryNames})
 		if err != nil {
 			t.Fatal(err)
 		}
