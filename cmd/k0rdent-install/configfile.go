@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	kyaml "sigs.k8s.io/yaml"
 
+	"k0rdent-airgap/lib/nearest"
 	"k0rdent-airgap/lib/textfile"
 )
 
@@ -287,7 +288,7 @@ func (w *walker) table(n *yaml.Node, path string, into reflect.Value, also func(
 		case also != nil && also(key):
 			w.value(value, here, reflect.Value{}, key)
 		default:
-			near := nearest(key, slices.Sorted(maps.Keys(fields)))
+			near := nearest.Word(key, slices.Sorted(maps.Keys(fields)))
 			w.problem(n.Content[i], here, "no such key; the nearest is %s", strings.TrimPrefix(path+"."+near, "."))
 		}
 		seen[key] = true

@@ -10,6 +10,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	kyaml "sigs.k8s.io/yaml"
+
+	"k0rdent-airgap/lib/nearest"
 )
 
 // specKeys are the keys of spec in k0s.yaml (k0sproject/k0s,
@@ -85,7 +87,7 @@ func checkKeys(root *yaml.Node) error {
 	for i := 0; i+1 < len(spec.Content); i += 2 {
 		key := spec.Content[i]
 		if key.ShortTag() != "!!merge" && !slices.Contains(specKeys, key.Value) {
-			return fmt.Errorf("line %d: spec.%s: k0s has no such key and would not start; the nearest is spec.%s", key.Line, key.Value, nearest(key.Value, specKeys))
+			return fmt.Errorf("line %d: spec.%s: k0s has no such key and would not start; the nearest is spec.%s", key.Line, key.Value, nearest.Word(key.Value, specKeys))
 		}
 	}
 	return nil

@@ -32,8 +32,8 @@ func TestMisuse(t *testing.T) {
 		{"--timeout 0s", "--timeout 0s"},
 		{"--values /no/such/file", "--values: "},
 		{"--set x", "--set x"},
-		{"x", "x: one operand too many"},
-		{"--no-such-flag", "no such flag: --no-such-flag"},
+		{"x", `unexpected argument "x"`},
+		{"--no-such-flag", "unknown flag --no-such-flag"},
 	}
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)

@@ -337,7 +337,7 @@ func TestMisuse(t *testing.T) {
 		{"not a mirror", []string{"--mirror", "oci://x"}, "want https://"},
 		{"API path", []string{"--mirror", "https://x/v2/y"}, "/v2, is left out"},
 		{"not a version", []string{"--k0s-version", "latest"}, "is not a k0s version"},
-		{"not a format", []string{"--format", "yaml"}, "want json, table or a template"},
+		{"not a format", []string{"--format", "yaml"}, "must be json, table or a template"},
 		{"field of another record", []string{"--format", "{{.repository}}"}, "fields of file records"},
 		{"check and plan", []string{"--check", "--plan"}, "--check writes nothing"},
 		{"remove and mirror", []string{"--remove", "--mirror", "x"}, "takes no --mirror"},
@@ -347,7 +347,7 @@ func TestMisuse(t *testing.T) {
 		{"password in the clear", []string{"--mirror", "http://10.0.0.5:5000", "--username", "u", "--password-file", secret}, "not sent in the clear"},
 		{"missing CA", []string{"--mirror", "x", "--ca", "/nowhere"}, "--ca: open /nowhere"},
 		{"missing list", []string{"--images", "/nowhere"}, "--images: open /nowhere"},
-		{"operand", []string{"bundle.tgz"}, "one operand too many"},
+		{"operand", []string{"bundle.tgz"}, "unexpected argument"},
 		{"nothing to check", []string{"--check", "--k0s", "/nowhere"}, "no images to ask for"},
 	}
 	for _, tt := range tests {

@@ -123,19 +123,20 @@ func (c *config) flags() *flag.FlagSet {
 	return fs
 }
 
-// size is a number of bytes, with a unit: 64MiB, 100MB, 1048576.
+// size is a number of bytes, with a unit: 64MiB, 100MB, 1G, 1048576.
 type size int64
 
 func (s *size) String() string { return strconv.FormatInt(int64(*s), 10) }
 
 func (s *size) Set(text string) error {
-	number := strings.TrimRight(text, "KMGiB")
+	text = strings.ToLower(text)
+	number := strings.TrimRight(text, "kmgib ")
 	unit, ok := map[string]int64{
-		"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
-	}[text[len(number):]]
+		"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30,
+	}[strings.TrimSuffix(strings.TrimSpace(text[len(number):]), "b")]
 	n, err := strconv.ParseInt(number, 10, 64)
 	if !ok || err != nil || n < 0 || n > 1<<40/unit {
-		return fmt.Errorf("want a size such as 64MiB")
+		return fmt.Errorf("must be a size such as 64MiB or 1G")
 	}
 	*s = size(n * unit)
 	return nil

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -86,10 +87,22 @@ func Report(stderr io.Writer, name string, err error) {
 	if err == nil || errors.Is(err, errShown) {
 		return
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err.Error()))
+	fmt.Fprintf(stderr, "%s: %s\n", name, text(err))
 	if hint := HintOf(err); hint != "" {
 		fmt.Fprintf(stderr, "hint: %s\n", oneLine(hint))
 	}
+}
+
+// text is an error as one line. What several errors that were joined have in
+// common is said once.
+func text(err error) string {
+	var said []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if line = oneLine(strings.TrimSpace(line)); line != "" && !slices.Contains(said, line) {
+			said = append(said, line)
+		}
+	}
+	return strings.Join(said, "; ")
 }
 
 // oneLine keeps hostile names from faking further lines or moving the cursor.

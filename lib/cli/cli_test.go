@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -39,7 +40,17 @@ func TestCode(t *testing.T) {
 func TestReportCannotBeFooledByNames(t *testing.T) {
 	var out bytes.Buffer
 	Report(&out, "tool", Hint(fmt.Errorf("entry %s: bad", "a\x1b[2J\ntool: all is well"), "look"))
-	if got, want := out.String(), "tool: entry a [2J tool: all is well: bad\nhint: look\n"; got != want {
+	if got, want := out.String(), "tool: entry a [2J; tool: all is well: bad\nhint: look\n"; got != want {
+		t.Errorf("reported %q, want %q", got, want)
+	}
+}
+
+// A full disk that several writes have met is one problem.
+func TestReportSaysThingsOnce(t *testing.T) {
+	full := errors.New("write /dev/stdout: no space left on device")
+	var out bytes.Buffer
+	Report(&out, "tool", errors.Join(full, errors.Join(full, errors.New("other"))))
+	if got, want := out.String(), "tool: write /dev/stdout: no space left on device; other\n"; got != want {
 		t.Errorf("reported %q, want %q", got, want)
 	}
 }
@@ -90,6 +101,50 @@ func TestParseOrder(t *testing.T) {
 	}
 }
 
+func TestParseSuggestsWhatWasMeant(t *testing.T) {
+	tests := []struct {
+		args       []string
+		want, hint string
+	}{
+		{[]string{"--listne", "x"}, "unknown flag --listne (did you mean --listen?)", "my-tool --help lists the flags"},
+		{[]string{"--verb"}, "unknown flag --verb (did you mean --verbose?)", "my-tool --help"},
+		{[]string{"-v"}, "unknown flag -v (did you mean --verbose?)", "my-tool --help"},
+		{[]string{"-x"}, "unknown flag -x", "my-tool --help"},
+		{[]string{"--password", "x"}, "unknown flag --password", "name a file that holds it"},
+		{[]string{"--key=x"}, "unknown flag --key", "bundle-verify --key FILE BUNDLE | my-tool"},
+		{[]string{"a", "--n", "1"}, "flag --n must come before the argument", "my-tool --n ... a"},
+		{[]string{"a", "b"}, `unexpected argument "b"`, "quote a name that has blanks"},
+		{[]string{"--n", "99999999999999999999"}, `invalid --n "99999999999999999999": must be a number`, ""},
+		{[]string{"--n", "a\"b: c"}, `invalid --n "a\"b: c": must be a number`, ""},
+	}
+	for _, tt := range tests {
+		var c testConfig
+		err := Parse(c.flags(), tt.args, "usage", io.Discard, 1)
+		if err == nil || err.Error() != tt.want || !strings.Contains(HintOf(err), tt.hint) || Code(err) != CodeMisuse {
+			t.Errorf("Parse(%q) = %v (code %d), hint %q, want %q, %q", tt.args, err, Code(err), HintOf(err), tt.want, tt.hint)
+		}
+	}
+}
+
+func TestUnknownVariablesAreNamed(t *testing.T) {
+	for _, name := range []string{"MY_TOOL_LISTNE", "MY_TOOL_LISTEN", "MY_TOOL_FROBNICATE", "MY_TOOL_VERSION", "MY_TOOL_SERVICE_HOST", "MY_TOOL_PORT_80_TCP", "MY_TOOLS_N"} {
+		t.Setenv(name, "x")
+	}
+	var stderr bytes.Buffer
+	var c testConfig
+	fs := c.flags()
+	fs.SetOutput(&stderr)
+	if err := Parse(fs, nil, "usage", io.Discard, 0); err != nil || c.listen != "x" {
+		t.Fatalf("Parse = %+v, %v", c, err)
+	}
+	got := strings.Split(strings.TrimSpace(stderr.String()), "\n")
+	slices.Sort(got)
+	want := []string{"my-tool: ignoring unknown variable MY_TOOL_FROBNICATE", "my-tool: ignoring unknown variable MY_TOOL_LISTNE (did you mean MY_TOOL_LISTEN?)"}
+	if !slices.Equal(got, want) {
+		t.Errorf("stderr %q, want %q", got, want)
+	}
+}
+
 // A file that Notepad has saved says what it shows.
 func TestConfigFileWithAMark(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conf")
@@ -113,14 +168,14 @@ func TestParseTellsWhatIsWrong(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"unknown flag", "", []string{"--nosuch"}, "no such flag: --nosuch"},
+		{"unknown flag", "", []string{"--nosuch"}, "unknown flag --nosuch"},
 		{"no value", "", []string{"--listen"}, "flag needs a value: --listen"},
-		{"wrong value", "", []string{"--n", "x"}, `--n "x": parse error`},
-		{"wrong boolean", "", []string{"--on=maybe"}, `--on "maybe": parse error`},
-		{"wrong variable", "x", nil, "variable MY_TOOL_N: parse error"},
-		{"unknown name in file", "", []string{"--config", file}, file + `: line 2: no such flag: "nosuch"`},
-		{"flag after operand", "", []string{"file", "--on"}, "--on: flags stand before the operand"},
-		{"two operands", "", []string{"a", "b"}, "b: one operand too many"},
+		{"wrong value", "", []string{"--n", "x"}, `invalid --n "x": must be a number`},
+		{"wrong boolean", "", []string{"--on=maybe"}, `invalid --on "maybe": must be true or false`},
+		{"wrong variable", "x", nil, `invalid MY_TOOL_N="x": must be a number`},
+		{"unknown name in file", "", []string{"--config", file}, file + `: line 2: unknown flag "nosuch"`},
+		{"flag after operand", "", []string{"file", "--on"}, "flag --on must come before the argument"},
+		{"two operands", "", []string{"a", "b"}, `unexpected argument "b"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -181,7 +236,7 @@ func TestParseFile(t *testing.T) {
 }
 
 func TestHelpAndVersionGoToStdout(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"-h"}, {"--listen", "x", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"-h"}, {"help"}, {"--listen", "x", "--help"}} {
 		var c testConfig
 		var out bytes.Buffer
 		err := Parse(c.flags(), args, "the usage\n", &out, 1)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -52,6 +51,7 @@ type File struct {
 // ParseFile is Parse for a tool whose configuration file has more to say than
 // the values of flags.
 func ParseFile(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, operands int, file File) error {
+	stderr := fs.Output()
 	fs.SetOutput(io.Discard) // the flag package would print each error a second time
 	switch asked(args) {
 	case "help":
@@ -84,8 +84,9 @@ func ParseFile(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, 
 		err = checkNamed(fs)
 	}
 	if err != nil {
-		return Hint(Misuse("%w", &flagError{err}), "%s --help lists the flags", fs.Name())
+		return flagError(fs, err)
 	}
+	warnVariables(fs, stderr, os.Environ())
 	return checkOperands(fs, operands)
 }
 
@@ -100,10 +101,15 @@ func checkNamed(fs *flag.FlagSet) (err error) {
 	return err
 }
 
-// asked finds --help or --version among the flags. They are not flags of the
+// asked finds --help or --version among the flags, or "help" for the operand. They are not flags of the
 // set, since each of those can be set by a variable, and OCI_PUSH_VERSION in
 // somebody's environment must not stop the program.
 func asked(args []string) string {
+	if len(args) == 1 && args[0] == "help" {
+		if _, err := os.Stat("help"); err != nil {
+			return "help"
+		}
+	}
 	for _, a := range args {
 		switch a {
 		case "-h", "-help", "--help":
@@ -121,13 +127,17 @@ func checkOperands(fs *flag.FlagSet, most int) error {
 	rest := fs.Args()
 	for _, a := range rest {
 		if len(a) > 1 && a[0] == '-' {
-			return Hint(Misuse("%s: flags stand before the operand", a), "%s --help shows the order", fs.Name())
+			return Hint(Misuse("flag %s must come before the argument", a), "%s %s ... %s", fs.Name(), a, rest[0])
 		}
 	}
-	if len(rest) > most {
-		return Hint(Misuse("%s: one operand too many", rest[most]), "%s --help shows what it takes", fs.Name())
+	if len(rest) <= most {
+		return nil
 	}
-	return nil
+	err := Misuse("unexpected argument %q", rest[most])
+	if most > 0 {
+		return Hint(err, "%s takes one argument; quote a name that has blanks in it", fs.Name())
+	}
+	return Hint(err, "%s takes flags only; %s --help lists them", fs.Name(), fs.Name())
 }
 
 // envPrefix gives the prefix of a tool's variables; a hyphen cannot stand in
@@ -157,33 +167,6 @@ func parseConfig(r io.Reader, set func(name, value string) error) error {
 	}
 	return s.Err()
 }
-
-// flagError rewords what the flag packages say, which name flags with one
-// hyphen and their own steps first.
-type flagError struct{ err error }
-
-var rewordings = []struct {
-	from *regexp.Regexp
-	to   string
-}{
-	{regexp.MustCompile(`^error parsing commandline arguments: `), ""},
-	{regexp.MustCompile(`^error parsing environment variables: error setting flag "[^"]*" from environment variable "([^"]*)": `), "variable $1: "},
-	{regexp.MustCompile(`^flag provided but not defined: -+`), "no such flag: --"},
-	{regexp.MustCompile(`flag needs an argument: -+`), "flag needs a value: --"},
-	{regexp.MustCompile(`invalid( boolean)? value ("[^"]*") for (?:flag )?-+([a-z0-9-]+): `), "--$3 $2: "},
-	{regexp.MustCompile(`config file flag ("[^"]*") not defined in flag set`), "no such flag: $1"},
-	{regexp.MustCompile(`error setting flag "([^"]*)" from config file: `), "$1: "},
-}
-
-func (e *flagError) Error() string {
-	s := e.err.Error()
-	for _, r := range rewordings {
-		s = r.from.ReplaceAllString(s, r.to)
-	}
-	return s
-}
-
-func (e *flagError) Unwrap() error { return e.err }
 
 // release is set at link time by a release build (-X); otherwise the version
 // comes from the build information.
@@ -245,7 +228,7 @@ func CheckStdin(stdin io.Reader) error {
 // not text.
 func CheckStdout(stdout io.Writer) error {
 	if isTerminal(stdout) {
-		return Hint(Misuse("the output is no text, and stdout is a terminal"), "name a file, or pipe it on")
+		return Hint(Misuse("refusing to write an archive to a terminal"), "name a file, or pipe it on")
 	}
 	return nil
 }

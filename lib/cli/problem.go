@@ -21,7 +21,7 @@ type problems struct {
 // then the hint that err carries. A problem that was reported before, of
 // whatever item, is only counted; Close prints how often it came again.
 func (p *Progress) Problem(item string, err error) {
-	text, hint := oneLine(err.Error()), oneLine(HintOf(err))
+	text, hint := text(err), oneLine(HintOf(err))
 	p.mu.Lock()
 	if p.problems.repeated(text) {
 		p.mu.Unlock()

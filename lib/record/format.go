@@ -56,7 +56,7 @@ func (f *Format) Set(s string) error {
 			return fmt.Errorf("fields of %s records are %s: %w", f.main.Kind(), strings.Join(fields(reflect.TypeOf(f.main)), " "), err)
 		}
 	default:
-		return fmt.Errorf("want json, table or a template such as '{{.%s}}'", fields(reflect.TypeOf(f.main))[0])
+		return fmt.Errorf("must be json, table or a template such as '{{.%s}}'", fields(reflect.TypeOf(f.main))[0])
 	}
 	f.text = s
 	return nil

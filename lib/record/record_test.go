@@ -93,7 +93,7 @@ func TestFormat(t *testing.T) {
 		{"{{.chart.name}} {{.chart.version}}|{{.warning}}|{{range .platforms}}x{{end}}", "y ||\n", ""},
 		{"{{.repositori}}", "", "fields of image records are bundle entry"},
 		{"{{.repository", "", "unclosed action"},
-		{"yaml", "", "want json, table or a template such as '{{.bundle}}'"},
+		{"yaml", "", "must be json, table or a template such as '{{.bundle}}'"},
 	}
 	for _, tt := range tests {
 		f := NewFormat(Image{})

@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"k0rdent-airgap/lib/nearest"
 )
 
 // nearest finds what comes closest to a reference that is not there: another
@@ -31,7 +33,7 @@ func (k *closure) nearest(ctx context.Context, repository string, r reference, r
 func closest(want string, tags []string) string {
 	best, least := "", 0
 	for _, t := range slices.Sorted(slices.Values(tags)) {
-		if d := distance(want, t); best == "" || d < least {
+		if d := nearest.Distance(want, t); best == "" || d < least {
 			best, least = t, d
 		}
 	}
@@ -45,37 +47,13 @@ func alike(want string, repositories []string) string {
 	best, least := "", 0
 	for _, r := range slices.Sorted(slices.Values(repositories)) {
 		last := path.Base(want)
-		d := distance(last, path.Base(r))
+		d := nearest.Distance(last, path.Base(r))
 		if d > 2 || d*4 >= len(last) && d > 0 || strings.HasPrefix(want, "charts/") != strings.HasPrefix(r, "charts/") {
 			continue
 		}
-		if d = d<<16 + distance(want, r); best == "" || d < least {
+		if d = d<<16 + nearest.Distance(want, r); best == "" || d < least {
 			best, least = r, d
 		}
 	}
 	return best
-}
-
-// distance counts the characters to insert, delete or replace (Levenshtein).
-func distance(a, b string) int {
-	if strings.EqualFold(a, b) {
-		return 0
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -1,0 +1,60 @@
+// Package nearest finds the word that somebody meant who wrote another.
+package nearest
+
+import "strings"
+
+// Likely returns the word of a list that a slip of the finger makes of word, or
+// that is cut short in it, or "".
+func Likely(word string, list []string) string {
+	if len(word) < 2 {
+		return ""
+	}
+	near := Word(word, list)
+	if Distance(word, near) <= max(1, len(word)/3) {
+		return near
+	}
+	for _, other := range list {
+		if len(other) > 1 && (strings.HasPrefix(other, word) || strings.HasPrefix(word, other)) {
+			return other
+		}
+	}
+	return ""
+}
+
+// Word returns the word of a list that is the most like another, and the
+// first of those that are alike.
+func Word(word string, list []string) string {
+	best, at := "", -1
+	for _, other := range list {
+		if d := Distance(word, other); at < 0 || d < at {
+			best, at = other, d
+		}
+	}
+	return best
+}
+
+// Distance counts the letters to add, remove, replace or exchange with their
+// neighbour to make one word of the other. Upper and lower case are the same.
+func Distance(a, b string) int {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row := make([]int, len(b)+1)
+		row[0] = i + 1
+		for j := range len(b) {
+			change := last[j]
+			if a[i] != b[j] {
+				change++
+			}
+			row[j+1] = min(change, row[j]+1, last[j+1]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last = last, row
+	}
+	return last[len(b)]
+}
