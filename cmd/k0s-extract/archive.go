@@ -40,14 +40,8 @@ func (p *packing) sink(plan bool) sink {
 	dir := os.TempDir()
 	if p.to != "-" {
 		dir = filepath.Dir(p.to)
-		s.err = os.MkdirAll(dir, 0o755)
 	}
-	if s.err == nil {
-		s.f, s.err = os.CreateTemp(dir, ".k0s.*.new")
-	}
-	if s.err == nil {
-		s.err = os.Remove(s.f.Name())
-	}
+	s.f, s.err = hostfile.Unnamed(dir)
 	return s
 }
 

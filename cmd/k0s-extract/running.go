@@ -30,7 +30,7 @@ func (g guard) refuse() error {
 		return cli.Hint(fmt.Errorf("%s: another k0s runs from it, as process %d", g.path, pid),
 			"k0s stop ends it, and its pods run on; --replace replaces the file under it, for its next start")
 	}
-	_, err := os.Lstat(g.path)
+	info, err := os.Lstat(g.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -38,6 +38,10 @@ func (g guard) refuse() error {
 		return err
 	case g.named:
 		return cli.Hint(fmt.Errorf("%s: is there with another content", g.path), "--replace replaces it")
+	}
+	// Asking a program for its version runs it.
+	if foreign(info) {
+		return cli.Hint(fmt.Errorf("%s: belongs to another user, and is not run to ask for its version", g.path), "--replace replaces it")
 	}
 	there, err := k0s.Binary{Path: g.path}.Version(g.ctx)
 	switch {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/record"
@@ -38,6 +39,7 @@ type hostSink struct {
 
 	old     *os.File // the file that is there, as long as all bytes are its own
 	oldMode fs.FileMode
+	foreign bool // it belongs to another user, who can change it at any time
 	buf     []byte
 	out     *hostfile.File
 	hash    hash.Hash
@@ -59,6 +61,7 @@ func newHostSink(path string, plan bool, refuse func() error) *hostSink {
 		s.err = &fs.PathError{Op: "replace", Path: path, Err: hostfile.ErrNotRegular}
 	default:
 		s.oldMode = info.Mode().Perm()
+		s.foreign = foreign(info)
 		if s.old, s.err = os.Open(path); s.err == nil {
 			s.buf = make([]byte, 256<<10)
 		}
@@ -138,10 +141,10 @@ func (s *hostSink) commit() (record.File, error) {
 		Digest: fmt.Sprintf("sha256:%x", s.hash.Sum(nil)),
 	}
 	switch {
-	case s.same() && s.oldMode == programMode:
+	case s.same() && s.oldMode == programMode && !s.foreign:
 		r.Status = record.StatusUnchanged
 		return r, nil
-	case s.same(): // only the mode is another
+	case s.same(): // only the mode or the owner is another
 		s.refuse = func() error { return nil }
 		s.differ()
 	case s.old != nil: // the file that is there goes on
@@ -151,6 +154,9 @@ func (s *hostSink) commit() (record.File, error) {
 		r.Status = record.StatusPlanned
 		return r, nil
 	}
+	if s.err == nil && s.out.Digest() != r.Digest {
+		s.err = &fs.PathError{Op: "replace", Path: s.path, Err: errors.New("the file that is there changed while it was read")}
+	}
 	if s.err == nil {
 		var done record.File
 		if done, s.err = s.out.Commit(); s.err == nil {
@@ -159,6 +165,13 @@ func (s *hostSink) commit() (record.File, error) {
 	}
 	r.Status, r.Error = record.StatusFailed, s.err.Error()
 	return r, s.err
+}
+
+// foreign reports whether a file belongs neither to root nor to the user that
+// this process runs as.
+func foreign(info fs.FileInfo) bool {
+	owner := int(info.Sys().(*syscall.Stat_t).Uid)
+	return owner != 0 && owner != os.Geteuid()
 }
 
 // copyFrom copies as far as ctx lets it.

@@ -114,7 +114,7 @@ func (t *tool) putDirectory(dir string, files []k0s.File) error {
 func (t *tool) makeDirectory(dir string, files []k0s.File) error {
 	temp := beside(t.at(dir), newSuffix)
 	var done []record.File
-	err := os.MkdirAll(temp, 0o755)
+	err := hostfile.MkdirAll(temp)
 	for _, f := range files {
 		if err != nil {
 			break

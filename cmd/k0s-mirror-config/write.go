@@ -132,7 +132,7 @@ func (t *tool) lock() (unlock func(), err error) {
 	if t.cfg.plan || t.cfg.remove && !exists(dir) {
 		return func() {}, nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := hostfile.MkdirAll(dir); err != nil {
 		return nil, err
 	}
 	d, err := os.Open(dir)

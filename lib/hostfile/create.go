@@ -3,9 +3,11 @@ package hostfile
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +20,8 @@ import (
 type File struct {
 	path string
 	mode fs.FileMode
+	dir  *dir     // that it will be in
+	temp *dir     // that it is in meanwhile; often the same
 	f    *os.File // nil once it is committed or aborted
 	hash hash.Hash
 	size int64
@@ -26,6 +30,8 @@ type File struct {
 
 // Create starts a file of any size. Nothing is seen at path before Commit.
 // The caller calls Abort in the end, which after a Commit does nothing.
+//
+// No link on the way to path is followed that another user could have made.
 func Create(path string, mode fs.FileMode) (*File, error) {
 	return CreateVia(filepath.Dir(path), path, mode)
 }
@@ -33,30 +39,47 @@ func Create(path string, mode fs.FileMode) (*File, error) {
 // CreateVia is Create with the file written first into another directory, as
 // with PutVia.
 func CreateVia(temp, path string, mode fs.FileMode) (*File, error) {
-	for _, dir := range []string{filepath.Dir(path), temp} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+	at, err := openDir(filepath.Dir(path), true)
+	if err != nil {
+		return nil, err
+	}
+	out := &File{path: path, mode: mode, dir: at, temp: at, hash: sha256.New()}
+	if filepath.Clean(temp) != filepath.Dir(path) {
+		if out.temp, err = openDir(temp, true); err != nil {
+			at.close()
 			return nil, err
 		}
 	}
 	base := filepath.Base(path)
-	sweep(temp, base)
-	f, err := createTemp(temp, base)
-	if err != nil {
+	sweep(out.temp, base)
+	if out.f, err = createTemp(out.temp, base); err != nil {
+		out.close()
 		return nil, rename(err, path)
 	}
-	out := &File{path: path, mode: mode, f: f, hash: sha256.New()}
-	if err := f.Chmod(mode.Perm()); err != nil { // before there is anything secret in it
+	if err := out.f.Chmod(mode.Perm()); err != nil { // before there is anything secret in it
 		out.Abort()
 		return nil, rename(err, path)
 	}
 	return out, nil
 }
 
+// close closes the directories.
+func (f *File) close() {
+	f.dir.close()
+	if f.temp != f.dir {
+		f.temp.close()
+	}
+}
+
 // createTemp gives a file under a name of its own, locked so that the sweep
 // of another program leaves it alone.
-func createTemp(dir, base string) (*os.File, error) {
+func createTemp(d *dir, base string) (*os.File, error) {
 	for {
-		f, err := os.CreateTemp(dir, "."+base+".*.new")
+		name := fmt.Sprintf(".%s.%d.new", base, rand.Uint32())
+		f, err := d.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -73,8 +96,13 @@ func createTemp(dir, base string) (*os.File, error) {
 
 // sweep removes what a killed run has left for the same name. A file that is
 // being written is locked; one that cannot be looked at stays.
-func sweep(dir, base string) {
-	entries, err := os.ReadDir(dir)
+func sweep(d *dir, base string) {
+	list, err := d.open(".", os.O_RDONLY, 0)
+	if err != nil {
+		return
+	}
+	defer list.Close()
+	entries, err := list.ReadDir(-1)
 	if err != nil {
 		return
 	}
@@ -84,12 +112,12 @@ func sweep(dir, base string) {
 		if !found || !ok || strings.Trim(random, "0123456789") != "" || !e.Type().IsRegular() {
 			continue
 		}
-		f, err := os.OpenFile(filepath.Join(dir, e.Name()), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+		f, err := d.open(e.Name(), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 		if err != nil {
 			continue
 		}
 		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			os.Remove(f.Name())
+			d.remove(e.Name())
 		}
 		f.Close()
 	}
@@ -109,6 +137,9 @@ func (f *File) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Digest returns the digest of what has been written so far.
+func (f *File) Digest() string { return fmt.Sprintf("sha256:%x", f.hash.Sum(nil)) }
+
 // Commit gives the file its name. The status is "written", or "unchanged" if
 // there is such a file already, which then stays as it is.
 func (f *File) Commit() (record.File, error) {
@@ -122,7 +153,7 @@ func (f *File) Commit() (record.File, error) {
 	if f.err != nil {
 		return failed(r, f.err)
 	}
-	same, err := is(f.path, f.mode, f.size, func(old io.Reader) (bool, error) {
+	same, err := is(f.dir, f.path, f.mode, f.size, func(old io.Reader) (bool, error) {
 		h := sha256.New()
 		_, err := io.Copy(h, old)
 		return err == nil && [sha256.Size]byte(h.Sum(nil)) == digest, err
@@ -137,12 +168,14 @@ func (f *File) Commit() (record.File, error) {
 	if err := f.f.Sync(); err != nil {
 		return failed(r, rename(err, f.path))
 	}
-	if err := os.Rename(f.f.Name(), f.path); err != nil {
+	if err := f.temp.move(filepath.Base(f.f.Name()), f.dir, filepath.Base(f.path)); err != nil {
 		return failed(r, rename(err, f.path))
 	}
+	err = f.dir.sync()
 	f.f.Close()
 	f.f = nil
-	if err := SyncDir(filepath.Dir(f.path)); err != nil {
+	f.close()
+	if err != nil {
 		return failed(r, err)
 	}
 	r.Status = record.StatusWritten
@@ -154,23 +187,10 @@ func (f *File) Abort() {
 	if f.f == nil {
 		return
 	}
-	os.Remove(f.f.Name())
+	f.temp.remove(filepath.Base(f.f.Name()))
 	f.f.Close()
 	f.f = nil
-}
-
-// SyncDir makes the names in a directory survive a power cut, where the file
-// system can do that.
-func SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
-	return nil
+	f.close()
 }
 
 // rename puts the file's own name into an error about the temporary one.

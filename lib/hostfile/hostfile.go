@@ -19,6 +19,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"k0rdent-airgap/lib/record"
 )
 
@@ -61,7 +63,10 @@ func Put(path string, mode fs.FileMode, content []byte) (record.File, error) {
 // same file system. A directory in which each new name has effects, such as
 // one that a service watches, needs that.
 func PutVia(temp, path string, mode fs.FileMode, content []byte) (record.File, error) {
-	sweep(temp, filepath.Base(path))
+	if d, err := openDir(temp, false); err == nil {
+		sweep(d, filepath.Base(path))
+		d.close()
+	}
 	r, err := Plan(path, mode, content)
 	if err != nil || r.Status == record.StatusUnchanged {
 		return r, err
@@ -82,7 +87,16 @@ func PutVia(temp, path string, mode fs.FileMode, content []byte) (record.File, e
 // there.
 func Plan(path string, mode fs.FileMode, content []byte) (record.File, error) {
 	r := about(path, mode, int64(len(content)), sha256.Sum256(content))
-	same, err := is(path, mode, int64(len(content)), func(f io.Reader) (bool, error) {
+	d, err := openDir(filepath.Dir(path), false)
+	if errors.Is(err, fs.ErrNotExist) {
+		r.Status = record.StatusPlanned
+		return r, nil
+	}
+	if err != nil {
+		return failed(r, err)
+	}
+	defer d.close()
+	same, err := is(d, path, mode, int64(len(content)), func(f io.Reader) (bool, error) {
 		return equal(f, content)
 	})
 	if err != nil {
@@ -99,7 +113,12 @@ func Plan(path string, mode fs.FileMode, content []byte) (record.File, error) {
 // was none. The directory stays.
 func Remove(path string) (record.File, error) {
 	r := record.File{Path: path}
-	switch err := os.Remove(path); {
+	d, err := openDir(filepath.Dir(path), false)
+	if err == nil {
+		defer d.close()
+		err = d.remove(filepath.Base(path))
+	}
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		r.Status = record.StatusUnchanged
 		return r, nil
@@ -107,36 +126,39 @@ func Remove(path string) (record.File, error) {
 		return failed(r, err)
 	}
 	r.Status = record.StatusRemoved
-	if err := SyncDir(filepath.Dir(path)); err != nil {
+	if err := d.sync(); err != nil {
 		return failed(r, err)
 	}
 	return r, nil
 }
 
-// is tells whether path is a file of this mode and size whose content same
-// accepts. A file that Put may not replace is an error, unless it is a link
-// to just that.
-func is(path string, mode fs.FileMode, size int64, same func(io.Reader) (bool, error)) (bool, error) {
-	info, err := os.Lstat(path)
+// is reports whether path, which lies in d, is a file of this mode and size that
+// is ours and whose content same accepts. A file that Put may not replace is an
+// error, unless it is a link to just that.
+func is(d *dir, path string, mode fs.FileMode, size int64, same func(io.Reader) (bool, error)) (bool, error) {
+	base := filepath.Base(path)
+	s, err := d.lstat(base)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	link := info.Mode()&fs.ModeSymlink != 0
-	if link {
-		if info, err = os.Stat(path); err != nil {
-			return false, &fs.PathError{Op: "replace", Path: path, Err: ErrLink}
-		}
+	link := s.Mode&unix.S_IFMT == unix.S_IFLNK
+	if link && (!d.trusts(&s) || unix.Stat(path, &s) != nil) {
+		return false, &fs.PathError{Op: "replace", Path: path, Err: ErrLink}
 	}
 	// A device or a pipe must not even be opened: that may wait for ever.
-	if !info.Mode().IsRegular() {
+	if s.Mode&unix.S_IFMT != unix.S_IFREG {
 		return false, &fs.PathError{Op: "replace", Path: path, Err: ErrNotRegular}
 	}
 	ok := false
-	if info.Mode().Perm() == mode.Perm() && info.Size() == size {
-		if ok, err = compare(path, same); err != nil {
+	if fs.FileMode(s.Mode).Perm() == mode.Perm() && s.Size == size && ours(&s) {
+		open := func() (*os.File, error) { return d.open(base, os.O_RDONLY|unix.O_NONBLOCK, 0) }
+		if link {
+			open = func() (*os.File, error) { return os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) }
+		}
+		if ok, err = compare(open, same); err != nil {
 			return false, err
 		}
 	}
@@ -146,8 +168,8 @@ func is(path string, mode fs.FileMode, size int64, same func(io.Reader) (bool, e
 	return ok, nil
 }
 
-func compare(path string, same func(io.Reader) (bool, error)) (bool, error) {
-	f, err := os.Open(path)
+func compare(open func() (*os.File, error), same func(io.Reader) (bool, error)) (bool, error) {
+	f, err := open()
 	if errors.Is(err, fs.ErrPermission) { // what cannot be read can still be replaced
 		return false, nil
 	}

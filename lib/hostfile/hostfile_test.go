@@ -221,7 +221,12 @@ func TestKilledRunIsSweptAndAliveOneIsNot(t *testing.T) {
 	if _, err := fmt.Fscan(stdout, &word, &result); err != nil || result != "<nil>" {
 		t.Fatalf("the writing process: %s %s, %v", word, result, err)
 	}
-	sweep(dir, "k0s")
+	d, err := openDir(dir, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	sweep(d, "k0s")
 	if got := names(t, dir); !strings.Contains(got, ".new") {
 		t.Fatalf("the file of a living process was swept away: %s", got)
 	}
@@ -249,7 +254,12 @@ func TestSweepKeepsNamesOfOthers(t *testing.T) {
 	if err := os.Symlink("k0s.1.new", filepath.Join(dir, ".k0s.2.new")); err != nil {
 		t.Fatal(err)
 	}
-	sweep(dir, "k0s")
+	d, err := openDir(dir, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	sweep(d, "k0s")
 	if got, want := names(t, dir), ".k0s.1.new2 .k0s.2.new .k0s.x.new .k0s.yaml.1.new k0s.1.new"; got != want {
 		t.Errorf("left %q, want %q", got, want)
 	}
