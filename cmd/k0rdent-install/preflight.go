@@ -39,17 +39,17 @@ func (p *preflight) fail(check, hint, format string, args ...any) {
 	for _, a := range args {
 		if err, ok := a.(error); ok {
 			q.err = err
-			if h := cli.HintOf(err); hint == "" {
-				q.hint = h
-			}
 		}
+	}
+	if hint == "" {
+		q.hint = cli.HintAmong(args)
 	}
 	p.problems = append(p.problems, q)
 }
 
 // warn notes what an operator should know.
 func (p *preflight) warn(check, format string, args ...any) {
-	p.problems = append(p.problems, problem{check: check, text: fmt.Sprintf(format, args...), warning: true})
+	p.problems = append(p.problems, problem{check: check, text: fmt.Sprintf(format, args...), hint: cli.HintAmong(args), warning: true})
 }
 
 func (p *preflight) note(format string, args ...any) {

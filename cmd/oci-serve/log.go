@@ -8,6 +8,8 @@ import (
 	"unicode"
 
 	"github.com/coreos/go-systemd/v22/journal"
+
+	"k0rdent-airgap/lib/cli"
 )
 
 // newLog makes the log of a person or program that wants to know of each
@@ -99,6 +101,9 @@ func (h *faultHandler) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		if word, ok := words[a.Key]; ok {
 			line += word + a.Value.String()
+			if hint := cli.HintAmong([]any{a.Value.Any()}); hint != "" {
+				line += "; hint: " + hint
+			}
 		}
 		return true
 	})

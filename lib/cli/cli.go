@@ -163,6 +163,17 @@ func Hint(err error, format string, args ...any) error {
 	return &hintError{err, fmt.Sprintf(format, args...)}
 }
 
+// HintAmong returns the remedy of the first error among args that has one, or "".
+// Messages made of errors are printed with it.
+func HintAmong(args []any) string {
+	for _, a := range args {
+		if err, ok := a.(error); ok && HintOf(err) != "" {
+			return HintOf(err)
+		}
+	}
+	return ""
+}
+
 // HintOf gives the remedy that Hint has added to an error, or "".
 func HintOf(err error) string {
 	var h *hintError

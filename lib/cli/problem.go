@@ -21,27 +21,30 @@ type problems struct {
 // then the hint that err carries. A problem that was reported before, of
 // whatever item, is only counted; Close prints how often it came again.
 func (p *Progress) Problem(item string, err error) {
-	text, hint := text(err), oneLine(HintOf(err))
+	text := text(err)
 	p.mu.Lock()
-	if p.problems.repeated(text) {
-		p.mu.Unlock()
-		return
-	}
-	if hint != "" && p.problems.hinted(hint) {
-		hint = ""
-	}
+	known := p.problems.repeated(text)
 	p.mu.Unlock()
-	lines := fmt.Sprintf("%s: %s: %s\n", p.name, oneLine(item), text)
-	if hint != "" {
+	if !known {
+		p.say(oneLine(item)+": "+text, HintOf(err))
+	}
+}
+
+// say writes a message, then its hint unless that was given before.
+func (p *Progress) say(message, hint string) {
+	lines := fmt.Sprintf("%s: %s\n", p.name, message)
+	p.mu.Lock()
+	if hint = oneLine(hint); hint != "" && !p.problems.hinted(hint) {
 		lines += fmt.Sprintf("hint: %s\n", hint)
 	}
+	p.mu.Unlock()
 	io.WriteString(p, lines)
 }
 
 // repeated notes a problem and reports whether it was known.
 func (q *problems) repeated(text string) bool {
 	if q.seen == nil {
-		q.seen, q.hints = make(map[string]int), make(map[string]bool)
+		q.seen = make(map[string]int)
 	}
 	if _, known := q.seen[text]; known {
 		q.seen[text]++
@@ -56,6 +59,9 @@ func (q *problems) repeated(text string) bool {
 
 // hinted notes a hint and reports whether it was given before.
 func (q *problems) hinted(hint string) bool {
+	if q.hints == nil {
+		q.hints = make(map[string]bool)
+	}
 	known := q.hints[hint]
 	if len(q.hints) < maxProblems {
 		q.hints[hint] = true
@@ -71,6 +77,6 @@ func (q *problems) repeats(name string) (lines string) {
 			lines += fmt.Sprintf("%s: %d more: %s\n", name, n, text)
 		}
 	}
-	*q = problems{}
+	q.seen, q.order = nil, nil
 	return lines
 }

@@ -20,12 +20,17 @@ func TestProblemsAreShownOnceWithTheirHints(t *testing.T) {
 		}
 	}
 	p.Problem("last", Hint(errors.New("no space"), "make room on it"))
+	p.Warn("%s: %v", "layer", fmt.Errorf("again: %w", full))
+	p.Warn("%s: %v", "layer", fmt.Errorf("other: %w", Hint(errors.New("no key"), "name one")))
 	p.Close()
 	p.Close()
 	want := "tool: image0: blob: the registry's disk is full\n" +
 		"hint: make room on it\n" +
 		"tool: image x: invalid reference\n" +
 		"tool: last: no space\n" +
+		"tool: layer: again: the registry's disk is full\n" +
+		"tool: layer: other: no key\n" +
+		"hint: name one\n" +
 		"tool: 229 more: blob: the registry's disk is full\n"
 	if got := out.String(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

@@ -156,9 +156,9 @@ func (p *Progress) Item(total int, text string) {
 }
 
 // Warn tells a person something that is not an error of the whole run, as one
-// line with the tool's name before it.
+// line with the tool's name before it, then the hint of an error among args.
 func (p *Progress) Warn(format string, args ...any) {
-	fmt.Fprintf(p, "%s: %s\n", p.name, oneLine(fmt.Sprintf(format, args...)))
+	p.say(oneLine(fmt.Sprintf(format, args...)), HintAmong(args))
 }
 
 // Write writes whole lines; the bar is cleared first and drawn again later.
