@@ -16,7 +16,7 @@ TOOLS   := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 LDFLAGS := -s -w $(if $(RELEASE),-X k0rdent-airgap/lib/cli.release=$(RELEASE))
 GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: help build build-all build-airgap clean-airgap test race lint demo recording bench fuzz conformance install uninstall dist docs clean
+.PHONY: help build build-all build-airgap clean-airgap test race lint demo recording bench fuzz conformance site install uninstall dist docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -72,6 +72,10 @@ fuzz: ## run every fuzz target for FUZZTIME (default 30s)
 	    echo "$$dir $$target" && go test ./$$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x || exit; \
 	  done; \
 	done
+
+site: build ## the whole road on two booted containers: K0S=FILE BUNDLE=FILE KEY=FILE for the real parts
+	@go build -o .cache/bin/ ./tests/samplebundle/cmd/mkbundle
+	@tests/site/run.sh
 
 conformance: ## the OCI distribution-spec conformance suite against oci-serve
 	@tests/run.sh conformance

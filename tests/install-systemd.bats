@@ -4,34 +4,28 @@
 
 load lib/helper
 load lib/boot
+load lib/media
 
 # The container boots once, for all tests of this file.
 setup_file() {
-  local media=$BATS_FILE_TMPDIR/media tool bin=$ROOT/.cache/bin release
-  export MISSING=
-  for tool in kube cluster.test; do [ -x "$bin/$tool" ] || MISSING=$tool; done
+  local media=$BATS_FILE_TMPDIR/media
+  MISSING=$(missing)
+  export MISSING
   [ -z "$MISSING" ] || return 0
-  mkdir -p "$media"/{release/bin,plane,usb}
   # The tools, as the release archive and as a package has them.
-  for tool in $(tools); do cp "$ROOT/bin/$tool" "$media/release/bin"; done
-  cp -r "$ROOT/install.sh" "$ROOT/lib/systemd" "$media/release"
+  release "$media/release"
   mkdir "$media/k0rdent-airgap-VERSION-linux-amd64"
   cp -rl "$media/release"/* "$media/k0rdent-airgap-VERSION-linux-amd64"
   tar c -C "$media" --remove-files k0rdent-airgap-VERSION-linux-amd64 | gzip -1 >"$media/k0rdent-airgap-VERSION-linux-amd64.tar.gz"
   make -s -C "$ROOT" install DESTDIR="$BATS_FILE_TMPDIR/root" SYSCONFDIR=/etc >/dev/null
   mv "$BATS_FILE_TMPDIR/root/usr/local" "$media/packaged"
   mv "$BATS_FILE_TMPDIR/root/etc/k0rdent-airgap/oci-serve.env" "$media"
-  # Two releases.
-  openssl ecparam -name prime256v1 -genkey -noout -out "$BATS_FILE_TMPDIR/key.pem"
-  openssl ec -in "$BATS_FILE_TMPDIR/key.pem" -pubout -out "$media/usb/cosign.pub" 2>/dev/null
-  for release in 1.3.0 1.2.3; do
-    mkbundle --k0s stand-in --release $release --out "$media/usb/airgap-bundle-$release.tar.gz" --manifest "$media/manifest.json"
-    openssl dgst -sha256 -sign "$BATS_FILE_TMPDIR/key.pem" "$media/usb/airgap-bundle-$release.tar.gz" | base64 -w0 >"$media/usb/airgap-bundle-$release.tar.gz.sig"
-  done
+  bundles "$media/usb" 1.3.0 1.2.3
+  mv "$media/usb/manifest.json" "$media"
   expected "$media/manifest.json" | sed 's,^,k0rdent-enterprise/,' >"$media/expected"
   cp "$ROOT/man/k0rdent-airgap.7" "$ROOT/tests/lib/guide.bash" "$media"
-  ln "$bin/cluster.test" "$media/" 2>/dev/null || cp "$bin/cluster.test" "$media/"
-  cp -a "$bin"/{kube,etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kwok} "$media/plane/"
+  plane "$media/plane"
+  mv "$media/plane/cluster.test" "$media"
   boot install.sh --tmpfs=/usr/local --bind-ro="$media:/media"
 }
 

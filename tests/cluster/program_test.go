@@ -111,7 +111,7 @@ func (s *site) sampled(ctx context.Context, t *testing.T, r *store) *kcm {
 
 // chart gets the platform's chart.
 func (s *store) chart(ctx context.Context, version string) (*chart.Chart, error) {
-	registry, err := client.New(client.Options{At: s.address, CAFile: s.ca, Flag: "address"})
+	registry, err := client.New(client.Options{At: s.address, CAFile: s.ca})
 	if err != nil {
 		return nil, err
 	}

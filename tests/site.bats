@@ -1,0 +1,33 @@
+#!/usr/bin/env bats
+# A site of two hosts from nothing to nothing, as `make site` runs it, with the
+# stand-ins: what site/run.sh tries.
+
+load lib/helper
+load lib/media
+
+# It runs once, for all tests of this file.
+setup_file() {
+  export REPORT=$BATS_FILE_TMPDIR/report
+  MISSING=$(missing)
+  export MISSING
+  [ -z "$MISSING" ] || return 0
+  TMPDIR=$BATS_FILE_TMPDIR timeout 900 "$ROOT/tests/site/run.sh" >"$BATS_FILE_TMPDIR/out" 2>&1 3>&- || true
+}
+
+# found NAME: this part of it held.
+found() {
+  need systemd-nspawn script nft ip
+  [ "$(id -u)" = 0 ] || skip 'not root'
+  [ -z "$MISSING" ] || skip "no $MISSING in .cache/bin (tests/setup.sh makes it)"
+  grep -qx "ok $1" "$REPORT/results" && return
+  cat "$BATS_FILE_TMPDIR/out"
+  return 1
+}
+
+@test "site: the counters count" { found 'the counters count'; }
+@test "site: the first host is installed" { found 'the first host is installed'; }
+@test "site: a worker joins" { found 'a worker joins'; }
+@test "site: the first host is restarted" { found 'the first host is restarted'; }
+@test "site: the platform is upgraded" { found 'the platform is upgraded'; }
+@test "site: both hosts are uninstalled" { found 'both hosts are uninstalled'; }
+@test "site: nobody asked for a name or tried to leave" { found 'nobody asked for a name or tried to leave'; }
