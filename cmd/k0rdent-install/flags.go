@@ -43,7 +43,7 @@ type config struct {
 	expiry                       time.Duration
 	timeout, helmTimeout, answer time.Duration
 	ignore                       words
-	yes, purge                   bool
+	yes, purge, last             bool
 
 	file fileConfig // what only the file can say
 }
@@ -126,6 +126,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.Var(&c.ignore, "ignore", "let `CHECK` only warn")
 	fs.BoolVar(&c.yes, "yes", false, "do not ask")
 	fs.BoolVar(&c.purge, "purge", false, "remove the registry's storage, too")
+	fs.BoolVar(&c.last, "last-controller", false, "no other controller is left")
 	fs.Var(c.format, "format", "json, table or a template")
 	return fs
 }
@@ -274,6 +275,8 @@ func (c *config) checkMode() error {
 	switch {
 	case c.purge && !c.uninstall:
 		return cli.Misuse("--purge: wants --uninstall")
+	case c.last && !c.uninstall:
+		return cli.Misuse("--last-controller requires --uninstall")
 	case c.k0sFrom != "" && !c.upgrade:
 		return cli.Hint(cli.Misuse("--k0s-from: wants --upgrade"), "k0s-extract puts k0s on a host that has none")
 	case c.releaseFile != "" && !c.upgrade:

@@ -25,7 +25,8 @@ func (i *installer) run(ctx context.Context, stdout io.Writer) error {
 	if i.cfg.printValues {
 		return i.printValues(ctx, stdout)
 	}
-	if !i.cfg.plan {
+	// A token changes nothing on this host, so it need not wait for another run.
+	if !i.cfg.plan && i.cfg.token == "" {
 		release, err := lock(ctx, i.host.lock)
 		if err != nil {
 			return err
@@ -36,6 +37,12 @@ func (i *installer) run(ctx context.Context, stdout io.Writer) error {
 			return err
 		}
 		i.pin()
+	}
+	if !i.cfg.plan && !i.cfg.uninstall && i.state.Removal != nil {
+		i.state.Removal = nil // from here on the host may get company
+		if err := i.state.save(); err != nil {
+			return err
+		}
 	}
 	err := i.work(ctx)
 	i.progress.Close()

@@ -155,9 +155,6 @@ func (i *installer) installRole(ctx context.Context, role string, join bool) (ou
 		return unchanged("%s", s.unit), nil
 	}
 	i.state.Service = role
-	if join {
-		i.state.Joined = role
-	}
 	if err := i.state.save(); err != nil {
 		return outcome{}, err
 	}

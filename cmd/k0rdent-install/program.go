@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,8 +134,34 @@ func (p *program) service() (*service, error) {
 	return nil, nil
 }
 
-// has tells whether the service's k0s is started with a flag.
+// value returns what the service's k0s is given with a flag, under any of its
+// names; "" if it is not.
+func (s *service) value(names ...string) string {
+	if s == nil {
+		return ""
+	}
+	next := false
+	for _, arg := range strings.Fields(s.args) {
+		if next {
+			return strings.Trim(arg, `"'`)
+		}
+		name, value, found := strings.Cut(arg, "=")
+		if !slices.Contains(names, name) {
+			continue
+		}
+		if found {
+			return strings.Trim(value, `"'`)
+		}
+		next = true
+	}
+	return ""
+}
+
+// has reports whether the service's k0s is started with a flag.
 func (s *service) has(flag string) bool {
+	if s == nil {
+		return false
+	}
 	for _, arg := range strings.Fields(s.args) {
 		name, value, _ := strings.Cut(arg, "=")
 		if name == flag && value != "false" {

@@ -33,6 +33,8 @@ type installer struct {
 	k0s   program
 	yaml  k0sYAML
 
+	removal removal // what --uninstall means for the cluster
+
 	release  *release
 	needs    []chart.Need // of the platform
 	k0sNeeds []chart.Need // of k0s
@@ -70,6 +72,8 @@ type outcome struct {
 	status string
 	detail string
 	told   bool // a person has read the detail already
+
+	cluster string // what becomes of the cluster, if that is not its end
 }
 
 func done(format string, args ...any) outcome {
@@ -124,7 +128,7 @@ func (i *installer) step(ctx context.Context, s step) error {
 	i.log.Debug("step begins", "step", s.name)
 	start := time.Now()
 	o, err := work(ctx)
-	r := record.Step{Name: s.name, Status: o.status, Detail: o.detail}
+	r := record.Step{Name: s.name, Status: o.status, Detail: o.detail, Cluster: o.cluster}
 	if err != nil {
 		r.Status, r.Error = record.StatusFailed, full(err)
 	}

@@ -26,9 +26,9 @@ type state struct {
 	Registry string    `json:"registry,omitempty"` // that the host was installed from
 	Storage  string    `json:"storage,omitempty"`  // of a registry on this host
 	Service  string    `json:"service,omitempty"`  // role of the k0s service that was installed
-	Joined   string    `json:"joined,omitempty"`   // role in which this host has joined a cluster
 	Pins     pins      `json:"pins,omitempty"`     // what the tags in the registry must stand for
 	Restart  bool      `json:"restart,omitempty"`  // k0s is to start again: something of it has changed
+	Removal  *removal  `json:"removal,omitempty"`  // what --uninstall had decided before it stopped k0s
 }
 
 // ownFile is a file that this program wrote, or that a tool before it in the

@@ -20,15 +20,17 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// uninstallSteps takes away what was installed, in the opposite order. Each
-// step is content with a host on which there is nothing for it, so that a
+// uninstallSteps removes what was installed, in the opposite order. Each step
+// is content with a host on which there is nothing for it, so that a
 // half-installed one ends up clean, too.
 func (i *installer) uninstallSteps() []step {
 	steps := []step{
 		{name: "preflight", plan: i.planUninstall, run: i.confirm},
 		{name: "platform", plan: i.planPlatform, run: i.removePlatform},
+		{name: "drain", plan: i.planDrain, run: i.drain},
 		{name: "k0s-leave", plan: i.planLeave, run: i.leave},
 		{name: "k0s-stop", plan: i.planStop, run: i.stopService},
+		{name: "node", plan: i.planHost, run: i.removeHost},
 		{name: "k0s-reset", plan: i.planReset, run: i.reset},
 		{name: "files", plan: i.planFiles, run: i.removeFiles},
 	}
@@ -38,33 +40,23 @@ func (i *installer) uninstallSteps() []step {
 	return append(steps, step{name: "notes", plan: i.planForget, run: i.forget})
 }
 
-// planUninstall looks at what there is.
+// planUninstall finds out what there is, and what may be removed.
 func (i *installer) planUninstall(ctx context.Context) (outcome, error) {
 	if os.Geteuid() != 0 {
-		return outcome{}, cli.Hint(fmt.Errorf("this is user %d, and k0s needs root", os.Geteuid()), "run it as root")
+		return outcome{}, cli.Hint(fmt.Errorf("must run as root (uid is %d)", os.Geteuid()), "run it as root")
 	}
-	s, err := i.k0s.service()
+	f, err := i.gather(ctx)
 	if err != nil {
 		return outcome{}, err
 	}
-	running, err := i.k0s.status(ctx)
-	switch {
-	case errors.Is(err, errSilent):
-		running = &k0sStatus{}
-	case errors.Is(err, fs.ErrNotExist):
-		i.k0s.missing = true
-	case err != nil:
+	if i.removal, err = f.decide(); err != nil {
 		return outcome{}, err
 	}
-	i.k0s.running = running
-	what := "k0s is not installed as a service"
-	if s != nil {
-		what = "k0s is installed as a " + s.role
+	o := unchanged("%s; %s", i.removal.describe(f.running), plural(len(i.state.Files), "file is ours", "files are ours"))
+	if i.removal.Stays {
+		o.cluster = "stays"
 	}
-	if running != nil {
-		what += " and runs"
-	}
-	return unchanged("%s; %d files are ours", what, len(i.state.Files)), nil
+	return o, nil
 }
 
 // confirm asks, unless it was told not to.
@@ -74,9 +66,13 @@ func (i *installer) confirm(ctx context.Context) (outcome, error) {
 		return o, err
 	}
 	if cli.CheckStdin(i.stdin) == nil { // no terminal
-		return outcome{}, cli.Hint(cli.Misuse("nobody is there to ask"), "--yes removes without asking, --plan shows what")
+		return outcome{}, cli.Hint(cli.Misuse("cannot ask for confirmation: stdin is not a terminal"), "--yes removes without asking, --plan shows what would be removed")
 	}
-	fmt.Fprintf(i.stderr, "%s: %s.\nRemove k0rdent, the cluster on this host with all of its data%s, and our files? [yes/no] ", tool, o.detail, i.purged())
+	what := "Remove k0rdent, the cluster on this host with all of its data"
+	if i.removal.Stays {
+		what = "Remove this host from its cluster, k0s with its data on this host"
+	}
+	fmt.Fprintf(i.stderr, "%s: %s.\n%s%s, and our files? [yes/no] ", tool, o.detail, what, i.purged())
 	answer, err := bufio.NewReader(i.stdin).ReadString('\n')
 	if err != nil || strings.ToLower(strings.TrimSpace(answer)) != "yes" {
 		return outcome{}, errDeclined
@@ -94,17 +90,15 @@ func (i *installer) purged() string {
 	return ""
 }
 
-// here tells whether the platform runs in the cluster of this host, as far as
-// this host has installed it: one that has joined takes only itself away.
+// here reports whether the platform goes with this host, and if not, why.
 func (i *installer) here() (bool, string) {
-	s, _ := i.k0s.service()
-	switch {
+	switch r := i.removal; {
+	case r.Role == k0s.RoleWorker:
+		return false, "this host is a worker"
+	case r.Stays:
+		return false, "the cluster goes on with " + strings.Join(r.Others, ", ")
 	case i.k0s.running == nil:
 		return false, "k0s does not run"
-	case i.state.Joined != "":
-		return false, "this host has joined as a " + i.state.Joined
-	case s != nil && s.role == k0s.RoleWorker:
-		return false, "this host is a worker"
 	}
 	return true, ""
 }
@@ -141,30 +135,6 @@ func (i *installer) removePlatform(ctx context.Context) (outcome, error) {
 	return done("Management, and the Helm release %s", cluster.ReleaseName), nil
 }
 
-// leaves tells whether this host must leave etcd before it goes: the others
-// would wait for it.
-func (i *installer) leaves() bool {
-	return i.state.Joined == k0s.RoleController && i.k0s.running != nil
-}
-
-func (i *installer) planLeave(context.Context) (outcome, error) {
-	if !i.leaves() {
-		return skipped("this host shares no etcd"), nil
-	}
-	return planned("k0s etcd leave"), nil
-}
-
-func (i *installer) leave(ctx context.Context) (outcome, error) {
-	if !i.leaves() {
-		return skipped("this host shares no etcd"), nil
-	}
-	_, err := i.k0s.run(ctx, longRun, nil, "etcd", "leave")
-	if err != nil {
-		return outcome{}, cli.Hint(err, "k0s etcd leave --peer-address %s, on another controller, does the same", i.node.address)
-	}
-	return done("k0s etcd leave"), nil
-}
-
 func (i *installer) planStop(context.Context) (outcome, error) {
 	if i.k0s.running == nil {
 		return unchanged("k0s does not run"), nil
@@ -179,6 +149,12 @@ func (i *installer) stopService(ctx context.Context) (outcome, error) {
 	}
 	if i.k0s.running == nil && s == nil || i.k0s.missing {
 		return unchanged("k0s does not run"), nil
+	}
+	if i.removal.Role == k0s.RoleController {
+		i.state.Removal = &i.removal // nobody can be asked once k0s is stopped
+		if err := i.state.save(); err != nil {
+			return outcome{}, err
+		}
 	}
 	// Also where k0s does not answer: it may be about to start.
 	if err := i.stopK0s(ctx); err != nil {
@@ -212,12 +188,12 @@ func (i *installer) reset(ctx context.Context) (outcome, error) {
 		return unchanged("k0s has nothing on this host"), nil
 	}
 	if i.k0s.missing {
-		return outcome{}, cli.Hint(fmt.Errorf("there is no %s, and only k0s can take its own things away", i.k0s.path), "k0s-extract puts it back")
+		return outcome{}, i.noK0s()
 	}
 	if _, err := i.k0s.run(ctx, longRun, nil, "reset"); err != nil {
 		return outcome{}, err
 	}
-	return done("k0s reset; its makers recommend to reboot the host now"), nil
+	return done("k0s reset; reboot the host to clear leftover network state"), nil
 }
 
 func (i *installer) planFiles(context.Context) (outcome, error) {

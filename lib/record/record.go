@@ -150,6 +150,7 @@ type Step struct {
 	Seconds float64 `json:"seconds,omitempty"`
 	Detail  string  `json:"detail,omitempty"` // what was or would be done, or was found
 	Error   string  `json:"error,omitempty"`
+	Cluster string  `json:"cluster,omitempty"` // "stays" where --uninstall removes a host from a cluster that goes on
 }
 
 // Summary is the last line of a tool that works through many items.

@@ -80,9 +80,12 @@ func init() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) }
 
 // Open reads a kubeconfig file. It does not connect: WaitAPI does.
 func Open(kubeconfig string) (*Cluster, error) {
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+	return open(clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		&clientcmd.ClientConfigLoadingRules{ExplicitPath: kubeconfig},
-		&clientcmd.ConfigOverrides{})
+		&clientcmd.ConfigOverrides{}))
+}
+
+func open(loader clientcmd.ClientConfig) (*Cluster, error) {
 	config, err := loader.ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
@@ -93,10 +96,10 @@ func Open(kubeconfig string) (*Cluster, error) {
 	config.WarningHandlerWithContext = rest.NoWarnings{}
 	c := &Cluster{}
 	if c.kube, err = kubernetes.NewForConfig(config); err != nil {
-		return nil, fmt.Errorf("kubeconfig %s: %w", kubeconfig, err)
+		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
 	if c.dynamic, err = dynamic.NewForConfig(config); err != nil {
-		return nil, fmt.Errorf("kubeconfig %s: %w", kubeconfig, err)
+		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
 	cached := memory.NewMemCacheClient(c.kube.Discovery())
 	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(cached)

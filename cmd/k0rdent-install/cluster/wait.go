@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,15 +99,20 @@ func failedChecks(body string) string {
 	return strings.Join(names, ", ")
 }
 
-// WaitNode waits until the node of this name is there and Ready. If the
-// context's time runs out, the error is a *StuckError that tells what keeps the
-// node and the system's pods from being ready.
+// WaitNode waits until the node of this name is there, is Ready and has an
+// address at which other nodes and pods reach it. If the context's time runs
+// out, the error is a *StuckError that names what keeps the node and the
+// system's pods from being ready.
 func (c *Cluster) WaitNode(ctx context.Context, name string) error {
 	start := time.Now()
+	what := "node " + name + " is not ready"
 	for {
-		ready, version, err := c.nodeReady(ctx, name)
-		if ready {
+		node, version, err := c.node(ctx, name)
+		switch ready := node != nil && nodeReady(node); {
+		case ready && internalIP(node):
 			return nil
+		case ready:
+			what = "node " + name + " is Ready but has no InternalIP"
 		}
 		if err != nil && ctx.Err() == nil {
 			version = ""
@@ -118,25 +124,28 @@ func (c *Cluster) WaitNode(ctx context.Context, name string) error {
 		if !timedOut(ctx) {
 			return context.Cause(ctx)
 		}
-		return c.stuck(ctx, "node "+name+" is not ready", start)
+		return c.stuck(ctx, what, start)
 	}
 }
 
-// nodeReady tells whether a node is ready, and the version of the object that
-// tells it, or "" if there is no such node.
-func (c *Cluster) nodeReady(ctx context.Context, name string) (ready bool, version string, err error) {
+// node returns a node and the version of the list that it is in; nil if there
+// is no such node.
+func (c *Cluster) node(ctx context.Context, name string) (*corev1.Node, string, error) {
 	nodes, err := c.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{FieldSelector: named(name)})
 	if err != nil {
-		return false, "", err
+		return nil, "", err
 	}
-	for _, node := range nodes.Items {
-		for _, cond := range node.Status.Conditions {
-			if cond.Type == corev1.NodeReady && cond.Status == corev1.ConditionTrue {
-				return true, nodes.ResourceVersion, nil
-			}
-		}
+	if len(nodes.Items) == 0 {
+		return nil, nodes.ResourceVersion, nil
 	}
-	return false, nodes.ResourceVersion, nil
+	return &nodes.Items[0], nodes.ResourceVersion, nil
+}
+
+// nodeReady reports whether a node's kubelet says that it is ready.
+func nodeReady(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 // nodeChange waits for the node to change after the version.

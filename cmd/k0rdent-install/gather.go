@@ -1,0 +1,141 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	kyaml "sigs.k8s.io/yaml"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/k0s"
+)
+
+// gather asks this host, etcd and the Kubernetes API what the host is.
+func (i *installer) gather(ctx context.Context) (facts, error) {
+	f := facts{name: i.node.name, begun: i.state.Removal, last: i.cfg.last}
+	for _, p := range i.node.networks {
+		f.addresses = append(f.addresses, p.Addr())
+	}
+	s, err := i.k0s.service()
+	if err != nil {
+		return f, err
+	}
+	running, err := i.k0s.status(ctx)
+	switch {
+	case errors.Is(err, errSilent):
+		running = &k0sStatus{}
+	case errors.Is(err, fs.ErrNotExist):
+		i.k0s.missing = true
+	case err != nil:
+		return f, err
+	}
+	i.k0s.running, f.running = running, running != nil
+	if f.role = i.role(s); f.role != k0s.RoleController {
+		return f, nil
+	}
+	if err := i.readStore(s, &f); err != nil {
+		return f, err
+	}
+	if !f.stored || f.store == storeFile {
+		return f, nil
+	}
+	if i.k0s.missing {
+		return f, i.noK0s()
+	}
+	if f.store == storeEtcd {
+		out, err := i.k0s.run(ctx, i.host.patience, nil, "etcd", "member-list")
+		if err == nil {
+			f.members, err = parseMembers(out)
+		}
+		f.membersErr = err
+	}
+	f.apiErr = errors.New("the Kubernetes API does not answer")
+	if i.reach(ctx) {
+		ctx, cancel := context.WithTimeout(ctx, i.host.patience)
+		defer cancel()
+		f.api, f.apiErr = i.cluster.Controllers(ctx)
+	}
+	if ctx.Err() != nil {
+		return f, context.Cause(ctx)
+	}
+	return f, nil
+}
+
+// noK0s is the error where k0s must remove its own things and is not there.
+func (i *installer) noK0s() error {
+	return cli.Hint(fmt.Errorf("%s does not exist, and only k0s can remove its own data", i.k0s.path), "k0s-extract puts it back")
+}
+
+// role returns what this host is: by its service, by the k0s that runs, or by
+// what k0s has left on disk.
+func (i *installer) role(s *service) string {
+	exists := func(path string) bool {
+		_, err := os.Lstat(filepath.Join(i.host.data, path))
+		return err == nil
+	}
+	switch r := i.k0s.running; {
+	case s != nil:
+		return s.role
+	case r != nil && r.Role == k0s.RoleWorker:
+		return k0s.RoleWorker
+	case r != nil || exists("etcd") || exists("db") || exists("pki/ca.key"):
+		return k0s.RoleController
+	case exists("kubelet.conf"):
+		return k0s.RoleWorker
+	}
+	return ""
+}
+
+// readStore finds out where a controller keeps the cluster's state, and
+// whether it has any. What lies on disk counts for more than k0s.yaml.
+func (i *installer) readStore(s *service, f *facts) error {
+	exists := func(path string) bool {
+		_, err := os.Lstat(filepath.Join(i.host.data, path))
+		return err == nil
+	}
+	var config struct {
+		Spec struct {
+			API struct {
+				ExternalAddress string
+				Port            uint16
+			}
+			Storage struct {
+				Type string
+				Etcd struct{ ExternalCluster any }
+				Kine struct{ DataSource string }
+			}
+		}
+	}
+	path := i.host.k0sConfig
+	if given := s.value("--config", "-c"); given != "" {
+		path = i.host.root + given
+	}
+	text, err := hostfile.Read(path)
+	if err == nil {
+		err = kyaml.Unmarshal(text, &config)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return cli.Hint(fmt.Errorf("%s: %w", path, err), "k0s itself cannot start with that file: correct it or remove it")
+	}
+	storage := config.Spec.Storage
+	f.apiPort = cmp.Or(config.Spec.API.Port, defaultAPIPort)
+	f.balanced = config.Spec.API.ExternalAddress != ""
+	f.store, f.stored = storeEtcd, exists("etcd/member")
+	switch {
+	case f.stored:
+	case storage.Etcd.ExternalCluster != nil, storage.Type == "kine" && storage.Kine.DataSource != "" && !strings.HasPrefix(storage.Kine.DataSource, "sqlite:"):
+		f.store, f.stored = storeShared, exists("pki/ca.key")
+	case storage.Type == "kine", s.has("--single"), exists("db/state.db"):
+		f.store, f.stored = storeFile, true
+	case s.value("--token-file") != "":
+		f.stored = exists("pki/etcd") // the others have been asked to let this host in
+	}
+	return nil
+}
