@@ -29,7 +29,7 @@ const (
 // checkSystem looks at what k0s needs of the operating system.
 func (p *preflight) checkSystem() {
 	if os.Geteuid() != 0 {
-		p.fail("root", "run it as root; --plan, too, has to read what only root may", "this is user %d, and k0s needs root", os.Geteuid())
+		p.fail("root", "run it as root; --plan, too, reads what only root may", "must run as root (uid is %d)", os.Geteuid())
 	}
 	if runtime.GOOS != "linux" || p.host.arch != "amd64" && p.host.arch != "arm64" {
 		p.fail("system", "", "%s/%s: the platform's images are for linux/amd64 and linux/arm64", runtime.GOOS, p.host.arch)
@@ -103,10 +103,15 @@ func memory(path string) (int64, error) {
 	return 0, &os.PathError{Op: "read", Path: path, Err: os.ErrNotExist}
 }
 
+// maxName bounds the host's name, which becomes the value of a label.
+const maxName = 63
+
 // checkName looks at how other nodes will see this host.
 func (p *preflight) checkName() {
 	switch n := p.node.name; {
-	case !nodeName.MatchString(n) || len(n) > 253:
+	case len(n) > maxName:
+		p.fail("name", "hostnamectl set-hostname NAME", "the host's name has %d characters: a node's name has %d at most (%s)", len(n), maxName, n)
+	case !nodeName.MatchString(n):
 		p.fail("name", "hostnamectl set-hostname NAME", "the host's name %q cannot be the name of a node: want letters, digits, hyphens and dots", n)
 	case n == "localhost" || strings.HasPrefix(n, "localhost."):
 		p.fail("name", "hostnamectl set-hostname NAME", "the host's name is %q, which each host has that was not given one", n)

@@ -138,7 +138,7 @@ func TestUninstallAsks(t *testing.T) {
 	h := testHost(t)
 	before := tree(t, h.root)
 	r := try(t, h, "", "--uninstall")
-	if cli.Code(r.err) != cli.CodeMisuse || !strings.Contains(r.err.Error(), "nobody is there to ask") {
+	if cli.Code(r.err) != cli.CodeMisuse || !strings.Contains(r.err.Error(), "cannot ask for confirmation: stdin is not a terminal") {
 		t.Errorf("%v, want it to ask", r.err)
 	}
 	os.Remove(h.lock)

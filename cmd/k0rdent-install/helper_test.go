@@ -41,6 +41,8 @@ func testHost(t *testing.T) host {
 	write(t, h.proc+"/filesystems", "nodev\tproc\n\text4\nnodev\toverlay\n")
 	write(t, h.proc+"/meminfo", "MemTotal:       16384000 kB\nMemFree:        1 kB\n")
 	write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n")
+	write(t, h.proc+"/net/route", routeHead+gateway)
+	write(t, h.root+resolvConf, "nameserver 10.77.0.1\n")
 	for _, dir := range []string{filepath.Dir(h.lock), h.units} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)

@@ -124,6 +124,7 @@ func (p *preflight) check(ctx context.Context) (outcome, error) {
 	}
 	p.checkPorts()
 	p.checkNetworks()
+	p.checkRoutes()
 	if p.site != nil {
 		p.checkSite(ctx)
 	}
