@@ -190,12 +190,12 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
 }
 
 # clean_root: a root file system at root with a shell and coreutils, and
-# nothing else.
+# nothing else, of a host at 10.0.0.6 that has a default route and a nameserver.
 clean_root() {
   local program library
-  mkdir -p root/bin root/usr/bin root/dev
+  mkdir -p root/bin root/usr/bin root/dev root/proc/net root/etc root/tmp
   cp "$(command -v dash)" root/bin/sh
-  for program in cat chmod cp env id mkdir mv rm sha256sum sleep sort stat sync tail uname; do
+  for program in cat chmod cp env fold id mkdir mktemp mv paste rm sha256sum sleep sort stat sync tail tr uname; do
     cp "$(command -v "$program")" root/usr/bin/
   done
   for library in $(ldd root/bin/sh root/usr/bin/* | grep -o '/[^ ]*' | grep -v : | sort -u); do
@@ -203,10 +203,23 @@ clean_root() {
     cp -L "$library" "root$library"
   done
   mknod -m 666 root/dev/null c 1 3
+  routes '00000000 0100000A 0003 00000000' '0000000A 00000000 0001 00FFFFFF'
+  addresses 127.0.0.1 10.0.0.6
+  echo nameserver 10.0.0.6 >root/etc/resolv.conf
 }
 
+# routes 'TO GATEWAY FLAGS MASK'…: those of eth0, as the kernel lists them.
+routes() {
+  local to gateway flags mask
+  echo Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT >root/proc/net/route
+  printf '%s\n' "$@" | while read -r to gateway flags mask; do echo "eth0 $to $gateway $flags 0 0 0 $mask 0 0 0"; done >>root/proc/net/route
+}
+
+# addresses ADDRESS…: those of the host.
+addresses() { printf '           |-- %s\n              /32 host LOCAL\n' "$@" >root/proc/net/fib_trie; }
+
 # inside COMMAND…: runs it in root, with the stand-in told to work there.
-inside() { chroot root /usr/bin/env -i PATH=/usr/bin:/bin K0S_ROOT=/ K0S_LOG=/log "K0S_FAIL=${fail-none}" "$@"; }
+inside() { chroot root /usr/bin/env -i PATH=/usr/bin:/bin K0S_ROOT=/ K0S_LOG=/log "K0S_FAIL=${fail-none}" ${kubectl:+"K0S_KUBECTL=$kubectl"} "$@"; }
 
 # packed ROLE [FLAG…]: makes a.tar.gz for a host of that role, and unpacks it
 # in root. Sets at to its directory, as root sees it.
@@ -220,7 +233,7 @@ packed() {
   K0S_ROOT=$PWD/first ./k0s start
   K0S_ROOT=$PWD/first ./k0s token create --role "${role%+*}" >made
   mv made token
-  echo 'kind: ClusterConfig' >k0s.yaml
+  [ -e k0s.yaml ] || echo 'spec: {network: {nodeLocalLoadBalancing: {enabled: true}}, api: {address: 10.0.0.5, sans: [10.0.0.5, api.site.example]}}' >k0s.yaml
   k0s-extract --from ./k0s --export a.tar.gz --role "$role" --mirror https://10.0.0.5:5000/site --ca ca.crt "$@" >out
   [ "$(statuses_of out)" = written ]
   tar xzpf a.tar.gz -C root
@@ -245,13 +258,13 @@ joinable() {
   grep -q '^would write /usr/local/bin/k0s$' plan
   grep -q '^would write /etc/k0s/containerd.d/cri-registry.toml$' plan
   grep -q '^would run k0s install worker --token-file /etc/k0s/join-token$' plan
-  [ ! -e root/etc ] && [ ! -e root/usr/local ]
+  [ ! -e root/etc/k0s ] && [ ! -e root/usr/local ]
 
   inside sh "$at/join.sh" >did
   [ "$(tail -n 1 did)" = 'joined: k0s v1.36.3+k0s.2 runs as worker' ]
   cmp root/usr/local/bin/k0s k0s
   [ "$(stat -c %a root/usr/local/bin/k0s)" = 755 ]
-  diff -r "root$at/etc" root/etc --exclude systemd
+  diff -r "root$at/etc" root/etc --exclude systemd --exclude resolv.conf
   [ "$(grep -E '^(install|start)' root/log | xargs)" = 'install worker --token-file /etc/k0s/join-token start' ]
   [ ! -e root/etc/k0s/join-token ] && [ ! -e "root$at/token" ]
   [ -z "$(find root -name '*.new*')" ]
@@ -268,8 +281,94 @@ joinable() {
   packed controller+worker --token-file token --k0s-yaml k0s.yaml
   inside sh "$at/join.sh" >did
   [ "$(grep '^install' root/log)" = 'install controller --token-file /etc/k0s/join-token --config /etc/k0s/k0s.yaml --enable-worker --no-taints' ]
-  [ "$(stat -c '%a %s' root/etc/k0s/k0s.yaml)" = "600 $(stat -c %s k0s.yaml)" ]
   [ ! -e root/etc/k0s/join-token ]
+  # It has the address of this host, and not that of the first.
+  [ "$(stat -c %a root/etc/k0s/k0s.yaml)" = 600 ]
+  run ! grep '10\.0\.0\.5' root/etc/k0s/k0s.yaml
+  same "$(sed -n '/api:/,$p' root/etc/k0s/k0s.yaml)" "  api:
+    address: '10.0.0.6'
+    sans:
+      - '$(uname -n | tr '[:upper:]' '[:lower:]')'
+      - '10.0.0.6'
+      - api.site.example"
+  state >before
+  inside sh "$at/join.sh" >again
+  same "$(cat before)" "$(state)"
+  run ! grep -v '^unchanged\|^joined' again
+}
+
+@test "join.sh: a controller takes the address of its default route, its k0s.yaml's, or the one it is given" {
+  joinable
+  packed controller --token-file token --k0s-yaml k0s.yaml
+  # kube-router's bridge and docker's are no way out.
+  addresses 127.0.0.1 10.0.0.6 10.244.1.1 172.17.0.1
+  inside sh "$at/join.sh" >did
+  grep -qx "    address: '10.0.0.6'" root/etc/k0s/k0s.yaml
+  addresses 127.0.0.1 10.0.0.6 10.0.0.7
+  inside sh "$at/join.sh" >did
+  grep -qx "unchanged /etc/k0s/k0s.yaml" did
+  rm root/etc/k0s/k0s.yaml
+  run -1 --separate-stderr inside sh "$at/join.sh"
+  [[ $stderr == *'several addresses that other nodes may reach: 10.0.0.6 10.0.0.7'*'--address'* ]]
+  run -1 --separate-stderr inside sh "$at/join.sh" --address 10.0.0.8
+  [[ $stderr == *'this host has no such address'*'10.0.0.6 10.0.0.7'* ]]
+  inside sh "$at/join.sh" --address 10.0.0.7 >did
+  grep -qx "    address: '10.0.0.7'" root/etc/k0s/k0s.yaml
+}
+
+@test "join.sh: a host without a default route or a nameserver is refused, with what cures it" {
+  joinable
+  packed worker --token-file token
+  routes '0000000A 00000000 0001 00FFFFFF'
+  run -1 --separate-stderr inside sh "$at/join.sh" --plan
+  [[ $stderr == *'no default route'*'ip route add default via ADDRESS'* ]]
+  # An unreachable one is none; one of IPv6 is.
+  routes '00000000 00000000 0201 00000000'
+  run -1 --separate-stderr inside sh "$at/join.sh"
+  [[ $stderr == *'no default route'* ]]
+  local zeros=00000000000000000000000000000000
+  echo "$zeros 00 $zeros 00 fe800000000000000000000000000001 400 1 0 00000003 eth0" >root/proc/net/ipv6_route
+  run -0 inside sh "$at/join.sh" --plan
+  for text in '' '# none' 'nameserver 127.0.0.1' 'nameserver 127.0.0.53'; do
+    echo "$text" >root/etc/resolv.conf
+    run -1 --separate-stderr inside sh "$at/join.sh"
+    [[ $stderr == *'names no nameserver but loopback'*'echo nameserver ADDRESS'* ]]
+  done
+  mkdir -p root/run/systemd/resolve
+  echo 'nameserver 10.0.0.1' >root/run/systemd/resolve/resolv.conf
+  run -0 inside sh "$at/join.sh" --plan
+  rm root/etc/resolv.conf
+  run -1 --separate-stderr inside sh "$at/join.sh"
+  [[ $stderr == *'/etc/resolv.conf names no nameserver'* ]]
+  [ ! -e root/etc/k0s ] && [ ! -e root/usr/local ]
+}
+
+@test "join.sh: joined means that the node is Ready and has an address" {
+  joinable
+  packed worker --token-file token
+  for kubectl in 'printf "True "' 'printf "False 10.0.0.6"' 'echo refused >&2; exit 1'; do
+    run -75 --separate-stderr inside sh "$at/join.sh" --wait 1
+    [[ $stderr == *"node $(uname -n | tr '[:upper:]' '[:lower:]') is not Ready or has no InternalIP; the token stays"* ]]
+    [ -e root/etc/k0s/join-token ]
+  done
+  # shellcheck disable=SC2034 # inside uses it
+  kubectl='echo "$*" >/asked; printf "True 10.0.0.6"'
+  inside sh "$at/join.sh" --wait 1 >did
+  [[ $(cat root/asked) == "--kubeconfig /var/lib/k0s/kubelet.conf get node "* ]]
+  [ ! -e root/etc/k0s/join-token ]
+}
+
+@test "k0s-extract: a controller is only packed for a cluster that reaches more than one" {
+  mkk0s --out k0s
+  echo 'spec: {api: {address: 10.0.0.5}}' >k0s.yaml
+  run -2 --separate-stderr k0s-extract --from ./k0s --export a.tar.gz --role controller --k0s-yaml k0s.yaml
+  [[ $stderr == *'neither spec.network.nodeLocalLoadBalancing nor spec.api.externalAddress leads to a second controller'*'hint: '* ]]
+  [ ! -e a.tar.gz ]
+  echo 'spec: {api: {address: 10.0.0.5, externalAddress: api.site.example}}' >k0s.yaml
+  k0s-extract --from ./k0s --export a.tar.gz --role controller --k0s-yaml k0s.yaml
+  tar xOzf a.tar.gz --wildcards '*/k0s.yaml' >packed
+  run ! grep '10\.0\.0\.5' packed
+  grep -q 'externalAddress: api.site.example' packed
 }
 
 @test "join.sh: what it is given, what it is not, and what is in its way" {
@@ -278,7 +377,7 @@ joinable() {
   [ "$(stat -c %a a.tar.gz)" = 644 ]
   run -1 --separate-stderr inside sh "$at/join.sh"
   [[ $stderr == *'there is no join token'*'k0s token create --role=worker'* ]]
-  [ ! -e root/etc ]
+  [ ! -e root/etc/k0s ]
 
   # Another k0s runs: it stays, as all else does.
   mkdir -p root/usr/local/bin root/run/k0s
@@ -294,13 +393,13 @@ joinable() {
   echo 'my notes' >root/usr/local/bin/k0s
   run -1 --separate-stderr inside sh "$at/join.sh" --token-file mine
   [[ $stderr == *'not a k0s that tells its version'* ]]
-  [ ! -e root/etc ]
+  [ ! -e root/etc/k0s ]
 
   # One bit of what was packed.
   printf x >>"root$at/etc/k0s/certs.d/_default/hosts.toml"
   run -1 --separate-stderr inside sh "$at/join.sh" --token-file mine --replace
   [[ $stderr == *'what was packed is damaged'* ]]
-  [ ! -e root/etc ]
+  [ ! -e root/etc/k0s ]
   tar xzpf a.tar.gz -C root
 
   # A token of the operator's own stays where it is; the copy goes.
@@ -343,7 +442,7 @@ joinable() {
   duration=$((${EPOCHREALTIME/./} - started)) # in µs
   state >complete
   for _ in {1..12}; do
-    rm -rf root/etc root/usr/local root/var root/run root/log
+    rm -rf root/etc/k0s root/etc/systemd root/usr/local root/var root/run root/log
     cp -p packed-token "root$at/token"
     # A session of its own, so that one kill ends all of it.
     setsid chroot root /usr/bin/env -i PATH=/usr/bin:/bin K0S_ROOT=/ sh "$at/join.sh" >out 2>&1 3>&- &

@@ -104,8 +104,8 @@ func (p *packing) check(c *config) (err error) {
 		}
 	}
 	if p.config != "" {
-		if p.configText, err = textfile.Read(p.config); err != nil {
-			return cli.Misuse("--k0s-yaml: %w", err)
+		if p.configText, err = readConfig(p.config); err != nil {
+			return cli.Misuse("--k0s-yaml %s: %w", p.config, err)
 		}
 	}
 	if p.token != "" {
@@ -126,6 +126,23 @@ func (p *packing) check(c *config) (err error) {
 		return cli.Misuse("--mirror: %w", err)
 	}
 	return nil
+}
+
+// readConfig reads the k0s.yaml of a controller, and returns what all
+// controllers have in common: join.sh adds the other host's own address.
+func readConfig(path string) ([]byte, error) {
+	text, err := textfile.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := k0s.Balanced(text); err != nil {
+		return nil, cli.Hint(err, "add one of the two on every host, and restart k0s there; k0rdent-airgap(7) has the steps under Controllers")
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	return k0s.Shared(text, name)
 }
 
 // checkMirrors gives each mirror its authority and login.

@@ -36,7 +36,7 @@ func (p *packing) readme(f found) []byte {
 		fmt.Fprintf(&b, "  etc/k0s     tells containerd to pull from %s\n", p.mirrors.String())
 	}
 	if len(p.configText) > 0 {
-		b.WriteString("  etc/k0s/k0s.yaml  what the controllers of a cluster have in common. Addresses\n              of the first controller in it are to be changed before join.sh\n              runs, and the sum of the file in SHA256SUMS with them.\n")
+		b.WriteString("  etc/k0s/k0s.yaml  what the controllers of a cluster have in common; join.sh\n              adds the address and the name of the host\n")
 	}
 	if len(p.ca) > 0 {
 		b.WriteString("  ca.crt      the registry's certificate authority; the drop-ins have copies\n")

@@ -24,11 +24,14 @@ token=$etc/join-token
 
 usage() {
   cat <<END
-usage: sh join.sh [--plan] [--token-file FILE] [--replace] [--wait SECONDS]
+usage: sh join.sh [--plan] [--address IP] [--token-file FILE] [--replace]
+                  [--wait SECONDS]
 
 Make this host a $role of the cluster, with k0s $version.
 
   --plan             tell what would be done, and do nothing
+  --address IP       this host's address for other nodes and pods (default: that
+                     of the interface with the default route)
   --token-file FILE  join token, instead of the file token that was packed
   --replace          replace a k0s that runs, is newer, or is none
   --wait SECONDS     how long the host may take to join (default 300)
@@ -46,14 +49,18 @@ fail() {
   exit "${3-1}"
 }
 
-plan='' replace='' given='' wait=300
+plan='' replace='' given='' address='' wait=300
 while [ $# -gt 0 ]; do
   case $1 in
   --plan) plan=yes ;;
   --replace) replace=yes ;;
-  --token-file | --wait)
+  --token-file | --wait | --address)
     [ $# -gt 1 ] || fail "$1 needs a value" '' 2
-    if [ "$1" = --wait ]; then wait=$2; else given=$2; fi
+    case $1 in
+    --wait) wait=$2 ;;
+    --address) address=$2 ;;
+    *) given=$2 ;;
+    esac
     shift
     ;;
   -h | --help)
@@ -75,8 +82,8 @@ case $0 in
 */*) cd -- "${0%/*}" ;;
 esac
 
-temp=''
-trap '[ -z "$temp" ] || rm -f "$temp"' EXIT
+temp='' temp2=''
+trap 'rm -f ${temp:+"$temp"} ${temp2:+"$temp2"}' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -96,6 +103,180 @@ joined() {
       { [ ! -e $data/etcd ] && [ -e $data/pki/ca.key ] && running; }
     ;;
   esac
+}
+
+# node: the name that kubelet gives this host.
+node() { uname -n | tr '[:upper:]' '[:lower:]'; }
+
+# ready: the cluster knows this host as a node that is Ready and has an address;
+# of a controller without pods, that its API server is ready.
+ready() {
+  if [ "$role" = controller ]; then
+    "$bin" kubectl get --raw /readyz >/dev/null 2>&1
+    return
+  fi
+  about=$("$bin" kubectl --kubeconfig $data/kubelet.conf get node "$(node)" \
+    -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.addresses[?(@.type=="InternalIP")].address}' 2>/dev/null) || return 1
+  case $about in 'True '?*) ;; *) return 1 ;; esac
+}
+
+# missing says what a host has not reached that has not joined.
+missing() {
+  if ! running; then
+    printf 'k0s does not answer'
+  elif ! joined; then
+    printf 'the cluster has not let it in'
+  elif [ "$role" = controller ]; then
+    printf 'its Kubernetes API is not ready'
+  else
+    printf 'node %s is not Ready or has no InternalIP' "$(node)"
+  fi
+}
+
+# gateway: the interface of the default route; nothing if there is none, or one
+# that only refuses.
+gateway() {
+  [ -e /proc/net/route ] || return 0
+  while read -r device to _ flags _ _ _ mask _; do
+    case $to$mask in 0000000000000000) ;; *) continue ;; esac
+    if [ $((0x$flags & 0x201)) = 1 ]; then
+      printf %s "$device"
+      return
+    fi
+  done </proc/net/route
+}
+
+# gateway6: the same for IPv6.
+gateway6() {
+  [ -e /proc/net/ipv6_route ] || return 0
+  while read -r to bits _ _ _ _ _ _ flags device; do
+    case $to$bits in *[!0]*) continue ;; esac
+    if [ "$device" != lo ] && [ $((0x$flags & 0x201)) = 1 ]; then
+      printf %s "$device"
+      return
+    fi
+  done </proc/net/ipv6_route
+}
+
+# own lists the host's addresses, but for loopback.
+own() {
+  last=''
+  [ ! -e /proc/net/fib_trie ] || while read -r a b c _; do
+    case "$a $b $c" in
+    '|-- '*) last=$b ;;
+    '/32 host LOCAL') case $last in 127.*) ;; *) printf '%s\n' "$last" ;; esac ;;
+    esac
+  done </proc/net/fib_trie
+  [ ! -e /proc/net/if_inet6 ] || while read -r hex _ _ scope _; do
+    [ "$scope" != 00 ] || printf '%s\n' "$hex" | fold -w 4 | paste -sd :
+  done </proc/net/if_inet6
+}
+
+# mine ADDRESS: the host has it.
+mine() {
+  for one in $(own); do [ "$one" != "$1" ] || return 0; done
+  return 1
+}
+
+# number ADDRESS: as /proc/net/route has it, its bytes in reverse.
+number() {
+  old=$IFS IFS=.
+  # shellcheck disable=SC2086 # four numbers
+  set -- $1
+  IFS=$old
+  printf %s $(($1 | $2 << 8 | $3 << 16 | $4 << 24))
+}
+
+# onward: the host's addresses on the interface of the default route.
+onward() {
+  device=$(gateway)
+  own | sort -u | while read -r one; do
+    case $one in *:*) continue ;; esac
+    while read -r d to _ _ _ _ _ mask _; do
+      if [ "$d" = "$device" ] && [ "$mask" != 00000000 ] && [ $(($(number "$one") & 0x$mask)) = $((0x$to)) ]; then
+        printf '%s\n' "$one"
+        break
+      fi
+    done </proc/net/route
+  done
+}
+
+# settle_address finds this host's address for other nodes: what is asked for,
+# what it has in its k0s.yaml, or what the default route goes out from.
+settle_address() {
+  if [ -n "$address" ]; then
+    case $address in
+    *:*) ;; # written in many ways
+    *) mine "$address" || fail "--address $address: this host has no such address" "it has $(own | sort -u | paste -sd ' ' -)" ;;
+    esac
+    return
+  fi
+  if [ -e $etc/k0s.yaml ]; then
+    while read -r key value; do
+      [ "$key" = address: ] || continue
+      value=${value#[\'\"]} value=${value%[\'\"]}
+      ! mine "$value" || address=$value
+    done <$etc/k0s.yaml
+    [ -z "$address" ] || return 0
+  fi
+  address=$(onward)
+  case $address in
+  '') fail 'cannot tell which address of this host other nodes and pods reach' "name it with --address; it has $(own | sort -u | paste -sd ' ' -)" ;;
+  *'
+'*) fail "this host has several addresses that other nodes may reach: $(printf %s "$address" | paste -sd ' ' -)" 'name one with --address' ;;
+  esac
+}
+
+# with_own FILE: prints a packed k0s.yaml with the address and the name of this
+# host where k0s-extract has left a mark.
+with_own() {
+  while IFS= read -r line || [ -n "$line" ]; do
+    indent=${line%%#*}
+    case $line in
+    *'# join.sh: address') printf "%saddress: '%s'\n" "$indent" "$address" ;;
+    *'# join.sh: peerAddress') printf "%speerAddress: '%s'\n" "$indent" "$address" ;;
+    *'# join.sh: sans') printf "%ssans:\n%s  - '%s'\n%s  - '%s'\n" "$indent" "$indent" "$(node)" "$indent" "$address" ;;
+    *'# join.sh: items of sans') printf "%s- '%s'\n%s- '%s'\n" "$indent" "$(node)" "$indent" "$address" ;;
+    *) printf '%s\n' "$line" ;;
+    esac
+  done <"$1"
+}
+
+# nameservers FILE: those that it names.
+nameservers() {
+  [ ! -e "$1" ] || while read -r key value _; do
+    [ "$key" != nameserver ] || printf '%s ' "$value"
+  done <"$1"
+}
+
+# resolves NAMESERVER…: one of them is not this host's loopback.
+resolves() {
+  for one in "$@"; do case $one in 127.* | ::1 | 0.0.0.0 | ::) ;; *) return 0 ;; esac; done
+  return 1
+}
+
+# check_network: without a default route a node gets no address, and without a
+# nameserver CoreDNS does not start. Whether anything answers does not matter.
+check_network() {
+  [ -n "$(gateway)$(gateway6)" ] ||
+    fail 'this host has no default route: its node would get no address, and pods would not start' \
+      'ip route add default via ADDRESS, with any address of its network; make it permanent in the host'\''s network settings'
+  resolv=/etc/resolv.conf
+  [ "$(nameservers $resolv)" != '127.0.0.53 ' ] || resolv=/run/systemd/resolve/resolv.conf
+  # shellcheck disable=SC2046 # one word each
+  resolves $(nameservers $resolv) ||
+    fail "$resolv names no nameserver but loopback: the cluster's DNS would not start" \
+      "add one, such as this host's own address: echo nameserver ADDRESS >>/etc/resolv.conf; with systemd-resolved, DNS=ADDRESS in /etc/systemd/resolved.conf.d/site.conf"
+}
+
+# check_name: kubelet makes the host's name that of the node, and a label.
+check_name() {
+  name=$(node)
+  case $name in
+  localhost | localhost.*) fail "the host's name is $name, which each host has that was not given one" 'hostnamectl set-hostname NAME' ;;
+  *[!a-z0-9.-]* | [.-]* | *[.-]) fail "the host's name $name cannot be the name of a node: use letters, digits, hyphens and dots" 'hostnamectl set-hostname NAME' ;;
+  esac
+  [ ${#name} -le 63 ] || fail "the host's name has ${#name} characters: a node's name has 63 at most" 'hostnamectl set-hostname NAME'
 }
 
 # service ROLE: k0s is installed as its service.
@@ -164,6 +345,11 @@ esac
 [ "$machine" = "$arch" ] || fail "this k0s is for $arch, and this host is $machine"
 [ -n "$plan" ] || [ "$(id -u)" = 0 ] || fail 'only root can do this' 'sh join.sh --plan tells what it would do'
 
+check_name
+check_network
+config=etc/k0s/k0s.yaml
+[ ! -e $config ] || settle_address
+
 kind=${role%%+*}
 other=worker
 [ "$kind" = controller ] || other=controller
@@ -198,6 +384,13 @@ while read -r mode path; do
     else
       place_host "$mode" "$path"
     fi
+    ;;
+  "$config")
+    temp2=$(mktemp)
+    with_own $config >"$temp2"
+    place "$mode" "$temp2" "/$path" $etc/.join.new
+    rm -f "$temp2"
+    temp2=''
     ;;
   *) place "$mode" "$path" "/$path" $etc/.join.new ;; # containerd.d is watched: nothing else may appear in it
   esac
@@ -236,9 +429,9 @@ else
   say 'started k0s'
 fi
 seconds=0
-until joined && running; do
+until joined && running && ready; do
   [ $seconds -lt "$wait" ] ||
-    fail "this host has not joined within $wait s; the token stays" "journalctl -u k0s$kind tells more; run join.sh again to wait on" 75
+    fail "this host has not joined within $wait s: $(missing); the token stays" "see journalctl -u k0s$kind, and run join.sh again to wait on" 75
   seconds=$((seconds + 1))
   sleep 1
 done
