@@ -96,6 +96,10 @@ func (p *preflight) checkRelease(ctx context.Context) {
 			p.log.Debug(text)
 		}
 	}
+	if err := p.planBalance(ctx); err != nil {
+		p.fail("k0s.yaml", "", "%v", err)
+		return
+	}
 	if p.cfg.online {
 		return // the public registries are what the chart was made for
 	}

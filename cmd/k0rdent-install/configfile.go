@@ -30,6 +30,8 @@ type fileSchema struct {
 			Address string   `yaml:"address" flag:"api-address"`
 			Port    int      `yaml:"port" flag:"api-port"`
 			SANs    []string `yaml:"sans" flag:"san"`
+
+			ExternalAddress string `yaml:"externalAddress" flag:"api-external-address"`
 		} `yaml:"api"`
 		Network struct {
 			Provider    string `yaml:"provider" flag:"network-provider"`

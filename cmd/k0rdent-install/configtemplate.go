@@ -17,7 +17,8 @@ k0s:
   # api:
   #   address: 10.0.0.10         # of this host, for other nodes and for pods
   #   port: 6443
-  #   sans: [mgmt.example.org]   # further names of the API, such as a balancer's
+  #   sans: [mgmt.example.org]   # further names of the API
+  #   externalAddress: ""        # of a load balancer before several controllers
   # network:
   #   provider: kuberouter       # or calico, custom
   #   podCIDR: 10.244.0.0/16

@@ -49,9 +49,9 @@ type config struct {
 }
 
 type apiConfig struct {
-	address string
-	port    int
-	sans    words
+	address, externalAddress string
+	port                     int
+	sans                     words
 }
 
 type networkConfig struct{ provider, podCIDR, serviceCIDR string }
@@ -140,6 +140,7 @@ func (c *config) k0sFlags(fs *flag.FlagSet) {
 	fs.StringVar(&c.k0sFrom, "k0s-from", "", "the new k0s: `FILE`")
 	fs.StringVar(&c.k0sImages, "k0s-images", imagesMirror, "mirror or registry")
 	fs.StringVar(&c.api.address, "api-address", "", "`IP` of this host")
+	fs.StringVar(&c.api.externalAddress, "api-external-address", "", "`HOST` of a load balancer")
 	fs.IntVar(&c.api.port, "api-port", 0, "`PORT` of the Kubernetes API")
 	fs.Var(&c.api.sans, "san", "further `NAME` of the API")
 	fs.StringVar(&c.network.provider, "network-provider", "", "kuberouter, calico or custom")

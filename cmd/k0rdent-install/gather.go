@@ -13,8 +13,8 @@ import (
 	kyaml "sigs.k8s.io/yaml"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/textfile"
 )
 
 // gather asks this host, etcd and the Kubernetes API what the host is.
@@ -93,6 +93,14 @@ func (i *installer) role(s *service) string {
 	return ""
 }
 
+// configPath returns the k0s.yaml that the service reads.
+func (i *installer) configPath(s *service) string {
+	if given := s.value("--config", "-c"); given != "" {
+		return i.host.root + given
+	}
+	return i.host.k0sConfig
+}
+
 // readStore finds out where a controller keeps the cluster's state, and
 // whether it has any. What lies on disk counts for more than k0s.yaml.
 func (i *installer) readStore(s *service, f *facts) error {
@@ -113,16 +121,13 @@ func (i *installer) readStore(s *service, f *facts) error {
 			}
 		}
 	}
-	path := i.host.k0sConfig
-	if given := s.value("--config", "-c"); given != "" {
-		path = i.host.root + given
-	}
-	text, err := hostfile.Read(path)
+	path := i.configPath(s)
+	text, err := textfile.Read(path)
 	if err == nil {
 		err = kyaml.Unmarshal(text, &config)
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return cli.Hint(fmt.Errorf("%s: %w", path, err), "k0s itself cannot start with that file: correct it or remove it")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !exists("etcd/member") && !exists("db/state.db") && exists("pki/ca.key") {
+		return cli.Hint(fmt.Errorf("%s: %w", path, err), "it says where this controller keeps the cluster's state: correct it")
 	}
 	storage := config.Spec.Storage
 	f.apiPort = cmp.Or(config.Spec.API.Port, defaultAPIPort)

@@ -60,6 +60,9 @@ func TestJoin(t *testing.T) {
 			server := apiWithNode(t)
 			file := h.root + "/root/token"
 			write(t, file, standin.Token(tt.user, server))
+			if tt.role == k0s.RoleController {
+				write(t, h.k0sConfig, firstYAML)
+			}
 			args := s.args("--join", tt.role, "--token-file", file)
 			before := tree(t, h.root)
 			if r := try(t, h, "", append(args, "--plan")...); r.err != nil || tree(t, h.root) != before {
@@ -93,23 +96,69 @@ func TestJoin(t *testing.T) {
 	}
 }
 
+// firstYAML is the k0s.yaml of the first controller, at 203.0.113.11.
+const firstYAML = "spec:\n  api: {address: 203.0.113.11, sans: [n1, 203.0.113.11]}\n  network: {nodeLocalLoadBalancing: {enabled: true}}\n  storage: {etcd: {peerAddress: 203.0.113.11}}\n"
+
+// TestJoinTakesItsOwnAddress: what the first controller's k0s.yaml says of the
+// first controller is not true of a second.
+func TestJoinTakesItsOwnAddress(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	server := apiWithNode(t)
+	write(t, h.root+"/root/token", standin.Token(controllerUser, server))
+	args := s.args("--join", k0s.RoleController, "--token-file", h.root+"/root/token")
+	write(t, h.k0sConfig, "spec: {api: {address: 203.0.113.11}}\n")
+	if r := try(t, h, "", args...); !strings.Contains(r.step("preflight").Error, "k0s.yaml: neither spec.network.nodeLocalLoadBalancing nor spec.api.externalAddress") {
+		t.Errorf("%v, want a cluster for one controller refused", r.err)
+	}
+	write(t, h.k0sConfig, firstYAML)
+	if r := try(t, h, "", args...); r.err != nil {
+		t.Fatalf("%v\n%s", r.err, r.stderr)
+	}
+	var y k0sYAML
+	text := read(t, h.k0sConfig)
+	if err := y.read([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := findNode(t.Context(), "", hostOf(s.at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if y.address != n.address.String() || y.peer != n.address.String() || !strings.Contains(text, "- \""+y.address) {
+		t.Errorf("address %s, peer address %s, want %v and that among the sans\n%s", y.address, y.peer, n.address, text)
+	}
+}
+
 // TestUninstallOfAJoinedHost: it takes itself away, a controller out of etcd
 // first, and not the platform of the cluster.
 func TestUninstallOfAJoinedHost(t *testing.T) {
 	for role, want := range map[string][]string{
 		k0s.RoleWorker:     {"stop", "reset"},
-		k0s.RoleController: {"etcd leave", "stop", "reset"},
+		k0s.RoleController: {"etcd leave --peer-address 192.0.2.12", "stop", "reset"},
 	} {
 		h, s := testHost(t), aSite(t)
 		mirrored(t, h, s)
 		server := apiWithNode(t)
 		user := map[string]string{k0s.RoleWorker: workerUser, k0s.RoleController: controllerUser}[role]
 		write(t, h.root+"/root/token", standin.Token(user, server))
+		write(t, h.k0sConfig, firstYAML)
 		if r := try(t, h, "", s.args("--join", role, "--token-file", h.root+"/root/token")...); r.err != nil {
 			t.Fatalf("%v\n%s", r.err, r.stderr)
 		}
+		name, err := os.Hostname()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if role == k0s.RoleController {
+			write(t, h.data+"/etcd/members", "n1 https://203.0.113.11:2380\n"+name+" https://192.0.2.12:2380\n")
+		}
+		detail := map[string]string{k0s.RoleWorker: "this host is a worker", k0s.RoleController: "the cluster goes on with n1"}[role]
+		plan := try(t, h, "", "--uninstall", "--plan")
+		if plan.step("platform").Detail != detail || plan.step("preflight").Cluster != "stays" {
+			t.Errorf("%s: the plan %v, %+v", role, plan.err, plan.step("platform"))
+		}
 		r := try(t, h, "", "--uninstall", "--yes")
-		if r.err != nil || r.step("platform").Detail != "this host has joined as a "+role {
+		if r.err != nil || r.step("platform").Detail != detail || r.step("preflight").Cluster != "stays" {
 			t.Errorf("%s: %v, %+v", role, r.err, r.step("platform"))
 		}
 		if got := k0sCalls(t, h)[2:]; !slices.Equal(got, want) {

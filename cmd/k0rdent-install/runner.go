@@ -33,6 +33,7 @@ type installer struct {
 	k0s   program
 	yaml  k0sYAML
 
+	balance bool    // k0s.yaml gets node-local load balancing
 	removal removal // what --uninstall means for the cluster
 
 	release  *release

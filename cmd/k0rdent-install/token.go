@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/textfile"
 )
 
 // tokenSteps makes a token for another host.
@@ -27,6 +29,11 @@ func (i *installer) tokenSteps() []step {
 		case running.SingleNode:
 			return outcome{}, errors.New("k0s runs with --single, which nobody can join")
 		}
+		if i.cfg.token == k0s.RoleController {
+			if err := i.checkBalanced(); err != nil {
+				return outcome{}, err
+			}
+		}
 		return unchanged("k0s %s runs as a %s", running.Version, running.Role), nil
 	}
 	return []step{
@@ -39,6 +46,22 @@ func (i *installer) tokenSteps() []step {
 			run: func(ctx context.Context) (outcome, error) { return i.makeToken(ctx, path) },
 		},
 	}
+}
+
+// checkBalanced refuses a token for a controller that would carry no traffic.
+func (i *installer) checkBalanced() error {
+	s, err := i.k0s.service()
+	if err != nil {
+		return err
+	}
+	text, err := textfile.Read(i.configPath(s))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := k0s.Balanced(text); err != nil {
+		return cli.Hint(fmt.Errorf("%s: %w", i.configPath(s), err), balanceHint)
+	}
+	return nil
 }
 
 // makeToken has k0s make a token, and writes it to a file for its owner only.

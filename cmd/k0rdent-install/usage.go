@@ -55,6 +55,9 @@ oci-serve and the tools before it in a pipe, fill in what no flag says.
   --k0s-images HOW     mirror (default): by their public names, through
                        containerd's mirrors; registry: by the registry's names
   --api-address IP     the address of this host for other nodes and pods
+  --api-external-address HOST
+                       the load balancer before several controllers (default:
+                       k0s balances on each node, if the registry has envoy)
   --api-port PORT      the port of the Kubernetes API (default 6443)
   --san NAME           a further name or address of the API; repeat it
   --network-provider P kuberouter (default), calico or custom
@@ -74,6 +77,8 @@ oci-serve and the tools before it in a pipe, fill in what no flag says.
                        network, ports, images, sysinfo, system or time; repeat
                        it, or use commas
   --yes                do not ask before --uninstall
+  --last-controller    with --uninstall: go on where the cluster cannot be asked
+                       whether it has other controllers; they are lost for good
   --purge              with --uninstall: remove the registry's storage, too
 
   --format FORMAT      json (default), table, or a template: '{{.name}}'
