@@ -20,13 +20,13 @@ _k0rdent_install() {
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     ;;
   --registry | --san | --username | --chart | --release | --set | --k0s-url | --k0s-version | --k0s-download | \
-  --api-address | --api-port | --pod-cidr | --service-cidr | --etcd-peer-address) ;;
+  --api-address | --api-external-address | --api-port | --pod-cidr | --service-cidr | --etcd-peer-address) ;;
   *) mapfile -t COMPREPLY < <(compgen -W '--plan --upgrade --uninstall --join --token --print-values --config-init --config-check
     --registry --ca --username --password-file --plain-http --answer-timeout --single-host-test --online --chart
     --release --release-file --values --set --credentials --k0s-url --atomic --k0s --k0s-version
-    --k0s-download --replace-k0s --k0s-from --k0s-images --api-address --api-port --san
+    --k0s-download --replace-k0s --k0s-from --k0s-images --api-address --api-external-address --api-port --san
     --network-provider --pod-cidr --service-cidr --storage-type --etcd-peer-address --token-file
-    --expiry --timeout --helm-timeout --ignore --yes --purge --format --config --quiet --verbose
+    --expiry --timeout --helm-timeout --ignore --yes --purge --last-controller --format --config --quiet --verbose
     --help --version' -- "$cur") ;;
   esac
 }
