@@ -54,6 +54,8 @@ without the internet. The steps, in this order:
   --uninstall           take k0rdent, k0s and the registry away again
   --purge               and with them the registry's content and the log
   --yes                 do not ask before --uninstall
+  --last-controller     with --uninstall: go on where nobody can tell whether the
+                        cluster has other controllers; they are lost for good
   --help                print this text
   --version             print the version
 
@@ -83,7 +85,7 @@ PATH=$here/bin:$PATH:$bin
 bundle=${K0RDENTD_AIRGAP_BUNDLE_PATH-} key=${K0RDENT_COSIGN_KEY-} signature='' verify=yes
 listen=${K0RDENTD_REGISTRY_HOST-} port=${K0RDENTD_REGISTRY_PORT-} storage=${K0RDENTD_REGISTRY_STORAGE-}
 vendor=${K0RDENT_DOWNLOAD_URL:-https://get.mirantis.com/k0rdent-enterprise}
-address='' external='' ca='' username='' password='' first='' only='' plan='' mode=install archive='' digest='' release='' purge='' yes=''
+address='' external='' ca='' username='' password='' first='' only='' plan='' mode=install archive='' digest='' release='' purge='' yes='' last='' stays='' kept=''
 work='' step='' log=''
 
 say() { printf 'install.sh: %s\n' "$*" >&2; }
@@ -134,6 +136,7 @@ parse() {
     --uninstall) as uninstall "$1" ;;
     --purge) purge=yes ;;
     --yes) yes=yes ;;
+    --last-controller) last=yes ;;
     --help | -h)
       usage
       exit
@@ -193,6 +196,7 @@ settle() {
   esac
   [ -z "$purge" ] || [ "$mode" = uninstall ] || misuse '--purge wants --uninstall'
   [ -z "$digest" ] || [ "$mode" = worker ] || misuse '--digest requires --worker'
+  [ -z "$last" ] || [ "$mode" = uninstall ] || misuse '--last-controller requires --uninstall'
   [ -z "$first" ] || [ -z "$only" ] || misuse '--from and --only: want one of them'
   [ "${username:+x}" = "${password:+x}" ] || misuse '--username and --password-file belong together'
   if [ -s $state/site ]; then
@@ -838,28 +842,131 @@ download() {
 }
 
 uninstall() {
+  if ! equipped && no_controller; then
+    uninstall_worker
+    return
+  fi
   present
+  # What this host is decides what may go. If nobody can tell, it ends here.
+  set -- --uninstall ${last:+--last-controller}
+  planned=$(k0rdent-install "$@" --plan --quiet </dev/null) || exit
+  case $planned in *'"cluster":"stays"'*) stays=yes ;; esac
+  if [ -n "$stays" ] && serves; then kept=yes; fi
+  [ -z "$kept" ] || [ -z "$purge" ] || fail 'the hosts of the cluster that goes on pull from the registry on this host' \
+    'run this without --purge now, and with it once no host pulls from here any more'
   if [ -n "$plan" ]; then
-    k0rdent-install --uninstall --plan --quiet --format '{{.name}} {{.status}}: {{.detail}}' </dev/null
+    k0rdent-install "$@" --plan --quiet --format '{{.name}} {{.status}}: {{.detail}}' </dev/null
     k0s-mirror-config --remove --plan --quiet --format '{{.path}}' --k0s $bin/k0s </dev/null
-    listed
+    if [ -n "$kept" ]; then
+      echo "oci-serve goes on serving $storage"
+    else
+      listed
+    fi
     [ -z "$purge" ] || printf '%s\n' "$storage" "$log"
     return
   fi
   root
-  if [ -z "$yes" ]; then
-    printf 'install.sh: take k0rdent, k0s and the registry%s off this host? [y/N] ' "${purge:+ with all that it holds}" >&2
-    read -r answer || answer=n
-    case $answer in y | Y | yes) ;; *) fail 'nothing was taken away' ;; esac
-  fi
+  ask
   begin
-  timed uninstall take_away
-  say 'k0rdent, k0s and the registry are gone; a restart of the host clears what k0s has left in the network'
+  timed uninstall take_away "$@"
+  summary
+  [ -z "$kept" ] || return 0
   if [ -n "$purge" ]; then
     purge
   else
     for left in "$storage" "$(dirname -- "$log")" $state; do [ ! -e "$left" ] || say "$left stays, until --uninstall --purge"; done
   fi
+}
+
+# serves: the site's registry is on this host.
+serves() { [ -z "$external" ] && [ -d "$storage/blobs" ]; }
+
+# ask asks whether what was found out may go.
+ask() {
+  [ -z "$yes" ] || return 0
+  if [ -n "$stays" ]; then
+    printf 'install.sh: remove this host from its cluster, which goes on, and k0s with its data? [y/N] ' >&2
+  else
+    registry=" and the registry${purge:+ with all that it holds}"
+    [ -z "$external" ] || registry=''
+    printf 'install.sh: remove k0rdent, k0s%s from this host? [y/N] ' "$registry" >&2
+  fi
+  read -r answer || answer=n
+  case $answer in y | Y | yes) ;; *) fail 'nothing was removed' ;; esac
+}
+
+# summary says what is gone and what is not.
+summary() {
+  gone='k0rdent, k0s and the registry are removed'
+  [ -z "$external" ] || gone="k0rdent and k0s are removed; the registry $external is as it was"
+  [ -z "$stays" ] || gone='k0s is removed, and this host has left its cluster, which goes on'
+  say "$gone; reboot the host to clear leftover network state"
+  [ -z "$kept" ] || say 'this host still serves the registry that the others pull from; install.sh --uninstall once more removes it'
+}
+
+# equipped: all tools are there.
+equipped() { for tool in $tools; do command -v "$tool" >/dev/null || return 1; done; }
+
+# no_controller: this host is a worker, or nothing.
+no_controller() {
+  for file in $units/k0scontroller.service /etc/init.d/k0scontroller /var/lib/k0s/etcd /var/lib/k0s/db /var/lib/k0s/pki/ca.key; do
+    [ ! -e "$file" ] || return 1
+  done
+}
+
+# uninstall_worker removes a worker with what --worker has brought: this program
+# and k0s.
+uninstall_worker() {
+  if [ -n "$plan" ]; then
+    echo "k0s stop"
+    echo "k0s reset"
+    managed
+    listed
+    [ -z "$purge" ] || echo "$log"
+    return
+  fi
+  root
+  stays=yes
+  ask
+  begin
+  timed uninstall take_away_worker
+  summary
+  say "on a controller, k0s kubectl delete node $(uname -n | tr '[:upper:]' '[:lower:]') removes its Node"
+  if [ -n "$purge" ]; then
+    rm -rf -- $state "$log"
+    rmdir -- "$(dirname -- "$log")" "${state%/*}" 2>/dev/null || true
+  fi
+}
+
+# managed lists the files that k0s-mirror-config or join.sh has made.
+managed() {
+  for file in /etc/k0s/containerd.d/cri-registry.toml /etc/k0s/certs.d/*/hosts.toml; do
+    [ -s "$file" ] || continue
+    read -r first <"$file" || true
+    case $first in '# Managed by k0s-mirror-config'*) ;; *) continue ;; esac
+    echo "$file"
+    case $file in */hosts.toml) [ ! -e "${file%/*}/ca.crt" ] || echo "${file%/*}/ca.crt" ;; esac
+  done
+}
+
+take_away_worker() {
+  if [ -e $units/k0sworker.service ] || [ -e /etc/init.d/k0sworker ] || [ -e /var/lib/k0s ]; then
+    [ -x $bin/k0s ] || fail "$bin/k0s does not exist, and only k0s can remove its own data" 'put it back from the worker archive'
+    $bin/k0s stop 2>"$work/why" || case $(cat "$work/why") in *'already stopped'* | *'not been installed'*) ;; *) fail "k0s does not stop: $(tail -n 1 "$work/why")" ;; esac
+    $bin/k0s reset
+  fi
+  managed | while IFS= read -r file; do
+    rm -f -- "$file"
+    rmdir -- "${file%/*}" 2>/dev/null || true
+  done
+  if grep -qx '# k0s_managed=true' /etc/k0s/containerd.toml 2>/dev/null; then rm -f /etc/k0s/containerd.toml; fi
+  unlist
+  rmdir /etc/k0s/containerd.d /etc/k0s/certs.d /etc/k0s 2>/dev/null || true
+}
+
+# unlist removes the files of ours that are there.
+unlist() {
+  [ ! -f $state/files ] || while IFS= read -r file; do rm -f -- "$file" "$file.new"; done <$state/files
 }
 
 # listed gives the files of ours that are there.
@@ -868,15 +975,19 @@ listed() {
 }
 
 # take_away ends at the first thing that does not go: what is left is needed to
-# take that away.
+# remove that. It gets the arguments of k0rdent-install.
 take_away() {
-  keep k0rdent-install --uninstall --yes </dev/null
+  keep k0rdent-install "$@" --yes </dev/null
   keep k0s-mirror-config --remove --k0s $bin/k0s </dev/null
+  if [ -n "$kept" ]; then # the registry and what removes it later stay
+    if [ -f $state/files ] && grep -qxF $bin/k0s $state/files; then rm -f $bin/k0s; fi
+    return
+  fi
   stop_alone
   if systemd && ! systemctl disable --quiet --now oci-serve.socket oci-serve.service 2>"$work/why"; then
     ! systemctl is-active --quiet oci-serve.service || fail "oci-serve does not stop: $(cat "$work/why")"
   fi
-  [ ! -f $state/files ] || while IFS= read -r file; do rm -f -- "$file" "$file.new"; done <$state/files
+  unlist
   if systemd; then systemctl daemon-reload; fi
   for dir in $units/oci-serve.service.d /etc/k0s/containerd.d /etc/k0s; do rmdir "$dir" 2>/dev/null || true; done
   rm -rf $run

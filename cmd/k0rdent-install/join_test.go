@@ -124,7 +124,7 @@ func TestJoinTakesItsOwnAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if y.address != n.address.String() || y.peer != n.address.String() || !strings.Contains(text, "- \""+y.address) {
+	if y.address != n.address.String() || y.peer != n.address.String() || !strings.Contains(text, `203.0.113.11, "`+n.name+`", "`+y.address+`"]`) {
 		t.Errorf("address %s, peer address %s, want %v and that among the sans\n%s", y.address, y.peer, n.address, text)
 	}
 }

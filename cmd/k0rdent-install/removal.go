@@ -65,6 +65,9 @@ type removal struct {
 // could take a cluster with it.
 func (f facts) decide() (removal, error) {
 	r := removal{Role: f.role}
+	if f.role == "" && f.begun != nil { // an earlier run was stopped after the reset
+		return *f.begun, nil
+	}
 	if f.role == k0s.RoleWorker {
 		r.Stays = true
 		return r, nil

@@ -28,6 +28,7 @@ func TestDecide(t *testing.T) {
 		err    string // part of the error
 	}{
 		{"nothing", func(f *facts) { *f = facts{} }, removal{}, ""},
+		{"nothing any more", func(f *facts) { *f = facts{begun: begun} }, *begun, ""},
 		{"a worker", func(f *facts) { *f = facts{role: k0s.RoleWorker, running: true} }, removal{Role: k0s.RoleWorker, Stays: true}, ""},
 		{"a worker that is stopped", func(f *facts) { *f = facts{role: k0s.RoleWorker} }, removal{Role: k0s.RoleWorker, Stays: true}, ""},
 		{"a worker whose controllers are lost", func(f *facts) { *f = facts{role: k0s.RoleWorker, last: true} }, removal{Role: k0s.RoleWorker, Stays: true}, ""},

@@ -150,11 +150,9 @@ func (i *installer) stopService(ctx context.Context) (outcome, error) {
 	if i.k0s.running == nil && s == nil || i.k0s.missing {
 		return unchanged("k0s does not run"), nil
 	}
-	if i.removal.Role == k0s.RoleController {
-		i.state.Removal = &i.removal // nobody can be asked once k0s is stopped
-		if err := i.state.save(); err != nil {
-			return outcome{}, err
-		}
+	i.state.Removal = &i.removal // nobody can be asked once k0s is stopped
+	if err := i.state.save(); err != nil {
+		return outcome{}, err
 	}
 	// Also where k0s does not answer: it may be about to start.
 	if err := i.stopK0s(ctx); err != nil {
@@ -266,13 +264,43 @@ func (i *installer) removeFiles(context.Context) (outcome, error) {
 			return outcome{}, err
 		}
 	}
-	if have, err := os.ReadFile(i.host.root + k0s.DropInPath); err == nil && strings.HasPrefix(string(have), k0s.Marker) {
-		i.progress.Warn("files: %s was written by a run that is not noted here: k0s-mirror-config --remove takes it away", i.host.root+k0s.DropInPath)
+	if err := i.removeStale(); err != nil {
+		return outcome{}, err
 	}
 	if removed == 0 {
 		return unchanged("none are ours"), nil
 	}
 	return done("%d removed or put back as they were", removed), nil
+}
+
+// k0sManaged is the first line of a containerd.toml that k0s makes anew.
+const k0sManaged = "# k0s_managed=true\n"
+
+// removeStale removes what would make a later installation on this host take
+// over the settings of the cluster that it has left: containerd.toml, which k0s
+// makes anew, and k0s.yaml, which is kept under another name.
+func (i *installer) removeStale() error {
+	if i.leftovers() {
+		return nil
+	}
+	path := filepath.Join(filepath.Dir(i.host.k0sConfig), "containerd.toml")
+	if have, err := os.ReadFile(path); err == nil && strings.HasPrefix(string(have), k0sManaged) {
+		r, err := hostfile.Remove(path)
+		if err := errors.Join(err, i.out.Write(r)); err != nil {
+			return err
+		}
+	}
+	if i.removal.Stays {
+		switch err := os.Rename(i.host.k0sConfig, i.host.k0sConfig+".removed"); {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return err
+		default:
+			i.progress.Warn("files: %s is kept as %s.removed: it is of the cluster that this host has left", i.host.k0sConfig, i.host.k0sConfig)
+		}
+	}
+	i.removeEmpty(filepath.Dir(i.host.k0sConfig))
+	return nil
 }
 
 // removeEmpty removes directories below /etc/k0s that nothing is left in.
