@@ -38,6 +38,9 @@ host() {
     mkdir written
     mount --bind "$dir/written" written
     mount --bind "$media" media
+    [ -e etc/resolv.conf ] || : >etc/resolv.conf
+    echo nameserver 10.255.255.53 >"$dir/resolv.conf" # nobody answers there
+    mount --bind "$dir/resolv.conf" etc/resolv.conf
     mount -t proc host proc
     mount --rbind /sys sys
     mount --rbind /dev dev
@@ -76,8 +79,9 @@ wire() {
   up "$3" eth0 "$4"
 }
 
-# up NAME DEVICE ADDRESS/BITS
+# up NAME DEVICE ADDRESS/BITS: with a default route, which leads nowhere.
 up() {
   nsenter --target "${hosts[$1]}" --net ip -batch - <<<"addr add $3 dev $2
-link set $2 up"
+link set $2 up
+route replace default dev $2"
 }
