@@ -46,6 +46,32 @@ load lib/helper
   same "$(expected | grep '^busybox ')" "$(published)"
 }
 
+@test "pipe: the path that images were pushed below reaches the tools at the end" {
+  serve
+  { echo "{\"kind\":\"registry\",\"url\":\"http://$registry\"}"; bundle-ls "$SAMPLE/bundle.tgz"; } |
+    oci-push --to "$registry/site/k0rdent" --quiet | k0s-mirror-config --root root --k0s-version v1.32.8+k0s.0 >out
+  [ "$(jq -r 'select(.kind == "image") | "\(.registry) \(.prefix)"' out | sort -u)" = "$registry site/k0rdent" ]
+  grep -q "http://$registry/v2/site/k0rdent" root/etc/k0s/certs.d/quay.io/hosts.toml
+}
+
+@test "pipe: images arrive while bundle-ls still reads, whatever stands before them in the bundle" {
+  local rest
+  serve
+  mkfifo input
+  bundle-ls --quiet "$SAMPLE/bundle.tgz" | grep -v '"kind":"summary"' >list
+  [ "$(head -n 1 list | jq -r .kind)" = skipped ]
+  oci-push --to "$registry" --quiet <input >pushed 3>&- &
+  exec {rest}>input
+  cat list >&"$rest" # and stdin stays open
+  for _ in {1..200}; do
+    [ "$(published)" != "$(expected)" ] || break
+    sleep 0.1
+  done
+  same "$(expected)" "$(published)"
+  exec {rest}>&-
+  wait $!
+}
+
 @test "pipe: shuffled records give the same registry" {
   serve
   bundle-ls "$SAMPLE/bundle.tgz" | sort -R | oci-push --to "$registry" --quiet >/dev/null
@@ -134,7 +160,7 @@ load lib/helper
   local sum
   sum=$(sha256sum <"$SAMPLE/bundle.tgz")
   record() { echo "{\"kind\":\"bundle\",\"path\":\"$SAMPLE/bundle.tgz\",\"digest\":\"sha256:$1\",\"signature\":\"good\"}"; }
-  record "$(tr 0-9 1-90 <<<"${sum%% *}")" | bundle-ls --quiet >wrong
+  { record "$(tr 0-9 1-90 <<<"${sum%% *}")"; bundle-ls --quiet "$SAMPLE/bundle.tgz"; } >wrong
   run -1 --separate-stderr oci-push --to "$registry" --quiet <wrong
   echo "$stderr"
   [[ $stderr == *sha256:* ]]

@@ -41,25 +41,60 @@ push_halfway() {
   [ ! -s err ]
 }
 
-@test "signal: SIGINT and SIGTERM end a tool that waits for records with 130" {
-  local tool signal asleep
-  serve
-  for tool in bundle-version bundle-ls "oci-push --to $registry"; do
-    for signal in INT TERM; do
-      # shellcheck disable=SC2086 # a command and its flags
-      coproc waiting { as_typed $tool 2>err; }
-      echo '{"kind":"note"}' >&"${waiting[1]}"
-      asleep=$waiting_PID # bash forgets it when the tool ends
-      IFS= read -r _ <&"${waiting[0]}" # it came back, so the tool is at work
-      kill -$signal "$asleep"
-      status=0
-      wait "$asleep" || status=$?
-      [ "$status" = 130 ]
-      # shellcheck disable=SC2034 # told reads it
-      stderr=$(cat err)
-      told "${tool%% *}"
-    done
+# asleep PID: returns when a process waits, and has done nothing for a while.
+asleep() {
+  local now before='' same=0 i
+  for i in {1..200}; do
+    now=$(awk '{ print $3, $14, $15 }' "/proc/$1/stat" 2>/dev/null) || return 0
+    same=$([ "$now" = "$before" ] && echo $((same + 1)) || echo 0)
+    [ "$same" -lt 4 ] || [[ $now != S* ]] || return 0
+    before=$now
+    sleep 0.05
   done
+}
+
+# waiting: command lines of every tool in every state in which it waits for
+# somebody. never is a pipe that nothing is written to, nobody one that nobody opens.
+waiting() {
+  local tool
+  for tool in bundle-version bundle-ls 'k0s-extract --to k0s' 'k0s-mirror-config --root root --mirror https://m' 'k0rdent-install --registry m' \
+    'k0rdent-install --plan' 'k0rdent-install --uninstall --yes' "oci-push --to $registry" "oci-push --from $registry --to $registry/copy -" \
+    "oci-push --alias a=b --to $registry" "oci-push --verified-by - --to $registry $SAMPLE/bundle.tgz" \
+    'k0s-mirror-config --root root --mirror https://m --images -' \
+    'bundle-verify --digest sha256:'"$(printf '%064d' 0)"' -' 'bundle-version -' 'bundle-ls -' 'k0s-extract --to k0s -' "oci-push --to $registry -"; do
+    echo "$tool <never"
+  done
+  for tool in 'bundle-version nobody' 'bundle-ls nobody' 'k0s-extract --to k0s nobody' "oci-push --to $registry nobody" \
+    "oci-push --verified-by nobody --to $registry $SAMPLE/bundle.tgz"; do
+    echo "$tool </dev/null"
+  done
+}
+
+@test "signal: the first SIGINT or SIGTERM ends every tool wherever it waits, with 130 and one line" {
+  local signal=TERM mode
+  serve
+  mkfifo never nobody
+  exec {hold}<>never
+  while read -r -u 4 mode; do
+    signal=$([ $signal = TERM ] && echo INT || echo TERM)
+    eval "as_typed ${mode% <*} <${mode##*<} >out 2>err {hold}>&- 4<&- &"
+    pid=$!
+    asleep "$pid"
+    kill "-$signal" "$pid"
+    for _ in {1..60}; do
+      [ -e "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status" || break
+      sleep 0.05
+    done
+    kill -KILL "$pid" 2>/dev/null || true # it has had three seconds
+    status=0
+    wait "$pid" || status=$?
+    # shellcheck disable=SC2034 # told reads it
+    stderr=$(grep -v 'waiting for records on stdin' err)
+    echo "SIG$signal: $mode: $status: $stderr"
+    [ "$status" = 130 ]
+    told "${mode%% *}"
+    [[ $stderr == *interrupted* ]]
+  done 4< <(waiting)
 }
 
 @test "signal: SIGTERM ends oci-serve with 0 and frees the storage" {

@@ -63,6 +63,47 @@ wide="verifying $size/1\\.0 TB +[0-9]+% \\|[█ ]+\\| \\($size/s\\) $times"
   shows begin '(image|skipped)(.image|.skipped)*' 'end 0'
 }
 
+@test "terminal: the bar is cleared when the reader of the records goes away" {
+  local rest
+  serve
+  mkfifo input go
+  window 80 "bash -c 'oci-push --to $registry - <input | { read -r _; read -r _ <go; }; echo status \${PIPESTATUS[0]}'"
+  exec {rest}>input
+  head -c 20000000 "$SAMPLE/large.tar" >&"$rest"
+  shows begin ".*pushing $size .*"
+  echo >go
+  tail -c +20000001 "$SAMPLE/large.tar" >&"$rest" || true # it may be gone by then
+  exec {rest}>&-
+  shows begin 'status 141' 'end 0'
+}
+
+@test "terminal: control-C in front of tee leaves a clean line that says what is in the registry" {
+  local rest
+  serve
+  mkfifo input
+  window 120 "bash -c 'oci-push --to $registry - <input | tee log >/dev/null; echo status \${PIPESTATUS[0]}'"
+  exec {rest}>input
+  head -c 20000000 "$SAMPLE/large.tar" >&"$rest"
+  shows begin ".*pushing $size .*"
+  "${tmux[@]}" send-keys C-c
+  shows begin '(\^C)?oci-push: interrupted; [0-9]+ images are in the registry; the same command sends the rest' 'status 130' 'end 0'
+}
+
+@test "terminal: while oci-push waits for records, the bar says so and shows no time left" {
+  local rest
+  serve
+  mkfifo input
+  bundle-ls --quiet "$SAMPLE/large.tar" >list
+  window 80 "oci-push --to $registry <input >/dev/null"
+  exec {rest}>input
+  head -n 5 list >&"$rest"
+  shows begin "pushing $size/$size, waiting for records"
+  tail -n +6 list >&"$rest"
+  exec {rest}>&-
+  shows begin 'end 0'
+  same "$(expected "$SAMPLE/large.json")" "$(published)"
+}
+
 @test "terminal: a dumb one gets a line an item, and nothing that moves the cursor" {
   need script
   serve

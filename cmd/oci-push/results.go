@@ -35,7 +35,7 @@ type item struct {
 	blobs   map[v1.Hash]*transfer
 	done    chan struct{}
 	err     error // of record, with its hint
-	quiet   bool  // the run's error says what is wrong
+	quiet   bool  // the run's error says what is wrong, once for all
 }
 
 // results writes one record an image in the order in which the images were
@@ -92,7 +92,9 @@ func (r *results) write() {
 				r.progress.Problem(label(rec), it.err)
 			}
 		}
-		r.progress.Item(r.total(), cli.ItemText(label(rec), rec.Status, rec.Size))
+		if !it.quiet {
+			r.progress.Item(r.total(), cli.ItemText(label(rec), rec.Status, rec.Size))
+		}
 		r.put(rec)
 	}
 }
@@ -143,12 +145,18 @@ func (r *results) failQuietly(rec record.Image, err error) {
 
 // interrupted is the error of a run that a signal has ended.
 func (r *results) interrupted() error {
-	there := r.counts[record.StatusPushed] + r.counts[record.StatusExists]
-	of := ""
+	there, of := r.counts[record.StatusPushed]+r.counts[record.StatusExists], ""
 	if total := r.total(); total > 0 {
-		of = fmt.Sprintf("of %d ", total)
+		of = fmt.Sprintf(" of %d", total)
 	}
-	return cli.Interrupted("%d %simages are in the registry; the same command sends the rest", there, of)
+	images, are := "images", "are"
+	if there == 1 {
+		are = "is"
+	}
+	if there == 1 && of == "" {
+		images = "image"
+	}
+	return cli.Interrupted("%d%s %s %s in the registry; the same command sends the rest", there, of, images, are)
 }
 
 // skip adds an entry that holds nothing for a registry.

@@ -68,3 +68,18 @@ func TestBarNeverGoesBack(t *testing.T) {
 		t.Errorf("line is %q, want 50.0 MB of 100.0 MB still", line)
 	}
 }
+
+// TestBarOfAToolThatWaits: no rate and no time left, which would only grow.
+func TestBarOfAToolThatWaits(t *testing.T) {
+	b := newBar("pushing", 100e6)
+	if got := b.waiting("waiting for records", 80); got != "waiting for records" {
+		t.Errorf("line is %q before the first byte", got)
+	}
+	b.advance(1e6)
+	if got, want := b.waiting("waiting for records", 80), "pushing 1.0 MB/100.0 MB, waiting for records"; got != want {
+		t.Errorf("line is %q, want %q", got, want)
+	}
+	if got := b.waiting("waiting for records", 20); utf8.RuneCountInString(got) >= 20 {
+		t.Errorf("line is %q in 20 cells", got)
+	}
+}

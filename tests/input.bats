@@ -1,0 +1,171 @@
+#!/usr/bin/env bats
+# What is on stdin besides what was asked for: a verdict, nothing, a loop's list.
+# shellcheck disable=SC2154 # registry is set by serve, output and stderr by run
+# shellcheck disable=SC2016,SC2002 # expanded where a command line runs; a pipe is what is tried
+
+load lib/helper
+
+# key NAME: an ECDSA key, NAME.pem and NAME.pub.
+key() {
+  need openssl
+  openssl ecparam -name prime256v1 -genkey -noout -out "$1.pem"
+  openssl ec -in "$1.pem" -pubout -out "$1.pub" 2>/dev/null
+}
+
+# signed: bundle.tgz with its signature and cosign.pub, and stranger.pub, which did not sign it.
+signed() {
+  key cosign
+  key stranger
+  cp "$SAMPLE/bundle.tgz" .
+  openssl dgst -sha256 -sign cosign.pem bundle.tgz | base64 -w 0 >bundle.tgz.sig
+}
+
+# modes: command lines of every tool and mode that a verdict may be piped to
+# although they name what they work on themselves.
+modes() {
+  printf '%s\n' \
+    "bundle-version $1" "bundle-ls $1" "bundle-ls --blobs $1" \
+    "k0s-extract --to k0s $1" "k0s-extract --plan --to k0s $1" "k0s-extract --from $1/../k0s.tar --to k0s" \
+    "k0s-extract --name --to dir $1" "k0s-extract --export dir --mirror https://m $1" \
+    "oci-push --to $registry $1" "oci-push --plan --to $registry $1" "oci-push --platform linux/amd64 --to $registry $1" \
+    "oci-push --alias busybox=site/busybox --to $registry $1" "oci-push --from $registry --to $registry/copy" \
+    "oci-push --verified-by verdict --to $registry $1"
+}
+
+# readers: command lines that read records.
+readers() {
+  printf '%s\n' bundle-version 'bundle-version --all' bundle-ls 'bundle-ls --blobs' \
+    'k0s-extract --to k0s' 'k0s-extract --plan --to k0s' 'k0s-extract --name --to dir' 'k0s-extract --export dir --mirror https://m' \
+    "oci-push --to $registry" "oci-push --plan --to $registry" "oci-push --alias busybox=site/busybox --to $registry" \
+    "oci-push --from $registry --to $registry/copy -" "oci-push --verified-by - --to $registry $1" \
+    'k0s-mirror-config --root root --mirror https://m' 'k0s-mirror-config --root root --mirror https://m --plan' \
+    'k0s-mirror-config --root root --check' 'k0s-mirror-config --root root --remove' \
+    'k0rdent-install --registry m' 'k0rdent-install --plan' 'k0rdent-install --upgrade' 'k0rdent-install --uninstall --yes'
+}
+
+# untouched: nothing was published or put in place.
+untouched() {
+  same '' "$(published)"
+  [ ! -e k0s ] && [ -z "$(ls -A dir 2>/dev/null)" ] && [ ! -e root/etc ]
+}
+
+@test "input: a bad verdict piped to a tool that names the bundle itself is not ignored" {
+  local mode
+  signed
+  serve
+  touch verdict
+  while read -r mode; do
+    run --separate-stderr bash -c "bundle-verify --quiet --key stranger.pub bundle.tgz 2>/dev/null | $mode 2>err >out; exit \${PIPESTATUS[1]}"
+    echo "$mode: $status: $(cat err)"
+    [ "$status" = 1 ] || [ "$status" = 2 ]
+    [ ! -s out ] || [ "$(jq -r '"\(.kind) \(.signature)"' out)" = 'bundle bad' ]
+    untouched
+  done < <(modes "$PWD/bundle.tgz")
+}
+
+@test "input: a good verdict piped to a tool that does not read it is a misuse" {
+  local mode
+  signed
+  serve
+  touch verdict
+  while read -r mode; do
+    run --separate-stderr bash -c "bundle-verify --quiet --key cosign.pub bundle.tgz | $mode >out; exit \${PIPESTATUS[1]}"
+    echo "$mode: $status: $stderr"
+    [ "$status" = 2 ]
+    [[ $stderr == *'records are piped in'*hint:*'</dev/null'* ]]
+    [ ! -s out ]
+    untouched
+  done < <(modes "$PWD/bundle.tgz")
+}
+
+@test "input: a bad verdict ends every tool that reads records, in every mode" {
+  local mode
+  serve
+  echo '{"kind":"note"}' >bad
+  echo '{"kind":"bundle","path":"'"$SAMPLE"'/bundle.tgz","signature":"bad"}' >>bad
+  bundle-ls "$SAMPLE/bundle.tgz" >>bad
+  while read -r mode; do
+    run --separate-stderr bash -c "$mode <bad >out"
+    echo "$mode: $status: $stderr"
+    [ "$status" = 1 ]
+    [[ $stderr == *'its signature is bad'* ]]
+    case $mode in
+    *export*) ;;
+    *) [ "$(jq -r 'select(.kind == "bundle").signature' out)" = bad ] ;;
+    esac
+    untouched
+  done < <(readers "$SAMPLE/bundle.tgz")
+}
+
+@test "input: a verdict that comes late, through another program, is heard before anything is published" {
+  local mode
+  serve
+  echo '{"kind":"bundle","path":"/b","signature":"bad"}' >bad
+  for mode in "bundle-version $SAMPLE/bundle.tgz" "bundle-ls $SAMPLE/bundle.tar" "k0s-extract --to k0s $SAMPLE/bundle.tgz" "oci-push --to $registry $SAMPLE/bundle.tar"; do
+    run --separate-stderr bash -c "(sleep 4; cat bad) | $mode >out; exit \${PIPESTATUS[1]}"
+    echo "$mode: $status: $stderr"
+    [ "$status" = 1 ]
+    [[ $stderr == *'its signature is bad'* ]]
+    untouched
+  done
+}
+
+@test "input: what was verified and then changed is neither listed to the end, nor published, nor put in place" {
+  local form mode
+  serve
+  digest=sha256:$(printf '%064d' 0)
+  for form in bundle.tgz bundle.tar bundle.tzst bundle; do
+    printf '{"kind":"bundle","path":"%s","digest":"%s","signature":"good"}\n' "$SAMPLE/$form" "$digest" >verdict
+    bundle-ls "$SAMPLE/$form" >list
+    for mode in bundle-version 'bundle-version --all' bundle-ls 'k0s-extract --to k0s' 'k0s-extract --name --to dir' \
+      'k0s-extract --export dir --mirror https://m' "oci-push --to $registry" "oci-push --verified-by verdict --to $registry $SAMPLE/$form </dev/null"; do
+      run --separate-stderr bash -c "cat verdict list | $mode >out; exit \${PIPESTATUS[1]}"
+      echo "$form: $mode: $status: $stderr"
+      [ "$status" = 1 ]
+      [[ $stderr == *verified* ]]
+      untouched
+      case $mode in
+      bundle-version*) [ "$(jq -r 'select(.kind == "version").version' out)" = '' ] ;;
+      esac
+    done
+  done
+}
+
+# operands: a command line of each tool that names a bundle.
+operands() {
+  printf '%s\n' "bundle-version $1" "bundle-ls $1" "k0s-extract --replace --to k0s $1" "oci-push --to $registry $1"
+}
+
+@test "input: with a bundle named, no stdin keeps a tool from its work, and a loop keeps its list" {
+  local mode i
+  serve
+  mkfifo idle
+  exec {hold}<>idle # as sshd, a program above holds the other end and says nothing
+  printf '%s\n' 1 2 3 >list
+  while read -r -u 4 mode; do
+    echo "$mode"
+    timeout 8 bash -c "$mode" <idle >out
+    bash -c "$mode" </dev/null >out
+    bash -c "$mode" <&- >out
+    while read -r i; do bash -c "$mode" >out && echo "$i"; done <list >seen
+    diff list seen
+    cat list | while read -r i; do bash -c "$mode" >out && echo "$i"; done >seen
+    diff list seen
+  done 4< <(operands "$SAMPLE/bundle.tgz")
+}
+
+@test "input: a program that is silent on the other end of the pipe is waited for, with a word, and not for ever" {
+  local mode pids=() n=0
+  serve
+  while read -r mode; do
+    n=$((n + 1))
+    bash -c "sleep 20 | { $mode >out.$n 2>err.$n; echo \$? >status.$n; }" 3>&- &
+    pids+=($!)
+  done < <(operands "$SAMPLE/bundle.tgz")
+  wait "${pids[@]}" || true
+  for n in 1 2 3 4; do
+    [ "$(cat status.$n)" = 0 ]
+    grep -q 'waiting up to 10s for the program that writes to stdin; use </dev/null' err.$n
+  done
+  same "$(expected)" "$(published)"
+}
