@@ -183,7 +183,7 @@ func (r *results) close(ctx context.Context, err error) error {
 	if werr := r.out.Write(record.Summary{
 		Tool: "oci-push", Counts: r.counts, Bytes: r.bytes, Seconds: record.Seconds(time.Since(r.start)),
 	}); werr != nil {
-		return werr
+		return cmp.Or(err, werr)
 	}
 	switch {
 	case errors.Is(err, cli.ErrInterrupted):
