@@ -74,6 +74,7 @@ bin=/usr/local/bin
 state=/var/lib/k0rdentd/install # what one run leaves to the next
 run=/run/k0rdent-airgap
 units=/etc/systemd/system
+settings=/etc/k0rdent-airgap/oci-serve.env
 own=/var/lib/k0rdentd/registry # where the service may write by itself
 prefix=k0rdent-enterprise
 tools='bundle-verify bundle-version bundle-ls oci-serve oci-push k0s-extract k0s-mirror-config k0rdent-install'
@@ -118,7 +119,7 @@ keep() {
     code=0
     "$@" || code=$?
     echo $code >"$work/code"
-  } | tee -a -- "$log" >"$work/records"
+  } | tee -i -a -- "$log" >"$work/records" # control-C is for what writes to it
   return "$(cat "$work/code")"
 }
 
@@ -149,7 +150,8 @@ parse() {
       shift
       break
       ;;
-    *) misuse "no such flag: $1" 'install.sh --help lists the flags; those of k0rdent-install stand behind --' ;;
+    -*) misuse "unknown flag $1" 'install.sh --help lists the flags; those of k0rdent-install come after --' ;;
+    *) misuse "unexpected argument \"$1\"" "name the bundle with --bundle $1; install.sh --help lists the flags" ;;
     esac
     shift
   done
@@ -211,7 +213,8 @@ settle() {
   [ -n "$external" ] || [ -z "$ca$username" ] || misuse '--ca, --username and --password-file are for --external-registry'
   listen=${listen:-0.0.0.0} port=${port:-5000} storage=$(absolute "${storage:-$own}") log=${log:-/var/log/k0rdent-airgap/install.ndjson}
   case $storage in *[!A-Za-z0-9/._-]*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: want a path of letters, digits and ._-" ;; esac
-  case $port in *[!0-9]* | ??????*) misuse "K0RDENTD_REGISTRY_PORT=$port: want a number" ;; esac
+  case $port in *[!0-9]* | ??????*) port=0 ;; esac
+  { [ "$port" -ge 1 ] && [ "$port" -le 65535 ]; } || misuse "invalid K0RDENTD_REGISTRY_PORT=${K0RDENTD_REGISTRY_PORT-}: must be a number from 1 to 65535"
 }
 
 # remember leaves to the next run what this one was told.
@@ -262,13 +265,14 @@ with() {
 
 # inputs looks whether the bundle and what it is verified with are there.
 inputs() {
-  [ -n "$bundle" ] || misuse 'which bundle?' 'name it with --bundle'
+  last=$(sed -n '1s/ [0-9]*$//p' $state/pushing 2>/dev/null || true)
+  [ -n "$bundle" ] || misuse 'no bundle given' "name it with --bundle${last:+; the last one was $last}"
   [ -r "$bundle" ] || fail "$bundle cannot be read"
   if [ -z "$verify" ]; then
     say 'WARNING: the bundle is taken UNVERIFIED; whoever could change it on its way here owns this site'
     return
   fi
-  [ -n "$key" ] || misuse 'which key?' 'name the public key of the vendor with --key, or take the bundle unverified with --no-verify'
+  [ -n "$key" ] || misuse 'no key given' 'name the public key of the vendor with --key, or take the bundle unverified with --no-verify'
   case $key in *://*) ;; *) [ -r "$key" ] || fail "$key cannot be read" ;; esac
   [ ! -d "$bundle" ] || fail "$bundle is a directory, which no signature is for" 'take the file that it was unpacked from, or --no-verify'
   for s in "${signature:-$bundle.sig}" "${signature:-$bundle.sigstore.json}"; do [ ! -r "$s" ] || return 0; done
@@ -298,7 +302,7 @@ space() {
   need=$(($(size "$bundle") * 105 / 100))
   [ "$(sed 1q $state/pushing 2>/dev/null)" != "$(named)" ] || need=$((need + $(sed 1d $state/pushing) - $(size "$storage")))
   free=$(df -Pk -- "$dir" | awk 'NR == 2 {print $4}')
-  room="the bundle's content needs $(mib "$need") in $storage, where $(mib "$free") are free"
+  room="the bundle's content needs $(mb "$need") in $storage, where $(mb "$free") are free"
   [ "$free" -ge "$need" ] || fail "$room" 'make room, or name another place with K0RDENTD_REGISTRY_STORAGE'
 }
 
@@ -313,7 +317,8 @@ size() {
 
 bytes() { if [ -e "$1" ]; then stat -Lc %s -- "$1"; else echo 0; fi; }
 
-mib() { echo "$((($1 > 0 ? $1 + 1023 : 0) / 1024)) MiB"; }
+# mb KIB: in the units that the tools print.
+mb() { awk -v n="$1" 'BEGIN { n *= 1024; if (n < 1e9) printf "%.1f MB\n", n / 1e6; else printf "%.1f GB\n", n / 1e9 }'; }
 
 # named tells this bundle from others.
 named() { echo "$bundle $(size "$bundle")"; }
@@ -360,6 +365,12 @@ step_tools() {
   [ -f "$source/oci-serve.service" ] || fail 'oci-serve.service is not there' 'unpack the whole release archive, and run the install.sh in it'
   renew "$source/oci-serve.service" "$units/oci-serve.service" 644
   put "$source/oci-serve.sysusers" /etc/sysusers.d/oci-serve.conf 644
+  if [ ! -e $settings ]; then # it is the operator's from then on
+    mkdir -p "$state" "$(dirname $settings)"
+    : >$state/settings
+    cp "$source/oci-serve.env" $settings
+    chmod 644 $settings
+  fi
   id oci-serve >/dev/null 2>&1 || : >$state/user # it is ours to remove
   systemd-sysusers /etc/sysusers.d/oci-serve.conf
 }
@@ -407,9 +418,32 @@ serve_unit() {
       sleep "0.$try"
     done
     code=$(systemctl show --value -p ExecMainStatus oci-serve.service)
-    fail 'oci-serve does not start' '' "$((code == 75 ? 75 : 1))"
+    not_started "$((code == 75 ? 75 : 1))"
   fi
   rm -f $state/restart
+}
+
+# not_started CODE: oci-serve has ended. If another program has the port, root can
+# find out which, where the service cannot.
+not_started() {
+  who=$(holder)
+  [ -z "$who" ] || fail "port $port is in use by $who" 'stop that program, or set K0RDENTD_REGISTRY_PORT to another port' 75
+  fail 'oci-serve does not start' '' "$1"
+}
+
+# holder names the process that listens on the port, from the kernel's tables:
+# ss(8) may be missing.
+holder() {
+  inode=$(awk -v at=":$(printf %04X "$port")" '$4 == "0A" && substr($2, length($2) - 4) == at {print $10; exit}' /proc/net/tcp /proc/net/tcp6 2>/dev/null || true)
+  [ -n "$inode" ] || return 0
+  for process in /proc/[0-9]*; do
+    # shellcheck disable=SC2010 # for where the links lead
+    if ls -l "$process/fd" 2>/dev/null | grep -qF "socket:[$inode]"; then
+      echo "$(cat "$process/comm") (process ${process#/proc/})"
+      return
+    fi
+  done
+  echo 'another program'
 }
 
 # serve_alone: without systemd, oci-serve runs in the background, as the user who
@@ -436,8 +470,8 @@ serve_alone() {
     if [ -z "$(readlink "/proc/$starting/exe")" ]; then
       status=0
       wait "$starting" || status=$?
-      tail -n 3 "$errors" >&2
-      fail 'oci-serve does not start' '' "$status"
+      tail -n 2 "$errors" >&2
+      not_started "$status"
     fi
     sleep 0.1
   done
@@ -457,6 +491,13 @@ stop_alone() {
   alone || return 0
   kill "$(cat $run/oci-serve.pid)"
   while alone; do sleep 0.1; done
+}
+
+# leave ends a step on a signal; what the run has to say of it comes from its
+# parent.
+leave() {
+  dismiss
+  exit 130
 }
 
 # dismiss ends the two that wait for each other at a pipe, and let SIGINT pass. A
@@ -485,14 +526,18 @@ step_push() {
   verifier=$!
   tee "$work/bundle" <"$work/said" >"$work/verdict" &
   passer=$!
-  trap interrupted INT TERM
-  [ -z "$signalled" ] || interrupted
+  trap leave INT TERM
+  [ -z "$signalled" ] || leave
   status=0
   keep with oci-push --verified-by "$work/verdict" --to "$near" "$bundle" || status=$?
   dismiss # they have ended, unless oci-push gave up before them
   wait "$verifier" "$passer" 2>/dev/null || true
   verifier='' passer=''
   [ ! -e "$work/bundle" ] || cat "$work/bundle" >>"$log"
+  if grep -q '"signature":"bad"' "$work/bundle" 2>/dev/null; then
+    : >"$work/stopped"
+    fail "STOPPED: $bundle is NOT what the owner of $key signed; nothing of it was published"
+  fi
   [ $status = 0 ] || return $status
   put "$work/records" $state/pushed 600
 }
@@ -612,14 +657,20 @@ timed() {
   rm -f "$work/error"
   set +e # in a list, set -e would not count inside
   (
+    trap leave INT TERM
     set -e
     "$@"
   )
   code=$?
   set -e
+  [ $code != 130 ] || interrupted
   if [ $code != 0 ]; then
     tell "$step" failed $(($(date +%s) - begun))
-    [ "$mode" != install ] || [ $code = 2 ] || printf 'hint: when that is mended, go on with the same command and --from %s\n' "$step" >&2
+    if [ "$mode" = install ] && [ $code != 2 ] && [ ! -e "$work/stopped" ]; then
+      from=''
+      [ "$step" = check ] || [ -n "$only" ] || from=" and --from $step"
+      say "step $step failed; fix that, then resume with the same command$from"
+    fi
     exit $code
   fi
   tell "$step" "done" $(($(date +%s) - begun))
@@ -648,17 +699,27 @@ report() {
       if (release != "") printf "  release   %s, %s\n", release, verified ? "as its vendor signed it" : "UNVERIFIED"
       printf "  registry  https://%s\n", far
       unit = bytes < 1e9 ? 1e6 : 1e9
-      if (pushed) printf "  images    %d; %.1f %s were sent in the last push\n", pushed, bytes / unit, unit == 1e6 ? "MB" : "GB"
+      if (pushed && !bytes) printf "  images    %d; all were there already\n", pushed
+      else if (pushed) printf "  images    %d; the last push sent %.1f %s\n", pushed, bytes / unit, unit == 1e6 ? "MB" : "GB"
       if (version != "") printf "  k0s       %s\n", version
       printf "  took     "
       for (i = 1; i <= n; i++) printf " %s %d s%s", order[i], seconds[order[i]], i < n ? "," : "\n"
     }' k0s=$bin/k0s far="$far" release="$(released)" "$log" >&2
-  say "all is done; every record of it is in $log"
+  case " $* " in
+  *' --plan '*) say 'the registry is filled; the cluster was only planned: the same command without -- --plan installs it' ;;
+  *) say "done; every record is in $log" ;;
+  esac
 }
 
 # interrupted ends the run on a signal.
 interrupted() {
-  [ -z "$step" ] || [ -n "$plan" ] || tell "$step" failed 0
+  trap '' INT TERM
+  if [ -n "$step" ] && [ -z "$plan" ]; then
+    took=$(($(date +%s) - begun))
+    printf interrupted >"$work/error"
+    tell "$step" failed $took
+    say "interrupted in step $step after $took s; the same command continues where it stopped"
+  fi
   exit 130
 }
 
@@ -701,7 +762,7 @@ install() {
     put "$work/site" $state/site 644
   fi
   walk "$@"
-  if [ -z "$plan" ] && [ -z "$only" ]; then report; fi
+  if [ -z "$plan" ] && [ -z "$only" ]; then report "$@"; fi
 }
 
 worker() {
@@ -714,7 +775,7 @@ worker() {
   cat -- "$archive" >"$work/archive"
   authentic "$work/archive"
   mkdir "$work/worker"
-  tar xzf "$work/archive" -C "$work/worker" || fail "$archive cannot be unpacked" 'pack another with install.sh --export-worker'
+  tar xzf "$work/archive" -C "$work/worker" 2>/dev/null || fail "$archive cannot be unpacked" 'pack another with install.sh --export-worker'
   rm -f "$work/archive"
   [ -z "$(find "$work/worker" ! -type d ! -type f -o -type f -links +1)" ] || fail "$archive has links or devices in it" 'pack another with install.sh --export-worker'
   join=''
@@ -992,7 +1053,7 @@ take_away() {
   for dir in $units/oci-serve.service.d /etc/k0s/containerd.d /etc/k0s; do rmdir "$dir" 2>/dev/null || true; done
   rm -rf $run
   # What --purge asks for later stays: where the registry is, and whose its user.
-  [ ! -d $state ] || find $state -type f ! -name site ! -name user -exec rm -f {} +
+  [ ! -d $state ] || find $state -type f ! -name site ! -name user ! -name settings -exec rm -f {} +
 }
 
 # purge removes what the registry holds, and all that is known of it.
@@ -1005,6 +1066,10 @@ purge() {
   if [ -e $state/user ]; then
     userdel oci-serve || say 'the user oci-serve stays'
     if getent group oci-serve >/dev/null; then groupdel oci-serve; fi # not everywhere a user's own group goes with it
+  fi
+  if [ -e $state/settings ]; then
+    rm -f $settings
+    rmdir "$(dirname $settings)" 2>/dev/null || true
   fi
   rm -rf -- $state "$log" "$(dirname -- "$log")/oci-serve.log"
   rmdir -- $own "$(dirname -- "$log")" "${state%/*}" 2>/dev/null || true # the unit makes $own wherever the storage is
