@@ -382,7 +382,7 @@ pressed() {
   on one env K0RDENTD_REGISTRY_PORT=5555 K0RDENTD_REGISTRY_HOST=10.0.1.5 K0RDENTD_REGISTRY_STORAGE=/srv/reg \
     K0RDENTD_AIRGAP_BUNDLE_PATH=/media/bundle.tgz K0RDENT_COSIGN_KEY=/media/cosign.pub \
     sh /media/release/install.sh --log /srv/log/install.ndjson -- --plan 2>err
-  [ "$(on one cat /srv/log/install.ndjson | jq -c 'select(.kind == "image")' | wc -l)" = "$(expected "$MEDIA/manifest.json" | wc -l)" ]
+  [ "$(on one cat /srv/log/install.ndjson | jq -c 'select(.kind == "image" and .status)' | wc -l)" = "$(expected "$MEDIA/manifest.json" | wc -l)" ]
   [ "$(on one find /var/log -name '*.ndjson')" = '' ]
   same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise/,')" "$(on one /media/bin/audit /srv/reg)"
   grep -qx '  registry  https://10.0.1.5:5555/k0rdent-enterprise' err

@@ -22,6 +22,7 @@ setup_file() {
 
 @test "service: the socket starts it" { said 'the socket starts the service'; }
 @test "service: it has no privilege" { said 'the service has no privilege'; }
+@test "service: root and the service may write, nobody else" { said 'root and the service may write, nobody else'; }
 @test "service: a bundle is pushed to it, and its files are its own" { said 'a bundle is pushed'; }
 @test "service: no client is refused while it restarts behind its socket" { said 'no client is refused while the service restarts behind its socket'; }
 @test "service: what it has is kept" { said 'data is kept'; }

@@ -35,6 +35,18 @@ unprivileged() {
     grep -qx 'Seccomp:	2' "/proc/$pid/status"
 }
 
+# post USER: the status of an upload that USER starts.
+post() {
+  setpriv --reuid="$1" --regid="$1" --clear-groups \
+    curl -s -o /dev/null -w '%{http_code}' -X POST "http://$registry/v2/probe/blobs/uploads/"
+}
+
+# In the unit's user namespace, every other user has the number of nobody.
+owners() {
+  [ "$(post root)" = 202 ] && [ "$(post oci-serve)" = 202 ] &&
+    [ "$(post 65534)" = 403 ] && [ "$(post 12345)" = 403 ]
+}
+
 pushed() {
   oci-push --to $registry --quiet /sample/bundle.tgz >/dev/null &&
     diff <(expected) <(published) &&
@@ -142,6 +154,7 @@ journalled() {
 
 check 'the socket starts the service' activated
 check 'the service has no privilege' unprivileged
+check 'root and the service may write, nobody else' owners
 check 'a bundle is pushed' pushed
 check 'no client is refused while the service restarts behind its socket' restarted
 check 'data is kept' kept
