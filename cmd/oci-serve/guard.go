@@ -44,10 +44,10 @@ func (g *guard) allow(r *http.Request, k registry.Kind) (string, error) {
 	}
 	switch g.write {
 	case "owner":
-		return user, g.fromOwner(r)
+		return user, fromOwner(r)
 	case "loopback":
 		if registry.FromLoopback(r) != nil {
-			return user, deny("only programs on the registry's own host may push, over loopback; %s", pushThere)
+			return user, deny("only programs on this registry's own host may push, over loopback; push there to localhost, or let users log in: oci-serve --write auth")
 		}
 	case "none":
 		return user, registry.ErrDenied

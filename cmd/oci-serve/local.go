@@ -13,11 +13,6 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-const (
-	pushThere = "push there to localhost, or let users of other hosts push with oci-serve --htpasswd FILE"
-	pushAs    = "push as one of them, or start oci-serve with --htpasswd FILE, or with --write loopback to trust every user of this host"
-)
-
 // deny refuses a request and says to whom it would not be refused.
 func deny(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", registry.ErrDenied, fmt.Sprintf(format, args...))
@@ -25,23 +20,22 @@ func deny(format string, args ...any) error {
 
 // fromOwner refuses a request unless root or the user that this process runs as
 // sent it from this host.
-func (g *guard) fromOwner(r *http.Request) error {
+func fromOwner(r *http.Request) error {
 	p, self := peerOf(r), uint32(os.Geteuid())
-	allowed := "only root may push, from the registry's own host"
+	allowed := "only root may push"
 	if self != 0 {
-		allowed = fmt.Sprintf("only root and the user %s may push, from the registry's own host", userName(self))
+		allowed = fmt.Sprintf("only root and the user %s may push", userName(self))
 	}
 	if !p.here() {
-		return deny("%s; %s", allowed, pushThere)
+		return deny("%s, and on this registry's own host; push there, or let users log in: oci-serve --write auth", allowed)
 	}
+	const change = "push as root, or start oci-serve with --write loopback or auth"
 	uid, err := p.uid()
 	switch {
 	case err != nil:
-		g.log.Warn("refused to write", "remote", r.RemoteAddr, "error", err)
-		return deny("%s, and %v; %s", allowed, err, pushAs)
+		return deny("%s, and %v; %s", allowed, err, change)
 	case uid != 0 && uid != self:
-		g.log.Warn("refused to write", "remote", r.RemoteAddr, "uid", uid)
-		return deny("%s, and this is user %s; %s", allowed, userName(uid), pushAs)
+		return deny("%s, and this is %s; %s", allowed, userName(uid), change)
 	}
 	return nil
 }

@@ -201,7 +201,7 @@ func TestOwnerAloneMayWrite(t *testing.T) {
 			t.Errorf("own user at %s: %s, want 202", address, got)
 		}
 		got := asNobody(t, host, false)
-		for _, want := range []string{"403 ", "only root may push", "this is user nobody", "--write loopback"} {
+		for _, want := range []string{"403 ", "only root may push", "this is nobody", "--write loopback"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("user nobody at %s: %s, want %q", address, got, want)
 			}

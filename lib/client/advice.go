@@ -128,7 +128,7 @@ func (r *Registry) explainStatus(err error, e *statusError) error {
 		if !e.writes() {
 			return cli.Hint(err, "the registry does not let this user, or this address, read")
 		}
-		return cli.Hint(err, `the registry does not let this user, or this address, write; with oci-serve, push on its own host to localhost, or let users write with "oci-serve --write auth --htpasswd FILE"`)
+		return cli.Hint(err, `the registry does not let this user, or this address, write; with oci-serve, push as root on its own host, or let users write with "oci-serve --write auth --htpasswd FILE"`)
 	case http.StatusNotFound:
 		if e.writes() && e.code() == "NAME_UNKNOWN" {
 			return cli.Hint(err, "create the repository in the registry first")

@@ -105,10 +105,11 @@ func (l logins) of(path string) (login, error) {
 	return anonymous, nil
 }
 
-// readLogins reads a login file; one that does not exist holds none.
+// readLogins reads a login file; one that does not exist holds none, and neither
+// does one of another user, whose HOME is still set after setpriv(1) or su(1).
 func readLogins(file cli.LoginFile) (c loginConfig, err error) {
 	raw, err := textfile.Read(file.Path)
-	if errors.Is(err, fs.ErrNotExist) && file.Named == "" {
+	if file.Named == "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
 		return c, nil
 	}
 	if err != nil {
