@@ -8,12 +8,14 @@ rm -rf "$out"
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 cp packaging/docs.css "$out/style.css"
+cp docs/pipeline.svg "$out"
 cd man
 
 # page NAME.SECTION: mandoc takes for ours what is in the current directory.
 page() {
   mandoc -T html -W warning,stop \
-    -O "style=style.css,toc,man=%N.%S.html;https://man7.org/linux/man-pages/man%S/%N.%S.html" "$1" >"$out/$1.html"
+    -O "style=style.css,toc,man=%N.%S.html;https://man7.org/linux/man-pages/man%S/%N.%S.html" "$1" |
+    sed 's,^<body>$,&\n<p><a href="index.html">k0rdent-airgap</a></p>,' >"$out/$1.html"
 }
 
 # entry NAME.SECTION: its line of the index.
@@ -37,6 +39,9 @@ for name in "${pages[@]}"; do page "$name"; done
 <body>
 <h1>k0rdent-airgap</h1>
 <p>Small tools that bring a k0rdent Enterprise bundle into a site without internet.</p>
+<p>On a site, one command does it all: <code>install.sh --bundle FILE --key FILE</code>.
+The guide, <a href="k0rdent-airgap.7.html">k0rdent-airgap(7)</a>, tells what it does.</p>
+<p><img src="pipeline.svg" alt="How the tools are joined"/></p>
 <table class="index">
 H
   # The guide first, then the tools, then the rest.

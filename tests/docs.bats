@@ -54,6 +54,26 @@ examples() {
   done <links
 }
 
+@test "docs: quotation marks of the pages are closed where they belong" {
+  local page
+  need mandoc
+  for page in "$ROOT"/man/*.[1-9]; do
+    echo "$page"
+    mandoc -Tutf8 "$page" | grep -o '[“”]' | paste -sd '' >marks
+    grep -qxE '(“”)*' marks
+  done
+}
+
+@test "docs: the pictures have colours and a frame for those that know no CSS variables and no animation" {
+  # Whoever ignores @supports sees plain colours.
+  sed '/^@supports/,/^}/d; /^svg {/d; /^@media/d' "$ROOT/docs/pipeline.svg" >plain
+  run ! grep 'var(' plain
+  grep -q 'rect { fill: #' plain
+  # The frame without animation is the last one.
+  grep -qF "100.000%{transform:translateY($(sed -n 's/.*<g id="screen_view" transform="translate(0 \(-*[0-9]*\))">.*/\1/p' "$ROOT/docs/demo.svg")px)}" "$ROOT/docs/demo.svg"
+  grep -q 'prefers-reduced-motion: reduce' "$ROOT/docs/demo.svg"
+}
+
 @test "docs: make help names every target" {
   local target targets
   run -0 make -s -C "$ROOT" help

@@ -15,5 +15,8 @@ jq -c -s '.[0], foreach .[1:][] as [$at, $type, $text] (
     {now: (.now + (if $text | test("^(\r\n)?# ") then 2 else [$at - .at, 0.5] | min end)), $at};
     [.now, $type, $text])' "$work/as-run.cast" >"$work/demo.cast"
 termtosvg render --loop-delay 5000 --template gjm8 "$work/demo.cast" "$work/demo.svg" >/dev/null
-mv "$work/demo.svg" docs/demo.svg
+# Where nothing moves, in print or by a person's wish, the last frame is shown.
+last=$(sed -n 's/^100\.000%{transform:translateY(\(-*[0-9]*\)px)}$/\1/p' "$work/demo.svg")
+sed -e "s/<g id=\"screen_view\">/<g id=\"screen_view\" transform=\"translate(0 $last)\">/" \
+  -e 's/^\( *\)\]\]><\/style>/\1@media (prefers-reduced-motion: reduce) { #screen_view { animation: none; } }\n&/' "$work/demo.svg" >docs/demo.svg
 ls -l docs/demo.svg
