@@ -121,6 +121,7 @@ func (p *pusher) giveAll(ctx context.Context, from, to ref.Reference) error {
 			tags = append(tags, tag)
 		}
 	}
+	p.giver(from.Repository, to.Repository).all = true
 	if len(tags) == 0 {
 		return p.cannotGive(ctx, to, fmt.Errorf("%s: no such repository in the registry", from.Repository))
 	}
@@ -150,12 +151,34 @@ func (p *pusher) give(ctx context.Context, from, to ref.Reference) error {
 	if err != nil {
 		return p.cannotGive(ctx, to, fmt.Errorf("%s: %w", from, err))
 	}
-	if from.Repository != to.Repository {
-		p.up.lend(from.Repository, img.Blobs)
-	}
+	c := p.giver(from.Repository, to.Repository)
 	rec := img.Record("", "")
 	rec.Repository, rec.Tag = to.Repository, to.Tag
-	return p.image(ctx, func(v1.Hash) (io.ReadSeeker, int64) { return unlinked{from.Repository}, 0 }, img, to.Repository, rec)
+	if err := p.image(ctx, func(d v1.Hash) (io.ReadSeeker, int64) { return c.body(ctx, from.Repository, d), 0 }, img, to.Repository, rec); err != nil {
+		return err
+	}
+	if from.Repository == to.Repository { // what refers to it is there
+		return nil
+	}
+	return c.referrers(ctx, from.Repository, img)
+}
+
+// giver returns what gives images of one repository to another, and with them
+// what refers to them.
+func (p *pusher) giver(from, to string) *copier {
+	key := from + " " + to
+	if p.givers[key] == nil {
+		c := newCopier(p, p.reg)
+		c.to = func(string) string { return to }
+		c.body = func(_ context.Context, repository string, d v1.Hash) io.ReadSeeker {
+			if repository != to {
+				p.up.lend(repository, []v1.Descriptor{{Digest: d}})
+			}
+			return unlinked{repository}
+		}
+		p.givers[key] = c
+	}
+	return p.givers[key]
 }
 
 // planAlias tells of a name for an image that is not there yet.

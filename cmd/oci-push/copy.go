@@ -1,35 +1,52 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"iter"
+	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
 )
 
 // copyAll copies everything that the catalog of another registry lists below
-// its prefix.
+// its prefix. What of it cannot be listed or read fails; the rest is copied.
 func (p *pusher) copyAll(ctx context.Context, from *client.Registry) error {
 	p.progress.Start("copying", 0, p.up.sent.Load)
-	found := false
-	for want, err := range listed(ctx, from) {
+	found, c := false, newCopier(p, from)
+	c.all = true
+	for repository, err := range from.Repositories(ctx) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if err != nil {
 			return cli.Hint(fmt.Errorf("registry %s: list: %w", from.Host(), err), "a registry that does not list what it has needs records on stdin, and - as the operand")
 		}
-		found = true
-		if err := p.copy(ctx, from, want); err != nil {
-			return err
+		tags, err := c.tagsOf(ctx, repository)
+		if err == nil && len(tags) == 0 {
+			p.progress.Warn("%s: no tags; manifests without one cannot be listed, and are not copied", repository)
+		}
+		if err != nil {
+			if err := c.failed(ctx, record.Image{Repository: repository}, fmt.Errorf("list of tags: %w", err)); err != nil {
+				return err
+			}
+			found = true
+		}
+		for _, tag := range tags {
+			found = true
+			if err := c.image(ctx, record.Image{Repository: repository, Tag: tag}); err != nil {
+				return err
+			}
 		}
 	}
 	if !found {
@@ -38,27 +55,10 @@ func (p *pusher) copyAll(ctx context.Context, from *client.Registry) error {
 	return nil
 }
 
-// listed gives every repository and tag that a registry lists below its prefix.
-func listed(ctx context.Context, from *client.Registry) iter.Seq2[record.Image, error] {
-	return func(yield func(record.Image, error) bool) {
-		for repository, err := range from.Repositories(ctx) {
-			if err != nil {
-				yield(record.Image{}, err)
-				return
-			}
-			for tag, err := range from.Tags(ctx, repository) {
-				if !yield(record.Image{Repository: repository, Tag: tag}, err) || err != nil {
-					return
-				}
-			}
-		}
-	}
-}
-
 // copySelected copies what the records on stdin name.
 func (p *pusher) copySelected(ctx context.Context, from *client.Registry, in pipe.Reader, stdin io.Reader) error {
 	p.progress.Start("copying", 0, p.up.sent.Load)
-	found := false
+	found, c := false, newCopier(p, from)
 	for line, err := range in.Records(ctx, stdin) {
 		if err != nil {
 			return err
@@ -71,7 +71,7 @@ func (p *pusher) copySelected(ctx context.Context, from *client.Registry, in pip
 			return fmt.Errorf("stdin: %w", err)
 		}
 		found = true
-		if err := p.copy(ctx, from, record.Image{Repository: want.Repository, Tag: want.Tag, Digest: want.Digest}); err != nil {
+		if err := c.image(ctx, record.Image{Repository: want.Repository, Tag: want.Tag, Digest: want.Digest}); err != nil {
 			return err
 		}
 	}
@@ -81,22 +81,124 @@ func (p *pusher) copySelected(ctx context.Context, from *client.Registry, in pip
 	return nil
 }
 
-// copy puts one image of another registry under way. The error ends the run.
-func (p *pusher) copy(ctx context.Context, from *client.Registry, want record.Image) error {
-	img, err := from.Image(ctx, want.Repository, want.Tag)
-	if ctx.Err() != nil || errors.Is(err, client.ErrUnreachable) {
-		return errors.Join(context.Cause(ctx), err)
+// copier puts images of a registry under way, and with them what refers to them.
+type copier struct {
+	*pusher
+	from *client.Registry
+	all  bool // every tag is copied anyway
+	to   func(repository string) string
+	body func(ctx context.Context, repository string, d v1.Hash) io.ReadSeeker
+
+	tags map[string][]string // by repository
+	seen map[string]bool     // what is under way already
+}
+
+// newCopier returns one that copies from another registry.
+func newCopier(p *pusher, from *client.Registry) *copier {
+	return &copier{
+		pusher: p, from: from,
+		to: func(repository string) string { return repository },
+		body: func(ctx context.Context, repository string, d v1.Hash) io.ReadSeeker {
+			return from.Blob(ctx, repository, d)
+		},
+		tags: make(map[string][]string), seen: make(map[string]bool),
 	}
-	if err == nil && want.Digest != "" && want.Digest != img.Descriptor.Digest.String() {
-		err = fmt.Errorf("%s has digest %s, not %s", from.Host(), img.Descriptor.Digest, want.Digest)
+}
+
+// tagsOf lists the tags of a repository, once.
+func (c *copier) tagsOf(ctx context.Context, repository string) ([]string, error) {
+	if tags, known := c.tags[repository]; known {
+		return tags, nil
 	}
-	if err != nil {
-		p.results.fail(p.named(want), err)
+	var tags []string
+	for tag, err := range c.from.Tags(ctx, repository) {
+		if errors.Is(err, client.ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return tags, err
+		}
+		tags = append(tags, tag)
+	}
+	c.tags[repository] = tags
+	return tags, nil
+}
+
+// image puts one image under way, by its tag or else its digest. The error ends
+// the run.
+func (c *copier) image(ctx context.Context, want record.Image) error {
+	name := cmp.Or(want.Tag, want.Digest)
+	key := want.Repository + " " + want.Tag + " " + want.Digest
+	if c.seen[key] {
 		return nil
 	}
+	c.seen[key] = true
+	img, err := c.from.Image(ctx, want.Repository, name)
+	if err == nil && want.Digest != "" && want.Digest != img.Descriptor.Digest.String() {
+		err = fmt.Errorf("%s has digest %s, not %s", c.from.Host(), img.Descriptor.Digest, want.Digest)
+	}
+	if err != nil {
+		return c.failed(ctx, want, err)
+	}
 	rec := img.Record("", "")
-	rec.Repository, rec.Tag = want.Repository, want.Tag
-	return p.image(ctx, func(d v1.Hash) (io.ReadSeeker, int64) {
-		return from.Blob(ctx, want.Repository, d), 0
-	}, img, want.Repository, rec)
+	rec.Repository, rec.Tag = c.to(want.Repository), want.Tag
+	if err := c.pusher.image(ctx, func(d v1.Hash) (io.ReadSeeker, int64) {
+		return c.body(ctx, want.Repository, d), 0
+	}, img, rec.Repository, rec); err != nil {
+		return err
+	}
+	return c.referrers(ctx, want.Repository, img)
+}
+
+// referrers puts under way what refers to an image or to a part of it, such as
+// signatures, and what refers to that.
+func (c *copier) referrers(ctx context.Context, repository string, img *oci.Image) error {
+	if img, _ = narrow(c.cfg.platforms, img); img == nil {
+		return nil
+	}
+	for _, m := range img.Manifests {
+		d := m.Descriptor.Digest
+		found, err := c.from.Referrers(ctx, repository, d)
+		var tags []string
+		if err == nil && !c.all {
+			tags, err = c.tagsOf(ctx, repository)
+		}
+		if err != nil {
+			if err := c.failed(ctx, record.Image{Repository: repository, Subject: d.String()}, fmt.Errorf("list of what refers to %s: %w", d, err)); err != nil {
+				return err
+			}
+		}
+		for _, tag := range tags {
+			if ref.IsFallback(tag) && strings.HasPrefix(tag, client.FallbackTag(d)) {
+				if err := c.image(ctx, record.Image{Repository: repository, Tag: tag}); err != nil {
+					return err
+				}
+			}
+		}
+		for _, r := range found {
+			if slices.ContainsFunc(img.Manifests, func(m oci.Manifest) bool { return m.Descriptor.Digest == r }) {
+				continue // it goes along as a part
+			}
+			if err := c.image(ctx, record.Image{Repository: repository, Digest: r.String()}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// failed records what could not be copied. The error ends the run.
+func (c *copier) failed(ctx context.Context, want record.Image, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if c.from.Hopeless(err) {
+		return fmt.Errorf("registry %s: %w", c.from.Host(), err)
+	}
+	want.Repository = c.to(want.Repository)
+	if want.Tag != "" || want.Digest != "" {
+		want = c.named(want)
+	}
+	c.results.fail(want, err)
+	return nil
 }

@@ -268,6 +268,7 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 		up:        newUploader(reg, cfg, log, abort),
 		results:   newResults(out, progress, sel.total, cfg.aliases),
 		published: make(map[string]string),
+		givers:    make(map[string]*copier),
 	}
 	switch {
 	case from != nil && operand == "-":

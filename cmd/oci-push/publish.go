@@ -19,7 +19,7 @@ func (p *pusher) conclude(ctx context.Context, it *item, g *gate) {
 	}
 	if err == nil {
 		var news bool
-		news, err = p.publish(ctx, it.image, rec.Repository, rec.Tag)
+		news, rec.Replaces, err = p.publish(ctx, it.image, rec.Repository, rec.Tag)
 		sent = sent || news
 		p.up.consider(rec.Repository, err)
 	}
@@ -60,35 +60,38 @@ func (p *pusher) await(ctx context.Context, it *item) (sent bool, err error) {
 
 // publish pushes the manifests of an image, children before parents and the
 // tag with the last, so that nothing ever points at what is not there. The
-// bytes are those of the archive: a manifest is never written anew.
-func (p *pusher) publish(ctx context.Context, img *oci.Image, repository, tag string) (news bool, err error) {
+// bytes are those of the archive: a manifest is never written anew. It returns
+// the digest that the tag had before, if that was another one.
+func (p *pusher) publish(ctx context.Context, img *oci.Image, repository, tag string) (news bool, replaced string, err error) {
 	last := len(img.Manifests) - 1
 	for i, m := range img.Manifests {
 		name := m.Descriptor.Digest.String()
 		if i == last && tag != "" {
 			name = tag
 		}
-		sent, err := p.manifest(ctx, repository, name, m)
+		had, err := p.manifest(ctx, repository, name, m)
 		if err != nil && i == last && len(img.MissingManifests()) > 0 {
-			return news, fmt.Errorf("manifest %s: the registry may not take an index with %d of its manifests missing: %w", name, len(img.MissingManifests()), err)
+			return news, "", fmt.Errorf("manifest %s: the registry may not take an index with %d of its manifests missing: %w", name, len(img.MissingManifests()), err)
 		}
 		if err != nil {
-			return news, fmt.Errorf("manifest %s: %w", name, err)
+			return news, "", fmt.Errorf("manifest %s: %w", name, err)
 		}
-		news = news || sent
+		if had == m.Descriptor.Digest.String() {
+			continue
+		}
+		if news = true; name == tag {
+			replaced = had
+		}
 	}
-	return news, nil
+	return news, replaced, nil
 }
 
-// manifest pushes one manifest unless the registry has it under that name.
-func (p *pusher) manifest(ctx context.Context, repository, name string, m oci.Manifest) (sent bool, err error) {
-	want := m.Descriptor.Digest.String()
-	have, err := p.reg.Digest(ctx, repository, name)
-	if err != nil || have == want {
-		return false, err
+// manifest pushes one manifest unless the registry has it under that name. It
+// returns the digest that the registry had under it before.
+func (p *pusher) manifest(ctx context.Context, repository, name string, m oci.Manifest) (had string, err error) {
+	had, err = p.reg.Digest(ctx, repository, name)
+	if err != nil || had == m.Descriptor.Digest.String() || p.cfg.plan {
+		return had, err
 	}
-	if p.cfg.plan {
-		return true, nil
-	}
-	return true, p.reg.PutManifest(ctx, repository, name, string(m.Descriptor.MediaType), m.Raw)
+	return had, p.reg.PutManifest(ctx, repository, name, string(m.Descriptor.MediaType), m.Raw)
 }

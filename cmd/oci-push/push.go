@@ -25,9 +25,10 @@ type pusher struct {
 	progress *cli.Progress
 	log      *slog.Logger
 
-	published map[string]string // digest by reference, of this run
-	keep      keep              // what --platform leaves of each entry
-	gate      *gate             // of the bundle at hand
+	published map[string]string  // digest by reference, of this run
+	givers    map[string]*copier // by what --alias is about
+	keep      keep               // what --platform leaves of each entry
+	gate      *gate              // of the bundle at hand
 }
 
 // everything pushes all that a bundle holds, under the names that the

@@ -92,6 +92,13 @@ func (r *results) write() {
 				r.progress.Problem(label(rec), it.err)
 			}
 		}
+		if rec.Replaces != "" && !ref.IsFallback(rec.Tag) { // clients keep adding to those
+			moved := "moved"
+			if rec.Status == record.StatusPlanned {
+				moved = "would move"
+			}
+			r.progress.Warn("%s: the tag %s from %s to %s", label(rec), moved, rec.Replaces, rec.Digest)
+		}
 		if !it.quiet {
 			r.progress.Item(r.total(), cli.ItemText(label(rec), rec.Status, rec.Size))
 		}

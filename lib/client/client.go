@@ -90,8 +90,12 @@ type Registry struct {
 
 	bearer bool        // tokens are granted by repository, so each has its own client
 	wrote  atomic.Bool // the registry has accepted something
-	mu     sync.Mutex
-	all    map[string]*http.Client
+
+	noReferrers atomic.Bool // the registry does not list them
+	noting      sync.Mutex  // held while an index of referrers is changed
+
+	mu  sync.Mutex
+	all map[string]*http.Client
 }
 
 // Split parses HOST[:PORT][/PREFIX], which the tool calls n.At. Its error is

@@ -134,9 +134,20 @@ func (r *Registry) small(ctx context.Context, repository string, d v1.Hash) (raw
 	return raw, err
 }
 
-// PutManifest pushes a manifest's raw bytes under a tag or digest (end-7).
+// PutManifest pushes a manifest's raw bytes under a tag or digest (end-7). One
+// that refers to another is noted where the registry does not list referrers.
 func (r *Registry) PutManifest(ctx context.Context, repository, reference, mediaType string, raw []byte) error {
-	return r.retry(ctx, func() error {
+	listed, err := r.putManifest(ctx, repository, reference, mediaType, raw)
+	if err != nil || listed {
+		return err
+	}
+	return r.noteReferrer(ctx, repository, mediaType, raw)
+}
+
+// putManifest is PutManifest for one manifest. It reports whether the registry
+// lists what refers to others.
+func (r *Registry) putManifest(ctx context.Context, repository, reference, mediaType string, raw []byte) (listed bool, err error) {
+	err = r.retry(ctx, func() error {
 		resp, err := r.send(ctx, repository, http.MethodPut, r.url(repository, "manifests", reference),
 			bytes.NewReader(raw), 0, int64(len(raw)), map[string]string{"Content-Type": mediaType})
 		if err != nil {
@@ -149,7 +160,9 @@ func (r *Registry) PutManifest(ctx context.Context, repository, reference, media
 		if err := r.published(ctx, repository, reference, raw, resp.Header); err != nil {
 			return err
 		}
+		listed = resp.Header.Get("OCI-Subject") != ""
 		r.wrote.Store(true)
 		return nil
 	})
+	return listed, err
 }

@@ -88,6 +88,7 @@ type Image struct {
 	Status        string `json:"status,omitempty"` // pushed, exists, failed or planned
 	PushedBytes   int64  `json:"pushedBytes,omitempty"`
 	ExistingBytes int64  `json:"existingBytes,omitempty"`
+	Replaces      string `json:"replaces,omitempty"` // digest that the tag had before
 	Error         string `json:"error,omitempty"`
 }
 
