@@ -190,3 +190,42 @@ func TestImageRecordsTellThePrefix(t *testing.T) {
 		}
 	}
 }
+
+// TestArchiveOfSeveralImages: all records of an archive are waited for, so that
+// the bundle need not be read again for the second.
+func TestArchiveOfSeveralImages(t *testing.T) {
+	s := newSelection(nil, func(string) {})
+	s.more = time.Minute
+	for _, r := range []record.Image{
+		{Bundle: "/b", Entry: "a.tar", Repository: "a", Tag: "1"},
+		{Bundle: "/b", Entry: "a.tar", Repository: "a", Tag: "2"},
+	} {
+		if err := s.add(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	taken := make(chan int)
+	go func() {
+		images, _ := s.take(t.Context(), "/b", "a.tar")
+		taken <- len(images)
+	}()
+	select {
+	case n := <-taken:
+		t.Fatalf("%d images were taken while more may come", n)
+	case <-time.After(50 * time.Millisecond):
+	}
+	if err := s.add(record.Image{Bundle: "/b", Entry: "a.tar", Repository: "a", Tag: "3"}); err != nil {
+		t.Fatal(err)
+	}
+	s.settle(entryName{"/b", "b.tar"})
+	if n := <-taken; n != 3 {
+		t.Errorf("%d images were taken, want 3", n)
+	}
+	s.more = 0
+	if err := s.add(record.Image{Bundle: "/b", Entry: "c.tar", Repository: "c", Tag: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if images, err := s.take(t.Context(), "/b", "c.tar"); len(images) != 1 || err != nil {
+		t.Errorf("%v, %v, want one image at once", images, err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/pipe"
@@ -30,7 +31,10 @@ type selection struct {
 	digests map[string]string                    // of bundles that were verified, by path
 	begun   map[string]bool                      // bundles that are or were being read
 	count   int
-	ended   bool // no further record comes
+	ended   bool          // no further record comes
+	latest  entryName     // what the last record was about
+	since   time.Time     // when it came
+	more    time.Duration // how long others about the same entry may take
 	aliases aliases
 	err     error
 	waiting func(what string) // shows what is waited for; "" for nothing
@@ -41,7 +45,7 @@ type entryName struct{ bundle, entry string }
 
 func newSelection(a aliases, waiting func(string)) *selection {
 	s := &selection{
-		aliases: a, waiting: waiting,
+		aliases: a, waiting: waiting, more: 10 * time.Millisecond,
 		want: make(map[string]map[string][]record.Image), settled: make(map[entryName]bool),
 		digests: make(map[string]string), begun: make(map[string]bool),
 	}
@@ -97,6 +101,7 @@ func (s *selection) settle(e entryName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settled[e] = true
+	s.latest, s.since = e, time.Now()
 	s.changed.Broadcast()
 }
 
@@ -139,17 +144,20 @@ func (s *selection) add(image record.Image) error {
 	}
 	entries[image.Entry] = append(entries[image.Entry], image)
 	s.count++
+	s.latest, s.since = entryName{image.Bundle, image.Entry}, time.Now()
 	s.changed.Broadcast()
 	return nil
 }
 
 // watch wakes all who wait when the context ends.
 func (s *selection) watch(ctx context.Context) (stop func() bool) {
-	return context.AfterFunc(ctx, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.changed.Broadcast()
-	})
+	return context.AfterFunc(ctx, s.wake)
+}
+
+func (s *selection) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed.Broadcast()
 }
 
 // wait waits for a record, or for the end of ctx.
@@ -185,6 +193,7 @@ func (s *selection) nextBundle(ctx context.Context) (string, error) {
 // take returns what is wanted of an entry, if anything, and forgets it. It waits
 // for a record about the entry.
 func (s *selection) take(ctx context.Context, bundle, entry string) ([]record.Image, error) {
+	name := entryName{bundle, entry}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
@@ -194,15 +203,28 @@ func (s *selection) take(ctx context.Context, bundle, entry string) ([]record.Im
 		if s.err != nil {
 			return nil, s.err
 		}
-		if images := s.want[bundle][entry]; images != nil {
+		if images := s.want[bundle][entry]; images != nil && s.through(name) {
 			delete(s.want[bundle], entry)
 			return images, nil
 		}
-		if s.ended || s.settled[entryName{bundle, entry}] {
+		if s.ended || s.settled[name] && s.want[bundle][entry] == nil {
 			return nil, nil
 		}
 		s.wait()
 	}
+}
+
+// through reports whether the records are through with an entry. An archive may
+// have several, which come at once: for a while after one, more are waited for.
+func (s *selection) through(name entryName) bool {
+	if s.ended || s.latest != name {
+		return true
+	}
+	left := s.more - time.Since(s.since)
+	if left > 0 {
+		time.AfterFunc(left, s.wake)
+	}
+	return left <= 0
 }
 
 // leave returns what was wanted of a bundle and not taken, in the order of its

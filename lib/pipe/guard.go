@@ -102,13 +102,14 @@ func (g *Guard) Begin(ctx context.Context) (context.Context, context.CancelFunc,
 // Settle looks again, before something is published or put in place. The first
 // time, a program that is still there and silent is waited for a while.
 func (g *Guard) Settle(ctx context.Context) error {
+	if g == nil {
+		return nil
+	}
 	most := guardSettle
-	if g != nil && g.settled {
+	if g.settled {
 		most = 0
 	}
-	if g != nil {
-		g.settled = true
-	}
+	g.settled = true
 	return g.wait(ctx, most, func() {
 		g.warn("waiting up to %v for the program that writes to stdin; use </dev/null if it has nothing to say", guardSettle)
 	})

@@ -53,6 +53,9 @@ report() {
     goal 'peak RSS of oci-push, MB' "$(ratio "$(most archive oci-push 6)" 1000000)" '%.0f' '<=' 96
     goal 'peak RSS of oci-serve meanwhile, MB' "$(ratio "$(most archive oci-push 8)" 1000000)" '%.0f' '<=' 64 ;;
   esac
+  case " $parts " in *' pipe '*)
+    goal 'bundle-ls and oci-push in a pipe, in times of oci-push alone' "$(ratio "$(median pipe 'bundle-ls, oci-push' 4)" "$(median pipe oci-push 4)")" '%.2f' '<=' 1.1 ;;
+  esac
   case " $parts " in *' trust '*)
     goal 'MB/s that bundle-verify checks' "$(ratio "$(stat -Lc %s "$work/bundle.tgz")" "$(awk -v s="$(median trust bundle-verify 4)" 'BEGIN {print s * 1000000}')")" '%.0f' '>=' 1000
     goal 'peak RSS of bundle-verify, MB' "$(ratio "$(most trust bundle-verify 6)" 1000000)" '%.0f' '<=' 64 ;;

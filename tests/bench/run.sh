@@ -9,7 +9,7 @@
 #   BENCH_BUNDLE    a tar.gz to use instead of a sample
 #   BENCH_UPLOAD    bytes that pull uploads in one go; a client pulls a quarter (4294967296)
 #   BENCH_RUNS      rounds; medians are reported (3)
-#   BENCH_PARTS     which of: archive trust slowdisk directory list extract pull (all)
+#   BENCH_PARTS     which of: archive pipe trust slowdisk directory list extract pull (all)
 #   BENCH_DISK      bytes a second that slowdisk lets through (104857600)
 #   BENCH_DIR       where to work; six times the size is needed, twelve times are better (TMPDIR, or /tmp)
 #   BENCH_RECORDS   file for the lines of JSON (.cache/bench.ndjson)
@@ -21,7 +21,7 @@ size=${BENCH_SIZE:-3GiB}
 archives=${BENCH_ARCHIVES:-226}
 upload=${BENCH_UPLOAD:-4294967296}
 runs=${BENCH_RUNS:-3}
-parts=${BENCH_PARTS:-archive trust slowdisk directory list extract pull}
+parts=${BENCH_PARTS:-archive pipe trust slowdisk directory list extract pull}
 disk=${BENCH_DISK:-104857600}
 records=${BENCH_RECORDS:-$PWD/.cache/bench.ndjson}
 ROOT=$PWD
@@ -173,6 +173,18 @@ archive() {
   run archive 'tar + skopeo' "mkdir unpacked && tar xzf bundle.tgz -C unpacked && $(peer skopeo unpacked)"
   unserve
   aside "$work/unpacked"
+}
+
+# pipe: the bundle is listed and pushed at the same time, and inflated by both.
+pipe() {
+  serve
+  # shellcheck disable=SC2016
+  run pipe oci-push 'oci-push --quiet --to $address/s bundle.tgz'
+  unserve
+  serve
+  # shellcheck disable=SC2016
+  run pipe 'bundle-ls, oci-push' 'bundle-ls --quiet bundle.tgz | oci-push --quiet --to $address/s'
+  unserve
 }
 
 # sign makes a key and signs the bundle.
