@@ -331,7 +331,7 @@ pressed() {
   # k0s is in the way.
   on one sh -c 'echo mine >/usr/local/bin/k0s; chmod +x /usr/local/bin/k0s'
   run -1 --separate-stderr script one "${whole[@]}" --from serve -- --plan
-  [[ $stderr == *'/usr/local/bin/k0s: is there, and not a k0s'*'--from k0s'* ]]
+  [[ $stderr == *'/usr/local/bin/k0s: exists and is not a k0s'*'--from k0s'* ]]
   on one rm /usr/local/bin/k0s
 
   # The preflight finds something, here: k0s will not start with that.

@@ -392,7 +392,7 @@ joinable() {
   [[ $stderr == *'is k0s v1.40.0+k0s.0, newer than v1.36.3+k0s.2'* ]]
   echo 'my notes' >root/usr/local/bin/k0s
   run -1 --separate-stderr inside sh "$at/join.sh" --token-file mine
-  [[ $stderr == *'not a k0s that tells its version'* ]]
+  [[ $stderr == *'exists and is not a k0s that runs'* ]]
   [ ! -e root/etc/k0s ]
 
   # One bit of what was packed.

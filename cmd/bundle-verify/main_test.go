@@ -371,7 +371,6 @@ func TestMixedUp(t *testing.T) {
 		{[]string{"--key", put("ssh.pub", []byte("ssh-ed25519 AAAA x@y\n")), file}, "OpenSSH's form\nhint: convert it: ssh-keygen"},
 		{[]string{"--key", put("page", []byte("<html>")), file}, "a web page, not a key"},
 		{[]string{"--key", put("note", []byte("hello")), file}, "hint: the vendor's public key begins with -----BEGIN PUBLIC KEY-----"},
-		{[]string{"--key", pub, "https://vendor.example/b.tgz"}, "a URL, not a file\nhint: get the file first: curl -LO https://vendor.example/b.tgz"},
 		{[]string{"--key", pub, "--signature", sigFile, put("un.tgz", tar)}, "un.tgz: bad signature: it is not what the owner of " + pub + " signed\nhint: the file is a plain tar: a browser or proxy unpacked it"},
 		{[]string{"--key", pub, "--signature", sigFile, put("twice.tgz", twice.Bytes())}, "hint: the file is compressed twice"},
 		{[]string{"--key", pub, "--signature", sigFile, put("page.tgz", []byte("<!DOCTYPE html>"))}, "hint: the file is a web page"},

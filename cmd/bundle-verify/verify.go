@@ -229,9 +229,6 @@ func openInput(operand string, stdin io.Reader) (*input, error) {
 		}
 		return &input{Reader: stdin, name: operand, path: operand}, nil
 	}
-	if isURL(operand) {
-		return nil, cli.Hint(fmt.Errorf("%s: a URL, not a file", operand), "get the file first: curl -LO %s", operand)
-	}
 	path, err := filepath.Abs(operand)
 	if err != nil {
 		return nil, err

@@ -358,7 +358,7 @@ other=worker
 if [ -e "$bin" ] && [ -z "$replace" ] && ! same k0s "$bin"; then
   ! running || fail "$bin is another k0s, and runs" 'k0s stop ends it, and its pods run on; --replace replaces the file under it'
   there=$("$bin" version 2>/dev/null) || there=''
-  [ -n "$there" ] || fail "$bin is there, and not a k0s that tells its version" '--replace replaces it'
+  [ -n "$there" ] || fail "$bin exists and is not a k0s that runs" '--replace replaces it'
   [ "$(printf '%s\n' "$there" "$version" | sort -V | tail -n 1)" = "$version" ] ||
     fail "$bin is k0s $there, newer than $version" '--replace replaces it'
 fi

@@ -48,7 +48,7 @@ func (g guard) refuse() error {
 	case g.ctx.Err() != nil:
 		return context.Cause(g.ctx)
 	case err != nil:
-		return cli.Hint(fmt.Errorf("%s: is there, and not a k0s that tells its version: %w", g.path, err), "--replace replaces it")
+		return cli.Hint(fmt.Errorf("%s: exists and is not a k0s that runs: %w", g.path, err), "--replace replaces it")
 	case g.version == nil:
 		return cli.Hint(fmt.Errorf("%s: is k0s %s, and which version is to replace it is not known", g.path, there), "tell with --k0s-version, or give --replace")
 	case there.Compare(*g.version) > 0:

@@ -11,6 +11,7 @@ import (
 	"os"
 	"syscall"
 
+	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/record"
 )
@@ -57,6 +58,8 @@ func newHostSink(path string, plan bool, refuse func() error) *hostSink {
 		s.differ()
 	case err != nil:
 		s.err = err
+	case info.IsDir():
+		s.err = cli.Hint(&fs.PathError{Op: "replace", Path: path, Err: errors.New("a directory")}, "name a file, or let --name choose one in it")
 	case !info.Mode().IsRegular(): // which must not even be opened
 		s.err = &fs.PathError{Op: "replace", Path: path, Err: hostfile.ErrNotRegular}
 	default:

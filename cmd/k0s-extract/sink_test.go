@@ -83,8 +83,8 @@ func TestRefusals(t *testing.T) {
 		"older":                           {k0sFor("v1.32.8+k0s.0-rc"), ""},
 		"the same version, another build": {append(k0sFor(v133), 0), ""},
 		"newer":                           {k0sFor("v1.33.1+k0s.11"), "is k0s v1.33.1+k0s.11, newer than v1.33.1+k0s.10"},
-		"no k0s":                          {[]byte("#!/bin/sh\nexit 7\n"), "not a k0s that tells its version"},
-		"no program":                      {[]byte("notes"), "not a k0s that tells its version"},
+		"no k0s":                          {[]byte("#!/bin/sh\nexit 7\n"), "exists and is not a k0s that runs"},
+		"no program":                      {[]byte("notes"), "exists and is not a k0s that runs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			to := filepath.Join(t.TempDir(), "k0s")
@@ -161,7 +161,7 @@ func TestOtherKinds(t *testing.T) {
 		os.Symlink("elsewhere", filepath.Join(dir, "dangling")), os.WriteFile(filepath.Join(dir, "file"), nil, 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"pipe": "not a regular file", "dir": "not a regular file", "dangling": "a symbolic link", "file/k0s": "not a directory"} {
+	for name, want := range map[string]string{"pipe": "not a regular file", "dir": "a directory", "dangling": "a symbolic link", "file/k0s": "not a directory"} {
 		if r, err := place1(t, filepath.Join(dir, name), v132, "--replace"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %+v, %v, want %q", name, r, err, want)
 		}

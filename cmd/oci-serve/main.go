@@ -161,7 +161,11 @@ func main() { cli.Main("oci-serve", run) }
 
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) error {
 	var cfg config
-	if err := cli.Parse(cfg.flags(), args, usage, stdout, 0); err != nil {
+	fs := cfg.flags()
+	if err := cli.Parse(fs, args, usage, stdout, 0); err != nil {
+		if fs.NArg() > 0 {
+			err = cli.Hint(err, "--storage names the directory to serve from; bundle-ls BUNDLE | oci-push --to localhost:5000 fills it")
+		}
 		return err
 	}
 	if err := cfg.check(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"os/signal"
@@ -174,11 +175,21 @@ func HintAmong(args []any) string {
 	return ""
 }
 
-// HintOf gives the remedy that Hint has added to an error, or "".
+// HintOf returns the remedy that Hint has added to an error, or one that goes
+// without saying, or "".
 func HintOf(err error) string {
-	var h *hintError
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[*hintError](err); ok {
 		return h.hint
+	}
+	return hintFor(err, os.Geteuid())
+}
+
+// hintFor is the remedy where a user may not do what root may.
+func hintFor(err error, uid int) string {
+	_, file := errors.AsType[*fs.PathError](err)
+	_, link := errors.AsType[*os.LinkError](err)
+	if uid != 0 && (file || link) && errors.Is(err, fs.ErrPermission) {
+		return "run it as root, or as a user who is allowed to"
 	}
 	return ""
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -52,6 +53,25 @@ func TestReportSaysThingsOnce(t *testing.T) {
 	Report(&out, "tool", errors.Join(full, errors.Join(full, errors.New("other"))))
 	if got, want := out.String(), "tool: write /dev/stdout: no space left on device; other\n"; got != want {
 		t.Errorf("reported %q, want %q", got, want)
+	}
+}
+
+func TestWhatOnlyRootMayDo(t *testing.T) {
+	denied := &os.PathError{Op: "open", Path: "/usr/local/bin/k0s", Err: syscall.EACCES}
+	for _, tt := range []struct {
+		err  error
+		uid  int
+		want string
+	}{
+		{fmt.Errorf("x: %w", denied), 1000, "run it as root"},
+		{&os.LinkError{Op: "rename", Old: "a", New: "b", Err: syscall.EPERM}, 1000, "run it as root"},
+		{denied, 0, ""},
+		{&os.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, 1000, ""},
+		{os.NewSyscallError("connect", syscall.EACCES), 1000, ""},
+	} {
+		if got := hintFor(tt.err, tt.uid); (got == "") != (tt.want == "") || !strings.HasPrefix(got, tt.want) {
+			t.Errorf("hint of %v as user %d = %q, want %q", tt.err, tt.uid, got, tt.want)
+		}
 	}
 }
 
@@ -114,6 +134,7 @@ func TestParseSuggestsWhatWasMeant(t *testing.T) {
 		{[]string{"--key=x"}, "unknown flag --key", "bundle-verify --key FILE BUNDLE | my-tool"},
 		{[]string{"a", "--n", "1"}, "flag --n must come before the argument", "my-tool --n ... a"},
 		{[]string{"a", "b"}, `unexpected argument "b"`, "quote a name that has blanks"},
+		{[]string{"https://x/b.tgz"}, "https://x/b.tgz: a URL, not a file", "curl -LO https://x/b.tgz"},
 		{[]string{"--n", "99999999999999999999"}, `invalid --n "99999999999999999999": must be a number`, ""},
 		{[]string{"--n", "a\"b: c"}, `invalid --n "a\"b: c": must be a number`, ""},
 	}

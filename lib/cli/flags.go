@@ -131,6 +131,9 @@ func checkOperands(fs *flag.FlagSet, most int) error {
 		}
 	}
 	if len(rest) <= most {
+		if len(rest) > 0 && strings.Contains(rest[0], "://") {
+			return Hint(Misuse("%s: a URL, not a file", rest[0]), "get the file first: curl -LO %s", rest[0])
+		}
 		return nil
 	}
 	err := Misuse("unexpected argument %q", rest[most])
