@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/client"
 )
 
 // ignorable are the checks that --ignore turns into warnings: those that guess
@@ -79,7 +78,7 @@ func (p *preflight) result() (outcome, error) {
 			continue
 		}
 		texts = append(texts, q.check+": "+q.text)
-		if errors.Is(q.err, client.ErrUnreachable) {
+		if cli.Code(q.err) == cli.CodeTryAgain {
 			unreachable = q.err
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,6 +128,7 @@ func (c *checker) image(ctx context.Context, i asked) error {
 	}
 	var tried []*mirror
 	var why []string
+	var hint string
 	entries, dir, err := c.entries(i.image.Host)
 	switch {
 	case errors.Is(err, errNoMirrors) || errors.Is(err, os.ErrPermission): // we cannot tell
@@ -147,10 +149,11 @@ func (c *checker) image(ctx context.Context, i asked) error {
 			return context.Cause(ctx)
 		}
 		if err != nil {
-			if m.err == nil && m.reg.Hopeless(err) {
+			if m.err == nil && (m.reg.Hopeless(err) || cli.Code(err) == cli.CodeTryAgain) {
 				m.err = err
 			}
 			why = append(why, fmt.Sprintf("%s: %v", m.entry.URL, err))
+			hint = cmp.Or(hint, cli.HintOf(err))
 			continue
 		}
 		if digest != "" {
@@ -167,7 +170,7 @@ func (c *checker) image(ctx context.Context, i asked) error {
 		}
 	}
 	r.Error = strings.Join(why, "; ")
-	c.progress.Warn("%s: %s", i.name, r.Error)
+	c.progress.Problem(i.name, cli.Hint(errors.New(r.Error), "%s", hint))
 	return c.results.image(r)
 }
 
@@ -250,7 +253,9 @@ func (c *checker) mirror(ctx context.Context, dir string, e k0s.Entry) *mirror {
 	if m.reg, m.err = client.NewMirror(client.Mirror{
 		Scheme: scheme, Host: host, CA: ca, CAFile: strings.Join(e.CA, ", "), Authorization: e.Authorization,
 		Timeout: c.cfg.answer, Agent: cli.Agent("k0s-mirror-config"),
-		Names:  client.Names{At: "--mirror", CA: "--ca", Username: "--username", PasswordFile: "--password-file", Timeout: "--answer-timeout"},
+		Names: client.Names{
+			At: "--mirror", CA: "--ca", PlainHTTP: "--mirror http://" + host, Username: "--username", PasswordFile: "--password-file", Timeout: "--answer-timeout",
+		},
 		Notice: func(text string) { c.progress.Warn("%s", text) },
 	}); m.err == nil {
 		m.err = m.reg.Connect(ctx)
@@ -263,7 +268,7 @@ func (c *checker) verdict(images int) error {
 	if c.missing == 0 {
 		for _, m := range c.mirrors {
 			if m.err != nil {
-				c.progress.Warn("%s: %v; each pull asks it in vain, then the next mirror", m.entry.URL, m.err)
+				c.progress.Problem(m.entry.URL, fmt.Errorf("%w; each pull asks it in vain, then the next mirror", m.err))
 			}
 		}
 		if c.wrong == 0 {
@@ -272,7 +277,7 @@ func (c *checker) verdict(images int) error {
 	}
 	var reached, unreachable error
 	for _, m := range c.mirrors {
-		if errors.Is(m.err, client.ErrUnreachable) {
+		if cli.Code(m.err) == cli.CodeTryAgain {
 			unreachable = fmt.Errorf("%s: %w", m.entry.URL, m.err)
 		} else {
 			reached = fmt.Errorf("%d of %d images are not at the mirror", c.missing, images)

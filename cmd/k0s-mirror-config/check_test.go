@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -172,12 +173,29 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 	locked := serve(t, true, "puller", "k0sproject/coredns:1.12.2")
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		io.WriteString(w, "<title>Sign in</title>")
+	}))
+	t.Cleanup(page.Close)
+	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(busy.Close)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
 	tests := []struct {
 		name string
 		args []string
 		code int
 		want string // in the record
 	}{
+		{"a page", []string{"--mirror", page.URL}, cli.CodeFailed, "not a registry: it answers with text/html"},
+		{"busy", []string{"--mirror", busy.URL}, cli.CodeTryAgain, "503 Service Unavailable"},
+		{"silent", []string{"--mirror", "http://" + silent.Addr().String(), "--answer-timeout", "1s"}, cli.CodeTryAgain, "no answer within 1s"},
 		{"unknown authority", []string{"--mirror", secure.URL}, cli.CodeFailed, "unknown authority"},
 		{"TLS mirror is plain", []string{"--mirror", "https://" + plain.host}, cli.CodeFailed, "the registry speaks plain HTTP"},
 		{"plain mirror has TLS", []string{"--mirror", "http://" + secure.host}, cli.CodeFailed, "speaks HTTPS"},
@@ -195,6 +213,9 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 			o := start(t, root, "", append(tt.args, "--check")...)
 			if i := o.images[coredns]; o.code() != tt.code || !strings.Contains(i.Error, tt.want) || (i.Status == record.StatusExists) != (tt.code == 0) {
 				t.Errorf("code %d, %v, %+v, want %d and %q", o.code(), o.err, i, tt.code, tt.want)
+			}
+			if tt.code != cli.CodeDone && tt.name != "wrong prefix" && !strings.Contains(o.stderr, "\nhint: ") {
+				t.Errorf("no hint in %q", o.stderr)
 			}
 			if tt.name == "first one down" && !strings.Contains(o.stderr, "connection refused; each pull asks it in vain") {
 				t.Errorf("stderr %q, want a word about the mirror that is down", o.stderr)

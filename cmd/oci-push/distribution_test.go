@@ -27,6 +27,8 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"k0rdent-airgap/tests/samplebundle"
 )
 
@@ -109,11 +111,13 @@ func (s *signer) sign(claims map[string]any) string {
 var listening = regexp.MustCompile(`listening on 127\.0\.0\.1:(\d+)`)
 
 // distribution runs a registry of another's over a directory, with the YAML
-// of its auth section, and gives its host and port.
-func distribution(t *testing.T, program, dir, auth string) (host string) {
+// of its auth section and further settings of its storage, and returns its host
+// and port.
+func distribution(t *testing.T, program, dir, auth string, storage ...string) (host string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "registry.yml")
-	yaml := fmt.Sprintf("version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: 127.0.0.1:0}\n%s", dir, auth)
+	yaml := fmt.Sprintf("version: 0.1\nstorage: {%s}\nhttp: {addr: 127.0.0.1:0}\n%s",
+		strings.Join(append(storage, "filesystem: {rootdirectory: "+dir+"}"), ", "), auth)
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -230,4 +234,60 @@ func detain(t *testing.T, to string, life time.Duration) (host string, late *ato
 	})
 	t.Cleanup(s.Close)
 	return strings.Replace(strings.TrimPrefix(s.URL, "http://"), "127.0.0.1", "localhost", 1), late
+}
+
+// What refers to an image survives a journey through the registries that do not
+// list such things, and back to one that does; each of them proves what it has.
+func TestReferrersThroughDistribution(t *testing.T) {
+	first := serve(t, nil)
+	f := newFiller(t, first)
+	child := f.manifest("app/x", "", "image", nil)
+	root := f.index("app/x", "1.0", child)
+	signature := f.manifest("app/x", "", "signature", &root)
+	sbom := f.manifest("app/x", "", "sbom", &child)
+	at := first
+	for _, program := range []string{"registry", "docker-registry", ""} {
+		next := ""
+		switch _, err := exec.LookPath(program); {
+		case program == "":
+			next = serve(t, nil)
+		case err != nil:
+			t.Logf("no %s on this machine", program)
+			continue
+		default:
+			next = distribution(t, program, t.TempDir(), "")
+		}
+		if r := invoke(t, "", "--from", at, "--to", next); r.err != nil {
+			t.Fatalf("to %s: %v\n%s", program, r.err, r.stderr)
+		}
+		at = next
+		reg := newFiller(t, at).reg
+		for subject, want := range map[v1.Hash]v1.Hash{root.Digest: signature.Digest, child.Digest: sbom.Digest} {
+			if got, err := reg.Referrers(t.Context(), "app/x", subject); err != nil || len(got) != 1 || got[0] != want {
+				t.Errorf("%s: referrers = %v, %v, want %v", program, got, err, want)
+			}
+		}
+	}
+}
+
+// A registry under maintenance says so once, for all images.
+func TestReadOnlyDistribution(t *testing.T) {
+	if _, err := exec.LookPath("registry"); err != nil {
+		t.Skip("no registry on this machine")
+	}
+	path, _ := write(t, samplebundle.Options{Archives: 40})
+	dir := t.TempDir()
+	host := distribution(t, "registry", dir, "") // makes the directory
+	if r := invoke(t, "", "--to", host, path); r.err != nil {
+		t.Fatalf("%v\n%s", r.err, r.stderr)
+	}
+	other, _ := write(t, samplebundle.Options{Archives: 40, Seed: 7})
+	host = distribution(t, "registry", dir, "", "maintenance: {readonly: {enabled: true}}")
+	r := invoke(t, "", "--to", host, other)
+	if want := "registry " + host + ": registry answered 405 Method Not Allowed"; r.err == nil || !strings.HasPrefix(r.err.Error(), want) {
+		t.Errorf("%v, want %s\n%s", r.err, want, r.stderr)
+	}
+	if n := strings.Count(r.stderr, "405"); n > refusals {
+		t.Errorf("told %d times:\n%s", n, r.stderr)
+	}
 }

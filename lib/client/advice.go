@@ -69,6 +69,8 @@ func (r *Registry) explain(err error) error {
 	switch {
 	case errors.Is(err, errSpeaksHTTP):
 		return advise(err, "give %s if that is meant, or serve the registry with TLS", r.names.PlainHTTP)
+	case errors.Is(err, errSpeaksHTTPS) && !r.plainAsked:
+		return cli.Hint(err, "name it as https://%s", r.host.RegistryStr())
 	case errors.Is(err, errSpeaksHTTPS):
 		return advise(err, "leave %s out", r.names.PlainHTTP)
 	case errors.Is(err, errPage):
@@ -137,6 +139,8 @@ func (r *Registry) explainStatus(err error, e *statusError) error {
 		if e.writes() {
 			return cli.Hint(err, "the registry is read-only: a pull-through cache, or one under maintenance")
 		}
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return cli.Hint(err, "the registry, or a proxy before it, is overloaded or under maintenance: run the same command again later")
 	case http.StatusRequestEntityTooLarge:
 		return cli.Hint(err, "raise the size limit of the proxy before the registry (nginx: client_max_body_size 0), or push past it")
 	}
