@@ -47,7 +47,7 @@ func (s *site) unmoved(repository, tag, have string) error {
 	}
 	moved := &chart.MovedError{Reference: s.reg.Reference(repository, tag), Have: have, Want: want}
 	return cli.Hint(moved, "push the verified bundle again, and find out who else may write to the registry; "+
-		"if the new content is intended, pipe the records of the oci-push that sent it into k0rdent-install")
+		"if the new content is intended, give k0rdent-install the records of the oci-push that sent it on stdin; those of install.sh are in /var/lib/k0rdentd/install/pushed")
 }
 
 // pinnedManifest gets a manifest by the digest that its tag must have.
