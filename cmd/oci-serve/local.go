@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -32,6 +33,8 @@ func fromOwner(r *http.Request) error {
 	const change = "push as root, or start oci-serve with --write loopback or auth"
 	uid, err := p.uid()
 	switch {
+	case err != nil && !errors.Is(err, errNoOwner):
+		return fmt.Errorf("the user at the other end: %w", err) // which the client may try again
 	case err != nil:
 		return deny("%s, and %v; %s", allowed, err, change)
 	case uid != 0 && uid != self:

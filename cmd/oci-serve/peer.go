@@ -32,7 +32,8 @@ var (
 type peer struct {
 	remote, local netip.AddrPort
 	// uid returns the user at the other end, in this process's user namespace.
-	// The kernel is asked once a connection, when it first matters.
+	// The kernel is asked once a connection, when it first matters. An error
+	// other than errNoOwner may pass.
 	uid func() (uint32, error)
 }
 
@@ -48,8 +49,24 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 		return ctx
 	}
 	p := peer{remote: addrPort(tcp.RemoteAddr()), local: addrPort(tcp.LocalAddr())}
-	p.uid = sync.OnceValues(func() (uint32, error) { return p.find(tcp) })
+	p.uid = remember(func() (uint32, error) { return p.find(tcp) })
 	return context.WithValue(ctx, peerKey{}, p)
+}
+
+// remember asks until there is an answer, and gives that from then on.
+func remember(ask func() (uint32, error)) func() (uint32, error) {
+	var mu sync.Mutex
+	var known bool
+	var uid uint32
+	return func() (_ uint32, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !known {
+			uid, err = ask()
+			known = err == nil
+		}
+		return uid, err
+	}
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
@@ -88,7 +105,10 @@ func (p peer) find(tcp *net.TCPConn) (uint32, error) {
 	// addresses may be taken by another. The answer counts only if the other end
 	// is still open after it was given, and so is this one.
 	again, err := socketOwner(p.remote, p.local)
-	if err != nil || again != first || !established(tcp) {
+	if err != nil {
+		return 0, err
+	}
+	if again != first || !established(tcp) {
 		return 0, errNoOwner
 	}
 	if first == overflowUID() && inUserNamespace() {
@@ -122,6 +142,9 @@ func socketOwner(at, to netip.AddrPort) (uint32, error) {
 	if noDiag(err) || err == unix.ENOENT && noDiag(diagPing(to, at)) {
 		return procOwner("/proc/net/tcp", at, to)
 	}
+	if err == unix.ENOENT { // it has closed
+		err = errNoOwner
+	}
 	return uid, err
 }
 
@@ -136,7 +159,7 @@ func diagPing(at, to netip.AddrPort) error {
 }
 
 func noDiag(err error) bool {
-	return err == unix.EPROTONOSUPPORT || err == unix.EAFNOSUPPORT || err == unix.EOPNOTSUPP || err == unix.EPERM
+	return err == unix.EPROTONOSUPPORT || err == unix.EAFNOSUPPORT || err == unix.EOPNOTSUPP || err == unix.EPERM || err == unix.EACCES
 }
 
 // Sizes and values of the kernel's linux/inet_diag.h and linux/sock_diag.h.

@@ -116,6 +116,28 @@ func TestPeerIsAskedForOnce(t *testing.T) {
 	}
 }
 
+// A question that failed is asked again.
+func TestPeerIsAskedAgain(t *testing.T) {
+	asked := 0
+	uid := remember(func() (uint32, error) {
+		if asked++; asked == 1 {
+			return 0, syscall.EMFILE
+		}
+		return 7, nil
+	})
+	if _, err := uid(); err == nil {
+		t.Error("the first time: no error")
+	}
+	for range 2 {
+		if got, err := uid(); got != 7 || err != nil {
+			t.Errorf("uid() = %d, %v, want 7", got, err)
+		}
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times, want 2", asked)
+	}
+}
+
 func TestPeerElsewhere(t *testing.T) {
 	at := netip.MustParseAddrPort
 	for _, p := range []peer{
@@ -226,6 +248,7 @@ func TestGuardOwner(t *testing.T) {
 	own, far := at("127.0.0.1:5000"), at("192.0.2.7:1")
 	is := func(uid uint32) func() (uint32, error) { return func() (uint32, error) { return uid, nil } }
 	unknown := func() (uint32, error) { return 0, errNoOwner }
+	broken := func() (uint32, error) { return 0, syscall.EMFILE }
 	self := uint32(os.Geteuid())
 	for _, c := range []struct {
 		name string
@@ -236,6 +259,7 @@ func TestGuardOwner(t *testing.T) {
 		{"own user", peer{at("127.0.0.1:1"), own, is(self)}, 202},
 		{"another user", peer{at("127.0.0.1:1"), own, is(self + 1)}, 403},
 		{"nobody knows", peer{at("127.0.0.1:1"), own, unknown}, 403},
+		{"no answer for now", peer{at("127.0.0.1:1"), own, broken}, 500},
 		{"root over IPv6", peer{at("[::1]:1"), at("[::1]:5000"), is(0)}, 202},
 		{"root to the host's address", peer{at("192.0.2.1:1"), at("192.0.2.1:5000"), is(0)}, 202},
 		{"root of another host", peer{far, at("192.0.2.1:5000"), is(0)}, 403},
