@@ -15,6 +15,8 @@ ip link add eth0 type veth peer name nowhere
 ip addr add 10.0.0.5/24 dev eth0
 ip link set eth0 up
 ip link set nowhere up
+ip route add default via 10.0.0.1
+echo nameserver 10.0.0.5 >/etc/resolv.conf
 hostname site
 export K0S_ROOT=/ K0S_LOG=/tmp/k0s.log
 # k0s brings up a real control plane, whose nodes and controller are played.
