@@ -58,4 +58,6 @@ func (s Summary) String() string {
 }
 
 // Seconds returns a duration as records have it: in seconds, to the millisecond.
-func Seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
+func Seconds(d time.Duration) float64 {
+	return float64(d.Round(time.Millisecond).Milliseconds()) / 1000
+}

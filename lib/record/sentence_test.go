@@ -25,7 +25,9 @@ func TestSummaryIsASentence(t *testing.T) {
 			t.Errorf("String = %q, want %q", got, tt.want)
 		}
 	}
-	if got := Seconds(591911634 * time.Nanosecond); got != 0.592 {
-		t.Errorf("Seconds = %v, want 0.592", got)
+	for d, want := range map[time.Duration]float64{591911634: 0.592, 1902 * time.Millisecond: 1.902} {
+		if got := Seconds(d); got != want {
+			t.Errorf("Seconds(%v) = %v, want %v", d, got, want)
+		}
 	}
 }
