@@ -132,27 +132,27 @@ func (c *config) check() error {
 		{"--access-log", c.accessLog, "text or json", []string{"", "text", "json"}},
 	} {
 		if !slices.Contains(f.values, f.value) {
-			return cli.Misuse("%s %q: want %s", f.name, f.value, f.wanted)
+			return cli.Misuse("invalid %s %q: must be %s", f.name, f.value, f.wanted)
 		}
 	}
 	needed := c.write == "auth" || c.read == "auth"
 	switch {
 	case c.port < 0 || c.port > math.MaxUint16:
-		return cli.Misuse("--port %d: want a number from 0 to %d", c.port, math.MaxUint16)
+		return cli.Misuse("invalid --port %d: must be a number from 0 to %d", c.port, math.MaxUint16)
 	case (c.tlsCert == "") != (c.tlsKey == ""):
-		return cli.Misuse("--tls-cert and --tls-key belong together")
+		return cli.Misuse("--tls-cert and --tls-key require each other")
 	case c.tls == "auto" && c.tlsCert != "":
-		return cli.Misuse("--tls auto makes a certificate, --tls-cert brings one: want one of them")
+		return cli.Misuse("--tls auto and --tls-cert are mutually exclusive")
 	case len(c.tlsNames) > 0 && c.tls != "auto":
-		return cli.Misuse("--tls-name: wants --tls auto")
+		return cli.Misuse("--tls-name requires --tls auto")
 	case needed && c.htpasswd == "":
-		return cli.Hint(cli.Misuse("--write auth and --read auth: want --htpasswd FILE"), "htpasswd -B -c FILE NAME makes one")
+		return cli.Hint(cli.Misuse("--write auth and --read auth require --htpasswd FILE"), "htpasswd -B -c FILE NAME makes one")
 	case !needed && c.htpasswd != "":
 		return cli.Misuse("--htpasswd %s: protects nothing without --write auth or --read auth", c.htpasswd)
 	case c.repair && !c.scrub:
-		return cli.Misuse("--repair: wants --scrub")
+		return cli.Misuse("--repair requires --scrub")
 	case c.gc && c.scrub:
-		return cli.Misuse("--gc and --scrub: want one of them")
+		return cli.Misuse("--gc and --scrub are mutually exclusive")
 	}
 	return nil
 }

@@ -26,8 +26,11 @@ func loadPair(certFile, keyFile string) (*tls.Certificate, error) {
 		return nil, err
 	}
 	chain, _, err := pemfile.Certificates(certFile)
+	if err != nil && cli.HintOf(err) == "" {
+		err = cli.Hint(err, "--tls-cert names the certificate and its chain, --tls-key the key")
+	}
 	if err != nil {
-		return nil, cli.Hint(err, "--tls-cert names the certificate and its chain, --tls-key the key")
+		return nil, err
 	}
 	at := slices.IndexFunc(chain, func(c *x509.Certificate) bool { return belongs(key, c) })
 	if at < 0 {

@@ -132,6 +132,7 @@ func TestWrongCertificateFiles(t *testing.T) {
 		{"two keys", writeText(t, "key", s.key), writeText(t, "key", s.key), "key: no certificate in it, but a PRIVATE KEY", "--tls-cert names"},
 		{"no file", cert + "x", writeText(t, "key", s.key), "certx: no such file", ""},
 		{"empty", writeText(t, "none", ""), writeText(t, "key", s.key), "none: the file is empty", ""},
+		{"PKCS #7", writeText(t, "cert", "0\x0b\x06\x09*\x86H\x86\xf7\x0d\x01\x07\x02"), writeText(t, "key", s.key), "cert: a PKCS #7 container", "openssl pkcs7 -inform DER"},
 		{"damaged", cert, writeText(t, "key", string(encode("PRIVATE KEY", []byte("0\x00")))), "/key: ", ""},
 	} {
 		_, _, err := openTLS(context.Background(), config{tlsCert: tt.cert, tlsKey: tt.key}, slog.New(slog.DiscardHandler))
@@ -161,7 +162,7 @@ func TestUnfitCertificatesAreNamed(t *testing.T) {
 		if _, _, err := openTLS(context.Background(), config{tlsCert: file, tlsKey: writeText(t, "key", s.key)}, slog.New(&faultHandler{&log})); err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}
-		if tt.want == "" && log.Len() > 0 || tt.want != "" && (!strings.HasPrefix(log.String(), "oci-serve: "+file+": ") || !strings.Contains(log.String(), tt.want)) {
+		if tt.want == "" && log.Len() > 0 || tt.want != "" && (!strings.HasPrefix(log.String(), "oci-serve: "+file+": ") || !strings.Contains(log.String(), tt.want) || strings.Count(log.String(), "\n") != 1) {
 			t.Errorf("%s: log %q, want %q", tt.name, log.String(), tt.want)
 		}
 	}

@@ -151,7 +151,7 @@ func openTLS(ctx context.Context, cfg config, log *slog.Logger) (certs certifica
 		if err != nil {
 			return nil, "", unreadable("--tls-cert and --tls-key", err)
 		}
-		if leaf := files.current.Leaf; !leadsHere(ctx, leaf) {
+		if leaf := files.current.Leaf; namesOf(leaf).String() != "" && !leadsHere(ctx, leaf) {
 			log.Warn(fmt.Sprintf("%s: the certificate is for %s, and none of these is known to be this host", cfg.tlsCert, namesOf(leaf)))
 		}
 		return files, "", nil
