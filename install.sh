@@ -212,7 +212,9 @@ settle() {
   [ "$external" != none ] || external='' ca='' username='' password=''
   [ -n "$external" ] || [ -z "$ca$username" ] || misuse '--ca, --username and --password-file are for --external-registry'
   listen=${listen:-0.0.0.0} port=${port:-5000} storage=$(absolute "${storage:-$own}") log=${log:-/var/log/k0rdent-airgap/install.ndjson}
-  case $storage in *[!A-Za-z0-9/._-]*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: want a path of letters, digits and ._-" ;; esac
+  case $storage/ in *[!A-Za-z0-9/._-]* | */../*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: want a path of letters, digits and ._-" ;; esac
+  # All of the storage is given to the registry's user.
+  case $state/ in "${storage%/}"/*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: must not contain $state, which is for root alone" ;; esac
   case $port in *[!0-9]* | ??????*) port=0 ;; esac
   { [ "$port" -ge 1 ] && [ "$port" -le 65535 ]; } || misuse "invalid K0RDENTD_REGISTRY_PORT=${K0RDENTD_REGISTRY_PORT-}: must be a number from 1 to 65535"
 }
@@ -329,7 +331,7 @@ put() {
   if cmp -s -- "$1" "$2"; then return 0; fi
   mkdir -p -- "$state" "$(dirname -- "$2")"
   case $2 in "$state"/*) ;; *) note "$2" ;; esac
-  cp -- "$1" "$2.new"
+  cp --remove-destination -- "$1" "$2.new" # which may be a link, in a directory of a group
   chmod "$3" "$2.new"
   mv -f -- "$2.new" "$2"
 }

@@ -215,6 +215,10 @@ END
     run -2 --separate-stderr on one env K0RDENTD_REGISTRY_PORT=$port sh /media/release/install.sh "${whole[@]}"
     told install.sh
   done
+  for dir in / /var /var/lib/k0rdentd/ /var/lib/k0rdentd/install /srv/../var/lib; do
+    run -2 --separate-stderr on one env K0RDENTD_REGISTRY_STORAGE=$dir sh /media/release/install.sh "${whole[@]}"
+    told install.sh
+  done
   on one ip -V 2>/dev/null && false # so install.sh finds addresses without it
   nsenter --target "${hosts[one]}" --net ip addr add 10.0.0.6/24 dev eth0
   run -2 --separate-stderr script one "${whole[@]}" --plan

@@ -212,4 +212,9 @@ teardown() {
   for page in 'Origin: https://evil.example' 'Origin: null' 'Sec-Fetch-Site: cross-site' 'Host: evil.example'; do
     [ "$(code -H "$page")" = 403 ]
   done
+  # With a certificate, its names are the registry's.
+  serve --storage named --tls auto --tls-name registry.site
+  url=https://$registry/v2/a/blobs/uploads/
+  [ "$(code -k -H 'Host: registry.site:5000')" = 202 ]
+  [ "$(code -k -H 'Host: evil.example')" = 403 ]
 }
