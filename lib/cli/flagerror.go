@@ -24,6 +24,10 @@ var (
 	wrongValue   = regexp.MustCompile(`^error parsing commandline arguments: invalid(?: boolean)? value ("(?:[^"\\]|\\.)*") for (?:flag )?-+([a-z0-9-]+): `)
 )
 
+// userOfURL finds a user name and password in an address, which nobody but its
+// owner should read again.
+var userOfURL = regexp.MustCompile(`//[^/@\s]*@`)
+
 // flagError is misuse in the words of all the tools, with the cause kept.
 func flagError(fs *flag.FlagSet, err error) error {
 	text, hint := err.Error(), fs.Name()+" --help lists the flags"
@@ -49,6 +53,7 @@ func flagError(fs *flag.FlagSet, err error) error {
 		name := text[m[2]:m[3]]
 		text = fmt.Sprintf("%sunknown flag %q%s", text[:m[0]], name, suggest(flagNames(fs), name, ""))
 	}
+	text = userOfURL.ReplaceAllString(text, "//")
 	return Hint(&codeError{CodeMisuse, &reworded{text, err}}, "%s", cmp.Or(HintOf(err), hint))
 }
 

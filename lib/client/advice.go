@@ -83,7 +83,7 @@ func (r *Registry) explain(err error) error {
 
 func (r *Registry) explainNetwork(err error) error {
 	host := r.host.RegistryStr()
-	if _, ok := errors.AsType[*noAnswer](err); ok {
+	if e, ok := errors.AsType[*noAnswer](err); ok && e.connected {
 		return advise(err, "something accepts connections at "+host+" and does not answer: is that the registry's port? %s waits longer", r.names.Timeout)
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {

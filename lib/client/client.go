@@ -84,6 +84,7 @@ type Registry struct {
 	log     *slog.Logger
 	notice  func(string)
 	noticed sync.Map      // reasons that notice was called for
+	told    atomic.Bool   // that any was
 	wait    time.Duration // before the first retry; doubled for each further one
 
 	plainAsked bool // HTTP is allowed because somebody said so

@@ -20,9 +20,13 @@ const patience = 3 * time.Second
 // not by each image. It comes before all other requests, and its error does not
 // name the registry. One that is ErrUnreachable means that nobody answered.
 func (r *Registry) Connect(ctx context.Context) error {
-	limited, cancel := context.WithTimeoutCause(ctx, r.timeout, &noAnswer{r.timeout})
+	limited, cancel := context.WithTimeoutCause(ctx, r.timeout, &noAnswer{after: r.timeout})
 	defer cancel()
-	slow := time.AfterFunc(patience, func() { r.tell("first", "waiting for the first answer of %s", r.Host()) })
+	slow := time.AfterFunc(patience, func() {
+		if !r.told.Load() { // the reason says it all
+			r.tell("first", "waiting for the first answer of %s", r.Host())
+		}
+	})
 	defer slow.Stop()
 	err := r.connect(limited)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {

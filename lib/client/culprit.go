@@ -16,10 +16,18 @@ import (
 // This file has errors of connections, made to name who is to blame: the
 // registry, a proxy, or another host that the registry sent us to.
 
-// noAnswer is a connection on which no answer came in time.
-type noAnswer struct{ after time.Duration }
+// noAnswer is a request on which no answer came in time.
+type noAnswer struct {
+	after     time.Duration
+	connected bool // so that somebody had accepted the connection
+}
 
-func (e *noAnswer) Error() string { return fmt.Sprintf("no answer within %v", e.after) }
+func (e *noAnswer) Error() string {
+	if !e.connected {
+		return fmt.Sprintf("no connection within %v", e.after)
+	}
+	return fmt.Sprintf("no answer within %v", e.after)
+}
 func (e *noAnswer) Timeout() bool { return true }
 
 // proxyError is a proxy that could not be reached or refused.

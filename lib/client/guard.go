@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -50,8 +52,12 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		limit = longAnswer
 	}
 	ctx, stop := context.WithCancelCause(req.Context())
-	timer := time.AfterFunc(limit, func() { stop(&noAnswer{limit}) })
-	req = req.Clone(ctx)
+	timer := time.AfterFunc(limit, func() { stop(&noAnswer{after: limit}) })
+	var connected atomic.Bool
+	req = req.Clone(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		ConnectDone: func(_, _ string, err error) { connected.Store(connected.Load() || err == nil) },
+		GotConn:     func(httptrace.GotConnInfo) { connected.Store(true) },
+	}))
 	if g.agent != "" {
 		req.Header.Set("User-Agent", g.agent)
 	}
@@ -62,7 +68,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if err != nil {
 		if late, ok := errors.AsType[*noAnswer](context.Cause(ctx)); ok {
-			err = g.blame(req, late)
+			err = g.blame(req, &noAnswer{late.after, connected.Load()})
 		} else if ctx.Err() == nil { // not stopped from outside
 			err = g.blame(req, err)
 		}

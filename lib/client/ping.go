@@ -79,6 +79,10 @@ func worse(https, http error, plainAsked bool) error {
 	case errors.Is(http, errSpeaksHTTPS) || refused || status(https) != 0 || errors.Is(https, errPage):
 		return https
 	}
+	_, silent := errors.AsType[*noAnswer](http)
+	if e, both := errors.AsType[*noAnswer](https); silent && both && e.connected {
+		return https
+	}
 	return http
 }
 

@@ -107,11 +107,16 @@ func last(err error) error {
 // error has the hint that helps; see also last.
 func (r *Registry) retry(ctx context.Context, try func() error) error {
 	began := time.Now()
+	var before error
 	for n := 1; ; n++ {
 		err := try()
 		if err == nil {
 			return nil
 		}
+		if _, silent := errors.AsType[*noAnswer](err); silent && before != nil && late(ctx) {
+			err = before // says more than that the time is up
+		}
+		before = err
 		if !temporary(err) || ctx.Err() != nil && !late(ctx) {
 			return r.explain(err)
 		}
@@ -157,6 +162,7 @@ func (r *Registry) pause(ctx context.Context, n int, err error) error {
 
 // tell lets a person know what the tool waits for, once for each reason.
 func (r *Registry) tell(reason any, format string, args ...any) {
+	r.told.Store(true)
 	if _, known := r.noticed.LoadOrStore(reason, true); !known && r.notice != nil {
 		r.notice(fmt.Sprintf(format, args...))
 	}

@@ -35,6 +35,9 @@ func ParseMirror(s string) (Mirror, error) {
 		scheme, rest = "https", s
 	}
 	host, prefix, _ := strings.Cut(rest, "/")
+	if strings.Contains(host, "@") { // not repeated: a password may be in it
+		return Mirror{}, errors.New("no user name or password in the address of a mirror")
+	}
 	m := Mirror{Scheme: scheme, Host: strings.ToLower(host), Prefix: strings.TrimSuffix(prefix, "/")}
 	if err := m.check(); err != nil {
 		return Mirror{}, fmt.Errorf("mirror %q: %w", s, err)

@@ -27,7 +27,7 @@ func TestParseMirror(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                          "name of a registry",
 		"oci://h/p":                 "want https://",
-		"https://user:pw@h:5000":    "not HOST[:PORT]",
+		"https://user:pw@h:5000":    "no user name or password",
 		"https://h:0":               "port",
 		"https://h:70000":           "port",
 		"https://h:05000":           "port",
