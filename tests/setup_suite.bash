@@ -5,7 +5,7 @@ setup_suite() {
   bats_require_minimum_version 1.5.0
   ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
   make -s -C "$ROOT" build
-  go build -C "$ROOT" -o "$BATS_SUITE_TMPDIR/bin/" ./tests/samplebundle/cmd/mkbundle ./tests/k0s/cmd/mkk0s ./tests/audit ./tests/cutoff
+  go build -C "$ROOT" -o "$BATS_SUITE_TMPDIR/bin/" ./tests/samplebundle/cmd/mkbundle ./tests/k0s/cmd/mkk0s ./tests/k0s/cmd/etcdpeer ./tests/audit ./tests/cutoff
   export ROOT PATH=$ROOT/bin:$ROOT/.cache/bin:$BATS_SUITE_TMPDIR/bin:$PATH
 
   # The sample bundle in each of its forms, and what its generator says of it.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -84,11 +85,48 @@ func (i *installer) leave(ctx context.Context) (outcome, error) {
 	if i.removal.peer == "" {
 		return skipped("this host shares no etcd"), nil
 	}
-	if _, err := i.k0s.run(ctx, longRun, nil, i.leaveArgs()...); err != nil {
+	var err error
+	for deadline := time.Now().Add(leaveTime); ; {
+		_, err = i.k0s.run(ctx, longRun, nil, i.leaveArgs()...)
+		if err == nil || !settling(err) || time.Now().After(deadline) || !pause(ctx, time.Second) {
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		return outcome{}, context.Cause(ctx)
+	}
+	if err != nil {
 		return outcome{}, cli.Hint(err, `etcd refuses while too few members are up: start the others, or remove one that is gone with "k0s etcd leave --peer-address ADDRESS"; then run this again`)
 	}
 	i.state.Removal = &i.removal
+	pause(ctx, i.host.farewell)
 	return done("k0s %s", strings.Join(i.leaveArgs(), " ")), i.state.save()
+}
+
+// leaveTime bounds the tries to leave etcd.
+const leaveTime = 30 * time.Second
+
+// farewell is how long etcd of a member that leaves runs on, until the others
+// know that it may go. Two members that lost one before would have no quorum.
+const farewell = 3 * time.Second
+
+// settling reports whether etcd may agree in a while: it refuses to lose a
+// member until it has been connected to the others for five seconds, and while
+// it elects a leader.
+func settling(err error) bool {
+	return strings.Contains(err.Error(), "unhealthy cluster") || strings.Contains(err.Error(), "leader changed")
+}
+
+// pause waits, and reports whether ctx goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
 }
 
 // deletes is what removes what a host leaves in its cluster.
@@ -121,9 +159,10 @@ func (i *installer) removeHost(ctx context.Context) (outcome, error) {
 	}
 	bounded, cancel := context.WithTimeout(ctx, hostTime)
 	defer cancel()
-	var failed error
-	for bounded.Err() == nil {
-		for _, c := range i.elsewhere() {
+	servers := i.elsewhere()
+	failed := fmt.Errorf("%s cannot be used", i.k0s.kubeconfig())
+	for len(servers) > 0 && bounded.Err() == nil {
+		for _, c := range servers {
 			try, cancel := context.WithTimeout(bounded, hostTime/3)
 			removed, err := c.RemoveHost(try, i.node.name)
 			cancel()
@@ -136,10 +175,7 @@ func (i *installer) removeHost(ctx context.Context) (outcome, error) {
 				return done("%s", strings.Join(removed, ", ")), nil
 			}
 		}
-		select {
-		case <-bounded.Done():
-		case <-time.After(time.Second):
-		}
+		pause(bounded, time.Second)
 	}
 	if ctx.Err() != nil {
 		return outcome{}, context.Cause(ctx)

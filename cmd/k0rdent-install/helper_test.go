@@ -29,6 +29,7 @@ import (
 func testHost(t *testing.T) host {
 	t.Helper()
 	h := hostBelow(t.TempDir())
+	h.farewell = 0
 	h.proc = filepath.Join(h.root, "proc")
 	script, err := os.ReadFile("../../tests/k0s/k0s")
 	if err != nil {

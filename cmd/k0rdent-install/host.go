@@ -27,6 +27,7 @@ type host struct {
 	lock    string
 	storage string // of a registry on this host, which --purge removes
 
+	farewell time.Duration // between leaving etcd and stopping it
 	patience time.Duration // for what k0s answers at once unless it is stuck
 
 	proc, sys string
@@ -50,6 +51,6 @@ func hostBelow(root string) host {
 		units: at("/etc/systemd/system"), initd: at("/etc/init.d"),
 		config: at("/etc/k0rdentd/k0rdentd.yaml"), state: at("/var/lib/k0rdentd"),
 		lock: at("/run/k0rdent-install.lock"), storage: at("/var/lib/k0rdentd/registry"),
-		patience: quickRun, proc: "/proc", sys: "/sys", arch: runtime.GOARCH,
+		farewell: farewell, patience: quickRun, proc: "/proc", sys: "/sys", arch: runtime.GOARCH,
 	}
 }

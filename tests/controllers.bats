@@ -1,0 +1,192 @@
+#!/usr/bin/env bats
+# Several controllers, each on a host of its own: k0s is the stand-in of
+# tests/k0s, and the etcd below it is real. A second one joins in both ways, and
+# each of the two is removed; what is left must have its quorum.
+# shellcheck disable=SC2154,SC2034 # output and stderr are set by run; on uses there
+# shellcheck disable=SC2016 # for shells over there
+
+load lib/helper
+load lib/host
+load lib/guide
+
+setup_file() {
+  local tool
+  export MEDIA=$BATS_FILE_TMPDIR/media GUIDE=$ROOT/man/k0rdent-airgap.7
+  mkdir -p "$MEDIA/bin"
+  for tool in $(tools); do ln "$ROOT/bin/$tool" "$MEDIA/bin" 2>/dev/null || cp "$ROOT/bin/$tool" "$MEDIA/bin"; done
+  [ ! -e "$ROOT/.cache/bin/etcd" ] || cp "$ROOT/.cache/bin/etcd" "$MEDIA/bin"
+  cp "$(type -P etcdpeer)" "$ROOT/install.sh" "$MEDIA/bin"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=site -keyout "$BATS_FILE_TMPDIR/key" -out "$MEDIA/ca.pem" -days 2 2>/dev/null
+}
+
+# pair: hosts n1 at 10.0.0.5, which is a controller, and n2 at 10.0.0.6.
+pair() {
+  hosts
+  need etcd
+  there=(PATH=/media/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin K0S_ROOT=/ K0S_LOG=/root/k0s.log
+    'K0S_START=[ "$1" = worker ] || etcdpeer start "$2/etcd.real" ${FIRST-}' 'K0S_STOP=[ "$1" = worker ] || etcdpeer stop "$2/etcd.real"' 'K0S_ETCD=etcdpeer "$@"')
+  host n1
+  host n2
+  wire n1 10.0.0.5/24 n2 10.0.0.6/24
+  mkk0s --claim v1.36.3+k0s.2 --out "$MEDIA/k0s"
+  for name in n1 n2; do on "$name" sh -c 'mkdir -p /usr/local/bin && cp /media/k0s /usr/local/bin/'; done
+  on n1 sh -c 'mkdir -p /etc/k0s /var/lib/k0rdentd/registry/tls && cp /media/ca.pem /var/lib/k0rdentd/registry/tls/ &&
+    echo "spec: {api: {address: 10.0.0.5, sans: [n1, 10.0.0.5]}, network: {nodeLocalLoadBalancing: {enabled: true}}}" >/etc/k0s/k0s.yaml
+    k0s install controller --enable-worker --no-taints && k0s start'
+}
+
+# joined WAY: n2 is a second controller, by join.sh or by --join.
+joined() {
+  # As the guide has it.
+  guide Controllers 1 >lines
+  on n1 sh -eu <lines >/dev/null 2>err || { cat err; return 1; }
+  there+=(FIRST=10.0.0.5)
+  if [ "$1" = join.sh ]; then
+    on n1 cat /root/controller.tar.gz | on n2 tar xz
+    on n2 sh -c 'sh k0s-*/join.sh' >did
+  else
+    on n1 cat /etc/k0s/k0s.yaml | on n2 sh -c 'mkdir -p /etc/k0s; cat >/etc/k0s/k0s.yaml'
+    on n1 cat /var/lib/k0rdentd/controller-token | on n2 sh -c 'cat >/root/token'
+    # There is no API server in which a node could become Ready.
+    run -1 on n2 k0rdent-install --join controller --token-file /root/token --timeout 2s --ignore disk,memory,network,ports,sysinfo,system </dev/null
+    [[ $output == *'"name":"k0s-start","status":"done"'*'"name":"k0s-ready","status":"failed"'* ]]
+  fi
+  on n2 cat /etc/k0s/k0s.yaml >yaml
+  grep -q 'address: .10\.0\.0\.6' yaml
+  both='{"members":{"n1":"http://10.0.0.5:2380","n2":"http://10.0.0.6:2380"}}'
+  same "$(on n1 k0s etcd member-list)" "$both"
+  same "$(on n2 k0s etcd member-list)" "$both"
+  on n1 sh -c ': >/root/k0s.log'
+  on n2 sh -c ': >/root/k0s.log'
+}
+
+# calls NAME: what k0s was told to do to the host.
+calls() { on "$1" sh -c 'grep -E "^(install|start|stop|reset|etcd leave)" /root/k0s.log | uniq | paste -sd,'; }
+
+# alone NAME ADDRESS: etcd works there, and has no other member.
+alone() {
+  # An election may be under way, which a lost quorum would never end.
+  on "$1" etcdpeer write 2>err || on "$1" etcdpeer write
+  same "$(on "$1" k0s etcd member-list)" "{\"members\":{\"$1\":\"http://$2:2380\"}}"
+}
+
+@test "controllers: joined both ways and removed in each order, the other keeps its quorum" {
+  local way
+  pair
+  for way in join.sh --join; do
+    joined $way
+    run -0 on n2 sh /media/bin/install.sh --uninstall --plan
+    [[ $output == *'platform skipped: the cluster goes on with n1'*'k0s-leave planned: k0s etcd leave --peer-address 10.0.0.6'* ]]
+    [ -z "$(calls n2)" ]
+    run -0 --separate-stderr on n2 sh /media/bin/install.sh --uninstall --yes
+    [[ $stderr == *'k0s is removed, and this host has left its cluster, which goes on'* ]]
+    [ "$(calls n2)" = 'etcd leave --peer-address 10.0.0.6,stop,reset' ]
+    run ! on n2 test -e /etc/k0s/k0s.yaml
+    run ! on n2 test -e /var/lib/k0s
+    alone n1 10.0.0.5
+
+    # Once more, and now the first one goes.
+    on n2 sh -c 'cp /media/k0s /usr/local/bin/; rm -rf /root/k0s-* /etc/k0s'
+    joined $way
+    run -0 --separate-stderr on n1 sh /media/bin/install.sh --uninstall --yes
+    [ "$(calls n1)" = 'etcd leave --peer-address 10.0.0.5,stop,reset' ]
+    alone n2 10.0.0.6
+
+    # What is left is the only one, so nothing leaves etcd.
+    run -0 on n2 sh /media/bin/install.sh --uninstall --plan
+    [[ $output == *'k0s-leave skipped: this host shares no etcd'* ]]
+    run -0 on n2 k0rdent-install --uninstall --yes </dev/null
+    [[ $output == *'this host is the only controller of its cluster'* ]]
+    [ "$(calls n2)" = 'stop,reset' ]
+
+    # From the start, for the other way.
+    there=("${there[@]/FIRST=*/FIRST=}")
+    for name in n1 n2; do on "$name" sh -c 'cp /media/k0s /usr/local/bin/; rm -rf /root/k0s-* /etc/k0s'; done
+    on n1 sh -c 'mkdir -p /etc/k0s && echo "spec: {api: {address: 10.0.0.5}, network: {nodeLocalLoadBalancing: {enabled: true}}}" >/etc/k0s/k0s.yaml
+      mkdir -p /var/lib/k0rdentd/registry/tls && cp /media/ca.pem /var/lib/k0rdentd/registry/tls/
+      k0s install controller --enable-worker --no-taints && k0s start'
+  done
+}
+
+@test "controllers: where nobody can tell, nothing is removed, unless the others are said to be lost" {
+  pair
+  joined join.sh
+  # k0s is stopped: that says nothing about the others.
+  on n2 k0s stop
+  run -1 --separate-stderr on n2 sh /media/bin/install.sh --uninstall --yes
+  [[ $stderr == *'k0s is stopped, so nothing says whether this cluster has other controllers'*'k0s start'*'--last-controller'* ]]
+  [ "$(calls n2)" = stop ]
+  on n2 k0s start
+  on n2 etcdpeer write
+
+  # The first one is lost, and with it the quorum.
+  kill -KILL "${inits[0]}"
+  run -1 --separate-stderr on n2 k0rdent-install --uninstall --yes </dev/null
+  [[ $stderr == *'cannot tell whether this cluster has other controllers'*'--last-controller'* ]]
+  [ "$(calls n2)" = stop,start ]
+  run -0 on n2 sh /media/bin/install.sh --uninstall --yes --last-controller
+  [ "$(calls n2)" = stop,start,stop,reset ]
+}
+
+@test "controllers: one that etcd does not let go keeps all it has" {
+  pair
+  joined join.sh
+  # A member that never comes up, and would be needed. etcd takes none before it
+  # has been whole for five seconds.
+  until on n1 etcdpeer add 10.0.0.7 2>err; do
+    grep -q 'unhealthy cluster' err
+    sleep 0.5
+  done
+  run -1 --separate-stderr on n2 k0rdent-install --uninstall --yes </dev/null
+  [[ $stderr == *'k0s-leave: k0s etcd leave --peer-address 10.0.0.6: '*'etcdserver: '*'hint: etcd refuses while too few members are up'* ]]
+  [ "$(calls n2)" = 'etcd leave --peer-address 10.0.0.6' ]
+  on n1 etcdpeer write
+  on n2 etcdpeer write
+}
+
+@test "controllers: --last-controller is refused while the others answer" {
+  pair
+  joined join.sh
+  run -2 --separate-stderr on n2 k0rdent-install --uninstall --yes --last-controller </dev/null
+  [[ $stderr == *'etcd answers and has other members: n1'* ]]
+  [ -z "$(calls n2)" ]
+}
+
+@test "controllers: the first one keeps serving the registry that the others pull from" {
+  pair
+  on n1 sh -c 'mkdir -p /var/lib/k0rdentd/registry/blobs /var/lib/k0rdentd/registry/repositories /var/lib/k0rdentd/install
+    echo /usr/local/bin/k0s >/var/lib/k0rdentd/install/files; cp /media/bin/oci-serve /usr/local/bin; echo /usr/local/bin/oci-serve >>/var/lib/k0rdentd/install/files'
+  joined join.sh
+  run -1 --separate-stderr on n1 sh /media/bin/install.sh --uninstall --purge --yes
+  [[ $stderr == *'pull from the registry on this host'*'without --purge'* ]]
+  run -0 on n1 sh /media/bin/install.sh --uninstall --plan
+  [[ $output == *'oci-serve goes on serving /var/lib/k0rdentd/registry'* ]]
+  run -0 --separate-stderr on n1 sh /media/bin/install.sh --uninstall --yes
+  [[ $stderr == *'this host still serves the registry that the others pull from'* ]]
+  on n1 test -e /usr/local/bin/oci-serve
+  run ! on n1 test -e /usr/local/bin/k0s
+  alone n2 10.0.0.6
+  # Once more, it goes.
+  run -0 --separate-stderr on n1 sh /media/bin/install.sh --uninstall --purge --yes
+  run ! on n1 test -e /usr/local/bin/oci-serve
+  run ! on n1 test -e /var/lib/k0rdentd/registry
+}
+
+@test "controllers: a worker goes with nothing but install.sh and k0s" {
+  pair
+  on n2 sh -c 'mkdir -p /root/only /etc/k0s/containerd.d /etc/k0s/certs.d/quay.io; cp /media/bin/install.sh /root/only/
+    for f in containerd.d/cri-registry.toml certs.d/quay.io/hosts.toml; do echo "# Managed by k0s-mirror-config: x" >/etc/k0s/$f; done
+    echo ca >/etc/k0s/certs.d/quay.io/ca.crt; echo "# k0s_managed=true" >/etc/k0s/containerd.toml
+    echo token >/etc/k0s/join-token; k0s install worker --token-file /etc/k0s/join-token && k0s start; rm /etc/k0s/join-token'
+  there[0]=PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin
+  run -0 on n2 sh /root/only/install.sh --uninstall --plan
+  [ "$(calls n2)" = 'install worker --token-file /etc/k0s/join-token,start' ]
+  run -0 --separate-stderr on n2 sh /root/only/install.sh --uninstall --yes
+  [[ $stderr == *'this host has left its cluster, which goes on'*'k0s kubectl delete node n2'* ]]
+  [ "$(calls n2)" = 'install worker --token-file /etc/k0s/join-token,start,stop,reset' ]
+  run ! on n2 test -e /etc/k0s
+  # On a controller that would be the end of a cluster.
+  run -1 --separate-stderr on n1 sh -c 'cp /media/bin/install.sh /root/ && sh /root/install.sh --uninstall --yes'
+  [[ $stderr == *'unpack the whole release archive'* ]]
+  [ -z "$(calls n1 | grep reset)" ]
+}
