@@ -3,7 +3,7 @@
 # tests/k0s, and the etcd below it is real. A second one joins in both ways, and
 # each of the two is removed; what is left must have its quorum.
 # shellcheck disable=SC2154,SC2034 # output and stderr are set by run; on uses there
-# shellcheck disable=SC2016 # for shells over there
+# shellcheck disable=SC2016,SC2030,SC2031 # for shells over there; each test has its hosts
 
 load lib/helper
 load lib/host
@@ -188,5 +188,41 @@ alone() {
   # On a controller that would be the end of a cluster.
   run -1 --separate-stderr on n1 sh -c 'cp /media/bin/install.sh /root/ && sh /root/install.sh --uninstall --yes'
   [[ $stderr == *'unpack the whole release archive'* ]]
-  [ -z "$(calls n1 | grep reset)" ]
+  [[ $(calls n1) != *reset* ]]
+}
+
+@test "controllers: a host in a network that leads nowhere is told what cures it, whichever way it joins" {
+  local checks=disk,memory,ports,sysinfo,system,time
+  pair
+  guide Controllers 1 >lines
+  on n1 sh -eu <lines >/dev/null
+  on n1 cat /root/controller.tar.gz | on n2 tar xz
+  on n1 cat /var/lib/k0rdentd/controller-token | on n2 sh -c 'cat >/root/token'
+  route() { nsenter --target "${hosts[n2]}" --net ip route "$@" default dev eth0; }
+  both() {
+    run -1 --separate-stderr on n2 sh -c 'sh k0s-*/join.sh'
+    [[ $stderr == *$1* ]]
+    run -1 --separate-stderr on n2 k0rdent-install --join controller --token-file /root/token --ignore $checks </dev/null
+    [[ $stderr == *$2* ]]
+    [ -z "$(calls n2)" ]
+    run ! on n2 test -e /etc/k0s
+  }
+  route del
+  both 'no default route*ip route add default via ADDRESS' 'network: this host has no default route for IPv4'
+  nsenter --target "${hosts[n2]}" --net ip route add unreachable default
+  both 'no default route' 'no default route for IPv4'
+  nsenter --target "${hosts[n2]}" --net ip route del unreachable default
+  # The command of the hint, with a gateway that nobody is.
+  run -1 --separate-stderr on n2 k0rdent-install --join controller --token-file /root/token --ignore $checks </dev/null
+  [[ $stderr =~ '"'(ip route add default via 10\.0\.0\.1)'"' ]]
+  # shellcheck disable=SC2086 # a command
+  nsenter --target "${hosts[n2]}" --net ${BASH_REMATCH[1]}
+  on n2 sh -c ': >/etc/resolv.conf'
+  both '/etc/resolv.conf names no nameserver*echo nameserver ADDRESS' 'network: /etc/resolv.conf names no nameserver*echo nameserver 10.0.0.6 >>/etc/resolv.conf'
+  on n2 sh -c 'echo nameserver 127.0.0.1 >/etc/resolv.conf'
+  both 'names no nameserver but loopback' "no nameserver but this host's loopback"
+  on n2 sh -c 'echo nameserver 10.0.0.6 >>/etc/resolv.conf'
+  there+=(FIRST=10.0.0.5)
+  on n2 sh -c 'sh k0s-*/join.sh' >did
+  same "$(tail -n 1 did)" 'joined: k0s v1.36.3+k0s.2 runs as controller+worker'
 }

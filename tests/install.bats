@@ -776,12 +776,13 @@ END
   same "$(guided)" "$(cat <<'END'
 2 A SITE WITH ONE HOST
 1 Workers
+1 Controllers
 1 A registry that outlives a host
 1 A NEW RELEASE
 END
 )"
   local section
-  for section in 'A SITE WITH ONE HOST' Workers 'A registry that outlives a host' 'A NEW RELEASE'; do
-    grep -qF -e "'$section' " -e " $section 1 " "$ROOT/tests/install.bats" "$ROOT/tests/nspawn/install.sh"
+  for section in 'A SITE WITH ONE HOST' Workers Controllers 'A registry that outlives a host' 'A NEW RELEASE'; do
+    grep -qF -e "'$section' " -e " $section 1 " "$ROOT"/tests/{install,controllers}.bats "$ROOT/tests/nspawn/install.sh"
   done
 }

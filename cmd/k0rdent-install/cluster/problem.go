@@ -41,7 +41,11 @@ func (p Problem) String() string {
 	if p.Message != "" {
 		parts = append(parts, p.Message)
 	}
-	return strings.Join(parts, ": ")
+	s := strings.Join(parts, ": ")
+	if cause := hostCause(p.Message); cause != "" {
+		s += " (" + cause + ")"
+	}
+	return s
 }
 
 // key is the same for what is the same to an operator: a pull error changes

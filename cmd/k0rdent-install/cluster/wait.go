@@ -112,7 +112,7 @@ func (c *Cluster) WaitNode(ctx context.Context, name string) error {
 		case ready && internalIP(node):
 			return nil
 		case ready:
-			what = "node " + name + " is Ready but has no InternalIP"
+			what = "node " + name + " is Ready but has no InternalIP: " + noRoute
 		}
 		if err != nil && ctx.Err() == nil {
 			version = ""
