@@ -109,6 +109,9 @@ func (b Bundle) Open(ctx context.Context, stdin io.Reader) (*bundle.Bundle, erro
 	opened := make(chan result, 1)
 	go func() { // a named pipe is open when its writer is there; ends with that or the program
 		open, err := bundle.Open(ctx, b.Path, stdin, options...)
+		if b.Path == "-" && errors.Is(err, bundle.ErrFormat) {
+			err = cli.Hint(err, "- stands for the bytes of a bundle; records are read without it")
+		}
 		opened <- result{open, b.Named(err)}
 	}()
 	select {
@@ -146,6 +149,9 @@ func (b Bundle) Named(err error) error {
 	}
 	if at, ok := errors.AsType[*fs.PathError](err); ok && at.Path == b.Path {
 		return err
+	}
+	if b.Path == "-" {
+		return fmt.Errorf("stdin: %w", err)
 	}
 	return fmt.Errorf("%s: %w", b.Path, err)
 }

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
@@ -121,6 +123,35 @@ func TestWhatCameInsteadOfRecords(t *testing.T) {
 		if got := cli.HintOf(err); !errors.Is(err, record.ErrNotRecord) || !strings.Contains(got, tt.want) {
 			t.Errorf("%s: %v, hint %q, want a hint with %q", tt.name, err, got, tt.want)
 		}
+	}
+}
+
+func TestRecordsInsteadOfABundle(t *testing.T) {
+	_, err := Bundle{Path: "-"}.Open(t.Context(), strings.NewReader(`{"kind":"note"}`+"\n"))
+	if got := cli.HintOf(err); err == nil || !strings.HasPrefix(err.Error(), "stdin: ") || !strings.Contains(got, "records are read without it") {
+		t.Errorf("%v, hint %q", err, got)
+	}
+}
+
+// TestInterruptWhileOpening: a named pipe is open when its writer is there,
+// which may be never.
+func TestInterruptWhileOpening(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cause := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(20*time.Millisecond, func() { cancel(cause) })
+	if _, err := (Bundle{Path: path}).Open(ctx, nil); !errors.Is(err, cause) {
+		t.Errorf("%v, want the context's cause", err)
+	}
+}
+
+// TestVerifiedFileIsADirectory: a directory has no digest to compare.
+func TestVerifiedFileIsADirectory(t *testing.T) {
+	if _, err := (Bundle{Path: t.TempDir(), Digest: "sha256:ab"}).Open(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "it is a directory") {
+		t.Errorf("%v", err)
 	}
 }
 
