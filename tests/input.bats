@@ -97,6 +97,21 @@ untouched() {
   done < <(readers "$SAMPLE/bundle.tgz")
 }
 
+@test "input: a verdict is heard behind other text, and however a filter has laid it out" {
+  local before mode
+  signed
+  serve
+  for before in '{ echo verifying; VERIFY; }' 'VERIFY | jq .' 'VERIFY | jq -s .' 'VERIFY | tee log' 'VERIFY | cat -'; do
+    before=${before//VERIFY/bundle-verify --quiet --key stranger.pub bundle.tgz}
+    for mode in "oci-push --quiet --to $registry $PWD/bundle.tgz" "k0s-extract --to k0s $PWD/bundle.tgz"; do
+      run --separate-stderr bash -c "$before 2>/dev/null | $mode >out; exit \${PIPESTATUS[@]: -1}"
+      echo "$before | $mode: $status: $stderr"
+      [ "$status" = 1 ] || [ "$status" = 2 ]
+      untouched
+    done
+  done
+}
+
 @test "input: a verdict that comes late, through another program, is heard before anything is published" {
   local mode
   serve

@@ -26,6 +26,8 @@ const (
 // `bundle-verify … | TOOL … BUNDLE` pipes in. A record ends the run: it is a
 // misuse or, where it says that a signature is bad, a failure.
 //
+// Records are also found behind other text, and pretty-printed.
+//
 // It takes nothing away from stdin, which may be that of a shell's loop, and
 // never waits for a pipe that nobody beside this program writes to, such as that
 // of a command which ssh runs. A program that does, and is silent, is waited for
@@ -38,11 +40,11 @@ type Guard struct {
 	warn   func(format string, args ...any)
 	remedy string
 
-	mu   sync.Mutex
-	over bool // nothing that concerns us can come any more
-	err  error
-
-	settled bool
+	mu      sync.Mutex
+	over    bool // nothing that concerns us can come any more
+	err     error
+	foreign bool // what has come is no record
+	settled bool // Settle has waited
 }
 
 // NewGuard returns a guard of stdin. The record of a bad signature is copied to
@@ -137,7 +139,7 @@ func (g *Guard) wait(ctx context.Context, most time.Duration, notice func()) err
 			return err
 		}
 		passed := time.Since(start)
-		if passed >= most || passed < guardLook && !g.waitable() {
+		if passed >= most || g.notOurs() || passed < guardLook && !g.waitable() {
 			return nil
 		}
 		if notice != nil && !told && passed > time.Second {
@@ -152,10 +154,21 @@ func (g *Guard) wait(ctx context.Context, most time.Duration, notice func()) err
 	}
 }
 
-// waitable reports whether stdin is a pipe that a program beside this one holds.
+// waitable reports whether stdin is a pipe that a program beside this one holds,
+// which has not written something else than records.
 func (g *Guard) waitable() bool {
+	if g.notOurs() {
+		return false
+	}
 	info, err := g.stdin.Stat()
 	return err == nil && info.Mode()&fs.ModeNamedPipe != 0 && fed(g.stdin)
+}
+
+// notOurs reports whether stdin holds something else than records.
+func (g *Guard) notOurs() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.foreign
 }
 
 // look reports whether nothing that concerns this run can come any more, and
@@ -175,30 +188,16 @@ func (g *Guard) judge() (over bool, err error) {
 	if err != nil {
 		return true, nil // a stdin that cannot be looked at brings no verdict
 	}
-	data = bytes.TrimLeft(data, " \t\r\n")
+	found := find(data, ended)
 	switch {
-	case len(data) == 0 && ended:
-		return true, nil
-	case len(data) == 0 && record.Announced(g.stdin):
+	case found.bad != nil:
+		return true, errors.Join(found.err, g.out.Pass(*found.bad))
+	case found.any || record.Announced(g.stdin):
 		return true, g.unread()
-	case len(data) == 0:
-		return false, nil
 	}
-	line, _, whole := bytes.Cut(data, []byte("\n"))
-	if line[0] == '{' && !whole && !ended && len(data) < peekSize {
-		return false, nil
-	}
-	for read, err := range (Reader{}).Records(context.Background(), bytes.NewReader(line)) {
-		switch {
-		case errors.Is(err, record.ErrNotRecord):
-			return true, nil // it is not for this program
-		case errors.Is(err, ErrBadSignature):
-			return true, errors.Join(err, g.out.Pass(read))
-		case err != nil:
-			return true, err
-		}
-	}
-	return true, g.unread()
+	// Other text belongs to somebody else. Records may still follow it.
+	g.foreign = len(bytes.TrimSpace(data)) > 0 && !found.begun
+	return ended, nil
 }
 
 func (g *Guard) unread() error {

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
 )
@@ -60,6 +62,25 @@ func guarded(t *testing.T, stdin io.Reader) (out string, err error) {
 	return buf.String(), err
 }
 
+// heard is guarded with some work in between.
+func heard(t *testing.T, stdin io.Reader) (out string, err error) {
+	t.Helper()
+	var buf bytes.Buffer
+	g := NewGuard(stdin, record.NewWriter(&buf, nil), quietly, "leave BUNDLE out")
+	ctx, stop, err := g.Begin(t.Context())
+	defer stop()
+	if err != nil {
+		return buf.String(), err
+	}
+	select {
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-time.After(6 * time.Second):
+		err = g.Settle(ctx)
+	}
+	return buf.String(), err
+}
+
 func TestGuardHearsRecords(t *testing.T) {
 	for _, tt := range []struct {
 		name, script string
@@ -72,11 +93,17 @@ func TestGuardHearsRecords(t *testing.T) {
 		{"bad, later", "sleep 3; echo '" + badLine + "'", cli.CodeFailed, badLine + "\n"},
 		{"bad, in two pieces", "printf %s '" + badLine[:20] + "'; sleep 1; echo '" + badLine[20:] + "'", cli.CodeFailed, badLine + "\n"},
 		{"bad, without a line's end", "printf %s '" + badLine + "'", cli.CodeFailed, badLine + "\n"},
+		{"bad, behind a word", "echo verifying; echo '" + badLine + "'", cli.CodeFailed, badLine + "\n"},
+		{"bad, behind a word and later", "echo verifying; sleep 1; echo '" + badLine + "'; sleep 30", cli.CodeFailed, badLine + "\n"},
+		{"bad, behind another record", `echo '{"kind":"image"}'; echo '` + badLine + "'", cli.CodeFailed, badLine + "\n"},
+		{"bad, pretty-printed", `printf '{\n  "kind": "bundle",\n  "path": "/b",\n  "signature": "bad"\n}\n'`, cli.CodeFailed, badLine + "\n"},
+		{"bad, in an array", "echo '[" + badLine + "]'", cli.CodeFailed, badLine + "\n"},
+		{"good, pretty-printed", `printf '{\n  "kind": "bundle",\n  "path": "/b"\n}\n'`, cli.CodeMisuse, ""},
 		{"another kind", `echo; echo '{"kind":"image"}'`, cli.CodeMisuse, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			out, err := guarded(t, peer(t, tt.script))
+			out, err := heard(t, peer(t, tt.script))
 			if err == nil || cli.Code(err) != tt.code || out != tt.out {
 				t.Errorf("%v with code %d, wrote %q, want code %d and %q", err, cli.Code(err), out, tt.code, tt.out)
 			}
@@ -108,6 +135,13 @@ func TestGuardOfOthersInput(t *testing.T) {
 		t.Cleanup(func() { f.Close() })
 		return f
 	}
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, far := os.NewFile(uintptr(ends[0]), "socket"), os.NewFile(uintptr(ends[1]), "far")
+	defer socket.Close()
+	defer far.Close()
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +156,8 @@ func TestGuardOfOthersInput(t *testing.T) {
 	defer w.Close()
 	for name, stdin := range map[string]io.Reader{
 		"a list": file("list", "a\nb\n"), "an empty file": file("empty", ""), "/dev/null": null, "closed": closed,
-		"an idle pipe": idle, "a loop's list": peer(t, "echo a; sleep 30"), "ended": peer(t, ":"), "no file": strings.NewReader(badLine),
+		"an idle pipe": idle, "an idle socket": socket, "YAML": peer(t, "echo 'kind: bundle'; echo 'signature: bad'"),
+		"a loop's JSON": peer(t, `echo '{"name":"a"}'; sleep 30`), "cut short": peer(t, `printf '{"kind":'`), "a loop's list": peer(t, "echo a; sleep 30"), "ended": peer(t, ":"), "no file": strings.NewReader(badLine),
 	} {
 		start := time.Now()
 		if out, err := guarded(t, stdin); err != nil || out != "" {
@@ -131,6 +166,12 @@ func TestGuardOfOthersInput(t *testing.T) {
 		if passed := time.Since(start); passed > guardBegin {
 			t.Errorf("%s: took %v", name, passed)
 		}
+	}
+	if _, err := far.WriteString("\n" + badLine + "\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := guarded(t, socket); !errors.Is(err, ErrBadSignature) {
+		t.Errorf("a socket with a record: %v", err)
 	}
 	list := file("records", "a\n"+badLine+"\n")
 	if _, err := list.Seek(2, io.SeekStart); err != nil {

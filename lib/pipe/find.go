@@ -1,0 +1,63 @@
+package pipe
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+
+	"k0rdent-airgap/lib/record"
+)
+
+// finding is what was found of records among what stdin holds.
+type finding struct {
+	any   bool         // there are some
+	bad   *record.Line // the first of a bad signature
+	err   error        // of bad
+	begun bool         // one may have begun that is not there to its end
+}
+
+// find looks for records: on lines of their own, as they should be, or as a
+// filter has laid them out.
+func find(data []byte, ended bool) (f finding) {
+	ended = ended || len(data) >= peekSize
+	for data = bytes.TrimSpace(data); len(data) > 0; data = bytes.TrimSpace(data) {
+		if data[0] == '{' || data[0] == '[' {
+			var value json.RawMessage
+			dec := json.NewDecoder(bytes.NewReader(data))
+			err := dec.Decode(&value)
+			if err == nil {
+				f.value(value)
+				data = data[dec.InputOffset():]
+				continue
+			}
+			if errors.Is(err, io.ErrUnexpectedEOF) && !ended {
+				f.begun = true
+				return f
+			}
+		}
+		_, data, _ = bytes.Cut(data, []byte("\n"))
+	}
+	return f
+}
+
+// value takes a JSON value into account, and those in it if it is an array.
+func (f *finding) value(value json.RawMessage) {
+	var all []json.RawMessage
+	if json.Unmarshal(value, &all) == nil {
+		for _, one := range all {
+			f.value(one)
+		}
+		return
+	}
+	var line bytes.Buffer
+	json.Compact(&line, value) // which it can, since it was decoded
+	for read, err := range (Reader{}).Records(context.Background(), &line) {
+		f.any = f.any || !errors.Is(err, record.ErrNotRecord)
+		if errors.Is(err, ErrBadSignature) && f.bad == nil {
+			read.Raw = bytes.Clone(read.Raw)
+			f.bad, f.err = &read, err
+		}
+	}
+}
