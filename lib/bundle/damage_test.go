@@ -107,7 +107,7 @@ func TestCorrupt(t *testing.T) {
 	}{
 		{"gzip checksum", flip(gz(raw), len(gz(raw))-6), "checksum"},
 		{"text after gzip", append(gz(raw), "and some more"...), "gzip: invalid header"},
-		{"zeros after gzip", append(gz(raw), make([]byte, 512)...), "gzip: invalid header"},
+		{"text after zeros after gzip", append(append(gz(raw), make([]byte, 512)...), 'x'), "gzip: invalid header"},
 		{"text after zstd", append(zst(raw), "and more"...), "near byte"},
 		{"second tar", append(slices.Clone(raw), raw...), "data after the end"},
 		{"second tar in gzip", append(gz(raw), gz(raw)...), "data after the end"},

@@ -2,16 +2,14 @@ package bundle
 
 import (
 	"context"
-	"errors"
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"sync"
 	"syscall"
 )
 
-// openDir opens an unpacked bundle: path itself, or the one directory in it
+// openDir opens an unpacked bundle: path itself, or the one directory below it
 // that holds the bundle's charts.
 func (b *Bundle) openDir(ctx context.Context, path string) (err error) {
 	if b.hash != nil {
@@ -22,7 +20,7 @@ func (b *Bundle) openDir(ctx context.Context, path string) (err error) {
 		return err
 	}
 	l := newLayout(b.name)
-	if err := lookAround(b.root.FS(), l); err != nil {
+	if err := lookAround(ctx, b.root.FS(), l); err != nil {
 		return err
 	}
 	if err := l.decide(); err != nil {
@@ -44,43 +42,35 @@ func (b *Bundle) openDir(ctx context.Context, path string) (err error) {
 	})
 }
 
-// lookAround shows a layout what lies where the product's chart may be.
-func lookAround(root fs.FS, l *layout) error {
-	top, err := fs.ReadDir(root, ".")
-	if err != nil {
-		return err
-	}
-	for _, d := range top {
-		if !d.IsDir() {
-			continue
-		}
-		if err := l.see(d.Name(), true); err != nil {
+// lookAround shows a layout what a directory holds.
+func lookAround(ctx context.Context, root fs.FS, l *layout) error {
+	seen := 0
+	return fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil && name == ".":
 			return err
+		case err != nil: // unreadable: the walk tells it
+			return nil
 		}
-		for _, sub := range []string{"", "charts"} {
-			dir := path.Join(d.Name(), sub)
-			files, _ := fs.ReadDir(root, dir) // unreadable: the walk will tell
-			for _, f := range files {
-				if err := l.see(path.Join(dir, f.Name()), f.IsDir()); err != nil {
-					return err
-				}
-			}
+		if seen++; seen > maxEntries {
+			return fs.SkipAll // this too
 		}
-	}
-	return nil
+		return l.see(name, d.IsDir())
+	})
 }
 
 // walkDir hands out the files of a directory.
 func (b *Bundle) walkDir(ctx context.Context, yield func(*Entry, error) bool) error {
 	var done int64
-	var failed error
-	err := b.walkFiles(ctx, func(name string, info fs.FileInfo, refusal error) bool {
+	return b.walkFiles(ctx, func(name string, info fs.FileInfo, refusal error) bool {
 		if refusal != nil {
 			return yield(nil, refusal)
 		}
 		f := &dirFile{root: b.root, name: name}
-		if failed = f.open(); failed != nil {
-			return false
+		if err := f.open(); err != nil {
+			return yield(nil, unreadable(name, err))
 		}
 		b.opened = append(b.opened, f)
 		more := yield(&Entry{Path: name, Size: info.Size(), Reader: io.NewSectionReader(f, 0, info.Size()), At: f}, nil)
@@ -89,21 +79,24 @@ func (b *Bundle) walkDir(ctx context.Context, yield func(*Entry, error) bool) er
 		b.offset.Store(done)
 		return more
 	})
-	return errors.Join(failed, err)
 }
 
-// walkFiles calls visit for every regular file below the root until it says
-// false, and with a refusal for whatever is neither file nor directory.
+// walkFiles calls visit for every regular file below the root until it returns
+// false, and with a refusal for whatever is neither file nor directory or cannot
+// be read.
 func (b *Bundle) walkFiles(ctx context.Context, visit func(name string, info fs.FileInfo, refusal error) bool) error {
 	seen := 0
 	return fs.WalkDir(b.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
 		}
-		if err := context.Cause(ctx); err != nil {
+		if err != nil && name == "." {
 			return err
 		}
 		_, refusal := cleanName(name)
+		if err != nil {
+			refusal = unreadable(name, err)
+		}
 		if d.IsDir() && refusal == nil {
 			return nil
 		}
@@ -111,11 +104,11 @@ func (b *Bundle) walkFiles(ctx context.Context, visit func(name string, info fs.
 			return formatError("more than %d entries", maxEntries)
 		}
 		if !d.IsDir() && !d.Type().IsRegular() {
-			refusal = entryError(name, "%s, where only files and directories may be", modeKind(d.Type()))
+			refusal = entryError(name, remedies[modeKind(d.Type())], "%s, where only files and directories may be", modeKind(d.Type()))
 		}
 		info, err := d.Info()
-		if err != nil {
-			return err
+		if err != nil && refusal == nil {
+			refusal = unreadable(name, err)
 		}
 		switch {
 		case !visit(name, info, refusal):
@@ -130,7 +123,7 @@ func (b *Bundle) walkFiles(ctx context.Context, visit func(name string, info fs.
 func modeKind(m fs.FileMode) string {
 	switch {
 	case m&fs.ModeSymlink != 0:
-		return "a symbolic link"
+		return symlink
 	case m&fs.ModeDevice != 0:
 		return "a device"
 	case m&fs.ModeNamedPipe != 0:
@@ -183,7 +176,7 @@ func (f *dirFile) open() error {
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = entryError(f.name, "no longer a regular file")
+		err = entryError(f.name, "", "no longer a regular file")
 	}
 	if err != nil {
 		file.Close()

@@ -3,6 +3,7 @@ package bundle
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 )
 
 // What can be wrong with a bundle. Test with errors.Is; the text names the
@@ -14,8 +15,9 @@ var (
 	ErrCorrupt = errors.New("corrupted")
 	// ErrFormat: the file is of a kind that no bundle has.
 	ErrFormat = errors.New("not a bundle")
-	// ErrEntry: an entry that no bundle may have: a hostile name, a link, a
-	// device, a second entry of the same name. The others can still be read.
+	// ErrEntry: an entry that no bundle may have (a hostile name, a link, a
+	// device, a second entry of the same name) or that cannot be read. The
+	// others can still be read; the error is an EntryError.
 	ErrEntry = errors.New("entry refused")
 	// ErrLayout: entries that contradict each other on where the bundle's
 	// root is, so that some names given out so far would be wrong.
@@ -45,10 +47,31 @@ func (e *DamageError) Error() string {
 // Unwrap makes errors.Is find the kind as well as the cause.
 func (e *DamageError) Unwrap() []error { return []error{e.Kind, e.Err} }
 
-// entryError is an ErrEntry about one entry; the name is quoted since the
-// name itself may be the trouble.
-func entryError(name, format string, args ...any) error {
-	return &kindError{ErrEntry, fmt.Sprintf("entry %q: ", name) + fmt.Sprintf(format, args...)}
+// An EntryError is an ErrEntry about one entry or, where the system does not let
+// us read it, one directory.
+type EntryError struct {
+	Entry   string // its name, which may itself be the trouble
+	Problem string // what is wrong with it
+	Remedy  string // a sentence on what to do about it, or ""
+	Err     error  // of the system, nil if the entry was refused
+}
+
+func (e *EntryError) Error() string { return fmt.Sprintf("entry %q: %s", e.Entry, e.Problem) }
+
+// Unwrap makes errors.Is find the kind as well as the cause.
+func (e *EntryError) Unwrap() []error { return []error{ErrEntry, e.Err} }
+
+func entryError(name, remedy, format string, args ...any) error {
+	return &EntryError{Entry: name, Problem: fmt.Sprintf(format, args...), Remedy: remedy}
+}
+
+// unreadable is the EntryError of what the system does not let us read.
+func unreadable(name string, err error) error {
+	cause := err
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		cause = at.Err
+	}
+	return &EntryError{Entry: name, Problem: cause.Error(), Err: err}
 }
 
 func formatError(format string, args ...any) error {

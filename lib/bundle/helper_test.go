@@ -3,6 +3,7 @@ package bundle
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -20,6 +21,7 @@ type member struct {
 	name string
 	body string
 	kind byte
+	link string // of a link, where to
 }
 
 func files(names ...string) []member {
@@ -57,7 +59,7 @@ func makeTar(t testing.TB, members ...member) []byte {
 			h.Typeflag = tar.TypeReg
 		}
 		if m.kind == tar.TypeLink || m.kind == tar.TypeSymlink {
-			h.Linkname, h.Size, m.body = "/etc/passwd", 0, ""
+			h.Linkname, h.Size, m.body = cmp.Or(m.link, "/etc/passwd"), 0, ""
 		}
 		if err := w.WriteHeader(h); err != nil {
 			t.Fatal(err)

@@ -3,11 +3,15 @@ package bundle
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -29,30 +33,39 @@ func TestRoot(t *testing.T) {
 		file   string // the bundle's name
 		in     []string
 		want   []string // nil: ErrLayout
-		seeing []string // where looking ahead gives another result; nil: the same
+		seeing []string // where all is seen first, if that is not the same
+		late   bool     // ErrLayout for what can only be read on
 	}{
-		{"at the top", "b", []string{"capi/a_1.tar", chart}, []string{"capi/a_1.tar", chart}, nil},
-		{"./", "b", []string{"./", "./capi/a_1.tar", "./" + chart}, []string{"capi/a_1.tar", chart}, nil},
-		{"vendor's name", "b", []string{"airgap-bundle-1.2.3/capi/a_1.tar", "airgap-bundle-1.2.3/" + chart}, []string{"capi/a_1.tar", chart}, nil},
-		{"./ and vendor's name", "b", []string{"./airgap-bundle/", "./airgap-bundle/" + chart}, []string{chart}, nil},
-		{"the file's name", "mine.tar.gz", []string{"mine/capi/a_1.tar", "mine/" + chart}, []string{"capi/a_1.tar", chart}, nil},
-		{"charts first", "b", []string{"x/charts/", "x/capi/a_1.tar", "x/" + chart}, []string{"capi/a_1.tar", chart}, nil},
-		{"chart first", "b", []string{"x/" + chart, "x/capi/a_1.tar"}, []string{chart, "capi/a_1.tar"}, nil},
-		{"chart with a colon", "b", []string{"x/charts/k0rdent-enterprise:1.tar"}, []string{"charts/k0rdent-enterprise:1.tar"}, nil},
-		{"another chart first", "b", []string{"x/charts/kcm_1.tar"}, []string{"charts/kcm_1.tar"}, nil},
-		{"no product's chart", "b", []string{"charts/kcm_1.tar", "charts/x_1.tar"}, []string{"charts/kcm_1.tar", "charts/x_1.tar"}, nil},
-		{"charts in charts", "b", []string{"charts/charts/x_1.tar"}, []string{"charts/charts/x_1.tar"}, nil},
-		{"one directory of no special name", "b", []string{"capi/a_1.tar"}, []string{"capi/a_1.tar"}, nil},
-		{"files beside the directory", "b", []string{"._airgap-bundle", "airgap-bundle/" + chart, "README"}, []string{"._airgap-bundle", chart, "README"}, nil},
-		{"chart too late", "b", []string{"x/capi/a_1.tar", "x/" + chart}, nil, []string{"capi/a_1.tar", chart}},
-		{"chart at the top too late", "b", []string{"airgap-bundle/capi/a_1.tar", chart}, nil, []string{"airgap-bundle/capi/a_1.tar", chart}},
-		{"two bundles", "b", []string{"a/" + chart, "b/" + chart}, nil, nil},
+		{"at the top", "b", []string{"capi/a_1.tar", chart}, []string{"capi/a_1.tar", chart}, nil, false},
+		{"./", "b", []string{"./", "./capi/a_1.tar", "./" + chart}, []string{"capi/a_1.tar", chart}, nil, false},
+		{"vendor's name", "b", []string{"airgap-bundle-1.2.3/capi/a_1.tar", "airgap-bundle-1.2.3/" + chart}, []string{"capi/a_1.tar", chart}, nil, false},
+		{"./ and vendor's name", "b", []string{"./airgap-bundle/", "./airgap-bundle/" + chart}, []string{chart}, nil, false},
+		{"the file's name", "mine.tar.gz", []string{"mine/capi/a_1.tar", "mine/" + chart}, []string{"capi/a_1.tar", chart}, nil, false},
+		{"charts first", "b", []string{"x/charts/", "x/capi/a_1.tar", "x/" + chart}, []string{"capi/a_1.tar", chart}, nil, false},
+		{"chart first", "b", []string{"x/" + chart, "x/capi/a_1.tar"}, []string{chart, "capi/a_1.tar"}, nil, false},
+		{"chart with a colon", "b", []string{"x/charts/k0rdent-enterprise:1.tar"}, []string{"charts/k0rdent-enterprise:1.tar"}, nil, false},
+		{"another chart first", "b", []string{"x/charts/kcm_1.tar"}, []string{"charts/kcm_1.tar"}, nil, false},
+		{"no product's chart", "b", []string{"charts/kcm_1.tar", "charts/x_1.tar"}, []string{"charts/kcm_1.tar", "charts/x_1.tar"}, nil, false},
+		{"charts in charts", "b", []string{"charts/charts/x_1.tar"}, []string{"charts/charts/x_1.tar"}, nil, false},
+		{"one directory of no special name", "b", []string{"capi/a_1.tar"}, []string{"capi/a_1.tar"}, nil, false},
+		{"files beside the directory", "b", []string{"._airgap-bundle", "airgap-bundle/" + chart, "README"}, []string{"._airgap-bundle", chart, "README"}, nil, false},
+		{"chart late", "b", []string{"x/capi/a_1.tar", "x/" + chart}, []string{"capi/a_1.tar", chart}, nil, true},
+		{"chart at the top too late", "b", []string{"airgap-bundle/capi/a_1.tar", chart}, nil, []string{"airgap-bundle/capi/a_1.tar", chart}, false},
+		{"two levels deep", "b", []string{"srv/airgap-bundle-1.2.3/", "srv/airgap-bundle-1.2.3/capi/a_1.tar", "srv/airgap-bundle-1.2.3/" + chart}, []string{"capi/a_1.tar", chart}, nil, false},
+		{"three levels deep, chart first", "b", []string{"srv/x/y/" + chart, "srv/x/y/capi/a_1.tar"}, []string{chart, "capi/a_1.tar"}, nil, false},
+		{"deep, below no special name, chart last", "b", []string{"srv/x/capi/a_1.tar", "srv/x/b_1.tar", "srv/x/" + chart}, []string{"capi/a_1.tar", "b_1.tar", chart}, nil, true},
+		{"deep, a file beside it", "b", []string{"README", "srv/x/capi/a_1.tar", "srv/x/" + chart}, []string{"README", "capi/a_1.tar", chart}, nil, true},
+		{"deep, and archives beside it", "b", []string{"srv/x/" + chart, "srv/y/a_1.tar"}, []string{chart, "srv/y/a_1.tar"}, nil, false},
+		{"directory called charts elsewhere", "b", []string{"capi/charts/x_1.tar", "velero/a_1.tar", chart}, nil, []string{"capi/charts/x_1.tar", "velero/a_1.tar", chart}, false},
+		{"two bundles", "b", []string{"a/" + chart, "b/" + chart}, nil, nil, false},
+		{"two bundles, one in the other", "b", []string{chart, "old/" + chart}, nil, nil, false},
+		{"two charts of one bundle", "b", []string{"x/" + chart, "x/charts/k0rdent-enterprise_1.2.4.tar"}, []string{chart, "charts/k0rdent-enterprise_1.2.4.tar"}, nil, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			raw := makeTar(t, files(tt.in...)...)
-			check := func(how, path string, want []string) {
+			check := func(how, path string, stdin io.Reader, want []string) {
 				t.Helper()
-				all, _, err := list(path, nil)
+				all, _, err := list(path, stdin)
 				if want == nil && !errors.Is(err, ErrLayout) {
 					t.Errorf("%s: %q, %v, want ErrLayout", how, paths(all), err)
 				}
@@ -60,17 +73,91 @@ func TestRoot(t *testing.T) {
 					t.Errorf("%s: %q, %v, want %q", how, paths(all), err, want)
 				}
 			}
-			check("stream", write(t, tt.file, gz(raw)), tt.want)
+			check("gzip", write(t, tt.file, gz(raw)), nil, tt.want)
+			if tt.late {
+				check("pipe", "-", bytes.NewReader(raw), nil)
+			} else if tt.file == "b" { // a pipe has no name
+				check("pipe", "-", bytes.NewReader(raw), tt.want)
+			}
 			if tt.seeing != nil {
 				tt.want = tt.seeing
 			}
-			check("tar", write(t, tt.file, raw), tt.want)
-			if tt.name == "files beside the directory" {
-				tt.want = []string{chart} // a directory's root is the bundle's
+			check("tar", write(t, tt.file, raw), nil, tt.want)
+			switch tt.name { // a directory's root is the bundle's
+			case "files beside the directory", "deep, and archives beside it":
+				tt.want = []string{chart}
+			case "deep, a file beside it":
+				tt.want = tt.want[1:]
 			}
 			slices.Sort(tt.want)
-			check("directory", writeDir(t, files(tt.in...)...), tt.want)
+			check("directory", writeDir(t, files(tt.in...)...), nil, tt.want)
 		})
+	}
+}
+
+// Archivers write more than files and directories; what means nothing is passed
+// over, and what cannot be read comes with a remedy.
+func TestForeignTypes(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		add    member
+		remedy string // "" if it is no error
+	}{
+		{"volume label", member{name: "BACKUP of ../ Monday", kind: 'V'}, ""},
+		{"incremental directory", member{name: "capi/", kind: 'D', body: "Yfile\x00\x00"}, ""},
+		{"contiguous file", member{name: "good_2.tar", kind: tar.TypeCont}, ""},
+		{"a file linked to itself", member{name: "./good_1.tar", kind: tar.TypeLink, link: "good_1.tar"}, ""},
+		{"hard link", member{name: "l_1.tar", kind: tar.TypeLink, link: "good_1.tar"}, "--hard-dereference"},
+		{"symbolic link", member{name: "l_1.tar", kind: tar.TypeSymlink, link: "good_1.tar"}, "--dereference"},
+		{"second volume", member{name: "m_1.tar", kind: 'M'}, "volumes"},
+		{"absolute name", member{name: "/a_1.tar"}, "-C DIR"},
+	} {
+		raw := makeTar(t, member{name: "good_1.tar", body: "x"}, tt.add, member{name: "after_1.tar"})
+		for how, content := range map[string][]byte{"tar": raw, "gzip": gz(raw)} {
+			all, _, err := list(write(t, "b", content), nil)
+			refused, _ := errors.AsType[*EntryError](err)
+			if (refused == nil) != (tt.remedy == "") || refused != nil && !strings.Contains(refused.Remedy, tt.remedy) {
+				t.Errorf("%s: %s: %v, want the remedy %q", tt.name, how, err, tt.remedy)
+			}
+			if all[0].path != "good_1.tar" || all[len(all)-1].path != "after_1.tar" {
+				t.Errorf("%s: %s: gave out %q", tt.name, how, paths(all))
+			}
+		}
+	}
+}
+
+// A directory or file that cannot be read is one error, and the rest is walked.
+func TestUnreadable(t *testing.T) {
+	if os.Geteuid() == 0 {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer syscall.Setfsuid(0)
+		syscall.Setfsuid(65534)
+	}
+	dir := writeDir(t, files("a_1.tar", "closed/b_1.tar", "secret_1.tar", "z_1.tar")...)
+	for _, name := range []string{"closed", "secret_1.tar"} {
+		if err := os.Chmod(filepath.Join(dir, name), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := Open(context.Background(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	var seen, refused []string
+	for e, err := range b.Entries(context.Background()) {
+		if at, ok := errors.AsType[*EntryError](err); ok && errors.Is(err, fs.ErrPermission) && at.Problem == "permission denied" {
+			refused = append(refused, at.Entry)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, e.Path)
+	}
+	if !slices.Equal(seen, []string{"a_1.tar", "z_1.tar"}) || !slices.Equal(refused, []string{"closed", "secret_1.tar"}) {
+		t.Errorf("walked %q, refused %q", seen, refused)
 	}
 }
 
@@ -155,8 +242,8 @@ func TestSparse(t *testing.T) {
 	pax[156] = 'x'
 	sumHeader(pax)
 	_, _, err := list(write(t, "b", append(pax, buf.Bytes()...)), nil)
-	if !errors.Is(err, ErrEntry) || !strings.Contains(err.Error(), "sparse") {
-		t.Errorf("%v, want an ErrEntry about a sparse file", err)
+	if refused, ok := errors.AsType[*EntryError](err); !ok || refused.Problem != "a sparse file" || !strings.Contains(refused.Remedy, "--sparse") {
+		t.Errorf("%v, want an EntryError about a sparse file", err)
 	}
 }
 

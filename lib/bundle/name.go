@@ -24,19 +24,19 @@ const (
 func cleanName(name string) (string, error) {
 	switch {
 	case name == "":
-		return "", entryError(name, "empty name")
+		return "", entryError(name, "", "empty name")
 	case len(name) > maxName:
-		return "", entryError(name[:64]+"…", "name longer than %d bytes", maxName)
+		return "", entryError(name[:64]+"…", "", "name longer than %d bytes", maxName)
 	case !utf8.ValidString(name):
-		return "", entryError(name, "name is not UTF-8")
+		return "", entryError(name, "", "name is not UTF-8")
 	case strings.ContainsFunc(name, unicode.IsControl):
-		return "", entryError(name, "control character in name")
+		return "", entryError(name, "", "control character in name")
 	case strings.HasPrefix(name, "/"):
-		return "", entryError(name, "absolute name")
+		return "", entryError(name, "make the tar with -C DIR and . for what is in it, without -P", "absolute name")
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." {
-			return "", entryError(name, "name leads out of the bundle")
+			return "", entryError(name, "", "name leads out of the bundle")
 		}
 	}
 	return path.Clean(name), nil
@@ -51,7 +51,7 @@ func (n names) add(name string) error {
 	sum := sha256.Sum256([]byte(name))
 	key := [16]byte(sum[:16])
 	if _, dup := n[key]; dup {
-		return entryError(name, "occurs twice")
+		return entryError(name, "", "occurs twice")
 	}
 	if len(n) >= maxEntries {
 		return formatError("more than %d entries", maxEntries)

@@ -2,19 +2,23 @@ package bundle
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
 // layout finds the bundle's root: archives are made with members at the top
-// (the vendor's own, `./` or none) or below one top directory. The sure sign
-// is the product's chart, charts/k0rdent-enterprise_<V>.tar.
+// (the vendor's own, `./` or none) or below some directory, such as
+// srv/airgap-bundle-1.2.3 when that was packed from above. The sure sign is the
+// product's chart, charts/k0rdent-enterprise_<V>.tar.
 type layout struct {
-	base    string          // the bundle's file name without its extensions
-	atTop   bool            // the product's chart was seen at the top
-	below   []string        // top directories below which it was seen
-	tops    map[string]bool // top directories; true: has a charts directory
+	base    string   // the bundle's file name without its extensions
+	roots   []string // directories that hold the product's chart, "" for the top
+	charts  []string // directories that hold a directory charts
+	named   string   // a directory with the name of a bundle
+	top     string   // the directory at the top
+	more    bool     // there is more than one, or an archive beside it
 	decided bool
-	root    string // "" or the top directory to strip
+	root    string // "" or the directory to strip
 }
 
 func newLayout(file string) *layout {
@@ -22,32 +26,69 @@ func newLayout(file string) *layout {
 	for _, ext := range []string{".gz", ".zst", ".tgz", ".tar"} {
 		base = strings.TrimSuffix(base, ext)
 	}
-	return &layout{base: base, tops: map[string]bool{}}
+	return &layout{base: base}
 }
 
 // see takes a clean name into account. Once the root is decided, a name that
 // proves the decision wrong is an ErrLayout: names given out before it would
 // have been wrong.
 func (l *layout) see(name string, dir bool) error {
-	top, rest, nested := strings.Cut(name, "/")
-	if !nested && !dir || top == "." {
+	if name == "." {
 		return nil
 	}
-	charts := rest == "charts" && dir || strings.HasPrefix(rest, "charts/")
-	l.tops[top] = l.tops[top] || charts
+	parts := strings.Split(name, "/")
+	if !dir {
+		parts = parts[:len(parts)-1]
+	}
 	switch {
-	case isProductChart(name):
-		l.atTop = true
-		if l.decided && l.root != "" {
-			return layoutError("entry %s: the bundle's files are at the top, but entries before it were taken to be below %s/", name, l.root)
+	case len(parts) == 0:
+		l.more = l.more || strings.HasSuffix(name, ".tar")
+		return nil
+	case l.top == "":
+		l.top = parts[0]
+	}
+	l.more = l.more || l.top != parts[0]
+	for i, part := range parts {
+		if part == "charts" {
+			l.charts = note(l.charts, strings.Join(parts[:i], "/"))
+			break
 		}
-	case isProductChart(rest):
-		l.below = append(l.below, top)
-		if l.decided && l.root != top {
-			return layoutError("entry %s: the bundle's files are below %s/, but entries before it were not", name, top)
+		if l.named == "" && (part == l.base || strings.HasPrefix(part, vendorName)) {
+			l.named = strings.Join(parts[:i+1], "/")
 		}
 	}
+	if !isProductChart(name) {
+		return nil
+	}
+	root := strings.Join(parts[:len(parts)-1], "/")
+	l.roots = note(l.roots, root)
+	if l.decided && root != l.root {
+		return layoutError("entry %s: the bundle's files are %s, but entries before it were taken to be %s", name, where(root), where(l.root))
+	}
 	return nil
+}
+
+// vendorName begins the name of the directory that the vendor's guide unpacks to.
+const vendorName = "airgap-bundle"
+
+// note adds a directory to a list of different ones, of which three are enough.
+func note(all []string, dir string) []string {
+	if len(all) < 3 && !slices.Contains(all, dir) {
+		return append(all, dir)
+	}
+	return all
+}
+
+func where(root string) string {
+	if root == "" {
+		return "at the top"
+	}
+	return "below " + root + "/"
+}
+
+// settled reports whether what was seen so far is enough to decide.
+func (l *layout) settled() bool {
+	return l.more || len(l.roots)+len(l.charts) > 0 || strings.HasPrefix(path.Base(l.named), vendorName)
 }
 
 // decide settles the root by what has been seen so far.
@@ -57,19 +98,19 @@ func (l *layout) decide() error {
 	}
 	l.decided = true
 	switch {
-	case l.atTop:
-		return nil
-	case len(l.below) == 1:
-		l.root = l.below[0]
-		return nil
-	case len(l.below) > 1:
-		return layoutError("several bundles in one: %s", strings.Join(l.below, ", "))
-	case len(l.tops) == 1:
-		for top, charts := range l.tops {
-			if top != "charts" && (charts || top == l.base || strings.HasPrefix(top, "airgap-bundle")) {
-				l.root = top
-			}
+	case len(l.roots) == 1:
+		l.root = l.roots[0]
+	case len(l.roots) > 1:
+		var all []string
+		for _, root := range l.roots {
+			all = append(all, where(root))
 		}
+		return layoutError("several bundles in one: %s", strings.Join(all, ", "))
+	case l.more: // the vendor's own form
+	case len(l.charts) > 0:
+		l.root = l.charts[0]
+	default:
+		l.root = l.named
 	}
 	return nil
 }
@@ -83,10 +124,10 @@ func (l *layout) strip(name string) string {
 	return strings.TrimPrefix(name, l.root+"/")
 }
 
-// isProductChart tells whether name is that of the product's chart, relative
-// to the root. Both separators are seen in the wild.
+// isProductChart reports whether name is that of the product's chart, in
+// whatever directory. Both separators are seen in the wild.
 func isProductChart(name string) bool {
-	base, ok := strings.CutPrefix(name, "charts/k0rdent-enterprise")
-	return ok && strings.HasSuffix(base, ".tar") && !strings.Contains(base, "/") &&
-		(base[0] == '_' || base[0] == ':')
+	dir, file := path.Split(name)
+	rest, ok := strings.CutPrefix(file, "k0rdent-enterprise")
+	return ok && path.Base(dir) == "charts" && len(rest) > 1 && (rest[0] == '_' || rest[0] == ':')
 }

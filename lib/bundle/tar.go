@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"path"
 	"strings"
 )
 
@@ -82,7 +84,8 @@ func (b *Bundle) walkStream(yield func(*Entry, error) bool) error {
 		case err != nil:
 			return err
 		}
-		if strings.Contains(name, "/") {
+		if strings.Contains(name, "/") && !w.layout.decided {
+			b.lookAhead(w.layout)
 			if err := w.layout.decide(); err != nil {
 				return err
 			}
@@ -92,6 +95,27 @@ func (b *Bundle) walkStream(yield func(*Entry, error) bool) error {
 			return w.over
 		}
 	}
+}
+
+// lookAhead reads on, beside the walk, until it is clear where the root is. It
+// can in a file only; for most bundles that is within their first entries.
+func (b *Bundle) lookAhead(l *layout) {
+	if b.Size == 0 || l.settled() {
+		return
+	}
+	ahead := &Bundle{name: b.name}
+	if ahead.openStream(context.Background(), io.NewSectionReader(b.file, b.base, b.Size)) != nil {
+		return
+	}
+	defer ahead.endStream(os.ErrClosed)
+	t := &tape{r: ahead.stream}
+	w := ahead.newWalker(t, t)
+	for !w.layout.settled() {
+		if _, _, err := w.next(); err != nil && !errors.Is(err, ErrEntry) {
+			break // the walk tells what is wrong
+		}
+	}
+	*l = *w.layout
 }
 
 // give hands an entry out, or the refusal of its name.
@@ -168,17 +192,17 @@ func (w *walker) next() (*tar.Header, string, error) {
 			return nil, "", w.failed(err)
 		}
 		w.first, w.inside, w.end = false, "", w.tape.pos
-		if h.Typeflag == tar.TypeXGlobalHeader {
+		if meaningless(h) {
 			continue
 		}
 		name, err := w.check(h)
 		if err != nil {
 			return nil, "", err
 		}
-		if err := w.layout.see(name, h.Typeflag == tar.TypeDir); err != nil {
+		if err := w.layout.see(name, !regular(h)); err != nil {
 			return nil, "", err
 		}
-		if h.Typeflag == tar.TypeReg {
+		if regular(h) {
 			w.inside = name
 			w.end += (h.Size + tarBlock - 1) &^ (tarBlock - 1)
 			return h, name, nil
@@ -192,16 +216,40 @@ func (w *walker) check(h *tar.Header) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case h.Typeflag == tar.TypeDir:
+	case h.Typeflag == tar.TypeDir, h.Typeflag == typeDump:
 		return name, nil
-	case h.Typeflag != tar.TypeReg:
-		return "", entryError(h.Name, "%s, where only files and directories may be", kind(h.Typeflag))
-	case name == "." || strings.HasSuffix(h.Name, "/"):
-		return "", entryError(h.Name, "a file with a directory's name")
 	case sparse(h):
-		return "", entryError(h.Name, "a sparse file")
+		return "", entryError(h.Name, remedies[sparseFile], sparseFile)
+	case !regular(h):
+		return "", entryError(h.Name, remedies[kind(h.Typeflag)], "%s, where only files and directories may be", kind(h.Typeflag))
+	case name == "." || strings.HasSuffix(h.Name, "/"):
+		return "", entryError(h.Name, "", "a file with a directory's name")
 	}
 	return name, nil
+}
+
+// Types of GNU tar that archive/tar has no names for.
+const (
+	typeLabel  = 'V' // the label of the volume
+	typeDump   = 'D' // a directory, with the names of what is in it
+	typeVolume = 'M' // a file that begins in another volume
+)
+
+// regular reports whether a header is that of a plain file. A contiguous file
+// differs in nothing but where some file systems of 1988 would have put it.
+func regular(h *tar.Header) bool { return h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeCont }
+
+// meaningless reports whether a header stands for nothing: attributes for all
+// entries, the volume's label, or a file that tar was given twice and which it
+// has therefore linked to itself.
+func meaningless(h *tar.Header) bool {
+	switch h.Typeflag {
+	case tar.TypeXGlobalHeader, typeLabel:
+		return true
+	case tar.TypeLink:
+		return path.Clean(h.Name) == path.Clean(h.Linkname)
+	}
+	return false
 }
 
 // failed gives an error of the tar reader its meaning.
@@ -257,6 +305,9 @@ func (p *payload) Read(b []byte) (int, error) {
 // sparse tells whether a header is that of a file with holes: it may claim
 // exabytes in a few bytes, and no tool that makes bundles writes one.
 func sparse(h *tar.Header) bool {
+	if h.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
 	for key := range h.PAXRecords {
 		if strings.HasPrefix(key, "GNU.sparse.") {
 			return true
@@ -265,19 +316,34 @@ func sparse(h *tar.Header) bool {
 	return false
 }
 
+// What people do about entries that are refused.
+const (
+	hardLink    = "a hard link"
+	symlink     = "a symbolic link"
+	sparseFile  = "a sparse file"
+	otherVolume = "a part of a file whose beginning is in another volume"
+)
+
+var remedies = map[string]string{
+	hardLink:    "make the tar with --hard-dereference, or copy the directory with cp -r first",
+	symlink:     "make the tar with --dereference, or copy the directory with cp -rL first",
+	sparseFile:  "make the tar without --sparse; with bsdtar, add --no-read-sparse",
+	otherVolume: "make one tar, not volumes of it",
+}
+
 // kind names the types of tar entries that are refused.
 func kind(flag byte) string {
 	switch flag {
 	case tar.TypeLink:
-		return "a hard link"
+		return hardLink
 	case tar.TypeSymlink:
-		return "a symbolic link"
+		return symlink
+	case typeVolume:
+		return otherVolume
 	case tar.TypeChar, tar.TypeBlock:
 		return "a device"
 	case tar.TypeFifo:
 		return "a named pipe"
-	case tar.TypeGNUSparse:
-		return "a sparse file"
 	}
 	return "an entry of type " + string(rune(flag))
 }
