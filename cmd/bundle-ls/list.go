@@ -66,9 +66,7 @@ func (l *lister) bundle(ctx context.Context, want pipe.Bundle, stdin io.Reader) 
 	for e, err := range b.Entries(ctx) {
 		switch {
 		case errors.Is(err, bundle.ErrEntry):
-			l.counts["failed"]++
-			l.progress.Problem(path, err)
-			if err := l.out.Write(record.Skipped{Bundle: path, Reason: err.Error()}); err != nil {
+			if err := l.refused(err); err != nil {
 				return err
 			}
 			continue
@@ -85,9 +83,17 @@ func (l *lister) bundle(ctx context.Context, want pipe.Bundle, stdin io.Reader) 
 		return err
 	}
 	if images == 0 {
-		return cli.Hint(fmt.Errorf("%s: no images in it", path), "an image's own archive is no bundle; a directory must be the one that holds charts/")
+		return want.Empty()
 	}
 	return nil
+}
+
+// refused records an entry that the bundle does not give out, and goes on.
+func (l *lister) refused(err error) error {
+	l.counts["failed"]++
+	entry, problem := pipe.Refused(err)
+	l.progress.Problem(fmt.Sprintf("%s: entry %q", l.path, entry), problem)
+	return l.out.Write(record.Skipped{Bundle: l.path, Entry: entry, Reason: problem.Error()})
 }
 
 // entry lists one entry and gives how many images it had. The error ends the
@@ -213,10 +219,14 @@ func (l *lister) finish() error {
 	if err := l.summary(); err != nil {
 		return err
 	}
-	if n := l.counts["failed"]; n > 0 {
+	switch n := l.counts["failed"]; n {
+	case 0:
+		return nil
+	case 1:
+		return errors.New("1 entry failed")
+	default:
 		return fmt.Errorf("%d entries failed", n)
 	}
-	return nil
 }
 
 // broken ends a run that cannot go on. What was listed until then is summed up,

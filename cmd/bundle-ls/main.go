@@ -88,13 +88,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	in := pipe.Reader{Out: l.out, Wait: pipe.Waiting(progress.Warn, stdout)}
+	var failed error // of the first bundle that could not be listed
 	for b, err := range in.Bundles(ctx, fs.Arg(0), stdin) {
-		if err == nil {
-			err = l.bundle(ctx, b, stdin)
-		}
 		if err != nil {
 			return l.broken(ctx, err)
 		}
+		if err := l.bundle(ctx, b, stdin); failed == nil {
+			failed = err
+		} else if err != nil && ctx.Err() == nil {
+			progress.Warn("%v", err)
+		}
+	}
+	if failed != nil {
+		return l.broken(ctx, failed)
 	}
 	if err := guard.Settle(ctx); err != nil {
 		return err

@@ -28,6 +28,7 @@ const (
 // A finder finds the version of bundles.
 type finder struct {
 	all      bool // read streams to their end
+	unread   int  // entries that the system did not let us read
 	progress *cli.Progress
 	log      *slog.Logger
 }
@@ -62,12 +63,25 @@ func (f *finder) find(ctx context.Context, want pipe.Bundle, stdin io.Reader) (r
 	return found, nil
 }
 
+// incomplete is the error of a run that could not read everything: an entry that
+// it has not seen may be the chart of another release.
+func (f *finder) incomplete() error {
+	if f.unread == 0 {
+		return nil
+	}
+	return fmt.Errorf("parts of the bundle could not be read: %d", f.unread)
+}
+
 // search walks a bundle's entries.
 func (f *finder) search(ctx context.Context, b *bundle.Bundle) (found record.Version, err error) {
 	var tags []string // of k0s
 	for e, err := range b.Entries(ctx) {
 		if errors.Is(err, bundle.ErrEntry) {
-			f.progress.Warn("%v", err)
+			if at, ok := errors.AsType[*bundle.EntryError](err); ok && at.Err != nil {
+				f.unread++
+			}
+			entry, problem := pipe.Refused(err)
+			f.progress.Problem(fmt.Sprintf("entry %q", entry), problem)
 			continue
 		}
 		if err != nil {

@@ -8,6 +8,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"io"
@@ -77,20 +78,28 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	in := pipe.Reader{Out: out, Wait: pipe.Waiting(progress.Warn, stdout)}
+	var failed error // of the first bundle whose version was not found
 	for b, err := range in.Bundles(ctx, fs.Arg(0), stdin) {
 		if err != nil {
 			return err
 		}
 		found, err := f.find(ctx, b, stdin)
-		if err == nil {
-			err = guard.Settle(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil && failed == nil:
+			failed = err
+			continue
+		case err != nil:
+			progress.Warn("%v", err)
+			continue
 		}
-		if err != nil {
+		if err := guard.Settle(ctx); err != nil {
 			return err
 		}
 		if err := out.Write(found); err != nil {
 			return err
 		}
 	}
-	return nil
+	return cmp.Or(failed, f.incomplete())
 }

@@ -72,7 +72,8 @@ type search struct {
 func (s *search) walk(ctx context.Context, b *bundle.Bundle) error {
 	for e, err := range b.Entries(ctx) {
 		if errors.Is(err, bundle.ErrEntry) {
-			s.wish.progress.Warn("%s: %v", s.bundle.Path, err)
+			entry, problem := pipe.Refused(err)
+			s.wish.progress.Problem(fmt.Sprintf("%s: entry %q", s.bundle.Path, entry), problem)
 			continue
 		}
 		if err != nil {

@@ -25,7 +25,7 @@ func layersFor(images []*oci.Image, want v1.Platform) ([]v1.Descriptor, error) {
 	for _, image := range images {
 		have = append(have, image.Platforms...)
 		for _, m := range image.Manifests {
-			if m.Descriptor.MediaType.IsIndex() || m.Platform == nil || !m.Platform.Satisfies(want) {
+			if m.Descriptor.MediaType.IsIndex() || m.Platform == nil || !oci.Runs(want, *m.Platform) {
 				continue
 			}
 			parsed, err := v1.ParseManifest(bytes.NewReader(m.Raw))

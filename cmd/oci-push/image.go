@@ -80,6 +80,7 @@ type content func(v1.Hash) (io.ReadSeeker, int64)
 
 // image puts one image under way under one name. The error ends the run.
 func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess string, rec record.Image) error {
+	p.met.wanted++
 	rec = p.named(rec)
 	if err := checkName(p.reg.Repository(rec.Repository), rec.Tag); err != nil {
 		p.results.fail(rec, err)
@@ -90,8 +91,11 @@ func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess 
 		return nil
 	}
 	p.published[rec.Reference] = rec.Digest
+	p.met.meet(p.cfg.platforms, img)
 	img, left := narrow(p.cfg.platforms, img)
 	if img == nil {
+		p.met.wanted--
+		p.met.leftOut++
 		p.results.skip(record.Skipped{Bundle: rec.Bundle, Entry: rec.Entry, Size: rec.Size, Reason: left})
 		return nil
 	}

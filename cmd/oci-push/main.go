@@ -10,6 +10,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -288,6 +289,9 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	}
 	if err == nil && ctx.Err() == nil {
 		err = p.giveAliases(ctx)
+	}
+	if ctx.Err() == nil {
+		err = cmp.Or(err, p.checkPlatforms())
 	}
 	return p.results.close(ctx, err)
 }

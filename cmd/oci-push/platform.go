@@ -4,20 +4,65 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"k0rdent-airgap/lib/bundle"
+	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/pipe"
 )
 
 // matches tells whether a manifest is for one of these platforms. One that names
 // none, such as an artifact inside an index, is for everybody.
 func matches(p oci.Platforms, m oci.Manifest) bool {
 	return m.Platform == nil || m.Platform.OS == "" ||
-		slices.ContainsFunc(p, func(want v1.Platform) bool { return m.Platform.Satisfies(want) })
+		slices.ContainsFunc(p, func(want v1.Platform) bool { return oci.Runs(want, *m.Platform) })
+}
+
+// survey counts the images of a run, and knows the platforms that they are for.
+type survey struct {
+	wanted  int // to be pushed, and failures
+	leftOut int // of other platforms only
+	found   map[string]bool
+	served  map[string]bool // wanted platforms that an image is for
+}
+
+// meet takes an image into account.
+func (s *survey) meet(wanted oci.Platforms, img *oci.Image) {
+	if s.found == nil {
+		s.found, s.served = make(map[string]bool), make(map[string]bool)
+	}
+	for _, m := range img.Manifests {
+		if m.Platform == nil || m.Platform.OS == "" || m.Platform.OS == "unknown" {
+			continue
+		}
+		s.found[m.Platform.String()] = true
+		for _, want := range wanted {
+			if oci.Runs(want, *m.Platform) {
+				s.served[want.String()] = true
+			}
+		}
+	}
+}
+
+// checkPlatforms reports how many images were left out, and fails if no image at
+// all was for one of the platforms: it is most likely misspelled.
+func (p *pusher) checkPlatforms() error {
+	s := &p.met
+	if s.leftOut > 0 {
+		p.progress.Warn("left out, as not for %s: %d of %d images", p.cfg.platforms.String(), s.leftOut, s.leftOut+s.wanted)
+	}
+	for _, want := range p.cfg.platforms {
+		if name := want.String(); !s.served[name] && len(s.found) > 0 {
+			all := slices.Sorted(maps.Keys(s.found))
+			return cli.Hint(fmt.Errorf("--platform %s: no image is for it", name), "the images are for %s", strings.Join(all, ", "))
+		}
+	}
+	return nil
 }
 
 // narrow leaves out the manifests of other platforms than these, if any are
@@ -78,20 +123,26 @@ type keep map[string]map[v1.Hash]bool
 
 func (k keep) wants(entry string, d v1.Hash) bool { return k == nil || k[entry][d] }
 
-// scan reads a bundle that cannot seek once for its manifests alone: they come
-// after the blobs, and only they tell which platform a blob is for.
+// seekable reports whether an entry's blobs can be read after its manifests.
+func seekable(e *bundle.Entry) bool {
+	if e.At == nil {
+		return false
+	}
+	packed, err := oci.Packed(e.At, e.Size)
+	return err == nil && !packed
+}
+
+// scan reads once, for their manifests alone, the archives that cannot seek: they
+// come after the blobs, and only they tell which platform a blob is for.
 func (p *pusher) scan(ctx context.Context, path string) (keep, error) {
 	if len(p.cfg.platforms) == 0 {
 		return nil, nil
 	}
-	b, err := bundle.Open(ctx, path, nil)
+	b, err := pipe.Bundle{Path: path}.Open(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	if b.Format == bundle.FormatDir || b.Format == bundle.FormatTar {
-		return nil, nil
-	}
 	p.progress.Start("looking", b.Size, b.Offset)
 	defer p.progress.Close()
 	k := make(keep)
@@ -100,10 +151,13 @@ func (p *pusher) scan(ctx context.Context, path string) (keep, error) {
 			continue // told when its turn comes
 		}
 		if err != nil {
-			return nil, err
+			return nil, pipe.Bundle{Path: path}.Named(err)
+		}
+		if seekable(e) {
+			continue
 		}
 		k[e.Path] = make(map[v1.Hash]bool)
-		archive, err := oci.Read(ctx, e, nil)
+		archive, err := oci.Load(ctx, e.At, e.Size, e, nil)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}

@@ -27,6 +27,7 @@ type pusher struct {
 
 	published map[string]string  // digest by reference, of this run
 	givers    map[string]*copier // by what --alias is about
+	met       survey             // the images of this run
 	keep      keep               // what --platform leaves of each entry
 	gate      *gate              // of the bundle at hand
 }
@@ -34,9 +35,13 @@ type pusher struct {
 // everything pushes all that a bundle holds, under the names that the
 // reference rules give.
 func (p *pusher) everything(ctx context.Context, b pipe.Bundle, stdin io.Reader, promised promise) error {
-	return p.walk(ctx, b, stdin, promised, func(e *bundle.Entry) ([]record.Image, error) {
+	err := p.walk(ctx, b, stdin, promised, func(e *bundle.Entry) ([]record.Image, error) {
 		return []record.Image{}, nil
 	})
+	if err == nil && p.met.wanted+p.met.leftOut == 0 {
+		return b.Empty()
+	}
+	return err
 }
 
 // selected pushes what the records ask for, bundle by bundle. A bundle that
@@ -118,7 +123,9 @@ func (p *pusher) read(ctx context.Context, want pipe.Bundle, b *bundle.Bundle, w
 	p.progress.Start("pushing", b.Size, at)
 	for e, err := range b.Entries(ctx) {
 		if errors.Is(err, bundle.ErrEntry) { // refused for its name or kind; the rest is read
-			p.results.fail(record.Image{Bundle: want.Path}, err)
+			p.met.wanted++
+			entry, problem := pipe.Refused(err)
+			p.results.fail(record.Image{Bundle: want.Path, Entry: entry}, problem)
 			continue
 		}
 		if err != nil {
@@ -177,6 +184,7 @@ func (p *pusher) unusable(path string, e *bundle.Entry, names []record.Image, er
 	if len(names) == 0 {
 		names = []record.Image{{Bundle: path, Entry: e.Path}}
 	}
+	p.met.wanted++
 	if remedy := oci.Remedy(err); remedy != "" {
 		err = cli.Hint(err, "%s", remedy)
 	} else if errors.Is(err, ref.ErrInvalid) {

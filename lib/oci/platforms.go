@@ -21,7 +21,8 @@ func (p *Platforms) String() string {
 	return strings.Join(all, ",")
 }
 
-// Set takes the list in place of what was there.
+// Set takes the list in place of what was there. A platform may be spelled in
+// any way that containerd takes, so that what "uname -m" prints will do.
 func (p *Platforms) Set(s string) error {
 	*p = nil
 	for one := range strings.SplitSeq(s, ",") {
@@ -29,10 +30,54 @@ func (p *Platforms) Set(s string) error {
 		if err != nil || parsed.OS == "" || parsed.Architecture == "" {
 			return errors.New("want OS/ARCHITECTURE such as linux/amd64")
 		}
-		if slices.ContainsFunc(*p, parsed.Equals) {
+		named := normal(*parsed)
+		if slices.ContainsFunc(*p, named.Equals) {
 			return fmt.Errorf("%s is there twice", one)
 		}
-		*p = append(*p, *parsed)
+		*p = append(*p, named)
 	}
 	return nil
+}
+
+// normal returns a platform in the spelling that images use. It names things as
+// containerd does, so that an image that a node would run is not left out.
+func normal(p v1.Platform) v1.Platform {
+	p.OS, p.Architecture, p.Variant = strings.ToLower(p.OS), strings.ToLower(p.Architecture), strings.ToLower(p.Variant)
+	if p.OS == "macos" {
+		p.OS = "darwin"
+	}
+	if p.Variant != "" && p.Variant[0] != 'v' {
+		p.Variant = "v" + p.Variant
+	}
+	p.Variant = strings.TrimSuffix(p.Variant, ".0")
+	switch p.Architecture {
+	case "i386", "i686", "x86":
+		p.Architecture, p.Variant = "386", ""
+	case "x86_64", "x86-64":
+		p.Architecture = "amd64"
+	case "aarch64":
+		p.Architecture = "arm64"
+	case "armhf", "armv7l":
+		p.Architecture, p.Variant = "arm", "v7"
+	case "armel", "armv6l":
+		p.Architecture, p.Variant = "arm", "v6"
+	}
+	if p.Architecture == "amd64" && p.Variant == "v1" || p.Architecture == "arm64" && p.Variant == "v8" {
+		p.Variant = ""
+	}
+	return p
+}
+
+// Runs reports whether a machine of platform want runs an image of platform have.
+// Without a variant, want stands for all of them; with one, for the variants
+// before it as well, which such a machine runs.
+func Runs(want, have v1.Platform) bool {
+	want, have = normal(want), normal(have)
+	if have.Architecture == "arm" && have.Variant == "" {
+		have.Variant = "v7" // what containerd takes it for
+	}
+	if want.Variant != "" && have.Variant <= want.Variant {
+		have.Variant = want.Variant
+	}
+	return have.Satisfies(want)
 }

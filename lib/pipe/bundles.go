@@ -147,6 +147,7 @@ func (b Bundle) Named(err error) error {
 	if err == nil {
 		return nil
 	}
+	err = b.remedied(err)
 	if at, ok := errors.AsType[*fs.PathError](err); ok && at.Path == b.Path {
 		return err
 	}

@@ -1,0 +1,118 @@
+package pipe
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"k0rdent-airgap/lib/bundle"
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/nearest"
+)
+
+// Refused returns the entry that a bundle.ErrEntry is about, and what is wrong
+// with it, with what to do about it as a hint.
+func Refused(err error) (entry string, problem error) {
+	refused, ok := errors.AsType[*bundle.EntryError](err)
+	if !ok {
+		return "", err
+	}
+	problem = errors.New(refused.Problem)
+	if refused.Remedy != "" {
+		problem = cli.Hint(problem, "%s", refused.Remedy)
+	}
+	return refused.Entry, problem
+}
+
+// Empty returns the error of a bundle without a single image.
+func (b Bundle) Empty() error {
+	err := fmt.Errorf("%s: no images in it", b.Path)
+	return cli.Hint(err, "an image's own archive is no bundle; a directory must be the one that holds charts/")
+}
+
+// remedied adds what to do about an error of opening or reading a bundle, where
+// the bundle's name and its neighbours show it.
+func (b Bundle) remedied(err error) error {
+	if hint := b.remedy(err); hint != "" && cli.HintOf(err) == "" {
+		return cli.Hint(err, "%s", hint)
+	}
+	return err
+}
+
+func (b Bundle) remedy(err error) string {
+	others := b.otherParts()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return b.missing()
+	case errors.Is(err, fs.ErrPermission):
+		return "run it as a user who may read it"
+	case others != "" && (errors.Is(err, bundle.ErrTruncated) || errors.Is(err, bundle.ErrFormat)):
+		return fmt.Sprintf("it is one of several parts; join them on the way: cat %s | ... -", others)
+	case errors.Is(err, bundle.ErrTruncated):
+		return "copy it again; a download goes on with curl -C - -LO URL"
+	case errors.Is(err, bundle.ErrCorrupt):
+		return "copy it again, and compare it with the vendor's: sha256sum FILE"
+	case errors.Is(err, bundle.ErrFormat):
+		return b.signed()
+	case errors.Is(err, bundle.ErrLayout):
+		return "name a file or directory that holds one bundle, with charts/ at its top"
+	}
+	return ""
+}
+
+var url = regexp.MustCompile(`https?:/[^/].*$`)
+
+// missing says what was meant by the name of a file that does not exist.
+func (b Bundle) missing() string {
+	if m := url.FindString(b.Path); m != "" {
+		url := strings.Replace(m, ":/", "://", 1) // what filepath.Abs has made of it
+		return fmt.Sprintf("that is a URL; download it first (curl -LO %s), or pipe it in: curl -L %[1]s | ... -", url)
+	}
+	dir, name := filepath.Split(b.Path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return ""
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if near := nearest.Likely(name, names); near != "" {
+		return "did you mean " + filepath.Join(dir, near) + "?"
+	}
+	return ""
+}
+
+// signed names the file that a signature is of.
+func (b Bundle) signed() string {
+	for _, suffix := range []string{".sig", ".sigstore.json", ".sigstore", ".bundle", ".asc", ".sha256"} {
+		if file, found := strings.CutSuffix(b.Path, suffix); found {
+			return "name the bundle itself: " + file
+		}
+	}
+	return ""
+}
+
+// part matches what split, and those who number by hand, call the parts of a file.
+var part = regexp.MustCompile(`^(.*[._-](?:part)?[._-]?)([a-z]{2,3}|[0-9]{1,4})$`)
+
+// otherParts returns a pattern of the parts that lie beside this one, "" if it is
+// no part.
+func (b Bundle) otherParts() string {
+	dir, name := filepath.Split(b.Path)
+	m := part.FindStringSubmatch(name)
+	if m == nil || strings.HasSuffix(name, ".gz") || strings.HasSuffix(name, ".tgz") || strings.HasSuffix(name, ".tar") {
+		return ""
+	}
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if o := part.FindStringSubmatch(e.Name()); o != nil && o[1] == m[1] && o[2] != m[2] && len(o[2]) == len(m[2]) {
+			return filepath.Join(dir, m[1]) + "*"
+		}
+	}
+	return ""
+}
