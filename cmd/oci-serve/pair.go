@@ -54,7 +54,7 @@ func loadKey(file string) (crypto.Signer, error) {
 	}
 	at := slices.IndexFunc(blocks, func(b *pem.Block) bool { return strings.HasSuffix(b.Type, pemfile.PrivateKey) })
 	if at < 0 {
-		return nil, cli.Hint(fmt.Errorf("%s: no private key in it, but a %s", file, blocks[0].Type),
+		return nil, cli.Hint(fmt.Errorf("%s: no private key in it, only %s", file, blocks[0].Type),
 			"--tls-cert names the certificate and its chain, --tls-key the key")
 	}
 	b := blocks[at]

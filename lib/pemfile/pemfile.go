@@ -94,7 +94,7 @@ func Certificates(path string) ([]*x509.Certificate, []byte, error) {
 		text = append(text, pem.EncodeToMemory(&pem.Block{Type: Certificate, Bytes: b.Bytes})...)
 	}
 	if len(all) == 0 {
-		return nil, nil, fmt.Errorf("%s: no certificate in it, but a %s", path, blocks[0].Type)
+		return nil, nil, fmt.Errorf("%s: no certificate in it, only %s", path, blocks[0].Type)
 	}
 	return all, text, nil
 }
