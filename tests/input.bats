@@ -155,6 +155,7 @@ operands() {
   local mode i
   serve
   mkfifo idle
+  # shellcheck disable=SC2034 # it is kept open
   exec {hold}<>idle # as sshd, a program above holds the other end and says nothing
   printf '%s\n' 1 2 3 >list
   while read -r -u 4 mode; do

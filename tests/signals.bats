@@ -71,23 +71,24 @@ waiting() {
 }
 
 @test "signal: the first SIGINT or SIGTERM ends every tool wherever it waits, with 130 and one line" {
-  local signal=TERM mode
+  local signal=TERM mode waiter
   serve
   mkfifo never nobody
+  # shellcheck disable=SC2034 # it is kept open
   exec {hold}<>never
   while read -r -u 4 mode; do
-    signal=$([ $signal = TERM ] && echo INT || echo TERM)
+    signal=$([ "$signal" = TERM ] && echo INT || echo TERM)
     eval "as_typed ${mode% <*} <${mode##*<} >out 2>err {hold}>&- 4<&- &"
-    pid=$!
-    asleep "$pid"
-    kill "-$signal" "$pid"
+    waiter=$!
+    asleep "$waiter"
+    kill "-$signal" "$waiter"
     for _ in {1..60}; do
-      [ -e "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status" || break
+      [ -e "/proc/$waiter" ] && ! grep -q '^State:.Z' "/proc/$waiter/status" || break
       sleep 0.05
     done
-    kill -KILL "$pid" 2>/dev/null || true # it has had three seconds
+    kill -KILL "$waiter" 2>/dev/null || true # it has had three seconds
     status=0
-    wait "$pid" || status=$?
+    wait "$waiter" || status=$?
     # shellcheck disable=SC2034 # told reads it
     stderr=$(grep -v 'waiting for records on stdin' err)
     echo "SIG$signal: $mode: $status: $stderr"

@@ -17,7 +17,6 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -122,25 +121,6 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.passwordFile, "password-file", "", "file that holds the user's password")
 	fs.Var(c.format, "format", "json, table or a template")
 	return fs
-}
-
-// size is a number of bytes, with a unit: 64MiB, 100MB, 1G, 1048576.
-type size int64
-
-func (s *size) String() string { return strconv.FormatInt(int64(*s), 10) }
-
-func (s *size) Set(text string) error {
-	text = strings.ToLower(text)
-	number := strings.TrimRight(text, "kmgib ")
-	unit, ok := map[string]int64{
-		"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30,
-	}[strings.TrimSuffix(strings.TrimSpace(text[len(number):]), "b")]
-	n, err := strconv.ParseInt(number, 10, 64)
-	if !ok || err != nil || n < 0 || n > 1<<40/unit {
-		return fmt.Errorf("must be a size such as 64MiB or 1G")
-	}
-	*s = size(n * unit)
-	return nil
 }
 
 func main() { cli.Main("oci-push", run) }

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"k0rdent-airgap/lib/cli"
 )
@@ -68,4 +71,23 @@ func (m *memory) release(chunks [][]byte) {
 	for _, c := range chunks {
 		m.free <- c
 	}
+}
+
+// size is a number of bytes, with a unit: 64MiB, 100MB, 1G, 1048576.
+type size int64
+
+func (s *size) String() string { return strconv.FormatInt(int64(*s), 10) }
+
+func (s *size) Set(text string) error {
+	text = strings.ToLower(text)
+	number := strings.TrimRight(text, "kmgib ")
+	unit, ok := map[string]int64{
+		"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30,
+	}[strings.TrimSuffix(strings.TrimSpace(text[len(number):]), "b")]
+	n, err := strconv.ParseInt(number, 10, 64)
+	if !ok || err != nil || n < 0 || n > 1<<40/unit {
+		return fmt.Errorf("must be a size such as 64MiB or 1G")
+	}
+	*s = size(n * unit)
+	return nil
 }
