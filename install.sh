@@ -7,6 +7,7 @@
 # cmp, find, sed, tar, and setsid where there is no systemd: every Linux system has
 # them. --download also needs curl or wget.
 set -eu
+umask 022 # whatever root has: what lies open to others is not to be trusted
 
 usage() {
   cat <<'END'

@@ -727,7 +727,8 @@ END
 
 @test "install.sh: no other user of the host can change what root installs" {
   site one 10.0.0.5
-  script one "${whole[@]}" -- --plan 2>err
+  on one sh -c 'umask 000; exec sh /media/release/install.sh "$@"' sh "${whole[@]}" -- --plan 2>err
+  same '' "$(on one find /etc /opt /usr /var /run/k0rdent-airgap -newer /media/release/install.sh -perm /022 ! -type l -print)"
   nobody() { on one setpriv --reuid=nobody --clear-groups "$@"; }
   for near in 127.0.0.1 10.0.0.5; do
     run -1 --separate-stderr nobody oci-push --ca $storage/tls/ca.pem --to $near:5000/another /media/bundle.tgz
