@@ -74,7 +74,6 @@ fuzz: ## run every fuzz target for FUZZTIME (default 30s)
 	done
 
 site: build ## the whole road on two booted containers: K0S=FILE BUNDLE=FILE KEY=FILE for the real parts
-	@go build -o .cache/bin/ ./tests/samplebundle/cmd/mkbundle
 	@tests/site/run.sh
 
 conformance: ## the OCI distribution-spec conformance suite against oci-serve

@@ -200,6 +200,8 @@ failed=''
 
 prepare() {
   mkdir -p "$work/carried" "$work/media/usb"
+  go build -o "$work/bin/" ./tests/samplebundle/cmd/mkbundle
+  PATH=$work/bin:$PATH
   release "$work/media/release"
   if [ -n "$real" ]; then
     carry "$BUNDLE" bundle
