@@ -105,6 +105,9 @@ func (f *finder) search(ctx context.Context, b *bundle.Bundle) (found record.Ver
 			continue
 		}
 		if found, err = f.chart(ctx, e, name.Tag); err != nil {
+			if _, named := errors.AsType[*bundle.DamageError](err); named {
+				return found, err
+			}
 			return found, fmt.Errorf("entry %s: %w", e.Path, err)
 		}
 		if e.At == nil && !f.all {

@@ -3,6 +3,7 @@ package bundle
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 )
 
@@ -41,7 +42,11 @@ func (e *DamageError) Error() string {
 	if e.Entry != "" {
 		where = ", in the middle of entry " + e.Entry
 	}
-	return fmt.Sprintf("%v %s byte %d%s: %v", e.Kind, prep, e.Offset, where, e.Err)
+	text := fmt.Sprintf("%v %s byte %d%s", e.Kind, prep, e.Offset, where)
+	if e.Err == io.ErrUnexpectedEOF || e.Err == io.EOF {
+		return text // which says as much
+	}
+	return fmt.Sprintf("%s: %v", text, e.Err)
 }
 
 // Unwrap makes errors.Is find the kind as well as the cause.

@@ -64,14 +64,8 @@ func (b Bundle) remedy(err error) string {
 	return ""
 }
 
-var url = regexp.MustCompile(`https?:/[^/].*$`)
-
 // missing says what was meant by the name of a file that does not exist.
 func (b Bundle) missing() string {
-	if m := url.FindString(b.Path); m != "" {
-		url := strings.Replace(m, ":/", "://", 1) // what filepath.Abs has made of it
-		return fmt.Sprintf("that is a URL; download it first (curl -LO %s), or pipe it in: curl -L %[1]s | ... -", url)
-	}
 	dir, name := filepath.Split(b.Path)
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -22,18 +22,16 @@ func TestRemedies(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"bundel.tgz":                     "did you mean " + dir + "/bundle.tgz?",
-		"nothing/like/that":              "",
-		"something-else":                 "",
-		"https:/get.example.com/b.tgz":   "curl -LO https://get.example.com/b.tgz",
-		"https:/get.example.com:1/b.tgz": "curl -L https://get.example.com:1/b.tgz | ... -",
-		"bundle.tgz":                     "copy it again",
-		"bundle.tgz.sig":                 "name the bundle itself: " + dir + "/bundle.tgz",
-		"b.part-aa":                      "cat " + dir + "/b.part-* | ... -",
-		"b.part-ab":                      "cat " + dir + "/b.part-* | ... -",
-		"c.tar.001":                      "cat " + dir + "/c.tar.* | ... -",
-		"notes":                          "",
-		"empty":                          "",
+		"bundel.tgz":        "did you mean " + dir + "/bundle.tgz?",
+		"nothing/like/that": "",
+		"something-else":    "",
+		"bundle.tgz":        "copy it again",
+		"bundle.tgz.sig":    "name the bundle itself: " + dir + "/bundle.tgz",
+		"b.part-aa":         "cat " + dir + "/b.part-* | ... -",
+		"b.part-ab":         "cat " + dir + "/b.part-* | ... -",
+		"c.tar.001":         "cat " + dir + "/c.tar.* | ... -",
+		"notes":             "",
+		"empty":             "",
 	} {
 		_, err := Bundle{Path: filepath.Join(dir, path)}.Open(context.Background(), nil)
 		if hint := cli.HintOf(err); err == nil || (want == "") != (hint == "") || !strings.Contains(hint, want) {
