@@ -58,7 +58,7 @@ whole() {
   mv registry.tls registry.locked
   peer "$1"
   mv registry.locked registry.tls
-  same "$(printf '%s\n' "$(expected)" ${2+"$2"} | sort)" "$(published)"
+  same "$(printf '%s\n' "$(expected)" ${2+"$2"} | sort)" "$(unlisted)"
 }
 
 # secretless: the password stands in nothing that was written or passed on.
@@ -132,8 +132,8 @@ H
     # shellcheck disable=SC2086 # flags are words
     run -1 --separate-stderr push --ca ca.pem $flags
     told oci-push
-    [[ ${stderr_lines[0]} == "oci-push: registry $registry: registry answered 401 Unauthorized"* ]]
-    [[ ${stderr_lines[1]} == 'hint: '*--password-file* ]]
+    [[ ${stderr_lines[0]} == "oci-push: registry $registry: login "*': registry answered 401 Unauthorized'* ]]
+    [[ ${stderr_lines[1]} == 'hint: '*password* ]]
     [[ $stderr != *wrong-secret* && $stderr != *"$secret"* ]]
     [ "$(jq -r .kind out)" = '' ]
   done
@@ -165,7 +165,7 @@ H
   peer registry
   run -1 --separate-stderr push --username pusher --password-file password
   told oci-push
-  [[ ${stderr_lines[0]} == *'signed by an unknown authority' ]]
+  [[ ${stderr_lines[0]} == *'signed by an unknown authority'* ]]
   [[ ${stderr_lines[1]} == 'hint: '*--ca* ]]
   # A certificate for another name is no matter of the authority.
   run -1 --separate-stderr oci-push --to "127.0.0.1:${registry#*:}" --ca ca.pem --username pusher --password-file password --quiet "$SAMPLE/bundle.tgz"

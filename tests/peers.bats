@@ -80,7 +80,7 @@ Y
   registry=localhost:$(grep -oE 'listening on 127.0.0.1:[0-9]+' <<<"$line" | grep -oE '[0-9]+$')
   cat <&"$log" >registry.log 3>&- &
   oci-push --to "$registry/k0rdent-enterprise" --quiet "$SAMPLE/bundle.tgz" >out
-  same "$(expected | sed 's,^,k0rdent-enterprise/,')" "$(published)"
+  same "$(expected | sed 's,^,k0rdent-enterprise/,')" "$(unlisted)"
   oci-push --to "$registry/k0rdent-enterprise" --quiet "$SAMPLE/bundle.tgz" >out
   [ "$(jq -r 'select(.kind == "image") | .status' out | sort -u)" = exists ]
 }

@@ -74,7 +74,10 @@ func (r *Registry) explain(err error) error {
 	case errors.Is(err, errSpeaksHTTPS):
 		return advise(err, "leave %s out", r.names.PlainHTTP)
 	case errors.Is(err, errPage):
-		return advise(err, "check the address in %s, and that no proxy or login portal answers in the registry's place (NO_PROXY=%s)", r.names.At, r.host.RegistryStr())
+		if proxy, _ := proxyOf(&http.Request{URL: r.root()}); proxy != nil {
+			return r.explainProxy(err, &proxyError{})
+		}
+		return advise(err, "check the address and port in %s: a web server, a login portal or a proxy answers there", r.names.At)
 	case errors.Is(err, errPrivateRealm):
 		return cli.Hint(err, "the registry sends its clients to another address for a login, which only a host name may do")
 	}

@@ -33,7 +33,7 @@ func (r *Registry) ping(ctx context.Context) (scheme, kind string, err error) {
 		kind, err = r.pingOne(ctx, r.base.scheme)
 		return r.base.scheme, kind, err
 	}
-	if r.host.Scheme() == "https" {
+	if !r.base.plain {
 		kind, err = r.pingOne(ctx, "https")
 		return "https", kind, err
 	}

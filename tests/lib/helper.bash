@@ -66,6 +66,10 @@ expected() {
 # digest is wrong or something that a tag leads to is absent.
 published() { audit "http://$registry" || echo 'and something is wrong'; }
 
+# unlisted: published without the indexes of referrers, which clients keep under
+# a tag where a registry does not list those.
+unlisted() { published | grep -vE ' sha256-[0-9a-f]{64} '; }
+
 # same EXPECTED ACTUAL: two texts are equal; shows how they differ.
 same() {
   diff <(echo "$1") <(echo "$2") | head -n 20
