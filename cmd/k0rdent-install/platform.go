@@ -202,6 +202,12 @@ func (i *installer) ready(ctx context.Context) (outcome, error) {
 				fmt.Fprintf(i.progress, "ready: %s\n", text)
 			}
 		},
+		Missing: func(text string) {
+			i.log.Info(text)
+			if !i.cfg.Quiet {
+				fmt.Fprintf(i.progress, "ready: %s\n", text)
+			}
+		},
 		Stalled: func(idle time.Duration, problems []cluster.Problem) {
 			i.progress.Warn("ready: nothing has happened for %v", idle.Round(time.Second))
 			for n, p := range problems {

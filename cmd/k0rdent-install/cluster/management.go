@@ -22,9 +22,11 @@ type State struct {
 	Message    string      // why it is not ready, as kcm puts it; empty if it is
 
 	resourceVersion string
+	observed        *observation // nil as long as Management lists no components
 }
 
-// Ready tells whether the platform is up.
+// Ready reports whether the platform is up as far as one look can show it.
+// WaitReady makes sure.
 func (s *State) Ready() bool { return s != nil && s.Message == "" }
 
 // Component is a part of the platform that kcm installs: kcm itself, Cluster
@@ -73,7 +75,8 @@ func (c *Cluster) release(ctx context.Context, name string) (*unstructured.Unstr
 // are components and each is a success, and the Release is ready as well. The
 // condition alone is not enough: up to kcm 1.5 it looks at the components of
 // whatever release they are, and an object that was just changed carries the
-// condition of before.
+// condition of before. So each component must also be deployed from the chart
+// and with the values that it has now, and its Deployments must be available.
 func (c *Cluster) State(ctx context.Context) (*State, error) {
 	m, err := c.management(ctx)
 	if err != nil || m == nil {
@@ -93,8 +96,36 @@ func (c *Cluster) State(ctx context.Context) (*State, error) {
 		s.Version, _, _ = unstructured.NestedString(release.Object, "spec", "version")
 		releaseProblem = releaseNotReady(release)
 	}
+	if len(s.Components) > 0 {
+		if s.observed, err = c.observe(ctx); err != nil {
+			return nil, err
+		}
+		s.doubt()
+	}
 	s.Message = or(s.notReady(m), releaseProblem)
+	if s.Message == "" && len(s.observed.waiting) > 0 {
+		s.Message = strings.Join(s.observed.waiting, "; ")
+	}
 	return s, nil
+}
+
+// doubt takes back the success of components that are not deployed as they are
+// wanted now.
+func (s *State) doubt() {
+	for i := range s.Components {
+		component := &s.Components[i]
+		if !component.Ready {
+			continue
+		}
+		if problem := s.observed.problem(*component); problem != "" {
+			component.Ready, component.Error = false, problem
+		}
+	}
+}
+
+// allComponents reports whether every component is ready.
+func (s *State) allComponents() bool {
+	return !slices.ContainsFunc(s.Components, func(c Component) bool { return !c.Ready })
 }
 
 // notReady gives the first reason for which Management is not ready, or "".

@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,35 +16,45 @@ import (
 // which Flux gives up on a chart by itself, and one minute.
 const quiet = 6 * time.Minute
 
+// settle is how long the platform must stay ready: kcm looks again at what it
+// has begun after 10 seconds, and controllers renew their leases more often.
+const settle = 15 * time.Second
+
 // Watcher is told what happens while WaitReady waits. Each function may be nil.
 type Watcher struct {
 	// Component is called when a component is new or has changed.
 	Component func(Component)
+	// Missing is called with what is waited for once all components are ready,
+	// whenever that changes.
+	Missing func(string)
 	// Stalled is called when nothing has happened for a while, and again after
 	// each further while.
 	Stalled func(idle time.Duration, problems []Problem)
 	// Quiet is that while; 6 minutes if it is 0, one more than the time after
 	// which Flux gives up on a chart.
 	Quiet time.Duration
+	// Settle is how long the platform must stay ready; 15 seconds if it is 0.
+	Settle time.Duration
 }
 
-// WaitReady waits until the platform is ready, as State defines it. If the
-// context's time runs out, the error is a *StuckError which tells the
-// components, the Flux objects and the pods that are in the way. That the
-// server does not answer for a while ends nothing.
+// WaitReady waits until the platform is ready, as State defines it, and stays
+// so: two looks at least Settle apart must find it ready with the same versions
+// of everything, and between them every controller must have renewed its lease.
+// If the context's time runs out, the error is a *StuckError with the
+// components, the Flux objects and the pods that are in the way. An API server
+// that does not answer for a while does not end the wait.
 //
 // Flux gives up on an upgrade that has failed, kcm's own among them, until it
 // is told to begin anew. WaitReady tells it so once at the beginning, since
 // whoever calls it has just changed something, and whenever nothing moves.
 func (c *Cluster) WaitReady(ctx context.Context, w Watcher) (*State, error) {
-	if w.Quiet == 0 {
-		w.Quiet = quiet
-	}
+	w.Quiet, w.Settle = cmp.Or(w.Quiet, quiet), cmp.Or(w.Settle, settle)
 	start := time.Now()
-	told := make(map[string]Component)
+	told := &reporter{Watcher: w, components: make(map[string]Component)}
 	last, moved := "", start
 	c.restart(ctx)
 	var state *State
+	var stable calm
 	var failure error // of the last look, if it failed
 	for {
 		now, err := c.State(ctx)
@@ -51,8 +63,9 @@ func (c *Cluster) WaitReady(ctx context.Context, w Watcher) (*State, error) {
 		}
 		if err == nil {
 			state = now
-			w.tell(told, state)
-			if state.Ready() {
+			done := stable.look(state, w.Settle)
+			told.report(state, stable.missing)
+			if done {
 				return state, nil
 			}
 			if print := c.fingerprint(ctx, state); print != last {
@@ -68,14 +81,59 @@ func (c *Cluster) WaitReady(ctx context.Context, w Watcher) (*State, error) {
 			}
 		}
 		if ctx.Err() != nil {
-			return c.notReady(ctx, state, failure, start)
+			return c.notReady(ctx, state, stable.missing, failure, start)
 		}
-		c.managementChange(ctx, state, min(glance, w.Quiet))
+		c.managementChange(ctx, state, min(glance, w.Quiet, max(pause, stable.left(w.Settle))))
 	}
 }
 
+// calm is how long the platform has been ready without a change.
+type calm struct {
+	since   time.Time // zero while it is not ready
+	first   *observation
+	missing string // what it is waited for, if all components are ready
+}
+
+// look takes note of a look at the platform and reports whether it has been
+// ready for long enough.
+func (k *calm) look(s *State, settle time.Duration) bool {
+	if !s.Ready() {
+		*k = calm{}
+		if s != nil && s.observed != nil && s.allComponents() {
+			k.missing = s.Message
+		}
+		return false
+	}
+	if k.since.IsZero() || !slices.Equal(k.first.seen, s.observed.seen) {
+		k.since, k.first = time.Now(), s.observed
+	}
+	k.missing = fmt.Sprintf("everything is ready, and must stay so for %v", settle)
+	if k.left(settle) > 0 {
+		return false
+	}
+	var silent []string
+	for lease, at := range s.observed.renewed {
+		if k.first.renewed[lease] == at {
+			silent = append(silent, lease)
+		}
+	}
+	if len(silent) > 0 {
+		slices.Sort(silent)
+		k.missing = fmt.Sprintf("nobody has renewed %s for %v: the controller does not run", strings.Join(silent, ", "), settle)
+	}
+	return len(silent) == 0
+}
+
+// left returns how long the platform has yet to stay ready; settle if it is not.
+func (k *calm) left(settle time.Duration) time.Duration {
+	if k.since.IsZero() {
+		return settle
+	}
+	return settle - time.Since(k.since)
+}
+
 // notReady is the error for a wait that has ended.
-func (c *Cluster) notReady(ctx context.Context, state *State, failure error, start time.Time) (*State, error) {
+func (c *Cluster) notReady(ctx context.Context, state *State, missing string, failure error, start time.Time) (*State, error) {
 	if !timedOut(ctx) {
 		return state, context.Cause(ctx)
 	}
@@ -89,22 +147,32 @@ func (c *Cluster) notReady(ctx context.Context, state *State, failure error, sta
 	case failure != nil:
 		what = "not ready: " + oneLine(failure.Error())
 	case state != nil:
-		what = "not ready: " + oneLine(state.Message)
+		what = "not ready: " + oneLine(cmp.Or(state.Message, missing, "it has only just become ready"))
 	}
 	return state, c.stuck(ctx, what, start)
 }
 
-// tell reports the components that are not as they were told.
-func (w *Watcher) tell(told map[string]Component, state *State) {
-	if w.Component == nil || state == nil {
+// reporter tells a Watcher what has changed since it was told last.
+type reporter struct {
+	Watcher
+	components map[string]Component
+	missing    string
+}
+
+func (r *reporter) report(state *State, missing string) {
+	if state == nil {
 		return
 	}
 	for _, component := range state.Components {
-		if told[component.Name] != component {
-			told[component.Name] = component
-			w.Component(component)
+		if r.Component != nil && r.components[component.Name] != component {
+			r.Component(component)
 		}
+		r.components[component.Name] = component
 	}
+	if r.Missing != nil && missing != "" && missing != r.missing {
+		r.Missing(missing)
+	}
+	r.missing = missing
 }
 
 // fingerprint changes when something moves: a component, or the number of pods
