@@ -16,6 +16,7 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/storage/driver"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 )
@@ -151,16 +152,17 @@ func TestFluxHasGivenUp(t *testing.T) {
 	s.play(t)
 	s.install(ctx, t, "1.2.3", quick(), cluster.Installed)
 	s.ready(ctx, t)
-	for name, stalled := range map[string]bool{"kcm": true, "capi": false} {
-		u := fluxRelease(name, stalled)
-		created, err := s.objects.Resource(helmReleases).Namespace(cluster.Namespace).Create(ctx, u, metav1.CreateOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		created.Object["status"] = u.Object["status"]
-		if _, err := s.objects.Resource(helmReleases).Namespace(cluster.Namespace).UpdateStatus(ctx, created, metav1.UpdateOptions{}); err != nil {
-			t.Fatal(err)
-		}
+	client := s.objects.Resource(helmReleases).Namespace(cluster.Namespace)
+	u, err := client.Get(ctx, "kcm", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := conditionOf("Ready", false, "UpgradeFailed", "Helm upgrade failed: exceeded maximum retries: cannot remediate failed release", u.GetGeneration())
+	if err := unstructured.SetNestedSlice(u.Object, []any{failed}, "status", "conditions"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.UpdateStatus(ctx, u, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
 	}
 	s.ready(ctx, t)
 	for name, stalled := range map[string]bool{"kcm": true, "capi": false} {

@@ -37,7 +37,13 @@ func (s *site) install(ctx context.Context, t *testing.T, version string, v map[
 // ready waits for the platform.
 func (s *site) ready(ctx context.Context, t *testing.T) *cluster.State {
 	t.Helper()
-	state, err := s.WaitReady(ctx, cluster.Watcher{})
+	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+	defer cancel()
+	state, err := s.WaitReady(ctx, cluster.Watcher{
+		Settle:    s.settle,
+		Component: func(c cluster.Component) { t.Logf("component %s: %v %s", c.Name, c.Ready, c.Error) },
+		Missing:   func(text string) { t.Log(text) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,11 +94,15 @@ func (s *site) argument(ctx context.Context, t *testing.T, name string) string {
 // before has left.
 func TestInstallation(t *testing.T) {
 	s, ctx := open(t)
-	s.play(t)
+	k := s.play(t)
+	k.requeue, s.settle = 10*time.Second, 0 // as in a cluster of the real parts
 
 	s.install(ctx, t, "1.2.3", values(), cluster.Installed)
 	var told []string
-	state, err := s.WaitReady(ctx, cluster.Watcher{Component: func(c cluster.Component) {
+	soon, cancel := context.WithTimeout(ctx, 90*time.Second)
+	defer cancel()
+	state, err := s.WaitReady(soon, cluster.Watcher{Component: func(c cluster.Component) {
+		t.Logf("component %s: %v %s", c.Name, c.Ready, c.Error)
 		told = append(told, c.Name+" "+map[bool]string{true: "ready", false: "waits"}[c.Ready])
 	}})
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -33,27 +33,35 @@ var (
 	releases     = schema.GroupVersionResource{Group: "k0rdent.mirantis.com", Version: "v1beta1", Resource: "releases"}
 	credentials  = schema.GroupVersionResource{Group: "k0rdent.mirantis.com", Version: "v1beta1", Resource: "credentials"}
 	deployments  = schema.GroupVersionResource{Group: "k0rdent.mirantis.com", Version: "v1beta1", Resource: "clusterdeployments"}
+	templates    = schema.GroupVersionResource{Group: "k0rdent.mirantis.com", Version: "v1beta1", Resource: "providertemplates"}
 	helmReleases = schema.GroupVersionResource{Group: "helm.toolkit.fluxcd.io", Version: "v2", Resource: "helmreleases"}
 	crds         = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 )
 
-// kcm plays the controller that the chart installs, and Flux. It works only
-// while the Deployment that it stands for has a pod that is ready, as the real
-// one does.
+// kcm plays the controller that the chart installs. It works only while the
+// Deployment that it stands for has a pod that is ready, as the real one does.
+//
+// As the real one does, too, it looks at Management when that changes and after
+// a while if something is not ready, and it reads the HelmReleases from a cache
+// in which what it has just written is not yet.
 type kcm struct {
-	t *testing.T
-	s *site
+	t       *testing.T
+	s       *site
+	requeue time.Duration // the real one's is 10 s
 
 	mu     sync.Mutex
 	broken map[string]string // component → what it says instead of success
 	paused bool              // as if its pod were gone
-	began  bool              // it makes Management once, when it starts
+
+	began bool      // it makes Management once, when it starts
+	seen  string    // version of Management that it has looked at
+	due   time.Time // when it looks at the same version again
 
 	chart func(version string) *chart.Chart // what Flux would fetch
 }
 
-// play starts kcm, which upgrades the release with the chart of the tests; it
-// ends with the test.
+// play starts kcm and Flux, which upgrades the release with the chart of the
+// tests; they end with the test.
 func (s *site) play(t *testing.T) *kcm {
 	return s.playWith(t, func(version string) *chart.Chart { return platform(t, version) })
 }
@@ -61,7 +69,30 @@ func (s *site) play(t *testing.T) *kcm {
 // playWith is play with another chart.
 func (s *site) playWith(t *testing.T, chart func(version string) *chart.Chart) *kcm {
 	t.Helper()
-	k := &kcm{t: t, s: s, broken: make(map[string]string), chart: chart}
+	k := s.playAlone(t)
+	k.chart = chart
+	k.loop("helm-controller", k.flux)
+	return k
+}
+
+// playAlone starts kcm, for a Flux that is there already.
+func (s *site) playAlone(t *testing.T) *kcm {
+	t.Helper()
+	k := &kcm{t: t, s: s, requeue: time.Second, broken: make(map[string]string)}
+	k.loop("kcm", k.reconcile)
+	var beaten time.Time
+	k.loop("leases", func(ctx context.Context) error {
+		if time.Since(beaten) < time.Second {
+			return nil
+		}
+		beaten = time.Now()
+		return k.beat(ctx)
+	})
+	return k
+}
+
+// loop calls f again and again, until the test ends.
+func (k *kcm) loop(who string, f func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
 	go func() {
@@ -69,25 +100,45 @@ func (s *site) playWith(t *testing.T, chart func(version string) *chart.Chart) *
 		var fails time.Time // since when it has, at every try
 		for ctx.Err() == nil {
 			if k.runs(ctx) {
-				switch err := k.reconcile(ctx); {
+				switch err := f(ctx); {
 				case err == nil || ctx.Err() != nil || passing(err):
 					fails = time.Time{}
 				case fails.IsZero():
 					fails = time.Now()
-					fmt.Fprintln(os.Stderr, "kcm:", err)
+					fmt.Fprintln(os.Stderr, who+":", err)
 				case time.Since(fails) > persistent:
-					t.Errorf("kcm: %v", err)
+					k.t.Errorf("%s: %v", who, err)
 					return
 				}
 			}
 			select {
 			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond): // kcm's requeue is 10 s
+			case <-time.After(100 * time.Millisecond):
 			}
 		}
 	}()
-	t.Cleanup(func() { cancel(); <-stopped })
-	return k
+	k.t.Cleanup(func() { cancel(); <-stopped })
+}
+
+// beat renews the leases of kcm and of Flux.
+func (k *kcm) beat(ctx context.Context) error {
+	for _, name := range []string{"31c555b4.k0rdent.mirantis.com", "helm-controller-leader-election"} {
+		now := metav1.NowMicro()
+		lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: coordinationv1.LeaseSpec{HolderIdentity: &name, RenewTime: &now}}
+		leases := k.s.plane.Client.CoordinationV1().Leases(cluster.Namespace)
+		have, err := leases.Get(ctx, name, metav1.GetOptions{})
+		if err == nil {
+			have.Spec = lease.Spec
+			_, err = leases.Update(ctx, have, metav1.UpdateOptions{})
+		}
+		if apierrors.IsNotFound(err) {
+			_, err = leases.Create(ctx, lease, metav1.CreateOptions{})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // persistent is how long a controller retries what ought not to fail: on a busy
@@ -132,13 +183,12 @@ func (k *kcm) runs(ctx context.Context) bool {
 }
 
 func (k *kcm) reconcile(ctx context.Context) error {
-	cfg := k.s.helm()
 	m, err := k.s.objects.Resource(managements).Get(ctx, "kcm", metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err) && k.began:
 		return nil
 	case apierrors.IsNotFound(err):
-		return k.begin(ctx, cfg)
+		return k.begin(ctx, k.s.helm())
 	case err != nil:
 		return err
 	case m.GetDeletionTimestamp() != nil:
@@ -150,11 +200,15 @@ func (k *kcm) reconcile(ctx context.Context) error {
 	if err := k.credentials(ctx); err != nil {
 		return err
 	}
-	second, err := k.secondPass(ctx, cfg, m)
-	if err != nil {
-		return err
+	if m.GetResourceVersion() == k.seen && (k.due.IsZero() || time.Now().Before(k.due)) {
+		return nil
 	}
-	return k.status(ctx, m, second)
+	k.seen, k.due = m.GetResourceVersion(), time.Time{}
+	ready, err := k.components(ctx, m)
+	if !ready || err != nil {
+		k.due = time.Now().Add(k.requeue)
+	}
+	return err
 }
 
 // begin makes Release and Management, with the values of the Helm release as
@@ -190,7 +244,7 @@ func (k *kcm) begin(ctx context.Context, cfg *action.Configuration) error {
 	return err
 }
 
-// readyReleases finds the templates of each Release.
+// readyReleases makes the templates of each Release.
 func (k *kcm) readyReleases(ctx context.Context) error {
 	list, err := k.s.objects.Resource(releases).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -200,6 +254,11 @@ func (k *kcm) readyReleases(ctx context.Context) error {
 		k.mu.Lock()
 		problem := k.broken[r.GetName()]
 		k.mu.Unlock()
+		for _, name := range templatesOf(&r) {
+			if err := k.template(ctx, name); err != nil {
+				return err
+			}
+		}
 		status := map[string]any{"ready": problem == "", "observedGeneration": r.GetGeneration(), "conditions": []any{
 			conditionOf("TemplatesCreated", true, "Succeeded", "All templates have been created", r.GetGeneration()),
 			conditionOf("TemplatesValid", problem == "", "Failed", problem, r.GetGeneration()),
@@ -211,80 +270,129 @@ func (k *kcm) readyReleases(ctx context.Context) error {
 	return nil
 }
 
-// secondPass is Flux's upgrade of the release with Management's values and what
-// kcm adds to them. It tells whether the release is as it should be.
-func (k *kcm) secondPass(ctx context.Context, cfg *action.Configuration, m *unstructured.Unstructured) (bool, error) {
-	wanted, _, _ := unstructured.NestedMap(m.Object, "spec", "core", "kcm", "config")
-	set(wanted, "admissionWebhook.enabled", true)
-	set(wanted, "controller.createManagement", false)
-	name, _, _ := unstructured.NestedString(m.Object, "spec", "release")
-	version := strings.ReplaceAll(strings.TrimPrefix(name, "kcm-"), "-", ".")
-	last, err := cfg.Releases.Last(cluster.ReleaseName)
+// template makes a ProviderTemplate, which refers to a HelmChart of its name.
+func (k *kcm) template(ctx context.Context, name string) error {
+	client := k.s.objects.Resource(templates)
+	u, err := client.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		u = &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "k0rdent.mirantis.com/v1beta1", "kind": "ProviderTemplate", "metadata": map[string]any{"name": name},
+			"spec": map[string]any{"helm": map[string]any{"chartSpec": map[string]any{"version": versionIn(name)}}},
+		}}
+		u, err = client.Create(ctx, u, metav1.CreateOptions{})
+	}
 	if err != nil {
-		return false, err
+		return err
 	}
-	have, err := jsonMap(last.Config)
-	if err != nil {
-		return false, err
-	}
-	if last.Chart.Metadata.Version == version && reflect.DeepEqual(have, wanted) && last.Info.Status == release.StatusDeployed {
-		return true, nil
-	}
-	if last.Info.Status.IsPending() {
-		// helm-controller takes it for left behind.
-		last.SetStatus(release.StatusFailed, "stale")
-		if err := cfg.Releases.Update(last); err != nil {
-			return false, err
-		}
-	}
-	up := action.NewUpgrade(cfg)
-	up.Namespace, up.MaxHistory, up.Timeout = cluster.Namespace, 10, time.Minute
-	_, err = up.RunWithContext(ctx, cluster.ReleaseName, k.chart(version), wanted)
-	return err == nil, err
+	return k.put(ctx, templates, u, map[string]any{
+		"valid": true, "chartVersion": versionIn(name), "observedGeneration": u.GetGeneration(),
+		"chartRef": map[string]any{"kind": "HelmChart", "name": name, "namespace": cluster.Namespace},
+	})
 }
 
-// status is what Management shows: capi waits for kcm, providers wait for capi.
-func (k *kcm) status(ctx context.Context, m *unstructured.Unstructured, second bool) error {
-	before, _, _ := unstructured.NestedMap(m.Object, "status", "components")
-	succeeded := func(name string) bool {
-		c, _ := before[name].(map[string]any)
-		ok, _ := c["success"].(bool)
-		return ok
+// components brings the HelmRelease of each component to what Management asks
+// for, and reports on them: capi waits for kcm, providers wait for capi. It
+// reports whether all are ready.
+func (k *kcm) components(ctx context.Context, m *unstructured.Unstructured) (bool, error) {
+	name, _, _ := unstructured.NestedString(m.Object, "spec", "release")
+	release, err := k.s.objects.Resource(releases).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return false, err
 	}
-	components := map[string]any{}
+	kcmValues, _, _ := unstructured.NestedMap(m.Object, "spec", "core", "kcm", "config")
+	set(kcmValues, "admissionWebhook.enabled", true)
+	set(kcmValues, "controller.createManagement", false)
+	of := templatesOf(release)
+	status := map[string]any{}
 	var waiting []string
-	add := func(name, template, needs string, ok bool) {
-		c := map[string]any{"template": template, "success": ok}
+	for _, c := range []struct {
+		name, needs string
+		values      map[string]any
+	}{{"kcm", "", kcmValues}, {"capi", "kcm", nil}, {"cluster-api-provider-aws", "capi", nil}, {"projectsveltos", "capi", nil}} {
 		k.mu.Lock()
-		problem := k.broken[name]
+		problem := k.broken[c.name]
 		k.mu.Unlock()
+		if needed, _ := status[c.needs].(map[string]any); c.needs != "" && needed["success"] != true && problem == "" {
+			problem = "Some dependencies are not ready yet. Waiting for " + c.needs
+		}
+		if problem == "" {
+			if problem, err = k.component(ctx, c.name, of[c.name], c.values); err != nil {
+				return false, err
+			}
+		}
+		status[c.name] = map[string]any{"template": of[c.name], "success": problem == ""}
+		if problem != "" {
+			status[c.name].(map[string]any)["error"] = problem
+			waiting = append(waiting, c.name)
+		}
+	}
+	return len(waiting) == 0, k.status(ctx, m, status, waiting)
+}
+
+// component brings a HelmRelease to these values and this template's chart, and
+// returns why it is not ready, as the cache has it: as it was before.
+func (k *kcm) component(ctx context.Context, name, template string, values map[string]any) (string, error) {
+	client := k.s.objects.Resource(helmReleases).Namespace(cluster.Namespace)
+	if values == nil {
+		values = map[string]any{}
+	}
+	spec := map[string]any{
+		"interval": "10m0s", "releaseName": name, "values": values,
+		"chartRef": map[string]any{"kind": "HelmChart", "name": template, "namespace": cluster.Namespace},
+	}
+	cached, err := client.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		u := &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease", "metadata": map[string]any{"name": name, "namespace": cluster.Namespace}, "spec": spec,
+		}}
+		_, created := client.Create(ctx, u, metav1.CreateOptions{})
+		return "failed to check provider status: " + err.Error(), created
+	}
+	if err != nil {
+		return "", err
+	}
+	have, _, _ := unstructured.NestedMap(cached.Object, "spec")
+	if wanted, err := jsonMap(spec); err != nil || !reflect.DeepEqual(have, wanted) {
+		changed := cached.DeepCopy()
+		changed.Object["spec"] = wanted
+		if _, failure := client.Update(ctx, changed, metav1.UpdateOptions{}); err != nil || failure != nil {
+			return "", errors.Join(err, failure)
+		}
+	}
+	return unready(cached), nil
+}
+
+// unready returns why kcm does not take a HelmRelease for ready, in its words.
+func unready(u *unstructured.Unstructured) string {
+	name := "HelmRelease " + u.GetNamespace() + "/" + u.GetName()
+	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
+	observed, _, _ := unstructured.NestedInt64(u.Object, "status", "observedGeneration")
+	for _, item := range conditions {
+		c := item.(map[string]any)
 		switch {
-		case problem != "":
-			c["success"], c["error"] = false, problem
-		case !ok && needs != "":
-			c["error"] = "Some dependencies are not ready yet. Waiting for " + needs
-		case !ok:
-			c["error"] = "HelmRelease kcm-system/kcm is not yet ready"
+		case c["type"] != "Ready":
+		case c["observedGeneration"] != u.GetGeneration():
+			return name + " Ready condition is not updated yet"
+		case observed != u.GetGeneration():
+			return name + " has not observed new values yet"
+		case c["status"] != "True":
+			return fmt.Sprintf("%s is not yet ready: %v", name, c["message"])
+		default:
+			return ""
 		}
-		if c["success"] == false {
-			waiting = append(waiting, name)
-		}
-		components[name] = c
 	}
-	add("kcm", "kcm-template", "", second)
-	add("capi", "cluster-api-1-0-7", "kcm", succeeded("kcm"))
-	add("cluster-api-provider-aws", "cluster-api-provider-aws-1-0-7", "capi", succeeded("capi"))
-	add("projectsveltos", "projectsveltos-1-1-1", "capi", succeeded("capi"))
+	return name + " Ready condition is not updated yet"
+}
+
+// status is what Management shows.
+func (k *kcm) status(ctx context.Context, m *unstructured.Unstructured, components map[string]any, waiting []string) error {
 	status := map[string]any{"components": components, "observedGeneration": m.GetGeneration()}
-	if len(waiting) == 0 {
-		status["release"], _, _ = unstructured.NestedString(m.Object, "spec", "release")
-		status["conditions"] = []any{conditionOf("Ready", true, "AllComponentsHealthy", "All components are successfully installed", m.GetGeneration())}
-	} else {
-		if r, found, _ := unstructured.NestedString(m.Object, "status", "release"); found {
-			status["release"] = r
-		}
-		status["conditions"] = []any{conditionOf("Ready", false, "NotAllComponentsHealthy", "Components not ready: ["+strings.Join(waiting, " ")+"]", m.GetGeneration())}
+	status["release"], _, _ = unstructured.NestedString(m.Object, "spec", "release")
+	ready := conditionOf("Ready", true, "AllComponentsHealthy", "All components are successfully installed", m.GetGeneration())
+	if len(waiting) > 0 {
+		ready = conditionOf("Ready", false, "NotAllComponentsHealthy", fmt.Sprintf("Components not ready: %v", waiting), m.GetGeneration())
 	}
+	status["conditions"] = []any{ready}
 	return k.put(ctx, managements, m, status)
 }
 
@@ -335,6 +443,6 @@ func (k *kcm) put(ctx context.Context, resource schema.GroupVersionResource, u *
 		return nil
 	}
 	u.Object["status"] = status
-	_, err := k.s.objects.Resource(resource).UpdateStatus(ctx, u, metav1.UpdateOptions{})
+	_, err := k.s.objects.Resource(resource).Namespace(u.GetNamespace()).UpdateStatus(ctx, u, metav1.UpdateOptions{})
 	return err
 }

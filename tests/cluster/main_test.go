@@ -85,6 +85,7 @@ type site struct {
 	*cluster.Cluster
 	plane   *plane.Plane
 	objects dynamic.Interface
+	settle  time.Duration // for which the platform must stay ready
 }
 
 // open gives an empty cluster, or skips the test by name where there is none.
@@ -104,7 +105,7 @@ func open(t *testing.T) (*site, context.Context) {
 	case <-time.After(3 * time.Minute):
 		t.Fatal("no control plane came up")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	c, err := cluster.Open(p.Kubeconfig)
 	if err != nil {
@@ -114,7 +115,7 @@ func open(t *testing.T) (*site, context.Context) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{Cluster: c, plane: p, objects: objects}
+	s := &site{Cluster: c, plane: p, objects: objects, settle: 2 * time.Second}
 	t.Cleanup(func() { s.empty(t) })
 	if err := c.WaitAPI(ctx); err != nil {
 		t.Fatal(err)

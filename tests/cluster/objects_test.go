@@ -3,6 +3,7 @@ package cluster
 import (
 	"encoding/json"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"helm.sh/helm/v3/pkg/action"
@@ -36,6 +37,32 @@ func releaseObject(version string) *unstructured.Unstructured {
 	}}
 }
 
+// templatesOf returns the ProviderTemplates that a Release names, by component.
+func templatesOf(r *unstructured.Unstructured) map[string]string {
+	of := make(map[string]string)
+	for _, name := range []string{"kcm", "capi"} {
+		of[name], _, _ = unstructured.NestedString(r.Object, "spec", name, "template")
+	}
+	list, _, _ := unstructured.NestedSlice(r.Object, "spec", "providers")
+	for _, item := range list {
+		p := item.(map[string]any)
+		of[p["name"].(string)] = p["template"].(string)
+	}
+	return of
+}
+
+// trailing are the numbers at the end of a template's name.
+var trailing = regexp.MustCompile(`-(\d+)-(\d+)-(\d+)$`)
+
+// versionIn returns the chart's version that a template's name ends with.
+func versionIn(name string) string {
+	m := trailing.FindStringSubmatch(name)
+	if m == nil {
+		return "0.0.0"
+	}
+	return strings.Join(m[1:], ".")
+}
+
 // crd is a kind whose objects may hold anything, with a status of its own.
 func crd(group, version, kind, plural, scope string) *unstructured.Unstructured {
 	open := func() map[string]any {
@@ -50,17 +77,6 @@ func crd(group, version, kind, plural, scope string) *unstructured.Unstructured 
 				"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "properties": map[string]any{"spec": open(), "status": open()}}},
 			}},
 		},
-	}}
-}
-
-// fluxRelease is a HelmRelease that Flux has given up on, or that is fine.
-func fluxRelease(name string, stalled bool) *unstructured.Unstructured {
-	ready := conditionOf("Ready", !stalled, "UpgradeFailed", "Helm upgrade failed: exceeded maximum retries: cannot remediate failed release", 1)
-	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",
-		"metadata": map[string]any{"name": name, "namespace": cluster.Namespace},
-		"spec":     map[string]any{},
-		"status":   map[string]any{"conditions": []any{ready}},
 	}}
 }
 

@@ -87,7 +87,7 @@ func (s *store) args(more ...string) []string {
 // kinds of k0rdent. As Flux does, it takes that chart from the registry.
 func (s *site) sampled(ctx context.Context, t *testing.T, r *store) *kcm {
 	t.Helper()
-	for _, k := range [][3]string{{"Management", "managements", "Cluster"}, {"Release", "releases", "Cluster"}, {"Credential", "credentials", "Namespaced"}, {"HelmRelease", "helmreleases", "Namespaced"}} {
+	for _, k := range [][3]string{{"Management", "managements", "Cluster"}, {"Release", "releases", "Cluster"}, {"ProviderTemplate", "providertemplates", "Cluster"}, {"Credential", "credentials", "Namespaced"}, {"HelmRelease", "helmreleases", "Namespaced"}} {
 		group, version := "k0rdent.mirantis.com", "v1beta1"
 		if k[0] == "HelmRelease" {
 			group, version = "helm.toolkit.fluxcd.io", "v2"
