@@ -167,10 +167,10 @@ func (i *installer) waitJoined(ctx context.Context) (outcome, error) {
 	if err := i.cluster.WaitAPI(ctx); err != nil {
 		return outcome{}, i.lastWords(ctx, err)
 	}
-	if err := i.cluster.WaitNode(ctx, i.node.name); err != nil {
+	if err := i.cluster.WaitNode(ctx, i.node.name, i.started); err != nil {
 		return outcome{}, i.lastWords(ctx, err)
 	}
-	if !i.started {
+	if i.started.IsZero() {
 		return unchanged("node %s is Ready", i.node.name), nil
 	}
 	return done("node %s is Ready as a %s", i.node.name, i.cfg.join), nil

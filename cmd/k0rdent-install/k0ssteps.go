@@ -196,7 +196,7 @@ func (i *installer) startService(ctx context.Context) (outcome, error) {
 			return outcome{}, err
 		}
 	}
-	i.started = true
+	i.started = time.Now()
 	if _, err := i.k0s.run(ctx, longRun, nil, "start"); err != nil && !strings.Contains(err.Error(), "already running") {
 		return outcome{}, err
 	}
@@ -217,7 +217,7 @@ func (i *installer) planNode(ctx context.Context) (outcome, error) {
 	if i.reach(ctx) {
 		ctx, cancel := context.WithTimeout(ctx, glance)
 		defer cancel()
-		if i.cluster.WaitNode(ctx, i.node.name) == nil {
+		if i.cluster.WaitNode(ctx, i.node.name, i.started) == nil {
 			return unchanged("node %s is Ready", i.node.name), nil
 		}
 	}
@@ -234,10 +234,10 @@ func (i *installer) waitNode(ctx context.Context) (outcome, error) {
 	if err := i.cluster.WaitAPI(ctx); err != nil {
 		return outcome{}, i.lastWords(ctx, err)
 	}
-	if err := i.cluster.WaitNode(ctx, i.node.name); err != nil {
+	if err := i.cluster.WaitNode(ctx, i.node.name, i.started); err != nil {
 		return outcome{}, i.lastWords(ctx, err)
 	}
-	if !i.started {
+	if i.started.IsZero() {
 		return unchanged("node %s is Ready", i.node.name), nil
 	}
 	return done("node %s is Ready, k0s %v", i.node.name, i.k0s.version), nil

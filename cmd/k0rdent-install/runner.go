@@ -40,7 +40,7 @@ type installer struct {
 	needs    []chart.Need // of the platform
 	k0sNeeds []chart.Need // of k0s
 	missing  []record.Image
-	started  bool             // k0s was started by this run
+	started  time.Time        // of k0s, by this run
 	reached  *cluster.State   // of the platform, once it is ready
 	cluster  *cluster.Cluster // once k0s has made its kubeconfig
 

@@ -42,7 +42,7 @@ func TestEndToEnd(t *testing.T) {
 	s := alone(ctx, t, dir)
 	log := fill(ctx, t, dir)
 	join(ctx, t, s.plane, dir)
-	if err := s.WaitNode(ctx, nodeName); err != nil {
+	if err := s.WaitNode(ctx, nodeName, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	public := map[string]any{}

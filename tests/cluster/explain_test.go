@@ -38,7 +38,7 @@ func TestNodeNeverReady(t *testing.T) {
 	})
 	short, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	err := s.WaitNode(short, "another")
+	err := s.WaitNode(short, "another", time.Time{})
 	stuck(t, err, "node another is not ready (after 1s): pod kube-system/kube-router-x: image quay.io/absent/kube-router:v2.4.1: ImagePullBackOff", "code = NotFound")
 }
 

@@ -120,7 +120,7 @@ func open(t *testing.T) (*site, context.Context) {
 	if err := c.WaitAPI(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.WaitNode(ctx, plane.Node); err != nil {
+	if err := c.WaitNode(ctx, plane.Node, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	return s, ctx

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
@@ -103,12 +104,18 @@ func failedChecks(body string) string {
 // address at which other nodes and pods reach it. If the context's time runs
 // out, the error is a *StuckError that names what keeps the node and the
 // system's pods from being ready.
-func (c *Cluster) WaitNode(ctx context.Context, name string) error {
+//
+// A node that was Ready when its k0s was stopped looks so until long after. If
+// since, by this host's clock, is not zero, the kubelet must have renewed the
+// node's lease after it.
+func (c *Cluster) WaitNode(ctx context.Context, name string, since time.Time) error {
 	start := time.Now()
 	what := "node " + name + " is not ready"
 	for {
 		node, version, err := c.node(ctx, name)
 		switch ready := node != nil && nodeReady(node); {
+		case ready && !c.alive(ctx, name, since):
+			what = "node " + name + " is as it was before k0s started: its kubelet does not report yet"
 		case ready && internalIP(node):
 			return nil
 		case ready:
@@ -126,6 +133,19 @@ func (c *Cluster) WaitNode(ctx context.Context, name string) error {
 		}
 		return c.stuck(ctx, what, start)
 	}
+}
+
+// alive reports whether the kubelet of a node has renewed its lease since then.
+// Whoever may not read the lease has to do with the node's own status.
+func (c *Cluster) alive(ctx context.Context, name string, since time.Time) bool {
+	if since.IsZero() {
+		return true
+	}
+	lease, err := c.kube.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return apierrors.IsForbidden(err)
+	}
+	return lease.Spec.RenewTime != nil && lease.Spec.RenewTime.After(since)
 }
 
 // node returns a node and the version of the list that it is in; nil if there
