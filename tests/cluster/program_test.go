@@ -80,7 +80,7 @@ func (s *store) push(ctx context.Context, t *testing.T, release string) {
 
 // args are the flags of an installation from the registry.
 func (s *store) args(more ...string) []string {
-	return append([]string{"--registry", s.address, "--ca", s.ca, "--single-host-test", "--ignore", "disk,memory,network,ports,sysinfo,system,time", "--quiet", "--timeout", "90s", "--helm-timeout", "30s"}, more...)
+	return append([]string{"--registry", s.address, "--ca", s.ca, "--single-host-test", "--ignore", "disk,memory,network,ports,sysinfo,system,time", "--quiet", "--timeout", "3m", "--helm-timeout", "30s"}, more...)
 }
 
 // sampled plays kcm for the chart of the sample bundle, which comes without the

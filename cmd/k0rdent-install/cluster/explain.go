@@ -32,20 +32,29 @@ var (
 )
 
 // conditioned lists the kinds whose Ready condition says why something does
-// not come up, and how surely it is the cause.
+// not come up, how surely it is the cause, and which controller sets it.
 var conditioned = []struct {
-	kind   schema.GroupKind
-	weight int
+	kind       schema.GroupKind
+	weight     int
+	controller string
 }{
-	{helmRepositoryKind, failed},
-	{helmChartKind, failed},
-	{helmReleaseKind, blocked},
-	{schema.GroupKind{Group: "operator.cluster.x-k8s.io", Kind: "CoreProvider"}, blocked},
-	{schema.GroupKind{Group: "operator.cluster.x-k8s.io", Kind: "BootstrapProvider"}, blocked},
-	{schema.GroupKind{Group: "operator.cluster.x-k8s.io", Kind: "ControlPlaneProvider"}, blocked},
-	{schema.GroupKind{Group: "operator.cluster.x-k8s.io", Kind: "InfrastructureProvider"}, blocked},
-	{schema.GroupKind{Group: "operator.cluster.x-k8s.io", Kind: "IPAMProvider"}, blocked},
+	{helmRepositoryKind, failed, "source-controller"},
+	{helmChartKind, failed, "source-controller"},
+	{helmReleaseKind, blocked, "helm-controller"},
+	{schema.GroupKind{Group: operatorGroup, Kind: "CoreProvider"}, blocked, operator},
+	{schema.GroupKind{Group: operatorGroup, Kind: "BootstrapProvider"}, blocked, operator},
+	{schema.GroupKind{Group: operatorGroup, Kind: "ControlPlaneProvider"}, blocked, operator},
+	{schema.GroupKind{Group: operatorGroup, Kind: "InfrastructureProvider"}, blocked, operator},
+	{schema.GroupKind{Group: operatorGroup, Kind: "IPAMProvider"}, blocked, operator},
 }
+
+const (
+	operator      = "the Cluster API operator"
+	operatorGroup = "operator.cluster.x-k8s.io"
+)
+
+// neglect is how long an object may be left without a status by its controller.
+const neglect = 2 * time.Minute
 
 // StuckError says that a wait has ended in vain, and what stands in the way.
 type StuckError struct {
@@ -80,8 +89,9 @@ func (c *Cluster) stuck(ctx context.Context, what string, start time.Time) error
 // Explain gives what is stuck, the most likely cause first: nodes that are not
 // ready, pods whose images cannot be pulled, that fail, find no node or are not
 // ready, in all namespaces, and what Flux, the Cluster API operator and kcm say of
-// themselves. What may just need time comes last. It is empty where everything is
-// well. What it cannot ask for, it leaves out, but for the API server itself.
+// themselves. What may just need time comes last, and before it pods that the
+// platform does not depend on. It is empty where everything is well. What it
+// cannot ask for, it leaves out, but for the API server itself.
 func (c *Cluster) Explain(ctx context.Context) []Problem {
 	if err := c.readyz(ctx); err != nil && ctx.Err() == nil {
 		return []Problem{{Object: "api server", Message: oneLine(err.Error()), weight: pull}}
@@ -90,10 +100,10 @@ func (c *Cluster) Explain(ctx context.Context) []Problem {
 	problems := c.nodeProblems(ctx)
 	problems = append(problems, c.podProblems(ctx, metav1.NamespaceAll)...)
 	for _, k := range conditioned {
-		problems = append(problems, c.conditionProblems(ctx, k.kind, k.weight)...)
+		problems = append(problems, c.conditionProblems(ctx, k.kind, k.weight, k.controller)...)
 	}
 	problems = append(problems, c.platformProblems(ctx)...)
-	slices.SortStableFunc(problems, func(a, b Problem) int { return cmp.Compare(b.weight, a.weight) })
+	slices.SortStableFunc(problems, func(a, b Problem) int { return cmp.Compare(b.rank(), a.rank()) })
 	return problems
 }
 
@@ -128,18 +138,28 @@ func (c *Cluster) podProblems(ctx context.Context, namespace string) []Problem {
 	if err != nil {
 		return nil
 	}
+	nodes := c.nodeStates(ctx)
+	ours := c.platformNamespaces(ctx)
 	var problems []Problem
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		if p, found := podProblem(pod); found {
+		p, found := podProblem(pod)
+		switch lost := nodes.lost(pod); {
+		case lost != "":
+			p = Problem{Object: p.Object, Reason: "on a lost node", Message: lost, weight: blocked}
+		case found:
 			c.detail(ctx, pod, &p)
-			problems = append(problems, p)
-		} else if p, slow := slowPod(pod); slow {
+		default:
+			var slow bool
+			if p, slow = slowPod(pod); !slow {
+				continue
+			}
 			if warning := oneLine(c.warning(ctx, pod)); warning != "" {
 				p.Message, p.weight = warning, blocked
 			}
-			problems = append(problems, p)
 		}
+		p.aside = !ours[pod.Namespace] && !essential(pod)
+		problems = append(problems, p)
 	}
 	return append(problems, c.podless(ctx, namespace)...)
 }
@@ -175,11 +195,16 @@ func (c *Cluster) look(ctx context.Context, kind schema.GroupKind) []unstructure
 	return list.Items
 }
 
-// conditionProblems gives the objects of a kind whose Ready condition is
-// there and not True.
-func (c *Cluster) conditionProblems(ctx context.Context, kind schema.GroupKind, weight int) []Problem {
+// conditionProblems returns the objects of a kind whose Ready condition is
+// there and not True, and those that their controller has left alone.
+func (c *Cluster) conditionProblems(ctx context.Context, kind schema.GroupKind, weight int, controller string) []Problem {
 	var problems []Problem
 	for _, u := range c.look(ctx, kind) {
+		if age := time.Since(u.GetCreationTimestamp().Time); neglected(&u) && age > neglect {
+			message := fmt.Sprintf("%s has done nothing about it for %v", controller, age.Round(time.Second))
+			problems = append(problems, Problem{Object: objectName(&u), Reason: "no status", Message: message, weight: failed})
+			continue
+		}
 		cond := condition(&u, "Ready")
 		if cond.Status == "" || cond.Status == string(metav1.ConditionTrue) {
 			continue
@@ -191,6 +216,15 @@ func (c *Cluster) conditionProblems(ctx context.Context, kind schema.GroupKind, 
 		problems = append(problems, p)
 	}
 	return problems
+}
+
+// neglected reports whether no controller has looked at an object. Flux's kinds
+// begin with an observed generation of -1. source-controller has nothing to do
+// for a HelmRepository of type oci, which never gets a status.
+func neglected(u *unstructured.Unstructured) bool {
+	observed, _, _ := unstructured.NestedInt64(u.Object, "status", "observedGeneration")
+	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
+	return observed <= 0 && len(conditions) == 0 && field(u, "spec", "type") != "oci"
 }
 
 // platformProblems is what kcm says: of Releases, templates and components.

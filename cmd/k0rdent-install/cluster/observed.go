@@ -81,15 +81,6 @@ func field(u *unstructured.Unstructured, path ...string) string {
 	return s
 }
 
-// namespaces returns where the platform's components run.
-func (o *observation) namespaces() []string {
-	set := map[string]bool{Namespace: true}
-	for _, u := range o.releases {
-		set[cmp.Or(field(u, "spec", "targetNamespace"), Namespace)] = true
-	}
-	return slices.Sorted(maps.Keys(set))
-}
-
 const (
 	// capiProvider labels what the Cluster API operator installs.
 	capiProvider = "cluster.x-k8s.io/provider"
@@ -105,7 +96,7 @@ func (c *Cluster) observeDeployments(ctx context.Context, o *observation) error 
 	for name, u := range o.releases {
 		ours[cmp.Or(field(u, "spec", "releaseName"), name)] = true
 	}
-	for _, namespace := range o.namespaces() {
+	for _, namespace := range slices.Sorted(maps.Keys(c.platformNamespaces(ctx))) {
 		list, err := c.kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err

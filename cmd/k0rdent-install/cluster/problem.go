@@ -18,6 +18,7 @@ type Problem struct {
 	Reason  string // the API's word, such as ImagePullBackOff
 	Message string // in the words of the component that failed
 	weight  int    // how surely this is a cause and not a consequence
+	aside   bool   // the platform does not depend on it
 }
 
 // The weights of problems: a pod that cannot be scheduled waits for a node that
@@ -28,6 +29,14 @@ const (
 	failed
 	pull
 )
+
+// rank orders problems by how likely they keep the platform from being ready.
+func (p Problem) rank() int {
+	if p.aside && p.weight > consequence {
+		return 2*consequence + 1 // between what needs time and what is blocked
+	}
+	return 2 * p.weight
+}
 
 // String is one line.
 func (p Problem) String() string {

@@ -1,0 +1,62 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// nodeStates is what is wrong with each node, "" for nothing; nil if the nodes
+// could not be read.
+type nodeStates map[string]string
+
+func (c *Cluster) nodeStates(ctx context.Context) nodeStates {
+	nodes, err := c.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil
+	}
+	states := make(nodeStates, len(nodes.Items))
+	for i := range nodes.Items {
+		states[nodes.Items[i].Name] = ""
+		if !nodeReady(&nodes.Items[i]) {
+			states[nodes.Items[i].Name] = "is not Ready"
+		}
+	}
+	return states
+}
+
+// lost returns why a pod that its node is to run does not run, or "".
+func (n nodeStates) lost(pod *corev1.Pod) string {
+	node := pod.Spec.NodeName
+	if n == nil || node == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return ""
+	}
+	switch state, known := n[node]; {
+	case !known:
+		return "its node " + node + " does not exist any more"
+	case state != "":
+		return "its node " + node + " " + state
+	}
+	return ""
+}
+
+// platformNamespaces returns where the platform's pods run.
+func (c *Cluster) platformNamespaces(ctx context.Context) map[string]bool {
+	ours := map[string]bool{Namespace: true}
+	for _, u := range c.look(ctx, helmReleaseKind) {
+		if u.GetNamespace() == Namespace {
+			ours[cmp.Or(field(&u, "spec", "targetNamespace"), Namespace)] = true
+		}
+	}
+	return ours
+}
+
+// essential reports whether every other pod depends on a pod: the network's,
+// which are those of DaemonSets, and the cluster's DNS.
+func essential(pod *corev1.Pod) bool {
+	return pod.Namespace == metav1.NamespaceSystem && (pod.Labels["k8s-app"] == "kube-dns" ||
+		slices.ContainsFunc(pod.OwnerReferences, func(o metav1.OwnerReference) bool { return o.Kind == "DaemonSet" }))
+}
