@@ -546,7 +546,12 @@ step_push() {
 }
 
 # pushed: it is known what was pushed.
-pushed() { [ -s $state/pushed ] || fail 'it is not known yet what the registry holds' 'do the step push first: --from push'; }
+pushed() {
+  [ -s $state/pushed ] || { back push; fail 'it is not known yet what the registry holds'; }
+}
+
+# back STEP: the step that fails cannot be done again before that one.
+back() { printf '%s' "$1" >"$work/back"; }
 
 # wrote keeps the records of files that were written: k0rdent-install takes them
 # away again with its own.
@@ -564,7 +569,7 @@ step_k0s() {
   pushed
   # Tags, digests and platforms of k0s's image, the newest version first.
   sed -n 's/^{"kind":"image",.*"repository":"k0sproject\/k0s","tag":"\([^"]*\)","digest":"\([^"]*\)"\(.*\)/\1@\2 \3/p' $state/pushed | sort -rV >"$work/k0s"
-  [ -s "$work/k0s" ] || fail 'the bundle holds no k0s'
+  [ -s "$work/k0s" ] || { back version; fail 'the bundle holds no k0s' 'get a bundle that holds one'; }
   if [ -z "$external" ]; then
     while read -r image about; do
       platforms=''
@@ -658,6 +663,7 @@ timed() {
   say "step $step"
   begun=$(date +%s)
   rm -f "$work/error"
+  printf '%s' "$step" >"$work/back"
   set +e # in a list, set -e would not count inside
   (
     trap leave INT TERM
@@ -671,7 +677,7 @@ timed() {
     tell "$step" failed $(($(date +%s) - begun))
     if [ "$mode" = install ] && [ $code != 2 ] && [ ! -e "$work/stopped" ]; then
       from=''
-      [ "$step" = check ] || [ -n "$only" ] || from=" and --from $step"
+      [ "$step" = check ] || [ -n "$only" ] || from=" and --from $(cat "$work/back")"
       say "step $step failed; fix that, then resume with the same command$from"
     fi
     exit $code

@@ -355,6 +355,13 @@ pressed() {
   [[ $stderr == *$'\n  registry  https://10.0.0.5:5000/k0rdent-enterprise\n'* ]]
 }
 
+@test 'a bundle without k0s: resume with the step that reads the next bundle' {
+  site one 10.55.0.5
+  on one sh -c 'mkdir -p /var/lib/k0rdentd/install && echo {} >/var/lib/k0rdentd/install/pushed'
+  run -1 --separate-stderr script one "${whole[@]}" --from k0s
+  [[ $stderr == *'the bundle holds no k0s'*'hint: get a bundle that holds one'*'--from version'* ]]
+}
+
 @test "install.sh: a disk that is too small is told before, with numbers; a full one goes on" {
   local small=/srv/small
   site one 10.0.0.5
