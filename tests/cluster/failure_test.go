@@ -143,6 +143,7 @@ func TestComponentNeverReady(t *testing.T) {
 		t.Errorf("stalls = %v, want some, with the image first", stalls)
 	}
 	k.heals("capi")
+	s.install(ctx, t, "1.2.3", quick("regional.velero.image.repository", registry+"/velero/velero"), cluster.Configured)
 	s.ready(ctx, t)
 }
 
