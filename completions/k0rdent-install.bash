@@ -12,7 +12,7 @@ _k0rdent_install() {
   --timeout) mapfile -t COMPREPLY < <(compgen -W '30m 45m 2h' -- "$cur") ;;
   --answer-timeout) mapfile -t COMPREPLY < <(compgen -W '30s 2m' -- "$cur") ;;
   --helm-timeout) mapfile -t COMPREPLY < <(compgen -W '20m 40m' -- "$cur") ;;
-  --ignore) mapfile -t COMPREPLY < <(compgen -W 'disk images memory mirror network ports sysinfo system time' -- "$cur") ;;
+  --ignore) mapfile -t COMPREPLY < <(compgen -W 'cpu disk images memory mirror network ports sysinfo system time' -- "$cur") ;;
   --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
   --ca | --password-file | --release-file | --values | --credentials | --k0s | --k0s-from | \
   --token-file | --config)

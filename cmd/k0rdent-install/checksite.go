@@ -112,12 +112,13 @@ func (p *preflight) checkRelease(ctx context.Context) {
 	}
 	p.checkNeeds()
 	p.checkDisk(ctx)
+	p.checkLoad(ctx)
 }
 
 // closure asks for everything that the platform and k0s will ask for.
 func (p *preflight) closure(ctx context.Context) error {
 	r := p.release
-	needs, err := r.chart.Closure(ctx, r.values, r.site, p.site)
+	needs, demand, err := r.chart.Closure(ctx, r.values, r.site, p.site)
 	if err != nil {
 		return err
 	}
@@ -133,7 +134,7 @@ func (p *preflight) closure(ctx context.Context) error {
 		}
 		p.k0sNeeds = k0sNeeds
 	}
-	p.needs = needs
+	p.needs, p.demand = needs, demand
 	return nil
 }
 

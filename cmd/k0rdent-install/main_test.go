@@ -23,7 +23,7 @@ func TestMisuse(t *testing.T) {
 		{"--k0s-from x", "--k0s-from: wants --upgrade"},
 		{"--release-file x", "--release-file: wants --upgrade"},
 		{"--print-values --plan", "it needs no --plan"},
-		{"--ignore luck", `--ignore "luck": want one of disk`},
+		{"--ignore luck", `--ignore "luck": want one of cpu disk`},
 		{"--k0s-version latest", "is not a k0s version"},
 		{"--api-address 0.0.0.0", "--api-address"},
 		{"--pod-cidr 10.1.2.3/16", "--pod-cidr"},

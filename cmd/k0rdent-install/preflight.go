@@ -12,7 +12,7 @@ import (
 
 // ignorable are the checks that --ignore turns into warnings: those that guess
 // what will happen. What certainly fails is not among them.
-var ignorable = []string{"disk", "images", "memory", "mirror", "network", "ports", "sysinfo", "system", "time"}
+var ignorable = []string{"cpu", "disk", "images", "memory", "mirror", "network", "ports", "sysinfo", "system", "time"}
 
 // preflight collects all that is wrong, so that an operator hears of it at
 // once.

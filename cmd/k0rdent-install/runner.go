@@ -39,6 +39,7 @@ type installer struct {
 	release  *release
 	needs    []chart.Need // of the platform
 	k0sNeeds []chart.Need // of k0s
+	demand   chart.Demand // of the platform's pods
 	missing  []record.Image
 	started  time.Time        // of k0s, by this run
 	reached  *cluster.State   // of the platform, once it is ready

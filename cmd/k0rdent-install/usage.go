@@ -73,9 +73,9 @@ oci-serve and the tools before it in a pipe, fill in what no flag says.
   --timeout DURATION   how long to wait for k0s and k0rdent (default 45m)
   --helm-timeout DURATION
                        how long each of k0rdent's parts may take (default 20m)
-  --ignore CHECK       let a check of the preflight only warn: disk, memory,
-                       network, ports, images, sysinfo, system or time; repeat
-                       it, or use commas
+  --ignore CHECK       let a check of the preflight only warn: cpu, disk,
+                       memory, network, ports, images, sysinfo, system or
+                       time; repeat it, or use commas
   --yes                do not ask before --uninstall
   --last-controller    with --uninstall: go on where the cluster cannot be asked
                        whether it has other controllers; they are lost for good

@@ -22,6 +22,7 @@ type closure struct {
 	values map[string]any
 	needs  []*Need
 	known  map[string]*Need // by kind and reference
+	demand Demand           // of the second pass and of all components
 }
 
 // Closure lists everything that the platform, installed with values (derived
@@ -39,14 +40,14 @@ type closure struct {
 // another registry is Outside, and is Missing too unless the site's registry
 // has it at the path at which a mirror would look. The error is about a chart
 // that cannot be rendered, a registry that does not answer, or a site that has
-// none.
-func (c *Chart) Closure(ctx context.Context, values map[string]any, site Site, inv Inventory) ([]Need, error) {
+// none. Demand is what the pods of all that request of the nodes.
+func (c *Chart) Closure(ctx context.Context, values map[string]any, site Site, inv Inventory) ([]Need, Demand, error) {
 	if site.Registry == "" {
-		return nil, errors.New("no registry to look into")
+		return nil, Demand{}, errors.New("no registry to look into")
 	}
 	h, merged, err := c.whole(values)
 	if err != nil {
-		return nil, err
+		return nil, Demand{}, err
 	}
 	roots := map[string]bool{"": true}
 	subcharts(h, "", roots)
@@ -54,14 +55,18 @@ func (c *Chart) Closure(ctx context.Context, values map[string]any, site Site, i
 	for _, pass := range []int{FirstPass, SecondPass} {
 		m, err := c.Render(values, site, pass)
 		if err != nil {
-			return nil, err
+			return nil, Demand{}, err
 		}
 		k.manifests(m, pass)
+		if pass == SecondPass {
+			k.demand.add(m)
+		}
 	}
 	if err := k.templates(ctx, c.Version()); err != nil {
-		return nil, err
+		return nil, Demand{}, err
 	}
-	return k.resolve(ctx)
+	needs, err := k.resolve(ctx)
+	return needs, k.demand, err
 }
 
 // Check looks for images in the site's registry as Closure does, such as

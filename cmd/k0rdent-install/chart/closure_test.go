@@ -67,7 +67,7 @@ func closureOf(t *testing.T, inv Inventory, over string) []Need {
 	t.Helper()
 	c := platform(t, "1.4")
 	values, _ := derive(t, c, everything, inv)
-	needs, err := c.Closure(context.Background(), Merge(values, table(t, over)), everything, inv)
+	needs, _, err := c.Closure(context.Background(), Merge(values, table(t, over)), everything, inv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestClosureOfAHardCodedImage(t *testing.T) {
 		"library/busybox": "image busybox:latest; outside; only a mirror of docker.io brings it from the site's registry",
 	} {
 		inv.image(path, "latest")
-		needs, err := c.Closure(context.Background(), Merge(values, over), documented, inv)
+		needs, _, err := c.Closure(context.Background(), Merge(values, over), documented, inv)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +223,7 @@ func TestOptional(t *testing.T) {
 // An image in whatever string is found by the name of the site's registry.
 func TestClosureReadsEveryString(t *testing.T) {
 	c := single(t, "controller: {createRelease: false}", "kind: ConfigMap\nmetadata: {name: m}\ndata: {agent: '"+registry+"/some/agent:v1', url: '"+registry+"/charts'}\n", nil)
-	needs, err := c.Closure(context.Background(), nil, documented, newMemory())
+	needs, _, err := c.Closure(context.Background(), nil, documented, newMemory())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,14 +250,14 @@ func TestClosureErrors(t *testing.T) {
 		"no answer for blobs": failing{inv, down},
 		"a blob breaks off":   failing{inv, nil},
 	} {
-		if _, err := c.Closure(context.Background(), values, everything, broken); !errors.Is(err, down) {
+		if _, _, err := c.Closure(context.Background(), values, everything, broken); !errors.Is(err, down) {
 			t.Errorf("%s: Closure = %v, want %v", name, err, down)
 		}
 	}
-	if _, err := c.Closure(context.Background(), values, Site{KubeVersion: "1.32"}, inv); err == nil {
+	if _, _, err := c.Closure(context.Background(), values, Site{KubeVersion: "1.32"}, inv); err == nil {
 		t.Error("Closure without a registry = nil, want an error")
 	}
-	if _, err := c.Closure(context.Background(), table(t, "image: {tag: 5}"), everything, inv); err == nil {
+	if _, _, err := c.Closure(context.Background(), table(t, "image: {tag: 5}"), everything, inv); err == nil {
 		t.Error("Closure with values against the schema = nil, want an error")
 	}
 }

@@ -32,7 +32,7 @@ func TestEveryImageIsAccountedFor(t *testing.T) {
 		c := platform(t, "1.4")
 		derived, _ := derive(t, c, site, inv)
 		values := Merge(derived, table(t, over[round%len(over)]))
-		needs, err := c.Closure(context.Background(), values, site, inv)
+		needs, _, err := c.Closure(context.Background(), values, site, inv)
 		if err != nil {
 			t.Fatal(err)
 		}

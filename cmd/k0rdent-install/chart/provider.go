@@ -25,6 +25,7 @@ func (k *closure) part(ctx context.Context, reference, name string) error {
 	if err != nil || objects == nil {
 		return err
 	}
+	k.demand.add(objects)
 	for _, i := range objects.Images() {
 		k.want(KindImage, i.Reference, who)
 	}
@@ -102,6 +103,7 @@ func (k *closure) provider(ctx context.Context, o Object, chart Manifests, who s
 		k.fault(KindArtifact, reference, who, "components: %v", oneLine(err))
 		return nil
 	}
+	k.demand.add(objects)
 	for _, image := range unreplaced(objects, o, k.lastNames(chart)) {
 		k.want(KindImage, image, fmt.Sprintf("%s, artifact %s", who, path.Base(repository)))
 	}

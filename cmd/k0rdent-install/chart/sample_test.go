@@ -81,7 +81,7 @@ func TestSampleBundle(t *testing.T) {
 				t.Errorf("%s: %s", n.Value, n.Text)
 			}
 		}
-		needs, err := c.Closure(context.Background(), values, site, inv)
+		needs, _, err := c.Closure(context.Background(), values, site, inv)
 		if err != nil {
 			t.Fatal(err)
 		}

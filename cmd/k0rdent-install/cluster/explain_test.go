@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -106,4 +107,32 @@ func TestExplainNeglected(t *testing.T) {
 			t.Errorf("%q: a repository of type oci never has a status", lines)
 		}
 	})
+}
+
+// TestCapacity counts what nodes have left for the platform.
+func TestCapacity(t *testing.T) {
+	requests := func(cpu, memory string) corev1.ResourceList {
+		return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}
+	}
+	node := func(name string, change func(*corev1.Node)) *corev1.Node {
+		n := aNode(name)
+		n.Status.Allocatable = requests("4", "8Gi")
+		change(n)
+		return n
+	}
+	pod := func(namespace, name, node string, phase corev1.PodPhase) *corev1.Pod {
+		p := inNamespace(aPod(phase, corev1.ContainerStatus{}), namespace, name, node)
+		p.Spec.Containers[0].Resources.Requests = requests("500m", "1Gi")
+		return p
+	}
+	f := newFake(t,
+		node("a", func(*corev1.Node) {}), node("b", func(*corev1.Node) {}),
+		node("cordoned", func(n *corev1.Node) { n.Spec.Unschedulable = true }),
+		node("silent", func(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionUnknown }),
+		pod("kube-system", "dns", "a", corev1.PodRunning), pod("shop", "job", "a", corev1.PodSucceeded),
+		pod(Namespace, "kcm", "a", corev1.PodRunning), pod("shop", "far", "silent", corev1.PodRunning))
+	cpu, memory, err := f.Capacity(t.Context())
+	if err != nil || cpu != 7500 || memory != 15<<30 {
+		t.Errorf("capacity %d, %d, %v; want 7500 and 15 GiB", cpu, memory, err)
+	}
 }

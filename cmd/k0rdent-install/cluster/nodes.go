@@ -60,3 +60,38 @@ func essential(pod *corev1.Pod) bool {
 	return pod.Namespace == metav1.NamespaceSystem && (pod.Labels["k8s-app"] == "kube-dns" ||
 		slices.ContainsFunc(pod.OwnerReferences, func(o metav1.OwnerReference) bool { return o.Kind == "DaemonSet" }))
 }
+
+// Capacity returns what the nodes have for the platform's pods, in thousandths
+// of a CPU and in bytes of memory: what they can allocate, less what the pods
+// of others request.
+func (c *Cluster) Capacity(ctx context.Context) (cpu, memory int64, err error) {
+	nodes, err := c.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return 0, 0, err
+	}
+	usable := make(map[string]bool)
+	for _, n := range nodes.Items {
+		if n.Spec.Unschedulable || !nodeReady(&n) {
+			continue
+		}
+		usable[n.Name] = true
+		cpu += n.Status.Allocatable.Cpu().MilliValue()
+		memory += n.Status.Allocatable.Memory().Value()
+	}
+	pods, err := c.kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return 0, 0, err
+	}
+	ours := c.platformNamespaces(ctx)
+	for _, pod := range pods.Items {
+		over := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+		if over || ours[pod.Namespace] || !usable[pod.Spec.NodeName] {
+			continue
+		}
+		for _, container := range pod.Spec.Containers {
+			cpu -= container.Resources.Requests.Cpu().MilliValue()
+			memory -= container.Resources.Requests.Memory().Value()
+		}
+	}
+	return cpu, memory, nil
+}
