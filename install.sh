@@ -417,7 +417,7 @@ serve_unit() {
   if ! systemctl $how oci-serve.service; then # it is ready when that returns
     pid=$(systemctl show --value -p ExecMainPID oci-serve.service)
     for try in 1 2 3 4 5; do # the journal may be behind
-      ! journalctl -q "_PID=$pid" -n 2 -o cat --no-pager | grep . >&2 || break
+      ! journalctl -q "_PID=$pid" -n 2 -o cat --no-pager | grep . >"$work/why" || break
       sleep "0.$try"
     done
     code=$(systemctl show --value -p ExecMainStatus oci-serve.service)
@@ -426,11 +426,13 @@ serve_unit() {
   rm -f $state/restart
 }
 
-# not_started CODE: oci-serve has ended. If another program has the port, root can
-# find out which, where the service cannot.
+# not_started CODE: oci-serve has ended, and its words are in "why". If another
+# program has the port, root can find out which, where the service cannot.
 not_started() {
-  who=$(holder)
+  who=''
+  [ "$1" != 75 ] || who=$(holder)
   [ -z "$who" ] || fail "port $port is in use by $who" 'stop that program, or set K0RDENTD_REGISTRY_PORT to another port' 75
+  cat "$work/why" >&2
   fail 'oci-serve does not start' '' "$1"
 }
 
@@ -473,7 +475,7 @@ serve_alone() {
     if [ -z "$(readlink "/proc/$starting/exe")" ]; then
       status=0
       wait "$starting" || status=$?
-      tail -n 2 "$errors" >&2
+      tail -n 2 "$errors" >"$work/why"
       not_started "$status"
     fi
     sleep 0.1
@@ -944,7 +946,7 @@ uninstall() {
   if [ -n "$purge" ]; then
     purge
   else
-    for left in "$storage" "$(dirname -- "$log")" $state; do [ ! -e "$left" ] || say "$left stays, until --uninstall --purge"; done
+    for left in "$storage" "$(dirname -- "$log")" $state $settings; do [ ! -e "$left" ] || say "$left stays, until --uninstall --purge"; done
   fi
 }
 

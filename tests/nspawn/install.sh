@@ -131,8 +131,8 @@ removed() {
   script --uninstall --plan >/tmp/plan && grep -qx '/etc/systemd/system/oci-serve.service' /tmp/plan && grep -q '^k0s-reset planned' /tmp/plan &&
     script --uninstall --yes 2>/tmp/err >/dev/null && cat /tmp/err &&
     ! systemctl cat oci-serve.service >/dev/null 2>&1 && ! systemctl -q is-active plane &&
-    looks | grep -v -e "^$storage/" -e '^/var/log/k0rdent-airgap/' -e '^/var/lib/k0rdentd/install/' >/tmp/now && diff /tmp/before /tmp/now &&
-    grep -q "$storage stays" /tmp/err && grep -q '/var/log/k0rdent-airgap stays' /tmp/err && grep -q '/var/lib/k0rdentd/install stays' /tmp/err &&
+    looks | grep -v -e "^$storage/" -e '^/var/log/k0rdent-airgap/' -e '^/var/lib/k0rdentd/install/' -e '^/etc/k0rdent-airgap/oci-serve.env ' >/tmp/now && diff /tmp/before /tmp/now &&
+    grep -q "$storage stays" /tmp/err && grep -q 'oci-serve.env stays' /tmp/err && grep -q '/var/log/k0rdent-airgap stays' /tmp/err && grep -q '/var/lib/k0rdentd/install stays' /tmp/err &&
     cmp <(audit $storage | grep -F -f /media/expected) /media/expected
 }
 
@@ -147,7 +147,7 @@ refused() {
   local status=0
   script --only serve 2>/tmp/err || status=$?
   cat /tmp/err
-  [ $status = 75 ] && grep -q 'oci-serve: listen tcp4 0.0.0.0:5443: bind: address already in use' /tmp/err
+  [ $status = 75 ] && grep -q '^install.sh: port 5443 is in use by oci-serve (process [0-9]*)$' /tmp/err && ! grep -q 'hint: .*--port' /tmp/err
 }
 
 # Elsewhere, and where it cannot be.
