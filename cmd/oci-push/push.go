@@ -190,8 +190,12 @@ func (p *pusher) unusable(path string, e *bundle.Entry, names []record.Image, er
 	} else if errors.Is(err, ref.ErrInvalid) {
 		err = cli.Hint(err, "give it a reference: bundle-ls --map FILE BUNDLE | oci-push --to ...")
 	}
+	fail := p.results.fail
+	if _, damaged := errors.AsType[*bundle.DamageError](err); damaged {
+		fail = p.results.failQuietly // the run's error is the same one
+	}
 	for _, rec := range names {
-		p.results.fail(rec, err)
+		fail(rec, err)
 	}
 }
 

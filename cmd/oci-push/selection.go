@@ -32,6 +32,7 @@ type selection struct {
 	begun   map[string]bool                      // bundles that are or were being read
 	count   int
 	ended   bool          // no further record comes
+	whole   bool          // and all of them have come
 	latest  entryName     // what the last record was about
 	since   time.Time     // when it came
 	more    time.Duration // how long others about the same entry may take
@@ -59,6 +60,7 @@ func (s *selection) read(ctx context.Context, in pipe.Reader, stdin io.Reader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended, s.err = true, err
+	s.whole = err == nil && ctx.Err() == nil
 	s.changed.Broadcast()
 }
 
@@ -278,7 +280,7 @@ func (s *selection) total() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	further, known := s.aliases.total()
-	if !s.ended || !known {
+	if !s.whole || !known {
 		return 0
 	}
 	return s.count + further
