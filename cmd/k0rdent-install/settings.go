@@ -151,7 +151,7 @@ func (p *preflight) checkK0sYAML(ctx context.Context) {
 		return
 	}
 	if p.others(p.yaml.address) {
-		p.fail("k0s.yaml", "give this host's own with --api-address", "spec.api.address is %s, which this host does not have: the cluster's traffic would go elsewhere", p.yaml.address)
+		p.fail("network", "give this host's own with --api-address", "spec.api.address in k0s.yaml is %s, which this host does not have: the cluster's traffic would go elsewhere", p.yaml.address)
 	}
 	if p.join {
 		if err := k0s.Balanced(p.yaml.merged); err != nil {

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+)
+
+// TestBalance: a new cluster is made ready for more controllers where the
+// registry has what that takes, and one that is not refuses them.
+func TestBalance(t *testing.T) {
+	const warning = "one controller only, unless --api-external-address is given"
+	without := newSite(t, "k0sproject/envoy-distroless:v1.31.10")
+	for _, tt := range []struct {
+		name     string
+		site     testSite
+		have     string
+		args     []string
+		enabled  bool // k0s.yaml has node-local load balancing
+		balanced bool // a controller may join
+		warned   bool
+	}{
+		{"the registry has envoy", aSite(t), "", nil, true, true, false},
+		{"the registry has it under another tag", without, "", nil, false, false, true},
+		{"a load balancer", without, "", []string{"--api-external-address", "api.site.example"}, false, true, false},
+		{"a load balancer although there is envoy", aSite(t), "", []string{"--api-external-address", "api.site.example"}, false, true, false},
+		{"the file says no", aSite(t), "spec: {network: {nodeLocalLoadBalancing: {enabled: false}}}\n", nil, false, false, false},
+		{"one host only", aSite(t), "", []string{"--storage-type", "kine"}, false, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := testHost(t)
+			mirrored(t, h, tt.site)
+			if tt.have != "" {
+				write(t, h.k0sConfig, tt.have)
+			}
+			r := try(t, h, "", append(untilReady(tt.site), tt.args...)...)
+			if r.step("k0s-start").Status != record.StatusDone {
+				t.Fatal(r.stderr)
+			}
+			text := read(t, h.k0sConfig)
+			if got := strings.Contains(text, "nodeLocalLoadBalancing:\n      enabled: true\n"); got != tt.enabled {
+				t.Errorf("enabled %v, want %v\n%s", got, tt.enabled, text)
+			}
+			if got := strings.Contains(r.stderr, warning); got != tt.warned {
+				t.Errorf("warned %v, want %v\n%s", got, tt.warned, r.stderr)
+			}
+			r = try(t, h, "", "--token", k0s.RoleController)
+			if got := r.step("token").Status == record.StatusDone; got != tt.balanced {
+				t.Errorf("a token: %v, want %v\n%s", r.err, tt.balanced, r.stderr)
+			}
+			// A cluster that runs is not changed.
+			if r := try(t, h, "", append(untilReady(tt.site), tt.args...)...); r.step("k0s.yaml").Status != record.StatusUnchanged || read(t, h.k0sConfig) != text {
+				t.Errorf("again: %+v", r.step("k0s.yaml"))
+			}
+		})
+	}
+}
+
+// TestTokenBesideAnotherRun: a second host can be prepared while the first one
+// waits until it is ready.
+func TestTokenBesideAnotherRun(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	if r := try(t, h, "", untilReady(s)...); r.step("k0s-start").Status != record.StatusDone {
+		t.Fatal(r.stderr)
+	}
+	release, err := lock(t.Context(), h.lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	if r := try(t, h, "", "--token", k0s.RoleWorker); r.err != nil {
+		t.Errorf("%v\n%s", r.err, r.stderr)
+	}
+}
+
+// TestAddressOfAnotherHost: a k0s.yaml with another host's address is not
+// installed.
+func TestAddressOfAnotherHost(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	write(t, h.k0sConfig, "spec: {api: {address: 203.0.113.11}}\n")
+	r := try(t, h, "", s.args("--plan")...)
+	if got := r.step("preflight").Error; !strings.Contains(got, "network: spec.api.address in k0s.yaml is 203.0.113.11, which this host does not have") {
+		t.Errorf("preflight %q", got)
+	}
+}
