@@ -55,15 +55,19 @@ func (i *installer) drain(ctx context.Context) (outcome, error) {
 	if i.removal.Role == k0s.RoleWorker {
 		kubeconfig = i.k0s.kubeletConfig
 	}
+	found := false
 	c, err := cluster.Open(kubeconfig())
 	if err == nil {
-		err = c.Drain(ctx, i.node.name)
+		found, err = c.Drain(ctx, i.node.name)
 	}
 	if errors.Is(context.Cause(ctx), cli.ErrInterrupted) {
 		return outcome{}, context.Cause(ctx)
 	}
 	if err != nil {
 		return skipped("node %s could not be drained: %v", i.node.name, err), nil
+	}
+	if !found {
+		return skipped("there is no node %s", i.node.name), nil
 	}
 	return done("node %s is cordoned and drained", i.node.name), nil
 }

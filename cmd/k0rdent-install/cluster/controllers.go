@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -13,10 +12,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/kubectl/pkg/drain"
 )
 
 // The kinds in which k0s itself lists its controllers (k0sproject/k0s,
@@ -115,26 +116,58 @@ func OpenAt(kubeconfig string, server netip.AddrPort) (*Cluster, error) {
 // drainTime bounds how long pods are waited for that leave a node.
 const drainTime = 2 * time.Minute
 
-// Drain keeps new pods off a node and evicts those that are there, but for
-// those of DaemonSets. It waits until they are gone, two minutes at most.
-func (c *Cluster) Drain(ctx context.Context, name string) error {
-	node, err := c.kube.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
-	if absent(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
+// Drain keeps new pods off a node and evicts those that are there, but for those
+// of DaemonSets, and waits until they are gone, two minutes at most. It reports
+// whether there is such a node. A node may do all of this to itself.
+func (c *Cluster) Drain(ctx context.Context, name string) (found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
-	h := &drain.Helper{
-		Ctx: ctx, Client: c.kube, Force: true, GracePeriodSeconds: -1, IgnoreAllDaemonSets: true,
-		DeleteEmptyDirData: true, Timeout: drainTime, Out: io.Discard, ErrOut: io.Discard,
+	cordon := []byte(`{"spec":{"unschedulable":true}}`)
+	if _, err := c.kube.CoreV1().Nodes().Patch(ctx, name, types.StrategicMergePatchType, cordon, metav1.PatchOptions{}); err != nil {
+		if absent(err) {
+			return false, nil
+		}
+		return true, err
 	}
-	if err := drain.RunCordonOrUncordon(h, node, true); err != nil {
-		return err
+	for {
+		left, err := c.evict(ctx, name)
+		switch {
+		case err == nil && len(left) == 0:
+			return true, nil
+		case ctx.Err() != nil && timedOut(ctx):
+			return true, fmt.Errorf("%s did not leave within %v", strings.Join(left, ", "), drainTime)
+		case ctx.Err() != nil:
+			return true, context.Cause(ctx)
+		case err != nil && !again(err):
+			return true, err
+		}
+		sleep(ctx, pause)
 	}
-	return drain.RunNodeDrain(h, name)
+}
+
+// evict asks each pod of a node to leave, and returns those that are there.
+func (c *Cluster) evict(ctx context.Context, name string) (left []string, err error) {
+	pods, err := c.kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.nodeName", name).String()})
+	if err != nil {
+		return nil, err
+	}
+	for _, pod := range pods.Items {
+		owner := metav1.GetControllerOf(&pod)
+		over := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+		if over || pod.Annotations[corev1.MirrorPodAnnotationKey] != "" || owner != nil && owner.Kind == "DaemonSet" {
+			continue
+		}
+		left = append(left, "pod "+pod.Namespace+"/"+pod.Name)
+		if pod.DeletionTimestamp != nil {
+			continue
+		}
+		eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}}
+		// One that a disruption budget refuses (429) is asked again.
+		if err := c.kube.PolicyV1().Evictions(pod.Namespace).Evict(ctx, eviction); err != nil && !absent(err) && !again(err) {
+			return left, err
+		}
+	}
+	return left, nil
 }
 
 // RemoveHost deletes what stands for a host in the cluster: its Node, its
