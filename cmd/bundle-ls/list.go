@@ -93,7 +93,7 @@ func (l *lister) refused(err error) error {
 	l.counts["failed"]++
 	entry, problem := pipe.Refused(err)
 	l.progress.Problem(fmt.Sprintf("%s: entry %q", l.path, entry), problem)
-	return l.out.Write(record.Skipped{Bundle: l.path, Entry: entry, Reason: problem.Error()})
+	return l.out.Write(record.Skipped{Bundle: l.path, Entry: entry, Status: record.StatusFailed, Reason: problem.Error()})
 }
 
 // entry lists one entry and gives how many images it had. The error ends the
@@ -112,7 +112,7 @@ func (l *lister) entry(ctx context.Context, e *bundle.Entry) (int, error) {
 		return 0, nil // of the bundle itself: the walk tells it next
 	case oci.Stray(e.Path, err):
 		l.counts["skipped"]++
-		return 0, l.skip(e, err.Error())
+		return 0, l.skip(e, "", err.Error())
 	case errors.Is(err, ref.ErrInvalid):
 		return 0, l.fail(e, cli.Hint(err, "give it a reference with --map"))
 	case err != nil:
@@ -129,10 +129,11 @@ func (l *lister) entry(ctx context.Context, e *bundle.Entry) (int, error) {
 	return len(images), nil
 }
 
-// skip records that an entry holds nothing for a registry.
-func (l *lister) skip(e *bundle.Entry, reason string) error {
+// skip records that nothing of an entry goes to a registry, with the status
+// failed if something should.
+func (l *lister) skip(e *bundle.Entry, status, reason string) error {
 	l.progress.Item(0, fmt.Sprintf("%s skipped: %s", e.Path, reason))
-	return l.out.Write(record.Skipped{Bundle: l.path, Entry: e.Path, Size: e.Size, Reason: reason})
+	return l.out.Write(record.Skipped{Bundle: l.path, Entry: e.Path, Size: e.Size, Status: status, Reason: reason})
 }
 
 // fail records that an entry is damaged or has no usable name, and goes on.
@@ -142,7 +143,7 @@ func (l *lister) fail(e *bundle.Entry, err error) error {
 	}
 	l.counts["failed"]++
 	l.progress.Problem(e.Path, err)
-	return l.skip(e, err.Error())
+	return l.skip(e, record.StatusFailed, err.Error())
 }
 
 // image writes the record of one image.

@@ -247,7 +247,7 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	p := &pusher{
 		cfg: cfg, reg: reg, mem: mem, progress: progress, log: log,
 		up:        newUploader(reg, cfg, log, abort),
-		results:   newResults(out, progress, sel.total, cfg.aliases),
+		results:   newResults(out, progress, sel.total, sel.failures, cfg.aliases),
 		published: make(map[string]string),
 		givers:    make(map[string]*copier),
 	}

@@ -151,10 +151,11 @@ func TestStaleRecords(t *testing.T) {
 	path, m := write(t, samplebundle.Options{})
 	other, o := write(t, samplebundle.Options{Format: samplebundle.Tar})
 	images := records(t, path, m)
-	for name, stale := range map[string]func() error{
-		"cut":  func() error { return os.Truncate(path, 3000) },
-		"gone": func() error { return os.Remove(path) },
-	} {
+	for _, name := range []string{"cut", "gone"} { // in this order
+		stale := map[string]func() error{
+			"cut":  func() error { return os.Truncate(path, 3000) },
+			"gone": func() error { return os.Remove(path) },
+		}[name]
 		if err := stale(); err != nil {
 			t.Fatal(err)
 		}
@@ -242,7 +243,7 @@ func TestArchiveOfSeveralImages(t *testing.T) {
 	if err := s.add(record.Image{Bundle: "/b", Entry: "a.tar", Repository: "a", Tag: "3"}); err != nil {
 		t.Fatal(err)
 	}
-	s.settle(entryName{"/b", "b.tar"})
+	s.settle(entryName{"/b", "b.tar"}, false)
 	if n := <-taken; n != 3 {
 		t.Errorf("%d images were taken, want 3", n)
 	}

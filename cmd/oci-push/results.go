@@ -44,6 +44,7 @@ type results struct {
 	out      *record.Writer
 	progress *cli.Progress
 	total    func() int
+	unlisted func() int // entries that bundle-ls could make nothing of
 
 	aliases aliases
 	sources map[ref.Reference]*item // what aliases are about, as far as this run has met it
@@ -59,9 +60,9 @@ type results struct {
 	start  time.Time
 }
 
-func newResults(out *record.Writer, progress *cli.Progress, total func() int, a aliases) *results {
+func newResults(out *record.Writer, progress *cli.Progress, total, unlisted func() int, a aliases) *results {
 	r := &results{
-		out: out, progress: progress, total: total,
+		out: out, progress: progress, total: total, unlisted: unlisted,
 		aliases: a, sources: make(map[ref.Reference]*item),
 		queue: make(chan *item, maxImages), ended: make(chan struct{}),
 		json: semaphore.NewWeighted(waitingJSON), counts: make(map[string]int), start: time.Now(),
@@ -180,6 +181,10 @@ func (r *results) settled(it *item) {
 func (r *results) close(ctx context.Context, err error) error {
 	close(r.queue)
 	<-r.ended
+	if n := r.unlisted(); n > 0 {
+		r.failed += n
+		r.counts[record.StatusFailed] += n
+	}
 	r.progress.Close()
 	if errors.Is(context.Cause(ctx), cli.ErrInterrupted) {
 		err = r.interrupted()

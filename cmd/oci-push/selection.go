@@ -31,6 +31,7 @@ type selection struct {
 	digests map[string]string                    // of bundles that were verified, by path
 	begun   map[string]bool                      // bundles that are or were being read
 	count   int
+	failed  int           // entries that bundle-ls could make nothing of
 	ended   bool          // no further record comes
 	whole   bool          // and all of them have come
 	latest  entryName     // what the last record was about
@@ -83,7 +84,7 @@ func (s *selection) readAll(ctx context.Context, in pipe.Reader, stdin io.Reader
 			if err := line.Decode(&about); err != nil {
 				return fmt.Errorf("stdin: %w", err)
 			}
-			s.settle(entryName{about.Bundle, about.Entry})
+			s.settle(entryName{about.Bundle, about.Entry}, about.Status == record.StatusFailed)
 		case record.Bundle{}.Kind():
 			var b record.Bundle
 			if err := line.Decode(&b); err != nil {
@@ -99,12 +100,22 @@ func (s *selection) readAll(ctx context.Context, in pipe.Reader, stdin io.Reader
 
 // settle notes that records are through with an entry. A bundle-ls in the
 // pipeline is no further than its record, so nothing waits for the next one.
-func (s *selection) settle(e entryName) {
+func (s *selection) settle(e entryName, failed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if failed {
+		s.failed++
+	}
 	s.settled[e] = true
 	s.latest, s.since = e, time.Now()
 	s.changed.Broadcast()
+}
+
+// failures returns how many entries could not be listed, so far.
+func (s *selection) failures() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
 }
 
 // verified notes what a bundle record promises. It must come before the records

@@ -118,6 +118,7 @@ type Skipped struct {
 	Bundle string `json:"bundle,omitempty"`
 	Entry  string `json:"entry,omitempty"`
 	Size   int64  `json:"size,omitempty"`
+	Status string `json:"status,omitempty"` // failed, if something should have come of it
 	Reason string `json:"reason,omitempty"`
 }
 

@@ -83,7 +83,7 @@ func cells(kind string, r Record) []string {
 		}
 		return []string{r.Name(), r.Type, Bytes(r.Size), r.Status, strings.Join(r.Platforms, ","), note}
 	case Skipped:
-		return []string{r.Entry, "skipped", Bytes(r.Size), "", "", r.Reason}
+		return []string{r.Entry, "skipped", Bytes(r.Size), r.Status, "", r.Reason}
 	case Blob:
 		return []string{"  " + r.Digest, "blob", Bytes(r.Size), "", "", r.MediaType}
 	case File:
