@@ -113,6 +113,17 @@ if [ ! -x .cache/bin/kube ] || [ "$sum" != "$(cat .cache/kube.sum 2>/dev/null)" 
   done
   echo "$sum" >.cache/kube.sum
 fi
+# Flux's controllers, and the kinds that they work on.
+sum=$(cat tests/cluster/flux/* | sha256sum)
+if [ ! -x .cache/bin/source-controller ] || [ "$sum" != "$(cat .cache/flux.sum 2>/dev/null)" ]; then
+  echo 'setup: building Flux, which takes minutes'
+  : >.cache/flux-kinds.yaml
+  for p in helm-controller source-controller; do
+    quietly go -C tests/cluster/flux build -ldflags '-s -w' -o ../../../.cache/bin/ "github.com/fluxcd/$p"
+    cat "$(go -C tests/cluster/flux list -m -f '{{.Dir}}' "github.com/fluxcd/$p")"/config/crd/bases/*.yaml >>.cache/flux-kinds.yaml
+  done
+  echo "$sum" >.cache/flux.sum
+fi
 quietly go -C tests/interop build -o ../../.cache/bin/ ./...
 # What the stand-in for k0s starts where the whole is installed.
 quietly go -C tests/cluster test -c -tags serve -ldflags '-s -w' -o ../../.cache/bin/cluster.test .
