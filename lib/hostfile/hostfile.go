@@ -36,8 +36,9 @@ var (
 // maxRead bounds what Read holds, in bytes.
 const maxRead = 1 << 20
 
-// Read gives the content of a small file: a certificate authority, a token, a
-// configuration. More than 1 MiB is an error that says so.
+// Read returns the content of a small file of the host as it is, to compare it
+// with what belongs there; lib/textfile reads those that people hand to a tool.
+// More than 1 MiB is an error that says so.
 func Read(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
