@@ -207,7 +207,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 
 func collect(ctx context.Context, disk *registry.Disk, out *record.Writer) error {
 	start := time.Now()
-	c, err := disk.Collect(ctx)
+	c, err := disk.Collect(ctx, false)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package registry
 import (
 	"errors"
 	"os"
+	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,15 +23,35 @@ const (
 // bulkWriter writes to a file, around the page cache as long as it can: to the
 // tail of a body, or to where the file system does not do that.
 type bulkWriter struct {
-	f      *os.File
+	w      *treeWriter
 	direct bool
 }
 
+// maxBulk bounds how many bodies have a buffer of bulkBuffer bytes at once.
+const maxBulk = 16
+
+// bulkPool lends those buffers.
+type bulkPool struct {
+	buffers sync.Pool // of *[]byte
+	used    atomic.Int32
+}
+
+// acquire reports whether one more body may take a buffer.
+func (p *bulkPool) acquire() bool {
+	if p.used.Add(1) > maxBulk {
+		p.used.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (p *bulkPool) release() { p.used.Add(-1) }
+
 // newBulkWriter begins at offset, where the file stands.
-func newBulkWriter(f *os.File, offset int64) *bulkWriter {
-	w := &bulkWriter{f: f}
+func newBulkWriter(to *treeWriter, offset int64) *bulkWriter {
+	w := &bulkWriter{w: to}
 	if offset%bulkAlign == 0 {
-		w.direct = setDirect(f, true) == nil
+		w.direct = setDirect(to.f, true) == nil
 	}
 	return w
 }
@@ -42,13 +64,13 @@ func (w *bulkWriter) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n, err := w.f.Write(p)
+	n, err := w.w.Write(p)
 	if w.direct && errors.Is(err, syscall.EINVAL) { // accepted by fcntl, yet not by the file system
 		if err := w.cached(); err != nil {
 			return n, err
 		}
 		var rest int
-		rest, err = w.f.Write(p[n:])
+		rest, err = w.w.Write(p[n:])
 		n += rest
 	}
 	return n, err
@@ -56,7 +78,7 @@ func (w *bulkWriter) Write(p []byte) (int, error) {
 
 func (w *bulkWriter) cached() error {
 	w.direct = false
-	return setDirect(w.f, false)
+	return setDirect(w.w.f, false)
 }
 
 func setDirect(f *os.File, on bool) error {

@@ -26,17 +26,17 @@ func TestBulkParts(t *testing.T) {
 			for i := range data {
 				data[i] = byte(random.Uint32())
 			}
-			id, err := reg.disk.StartUpload(ctx, "a", "sha256")
+			id, err := reg.disk.StartUpload(ctx, session(""), "sha256")
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, part := range [][]byte{data[:first], data[first:]} {
-				if _, err := reg.disk.WriteUpload(ctx, "a", id, Part{-1, int64(len(part))}, bytes.NewReader(part)); err != nil {
+				if _, err := reg.disk.WriteUpload(ctx, session(id), Part{-1, int64(len(part))}, bytes.NewReader(part)); err != nil {
 					t.Fatalf("parts of %d and %d: %v", first, second, err)
 				}
 			}
 			digest := digestBytes("sha256", data)
-			if err := reg.disk.FinishUpload(ctx, "a", id, digest); err != nil {
+			if err := reg.disk.FinishUpload(ctx, session(id), digest); err != nil {
 				t.Fatalf("parts of %d and %d: %v", first, second, err)
 			}
 			got, err := os.ReadFile(reg.path(poolPath(digest)))
@@ -65,7 +65,7 @@ func TestBulkWriter(t *testing.T) {
 	if _, err := f.Seek(0, 0); err != nil {
 		t.Fatal(err)
 	}
-	w := newBulkWriter(f, 0)
+	w := newBulkWriter(new(tree).writer(f, "f"), 0)
 	for i, p := range [][]byte{piece, piece, piece[:100], piece} {
 		if n, err := w.Write(p); n != len(p) || err != nil {
 			t.Fatalf("Write %d = %d, %v", i, n, err)

@@ -1,18 +1,24 @@
 package registry
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/sys/unix"
 )
 
 // Directories below the storage.
@@ -20,31 +26,44 @@ const (
 	poolDir       = "blobs"
 	reposDir      = "repositories"
 	uploadsDir    = "uploads"
-	journalsDir   = "journals"
+	staleDir      = "stale"
 	quarantineDir = "quarantine"
 	lockFile      = "lock"
 	layoutDir     = "_layout"
 )
 
-// copyBuffer is the piece in which uploads are hashed and written, in bytes.
-const copyBuffer = 128 << 10
+// algorithms are those of the digests that the store knows.
+var algorithms = []string{"sha256", "sha512"}
 
-// parseBudget bounds the bytes of manifests that are held in memory at once.
-const parseBudget = 2 * maxManifest
+const (
+	// copyBuffer is the piece in which uploads are hashed and written, in bytes.
+	copyBuffer = 128 << 10
+	// parseBudget bounds the bytes of manifests that are held in memory at once.
+	parseBudget = 2 * maxManifest
+	// maxListing bounds how many directories are read for lists at once.
+	maxListing = 2
+)
 
-// Disk is the Store on disk that the package comment describes. Every path
-// goes through an os.Root, so that neither a name nor a link leads out of the
-// storage.
+// Disk is the Store on disk that the package comment describes.
 type Disk struct {
-	dir     string
-	root    *os.Root
-	lock    *os.File  // nil for a storage that is only looked at
-	buffers sync.Pool // of *[]byte, copyBuffer long
-	bulk    sync.Pool // of *[]byte, bulkBuffer long
-	parsing *semaphore.Weighted
-	repos   repoCache
-	uploads uploadTable
-	folding folding
+	dir       string
+	tree      tree
+	top       *os.File // the storage directory
+	lock      *os.File // nil for a storage that is only looked at
+	readOnly  bool     // the file system was when the storage was opened
+	clock     clock
+	names     names // of the storage's files
+	manifests names // of manifests, for requests that change more than one file of one
+	buffers   sync.Pool
+	bulk      bulkPool
+	parsing   *semaphore.Weighted
+	listing   *semaphore.Weighted
+	flights   singleflight.Group
+	uploads   uploadTable
+	indexes   indexer
+	health    health
+	warnings  []error
+	opened    atomic.Bool
 }
 
 // InUseError says that another process has the storage open.
@@ -60,156 +79,212 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("storage %s: in use by process %d", e.Dir, e.PID)
 }
 
-// OpenDisk opens the storage in a directory, makes it if need be, and removes
-// what a crash left behind. It does not look at what is stored, so the time
-// that it takes does not depend on that. The error is an *InUseError while
-// another process has the storage open.
+// OpenDisk opens the storage in a directory, creates it if necessary, and
+// removes what a crash left behind. It does not look at what is stored, so the
+// time it takes does not depend on that; once, it converts a storage of an
+// earlier version. A storage on a file system that is read-only can be read. The
+// error is an *InUseError while another process has the storage open.
 func OpenDisk(dir string) (*Disk, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeStorage(dir); err != nil {
 		return nil, err
 	}
+	d, err := newDisk(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.lockStorage(); err != nil {
+		d.closeFiles()
+		return nil, err
+	}
+	if err := d.prepare(); err != nil {
+		d.closeFiles()
+		return nil, fmt.Errorf("storage %s: %w", dir, err)
+	}
+	d.opened.Store(true)
+	return d, nil
+}
+
+// Warnings returns what OpenDisk found that an operator should know.
+func (d *Disk) Warnings() []error { return d.warnings }
+
+// makeStorage makes a directory and syncs the way that leads to it.
+func makeStorage(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	parent := filepath.Dir(filepath.Clean(dir))
+	if err := makeStorage(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	f, err := os.Open(parent)
+	if err != nil {
+		return nil // a directory that may be passed through but not read
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+func newDisk(dir string) (*Disk, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
-	d := newDisk(dir, root)
-	if d.lock, err = lockStorage(root, dir); err != nil {
+	top, err := root.Open(".")
+	if err != nil {
 		root.Close()
 		return nil, err
 	}
-	if err := d.prepare(); err != nil {
-		d.Close()
-		return nil, fmt.Errorf("storage %s: %w", dir, err)
+	d := &Disk{
+		dir: dir, tree: tree{root: root}, top: top,
+		parsing: semaphore.NewWeighted(parseBudget),
+		listing: semaphore.NewWeighted(maxListing),
 	}
+	d.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
+	d.bulk.buffers.New = func() any { b := make([]byte, bulkBuffer); return &b }
 	return d, nil
 }
 
-func newDisk(dir string, root *os.Root) *Disk {
-	d := &Disk{dir: dir, root: root, parsing: semaphore.NewWeighted(parseBudget)}
-	d.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
-	d.bulk.New = func() any { b := make([]byte, bulkBuffer); return &b }
-	return d
+func (d *Disk) closeFiles() error {
+	err := errors.Join(d.tree.root.Close(), d.top.Close())
+	if d.lock != nil {
+		err = errors.Join(err, d.lock.Close())
+	}
+	return err
 }
 
 // lockStorage takes the lock that ends with the process, however that ends.
-func lockStorage(root *os.Root, dir string) (*os.File, error) {
-	f, err := root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, err
+func (d *Disk) lockStorage() error {
+	f, err := d.tree.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o644)
+	if errors.Is(err, syscall.EROFS) {
+		d.readOnly = true
+		f, err = d.tree.root.Open(lockFile)
 	}
+	if err != nil {
+		return err
+	}
+	d.lock = f
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer f.Close()
 		if err != syscall.EWOULDBLOCK {
-			return nil, fmt.Errorf("storage %s: lock: %w", dir, err)
+			return fmt.Errorf("storage %s: lock: %w", d.dir, err)
 		}
 		text, _ := io.ReadAll(io.LimitReader(f, 32))
 		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-		return nil, &InUseError{dir, pid}
+		return &InUseError{d.dir, pid}
 	}
-	if err := f.Truncate(0); err != nil {
-		f.Close()
-		return nil, err
+	if d.readOnly {
+		return nil
 	}
-	if _, err := f.WriteAt(fmt.Appendln(nil, os.Getpid()), 0); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+	// In place and always as long, so that it needs no space when nothing is free.
+	_, err = f.WriteAt(fmt.Appendf(nil, "%-11d\n", os.Getpid()), 0)
+	return unlessFull(err)
 }
 
-// prepare makes the directories, tries whether the file system has hard links,
-// sweeps uploads/ and folds journals.
+// unlessFull drops an error that says the disk is full: reading, deleting and
+// collecting garbage go on then.
+func unlessFull(err error) error {
+	if known := storageError(err); errors.Is(known, ErrNoSpace) || errors.Is(known, ErrQuota) {
+		return nil
+	}
+	return err
+}
+
+// prepare brings the storage into the state in which it can be used.
 func (d *Disk) prepare() error {
-	for _, dir := range []string{poolDir + "/sha256", poolDir + "/sha512", reposDir, uploadsDir, journalsDir} {
+	d.clock.open(&d.tree)
+	if d.readOnly {
+		return d.checkFormat()
+	}
+	if d.clock.killed {
+		if err := unix.Syncfs(int(d.top.Fd())); err != nil {
+			return fmt.Errorf("sync: %w", err)
+		}
+	}
+	for _, dir := range []string{poolDir + "/sha256", poolDir + "/sha512", reposDir, uploadsDir, staleDir} {
 		if err := d.makeDir(dir); err != nil {
 			return err
 		}
 	}
-	if err := d.sweepUploads(time.Now(), true); err != nil {
+	if err := d.probe(); err != nil {
 		return err
 	}
-	probe := path.Join(uploadsDir, tempPrefix+"probe")
-	if err := d.root.Link(lockFile, probe); err != nil {
-		return fmt.Errorf("want a file system with hard links: %w", err)
-	}
-	if err := d.root.Remove(probe); err != nil {
+	if err := d.openUploads(); err != nil {
 		return err
 	}
-	return d.foldLeft()
+	if err := d.convert(); err != nil {
+		return err
+	}
+	if err := unlessFull(d.clock.save(&d.tree)); err != nil {
+		return err
+	}
+	return d.renewStale()
+}
+
+// probe checks that the storage is one file system, and one with links.
+func (d *Disk) probe() error {
+	var first unix.Stat_t
+	for i, dir := range []string{uploadsDir, poolDir, poolDir + "/sha256", poolDir + "/sha512", reposDir, staleDir} {
+		var stat unix.Stat_t
+		err := unix.Fstatat(int(d.top.Fd()), dir, &stat, 0)
+		if err != nil {
+			return &os.PathError{Op: "stat", Path: dir, Err: err}
+		}
+		if i == 0 {
+			first = stat
+		} else if stat.Dev != first.Dev {
+			return fmt.Errorf("%w: %s and %s", ErrTwoFileSystems, uploadsDir, dir)
+		}
+	}
+	for _, try := range []struct {
+		what string
+		link func(name string) error
+	}{
+		{"hard", func(name string) error { return d.tree.root.Link(lockFile, name) }},
+		{"symbolic", func(name string) error { return d.tree.root.Symlink("x", name) }},
+	} {
+		name := path.Join(uploadsDir, tempPrefix+"probe")
+		d.tree.root.Remove(name) // left by a crash
+		if err := unlessFull(try.link(name)); err != nil {
+			return fmt.Errorf("the file system must support %s links: %w", try.what, err)
+		}
+		d.tree.root.Remove(name)
+	}
+	return nil
 }
 
 // Close brings every index.json up to date and gives the storage up. Call it
 // when no method runs any more.
 func (d *Disk) Close() error {
-	return errors.Join(d.foldAll(), d.root.Close(), d.lock.Close())
-}
-
-// repoPath gives the place of something in a repository's layout.
-func repoPath(name, rest string) string {
-	return path.Join(reposDir, name, layoutDir, rest)
-}
-
-func poolPath(digest Digest) string { return path.Join(poolDir, digest.path()) }
-
-func blobPath(name string, digest Digest) string {
-	return repoPath(name, path.Join("blobs", digest.path()))
-}
-
-// makeDir makes a directory with its parents and syncs each, so that a file
-// synced into it later cannot lose the way that leads to it.
-func (d *Disk) makeDir(dir string) error {
-	if err := d.root.MkdirAll(dir, 0o755); err != nil {
-		return noSpace(err)
+	if !d.opened.Swap(false) {
+		return nil
 	}
-	for ; dir != "."; dir = path.Dir(dir) {
-		if err := d.syncDir(path.Dir(dir)); err != nil {
-			return err
+	err := d.indexes.stop(d)
+	if !d.readOnly && err == nil {
+		err = unlessFull(d.clock.close(&d.tree))
+		if errors.Is(err, fs.ErrNotExist) { // whoever removes a storage holds it meanwhile
+			err = nil
 		}
 	}
-	return nil
+	return errors.Join(err, d.closeFiles())
 }
 
-func (d *Disk) syncDir(dir string) error {
-	f, err := d.root.Open(dir)
-	if err != nil {
-		return err
+// now returns the storage's time.
+func (d *Disk) now() time.Time { return d.clock.now(&d.tree) }
+
+// list runs f when few others read directories.
+func (d *Disk) list(ctx context.Context, f func() error) error {
+	if err := d.listing.Acquire(ctx, 1); err != nil {
+		return &bodyError{err} // the client has gone
 	}
-	defer f.Close()
-	return noSpace(f.Sync())
+	defer d.listing.Release(1)
+	return f()
 }
 
-// noSpace turns the errors of a full disk, or a full quota, into ErrNoSpace.
-func noSpace(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w", ErrNoSpace)
-	}
-	return err
-}
-
-// replaceFile puts a file in place as a whole: written beside, synced, renamed,
-// and the rename synced. A crash leaves the old or the new content.
-func (d *Disk) replaceFile(name string, write func(*os.File) error) (err error) {
-	f, temp, err := d.tempFile()
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			d.root.Remove(temp)
-		}
-	}()
-	err = write(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return noSpace(err)
-	}
-	if err := d.root.Rename(temp, name); err != nil {
-		return noSpace(err)
-	}
-	return d.syncDir(path.Dir(name))
+// tempFile makes a file in uploads/ that the next start would remove.
+func (d *Disk) tempFile() (*os.File, string, error) {
+	name := path.Join(uploadsDir, tempPrefix+newID())
+	f, err := d.tree.create(name)
+	return f, name, storageError(err)
 }

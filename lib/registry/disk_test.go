@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 func links(t testing.TB, file string) uint64 {
@@ -65,64 +64,6 @@ func TestDeleteManifest(t *testing.T) {
 	checkStorage(t, reg.dir)
 }
 
-// What a start must not do is look at everything that is stored.
-func TestStartWithManyTags(t *testing.T) {
-	reg := newRegistry(t)
-	reg.pushImage("many/tags", "first", "x")
-	r, err := reg.disk.repos.acquire(reg.disk, "many/tags")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := r.index.tags["first"]
-	for i := range 10000 {
-		r.index.apply(change{Put: &Descriptor{Digest: d, MediaType: mediaTypeImage}, Tags: []string{fmt.Sprintf("v%d", i)}})
-	}
-	if err := reg.disk.replaceIndex(r); err != nil {
-		t.Fatal(err)
-	}
-	reg.disk.repos.release(r)
-	reg.stop()
-	begin := time.Now()
-	reg.start()
-	started := time.Since(begin)
-	a := reg.want(200, "GET", "/v2/many/tags/manifests/v9999", nil)
-	first := time.Since(begin) - started
-	t.Logf("start %v, first request %v", started, first)
-	if a.Header.Get("Docker-Content-Digest") != string(d) || started > time.Second {
-		t.Errorf("start took %v, want well below a second; the first request %v", started, first)
-	}
-}
-
-// The indexes in memory must stay within their budget, and none that is in use
-// may be forgotten.
-func TestRepoCache(t *testing.T) {
-	reg := newRegistry(t)
-	reg.pushImage("a", "v1", "x")
-	held, err := reg.disk.repos.acquire(reg.disk, "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range 100 {
-		name := fmt.Sprintf("r%d", i)
-		reg.pushImage(name, "v1", "x")
-		r, err := reg.disk.repos.acquire(reg.disk, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for j := range 1000 {
-			r.index.put(digestOf(j), mediaTypeImage, 1, "")
-		}
-		reg.disk.repos.release(r)
-	}
-	if c := &reg.disk.repos; c.cost > indexBudget || len(c.m) != c.idle.Len()+1 || c.idle.Len() == 0 {
-		t.Errorf("%d bytes for %d repositories, %d idle, want at most %d", c.cost, len(c.m), c.idle.Len(), indexBudget)
-	}
-	if again, err := reg.disk.repos.acquire(reg.disk, "a"); again != held || err != nil {
-		t.Errorf("a repository in use was forgotten, %v", err)
-	}
-	reg.want(200, "GET", "/v2/r0/manifests/v1", nil)
-}
-
 // A link that leads out of the storage must not be followed.
 func TestLinkOut(t *testing.T) {
 	reg := newRegistry(t)
@@ -147,12 +88,12 @@ func BenchmarkPushSmall(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			data := fmt.Appendf(nil, "%d", rand.Int63())
-			id, err := reg.disk.StartUpload(ctx, "a", "sha256")
+			id, err := reg.disk.StartUpload(ctx, session(""), "sha256")
 			if err == nil {
-				_, err = reg.disk.WriteUpload(ctx, "a", id, Part{-1, -1}, strings.NewReader(string(data)))
+				_, err = reg.disk.WriteUpload(ctx, session(id), Part{-1, -1}, strings.NewReader(string(data)))
 			}
 			if err == nil {
-				err = reg.disk.FinishUpload(ctx, "a", id, digestBytes("sha256", data))
+				err = reg.disk.FinishUpload(ctx, session(id), digestBytes("sha256", data))
 			}
 			if err != nil {
 				b.Fatal(err)

@@ -6,19 +6,34 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
+	"os"
+	"time"
 )
 
-// hasRepo tells whether a repository exists, for errors.
-func (d *Disk) hasRepo(name string) bool {
-	_, err := d.root.Stat(repoPath(name, ""))
-	return err == nil
-}
+const (
+	// promiseTime is for how long a blob stays that a client has been told of, or
+	// has sent, before a manifest must name it.
+	promiseTime = 24 * time.Hour
+	// promiseEvery is how old a blob's date may be when it is promised again.
+	promiseEvery = time.Hour
+)
 
 // Blob is of Store.
 func (d *Disk) Blob(_ context.Context, name string, digest Digest) (Content, error) {
+	c, err := d.blob(name, digest)
+	if err == nil {
+		d.promise(blobPath(name, digest))
+	}
+	return c, err
+}
+
+func (d *Disk) blob(name string, digest Digest) (Content, error) {
 	file := blobPath(name, digest)
-	info, err := d.root.Stat(file)
+	var info fs.FileInfo
+	err := d.names.read(file, func() (err error) {
+		info, err = d.tree.root.Stat(file)
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		if !d.hasRepo(name) {
 			return Content{}, ErrNameUnknown
@@ -32,7 +47,7 @@ func (d *Disk) Blob(_ context.Context, name string, digest Digest) (Content, err
 		Digest: digest,
 		Size:   info.Size(),
 		Open: func() (io.ReadSeekCloser, error) {
-			f, err := d.root.Open(file)
+			f, err := d.tree.root.Open(file)
 			if errors.Is(err, fs.ErrNotExist) { // deleted since
 				return nil, ErrBlobUnknown
 			}
@@ -41,9 +56,30 @@ func (d *Disk) Blob(_ context.Context, name string, digest Digest) (Content, err
 	}, nil
 }
 
+// promise dates a blob, so that it survives collections of garbage for
+// promiseTime. A date that cannot be set is the old one.
+func (d *Disk) promise(file string) {
+	info, err := d.tree.root.Stat(file)
+	if err != nil {
+		return
+	}
+	now := d.now()
+	if age := now.Sub(info.ModTime()); age > promiseEvery || age < -promiseEvery {
+		d.tree.root.Chtimes(file, time.Time{}, now)
+	}
+}
+
 // Mount is of Store.
 func (d *Disk) Mount(_ context.Context, name string, digest Digest) error {
-	if _, err := d.root.Stat(poolPath(digest)); errors.Is(err, fs.ErrNotExist) {
+	var there bool
+	err := d.names.read(poolPath(digest), func() (err error) {
+		there, err = d.tree.exists(poolPath(digest))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if !there {
 		return ErrBlobUnknown
 	}
 	return d.linkIn(name, digest)
@@ -51,57 +87,28 @@ func (d *Disk) Mount(_ context.Context, name string, digest Digest) error {
 
 // DeleteBlob is of Store.
 func (d *Disk) DeleteBlob(_ context.Context, name string, digest Digest) error {
-	r, err := d.repos.acquire(d, name)
-	if err != nil {
+	defer d.manifests.lock(name + "@" + string(digest))()
+	_, err := d.mediaType(name, digest)
+	if err == nil {
+		return fmt.Errorf("%w: it is a manifest, delete it as one", ErrUnsupported)
+	}
+	if err != ErrManifestUnknown {
 		return err
 	}
-	defer d.repos.release(r)
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	if r.index.manifests[digest] != nil {
-		return fmt.Errorf("%w: it is a manifest, delete it as one", ErrUnsupported)
+	if _, err := d.blob(name, digest); err != nil {
+		return err
 	}
 	return d.unlink(name, digest)
 }
 
+// unlink takes a blob out of a repository, if it is there.
 func (d *Disk) unlink(name string, digest Digest) error {
-	err := d.root.Remove(blobPath(name, digest))
-	if errors.Is(err, fs.ErrNotExist) {
-		return ErrBlobUnknown
-	}
-	if err != nil {
-		return err
-	}
-	return d.syncDir(path.Dir(blobPath(name, digest)))
-}
-
-// commit makes a finished file a blob of the pool and of a repository; the
-// caller then removes it. The file has been synced: under its digest it must
-// never be seen with less than its content.
-func (d *Disk) commit(file, name string, digest Digest) error {
-	if err := d.root.Link(file, poolPath(digest)); err != nil && !errors.Is(err, fs.ErrExist) {
-		return noSpace(err)
-	}
-	return d.linkIn(name, digest)
-}
-
-// linkIn links a blob from the pool into a repository's layout. Both
-// directories are synced even when the links are there already: another push
-// may have made them a moment ago and not have synced them yet.
-func (d *Disk) linkIn(name string, digest Digest) error {
-	from, to := poolPath(digest), blobPath(name, digest)
-	err := d.root.Link(from, to)
-	if errors.Is(err, fs.ErrNotExist) { // the repository's first blob with this algorithm
-		if err := d.makeLayout(name, digest.Algorithm()); err != nil {
-			return err
+	file := blobPath(name, digest)
+	return d.removeFile(file, func() error {
+		err := d.tree.link(poolPath(digest), file)
+		if errors.Is(err, os.ErrExist) {
+			return nil
 		}
-		err = d.root.Link(from, to)
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return noSpace(err)
-	}
-	if err := d.syncDir(path.Dir(from)); err != nil {
 		return err
-	}
-	return d.syncDir(path.Dir(to))
+	})
 }

@@ -2,50 +2,44 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"slices"
+	"path"
+	"time"
 )
 
-// maxReferrers is the size in bytes up to which a page of referrers grows; it
-// stays below the size up to which clients take a manifest.
-const maxReferrers = 3 << 20
-
 // Manifest is of Store.
-func (d *Disk) Manifest(ctx context.Context, name, tag string, digest Digest) (Content, error) {
-	digest, m, err := d.find(name, tag, digest)
-	if err != nil {
-		return Content{}, err
+func (d *Disk) Manifest(_ context.Context, name, tag string, digest Digest) (c Content, err error) {
+	for {
+		if tag != "" {
+			digest, err = d.resolve(name, tag)
+		}
+		if err == nil {
+			c.MediaType, err = d.mediaType(name, digest)
+		}
+		mediaType := c.MediaType
+		if err == nil {
+			c, err = d.blob(name, digest)
+			c.MediaType = mediaType
+		}
+		if err == nil || !errors.Is(err, ErrManifestUnknown) && !errors.Is(err, ErrBlobUnknown) {
+			return c, err
+		}
+		// Either it is not there, or the tag has moved and the old manifest has
+		// been deleted meanwhile.
+		if tag == "" || digest == "" {
+			break
+		}
+		if now, err := d.resolve(name, tag); err != nil || now == digest {
+			break
+		}
 	}
-	c, err := d.Blob(ctx, name, digest)
-	if errors.Is(err, ErrBlobUnknown) { // deleted since, or by hand
-		err = ErrManifestUnknown
+	if !d.hasRepo(name) {
+		return Content{}, ErrNameUnknown
 	}
-	c.MediaType = m.mediaType
-	return c, err
-}
-
-// find looks a manifest up by tag or, if tag is "", by digest.
-func (d *Disk) find(name, tag string, digest Digest) (Digest, listed, error) {
-	r, err := d.repos.acquire(d, name)
-	if err != nil {
-		return "", listed{}, err
-	}
-	defer d.repos.release(r)
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if tag != "" {
-		digest = r.index.tags[tag]
-	}
-	m := r.index.manifests[digest]
-	if m == nil {
-		return "", listed{}, ErrManifestUnknown
-	}
-	return digest, *m, nil
+	return Content{}, ErrManifestUnknown
 }
 
 // PutManifest is of Store. The manifest arrives in a file as a blob does, so
@@ -55,14 +49,14 @@ func (d *Disk) PutManifest(ctx context.Context, name string, put ManifestPut, bo
 	if err != nil {
 		return Stored{}, err
 	}
-	defer d.root.Remove(temp)
+	defer d.tree.remove(temp)
 	defer f.Close()
 	algorithm := "sha256"
 	if put.Digest != "" {
 		algorithm = put.Digest.Algorithm()
 	}
 	h := newHash(algorithm)
-	size, err := receive(f, &d.buffers, h, io.LimitReader(body, maxManifest+1), -1)
+	size, err := receive(d.tree.writer(f, temp), &d.buffers, h, io.LimitReader(body, maxManifest+1), -1)
 	if err != nil {
 		return Stored{}, err
 	}
@@ -77,11 +71,15 @@ func (d *Disk) PutManifest(ctx context.Context, name string, put ManifestPut, bo
 	if err != nil {
 		return Stored{}, err
 	}
-	if err := f.Sync(); err != nil {
-		return Stored{}, noSpace(err)
+	if err := d.checkConfig(name, m); err != nil {
+		return Stored{}, err
+	}
+	d.tree.root.Chtimes(temp, time.Time{}, d.now())
+	if err := d.tree.sync(f, temp); err != nil {
+		return Stored{}, storageError(err)
 	}
 	stored := Stored{digest, m.subject()}
-	return stored, d.list(name, temp, size, m, stored, put.Tags)
+	return stored, d.putManifest(name, temp, m.MediaType, stored, put.Tags)
 }
 
 // readManifest parses a manifest from a file, waiting while others use up the
@@ -98,156 +96,175 @@ func (d *Disk) readManifest(ctx context.Context, f io.ReaderAt, size int64, medi
 	return parseManifest(data, mediaType)
 }
 
-// list makes a manifest's file a blob of the repository, lists it in the index
-// and points the tags at it. The repository stays locked from the first to the
-// last, so that no deletion comes between.
-func (d *Disk) list(name, file string, size int64, m *manifest, stored Stored, tags []string) error {
-	if err := d.checkConfig(name, m); err != nil {
-		return err
-	}
-	if err := d.makeLayoutOnce(name, stored.Digest.Algorithm()); err != nil {
-		return err
-	}
-	r, err := d.repos.acquire(d, name)
-	if err != nil {
-		return err
-	}
-	defer d.repos.release(r)
-	r.writing.Lock()
-	defer r.writing.Unlock()
+// putManifest makes a synced file a blob of the repository, then a manifest,
+// and points tags at it, in an order that leaves nothing pointing at what is
+// absent. The manifest is locked meanwhile, so that no deletion comes between.
+func (d *Disk) putManifest(name, file, mediaType string, stored Stored, tags []string) error {
+	defer d.manifests.lock(name + "@" + string(stored.Digest))()
 	if err := d.commit(file, name, stored.Digest); err != nil {
 		return err
 	}
-	if listedAs(r.index, stored.Digest, m.MediaType, tags) {
-		return nil
+	defer d.indexes.changing(d, name)()
+	if err := d.listManifest(name, mediaType, stored); err != nil || len(tags) == 0 {
+		return err
 	}
-	entry := &Descriptor{MediaType: m.MediaType, Digest: stored.Digest, Size: size}
-	if stored.Subject != "" {
-		entry.Annotations = map[string]string{annotationSubject: string(stored.Subject)}
+	if err := d.makeDir(tagsPath(name)); err != nil {
+		return err
 	}
-	return d.change(r, change{Put: entry, Tags: tags})
+	edits := make([]edit, len(tags))
+	for i, tag := range tags {
+		edits[i] = d.linkEdit(tagPath(name, tag), tagTarget(stored.Digest))
+	}
+	return d.edit(tagsPath(name), edits...)
 }
 
-// checkConfig tells whether an image's config is there; a push to the wrong
+// listManifest makes a blob of a repository a manifest, and one that refers to
+// its subject.
+func (d *Disk) listManifest(name, mediaType string, stored Stored) error {
+	if stored.Subject != "" {
+		dir := referrersPath(name, stored.Subject)
+		if err := d.makeDir(dir); err != nil {
+			return err
+		}
+		link := d.linkEdit(path.Join(dir, referrerName(stored.Digest)), stored.Digest.path())
+		if err := d.edit(dir, link); err != nil {
+			return err
+		}
+	}
+	file := manifestPath(name, stored.Digest)
+	if err := d.makeDir(path.Dir(file)); err != nil {
+		return err
+	}
+	return d.edit(path.Dir(file), d.linkEdit(file, mediaType))
+}
+
+// checkConfig reports whether an image's config is there; a push to the wrong
 // repository fails by it. Nothing else has to be: layers may be missing when
 // they are not distributable, and an index may lack platforms. The conformance
-// suite wants an image without one of its layers taken as well.
+// suite wants an image without one of its layers accepted as well.
 func (d *Disk) checkConfig(name string, m *manifest) error {
 	if !m.isImage() {
 		return nil
 	}
-	_, err := d.root.Stat(blobPath(name, m.Config.Digest))
-	if errors.Is(err, fs.ErrNotExist) {
+	_, err := d.blob(name, m.Config.Digest)
+	if errors.Is(err, ErrBlobUnknown) || errors.Is(err, ErrNameUnknown) {
 		return fmt.Errorf("%w: config %s", ErrManifestBlobUnknown, m.Config.Digest)
 	}
 	return err
 }
 
-// listedAs tells whether an index says already what a push would make it say,
-// as it does when a push is repeated.
-func listedAs(ix *index, digest Digest, mediaType string, tags []string) bool {
-	m := ix.manifests[digest]
-	return m != nil && m.mediaType == mediaType &&
-		!slices.ContainsFunc(tags, func(tag string) bool { return ix.tags[tag] != digest })
-}
-
-// DeleteManifest is of Store.
-func (d *Disk) DeleteManifest(_ context.Context, name, tag string, digest Digest) error {
-	r, err := d.repos.acquire(d, name)
+// DeleteManifest is of Store. Deleting a tag costs the same in any repository;
+// for a manifest, all tags of its repository are looked at.
+func (d *Disk) DeleteManifest(ctx context.Context, name, tag string, digest Digest) error {
+	if tag == "" {
+		return d.deleteManifest(ctx, name, digest)
+	}
+	digest, err := d.resolve(name, tag)
+	if err == ErrManifestUnknown && !d.hasRepo(name) {
+		return ErrNameUnknown
+	}
 	if err != nil {
 		return err
 	}
-	defer d.repos.release(r)
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	if tag != "" {
-		if _, ok := r.index.tags[tag]; !ok {
-			return ErrManifestUnknown
-		}
-		return d.change(r, change{Untag: tag})
+	defer d.indexes.changing(d, name)()
+	return d.edit(tagsPath(name), d.untagEdit(name, tag, digest))
+}
+
+func (d *Disk) deleteManifest(ctx context.Context, name string, digest Digest) error {
+	defer d.manifests.lock(name + "@" + string(digest))()
+	mediaType, err := d.mediaType(name, digest)
+	if err == ErrManifestUnknown && !d.hasRepo(name) {
+		return ErrNameUnknown
 	}
-	if r.index.manifests[digest] == nil {
-		return ErrManifestUnknown
-	}
-	// The index first: a tag must not point at what is absent, even after a crash.
-	if err := d.change(r, change{Remove: digest}); err != nil {
+	if err != nil {
 		return err
 	}
-	if err := d.unlink(name, digest); err != nil && !errors.Is(err, ErrBlobUnknown) {
+	subject, err := d.subjectOf(ctx, name, digest, mediaType)
+	if err != nil {
 		return err
 	}
-	return nil
+	defer d.indexes.changing(d, name)()
+	// Tags first: none may point at what is absent, even after a crash.
+	if err := d.untagAll(ctx, name, digest); err != nil {
+		return err
+	}
+	file := manifestPath(name, digest)
+	if err := d.removeFile(file, func() error { return d.setLink(file, mediaType) }); err != nil {
+		return err
+	}
+	if subject != "" {
+		link := path.Join(referrersPath(name, subject), referrerName(digest))
+		if err := d.removeFile(link, func() error { return d.setLink(link, digest.path()) }); err != nil {
+			return err
+		}
+	}
+	return d.unlink(name, digest)
 }
 
-// Tags is of Store.
-func (d *Disk) Tags(_ context.Context, name, last string, limit int) ([]string, bool, error) {
-	r, err := d.repos.acquire(d, name)
+// subjectOf returns the subject of a manifest; "" also if the manifest is
+// damaged or gone, and is only in the way.
+func (d *Disk) subjectOf(ctx context.Context, name string, digest Digest, mediaType string) (Digest, error) {
+	m, _, err := d.parsed(ctx, name, digest, mediaType)
 	if err != nil {
-		return nil, false, err
+		return "", ctx.Err()
 	}
-	defer d.repos.release(r)
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	tags, more := r.index.after(last, limit)
-	return tags, more, nil
+	return m.subject(), nil
 }
 
-// Referrers is of Store. The index knows which manifests refer to a subject;
-// their types and annotations are read from the manifests themselves.
-func (d *Disk) Referrers(ctx context.Context, name string, subject Digest, artifactType, last string) ([]Descriptor, bool, error) {
-	r, err := d.repos.acquire(d, name)
+// parsed returns a manifest of a repository, parsed, and its size.
+func (d *Disk) parsed(ctx context.Context, name string, digest Digest, mediaType string) (*manifest, int64, error) {
+	f, err := d.tree.root.Open(blobPath(name, digest))
 	if err != nil {
-		return nil, false, err
-	}
-	r.mu.RLock()
-	digests, _ := page(r.index.referrers[subject], Digest(last), noLimit)
-	types := make([]string, len(digests))
-	for i, digest := range digests {
-		types[i] = r.index.manifests[digest].mediaType
-	}
-	r.mu.RUnlock()
-	d.repos.release(r)
-
-	var list []Descriptor
-	for i, size := 0, 0; i < len(digests); i++ {
-		desc, err := d.referrer(ctx, name, digests[i], types[i])
-		if errors.Is(err, fs.ErrNotExist) { // deleted since
-			continue
-		}
-		if err != nil {
-			return nil, false, err
-		}
-		if artifactType != "" && desc.ArtifactType != artifactType {
-			continue
-		}
-		encoded, err := json.Marshal(desc)
-		if err != nil {
-			return nil, false, err
-		}
-		if size += len(encoded); size > maxReferrers && len(list) > 0 {
-			return list, true, nil
-		}
-		list = append(list, desc)
-	}
-	return list, false, nil
-}
-
-func (d *Disk) referrer(ctx context.Context, name string, digest Digest, mediaType string) (Descriptor, error) {
-	f, err := d.root.Open(blobPath(name, digest))
-	if err != nil {
-		return Descriptor{}, err
+		return nil, 0, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return Descriptor{}, err
+		return nil, 0, err
 	}
 	if info.Size() > maxManifest {
-		return Descriptor{}, &os.PathError{Op: "read", Path: f.Name(), Err: ErrManifestTooLarge}
+		return nil, 0, &os.PathError{Op: "read", Path: f.Name(), Err: ErrManifestTooLarge}
 	}
 	m, err := d.readManifest(ctx, f, info.Size(), mediaType)
-	if err != nil {
-		return Descriptor{}, err
+	return m, info.Size(), err
+}
+
+// untagAll removes the tags that point at a manifest, a page of them at a time.
+// The manifest is locked, so there will be no others.
+func (d *Disk) untagAll(ctx context.Context, name string, digest Digest) error {
+	for last, more := "", true; more; {
+		var tags []string
+		err := d.list(ctx, func() (err error) {
+			tags, more, err = d.tagsOf(name, digest, last)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		edits := make([]edit, len(tags))
+		for i, tag := range tags {
+			last = tag
+			edits[i] = d.untagEdit(name, tag, digest)
+		}
+		if len(edits) > 0 {
+			if err := d.edit(tagsPath(name), edits...); err != nil {
+				return err
+			}
+		}
 	}
-	return m.referrer(digest, info.Size()), nil
+	return nil
+}
+
+// untagEdit removes a tag unless it has been pointed at another manifest.
+func (d *Disk) untagEdit(name, tag string, digest Digest) edit {
+	file := tagPath(name, tag)
+	return edit{
+		name: file,
+		already: func() (bool, error) {
+			target, err := d.tree.readlink(file)
+			return target != tagTarget(digest), err
+		},
+		do:   func() error { return d.tree.remove(file) },
+		undo: func() error { return d.setLink(file, tagTarget(digest)) },
+	}
 }

@@ -46,6 +46,10 @@ var (
 	// ErrNoSpace is sent as 507. Clients repeat a request after 500, 502, 503
 	// and 429, which would only fill the disk again; 507 they report at once.
 	ErrNoSpace = &Error{"UNKNOWN", http.StatusInsufficientStorage, "no space left on the registry's disk"}
+	ErrQuota   = &Error{"DENIED", http.StatusInsufficientStorage, "the registry's disk quota is used up"}
+	// These do not pass either. Clients report 405 and 501 at once.
+	ErrReadOnly       = &Error{"UNSUPPORTED", http.StatusMethodNotAllowed, "the registry's file system is read-only"}
+	ErrTwoFileSystems = &Error{"UNSUPPORTED", http.StatusNotImplemented, "the registry's storage spans two file systems"}
 )
 
 // errInternal stands for every error that is not an *Error. Its cause goes to

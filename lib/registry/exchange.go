@@ -15,7 +15,7 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) (*response, *
 	out := &response{ResponseWriter: w, wait: patience{2 * h.Stall, control.SetWriteDeadline, time.Time{}}}
 	in := &requestBody{ReadCloser: r.Body, wait: patience{h.Stall, control.SetReadDeadline, time.Time{}}}
 	if r.ContentLength != 0 {
-		in.wait.renew() // also if nobody reads the body: the server discards it then
+		in.wait.renew(0) // also if nobody reads the body: the server discards it then
 	}
 	r.Body = in
 	return out, in
@@ -29,15 +29,16 @@ type patience struct {
 	last  time.Time
 }
 
-// renew gives the client its time anew. To set a deadline costs more than to
-// read the clock, so it is done eight times at most while it lasts.
-func (p *patience) renew() {
+// renew gives the client its time anew, less what it has used up. To set a
+// deadline costs more than to read the clock, so it is done eight times at most
+// while it lasts.
+func (p *patience) renew(used time.Duration) {
 	if p.stall == 0 {
 		return
 	}
 	if now := time.Now(); now.Sub(p.last) > p.stall/8 {
 		p.last = now
-		p.set(now.Add(p.stall))
+		p.set(now.Add(p.stall - used))
 	}
 }
 
@@ -57,6 +58,8 @@ type response struct {
 	wait   patience
 	status int
 	bytes  int64
+	// aborted says that what was answered is not complete.
+	aborted bool
 }
 
 func (w *response) WriteHeader(status int) {
@@ -65,11 +68,15 @@ func (w *response) WriteHeader(status int) {
 }
 
 func (w *response) Write(p []byte) (int, error) {
-	w.wait.renew()
+	w.wait.renew(0)
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
 }
+
+// abort makes the server close the connection at the end of the request, as one
+// whose answer could not be completed.
+func (w *response) abort() { w.aborted = true }
 
 // sendPiece is what a client must have taken, in bytes, before its time to stall
 // begins anew: with four minutes, 4 kB/s.
@@ -83,7 +90,7 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 	}
 	var sent int64
 	for whole.N > 0 {
-		w.wait.renew()
+		w.wait.renew(0)
 		n, err := io.CopyN(w.ResponseWriter, whole.R, min(whole.N, sendPiece))
 		whole.N -= n
 		w.bytes += n
@@ -99,19 +106,32 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 // Unwrap lets http.ResponseController reach the server's writer.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// requestBody counts what arrives and marks errors as the client's.
+// receivePiece is what a client must have sent, in bytes, before its time to
+// stall begins anew: with two minutes, half a kilobyte a second.
+const receivePiece = 64 << 10
+
+// requestBody counts what arrives and marks errors as the client's. Only time
+// spent waiting for the client counts as the client's.
 type requestBody struct {
 	io.ReadCloser
-	wait  patience
-	bytes int64
+	wait   patience
+	bytes  int64
+	piece  int
+	waited time.Duration // for this piece
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
-	b.wait.renew()
+	b.wait.renew(b.waited)
+	start := time.Now()
 	n, err := b.ReadCloser.Read(p)
 	b.bytes += int64(n)
+	b.waited += time.Since(start)
+	if b.piece += n; b.piece >= receivePiece {
+		b.piece, b.waited, b.wait.last = 0, 0, time.Time{}
+	}
 	switch {
 	case err == io.EOF:
+		b.wait.last = start // there may be a deadline
 		b.wait.end()
 	case err != nil:
 		err = &bodyError{err}

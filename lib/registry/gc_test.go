@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"testing"
-	"time"
 )
 
 // Mount, deduplication and deletion are links; gc takes what has none.
@@ -24,8 +23,8 @@ func TestLinksAndCollect(t *testing.T) {
 	}
 	gone := reg.pushBlob("a", []byte("gone"))
 	reg.want(202, "DELETE", "/v2/a/blobs/"+string(gone), nil)
-	got, err := reg.disk.Collect(context.Background())
-	if err != nil || got != (Collected{Removed: 1, Kept: 1, RemovedBytes: 4, KeptBytes: 6}) {
+	got, err := reg.disk.Collect(context.Background(), false)
+	if err != nil || got != (Collected{Removed: 1, Kept: 1, RemovedBytes: 4, KeptBytes: 6, Repositories: 2}) {
 		t.Errorf("Collect = %+v, %v", got, err)
 	}
 	reg.want(200, "GET", "/v2/c/blobs/"+string(d), nil)
@@ -41,18 +40,13 @@ func TestCollectUnnamed(t *testing.T) {
 	artifact := reg.pushBlob("a", []byte("artifact"))
 	reg.want(201, "PUT", "/v2/a/manifests/v1", []byte(`{"blobs":[{"digest":"sha256\u003a`+string(artifact)[7:]+`"}]}`), "Content-Type", "application/vnd.example+json")
 	reg.pushImage("a", "v2", "x") // its config
-	freed := map[Digest]bool{}
-	if err := reg.disk.unlinkUnnamed("a", time.Now().Add(-time.Hour), freed); err != nil || len(freed) != 0 {
-		t.Errorf("unlinked what has just come: %v, %v", freed, err)
+	if got, err := reg.disk.Collect(context.Background(), false); err != nil || got.Removed != 0 {
+		t.Errorf("Collect = %+v, %v, want nothing removed that has just come", got, err)
 	}
-	later := time.Now().Add(time.Hour)
-	for _, name := range []string{"a", "b"} {
-		if err := reg.disk.unlinkUnnamed(name, later, freed); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := reg.disk.Collect(context.Background())
-	if err != nil || got.Removed != 1 || got.Kept != 4 {
+	reg.age(layer)
+	reg.age(artifact)
+	got, err := reg.disk.Collect(context.Background(), false)
+	if err != nil || got.Removed != 1 || got.Kept != 4 || got.Repositories != 1 {
 		t.Errorf("Collect = %+v, %v, want the layer removed; artifact, config and two manifests kept", got, err)
 	}
 	reg.want(404, "GET", "/v2/a/blobs/"+string(layer), nil)

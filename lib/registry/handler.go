@@ -9,7 +9,8 @@ import (
 )
 
 // maxReceiving bounds how many request bodies are received at once; each takes
-// a buffer of copyBuffer bytes. One more is answered with 429.
+// a buffer of copyBuffer bytes. They are shared among the addresses that send
+// them, see Share; one more is answered with 429.
 const maxReceiving = 128
 
 // Options of a handler. The zero value lets everybody do everything, waits for
@@ -43,7 +44,7 @@ func New(store Store, o Options) *Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{store: store, Options: o, receiving: make(chan struct{}, maxReceiving)}
+	return &Handler{store: store, Options: o, receiving: Share{Limit: maxReceiving}}
 }
 
 // FromLoopback refuses a request, with ErrDenied, unless it comes from this host.
@@ -58,15 +59,37 @@ func FromLoopback(r *http.Request) error {
 	return nil
 }
 
+// Network returns what counts as one address of those that requests come from:
+// an IPv6 host has a whole /64.
+func Network(r *http.Request) string {
+	a, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return NetworkOf(a.Addr())
+}
+
+// NetworkOf is Network for an address.
+func NetworkOf(a netip.Addr) string {
+	if a = a.Unmap().WithZone(""); a.Is4() {
+		return a.String()
+	}
+	p, err := a.Prefix(64)
+	if err != nil { // the zero address, which is one too
+		return ""
+	}
+	return p.String()
+}
+
 // Handler is an http.Handler over a Store.
 type Handler struct {
 	store Store
 	Options
-	receiving chan struct{} // has a value for each body that is being received
+	receiving Share // of places for bodies
 }
 
-// Receiving gives the number of request bodies that are being received.
-func (h *Handler) Receiving() int { return len(h.receiving) }
+// Receiving returns the number of request bodies that are being received.
+func (h *Handler) Receiving() int { return h.receiving.Used() }
 
 // handlers has the function for each kind of request that Parse gives. A
 // function that returns an error has written nothing, or what cut its body short
@@ -93,7 +116,15 @@ var handlers = [kindCount]func(*Handler, *response, *http.Request, *Request) err
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Docker's clients look for this header to tell a registry from a web server.
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	harmless(w)
 	h.answer(w, r, h.serve)
+}
+
+// harmless keeps a browser from making more of an answer than the data that it
+// is: a client chooses what lies under a digest, and its media type.
+func harmless(w http.ResponseWriter) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; sandbox")
 }
 
 // Beside gives a handler for files that are no registry content. Its requests
@@ -125,6 +156,9 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(*res
 		h.Observe(Observation{done.kind, out.status, in.bytes, out.bytes})
 	}
 	h.log(out, r, done.user, err, time.Since(start))
+	if out.aborted {
+		panic(http.ErrAbortHandler) // the server's way to cut a connection
+	}
 }
 
 // done is what was found out about a request.
@@ -149,13 +183,13 @@ func (h *Handler) serve(w *response, r *http.Request, done *done) error {
 	if err := h.allow(r, done); err != nil {
 		return err
 	}
+	req.User = done.user
 	if req.Kind.receives() {
-		select {
-		case h.receiving <- struct{}{}:
-			defer func() { <-h.receiving }()
-		default:
+		from := Network(r)
+		if !h.receiving.Acquire(from) {
 			return &Refusal{ErrTooMany, http.Header{"Retry-After": {"1"}}}
 		}
+		defer h.receiving.Release(from)
 	}
 	return handlers[req.Kind](h, w, r, req)
 }
@@ -178,7 +212,7 @@ func (h *Handler) log(w *response, r *http.Request, user string, err error, took
 	level := slog.LevelInfo
 	if err != nil {
 		attrs = append(attrs, slog.Any("error", err))
-		if e, _ := classify(err); e == errInternal || e == ErrNoSpace {
+		if e, _ := classify(err); e.Status >= http.StatusInternalServerError || e == ErrReadOnly {
 			level = slog.LevelError
 		}
 	}

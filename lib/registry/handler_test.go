@@ -83,6 +83,8 @@ func TestManifestRefusals(t *testing.T) {
 		{"media types differ", "v1", string(good), mediaTypeIndex, 400, "MANIFEST_INVALID"},
 		{"no media type", "v1", "{}", "", 400, "MANIFEST_INVALID"},
 		{"media type malformed", "v1", "{}", "///", 400, "MANIFEST_INVALID"},
+		{"media type too long", "v1", `{"mediaType":"a/` + strings.Repeat("b", 200) + `"}`, "", 400, "MANIFEST_INVALID"},
+		{"media type with a newline", "v1", `{"mediaType":"a/b\r\nX: y"}`, "", 400, "MANIFEST_INVALID"},
 		{"no config", "v1", "{}", mediaTypeImage, 400, "MANIFEST_INVALID"},
 		{"config digest malformed", "v1", `{"config":{"digest":"sha256:../../x"}}`, mediaTypeImage, 400, "MANIFEST_INVALID"},
 		{"subject malformed", "v1", `{"subject":{"digest":"x"}}`, mediaTypeIndex, 400, "MANIFEST_INVALID"},
@@ -97,8 +99,8 @@ func TestManifestRefusals(t *testing.T) {
 		})
 	}
 	reg.want(404, "PUT", "/v2/new/manifests/v1", good, "Content-Type", mediaTypeImage)
-	if a := reg.want(200, "GET", "/v2/_catalog", nil); a.body != `{"repositories":["a"]}` {
-		t.Errorf("a refused push made a repository: %s", a.body)
+	if a := reg.want(200, "GET", "/v2/_catalog", nil); a.body != `{"repositories":[]}` {
+		t.Errorf("a repository without a manifest is listed: %s", a.body)
 	}
 	if a := reg.want(200, "GET", "/v2/a/tags/list", nil); a.body != `{"name":"a","tags":[]}` {
 		t.Errorf("a refused push made a tag: %s", a.body)

@@ -18,6 +18,9 @@ func digestBytes(algorithm string, data []byte) Digest {
 	return sum(algorithm, h)
 }
 
+// session names an upload to repository a.
+func session(id string) Session { return Session{Repository: "a", ID: id} }
+
 // transport is the tests' own: whenever an httptest.Server is closed, that ends
 // idle connections of http.DefaultTransport, just as another test takes one.
 var transport = &http.Transport{}
@@ -126,17 +129,27 @@ func (reg *testRegistry) pushImage(name, tag, note string) Digest {
 
 func (reg *testRegistry) path(rest string) string { return filepath.Join(reg.dir, rest) }
 
+// age makes a blob of the pool, and thereby of all repositories, two days old.
+func (reg *testRegistry) age(digest Digest) {
+	reg.t.Helper()
+	old := reg.disk.now().Add(-2 * promiseTime)
+	if err := os.Chtimes(reg.path(poolPath(digest)), old, old); err != nil {
+		reg.t.Fatal(err)
+	}
+}
+
 // checkStorage looks at every file of the storage: content under a digest must
-// have that digest, and what an index.json lists must be there.
+// have that digest, every tag must point to a manifest, every manifest must be
+// there, and index.json must list both.
 func checkStorage(t testing.TB, dir string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(file string, e os.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
-		parent := filepath.Base(filepath.Dir(file))
+		parent, collection := filepath.Base(filepath.Dir(file)), filepath.Base(filepath.Dir(filepath.Dir(file)))
 		switch {
-		case parent == "sha256" || parent == "sha512":
+		case collection == "blobs":
 			data, err := os.ReadFile(file)
 			if err != nil {
 				return err
@@ -144,21 +157,21 @@ func checkStorage(t testing.TB, dir string) {
 			if got := digestBytes(parent, data); string(got) != parent+":"+e.Name() {
 				t.Errorf("%s holds %s (%d bytes)", file, got, len(data))
 			}
-		case e.Name() == "index.json":
-			f, err := os.Open(file)
+		case parent == "tags":
+			target, err := os.Readlink(file)
 			if err != nil {
 				return err
 			}
-			defer f.Close()
-			ix, err := parseIndex(f)
+			digest, err := tagDigest(target)
 			if err != nil {
 				t.Errorf("%s: %v", file, err)
-				return nil
 			}
-			for d := range ix.manifests {
-				if _, err := os.Stat(filepath.Join(filepath.Dir(file), "blobs", d.path())); err != nil {
-					t.Errorf("%s lists what is absent: %v", file, err)
-				}
+			if _, err := os.Lstat(filepath.Join(filepath.Dir(file), "../manifests", digest.path())); err != nil {
+				t.Errorf("%s points to no manifest: %v", file, err)
+			}
+		case collection == "manifests":
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), "../../blobs", parent, e.Name())); err != nil {
+				t.Errorf("%s is absent: %v", file, err)
 			}
 		}
 		return nil
@@ -166,4 +179,27 @@ func checkStorage(t testing.TB, dir string) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// listed returns what a repository's index.json says: digest by tag, and ""
+// followed by the digest for a manifest without one.
+func listed(t testing.TB, dir, name string) map[string]Digest {
+	t.Helper()
+	f, err := os.Open(filepath.Join(dir, repoPath(name, "index.json")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got := make(map[string]Digest)
+	err = parseIndex(f, func(e Descriptor, tags ...string) error {
+		if len(tags) == 0 {
+			tags = []string{"@" + string(e.Digest)}
+		}
+		got[tags[0]] = e.Digest
+		return nil
+	})
+	if err != nil {
+		t.Errorf("%s: %v", f.Name(), err)
+	}
+	return got
 }

@@ -2,258 +2,411 @@ package registry
 
 import (
 	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"maps"
+	"io/fs"
+	"os"
+	"path"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
+	"time"
 )
 
-// Annotations of index.json's entries.
 const (
-	// annotationTag holds the tag (image-spec, annotations).
+	// indexDelay is how long after the last change index.json is written.
+	indexDelay = 400 * time.Millisecond
+	// annotationTag holds the tag of an entry in index.json (image-spec, annotations).
 	annotationTag = "org.opencontainers.image.ref.name"
-	// annotationSubject is this program's own: it repeats the digest of the
-	// manifest's subject, so that referrers are found without reading every
-	// manifest of the repository.
-	annotationSubject = "io.k0rdent.airgap.subject"
+	// layoutText is the file that marks an OCI image layout (image-spec, image layout).
+	layoutText = `{"imageLayoutVersion":"1.0.0"}`
 )
 
-// index is what a repository's index.json says: its manifests and its tags. A
-// digest that it lists is a manifest of the repository, any other file of the
-// layout is a blob only.
-type index struct {
-	manifests map[Digest]*listed
-	tags      map[string]Digest   // each is a key of manifests
-	names     []string            // the keys of tags, sorted
-	referrers map[Digest][]Digest // by subject, sorted
+// indexer writes the index.json of repositories that have changed. It is made
+// from the tags and manifests for other programs; the store never reads it.
+type indexer struct {
+	mu      sync.Mutex
+	m       map[string]*staleIndex
+	writing sync.Mutex     // one at a time, for the memory that it takes
+	running sync.WaitGroup // one for each timer, and one while all are renewed
+	closing chan struct{}
 }
 
-// listed is a manifest in an index.
-type listed struct {
-	mediaType string
-	size      int64
-	subject   Digest // "" for none
-	tagged    int    // number of tags that point at it
+// staleIndex is a repository whose index.json is behind.
+type staleIndex struct {
+	changes int // under way
+	again   bool
+	timer   *time.Timer
 }
 
-func newIndex() *index {
-	return &index{
-		manifests: make(map[Digest]*listed),
-		tags:      make(map[string]Digest),
-		referrers: make(map[Digest][]Digest),
-	}
+// stalePath is the file that notes, for the next start, that a repository's
+// index.json is behind. "+" is in no name.
+func stalePath(name string) string {
+	return path.Join(staleDir, strings.ReplaceAll(name, "/", "+"))
 }
 
-// cost estimates the memory that an index takes, in bytes.
-func (ix *index) cost() int {
-	return 500 + 350*len(ix.manifests) + 120*len(ix.tags) + 150*len(ix.referrers)
-}
-
-// put adds a manifest, untagged. One that is there gets the media type: its
-// bytes need not say it, and the last push counts.
-func (ix *index) put(d Digest, mediaType string, size int64, subject Digest) {
-	if m := ix.manifests[d]; m != nil {
-		m.mediaType = mediaType
-		return
+// changing notes that a repository is being changed. Call the function that it
+// returns when that is over.
+func (x *indexer) changing(d *Disk, name string) (done func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.m == nil {
+		x.m = make(map[string]*staleIndex)
 	}
-	ix.manifests[d] = &listed{mediaType: mediaType, size: size, subject: subject}
-	if subject != "" {
-		ix.referrers[subject] = insert(ix.referrers[subject], d)
-	}
-}
-
-// putEntry adds a manifest from its descriptor in index.json or in a journal.
-func (ix *index) putEntry(e Descriptor) {
-	subject, err := ParseDigest(e.Annotations[annotationSubject])
-	if err != nil {
-		subject = ""
-	}
-	ix.put(e.Digest, e.MediaType, e.Size, subject)
-}
-
-// tag points a tag at a manifest of the index.
-func (ix *index) tag(name string, d Digest) {
-	if old, ok := ix.tags[name]; ok {
-		ix.manifests[old].tagged--
-	} else {
-		ix.names = insert(ix.names, name)
-	}
-	ix.tags[name] = d
-	ix.manifests[d].tagged++
-}
-
-// untag takes a tag away; its manifest stays.
-func (ix *index) untag(name string) {
-	ix.manifests[ix.tags[name]].tagged--
-	delete(ix.tags, name)
-	ix.names = without(ix.names, name)
-}
-
-// remove takes a manifest and its tags away.
-func (ix *index) remove(d Digest) {
-	m := ix.manifests[d]
-	if m.tagged > 0 {
-		maps.DeleteFunc(ix.tags, func(_ string, to Digest) bool { return to == d })
-		ix.names = slices.DeleteFunc(ix.names, func(name string) bool { _, ok := ix.tags[name]; return !ok })
-	}
-	delete(ix.manifests, d)
-	if m.subject == "" {
-		return
-	}
-	if rest := without(ix.referrers[m.subject], d); len(rest) > 0 {
-		ix.referrers[m.subject] = rest
-	} else {
-		delete(ix.referrers, m.subject)
-	}
-}
-
-// after gives up to limit tags that follow last, in a slice of their own.
-func (ix *index) after(last string, limit int) (tags []string, more bool) {
-	return page(ix.names, last, limit)
-}
-
-// page gives up to limit (noLimit: all) items of a sorted list that follow
-// last, and whether there are more.
-func page[S ~string](sorted []S, last S, limit int) (items []S, more bool) {
-	start, found := slices.BinarySearch(sorted, last)
-	if found {
-		start++
-	}
-	rest := sorted[start:]
-	if limit != noLimit && limit < len(rest) {
-		return slices.Clone(rest[:limit]), true
-	}
-	return slices.Clone(rest), false
-}
-
-func insert[S ~string](sorted []S, item S) []S {
-	at, found := slices.BinarySearch(sorted, item)
-	if found {
-		return sorted
-	}
-	return slices.Insert(sorted, at, item)
-}
-
-func without[S ~string](sorted []S, item S) []S {
-	if at, found := slices.BinarySearch(sorted, item); found {
-		return slices.Delete(sorted, at, at+1)
-	}
-	return sorted
-}
-
-// write writes index.json: an entry for each tag, and one for each manifest
-// without a tag.
-func (ix *index) write(w io.Writer) error {
-	out := bufio.NewWriterSize(w, 64<<10)
-	out.WriteString(`{"schemaVersion":2,"mediaType":"` + mediaTypeIndex + `","manifests":[`)
-	separator := "\n"
-	var line []byte
-	entry := func(d Digest, tag string) {
-		line = append(line[:0], separator...)
-		line = ix.manifests[d].appendEntry(line, d, tag)
-		out.Write(line)
-		separator = ",\n"
-	}
-	for _, name := range ix.names {
-		entry(ix.tags[name], name)
-	}
-	var untagged []Digest
-	for d, m := range ix.manifests {
-		if m.tagged == 0 {
-			untagged = append(untagged, d)
+	s := x.m[name]
+	if s == nil {
+		s = new(staleIndex)
+		x.m[name] = s
+		// Not synced: it is for a start after a kill. Nor is it needed for anything
+		// but the index, so that a failure stops nothing.
+		if f, err := d.tree.root.OpenFile(stalePath(name), os.O_WRONLY|os.O_CREATE, 0o644); err == nil {
+			f.Close()
 		}
 	}
-	slices.Sort(untagged)
-	for _, d := range untagged {
-		entry(d, "")
+	s.changes++
+	return func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		s.changes--
+		s.again = true
+		x.schedule(d, name, s)
 	}
-	out.WriteString("\n]}\n")
-	return out.Flush()
 }
 
-// appendEntry appends a descriptor in JSON. Media types are quoted; digests
-// and tags hold nothing that JSON would escape.
-func (m *listed) appendEntry(b []byte, d Digest, tag string) []byte {
-	mediaType, _ := json.Marshal(m.mediaType) // strings always encode
-	b = append(append(b, `{"mediaType":`...), mediaType...)
-	b = append(append(b, `,"digest":"`...), d...)
-	b = strconv.AppendInt(append(b, `","size":`...), m.size, 10)
-	if tag != "" || m.subject != "" {
-		b = append(b, `,"annotations":{`...)
-		if tag != "" {
-			b = append(append(append(b, `"`+annotationTag+`":"`...), tag...), '"')
-		}
-		if tag != "" && m.subject != "" {
-			b = append(b, ',')
-		}
-		if m.subject != "" {
-			b = append(append(append(b, `"`+annotationSubject+`":"`...), m.subject...), '"')
-		}
-		b = append(b, '}')
+// schedule has an index written when nothing has changed for indexDelay. x.mu is
+// held.
+func (x *indexer) schedule(d *Disk, name string, s *staleIndex) {
+	if s.timer != nil && s.timer.Stop() {
+		x.running.Done()
 	}
-	return append(b, '}')
+	x.running.Add(1)
+	s.timer = time.AfterFunc(indexDelay, func() {
+		defer x.running.Done()
+		x.write(d, name, s)
+	})
 }
 
-// parseIndex reads an index.json entry by entry. Entries of other tools are
-// understood; what a registry could not serve (an unknown digest algorithm) is
-// passed over, and a reference that is no tag counts as none.
-func parseIndex(r io.Reader) (*index, error) {
-	dec := json.NewDecoder(bufio.NewReader(r))
-	ix := newIndex()
-	if err := expect(dec, json.Delim('{')); err != nil {
-		return nil, err
-	}
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		if key == "manifests" {
-			err = ix.parseEntries(dec)
-		} else {
-			err = dec.Decode(new(json.RawMessage))
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return ix, expect(dec, json.Delim('}'))
-}
-
-func (ix *index) parseEntries(dec *json.Decoder) error {
-	if err := expect(dec, json.Delim('[')); err != nil {
+// write brings an index up to date. If that fails, as on a full disk, the next
+// change or the next start tries again.
+func (x *indexer) write(d *Disk, name string, s *staleIndex) error {
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	x.mu.Lock()
+	s.again = false
+	x.mu.Unlock()
+	err := d.writeIndex(name)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err != nil || s.changes > 0 || s.again || x.m[name] != s {
 		return err
 	}
-	types := make(map[string]string) // one copy of each media type
-	for dec.More() {
-		var e Descriptor
-		if err := dec.Decode(&e); err != nil {
-			return err
-		}
-		if _, err := ParseDigest(string(e.Digest)); err != nil {
-			continue
-		}
-		if _, ok := types[e.MediaType]; !ok {
-			types[e.MediaType] = e.MediaType
-		}
-		e.MediaType = types[e.MediaType]
-		ix.putEntry(e)
-		if tag := e.Annotations[annotationTag]; ValidTag(tag) {
-			ix.tag(tag, e.Digest)
-		}
-	}
-	return expect(dec, json.Delim(']'))
+	delete(x.m, name)
+	return d.tree.remove(stalePath(name))
 }
 
-func expect(dec *json.Decoder, want json.Delim) error {
-	got, err := dec.Token()
-	if err == nil && got != want {
-		err = fmt.Errorf("want %v, got %v", want, got)
+// stop writes what is behind and waits for what is being written.
+func (x *indexer) stop(d *Disk) (err error) {
+	x.mu.Lock()
+	if x.closing != nil {
+		close(x.closing)
 	}
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
+	behind := make(map[string]*staleIndex)
+	for name, s := range x.m {
+		if s.timer == nil || s.timer.Stop() {
+			behind[name] = s
+			if s.timer != nil {
+				x.running.Done()
+			}
+		}
 	}
+	x.mu.Unlock()
+	x.running.Wait()
+	for name, s := range behind {
+		err = errors.Join(err, x.write(d, name, s))
+	}
+	return unlessFull(err)
+}
+
+// renewStale writes the indexes that a process which was killed left behind.
+// After a crash of the host nobody knows which they are, so all are compared, in
+// the background.
+func (d *Disk) renewStale() error {
+	d.indexes.closing = make(chan struct{})
+	err := d.tree.eachName(staleDir, func(entry []byte, _ byte) error {
+		name := strings.ReplaceAll(string(entry), "+", "/")
+		if ValidName(name) {
+			s := &staleIndex{}
+			d.indexes.m = map[string]*staleIndex{name: s}
+			if err := unlessFull(d.indexes.write(d, name, s)); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		return nil
+	})
+	if err == nil && d.clock.crash {
+		d.indexes.running.Go(func() {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			go func() {
+				select {
+				case <-d.indexes.closing:
+					cancel()
+				case <-ctx.Done():
+				}
+			}()
+			d.RenewIndexes(ctx) // what fails is written at its next change
+		})
+	}
+	return err
+}
+
+// RenewIndexes writes each index.json that does not say what its repository
+// holds, and returns how many those were.
+func (d *Disk) RenewIndexes(ctx context.Context) (renewed int, err error) {
+	err = d.walkRepos(ctx, func(name string) error {
+		d.indexes.writing.Lock()
+		defer d.indexes.writing.Unlock()
+		same, err := d.sameIndex(ctx, name)
+		if err != nil || same {
+			return err
+		}
+		renewed++
+		return d.writeIndex(name)
+	})
+	return renewed, err
+}
+
+// sameIndex reports whether a repository's index.json is up to date.
+func (d *Disk) sameIndex(ctx context.Context, name string) (bool, error) {
+	f, err := d.tree.root.Open(repoPath(name, "index.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	w := &comparer{with: bufio.NewReader(f)}
+	if err := d.index(ctx, name, w); err != nil {
+		return false, err
+	}
+	_, err = w.with.ReadByte()
+	return !w.differs && err == io.EOF, nil
+}
+
+// comparer reports whether what is written differs from what it is compared with.
+type comparer struct {
+	with    *bufio.Reader
+	differs bool
+}
+
+func (c *comparer) Write(p []byte) (int, error) {
+	there := make([]byte, len(p))
+	if !c.differs {
+		_, err := io.ReadFull(c.with, there)
+		c.differs = err != nil || !bytes.Equal(there, p)
+	}
+	return len(p), nil
+}
+
+// writeIndex replaces a repository's index.json, and makes its layout one that
+// other programs know.
+func (d *Disk) writeIndex(name string) error {
+	if !d.hasRepo(name) { // removed by a collection of garbage
+		return nil
+	}
+	if there, err := d.tree.exists(repoPath(name, "oci-layout")); err != nil || !there {
+		if err := d.replaceFile(repoPath(name, "oci-layout"), func(w io.Writer) error {
+			_, err := io.WriteString(w, layoutText)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return d.replaceFile(repoPath(name, "index.json"), func(w io.Writer) error {
+		return d.index(context.Background(), name, w)
+	})
+}
+
+// replaceFile replaces a file that can be made again at any time: readers see
+// the old or the new one, and only the content is synced.
+func (d *Disk) replaceFile(name string, write func(io.Writer) error) (err error) {
+	f, temp, err := d.tempFile()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(storageError(err), d.tree.remove(temp))
+		}
+	}()
+	out := bufio.NewWriterSize(d.tree.writer(f, temp), 64<<10)
+	err = write(out)
+	if err == nil {
+		err = out.Flush()
+	}
+	if err == nil {
+		err = d.tree.sync(f, temp)
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = d.tree.rename(temp, name)
+	}
+	return err
+}
+
+// index writes what index.json is to say: an entry for each tag, and one for
+// each manifest without a tag.
+func (d *Disk) index(ctx context.Context, name string, w io.Writer) error {
+	ix := &indexWriter{w: w, separator: "\n"}
+	for _, algorithm := range algorithms {
+		for i, dir := range []string{"manifests/", "blobs/"} {
+			o, err := d.tree.openDir(repoPath(name, dir+algorithm))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			if i == 0 {
+				ix.manifests[indexOf(algorithm)] = o
+			} else {
+				ix.blobs[indexOf(algorithm)] = o
+			}
+		}
+	}
+	if _, err := io.WriteString(w, `{"schemaVersion":2,"mediaType":"`+mediaTypeIndex+`","manifests":[`); err != nil {
+		return err
+	}
+	if err := d.indexTags(ctx, name, ix); err != nil {
+		return err
+	}
+	if err := d.indexUntagged(ctx, name, ix); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n]}\n")
+	return err
+}
+
+func indexOf(algorithm string) int { return slices.Index(algorithms, algorithm) }
+
+func (d *Disk) indexTags(ctx context.Context, name string, ix *indexWriter) error {
+	tags, err := d.tree.openDir(tagsPath(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer tags.close()
+	for last, more := "", true; more; {
+		var page []string
+		if page, more, err = d.namesIn(ctx, tagsPath(name), last, noLimit); err != nil {
+			return err
+		}
+		for _, tag := range page {
+			last = tag
+			target, err := tags.readlink(tag)
+			if err != nil {
+				return err
+			}
+			digest, err := tagDigest(target)
+			if err != nil || !ValidTag(tag) { // deleted since, or not this program's
+				continue
+			}
+			if err := ix.entry(digest, tag); err != nil {
+				return err
+			}
+		}
+	}
+	slices.Sort(ix.tagged)
+	return nil
+}
+
+func (d *Disk) indexUntagged(ctx context.Context, name string, ix *indexWriter) error {
+	for _, algorithm := range algorithms {
+		for last, more := "", true; more; {
+			var page []string
+			var err error
+			if page, more, err = d.namesIn(ctx, repoPath(name, "manifests/"+algorithm), last, noLimit); err != nil {
+				return err
+			}
+			for _, hex := range page {
+				last = hex
+				digest, err := ParseDigest(algorithm + ":" + hex)
+				if err != nil {
+					continue // not this program's
+				}
+				if _, tagged := slices.BinarySearch(ix.tagged, shortDigest(digest)); tagged {
+					continue
+				}
+				if err := ix.entry(digest, ""); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// indexWriter writes the entries of an index.json.
+type indexWriter struct {
+	w                io.Writer
+	manifests, blobs [2]*openDir // by algorithm; nil if there are none
+	tagged           []uint64    // short digests of what has a tag
+	separator        string
+	line             []byte
+}
+
+// shortDigest stands for a digest where only accidents would make two the same,
+// and would do no more than leave an entry without a tag out of index.json.
+func shortDigest(digest Digest) uint64 {
+	_, hex, _ := strings.Cut(string(digest), ":")
+	var b [8]byte
+	for i := range b {
+		n, _ := strconv.ParseUint(hex[2*i:2*i+2], 16, 8) // the form of a Digest
+		b[i] = byte(n)
+	}
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// entry writes the descriptor of a manifest, if it is there. Digests and tags
+// hold nothing that JSON would escape.
+func (ix *indexWriter) entry(digest Digest, tag string) error {
+	algorithm, hex, _ := strings.Cut(string(digest), ":")
+	manifests, blobs := ix.manifests[indexOf(algorithm)], ix.blobs[indexOf(algorithm)]
+	if manifests == nil || blobs == nil {
+		return nil
+	}
+	mediaType, err := manifests.readlink(hex)
+	if err != nil || mediaType == "" {
+		return err
+	}
+	size, err := blobs.size(hex)
+	if err != nil || size < 0 {
+		return err
+	}
+	quoted, err := json.Marshal(mediaType)
+	if err != nil {
+		return err
+	}
+	b := append(ix.line[:0], ix.separator...)
+	b = append(append(append(b, `{"mediaType":`...), quoted...), `,"digest":"`...)
+	b = strconv.AppendInt(append(append(b, digest...), `","size":`...), size, 10)
+	if tag != "" {
+		b = append(append(append(b, `,"annotations":{"`+annotationTag+`":"`...), tag...), `"}`...)
+		ix.tagged = append(ix.tagged, shortDigest(digest))
+	}
+	ix.line, ix.separator = append(b, '}'), ",\n"
+	_, err = ix.w.Write(ix.line)
 	return err
 }

@@ -9,26 +9,62 @@ import (
 )
 
 func (h *Handler) listTags(w *response, r *http.Request, req *Request) error {
-	tags, more, err := h.store.Tags(r.Context(), req.Name, req.Last, req.Limit)
-	if err != nil {
-		return err
-	}
-	linkNext(w, r, req.Limit, more, tags)
-	return writeJSON(w, "application/json", struct {
-		Name string   `json:"name"`
-		Tags []string `json:"tags"`
-	}{req.Name, orEmpty(tags)})
+	return writeList(w, r, req, `{"name":"`+req.Name+`","tags":[`, func(last string, limit int) ([]string, bool, error) {
+		return h.store.Tags(r.Context(), req.Name, last, limit)
+	})
 }
 
 func (h *Handler) listRepositories(w *response, r *http.Request, req *Request) error {
-	names, more, err := h.store.Repositories(r.Context(), req.Last, req.Limit)
+	return writeList(w, r, req, `{"repositories":[`, func(last string, limit int) ([]string, bool, error) {
+		return h.store.Repositories(r.Context(), last, limit)
+	})
+}
+
+// writeList answers with a list of names, which hold nothing that JSON would
+// escape. A client that gave a limit gets one page, of those that the store
+// makes; another one gets the whole list, of which one page at a time is in
+// memory.
+func writeList(w *response, r *http.Request, req *Request, head string, next func(last string, limit int) ([]string, bool, error)) error {
+	page, more, err := next(req.Last, req.Limit)
 	if err != nil {
 		return err
 	}
-	linkNext(w, r, req.Limit, more, names)
-	return writeJSON(w, "application/json", struct {
-		Repositories []string `json:"repositories"`
-	}{orEmpty(names)})
+	w.Header().Set("Content-Type", "application/json")
+	whole := !more || req.Limit != noLimit
+	if more && len(page) > 0 && whole { // a page of no names has no next one (distribution-spec, "Listing Tags")
+		setLink(w, r, url.Values{"n": {strconv.Itoa(req.Limit)}, "last": {page[len(page)-1]}})
+	}
+	body := appendNames([]byte(head), page, "")
+	if whole {
+		body = append(body, "]}"...)
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	w.WriteHeader(http.StatusOK)
+	for {
+		if _, err := w.Write(body); err != nil {
+			return &bodyError{err}
+		}
+		if whole {
+			return nil
+		}
+		if page, more, err = next(page[len(page)-1], noLimit); err != nil {
+			w.abort() // so that the client does not take this for all
+			return err
+		}
+		body = appendNames(body[:0], page, ",")
+		if whole = !more; whole {
+			body = append(body, "]}"...)
+		}
+	}
+}
+
+// appendNames appends JSON strings, separated by commas, the first one too.
+func appendNames(b []byte, names []string, separator string) []byte {
+	for _, name := range names {
+		b = append(append(append(append(b, separator...), '"'), name...), '"')
+		separator = ","
+	}
+	return b
 }
 
 func (h *Handler) listReferrers(w *response, r *http.Request, req *Request) error {
@@ -52,14 +88,6 @@ func (h *Handler) listReferrers(w *response, r *http.Request, req *Request) erro
 		MediaType     string       `json:"mediaType"`
 		Manifests     []Descriptor `json:"manifests"`
 	}{2, mediaTypeIndex, orEmpty(list)})
-}
-
-// linkNext names the next page of a list that goes on. A page of zero items
-// has no next one (distribution-spec, "Listing Tags").
-func linkNext(w *response, r *http.Request, limit int, more bool, page []string) {
-	if more && len(page) > 0 {
-		setLink(w, r, url.Values{"n": {strconv.Itoa(limit)}, "last": {page[len(page)-1]}})
-	}
 }
 
 func setLink(w *response, r *http.Request, query url.Values) {

@@ -99,7 +99,7 @@ func TestReferrersPages(t *testing.T) {
 		}
 		target, _, _ = strings.Cut(strings.TrimPrefix(a.Header.Get("Link"), "<"), ">")
 	}
-	if !reflect.DeepEqual(got, want) || pages != 3 {
-		t.Errorf("got %d referrers on %d pages, want %d on 3", len(got), pages, len(want))
+	if !reflect.DeepEqual(got, want) || pages != 5 {
+		t.Errorf("got %d referrers on %d pages, want %d on 5", len(got), pages, len(want))
 	}
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 )
 
 // maxManifest is the size in bytes up to which a manifest is taken, the least
@@ -43,7 +44,7 @@ func parseManifest(data []byte, given string) (*manifest, error) {
 	}
 	switch {
 	case m.MediaType != "" && given != "" && m.MediaType != given:
-		return nil, fmt.Errorf("%w: Content-Type %q, but mediaType %q", ErrManifestInvalid, given, m.MediaType)
+		return nil, fmt.Errorf("%w: Content-Type %.64q, but mediaType %.64q", ErrManifestInvalid, given, m.MediaType)
 	case given != "":
 		m.MediaType = given
 	case m.MediaType != "":
@@ -53,6 +54,9 @@ func parseManifest(data []byte, given string) (*manifest, error) {
 		m.MediaType = mediaTypeImage
 	default:
 		return nil, fmt.Errorf("%w: no Content-Type and no mediaType", ErrManifestInvalid)
+	}
+	if !validMediaType(m.MediaType) {
+		return nil, fmt.Errorf("%w: not a media type: %.64q", ErrManifestInvalid, m.MediaType)
 	}
 	if m.isImage() {
 		if m.Config == nil {
@@ -69,6 +73,12 @@ func parseManifest(data []byte, given string) (*manifest, error) {
 	}
 	return &m, nil
 }
+
+// mediaTypeForm is that of RFC 6838, section 4.2.
+var mediaTypeForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}$`)
+
+// validMediaType reports whether a media type is one, and thereby short.
+func validMediaType(s string) bool { return mediaTypeForm.MatchString(s) }
 
 func (m *manifest) isImage() bool {
 	return m.MediaType == mediaTypeImage || m.MediaType == mediaTypeDockerImage

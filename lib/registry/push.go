@@ -8,7 +8,7 @@ import (
 )
 
 func (h *Handler) startUpload(w *response, r *http.Request, req *Request) error {
-	id, err := h.store.StartUpload(r.Context(), req.Name, req.Algorithm)
+	id, err := h.store.StartUpload(r.Context(), req.session(r), req.Algorithm)
 	if err != nil {
 		return err
 	}
@@ -19,16 +19,18 @@ func (h *Handler) startUpload(w *response, r *http.Request, req *Request) error 
 
 func (h *Handler) uploadWhole(w *response, r *http.Request, req *Request) error {
 	ctx := r.Context()
-	id, err := h.store.StartUpload(ctx, req.Name, req.Algorithm)
+	session := req.session(r)
+	id, err := h.store.StartUpload(ctx, session, req.Algorithm)
 	if err != nil {
 		return err
 	}
+	session.ID = id
 	part := Part{Start: 0, Length: r.ContentLength}
-	if _, err = h.store.WriteUpload(ctx, req.Name, id, part, r.Body); err == nil {
-		err = h.store.FinishUpload(ctx, req.Name, id, req.Digest)
+	if _, err = h.store.WriteUpload(ctx, session, part, r.Body); err == nil {
+		err = h.store.FinishUpload(ctx, session, req.Digest)
 	}
 	if err != nil { // the client never learnt the session's name, so nobody can go on with it
-		return errors.Join(err, ignoreUnknown(h.store.CancelUpload(ctx, req.Name, id)))
+		return errors.Join(err, ignoreUnknown(h.store.CancelUpload(ctx, session)))
 	}
 	return created(w, req.Name, "blobs", req.Digest)
 }
@@ -67,7 +69,7 @@ func (h *Handler) finishUpload(w *response, r *http.Request, req *Request) error
 			return err
 		}
 	}
-	if err := h.store.FinishUpload(r.Context(), req.Name, req.Upload, req.Digest); err != nil {
+	if err := h.store.FinishUpload(r.Context(), req.session(r), req.Digest); err != nil {
 		return err
 	}
 	return created(w, req.Name, "blobs", req.Digest)
@@ -87,7 +89,7 @@ func (h *Handler) writePart(w *response, r *http.Request, req *Request) (int64, 
 		}
 		part = Part{s.start, s.length}
 	}
-	size, err := h.store.WriteUpload(r.Context(), req.Name, req.Upload, part, r.Body)
+	size, err := h.store.WriteUpload(r.Context(), req.session(r), part, r.Body)
 	if errors.Is(err, ErrRange) {
 		setUpload(w, req.Name, req.Upload, size)
 	}
@@ -95,7 +97,7 @@ func (h *Handler) writePart(w *response, r *http.Request, req *Request) (int64, 
 }
 
 func (h *Handler) uploadStatus(w *response, r *http.Request, req *Request) error {
-	size, err := h.store.UploadSize(r.Context(), req.Name, req.Upload)
+	size, err := h.store.UploadSize(r.Context(), req.session(r))
 	if err != nil {
 		return err
 	}
@@ -105,7 +107,7 @@ func (h *Handler) uploadStatus(w *response, r *http.Request, req *Request) error
 }
 
 func (h *Handler) cancelUpload(w *response, r *http.Request, req *Request) error {
-	if err := h.store.CancelUpload(r.Context(), req.Name, req.Upload); err != nil {
+	if err := h.store.CancelUpload(r.Context(), req.session(r)); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

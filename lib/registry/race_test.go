@@ -58,19 +58,14 @@ func TestPushAgainstDelete(t *testing.T) {
 	loop(func() { reg.do("DELETE", "/v2/a/manifests/"+string(d), nil) })
 	loop(func() { reg.do("DELETE", "/v2/a/blobs/"+string(d), nil) })
 	for range 300 {
-		// Under the repository's lock nothing changes, so what is listed must be there.
-		r, err := reg.disk.repos.acquire(reg.disk, "a")
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.writing.Lock()
-		if tagged := r.index.tags["v1"]; tagged != "" {
+		// Under the manifest's lock nothing changes, so what is tagged must be there.
+		unlock := reg.disk.manifests.lock("a@" + string(d))
+		if tagged, _ := reg.disk.resolve("a", "v1"); tagged != "" {
 			if _, err := os.Stat(reg.path(blobPath("a", tagged))); err != nil {
 				t.Errorf("the tag points at what is absent: %v", err)
 			}
 		}
-		r.writing.Unlock()
-		reg.disk.repos.release(r)
+		unlock()
 	}
 	close(stop)
 	all.Wait()

@@ -11,21 +11,26 @@ import (
 
 // SetAside takes what is damaged out of its repositories, a manifest with its
 // tags, and moves the file to quarantine/, so that a push stores it anew. It
-// wants the storage to itself, as Collect does. A crash leaves the file where a
-// scrub finds it again.
+// requires the storage to itself, as Collect does. A crash leaves the file where
+// a scrub finds it again.
 func (d *Disk) SetAside(ctx context.Context, damage Damage) error {
+	if damage.Tag != "" {
+		for _, name := range damage.Repositories {
+			if err := d.DeleteManifest(ctx, name, damage.Tag, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if err := d.quarantine(damage.Path); err != nil {
 		return err
-	}
-	if damage.Digest == "" {
-		return d.remove(damage.Path)
 	}
 	for _, name := range damage.Repositories {
 		err := d.DeleteManifest(ctx, name, "", damage.Digest)
 		if errors.Is(err, ErrManifestUnknown) {
 			err = d.unlink(name, damage.Digest)
 		}
-		if err != nil && !errors.Is(err, ErrBlobUnknown) {
+		if err != nil {
 			return err
 		}
 	}
@@ -35,7 +40,7 @@ func (d *Disk) SetAside(ctx context.Context, damage Damage) error {
 // quarantine gives a file a second name below quarantine/, under its own path.
 // Nothing there is overwritten, and a file that is gone needs none.
 func (d *Disk) quarantine(file string) error {
-	info, err := d.root.Stat(file)
+	info, err := d.tree.root.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -47,14 +52,14 @@ func (d *Disk) quarantine(file string) error {
 		return err
 	}
 	for n := 1; ; n++ {
-		err := d.root.Link(file, to)
+		err := d.tree.link(file, to)
 		if err == nil {
-			return d.syncDir(path.Dir(to))
+			return d.tree.syncDir(path.Dir(to))
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		if there, err := d.root.Stat(to); err == nil && os.SameFile(there, info) { // a crash came between
+		if there, err := d.tree.root.Stat(to); err == nil && os.SameFile(there, info) { // a crash came between
 			return nil
 		}
 		to = fmt.Sprintf("%s.%d", path.Join(quarantineDir, file), n)
@@ -63,12 +68,11 @@ func (d *Disk) quarantine(file string) error {
 
 // remove removes a file for good, if it is there.
 func (d *Disk) remove(file string) error {
-	err := d.root.Remove(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if there, err := d.tree.exists(file); err != nil || !there {
 		return err
 	}
-	return d.syncDir(path.Dir(file))
+	if err := d.tree.remove(file); err != nil {
+		return err
+	}
+	return d.tree.syncDir(path.Dir(file))
 }

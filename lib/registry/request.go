@@ -85,6 +85,7 @@ const noLimit = -1
 type Request struct {
 	Kind         Kind
 	Name         string // repository
+	User         string // who asks, if Options.Allow knows
 	Digest       Digest // of a blob or manifest; the subject for Referrers
 	Tag          string // when a manifest is named by tag, instead of Digest
 	Upload       string // session
@@ -93,6 +94,11 @@ type Request struct {
 	Limit        int    // ?n=, or noLimit
 	Last         string // ?last=: the list goes on after this
 	ArtifactType string
+}
+
+// session returns the upload session that a request names or is to open.
+func (q *Request) session(r *http.Request) Session {
+	return Session{Repository: q.Name, ID: q.Upload, Owner: q.User, Client: Network(r)}
 }
 
 // place is where a path leads, before the method is looked at.

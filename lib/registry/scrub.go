@@ -16,19 +16,22 @@ import (
 // Damage is a file of the storage that is not what its name promises.
 type Damage struct {
 	Path         string // below the storage
-	Digest       Digest // what it should hold; "" for an index.json
+	Digest       Digest // what it should hold; "" for a tag
+	Tag          string // that points at what is absent
 	Size         int64  // in bytes
 	Repositories []string
 	Err          error
 }
 
-// Reasons of a Damage; others are the disk's or those of an index.json's form.
+// Reasons of a Damage; others are the disk's.
 var (
 	ErrOtherContent = errors.New("its content has another digest")
-	ErrAbsent       = errors.New("listed in index.json, but absent")
+	ErrAbsent       = errors.New("listed as a manifest, but absent")
+	ErrDangling     = errors.New("points to a manifest that is absent")
 )
 
-// Scrubbed is what a scrub went through. Good and Bad count blobs and indexes.
+// Scrubbed is what a scrub went through. Good and Bad count blobs, tags that
+// point at nothing and manifests that are absent.
 type Scrubbed struct {
 	Good, Bad int
 	Bytes     int64 // that were read
@@ -45,18 +48,19 @@ type Watcher struct {
 // serve from it meanwhile, since what lies under a digest does not change. See
 // Disk.Scrub.
 func Scrub(ctx context.Context, dir string, w Watcher) (Scrubbed, error) {
-	root, err := os.OpenRoot(dir)
+	d, err := newDisk(dir)
 	if err != nil {
 		return Scrubbed{}, err
 	}
-	defer root.Close()
-	if _, err := root.Stat(poolDir); err != nil {
+	defer d.closeFiles()
+	if _, err := d.tree.root.Stat(poolDir); err != nil {
 		return Scrubbed{}, fmt.Errorf("storage %s: not a registry's: %w", dir, err)
 	}
-	return newDisk(dir, root).Scrub(ctx, w)
+	return d.Scrub(ctx, w)
 }
 
-// Scrub reads every blob and every index.json and tells of each that is damaged.
+// Scrub reads every blob and looks up every tag and manifest, and tells of each
+// that is damaged.
 // Memory does not depend on what is stored.
 func (d *Disk) Scrub(ctx context.Context, w Watcher) (Scrubbed, error) {
 	usage, err := d.Usage()
@@ -65,9 +69,8 @@ func (d *Disk) Scrub(ctx context.Context, w Watcher) (Scrubbed, error) {
 	}
 	w.Total(usage.Bytes)
 	s := scrub{disk: d, ctx: ctx, watcher: w}
-	// Indexes first: to set a blob aside, those of its repositories are changed.
-	err = d.walkRepos(ctx, "", "", s.repository)
-	for _, algorithm := range []string{"sha256", "sha512"} {
+	err = d.walkRepos(ctx, s.repository)
+	for _, algorithm := range algorithms {
 		if err == nil {
 			err = s.directory(path.Join(poolDir, algorithm), algorithm, s.blob)
 		}
@@ -98,7 +101,7 @@ func (s *scrub) tell(damage Damage) error {
 
 // directory calls visit for each file of a directory that has a digest's name.
 func (s *scrub) directory(dir, algorithm string, visit func(blobFile) error) error {
-	err := s.disk.eachFile(dir, func(file string, info fs.FileInfo, _ *syscall.Stat_t) error {
+	err := s.disk.tree.eachFile(dir, func(file string, info fs.FileInfo, _ *syscall.Stat_t) error {
 		digest, err := ParseDigest(algorithm + ":" + info.Name())
 		if err != nil {
 			return nil // not this program's
@@ -111,15 +114,16 @@ func (s *scrub) directory(dir, algorithm string, visit func(blobFile) error) err
 	return err
 }
 
-// repository looks at a repository's index, and at those of its blobs that are
-// not links to the pool, as in a storage that was copied without its links.
+// repository looks at a repository's tags and manifests, and at those of its
+// blobs that are not links to the pool, as in a storage that was copied without
+// its links.
 func (s *scrub) repository(name string) error {
-	if err := s.index(name); err != nil {
+	if err := s.links(name); err != nil {
 		return err
 	}
-	for _, algorithm := range []string{"sha256", "sha512"} {
+	for _, algorithm := range algorithms {
 		err := s.directory(repoPath(name, path.Join("blobs", algorithm)), algorithm, func(f blobFile) error {
-			if pooled, err := s.disk.root.Stat(poolPath(f.digest)); err == nil && os.SameFile(pooled, f.info) {
+			if pooled, err := s.disk.tree.root.Stat(poolPath(f.digest)); err == nil && os.SameFile(pooled, f.info) {
 				return nil
 			}
 			f.repository = name
@@ -132,55 +136,114 @@ func (s *scrub) repository(name string) error {
 	return nil
 }
 
-// index looks for manifests that a repository lists and does not have. While
-// the registry runs, an index.json may list for a moment what was deleted, so
-// they are looked for twice.
-func (s *scrub) index(name string) error {
-	absent, size, err := s.absent(name)
-	if len(absent) > 0 && s.disk.lock == nil {
+// links looks for tags that point at no manifest, and for manifests that are
+// absent. While the registry runs, one may be deleted between two looks at it, so
+// those found are looked at again after a while: none is in that state for longer
+// than a deletion takes.
+func (s *scrub) links(name string) error {
+	found, err := s.dangling(name, nil)
+	for range 2 {
+		if err != nil || len(found) == 0 || s.disk.lock != nil {
+			break
+		}
 		select {
-		case <-time.After(2 * foldDelay):
+		case <-time.After(time.Second):
 		case <-s.ctx.Done():
 			return s.ctx.Err()
 		}
-		absent, size, err = s.absent(name)
-	}
-	if errors.Is(err, ErrNameUnknown) { // removed meanwhile
-		return nil
+		found, err = s.dangling(name, found)
 	}
 	if err != nil {
-		if cause := errors.Unwrap(err); cause != nil { // without the path, which the damage has
-			err = cause
-		}
-		return s.tell(Damage{Path: repoPath(name, "index.json"), Size: size, Repositories: []string{name}, Err: err})
+		return err
 	}
-	for _, digest := range absent {
-		if err := s.tell(Damage{Path: blobPath(name, digest), Digest: digest, Repositories: []string{name}, Err: ErrAbsent}); err != nil {
+	for _, damage := range found {
+		if err := s.tell(damage); err != nil {
 			return err
 		}
-	}
-	if len(absent) == 0 {
-		s.Good++
 	}
 	return nil
 }
 
-func (s *scrub) absent(name string) (absent []Digest, size int64, err error) {
-	ix, size, err := s.disk.readIndex(name)
-	if err != nil {
-		return nil, size, err
-	}
-	for digest := range ix.manifests {
-		if _, err := s.disk.root.Stat(blobPath(name, digest)); errors.Is(err, fs.ErrNotExist) {
-			absent = append(absent, digest)
+// dangling returns what points at nothing: of some that were found before, or
+// of all if those are nil.
+func (s *scrub) dangling(name string, before []Damage) (found []Damage, err error) {
+	add := func(damage Damage, err error) error {
+		if err == nil && damage.Err != nil && len(found) < maxDangling {
+			found = append(found, damage)
 		}
+		return err
 	}
-	return absent, size, nil
+	if before != nil {
+		for _, damage := range before {
+			if damage.Tag != "" {
+				err = add(s.tag(name, damage.Tag))
+			} else {
+				err = add(s.manifest(name, damage.Digest))
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		return found, nil
+	}
+	err = s.disk.tree.eachName(tagsPath(name), func(tag []byte, _ byte) error {
+		if !ValidTag(string(tag)) {
+			return s.ctx.Err() // not this program's
+		}
+		return add(s.tag(name, string(tag)))
+	})
+	for _, algorithm := range algorithms {
+		if err != nil {
+			return nil, err
+		}
+		err = s.disk.tree.eachName(repoPath(name, "manifests/"+algorithm), func(hex []byte, _ byte) error {
+			digest, err := ParseDigest(algorithm + ":" + string(hex))
+			if err != nil {
+				return s.ctx.Err() // not this program's
+			}
+			return add(s.manifest(name, digest))
+		})
+	}
+	return found, err
+}
+
+// maxDangling bounds how much of one repository is told at once.
+const maxDangling = 10000
+
+// tag looks at a tag; the Damage has an Err if it points at no manifest.
+func (s *scrub) tag(name, tag string) (Damage, error) {
+	target, err := s.disk.tree.readlink(tagPath(name, tag))
+	if err != nil || target == "" { // deleted meanwhile
+		return Damage{}, err
+	}
+	damage := Damage{Path: tagPath(name, tag), Tag: tag, Repositories: []string{name}}
+	digest, err := tagDigest(target)
+	if err != nil {
+		damage.Err = err
+		return damage, nil
+	}
+	there, err := s.disk.tree.exists(manifestPath(name, digest))
+	if err != nil || there {
+		return Damage{}, err
+	}
+	damage.Err = fmt.Errorf("%w: %s", ErrDangling, digest)
+	return damage, nil
+}
+
+// manifest does the same for a manifest whose blob is absent.
+func (s *scrub) manifest(name string, digest Digest) (Damage, error) {
+	if there, err := s.disk.tree.exists(blobPath(name, digest)); err != nil || there {
+		return Damage{}, err
+	}
+	if there, err := s.disk.tree.exists(manifestPath(name, digest)); err != nil || !there {
+		return Damage{}, err
+	}
+	return Damage{Path: blobPath(name, digest), Digest: digest, Repositories: []string{name}, Err: ErrAbsent}, nil
 }
 
 // blob reads a file and compares its digest with its name.
 func (s *scrub) blob(b blobFile) error {
-	f, err := s.disk.root.Open(b.path)
+	f, err := s.disk.tree.root.Open(b.path)
 	if errors.Is(err, fs.ErrNotExist) { // deleted meanwhile
 		return nil
 	}
@@ -225,8 +288,8 @@ func (r *scrubReader) Read(p []byte) (int, error) {
 
 // linked gives the repositories that have a link to a file of the pool.
 func (d *Disk) linked(ctx context.Context, digest Digest, file fs.FileInfo) (names []string, err error) {
-	err = d.walkRepos(ctx, "", "", func(name string) error {
-		if info, err := d.root.Stat(blobPath(name, digest)); err == nil && os.SameFile(info, file) {
+	err = d.walkRepos(ctx, func(name string) error {
+		if info, err := d.tree.root.Stat(blobPath(name, digest)); err == nil && os.SameFile(info, file) {
 			names = append(names, name)
 		}
 		return nil

@@ -7,7 +7,8 @@ import (
 
 // Store holds the content that the handler serves. Names, digests, tags and
 // upload ids that reach it have passed Parse. Every method may return, besides
-// the errors that it lists, any other error for a fault of its own; one that
+// the errors that it lists, any other error for a fault of its own, and those
+// that write ErrQuota and ErrReadOnly; one that
 // cannot change anything returns ErrUnsupported from all methods that write.
 // Methods may be called at the same time from several goroutines.
 type Store interface {
@@ -19,8 +20,8 @@ type Store interface {
 	// Errors: ErrManifestUnknown, ErrNameUnknown.
 	Manifest(ctx context.Context, name, tag string, d Digest) (Content, error)
 
-	// Tags gives up to limit tags (noLimit: all) in lexical order, those after
-	// last only; more says that further ones follow.
+	// Tags returns tags in lexical order, starting after last: up to limit, or as
+	// many as the store likes to return at once. more reports whether others follow.
 	// Errors: ErrNameUnknown.
 	Tags(ctx context.Context, name, last string, limit int) (tags []string, more bool, err error)
 
@@ -33,31 +34,31 @@ type Store interface {
 	// Errors: ErrNameUnknown.
 	Referrers(ctx context.Context, name string, d Digest, artifactType, last string) (list []Descriptor, more bool, err error)
 
-	// StartUpload opens a session. algorithm is the one that FinishUpload is
+	// StartUpload opens a session, whose id it chooses. algorithm is the one that FinishUpload is
 	// expected to name; another one works, but reads the bytes again.
-	// Errors: ErrNoSpace, ErrUnsupported.
-	StartUpload(ctx context.Context, name, algorithm string) (id string, err error)
+	// Errors: ErrNoSpace, ErrTooMany, ErrUnsupported.
+	StartUpload(ctx context.Context, s Session, algorithm string) (id string, err error)
 
 	// UploadSize gives the number of bytes that a session has received.
 	// Errors: ErrUploadUnknown.
-	UploadSize(ctx context.Context, name, id string) (int64, error)
+	UploadSize(ctx context.Context, s Session) (int64, error)
 
 	// WriteUpload appends body to a session and gives its new size. The part
 	// must begin where the session ends, unless its start is negative. What
 	// arrived before body failed is kept, so that the client can go on.
 	// Errors: ErrUploadUnknown, ErrRange, ErrSizeInvalid, ErrNoSpace (which ends
 	// the session), ErrUnsupported, and body's own.
-	WriteUpload(ctx context.Context, name, id string, part Part, body io.Reader) (int64, error)
+	WriteUpload(ctx context.Context, s Session, part Part, body io.Reader) (int64, error)
 
 	// FinishUpload makes a session's bytes a blob of the repository. When it
 	// returns nil, the blob survives a loss of power.
 	// Errors: ErrUploadUnknown, ErrDigestInvalid (which ends the session),
 	// ErrNoSpace, ErrUnsupported.
-	FinishUpload(ctx context.Context, name, id string, d Digest) error
+	FinishUpload(ctx context.Context, s Session, d Digest) error
 
 	// CancelUpload ends a session.
 	// Errors: ErrUploadUnknown, ErrUnsupported.
-	CancelUpload(ctx context.Context, name, id string) error
+	CancelUpload(ctx context.Context, s Session) error
 
 	// Mount makes a blob that any repository has a blob of this one as well.
 	// Errors: ErrBlobUnknown, ErrNoSpace, ErrUnsupported.
@@ -67,7 +68,8 @@ type Store interface {
 	// Errors: ErrBlobUnknown, ErrNameUnknown, ErrUnsupported.
 	DeleteBlob(ctx context.Context, name string, d Digest) error
 
-	// PutManifest stores a manifest and points tags at it, all of them or none.
+	// PutManifest stores a manifest and points tags at it. If it fails, some may
+	// point at it.
 	// When it returns nil, both survive a loss of power.
 	// Errors: ErrManifestInvalid, ErrManifestTooLarge, ErrManifestBlobUnknown,
 	// ErrDigestInvalid, ErrNoSpace, ErrUnsupported, and body's own.

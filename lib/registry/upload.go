@@ -14,27 +14,39 @@ import (
 )
 
 // StartUpload is of Store.
-func (d *Disk) StartUpload(_ context.Context, name, algorithm string) (string, error) {
-	if now := time.Now(); d.uploads.sweepDue(now) {
-		if err := d.sweepUploads(now, false); err != nil {
+func (d *Disk) StartUpload(_ context.Context, s Session, algorithm string) (string, error) {
+	for _, file := range d.uploads.expired(time.Now()) {
+		if err := d.tree.remove(file); err != nil {
 			return "", err
 		}
 	}
-	id := newID()
-	file := uploadPath(name, id)
-	f, err := d.root.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return "", noSpace(err)
+	s.ID = newID()
+	file := uploadPath(s)
+	payer := s.Owner
+	if payer == "" {
+		payer = s.Client
 	}
-	d.uploads.mu.Lock()
-	d.uploads.add(file, algorithm)
-	d.uploads.mu.Unlock()
-	return id, f.Close()
+	victim, err := d.uploads.add(file, algorithm, payer)
+	if err != nil {
+		return "", err
+	}
+	if victim != "" {
+		if err := d.tree.remove(victim); err != nil {
+			d.uploads.forget(file)
+			return "", err
+		}
+	}
+	f, err := d.tree.create(file)
+	if err != nil {
+		d.uploads.forget(file)
+		return "", storageError(err)
+	}
+	return s.ID, f.Close()
 }
 
 // UploadSize is of Store.
-func (d *Disk) UploadSize(_ context.Context, name, id string) (int64, error) {
-	info, err := d.root.Stat(uploadPath(name, id))
+func (d *Disk) UploadSize(_ context.Context, s Session) (int64, error) {
+	info, err := d.tree.root.Stat(uploadPath(s))
 	if err == nil && committed(info) {
 		err = fs.ErrNotExist
 	}
@@ -44,7 +56,7 @@ func (d *Disk) UploadSize(_ context.Context, name, id string) (int64, error) {
 	return info.Size(), nil
 }
 
-// committed tells whether a session's file has become a blob already, which a
+// committed reports whether a session's file has become a blob already, which a
 // crash or a fault kept from being removed. Writing to it would change the blob.
 func committed(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
@@ -59,24 +71,22 @@ func unknownUpload(err error) error {
 }
 
 // session locks a session and opens its file; done closes and unlocks.
-func (d *Disk) session(ctx context.Context, name, id string) (u *upload, f *os.File, done func(), err error) {
-	file := uploadPath(name, id)
-	if _, err := d.UploadSize(ctx, name, id); err != nil { // before a place in the table is made for it
-		return nil, nil, nil, err
-	}
+func (d *Disk) session(ctx context.Context, file string) (u *upload, f *os.File, done func(), err error) {
 	if u, err = d.uploads.join(ctx, file); err != nil {
 		return nil, nil, nil, err
 	}
 	if f, err = d.openSession(file); err != nil {
-		d.uploads.forget(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			d.uploads.forget(file)
+		}
 		d.uploads.leave(u)
-		return nil, nil, nil, unknownUpload(err)
+		return nil, nil, nil, unknownUpload(storageError(err))
 	}
 	return u, f, func() { f.Close(); d.uploads.leave(u) }, nil
 }
 
 func (d *Disk) openSession(file string) (*os.File, error) {
-	f, err := d.root.OpenFile(file, os.O_RDWR, 0)
+	f, err := d.tree.root.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -92,8 +102,9 @@ func (d *Disk) openSession(file string) (*os.File, error) {
 }
 
 // WriteUpload is of Store.
-func (d *Disk) WriteUpload(ctx context.Context, name, id string, part Part, body io.Reader) (int64, error) {
-	u, f, done, err := d.session(ctx, name, id)
+func (d *Disk) WriteUpload(ctx context.Context, s Session, part Part, body io.Reader) (int64, error) {
+	file := uploadPath(s)
+	u, f, done, err := d.session(ctx, file)
 	if err != nil {
 		return 0, err
 	}
@@ -108,20 +119,26 @@ func (d *Disk) WriteUpload(ctx context.Context, name, id string, part Part, body
 	if u.hashed != size {
 		u.hash = nil // FinishUpload reads the file again
 	}
-	buffers, w := &d.buffers, io.Writer(f)
-	if part.Length < 0 || part.Length >= bulkBody {
-		buffers, w = &d.bulk, newBulkWriter(f, size)
-	}
-	n, err := receive(w, buffers, u.hash, body, part.Length)
+	n, err := d.writePart(f, file, size, u.hash, part.Length, body)
 	u.hashed = size + n
-	if errors.Is(err, ErrNoSpace) {
-		return 0, errors.Join(err, d.drop(name, id))
+	if errors.Is(err, ErrNoSpace) || errors.Is(err, ErrQuota) {
+		return 0, errors.Join(err, d.drop(file))
 	}
 	if errors.Is(err, ErrSizeInvalid) { // none of the part is to be trusted
 		u.hash, n = nil, 0
 		err = errors.Join(err, f.Truncate(size))
 	}
 	return size + n, err
+}
+
+// writePart appends a body to a session's file, a large one around the page
+// cache as long as there are buffers for that.
+func (d *Disk) writePart(f *os.File, file string, size int64, h hash.Hash, length int64, body io.Reader) (int64, error) {
+	if (length < 0 || length >= bulkBody) && d.bulk.acquire() {
+		defer d.bulk.release()
+		return receive(newBulkWriter(d.tree.writer(f, file), size), &d.bulk.buffers, h, body, length)
+	}
+	return receive(d.tree.writer(f, file), &d.buffers, h, body, length)
 }
 
 // receive copies body to w and to h, if there is one, in pieces that fill a
@@ -139,7 +156,7 @@ func receive(w io.Writer, buffers *sync.Pool, h hash.Hash, body io.Reader, lengt
 		n += int64(wrote)
 		switch {
 		case err != nil:
-			return n, noSpace(err)
+			return n, storageError(err)
 		case length >= 0 && n > length:
 			return n, fmt.Errorf("%w: more than the %d bytes announced", ErrSizeInvalid, length)
 		case readErr == io.EOF:
@@ -162,8 +179,9 @@ func fill(r io.Reader, buf []byte) (n int, err error) {
 }
 
 // FinishUpload is of Store.
-func (d *Disk) FinishUpload(ctx context.Context, name, id string, digest Digest) error {
-	u, f, done, err := d.session(ctx, name, id)
+func (d *Disk) FinishUpload(ctx context.Context, s Session, digest Digest) error {
+	file := uploadPath(s)
+	u, f, done, err := d.session(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -173,14 +191,15 @@ func (d *Disk) FinishUpload(ctx context.Context, name, id string, digest Digest)
 		return err
 	}
 	if got != digest {
-		return errors.Join(fmt.Errorf("%w: want %s, got %s", ErrDigestInvalid, digest, got), d.drop(name, id))
+		return errors.Join(fmt.Errorf("%w: want %s, got %s", ErrDigestInvalid, digest, got), d.drop(file))
 	}
-	if err = noSpace(f.Sync()); err == nil {
-		err = d.commit(uploadPath(name, id), name, digest)
+	d.tree.root.Chtimes(file, time.Time{}, d.now())
+	if err = storageError(d.tree.sync(f, file)); err == nil {
+		err = d.commit(file, s.Repository, digest)
 	}
 	// After a failed sync the kernel may count lost pages as written, so another
 	// try on the same file could succeed wrongly: the client has to start again.
-	return errors.Join(err, d.drop(name, id))
+	return errors.Join(err, d.drop(file))
 }
 
 // uploadDigest gives the digest of a session's bytes, from memory if that has
@@ -217,19 +236,19 @@ func (d *Disk) readDigest(r io.Reader, algorithm string) (Digest, error) {
 }
 
 // CancelUpload is of Store.
-func (d *Disk) CancelUpload(ctx context.Context, name, id string) error {
-	_, _, done, err := d.session(ctx, name, id)
+func (d *Disk) CancelUpload(ctx context.Context, s Session) error {
+	file := uploadPath(s)
+	_, _, done, err := d.session(ctx, file)
 	if err != nil {
 		return err
 	}
 	defer done()
-	return d.drop(name, id)
+	return d.drop(file)
 }
 
 // drop removes a session that the caller has locked.
-func (d *Disk) drop(name, id string) error {
-	file := uploadPath(name, id)
-	if err := d.root.Remove(file); err != nil {
+func (d *Disk) drop(file string) error {
+	if err := d.tree.remove(file); err != nil {
 		return err
 	}
 	d.uploads.forget(file)

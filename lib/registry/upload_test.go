@@ -126,18 +126,18 @@ func TestLostConnection(t *testing.T) {
 	reg := newRegistry(t)
 	ctx := context.Background()
 	const sent = copyBuffer + 1000
-	id, err := reg.disk.StartUpload(ctx, "a", "sha256")
+	id, err := reg.disk.StartUpload(ctx, session(""), "sha256")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := reg.disk.WriteUpload(ctx, "a", id, Part{-1, -1}, &brokenReader{sent}); n != sent || err != io.ErrUnexpectedEOF {
+	if n, err := reg.disk.WriteUpload(ctx, session(id), Part{-1, -1}, &brokenReader{sent}); n != sent || err != io.ErrUnexpectedEOF {
 		t.Fatalf("WriteUpload = %d, %v, want %d and the body's error", n, err, sent)
 	}
-	if n, err := reg.disk.WriteUpload(ctx, "a", id, Part{sent, -1}, strings.NewReader("end")); n != sent+3 || err != nil {
+	if n, err := reg.disk.WriteUpload(ctx, session(id), Part{sent, -1}, strings.NewReader("end")); n != sent+3 || err != nil {
 		t.Fatalf("WriteUpload = %d, %v, want %d", n, err, sent+3)
 	}
 	data := append(bytes.Repeat([]byte("x"), sent), "end"...)
-	if err := reg.disk.FinishUpload(ctx, "a", id, digestBytes("sha256", data)); err != nil {
+	if err := reg.disk.FinishUpload(ctx, session(id), digestBytes("sha256", data)); err != nil {
 		t.Errorf("FinishUpload: %v", err)
 	}
 }
@@ -146,17 +146,17 @@ func TestLostConnection(t *testing.T) {
 func TestTooLong(t *testing.T) {
 	reg := newRegistry(t)
 	ctx := context.Background()
-	id, err := reg.disk.StartUpload(ctx, "a", "sha256")
+	id, err := reg.disk.StartUpload(ctx, session(""), "sha256")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := reg.disk.WriteUpload(ctx, "a", id, Part{0, 3}, strings.NewReader("abcd")); n != 0 || !errors.Is(err, ErrSizeInvalid) {
+	if n, err := reg.disk.WriteUpload(ctx, session(id), Part{0, 3}, strings.NewReader("abcd")); n != 0 || !errors.Is(err, ErrSizeInvalid) {
 		t.Fatalf("WriteUpload = %d, %v, want 0, ErrSizeInvalid", n, err)
 	}
-	if n, err := reg.disk.WriteUpload(ctx, "a", id, Part{0, 3}, strings.NewReader("abc")); n != 3 || err != nil {
+	if n, err := reg.disk.WriteUpload(ctx, session(id), Part{0, 3}, strings.NewReader("abc")); n != 3 || err != nil {
 		t.Fatalf("WriteUpload = %d, %v, want 3", n, err)
 	}
-	if err := reg.disk.FinishUpload(ctx, "a", id, digestBytes("sha256", []byte("abc"))); err != nil {
+	if err := reg.disk.FinishUpload(ctx, session(id), digestBytes("sha256", []byte("abc"))); err != nil {
 		t.Error(err)
 	}
 }
@@ -166,80 +166,136 @@ func TestTooLong(t *testing.T) {
 func TestSessionIsExclusive(t *testing.T) {
 	reg := newRegistry(t)
 	ctx := context.Background()
-	id, err := reg.disk.StartUpload(ctx, "a", "sha256")
+	id, err := reg.disk.StartUpload(ctx, session(""), "sha256")
 	if err != nil {
 		t.Fatal(err)
 	}
 	pr, pw := io.Pipe()
 	first := make(chan error)
 	go func() {
-		_, err := reg.disk.WriteUpload(ctx, "a", id, Part{-1, -1}, pr)
+		_, err := reg.disk.WriteUpload(ctx, session(id), Part{-1, -1}, pr)
 		first <- err
 	}()
 	pw.Write([]byte("x")) // returns when the request is reading
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := reg.disk.WriteUpload(gone, "a", id, Part{-1, -1}, strings.NewReader("y")); !errors.Is(err, context.Canceled) {
+	if _, err := reg.disk.WriteUpload(gone, session(id), Part{-1, -1}, strings.NewReader("y")); !errors.Is(err, context.Canceled) {
 		t.Errorf("second request: %v, want context.Canceled", err)
 	}
 	pw.Close()
 	if err := <-first; err != nil {
 		t.Error(err)
 	}
-	if n, err := reg.disk.UploadSize(ctx, "a", id); n != 1 || err != nil {
+	if n, err := reg.disk.UploadSize(ctx, session(id)); n != 1 || err != nil {
 		t.Errorf("UploadSize = %d, %v, want 1", n, err)
 	}
 }
 
-func TestManySessions(t *testing.T) {
+// An owner with too many sessions loses the one that lay idle longest; others
+// keep theirs, and find room for more.
+func TestSessionQuota(t *testing.T) {
 	reg := newRegistry(t)
 	ctx := context.Background()
-	first, err := reg.disk.StartUpload(ctx, "a", "sha256")
+	alice := func(id string) Session { return Session{Repository: "a", ID: id, Owner: "alice"} }
+	bob := func(id string) Session { return Session{Repository: "a", ID: id, Owner: "bob"} }
+	his, err := reg.disk.StartUpload(ctx, bob(""), "sha256")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := reg.disk.WriteUpload(ctx, "a", first, Part{-1, -1}, strings.NewReader("begin ")); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 * maxHashes {
-		if _, err := reg.disk.StartUpload(ctx, "a", "sha256"); err != nil {
+	var hers []string
+	for range maxSessions {
+		id, err := reg.disk.StartUpload(ctx, alice(""), "sha256")
+		if err != nil {
 			t.Fatal(err)
 		}
+		hers = append(hers, id)
 	}
-	if n := len(reg.disk.uploads.m); n > maxHashes {
-		t.Errorf("%d sessions in memory, want at most %d", n, maxHashes)
+	if _, err := reg.disk.UploadSize(ctx, alice(hers[0])); !errors.Is(err, ErrUploadUnknown) {
+		t.Errorf("her first session: %v, want it ended", err)
 	}
-	if _, err := reg.disk.WriteUpload(ctx, "a", first, Part{-1, -1}, strings.NewReader("end")); err != nil {
-		t.Fatal(err)
+	if _, err := reg.disk.UploadSize(ctx, alice(hers[maxSessions-1])); err != nil {
+		t.Errorf("her last session: %v", err)
 	}
-	if err := reg.disk.FinishUpload(ctx, "a", first, digestBytes("sha256", []byte("begin end"))); err != nil {
-		t.Errorf("the first session: %v", err)
+	if _, err := reg.disk.WriteUpload(ctx, bob(his), Part{-1, -1}, strings.NewReader("x")); err != nil {
+		t.Errorf("his session: %v", err)
+	}
+	if _, err := reg.disk.StartUpload(ctx, bob(""), "sha256"); err != nil {
+		t.Errorf("another one of his: %v", err)
+	}
+	if left, _ := os.ReadDir(reg.path(uploadsDir)); len(left) > maxSessions {
+		t.Errorf("%d sessions, want at most %d", len(left), maxSessions)
 	}
 }
 
-func TestSweep(t *testing.T) {
+// Nobody but its owner can write to, look at or end an upload, also after a
+// restart.
+func TestSessionOwner(t *testing.T) {
+	reg := newRegistry(t)
+	ctx := context.Background()
+	owned := Session{Repository: "a", Owner: "alice"}
+	var err error
+	if owned.ID, err = reg.disk.StartUpload(ctx, owned, "sha256"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reg.disk.WriteUpload(ctx, owned, Part{-1, -1}, strings.NewReader("abc")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, owner := range []string{"bob", ""} {
+			other := Session{Repository: "a", ID: owned.ID, Owner: owner}
+			if _, err := reg.disk.UploadSize(ctx, other); !errors.Is(err, ErrUploadUnknown) {
+				t.Errorf("UploadSize as %q: %v", owner, err)
+			}
+			if _, err := reg.disk.WriteUpload(ctx, other, Part{-1, -1}, strings.NewReader("x")); !errors.Is(err, ErrUploadUnknown) {
+				t.Errorf("WriteUpload as %q: %v", owner, err)
+			}
+			if err := reg.disk.CancelUpload(ctx, other); !errors.Is(err, ErrUploadUnknown) {
+				t.Errorf("CancelUpload as %q: %v", owner, err)
+			}
+		}
+		reg.restart()
+	}
+	if err := reg.disk.FinishUpload(ctx, owned, digestBytes("sha256", []byte("abc"))); err != nil {
+		t.Errorf("FinishUpload by the owner: %v", err)
+	}
+}
+
+// Uploads expire by the time that they lay idle, not by the host's clock, which
+// may jump; --gc removes them by their date, and with --uploads all.
+func TestExpiry(t *testing.T) {
 	reg := newRegistry(t)
 	old, fresh := reg.begin("a"), reg.begin("a")
-	oldFile := reg.path(uploadPath("a", old[strings.LastIndex(old, "/")+1:]))
+	file := func(at string) string { return uploadPath(session(at[strings.LastIndex(at, "/")+1:])) }
 	yesterday := time.Now().Add(-uploadExpiry - time.Minute)
-	if err := os.Chtimes(oldFile, yesterday, yesterday); err != nil {
+	if err := os.Chtimes(reg.path(file(old)), yesterday, yesterday); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(reg.path(uploadsDir+"/tmp-x"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := reg.disk.sweepUploads(time.Now(), false); err != nil {
-		t.Fatal(err)
-	}
+	reg.begin("a")
 	if _, err := os.Stat(reg.path(uploadsDir + "/tmp-x")); err != nil {
 		t.Errorf("a file that may be in use was removed: %v", err)
 	}
+	reg.want(204, "GET", old, nil)
+	reg.disk.uploads.m[file(old)].used = time.Now().Add(-uploadExpiry - time.Minute)
+	reg.disk.uploads.swept = time.Time{}
+	reg.begin("a")
 	reg.want(404, "GET", old, nil)
 	reg.restart()
 	if _, err := os.Stat(reg.path(uploadsDir + "/tmp-x")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("temporary file after a start: %v, want none", err)
 	}
 	reg.want(204, "GET", fresh, nil)
+	for _, c := range []struct {
+		all  bool
+		want int
+	}{{false, 0}, {true, 3}} {
+		if got, err := reg.disk.Collect(t.Context(), c.all); err != nil || got.Uploads != c.want {
+			t.Errorf("Collect(%v) removed %d uploads, %v, want %d", c.all, got.Uploads, err, c.want)
+		}
+	}
+	reg.want(404, "GET", fresh, nil)
 }
 
 // After a crash between the two steps of a commit the session's file is the
@@ -250,7 +306,7 @@ func TestCrashInCommit(t *testing.T) {
 	d := digestBytes("sha256", data)
 	at := reg.begin("a")
 	reg.want(202, "PATCH", at, data)
-	file := uploadPath("a", at[strings.LastIndex(at, "/")+1:])
+	file := uploadPath(session(at[strings.LastIndex(at, "/")+1:]))
 	if err := os.Link(reg.path(file), reg.path(poolPath(d))); err != nil {
 		t.Fatal(err)
 	}

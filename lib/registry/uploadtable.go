@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 	"sync"
@@ -25,34 +24,46 @@ const (
 	uploadExpiry = 24 * time.Hour
 	// sweepEvery is how often sessions are looked through for expired ones.
 	sweepEvery = time.Hour
-	// maxHashes bounds how many sessions keep the state of their hash in memory.
-	// A session beyond them reads its file again when it goes on.
-	maxHashes = 1024
+	// maxSessions bounds how many sessions there are. Of one owner's there may be
+	// as many as others leave free; one more ends the one that lay idle longest.
+	maxSessions = 1024
 )
+
+// Session names an upload. Only its owner can go on with it.
+type Session struct {
+	Repository string
+	ID         string
+	Owner      string // the user who opened it; "" for anyone without a name
+	Client     string // what the quota counts for, if there is no owner
+}
 
 // upload is what memory knows of a session; its file knows the rest. A session
 // is written by one request at a time.
 type upload struct {
 	busy      chan struct{} // holds a value while a request has the session
 	users     int           // requests that have it or wait for it; guarded by uploadTable.mu
+	used      time.Time     // when the last of them ended, by the monotonic clock
+	payer     string        // whose quota it counts for
 	algorithm string
 	hash      hash.Hash // of the file's first hashed bytes; nil if not known
 	hashed    int64
 }
 
-// uploadTable finds sessions by the path of their file.
+// uploadTable has all sessions by the path of their file.
 type uploadTable struct {
 	mu    sync.Mutex
 	m     map[string]*upload
+	quota Share
 	swept time.Time
 }
 
-// join gives the state of the session in a file, locked.
+// join returns the state of the session in a file, locked.
 func (t *uploadTable) join(ctx context.Context, file string) (*upload, error) {
 	t.mu.Lock()
 	u := t.m[file]
 	if u == nil {
-		u = t.add(file, "sha256")
+		t.mu.Unlock()
+		return nil, ErrUploadUnknown
 	}
 	u.users++
 	t.mu.Unlock()
@@ -75,50 +86,75 @@ func (t *uploadTable) part(u *upload) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	u.users--
+	u.used = time.Now()
 }
 
-// add puts a new session in. t.mu is held.
-func (t *uploadTable) add(file, algorithm string) *upload {
+// add puts a session in. victim is the file of one that must end for it, or "".
+// The error is ErrTooMany if none can.
+func (t *uploadTable) add(file, algorithm, payer string) (victim string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.quota.Acquire(payer) {
+		for other, u := range t.m {
+			if u.payer == payer && u.users == 0 && (victim == "" || u.used.Before(t.m[victim].used)) {
+				victim = other
+			}
+		}
+		if victim == "" {
+			return "", fmt.Errorf("%w: too many unfinished uploads", ErrTooMany)
+		}
+		delete(t.m, victim) // its share is the new one's
+	}
+	t.put(file, algorithm, payer)
+	return victim, nil
+}
+
+// put puts a session in whose share has been acquired. t.mu is held.
+func (t *uploadTable) put(file, algorithm, payer string) {
 	if t.m == nil {
 		t.m = make(map[string]*upload)
 	}
-	for other, u := range t.m {
-		if len(t.m) < maxHashes {
-			break
-		}
-		if u.users == 0 {
-			delete(t.m, other)
-		}
-	}
-	u := &upload{busy: make(chan struct{}, 1), algorithm: algorithm, hash: newHash(algorithm)}
-	t.m[file] = u
-	return u
+	t.m[file] = &upload{busy: make(chan struct{}, 1), algorithm: algorithm, hash: newHash(algorithm), payer: payer, used: time.Now()}
 }
 
 // forget takes a session out whose file has been removed.
 func (t *uploadTable) forget(file string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.m, file)
+	if u := t.m[file]; u != nil {
+		t.quota.Release(u.payer)
+		delete(t.m, file)
+	}
 }
 
-// sweepDue tells whether it is time to look for expired sessions, and notes
-// that it is being done.
-func (t *uploadTable) sweepDue(now time.Time) bool {
+// expired takes out the sessions that have lain untouched for too long, if it is
+// time to look for them, and returns their files.
+func (t *uploadTable) expired(now time.Time) (files []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	due := now.Sub(t.swept) > sweepEvery
-	if due {
-		t.swept = now
+	if now.Sub(t.swept) < sweepEvery {
+		return nil
 	}
-	return due
+	t.swept = now
+	for file, u := range t.m {
+		if u.users == 0 && now.Sub(u.used) > uploadExpiry {
+			t.quota.Release(u.payer)
+			delete(t.m, file)
+			files = append(files, file)
+		}
+	}
+	return files
 }
 
-// uploadPath gives the file of a session. The repository is part of its name,
-// so that a session answers under its own repository only and needs no record
+// uploadPath returns the file of a session. The repository and the owner are
+// part of its name, so that a session answers to them only and needs no record
 // beside its file.
-func uploadPath(name, id string) string {
-	return path.Join(uploadsDir, fmt.Sprintf("%s-%x", id, sha256.Sum256([]byte(name)))[:uploadIDLen+17])
+func uploadPath(s Session) string {
+	scope := s.Repository
+	if s.Owner != "" {
+		scope += "\x00" + s.Owner
+	}
+	return path.Join(uploadsDir, fmt.Sprintf("%s-%x", s.ID, sha256.Sum256([]byte(scope)))[:uploadIDLen+17])
 }
 
 // newID makes a random UUID.
@@ -129,34 +165,51 @@ func newID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// tempFile makes a file in uploads/ that the next start would remove.
-func (d *Disk) tempFile() (*os.File, string, error) {
-	name := path.Join(uploadsDir, tempPrefix+newID())
-	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
-	return f, name, noSpace(err)
+// openUploads finds the sessions that a client may go on with, and removes what
+// nobody can. Nobody knows any more whose quota they count for.
+func (d *Disk) openUploads() error {
+	d.uploads.quota.Limit = maxSessions
+	return d.eachUpload(func(file string, info fs.FileInfo) error {
+		if strings.HasPrefix(info.Name(), tempPrefix) || committed(info) || !d.uploads.quota.Acquire("") {
+			return d.tree.remove(file)
+		}
+		d.uploads.put(file, "sha256", "")
+		return nil
+	})
 }
 
-// sweepUploads removes expired sessions and, at the start, files that nobody
-// can go on with.
-func (d *Disk) sweepUploads(now time.Time, start bool) error {
-	d.uploads.sweepDue(now)
-	entries, err := fs.ReadDir(d.root.FS(), uploadsDir)
+func (d *Disk) eachUpload(visit func(file string, info fs.FileInfo) error) error {
+	entries, err := fs.ReadDir(d.tree.root.FS(), uploadsDir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err != nil {
-			continue // gone since
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
-		temp := strings.HasPrefix(e.Name(), tempPrefix)
-		if start && (temp || committed(info)) || !temp && now.Sub(info.ModTime()) > uploadExpiry {
-			file := path.Join(uploadsDir, e.Name())
-			if err := d.root.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			d.uploads.forget(file)
+		if err == nil {
+			err = visit(path.Join(uploadsDir, e.Name()), info)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// removeUploads removes expired sessions, or all, while no request runs. A
+// session's date is that of the host when its last byte came, so one from the
+// future counts as new.
+func (d *Disk) removeUploads(all bool) (removed int, err error) {
+	before := d.now().Add(-uploadExpiry)
+	err = d.eachUpload(func(file string, info fs.FileInfo) error {
+		if !all && info.ModTime().After(before) {
+			return nil
+		}
+		removed++
+		d.uploads.forget(file)
+		return d.tree.remove(file)
+	})
+	return removed, err
 }

@@ -2,9 +2,12 @@ package registry
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // Usage is what a storage holds and what its file system has left, in bytes.
@@ -18,13 +21,13 @@ type Usage struct {
 // second.
 func (d *Disk) Usage() (Usage, error) {
 	var u Usage
-	for _, algorithm := range []string{"sha256", "sha512"} {
-		err := d.eachFile(path.Join(poolDir, algorithm), func(_ string, info fs.FileInfo, _ *syscall.Stat_t) error {
+	for _, algorithm := range algorithms {
+		err := d.tree.eachFile(path.Join(poolDir, algorithm), func(_ string, info fs.FileInfo, _ *syscall.Stat_t) error {
 			u.Blobs++
 			u.Bytes += info.Size()
 			return nil
 		})
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
 			return u, err
 		}
 	}
@@ -36,8 +39,49 @@ func (d *Disk) Usage() (Usage, error) {
 	return u, nil
 }
 
-// Check tells whether the storage can be reached at all.
+// checkEvery is how old the result of a Check may be.
+const checkEvery = 2 * time.Second
+
+// health remembers the last Check.
+type health struct {
+	mu   sync.Mutex
+	at   time.Time
+	last error
+}
+
+// Check reports whether a push would succeed: it makes, writes, syncs, links
+// and removes a file, as a push does. The result may be two seconds old.
 func (d *Disk) Check() error {
-	_, err := d.root.Stat(reposDir)
-	return err
+	d.health.mu.Lock()
+	defer d.health.mu.Unlock()
+	if now := time.Now(); d.health.at.IsZero() || now.Sub(d.health.at) > checkEvery {
+		d.health.last = d.check()
+		d.health.at = now
+	}
+	return d.health.last
+}
+
+func (d *Disk) check() (err error) {
+	if d.readOnly {
+		return ErrReadOnly
+	}
+	if _, err := d.tree.root.Stat(reposDir); err != nil {
+		return fmt.Errorf("the storage cannot be read: %w", err)
+	}
+	f, temp, err := d.tempFile()
+	if err != nil {
+		return err
+	}
+	link := temp + ".link"
+	defer func() {
+		err = errors.Join(err, d.tree.remove(link), d.tree.remove(temp))
+	}()
+	_, err = d.tree.writer(f, temp).Write(make([]byte, copyBuffer))
+	if err == nil {
+		err = d.tree.sync(f, temp)
+	}
+	if err == nil {
+		err = d.tree.link(temp, link)
+	}
+	return storageError(errors.Join(err, f.Close()))
 }

@@ -1,0 +1,122 @@
+package registry
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// clockFile holds the storage's time, see clock.
+const clockFile = "clock"
+
+// clockSize is the length of clockFile in bytes. It never changes, so that the
+// file can be written when nothing is free.
+const clockSize = 256
+
+// saveEvery is how much of the storage's time a loss of power may cost.
+const saveEvery = time.Hour
+
+// clock is the storage's own time. It never runs ahead of real time, whatever
+// the host's clock is set to: only time that has certainly passed is added, that
+// is, since the last note if the host has not been started since, otherwise
+// since that start. What the store dates, it dates by this clock.
+type clock struct {
+	mu     sync.Mutex
+	note   clockNote
+	saved  time.Duration // uptime when the note was written
+	// What the process before left: in order if both are false.
+	killed bool // it was killed: what it wrote may not be on disk yet
+	crash  bool // the host went down: what it wrote is on disk, or is not there
+}
+
+// clockNote is the content of clockFile.
+type clockNote struct {
+	Time   time.Time     `json:"time"`   // of the storage
+	Boot   string        `json:"boot"`   // id of the host's start
+	Uptime time.Duration `json:"uptime"` // since then
+	Closed bool          `json:"closed"` // the storage was closed in order
+}
+
+func uptime() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
+}
+
+func bootID() string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // "" is no start that is known
+	return strings.TrimSpace(string(id))
+}
+
+// advance brings a note up to date.
+func (n clockNote) advance(boot string, up time.Duration) clockNote {
+	switch {
+	case boot == "":
+	case boot != n.Boot:
+		n.Time = n.Time.Add(up)
+	case up > n.Uptime:
+		n.Time = n.Time.Add(up - n.Uptime)
+	}
+	n.Boot, n.Uptime = boot, up
+	return n
+}
+
+// open reads the note that the last process left. Without one, the storage's
+// time begins with the host's.
+func (c *clock) open(t *tree) {
+	boot, up := bootID(), uptime()
+	c.note = clockNote{Time: time.Now().UTC(), Boot: boot, Uptime: up, Closed: true}
+	var last clockNote
+	if text, err := t.root.ReadFile(clockFile); err == nil && json.Unmarshal(text, &last) == nil && !last.Time.IsZero() {
+		c.note = last.advance(boot, up)
+		c.killed = !last.Closed && last.Boot == boot
+		c.crash = !last.Closed && last.Boot != boot
+	}
+	c.note.Closed = false
+}
+
+// now returns the storage's time, and notes it from time to time.
+func (c *clock) now(t *tree) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	up := uptime()
+	c.note = c.note.advance(c.note.Boot, up)
+	if up-c.saved > saveEvery {
+		c.save(t) // or the next time
+	}
+	return c.note.Time
+}
+
+// save writes the note in place. A note that cannot be read counts as none.
+func (c *clock) save(t *tree) error {
+	text, err := json.Marshal(c.note)
+	if err != nil {
+		return err
+	}
+	f, err := t.root.OpenFile(clockFile, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	padded := append(text, strings.Repeat(" ", max(0, clockSize-len(text)-1))+"\n"...)
+	if _, err := f.WriteAt(padded, 0); err != nil {
+		return err
+	}
+	c.saved = c.note.Uptime
+	return t.sync(f, clockFile)
+}
+
+// close notes that the storage was closed in order.
+func (c *clock) close(t *tree) error {
+	c.now(t)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.note.Closed = true
+	return c.save(t)
+}

@@ -1,0 +1,334 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// errUntrusted says that a failed change of a name could not be taken back, so
+// nobody knows what the disk holds under it.
+var errUntrusted = errors.New("the disk failed; its content is not known until it is written again")
+
+// edit is a change of one name in a directory.
+type edit struct {
+	name string
+	// already reports whether the name is what the edit makes it.
+	already func() (bool, error)
+	// do makes the change; undo restores what was there before.
+	do, undo func() error
+}
+
+// names has a lock for each name of the storage that is being read or changed.
+// A name is changed under its lock until the change is on disk for good, so
+// nobody sees what a crash could take back.
+type names struct {
+	mu      sync.Mutex
+	m       map[string]*nameLock
+	suspect map[string]bool // names whose last change failed; true: not taken back
+	dirs    map[string]*dirSync
+	changes atomic.Uint64 // counts changes and failures, for lists
+}
+
+type nameLock struct {
+	sync.RWMutex
+	users   int
+	editing bool // guarded by names.mu, as is existed
+	existed bool // before the edit
+}
+
+func (n *names) enter(name string) *nameLock {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.m == nil {
+		n.m, n.suspect, n.dirs = make(map[string]*nameLock), make(map[string]bool), make(map[string]*dirSync)
+	}
+	l := n.m[name]
+	if l == nil {
+		l = new(nameLock)
+		n.m[name] = l
+	}
+	l.users++
+	return l
+}
+
+func (n *names) leave(name string, l *nameLock) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if l.users--; l.users == 0 {
+		delete(n.m, name)
+	}
+}
+
+// lock locks a name for one holder alone, and returns the function that unlocks it.
+func (n *names) lock(name string) (unlock func()) {
+	l := n.enter(name)
+	l.Lock()
+	return func() { l.Unlock(); n.leave(name, l) }
+}
+
+// read calls f while nobody changes a name.
+func (n *names) read(name string, f func() error) error {
+	l := n.enter(name)
+	defer n.leave(name, l)
+	l.RLock()
+	defer l.RUnlock()
+	n.mu.Lock()
+	unknown := n.suspect[name]
+	n.mu.Unlock()
+	if unknown {
+		return fmt.Errorf("%s: %w", name, errUntrusted)
+	}
+	return f()
+}
+
+// pending returns the names in a directory that are being changed, and whether
+// each was there before.
+func (n *names) pending(dir string) map[string]bool {
+	found := make(map[string]bool)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for name, l := range n.m {
+		if base, ok := strings.CutPrefix(name, dir+"/"); ok && l.editing && !strings.Contains(base, "/") {
+			found[base] = l.existed
+		}
+	}
+	return found
+}
+
+// editingName reports whether a name in a directory is being changed, and
+// whether it was there before.
+func (n *names) editingName(dir string, base []byte) (existed, editing bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.m) == 0 {
+		return false, false
+	}
+	l := n.m[dir+"/"+string(base)]
+	return l != nil && l.existed, l != nil && l.editing
+}
+
+// failing reports whether any change has failed and not been made since.
+func (n *names) failing() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.suspect) > 0
+}
+
+// begin notes that an edit begins, and reports whether the last one of that name
+// failed.
+func (n *names) begin(name string, l *nameLock, existed bool) (failed bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l.editing, l.existed = true, existed
+	_, failed = n.suspect[name]
+	return failed
+}
+
+// end notes how an edit ended: undone is nil if it was taken back or succeeded.
+func (n *names) end(name string, l *nameLock, err, undone error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l.editing = false
+	if err == nil {
+		delete(n.suspect, name)
+	} else {
+		n.suspect[name] = undone != nil
+	}
+}
+
+// edit makes changes in one directory, and returns when all of them are on disk
+// for good. If that fails, they are taken back. What a failed change left is
+// never taken for done: the next edit of the name makes it again.
+func (d *Disk) edit(dir string, edits ...edit) error {
+	slices.SortFunc(edits, func(a, b edit) int { return strings.Compare(a.name, b.name) })
+	edits = slices.CompactFunc(edits, func(a, b edit) bool { return a.name == b.name })
+	locks := make([]*nameLock, len(edits))
+	for i, e := range edits { // in their order, so that two callers cannot wait for each other
+		locks[i] = d.names.enter(e.name)
+		locks[i].Lock()
+		defer d.names.leave(e.name, locks[i])
+		defer locks[i].Unlock()
+	}
+	ds := d.names.enterDir(dir)
+	defer d.names.leaveDir(dir, ds)
+	failures := ds.failures.Load()
+	var made []int
+	err := d.make(edits, locks, &made)
+	if err == nil && len(made) > 0 {
+		if err = ds.sync(func() error { return d.tree.syncDir(dir) }); err == nil && ds.failures.Load() != failures {
+			err = fmt.Errorf("%s: another sync of this directory failed", dir)
+		}
+	}
+	for _, i := range slices.Backward(made) {
+		var undone error
+		if err != nil {
+			undone = edits[i].undo()
+		}
+		d.names.end(edits[i].name, locks[i], err, undone)
+	}
+	if len(made) > 0 {
+		d.names.changes.Add(1)
+	}
+	return storageError(err)
+}
+
+// make makes those edits that are not made already, and adds them to made.
+func (d *Disk) make(edits []edit, locks []*nameLock, made *[]int) error {
+	for i, e := range edits {
+		existed, err := d.tree.exists(e.name)
+		if err != nil {
+			return err
+		}
+		is, err := e.already()
+		if err != nil {
+			return err
+		}
+		if failed := d.names.begin(e.name, locks[i], existed); is && !failed {
+			d.names.end(e.name, locks[i], nil, nil)
+			continue
+		}
+		*made = append(*made, i)
+		if err := e.do(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dirSync lets those that wait for a directory to be synced share one sync.
+type dirSync struct {
+	users    int // guarded by names.mu
+	mu       sync.Mutex
+	next     *syncBatch
+	running  sync.Mutex
+	failures atomic.Int64
+}
+
+type syncBatch struct {
+	done chan struct{}
+	err  error
+}
+
+func (n *names) enterDir(dir string) *dirSync {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.dirs[dir] == nil {
+		n.dirs[dir] = new(dirSync)
+	}
+	n.dirs[dir].users++
+	return n.dirs[dir]
+}
+
+func (n *names) leaveDir(dir string, s *dirSync) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s.users--; s.users == 0 {
+		delete(n.dirs, dir)
+	}
+}
+
+// sync returns after a sync that began after the call. After one that failed,
+// the kernel may count pages as written that are not, so whoever changed the
+// directory before must not trust a later one: see failures.
+func (s *dirSync) sync(fsync func() error) error {
+	s.mu.Lock()
+	if b := s.next; b != nil {
+		s.mu.Unlock()
+		<-b.done
+		return b.err
+	}
+	b := &syncBatch{done: make(chan struct{})}
+	s.next = b
+	s.mu.Unlock()
+	s.running.Lock()
+	s.mu.Lock()
+	s.next = nil // what is changed from here on waits for another
+	s.mu.Unlock()
+	if b.err = fsync(); b.err != nil {
+		s.failures.Add(1)
+	}
+	s.running.Unlock()
+	close(b.done)
+	return b.err
+}
+
+// makeDir makes a directory with its parents. Whoever needs one that another
+// request is making waits until it is on disk for good.
+func (d *Disk) makeDir(dir string) error {
+	if dir == "." {
+		return nil
+	}
+	there := false
+	err := d.names.read(dir, func() (err error) {
+		there, err = d.tree.exists(dir)
+		return err
+	})
+	if err == nil && there {
+		return nil
+	}
+	if err := d.makeDir(path.Dir(dir)); err != nil {
+		return err
+	}
+	return d.edit(path.Dir(dir), edit{
+		name:    dir,
+		already: func() (bool, error) { return d.tree.exists(dir) },
+		do: func() error {
+			err := d.tree.mkdir(dir)
+			if errors.Is(err, fs.ErrExist) { // a failed edit left it
+				return nil
+			}
+			return err
+		},
+		undo: func() error { return d.tree.remove(dir) },
+	})
+}
+
+// removeFile removes a name for good. again makes it anew should that fail.
+func (d *Disk) removeFile(name string, again func() error) error {
+	return d.edit(path.Dir(name), edit{
+		name: name,
+		already: func() (bool, error) {
+			there, err := d.tree.exists(name)
+			return !there, err
+		},
+		do:   func() error { return d.tree.remove(name) },
+		undo: again,
+	})
+}
+
+// linkEdit makes a symbolic link, or points it at another target.
+func (d *Disk) linkEdit(name, target string) edit {
+	var old string
+	return edit{
+		name: name,
+		already: func() (is bool, err error) {
+			old, err = d.tree.readlink(name)
+			return old == target, err
+		},
+		do: func() error { return d.setLink(name, target) },
+		undo: func() error {
+			if old == "" {
+				return d.tree.remove(name)
+			}
+			return d.setLink(name, old)
+		},
+	}
+}
+
+// setLink replaces a symbolic link at once. It is not synced.
+func (d *Disk) setLink(name, target string) error {
+	temp := path.Join(uploadsDir, tempPrefix+newID())
+	if err := d.tree.symlink(target, temp); err != nil {
+		return err
+	}
+	if err := d.tree.rename(temp, name); err != nil {
+		return errors.Join(err, d.tree.remove(temp))
+	}
+	return nil
+}

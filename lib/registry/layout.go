@@ -1,0 +1,178 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+)
+
+// repoPath returns the place of something in a repository's layout.
+func repoPath(name, rest string) string {
+	return path.Join(reposDir, name, layoutDir, rest)
+}
+
+func poolPath(digest Digest) string { return path.Join(poolDir, digest.path()) }
+
+func blobPath(name string, digest Digest) string {
+	return repoPath(name, path.Join("blobs", digest.path()))
+}
+
+// manifestPath is the link that makes a blob of a repository a manifest. Its
+// target is the manifest's media type.
+func manifestPath(name string, digest Digest) string {
+	return repoPath(name, path.Join("manifests", digest.path()))
+}
+
+func tagsPath(name string) string     { return repoPath(name, "tags") }
+func tagPath(name, tag string) string { return path.Join(tagsPath(name), tag) }
+
+// tagTarget is what a tag's link points to.
+func tagTarget(digest Digest) string { return "../blobs/" + digest.path() }
+
+// tagDigest returns the digest that a tag's link points to.
+func tagDigest(target string) (Digest, error) {
+	rest, ok := strings.CutPrefix(target, "../blobs/")
+	if !ok {
+		return "", fmt.Errorf("not the link of a tag: %q", target)
+	}
+	return ParseDigest(strings.Replace(rest, "/", ":", 1))
+}
+
+// referrersPath is the directory of those that refer to a subject.
+func referrersPath(name string, subject Digest) string {
+	return repoPath(name, path.Join("referrers", subject.path()))
+}
+
+// referrerName is the name of a manifest's link in there.
+func referrerName(digest Digest) string { return strings.Replace(string(digest), ":", "-", 1) }
+
+// hasRepo reports whether a repository exists, for errors.
+func (d *Disk) hasRepo(name string) bool {
+	_, err := d.tree.root.Stat(repoPath(name, ""))
+	return err == nil
+}
+
+// mediaType returns a manifest's media type, or ErrManifestUnknown.
+func (d *Disk) mediaType(name string, digest Digest) (mediaType string, err error) {
+	file := manifestPath(name, digest)
+	err = d.names.read(file, func() (err error) {
+		mediaType, err = d.tree.readlink(file)
+		return err
+	})
+	if err == nil && mediaType == "" {
+		err = ErrManifestUnknown
+	}
+	return mediaType, err
+}
+
+// resolve returns the digest that a tag points to, or ErrManifestUnknown.
+func (d *Disk) resolve(name, tag string) (digest Digest, err error) {
+	file, target := tagPath(name, tag), ""
+	err = d.names.read(file, func() (err error) {
+		target, err = d.tree.readlink(file)
+		return err
+	})
+	if err == nil && target == "" {
+		return "", ErrManifestUnknown
+	}
+	if err != nil {
+		return "", err
+	}
+	return tagDigest(target)
+}
+
+// link makes a file of the storage known under another name as well, in a
+// directory that must exist.
+func (d *Disk) link(from, to string) error {
+	return d.edit(path.Dir(to), edit{
+		name:    to,
+		already: func() (bool, error) { return d.tree.exists(to) },
+		do: func() error {
+			err := d.tree.link(from, to)
+			if errors.Is(err, fs.ErrExist) { // a failed edit left it, and may not be on disk
+				if err = d.tree.remove(to); err == nil {
+					err = d.tree.link(from, to)
+				}
+			}
+			return err
+		},
+		undo: func() error { return d.tree.remove(to) },
+	})
+}
+
+// commit makes a finished file a blob of the pool and of a repository; the
+// caller then removes it. The file has been synced: under its digest it must
+// never be seen with less than its content.
+func (d *Disk) commit(file, name string, digest Digest) error {
+	if err := d.link(file, poolPath(digest)); err != nil {
+		return err
+	}
+	return d.linkIn(name, digest)
+}
+
+// linkIn links a blob from the pool into a repository's layout.
+func (d *Disk) linkIn(name string, digest Digest) error {
+	from, to := poolPath(digest), blobPath(name, digest)
+	if err := d.makeDir(path.Dir(to)); err != nil {
+		return err
+	}
+	err := d.link(from, to)
+	for range 3 { // others may use up the copy's links meanwhile
+		if !errors.Is(err, syscall.EMLINK) {
+			break
+		}
+		if err = d.copyPooled(digest); err == nil {
+			err = d.link(from, to)
+		}
+	}
+	if err == nil {
+		d.promise(to)
+	}
+	return err
+}
+
+// copyPooled puts a copy in the place of a file in the pool that can have no
+// more links. The repositories that have the old one keep it.
+func (d *Disk) copyPooled(digest Digest) (err error) {
+	pooled := poolPath(digest)
+	from, err := d.tree.root.Open(pooled)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	f, temp, err := d.tempFile()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		f.Close()
+		err = errors.Join(err, d.tree.remove(temp))
+	}()
+	h := newHash(digest.Algorithm())
+	if _, err := receive(d.tree.writer(f, temp), &d.buffers, h, from, -1); err != nil {
+		return err
+	}
+	if got := sum(digest.Algorithm(), h); got != digest {
+		return fmt.Errorf("%s: %w", pooled, ErrOtherContent)
+	}
+	if err := d.tree.sync(f, temp); err != nil {
+		return storageError(err)
+	}
+	full, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	return d.edit(path.Dir(pooled), edit{
+		name: pooled,
+		already: func() (bool, error) { // another request did the same
+			info, err := d.tree.root.Stat(pooled)
+			return err == nil && !os.SameFile(info, full), err
+		},
+		do:   func() error { return d.tree.rename(temp, pooled) },
+		undo: func() error { return nil }, // either file has the content
+	})
+}
