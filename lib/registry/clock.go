@@ -25,9 +25,9 @@ const saveEvery = time.Hour
 // is, since the last note if the host has not been started since, otherwise
 // since that start. What the store dates, it dates by this clock.
 type clock struct {
-	mu     sync.Mutex
-	note   clockNote
-	saved  time.Duration // uptime when the note was written
+	mu    sync.Mutex
+	note  clockNote
+	saved time.Duration // uptime when the note was written
 	// What the process before left: in order if both are false.
 	killed bool // it was killed: what it wrote may not be on disk yet
 	crash  bool // the host went down: what it wrote is on disk, or is not there

@@ -336,4 +336,3 @@ func expect(dec *json.Decoder, want json.Delim) error {
 	}
 	return err
 }
-
