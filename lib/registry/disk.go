@@ -46,24 +46,26 @@ const (
 
 // Disk is the Store on disk that the package comment describes.
 type Disk struct {
-	dir       string
-	tree      tree
-	top       *os.File // the storage directory
-	lock      *os.File // nil for a storage that is only looked at
-	readOnly  bool     // the file system was when the storage was opened
-	clock     clock
-	names     names // of the storage's files
-	manifests names // of manifests, for requests that change more than one file of one
-	buffers   sync.Pool
-	bulk      bulkPool
-	parsing   *semaphore.Weighted
-	listing   *semaphore.Weighted
-	flights   singleflight.Group
-	uploads   uploadTable
-	indexes   indexer
-	health    health
-	warnings  []error
-	opened    atomic.Bool
+	dir        string
+	tree       tree
+	top        *os.File // the storage directory
+	lock       *os.File // nil for a storage that is only looked at
+	readOnly   bool     // the file system was when the storage was opened
+	clock      clock
+	names      names // of the storage's files
+	manifests  names // of manifests, for requests that change more than one file of one
+	buffers    sync.Pool
+	bulk       bulkPool
+	parsing    *semaphore.Weighted
+	listing    *semaphore.Weighted
+	flights    singleflight.Group
+	remembered remembered
+	dirsMade   atomic.Uint64 // directories of repositories
+	uploads    uploadTable
+	indexes    indexer
+	health     health
+	warnings   []error
+	opened     atomic.Bool
 }
 
 // InUseError says that another process has the storage open.

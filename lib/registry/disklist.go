@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -131,7 +132,7 @@ func (d *Disk) Repositories(ctx context.Context, last string, limit int) ([]stri
 	}
 	return d.share(ctx, fmt.Sprintf("%s %d %s", reposDir, limit, last), func() (names []string, more bool, err error) {
 		full := errors.New("page full")
-		err = d.walkNames("", last, 2*limit+2, func(name string) error {
+		err = d.walkNames("", last, limit+1, func(name string) error {
 			if !d.hasManifest(name) {
 				return nil
 			}
@@ -204,10 +205,13 @@ func (d *Disk) walkNames(prefix, last string, step int, visit func(name string) 
 			return err
 		}
 		for _, key := range keys {
-			if strings.HasSuffix(key, "/") {
+			switch {
+			case !strings.HasSuffix(key, "/"):
+				if ValidName(key) {
+					err = visit(key)
+				}
+			case !d.isLeaf(key):
 				err = d.walkNames(key, last, step, visit)
-			} else if ValidName(key) {
-				err = visit(key)
 			}
 			if err != nil {
 				return err
@@ -221,35 +225,126 @@ func (d *Disk) walkNames(prefix, last string, step int, visit func(name string) 
 	return nil
 }
 
-// keys returns a page of what a directory of repositories holds. A directory
-// stands for a repository and for what lies below it: "a" sorts before "a-b", and
-// that before "a/b", so it has two keys, "a" and "a/".
+// isLeaf reports whether a directory has no other directory in it than a layout,
+// as far as its number of links tells: that has one for each, and two more.
+func (d *Disk) isLeaf(dir string) bool {
+	var stat, layout unix.Stat_t
+	dir = reposDir + "/" + dir
+	return unix.Fstatat(int(d.top.Fd()), dir, &stat, unix.AT_SYMLINK_NOFOLLOW) == nil && stat.Nlink == 3 &&
+		unix.Fstatat(int(d.top.Fd()), dir+layoutDir, &layout, unix.AT_SYMLINK_NOFOLLOW) == nil
+}
+
+// keys returns a page of what a directory of repositories holds, after last. A
+// directory stands for a repository and for what lies below it: "a" sorts before
+// "a-b", and that before "a/b", so it has two keys, "a" and "a/".
 func (d *Disk) keys(prefix, last string, step int) ([]string, bool, error) {
-	page := lowest{limit: step}
-	if rest, ok := strings.CutPrefix(last, prefix); ok {
-		page.after = rest
-	} else if last > prefix {
-		return nil, false, nil
+	after, inside := strings.CutPrefix(last, prefix)
+	if !inside {
+		after = ""
+		if last > prefix {
+			return nil, false, nil
+		}
 	}
-	var key []byte
-	err := d.tree.eachName(reposDir+"/"+prefix, func(name []byte, kind byte) error {
+	names, bound, more, err := d.directories(reposDir+"/"+prefix, after, step)
+	var keys []string
+	for _, name := range names {
+		below := name + "/"
+		if name > after {
+			keys = append(keys, prefix+name)
+		}
+		if (below > after || strings.HasPrefix(after, below)) && (!more || below < bound) {
+			keys = append(keys, prefix+below)
+		}
+	}
+	slices.Sort(keys)
+	return keys, more, err
+}
+
+// directories returns the first names of those that lie in a directory and
+// follow after, and those that after begins with. bound is the first name of the
+// next page.
+func (d *Disk) directories(dir, after string, step int) (names []string, bound string, more bool, err error) {
+	if all := d.remembered.get(dir, d.dirsMade.Load()); all != nil {
+		for i := range after {
+			if _, found := slices.BinarySearch(all, after[:i+1]); found {
+				names = append(names, after[:i+1])
+			}
+		}
+		at, found := slices.BinarySearch(all, after)
+		if found {
+			at++
+		}
+		end := min(at+step, len(all))
+		if more = end < len(all); more {
+			bound = all[end]
+		}
+		return append(names, all[at:end]...), bound, more, nil
+	}
+	page, made, count := lowest{limit: step, after: after}, d.dirsMade.Load(), 0
+	err = d.tree.eachName(dir, func(name []byte, kind byte) error {
 		if kind != isDir && kind != isUnknown || name[0] == '_' || name[0] == '.' {
 			return nil
 		}
-		page.add(name)
-		key = append(append(key[:0], name...), '/')
-		if inside := len(page.after) > len(key) && page.after[:len(key)] == string(key); inside {
-			page.addAny(key)
+		if count++; strings.HasPrefix(after, string(name)) {
+			names = append(names, string(name)) // what lies below it may follow
 		} else {
-			page.add(key)
+			page.add(name)
 		}
 		return nil
 	})
-	keys, more := page.done()
-	for i := range keys {
-		keys[i] = prefix + keys[i]
+	if err == nil && count >= rememberFrom && count <= rememberTo {
+		err = d.remember(dir, made, count)
 	}
-	return keys, more, err
+	first, more := page.done()
+	return append(names, first...), page.bound, more, err
+}
+
+const (
+	// A directory of so many others is remembered, as it takes long to read; with
+	// more than rememberTo, in all, they would take too much memory.
+	rememberFrom, rememberTo = 2000, 200000
+)
+
+// remembered has the names in large directories of repositories, sorted, until
+// another one is made. A collection of garbage, which removes some, has the
+// storage to itself.
+type remembered struct {
+	mu    sync.Mutex
+	made  uint64 // directories that had been made by then
+	count int
+	dirs  map[string][]string
+}
+
+func (r *remembered) get(dir string, made uint64) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.made != made {
+		return nil
+	}
+	return r.dirs[dir]
+}
+
+func (d *Disk) remember(dir string, made uint64, count int) error {
+	all := lowest{limit: count}
+	err := d.tree.eachName(dir, func(name []byte, kind byte) error {
+		if (kind == isDir || kind == isUnknown) && name[0] != '_' && name[0] != '.' {
+			all.add(name)
+		}
+		return nil
+	})
+	names, more := all.done()
+	if err != nil || more {
+		return err
+	}
+	r := &d.remembered
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.made != made || r.count+count > rememberTo || r.dirs == nil {
+		r.made, r.count, r.dirs = made, 0, make(map[string][]string)
+	}
+	r.count += count
+	r.dirs[dir] = names
+	return nil
 }
 
 // Referrers is of Store. The types and annotations of those that refer to a

@@ -280,6 +280,9 @@ func (d *Disk) makeDir(dir string) error {
 		already: func() (bool, error) { return d.tree.exists(dir) },
 		do: func() error {
 			err := d.tree.mkdir(dir)
+			if !strings.Contains(dir, layoutDir) {
+				d.dirsMade.Add(1)
+			}
 			if errors.Is(err, fs.ErrExist) { // a failed edit left it
 				return nil
 			}

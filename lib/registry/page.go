@@ -16,14 +16,7 @@ type lowest struct {
 }
 
 func (l *lowest) add(name []byte) {
-	if string(name) > l.after {
-		l.addAny(name)
-	}
-}
-
-// addAny adds a name even if it does not follow after.
-func (l *lowest) addAny(name []byte) {
-	if l.more && string(name) >= l.bound {
+	if string(name) <= l.after || l.more && string(name) >= l.bound {
 		return
 	}
 	l.names = append(l.names, string(name))
