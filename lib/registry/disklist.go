@@ -245,7 +245,7 @@ func (d *Disk) keys(prefix, last string, step int) ([]string, bool, error) {
 			return nil, false, nil
 		}
 	}
-	names, bound, more, err := d.directories(reposDir+"/"+prefix, after, step)
+	names, bound, more, err := d.directories(strings.TrimSuffix(reposDir+"/"+prefix, "/"), after, step)
 	var keys []string
 	for _, name := range names {
 		below := name + "/"
@@ -264,7 +264,7 @@ func (d *Disk) keys(prefix, last string, step int) ([]string, bool, error) {
 // follow after, and those that after begins with. bound is the first name of the
 // next page.
 func (d *Disk) directories(dir, after string, step int) (names []string, bound string, more bool, err error) {
-	if all := d.remembered.get(dir, d.dirsMade.Load()); all != nil {
+	if all := d.remembered.get(dir); all != nil {
 		for i := range after {
 			if _, found := slices.BinarySearch(all, after[:i+1]); found {
 				names = append(names, after[:i+1])
@@ -292,8 +292,8 @@ func (d *Disk) directories(dir, after string, step int) (names []string, bound s
 		}
 		return nil
 	})
-	if err == nil && count >= rememberFrom && count <= rememberTo {
-		err = d.remember(dir, made, count)
+	if err == nil && count >= rememberFrom && count <= rememberTo && d.remembered.begin(dir) {
+		d.indexes.running.Go(func() { d.remember(dir, made, count) }) // for the next page
 	}
 	first, more := page.done()
 	return append(names, first...), page.bound, more, err
@@ -305,26 +305,50 @@ const (
 	rememberFrom, rememberTo = 2000, 200000
 )
 
-// remembered has the names in large directories of repositories, sorted, until
-// another one is made. A collection of garbage, which removes some, has the
-// storage to itself.
+// remembered has the names in large directories of repositories, sorted. A
+// collection of garbage, which removes some, has the storage to itself.
 type remembered struct {
-	mu    sync.Mutex
-	made  uint64 // directories that had been made by then
-	count int
-	dirs  map[string][]string
+	mu      sync.Mutex
+	count   int
+	dirs    map[string][]string // never changed in place
+	reading string              // the one that is being read
 }
 
-func (r *remembered) get(dir string, made uint64) []string {
+func (r *remembered) get(dir string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.made != made {
-		return nil
-	}
 	return r.dirs[dir]
 }
 
-func (d *Disk) remember(dir string, made uint64, count int) error {
+// begin reports whether a directory may be read to be remembered.
+func (r *remembered) begin(dir string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reading != "" {
+		return false
+	}
+	r.reading = dir
+	return true
+}
+
+// made notes that a directory has been made, or was taken back.
+func (r *remembered) made(dir, name string, gone bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.dirs[dir]
+	at, found := slices.BinarySearch(all, name)
+	switch {
+	case all == nil || found != gone:
+	case gone:
+		r.dirs[dir] = slices.Delete(slices.Clone(all), at, at+1)
+	default:
+		r.dirs[dir] = slices.Insert(slices.Clone(all), at, name)
+	}
+}
+
+// remember reads a directory that count others lie in, unless one has been made
+// since.
+func (d *Disk) remember(dir string, made uint64, count int) {
 	all := lowest{limit: count}
 	err := d.tree.eachName(dir, func(name []byte, kind byte) error {
 		if (kind == isDir || kind == isUnknown) && name[0] != '_' && name[0] != '.' {
@@ -333,18 +357,18 @@ func (d *Disk) remember(dir string, made uint64, count int) error {
 		return nil
 	})
 	names, more := all.done()
-	if err != nil || more {
-		return err
-	}
 	r := &d.remembered
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.made != made || r.count+count > rememberTo || r.dirs == nil {
-		r.made, r.count, r.dirs = made, 0, make(map[string][]string)
+	r.reading = ""
+	if err != nil || more || d.dirsMade.Load() != made {
+		return // the next list tries again
+	}
+	if r.count+count > rememberTo || r.dirs == nil {
+		r.count, r.dirs = 0, make(map[string][]string)
 	}
 	r.count += count
 	r.dirs[dir] = names
-	return nil
 }
 
 // Referrers is of Store. The types and annotations of those that refer to a

@@ -280,16 +280,27 @@ func (d *Disk) makeDir(dir string) error {
 		already: func() (bool, error) { return d.tree.exists(dir) },
 		do: func() error {
 			err := d.tree.mkdir(dir)
-			if !strings.Contains(dir, layoutDir) {
-				d.dirsMade.Add(1)
+			if errors.Is(err, fs.ErrExist) { // a failed edit left it, and may not be on disk
+				if err = d.tree.remove(dir); err == nil {
+					err = d.tree.mkdir(dir)
+				}
 			}
-			if errors.Is(err, fs.ErrExist) { // a failed edit left it
-				return nil
-			}
+			d.madeDir(dir, false)
 			return err
 		},
-		undo: func() error { return d.tree.remove(dir) },
+		undo: func() error {
+			d.madeDir(dir, true)
+			return d.tree.remove(dir)
+		},
 	})
+}
+
+// madeDir notes that a directory has been made, or was taken back.
+func (d *Disk) madeDir(dir string, gone bool) {
+	if strings.HasPrefix(dir, reposDir+"/") && !strings.Contains(dir, layoutDir) {
+		d.dirsMade.Add(1)
+		d.remembered.made(path.Dir(dir), path.Base(dir), gone)
+	}
 }
 
 // removeFile removes a name for good. again makes it anew should that fail.

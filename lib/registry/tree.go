@@ -19,44 +19,39 @@ import (
 // can make any step fail.
 type tree struct {
 	root *os.Root
-	// fault, if set, is asked before each step; its error takes the step's place.
-	fault func(op, name string) error
+	// observe, if set, is asked before each step, and its error takes the step's
+	// place. The function that it returns is told how the step ended.
+	observe func(op, name string) (ended func(error), err error)
 }
 
-func (t *tree) step(op, name string) error {
-	if t.fault == nil {
-		return nil
+// step takes one step.
+func (t *tree) step(op, name string, do func() error) error {
+	if t.observe == nil {
+		return do()
 	}
-	return t.fault(op, name)
+	ended, err := t.observe(op, name)
+	if err == nil {
+		err = do()
+	}
+	ended(err)
+	return err
 }
 
 func (t *tree) link(from, to string) error {
-	if err := t.step("link", to); err != nil {
-		return err
-	}
-	return t.root.Link(from, to)
+	return t.step("link", to, func() error { return t.root.Link(from, to) })
 }
 
 func (t *tree) symlink(target, name string) error {
-	if err := t.step("symlink", name); err != nil {
-		return err
-	}
-	return t.root.Symlink(target, name)
+	return t.step("symlink", name, func() error { return t.root.Symlink(target, name) })
 }
 
 func (t *tree) rename(from, to string) error {
-	if err := t.step("rename", to); err != nil {
-		return err
-	}
-	return t.root.Rename(from, to)
+	return t.step("rename", to, func() error { return t.root.Rename(from, to) })
 }
 
 // remove removes a file or an empty directory. It succeeds if there is none.
 func (t *tree) remove(name string) error {
-	err := t.step("unlink", name)
-	if err == nil {
-		err = t.root.Remove(name)
-	}
+	err := t.step("unlink", name, func() error { return t.root.Remove(name) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -64,25 +59,18 @@ func (t *tree) remove(name string) error {
 }
 
 func (t *tree) mkdir(name string) error {
-	if err := t.step("mkdir", name); err != nil {
-		return err
-	}
-	return t.root.Mkdir(name, 0o755)
+	return t.step("mkdir", name, func() error { return t.root.Mkdir(name, 0o755) })
 }
 
-func (t *tree) create(name string) (*os.File, error) {
-	if err := t.step("open", name); err != nil {
-		return nil, err
-	}
-	return t.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+func (t *tree) create(name string) (f *os.File, err error) {
+	err = t.step("open", name, func() (err error) {
+		f, err = t.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+		return err
+	})
+	return f, err
 }
 
-func (t *tree) sync(f *os.File, name string) error {
-	if err := t.step("fsync", name); err != nil {
-		return err
-	}
-	return f.Sync()
-}
+func (t *tree) sync(f *os.File, name string) error { return t.step("fsync", name, f.Sync) }
 
 func (t *tree) syncDir(dir string) error {
 	f, err := t.root.Open(dir)
@@ -102,11 +90,12 @@ type treeWriter struct {
 	name string
 }
 
-func (w *treeWriter) Write(p []byte) (int, error) {
-	if err := w.t.step("write", w.name); err != nil {
-		return 0, err
-	}
-	return w.f.Write(p)
+func (w *treeWriter) Write(p []byte) (n int, err error) {
+	err = w.t.step("write", w.name, func() (err error) {
+		n, err = w.f.Write(p)
+		return err
+	})
+	return n, err
 }
 
 // exists reports whether there is a file under a name.
