@@ -28,9 +28,8 @@ type clock struct {
 	mu    sync.Mutex
 	note  clockNote
 	saved time.Duration // uptime when the note was written
-	// What the process before left: in order if both are false.
-	killed bool // it was killed: what it wrote may not be on disk yet
-	crash  bool // the host went down: what it wrote is on disk, or is not there
+	// killed says that the process before was: what it wrote may not be on disk yet.
+	killed bool
 }
 
 // clockNote is the content of clockFile.
@@ -39,6 +38,7 @@ type clockNote struct {
 	Boot   string        `json:"boot"`   // id of the host's start
 	Uptime time.Duration `json:"uptime"` // since then
 	Closed bool          `json:"closed"` // the storage was closed in order
+	Behind bool          `json:"behind"` // indexes may be, and which is not known
 }
 
 func uptime() time.Duration {
@@ -76,9 +76,22 @@ func (c *clock) open(t *tree) {
 	if text, err := t.root.ReadFile(clockFile); err == nil && json.Unmarshal(text, &last) == nil && !last.Time.IsZero() {
 		c.note = last.advance(boot, up)
 		c.killed = !last.Closed && last.Boot == boot
-		c.crash = !last.Closed && last.Boot != boot
+		c.note.Behind = last.Behind || !last.Closed && last.Boot != boot // the host went down
 	}
 	c.note.Closed = false
+}
+
+// behind reports whether indexes may be behind, and caughtUp that none is.
+func (c *clock) behind() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.note.Behind
+}
+
+func (c *clock) caughtUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.note.Behind = false
 }
 
 // now returns the storage's time, and notes it from time to time.

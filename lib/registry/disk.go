@@ -144,6 +144,7 @@ func newDisk(dir string) (*Disk, error) {
 		parsing: semaphore.NewWeighted(parseBudget),
 		listing: semaphore.NewWeighted(maxListing),
 	}
+	d.uploads.quota.Limit = maxSessions
 	d.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
 	d.bulk.buffers.New = func() any { b := make([]byte, bulkBuffer); return &b }
 	return d, nil
@@ -181,13 +182,13 @@ func (d *Disk) lockStorage() error {
 	}
 	// In place and always as long, so that it needs no space when nothing is free.
 	_, err = f.WriteAt(fmt.Appendf(nil, "%-11d\n", os.Getpid()), 0)
-	return unlessFull(err)
+	return unlessStuck(err)
 }
 
-// unlessFull drops an error that says the disk is full: reading, deleting and
-// collecting garbage go on then.
-func unlessFull(err error) error {
-	if known := storageError(err); errors.Is(known, ErrNoSpace) || errors.Is(known, ErrQuota) {
+// unlessStuck drops an error that says the disk is full or has become read-only:
+// what can be done without writing goes on then.
+func unlessStuck(err error) error {
+	if known := storageError(err); errors.Is(known, ErrNoSpace) || errors.Is(known, ErrQuota) || errors.Is(known, ErrReadOnly) {
 		return nil
 	}
 	return err
@@ -218,7 +219,7 @@ func (d *Disk) prepare() error {
 	if err := d.convert(); err != nil {
 		return err
 	}
-	if err := unlessFull(d.clock.save(&d.tree)); err != nil {
+	if err := unlessStuck(d.clock.save(&d.tree)); err != nil {
 		return err
 	}
 	return d.renewStale()
@@ -248,7 +249,7 @@ func (d *Disk) probe() error {
 	} {
 		name := path.Join(uploadsDir, tempPrefix+"probe")
 		d.tree.root.Remove(name) // left by a crash
-		if err := unlessFull(try.link(name)); err != nil {
+		if err := unlessStuck(try.link(name)); err != nil {
 			return fmt.Errorf("the file system must support %s links: %w", try.what, err)
 		}
 		d.tree.root.Remove(name)
@@ -264,7 +265,7 @@ func (d *Disk) Close() error {
 	}
 	err := d.indexes.stop(d)
 	if !d.readOnly && err == nil {
-		err = unlessFull(d.clock.close(&d.tree))
+		err = unlessStuck(d.clock.close(&d.tree))
 		if errors.Is(err, fs.ErrNotExist) { // whoever removes a storage holds it meanwhile
 			err = nil
 		}

@@ -10,6 +10,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -392,4 +393,40 @@ func TestTooManyLinks(t *testing.T) {
 	if s, told := reg.scrubbed(false); s.Bad != 0 {
 		t.Errorf("scrub: %q", told)
 	}
+}
+
+// The sync of a directory that fails may leave unwritten what others changed in
+// it before, though their own sync succeeds: they must not trust that one.
+func TestFailedSyncOfAnother(t *testing.T) {
+	reg := newRegistry(t)
+	reg.pushImage("a", "v", "x")
+	dir, d := tagsPath("a"), tagTarget(digestBytes("sha256", []byte("x")))
+	syncing, goOn, changed := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var syncs atomic.Int32
+	reg.disk.tree.observe = func(op, name string) (func(error), error) {
+		if op == "fsync" && name == dir && syncs.Add(1) == 1 {
+			close(syncing)
+			<-goOn
+			return func(error) {}, syscall.EIO
+		}
+		return func(error) {
+			if op == "rename" && name == tagPath("a", "two") && syncs.Load() == 1 {
+				close(changed)
+			}
+		}, nil
+	}
+	edits := make(chan error)
+	edit := func(tag string) { edits <- reg.disk.edit(dir, reg.disk.linkEdit(tagPath("a", tag), d)) }
+	go edit("one")
+	<-syncing
+	go edit("two")
+	<-changed
+	close(goOn)
+	if a, b := <-edits, <-edits; a == nil || b == nil {
+		t.Errorf("edits ended with %v and %v, want both to fail", a, b)
+	}
+	if there, err := reg.disk.tree.exists(tagPath("a", "two")); there || err != nil {
+		t.Errorf("a change that failed is still there, %v", err)
+	}
+	reg.disk.tree.observe = nil
 }

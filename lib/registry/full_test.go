@@ -2,8 +2,11 @@ package registry
 
 import (
 	"errors"
+	"fmt"
 	"math/rand"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -71,5 +74,111 @@ func fillDisk(t *testing.T, file string) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// With no byte and no inode free, and what a kill left, the registry starts,
+// serves and deletes, and a collection of garbage makes room.
+func TestFullDiskStarts(t *testing.T) {
+	reg := &testRegistry{t: t, dir: small(t, "9m,nr_inodes=400")}
+	reg.start()
+	t.Cleanup(func() { reg.stop() })
+	reg.pushImage("a", "v1", "x")
+	big := make([]byte, 2<<20)
+	rand.New(rand.NewSource(1)).Read(big)
+	d := reg.pushBlob("gone", big)
+	reg.want(202, "DELETE", "/v2/gone/blobs/"+string(d), nil)
+	for i := 0; ; i++ {
+		if err := os.WriteFile(reg.path(fmt.Sprintf("inode%d", i)), nil, 0o644); errors.Is(err, syscall.ENOSPC) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	fill, err := os.OpenFile(reg.path("inode0"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size := 64 << 10; size > 0; {
+		if _, err := fill.Write(make([]byte, size)); err != nil {
+			size /= 2
+		}
+	}
+	fill.Close()
+	reg.disk.closeFiles() // as a kill does
+	reg.disk.opened.Store(false)
+	reg.stop()
+	reg.start()
+	reg.want(200, "GET", "/v2/a/manifests/v1", nil)
+	reg.want(507, "POST", "/v2/a/blobs/uploads/", nil)
+	if err := reg.disk.check(); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("Check = %v", err)
+	}
+	reg.want(202, "DELETE", "/v2/a/manifests/v1", nil)
+	if got, err := reg.disk.Collect(t.Context(), true); err != nil || got.Removed != 1 || got.RemovedBytes != 2<<20 || got.Repositories != 1 {
+		t.Errorf("Collect = %+v, %v, want 2 MiB removed", got, err)
+	}
+	reg.restart()
+	reg.pushImage("a", "v1", "x")
+	reg.want(200, "GET", "/v2/a/manifests/v1", nil)
+	checkStorage(t, reg.dir)
+}
+
+// A file system that is read-only can be served from; what writes is told so.
+func TestReadOnly(t *testing.T) {
+	dir := small(t, "8m")
+	reg := &testRegistry{t: t, dir: dir}
+	reg.start()
+	t.Cleanup(func() { reg.stop() })
+	reg.pushImage("a", "v1", "x")
+	reg.stop()
+	remount := func(flags uintptr) {
+		t.Helper()
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|flags, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remount(syscall.MS_RDONLY)
+	reg.start()
+	reg.want(200, "GET", "/v2/a/manifests/v1", nil)
+	reg.want(200, "GET", "/v2/a/tags/list", nil)
+	for _, c := range [][2]string{{"POST", "/v2/a/blobs/uploads/"}, {"DELETE", "/v2/a/manifests/v1"}, {"PUT", "/v2/a/manifests/v2"}} {
+		if a := reg.want(405, c[0], c[1], []byte("{}"), "Content-Type", mediaTypeIndex); !strings.Contains(a.body, "read-only") {
+			t.Errorf("%s %s: %s", c[0], c[1], a.body)
+		}
+	}
+	if err := reg.disk.Check(); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("Check = %v", err)
+	}
+	if s, told := reg.scrubbed(false); s.Bad > 0 || s.Good != 2 {
+		t.Errorf("scrub: %+v %q", s, told)
+	}
+	_, err := OpenDisk(dir)
+	var inUse *InUseError
+	if !errors.As(err, &inUse) {
+		t.Errorf("second OpenDisk: %v, want an InUseError", err)
+	}
+	reg.stop()
+	remount(0)
+	reg.start()
+	reg.pushImage("a", "v2", "y")
+	reg.want(200, "GET", "/v2/a/manifests/v2", nil)
+}
+
+// A storage that is spread over two file systems is refused at the start.
+func TestTwoFileSystems(t *testing.T) {
+	dir := small(t, "8m")
+	if err := os.MkdirAll(filepath.Join(dir, "blobs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", filepath.Join(dir, "blobs"), "tmpfs", 0, "size=1m"); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Unmount(filepath.Join(dir, "blobs"), 0)
+	if d, err := OpenDisk(dir); !errors.Is(err, ErrTwoFileSystems) {
+		if err == nil {
+			d.Close()
+		}
+		t.Errorf("OpenDisk = %v, want it refused", err)
 	}
 }

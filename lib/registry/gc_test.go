@@ -2,7 +2,9 @@ package registry
 
 import (
 	"context"
+	"os"
 	"testing"
+	"time"
 )
 
 // Mount, deduplication and deletion are links; gc takes what has none.
@@ -54,4 +56,74 @@ func TestCollectUnnamed(t *testing.T) {
 	reg.want(200, "GET", "/v2/a/blobs/"+string(artifact), nil)
 	reg.want(200, "GET", "/v2/a/manifests/v2", nil)
 	checkStorage(t, reg.dir)
+}
+
+// A blob that a client was told of, or has sent, survives for a day after that,
+// though it is older: the client does not send it again.
+func TestPromises(t *testing.T) {
+	for name, tell := range map[string]func(reg *testRegistry, d Digest){
+		"HEAD":  func(reg *testRegistry, d Digest) { reg.want(200, "HEAD", "/v2/a/blobs/"+string(d), nil) },
+		"mount": func(reg *testRegistry, d Digest) { reg.want(201, "POST", "/v2/b/blobs/uploads/?mount="+string(d), nil) },
+		"push":  func(reg *testRegistry, _ Digest) { reg.pushBlob("b", []byte("layer")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			reg := newRegistry(t)
+			d := reg.pushBlob("a", []byte("layer"))
+			reg.age(d)
+			tell(reg, d)
+			reg.restart()
+			if got, err := reg.disk.Collect(context.Background(), false); err != nil || got.Removed != 0 {
+				t.Errorf("Collect = %+v, %v, want the blob kept", got, err)
+			}
+			reg.age(d)
+			if got, err := reg.disk.Collect(context.Background(), false); err != nil || got.Removed != 1 {
+				t.Errorf("a day later Collect = %+v, %v, want the blob removed", got, err)
+			}
+		})
+	}
+}
+
+// The storage's time passes as the host runs, whatever its clock says.
+func TestClock(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	note := clockNote{Time: start, Boot: "one", Uptime: time.Hour}
+	for _, c := range []struct {
+		name   string
+		boot   string
+		uptime time.Duration
+		want   time.Duration
+	}{
+		{"no time", "one", time.Hour, 0},
+		{"two hours", "one", 3 * time.Hour, 2 * time.Hour},
+		{"another start, ten minutes ago", "two", 10 * time.Minute, 10 * time.Minute},
+		{"a start that is not known", "", 50 * time.Hour, 0},
+		{"uptime that goes back", "one", time.Minute, 0},
+	} {
+		if got := note.advance(c.boot, c.uptime).Time.Sub(start); got != c.want {
+			t.Errorf("%s: %v have passed, want %v", c.name, got, c.want)
+		}
+	}
+	reg := newRegistry(t)
+	before := reg.disk.now()
+	reg.restart()
+	if passed := reg.disk.now().Sub(before); passed < 0 || passed > time.Minute {
+		t.Errorf("%v have passed over a restart", passed)
+	}
+}
+
+// A blob whose date lies in the future, as the host's clock was wrong, is kept.
+func TestCollectWrongClock(t *testing.T) {
+	reg := newRegistry(t)
+	d := reg.pushBlob("a", []byte("layer"))
+	later := time.Now().Add(1000 * time.Hour)
+	if err := os.Chtimes(reg.path(poolPath(d)), later, later); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := reg.disk.Collect(context.Background(), false); err != nil || got.Removed != 0 {
+		t.Errorf("Collect = %+v, %v", got, err)
+	}
+	reg.want(200, "HEAD", "/v2/a/blobs/"+string(d), nil) // dates it anew
+	if info, err := os.Stat(reg.path(poolPath(d))); err != nil || info.ModTime().After(time.Now().Add(time.Hour)) {
+		t.Errorf("date %v, %v, want one of today", info.ModTime(), err)
+	}
 }

@@ -130,7 +130,7 @@ func (x *indexer) stop(d *Disk) (err error) {
 	for name, s := range behind {
 		err = errors.Join(err, x.write(d, name, s))
 	}
-	return unlessFull(err)
+	return unlessStuck(err)
 }
 
 // renewStale writes the indexes that a process which was killed left behind.
@@ -143,13 +143,13 @@ func (d *Disk) renewStale() error {
 		if ValidName(name) {
 			s := &staleIndex{}
 			d.indexes.m = map[string]*staleIndex{name: s}
-			if err := unlessFull(d.indexes.write(d, name, s)); err != nil {
+			if err := unlessStuck(d.indexes.write(d, name, s)); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
 		return nil
 	})
-	if err == nil && d.clock.crash {
+	if err == nil && d.clock.behind() {
 		d.indexes.running.Go(func() {
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
@@ -160,7 +160,9 @@ func (d *Disk) renewStale() error {
 				case <-ctx.Done():
 				}
 			}()
-			d.RenewIndexes(ctx) // what fails is written at its next change
+			if _, err := d.RenewIndexes(ctx); err == nil { // or the next start tries again
+				d.clock.caughtUp()
+			}
 		})
 	}
 	return err

@@ -168,7 +168,6 @@ func newID() string {
 // openUploads finds the sessions that a client may go on with, and removes what
 // nobody can. Nobody knows any more whose quota they count for.
 func (d *Disk) openUploads() error {
-	d.uploads.quota.Limit = maxSessions
 	return d.eachUpload(func(file string, info fs.FileInfo) error {
 		if strings.HasPrefix(info.Name(), tempPrefix) || committed(info) || !d.uploads.quota.Acquire("") {
 			return d.tree.remove(file)
