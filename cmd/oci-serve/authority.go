@@ -36,7 +36,7 @@ type authority struct {
 
 // openAuthority reads the authority in a directory, or makes it. A new one is
 // never made over an old one: every node has the old one's certificate.
-func openAuthority(dir, host string, now time.Time) (*authority, error) {
+func openAuthority(dir, host string, only *names, now time.Time) (*authority, error) {
 	certFile, keyFile := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca.key")
 	key, err := readKey(keyFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -51,7 +51,7 @@ func openAuthority(dir, host string, now time.Time) (*authority, error) {
 	}
 	cert, err := readCert(certFile)
 	if errors.Is(err, fs.ErrNotExist) { // new, or a crash came between key and certificate
-		cert, err = makeAuthority(certFile, key, host, now)
+		cert, err = makeAuthority(certFile, key, host, only, now)
 	}
 	if err != nil {
 		return nil, err
@@ -67,11 +67,9 @@ func openAuthority(dir, host string, now time.Time) (*authority, error) {
 }
 
 // makeAuthority makes the authority's own certificate. It can sign certificates
-// of servers only, and no further authorities. Name constraints would hold it
-// to some names as well; but names and addresses are added to a registry later,
-// and then each client would have to be given another certificate, or would
-// refuse the registry under its new name.
-func makeAuthority(file string, key *ecdsa.PrivateKey, host string, now time.Time) (*x509.Certificate, error) {
+// of servers only, and no further authorities. only, unless it is nil, holds it
+// to some names as well; docs/decisions says why that is not the default.
+func makeAuthority(file string, key *ecdsa.PrivateKey, host string, only *names, now time.Time) (*x509.Certificate, error) {
 	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	if err != nil {
 		return nil, err
@@ -91,6 +89,7 @@ func makeAuthority(file string, key *ecdsa.PrivateKey, host string, now time.Tim
 		MaxPathLenZero:        true,
 		SubjectKeyId:          id[:20],
 	}
+	constrain(template, only)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		return nil, err

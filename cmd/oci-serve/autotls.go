@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -29,9 +32,11 @@ type autoTLS struct {
 }
 
 // newAutoTLS opens or makes everything in a directory below the storage.
-func newAutoTLS(ctx context.Context, storage string, extra []string, log *slog.Logger) (*autoTLS, error) {
+// With constrain, an authority that is made now can sign for nothing but the names
+// and addresses that the registry has now.
+func newAutoTLS(ctx context.Context, storage string, extra []string, constrain bool, log *slog.Logger) (*autoTLS, error) {
 	dir := filepath.Join(storage, "tls")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDir(dir); err != nil {
 		return nil, err
 	}
 	left, _ := filepath.Glob(filepath.Join(dir, ".new-*")) // by a crash; the pattern is well formed
@@ -43,9 +48,20 @@ func newAutoTLS(ctx context.Context, storage string, extra []string, log *slog.L
 	if len(fixed) > 0 {
 		host = fixed[0]
 	}
-	ca, err := openAuthority(dir, host, time.Now())
+	var only *names
+	if constrain {
+		own, err := localNames(append(fixed, extra...))
+		if err != nil {
+			return nil, err
+		}
+		only = &own
+	}
+	ca, err := openAuthority(dir, host, only, time.Now())
 	if err != nil {
 		return nil, err
+	}
+	if constrain && !constrained(ca.cert) {
+		log.Warn(filepath.Join(dir, "ca.pem") + " was made without --tls-constrain and can sign for any server; to make another one, remove tls/ and give every client the new ca.pem")
 	}
 	a := &autoTLS{ca: ca, file: filepath.Join(dir, "server.pem"), fixed: append(fixed, extra...), log: log, now: time.Now}
 	// One that cannot be read, or was cut short, is made anew.
@@ -53,6 +69,23 @@ func newAutoTLS(ctx context.Context, storage string, extra []string, log *slog.L
 		a.current = &pair
 	}
 	return a, a.renew(a.now())
+}
+
+// makeDir makes a directory, if there is none, that survives a loss of power.
+func makeDir(dir string) error {
+	err := os.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	parent, err := os.Open(filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	return parent.Sync()
 }
 
 // caFile is what clients are to trust.
@@ -84,6 +117,10 @@ func (a *autoTLS) renew(now time.Time) error {
 	names, err := localNames(a.fixed)
 	if err != nil {
 		return err
+	}
+	names, foreign := permitted(a.ca.cert, names)
+	if len(foreign) > 0 && (a.current == nil || !a.serves(a.current.Leaf, names, now)) {
+		a.log.Warn("left out of the certificate, since ca.pem is constrained to other names: " + strings.Join(foreign, ", "))
 	}
 	if a.current != nil && a.serves(a.current.Leaf, names, now) {
 		return nil

@@ -24,9 +24,10 @@ const (
 // table is what a file of users says: for each name its hash.
 type table struct {
 	hashes map[string][]byte
-	// decoy is the costliest hash. An unknown name's password is compared with
-	// it, so that the time that takes does not tell which names there are.
-	decoy []byte
+	// decoys are all hashes. An unknown name's password is compared with one of
+	// them, the same each time, so that the time that takes does not tell which
+	// names there are, though their hashes' costs may differ.
+	decoys [][]byte
 }
 
 // readHtpasswd reads a file of users. open is whether everybody on this host
@@ -56,7 +57,6 @@ func readHtpasswd(file string) (t *table, open bool, err error) {
 // bcrypt's are refused: they are quick to guess.
 func parseHtpasswd(data []byte) (*table, error) {
 	t := &table{hashes: make(map[string][]byte)}
-	most := 0
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	lines.Buffer(nil, textfile.Max+1)
 	for n := 1; lines.Scan(); n++ {
@@ -64,7 +64,7 @@ func parseHtpasswd(data []byte) (*table, error) {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		name, hash, cost, err := parseUser(line)
+		name, hash, err := parseUser(line)
 		if err == nil && t.hashes[name] != nil {
 			err = fmt.Errorf("user %q has a line already", name)
 		}
@@ -72,9 +72,7 @@ func parseHtpasswd(data []byte) (*table, error) {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		t.hashes[name] = hash
-		if cost > most {
-			most, t.decoy = cost, hash
-		}
+		t.decoys = append(t.decoys, hash)
 	}
 	if len(t.hashes) == 0 {
 		return nil, errors.New("no users in it")
@@ -82,20 +80,21 @@ func parseHtpasswd(data []byte) (*table, error) {
 	return t, lines.Err()
 }
 
-func parseUser(line string) (name string, hash []byte, cost int, err error) {
+func parseUser(line string) (name string, hash []byte, err error) {
 	name, text, ok := strings.Cut(line, ":")
 	if !ok || name == "" {
-		return "", nil, 0, errors.New("want NAME:HASH")
+		return "", nil, errors.New("want NAME:HASH")
 	}
 	text, _, _ = strings.Cut(text, ":") // further fields are allowed in such files
 	if !strings.HasPrefix(text, "$2") || len(text) != hashLen {
-		return "", nil, 0, fmt.Errorf("user %q: not a bcrypt hash, as htpasswd -B makes", name)
+		return "", nil, fmt.Errorf("user %q: not a bcrypt hash, as htpasswd -B makes", name)
 	}
-	if cost, err = bcrypt.Cost([]byte(text)); err != nil {
-		return "", nil, 0, fmt.Errorf("user %q: %w", name, err)
+	cost, err := bcrypt.Cost([]byte(text))
+	if err != nil {
+		return "", nil, fmt.Errorf("user %q: %w", name, err)
 	}
 	if cost > maxCost {
-		return "", nil, 0, fmt.Errorf("user %q: cost %d, want at most %d", name, cost, maxCost)
+		return "", nil, fmt.Errorf("user %q: cost %d, want at most %d", name, cost, maxCost)
 	}
-	return name, []byte(text), cost, nil
+	return name, []byte(text), nil
 }

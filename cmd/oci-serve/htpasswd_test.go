@@ -55,7 +55,7 @@ func TestParseHtpasswd(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || len(got.hashes) != c.users || got.decoy == nil {
+			if err != nil || len(got.hashes) != c.users || len(got.decoys) != len(got.hashes) {
 				t.Errorf("got %v, %v, want %d users", got, err, c.users)
 			}
 		})
@@ -73,7 +73,7 @@ func FuzzHtpasswd(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(got.hashes) == 0 || got.decoy == nil {
+		if len(got.hashes) == 0 || len(got.decoys) != len(got.hashes) {
 			t.Fatal("accepted without users")
 		}
 		for name, hash := range got.hashes {

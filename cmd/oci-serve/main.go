@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"io"
 	"math"
@@ -36,6 +37,8 @@ seconds.
   --tls auto       serve HTTPS with a certificate of the registry's own
                    authority, DIR/tls/ca.pem, for all of this host's names
   --tls-name NAME  a further name or address in it; repeat it, or use commas
+  --tls-constrain  let that authority, when it is made, sign for nothing but the
+                   names and addresses that this host has then
   --tls-cert FILE  serve HTTPS with this certificate (PEM, with its chain)
   --tls-key FILE   and this key; both are read again when they change
 
@@ -46,7 +49,10 @@ seconds.
   --read WHO       who may pull: any (default) or auth
   --htpasswd FILE  users and their passwords, as htpasswd -B writes them
 
-  --gc             remove blobs that are of no use any more, report, and exit
+  --gc             remove blobs and repositories that are of no use any more,
+                   report, and exit
+  --uploads        with --gc: remove unfinished uploads too, however new
+  --layout         write every index.json that is not up to date, and exit
   --scrub          read every blob again, report what is damaged, and exit
   --repair         with --scrub: set aside what is damaged
 
@@ -74,22 +80,25 @@ const memoryLimit = 40 << 20
 
 type config struct {
 	cli.Common
-	host      string
-	port      int
-	storage   string
-	k0sDir    string
-	tls       string
-	tlsNames  nameList
-	tlsCert   string
-	tlsKey    string
-	write     string
-	read      string
-	htpasswd  string
-	gc        bool
-	scrub     bool
-	repair    bool
-	accessLog string
-	format    *record.Format
+	host         string
+	port         int
+	storage      string
+	k0sDir       string
+	tls          string
+	tlsNames     nameList
+	tlsConstrain bool
+	tlsCert      string
+	tlsKey       string
+	write        string
+	read         string
+	htpasswd     string
+	gc           bool
+	uploads      bool
+	layout       bool
+	scrub        bool
+	repair       bool
+	accessLog    string
+	format       *record.Format
 }
 
 func (c *config) flags() *flag.FlagSet {
@@ -101,12 +110,15 @@ func (c *config) flags() *flag.FlagSet {
 	set.StringVar(&c.k0sDir, "k0s-dir", "", "hand out the k0s files in `DIR`")
 	set.StringVar(&c.tls, "tls", "", "auto: HTTPS with an authority of its own")
 	set.Var(&c.tlsNames, "tls-name", "a further `NAME` in the certificate of --tls auto")
+	set.BoolVar(&c.tlsConstrain, "tls-constrain", false, "hold a new authority to this host's names")
 	set.StringVar(&c.tlsCert, "tls-cert", "", "HTTPS with the certificate in `FILE`")
 	set.StringVar(&c.tlsKey, "tls-key", "", "its key in `FILE`")
 	set.StringVar(&c.write, "write", "", "`WHO` may push and delete: owner, loopback, auth, any or none")
 	set.StringVar(&c.read, "read", "any", "`WHO` may pull: any or auth")
 	set.StringVar(&c.htpasswd, "htpasswd", "", "users and passwords in `FILE`")
 	set.BoolVar(&c.gc, "gc", false, "remove blobs that are of no use any more")
+	set.BoolVar(&c.uploads, "uploads", false, "remove unfinished uploads, too")
+	set.BoolVar(&c.layout, "layout", false, "write every index.json that is not up to date")
 	set.BoolVar(&c.scrub, "scrub", false, "look for damaged blobs")
 	set.BoolVar(&c.repair, "repair", false, "set damaged blobs aside")
 	set.StringVar(&c.accessLog, "access-log", "", "log requests in `FORMAT`: text or json")
@@ -149,10 +161,16 @@ func (c *config) check() error {
 		return cli.Hint(cli.Misuse("--write auth and --read auth require --htpasswd FILE"), "htpasswd -B -c FILE NAME makes one")
 	case !needed && c.htpasswd != "":
 		return cli.Misuse("--htpasswd %s: protects nothing without --write auth or --read auth", c.htpasswd)
+	case c.tlsConstrain && c.tls != "auto":
+		return cli.Misuse("--tls-constrain requires --tls auto")
 	case c.repair && !c.scrub:
 		return cli.Misuse("--repair requires --scrub")
+	case c.uploads && !c.gc:
+		return cli.Misuse("--uploads requires --gc")
 	case c.gc && c.scrub:
 		return cli.Misuse("--gc and --scrub are mutually exclusive")
+	case c.layout && (c.gc || c.scrub):
+		return cli.Misuse("--layout, --gc and --scrub are mutually exclusive")
 	}
 	return nil
 }
@@ -183,7 +201,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		return err
 	}
 	out := record.NewWriter(stdout, cfg.format)
-	if cfg.gc || cfg.scrub {
+	if cfg.gc || cfg.scrub || cfg.layout {
 		if err := registry.IsStorage(cfg.storage); err != nil {
 			return cli.Hint(cli.Misuse("--storage: %w", err), "name the directory that oci-serve serves from")
 		}
@@ -193,28 +211,47 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	}
 	disk, err := registry.OpenDisk(cfg.storage)
 	if err != nil {
-		return storageError(cfg.storage, err, cfg.gc || cfg.repair)
+		return storageError(cfg.storage, err, cfg.gc || cfg.repair || cfg.layout)
 	}
-	defer disk.Close()
+	log := newLog(stderr, cfg)
+	for _, warning := range disk.Warnings() {
+		log.Warn(warning.Error())
+	}
 	switch {
 	case cfg.gc:
-		return collect(ctx, disk, out)
+		err = collect(ctx, disk, cfg.uploads, out)
+	case cfg.layout:
+		err = renew(ctx, disk, out)
 	case cfg.scrub:
-		return scrub(ctx, cfg, disk, out, stderr)
+		err = scrub(ctx, cfg, disk, out, stderr)
+	default:
+		err = serve(ctx, cfg, disk, out, log)
 	}
-	return serve(ctx, cfg, disk, out, newLog(stderr, cfg))
+	return errors.Join(err, disk.Close())
 }
 
-func collect(ctx context.Context, disk *registry.Disk, out *record.Writer) error {
+func collect(ctx context.Context, disk *registry.Disk, uploads bool, out *record.Writer) error {
 	start := time.Now()
-	c, err := disk.Collect(ctx, false)
+	c, err := disk.Collect(ctx, uploads)
 	if err != nil {
 		return err
 	}
-	return out.Write(record.Summary{
-		Tool:    "oci-serve",
-		Counts:  map[string]int{"removed": c.Removed, "kept": c.Kept},
-		Bytes:   c.RemovedBytes,
-		Seconds: record.Seconds(time.Since(start)),
-	})
+	counts := map[string]int{"removed": c.Removed, "kept": c.Kept}
+	for what, n := range map[string]int{"repositories": c.Repositories, "uploads": c.Uploads} {
+		if n > 0 {
+			counts[what] = n
+		}
+	}
+	return out.Write(record.Summary{Tool: "oci-serve", Counts: counts, Bytes: c.RemovedBytes, Seconds: record.Seconds(time.Since(start))})
+}
+
+// renew writes the index.json of the repositories that other programs would see
+// an old state of.
+func renew(ctx context.Context, disk *registry.Disk, out *record.Writer) error {
+	start := time.Now()
+	n, err := disk.RenewIndexes(ctx)
+	if err != nil {
+		return err
+	}
+	return out.Write(record.Summary{Tool: "oci-serve", Counts: map[string]int{"renewed": n}, Seconds: record.Seconds(time.Since(start))})
 }

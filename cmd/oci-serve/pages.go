@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -18,6 +19,7 @@ type pages struct {
 }
 
 func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	switch r.URL.Path {
 	case "/healthz":
 		p.small(w, r, http.HandlerFunc(p.health))
@@ -48,14 +50,23 @@ func (p *pages) small(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	h.ServeHTTP(w, r)
 }
 
-// health tells whether the registry can serve. It needs no credentials and
-// tells nothing else, since those who ask it have none.
+// health reports whether a push would succeed, and if not, why. It needs no
+// credentials, since those who ask it have none, and tells nothing else.
 func (p *pages) health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if err := p.check(); err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		io.WriteString(w, "the storage cannot be read\n")
+		io.WriteString(w, unhealthy(err)+"\n")
 		return
 	}
 	io.WriteString(w, "ok\n")
+}
+
+// unhealthy says why a push would fail, without what only the log should have.
+func unhealthy(err error) string {
+	var known *registry.Error
+	if errors.As(err, &known) {
+		return known.Message
+	}
+	return "the storage cannot be written to; the registry's log has the cause"
 }

@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"k0rdent-airgap/lib/record"
@@ -26,8 +25,8 @@ const (
 	// say something more within idleTime.
 	headerTime = 20 * time.Second
 	idleTime   = 2 * time.Minute
-	// stallTime is how long nothing of a body may arrive. There is no limit to
-	// the whole: a layer of 5 GB over a slow line takes hours.
+	// stallTime is how long 64 KiB of a body may take. There is no limit to the
+	// whole: a layer of 5 GB over a slow line takes hours.
 	stallTime = 2 * time.Minute
 	// maxHeader bounds a request's headers in bytes, and thereby how many tags
 	// one push can name.
@@ -67,15 +66,8 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 		ConnContext:       withPeer,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelInfo),
 	}
-	var open atomic.Int64
-	srv.ConnState = func(_ net.Conn, s http.ConnState) {
-		switch s {
-		case http.StateNew:
-			open.Add(1)
-		case http.StateClosed:
-			open.Add(-1)
-		}
-	}
+	open := newConns()
+	srv.ConnState = open.state
 	sockets, err := listeners(ctx, cfg)
 	if err != nil {
 		return err
@@ -85,6 +77,9 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	if certs != nil {
 		where.URL = "https://" + reach(addr)
 	}
+	self := newInside()
+	defer self.Close()
+	go srv.Serve(self)
 	served := make(chan error, len(sockets))
 	for _, ln := range sockets {
 		if certs != nil {
@@ -95,7 +90,7 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	if err = out.Write(where); err == nil {
 		systemd := &manager{log}
 		systemd.ready(where.URL)
-		go systemd.watch(ctx, selfAsker(where.URL))
+		go systemd.watch(ctx, selfAsker(self.dial))
 		select {
 		case err := <-served: // only a fault ends it by itself
 			return err
@@ -109,7 +104,7 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	for range sockets {
 		<-served // every connection that was accepted is counted now
 	}
-	return errors.Join(err, drain(srv, &open, log))
+	return errors.Join(err, drain(srv, open, log))
 }
 
 // listeners gives the sockets to serve on: those that systemd has opened, else
@@ -141,7 +136,7 @@ func listeners(ctx context.Context, cfg config) ([]net.Listener, error) {
 func openTLS(ctx context.Context, cfg config, log *slog.Logger) (certs certificates, ca string, err error) {
 	switch {
 	case cfg.tls == "auto":
-		auto, err := newAutoTLS(ctx, cfg.storage, cfg.tlsNames, log)
+		auto, err := newAutoTLS(ctx, cfg.storage, cfg.tlsNames, cfg.tlsConstrain, log)
 		if err != nil {
 			return nil, "", err
 		}
@@ -172,10 +167,10 @@ func warnClear(cfg config, log *slog.Logger) {
 // what they asked for. Those that take too long are cut, which their clients
 // notice; uploads can be resumed. [http.Server.Shutdown] would drop a request
 // that arrives just then without an answer.
-func drain(srv *http.Server, open *atomic.Int64, log *slog.Logger) error {
+func drain(srv *http.Server, open *conns, log *slog.Logger) error {
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
-	for end := time.Now().Add(drainTime); open.Load() > 0; <-tick.C {
+	for end := time.Now().Add(drainTime); open.count() > 0; <-tick.C {
 		if time.Now().After(end) {
 			log.Error(fmt.Sprintf("transfers still running after %v were cut", drainTime))
 			break

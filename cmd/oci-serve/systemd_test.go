@@ -98,7 +98,7 @@ func TestWatchdogWantsAnAnswer(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", n.path)
 	t.Setenv("WATCHDOG_USEC", "100000")
 	hang := make(chan struct{})
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-hang:
 		case <-r.Context().Done():
@@ -111,7 +111,7 @@ func TestWatchdogWantsAnAnswer(t *testing.T) {
 	var faults strings.Builder
 	done := make(chan struct{})
 	go func() {
-		(&manager{slog.New(&faultHandler{&faults})}).watch(ctx, selfAsker(s.URL))
+		(&manager{slog.New(&faultHandler{&faults})}).watch(ctx, selfAsker(func() (net.Conn, error) { return net.Dial("tcp", s.Listener.Addr().String()) }))
 		close(done)
 	}()
 	if got := n.next(300 * time.Millisecond); got != "" {

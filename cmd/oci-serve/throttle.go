@@ -40,7 +40,7 @@ type throttle struct {
 
 // source is what a limit holds for.
 type source struct {
-	network netip.Prefix
+	network string // see registry.NetworkOf
 	name    uint64 // a hash, so that long names take no memory; 0 for all names
 }
 
@@ -48,19 +48,9 @@ func newThrottle() *throttle {
 	return &throttle{seed: maphash.MakeSeed(), failed: make(map[source]time.Time)}
 }
 
-// network is what counts as one address: an IPv6 host has a whole /64.
-func network(a netip.Addr) netip.Prefix {
-	bits := 64
-	if a = a.Unmap().WithZone(""); a.Is4() {
-		bits = 32
-	}
-	p, _ := a.Prefix(bits) // fails for the zero address only, which is one too
-	return p
-}
-
 // sources gives what the limits hold for.
 func (t *throttle) sources(from netip.Addr, name string) (one, all source) {
-	at := network(from)
+	at := registry.NetworkOf(from)
 	return source{at, maphash.String(t.seed, name)}, source{at, 0}
 }
 

@@ -14,7 +14,7 @@ import (
 
 func openAuto(t *testing.T, storage string, extra ...string) *autoTLS {
 	t.Helper()
-	a, err := newAutoTLS(context.Background(), storage, extra, slog.New(slog.DiscardHandler))
+	a, err := newAutoTLS(context.Background(), storage, extra, false, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestAuthorityFiles(t *testing.T) {
 			if err := c.change(storage + "/tls"); err != nil {
 				t.Fatal(err)
 			}
-			a, err := newAutoTLS(context.Background(), storage, nil, slog.New(slog.DiscardHandler))
+			a, err := newAutoTLS(context.Background(), storage, nil, false, slog.New(slog.DiscardHandler))
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Errorf("error %v, want %q", err, c.err)

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"maps"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"k0rdent-airgap/lib/registry"
 )
 
 const (
@@ -42,8 +45,9 @@ type users struct {
 	key   [32]byte                        // of the digests in good
 
 	throttle *throttle
-	waiting  chan struct{} // has a value for each request that has or wants a core
-	hashing  chan struct{} // has a value for each hash that is being computed
+	waiting  registry.Share // of places for requests that want a hash
+	turns    turns          // an address has one hash computed at a time
+	hashing  chan struct{}  // has a value for each hash that is being computed
 }
 
 // newUsers reads the file for the first time.
@@ -55,9 +59,10 @@ func newUsers(file string, log *slog.Logger) (*users, error) {
 		watch:    watch{files: []string{file}},
 		good:     make(map[[sha256.Size]byte]time.Time),
 		throttle: newThrottle(),
-		waiting:  make(chan struct{}, maxWaiting),
-		// At least half of the cores stay with those who need no hash.
-		hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		waiting:  registry.Share{Limit: maxWaiting},
+		// Two at least, so that one address cannot take all. Otherwise half of the
+		// cores stay with those who need no hash.
+		hashing: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)/2)),
 	}
 	rand.Read(u.key[:]) // never fails
 	u.watch.changed(u.now())
@@ -90,7 +95,10 @@ func (u *users) find(name, password string) (hash []byte, known bool, mark [sha2
 		}
 	}
 	if hash, known = u.table.hashes[name]; !known {
-		return u.table.decoy, false, mark, false
+		mac := hmac.New(sha256.New, u.key[:])
+		mac.Write([]byte(name))
+		n := binary.BigEndian.Uint64(mac.Sum(nil))
+		return u.table.decoys[n%uint64(len(u.table.decoys))], false, mark, false
 	}
 	// The hash is in the mark, so a password that was changed counts no more.
 	mac := hmac.New(sha256.New, u.key[:])
@@ -130,7 +138,7 @@ func (u *users) check(ctx context.Context, from netip.Addr, name, password strin
 	if wait := u.throttle.take(from, name, u.now()); wait > 0 {
 		return &tooManyError{wait}
 	}
-	err := u.compare(ctx, hash, password)
+	err := u.compare(ctx, registry.NetworkOf(from), hash, password)
 	if !known && err == nil {
 		err = errWrong // the decoy's owner has this password too
 	}
@@ -144,13 +152,16 @@ func (u *users) check(ctx context.Context, from netip.Addr, name, password strin
 }
 
 // compare computes a hash when its turn comes.
-func (u *users) compare(ctx context.Context, hash []byte, password string) error {
-	select {
-	case u.waiting <- struct{}{}:
-		defer func() { <-u.waiting }()
-	default:
+func (u *users) compare(ctx context.Context, from string, hash []byte, password string) error {
+	if !u.waiting.Acquire(from) {
 		return &tooManyError{time.Second}
 	}
+	defer u.waiting.Release(from)
+	done, err := u.turns.take(ctx, from)
+	if err != nil {
+		return err
+	}
+	defer done()
 	select {
 	case u.hashing <- struct{}{}:
 		defer func() { <-u.hashing }()
@@ -161,4 +172,45 @@ func (u *users) compare(ctx context.Context, hash []byte, password string) error
 		return errWrong
 	}
 	return nil
+}
+
+// turns lets one of an address's requests go on at a time, so that the next
+// hash is another address's, if one waits.
+type turns struct {
+	mu sync.Mutex
+	m  map[string]*turn
+}
+
+type turn struct {
+	taken chan struct{} // has a value while one goes on
+	users int
+}
+
+// take waits for a turn, and returns the function that ends it.
+func (t *turns) take(ctx context.Context, from string) (done func(), err error) {
+	t.mu.Lock()
+	if t.m == nil {
+		t.m = make(map[string]*turn)
+	}
+	own := t.m[from]
+	if own == nil {
+		own = &turn{taken: make(chan struct{}, 1)}
+		t.m[from] = own
+	}
+	own.users++
+	t.mu.Unlock()
+	leave := func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if own.users--; own.users == 0 {
+			delete(t.m, from)
+		}
+	}
+	select {
+	case own.taken <- struct{}{}:
+		return func() { <-own.taken; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, ctx.Err()
+	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"k0rdent-airgap/lib/registry"
 )
 
 var (
@@ -118,12 +120,46 @@ func TestTooManyWait(t *testing.T) {
 			t.Fatalf("a client that left: %v", err)
 		}
 	}
-	for range maxWaiting {
-		u.waiting <- struct{}{}
+	for u.waiting.Acquire(registry.NetworkOf(here)) {
 	}
 	var many *tooManyError
 	if err := u.check(context.Background(), here, "alice", "wonder land"); !errors.As(err, &many) {
 		t.Errorf("one too many: %v", err)
+	}
+	for range cap(u.hashing) {
+		<-u.hashing
+	}
+	if err := u.check(context.Background(), there, "alice", "wonder land"); err != nil {
+		t.Errorf("another address: %v", err)
+	}
+}
+
+// However many hashes an address asks for, another one's turn comes next.
+func TestHashesAreShared(t *testing.T) {
+	u, _, _ := testUsers(t)
+	u.hashing = make(chan struct{}, 2)
+	ctx, cancel := context.WithCancel(context.Background())
+	unlock, err := u.turns.take(ctx, registry.NetworkOf(here)) // a hash that takes very long
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.hashing <- struct{}{}
+	ended := make(chan error)
+	for i := range 20 {
+		go func() { ended <- u.check(ctx, here, fmt.Sprint("name", i), "wrong") }()
+	}
+	if err := u.check(context.Background(), there, "alice", "wonder land"); err != nil {
+		t.Errorf("another address: %v", err)
+	}
+	cancel()
+	for range 20 {
+		if err := <-ended; err != context.Canceled {
+			t.Errorf("one that waited: %v", err)
+		}
+	}
+	unlock()
+	if len(u.turns.m) != 0 {
+		t.Errorf("%d turns are left", len(u.turns.m))
 	}
 }
 
@@ -177,14 +213,14 @@ func TestMemoryIsBounded(t *testing.T) {
 
 func TestNetwork(t *testing.T) {
 	for a, want := range map[string]string{
-		"192.0.2.1":            "192.0.2.1/32",
-		"::ffff:192.0.2.1":     "192.0.2.1/32",
+		"192.0.2.1":            "192.0.2.1",
+		"::ffff:192.0.2.1":     "192.0.2.1",
 		"2001:db8::1:2:3:4":    "2001:db8::/64",
 		"fe80::1%eth0":         "fe80::/64",
 		"2001:db8:0:1::ffff:1": "2001:db8:0:1::/64",
 	} {
-		if got := network(netip.MustParseAddr(a)).String(); got != want {
-			t.Errorf("network(%s) = %s, want %s", a, got, want)
+		if got := registry.NetworkOf(netip.MustParseAddr(a)); got != want {
+			t.Errorf("NetworkOf(%s) = %s, want %s", a, got, want)
 		}
 	}
 }

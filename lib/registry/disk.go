@@ -111,7 +111,10 @@ func (d *Disk) Warnings() []error { return d.warnings }
 
 // makeStorage makes a directory and syncs the way that leads to it.
 func makeStorage(dir string) error {
-	if _, err := os.Stat(dir); err == nil {
+	if info, err := os.Stat(dir); err == nil {
+		if !info.IsDir() {
+			return &os.PathError{Op: "open", Path: dir, Err: syscall.ENOTDIR}
+		}
 		return nil
 	}
 	parent := filepath.Dir(filepath.Clean(dir))
