@@ -8,32 +8,31 @@
 // that they may return.
 //
 // Disk is the store that oci-serve uses. It keeps a real OCI image layout for
-// every repository, so other tools can read it without a server:
+// every repository, so other programs can read it without a server:
 //
 //	STORAGE/lock                                  held while a process uses the storage
+//	STORAGE/format, clock                         the version of this format; the storage's time
 //	STORAGE/blobs/<algorithm>/<hex>               the pool: every blob once
-//	STORAGE/repositories/<name>/_layout/          an OCI image layout
-//	    oci-layout  index.json  blobs/<algorithm>/<hex>
+//	STORAGE/repositories/<name>/_layout/          an OCI image layout, and beside its blobs
+//	    tags/<tag>                                a link to the manifest's blob
+//	    manifests/<algorithm>/<hex>               a link that holds the media type
+//	    referrers/<algorithm>/<subject>/<digest>  a link for each manifest with that subject
 //	STORAGE/uploads/                              bytes on their way in
-//	STORAGE/journals/                             see below
+//	STORAGE/stale/                                repositories whose index.json is behind
 //	STORAGE/quarantine/                           what a repair set aside, by its path
 //
 // A layout's blobs are hard links to the pool. That makes deduplication and
 // mount a link, membership a stat, deletion an unlink, and garbage collection
-// a look at the link count; there is no database that could disagree with the
-// files. "_" cannot start a component of a repository name, so "_layout"
-// collides with no repository.
+// a look at the link count. "_" cannot start a component of a repository name,
+// so "_layout" collides with no repository.
 //
-// What is acknowledged has been synced to disk, files before the directories
-// that name them, and a manifest before the index.json that lists it. A crash
-// can therefore leave only files that nothing refers to.
+// The file system is the only record of what there is. A name is locked while it
+// is changed, and unlocked when the change is on disk for good, so nobody sees
+// what a crash could take back; requests that change one directory share its
+// syncs (durable.go). Files are synced before a directory names them, blobs come
+// before the manifest that names them, and tags last. If a sync fails, the change
+// is taken back, and it is made again before it counts.
 //
-// index.json is the record of a repository's manifests and tags. It is read
-// when the repository is first used, kept in memory within a budget that all
-// repositories share, and replaced as a whole, so other tools can read it at
-// any time and a start does not look at it. For a repository of more than some
-// 300 tags, replacing it at every push would write gigabytes (10.7 GB for the
-// first 10,000 tags, 15 ms for the last of them). There each change is appended
-// to a journal, synced, and folded into index.json within a second, at the
-// latest when the store is closed or opened again.
+// index.json is made from the tags and manifests for other programs, within a
+// second of the last change, at a stop, and after a crash at the next start.
 package registry
