@@ -1,6 +1,7 @@
 package main
 
 import (
+	"container/list"
 	"errors"
 	"net"
 	"net/http"
@@ -11,59 +12,81 @@ import (
 )
 
 const (
-	// maxConns bounds the connections, for the memory that each takes.
-	maxConns = 1024
+	// maxConns bounds the connections, for the memory that each takes: 18 kB, and
+	// with TLS twice as much.
+	maxConns, maxTLSConns = 2048, 1024
 	// connFiles is how many descriptors a connection may need: its socket, a
 	// blob, and a directory on the way there. spareFiles remain for the rest.
 	connFiles, spareFiles = 3, 16
 )
 
 // conns shares the connections among the addresses that they come from, so that
-// one that opens as many as it can leaves the others theirs.
+// one that opens as many as it can leaves the others theirs. Where there is no
+// place left, the connection that has been idle longest makes room.
 type conns struct {
 	share registry.Share
 
-	mu      sync.Mutex
-	refused map[net.Conn]bool
-	open    int
+	mu   sync.Mutex
+	open map[net.Conn]*list.Element // in idle; nil while it is not idle, or does not count
+	out  map[net.Conn]bool          // closed by this side; they count no more
+	idle list.List                  // of net.Conn, the one that has been idle longest in front
 }
 
-func newConns() *conns {
-	limit := maxConns
+func newConns(limit int) *conns {
 	var files syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil {
 		limit = min(limit, max(4, (int(min(files.Cur, 1<<20))-spareFiles)/connFiles))
 	}
-	return &conns{share: registry.Share{Limit: limit}, refused: make(map[net.Conn]bool)}
+	return &conns{share: registry.Share{Limit: limit}, open: make(map[net.Conn]*list.Element), out: make(map[net.Conn]bool)}
 }
 
 // state is of http.Server.
 func (c *conns) state(conn net.Conn, s http.ConnState) {
-	holder, counts := holderOf(conn)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch s {
-	case http.StateNew:
-		c.open++
-		if counts && !c.share.Acquire(holder) {
-			c.refused[conn] = true
-			conn.Close()
-		}
-	case http.StateClosed:
-		c.open--
-		if c.refused[conn] {
-			delete(c.refused, conn)
+	if e := c.open[conn]; e != nil {
+		c.idle.Remove(e)
+	}
+	c.open[conn] = nil
+	holder, counts := holderOf(conn)
+	switch {
+	case s == http.StateClosed:
+		delete(c.open, conn)
+		if c.out[conn] {
+			delete(c.out, conn)
 		} else if counts {
 			c.share.Release(holder)
 		}
+	case !counts || c.out[conn]:
+	case s == http.StateIdle:
+		c.open[conn] = c.idle.PushBack(conn)
+	case s == http.StateNew && !c.admit(holder):
+		c.out[conn] = true
+		conn.Close()
 	}
+}
+
+// admit takes a place for a connection. c.mu is held.
+func (c *conns) admit(holder string) bool {
+	for !c.share.Acquire(holder) {
+		e := c.idle.Front()
+		if e == nil {
+			return false
+		}
+		conn := c.idle.Remove(e).(net.Conn)
+		c.open[conn], c.out[conn] = nil, true
+		other, _ := holderOf(conn)
+		c.share.Release(other)
+		conn.Close()
+	}
+	return true
 }
 
 // count returns how many connections are open.
 func (c *conns) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.open
+	return len(c.open)
 }
 
 // holderOf returns whose share a connection counts for. The server's own, which

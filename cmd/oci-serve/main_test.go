@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,6 +33,12 @@ const asChild = "TEST_CHILD_OCI_SERVE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asChild) != "" {
+		if n, err := strconv.Atoi(os.Getenv("TEST_CHILD_FILES")); err == nil {
+			limit := syscall.Rlimit{Cur: uint64(n), Max: uint64(n)}
+			if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+				panic(err)
+			}
+		}
 		main()
 	}
 	if host := os.Getenv(asClient); host != "" {

@@ -66,7 +66,10 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 		ConnContext:       withPeer,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelInfo),
 	}
-	open := newConns()
+	open := newConns(maxConns)
+	if certs != nil {
+		open = newConns(maxTLSConns)
+	}
 	srv.ConnState = open.state
 	sockets, err := listeners(ctx, cfg)
 	if err != nil {

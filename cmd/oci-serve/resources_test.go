@@ -1,0 +1,287 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// maxRSS is the memory that the manual promises, in kilobytes.
+const maxRSS = 64 << 10
+
+// peak returns the most memory that a process has had, in kilobytes.
+func (c *child) peak() int {
+	c.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	n, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return n
+}
+
+// image pushes an image to a repository and returns its digest.
+func (c *child) image(repository, tag string) string {
+	c.t.Helper()
+	m := fmt.Appendf(nil, `{"mediaType":%q,"config":{"digest":%q}}`, imageType, digest(configBlob))
+	c.want(201, "POST", "/v2/"+repository+"/blobs/uploads/?digest="+digest(configBlob), configBlob)
+	c.want(201, "PUT", "/v2/"+repository+"/manifests/"+tag, m, "Content-Type", imageType)
+	return digest(m)
+}
+
+// at runs f in n goroutines at once.
+func at(n int, f func(i int)) {
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { f(i) })
+	}
+	all.Wait()
+}
+
+// links makes symbolic links below a storage.
+func symlinks(t *testing.T, n int, link func(i int) (target, file string)) {
+	t.Helper()
+	for i := range n {
+		target, file := link(i)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(target, file); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Whatever clients do, and whatever is stored, the memory stays bounded.
+func TestMemory(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		load func(t *testing.T, c *child)
+	}{
+		{"200 pulls", func(t *testing.T, c *child) {
+			blob := bytes.Repeat([]byte("0123456789abcdef"), 1<<19)
+			c.want(201, "POST", "/v2/a/blobs/uploads/?digest="+digest(blob), blob)
+			at(200, func(int) { c.drain("/v2/a/blobs/" + digest(blob)) })
+		}},
+		{"128 uploads", func(t *testing.T, c *child) {
+			at(128, func(int) {
+				conn, err := net.Dial("tcp", c.record.Address)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				fmt.Fprintf(conn, "POST /v2/a/blobs/uploads/?digest=sha256:%064d HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", 0, 8<<20)
+				conn.Write(make([]byte, 4<<20))
+			})
+		}},
+		{"100 lists of tags", func(t *testing.T, c *child) {
+			d := c.image("many", "v")
+			symlinks(t, 30000, func(i int) (string, string) {
+				return "../blobs/" + strings.Replace(d, ":", "/", 1), filepath.Join(c.record.Storage, "repositories/many/_layout/tags", fmt.Sprintf("t%06d", i))
+			})
+			at(100, func(int) {
+				if n := bytes.Count(c.drain("/v2/many/tags/list"), []byte(`"t`)); n != 30001 {
+					t.Errorf("a list of %d tags", n)
+				}
+			})
+		}},
+		{"20 catalogs", func(t *testing.T, c *child) {
+			symlinks(t, 10000, func(i int) (string, string) {
+				return imageType, filepath.Join(c.record.Storage, "repositories", fmt.Sprintf("r%05d", i), "_layout/manifests/sha256", strings.Repeat("0", 64))
+			})
+			at(20, func(int) {
+				if n := bytes.Count(c.drain("/v2/_catalog"), []byte(`"r0`)); n != 10000 {
+					t.Errorf("a list of %d repositories", n)
+				}
+			})
+		}},
+		{"40 large manifests", func(t *testing.T, c *child) {
+			at(8, func(i int) {
+				for j := range 5 {
+					m := fmt.Appendf(nil, `{"mediaType":%q,"manifests":[],"annotations":{"n":"%d.%d","x":"%s"}}`, "application/vnd.oci.image.index.v1+json", i, j, strings.Repeat("x", 4<<20-200))
+					c.want(201, "PUT", fmt.Sprintf("/v2/a/manifests/v%d.%d", i, j), m, "Content-Type", "application/vnd.oci.image.index.v1+json")
+				}
+			})
+		}},
+		{"idle connections", func(t *testing.T, c *child) {
+			for i := range 8 {
+				for _, conn := range hold(t, c, fmt.Sprintf("127.0.0.%d", i+2), maxConns/4) {
+					fmt.Fprint(conn, "GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+				}
+			}
+			hold(t, c, "127.0.0.10", 2*maxConns)
+			c.want(200, "GET", "/healthz", nil)
+		}},
+		{"idle connections with TLS", func(t *testing.T, c *child) {
+			for i := range 8 {
+				dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(fmt.Sprintf("127.0.0.%d", i+2))}}
+				for range maxTLSConns / 6 {
+					conn, err := tls.DialWithDialer(&dialer, "tcp", c.record.Address, &tls.Config{InsecureSkipVerify: true})
+					if err != nil {
+						continue // there was no place for it
+					}
+					t.Cleanup(func() { conn.Close() })
+					fmt.Fprint(conn, "GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+				}
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var args []string
+			if strings.Contains(c.name, "TLS") {
+				args = []string{"--tls", "auto"}
+			}
+			server := startChild(t, t.TempDir(), args...)
+			c.load(t, server)
+			if got := server.peak(); got > maxRSS {
+				t.Errorf("%d kB, want at most %d", got, maxRSS)
+			} else {
+				t.Logf("%d kB", got)
+			}
+			server.stop()
+		})
+	}
+}
+
+// drain gets a page and returns it.
+func (c *child) drain(target string) []byte {
+	resp, err := http.Get(c.url + target)
+	if err != nil {
+		c.t.Error(err)
+		return nil
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 200 {
+		c.t.Errorf("GET %s: %d, %v", target, resp.StatusCode, err)
+	}
+	return data
+}
+
+// from connects from an address of this host.
+func from(address string) *http.Client {
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: dialer.DialContext}}
+}
+
+// hold opens connections from an address and keeps them until the test ends.
+func hold(t *testing.T, c *child, address string, n int) (open []net.Conn) {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	for range n {
+		conn, err := dialer.Dial("tcp", c.record.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		open = append(open, conn)
+	}
+	return open
+}
+
+// While one address does its worst, others push, pull and log in at once.
+func TestFairness(t *testing.T) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("slow"), 12)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quick, err := bcrypt.GenerateFromPassword([]byte("quick"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(users, fmt.Appendf(nil, "slow:%s\nquick:%s\n", hash, quick), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := startChild(t, t.TempDir(), "--htpasswd", users)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var all sync.WaitGroup
+	defer all.Wait()
+	bad := from("127.0.0.2")
+	for i := range 40 { // wrong passwords
+		all.Go(func() {
+			for ctx.Err() == nil {
+				r, _ := http.NewRequestWithContext(ctx, "GET", c.url+"/v2/", nil)
+				r.SetBasicAuth("slow", fmt.Sprint(i))
+				if resp, err := bad.Do(r); err == nil {
+					resp.Body.Close()
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+	}
+	for _, conn := range hold(t, c, "127.0.0.2", maxConns) { // connections, with bodies that trickle in
+		fmt.Fprintf(conn, "POST /v2/a/blobs/uploads/?digest=sha256:%064d HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic cXVpY2s6cXVpY2s=\r\nContent-Length: 1000\r\n\r\nx", 0)
+	}
+	time.Sleep(200 * time.Millisecond)
+	good := from("127.0.0.1")
+	for i := range 3 {
+		start := time.Now()
+		blob := fmt.Appendf(nil, "blob %d", i)
+		for _, step := range []struct {
+			method, target string
+			body           []byte
+			status         int
+		}{
+			{"GET", "/v2/", nil, 200},
+			{"POST", "/v2/b/blobs/uploads/?digest=" + digest(blob), blob, 201},
+			{"GET", "/v2/b/blobs/" + digest(blob), nil, 200},
+		} {
+			r, err := http.NewRequest(step.method, c.url+step.target, bytes.NewReader(step.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.SetBasicAuth("quick", "quick")
+			resp, err := good.Do(r)
+			if err != nil {
+				t.Fatalf("%s %s: %v", step.method, step.target, err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != step.status {
+				t.Errorf("%s %s = %d, want %d", step.method, step.target, resp.StatusCode, step.status)
+			}
+		}
+		good.CloseIdleConnections()
+		if took := time.Since(start); took > 10*time.Second { // 2 s on a machine of its own
+			t.Errorf("round %d took %v", i, took)
+		} else {
+			t.Logf("round %d: %v", i, took)
+		}
+	}
+	cancel()
+}
+
+// With few open files, idle connections leave some for others, and the
+// watchdog's question needs none.
+func TestFewFiles(t *testing.T) {
+	t.Setenv("TEST_CHILD_FILES", "64")
+	c := startChild(t, t.TempDir())
+	t.Setenv("TEST_CHILD_FILES", "")
+	open := hold(t, c, "127.0.0.2", 100)
+	for i := range 3 {
+		c.want(201, "POST", "/v2/a/blobs/uploads/?digest="+digest([]byte{byte(i)}), []byte{byte(i)})
+	}
+	if _, err := bufio.NewReader(open[99]).ReadByte(); err == nil {
+		t.Error("the last one got something")
+	}
+}
