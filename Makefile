@@ -9,6 +9,8 @@ SYSCONFDIR ?= /etc
 BIN     ?= bin
 # How long each fuzz target runs under `make fuzz`.
 FUZZTIME ?= 30s
+# How long `make chaos` runs.
+CHAOSTIME ?= 10m
 # The version of a release build; without it, the build information tells.
 RELEASE ?=
 
@@ -16,7 +18,7 @@ TOOLS   := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 LDFLAGS := -s -w $(if $(RELEASE),-X k0rdent-airgap/lib/cli.release=$(RELEASE))
 GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: help build build-all build-airgap clean-airgap test race lint demo recording bench fuzz conformance site install uninstall dist docs clean
+.PHONY: help chaos build build-all build-airgap clean-airgap test race lint demo recording bench fuzz conformance site install uninstall dist docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -75,6 +77,9 @@ fuzz: ## run every fuzz target for FUZZTIME (default 30s)
 
 site: build ## the whole road on two booted containers: K0S=FILE BUNDLE=FILE KEY=FILE for the real parts
 	@tests/site/run.sh
+
+chaos: ## oci-serve killed, stopped and paused for CHAOSTIME (default 10m) while clients push and read
+	go test ./tests/chaos -v -timeout 0 -args -for $(CHAOSTIME)
 
 conformance: ## the OCI distribution-spec conformance suite against oci-serve
 	@tests/run.sh conformance
