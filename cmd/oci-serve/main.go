@@ -215,7 +215,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	}
 	log := newLog(stderr, cfg)
 	for _, warning := range disk.Warnings() {
-		log.Warn(warning.Error())
+		log.Warn("converted the storage, but not all of it", "error", warning)
 	}
 	switch {
 	case cfg.gc:

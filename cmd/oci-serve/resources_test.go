@@ -95,21 +95,21 @@ func TestMemory(t *testing.T) {
 		}},
 		{"100 lists of tags", func(t *testing.T, c *child) {
 			d := c.image("many", "v")
-			symlinks(t, 30000, func(i int) (string, string) {
+			symlinks(t, 12000, func(i int) (string, string) {
 				return "../blobs/" + strings.Replace(d, ":", "/", 1), filepath.Join(c.record.Storage, "repositories/many/_layout/tags", fmt.Sprintf("t%06d", i))
 			})
 			at(100, func(int) {
-				if n := bytes.Count(c.drain("/v2/many/tags/list"), []byte(`"t`)); n != 30001 {
+				if n := bytes.Count(c.drain("/v2/many/tags/list"), []byte(`"t`)); n != 12001 {
 					t.Errorf("a list of %d tags", n)
 				}
 			})
 		}},
 		{"20 catalogs", func(t *testing.T, c *child) {
-			symlinks(t, 10000, func(i int) (string, string) {
+			symlinks(t, 3000, func(i int) (string, string) {
 				return imageType, filepath.Join(c.record.Storage, "repositories", fmt.Sprintf("r%05d", i), "_layout/manifests/sha256", strings.Repeat("0", 64))
 			})
 			at(20, func(int) {
-				if n := bytes.Count(c.drain("/v2/_catalog"), []byte(`"r0`)); n != 10000 {
+				if n := bytes.Count(c.drain("/v2/_catalog"), []byte(`"r0`)); n != 3000 {
 					t.Errorf("a list of %d repositories", n)
 				}
 			})

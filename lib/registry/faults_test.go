@@ -100,8 +100,8 @@ func (m *modelDisk) check(t *testing.T, why string, names ...string) {
 // What has been acknowledged or read would survive a loss of power at any time,
 // though any step of the disk may fail, and clients repeat what failed.
 func TestFaults(t *testing.T) {
-	for seed := range uint64(3) {
-		for _, rate := range []float64{0, 0.02, 0.15} {
+	for seed := range uint64(2) {
+		for _, rate := range []float64{0.02, 0.15} {
 			t.Run(fmt.Sprintf("seed %d, rate %v", seed, rate), func(t *testing.T) {
 				t.Parallel()
 				testFaults(t, seed, rate)
@@ -123,7 +123,7 @@ func testFaults(t *testing.T, seed uint64, rate float64) {
 	for client := range 6 {
 		all.Go(func() {
 			c := faultClient{t, h, m, rand.New(rand.NewPCG(seed, uint64(client)+10)), client}
-			for range 60 {
+			for range 40 {
 				c.act()
 			}
 		})

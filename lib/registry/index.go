@@ -16,12 +16,17 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
-	// indexDelay is how long after the last change index.json is written.
+	// indexDelay is how long after the last change a large index.json is written.
+	// One below indexSmall bytes is written before the answer.
 	indexDelay = 400 * time.Millisecond
+	indexSmall = 16 << 10
 	// annotationTag holds the tag of an entry in index.json (image-spec, annotations).
 	annotationTag = "org.opencontainers.image.ref.name"
 	// layoutText is the file that marks an OCI image layout (image-spec, image layout).
@@ -33,13 +38,17 @@ const (
 type indexer struct {
 	mu      sync.Mutex
 	m       map[string]*staleIndex
-	writing sync.Mutex     // one at a time, for the memory that it takes
+	writing sync.Mutex     // one large one at a time, for the memory that it takes
 	running sync.WaitGroup // one for each timer, and one while all are renewed
 	closing chan struct{}
+	// unsynced says that an index may not be on disk yet. None of them is synced
+	// before the storage is closed: after a crash all are compared.
+	unsynced atomic.Bool
 }
 
 // staleIndex is a repository whose index.json is behind.
 type staleIndex struct {
+	writing sync.Mutex
 	changes int // under way
 	again   bool
 	timer   *time.Timer
@@ -70,11 +79,25 @@ func (x *indexer) changing(d *Disk, name string) (done func()) {
 		}
 	}
 	s.changes++
-	return func() {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		s.changes--
-		s.again = true
+	return func() { x.changed(d, name, s) }
+}
+
+// changed has an index written: at once, if that takes no time and nobody else is
+// changing the repository, or else before long.
+func (x *indexer) changed(d *Disk, name string, s *staleIndex) {
+	x.mu.Lock()
+	s.changes--
+	s.again = true
+	last := s.changes == 0
+	x.mu.Unlock()
+	if info, err := d.tree.root.Stat(repoPath(name, "index.json")); last && (err != nil || info.Size() < indexSmall) {
+		if x.write(d, name, s) == nil {
+			return
+		}
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.m[name] == s {
 		x.schedule(d, name, s)
 	}
 }
@@ -88,6 +111,8 @@ func (x *indexer) schedule(d *Disk, name string, s *staleIndex) {
 	x.running.Add(1)
 	s.timer = time.AfterFunc(indexDelay, func() {
 		defer x.running.Done()
+		x.writing.Lock()
+		defer x.writing.Unlock()
 		x.write(d, name, s)
 	})
 }
@@ -95,16 +120,24 @@ func (x *indexer) schedule(d *Disk, name string, s *staleIndex) {
 // write brings an index up to date. If that fails, as on a full disk, the next
 // change or the next start tries again.
 func (x *indexer) write(d *Disk, name string, s *staleIndex) error {
-	x.writing.Lock()
-	defer x.writing.Unlock()
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	x.mu.Lock()
+	done := !s.again && x.m[name] != s // another request did it
 	s.again = false
 	x.mu.Unlock()
+	if done {
+		return nil
+	}
+	x.unsynced.Store(true)
 	err := d.writeIndex(name)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if err != nil || s.changes > 0 || s.again || x.m[name] != s {
 		return err
+	}
+	if s.timer != nil && s.timer.Stop() {
+		x.running.Done()
 	}
 	delete(x.m, name)
 	return d.tree.remove(stalePath(name))
@@ -130,6 +163,9 @@ func (x *indexer) stop(d *Disk) (err error) {
 	for name, s := range behind {
 		err = errors.Join(err, x.write(d, name, s))
 	}
+	if x.unsynced.Load() && err == nil {
+		err = unix.Syncfs(int(d.top.Fd()))
+	}
 	return unlessStuck(err)
 }
 
@@ -141,9 +177,7 @@ func (d *Disk) renewStale() error {
 	err := d.tree.eachName(staleDir, func(entry []byte, _ byte) error {
 		name := strings.ReplaceAll(string(entry), "+", "/")
 		if ValidName(name) {
-			s := &staleIndex{}
-			d.indexes.m = map[string]*staleIndex{name: s}
-			if err := unlessStuck(d.indexes.write(d, name, s)); err != nil {
+			if err := unlessStuck(d.indexes.renew(d, name)); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
@@ -172,16 +206,32 @@ func (d *Disk) renewStale() error {
 // holds, and returns how many those were.
 func (d *Disk) RenewIndexes(ctx context.Context) (renewed int, err error) {
 	err = d.walkRepos(ctx, func(name string) error {
-		d.indexes.writing.Lock()
-		defer d.indexes.writing.Unlock()
 		same, err := d.sameIndex(ctx, name)
 		if err != nil || same {
 			return err
 		}
 		renewed++
-		return d.writeIndex(name)
+		return d.indexes.renew(d, name)
 	})
 	return renewed, err
+}
+
+// renew writes an index that is behind, though nobody has changed the repository.
+func (x *indexer) renew(d *Disk, name string) error {
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	x.mu.Lock()
+	if x.m == nil {
+		x.m = make(map[string]*staleIndex)
+	}
+	s := x.m[name]
+	if s == nil {
+		s = new(staleIndex)
+		x.m[name] = s
+	}
+	s.again = true
+	x.mu.Unlock()
+	return x.write(d, name, s)
 }
 
 // sameIndex reports whether a repository's index.json is up to date.
@@ -237,7 +287,7 @@ func (d *Disk) writeIndex(name string) error {
 }
 
 // replaceFile replaces a file that can be made again at any time: readers see
-// the old or the new one, and only the content is synced.
+// the old or the new one, and nothing is synced.
 func (d *Disk) replaceFile(name string, write func(io.Writer) error) (err error) {
 	f, temp, err := d.tempFile()
 	if err != nil {
@@ -252,9 +302,6 @@ func (d *Disk) replaceFile(name string, write func(io.Writer) error) (err error)
 	err = write(out)
 	if err == nil {
 		err = out.Flush()
-	}
-	if err == nil {
-		err = d.tree.sync(f, temp)
 	}
 	if closed := f.Close(); err == nil {
 		err = closed
