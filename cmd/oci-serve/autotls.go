@@ -68,7 +68,13 @@ func newAutoTLS(ctx context.Context, storage string, extra []string, constrain b
 	if pair, err := tls.LoadX509KeyPair(a.file, a.file); err == nil {
 		a.current = &pair
 	}
-	return a, a.renew(a.now())
+	if err := a.renew(a.now()); err != nil {
+		if a.current == nil {
+			return nil, err
+		}
+		log.Error("the certificate stays as it was", "error", err) // on a read-only file system
+	}
+	return a, nil
 }
 
 // makeDir makes a directory, if there is none, that survives a loss of power.

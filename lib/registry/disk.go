@@ -37,7 +37,7 @@ var algorithms = []string{"sha256", "sha512"}
 
 const (
 	// copyBuffer is the piece in which uploads are hashed and written, in bytes.
-	copyBuffer = 128 << 10
+	copyBuffer = 64 << 10
 	// parseBudget bounds the bytes of manifests that are held in memory at once.
 	parseBudget = 2 * maxManifest
 	// maxListing bounds how many directories are read for lists at once.

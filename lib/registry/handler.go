@@ -11,7 +11,7 @@ import (
 // maxReceiving bounds how many request bodies are received at once; each takes
 // a buffer of copyBuffer bytes. They are shared among the addresses that send
 // them, see Share; one more is answered with 429.
-const maxReceiving = 128
+const maxReceiving = 256
 
 // Options of a handler. The zero value lets everybody do everything, waits for
 // a client without end, and logs nothing.

@@ -1,0 +1,126 @@
+package registry
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// names has a lock for each name of the storage that is being read or changed.
+// A name is changed under its lock until the change is on disk for good, so
+// nobody sees what a crash could take back.
+type names struct {
+	mu      sync.Mutex
+	m       map[string]*nameLock
+	suspect map[string]bool // names whose last change failed; true: not taken back
+	dirs    map[string]*dirSync
+	changes atomic.Uint64 // counts changes and failures, for lists
+}
+
+type nameLock struct {
+	sync.RWMutex
+	users   int
+	editing bool // guarded by names.mu, as is existed
+	existed bool // before the edit
+}
+
+func (n *names) enter(name string) *nameLock {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.m == nil {
+		n.m, n.suspect, n.dirs = make(map[string]*nameLock), make(map[string]bool), make(map[string]*dirSync)
+	}
+	l := n.m[name]
+	if l == nil {
+		l = new(nameLock)
+		n.m[name] = l
+	}
+	l.users++
+	return l
+}
+
+func (n *names) leave(name string, l *nameLock) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if l.users--; l.users == 0 {
+		delete(n.m, name)
+	}
+}
+
+// lock locks a name for one holder alone, and returns the function that unlocks it.
+func (n *names) lock(name string) (unlock func()) {
+	l := n.enter(name)
+	l.Lock()
+	return func() { l.Unlock(); n.leave(name, l) }
+}
+
+// read calls f while nobody changes a name.
+func (n *names) read(name string, f func() error) error {
+	l := n.enter(name)
+	defer n.leave(name, l)
+	l.RLock()
+	defer l.RUnlock()
+	n.mu.Lock()
+	unknown := n.suspect[name]
+	n.mu.Unlock()
+	if unknown {
+		return fmt.Errorf("%s: %w", name, errUntrusted)
+	}
+	return f()
+}
+
+// pending returns the names in a directory that are being changed, and whether
+// each was there before.
+func (n *names) pending(dir string) map[string]bool {
+	found := make(map[string]bool)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for name, l := range n.m {
+		if base, ok := strings.CutPrefix(name, dir+"/"); ok && l.editing && !strings.Contains(base, "/") {
+			found[base] = l.existed
+		}
+	}
+	return found
+}
+
+// editingName reports whether a name in a directory is being changed, and
+// whether it was there before.
+func (n *names) editingName(dir string, base []byte) (existed, editing bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.m) == 0 {
+		return false, false
+	}
+	l := n.m[dir+"/"+string(base)]
+	return l != nil && l.existed, l != nil && l.editing
+}
+
+// failing reports whether any change has failed and not been made since.
+func (n *names) failing() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.suspect) > 0
+}
+
+// begin notes that an edit begins, and reports whether the last one of that name
+// failed.
+func (n *names) begin(name string, l *nameLock, existed bool) (failed bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l.editing, l.existed = true, existed
+	_, failed = n.suspect[name]
+	return failed
+}
+
+// end notes how an edit ended: undone is nil if it was taken back or succeeded.
+func (n *names) end(name string, l *nameLock, err, undone error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l.editing = false
+	if err == nil {
+		delete(n.suspect, name)
+	} else {
+		n.suspect[name] = undone != nil
+	}
+}
