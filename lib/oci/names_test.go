@@ -1,6 +1,8 @@
 package oci
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -184,4 +186,63 @@ func TestStray(t *testing.T) {
 			t.Errorf("Stray(%q, %v) = %v, want %v", tt.entry, tt.err, got, tt.want)
 		}
 	}
+}
+
+// Whatever index.json says, no reference is given to two images, none is invalid,
+// and the entry's own name is given to one.
+func FuzzNamed(f *testing.F) {
+	f.Add("a/b_1.0.tar", `[{"x":"1.0"},{"y":"2.0"}]`)
+	f.Add("a/b_1.0.tar", `[{"x":"h/b:1.0"},{"y":"h/c:1.0"},{"x":"latest"}]`)
+	f.Add("a_b_c.tar", `[{"x":"c"},{"y":"b_c"},{"z":""},{"s":""}]`)
+	f.Add("a_1.tar", `[{"z":"1"},{"x":"1"},{"s":"sha256-00"}]`)
+	f.Fuzz(func(t *testing.T, entry, list string) {
+		var listed []map[string]string
+		if json.Unmarshal([]byte(list), &listed) != nil || len(listed) > 20 {
+			return
+		}
+		l := &layout{t: t}
+		x, y := l.image("linux", "amd64", "x"), l.image("linux", "arm64", "y")
+		known := map[string]v1.Descriptor{"x": x, "y": y, "z": l.index(x, y), "s": l.referrer(x, "sig")}
+		var roots []v1.Descriptor
+		for _, one := range listed {
+			for letter, name := range one {
+				if d, ok := known[letter]; ok {
+					roots = append(roots, at(d, name))
+				}
+			}
+		}
+		content := l.archive(roots...)
+		a, err := Open(bytes.NewReader(content), int64(len(content)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := a.Named(entry, nil)
+		if err != nil {
+			if !errors.Is(err, ErrNames) && !errors.Is(err, ErrInvalid) && !errors.Is(err, ref.ErrInvalid) {
+				t.Fatalf("an error of no kind: %v", err)
+			}
+			return
+		}
+		main, err := a.Main(entry)
+		if err != nil {
+			t.Fatalf("Named gives %d, Main %v", len(all), err)
+		}
+		own, _, err := ref.Resolve(entry, ref.Said{})
+		digests := map[string]v1.Hash{}
+		for _, n := range all {
+			name := n.Reference.String()
+			if n.Reference.Tag == "" {
+				name += n.Descriptor.Digest.String()
+			} else if n.Reference.Check() != nil {
+				t.Fatalf("%v is invalid", n.Reference)
+			}
+			if _, twice := digests[name]; twice {
+				t.Fatalf("%s is given twice", name)
+			}
+			digests[name] = n.Descriptor.Digest
+			if err == nil && n.Reference == own && n.Image != main {
+				t.Fatalf("the entry's name is given to another image than %v", main.Names)
+			}
+		}
+	})
 }

@@ -414,6 +414,9 @@ func FuzzRead(f *testing.F) {
 	f.Add(l.pack(`{"manifests":[{"size":-1,"digest":"sha256:00"}]}`))
 	f.Add(makeTar(f, member{name: "manifest.json", body: "[]"}))
 	f.Add([]byte("text"))
+	f.Add(gzipOf(l.archive(image)))
+	f.Add(zstdOf(f, l.archive(image)))
+	f.Add(append(gzipOf(l.archive(image)), make([]byte, 512)...))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		content = slices.Clone(content) // the fuzzer keeps its own
 		sumHeaders(content)
@@ -438,12 +441,12 @@ func FuzzRead(f *testing.F) {
 			known(t, err)
 			return
 		}
-		again, err := Open(bytes.NewReader(content), int64(len(content)))
+		again, err := Load(context.Background(), bytes.NewReader(content), int64(len(content)), nil, nil)
 		if err != nil {
-			t.Fatalf("Read takes it, Open does not: %v", err)
+			t.Fatalf("Read takes it, Load does not: %v", err)
 		}
 		if other, err := again.Images(); err != nil || len(other) != len(images) {
-			t.Fatalf("Read: %d images, Open: %d, %v", len(images), len(other), err)
+			t.Fatalf("Read: %d images, Load: %d, %v", len(images), len(other), err)
 		}
 	})
 }
@@ -465,7 +468,7 @@ func sumHeaders(content []byte) {
 }
 
 func known(t *testing.T, err error) {
-	for _, kind := range []error{ErrNotArchive, ErrDockerArchive, ErrTruncated, ErrInvalid, ErrDigest} {
+	for _, kind := range []error{ErrNotArchive, ErrDockerArchive, ErrChartPackage, ErrTruncated, ErrInvalid, ErrDigest} {
 		if errors.Is(err, kind) {
 			return
 		}
