@@ -76,11 +76,12 @@ same() {
 }
 
 # told TOOL: the last `run --separate-stderr` failed with one clear line and
-# perhaps a hint, and without a trace of a crash.
+# perhaps a hint, and without a trace of a crash. What was waited for may be said
+# before.
 told() {
   # shellcheck disable=SC2154 # set by run
   echo "stderr: $stderr"
   [[ $stderr == "$1: "* ]]
   [[ $stderr != *goroutine* && $stderr != *panic* ]]
-  [ "$(grep -vc '^hint: ' <<<"$stderr")" = 1 ]
+  [ "$(grep -vcE '^hint: |; trying again$|: waiting for the first answer of ' <<<"$stderr")" = 1 ]
 }
