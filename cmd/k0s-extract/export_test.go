@@ -51,7 +51,7 @@ func newSite(t *testing.T, version string) site {
 	writeFile(t, s.ca, authority(t), 0o644)
 	writeFile(t, s.worker, []byte(standin.Token("kubelet-bootstrap", "https://10.0.0.1:6443")), 0o600)
 	writeFile(t, s.controller, []byte(standin.Token("controller-bootstrap", "https://10.0.0.1:6443")), 0o600)
-	writeFile(t, s.config, []byte("kind: ClusterConfig\n"), 0o600)
+	writeFile(t, s.config, []byte("spec: {api: {address: 10.0.0.5, externalAddress: api.site.example}}\n"), 0o600)
 	writeFile(t, s.password, []byte("secret\n"), 0o600)
 	return s
 }
