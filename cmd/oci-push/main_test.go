@@ -26,7 +26,7 @@ import (
 )
 
 // asTool is the variable that has the test program be the tool.
-const asTool = "OCI_PUSH_TEST_AS_TOOL"
+const asTool = "TEST_OCI_PUSH_AS_TOOL"
 
 // TestMain has the program take the limit of memory for one that was set: many
 // tests push in this one process, which would do little but collect garbage

@@ -21,8 +21,8 @@ import (
 
 // Variables that make the test binary a client, as another user.
 const (
-	asClient     = "OCI_SERVE_TEST_CLIENT"
-	clientCloses = "OCI_SERVE_TEST_CLOSES"
+	asClient     = "TEST_OCI_SERVE_CLIENT"
+	clientCloses = "TEST_OCI_SERVE_CLOSES"
 )
 
 // nobody is an unprivileged user that every Linux system has.
