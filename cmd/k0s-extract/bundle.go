@@ -89,7 +89,7 @@ func (s *search) walk(ctx context.Context, b *bundle.Bundle) error {
 		}
 		if s.wanted(k) {
 			if err := s.stream(ctx, e, k); err != nil {
-				return fmt.Errorf("entry %s: %w", e.Path, err)
+				return err
 			}
 		}
 		if s.enough() {
@@ -150,10 +150,26 @@ func (s *search) source(k k0sEntry) string { return "bundle " + s.bundle.Path + 
 func (s *search) stream(ctx context.Context, r io.Reader, k k0sEntry) error {
 	s.wish.log.Debug("reading", "entry", k.path, "version", k.version.String())
 	news, err := s.wish.fromStream(ctx, r, &k.version, s.source(k), k)
-	if err == nil {
-		s.keep(k, news)
+	if err != nil {
+		return s.fail(ctx, k, err)
 	}
-	return err
+	s.keep(k, news)
+	return nil
+}
+
+// fail notes that an entry cannot be used, so that one does not end a search for
+// several. It returns the errors that do: those of the bundle itself.
+func (s *search) fail(ctx context.Context, k k0sEntry, err error) error {
+	var damage *bundle.DamageError
+	if ctx.Err() != nil || errors.As(err, &damage) {
+		return fmt.Errorf("entry %s: %w", k.path, err)
+	}
+	var news []found
+	for _, p := range s.wish.platforms {
+		news = append(news, found{version: &k.version, platform: p, source: s.source(k), err: err})
+	}
+	s.keep(k, news)
+	return nil
 }
 
 // keep notes what an entry had, also that it had nothing that can be used: a
@@ -183,7 +199,7 @@ func (s *search) open(ctx context.Context) error {
 			continue
 		}
 		if err := s.openEntry(ctx, k); err != nil {
-			return fmt.Errorf("entry %s: %w", k.path, err)
+			return err
 		}
 	}
 	return nil
@@ -193,18 +209,18 @@ func (s *search) openEntry(ctx context.Context, k k0sEntry) error {
 	s.wish.log.Debug("opening", "entry", k.path, "version", k.version.String())
 	packed, err := oci.Packed(k.at, k.size)
 	if err != nil {
-		return err
+		return s.fail(ctx, k, err)
 	}
 	if packed {
 		return s.stream(ctx, io.NewSectionReader(k.at, 0, k.size), k)
 	}
 	archive, err := oci.Open(k.at, k.size)
 	if err != nil {
-		return err
+		return s.fail(ctx, k, err)
 	}
 	images, err := usable(archive, k)
 	if err != nil {
-		return err
+		return s.fail(ctx, k, err)
 	}
 	s.keep(k, s.wish.fromImage(ctx, images, &k.version, s.source(k), func(d v1.Descriptor) (io.ReadCloser, error) {
 		blob, ok := archive.Blob(d.Digest)
