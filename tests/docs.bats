@@ -59,10 +59,10 @@ examples() {
   need mandoc
   for page in "$ROOT"/man/*.[1-9]; do
     echo "$page"
-    mandoc -Tutf8 "$page" | { grep -oe “ -e ” || true; } | uniq -c >marks
+    mandoc -Tutf8 "$page" | { grep -oe '“' -e '”' || true; } | uniq -c >marks
     # They take turns, and the last one closes.
     run ! grep -v '^ *1 ' marks
-    case $(tail -n 1 marks) in '' | *”) ;; *) false ;; esac
+    case $(tail -n 1 marks) in '' | *'”') ;; *) false ;; esac
   done
 }
 

@@ -148,7 +148,7 @@ func TestNamed(t *testing.T) {
 					t.Errorf("%s: Main = %v, %v", how, main, mainErr)
 				}
 				given := ref.Reference{Repository: "p/q", Tag: "r"}
-				all, err = a.Named(tt.entry, &given)
+				all, _ = a.Named(tt.entry, &given)
 				for _, n := range all {
 					if n.Reference.Repository != "p/q" || n.Image == main && n.Reference.Tag != "r" && len(n.Names) < 2 {
 						t.Errorf("%s: %v is %v, want it at %v", how, n.Descriptor.Digest, n.Reference, given)
