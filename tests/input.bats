@@ -17,6 +17,7 @@ signed() {
   key cosign
   key stranger
   cp "$SAMPLE/bundle.tgz" .
+  mkk0s --out k0s-v1.32.8+k0s.0-amd64
   openssl dgst -sha256 -sign cosign.pem bundle.tgz | base64 -w 0 >bundle.tgz.sig
 }
 
@@ -25,7 +26,7 @@ signed() {
 modes() {
   printf '%s\n' \
     "bundle-version $1" "bundle-ls $1" "bundle-ls --blobs $1" \
-    "k0s-extract --to k0s $1" "k0s-extract --plan --to k0s $1" "k0s-extract --from $1/../k0s.tar --to k0s" \
+    "k0s-extract --to k0s $1" "k0s-extract --plan --to k0s $1" "k0s-extract --from ${1%/*}/k0s-v1.32.8+k0s.0-amd64 --to k0s" \
     "k0s-extract --name --to dir $1" "k0s-extract --export dir --mirror https://m $1" \
     "oci-push --to $registry $1" "oci-push --plan --to $registry $1" "oci-push --platform linux/amd64 --to $registry $1" \
     "oci-push --alias busybox=site/busybox --to $registry $1" "oci-push --from $registry --to $registry/copy" \

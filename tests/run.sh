@@ -31,7 +31,9 @@ concurrent() {
 # memory makes a directory in memory for temporary files, if there is room: half
 # of the unit tests' time goes into files that they soon delete.
 memory() {
-  [ "$(df --output=avail -B1M /dev/shm 2>/dev/null | tail -n 1)" -gt 4096 ] 2>/dev/null && mktemp -d /dev/shm/unit.XXXXXX
+  [ "$(df --output=avail -B1M /dev/shm 2>/dev/null | tail -n 1)" -gt 4096 ] 2>/dev/null || return
+  local dir
+  dir=$(mktemp -d /dev/shm/unit.XXXXXX) && chmod 1777 "$dir" && echo "$dir" # some tests are another user
 }
 
 unit() {

@@ -221,7 +221,11 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	}
 	b := pipe.Bundle{Path: operand}
 	var promised promise
-	if guard.Silent() { // a verdict may come yet
+	undecided, err := guard.Open()
+	if err != nil {
+		return err
+	}
+	if undecided {
 		promised = func(ctx context.Context, _ *bundle.Bundle) error { return guard.Settle(ctx) }
 	}
 	if cfg.verifiedBy != "" {

@@ -67,9 +67,16 @@ func startChild(t *testing.T, storage string, args ...string) *child {
 // startChildWith is startChild with a file for what goes to stderr, or nil.
 func startChildWith(t *testing.T, storage string, stderr *os.File, args ...string) *child {
 	t.Helper()
+	return startProgram(t, os.Args[0], storage, stderr, args...)
+}
+
+// startProgram is startChildWith of a program that is this one, or was built
+// from the same source.
+func startProgram(t *testing.T, program, storage string, stderr *os.File, args ...string) *child {
+	t.Helper()
 	c := &child{t: t}
 	args = append([]string{"--host", "127.0.0.1", "--port", "0", "--storage", storage}, args...)
-	c.cmd = exec.Command(os.Args[0], args...)
+	c.cmd = exec.Command(program, args...)
 	c.cmd.Env = append(os.Environ(), asChild+"=1")
 	c.cmd.Stderr = &c.stderr
 	if stderr != nil {

@@ -76,7 +76,7 @@ func GuardOperand(operand string, stdin io.Reader, out *record.Writer, warn func
 func (g *Guard) Begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := func() { cancel(nil) }
-	if err := g.wait(ctx, guardBegin, nil); err != nil {
+	if err := g.wait(ctx, guardBegin, g.notOurs, nil); err != nil {
 		return ctx, stop, err
 	}
 	if g == nil {
@@ -102,7 +102,8 @@ func (g *Guard) Begin(ctx context.Context) (context.Context, context.CancelFunc,
 }
 
 // Settle looks again, before something is published or put in place. The first
-// time, a program that is still there and silent is waited for a while.
+// time, a program that may still write is waited for a while; one that has written
+// other text, which a verdict may follow, not as long.
 func (g *Guard) Settle(ctx context.Context) error {
 	if g == nil {
 		return nil
@@ -112,23 +113,28 @@ func (g *Guard) Settle(ctx context.Context) error {
 		most = 0
 	}
 	g.settled = true
-	return g.wait(ctx, most, func() {
+	start := time.Now()
+	enough := func() bool { return g.notOurs() && time.Since(start) > guardBegin }
+	return g.wait(ctx, most, enough, func() {
 		g.warn("waiting up to %v for the program that writes to stdin; use </dev/null if it has nothing to say", guardSettle)
 	})
 }
 
-// Silent reports whether a program that has written nothing yet may still do so.
-func (g *Guard) Silent() bool {
+// Open reports whether a program may still write a verdict. The error is that of
+// a record which has come.
+func (g *Guard) Open() (bool, error) {
 	if g == nil {
-		return false
+		return false, nil
 	}
-	over, _ := g.look()
-	return !over && g.waitable()
+	may := g.waitable()
+	over, err := g.look() // after it: a program that has ended may have written
+	return !over && may, err
 }
 
-// wait looks until nothing more can come or, where somebody may write, for as
-// long as it is given. It calls notice once if that takes longer than a glance.
-func (g *Guard) wait(ctx context.Context, most time.Duration, notice func()) error {
+// wait looks until nothing more can come, enough reports that it has seen enough
+// or, where somebody may write, for as long as it is given. It calls notice once
+// if that takes longer than a glance.
+func (g *Guard) wait(ctx context.Context, most time.Duration, enough func() bool, notice func()) error {
 	if g == nil {
 		return nil
 	}
@@ -139,7 +145,7 @@ func (g *Guard) wait(ctx context.Context, most time.Duration, notice func()) err
 			return err
 		}
 		passed := time.Since(start)
-		if passed >= most || g.notOurs() || passed < guardLook && !g.waitable() {
+		if passed >= most || enough() || passed < guardLook && !g.waitable() {
 			return nil
 		}
 		if notice != nil && !told && passed > time.Second {
@@ -154,12 +160,8 @@ func (g *Guard) wait(ctx context.Context, most time.Duration, notice func()) err
 	}
 }
 
-// waitable reports whether stdin is a pipe that a program beside this one holds,
-// which has not written something else than records.
+// waitable reports whether stdin is a pipe that a program beside this one holds.
 func (g *Guard) waitable() bool {
-	if g.notOurs() {
-		return false
-	}
 	info, err := g.stdin.Stat()
 	return err == nil && info.Mode()&fs.ModeNamedPipe != 0 && fed(g.stdin)
 }
