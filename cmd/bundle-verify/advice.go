@@ -16,8 +16,8 @@ import (
 // damaged is what to do about a file with other content than expected.
 const damaged = "compare its size with the vendor's, and copy it again"
 
-// remedy says what may have happened to a file with other content than expected,
-// where its name and content show it, or else.
+// remedy returns a hint for a file whose content is not the expected one: the
+// likely cause, where its name and content show it, else otherwise.
 func remedy(in *input, b *record.Bundle, otherwise string) string {
 	name := strings.ToLower(in.name)
 	packed := strings.HasSuffix(name, ".gz") || strings.HasSuffix(name, ".tgz") || strings.HasSuffix(name, ".zst")
@@ -71,7 +71,7 @@ func mistaken(operand string) error {
 	return nil
 }
 
-// notAKey says what a file is in which there is no key.
+// notAKey returns an error that names what a file without a key is instead.
 func notAKey(name string, content []byte, err error) error {
 	text := bytes.TrimSpace(content)
 	switch s, notSigned := parseSignature(content); {

@@ -109,7 +109,7 @@ func redirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// parseKeys takes the public keys and certificates of a file.
+// parseKeys parses the public keys and certificates of a file.
 func parseKeys(name string, content []byte) ([]*key, error) {
 	blocks, err := pemfile.Blocks(name, content)
 	if errors.Is(err, pemfile.ErrNone) {

@@ -41,7 +41,7 @@ type digest struct {
 // order in which they are tried.
 var suffixes = [...]string{".sig", ".sigstore.json"}
 
-// findSignature gives the signature file that lies beside a file, or beside the
+// findSignature returns the signature file that lies beside a file, or beside the
 // file that a symbolic link leads to.
 func findSignature(operand string) (string, error) {
 	if operand == "-" {

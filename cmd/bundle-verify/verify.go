@@ -152,7 +152,7 @@ func (v *verifier) read(ctx context.Context, in *input, schemes []scheme) ([][]b
 	return sums, nil
 }
 
-// check tells whether the signature holds for what was read, and puts the key
+// check verifies the signature of what was read, and puts the key
 // that made it into the record.
 func (v *verifier) check(in *input, c *claim, b *record.Bundle, sums [][]byte) error {
 	b.Key = c.of[0].fingerprint

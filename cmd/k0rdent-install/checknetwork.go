@@ -71,7 +71,8 @@ func zero(text string) bool {
 	return err == nil && strings.Trim(string(b), "\x00") == ""
 }
 
-// routeHint gives a default route over a network that the host has.
+// routeHint returns a command that adds a default route over one of the host's
+// networks.
 func (p *preflight) routeHint(six bool) string {
 	command := "ip route add default via "
 	if six {

@@ -12,7 +12,7 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// describe says what a host is, for people.
+// describe returns what a host is, for people.
 func (r removal) describe(running bool) string {
 	what := map[string]string{
 		"": "k0s has nothing on this host", k0s.RoleWorker: "this host is a worker of a cluster that goes on",
@@ -83,7 +83,7 @@ func (i *installer) planLeave(context.Context) (outcome, error) {
 	return planned("k0s %s", strings.Join(i.leaveArgs(), " ")), nil
 }
 
-// leave takes this host out of etcd. If that fails, nothing after it is done:
+// leave removes this host from etcd. If that fails, nothing after it is done:
 // the others would wait for a member that never comes back.
 func (i *installer) leave(ctx context.Context) (outcome, error) {
 	if i.removal.peer == "" {

@@ -12,7 +12,7 @@ import (
 )
 
 // pins are the digests that tags had when they were pushed, by
-// REPOSITORY:TAG with the registry's prefix. Anyone who may write to the registry
+// REPOSITORY:TAG with the registry's prefix. Anyone who can write to the registry
 // can move a tag later; root must not install what it then stands for.
 type pins map[string]string
 

@@ -114,7 +114,7 @@ func (f facts) decideShared(r removal) (removal, error) {
 	return r, nil
 }
 
-// unanswered decides where nobody says whether there are other controllers.
+// unanswered decides when it is unknown whether there are other controllers.
 func (f facts) unanswered(r removal, cause error) (removal, error) {
 	switch {
 	case f.begun != nil:

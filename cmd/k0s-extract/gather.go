@@ -19,7 +19,7 @@ func (c *config) guard(operand string, stdin io.Reader, out *record.Writer, prog
 	return pipe.GuardOperand(operand, stdin, out, progress.Warn)
 }
 
-// gather gets k0s from the source that was named. On an error it still gives
+// gather gets k0s from the source that was named. On an error it still returns
 // what it has, to be dropped.
 func (w *wish) gather(ctx context.Context, c *config, own embedded, operand string, stdin io.Reader, in pipe.Reader) ([]found, error) {
 	if ref, ok := isReference(c.from); ok {

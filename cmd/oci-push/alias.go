@@ -163,7 +163,7 @@ func (p *pusher) give(ctx context.Context, from, to ref.Reference) error {
 	return c.referrers(ctx, from.Repository, img)
 }
 
-// giver returns what gives images of one repository to another, and with them
+// giver returns the copier that adds images of one repository to another, and with them
 // what refers to them.
 func (p *pusher) giver(from, to string) *copier {
 	key := from + " " + to

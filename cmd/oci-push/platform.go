@@ -31,7 +31,7 @@ type survey struct {
 	served  map[string]bool // wanted platforms that an image is for
 }
 
-// meet takes an image into account.
+// meet counts an image.
 func (s *survey) meet(wanted oci.Platforms, img *oci.Image) {
 	if s.found == nil {
 		s.found, s.served = make(map[string]bool), make(map[string]bool)

@@ -55,7 +55,7 @@ func newSelection(a aliases, waiting func(string)) *selection {
 	return s
 }
 
-// read takes the image records of stdin.
+// read reads the image records on stdin.
 func (s *selection) read(ctx context.Context, in pipe.Reader, stdin io.Reader) {
 	err := s.readAll(ctx, in, stdin)
 	s.mu.Lock()

@@ -66,7 +66,7 @@ func (c *conns) state(conn net.Conn, s http.ConnState) {
 	}
 }
 
-// admit takes a place for a connection. c.mu is held.
+// admit acquires a place for a connection. c.mu is held.
 func (c *conns) admit(holder string) bool {
 	for !c.share.Acquire(holder) {
 		e := c.idle.Front()

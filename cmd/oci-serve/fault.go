@@ -15,7 +15,7 @@ import (
 )
 
 // storageError adds the storage's name, the exit code and the remedy to what
-// OpenDisk said. alone says that nobody else may use the storage meanwhile.
+// OpenDisk returned. alone means that nothing else may use the storage meanwhile.
 func storageError(dir string, err error, alone bool) error {
 	var inUse *registry.InUseError
 	if !strings.Contains(err.Error(), dir) {

@@ -62,7 +62,7 @@ func (p *pages) health(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, "ok\n")
 }
 
-// unhealthy says why a push would fail, without what only the log should have.
+// unhealthy returns why a push would fail, without what only the log should have.
 func unhealthy(err error) string {
 	var known *registry.Error
 	if errors.As(err, &known) {

@@ -42,7 +42,7 @@ func (b *Bundle) openDir(ctx context.Context, path string) (err error) {
 	})
 }
 
-// lookAround shows a layout what a directory holds.
+// lookAround adds the names in a directory to a layout.
 func lookAround(ctx context.Context, root fs.FS, l *layout) error {
 	seen := 0
 	return fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {

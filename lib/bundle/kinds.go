@@ -48,7 +48,7 @@ func meaningless(h *tar.Header) bool {
 	return false
 }
 
-// sparse tells whether a header is that of a file with holes: it may claim
+// sparse reports whether a header is that of a file with holes: it may claim
 // exabytes in a few bytes, and no tool that makes bundles writes one.
 func sparse(h *tar.Header) bool {
 	if h.Typeflag == tar.TypeGNUSparse {

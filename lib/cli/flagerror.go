@@ -66,7 +66,7 @@ type reworded struct {
 func (e *reworded) Error() string { return e.text }
 func (e *reworded) Unwrap() error { return e.err }
 
-// expected says what a flag's value must be, where the flag package says only
+// expected returns what a flag's value must be, where the flag package says only
 // that it cannot be parsed.
 func expected(fs *flag.FlagSet, name, said string) string {
 	if said != "parse error" && said != "value out of range" {
@@ -109,7 +109,7 @@ func dashes(name string) string {
 	return "--" + name
 }
 
-// elsewhere says which tool has a flag that people look for in others.
+// elsewhere returns a hint about a flag that another tool has, or "".
 func elsewhere(tool, name string) string {
 	switch name {
 	case "key", "signature":

@@ -31,7 +31,7 @@ func advise(err error, format string, names ...any) error {
 	return cli.Hint(err, format, names...)
 }
 
-// loginError says whether a login was refused or missing.
+// loginError is a login that was refused or is missing.
 type loginError struct {
 	text string
 	err  error

@@ -166,7 +166,7 @@ func New(o Options) (*Registry, error) {
 	}
 	logins, err := newLogins(o, reg.RegistryStr())
 	if err == nil {
-		_, err = logins.of(prefix) // a broken file is told before anything is sent
+		_, err = logins.of(prefix) // a broken file is reported before anything is sent
 	}
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// patience is how long a first answer may take before a person is told.
+// patience is how long a first answer may take before the wait is reported.
 const patience = 3 * time.Second
 
 // Connect finds out which scheme and kind of login the registry has, and

@@ -17,7 +17,7 @@ import (
 	"k0rdent-airgap/lib/textfile"
 )
 
-// login is what a registry is told about who asks.
+// login is a client's credentials for a registry.
 type login struct {
 	auth authn.Authenticator
 	user string // may be empty where auth is a token
@@ -55,7 +55,7 @@ type loginEntry struct {
 	RegistryToken string `json:"registrytoken"`
 }
 
-// newLogins takes the user and password of the options, else reads the login
+// newLogins uses the user and password of the options, else reads the login
 // files when a repository is asked about.
 func newLogins(o Options, host string) (logins, error) {
 	if o.Username == "" {

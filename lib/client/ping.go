@@ -168,7 +168,7 @@ func mediaType(resp *http.Response) string {
 	return kind
 }
 
-// notRegistry says what answered in a registry's place.
+// notRegistry returns an error that names what answered in a registry's place.
 func notRegistry(resp *http.Response, at string) error {
 	what := mediaType(resp)
 	if what == "" {

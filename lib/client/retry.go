@@ -17,7 +17,7 @@ const (
 	attempts = 6                // tries of one request, about 8 s in all
 	maxWait  = 30 * time.Second // between two tries, even if the registry asks for more
 	maxTotal = 3 * time.Minute  // after which no further try is made
-	tellFrom = 2                // the failed try after which a person is told
+	tellFrom = 2                // the failed try from which on a retry is reported
 )
 
 // ErrUnreachable says that the registry could not be reached at all, so that
@@ -160,7 +160,7 @@ func (r *Registry) pause(ctx context.Context, n int, err error) error {
 	}
 }
 
-// tell lets a person know what the tool waits for, once for each reason.
+// tell reports what the tool waits for, once for each reason.
 func (r *Registry) tell(reason any, format string, args ...any) {
 	r.told.Store(true)
 	if _, known := r.noticed.LoadOrStore(reason, true); !known && r.notice != nil {

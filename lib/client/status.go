@@ -16,7 +16,7 @@ const (
 	maxErrorText = 200      // what is shown of it, in bytes
 )
 
-// ErrNotFound says that the registry has no such repository, manifest or blob.
+// ErrNotFound means that the registry has no such repository, manifest or blob.
 var ErrNotFound = errors.New("not found")
 
 // errFull marks a registry whose disk is full.
@@ -80,7 +80,7 @@ func textOf(err error) string {
 	return text
 }
 
-// clip keeps what a stranger wrote to a length that a person reads.
+// clip shortens text from outside to a length that a person reads.
 func clip(text string) string {
 	if len(text) <= maxErrorText {
 		return text

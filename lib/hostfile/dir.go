@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrForeign says that a link on the way to a file could have been made by
+// ErrForeign means that a link on the way to a file could have been made by
 // another user, who would choose what is written to.
 var ErrForeign = errors.New("a symbolic link that another user could have made")
 

@@ -11,7 +11,7 @@ import (
 	kyaml "sigs.k8s.io/yaml"
 )
 
-// ErrUnbalanced says that a cluster with this k0s.yaml works with one
+// ErrUnbalanced means that a cluster with this k0s.yaml works with one
 // controller only. kubelets, konnectivity agents and kube-proxy would know the
 // first controller alone; "kubectl logs", webhooks and aggregated APIs would
 // fail at every other.

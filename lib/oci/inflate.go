@@ -131,7 +131,7 @@ func (i *inflated) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fault tells damage of the archive from an error of what it is read from.
+// fault distinguishes damage of the archive from a read error of its source.
 func (c *content) fault(err error) error {
 	switch {
 	case c.source.err != nil:

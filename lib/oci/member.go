@@ -84,7 +84,7 @@ func cleanMember(name string) (string, error) {
 	return path.Clean(name), nil
 }
 
-// finish says what the members make of an archive, once all have been seen.
+// finish decides what kind of archive the members make, once all have been seen.
 func (m *members) finish(a *Archive) error {
 	a.docker = m.seen[dockerFile]
 	switch {

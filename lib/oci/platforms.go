@@ -21,8 +21,8 @@ func (p *Platforms) String() string {
 	return strings.Join(all, ",")
 }
 
-// Set takes the list in place of what was there. A platform may be spelled in
-// any way that containerd takes, so that what "uname -m" prints will do.
+// Set replaces the list. A platform may be spelled in any way that containerd
+// accepts, so the output of "uname -m" will do.
 func (p *Platforms) Set(s string) error {
 	*p = nil
 	for one := range strings.SplitSeq(s, ",") {

@@ -25,7 +25,7 @@ const (
 	zstandard = "zstd"
 )
 
-// packing tells how content that begins with head is compressed, "" if not.
+// packing returns how content that begins with head is compressed, "" if not.
 func packing(head []byte) string {
 	for _, p := range packings {
 		if bytes.HasPrefix(head, []byte(p.magic)) {
@@ -44,7 +44,7 @@ func sniff(head []byte) error {
 	return nil
 }
 
-// whyNot says why content that begins with head cannot be an archive, "" if it
+// whyNot returns why content that begins with head cannot be an archive, "" if it
 // can. The reasons are those for which strays lie in bundles.
 func whyNot(head []byte) string {
 	switch name := packing(head); {

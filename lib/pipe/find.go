@@ -42,7 +42,7 @@ func find(data []byte, ended bool) (f finding) {
 	return f
 }
 
-// value takes a JSON value into account, and those in it if it is an array.
+// value examines a JSON value, and the elements of an array.
 func (f *finding) value(value json.RawMessage) {
 	var all []json.RawMessage
 	if json.Unmarshal(value, &all) == nil {

@@ -28,7 +28,7 @@ import (
 // ErrBadSignature is wrapped by the error for a bundle whose signature is bad.
 var ErrBadSignature = errors.New("its signature is bad")
 
-// silence is how long stdin may be silent before somebody is told.
+// silence is how long stdin may be silent before the wait is reported.
 const silence = 5 * time.Second
 
 // A Reader reads the records that a tool is given.

@@ -64,7 +64,7 @@ func (b Bundle) remedy(err error) string {
 	return ""
 }
 
-// missing says what was meant by the name of a file that does not exist.
+// missing suggests the file that was meant by a name that does not exist.
 func (b Bundle) missing() string {
 	dir, name := filepath.Split(b.Path)
 	entries, err := os.ReadDir(dir)

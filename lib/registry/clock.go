@@ -54,7 +54,7 @@ func bootID() string {
 	return strings.TrimSpace(string(id))
 }
 
-// advance brings a note up to date.
+// advance updates a note.
 func (n clockNote) advance(boot string, up time.Duration) clockNote {
 	switch {
 	case boot == "":

@@ -38,8 +38,8 @@ func (d *Disk) checkFormat() error {
 	return nil
 }
 
-// convert brings a storage of the first format into this one, in place. If it is
-// interrupted, it begins again: doing it twice ends where doing it once does. No
+// convert converts a storage of the first format to this one, in place. If it is
+// interrupted, it starts over: converting twice has the same result. No
 // request is served before it has ended.
 func (d *Disk) convert() error {
 	err := d.checkFormat()

@@ -197,7 +197,7 @@ func unlessStuck(err error) error {
 	return err
 }
 
-// prepare brings the storage into the state in which it can be used.
+// prepare makes the storage ready for use.
 func (d *Disk) prepare() error {
 	d.clock.open(&d.tree)
 	if d.readOnly {
@@ -260,7 +260,7 @@ func (d *Disk) probe() error {
 	return nil
 }
 
-// Close brings every index.json up to date and gives the storage up. Call it
+// Close updates every index.json and releases the storage. Call it
 // when no method runs any more.
 func (d *Disk) Close() error {
 	if !d.opened.Swap(false) {

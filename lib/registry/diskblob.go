@@ -101,7 +101,7 @@ func (d *Disk) DeleteBlob(_ context.Context, name string, digest Digest) error {
 	return d.unlink(name, digest)
 }
 
-// unlink takes a blob out of a repository, if it is there.
+// unlink removes a blob from a repository, if it is there.
 func (d *Disk) unlink(name string, digest Digest) error {
 	file := blobPath(name, digest)
 	return d.removeFile(file, func() error {

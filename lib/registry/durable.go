@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 )
 
-// errUntrusted says that a failed change of a name could not be taken back, so
-// nobody knows what the disk holds under it.
+// errUntrusted means that a failed change of a name could not be undone, so
+// what the disk holds under it is unknown.
 var errUntrusted = errors.New("the disk failed; its content is not known until it is written again")
 
 // edit is a change of one name in a directory.

@@ -29,8 +29,8 @@ type patience struct {
 	last  time.Time
 }
 
-// renew gives the client its time anew, less what it has used up. To set a
-// deadline costs more than to read the clock, so it is done eight times at most
+// renew restarts the client's time, less what it has used up. Setting a
+// deadline costs more than reading the clock, so it is done eight times at most
 // while it lasts.
 func (p *patience) renew(used time.Duration) {
 	if p.stall == 0 {

@@ -66,7 +66,7 @@ func digestKey(digest Digest) (key [16]byte) {
 	return key
 }
 
-// unlinkUnnamed takes out of a repository what no manifest names and what is
+// unlinkUnnamed removes from a repository what no manifest names and what is
 // older than a time.
 func (d *Disk) unlinkUnnamed(name string, before time.Time) error {
 	named, err := d.named(name)

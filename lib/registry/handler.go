@@ -120,8 +120,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.answer(w, r, h.serve)
 }
 
-// harmless keeps a browser from making more of an answer than the data that it
-// is: a client chooses what lies under a digest, and its media type.
+// harmless keeps a browser from interpreting an answer: clients choose what lies
+// under a digest, and its media type.
 func harmless(w http.ResponseWriter) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; sandbox")

@@ -109,7 +109,7 @@ func (x *indexer) schedule(d *Disk, name string, s *staleIndex) {
 	})
 }
 
-// write brings an index up to date. If that fails, as on a full disk, the next
+// write updates an index. If that fails, as on a full disk, the next
 // change or the next start tries again.
 func (x *indexer) write(d *Disk, name string, s *staleIndex) error {
 	s.writing.Lock()

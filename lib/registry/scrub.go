@@ -207,7 +207,7 @@ func (s *scrub) dangling(name string, before []Damage) (found []Damage, err erro
 	return found, err
 }
 
-// maxDangling bounds how much of one repository is told at once.
+// maxDangling bounds how much of one repository is reported at once.
 const maxDangling = 10000
 
 // tag looks at a tag; the Damage has an Err if it points at no manifest.

@@ -13,7 +13,7 @@ type Share struct {
 	held map[string]int
 }
 
-// Acquire takes a place for a holder, and reports whether there was one.
+// Acquire reserves a place for a holder, and reports whether one was free.
 func (s *Share) Acquire(holder string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -28,7 +28,7 @@ func (s *Share) Acquire(holder string) bool {
 	return true
 }
 
-// Release gives a holder's place back.
+// Release frees a holder's place.
 func (s *Share) Release(holder string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

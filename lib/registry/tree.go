@@ -18,7 +18,7 @@ type tree struct {
 	observe func(op, name string) (ended func(error), err error)
 }
 
-// step takes one step.
+// step runs one step.
 func (t *tree) step(op, name string, do func() error) error {
 	if t.observe == nil {
 		return do()

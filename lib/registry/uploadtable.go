@@ -127,7 +127,7 @@ func (t *uploadTable) forget(file string) {
 	}
 }
 
-// expired takes out the sessions that have lain untouched for too long, if it is
+// expired removes the sessions that have lain untouched for too long, if it is
 // time to look for them, and returns their files.
 func (t *uploadTable) expired(now time.Time) (files []string) {
 	t.mu.Lock()

@@ -11,7 +11,7 @@ import (
 // in the registry; any other error means that the registry did not say.
 var ErrNotFound = errors.New("not in the registry")
 
-// MovedError says that a tag in the registry does not stand for the content that
+// MovedError reports that a tag in the registry does not name the content that
 // was verified. An Inventory that knows better than the registry returns it.
 type MovedError struct{ Reference, Have, Want string }
 

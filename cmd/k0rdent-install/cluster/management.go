@@ -109,8 +109,8 @@ func (c *Cluster) State(ctx context.Context) (*State, error) {
 	return s, nil
 }
 
-// doubt takes back the success of components that are not deployed as they are
-// wanted now.
+// doubt revokes the success of components that are not deployed as requested
+// now.
 func (s *State) doubt() {
 	for i := range s.Components {
 		component := &s.Components[i]

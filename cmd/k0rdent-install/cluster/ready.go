@@ -94,7 +94,7 @@ type calm struct {
 	missing string // what it is waited for, if all components are ready
 }
 
-// look takes note of a look at the platform and reports whether it has been
+// look records an observation of the platform and reports whether it has been
 // ready for long enough.
 func (k *calm) look(s *State, settle time.Duration) bool {
 	if !s.Ready() {
@@ -152,7 +152,7 @@ func (c *Cluster) notReady(ctx context.Context, state *State, missing string, fa
 	return state, c.stuck(ctx, what, start)
 }
 
-// reporter tells a Watcher what has changed since it was told last.
+// reporter reports to a Watcher what has changed since its last report.
 type reporter struct {
 	Watcher
 	components map[string]Component
