@@ -149,6 +149,8 @@ func (c *config) check() error {
 	}
 	needed := c.write == "auth" || c.read == "auth"
 	switch {
+	case c.storage == "": // it would be whatever directory this is
+		return cli.Misuse("--storage: must name a directory")
 	case c.port < 0 || c.port > math.MaxUint16:
 		return cli.Misuse("invalid --port %d: must be a number from 0 to %d", c.port, math.MaxUint16)
 	case (c.tlsCert == "") != (c.tlsKey == ""):

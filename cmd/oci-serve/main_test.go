@@ -260,6 +260,7 @@ func TestRefusals(t *testing.T) {
 		{"access log", []string{"--access-log", "xml"}, 2, "must be text or json"},
 		{"scrub of no storage", []string{"--scrub", "--storage", t.TempDir()}, 2, "not a registry's"},
 		{"repair while it runs", []string{"--scrub", "--repair", "--storage", used.record.Storage}, 75, "in use"},
+		{"empty storage", []string{"--port", "0", "--storage", ""}, 2, "must name a directory"},
 		{"operand", []string{"bundle.tgz"}, 2, "unexpected argument \"bundle.tgz\"\nhint: --storage names"},
 		{"host", []string{"--host", "192.0.2.1", "--port", "0", "--storage", t.TempDir()}, 1, "hint: the addresses of this host are: 127.0.0.1"},
 	} {
