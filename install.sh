@@ -173,7 +173,10 @@ value() {
   --worker) as worker "$1" && archive=$2 ;;
   --digest) digest=$2 ;;
   --export-worker) as export-worker "$1" && archive=$2 ;;
-  --download) as download "$1" && release=$2 ;;
+  --download)
+    as download "$1" && release=$2
+    case $2 in .* | *[!A-Za-z0-9._+-]*) misuse "--download $2: must be a version, such as 1.2.3" ;; esac
+    ;;
   --from | --only)
     case " $steps " in *" $2 "*) ;; *) misuse "$1 $2: no such step" "the steps are: $steps" ;; esac
     if [ "$1" = --from ]; then first=$2; else only=$2; fi
@@ -201,6 +204,11 @@ settle() {
   [ -z "$digest" ] || [ "$mode" = worker ] || misuse '--digest requires --worker'
   [ -z "$last" ] || [ "$mode" = uninstall ] || misuse '--last-controller requires --uninstall'
   [ -z "$first" ] || [ -z "$only" ] || misuse '--from and --only: want one of them'
+  # What one mode leaves alone could be meant to make it harmless.
+  if [ "$mode" != install ]; then
+    [ -z "$first$only" ] || misuse "--from and --only do not go with --$mode"
+    [ "$rest" = 0 ] || misuse "nothing comes after -- with --$mode" "--plan before it shows what would be done"
+  fi
   [ "${username:+x}" = "${password:+x}" ] || misuse '--username and --password-file belong together'
   if [ -s $state/site ]; then
     # shellcheck disable=SC2034 # eval uses it
@@ -214,9 +222,11 @@ settle() {
   [ -n "$external" ] || [ -z "$ca$username" ] || misuse '--ca, --username and --password-file are for --external-registry'
   listen=${listen:-0.0.0.0} port=${port:-5000} storage=$(absolute "${storage:-$own}") log=${log:-/var/log/k0rdent-airgap/install.ndjson}
   case $storage/ in *[!A-Za-z0-9/._-]* | */../*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: want a path of letters, digits and ._-" ;; esac
-  # All of the storage is given to the registry's user.
-  case $state/ in "${storage%/}"/*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: must not contain $state, which is for root alone" ;; esac
-  case $port in *[!0-9]* | ??????*) port=0 ;; esac
+  # All of the storage is given to the registry's user, by whichever name.
+  real=$(readlink -m -- "$storage")
+  case $state/ in "${real%/}"/*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: must not contain $state, which is for root alone" ;; esac
+  case $real/ in $state/*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: must not lie in $state, which is for root alone" ;; esac
+  case $port in 0* | *[!0-9]* | ??????*) port=0 ;; esac
   { [ "$port" -ge 1 ] && [ "$port" -le 65535 ]; } || misuse "invalid K0RDENTD_REGISTRY_PORT=${K0RDENTD_REGISTRY_PORT-}: must be a number from 1 to 65535"
 }
 
@@ -388,11 +398,20 @@ step_version() {
 step_serve() {
   if [ -n "$external" ]; then
     return 0
-  elif systemd; then
+  fi
+  vacant
+  if systemd; then
     serve_unit
   else
     serve_alone
   fi
+}
+
+# vacant: only what is empty, or a registry's, becomes the registry's own, which
+# --purge removes whole.
+vacant() {
+  [ ! -d "$storage" ] || [ -d "$storage/blobs" ] || [ -z "$(find "$storage/" -mindepth 1 ! -name lost+found | head -n 1)" ] ||
+    fail "$storage has other things in it" 'name a directory that is empty'
 }
 
 # serve_unit: what the operator says in the environment file comes after this.
@@ -405,9 +424,6 @@ serve_unit() {
   renew "$work/site.conf" "$units/oci-serve.service.d/site.conf" 644
   if [ "$storage" != $own ] && [ "$(stat -c %U "$storage" 2>/dev/null)" != oci-serve ]; then
     mkdir -p -- "$storage"
-    # Only what is empty, or a registry's, becomes the service's own.
-    [ -d "$storage/blobs" ] || [ -z "$(find "$storage" -mindepth 1 ! -name lost+found | head -n 1)" ] ||
-      fail "$storage has other things in it" 'name a directory that is empty'
     chown -hR oci-serve: "$storage"
   fi
   systemctl daemon-reload
@@ -603,7 +619,12 @@ step_install() {
   [ -z "$release" ] || set -- --release "$release" "$@"
   [ -z "$address" ] || set -- --api-address "$address" "$@"
   [ -e $state/written ] || : >$state/written
-  [ ! -s $state/pushed ] || pins <$state/pushed >"$work/known"
+  pushed
+  pins <$state/pushed >"$work/known"
+  if [ ! -s "$work/known" ] || [ "$(wc -l <"$work/known")" != "$(grep -c '^{"kind":"image",.*"tag":' $state/pushed)" ]; then
+    back push
+    fail "$state/pushed does not have the digest of every image"
+  fi
   cat $state/written >>"$work/known"
   keep with k0rdent-install --registry "$far" "$@" <"$work/known"
   if [ -s $state/written ] && [ -e ${state%/*}/install.json ]; then : >$state/written; fi # it has them in its own notes

@@ -210,12 +210,20 @@ operand
 --bundle /media/bundle.tgz --key /media/cosign.pub --ca /media/ca.pem
 --bundle /media/bundle.tgz --key /media/cosign.pub --username x --external-registry a.example
 --uninstall --worker /tmp/archive
+--uninstall -- --plan
+--uninstall --only serve
+--worker /tmp/archive -- --plan
+--export-worker /tmp/packed --from serve
+--export-worker /tmp/packed -- --plan
+--download ../1.2.3
+--download 1/2 --plan
 END
-  for port in five 0 65536 99999; do
+  on one ln -s /var/lib /srv/link
+  for port in five 0 08 65536 99999; do
     run -2 --separate-stderr on one env K0RDENTD_REGISTRY_PORT=$port sh /media/release/install.sh "${whole[@]}"
     told install.sh
   done
-  for dir in / /var /var/lib/k0rdentd/ /var/lib/k0rdentd/install /srv/../var/lib; do
+  for dir in / /var //var /var/lib/./k0rdentd /srv/link /var/lib/k0rdentd/ /var/lib/k0rdentd/install /var/lib/k0rdentd/install/registry /srv/../var/lib; do
     run -2 --separate-stderr on one env K0RDENTD_REGISTRY_STORAGE=$dir sh /media/release/install.sh "${whole[@]}"
     told install.sh
   done
@@ -227,6 +235,7 @@ END
   nsenter --target "${hosts[one]}" --net ip addr flush dev eth0
   run -2 --separate-stderr script one "${whole[@]}" --plan
   [[ $stderr == *'this host has no address'* ]]
+  on one rm /srv/link
   [ "$(looks one)" = '' ]
   run -0 script one --help
   run -0 script one --version
@@ -730,6 +739,31 @@ END
     script one "${whole[@]}" --only push 2>err
     script one --only install -- --plan 2>err
   done
+}
+
+@test "install.sh: without the digests that were pushed, nothing is installed" {
+  local pushed=/var/lib/k0rdentd/install/pushed
+  site one 10.0.0.5
+  script one "${whole[@]}" -- --plan 2>err
+  on one cp $pushed /root/pushed
+  for change in 's/"digest":/"Digest":/' '2s/"digest":/"Digest":/' 's/"kind":"image"/"kind": "image"/' d; do
+    on one sh -c 'sed "$1" /root/pushed >"$2"' sh "$change" $pushed
+    run -1 --separate-stderr script one --only install -- --plan
+    [[ $stderr == *"install.sh: "*'digest of every image'* || $stderr == *'not known yet what the registry holds'* ]]
+    run -1 --separate-stderr script one --from install -- --plan
+    [[ $stderr == *'resume with the same command and --from push'* ]]
+  done
+  script one "${whole[@]}" --from push -- --plan 2>err
+}
+
+@test "install.sh: a directory with other things in it does not become the registry's" {
+  site one 10.0.0.5
+  on one sh -c 'mkdir /srv/shared; echo precious >/srv/shared/file; ln -s shared /srv/link'
+  for dir in /srv/shared /srv/link; do
+    run -1 --separate-stderr on one env K0RDENTD_REGISTRY_STORAGE=$dir sh /media/release/install.sh "${whole[@]}" --only serve
+    [[ $stderr == *"$dir has other things in it"* ]]
+  done
+  same file "$(on one ls /srv/shared)"
 }
 
 @test "install.sh: no other user of the host can change what root installs" {
