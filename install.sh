@@ -52,10 +52,10 @@ without the internet. The steps, in this order:
   --export-worker FILE  pack all that a worker needs to join, its token included
   --download VERSION    on a host with the internet: get bundle, signature, key
                         and k0s, go on with what broke off, and check them
-  --uninstall           take k0rdent, k0s and the registry away again
+  --uninstall           remove k0rdent, k0s and the registry
   --purge               and with them the registry's content and the log
   --yes                 do not ask before --uninstall
-  --last-controller     with --uninstall: go on where nobody can tell whether the
+  --last-controller     with --uninstall: continue even if it is unknown whether the
                         cluster has other controllers; they are lost for good
   --help                print this text
   --version             print the version
@@ -198,12 +198,12 @@ settle() {
   case ${K0RDENTD_VERIFY_SIGNATURE:-true} in
   true | True | TRUE | t | T | 1) ;;
   false | False | FALSE | f | F | 0) verify='' ;;
-  *) misuse "K0RDENTD_VERIFY_SIGNATURE=$K0RDENTD_VERIFY_SIGNATURE: want true or false" ;;
+  *) misuse "K0RDENTD_VERIFY_SIGNATURE=$K0RDENTD_VERIFY_SIGNATURE: must be true or false" ;;
   esac
-  [ -z "$purge" ] || [ "$mode" = uninstall ] || misuse '--purge wants --uninstall'
+  [ -z "$purge" ] || [ "$mode" = uninstall ] || misuse '--purge requires --uninstall'
   [ -z "$digest" ] || [ "$mode" = worker ] || misuse '--digest requires --worker'
   [ -z "$last" ] || [ "$mode" = uninstall ] || misuse '--last-controller requires --uninstall'
-  [ -z "$first" ] || [ -z "$only" ] || misuse '--from and --only: want one of them'
+  [ -z "$first" ] || [ -z "$only" ] || misuse '--from and --only are mutually exclusive'
   # What one mode leaves alone could be meant to make it harmless.
   if [ "$mode" != install ]; then
     [ -z "$first$only" ] || misuse "--from and --only do not go with --$mode"
@@ -221,7 +221,7 @@ settle() {
   [ "$external" != none ] || external='' ca='' username='' password=''
   [ -n "$external" ] || [ -z "$ca$username" ] || misuse '--ca, --username and --password-file are for --external-registry'
   listen=${listen:-0.0.0.0} port=${port:-5000} storage=$(absolute "${storage:-$own}") log=${log:-/var/log/k0rdent-airgap/install.ndjson}
-  case $storage/ in *[!A-Za-z0-9/._-]* | */../*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: want a path of letters, digits and ._-" ;; esac
+  case $storage/ in *[!A-Za-z0-9/._-]* | */../*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: must be a path of letters, digits and ._-" ;; esac
   # All of the storage is given to the registry's user, by whichever name.
   real=$(readlink -m -- "$storage")
   case $state/ in "${real%/}"/*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: must not contain $state, which is for root alone" ;; esac
@@ -282,7 +282,7 @@ inputs() {
   [ -n "$bundle" ] || misuse 'no bundle given' "name it with --bundle${last:+; the last one was $last}"
   [ -r "$bundle" ] || fail "$bundle cannot be read"
   if [ -z "$verify" ]; then
-    say 'WARNING: the bundle is taken UNVERIFIED; whoever could change it on its way here owns this site'
+    say 'WARNING: the bundle is used UNVERIFIED; anyone who could change it on its way here controls this site'
     return
   fi
   [ -n "$key" ] || misuse 'no key given' 'name the public key of the vendor with --key, or take the bundle unverified with --no-verify'
@@ -738,7 +738,7 @@ report() {
       for (i = 1; i <= n; i++) printf " %s %d s%s", order[i], seconds[order[i]], i < n ? "," : "\n"
     }' k0s=$bin/k0s far="$far" release="$(released)" "$log" >&2
   case " $* " in
-  *' --plan '*) say 'the registry is filled; the cluster was only planned: the same command without -- --plan installs it' ;;
+  *' --plan '*) say 'the registry is filled; the cluster was only planned: run the same command without -- --plan to install it' ;;
   *) say "done; every record is in $log" ;;
   esac
 }
@@ -750,7 +750,7 @@ interrupted() {
     took=$(($(date +%s) - begun))
     printf interrupted >"$work/error"
     tell "$step" failed $took
-    say "interrupted in step $step after $took s; the same command continues where it stopped"
+    say "interrupted in step $step after $took s; run the same command to continue where it stopped"
   fi
   exit 130
 }
@@ -834,7 +834,7 @@ authentic() {
   case $want in *[!0-9a-f]*) want='' ;; esac
   [ ${#want} = 64 ] || misuse "--digest $digest: must be sha256: and 64 hexadecimal digits" 'install.sh --export-worker prints it'
   has=$(sha256sum <"$1" | cut -c 1-64)
-  [ "$has" = "$want" ] || fail "$archive has the digest sha256:$has, and sha256:$want was packed" 'copy it again; if that does not help, it was changed on its way: pack another with install.sh --export-worker'
+  [ "$has" = "$want" ] || fail "$archive has the digest sha256:$has, not sha256:$want" 'copy it again; if that does not help, it was changed on the way: pack another with install.sh --export-worker'
 }
 
 export_worker() {
@@ -848,7 +848,7 @@ export_worker() {
   fi
   begin
   timed export-worker pack
-  say "carry $archive to the worker, where nobody else may read it, and run there:"
+  say "carry $archive to the worker, to where nobody else can read it, and run there:"
   say "  install.sh --worker $(basename -- "$archive") --digest $(cat "$work/digest")"
   say 'the digest is what proves the archive: write it down, or send it by a different route'
 }
@@ -940,7 +940,7 @@ uninstall() {
     return
   fi
   present
-  # What this host is decides what may go. If nobody can tell, it ends here.
+  # What this host is decides what may be removed. If that is unknown, stop here.
   set -- --uninstall ${last:+--last-controller}
   planned=$(k0rdent-install "$@" --plan --quiet </dev/null) || exit
   case $planned in *'"cluster":"stays"'*) stays=yes ;; esac

@@ -114,7 +114,7 @@ alone() {
   # k0s is stopped: that says nothing about the others.
   on n2 k0s stop
   run -1 --separate-stderr on n2 sh /media/bin/install.sh --uninstall --yes
-  [[ $stderr == *'k0s is stopped, so nothing says whether this cluster has other controllers'*'k0s start'*'--last-controller'* ]]
+  [[ $stderr == *'k0s is stopped, so it is unknown whether this cluster has other controllers'*'k0s start'*'--last-controller'* ]]
   [ "$(calls n2)" = stop ]
   on n2 k0s start
   on n2 etcdpeer write

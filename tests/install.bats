@@ -174,10 +174,10 @@ published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -ex
       args=(sh /media/release/install.sh --bundle /media/bundle.tgz)
       case $how in --*) args+=("$how") ;; *) args=("$how" "${args[@]}") ;; esac
       run -0 --separate-stderr on one env "${args[@]}" --from $step --plan
-      [[ $stderr == *'WARNING: the bundle is taken UNVERIFIED'* ]]
+      [[ $stderr == *'WARNING: the bundle is used UNVERIFIED'* ]]
     done
     run -0 --separate-stderr on one env "${args[@]}" -- --plan
-    [ "$(grep -c 'WARNING: the bundle is taken UNVERIFIED' <<<"$stderr")" = 2 ]
+    [ "$(grep -c 'WARNING: the bundle is used UNVERIFIED' <<<"$stderr")" = 2 ]
     [[ $stderr == *$'\n  release   1.2.3, UNVERIFIED\n'* ]]
   done
   filled one
@@ -311,7 +311,7 @@ pressed() {
   for step in push install; do
     run -130 pressed one "install.sh: step $step" "${whole[@]}" -- --plan
     # The last word is what was interrupted, and when; the log has it once.
-    [[ "$(tail -n 1 after)" =~ ^"install.sh: interrupted in step $step after "[0-9]+" s; the same command continues where it stopped"$ ]]
+    [[ "$(tail -n 1 after)" =~ ^"install.sh: interrupted in step $step after "[0-9]+" s; run the same command to continue where it stopped"$ ]]
     [ "$(records one 'select(.by) | "\(.name) \(.status) \(.error)"' | tail -n 1)" = "$step failed interrupted" ]
     [ "$(records one 'select(.by and .status == "failed").name' | grep -c "^$step$")" = 1 ]
     [ "$(on one find /tmp -mindepth 1)" = '' ]
@@ -727,7 +727,7 @@ END
   move() { on one oci-push --quiet --ca $storage/tls/ca.pem --to $near --alias "$1" >moved; }
   move "k0sproject/pause:3.9=k0sproject/k0s:$tag"
   run -1 --separate-stderr script one --from k0s -- --plan
-  [[ $stderr == *"/k0sproject/k0s:$tag@sha256:"*'the tag has moved: the registry has sha256:'*', and sha256:'*' is wanted'* ]]
+  [[ $stderr == *"/k0sproject/k0s:$tag@sha256:"*'the tag has moved: the registry has sha256:'*', not sha256:'* ]]
   run -1 on one test -e /usr/local/bin/k0s
   script one "${whole[@]}" --only push 2>err
   script one --from k0s -- --plan 2>err

@@ -64,7 +64,7 @@ func mistaken(operand string) error {
 	if s, err := parseSignature(content); err == nil && s.kind() != "" {
 		for _, suffix := range suffixes {
 			if file, found := strings.CutSuffix(operand, suffix); found {
-				return cli.Hint(fmt.Errorf("%s: a signature, not a file to verify", operand), "name the file that it is of: %s", file)
+				return cli.Hint(fmt.Errorf("%s: a signature, not a file to verify", operand), "name the file that it signs: %s", file)
 			}
 		}
 	}

@@ -162,17 +162,17 @@ func (k *key) describe() error {
 	case *ecdsa.PublicKey:
 		k.name = "ECDSA " + p.Params().Name
 		if p.Curve != elliptic.P256() && p.Curve != elliptic.P384() && p.Curve != elliptic.P521() {
-			return fmt.Errorf("wrong key type: %s; want ECDSA P-256, P-384 or P-521, RSA or Ed25519", k.name)
+			return fmt.Errorf("wrong key type: %s; must be ECDSA P-256, P-384 or P-521, RSA or Ed25519", k.name)
 		}
 	case *rsa.PublicKey:
 		k.name = fmt.Sprintf("RSA %d", p.N.BitLen())
 		if p.N.BitLen() < rsaBits {
-			return fmt.Errorf("wrong key type: %s is too short; want %d bits or more", k.name, rsaBits)
+			return fmt.Errorf("wrong key type: %s is too short; must have %d bits or more", k.name, rsaBits)
 		}
 	case ed25519.PublicKey:
 		k.name = "Ed25519"
 	default:
-		return fmt.Errorf("wrong key type: %T; want ECDSA, RSA or Ed25519", k.public)
+		return fmt.Errorf("wrong key type: %T; must be ECDSA, RSA or Ed25519", k.public)
 	}
 	der, err := x509.MarshalPKIXPublicKey(k.public)
 	if err != nil {

@@ -122,9 +122,9 @@ func TestBad(t *testing.T) {
 		{"stranger.pub", "v3/p256.sig", "bundle.tgz", "not what the owner of testdata/stranger.pub signed"},
 		{"stranger.pub", "v3/p256.sigstore.json", "bundle.tgz", "wrong key: "},
 		{"stranger.pub", "v2/p256.bundle", "bundle.tgz", "not what the owner of testdata/stranger.pub signed"},
-		{"p256.pub", "v3/p256.sigstore.json", "flipped.tgz", "is of another file: its digest is "},
-		{"p256.pub", "v3/p256.sigstore.json", "truncated.tgz", "is of another file: its digest is "},
-		{"p256.pub", "v3/other.sigstore.json", "bundle.tgz", "other.sigstore.json is of another file"},
+		{"p256.pub", "v3/p256.sigstore.json", "flipped.tgz", "belongs to another file: its digest is "},
+		{"p256.pub", "v3/p256.sigstore.json", "truncated.tgz", "belongs to another file: its digest is "},
+		{"p256.pub", "v3/other.sigstore.json", "bundle.tgz", "other.sigstore.json belongs to another file"},
 		{"p384.pub", "v3/p384.sig", "flipped.tgz", "bad signature"},
 		{"p384.pub", "v2/p384.sigstore.json", "flipped.tgz", "bad signature"},
 		{"p521.pub", "v3/p521.sig", "flipped.tgz", "bad signature"},
@@ -363,7 +363,7 @@ func TestMixedUp(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--key", pub, sigFile}, "b.tgz.sig: a signature, not a file to verify\nhint: name the file that it is of: " + file + "\n"},
+		{[]string{"--key", pub, sigFile}, "b.tgz.sig: a signature, not a file to verify\nhint: name the file that it signs: " + file + "\n"},
 		{[]string{"--key", file, pub}, "cosign.pub: a key, not a file to verify\nhint: are --key and the file to verify swapped?"},
 		{[]string{"--key", file, "--signature", sigFile, pub}, "key: " + file + ": a tar.gz, not a key\nhint: are --key and the file"},
 		{[]string{"--key", sigFile, file}, "b.tgz.sig: a signature, not a key\nhint: are --key and --signature swapped?"},

@@ -159,7 +159,7 @@ func (v *verifier) check(in *input, c *claim, b *record.Bundle, sums [][]byte) e
 	signed := c.signature.digest
 	sum, known := c.sumBy(signed.algorithm, sums)
 	if known && !bytes.Equal(signed.sum, sum) {
-		return cli.Hint(fmt.Errorf("%s: bad signature: the file was altered or cut short, or %s is of another file: its digest is %x, the signed one is %x",
+		return cli.Hint(fmt.Errorf("%s: bad signature: the file was altered or cut short, or %s belongs to another file: its digest is %x, the signed one is %x",
 			in.name, c.path, sum, signed.sum), "%s", remedy(in, b, damaged))
 	}
 	for i, s := range c.schemes {

@@ -130,7 +130,7 @@ func (f *finder) chart(ctx context.Context, e *bundle.Entry, tag string) (record
 	}
 	c := image.Chart
 	if c == nil || c.Version == "" {
-		return record.Version{}, errors.New("holds no chart that tells its version")
+		return record.Version{}, errors.New("holds no chart that has its version")
 	}
 	if ref.ChartTag(c.Version) != tag || c.Name != chartName {
 		f.progress.Warn("entry %s: the chart calls itself %s %s", e.Path, c.Name, c.Version)

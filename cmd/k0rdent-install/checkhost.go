@@ -112,9 +112,9 @@ func (p *preflight) checkName() {
 	case len(n) > maxName:
 		p.fail("name", "hostnamectl set-hostname NAME", "the host's name has %d characters: a node's name has %d at most (%s)", len(n), maxName, n)
 	case !nodeName.MatchString(n):
-		p.fail("name", "hostnamectl set-hostname NAME", "the host's name %q cannot be the name of a node: want letters, digits, hyphens and dots", n)
+		p.fail("name", "hostnamectl set-hostname NAME", "the host's name %q cannot be the name of a node: use letters, digits, hyphens and dots", n)
 	case n == "localhost" || strings.HasPrefix(n, "localhost."):
-		p.fail("name", "hostnamectl set-hostname NAME", "the host's name is %q, which each host has that was not given one", n)
+		p.fail("name", "hostnamectl set-hostname NAME", "the host's name is %q, which is the name of every host without one", n)
 	}
 	switch a := p.node.address; {
 	case !a.IsValid():

@@ -69,13 +69,13 @@ func (p *preflight) findK0s(ctx context.Context) bool {
 		p.fail("k0s", fmt.Sprintf("k0s stop, and k0s start for %v; or --upgrade, which does that", version), "k0s %s runs, and %s is %v", running.Version, path, version)
 	case wanted == "" || wanted == version.String() || p.upgrade:
 	case running != nil:
-		p.fail("k0s", "k0s stop; then run this again with --replace-k0s; or take --upgrade", "k0s %v runs, and %s is wanted", version, wanted)
+		p.fail("k0s", "k0s stop; then run this again with --replace-k0s; or take --upgrade", "k0s %v is running, not %s", version, wanted)
 	case p.cfg.online && p.cfg.replaceK0s:
 		p.note("k0s %v is to be replaced by %s", version, wanted)
 	case p.cfg.online:
-		p.fail("k0s", "--replace-k0s lets it be replaced", "%s is %v, and %s is wanted", path, version, wanted)
+		p.fail("k0s", "--replace-k0s lets it be replaced", "%s is %v, not %s", path, version, wanted)
 	default:
-		p.fail("k0s", "k0s-extract puts the one of the bundle in its place", "%s is %v, and %s is wanted", path, version, wanted)
+		p.fail("k0s", "k0s-extract puts the one of the bundle in its place", "%s is %v, not %s", path, version, wanted)
 	}
 	return true
 }
@@ -100,7 +100,7 @@ func (p *preflight) checkService() {
 	if p.worker {
 		want = k0s.RoleWorker
 	}
-	const remedy = "k0rdent-install --uninstall takes that away"
+	const remedy = "k0rdent-install --uninstall removes that"
 	switch {
 	case s.role != want:
 		p.fail("k0s", remedy, "this host is set up as a %s (%s), not as a %s", s.role, s.unit, want)

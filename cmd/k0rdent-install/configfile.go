@@ -117,7 +117,7 @@ func (c *config) take(s *fileSchema, file any) error {
 		return fmt.Errorf("k0rdent.helm.namespace %q: the platform looks for its own objects in %s only", n, namespace)
 	}
 	if !slices.Contains([]string{"", "error", "warn", "warning", "info", "debug", "trace"}, s.LogLevel) {
-		return fmt.Errorf("logLevel %q: want error, warn, info or debug", s.LogLevel)
+		return fmt.Errorf("logLevel %q: must be error, warn, info or debug", s.LogLevel)
 	}
 	c.Verbose = c.Verbose || s.LogLevel == "debug" || s.LogLevel == "trace"
 	if s.Airgap.BundlePath != "" {
@@ -209,7 +209,7 @@ func document(text []byte) (*yaml.Node, error) {
 	case root.Kind == yaml.ScalarNode && root.ShortTag() == "!!null":
 		return nil, nil
 	case root.Kind != yaml.MappingNode:
-		return nil, fmt.Errorf("line %d: want keys and values", root.Line)
+		return nil, fmt.Errorf("line %d: must be keys and values", root.Line)
 	}
 	return doc, nil
 }
@@ -269,7 +269,7 @@ func (w *walker) problem(n *yaml.Node, path, format string, args ...any) {
 func (w *walker) table(n *yaml.Node, path string, into reflect.Value, also func(string) bool) {
 	n = resolve(n)
 	if n.Kind != yaml.MappingNode {
-		w.problem(n, path, "want keys and values")
+		w.problem(n, path, "must be keys and values")
 		return
 	}
 	fields := make(map[string]int)
@@ -309,7 +309,7 @@ func (w *walker) value(n *yaml.Node, path string, into reflect.Value, flag strin
 	case into.IsValid():
 		// The decoder's error would repeat the value, which may be a secret.
 		if err := n.Decode(into.Addr().Interface()); err != nil {
-			w.problem(n, path, "want %s", wanted(into.Type()))
+			w.problem(n, path, "must be %s", wanted(into.Type()))
 			return
 		}
 		w.flag(n, path, flag)
@@ -326,7 +326,7 @@ func isTable(t reflect.Type) bool {
 // tables reads a list of tables.
 func (w *walker) tables(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind != yaml.SequenceNode {
-		w.problem(n, path, "want a list")
+		w.problem(n, path, "must be a list")
 		return
 	}
 	for i, item := range n.Content {
@@ -347,7 +347,7 @@ func (w *walker) flag(n *yaml.Node, path, flag string) {
 	for _, item := range items {
 		item = resolve(item)
 		if item.Kind != yaml.ScalarNode {
-			w.problem(item, path, "want a value, not keys")
+			w.problem(item, path, "must be a value, not keys")
 			continue
 		}
 		if err := w.set(flag, item.Value); err != nil {

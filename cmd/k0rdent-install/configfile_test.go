@@ -94,10 +94,10 @@ func TestConfigFileTellsAllThatIsWrong(t *testing.T) {
 		}},
 		{"unknown key of a credential", "k0rdent: {credentials: {aws: [{name: a, secretKey: verysecret}]}}", 0o600, []string{"k0rdent.credentials.aws[0].secretKey: no such key; the nearest is k0rdent.credentials.aws[0].secretAccessKey"}},
 		{"wrong types", "k0s: 7\nk0rdent: {credentials: {aws: {}}}\ndebug: perhaps\n", 0o600, []string{
-			"line 1: k0s: want keys and values", "line 2: k0rdent.credentials.aws: want a list", "line 3: debug: want true or false",
+			"line 1: k0s: must be keys and values", "line 2: k0rdent.credentials.aws: must be a list", "line 3: debug: must be true or false",
 		}},
 		{"twice", "debug: true\ndebug: true\n", 0o600, []string{"line 2: debug: there already"}},
-		{"a value that the flag refuses", "k0s: {storage: {type: zfs}}", 0o600, []string{`--storage-type "zfs": want etcd or kine`}},
+		{"a value that the flag refuses", "k0s: {storage: {type: zfs}}", 0o600, []string{`--storage-type "zfs": must be etcd or kine`}},
 		{"a duration that is none", "timeout: soon", 0o600, []string{"line 1: timeout: "}},
 		{"incomplete credentials", "k0rdent: {credentials: {aws: [{name: A_b}], openstack: [{name: o, authURL: u}]}}", 0o600, []string{
 			"aws[0].accessKeyID is missing", "aws[0].secretAccessKey is missing", `aws[0].name "A_b": want small letters`, "openstack[0]: want applicationCredentialID",
@@ -106,7 +106,7 @@ func TestConfigFileTellsAllThatIsWrong(t *testing.T) {
 		{"another namespace", "k0rdent: {helm: {namespace: default}}", 0o600, []string{"the platform looks for its own objects in kcm-system only"}},
 		{"readable by all, with a secret", "join: {mode: worker, token: verysecret}", 0o644, []string{"has secrets in it and its mode is 0644"}},
 		{"no YAML", "k0s: [", 0o600, []string{".yaml: yaml: "}},
-		{"a list", "- k0s\n", 0o600, []string{".yaml: line 1: want keys and values"}},
+		{"a list", "- k0s\n", 0o600, []string{".yaml: line 1: must be keys and values"}},
 		{"an alias of itself", "k0rdent: {helm: {values: &a {x: *a}}}", 0o600, []string{"k0rdent.helm.values: its aliases have no end"}},
 		{"two documents", "debug: true\n---\ndebug: false\n", 0o600, []string{"more than one document"}},
 		{"a log level that is none", "logLevel: loud", 0o600, []string{`logLevel "loud"`}},

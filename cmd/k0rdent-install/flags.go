@@ -175,7 +175,7 @@ func (c *config) check() error {
 		c.join = ""
 	}
 	if m := c.modes(); len(m) > 1 {
-		return cli.Misuse("%s: want one of them", strings.Join(m, " and "))
+		return cli.Misuse("%s are mutually exclusive", strings.Join(m, " and "))
 	}
 	for _, check := range []func() error{c.checkChoices, c.checkRegistry, c.checkNetwork, c.checkMode} {
 		if err := check(); err != nil {
@@ -197,12 +197,12 @@ func (c *config) checkChoices() error {
 		{"--storage-type", c.storageType, "etcd or kine", []string{"", "etcd", "kine"}},
 	} {
 		if !slices.Contains(f.values, f.value) {
-			return cli.Misuse("%s %q: want %s", f.flag, f.value, f.wanted)
+			return cli.Misuse("%s %q: must be %s", f.flag, f.value, f.wanted)
 		}
 	}
 	for _, name := range c.ignore {
 		if !slices.Contains(ignorable, name) {
-			return cli.Misuse("--ignore %q: want one of %s", name, strings.Join(ignorable, " "))
+			return cli.Misuse("--ignore %q: must be one of %s", name, strings.Join(ignorable, " "))
 		}
 	}
 	if c.k0sVersion != "" {
@@ -218,7 +218,7 @@ func (c *config) checkChoices() error {
 func (c *config) checkRegistry() error {
 	switch {
 	case c.ca != "" && c.plainHTTP:
-		return cli.Misuse("--ca is for HTTPS, --plain-http for HTTP: want one of them")
+		return cli.Misuse("--ca and --plain-http are mutually exclusive")
 	case (c.username == "") != (c.passwordFile == ""):
 		return cli.Misuse("--username and --password-file belong together")
 	}
@@ -253,7 +253,7 @@ func (c *config) checkNetwork() error {
 		}
 		a, err := netip.ParseAddr(value)
 		if err != nil || a.IsUnspecified() || a.Zone() != "" {
-			return cli.Misuse("%s %q: want the address of an interface of this host", flag, value)
+			return cli.Misuse("%s %q: must be the address of an interface of this host", flag, value)
 		}
 	}
 	for flag, value := range map[string]string{"--pod-cidr": c.network.podCIDR, "--service-cidr": c.network.serviceCIDR} {
@@ -262,11 +262,11 @@ func (c *config) checkNetwork() error {
 		}
 		p, err := netip.ParsePrefix(value)
 		if err != nil || p.Masked() != p {
-			return cli.Misuse("%s %q: want a network such as 10.244.0.0/16", flag, value)
+			return cli.Misuse("%s %q: must be a network such as 10.244.0.0/16", flag, value)
 		}
 	}
 	if c.api.port < 0 || c.api.port > math.MaxUint16 {
-		return cli.Misuse("--api-port %d: want a number from 1 to %d", c.api.port, math.MaxUint16)
+		return cli.Misuse("--api-port %d: must be a number from 1 to %d", c.api.port, math.MaxUint16)
 	}
 	return nil
 }
@@ -275,7 +275,7 @@ func (c *config) checkNetwork() error {
 func (c *config) checkMode() error {
 	switch {
 	case c.purge && !c.uninstall:
-		return cli.Misuse("--purge: wants --uninstall")
+		return cli.Misuse("--purge requires --uninstall")
 	case c.last && !c.uninstall:
 		return cli.Misuse("--last-controller requires --uninstall")
 	case c.k0sFrom != "" && !c.upgrade:
@@ -285,13 +285,13 @@ func (c *config) checkMode() error {
 	case c.printValues && c.plan:
 		return cli.Misuse("--print-values changes nothing: it needs no --plan")
 	case c.expiry <= 0 || c.expiry%time.Second != 0:
-		return cli.Misuse("--expiry %v: want whole seconds, such as 24h", c.expiry)
+		return cli.Misuse("--expiry %v: must be whole seconds, such as 24h", c.expiry)
 	case c.answer <= 0:
 		return cli.Misuse("--answer-timeout %v: must be longer than 0", c.answer)
 	case c.timeout <= 0:
-		return cli.Misuse("--timeout %v: want a time such as 45m", c.timeout)
+		return cli.Misuse("--timeout %v: must be a time such as 45m", c.timeout)
 	case c.helmTimeout <= 0:
-		return cli.Misuse("--helm-timeout %v: want a time such as 20m", c.helmTimeout)
+		return cli.Misuse("--helm-timeout %v: must be a time such as 20m", c.helmTimeout)
 	}
 	for _, name := range c.values {
 		if _, err := os.Stat(name); err != nil {

@@ -127,7 +127,7 @@ func (i *installer) readStore(s *service, f *facts) error {
 		err = kyaml.Unmarshal(text, &config)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !exists("etcd/member") && !exists("db/state.db") && exists("pki/ca.key") {
-		return cli.Hint(fmt.Errorf("%s: %w", path, err), "it says where this controller keeps the cluster's state: correct it")
+		return cli.Hint(fmt.Errorf("%s: %w", path, err), "correct the file: it names where this controller keeps the cluster's state")
 	}
 	storage := config.Spec.Storage
 	f.apiPort = cmp.Or(config.Spec.API.Port, defaultAPIPort)

@@ -156,7 +156,7 @@ func apply(root *yaml.Node, s setting) (string, error) {
 func extend(at *yaml.Node, key string, have *yaml.Node, s setting) (string, error) {
 	list := resolve(have)
 	if list.Kind != yaml.SequenceNode {
-		return "", fmt.Errorf("line %d: %v: want a list", have.Line, s)
+		return "", fmt.Errorf("line %d: %v: must be a list", have.Line, s)
 	}
 	var added []string
 	for _, want := range s.value.([]string) {
@@ -190,7 +190,7 @@ func below(table *yaml.Node, key string) (*yaml.Node, error) {
 		put(table, key, made)
 		return made, nil
 	case resolve(have).Kind != yaml.MappingNode:
-		return nil, fmt.Errorf("%s: want keys and values", key)
+		return nil, fmt.Errorf("%s: must be keys and values", key)
 	case have.Anchor != "": // a change would reach every alias of it
 		return nil, fmt.Errorf("%s: other places refer to it (&%s), so it cannot be changed here alone", key, have.Anchor)
 	case have.Kind == yaml.AliasNode:

@@ -170,10 +170,10 @@ func TestMergeK0sYAMLRefuses(t *testing.T) {
 	for _, tt := range []struct{ have, want string }{
 		{"spec: {registry: {mirrors: []}}", "spec.registry: k0s has no such key"},
 		{"spec: {netwrok: {}}", "the nearest is spec.network"},
-		{"spec: {api: 7}", "spec.api.address: api: want keys and values"},
-		{"spec: {api: {sans: x}}", "spec.api.sans: want a list"},
+		{"spec: {api: 7}", "spec.api.address: api: must be keys and values"},
+		{"spec: {api: {sans: x}}", "spec.api.sans: must be a list"},
 		{"a: 1\n---\nb: 2\n", "more than one document"},
-		{"- a", "want keys and values"},
+		{"- a", "must be keys and values"},
 		{"\t", "yaml: "},
 	} {
 		if got, _, err := merge([]byte(tt.have), usual()); err == nil || !strings.Contains(err.Error(), tt.want) {

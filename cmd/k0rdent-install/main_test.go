@@ -14,16 +14,16 @@ func TestDocs(t *testing.T) {
 
 func TestMisuse(t *testing.T) {
 	tests := []struct{ args, want string }{
-		{"--join worker --uninstall", "--uninstall and --join: want one of them"},
-		{"--join boss", `--join "boss": want worker or controller`},
+		{"--join worker --uninstall", "--uninstall and --join are mutually exclusive"},
+		{"--join boss", `--join "boss": must be worker or controller`},
 		{"--registry https://10.0.0.5", "--registry"},
-		{"--ca x --plain-http --registry h", "want one of them"},
+		{"--ca x --plain-http --registry h", "mutually exclusive"},
 		{"--username u", "--username and --password-file belong together"},
-		{"--purge", "--purge: wants --uninstall"},
+		{"--purge", "--purge requires --uninstall"},
 		{"--k0s-from x", "--k0s-from: wants --upgrade"},
 		{"--release-file x", "--release-file: wants --upgrade"},
 		{"--print-values --plan", "it needs no --plan"},
-		{"--ignore luck", `--ignore "luck": want one of cpu disk`},
+		{"--ignore luck", `--ignore "luck": must be one of cpu disk`},
 		{"--k0s-version latest", "is not a k0s version"},
 		{"--api-address 0.0.0.0", "--api-address"},
 		{"--pod-cidr 10.1.2.3/16", "--pod-cidr"},

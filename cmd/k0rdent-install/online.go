@@ -89,7 +89,7 @@ func (i *installer) download(ctx context.Context, version string) (outcome, erro
 	case n > maxK0s:
 		return outcome{}, fmt.Errorf("%s: more than %s", from, record.Bytes(maxK0s))
 	case hex.EncodeToString(hash.Sum(nil)) != want:
-		return outcome{}, fmt.Errorf("%s: it is not what its makers published: want sha256:%s, got sha256:%x", from, want, hash.Sum(nil))
+		return outcome{}, fmt.Errorf("%s: checksum does not match the published one: want sha256:%s, got sha256:%x", from, want, hash.Sum(nil))
 	}
 	i.state.own(i.k0s.path, "sha256:"+want, "")
 	if err := i.state.save(); err != nil {

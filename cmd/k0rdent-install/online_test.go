@@ -70,7 +70,7 @@ func TestDownloadRefuses(t *testing.T) {
 	h := testHost(t)
 	before := read(t, h.k0s)
 	const version = "v1.33.2+k0s.0"
-	if _, _, err := download(t, h, releases(t, h, version, true), version); err == nil || !strings.Contains(err.Error(), "it is not what its makers published") {
+	if _, _, err := download(t, h, releases(t, h, version, true), version); err == nil || !strings.Contains(err.Error(), "checksum does not match the published one") {
 		t.Errorf("%v, want the digest to be compared", err)
 	}
 	if _, _, err := download(t, h, releases(t, h, version, false), "v1.33.3+k0s.0"); err == nil || !strings.Contains(err.Error(), "404") {
@@ -108,9 +108,9 @@ func TestReplaceK0s(t *testing.T) {
 		running string
 		want    string
 	}{
-		{"another is wanted", false, "", "is wanted"},
+		{"another version", false, "", ", not v1.33.2+k0s.0"},
 		{"and may be replaced", true, "", ""},
-		{"and runs", true, "controller v1.32.8+k0s.0\n", "k0s v1.32.8+k0s.0 runs, and v1.33.2+k0s.0 is wanted"},
+		{"and runs", true, "controller v1.32.8+k0s.0\n", "k0s v1.32.8+k0s.0 is running, not v1.33.2+k0s.0"},
 	} {
 		h := testHost(t)
 		if tt.running != "" {

@@ -73,7 +73,7 @@ func TestPreflight(t *testing.T) {
 			nil, []string{"system: the kernel has no overlay file system"}, ""},
 		{"no k0s", func(t *testing.T, h *host) { h.k0s += "-absent" },
 			nil, []string{"k0s: there is no ", "k0s-absent"}, "k0s-extract takes it out of the bundle"},
-		{"another k0s is wanted", nil, []string{"--k0s-version", "v1.33.1+k0s.0"}, []string{"k0s is v1.32.8+k0s.0, and v1.33.1+k0s.0 is wanted"}, "k0s-extract"},
+		{"another k0s is wanted", nil, []string{"--k0s-version", "v1.33.1+k0s.0"}, []string{"k0s is v1.32.8+k0s.0, not v1.33.1+k0s.0"}, "k0s-extract"},
 		{"no mirror", func(t *testing.T, h *host) { os.Remove(h.root + "/etc/k0s/containerd.d/cri-registry.toml") },
 			nil, []string{"mirror: there is no "}, "k0s-mirror-config --mirror https://" + s.at + " --ca " + s.ca},
 		{"a mirror that containerd ignores", func(t *testing.T, h *host) { write(t, h.certs+"/quay.io/hosts.toml", "server = \n") },

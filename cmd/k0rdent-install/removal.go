@@ -125,7 +125,7 @@ func (f facts) unanswered(r removal, cause error) (removal, error) {
 	err := fmt.Errorf("cannot tell whether this cluster has other controllers: %w", cause)
 	hint := `wait until "k0s status" answers and run this again`
 	if !f.running {
-		err = errors.New("k0s is stopped, so nothing says whether this cluster has other controllers")
+		err = errors.New("k0s is stopped, so it is unknown whether this cluster has other controllers")
 		hint = `start it with "k0s start" and run this again`
 	}
 	return removal{}, cli.Hint(err, "%s; if no other controller is left, or they are lost for good, add --last-controller", hint)

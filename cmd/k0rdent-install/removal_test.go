@@ -75,7 +75,7 @@ func TestDecide(t *testing.T) {
 
 		{"etcd is silent", func(f *facts) { f.membersErr = silent }, removal{}, "cannot tell whether this cluster has other controllers: k0s etcd member-list: no answer"},
 		{"etcd is silent, the API knows only this host", func(f *facts) { f.membersErr, f.api = silent, known("n2") }, removal{}, "cannot tell whether"},
-		{"k0s is stopped", func(f *facts) { f.membersErr, f.running = silent, false }, removal{}, "k0s is stopped, so nothing says whether"},
+		{"k0s is stopped", func(f *facts) { f.membersErr, f.running = silent, false }, removal{}, "k0s is stopped, so it is unknown whether"},
 		{"k0s is stopped, the others are lost", func(f *facts) { f.membersErr, f.running, f.last = silent, false, true }, removal{Role: k0s.RoleController}, ""},
 		{"k0s is stopped, and has left etcd", func(f *facts) { f.membersErr, f.running, f.begun = silent, false, begun }, *begun, ""},
 

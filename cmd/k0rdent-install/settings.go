@@ -221,5 +221,5 @@ func nearestOf(n chart.Need) string {
 	if n.Nearest == "" {
 		return ""
 	}
-	return " (the nearest is " + n.Nearest + "; oci-push --alias gives that the name)"
+	return " (the nearest is " + n.Nearest + "; add the name with oci-push --alias)"
 }

@@ -72,7 +72,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 case $wait in
-'' | *[!0-9]*) fail "--wait $wait: want a number of seconds" '' 2 ;;
+'' | *[!0-9]*) fail "--wait $wait: must be a number of seconds" '' 2 ;;
 esac
 case $given in
 '' | /*) ;;
@@ -273,7 +273,7 @@ check_network() {
 check_name() {
   name=$(node)
   case $name in
-  localhost | localhost.*) fail "the host's name is $name, which each host has that was not given one" 'hostnamectl set-hostname NAME' ;;
+  localhost | localhost.*) fail "the host's name is $name, which is the name of every host without one" 'hostnamectl set-hostname NAME' ;;
   *[!a-z0-9.-]* | [.-]* | *[.-]) fail "the host's name $name cannot be the name of a node: use letters, digits, hyphens and dots" 'hostnamectl set-hostname NAME' ;;
   esac
   [ ${#name} -le 63 ] || fail "the host's name has ${#name} characters: a node's name has 63 at most" 'hostnamectl set-hostname NAME'
@@ -353,7 +353,7 @@ config=etc/k0s/k0s.yaml
 kind=${role%%+*}
 other=worker
 [ "$kind" = controller ] || other=controller
-! service $other || fail "this host is a $other already" 'k0s reset takes that away'
+! service $other || fail "this host is a $other already" 'k0s reset removes that'
 
 if [ -e "$bin" ] && [ -z "$replace" ] && ! same k0s "$bin"; then
   ! running || fail "$bin is another k0s, and runs" 'k0s stop ends it, and its pods run on; --replace replaces the file under it'

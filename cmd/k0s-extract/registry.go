@@ -46,7 +46,7 @@ func (r reference) check(from string) error {
 		_, err = v1.NewHash(r.digest)
 	}
 	if err != nil {
-		return cli.Hint(cli.Misuse("--from %q: %w", from, err), "want HOST[:PORT]/.../k0sproject/k0s:TAG, or the name of a file")
+		return cli.Hint(cli.Misuse("--from %q: %w", from, err), "use HOST[:PORT]/.../k0sproject/k0s:TAG, or the name of a file")
 	}
 	return nil
 }
@@ -182,7 +182,7 @@ func unmoved(ctx context.Context, reg *client.Registry, r reference) error {
 	if err != nil || have == "" || have == r.digest {
 		return err
 	}
-	return cli.Hint(fmt.Errorf("the tag has moved: the registry has %s, and %s is wanted", have, r.digest),
+	return cli.Hint(fmt.Errorf("the tag has moved: the registry has %s, not %s", have, r.digest),
 		"push the verified bundle again, and find out who else may write to the registry")
 }
 

@@ -105,7 +105,7 @@ func TestRegistry(t *testing.T) {
 		{at + "@" + image.top.Digest, "--k0s-version " + v132, v132, at + "@" + image.top.Digest, k0sFor(v132), ""},
 		{at + ":v1.32.8-k0s.0@" + image.top.Digest, "", v132, at + ":v1.32.8-k0s.0@" + image.top.Digest, k0sFor(v132), ""},
 
-		{at + ":v1.33.1-k0s.10@" + image.top.Digest, "", "", "", nil, "the tag has moved: the registry has " + newer.top.Digest + ", and " + image.top.Digest + " is wanted"},
+		{at + ":v1.33.1-k0s.10@" + image.top.Digest, "", "", "", nil, "the tag has moved: the registry has " + newer.top.Digest + ", not " + image.top.Digest},
 		{at + ":v1.33.1-k0s.10", "--platform linux/arm64", "", "", nil, "holds linux/amd64, not linux/arm64"},
 		{at + ":v1.32.8-k0s.0", "--k0s-version " + v133, "", "", nil, "is not k0s v1.33.1+k0s.10"},
 		{at, "--k0s-version v1.31.0", "", "", nil, "no k0s v1.31.0 in it, but v1.33.1+k0s.10, v1.32.8+k0s.0"},

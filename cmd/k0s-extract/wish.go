@@ -39,7 +39,7 @@ func (v *version) String() string {
 func (v *version) Set(s string) error {
 	parsed, err := k0s.ParseVersion(s)
 	if err != nil {
-		return fmt.Errorf("want a version such as v1.32.8+k0s.0")
+		return fmt.Errorf("must be a version such as v1.32.8+k0s.0")
 	}
 	v.Version = &parsed
 	return nil

@@ -268,7 +268,7 @@ func (c *checker) verdict(images int) error {
 	if c.missing == 0 {
 		for _, m := range c.mirrors {
 			if m.err != nil {
-				c.progress.Problem(m.entry.URL, fmt.Errorf("%w; each pull asks it in vain, then the next mirror", m.err))
+				c.progress.Problem(m.entry.URL, fmt.Errorf("%w; each pull tries it without success, then the next mirror", m.err))
 			}
 		}
 		if c.wrong == 0 {

@@ -217,7 +217,7 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 			if tt.code != cli.CodeDone && tt.name != "wrong prefix" && !strings.Contains(o.stderr, "\nhint: ") {
 				t.Errorf("no hint in %q", o.stderr)
 			}
-			if tt.name == "first one down" && !strings.Contains(o.stderr, "connection refused; each pull asks it in vain") {
+			if tt.name == "first one down" && !strings.Contains(o.stderr, "connection refused; each pull tries it without success") {
 				t.Errorf("stderr %q, want a word about the mirror that is down", o.stderr)
 			}
 		})

@@ -334,7 +334,7 @@ func TestMisuse(t *testing.T) {
 		want string
 	}{
 		{"no mirror", nil, "no mirror to pull from"},
-		{"not a mirror", []string{"--mirror", "oci://x"}, "want https://"},
+		{"not a mirror", []string{"--mirror", "oci://x"}, "must be https://"},
 		{"API path", []string{"--mirror", "https://x/v2/y"}, "/v2, is left out"},
 		{"not a version", []string{"--k0s-version", "latest"}, "is not a k0s version"},
 		{"not a format", []string{"--format", "yaml"}, "must be json, table or a template"},

@@ -40,7 +40,7 @@ func (a *aliases) Set(s string) error {
 		to, toErr := parseName(right)
 		switch {
 		case !found || (from.Tag == "") != (to.Tag == ""):
-			return errors.New("want REPOSITORY:TAG=REPOSITORY:TAG or REPOSITORY=REPOSITORY")
+			return errors.New("must be REPOSITORY:TAG=REPOSITORY:TAG or REPOSITORY=REPOSITORY")
 		case err != nil || toErr != nil:
 			return errors.Join(err, toErr)
 		case from == to:

@@ -71,7 +71,7 @@ func (p *pusher) publish(ctx context.Context, img *oci.Image, repository, tag st
 		}
 		had, err := p.manifest(ctx, repository, name, m)
 		if err != nil && i == last && len(img.MissingManifests()) > 0 {
-			return news, "", fmt.Errorf("manifest %s: the registry may not take an index with %d of its manifests missing: %w", name, len(img.MissingManifests()), err)
+			return news, "", fmt.Errorf("manifest %s: the registry may not accept an index with %d of its manifests missing: %w", name, len(img.MissingManifests()), err)
 		}
 		if err != nil {
 			return news, "", fmt.Errorf("manifest %s: %w", name, err)

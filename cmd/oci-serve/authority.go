@@ -165,7 +165,7 @@ func readKey(file string) (*ecdsa.PrivateKey, error) {
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("%s: want an ECDSA key", file)
+		return nil, fmt.Errorf("%s: must be an ECDSA key", file)
 	}
 	return key, nil
 }

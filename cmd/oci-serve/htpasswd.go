@@ -83,7 +83,7 @@ func parseHtpasswd(data []byte) (*table, error) {
 func parseUser(line string) (name string, hash []byte, err error) {
 	name, text, ok := strings.Cut(line, ":")
 	if !ok || name == "" {
-		return "", nil, errors.New("want NAME:HASH")
+		return "", nil, errors.New("must be NAME:HASH")
 	}
 	text, _, _ = strings.Cut(text, ":") // further fields are allowed in such files
 	if !strings.HasPrefix(text, "$2") || len(text) != hashLen {
@@ -94,7 +94,7 @@ func parseUser(line string) (name string, hash []byte, err error) {
 		return "", nil, fmt.Errorf("user %q: %w", name, err)
 	}
 	if cost > maxCost {
-		return "", nil, fmt.Errorf("user %q: cost %d, want at most %d", name, cost, maxCost)
+		return "", nil, fmt.Errorf("user %q: cost %d, must be at most %d", name, cost, maxCost)
 	}
 	return name, []byte(text), nil
 }

@@ -170,9 +170,9 @@ func TestUnfitCertificatesAreNamed(t *testing.T) {
 
 func TestUnreadableUsers(t *testing.T) {
 	for name, tt := range map[string]struct{ content, want string }{
-		"malformed": {"alice", "line 1: want NAME:HASH"},
+		"malformed": {"alice", "line 1: must be NAME:HASH"},
 		"empty":     {"", "no users in it"},
-		"a mark":    {"\xef\xbb\xbf" + strings.ReplaceAll(aliceLine, "alice", ""), "line 1: want NAME:HASH"},
+		"a mark":    {"\xef\xbb\xbf" + strings.ReplaceAll(aliceLine, "alice", ""), "line 1: must be NAME:HASH"},
 	} {
 		err := run(context.Background(), []string{"--storage", t.TempDir(), "--port", "0", "--htpasswd", writeText(t, "users", tt.content)}, nil, io.Discard, io.Discard)
 		if cli.Code(err) != cli.CodeMisuse || !strings.Contains(err.Error(), tt.want) {

@@ -56,12 +56,12 @@ func (r *Registry) explain(err error) error {
 	}
 	if e, ok := errors.AsType[*elsewhere](err); ok {
 		if e.how == "redirects to" {
-			return cli.Hint(err, "if that is the registry, name it instead; otherwise allow this host to reach it")
+			return cli.Hint(err, "if that is the registry, name it instead; otherwise let this host reach it")
 		}
 		return cli.Hint(err, "a registry behind a proxy must know its own address: have the proxy pass Host and X-Forwarded-Proto, or set the registry's external URL")
 	}
 	if errors.Is(err, errFull) {
-		return cli.Hint(err, "make room on the registry's disk, then run the same command: what is there already is not sent again")
+		return cli.Hint(err, "make room on the registry's disk, then run the same command: what the registry already has is not sent again")
 	}
 	if e, ok := errors.AsType[*statusError](err); ok {
 		return r.explainStatus(err, e)
@@ -119,7 +119,7 @@ func (r *Registry) explainCertificate(err error, e *certificateError) error {
 	case remedyName:
 		return cli.Hint(err, "address the registry by a name that its certificate has, or add this one: oci-serve --tls auto --tls-name %s", hostOnly(r.host.RegistryStr()))
 	}
-	return cli.Hint(err, `this host's clock says %s: if that is wrong, set it ("timedatectl"); otherwise renew the certificate`, time.Now().UTC().Format(time.RFC3339))
+	return cli.Hint(err, `this host's clock reads %s: if that is wrong, set it ("timedatectl"); otherwise renew the certificate`, time.Now().UTC().Format(time.RFC3339))
 }
 
 func (r *Registry) explainStatus(err error, e *statusError) error {
@@ -145,7 +145,7 @@ func (r *Registry) explainStatus(err error, e *statusError) error {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return cli.Hint(err, "the registry, or a proxy before it, is overloaded or under maintenance: run the same command again later")
 	case http.StatusRequestEntityTooLarge:
-		return cli.Hint(err, "raise the size limit of the proxy before the registry (nginx: client_max_body_size 0), or push past it")
+		return cli.Hint(err, "raise the size limit of the proxy before the registry (nginx: client_max_body_size 0), or push without that proxy")
 	}
 	return err
 }

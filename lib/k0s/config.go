@@ -55,7 +55,7 @@ func Shared(config []byte, names ...string) ([]byte, error) {
 		return nil, err
 	}
 	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
-		return nil, errors.New("want keys and values")
+		return nil, errors.New("must be keys and values")
 	}
 	api, err := table(doc.Content[0], "spec", "api")
 	if err != nil {
@@ -131,7 +131,7 @@ func table(at *yaml.Node, path ...string) (*yaml.Node, error) {
 		case next.Kind == yaml.ScalarNode && next.Tag == "!!null":
 			*next = yaml.Node{Kind: yaml.MappingNode}
 		case next.Kind != yaml.MappingNode || next.Anchor != "":
-			return nil, fmt.Errorf("line %d: %s: want keys and values without anchors and aliases", next.Line, strings.Join(path, "."))
+			return nil, fmt.Errorf("line %d: %s: must be keys and values without anchors and aliases", next.Line, strings.Join(path, "."))
 		}
 		next.Style = 0
 		at = next

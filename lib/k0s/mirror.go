@@ -47,7 +47,7 @@ func ParseMirror(s string) (Mirror, error) {
 
 func (m Mirror) check() error {
 	if m.Scheme != "https" && m.Scheme != "http" {
-		return errors.New("want https://HOST[:PORT][/PREFIX]")
+		return errors.New("must be https://HOST[:PORT][/PREFIX]")
 	}
 	if err := CheckHost(m.Host); err != nil {
 		return err

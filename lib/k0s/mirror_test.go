@@ -26,7 +26,7 @@ func TestParseMirror(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"":                          "name of a registry",
-		"oci://h/p":                 "want https://",
+		"oci://h/p":                 "must be https://",
 		"https://user:pw@h:5000":    "no user name or password",
 		"https://h:0":               "port",
 		"https://h:70000":           "port",

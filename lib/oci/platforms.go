@@ -28,7 +28,7 @@ func (p *Platforms) Set(s string) error {
 	for one := range strings.SplitSeq(s, ",") {
 		parsed, err := v1.ParsePlatform(one)
 		if err != nil || parsed.OS == "" || parsed.Architecture == "" {
-			return errors.New("want OS/ARCHITECTURE such as linux/amd64")
+			return errors.New("must be OS/ARCHITECTURE such as linux/amd64")
 		}
 		named := normal(*parsed)
 		if slices.ContainsFunc(*p, named.Equals) {

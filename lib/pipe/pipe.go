@@ -81,7 +81,7 @@ func (r Reader) take(line record.Line) error {
 		}
 	}
 	if bad {
-		return cli.Hint(fmt.Errorf("bundle %s: %w", b.Path, ErrBadSignature), "do not use this bundle; what bundle-verify printed says why")
+		return cli.Hint(fmt.Errorf("bundle %s: %w", b.Path, ErrBadSignature), "do not use this bundle; bundle-verify printed the reason")
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func Refused(err error) (entry string, problem error) {
 // Empty returns the error of a bundle without a single image.
 func (b Bundle) Empty() error {
 	err := fmt.Errorf("%s: no images in it", b.Path)
-	return cli.Hint(err, "an image's own archive is no bundle; a directory must be the one that holds charts/")
+	return cli.Hint(err, "the archive of one image is not a bundle; a directory must be the one that holds charts/")
 }
 
 // remedied adds what to do about an error of opening or reading a bundle, where
@@ -53,7 +53,7 @@ func (b Bundle) remedy(err error) string {
 	case others != "" && (errors.Is(err, bundle.ErrTruncated) || errors.Is(err, bundle.ErrFormat)):
 		return fmt.Sprintf("it is one of several parts; join them on the way: cat %s | ... -", others)
 	case errors.Is(err, bundle.ErrTruncated):
-		return "copy it again; a download goes on with curl -C - -LO URL"
+		return "copy it again; resume a download with curl -C - -LO URL"
 	case errors.Is(err, bundle.ErrCorrupt):
 		return "copy it again, and compare it with the vendor's: sha256sum FILE"
 	case errors.Is(err, bundle.ErrFormat):

@@ -27,7 +27,7 @@ func ParseOverrides(r io.Reader) (Overrides, error) {
 		// An entry's name may have blanks, a reference has none.
 		i := strings.LastIndexAny(line, " \t")
 		if i < 0 {
-			return nil, fmt.Errorf("line %d: want an entry and repository:tag", n)
+			return nil, fmt.Errorf("line %d: must be an entry and repository:tag", n)
 		}
 		entry := strings.TrimPrefix(strings.TrimSpace(line[:i]), "./")
 		reference, err := Parse(line[i+1:])

@@ -33,7 +33,7 @@ func (d *Disk) checkFormat() error {
 	case err != nil:
 		return err
 	case string(text) != format:
-		return fmt.Errorf("its format is %q, this version knows %q", strings.TrimSpace(string(text)), strings.TrimSpace(format))
+		return fmt.Errorf("its format is %q, this version supports %q", strings.TrimSpace(string(text)), strings.TrimSpace(format))
 	}
 	return nil
 }

@@ -60,10 +60,10 @@ func hexLen(algorithm string) int {
 func ParseDigest(s string) (Digest, error) {
 	algorithm, hex, ok := strings.Cut(s, ":")
 	if !ok || hexLen(algorithm) == 0 {
-		return "", fmt.Errorf("%w: want sha256:HEX or sha512:HEX", ErrDigestInvalid)
+		return "", fmt.Errorf("%w: must be sha256:HEX or sha512:HEX", ErrDigestInvalid)
 	}
 	if len(hex) != hexLen(algorithm) || strings.Trim(hex, "0123456789abcdef") != "" {
-		return "", fmt.Errorf("%w: want %d lower-case hexadecimal digits for %s", ErrDigestInvalid, hexLen(algorithm), algorithm)
+		return "", fmt.Errorf("%w: must have %d lower-case hexadecimal digits for %s", ErrDigestInvalid, hexLen(algorithm), algorithm)
 	}
 	return Digest(s), nil
 }

@@ -119,7 +119,7 @@ func (k *calm) look(s *State, settle time.Duration) bool {
 	}
 	if len(silent) > 0 {
 		slices.Sort(silent)
-		k.missing = fmt.Sprintf("nobody has renewed %s for %v: the controller does not run", strings.Join(silent, ", "), settle)
+		k.missing = fmt.Sprintf("%s not renewed for %v: the controller does not run", strings.Join(silent, ", "), settle)
 	}
 	return len(silent) == 0
 }

@@ -290,7 +290,7 @@ func TestReadyAfterRestart(t *testing.T) {
 				if err != nil || took < back {
 					t.Errorf("%v after %v, want it ready once %s is renewed, after %v", err, took, name, back)
 				}
-				if !has(said, "nobody has renewed lease "+namespace+"/"+name) {
+				if !has(said, "lease "+namespace+"/"+name+" not renewed") {
 					t.Errorf("reported: %q, want the lease", said)
 				}
 			})
