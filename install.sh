@@ -206,8 +206,8 @@ settle() {
   [ -z "$first" ] || [ -z "$only" ] || misuse '--from and --only are mutually exclusive'
   # What one mode leaves alone could be meant to make it harmless.
   if [ "$mode" != install ]; then
-    [ -z "$first$only" ] || misuse "--from and --only do not go with --$mode"
-    [ "$rest" = 0 ] || misuse "nothing comes after -- with --$mode" "--plan before it shows what would be done"
+    [ -z "$first$only" ] || misuse "--from and --only cannot be combined with --$mode"
+    [ "$rest" = 0 ] || misuse "no flags are allowed after -- with --$mode" "put --plan before -- to see what would be done"
   fi
   [ "${username:+x}" = "${password:+x}" ] || misuse '--username and --password-file belong together'
   if [ -s $state/site ]; then

@@ -90,7 +90,7 @@ func (p *packing) check(c *config) (err error) {
 	p.role = cmp.Or(p.role, k0s.RoleWorker)
 	switch {
 	case p.role != k0s.RoleWorker && p.role != k0s.RoleController && p.role != roleBoth:
-		return cli.Misuse("--role %q: want worker, controller or controller+worker", p.role)
+		return cli.Misuse("--role %q: must be worker, controller or controller+worker", p.role)
 	case p.role != k0s.RoleWorker && p.config == "":
 		return cli.Hint(cli.Misuse("a further controller needs the k0s.yaml of the first"), "give --k0s-yaml %s", k0s.ConfigPath)
 	case p.role == k0s.RoleWorker && p.config != "":

@@ -230,7 +230,7 @@ func TestMisuse(t *testing.T) {
 		"--export x --to y bundle":                          "--export has a place of its own",
 		"--role worker bundle":                              "--role is about what --export packs",
 		"--mirror https://h bundle":                         "--mirror is about what --export packs",
-		"--export x --role boss bundle":                     "want worker, controller or controller+worker",
+		"--export x --role boss bundle":                     "must be worker, controller or controller+worker",
 		"--export x --role controller bundle":               "needs the k0s.yaml of the first",
 		"--export x --k0s-yaml y bundle":                    "a worker has no configuration",
 		"--export x --mirror https://localhost:5000 bundle": "on another host that is the other host",

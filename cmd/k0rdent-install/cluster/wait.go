@@ -27,7 +27,7 @@ const glance = 10 * time.Second
 // for the work itself has run out.
 const afterwards = 20 * time.Second
 
-// sleep waits for d or the end of ctx, and tells whether ctx goes on.
+// sleep waits for d or the end of ctx, and reports whether ctx is still active.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
