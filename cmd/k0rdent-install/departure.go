@@ -92,7 +92,7 @@ func (i *installer) leave(ctx context.Context) (outcome, error) {
 	var err error
 	for deadline := time.Now().Add(leaveTime); ; {
 		_, err = i.k0s.run(ctx, longRun, nil, i.leaveArgs()...)
-		if err == nil || !settling(err) || time.Now().After(deadline) || !pause(ctx, time.Second) {
+		if err == nil || !settling(err) || time.Now().After(deadline) || !cluster.Sleep(ctx, time.Second) {
 			break
 		}
 	}
@@ -103,7 +103,7 @@ func (i *installer) leave(ctx context.Context) (outcome, error) {
 		return outcome{}, cli.Hint(err, `etcd refuses while too few members are up: start the others, or remove one that is gone with "k0s etcd leave --peer-address ADDRESS"; then run this again`)
 	}
 	i.state.Removal = &i.removal
-	pause(ctx, i.host.farewell)
+	cluster.Sleep(ctx, i.host.farewell)
 	return done("k0s %s", strings.Join(i.leaveArgs(), " ")), i.state.save()
 }
 
@@ -119,18 +119,6 @@ const farewell = 3 * time.Second
 // it elects a leader.
 func settling(err error) bool {
 	return strings.Contains(err.Error(), "unhealthy cluster") || strings.Contains(err.Error(), "leader changed")
-}
-
-// pause waits, and reports whether ctx goes on.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 // deletes is what removes what a host leaves in its cluster.
@@ -179,7 +167,7 @@ func (i *installer) removeHost(ctx context.Context) (outcome, error) {
 				return done("%s", strings.Join(removed, ", ")), nil
 			}
 		}
-		pause(bounded, time.Second)
+		cluster.Sleep(bounded, time.Second)
 	}
 	if ctx.Err() != nil {
 		return outcome{}, context.Cause(ctx)

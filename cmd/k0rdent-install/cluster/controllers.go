@@ -141,7 +141,7 @@ func (c *Cluster) Drain(ctx context.Context, name string) (found bool, err error
 		case err != nil && !again(err):
 			return true, err
 		}
-		sleep(ctx, pause)
+		Sleep(ctx, pause)
 	}
 }
 

@@ -153,7 +153,7 @@ func (f *fake) put(o runtime.Object) {
 
 // beat renews a lease as its controller does, until ctx ends.
 func (f *fake) beat(ctx context.Context, namespace, name string) {
-	for sleep(ctx, 2*time.Second) {
+	for Sleep(ctx, 2*time.Second) {
 		now := metav1.NowMicro()
 		f.put(aLease(namespace, name, now))
 	}

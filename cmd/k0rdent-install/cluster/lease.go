@@ -66,7 +66,7 @@ func (c *Cluster) hold(ctx context.Context, waiting func(string)) (context.Conte
 		case !again(err) && !apierrors.IsAlreadyExists(err):
 			return nil, nil, fmt.Errorf("lease %s/%s: %w", Namespace, leaseName, err)
 		}
-		sleep(ctx, pause)
+		Sleep(ctx, pause)
 	}
 }
 
@@ -117,7 +117,7 @@ func (c *Cluster) tryLease(ctx context.Context, me holder, seen *coordinationv1.
 // renew keeps the lease until ctx ends, and ends ctx when it cannot.
 func (c *Cluster) renew(ctx context.Context, lost context.CancelCauseFunc, lease *coordinationv1.Lease) {
 	last := time.Now()
-	for sleep(ctx, renewEvery) {
+	for Sleep(ctx, renewEvery) {
 		now := metav1.NowMicro()
 		lease.Spec.RenewTime = &now
 		renewed, err := c.kube.CoordinationV1().Leases(Namespace).Update(ctx, lease, metav1.UpdateOptions{})

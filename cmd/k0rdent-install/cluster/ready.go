@@ -202,7 +202,7 @@ func (c *Cluster) fingerprint(ctx context.Context, state *State) string {
 func (c *Cluster) managementChange(ctx context.Context, state *State, most time.Duration) {
 	client, err := c.resource(managementKind, "")
 	if state == nil || err != nil {
-		sleep(ctx, pause)
+		Sleep(ctx, pause)
 		return
 	}
 	w, err := client.Watch(ctx, metav1.ListOptions{FieldSelector: named(managementName), ResourceVersion: state.resourceVersion})

@@ -41,7 +41,7 @@ func patiently(ctx context.Context, f func() error) error {
 		if !again(err) || ctx.Err() != nil {
 			return err
 		}
-		if !sleep(ctx, pause) {
+		if !Sleep(ctx, pause) {
 			return err
 		}
 	}

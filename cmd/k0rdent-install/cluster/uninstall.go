@@ -133,7 +133,7 @@ func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind, warn fun
 			}
 			asked[u.GetUID()] = err == nil
 		}
-		sleep(ctx, pause)
+		Sleep(ctx, pause)
 	}
 }
 
@@ -220,7 +220,7 @@ func (c *Cluster) waitGone(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		}
-		sleep(ctx, pause)
+		Sleep(ctx, pause)
 	}
 }
 

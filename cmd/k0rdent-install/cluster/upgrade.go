@@ -198,7 +198,7 @@ func (c *Cluster) waitRelease(ctx context.Context, name string) error {
 		}
 		client, failure := c.resource(releaseKind, "")
 		if err != nil || failure != nil {
-			sleep(ctx, pause)
+			Sleep(ctx, pause)
 			continue
 		}
 		w, err := client.Watch(ctx, metav1.ListOptions{FieldSelector: named(name), ResourceVersion: r.GetResourceVersion()})

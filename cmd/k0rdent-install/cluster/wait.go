@@ -27,8 +27,8 @@ const glance = 10 * time.Second
 // for the work itself has run out.
 const afterwards = 20 * time.Second
 
-// sleep waits for d or the end of ctx, and reports whether ctx is still active.
-func sleep(ctx context.Context, d time.Duration) bool {
+// Sleep waits for d or the end of ctx, and reports whether ctx is still active.
+func Sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -64,7 +64,7 @@ func (c *Cluster) WaitAPI(ctx context.Context) error {
 		if last == nil || ctx.Err() == nil { // that our own time is up is no reason
 			last = err
 		}
-		if !sleep(ctx, pause) {
+		if !Sleep(ctx, pause) {
 			if !timedOut(ctx) {
 				return context.Cause(ctx)
 			}
@@ -171,7 +171,7 @@ func nodeReady(node *corev1.Node) bool {
 // nodeChange waits for the node to change after the version.
 func (c *Cluster) nodeChange(ctx context.Context, name, version string) {
 	if version == "" {
-		sleep(ctx, pause)
+		Sleep(ctx, pause)
 		return
 	}
 	w, err := c.kube.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{FieldSelector: named(name), ResourceVersion: version})
@@ -185,7 +185,7 @@ func named(name string) string { return fields.OneTermEqualSelector("metadata.na
 // after the time that is given, for what is looked at beside.
 func oneEvent(ctx context.Context, w watch.Interface, err error, most time.Duration) {
 	if err != nil {
-		sleep(ctx, pause)
+		Sleep(ctx, pause)
 		return
 	}
 	defer w.Stop()
@@ -196,7 +196,7 @@ func oneEvent(ctx context.Context, w watch.Interface, err error, most time.Durat
 	case <-t.C:
 	case e, open := <-w.ResultChan():
 		if !open || e.Type == watch.Error {
-			sleep(ctx, pause)
+			Sleep(ctx, pause)
 		}
 	}
 }
