@@ -57,13 +57,8 @@ func stalePath(name string) string {
 func (x *indexer) changing(d *Disk, name string) (done func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.m == nil {
-		x.m = make(map[string]*staleIndex)
-	}
-	s := x.m[name]
-	if s == nil {
-		s = new(staleIndex)
-		x.m[name] = s
+	s, added := x.entry(name)
+	if added {
 		// Not synced: it is for a start after a kill. Nor is it needed for anything
 		// but the index, so that a failure stops nothing.
 		if f, err := d.tree.root.OpenFile(stalePath(name), os.O_WRONLY|os.O_CREATE, 0o644); err == nil {
@@ -208,19 +203,25 @@ func (d *Disk) RenewIndexes(ctx context.Context) (renewed int, err error) {
 	return renewed, err
 }
 
-// renew writes an index that is behind, though nobody has changed the repository.
+// entry returns the note about a stale index and whether it is new. x.mu is held.
+func (x *indexer) entry(name string) (s *staleIndex, added bool) {
+	if x.m == nil {
+		x.m = make(map[string]*staleIndex)
+	}
+	s = x.m[name]
+	if added = s == nil; added {
+		s = new(staleIndex)
+		x.m[name] = s
+	}
+	return s, added
+}
+
+// renew writes an outdated index, though the repository has not changed.
 func (x *indexer) renew(d *Disk, name string) error {
 	x.writing.Lock()
 	defer x.writing.Unlock()
 	x.mu.Lock()
-	if x.m == nil {
-		x.m = make(map[string]*staleIndex)
-	}
-	s := x.m[name]
-	if s == nil {
-		s = new(staleIndex)
-		x.m[name] = s
-	}
+	s, _ := x.entry(name)
 	s.again = true
 	x.mu.Unlock()
 	return x.write(d, name, s)
