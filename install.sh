@@ -51,12 +51,12 @@ without the internet. The steps, in this order:
   --digest DIGEST       the archive's digest, as --export-worker printed it
   --export-worker FILE  pack all that a worker needs to join, its token included
   --download VERSION    on a host with the internet: get bundle, signature, key
-                        and k0s, go on with what broke off, and check them
+                        and k0s, resume what broke off, and check them
   --uninstall           remove k0rdent, k0s and the registry
-  --purge               and with them the registry's content and the log
+  --purge               also remove the registry's content and the log
   --yes                 do not ask before --uninstall
-  --last-controller     with --uninstall: continue even if it is unknown whether the
-                        cluster has other controllers; they are lost for good
+  --last-controller     with --uninstall: continue even if it is unknown whether
+                        the cluster has other controllers; they are lost for good
   --help                print this text
   --version             print the version
 

@@ -129,7 +129,7 @@ END
   run -1 --separate-stderr on a k0rdent-install "${flags[@]}" </dev/null
   [[ $stderr == *'velero/velero:v1.17.0: not in the registry; wanted by Deployment '* ]]
   [[ $stderr == *'quay.io/k0sproject/coredns:1.12.2: not in the registry; wanted by k0s v1.32.8+k0s.0'* ]]
-  [[ $stderr == *'1 problem, told above; nothing was touched' ]]
+  [[ $stderr == *'1 problem (see above); nothing was changed' ]]
 
   [ "$(echo "$output" | jq -r 'select(.kind == "image") | .reference' | sort | xargs)" = 'quay.io/k0sproject/coredns:1.12.2 velero/velero:v1.17.0' ]
   [ "$(left)" = "$before" ]

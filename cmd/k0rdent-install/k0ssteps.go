@@ -284,7 +284,7 @@ func (i *installer) lastWords(ctx context.Context, err error) error {
 	if s == nil || errors.Is(err, cli.ErrInterrupted) {
 		return err
 	}
-	return cli.Hint(fmt.Errorf("%w%s", err, i.said(ctx)), "journalctl -u k0s%s tells more", s.role)
+	return cli.Hint(fmt.Errorf("%w%s", err, i.said(ctx)), "see journalctl -u k0s%s", s.role)
 }
 
 // said gives the last lines of the service's log, if the host has one.

@@ -98,9 +98,9 @@ type listedError struct{ texts []string }
 
 func (e *listedError) Error() string {
 	if len(e.texts) == 1 {
-		return "1 problem, told above; nothing was touched"
+		return "1 problem (see above); nothing was changed"
 	}
-	return fmt.Sprintf("%d problems, told above; nothing was touched", len(e.texts))
+	return fmt.Sprintf("%d problems (see above); nothing was changed", len(e.texts))
 }
 
 // full gives all that an error knows.

@@ -94,7 +94,7 @@ func (i *installer) releaseVersion(ctx context.Context, repository string) (stri
 		return v.Version, nil
 	}
 	if i.site.public {
-		return "", cli.Hint(errors.New("which release?"), "give it with --release VERSION")
+		return "", cli.Hint(errors.New("no release given"), "give it with --release VERSION")
 	}
 	tags, err := i.site.Tags(ctx, repository)
 	switch {

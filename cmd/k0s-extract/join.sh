@@ -29,7 +29,7 @@ usage: sh join.sh [--plan] [--address IP] [--token-file FILE] [--replace]
 
 Make this host a $role of the cluster, with k0s $version.
 
-  --plan             tell what would be done, and do nothing
+  --plan             print what would be done, and do nothing
   --address IP       this host's address for other nodes and pods (default: that
                      of the interface with the default route)
   --token-file FILE  join token, instead of the file token that was packed

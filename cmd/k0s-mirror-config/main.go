@@ -61,9 +61,9 @@ oci-serve and oci-push tell where the images are.
 
 --mirror and --ca may be given more than once, or list several with commas.
 Every flag is also a variable: K0S_MIRROR_CONFIG_MIRROR for --mirror.
-Exit codes: 0 done, 1 a file of somebody else is in the way, an image is
-missing or some of the work failed, 2 misuse, 75 no mirror answers or another
-run is at work, 130 interrupted.
+Exit codes: 0 done, 1 a foreign file conflicts, an image is missing or some of
+the work failed, 2 misuse, 75 no mirror answers or another run is at work, 130
+interrupted.
 
   k0s-mirror-config --mirror https://10.0.0.5:5000/k0rdent-enterprise --ca ca.crt
   k0s-mirror-config --check

@@ -370,7 +370,7 @@ func TestFails(t *testing.T) {
 		args          []string
 		want          string
 	}{
-		{"k0s too old", "v1.27.4+k0s.0", []string{"--mirror", "https://x"}, "only versions from v1.27.5"},
+		{"k0s too old", "v1.27.4+k0s.0", []string{"--mirror", "https://x"}, "requires v1.27.5 or later"},
 		{"another program", "hello", []string{"--mirror", "https://x"}, "is not a k0s version"},
 		{"no k0s", current, []string{"--mirror", "https://x", "--k0s", "/nowhere"}, "which k0s is to be configured: stat /nowhere"},
 		{"IPv6 first", old, []string{"--mirror", "https://[::1]:5000,https://x"}, "as the last mirror only"},

@@ -22,7 +22,7 @@ type survey struct {
 	oldHosts   []string // names in certs.d: ours, of registries that are not wanted any more
 }
 
-// conflict is a file or directory of somebody else that would undo what is to
+// conflict is a file or directory that is not ours and would undo what is to
 // be written, or be undone by it.
 type conflict struct{ path, reason string }
 

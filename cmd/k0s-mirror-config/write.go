@@ -166,9 +166,9 @@ func (t *tool) report(found *survey) error {
 	case 0:
 		return nil
 	case 1:
-		return cli.Hint(errors.New("a file of somebody else is in the way; nothing is written"), "move it away or take the setting out of it, then run this again")
+		return cli.Hint(errors.New("conflicts with a file that k0s-mirror-config does not manage; nothing was written"), "move it away or take the setting out of it, then run this again")
 	default:
-		return cli.Hint(fmt.Errorf("%d files of somebody else are in the way; nothing is written", n), "move them away or take the settings out of them, then run this again")
+		return cli.Hint(fmt.Errorf("conflicts with %d files that k0s-mirror-config does not manage; nothing was written", n), "move them away or take the settings out of them, then run this again")
 	}
 }
 

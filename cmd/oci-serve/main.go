@@ -29,9 +29,9 @@ user that oci-serve runs as may write, from this host, unless --write or
 seconds.
 
   --host ADDRESS   listen here (default 0.0.0.0)
-  --port PORT      listen here; 0 takes a free one (default 5000)
+  --port PORT      listen here; 0 chooses a free one (default 5000)
   --storage DIR    keep everything here (default /var/lib/k0rdentd/registry)
-  --k0s-dir DIR    hand out the k0s binaries in here at /k0s/ (default k0s/ in
+  --k0s-dir DIR    serve the k0s binaries in here at /k0s/ (default k0s/ in
                    the storage)
 
   --tls auto       serve HTTPS with a certificate of the registry's own
@@ -49,8 +49,7 @@ seconds.
   --read WHO       who may pull: any (default) or auth
   --htpasswd FILE  users and their passwords, as htpasswd -B writes them
 
-  --gc             remove blobs and repositories that are of no use any more,
-                   report, and exit
+  --gc             remove unused blobs and empty repositories, report, and exit
   --uploads        with --gc: remove unfinished uploads too, however new
   --layout         write every index.json that is not up to date, and exit
   --scrub          read every blob again, report what is damaged, and exit
@@ -59,14 +58,14 @@ seconds.
   --access-log FORMAT
                    log each request to stderr: text or json
   --format FORMAT  json (default), table, or a template: '{{.url}}'
-  --quiet          errors and warnings only, which is what it does without it
+  --quiet          errors and warnings only, as by default
   --verbose        the same as --access-log text
   --config FILE    read flags from FILE, one 'name value' a line
   --help           print this text
   --version        print the version
 
 Every flag is also a variable: OCI_SERVE_STORAGE for --storage.
-/healthz tells whether it serves, /metrics what it has served.
+/healthz reports whether it can store, /metrics what it has served.
 Exit codes: 0 stopped as asked, 1 failed or damaged, 2 misuse, 75 the port or
 the storage is in use.
 
@@ -105,9 +104,9 @@ func (c *config) flags() *flag.FlagSet {
 	set := cli.NewFlagSet("oci-serve", &c.Common)
 	c.format = record.NewFormat(record.Registry{})
 	set.StringVar(&c.host, "host", "0.0.0.0", "listen on `ADDRESS`")
-	set.IntVar(&c.port, "port", 5000, "listen on `PORT`; 0 takes a free one")
+	set.IntVar(&c.port, "port", 5000, "listen on `PORT`; 0 chooses a free one")
 	set.StringVar(&c.storage, "storage", "/var/lib/k0rdentd/registry", "keep everything in `DIR`")
-	set.StringVar(&c.k0sDir, "k0s-dir", "", "hand out the k0s files in `DIR`")
+	set.StringVar(&c.k0sDir, "k0s-dir", "", "serve the k0s files in `DIR`")
 	set.StringVar(&c.tls, "tls", "", "auto: HTTPS with an authority of its own")
 	set.Var(&c.tlsNames, "tls-name", "a further `NAME` in the certificate of --tls auto")
 	set.BoolVar(&c.tlsConstrain, "tls-constrain", false, "hold a new authority to this host's names")
@@ -116,7 +115,7 @@ func (c *config) flags() *flag.FlagSet {
 	set.StringVar(&c.write, "write", "", "`WHO` may push and delete: owner, loopback, auth, any or none")
 	set.StringVar(&c.read, "read", "any", "`WHO` may pull: any or auth")
 	set.StringVar(&c.htpasswd, "htpasswd", "", "users and passwords in `FILE`")
-	set.BoolVar(&c.gc, "gc", false, "remove blobs that are of no use any more")
+	set.BoolVar(&c.gc, "gc", false, "remove unused blobs")
 	set.BoolVar(&c.uploads, "uploads", false, "remove unfinished uploads, too")
 	set.BoolVar(&c.layout, "layout", false, "write every index.json that is not up to date")
 	set.BoolVar(&c.scrub, "scrub", false, "look for damaged blobs")

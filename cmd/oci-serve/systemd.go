@@ -39,7 +39,7 @@ type manager struct{ log *slog.Logger }
 
 func (m *manager) tell(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		m.log.Error("systemd was not told", "error", err)
+		m.log.Error("cannot notify systemd", "error", err)
 	}
 }
 

@@ -138,7 +138,7 @@ func TestNoManager(t *testing.T) {
 		t.Errorf("log %q", faults.String())
 	}
 	t.Setenv("NOTIFY_SOCKET", "/nonexistent/notify")
-	if m.stopping(); !strings.Contains(faults.String(), "systemd was not told") {
+	if m.stopping(); !strings.Contains(faults.String(), "cannot notify systemd") {
 		t.Errorf("log %q, want a fault", faults.String())
 	}
 }

@@ -53,7 +53,7 @@ func DefaultHosts() []string {
 // hosts.toml sends the pulls of its registry to the public one.
 func MirrorFiles(v Version, mirrors []Mirror, hosts []string) ([]File, error) {
 	if !v.DropIns() {
-		return nil, fmt.Errorf("k0s %s cannot be told of mirrors by a drop-in, only versions from %s on can", v, dropIns)
+		return nil, fmt.Errorf("k0s %s does not support containerd drop-ins (requires %s or later)", v, dropIns)
 	}
 	if len(mirrors) == 0 {
 		return nil, fmt.Errorf("no mirror")

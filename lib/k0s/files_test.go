@@ -159,7 +159,7 @@ func TestRefused(t *testing.T) {
 		hosts         []string
 		want          string
 	}{
-		{"k0s that does not merge drop-ins", "v1.27.4+k0s.0", mirrors(t, "https://m"), nil, "only versions from v1.27.5 on"},
+		{"k0s that does not merge drop-ins", "v1.27.4+k0s.0", mirrors(t, "https://m"), nil, "requires v1.27.5 or later"},
 		{"no mirror", current, nil, nil, "no mirror"},
 		{"IPv6 first on containerd 1", old, mirrors(t, "https://[::1]:5443", "https://m"), nil, "as the last mirror only"},
 		{"no certificate", current, withCA("hello"), nil, "no PEM certificate"},
