@@ -88,7 +88,7 @@ func (l *lister) bundle(ctx context.Context, want pipe.Bundle, stdin io.Reader) 
 	return nil
 }
 
-// refused records an entry that the bundle does not give out, and goes on.
+// refused records an entry that the bundle rejects, and continues.
 func (l *lister) refused(err error) error {
 	l.counts["failed"]++
 	entry, problem := pipe.Refused(err)

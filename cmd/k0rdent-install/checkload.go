@@ -15,7 +15,7 @@ import (
 // and metrics-server (k0s, pkg/component/controller).
 var k0sPods = chart.Requests{CPU: 360, Memory: 116 << 20}
 
-// evictable is the memory that a kubelet keeps free, and gives to no pod.
+// evictable is the memory that a kubelet keeps free of pods.
 const evictable = 100 << 20
 
 // checkLoad compares what the platform's pods request with what is there for

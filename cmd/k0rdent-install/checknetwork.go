@@ -97,7 +97,7 @@ const (
 	resolvedConf = "/run/systemd/resolve/resolv.conf"
 )
 
-// checkNameservers looks at the file that kubelet gives to pods: as k0s does
+// checkNameservers checks the file that kubelet passes to pods: as k0s does
 // (k0sproject/k0s, pkg/component/worker/kubelet.go), it takes the one of
 // systemd-resolved if the other only names its stub.
 func (p *preflight) checkNameservers() {

@@ -142,7 +142,7 @@ func (i *installer) planHost(context.Context) (outcome, error) {
 // hostTime bounds the tries to reach another controller.
 const hostTime = 30 * time.Second
 
-// removeHost deletes what stands for this host in the cluster, through the API
+// removeHost deletes this host's objects from the cluster, through the API
 // server of another controller: this host's own has ended with its etcd.
 func (i *installer) removeHost(ctx context.Context) (outcome, error) {
 	o, err := i.planHost(ctx)

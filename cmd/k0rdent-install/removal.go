@@ -51,7 +51,7 @@ type facts struct {
 }
 
 // removal is what uninstalling a host means for its cluster. It is noted
-// before k0s is stopped, since nobody can be asked afterwards.
+// before k0s is stopped, since neither etcd nor the API answers afterwards.
 type removal struct {
 	Role    string           `json:"role,omitempty"`
 	Stays   bool             `json:"stays,omitempty"`   // the cluster goes on without this host

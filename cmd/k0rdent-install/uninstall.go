@@ -148,7 +148,7 @@ func (i *installer) stopService(ctx context.Context) (outcome, error) {
 	if i.k0s.running == nil && s == nil || i.k0s.missing {
 		return unchanged("k0s does not run"), nil
 	}
-	i.state.Removal = &i.removal // nobody can be asked once k0s is stopped
+	i.state.Removal = &i.removal // neither etcd nor the API answers once k0s is stopped
 	if err := i.state.save(); err != nil {
 		return outcome{}, err
 	}

@@ -133,7 +133,7 @@ func (s *search) wanted(k k0sEntry) bool {
 	return s.wish.wants(k.version, s.have)
 }
 
-// enough reports whether the rest of a stream can hold nothing that is wanted.
+// enough reports whether the rest of a stream can hold nothing that is needed.
 func (s *search) enough() bool {
 	switch {
 	case s.bundle.images != nil && len(s.seen) == len(s.bundle.images):

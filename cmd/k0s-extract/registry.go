@@ -173,7 +173,7 @@ func (w *wish) fromTag(ctx context.Context, reg *client.Registry, t tagged) ([]f
 }
 
 // unmoved returns an error if the registry has something else under the tag of
-// a reference than its digest: somebody has replaced what was verified.
+// a reference than its digest: what was verified has been replaced.
 func unmoved(ctx context.Context, reg *client.Registry, r reference) error {
 	if r.tag == "" {
 		return nil

@@ -65,7 +65,7 @@ func (g *gate) hold(n int64) error {
 }
 
 // promise waits for the verdict on a bundle that has been read to its end, and
-// compares the bundle with it. A nil promise means that nobody has verified it.
+// compares the bundle with it. A nil promise means that it was not verified.
 type promise func(context.Context, *bundle.Bundle) error
 
 // verdict is what the bundle records say that --verified-by names.

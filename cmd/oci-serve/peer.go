@@ -53,7 +53,7 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, peerKey{}, p)
 }
 
-// remember asks until there is an answer, and gives that from then on.
+// remember asks until there is an answer, and returns that from then on.
 func remember(ask func() (uint32, error)) func() (uint32, error) {
 	var mu sync.Mutex
 	var known bool

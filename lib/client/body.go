@@ -61,7 +61,7 @@ func (h *holder) again() (io.ReadCloser, error) {
 	return view{h, h.view}, nil
 }
 
-// release returns when nobody reads from the body, and lets nobody begin.
+// release waits for readers of the body to finish, and blocks new ones.
 func (h *holder) release() {
 	h.mu.Lock()
 	h.view++

@@ -113,7 +113,7 @@ func (r *Registry) pingOne(ctx context.Context, scheme string) (kind string, err
 	return "", checkRoot(resp, http.StatusOK)
 }
 
-// checkRoot returns an error unless it is a registry that gives the wanted
+// checkRoot returns an error unless it is a registry that answers with the wanted
 // answer for its root.
 func checkRoot(resp *http.Response, want int) error {
 	code := resp.StatusCode

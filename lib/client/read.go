@@ -24,7 +24,7 @@ var manifestTypes = strings.Join([]string{
 	string(types.DockerManifestList), string(types.DockerManifestSchema2), "*/*",
 }, ", ")
 
-// Digest returns the digest that a tag or digest stands for (end-3), or "" if
+// Digest returns the digest that a tag or digest refers to (end-3), or "" if
 // the repository has none. Where a registry does not state it, the manifest is
 // read.
 func (r *Registry) Digest(ctx context.Context, repository, reference string) (digest string, err error) {

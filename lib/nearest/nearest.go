@@ -1,4 +1,4 @@
-// Package nearest finds the word that somebody meant who wrote another.
+// Package nearest finds the known word nearest to a mistyped one.
 package nearest
 
 import "strings"

@@ -113,7 +113,7 @@ func peek(r io.Reader) ([]byte, io.Reader, error) {
 	return head[:n], io.MultiReader(bytes.NewReader(head[:n]), r), nil
 }
 
-// inflated bounds what is inflated and gives errors their meaning.
+// inflated bounds what is inflated and classifies errors.
 type inflated struct {
 	content *content
 	r       io.Reader

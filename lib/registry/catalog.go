@@ -220,7 +220,7 @@ func (r *remembered) begin(dir string) bool {
 	return true
 }
 
-// made notes that a directory has been made, or was taken back.
+// made notes that a directory has been made, or removed again.
 func (r *remembered) made(dir, name string, gone bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

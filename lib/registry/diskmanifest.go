@@ -141,7 +141,7 @@ func (d *Disk) listManifest(name, mediaType string, stored Stored) error {
 // checkConfig reports whether an image's config is there; a push to the wrong
 // repository fails by it. Nothing else has to be: layers may be missing when
 // they are not distributable, and an index may lack platforms. The conformance
-// suite wants an image without one of its layers accepted as well.
+// suite requires that an image without one of its layers is accepted as well.
 func (d *Disk) checkConfig(name string, m *manifest) error {
 	if !m.isImage() {
 		return nil

@@ -177,7 +177,7 @@ func (d *Disk) makeDir(dir string) error {
 	})
 }
 
-// madeDir notes that a directory has been made, or was taken back.
+// madeDir notes that a directory has been made, or removed again.
 func (d *Disk) madeDir(dir string, gone bool) {
 	if strings.HasPrefix(dir, reposDir+"/") && !strings.Contains(dir, layoutDir) {
 		d.dirsMade.Add(1)
@@ -185,7 +185,7 @@ func (d *Disk) madeDir(dir string, gone bool) {
 	}
 }
 
-// removeFile removes a name for good. again makes it anew should that fail.
+// removeFile removes a name durably. again restores it if that fails.
 func (d *Disk) removeFile(name string, again func() error) error {
 	return d.edit(path.Dir(name), edit{
 		name: name,

@@ -157,7 +157,7 @@ func (x *indexer) stop(d *Disk) (err error) {
 }
 
 // renewStale writes the indexes that a process which was killed left behind.
-// After a crash of the host nobody knows which they are, so all are compared, in
+// After a crash of the host it is unknown which they are, so all are compared, in
 // the background.
 func (d *Disk) renewStale() error {
 	d.indexes.closing = make(chan struct{})

@@ -9,7 +9,7 @@ import (
 
 // names has a lock for each name of the storage that is being read or changed.
 // A name is changed under its lock until the change is on disk for good, so
-// nobody sees what a crash could take back.
+// readers never see what a crash could undo.
 type names struct {
 	mu      sync.Mutex
 	m       map[string]*nameLock
@@ -55,7 +55,7 @@ func (n *names) lock(name string) (unlock func()) {
 	return func() { l.Unlock(); n.leave(name, l) }
 }
 
-// read calls f while nobody changes a name.
+// read calls f while no name changes.
 func (n *names) read(name string, f func() error) error {
 	l := n.enter(name)
 	defer n.leave(name, l)

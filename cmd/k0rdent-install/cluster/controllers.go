@@ -170,7 +170,7 @@ func (c *Cluster) evict(ctx context.Context, name string) (left []string, err er
 	return left, nil
 }
 
-// RemoveHost deletes what stands for a host in the cluster: its Node, its
+// RemoveHost deletes a host's objects from the cluster: its Node, its
 // ControlNode and its EtcdMember. It returns what it has deleted, and goes on
 // to the others where one cannot be deleted.
 func (c *Cluster) RemoveHost(ctx context.Context, name string) ([]string, error) {
