@@ -31,8 +31,6 @@ import (
 
 	"crypto/sha256"
 
-	"github.com/klauspost/compress/zstd"
-
 	"k0rdent-airgap/lib/gunzip"
 )
 
@@ -194,11 +192,11 @@ func (b *Bundle) openStream(ctx context.Context, r io.Reader) error {
 		}
 		b.stream, b.free = z, func() { z.Close() }
 	case FormatTarZstd:
-		z, err := zstd.NewReader(b.buffer, zstd.WithDecoderMaxWindow(zstdWindow))
+		z, err := newPadded(b.buffer)
 		if err != nil {
 			return b.damage(err, "")
 		}
-		b.stream, b.free = z, z.Close
+		b.stream, b.free = z, z.z.Close
 	}
 	return nil
 }

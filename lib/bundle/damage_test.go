@@ -108,6 +108,7 @@ func TestCorrupt(t *testing.T) {
 		{"gzip checksum", flip(gz(raw), len(gz(raw))-6), "checksum"},
 		{"text after gzip", append(gz(raw), "and some more"...), "gzip: invalid header"},
 		{"text after zeros after gzip", append(append(gz(raw), make([]byte, 512)...), 'x'), "gzip: invalid header"},
+		{"text after zeros after zstd", append(append(zst(raw), make([]byte, 512)...), 'x'), "magic number"},
 		{"text after zstd", append(zst(raw), "and more"...), "near byte"},
 		{"second tar", append(slices.Clone(raw), raw...), "data after the end"},
 		{"second tar in gzip", append(gz(raw), gz(raw)...), "data after the end"},
@@ -121,6 +122,17 @@ func TestCorrupt(t *testing.T) {
 				t.Errorf("%v, want an ErrCorrupt with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// Writers of tapes fill up the last record with zeros.
+func TestZerosBehindZstd(t *testing.T) {
+	content := append(zst(makeTar(t, small()...)), zst(nil)...)
+	for _, n := range []int{4, 512, 10239, 1 << 20} {
+		all, _, err := list(write(t, "b", append(slices.Clone(content), make([]byte, n)...)), nil)
+		if err != nil || len(all) != len(small()) {
+			t.Errorf("%d zeros: %d entries and %v, want %d and no error", n, len(all), err, len(small()))
+		}
 	}
 }
 
