@@ -212,6 +212,9 @@ alone() {
   nsenter --target "${hosts[n2]}" --net ip route add unreachable default
   both 'no default route' 'no default route for IPv4'
   nsenter --target "${hosts[n2]}" --net ip route del unreachable default
+  nsenter --target "${hosts[n2]}" --net ip route add blackhole default
+  both 'no default route' 'no default route for IPv4'
+  nsenter --target "${hosts[n2]}" --net ip route del blackhole default
   # The command of the hint, with a gateway that nobody is.
   run -1 --separate-stderr on n2 k0rdent-install --join controller --token-file /root/token --ignore $checks </dev/null
   [[ $stderr =~ '"'(ip route add default via 10\.0\.0\.1)'"' ]]

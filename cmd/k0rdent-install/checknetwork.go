@@ -55,7 +55,7 @@ func (p *preflight) hasDefaultRoute(six bool) (bool, error) {
 			to, mask, flags, device = f[0], f[1], f[8], f[9]
 		}
 		bits, err := strconv.ParseUint(flags, 16, 32)
-		if err != nil || bits&up == 0 || bits&reject != 0 || device == "lo" {
+		if err != nil || bits&up == 0 || bits&reject != 0 || device == "lo" || device == "*" { // "*" is a blackhole's
 			continue
 		}
 		if zero(to) && zero(mask) {

@@ -30,6 +30,8 @@ func TestCheckRoutes(t *testing.T) {
 			"this host has no default route for IPv4", `"ip route add default via 10.77.10.1" does`},
 		{"an unreachable default", routeHead + lanRoute + "*\t00000000\t00000000\t0201\t0\t0\t0\t00000000\t0\t0\t0\n", "", "nameserver 10.77.0.1\n", "", "",
 			"no default route for IPv4", "ip route add"},
+		{"a blackhole", routeHead + lanRoute + "*\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0\n", "", "nameserver 10.77.0.1\n", "", "",
+			"no default route for IPv4", "ip route add"},
 		{"half a default is none", routeHead + "eth0\t00000000\t014D0A0A\t0003\t0\t0\t0\t00000080\t0\t0\t0\n", "", "nameserver 10.77.0.1\n", "", "",
 			"no default route for IPv4", "ip route add"},
 		{"no IPv6 default route", routeHead + gateway, sixLAN + sixReject, "nameserver fd00::1\n", "fd00::12", "fd01::/108",

@@ -138,7 +138,7 @@ missing() {
 gateway() {
   [ -e /proc/net/route ] || return 0
   while read -r device to _ flags _ _ _ mask _; do
-    case $to$mask in 0000000000000000) ;; *) continue ;; esac
+    case $to$mask$device in 0000000000000000\*) continue ;; 0000000000000000*) ;; *) continue ;; esac # * is a blackhole's
     if [ $((0x$flags & 0x201)) = 1 ]; then
       printf %s "$device"
       return
