@@ -262,6 +262,10 @@ site() {
 '*) misuse "this host has several addresses: $(printf %s "$address" | tr '\n' ' ')" 'name the one that nodes and pods can reach with --host-address' ;;
     esac
   fi
+  # It goes into certificates and notes, where a mistake would last.
+  printf '%s\n' "$address" | awk -F. '/:/ {exit /[^0-9a-fA-F:.]/} NF != 4 || /[^0-9.]/ {exit 1} {for (i = 1; i <= 4; i++) if ($i == "" || $i > 255) exit 1}' ||
+    misuse "$address is not the address of a host" 'name the one that nodes and pods can reach with --host-address'
+  case $address in 127.* | ::1) misuse "$address is this host for this host only" 'name the one that nodes and pods can reach with --host-address' ;; esac
   host=$address
   case $host in *:*) host="[$host]" ;; esac
   near=127.0.0.1:$port/$prefix far=$host:$port/$prefix authority=$storage/tls/ca.pem
@@ -781,7 +785,9 @@ guarded() {
       esac
     fi
   done
-  if [ -L "$log" ] && [ "$(stat -c %u -- "$log")" != 0 ]; then fail "$log is a symbolic link of another user" 'name another file with --log'; fi
+  for file in "$log" "$(dirname -- "$log")" "$(dirname -- "$log")/oci-serve.log"; do
+    if [ -L "$file" ] && [ "$(stat -c %u -- "$file")" != 0 ]; then fail "$file is a symbolic link of another user" 'name another file with --log'; fi
+  done
 }
 
 install() {
@@ -804,7 +810,7 @@ worker() {
   begin
   # Nothing in it is used before all of it is known to be what was packed, and
   # nobody else can change it after that.
-  cat -- "$archive" >"$work/archive"
+  cat -- "$archive" >"$work/archive" || fail "$archive cannot be copied to ${TMPDIR:-/tmp}" 'TMPDIR names a directory with more room'
   authentic "$work/archive"
   mkdir "$work/worker"
   tar xzf "$work/archive" -C "$work/worker" 2>/dev/null || fail "$archive cannot be unpacked" 'pack another with install.sh --export-worker'

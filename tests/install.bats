@@ -223,6 +223,12 @@ END
     run -2 --separate-stderr on one env K0RDENTD_REGISTRY_PORT=$port sh /media/release/install.sh "${whole[@]}"
     told install.sh
   done
+  for at in x 256.1.1.1 10.0.0 10.0.0.5.6 127.0.0.1 ::1 g::1; do
+    run -2 --separate-stderr script one "${whole[@]}" --host-address $at
+    told install.sh
+    run -2 --separate-stderr on one env K0RDENTD_REGISTRY_HOST=$at sh /media/release/install.sh "${whole[@]}"
+    told install.sh
+  done
   for dir in / /var //var /var/lib/./k0rdentd /srv/link /var/lib/k0rdentd/ /var/lib/k0rdentd/install /var/lib/k0rdentd/install/registry /srv/../var/lib; do
     run -2 --separate-stderr on one env K0RDENTD_REGISTRY_STORAGE=$dir sh /media/release/install.sh "${whole[@]}"
     told install.sh
@@ -791,6 +797,12 @@ END
   nobody ln -s /root/victim /root/open/log
   run -1 --separate-stderr script one --only check "${whole[@]}" --log /root/open/log
   [[ $stderr == *'/root/open/log is a symbolic link of another user'* ]]
+  nobody ln -s /root/victim /root/open/oci-serve.log
+  run -1 --separate-stderr script one --only serve --log /root/open/mine
+  [[ $stderr == *'/root/open/oci-serve.log is a symbolic link of another user'* ]]
+  nobody ln -s /root /root/open/dir
+  run -1 --separate-stderr script one --only check "${whole[@]}" --log /root/open/dir/log
+  [[ $stderr == *'/root/open/dir is a symbolic link of another user'* ]]
   [ "$(on one cat /root/victim)" = '' ]
 }
 
