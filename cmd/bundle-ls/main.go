@@ -9,6 +9,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"io"
@@ -114,12 +115,11 @@ func readOverrides(name string) (ref.Overrides, error) {
 	if name == "" {
 		return nil, nil
 	}
-	f, err := textfile.Open(name)
+	text, err := textfile.Read(name)
 	if err != nil {
 		return nil, cli.Misuse("--map: %w", err)
 	}
-	defer f.Close()
-	overrides, err := ref.ParseOverrides(f)
+	overrides, err := ref.ParseOverrides(bytes.NewReader(text))
 	if err != nil {
 		return nil, cli.Misuse("--map %s: %w", name, err)
 	}

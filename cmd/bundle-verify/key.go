@@ -67,8 +67,12 @@ func loadKeys(ctx context.Context, name string) ([]*key, error) {
 	return keys, nil
 }
 
-// formatOf returns the format of a bundle, or "" for any other file.
+// formatOf returns the format of a bundle, or "" for any other file. A pipe is
+// left alone: what is read of it now, nobody reads again.
 func formatOf(name string) string {
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return ""

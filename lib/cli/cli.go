@@ -19,6 +19,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"k0rdent-airgap/lib/textfile"
 )
 
 // Exit codes. Scripts loop on CodeTryAgain; everything else that a caller may
@@ -73,6 +75,7 @@ func Main(name string, run Run) {
 		// this program from saying where it stopped.
 		signal.Ignore(syscall.SIGPIPE)
 		cancel(ErrInterrupted)
+		textfile.Stop(ErrInterrupted)
 	}()
 	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	if _, told := errors.AsType[*interruption](err); err != nil && context.Cause(ctx) == ErrInterrupted && !told {

@@ -47,6 +47,10 @@ func All(r io.Reader) ([]byte, error) {
 // Bytes returns the content of a small file that may be text or binary, such as
 // a key or a signature, as it is.
 func Bytes(path string) ([]byte, error) {
+	return patient(path, func() ([]byte, error) { return bytesAt(path) })
+}
+
+func bytesAt(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

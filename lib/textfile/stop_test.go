@@ -1,0 +1,28 @@
+package textfile
+
+import (
+	"errors"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+func TestStopEndsTheWaitForAPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	waited := make(chan error)
+	go func() {
+		_, err := Password(pipe)
+		waited <- err
+	}()
+	stopped := errors.New("stopped")
+	Stop(stopped)
+	if err := <-waited; !errors.Is(err, stopped) {
+		t.Errorf("%v, want %v", err, stopped)
+	}
+	if text, err := Read(file(t, "regular")); string(text) != "regular" || err != nil {
+		t.Errorf("after Stop: %q and %v of a regular file", text, err)
+	}
+}
