@@ -223,7 +223,7 @@ settle() {
   listen=${listen:-0.0.0.0} port=${port:-5000} storage=$(absolute "${storage:-$own}") log=${log:-/var/log/k0rdent-airgap/install.ndjson}
   case $storage/ in *[!A-Za-z0-9/._-]* | */../*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: must be a path of letters, digits and ._-" ;; esac
   # All of the storage is given to the registry's user, by whichever name.
-  real=$(readlink -m -- "$storage")
+  real=$(readlink -m -- "$storage" 2>/dev/null) || real=$storage # --download is for any system
   case $state/ in "${real%/}"/*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: must not contain $state, which is for root alone" ;; esac
   case $real/ in $state/*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: must not lie in $state, which is for root alone" ;; esac
   case $port in 0* | *[!0-9]* | ??????*) port=0 ;; esac
