@@ -69,6 +69,8 @@ func TestRefusalOfEverythingEndsTheRun(t *testing.T) {
 	}{
 		{"denied", 403, `{"errors":[{"code":"DENIED","message":"access denied"}]}`, "oci-serve --write auth"},
 		{"read-only", 405, `{"errors":[{"code":"UNSUPPORTED","message":"read-only"}]}`, "read-only"},
+		{"no repositories", 404, `{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}`, "create the repository"},
+		{"a proxy's limit", 413, ``, "size limit"},
 		{"disk full", 507, ``, "make room"},
 		{"disk of distribution full", 500, `{"errors":[{"code":"UNKNOWN","detail":"write /x: no space left on device"}]}`, "make room"},
 	} {

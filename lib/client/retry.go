@@ -195,6 +195,9 @@ func (r *Registry) Refused(err error) bool {
 	switch e.err.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed:
 		return true
+	case http.StatusNotFound, http.StatusLengthRequired, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusNotImplemented:
+		// What opens an upload has no content that could be at fault.
+		return e.err.Request != nil && e.err.Request.Method == http.MethodPost
 	}
 	return false
 }
