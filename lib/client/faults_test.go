@@ -43,7 +43,7 @@ func TestPermanentRefusalsAreNotTriedAgain(t *testing.T) {
 		hopeless, all bool // all: it may concern every image
 		hint          string
 	}{
-		{"no such repository", "POST", 404, `{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}`, false, false, "create the repository"},
+		{"no such repository", "POST", 404, `{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}`, false, true, "create the repository"},
 		{"denied", "POST", 403, `{"errors":[{"code":"DENIED","message":"no"}]}`, false, true, "--write auth"},
 		{"read-only", "POST", 405, `{"errors":[{"code":"UNSUPPORTED","message":"no"}]}`, false, true, "read-only"},
 		{"no login", "POST", 401, `{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}`, true, true, "--username and --password-file"},
