@@ -32,8 +32,8 @@ func (p *preflight) checkK0s(ctx context.Context) {
 // findK0s asks the program and the process which versions they are. It gives
 // false if there is no program to go on with.
 func (p *preflight) findK0s(ctx context.Context) bool {
-	path := p.k0s.path
-	version, err := k0s.Binary{Path: path}.Version(ctx)
+	path := p.k0s.Path
+	version, err := p.k0s.Version(ctx)
 	missing := errors.Is(err, fs.ErrNotExist)
 	wanted := p.wantedK0s()
 	switch {
@@ -57,8 +57,8 @@ func (p *preflight) findK0s(ctx context.Context) bool {
 	p.k0s.version = version
 	running, err := p.k0s.status(ctx)
 	switch {
-	case errors.Is(err, errSilent):
-		running = &k0sStatus{}
+	case errors.Is(err, k0s.ErrSilent):
+		running = &k0s.Status{}
 	case err != nil:
 		p.fail("k0s", "", "%v", err)
 		return false
@@ -102,13 +102,13 @@ func (p *preflight) checkService() {
 	}
 	const remedy = "k0rdent-install --uninstall removes that"
 	switch {
-	case s.role != want:
-		p.fail("k0s", remedy, "this host is set up as a %s (%s), not as a %s", s.role, s.unit, want)
-	case want == k0s.RoleController && !s.has("--enable-worker") && !s.has("--single"):
-		p.fail("k0s", remedy, "k0s is installed as a controller that runs no pods (%s)", s.unit)
-	case want == k0s.RoleController && s.has("--single"):
+	case s.Role != want:
+		p.fail("k0s", remedy, "this host is set up as a %s (%s), not as a %s", s.Role, s.Unit, want)
+	case want == k0s.RoleController && !s.Has("--enable-worker") && !s.Has("--single"):
+		p.fail("k0s", remedy, "k0s is installed as a controller that runs no pods (%s)", s.Unit)
+	case want == k0s.RoleController && s.Has("--single"):
 		p.warn("k0s", "k0s is installed with --single: no other host can join this one")
-	case want == k0s.RoleController && !s.has("--no-taints"):
+	case want == k0s.RoleController && !s.Has("--no-taints"):
 		p.warn("k0s", "k0s is installed without --no-taints: k0rdent's pods will wait for another node")
 	}
 }
@@ -118,7 +118,7 @@ func (p *preflight) checkSysinfo(ctx context.Context) {
 	if os.Geteuid() != 0 {
 		return
 	}
-	probes, err := k0s.Binary{Path: p.k0s.path}.Sysinfo(ctx)
+	probes, err := p.k0s.Sysinfo(ctx)
 	if err != nil {
 		p.warn("sysinfo", "%v", err)
 		return

@@ -72,15 +72,15 @@ func (i *installer) drain(ctx context.Context) (outcome, error) {
 	return done("node %s is cordoned and drained", i.node.name), nil
 }
 
-func (i *installer) leaveArgs() []string {
-	return []string{"etcd", "leave", "--peer-address", i.removal.peer}
+func (i *installer) leaveCommand() string {
+	return "k0s etcd leave --peer-address " + i.removal.peer
 }
 
 func (i *installer) planLeave(context.Context) (outcome, error) {
 	if i.removal.peer == "" {
 		return skipped("this host shares no etcd"), nil
 	}
-	return planned("k0s %s", strings.Join(i.leaveArgs(), " ")), nil
+	return planned("%s", i.leaveCommand()), nil
 }
 
 // leave removes this host from etcd. If that fails, nothing after it is done:
@@ -91,8 +91,8 @@ func (i *installer) leave(ctx context.Context) (outcome, error) {
 	}
 	var err error
 	for deadline := time.Now().Add(leaveTime); ; {
-		_, err = i.k0s.run(ctx, longRun, nil, i.leaveArgs()...)
-		if err == nil || !settling(err) || time.Now().After(deadline) || !cluster.Sleep(ctx, time.Second) {
+		err = i.k0s.EtcdLeave(ctx, i.removal.peer)
+		if err == nil || !k0s.Settling(err) || time.Now().After(deadline) || !cluster.Sleep(ctx, time.Second) {
 			break
 		}
 	}
@@ -104,7 +104,7 @@ func (i *installer) leave(ctx context.Context) (outcome, error) {
 	}
 	i.state.Removal = &i.removal
 	cluster.Sleep(ctx, i.host.farewell)
-	return done("k0s %s", strings.Join(i.leaveArgs(), " ")), i.state.save()
+	return done("%s", i.leaveCommand()), i.state.save()
 }
 
 // leaveTime bounds the tries to leave etcd.
@@ -113,13 +113,6 @@ const leaveTime = 30 * time.Second
 // farewell is how long etcd of a member that leaves runs on, until the others
 // know that it may go. Two members that lost one before would have no quorum.
 const farewell = 3 * time.Second
-
-// settling reports whether etcd may agree in a while: it refuses to lose a
-// member until it has been connected to the others for five seconds, and while
-// it elects a leader.
-func settling(err error) bool {
-	return strings.Contains(err.Error(), "unhealthy cluster") || strings.Contains(err.Error(), "leader changed")
-}
 
 // deletes is what removes what a host leaves in its cluster.
 func (i *installer) deletes() string {

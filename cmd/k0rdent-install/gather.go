@@ -29,8 +29,8 @@ func (i *installer) gather(ctx context.Context) (facts, error) {
 	}
 	running, err := i.k0s.status(ctx)
 	switch {
-	case errors.Is(err, errSilent):
-		running = &k0sStatus{}
+	case errors.Is(err, k0s.ErrSilent):
+		running = &k0s.Status{}
 	case errors.Is(err, fs.ErrNotExist):
 		i.k0s.missing = true
 	case err != nil:
@@ -50,11 +50,7 @@ func (i *installer) gather(ctx context.Context) (facts, error) {
 		return f, i.noK0s()
 	}
 	if f.store == storeEtcd {
-		out, err := i.k0s.run(ctx, i.host.patience, nil, "etcd", "member-list")
-		if err == nil {
-			f.members, err = parseMembers(out)
-		}
-		f.membersErr = err
+		f.members, f.membersErr = i.k0s.EtcdMembers(ctx, i.host.patience)
 	}
 	f.apiErr = errors.New("the Kubernetes API does not answer")
 	if i.reach(ctx) {
@@ -70,19 +66,19 @@ func (i *installer) gather(ctx context.Context) (facts, error) {
 
 // noK0s is the error where k0s must remove its own things and is not there.
 func (i *installer) noK0s() error {
-	return cli.Hint(fmt.Errorf("%s does not exist, and only k0s can remove its own data", i.k0s.path), "k0s-extract puts it back")
+	return cli.Hint(fmt.Errorf("%s does not exist, and only k0s can remove its own data", i.k0s.Path), "k0s-extract puts it back")
 }
 
 // role returns what this host is: by its service, by the k0s that runs, or by
 // what k0s has left on disk.
-func (i *installer) role(s *service) string {
+func (i *installer) role(s *k0s.Service) string {
 	exists := func(path string) bool {
 		_, err := os.Lstat(filepath.Join(i.host.data, path))
 		return err == nil
 	}
 	switch r := i.k0s.running; {
 	case s != nil:
-		return s.role
+		return s.Role
 	case r != nil && r.Role == k0s.RoleWorker:
 		return k0s.RoleWorker
 	case r != nil || exists("etcd") || exists("db") || exists("pki/ca.key"):
@@ -94,8 +90,8 @@ func (i *installer) role(s *service) string {
 }
 
 // configPath returns the k0s.yaml that the service reads.
-func (i *installer) configPath(s *service) string {
-	if given := s.value("--config", "-c"); given != "" {
+func (i *installer) configPath(s *k0s.Service) string {
+	if given := s.Value("--config", "-c"); given != "" {
 		return i.host.root + given
 	}
 	return i.host.k0sConfig
@@ -103,7 +99,7 @@ func (i *installer) configPath(s *service) string {
 
 // readStore finds out where a controller keeps the cluster's state, and
 // whether it has any. What lies on disk counts for more than k0s.yaml.
-func (i *installer) readStore(s *service, f *facts) error {
+func (i *installer) readStore(s *k0s.Service, f *facts) error {
 	exists := func(path string) bool {
 		_, err := os.Lstat(filepath.Join(i.host.data, path))
 		return err == nil
@@ -137,9 +133,9 @@ func (i *installer) readStore(s *service, f *facts) error {
 	case f.stored:
 	case storage.Etcd.ExternalCluster != nil, storage.Type == "kine" && storage.Kine.DataSource != "" && !strings.HasPrefix(storage.Kine.DataSource, "sqlite:"):
 		f.store, f.stored = storeShared, exists("pki/ca.key")
-	case storage.Type == "kine", s.has("--single"), exists("db/state.db"):
+	case storage.Type == "kine", s.Has("--single"), exists("db/state.db"):
 		f.store, f.stored = storeFile, true
-	case s.value("--token-file") != "":
+	case s.Value("--token-file") != "":
 		f.stored = exists("pki/etcd") // the others have been asked to let this host in
 	}
 	return nil

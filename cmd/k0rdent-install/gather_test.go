@@ -43,7 +43,7 @@ func TestRoleAndStore(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := testHost(t)
 			if tt.unit != "" {
-				write(t, filepath.Join(h.units, tt.unit), "[Service]\nExecStart=/usr/local/bin/k0s "+tt.args+"\n")
+				write(t, filepath.Join(h.root+"/etc/systemd/system", tt.unit), "[Service]\nExecStart=/usr/local/bin/k0s "+tt.args+"\n")
 			}
 			for _, path := range tt.data {
 				write(t, filepath.Join(h.data, path), "")
@@ -69,7 +69,7 @@ func TestRoleAndStore(t *testing.T) {
 // TestUninstallWithAStoreThatCannotBeRead: which it is decides what may go.
 func TestUninstallWithAStoreThatCannotBeRead(t *testing.T) {
 	h := testHost(t)
-	write(t, filepath.Join(h.units, "k0scontroller.service"), "[Service]\nExecStart=/usr/local/bin/k0s controller\n")
+	write(t, filepath.Join(h.root+"/etc/systemd/system", "k0scontroller.service"), "[Service]\nExecStart=/usr/local/bin/k0s controller\n")
 	write(t, h.data+"/pki/ca.key", "")
 	write(t, h.k0sConfig, "spec: [")
 	r := try(t, h, "", "--uninstall", "--yes")

@@ -44,7 +44,7 @@ func testHost(t *testing.T) host {
 	write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n")
 	write(t, h.proc+"/net/route", routeHead+gateway)
 	write(t, h.root+resolvConf, "nameserver 10.77.0.1\n")
-	for _, dir := range []string{filepath.Dir(h.lock), h.units} {
+	for _, dir := range []string{filepath.Dir(h.lock), h.root + "/etc/systemd/system"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -359,6 +359,6 @@ func testInstaller(t *testing.T, h host, c *config) *installer {
 		cfg: c, host: h, state: s, stderr: io.Discard, stdin: strings.NewReader(""),
 		out: record.NewWriter(io.Discard, nil), progress: cli.NewProgress(tool, io.Discard, true), log: cli.Logger(io.Discard, false),
 	}
-	i.k0s = program{host: h, path: h.k0s}
+	i.k0s = program{Binary: k0s.Binary{Path: h.k0s}, host: h}
 	return i
 }

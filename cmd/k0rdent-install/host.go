@@ -19,8 +19,6 @@ type host struct {
 	certs     string // of the mirrors
 	data      string // of k0s
 	runDir    string // of k0s
-	units     string // of systemd
-	initd     string // of OpenRC
 
 	config  string // of this program
 	state   string // directory of this program's notes
@@ -48,7 +46,6 @@ func hostBelow(root string) host {
 		joinToken: at("/etc/k0s/join-token"),
 		dropIns:   at(k0s.DropInDir), certs: at(k0s.CertsDir),
 		data: at("/var/lib/k0s"), runDir: at(k0s.RunDir),
-		units: at("/etc/systemd/system"), initd: at("/etc/init.d"),
 		config: at("/etc/k0rdentd/k0rdentd.yaml"), state: at("/var/lib/k0rdentd"),
 		lock: at("/run/k0rdent-install.lock"), storage: at("/var/lib/k0rdentd/registry"),
 		farewell: farewell, patience: quickRun, proc: "/proc", sys: "/sys", arch: runtime.GOARCH,

@@ -56,7 +56,7 @@ func (i *installer) prepare(ctx context.Context) error {
 	if i.state, err = readState(i.host.state); err != nil {
 		return err
 	}
-	i.k0s = program{host: i.host, path: orText(c.k0s, i.host.k0s)}
+	i.k0s = program{Binary: k0s.Binary{Path: orText(c.k0s, i.host.k0s)}, host: i.host}
 	if i.node, err = findNode(ctx, c.api.address, hostOf(orText(c.registry, i.in.at))); err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (i *installer) printValues(ctx context.Context, stdout io.Writer) error {
 	if err := i.site.reg.Connect(ctx); err != nil {
 		return fmt.Errorf("registry %s: %w", i.site.at, err)
 	}
-	if v, err := (k0s.Binary{Path: i.k0s.path}).Version(ctx); err == nil {
+	if v, err := i.k0s.Version(ctx); err == nil {
 		i.k0s.version = v
 	}
 	if err := i.loadRelease(ctx); err != nil {

@@ -92,8 +92,8 @@ func (p *preflight) checkToken(ctx context.Context) {
 		p.fail("token", "", "%v", err)
 		return
 	}
-	if t.Role != p.cfg.join {
-		p.fail("token", fmt.Sprintf("k0rdent-install --token %s makes the right one", p.cfg.join), "it is for a %s, not for a %s", t.Role, p.cfg.join)
+	if err := t.For(p.cfg.join); err != nil {
+		p.fail("token", fmt.Sprintf("k0rdent-install --token %s makes the right one", p.cfg.join), "%v", err)
 	}
 	if want := p.cfg.file.joinServer; want != "" && !sameServer(want, t.Server) {
 		p.fail("token", "", "it is for %s, not for %s, which the configuration file names", t.Server, want)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -116,7 +117,7 @@ func (i *installer) backup(path string) (string, error) {
 
 // serviceArgs are those of `k0s install`.
 func (i *installer) serviceArgs(role string, join bool) []string {
-	args := []string{"install", role}
+	args := []string{role}
 	if role == k0s.RoleController {
 		args = append(args, "--enable-worker", "--no-taints")
 	}
@@ -140,9 +141,9 @@ func (i *installer) planRole(role string, join bool) (outcome, error) {
 		return outcome{}, err
 	}
 	if s != nil {
-		return unchanged("%s", s.unit), nil
+		return unchanged("%s", s.Unit), nil
 	}
-	return planned("k0s %s", strings.Join(i.serviceArgs(role, join), " ")), nil
+	return planned("k0s install %s", strings.Join(i.serviceArgs(role, join), " ")), nil
 }
 
 // installRole makes k0s a service of the host.
@@ -152,17 +153,17 @@ func (i *installer) installRole(ctx context.Context, role string, join bool) (ou
 		return outcome{}, err
 	}
 	if s != nil {
-		return unchanged("%s", s.unit), nil
+		return unchanged("%s", s.Unit), nil
 	}
 	i.state.Service = role
 	if err := i.state.save(); err != nil {
 		return outcome{}, err
 	}
 	args := i.serviceArgs(role, join)
-	if _, err := i.k0s.run(ctx, longRun, nil, args...); err != nil {
+	if err := i.k0s.Install(ctx, args...); err != nil {
 		return outcome{}, err
 	}
-	return done("k0s %s", strings.Join(args, " ")), nil
+	return done("k0s install %s", strings.Join(args, " ")), nil
 }
 
 func (i *installer) planStart(context.Context) (outcome, error) {
@@ -181,10 +182,10 @@ func (i *installer) planStart(context.Context) (outcome, error) {
 // that is no more.
 func (i *installer) startService(ctx context.Context) (outcome, error) {
 	running, err := i.k0s.status(ctx)
-	if err != nil && !errors.Is(err, errSilent) {
+	if err != nil && !errors.Is(err, k0s.ErrSilent) {
 		return outcome{}, err
 	}
-	runs := running != nil || errors.Is(err, errSilent)
+	runs := running != nil || errors.Is(err, k0s.ErrSilent)
 	if runs && !i.state.Restart {
 		i.k0s.running = running
 		return unchanged("k0s runs"), nil
@@ -192,25 +193,16 @@ func (i *installer) startService(ctx context.Context) (outcome, error) {
 	what := "k0s start"
 	if runs {
 		what = "k0s stop, k0s start: its configuration has changed"
-		if err := i.stopK0s(ctx); err != nil {
+		if err := i.k0s.Stop(ctx); err != nil {
 			return outcome{}, err
 		}
 	}
 	i.started = time.Now()
-	if _, err := i.k0s.run(ctx, longRun, nil, "start"); err != nil && !strings.Contains(err.Error(), "already running") {
+	if err := i.k0s.Start(ctx); err != nil {
 		return outcome{}, err
 	}
 	i.state.Restart = false
 	return done("%s", what), i.state.save()
-}
-
-// stopK0s stops the service; one that is stopped is fine.
-func (i *installer) stopK0s(ctx context.Context) error {
-	_, err := i.k0s.run(ctx, longRun, nil, "stop")
-	if err != nil && (strings.Contains(err.Error(), "already stopped") || strings.Contains(err.Error(), "not been installed")) {
-		return nil
-	}
-	return err
 }
 
 func (i *installer) planNode(ctx context.Context) (outcome, error) {
@@ -284,7 +276,7 @@ func (i *installer) lastWords(ctx context.Context, err error) error {
 	if s == nil || errors.Is(err, cli.ErrInterrupted) {
 		return err
 	}
-	return cli.Hint(fmt.Errorf("%w%s", err, i.said(ctx)), "see journalctl -u k0s%s", s.role)
+	return cli.Hint(fmt.Errorf("%w%s", err, i.said(ctx)), "see journalctl -u k0s%s", s.Role)
 }
 
 // said gives the last lines of the service's log, if the host has one.
@@ -296,9 +288,9 @@ func (i *installer) said(ctx context.Context) string {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	out := &said{}
-	cmd := exec.CommandContext(ctx, journal, "-u", "k0s"+s.role, "-n", "3", "-o", "cat", "--no-pager", "-q")
-	cmd.Stdout = out
+	var out bytes.Buffer // three lines of a journal, each at most 48 KiB
+	cmd := exec.CommandContext(ctx, journal, "-u", "k0s"+s.Role, "-n", "3", "-o", "cat", "--no-pager", "-q")
+	cmd.Stdout = &out
 	if cmd.Run() != nil || out.Len() == 0 {
 		return ""
 	}

@@ -25,7 +25,7 @@ const (
 func (i *installer) downloadStep() step {
 	needed := func(ctx context.Context) (string, bool) {
 		wanted := i.cfg.k0sVersion
-		have, err := k0s.Binary{Path: i.k0s.path}.Version(ctx)
+		have, err := i.k0s.Version(ctx)
 		if err == nil && (wanted == "" || have.String() == wanted) {
 			return have.String(), false
 		}
@@ -36,14 +36,14 @@ func (i *installer) downloadStep() step {
 		plan: func(ctx context.Context) (outcome, error) {
 			v, missing := needed(ctx)
 			if !missing {
-				return unchanged("%s is %s", i.k0s.path, v), nil
+				return unchanged("%s is %s", i.k0s.Path, v), nil
 			}
-			return planned("%s: %s", i.k0s.path, i.downloadURL(v)), nil
+			return planned("%s: %s", i.k0s.Path, i.downloadURL(v)), nil
 		},
 		run: func(ctx context.Context) (outcome, error) {
 			v, missing := needed(ctx)
 			if !missing {
-				return unchanged("%s is %s", i.k0s.path, v), nil
+				return unchanged("%s is %s", i.k0s.Path, v), nil
 			}
 			return i.download(ctx, v)
 		},
@@ -73,7 +73,7 @@ func (i *installer) download(ctx context.Context, version string) (outcome, erro
 		return outcome{}, err
 	}
 	defer body.Close()
-	f, err := hostfile.Create(i.k0s.path, 0o755)
+	f, err := hostfile.Create(i.k0s.Path, 0o755)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -91,7 +91,7 @@ func (i *installer) download(ctx context.Context, version string) (outcome, erro
 	case hex.EncodeToString(hash.Sum(nil)) != want:
 		return outcome{}, fmt.Errorf("%s: checksum does not match the published one: want sha256:%s, got sha256:%x", from, want, hash.Sum(nil))
 	}
-	i.state.own(i.k0s.path, "sha256:"+want, "")
+	i.state.own(i.k0s.Path, "sha256:"+want, "")
 	if err := i.state.save(); err != nil {
 		return outcome{}, err
 	}
@@ -104,10 +104,10 @@ func (i *installer) download(ctx context.Context, version string) (outcome, erro
 		return outcome{}, err
 	}
 	i.k0s.missing = false
-	if i.k0s.version, err = (k0s.Binary{Path: i.k0s.path}).Version(ctx); err != nil {
+	if i.k0s.version, err = i.k0s.Version(ctx); err != nil {
 		return outcome{}, err
 	}
-	return done("%s: %s", i.k0s.path, from), i.k0s.validate(ctx, i.yaml.merged)
+	return done("%s: %s", i.k0s.Path, from), i.k0s.Validate(ctx, i.yaml.merged)
 }
 
 // publishedDigest reads sha256sums.txt beside a file.

@@ -114,7 +114,7 @@ func TestReplaceK0s(t *testing.T) {
 	} {
 		h := testHost(t)
 		if tt.running != "" {
-			write(t, h.units+"/k0scontroller.service", "ExecStart=/usr/local/bin/k0s controller --enable-worker --no-taints\n")
+			write(t, h.root+"/etc/systemd/system"+"/k0scontroller.service", "ExecStart=/usr/local/bin/k0s controller --enable-worker --no-taints\n")
 			write(t, h.runDir+"/status.sock", tt.running)
 		}
 		i := testInstaller(t, h, &config{online: true, k0sVersion: "v1.33.2+k0s.0", replaceK0s: tt.replace})

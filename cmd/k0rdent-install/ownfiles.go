@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -93,9 +94,6 @@ func (i *installer) removeFiles(context.Context) (outcome, error) {
 	return done("%d removed or put back as they were", removed), nil
 }
 
-// k0sManaged is the first line of a containerd.toml that k0s makes anew.
-const k0sManaged = "# k0s_managed=true\n"
-
 // removeStale removes what would make a later installation on this host take
 // over the settings of the cluster that it has left: containerd.toml, which k0s
 // makes anew, and k0s.yaml, which is kept under another name.
@@ -104,7 +102,7 @@ func (i *installer) removeStale() error {
 		return nil
 	}
 	path := filepath.Join(filepath.Dir(i.host.k0sConfig), "containerd.toml")
-	if have, err := os.ReadFile(path); err == nil && strings.HasPrefix(string(have), k0sManaged) {
+	if have, err := os.ReadFile(path); err == nil && strings.HasPrefix(string(have), k0s.ManagedLine+"\n") {
 		r, err := hostfile.Remove(path)
 		if err := errors.Join(err, i.out.Write(r)); err != nil {
 			return err

@@ -87,13 +87,13 @@ func TestPreflight(t *testing.T) {
 		{"no such release", nil, []string{"--release", "9.9.9"}, []string{"chart: ", "charts/k0rdent-enterprise:9.9.9: not in the registry"}, "the registry has 1.2.3"},
 		{"a value of the wrong type", nil, []string{"--set", "regional.telemetry.mode=loud"}, []string{"chart: "}, ""},
 		{"set up as a worker", func(t *testing.T, h *host) {
-			write(t, h.units+"/k0sworker.service", "[Service]\nExecStart=/usr/local/bin/k0s worker --token-file=/x\n")
+			write(t, h.root+"/etc/systemd/system"+"/k0sworker.service", "[Service]\nExecStart=/usr/local/bin/k0s worker --token-file=/x\n")
 		}, nil, []string{"k0s: this host is set up as a worker"}, "--uninstall"},
 		{"a controller without pods", func(t *testing.T, h *host) {
-			write(t, h.units+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller\n")
+			write(t, h.root+"/etc/systemd/system"+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller\n")
 		}, nil, []string{"k0s: k0s is installed as a controller that runs no pods"}, "--uninstall"},
 		{"another k0s runs", func(t *testing.T, h *host) {
-			write(t, h.units+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller --enable-worker=true --no-taints=true\n")
+			write(t, h.root+"/etc/systemd/system"+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller --enable-worker=true --no-taints=true\n")
 			write(t, h.runDir+"/status.sock", "controller v1.31.5+k0s.0\n")
 		}, nil, []string{"k0s: k0s v1.31.5+k0s.0 runs, and ", "k0s is v1.32.8+k0s.0"}, "--upgrade"},
 		{"all at once", func(t *testing.T, h *host) {
@@ -240,7 +240,7 @@ func TestDisk(t *testing.T) {
 func TestPortsOfAStoppedK0s(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
-	write(t, h.units+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller --enable-worker=true --no-taints=true\n")
+	write(t, h.root+"/etc/systemd/system"+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller --enable-worker=true --no-taints=true\n")
 	write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st\n   0: 00000000:2810 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n")
 	if r := try(t, h, "", s.args("--plan")...); r.err != nil {
 		t.Errorf("%v\n%s", r.err, r.stderr)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -241,21 +240,4 @@ func peerHost(peer string) string {
 		return peer
 	}
 	return u.Hostname()
-}
-
-// parseMembers reads what `k0s etcd member-list` prints.
-func parseMembers(out string) (map[string]string, error) {
-	var answer struct{ Members map[string]string }
-	// Log lines may come first.
-	if i := strings.Index(out, `{"members"`); i >= 0 {
-		out = out[i:]
-	}
-	err := json.NewDecoder(strings.NewReader(out)).Decode(&answer)
-	if err == nil && len(answer.Members) == 0 {
-		err = errors.New("no member")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("k0s etcd member-list: %w", err)
-	}
-	return answer.Members, nil
 }

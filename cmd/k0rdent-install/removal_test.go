@@ -105,18 +105,3 @@ func TestDecide(t *testing.T) {
 		})
 	}
 }
-
-func TestParseMembers(t *testing.T) {
-	for out, want := range map[string]string{
-		`{"members":{"n1":"https://10.0.0.11:2380","n2":"https://10.0.0.12:2380"}}` + "\n":                   "n1 at 10.0.0.11, n2 at 10.0.0.12",
-		"time=\"2026-01-01\" level=warning msg=\"{\"\n" + `{"members":{"":"https://[fd00::1]:2380"}}` + "\n": "(not started) at fd00::1",
-		`{"members":{}}`: "",
-		"":               "",
-		"not json":       "",
-	} {
-		got, err := parseMembers(out)
-		if memberNames(got) != want || (err == nil) != (want != "") {
-			t.Errorf("%q: %v, %v, want %q", out, got, err, want)
-		}
-	}
-}

@@ -161,7 +161,7 @@ func (p *preflight) checkK0sYAML(ctx context.Context) {
 	if p.k0s.version.Major == 0 || p.k0s.missing {
 		return // it comes later
 	}
-	if err := p.k0s.validate(ctx, p.yaml.merged); err != nil {
+	if err := p.k0s.Validate(ctx, p.yaml.merged); err != nil {
 		p.fail("k0s.yaml", "", "%v", err)
 	}
 }

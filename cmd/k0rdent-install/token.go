@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strings"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/hostfile"
@@ -66,15 +65,11 @@ func (i *installer) checkBalanced() error {
 
 // makeToken has k0s make a token, and writes it to a file for its owner only.
 func (i *installer) makeToken(ctx context.Context, path string) (outcome, error) {
-	out, err := i.k0s.run(ctx, longRun, nil, "token", "create", "--role", i.cfg.token, "--expiry", i.cfg.expiry.String())
+	text, t, err := i.k0s.CreateToken(ctx, i.cfg.token, i.cfg.expiry)
 	if err != nil {
 		return outcome{}, err
 	}
-	t, err := k0s.ParseToken([]byte(out))
-	if err != nil {
-		return outcome{}, fmt.Errorf("k0s token create: %w", err)
-	}
-	r, err := hostfile.Put(path, 0o600, []byte(strings.TrimSpace(out)+"\n"))
+	r, err := hostfile.Put(path, 0o600, append(text, '\n'))
 	if err != nil {
 		return outcome{}, err
 	}

@@ -153,7 +153,7 @@ func (i *installer) stopService(ctx context.Context) (outcome, error) {
 		return outcome{}, err
 	}
 	// Also where k0s does not answer: it may be about to start.
-	if err := i.stopK0s(ctx); err != nil {
+	if err := i.k0s.Stop(ctx); err != nil {
 		return outcome{}, err
 	}
 	if i.k0s.running == nil {
@@ -186,7 +186,7 @@ func (i *installer) reset(ctx context.Context) (outcome, error) {
 	if i.k0s.missing {
 		return outcome{}, i.noK0s()
 	}
-	if _, err := i.k0s.run(ctx, longRun, nil, "reset"); err != nil {
+	if err := i.k0s.Reset(ctx); err != nil {
 		return outcome{}, err
 	}
 	return done("k0s reset; reboot the host to clear leftover network state"), nil

@@ -23,7 +23,7 @@ import (
 // a worker there is k0s only.
 func (i *installer) upgradeSteps() []step {
 	s, _ := i.k0s.service()
-	p := &preflight{installer: i, upgrade: true, worker: s != nil && s.role == k0s.RoleWorker, join: s != nil && s.role == k0s.RoleWorker}
+	p := &preflight{installer: i, upgrade: true, worker: s != nil && s.Role == k0s.RoleWorker, join: s != nil && s.Role == k0s.RoleWorker}
 	check := func(ctx context.Context) (outcome, error) {
 		p.findNewK0s()
 		return p.check(ctx)
@@ -56,11 +56,11 @@ func (p *preflight) findNewK0s() {
 	if p.cfg.k0sFrom == "" {
 		return
 	}
-	if p.cfg.k0sFrom == p.k0s.path {
+	if p.cfg.k0sFrom == p.k0s.Path {
 		p.cfg.k0sFrom = ""
 		return
 	}
-	p.k0s.path = p.cfg.k0sFrom
+	p.k0s.Path = p.cfg.k0sFrom
 }
 
 // checkUpgrade compares the k0s that runs with the one that is to be.
@@ -121,10 +121,10 @@ func (i *installer) replaceK0s(ctx context.Context) (outcome, error) {
 	}
 	installed := orText(i.cfg.k0s, i.host.k0s)
 	if !replace && !i.outdated() {
-		i.k0s.path = installed
+		i.k0s.Path = installed
 		return unchanged("k0s %v", i.k0s.version), nil
 	}
-	if err := i.stopK0s(ctx); err != nil {
+	if err := i.k0s.Stop(ctx); err != nil {
 		return outcome{}, err
 	}
 	if !replace {
@@ -134,7 +134,7 @@ func (i *installer) replaceK0s(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	i.k0s.path = installed
+	i.k0s.Path = installed
 	r.Version, r.Source = i.k0s.version.String(), i.cfg.k0sFrom
 	return done("%s is k0s %v", installed, i.k0s.version), i.out.Write(r)
 }

@@ -90,7 +90,7 @@ func TestReload(t *testing.T) {
 	}{
 		{"k0s notices", "exit 1", true, true, "", "containerd answers again"},
 		{"k0s does not", `echo "$1" >>"$0.log"; [ "$1" = stop ] || echo 102 >PID`, false, true, "", "restarting k0s"},
-		{"k0s cannot be restarted", "echo 'Error: not installed' >&2; exit 1", false, true, "exit status 1: Error: not installed", ""},
+		{"k0s cannot be restarted", "echo 'Error: not installed' >&2; exit 1", false, true, "k0s stop: not installed", ""},
 		{"containerd stays away", "exit 1", true, false, "containerd does not come back", ""},
 	}
 	for _, tt := range tests {

@@ -51,10 +51,6 @@ func (t *tool) survey(version k0s.Version, mirrors []k0s.Mirror, files []k0s.Fil
 // ours tells whether a file is of this program, by its first line.
 func ours(content []byte) bool { return bytes.HasPrefix(content, []byte(k0s.Marker)) }
 
-// managedLine marks the main configuration of containerd as one that k0s
-// writes anew at each start, with the drop-ins in it.
-const managedLine = "# k0s_managed=true"
-
 // surveyMain looks at containerd's main configuration, and tells whether it is
 // k0s that writes it.
 func (t *tool) surveyMain(s *survey, version k0s.Version) (managed bool, err error) {
@@ -67,10 +63,10 @@ func (t *tool) surveyMain(s *survey, version k0s.Version) (managed bool, err err
 		return false, err
 	}
 	first, _, _ := strings.Cut(strings.TrimLeft(string(content), "\n"), "\n")
-	if strings.TrimSpace(first) == managedLine {
+	if strings.TrimSpace(first) == k0s.ManagedLine {
 		return true, nil
 	}
-	s.warn("%s is not managed by k0s any more (its first line is not %q): drop-ins count only if it imports them; remove it and restart k0s to give it back", file, managedLine)
+	s.warn("%s is not managed by k0s any more (its first line is not %q): drop-ins count only if it imports them; remove it and restart k0s to give it back", file, k0s.ManagedLine)
 	settings, reason := readSettings(content, version)
 	if reason == "" {
 		reason = settings.clash(version)

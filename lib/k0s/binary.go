@@ -14,154 +14,132 @@ const (
 	// patience bounds each run of the binary. It unpacks nothing for what it is
 	// asked here, and answers in a tenth of a second.
 	patience = 30 * time.Second
-	// servicePatience bounds how long the service takes to stop or start:
-	// systemd gives a unit 90 s before it kills it.
-	servicePatience = 3 * time.Minute
+	// servicePatience bounds a run that stops, starts or resets the service, for
+	// which k0s waits for processes and for kubelet's mounts.
+	servicePatience = 10 * time.Minute
 	// maxOutput bounds what is kept of its output, in bytes.
 	maxOutput = 1 << 20
 )
 
-// Binary is a k0s program on this host.
+// Binary is a k0s program on this host. This is the only place that runs one:
+// every run is bounded in time and in the output that is kept of it, and the
+// text that k0s prints is interpreted here alone.
 type Binary struct{ Path string }
 
-// Version asks which version it is.
+// Version returns the binary's version.
 func (b Binary) Version(ctx context.Context) (Version, error) {
-	out, err := b.run(ctx, patience, "version")
+	out, err := b.run(ctx, patience, nil, "version")
 	if err != nil {
 		return Version{}, err
 	}
 	v, err := ParseVersion(strings.TrimSpace(out))
 	if err != nil {
-		return Version{}, fmt.Errorf("%s version: %w", b.Path, err)
+		return Version{}, fmt.Errorf("k0s version: %w", err)
 	}
 	return v, nil
 }
 
-// ListImages asks for the images that it runs a cluster with. config is the
-// k0s.yaml to go by; if it is empty, k0s takes its own.
+// ListImages returns the images with which it runs a cluster. config is the
+// name of a k0s.yaml; without one, k0s reads its own.
 func (b Binary) ListImages(ctx context.Context, config string) ([]Image, error) {
 	args := []string{"airgap", "list-images"}
 	if config != "" {
 		args = append(args, "--config", config)
 	}
-	out, err := b.run(ctx, patience, args...)
+	out, err := b.run(ctx, patience, nil, args...)
 	if err != nil {
 		return nil, err
 	}
+	return parseImages(out)
+}
+
+// ImagesFor is ListImages for the text of a k0s.yaml.
+func (b Binary) ImagesFor(ctx context.Context, config []byte) ([]Image, error) {
+	out, err := b.run(ctx, patience, config, "airgap", "list-images", "--config", "-")
+	if err != nil {
+		return nil, err
+	}
+	return parseImages(out)
+}
+
+func parseImages(out string) ([]Image, error) {
 	var images []Image
 	for _, name := range strings.Fields(out) {
 		i, err := ParseImage(name)
 		if err != nil {
-			return nil, fmt.Errorf("%s %s: %w", b.Path, strings.Join(args, " "), err)
+			return nil, fmt.Errorf("k0s airgap list-images: %w", err)
 		}
 		images = append(images, i)
 	}
 	return images, nil
 }
 
-// Stop stops the service that k0s was installed as. Running pods go on.
-func (b Binary) Stop(ctx context.Context) error {
-	_, err := b.run(ctx, servicePatience, "stop")
+// Validate has k0s check the text of a k0s.yaml.
+func (b Binary) Validate(ctx context.Context, config []byte) error {
+	_, err := b.run(ctx, patience, config, "config", "validate", "--config", "-")
 	return err
 }
 
-// Start starts the service that k0s was installed as.
-func (b Binary) Start(ctx context.Context) error {
-	_, err := b.run(ctx, servicePatience, "start")
-	return err
+// runError is a run of k0s that failed.
+type runError struct {
+	args  []string
+	words string // the last line that it printed to standard error; may be empty
+	err   error
 }
 
-// Probe is one line of what k0s finds out about the host.
-type Probe struct {
-	Name    string
-	Value   string
-	Verdict string // pass, warning, rejected or error; k0s does not start with one of the last two
-	Message string
-}
-
-// Sysinfo runs the checks that k0s makes before it starts. What they reject
-// is no error, but a probe.
-func (b Binary) Sysinfo(ctx context.Context) ([]Probe, error) {
-	out, err := b.run(ctx, patience, "sysinfo")
-	probes := parseSysinfo(out)
-	// It also ends with a status of 1 when something is rejected.
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() && len(probes) > 0 {
-		err = nil
+func (e *runError) Error() string {
+	what := "k0s " + strings.Join(e.args, " ") + ": "
+	if e.words != "" {
+		return what + e.words
 	}
-	return probes, err
+	return what + e.err.Error()
 }
 
-// parseSysinfo reads lines such as "  NAME: VALUE (rejected: why)". A message
-// may go over several lines.
-func parseSysinfo(out string) []Probe {
-	var probes []Probe
-	lines := strings.Split(out, "\n")
-	for i := 0; i < len(lines); i++ {
-		text := strings.TrimSpace(lines[i])
-		head, verdict, found := cutVerdict(text)
-		if !found {
-			continue
-		}
-		for !strings.HasSuffix(verdict, ")") && i+1 < len(lines) {
-			if _, _, next := cutVerdict(strings.TrimSpace(lines[i+1])); next {
-				break
-			}
-			i++
-			verdict += " " + strings.TrimSpace(lines[i])
-		}
-		var p Probe
-		p.Verdict, p.Message, _ = strings.Cut(strings.TrimSuffix(strings.TrimSpace(verdict), ")"), ": ")
-		name, bare := strings.CutSuffix(head, ":")
-		p.Name = name
-		if at := strings.LastIndex(head, ": "); at >= 0 && !bare {
-			p.Name, p.Value = head[:at], head[at+2:]
-		}
-		probes = append(probes, p)
+func (e *runError) Unwrap() error { return e.err }
+
+// printed reports whether k0s failed with one of these texts in its last words.
+// Only functions that name the texts' meaning call it.
+func printed(err error, texts ...string) bool {
+	e, ok := errors.AsType[*runError](err)
+	if !ok {
+		return false
 	}
-	return probes
-}
-
-// cutVerdict cuts a line before the verdict in its parentheses.
-func cutVerdict(line string) (head, verdict string, found bool) {
-	for _, word := range []string{"pass", "warning", "rejected", "error"} {
-		for _, end := range []string{")", ": "} {
-			if head, rest, found := strings.Cut(line, " ("+word+end); found {
-				return head, word + end + rest, true
-			}
+	for _, text := range texts {
+		if strings.Contains(e.words, text) {
+			return true
 		}
 	}
-	return "", "", false
+	return false
 }
 
-// run gives what the binary prints to standard output. An error has the last
-// line of what it says otherwise.
-func (b Binary) run(ctx context.Context, limit time.Duration, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+// run returns what the binary prints to standard output. Its error has the last
+// line of standard error, and wraps context.DeadlineExceeded if the time was up.
+func (b Binary) run(ctx context.Context, limit time.Duration, stdin []byte, args ...string) (string, error) {
+	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, b.Path, args...)
+	cmd := exec.CommandContext(bounded, b.Path, args...)
 	cmd.WaitDelay = time.Second // a child of it may hold the pipes
+	if stdin != nil {
+		cmd.Stdin = bytes.NewReader(stdin)
+	}
 	var stdout, stderr capped
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
-	what := b.Path + " " + strings.Join(args, " ")
 	switch {
+	case err == nil && stdout.over:
+		return "", &runError{args: args, err: fmt.Errorf("printed more than %d bytes", maxOutput)}
 	case err == nil:
-		if stdout.over {
-			return "", fmt.Errorf("%s: printed more than %d bytes", what, maxOutput)
-		}
 		return stdout.String(), nil
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return "", fmt.Errorf("%s: no answer within %v", what, limit)
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
+	case bounded.Err() != nil:
+		return "", &runError{args: args, err: fmt.Errorf("no answer within %v: %w", limit, context.DeadlineExceeded)}
 	case cmd.Process == nil: // the error names the file
 		return "", err
 	}
-	last := strings.TrimSpace(stderr.String())
-	if last != "" {
-		return stdout.String(), fmt.Errorf("%s: %w: %s", what, err, last[strings.LastIndexByte(last, '\n')+1:])
-	}
-	return stdout.String(), fmt.Errorf("%s: %w", what, err)
+	words := strings.TrimSpace(stderr.String())
+	words = strings.TrimPrefix(words[strings.LastIndexByte(words, '\n')+1:], "Error: ")
+	return stdout.String(), &runError{args: args, words: words, err: err}
 }
 
 // capped keeps the first maxOutput bytes that are written to it. The buffer is

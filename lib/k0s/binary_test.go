@@ -27,6 +27,8 @@ func TestBinary(t *testing.T) {
 version) echo v1.36.3+k0s.2 ;;
 "airgap list-images") printf 'quay.io/k0sproject/coredns:1.12.2\nregistry.k8s.io/pause:3.9\n'; echo a warning >&2 ;;
 "airgap list-images --config /k.yaml") echo 10.0.0.5:5000/k0sproject/coredns:1.12.2 ;;
+"airgap list-images --config -") cat ;;
+"config validate --config -") read -r text; [ "$text" = good ] || { echo "Error: $text" >&2; exit 1; } ;;
 esac`)
 	if v, err := b.Version(t.Context()); err != nil || v.String() != "v1.36.3+k0s.2" {
 		t.Errorf("Version = %s, %v", v, err)
@@ -44,11 +46,20 @@ esac`)
 			t.Errorf("ListImages(%q) = %v, %v, want %s", config, got, err, want)
 		}
 	}
+	if got, err := b.ImagesFor(t.Context(), []byte("pause:3.9")); err != nil || len(got) != 1 || got[0].String() != "docker.io/library/pause:3.9" {
+		t.Errorf("ImagesFor = %v, %v, want what is in the text", got, err)
+	}
+	if err := b.Validate(t.Context(), []byte("good\n")); err != nil {
+		t.Error(err)
+	}
+	if err := b.Validate(t.Context(), []byte("bad\n")); err == nil || err.Error() != "k0s config validate --config -: bad" {
+		t.Errorf("Validate = %v, want k0s's own words", err)
+	}
 }
 
 func TestBinaryThatDoesNotAnswer(t *testing.T) {
 	tests := []struct{ name, body, want string }{
-		{"fails", `echo first >&2; echo 'Error: unknown field "registry"' >&2; exit 1`, `version: exit status 1: Error: unknown field "registry"`},
+		{"fails", `echo first >&2; echo 'Error: unknown field "registry"' >&2; exit 1`, `version: unknown field "registry"`},
 		{"is another program", "echo hello", `version: "hello" is not a k0s version`},
 		{"floods", "yes | head -c 3000000", "version: printed more than 1048576 bytes"},
 		{"is killed", "kill -9 $$", "version: signal: killed"},
@@ -122,6 +133,16 @@ exit 1`)
 	}
 }
 
+func listenUnix(t *testing.T, path string) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln
+}
+
 func TestRunning(t *testing.T) {
 	dir, err := os.MkdirTemp("", "k0s") // the path of a socket is short
 	if err != nil {
@@ -131,10 +152,7 @@ func TestRunning(t *testing.T) {
 	if s, err := Running(t.Context(), dir); s != nil || err != nil {
 		t.Errorf("nothing there: %v, %v, want neither", s, err)
 	}
-	ln, err := net.Listen("unix", filepath.Join(dir, "status.sock"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := listenUnix(t, filepath.Join(dir, "status.sock"))
 	answer := `{"Version":"v1.36.3+k0s.2","Pid":4711,"Role":"controller+worker","Workloads":true,"ClusterConfig":{"spec":{}}}`
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/status" {

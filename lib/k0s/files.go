@@ -27,6 +27,11 @@ const Marker = "# Managed by k0s-mirror-config"
 
 const header = Marker + ": it replaces this file, --remove takes it away.\n"
 
+// ManagedLine is the first line of a ContainerdConfig that k0s writes anew at
+// each start, with the drop-ins in it (k0sproject/k0s,
+// pkg/component/worker/containerd).
+const ManagedLine = "# k0s_managed=true"
+
 // File is a file of the host.
 type File struct {
 	Path    string // absolute

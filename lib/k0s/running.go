@@ -11,23 +11,65 @@ import (
 	"net/http"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // RunDir is where a running k0s has its sockets and its processes' ids.
 const RunDir = "/run/k0s"
 
-// Status is what a running k0s tells of itself.
+// Status is what a running k0s reports about itself (k0sproject/k0s,
+// pkg/component/status/client.go).
 type Status struct {
-	Version   string
-	Pid       int
-	Role      string // controller, worker, controller+worker or server
-	Workloads bool   // pods run on this node
+	Version    string
+	Pid        int
+	Role       string // controller, worker, controller+worker or server
+	Workloads  bool   // pods run on this node
+	SingleNode bool
+	K0sVars    struct{ AdminKubeConfigPath, KubeletAuthConfigPath string }
 }
 
-// Running asks the k0s whose run directory this is. The result is nil if none
-// runs there.
+// ErrSilent means that k0s runs and does not answer, as while it starts.
+var ErrSilent = errors.New("k0s runs and does not answer")
+
+// Status asks the k0s that runs, by way of the binary. The result is nil if none
+// runs, which the socket in runDir tells.
+func (b Binary) Status(ctx context.Context, runDir string, limit time.Duration) (*Status, error) {
+	out, err := b.run(ctx, limit, nil, "status", "-o", "json")
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		return nil, ErrSilent
+	case err != nil && ctx.Err() == nil && !errors.Is(err, fs.ErrNotExist) && !listens(ctx, runDir):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	s := new(Status)
+	if err := json.Unmarshal([]byte(out), s); err != nil {
+		return nil, fmt.Errorf("k0s status: %w", err)
+	}
+	return s, nil
+}
+
+// listens reports whether a k0s may have the status socket: not if there is
+// none, or nobody at its other end, as after k0s was killed.
+func listens(ctx context.Context, runDir string) bool {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", filepath.Join(runDir, statusSocket))
+	if err == nil {
+		conn.Close()
+	}
+	return !absent(err)
+}
+
+const statusSocket = "status.sock"
+
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// Running asks the k0s whose run directory this is, where there may be no
+// binary. The result is nil if none runs there.
 func Running(ctx context.Context, runDir string) (*Status, error) {
-	socket := filepath.Join(runDir, "status.sock")
+	socket := filepath.Join(runDir, statusSocket)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	c := &http.Client{Transport: &http.Transport{
@@ -42,7 +84,7 @@ func Running(ctx context.Context, runDir string) (*Status, error) {
 	}
 	resp, err := c.Do(req)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED): // the latter: k0s was killed
+	case absent(err):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("running k0s: %w", err)

@@ -3,13 +3,17 @@ package k0s
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
+	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"k0rdent-airgap/lib/textfile"
 )
 
 // What a host can join a cluster as, as k0s token create has it.
@@ -35,6 +39,45 @@ var ErrToken = errors.New("not a join token of k0s")
 type Token struct {
 	Role   string // RoleWorker or RoleController: what one joins as
 	Server string // URL of the API that is joined
+}
+
+// For returns an error if the token is for another role.
+func (t Token) For(role string) error {
+	if t.Role != role {
+		return fmt.Errorf("it is for a %s, not for a %s", t.Role, role)
+	}
+	return nil
+}
+
+// ReadToken reads a file with a token. It returns the token's text, without
+// white space around it, and what it says.
+func ReadToken(path string) ([]byte, Token, error) {
+	text, err := textfile.Read(path)
+	if err != nil {
+		return nil, Token{}, err
+	}
+	t, err := ParseToken(text)
+	if err != nil {
+		return nil, Token{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return bytes.TrimSpace(text), t, nil
+}
+
+// CreateToken has the k0s that runs make a token, which is valid for expiry, in
+// whole seconds.
+func (b Binary) CreateToken(ctx context.Context, role string, expiry time.Duration) ([]byte, Token, error) {
+	out, err := b.run(ctx, servicePatience, nil, "token", "create", "--role", role, "--expiry", expiry.String())
+	if err != nil {
+		return nil, Token{}, err
+	}
+	t, err := ParseToken([]byte(out))
+	if err == nil {
+		err = t.For(role)
+	}
+	if err != nil {
+		return nil, Token{}, fmt.Errorf("k0s token create: %w", err)
+	}
+	return bytes.TrimSpace([]byte(out)), t, nil
 }
 
 // ParseToken reads a token: a kubeconfig, packed with gzip and then written in

@@ -1,6 +1,6 @@
 // Package k0s knows what differs between k0s versions, how the containerd
-// inside k0s is told to pull from mirrors, and how to ask a k0s binary about
-// itself.
+// inside k0s is told to pull from mirrors, join tokens, the k0s binary and its
+// service on a host.
 //
 // Versions and files are pure functions over data; only Binary runs anything.
 // TOML that was written is read back with github.com/pelletier/go-toml/v2
