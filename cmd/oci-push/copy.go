@@ -30,7 +30,11 @@ func (p *pusher) copyAll(ctx context.Context, from *client.Registry) error {
 			return context.Cause(ctx)
 		}
 		if err != nil {
-			return cli.Hint(fmt.Errorf("registry %s: list: %w", from.Host(), err), "a registry that does not list what it has needs records on stdin, and - as the operand")
+			err = fmt.Errorf("registry %s: list: %w", from.Host(), err)
+			if cli.HintOf(err) == "" {
+				err = cli.Hint(err, "a registry that does not list what it has needs records on stdin, and - as the operand")
+			}
+			return err
 		}
 		tags, err := c.tagsOf(ctx, repository)
 		if err == nil && len(tags) == 0 {
@@ -89,8 +93,9 @@ type copier struct {
 	to   func(repository string) string
 	body func(ctx context.Context, repository string, d v1.Hash) io.ReadSeeker
 
-	tags map[string][]string // by repository
-	seen map[string]bool     // what is under way already
+	tags   map[string][]string // by repository
+	seen   map[string]bool     // what is under way already
+	health health              // of from
 }
 
 // newCopier returns one that copies from another registry.
@@ -101,7 +106,7 @@ func newCopier(p *pusher, from *client.Registry) *copier {
 		body: func(ctx context.Context, repository string, d v1.Hash) io.ReadSeeker {
 			return from.Blob(ctx, repository, d)
 		},
-		tags: make(map[string][]string), seen: make(map[string]bool),
+		tags: make(map[string][]string), seen: make(map[string]bool), health: health{reg: from},
 	}
 }
 
@@ -140,6 +145,7 @@ func (c *copier) image(ctx context.Context, want record.Image) error {
 	if err != nil {
 		return c.failed(ctx, want, err)
 	}
+	c.health.note(want.Repository, nil)
 	rec := img.Record("", "")
 	rec.Repository, rec.Tag = c.to(want.Repository), want.Tag
 	if err := c.pusher.image(ctx, func(d v1.Hash) (io.ReadSeeker, int64) {
@@ -192,8 +198,8 @@ func (c *copier) failed(ctx context.Context, want record.Image, err error) error
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if c.from.Hopeless(err) {
-		return fmt.Errorf("registry %s: %w", c.from.Host(), err)
+	if err := c.health.note(want.Repository, err); err != nil {
+		return err
 	}
 	want.Repository = c.to(want.Repository)
 	if want.Tag != "" || want.Digest != "" {

@@ -277,7 +277,7 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	if ctx.Err() == nil {
 		err = cmp.Or(err, p.checkPlatforms())
 	}
-	return p.results.close(ctx, err)
+	return progress.Final(p.results.close(ctx, err))
 }
 
 // connect asks the registries whether they are there and let us in.

@@ -73,6 +73,9 @@ func (p *pusher) publish(ctx context.Context, img *oci.Image, repository, tag st
 		if err != nil && i == last && len(img.MissingManifests()) > 0 {
 			return news, "", fmt.Errorf("manifest %s: the registry may not accept an index with %d of its manifests missing: %w", name, len(img.MissingManifests()), err)
 		}
+		if err != nil && name == tag { // which names the image already
+			return news, "", fmt.Errorf("manifest: %w", err)
+		}
 		if err != nil {
 			return news, "", fmt.Errorf("manifest %s: %w", name, err)
 		}

@@ -10,7 +10,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
 )
 
@@ -50,15 +49,14 @@ type uploader struct {
 	home  map[v1.Hash]string    // a repository that has the blob
 	going map[v1.Hash]*transfer // the one upload of a digest that is under way
 
-	refused map[string]bool // repositories that the registry takes nothing into
-	busy    int             // times in a row that it had no time
+	health health
 }
 
 func newUploader(reg *client.Registry, cfg *config, log *slog.Logger, abort context.CancelCauseFunc) *uploader {
 	return &uploader{
 		reg: reg, log: log, plan: cfg.plan, sem: make(chan struct{}, cfg.jobs), abort: abort,
 		all: make(map[blobKey]*transfer), home: make(map[v1.Hash]string), going: make(map[v1.Hash]*transfer),
-		refused: make(map[string]bool),
+		health: health{reg: reg},
 	}
 }
 
@@ -132,33 +130,11 @@ func (u *uploader) finish(t *transfer, err error) {
 	close(t.done)
 }
 
-// refusals is how many repositories a registry may refuse, without having taken
-// anything, before it is believed to refuse all of them; and how many times in a
-// row it may have no time.
-const refusals = 3
-
 // consider ends the run after an error that every further image would meet, too.
 func (u *uploader) consider(repository string, err error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	switch {
-	case err == nil:
-		u.busy = 0
-		return
-	case u.reg.Hopeless(err):
-		u.refused[repository] = true
-	case u.reg.Refused(err):
-		if u.refused[repository] = true; len(u.refused) < refusals {
-			return
-		}
-	case cli.Code(err) == cli.CodeTryAgain:
-		if u.busy++; u.busy < refusals {
-			return
-		}
-	default:
-		return
+	if err := u.health.note(repository, err); err != nil {
+		u.abort(err)
 	}
-	u.abort(fmt.Errorf("registry %s: %w", u.reg.Host(), err))
 }
 
 // start carries a transfer out in the background, once a place is free, and

@@ -92,7 +92,8 @@ func Report(stderr io.Writer, name string, err error) {
 		return
 	}
 	fmt.Fprintf(stderr, "%s: %s\n", name, text(err))
-	if hint := HintOf(err); hint != "" {
+	_, seen := errors.AsType[*hinted](err)
+	if hint := HintOf(err); hint != "" && !seen {
 		fmt.Fprintf(stderr, "hint: %s\n", oneLine(hint))
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"regexp"
 )
 
 // maxProblems is how many different problems are remembered; what comes after
@@ -17,13 +18,16 @@ type problems struct {
 	hints map[string]bool
 }
 
+// digests are what tells one item's problem from the same problem of another.
+var digests = regexp.MustCompile(`\b(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\b`)
+
 // Problem reports what is wrong with one item of many: "tool: item: problem",
 // then the hint that err carries. A problem that was reported before, of
-// whatever item, is only counted; Close prints how often it came again.
+// whatever item and digest, is only counted; Close prints how often it came again.
 func (p *Progress) Problem(item string, err error) {
 	text := text(err)
 	p.mu.Lock()
-	known := p.problems.repeated(text)
+	known := p.problems.repeated(digests.ReplaceAllString(text, "..."))
 	p.mu.Unlock()
 	if !known {
 		p.say(oneLine(item)+": "+text, HintOf(err))
@@ -40,6 +44,22 @@ func (p *Progress) say(message, hint string) {
 	p.mu.Unlock()
 	io.WriteString(p, lines)
 }
+
+// Final returns the error that a run ends with, without the hint that was printed
+// with an item's problem already: Report is not to print it again.
+func (p *Progress) Final(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if hint := oneLine(HintOf(err)); err != nil && p.problems.hints[hint] {
+		return &hinted{err}
+	}
+	return err
+}
+
+// hinted is an error whose hint a person has seen.
+type hinted struct{ error }
+
+func (e *hinted) Unwrap() error { return e.error }
 
 // repeated notes a problem and reports whether it was known.
 func (q *problems) repeated(text string) bool {

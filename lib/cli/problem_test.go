@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -34,5 +35,28 @@ func TestProblemsAreShownOnceWithTheirHints(t *testing.T) {
 		"tool: 229 more: blob: the registry's disk is full\n"
 	if got := out.String(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// The same problem of many blobs is one line, and its hint is not repeated by the
+// error that ends the run.
+func TestProblemsOfDigestsAndTheLastError(t *testing.T) {
+	var out bytes.Buffer
+	p := NewProgress("tool", &out, true)
+	refused := Hint(errors.New("registry answered 403 Forbidden"), "log in")
+	for i := range 3 {
+		p.Problem("image", fmt.Errorf("blob sha256:%064d: %w", i, refused))
+	}
+	p.Close()
+	last := p.Final(fmt.Errorf("registry: %w", refused))
+	Report(&out, "tool", last)
+	Report(&out, "tool", p.Final(Hint(errors.New("other"), "do that")))
+	Report(&out, "tool", p.Final(nil))
+	want := "tool: image: blob sha256:" + strings.Repeat("0", 64) + ": registry answered 403 Forbidden\nhint: log in\n" +
+		"tool: 2 more: blob ...: registry answered 403 Forbidden\n" +
+		"tool: registry: registry answered 403 Forbidden\n" +
+		"tool: other\nhint: do that\n"
+	if out.String() != want || HintOf(last) != "log in" || !errors.Is(last, refused) {
+		t.Errorf("got\n%s(hint %q)\nwant\n%s", out.String(), HintOf(last), want)
 	}
 }

@@ -45,6 +45,9 @@ func (r *Registry) explain(err error) error {
 	if _, done := errors.AsType[*loginError](err); err == nil || done || cli.HintOf(err) != "" {
 		return err
 	}
+	if e, ok := errors.AsType[*postponed](err); ok {
+		return cli.Hint(err, "run the same command again after %s", stamp(e.until))
+	}
 	if e, ok := errors.AsType[*proxyError](err); ok {
 		return r.explainProxy(err, e)
 	}
@@ -77,7 +80,7 @@ func (r *Registry) explain(err error) error {
 		if proxy, _ := proxyOf(&http.Request{URL: r.root()}); proxy != nil {
 			return r.explainProxy(err, &proxyError{})
 		}
-		return advise(err, "check the address and port in %s: a web server, a login portal or a proxy answers there", r.names.At)
+		return r.adviseAddress(err)
 	case errors.Is(err, errPrivateRealm):
 		return cli.Hint(err, "the registry sends its clients to another address for a login, which only a host name may do")
 	}
@@ -103,7 +106,14 @@ func (r *Registry) explainNetwork(err error) error {
 	return err
 }
 
+func (r *Registry) adviseAddress(err error) error {
+	return advise(err, "check the address and port in %s: a web server, a login portal or a proxy answers there", r.names.At)
+}
+
 func (r *Registry) explainProxy(err error, e *proxyError) error {
+	if e.proxy == "" && e.status == http.StatusProxyAuthRequired {
+		return advise(err, "check the address and port in %s: a proxy that requires a login answers there, or stands before the registry", r.names.At)
+	}
 	if e.status == http.StatusProxyAuthRequired {
 		return cli.Hint(err, "a registry inside the site needs no proxy: set NO_PROXY=%s; otherwise put the login into HTTP_PROXY and HTTPS_PROXY", hostOnly(r.host.RegistryStr()))
 	}
@@ -130,24 +140,47 @@ func (r *Registry) explainStatus(err error, e *statusError) error {
 		}
 		return advise(&loginError{"login required", err}, "give %s and %s, or log in with podman, skopeo or docker", r.names.Username, r.names.PasswordFile)
 	case http.StatusForbidden:
-		if !e.writes() {
+		switch {
+		case e.page:
+			return r.adviseProxy(err)
+		case !e.writes():
 			return cli.Hint(err, "the registry does not let this user, or this address, read")
 		}
 		return cli.Hint(err, `the registry does not let this user, or this address, write; with oci-serve, push as root on its own host, or let users write with "oci-serve --write auth --htpasswd FILE"`)
 	case http.StatusNotFound:
-		if e.writes() && e.code() == "NAME_UNKNOWN" {
+		switch {
+		case e.ofRoot():
+			return r.adviseAddress(err)
+		case e.writes() && e.code() == "NAME_UNKNOWN":
 			return cli.Hint(err, "create the repository in the registry first")
 		}
-	case http.StatusMethodNotAllowed:
-		if e.writes() {
-			return cli.Hint(err, "the registry is read-only: a pull-through cache, or one under maintenance")
-		}
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return cli.Hint(err, "the registry, or a proxy before it, is overloaded or under maintenance: run the same command again later")
 	case http.StatusRequestEntityTooLarge:
 		return cli.Hint(err, "raise the size limit of the proxy before the registry (nginx: client_max_body_size 0), or push without that proxy")
 	}
+	return r.explainClass(err, e)
+}
+
+// explainClass explains what has no hint of its own.
+func (r *Registry) explainClass(err error, e *statusError) error {
+	code := e.err.StatusCode
+	switch {
+	case code < http.StatusBadRequest || e.ofRoot() && !refusal(code):
+		return r.adviseAddress(err)
+	case code == http.StatusInternalServerError:
+		return cli.Hint(err, `the registry's log says why; on the host of oci-serve: "journalctl -u oci-serve"`)
+	case busy(code):
+		return cli.Hint(err, "the registry, or a proxy before it, is overloaded or under maintenance: run the same command again later")
+	case e.page && code < http.StatusInternalServerError:
+		return r.adviseProxy(err)
+	case code == http.StatusMethodNotAllowed && e.writes():
+		return cli.Hint(err, "the registry is read-only: a pull-through cache, or one under maintenance")
+	}
 	return err
+}
+
+// adviseProxy helps against a page that came in the place of a registry's answer.
+func (r *Registry) adviseProxy(err error) error {
+	return cli.Hint(err, "a proxy or web server before the registry refuses this: see its configuration, or use an address of %s that does not lead through it", hostOnly(r.Host()))
 }
 
 // hostOnly returns a host without its port.

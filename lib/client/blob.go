@@ -19,14 +19,14 @@ type Blob struct {
 
 	r      io.ReadCloser
 	offset int64
-	ended  bool // the last byte has been read
-	tries  int  // since the last byte
+	ended  bool   // the last byte has been read
+	tries  *tries // since the last byte
 }
 
 // Blob gives a blob of a repository; the first Read sends the first request.
 // The error of one that is not there is ErrNotFound.
 func (r *Registry) Blob(ctx context.Context, repository string, d v1.Hash) *Blob {
-	return &Blob{ctx: ctx, reg: r, repository: repository, digest: d}
+	return &Blob{ctx: ctx, reg: r, repository: repository, digest: d, tries: r.tries()}
 }
 
 func (b *Blob) Read(p []byte) (int, error) {
@@ -34,7 +34,7 @@ func (b *Blob) Read(p []byte) (int, error) {
 		n, err := b.read(p)
 		if n > 0 {
 			b.offset += int64(n)
-			b.tries = 0
+			b.tries = b.reg.tries()
 			return n, nil
 		}
 		if err == nil || err == io.EOF {
@@ -43,11 +43,7 @@ func (b *Blob) Read(p []byte) (int, error) {
 		if !temporary(err) || b.ctx.Err() != nil {
 			return 0, b.reg.explain(err)
 		}
-		if b.tries == attempts {
-			return 0, b.reg.explain(last(err))
-		}
-		b.tries++
-		if err := b.reg.pause(b.ctx, b.tries, err); err != nil {
+		if err := b.tries.pause(b.ctx, err); err != nil {
 			return 0, err
 		}
 	}

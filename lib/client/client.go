@@ -83,9 +83,11 @@ type Registry struct {
 	timeout time.Duration // of the first answer
 	log     *slog.Logger
 	notice  func(string)
-	noticed sync.Map      // reasons that notice was called for
-	told    atomic.Bool   // that any was
-	wait    time.Duration // before the first retry; doubled for each further one
+	noticed sync.Map    // reasons that notice was called for
+	told    atomic.Bool // that any was
+
+	connected atomic.Bool   // a first answer has come
+	wait      time.Duration // before the first retry; doubled for each further one
 
 	plainAsked bool // HTTP is allowed because somebody said so
 
@@ -175,7 +177,7 @@ func New(o Options) (*Registry, error) {
 	r.plainAsked = o.PlainHTTP
 	r.prefix, r.scope, r.names = prefix, transport.PullScope, o.Names
 	r.base.agent, r.base.caFile = o.Agent, o.CAFile
-	r.timeout = cmp.Or(o.Timeout, FirstAnswer)
+	r.patient(o.Timeout)
 	r.notice = o.Notice
 	if o.Push {
 		r.scope = transport.PushScope
@@ -187,14 +189,24 @@ func New(o Options) (*Registry, error) {
 }
 
 func newRegistry(host name.Registry, l logins, base http.RoundTripper, plain bool) *Registry {
-	return &Registry{
+	r := &Registry{
 		host: host, logins: l,
-		base:    &guard{inner: base, host: host.RegistryStr(), plain: plain},
+		base:    &guard{inner: base, host: host.RegistryStr(), plain: plain, limits: limits{quickAnswer, longAnswer, quiet}},
 		timeout: FirstAnswer,
 		log:     slog.New(slog.DiscardHandler),
 		wait:    250 * time.Millisecond,
 		all:     make(map[string]*http.Client),
 	}
+	r.base.slow = r.silent
+	return r
+}
+
+// patient sets how long to wait for the first answer. The later ones get as long,
+// if that is more than they have.
+func (r *Registry) patient(first time.Duration) {
+	r.timeout = cmp.Or(first, FirstAnswer)
+	r.base.limits.quick = max(r.base.limits.quick, first)
+	r.base.limits.long = max(r.base.limits.long, first)
 }
 
 // newTransport speaks HTTP/1.1 only: a blob is one long body on a connection

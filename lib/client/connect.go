@@ -32,6 +32,7 @@ func (r *Registry) Connect(ctx context.Context) error {
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		err = r.explain(last(context.Cause(limited)))
 	}
+	r.connected.Store(err == nil)
 	return err
 }
 

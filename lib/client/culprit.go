@@ -32,16 +32,21 @@ func (e *noAnswer) Timeout() bool { return true }
 
 // proxyError is a proxy that could not be reached or refused.
 type proxyError struct {
-	proxy  string // HOST:PORT
-	status int    // that it answered; 0 if it was not reached
-	err    error  // if it was not reached
+	proxy  string        // HOST:PORT, or "" if no variable names one
+	status int           // that it answered; 0 if it was not reached
+	after  time.Duration // the answer's Retry-After
+	err    error         // if it was not reached
 }
 
 func (e *proxyError) Error() string {
-	if e.status != 0 {
-		return fmt.Sprintf("proxy %s answered %d %s", e.proxy, e.status, http.StatusText(e.status))
+	who := "proxy " + e.proxy
+	if e.proxy == "" {
+		who = "a proxy"
 	}
-	return fmt.Sprintf("proxy %s: %v", e.proxy, e.err)
+	if e.status != 0 {
+		return fmt.Sprintf("%s answered %d %s", who, e.status, http.StatusText(e.status))
+	}
+	return fmt.Sprintf("%s: %v", who, e.err)
 }
 
 func (e *proxyError) Unwrap() error { return e.err }
@@ -76,21 +81,25 @@ func refusedTunnel(_ context.Context, proxy *url.URL, _ *http.Request, resp *htt
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}
-	return &proxyError{proxy: proxy.Host, status: resp.StatusCode}
+	return &proxyError{proxy: proxy.Host, status: resp.StatusCode, after: retryAfter(resp.Header)}
 }
 
-// proxyAnswer returns an error for an answer that is the proxy's own. A request
-// for HTTPS has passed it when an answer comes.
+// proxyAnswer returns an error for an answer that is a proxy's own: 407, and pages
+// where the environment names a proxy. A request for HTTPS has passed that one
+// when an answer comes.
 func proxyAnswer(resp *http.Response) error {
-	if resp.Request == nil || resp.Request.URL.Scheme != "http" || resp.StatusCode < http.StatusBadRequest {
-		return nil
+	e := &proxyError{status: resp.StatusCode, after: retryAfter(resp.Header)}
+	if resp.Request != nil && resp.Request.URL.Scheme == "http" {
+		if proxy, _ := proxyOf(resp.Request); proxy != nil {
+			e.proxy = proxy.Host
+		}
 	}
-	proxy, _ := proxyOf(resp.Request)
-	if proxy == nil || resp.StatusCode != http.StatusProxyAuthRequired && !isPage(resp) {
+	ours := e.status == http.StatusProxyAuthRequired || e.proxy != "" && e.status >= http.StatusBadRequest && isPage(resp)
+	if !ours {
 		return nil
 	}
 	resp.Body.Close()
-	return &proxyError{proxy: proxy.Host, status: resp.StatusCode}
+	return e
 }
 
 // blame returns the error of a request with its culprit.

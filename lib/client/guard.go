@@ -16,11 +16,6 @@ import (
 // This file has what stands around the library's transport, which knows how to
 // log in: guard below it, renewing above it.
 
-const (
-	quickAnswer = time.Minute      // how long an answer to a question may take
-	longAnswer  = 10 * time.Minute // and to content: a registry may hash 5 GB first
-)
-
 // guard refuses plain HTTP to another machine unless it was asked for: the
 // library above falls back to it for private addresses, and would then send
 // credentials in the clear. It also keeps refused tokens from that library
@@ -33,6 +28,8 @@ type guard struct {
 	plain  bool
 	agent  string
 	caFile string
+	limits limits
+	slow   func(limit time.Duration) // is called when an answer takes long
 }
 
 var (
@@ -47,22 +44,29 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	limit := quickAnswer
+	limit := g.limits.quick
 	if req.Method == http.MethodPut || req.ContentLength > 0 {
-		limit = longAnswer
+		limit = g.limits.long
 	}
 	ctx, stop := context.WithCancelCause(req.Context())
-	timer := time.AfterFunc(limit, func() { stop(&noAnswer{after: limit}) })
+	w := newWatch(limit, g.limits.quiet, func() { g.slow(limit) }, func() { stop(&noAnswer{after: limit}) })
 	var connected atomic.Bool
 	req = req.Clone(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		ConnectDone: func(_, _ string, err error) { connected.Store(connected.Load() || err == nil) },
 		GotConn:     func(httptrace.GotConnInfo) { connected.Store(true) },
 	}))
+	if again := req.GetBody; req.Body != nil && again != nil {
+		req.Body = sentBody{req.Body, w}
+		req.GetBody = func() (io.ReadCloser, error) {
+			body, err := again()
+			return sentBody{body, w}, err
+		}
+	}
 	if g.agent != "" {
 		req.Header.Set("User-Agent", g.agent)
 	}
 	resp, err := g.inner.RoundTrip(req)
-	timer.Stop()
+	w.hold(true)
 	if err == nil {
 		err = proxyAnswer(resp)
 	}
@@ -79,7 +83,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp.StatusCode >= http.StatusBadRequest { // an error page may have no end
 		body = io.LimitReader(body, maxErrorBody)
 	}
-	resp.Body = &answerBody{body, resp.Body, stop}
+	resp.Body = &answerBody{body, resp.Body, w, ctx, stop}
 	if resp.StatusCode == http.StatusUnauthorized && req.ContentLength > 0 && bearerToken(req) {
 		drain(resp)
 		return nil, errTokenRefused
@@ -96,19 +100,6 @@ func (g *guard) refuse(u *url.URL) error {
 		return errPlainHTTP
 	}
 	return nil
-}
-
-// answerBody ends what belongs to a request with its answer's body.
-type answerBody struct {
-	io.Reader
-	inner io.Closer
-	stop  context.CancelCauseFunc
-}
-
-func (b *answerBody) Close() error {
-	err := b.inner.Close()
-	b.stop(nil)
-	return err
 }
 
 // errTokenRefused stands for the answer 401 to a request with a body. The

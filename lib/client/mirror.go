@@ -1,7 +1,6 @@
 package client
 
 import (
-	"cmp"
 	"crypto/x509"
 	"fmt"
 	"net/http"
@@ -54,7 +53,8 @@ func NewMirror(m Mirror) (*Registry, error) {
 	r := newRegistry(host, logins{fixed: &anonymous}, &asConfigured{m, base}, m.Scheme == "http")
 	r.base.scheme, r.scope, r.names = m.Scheme, transport.PullScope, m.Names
 	r.base.caFile, r.base.agent = m.CAFile, m.Agent
-	r.timeout, r.notice = cmp.Or(m.Timeout, FirstAnswer), m.Notice
+	r.patient(m.Timeout)
+	r.notice = m.Notice
 	return r, nil
 }
 

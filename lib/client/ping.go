@@ -128,8 +128,11 @@ func checkRoot(resp *http.Response, want int) error {
 		return notRegistry(resp, at)
 	case code != want:
 		err := checkStatus(resp, want)
-		if strings.Contains(textOf(err), "HTTPS") && code == http.StatusBadRequest {
+		switch e, ok := errors.AsType[*statusError](err); {
+		case strings.Contains(textOf(err), "HTTPS") && code == http.StatusBadRequest:
 			return errSpeaksHTTPS
+		case ok && e.code() == "" && !refusal(code):
+			return notRegistry(resp, at)
 		}
 		return err
 	}
@@ -143,6 +146,11 @@ func checkRoot(resp *http.Response, want int) error {
 		return notRegistry(resp, at)
 	}
 	return nil
+}
+
+// refusal reports whether a registry may answer so for its root.
+func refusal(code int) bool {
+	return busy(code) || code == http.StatusUnauthorized || code == http.StatusForbidden
 }
 
 // isRegistry reports whether an answer says that a registry gave it. Not every

@@ -66,6 +66,48 @@ func TestWhatIsNoRegistryIsToldByItsFirstAnswer(t *testing.T) {
 	}
 }
 
+// Whatever else a server answers to the first request, its error says what that
+// server seems to be, or whether another run may help, and has a hint.
+func TestEveryFirstAnswerIsExplained(t *testing.T) {
+	for _, tt := range []struct {
+		code int
+		body string
+		want string
+		exit int
+		hint string
+	}{
+		{204, "", "not a registry: it answers with something else, 204 No Content", 1, "in --to"},
+		{304, "", "not a registry: it answers with something else, 304 Not Modified", 1, "in --to"},
+		{400, "bad", "not a registry: it answers with text/plain, 400 Bad Request", 1, "in --to"},
+		{404, "404 page not found", "not a registry: it answers with text/plain, 404 Not Found", 1, "in --to"},
+		{404, "", "not a registry: it answers with something else, 404 Not Found", 1, "in --to"},
+		{404, `{"errors":[{"code":"NAME_UNKNOWN","message":"no v2"}]}`, "registry answered 404 Not Found: NAME_UNKNOWN no v2", 1, "in --to"},
+		{405, "", "not a registry: it answers with something else, 405 Method Not Allowed", 1, "in --to"},
+		{410, "gone", "not a registry: it answers with text/plain, 410 Gone", 1, "in --to"},
+		{407, "", "a proxy answered 407 Proxy Authentication Required", 1, "a proxy that requires a login"},
+		{401, "", "registry answered 401 Unauthorized", 1, "--username and --password-file"},
+		{403, "", "registry answered 403 Forbidden", 1, "read"},
+		{501, "", "not a registry: it answers with something else, 501 Not Implemented", 1, "in --to"},
+		{429, "", "registry answered 429 Too Many Requests", 75, "again later"},
+		{500, "", "registry answered 500 Internal Server Error", 75, "log says why"},
+		{502, "", "registry answered 502 Bad Gateway", 75, "again later"},
+		{503, "", "registry answered 503 Service Unavailable", 75, "again later"},
+		{504, "", "registry answered 504 Gateway Timeout", 75, "again later"},
+	} {
+		r := prepare(t, Options{At: site(t, func(w http.ResponseWriter, _ *http.Request) {
+			if tt.body == "" {
+				w.Header()["Content-Type"] = nil
+			}
+			w.WriteHeader(tt.code)
+			fmt.Fprint(w, tt.body)
+		})})
+		err := r.Connect(t.Context())
+		if err == nil || !strings.HasSuffix(err.Error(), tt.want) || cli.Code(err) != tt.exit || !strings.Contains(cli.HintOf(err), tt.hint) {
+			t.Errorf("%d %q: %v (code %d, hint %q), want %s (code %d, hint %s)", tt.code, tt.body, err, cli.Code(err), cli.HintOf(err), tt.want, tt.exit, tt.hint)
+		}
+	}
+}
+
 func TestRegistriesOfEveryKindAreAccepted(t *testing.T) {
 	answer := func(code int, kind, body string, header ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {

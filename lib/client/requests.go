@@ -56,6 +56,11 @@ func (r *Registry) getBlob(ctx context.Context, repository string, d v1.Hash, of
 		defer resp.Body.Close()
 		return nil, checkStatus(resp, http.StatusOK)
 	}
+	// A store elsewhere may know a blob for the page that it is.
+	if isPage(resp) && resp.Header.Get("Docker-Content-Digest") == "" && resp.Request.URL.Host == r.Host() {
+		defer resp.Body.Close()
+		return nil, notRegistry(resp, "")
+	}
 	if resp.StatusCode == http.StatusOK { // the registry knows no ranges
 		if _, err := io.CopyN(io.Discard, resp.Body, offset); err != nil {
 			resp.Body.Close()

@@ -14,10 +14,9 @@ import (
 )
 
 const (
-	attempts = 6                // tries of one request, about 8 s in all
-	maxWait  = 30 * time.Second // between two tries, even if the registry asks for more
-	maxTotal = 3 * time.Minute  // after which no further try is made
-	tellFrom = 2                // the failed try from which on a retry is reported
+	attempts = 6               // tries of one request, about 8 s in all
+	maxTotal = 3 * time.Minute // since the first one failed, in which all of them must be made
+	tellFrom = 2               // the failed try from which on a retry is reported
 )
 
 // ErrUnreachable says that the registry could not be reached at all, so that
@@ -38,14 +37,29 @@ func (e *unreachableError) Error() string {
 
 func (e *unreachableError) Unwrap() []error { return []error{ErrUnreachable, e.err} }
 
+// postponed is a registry that asks to be left alone for longer than a run waits.
+type postponed struct {
+	err   error
+	until time.Time
+}
+
+func (e *postponed) Error() string {
+	return fmt.Sprintf("%v, and asks to be left alone until %s", e.err, stamp(e.until))
+}
+func (e *postponed) Unwrap() error { return e.err }
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
 // busy reports whether a status says that the server, or what stands before it,
-// has no time.
+// cannot answer now.
 func busy(code int) bool {
 	switch code {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		return true
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported, http.StatusInsufficientStorage:
+		return false
 	}
-	return false
+	return code >= http.StatusInternalServerError
 }
 
 // temporary reports whether the same request may succeed later.
@@ -54,7 +68,7 @@ func temporary(err error) bool {
 		return false
 	}
 	if code := status(err); code != 0 {
-		return busy(code) || code >= 500 && code != http.StatusNotImplemented
+		return busy(code)
 	}
 	if e, ok := errors.AsType[*proxyError](err); ok {
 		return e.status == 0 || busy(e.status)
@@ -94,10 +108,10 @@ func unreachable(err error) bool {
 // last returns the error of a last try. It stands for exit code 75 where another
 // run may succeed, and wraps ErrUnreachable where nothing can until then.
 func last(err error) error {
-	switch code := status(err); {
+	switch {
 	case unreachable(err):
 		return cli.TryAgain(&unreachableError{err})
-	case code == 0 && temporary(err) && !errors.Is(err, errTokenRefused), busy(code):
+	case temporary(err) && !errors.Is(err, errTokenRefused):
 		return cli.TryAgain(err)
 	}
 	return err
@@ -106,9 +120,9 @@ func last(err error) error {
 // retry runs try until it succeeds or fails for good, with growing pauses. Its
 // error has the hint that helps; see also last.
 func (r *Registry) retry(ctx context.Context, try func() error) error {
-	began := time.Now()
+	t := r.tries()
 	var before error
-	for n := 1; ; n++ {
+	for {
 		err := try()
 		if err == nil {
 			return nil
@@ -120,14 +134,8 @@ func (r *Registry) retry(ctx context.Context, try func() error) error {
 		if !temporary(err) || ctx.Err() != nil && !late(ctx) {
 			return r.explain(err)
 		}
-		if n == attempts || time.Since(began) > maxTotal {
-			return r.explain(last(err))
-		}
-		if r.pause(ctx, n, err) != nil {
-			if late(ctx) {
-				return r.explain(last(err))
-			}
-			return ctx.Err()
+		if err := t.pause(ctx, err); err != nil {
+			return err
 		}
 	}
 }
@@ -139,24 +147,72 @@ func late(ctx context.Context) bool {
 	return ok
 }
 
-// pause waits before try n+1, longer each time and never in step with other
-// clients.
-func (r *Registry) pause(ctx context.Context, n int, err error) error {
-	if n >= tellFrom {
+// tries are those of one request, or of one transfer since its last byte.
+type tries struct {
+	reg   *Registry
+	n     int       // that failed
+	began time.Time // when the first one did
+}
+
+func (r *Registry) tries() *tries { return &tries{reg: r} }
+
+// pause waits after a try that failed, longer each time and never in step with
+// other clients, or as long as the registry asks for. It returns an error, with
+// the hint that helps, when there is to be no other try.
+func (t *tries) pause(ctx context.Context, err error) error {
+	now, r := time.Now(), t.reg
+	if t.n++; t.n == 1 {
+		t.began = now
+		if e, silent := errors.AsType[*noAnswer](err); silent {
+			t.began = now.Add(-e.after)
+		}
+	}
+	d := r.wait << (t.n - 1)
+	d += time.Duration(rand.Int64N(int64(d)/4 + 1))
+	asked := askedFor(err)
+	d = max(d, asked)
+	end := t.began.Add(maxTotal)
+	if limit, ok := ctx.Deadline(); ok && limit.Before(end) {
+		end = limit
+	}
+	switch {
+	case asked > 0 && now.Add(asked).After(end):
+		return r.explain(last(&postponed{err, now.Add(asked)}))
+	case t.n == attempts || now.Sub(t.began) > maxTotal:
+		return r.explain(last(err))
+	case asked > patience:
+		r.tell(status(err), "%s: %v; trying again at %s, as it asks for", r.Host(), err, stamp(now.Add(d)))
+	case t.n >= tellFrom:
 		r.tell(status(err), "%s: %v; trying again", r.Host(), err)
 	}
-	d := r.wait << (n - 1)
-	d += time.Duration(rand.Int64N(int64(d)/4 + 1))
-	if e, ok := errors.AsType[*statusError](err); ok && e.after > d {
-		d = e.after
-	}
-	t := time.NewTimer(min(d, maxWait))
-	defer t.Stop()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
+		if late(ctx) {
+			return r.explain(last(err))
+		}
 		return ctx.Err()
-	case <-t.C:
+	case <-timer.C:
 		return nil
+	}
+}
+
+// askedFor returns how long an answer asks to be left alone.
+func askedFor(err error) time.Duration {
+	if e, ok := errors.AsType[*statusError](err); ok {
+		return e.after
+	}
+	if e, ok := errors.AsType[*proxyError](err); ok {
+		return e.after
+	}
+	return 0
+}
+
+// silent reports a registry that does not answer a request.
+func (r *Registry) silent(limit time.Duration) {
+	if r.connected.Load() { // before that, Connect does
+		r.tell("silent", "%s has not answered for %v; waiting for up to %v", r.Host(), r.base.limits.quiet, limit)
 	}
 }
 
@@ -175,6 +231,9 @@ func (r *Registry) Hopeless(err error) bool {
 	if _, ok := errors.AsType[*elsewhere](err); ok {
 		return true
 	}
+	if _, ok := errors.AsType[*postponed](err); ok {
+		return true
+	}
 	if e, ok := errors.AsType[*proxyError](err); ok && !temporary(e) {
 		return true
 	}
@@ -191,6 +250,9 @@ func (r *Registry) Refused(err error) bool {
 	e, ok := errors.AsType[*statusError](err)
 	if !ok || !e.writes() || r.wrote.Load() {
 		return false
+	}
+	if e.err.StatusCode < http.StatusBadRequest { // not what a registry answers
+		return true
 	}
 	switch e.err.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed:

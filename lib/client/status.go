@@ -14,6 +14,7 @@ import (
 const (
 	maxErrorBody = 64 << 10 // what is read of a registry's error message, in bytes
 	maxErrorText = 200      // what is shown of it, in bytes
+	maxRest      = 1 << 30  // what is believed of a Retry-After, in seconds
 )
 
 // ErrNotFound means that the registry has no such repository, manifest or blob.
@@ -67,6 +68,11 @@ func (e *statusError) writes() bool {
 	return r == nil || r.Method != http.MethodGet && r.Method != http.MethodHead
 }
 
+// ofRoot reports whether the request was for the registry's root.
+func (e *statusError) ofRoot() bool {
+	return e.err.Request != nil && e.err.Request.URL.Path == "/v2/"
+}
+
 // textOf returns all that an answer said.
 func textOf(err error) string {
 	e, ok := errors.AsType[*statusError](err)
@@ -110,8 +116,11 @@ func checkStatus(resp *http.Response, want ...int) error {
 		return nil
 	}
 	e, ok := errors.AsType[*transport.Error](err)
-	if !ok {
+	switch {
+	case !ok:
 		return err
+	case isPage(resp) && resp.StatusCode < http.StatusBadRequest:
+		return notRegistry(resp, "")
 	}
 	return &statusError{err: e, page: isPage(resp), after: retryAfter(resp.Header)}
 }
@@ -121,7 +130,7 @@ func checkStatus(resp *http.Response, want ...int) error {
 func retryAfter(h http.Header) time.Duration {
 	value := h.Get("Retry-After")
 	if s, err := strconv.Atoi(value); err == nil {
-		return time.Duration(max(s, 0)) * time.Second
+		return time.Duration(min(max(s, 0), maxRest)) * time.Second
 	}
 	then, err := http.ParseTime(value)
 	if err != nil {

@@ -40,7 +40,7 @@ func (u *Upload) Mount(ctx context.Context, from string) (there bool, err error)
 		u.session, err = u.start(ctx, from)
 		return err
 	})
-	if code := status(err); err != nil && (code < 400 || code >= 500) {
+	if code := status(err); err != nil && (temporary(err) || code < 400 || code >= 500) {
 		return false, err
 	}
 	if err == nil && u.session == nil {
@@ -104,7 +104,8 @@ func (u *Upload) sendWhole(ctx context.Context, body io.ReadSeeker) error {
 // the blob turned out to be there.
 func (u *Upload) sendData(ctx context.Context, body io.ReadSeeker) error {
 	var offset, furthest int64
-	for try := 1; offset < u.size; try++ {
+	t := u.reg.tries()
+	for offset < u.size {
 		err := u.sendFrom(ctx, body, offset)
 		if err == nil || ctx.Err() != nil {
 			return err
@@ -113,12 +114,9 @@ func (u *Upload) sendData(ctx context.Context, body io.ReadSeeker) error {
 			u.Cancel(ctx)
 			return u.reg.explain(err)
 		}
-		if try >= attempts {
-			return u.reg.explain(last(err))
-		}
 		u.reg.log.Debug("upload broke off", "digest", u.digest.String(), "error", err)
-		if werr := u.reg.pause(ctx, try, err); werr != nil {
-			return werr
+		if err := t.pause(ctx, err); err != nil {
+			return err
 		}
 		next, there, rerr := u.resume(ctx)
 		if rerr != nil || there {
@@ -128,7 +126,7 @@ func (u *Upload) sendData(ctx context.Context, body io.ReadSeeker) error {
 			return fmt.Errorf("upload was lost: %w: %w", serr, err)
 		}
 		if next > furthest {
-			furthest, try = next, 0
+			furthest, t = next, u.reg.tries()
 		}
 		offset = next
 	}

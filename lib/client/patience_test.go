@@ -1,0 +1,207 @@
+package client
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k0rdent-airgap/lib/cli"
+)
+
+// notices keeps what a person was told.
+type notices struct {
+	mu   sync.Mutex
+	said []string
+}
+
+func (n *notices) add(text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.said = append(n.said, text)
+}
+
+func (n *notices) all() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append([]string(nil), n.said...)
+}
+
+// A registry that asks to be left alone for longer than a run waits is left alone
+// at once, until the time that it has given; one that asks for less is asked again
+// then.
+func TestRetryAfterIsKept(t *testing.T) {
+	hour := time.Now().Add(time.Hour)
+	for _, tt := range []struct {
+		name, value, path string
+		code              int
+		until             time.Time
+	}{
+		{"seconds", "3600", "/manifests/", 429, hour},
+		{"date", hour.UTC().Format(http.TimeFormat), "/manifests/", 503, hour},
+		{"more than can be counted", "99999999999999", "/manifests/", 503, time.Now().Add(maxRest * time.Second)},
+		{"the root, seconds", "45", "/v2/", 429, time.Now().Add(45 * time.Second)},
+		{"the root, date", hour.UTC().Format(http.TimeFormat), "/v2/", 500, hour},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var asked atomic.Int64
+			var told notices
+			r := prepare(t, Options{Notice: told.add, At: serve(t, func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.Contains(r.URL.Path, tt.path) {
+					return false
+				}
+				asked.Add(1)
+				w.Header().Set("Retry-After", tt.value)
+				w.WriteHeader(tt.code)
+				return true
+			})})
+			began := time.Now()
+			err := r.Connect(t.Context())
+			if err == nil {
+				_, err = r.Digest(t.Context(), "a", "v1")
+			}
+			if cli.Code(err) != cli.CodeTryAgain || !r.Hopeless(err) || status(err) != tt.code {
+				t.Fatalf("%v (code %d), hopeless %v", err, cli.Code(err), r.Hopeless(err))
+			}
+			_, text, found := strings.Cut(err.Error(), fmt.Sprintf("registry answered %d %s, and asks to be left alone until ", tt.code, http.StatusText(tt.code)))
+			until, perr := time.Parse(time.RFC3339, text)
+			if !found || perr != nil || until.Sub(tt.until).Abs() > 10*time.Second || !strings.Contains(cli.HintOf(err), text) {
+				t.Errorf("%v (hint %q), want until about %s", err, cli.HintOf(err), stamp(tt.until))
+			}
+			if asked.Load() != 1 || len(told.all()) != 0 || time.Since(began) > 5*time.Second {
+				t.Errorf("asked %d times in %v, told %q", asked.Load(), time.Since(began), told.all())
+			}
+		})
+	}
+	var asked atomic.Int64
+	var told notices
+	r := prepare(t, Options{Notice: told.add, At: serve(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/v2/" || asked.Add(1) > 1 {
+			return false
+		}
+		w.Header().Set("Retry-After", "4")
+		w.WriteHeader(http.StatusTooManyRequests)
+		return true
+	})})
+	if err := r.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if _, err := r.Digest(t.Context(), "a", "v1"); err != nil || time.Since(began) < 4*time.Second {
+		t.Errorf("%v after %v, want to have waited", err, time.Since(began))
+	}
+	want := r.Host() + ": registry answered 429 Too Many Requests; trying again at " + stamp(began.Add(4 * time.Second))[:15]
+	if said := told.all(); len(said) != 1 || !strings.HasPrefix(said[0], want) || !strings.HasSuffix(said[0], ", as it asks for") {
+		t.Errorf("told %q, want %q...", said, want)
+	}
+}
+
+// Silence is reported once and has an end, whatever the registry was asked: it
+// counts from the last byte that went either way.
+func TestSilenceAfterTheFirstAnswer(t *testing.T) {
+	blob := bytes.Repeat([]byte("0123456789abcdef"), wholeSize/8)
+	for _, tt := range []struct {
+		name, method, path string
+		ask                func(*Registry) error
+	}{
+		{"HEAD of a blob", "HEAD", "/blobs/", func(r *Registry) error {
+			_, err := r.HasBlob(t.Context(), "a", hashOf(t, blob), int64(len(blob)))
+			return err
+		}},
+		{"POST", "POST", "/uploads/", func(r *Registry) error {
+			return r.Upload("a", hashOf(t, blob), int64(len(blob))).Send(t.Context(), bytes.NewReader(blob))
+		}},
+		{"PATCH", "PATCH", "/uploads/", func(r *Registry) error {
+			return r.Upload("a", hashOf(t, blob), int64(len(blob))).Send(t.Context(), bytes.NewReader(blob))
+		}},
+		{"PUT that ends a large upload", "PUT", "/uploads/", func(r *Registry) error {
+			return r.Upload("a", hashOf(t, blob), int64(len(blob))).Send(t.Context(), bytes.NewReader(blob))
+		}},
+		{"PUT of a small blob", "PUT", "/uploads/", func(r *Registry) error {
+			return r.Upload("a", hashOf(t, blob[:9]), 9).Send(t.Context(), bytes.NewReader(blob[:9]))
+		}},
+		{"GET of a manifest", "GET", "/manifests/", func(r *Registry) error {
+			_, _, err := r.Manifest(t.Context(), "a", "v1")
+			return err
+		}},
+		{"PUT of a manifest", "PUT", "/manifests/", func(r *Registry) error {
+			return r.PutManifest(t.Context(), "a", "v1", "application/vnd.oci.image.manifest.v1+json", []byte(`{"schemaVersion":2}`))
+		}},
+		{"GET of a blob", "GET", "/blobs/", func(r *Registry) error {
+			_, err := io.Copy(io.Discard, r.Blob(t.Context(), "a", hashOf(t, blob)))
+			return err
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			over := make(chan struct{})
+			var told notices
+			r := prepare(t, Options{Push: true, Notice: told.add, At: serve(t, func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != tt.method || !strings.Contains(r.URL.Path, tt.path) {
+					return false
+				}
+				io.Copy(io.Discard, r.Body)
+				<-over
+				panic(http.ErrAbortHandler)
+			})})
+			t.Cleanup(func() { close(over) })
+			r.base.limits = limits{quick: 150 * time.Millisecond, long: 150 * time.Millisecond, quiet: 50 * time.Millisecond}
+			if err := r.Connect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			err := tt.ask(r)
+			if cli.Code(err) != cli.CodeTryAgain || !errors.Is(err, ErrUnreachable) || !strings.HasSuffix(err.Error(), "no answer within 150ms") || cli.HintOf(err) == "" {
+				t.Errorf("%v (code %d, hint %q)", err, cli.Code(err), cli.HintOf(err))
+			}
+			want := r.Host() + " has not answered for 50ms; waiting for up to 150ms"
+			if n := strings.Count(strings.Join(told.all(), "\n"), want); n != 1 {
+				t.Errorf("told %q, want once %q", told.all(), want)
+			}
+		})
+	}
+}
+
+// What takes long here is not the registry's silence: content that comes slowly,
+// and an answer that is used slowly.
+func TestOurOwnSlownessIsNoSilence(t *testing.T) {
+	var told notices
+	r := prepare(t, Options{At: serve(t, nil), Push: true, Notice: told.add})
+	r.base.limits = limits{quick: 2 * time.Second, long: 2 * time.Second, quiet: time.Second}
+	if err := r.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	blob := bytes.Repeat([]byte("0123456789abcdef"), wholeSize/8)
+	d, size := hashOf(t, blob), int64(len(blob))
+	var once sync.Once
+	slow := paused{bytes.NewReader(blob), func() { once.Do(func() { time.Sleep(3 * time.Second) }) }}
+	if err := r.Upload("a", d, size).Send(t.Context(), slow); err != nil {
+		t.Fatal(err)
+	}
+	in := r.Blob(t.Context(), "a", d)
+	in.Read(make([]byte, 10))
+	time.Sleep(3 * time.Second)
+	rest, err := io.Copy(io.Discard, in)
+	if err != nil || rest != size-10 {
+		t.Errorf("read %d bytes more, %v", rest, err)
+	}
+	if said := told.all(); len(said) != 0 {
+		t.Errorf("told %q", said)
+	}
+}
+
+// paused is content that calls a function before each piece.
+type paused struct {
+	io.ReadSeeker
+	before func()
+}
+
+func (s paused) Read(p []byte) (int, error) {
+	s.before()
+	return s.ReadSeeker.Read(p)
+}
