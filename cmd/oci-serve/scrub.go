@@ -13,7 +13,7 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// maxTold bounds how many repositories a message names.
+// maxTold bounds how many images a message names.
 const maxTold = 5
 
 // scrub goes through the storage and writes a record for each blob that is
@@ -26,7 +26,7 @@ func scrub(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	defer progress.Close()
 	aside := 0
 	found := func(d registry.Damage) error {
-		progress.Warn("%s: %v%s", d.Path, d.Err, in(d.Repositories))
+		progress.Warn("%s: %v%s", d.Path, d.Err, in(d.Affected))
 		if d.Digest != "" {
 			if err := out.Write(record.Blob{Digest: string(d.Digest), Size: d.Size}); err != nil {
 				return err
@@ -69,7 +69,7 @@ func scrub(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 		"push again what they belong to")
 }
 
-// in names repositories for a message.
+// in names images for a message.
 func in(names []string) string {
 	if len(names) == 0 {
 		return ""

@@ -2,11 +2,8 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
-	"sync"
+	"path"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,22 +17,22 @@ func (d *Disk) Repositories(ctx context.Context, last string, limit int) ([]stri
 		limit = maxPage
 	}
 	return d.share(ctx, fmt.Sprintf("%s %d %s", reposDir, limit, last), func() (names []string, more bool, err error) {
-		full := errors.New("page full")
-		err = d.walkNames("", last, limit+1, func(name string) error {
-			if !d.hasManifest(name) {
-				return nil
+		for more = true; more; {
+			var page []string
+			// One more than asked for shows whether others follow; some are none.
+			if page, more, err = d.directories(last, limit+1-len(names)+64); err != nil {
+				return nil, false, err
 			}
-			if len(names) == limit {
-				more = true
-				return full
+			for _, last = range page {
+				if ValidName(last) && d.hasManifest(last) {
+					names = append(names, last)
+				}
 			}
-			names = append(names, name)
-			return nil
-		})
-		if err == full {
-			err = nil
+			if len(names) > limit {
+				return names[:limit], true, nil
+			}
 		}
-		return names, more, err
+		return names, false, nil
 	})
 }
 
@@ -43,27 +40,25 @@ func (d *Disk) Repositories(ctx context.Context, last string, limit int) ([]stri
 // thousand repositories for one page, so it does not go through os.Root, whose
 // look-up would cost the most.
 func (d *Disk) hasManifest(name string) bool {
-	for _, algorithm := range algorithms {
-		dir := repoPath(name, "manifests/"+algorithm)
+	buf := direntBuffers.Get().(*[]byte)
+	defer direntBuffers.Put(buf)
+	for _, dir := range manifestDirs(name) {
 		fd, err := unix.Openat(int(d.top.Fd()), dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 		if err != nil {
 			continue
 		}
-		found := false
-		buf := direntBuffers.Get().(*[]byte)
 		n, err := unix.Getdents(fd, *buf)
-		if err == nil {
-			stop := errors.New("found one")
-			found = eachDirent((*buf)[:n], func(entry []byte, _ byte) error {
-				if existed, editing := d.names.editingName(dir, entry); editing && !existed {
-					return nil
-				}
-				return stop
-			}) == stop
-		}
-		direntBuffers.Put(buf)
 		unix.Close(fd)
-		if found {
+		if err != nil {
+			continue
+		}
+		pending := d.names.pending(dir)
+		if err := eachDirent((*buf)[:n], func(entry []byte, _ byte) error {
+			if existed, editing := pending[string(entry)]; editing && !existed {
+				return nil
+			}
+			return errFound
+		}); err == errFound {
 			return true
 		}
 	}
@@ -72,190 +67,69 @@ func (d *Disk) hasManifest(name string) bool {
 
 // walkRepos calls visit for each repository, in the order of their names.
 func (d *Disk) walkRepos(ctx context.Context, visit func(name string) error) error {
-	return d.walkNames("", "", maxPage, func(name string) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if !d.hasRepo(name) {
-			return nil
-		}
-		return visit(name)
-	})
-}
-
-// walkNames calls visit for each directory of repositories whose name starts
-// with prefix, "" or ending in "/", and follows last. It holds step names at a
-// time of each directory on the way.
-func (d *Disk) walkNames(prefix, last string, step int, visit func(name string) error) error {
-	for more := true; more; {
-		var keys []string
+	for last, more := "", true; more; {
+		var names []string
 		var err error
-		if keys, more, err = d.keys(prefix, last, step); err != nil {
+		if names, more, err = d.directories(last, maxPage); err != nil {
 			return err
 		}
-		for _, key := range keys {
-			switch {
-			case !strings.HasSuffix(key, "/"):
-				if ValidName(key) {
-					err = visit(key)
-				}
-			case !d.isLeaf(key):
-				err = d.walkNames(key, last, step, visit)
-			}
-			if err != nil {
+		for _, last = range names {
+			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if strings.HasSuffix(key, "/") {
-				key += "\xff" // behind all that lies below it
+			if !ValidName(last) || !d.hasRepo(last) {
+				continue
 			}
-			last = max(last, key)
+			if err := visit(last); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
+// directories returns the first names, after last, that a repository's directory
+// has or one above it.
+func (d *Disk) directories(last string, limit int) (names []string, more bool, err error) {
+	page := lowest{limit: limit, after: last}
+	if err := d.collectNames("", &page); err != nil {
+		return nil, false, err
+	}
+	names, more = page.done()
+	return names, more, nil
+}
+
+// collectNames adds the names of all directories whose name begins with prefix,
+// "" or ending in "/". It does not look where none can be on the page.
+func (d *Disk) collectNames(prefix string, page *lowest) error {
+	var below []string
+	full := []byte(prefix)
+	err := d.tree.eachName(path.Join(reposDir, prefix), func(entry []byte, kind byte) error {
+		if kind != isDir && kind != isUnknown || entry[0] == '_' || entry[0] == '.' {
+			return nil
+		}
+		full = append(full[:len(prefix)], entry...)
+		page.add(full)
+		if full = append(full, '/'); page.mayHold(full) {
+			below = append(below, string(full))
+		}
+		return nil
+	})
+	for _, dir := range below {
+		if err == nil && page.mayHold([]byte(dir)) && !d.isLeaf(dir) {
+			err = d.collectNames(dir, page)
+		}
+	}
+	return err
+}
+
 // isLeaf reports whether a directory has no other directory in it than a layout,
 // as far as its number of links tells: that has one for each, and two more.
 func (d *Disk) isLeaf(dir string) bool {
-	var stat, layout unix.Stat_t
-	dir = reposDir + "/" + dir
-	return unix.Fstatat(int(d.top.Fd()), dir, &stat, unix.AT_SYMLINK_NOFOLLOW) == nil && stat.Nlink == 3 &&
-		unix.Fstatat(int(d.top.Fd()), dir+layoutDir, &layout, unix.AT_SYMLINK_NOFOLLOW) == nil
-}
-
-// keys returns a page of what a directory of repositories holds, after last. A
-// directory stands for a repository and for what lies below it: "a" sorts before
-// "a-b", and that before "a/b", so it has two keys, "a" and "a/".
-func (d *Disk) keys(prefix, last string, step int) ([]string, bool, error) {
-	after, inside := strings.CutPrefix(last, prefix)
-	if !inside {
-		after = ""
-		if last > prefix {
-			return nil, false, nil
-		}
-	}
-	names, bound, more, err := d.directories(strings.TrimSuffix(reposDir+"/"+prefix, "/"), after, step)
-	var keys []string
-	for _, name := range names {
-		below := name + "/"
-		if name > after {
-			keys = append(keys, prefix+name)
-		}
-		if (below > after || strings.HasPrefix(after, below)) && (!more || below < bound) {
-			keys = append(keys, prefix+below)
-		}
-	}
-	slices.Sort(keys)
-	return keys, more, err
-}
-
-// directories returns the first names of those that lie in a directory and
-// follow after, and those that after begins with. bound is the first name of the
-// next page.
-func (d *Disk) directories(dir, after string, step int) (names []string, bound string, more bool, err error) {
-	if all := d.remembered.get(dir); all != nil {
-		for i := range after {
-			if _, found := slices.BinarySearch(all, after[:i+1]); found {
-				names = append(names, after[:i+1])
-			}
-		}
-		at, found := slices.BinarySearch(all, after)
-		if found {
-			at++
-		}
-		end := min(at+step, len(all))
-		if more = end < len(all); more {
-			bound = all[end]
-		}
-		return append(names, all[at:end]...), bound, more, nil
-	}
-	page, made, count := lowest{limit: step, after: after}, d.dirsMade.Load(), 0
-	err = d.tree.eachName(dir, func(name []byte, kind byte) error {
-		if kind != isDir && kind != isUnknown || name[0] == '_' || name[0] == '.' {
-			return nil
-		}
-		if count++; strings.HasPrefix(after, string(name)) {
-			names = append(names, string(name)) // what lies below it may follow
-		} else {
-			page.add(name)
-		}
-		return nil
-	})
-	if err == nil && count >= rememberFrom && count <= rememberTo && d.remembered.begin(dir) {
-		d.indexes.running.Go(func() { d.remember(dir, made, count) }) // for the next page
-	}
-	first, more := page.done()
-	return append(names, first...), page.bound, more, err
-}
-
-const (
-	// A directory of so many others is remembered, as it takes long to read; with
-	// more than rememberTo, in all, they would take too much memory.
-	rememberFrom, rememberTo = 2000, 200000
-)
-
-// remembered has the names in large directories of repositories, sorted. A
-// collection of garbage, which removes some, has the storage to itself.
-type remembered struct {
-	mu      sync.Mutex
-	count   int
-	dirs    map[string][]string // never changed in place
-	reading string              // the one that is being read
-}
-
-func (r *remembered) get(dir string) []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.dirs[dir]
-}
-
-// begin reports whether a directory may be read to be remembered.
-func (r *remembered) begin(dir string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.reading != "" {
+	stat, err := d.stat(path.Join(reposDir, dir))
+	if err != nil || stat.Nlink != 3 {
 		return false
 	}
-	r.reading = dir
-	return true
-}
-
-// made notes that a directory has been made, or removed again.
-func (r *remembered) made(dir, name string, gone bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := r.dirs[dir]
-	at, found := slices.BinarySearch(all, name)
-	switch {
-	case all == nil || found != gone:
-	case gone:
-		r.dirs[dir] = slices.Delete(slices.Clone(all), at, at+1)
-	default:
-		r.dirs[dir] = slices.Insert(slices.Clone(all), at, name)
-	}
-}
-
-// remember reads a directory that count others lie in, unless one has been made
-// since.
-func (d *Disk) remember(dir string, made uint64, count int) {
-	all := lowest{limit: count}
-	err := d.tree.eachName(dir, func(name []byte, kind byte) error {
-		if (kind == isDir || kind == isUnknown) && name[0] != '_' && name[0] != '.' {
-			all.add(name)
-		}
-		return nil
-	})
-	names, more := all.done()
-	r := &d.remembered
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.reading = ""
-	if err != nil || more || d.dirsMade.Load() != made {
-		return // the next list tries again
-	}
-	if r.count+count > rememberTo || r.dirs == nil {
-		r.count, r.dirs = 0, make(map[string][]string)
-	}
-	r.count += count
-	r.dirs[dir] = names
+	_, err = d.stat(path.Join(reposDir, dir, layoutDir))
+	return err == nil
 }

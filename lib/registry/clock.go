@@ -28,8 +28,9 @@ type clock struct {
 	mu    sync.Mutex
 	note  clockNote
 	saved time.Duration // uptime when the note was written
-	// killed says that the process before was: what it wrote may not be on disk yet.
-	killed bool
+	// unclean says that the storage was not closed in order, and crashed that the
+	// host was restarted since.
+	unclean, crashed bool
 }
 
 // clockNote is the content of clockFile.
@@ -38,7 +39,6 @@ type clockNote struct {
 	Boot   string        `json:"boot"`   // id of the host's start
 	Uptime time.Duration `json:"uptime"` // since then
 	Closed bool          `json:"closed"` // the storage was closed in order
-	Behind bool          `json:"behind"` // indexes may be, and which is not known
 }
 
 func uptime() time.Duration {
@@ -75,23 +75,9 @@ func (c *clock) open(t *tree) {
 	var last clockNote
 	if text, err := t.root.ReadFile(clockFile); err == nil && json.Unmarshal(text, &last) == nil && !last.Time.IsZero() {
 		c.note = last.advance(boot, up)
-		c.killed = !last.Closed && last.Boot == boot
-		c.note.Behind = last.Behind || !last.Closed && last.Boot != boot // the host went down
+		c.unclean, c.crashed = !last.Closed, !last.Closed && last.Boot != boot
 	}
 	c.note.Closed = false
-}
-
-// behind reports whether indexes may be behind, and caughtUp that none is.
-func (c *clock) behind() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.note.Behind
-}
-
-func (c *clock) caughtUp() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.note.Behind = false
 }
 
 // now returns the storage's time, and notes it from time to time.

@@ -2,17 +2,21 @@ package registry
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// This file reads the first format of the storage, in which index.json was the
-// record of a repository's manifests and tags, and journals/ had the latest
+// This file converts the first format of the storage, in which index.json was
+// the record of a repository's manifests and tags, and journals/ had the latest
 // changes to large ones.
 
 const (
@@ -20,173 +24,192 @@ const (
 	formatFile  = "format"
 	format      = "2\n"
 	journalsDir = "journals"
-	// maxChange bounds a line of a journal, in bytes.
-	maxChange = 256 << 10
 )
 
-// checkFormat refuses a storage that would have to be converted.
-func (d *Disk) checkFormat() error {
+// checkFormat reports whether a storage must be converted, and refuses one that
+// cannot be used.
+func (d *Disk) checkFormat() (old bool, err error) {
 	text, err := d.tree.root.ReadFile(formatFile)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && d.readOnly:
+		return false, errors.New("its format is that of an earlier version, and it cannot be converted while it is read-only")
 	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("its format is that of an earlier version, and it cannot be converted while it is read-only")
-	case err != nil:
-		return err
-	case string(text) != format:
-		return fmt.Errorf("its format is %q, this version supports %q", strings.TrimSpace(string(text)), strings.TrimSpace(format))
+		return true, nil
+	case err == nil && string(text) != format:
+		err = fmt.Errorf("its format is %q, this version supports %q", strings.TrimSpace(string(text)), strings.TrimSpace(format))
 	}
-	return nil
+	return false, err
 }
 
 // convert converts a storage of the first format to this one, in place. If it is
-// interrupted, it starts over: converting twice has the same result. No
-// request is served before it has ended.
+// interrupted, the next start completes it: converting a repository twice has the
+// same result. No request is served before it has ended.
 func (d *Disk) convert() error {
-	err := d.checkFormat()
-	if _, missing := d.tree.root.Lstat(formatFile); !errors.Is(missing, fs.ErrNotExist) {
+	old, err := d.checkFormat()
+	if err != nil || !old {
 		return err
 	}
-	converted := false
-	err = d.walkRepos(context.Background(), func(name string) error {
-		converted = true
-		return d.convertRepo(name)
-	})
-	if err != nil {
-		return fmt.Errorf("convert to this version's format: %w", storageError(err))
-	}
-	if converted {
-		if err := unix.Syncfs(int(d.top.Fd())); err != nil {
-			return fmt.Errorf("sync: %w", err)
-		}
-	}
-	f, temp, err := d.tempFile()
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(format)
+	err = d.walkRepos(context.Background(), d.convertRepo)
 	if err == nil {
-		err = f.Sync()
+		err = d.replaceFile(formatFile+".new", func(w io.Writer) error {
+			_, err := io.WriteString(w, format)
+			return err
+		})
 	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = d.tree.rename(temp, formatFile)
+	if err == nil {
+		err = unix.Syncfs(int(d.top.Fd()))
+	}
+	if err == nil {
+		err = d.tree.rename(formatFile+".new", formatFile)
 	}
 	if err == nil {
 		err = d.tree.syncDir(".")
 	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, ErrNoSpace) {
+		err = fmt.Errorf("%w: the conversion needs an inode for each tag and each manifest, and goes on at the next start", ErrNoSpace)
+	}
 	if err != nil {
-		return storageError(err)
+		return fmt.Errorf("convert to this version's format: %w", err)
 	}
 	return d.tree.root.RemoveAll(journalsDir)
 }
 
 // convertRepo makes the tags and manifests of a repository from its index.json
-// and its journal. What cannot be read of the index is set aside.
+// and its journal. It syncs nothing.
 func (d *Disk) convertRepo(name string) error {
-	c := converter{d, name}
 	index := repoPath(name, "index.json")
 	f, err := d.tree.root.Open(index)
 	if err == nil {
-		damage := parseIndex(f, c.put)
-		f.Close()
-		var failed *convertError
-		if errors.As(damage, &failed) {
-			return failed.err
-		}
-		if damage != nil {
-			if err := d.quarantine(index); err != nil {
+		defer f.Close()
+		for e, damage := range indexEntries(f) {
+			if damage != nil {
+				if err := d.quarantine(index); err != nil {
+					return err
+				}
+				d.warnings = append(d.warnings, fmt.Errorf("%s: %w; it is kept in %s, and tags may be missing", index, damage, quarantineDir))
+				if err := d.recoverManifests(name); err != nil {
+					return err
+				}
+				break
+			}
+			if err := d.convertManifest(name, e); err != nil {
 				return err
 			}
-			d.warnings = append(d.warnings, fmt.Errorf("%s: %w; it is kept in %s, and tags may be missing", index, damage, quarantineDir))
-			if err := c.recover(); err != nil {
-				return err
-			}
 		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
 	}
-	if err := c.replay(); err != nil {
-		return err
+	if err = ifThere(err); err == nil {
+		err = d.replayJournal(name)
 	}
-	return d.writeIndex(name)
+	if err == nil {
+		err = d.writeIndex(name)
+	}
+	return err
 }
 
-// converter writes what a repository of the first format held. It syncs nothing.
-type converter struct {
-	d    *Disk
-	name string
-}
-
-// convertError is a fault of the disk, not of what is being read.
-type convertError struct{ err error }
-
-func (e *convertError) Error() string { return e.err.Error() }
-
-// put makes a blob a manifest, unless it is absent, and points a tag at it.
-func (c converter) put(entry Descriptor, tags ...string) error {
-	file, blob := manifestPath(c.name, entry.Digest), blobPath(c.name, entry.Digest)
-	if there, err := c.d.tree.exists(blob); err != nil || !there {
-		return failedConvert(err)
+// convertManifest makes a blob a manifest, unless it is absent, and points its
+// tags at it.
+func (d *Disk) convertManifest(name string, e indexEntry) error {
+	if there, err := d.tree.exists(blobPath(name, e.Digest)); err != nil || !there {
+		return err
 	}
-	subject, err := c.d.subjectOf(context.Background(), c.name, entry.Digest, entry.MediaType)
+	subject, err := d.subjectOf(context.Background(), name, e.Digest, e.MediaType)
 	if err != nil {
-		return failedConvert(err)
+		return err
 	}
-	if !validMediaType(entry.MediaType) {
-		entry.MediaType = "application/octet-stream"
+	if !validMediaType(e.MediaType) {
+		e.MediaType = "application/octet-stream"
 	}
-	links := [][2]string{{file, entry.MediaType}}
+	links := [][2]string{{manifestPath(name, e.Digest), e.MediaType}}
 	if subject != "" {
-		links = append(links, [2]string{path.Join(referrersPath(c.name, subject), referrerName(entry.Digest)), entry.Digest.path()})
+		links = append(links, [2]string{referrerPath(name, subject, e.Digest), e.Digest.path()})
 	}
-	for _, tag := range tags {
-		links = append(links, [2]string{tagPath(c.name, tag), tagTarget(entry.Digest)})
+	for _, tag := range e.tags {
+		links = append(links, [2]string{tagPath(name, tag), tagTarget(e.Digest)})
 	}
 	for _, link := range links {
-		if err := c.d.tree.root.MkdirAll(path.Dir(link[0]), 0o755); err != nil {
-			return failedConvert(err)
-		}
-		if err := c.d.setLink(link[0], link[1]); err != nil {
-			return failedConvert(err)
-		}
-	}
-	return nil
-}
-
-func failedConvert(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &convertError{err}
-}
-
-// recover makes manifests of the blobs that look like some, so that the next
-// collection of garbage does not take what they name.
-func (c converter) recover() error {
-	for _, algorithm := range algorithms {
-		err := c.d.tree.eachName(repoPath(c.name, "blobs/"+algorithm), func(hex []byte, _ byte) error {
-			digest, err := ParseDigest(algorithm + ":" + string(hex))
-			if err != nil {
-				return nil
-			}
-			if there, err := c.d.tree.exists(manifestPath(c.name, digest)); err != nil || there {
-				return err
-			}
-			m, _, err := c.d.parsed(context.Background(), c.name, digest, "")
-			if errors.Is(err, ErrManifestInvalid) || errors.Is(err, ErrManifestTooLarge) {
-				return nil
-			}
+		if is, err := d.tree.readlink(link[0]); err != nil || is == link[1] { // by an attempt before
 			if err != nil {
 				return err
 			}
-			return c.put(Descriptor{MediaType: m.MediaType, Digest: digest})
-		})
-		var failed *convertError
-		if errors.As(err, &failed) {
-			err = failed.err
+			continue
 		}
-		if err != nil {
+		if err := d.tree.root.MkdirAll(path.Dir(link[0]), 0o755); err != nil {
+			return err
+		}
+		if err := d.setLink(link[0], link[1]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// recoverManifests makes manifests of the blobs that look like some, so that the
+// next collection of garbage does not take what they name.
+func (d *Disk) recoverManifests(name string) error {
+	ctx := context.Background()
+	return d.tree.eachBlob(ctx, repoPath(name, "blobs"), func(_ string, digest Digest, _ *fileStat) error {
+		if there, err := d.tree.exists(manifestPath(name, digest)); err != nil || there {
+			return err
+		}
+		m, _, err := d.parsed(ctx, name, digest, "")
+		if errors.Is(err, ErrManifestInvalid) || errors.Is(err, ErrManifestTooLarge) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return d.convertManifest(name, indexEntry{Descriptor{MediaType: m.MediaType, Digest: digest}, nil})
+	})
+}
+
+// replayJournal applies a repository's journal. It stops at a change that a
+// crash cut short: nobody was told of that.
+func (d *Disk) replayJournal(name string) error {
+	f, err := d.tree.root.Open(path.Join(journalsDir, fmt.Sprintf("%x", sha256.Sum256([]byte(name)))))
+	if err != nil {
+		return ifThere(err)
+	}
+	defer f.Close()
+	for dec := json.NewDecoder(f); ; {
+		var c change
+		if err := dec.Decode(&c); err != nil || !c.valid() {
+			if fault := (*fs.PathError)(nil); errors.As(err, &fault) {
+				return err
+			}
+			return nil
+		}
+		if c.Put != nil {
+			if err := d.convertManifest(name, indexEntry{*c.Put, c.Tags}); err != nil {
+				return err
+			}
+		}
+		if c.Untag != "" {
+			if err := d.tree.remove(tagPath(name, c.Untag)); err != nil {
+				return err
+			}
+		}
+		if c.Remove != "" {
+			if err := d.convertRemoval(name, c.Remove); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (d *Disk) convertRemoval(name string, digest Digest) error {
+	targets := map[string]Digest{tagTarget(digest): digest}
+	for last, more := "", true; more; {
+		page := lowest{limit: maxPage, after: last}
+		if err := d.tagsOf(name, targets, &page); err != nil {
+			return err
+		}
+		var tags []string
+		tags, more = page.done()
+		for _, last = range tags {
+			if err := d.tree.remove(tagPath(name, last)); err != nil {
+				return err
+			}
+		}
+	}
+	return d.tree.remove(manifestPath(name, digest))
 }

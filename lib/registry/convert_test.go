@@ -174,20 +174,25 @@ func TestParseForeignIndex(t *testing.T) {
 	 {"mediaType":"application/vnd.oci.image.index.v1+json","digest":"` + dig512 + `","size":8,
 	  "annotations":{"org.opencontainers.image.ref.name":"v1","io.k0rdent.airgap.subject":"nonsense"}}]}`
 	var got []string
-	err := parseIndex(strings.NewReader(text), func(e Descriptor, tags ...string) error {
-		got = append(got, fmt.Sprint(e.MediaType, " ", e.Digest, tags))
-		return nil
-	})
+	for e, err := range indexEntries(strings.NewReader(text)) {
+		if err != nil {
+			t.Error(err)
+		}
+		got = append(got, fmt.Sprint(e.MediaType, " ", e.Digest, e.tags))
+	}
 	want := []string{mediaTypeImage + " " + dig256 + "[]", mediaTypeIndex + " " + dig512 + "[v1]"}
-	if err != nil || strings.Join(got, "\n") != strings.Join(want, "\n") {
-		t.Errorf("entries %q, %v, want %q", got, err, want)
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("entries %q, want %q", got, want)
 	}
 }
 
 func TestParseDamagedIndex(t *testing.T) {
 	for _, text := range []string{"", "{", `{"manifests":[`, `{"manifests":{}}`, `[]`, `{"manifests":[{"digest":1}]}`, "\x00\x00"} {
-		if err := parseIndex(strings.NewReader(text), func(Descriptor, ...string) error { return nil }); err == nil {
-			t.Errorf("parseIndex(%q) gives no error", text)
+		var err error
+		for _, err = range indexEntries(strings.NewReader(text)) {
+		}
+		if err == nil {
+			t.Errorf("indexEntries(%q) ends without an error", text)
 		}
 	}
 }
@@ -197,8 +202,11 @@ func FuzzParseIndex(f *testing.F) {
 	f.Add([]byte(`{"manifests":[{"digest":"` + dig256 + `"},{"digest":"` + dig256 + `","size":3,"annotations":{"org.opencontainers.image.ref.name":"../x"}}]}`))
 	f.Add([]byte(`{"put":{"digest":"sha256:../.."},"tags":["../x"],"untag":"../y","remove":"x"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		parseIndex(bytes.NewReader(data), func(e Descriptor, tags ...string) error {
-			for _, tag := range tags {
+		for e, err := range indexEntries(bytes.NewReader(data)) {
+			if err != nil {
+				break
+			}
+			for _, tag := range e.tags {
 				if !filepath.IsLocal(tagPath("a", tag)) || !ValidTag(tag) {
 					t.Fatalf("tag %q", tag)
 				}
@@ -206,8 +214,7 @@ func FuzzParseIndex(f *testing.F) {
 			if !filepath.IsLocal(blobPath("a", e.Digest)) {
 				t.Fatalf("digest %q", e.Digest)
 			}
-			return nil
-		})
+		}
 		var c change
 		if json.Unmarshal(data, &c) != nil || !c.valid() {
 			return

@@ -2,13 +2,10 @@ package registry
 
 import (
 	"bufio"
-	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path"
+	"iter"
 )
 
 // change is a line of a journal.
@@ -19,127 +16,75 @@ type change struct {
 	Remove Digest      `json:"remove"`
 }
 
-// replay applies a repository's journal. It stops at a line that a crash cut
-// short: nobody was told of that.
-func (c converter) replay() error {
-	f, err := c.d.tree.root.Open(path.Join(journalsDir, fmt.Sprintf("%x", sha256.Sum256([]byte(c.name)))))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	in := bufio.NewReaderSize(f, maxChange)
-	for {
-		line, err := in.ReadSlice('\n')
-		if err == io.EOF || err == bufio.ErrBufferFull {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		var change change
-		if json.Unmarshal(line, &change) != nil || !change.valid() {
-			return nil
-		}
-		if err := c.apply(change); err != nil {
-			return err
-		}
-	}
-}
-
 // valid reports whether a change can be applied.
 func (c change) valid() bool {
+	digests, tags := []Digest{c.Remove}, append([]string{c.Untag}, c.Tags...)
 	if c.Put != nil {
-		if _, err := ParseDigest(string(c.Put.Digest)); err != nil {
+		digests = append(digests, c.Put.Digest)
+	}
+	for i, digest := range digests {
+		if _, err := ParseDigest(string(digest)); err != nil && (i > 0 || digest != "") {
 			return false
 		}
 	}
-	for _, tag := range c.Tags {
-		if !ValidTag(tag) {
+	for i, tag := range tags {
+		if !ValidTag(tag) && (i > 0 || tag != "") {
 			return false
 		}
 	}
-	_, err := ParseDigest(string(c.Remove))
-	return (c.Untag == "" || ValidTag(c.Untag)) && (c.Remove == "" || err == nil)
+	return true
 }
 
-func (c converter) apply(change change) error {
-	if change.Put != nil {
-		if err := c.put(*change.Put, change.Tags...); err != nil {
-			return err
-		}
-	}
-	if change.Untag != "" {
-		if err := c.d.tree.remove(tagPath(c.name, change.Untag)); err != nil {
-			return err
-		}
-	}
-	if change.Remove == "" {
-		return nil
-	}
-	for more := true; more; {
-		var tags []string
-		var err error
-		if tags, more, err = c.d.tagsOf(c.name, change.Remove, ""); err != nil {
-			return err
-		}
-		for _, tag := range tags {
-			if err := c.d.tree.remove(tagPath(c.name, tag)); err != nil {
-				return err
+// indexEntry is an entry of an index.json.
+type indexEntry struct {
+	Descriptor
+	tags []string // one, or none
+}
+
+// indexEntries returns the entries of an index.json, and the error that ends
+// it, if it is damaged. Entries of other programs are understood; what a registry
+// could not serve (an unknown digest algorithm) is passed over, and a reference
+// that is no tag counts as none.
+func indexEntries(r io.Reader) iter.Seq2[indexEntry, error] {
+	return func(yield func(indexEntry, error) bool) {
+		dec := json.NewDecoder(bufio.NewReader(r))
+		err := expect(dec, json.Delim('{'))
+		for err == nil && dec.More() {
+			var key json.Token
+			if key, err = dec.Token(); err != nil {
+				break
+			}
+			if key != "manifests" {
+				err = dec.Decode(new(json.RawMessage))
+				continue
+			}
+			err = expect(dec, json.Delim('['))
+			for err == nil && dec.More() {
+				var e indexEntry
+				if err = dec.Decode(&e.Descriptor); err != nil {
+					break
+				}
+				if _, err := ParseDigest(string(e.Digest)); err != nil {
+					continue
+				}
+				if tag := e.Annotations[annotationTag]; ValidTag(tag) {
+					e.tags = []string{tag}
+				}
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if err == nil {
+				err = expect(dec, json.Delim(']'))
 			}
 		}
-	}
-	return c.d.tree.remove(manifestPath(c.name, change.Remove))
-}
-
-// parseIndex calls put for each entry of an index.json. Entries of other
-// programs are understood; what a registry could not serve (an unknown digest
-// algorithm) is passed over, and a reference that is no tag counts as none.
-func parseIndex(r io.Reader, put func(Descriptor, ...string) error) error {
-	dec := json.NewDecoder(bufio.NewReader(r))
-	if err := expect(dec, json.Delim('{')); err != nil {
-		return err
-	}
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return err
-		}
-		if key == "manifests" {
-			err = parseEntries(dec, put)
-		} else {
-			err = dec.Decode(new(json.RawMessage))
+		if err == nil {
+			err = expect(dec, json.Delim('}'))
 		}
 		if err != nil {
-			return err
+			yield(indexEntry{}, err)
 		}
 	}
-	return expect(dec, json.Delim('}'))
-}
-
-func parseEntries(dec *json.Decoder, put func(Descriptor, ...string) error) error {
-	if err := expect(dec, json.Delim('[')); err != nil {
-		return err
-	}
-	for dec.More() {
-		var e Descriptor
-		if err := dec.Decode(&e); err != nil {
-			return err
-		}
-		if _, err := ParseDigest(string(e.Digest)); err != nil {
-			continue
-		}
-		var tags []string
-		if tag := e.Annotations[annotationTag]; ValidTag(tag) {
-			tags = []string{tag}
-		}
-		if err := put(e, tags...); err != nil {
-			return err
-		}
-	}
-	return expect(dec, json.Delim(']'))
 }
 
 func expect(dec *json.Decoder, want json.Delim) error {

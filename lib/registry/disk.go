@@ -26,7 +26,6 @@ const (
 	poolDir       = "blobs"
 	reposDir      = "repositories"
 	uploadsDir    = "uploads"
-	staleDir      = "stale"
 	quarantineDir = "quarantine"
 	lockFile      = "lock"
 	layoutDir     = "_layout"
@@ -46,26 +45,24 @@ const (
 
 // Disk is the Store on disk that the package comment describes.
 type Disk struct {
-	dir        string
-	tree       tree
-	top        *os.File // the storage directory
-	lock       *os.File // nil for a storage that is only looked at
-	readOnly   bool     // the file system was when the storage was opened
-	clock      clock
-	names      names // of the storage's files
-	manifests  names // of manifests, for requests that change more than one file of one
-	buffers    sync.Pool
-	bulk       bulkPool
-	parsing    *semaphore.Weighted
-	listing    *semaphore.Weighted
-	flights    singleflight.Group
-	remembered remembered
-	dirsMade   atomic.Uint64 // directories of repositories
-	uploads    uploadTable
-	indexes    indexer
-	health     health
-	warnings   []error
-	opened     atomic.Bool
+	dir       string
+	tree      tree
+	top       *os.File // the storage directory
+	lock      *os.File // nil for a storage that is only looked at
+	readOnly  bool     // the file system was when the storage was opened
+	clock     clock
+	names     names // of the storage's files
+	manifests names // of manifests, for requests that change more than one file of one
+	buffers   sync.Pool
+	bulk      bulkPool
+	parsing   *semaphore.Weighted
+	listing   *semaphore.Weighted
+	flights   singleflight.Group
+	uploads   uploadTable
+	indexes   indexer
+	health    health
+	warnings  []error
+	opened    atomic.Bool
 }
 
 // InUseError says that another process has the storage open.
@@ -102,8 +99,23 @@ func OpenDisk(dir string) (*Disk, error) {
 		d.closeFiles()
 		return nil, fmt.Errorf("storage %s: %w", dir, err)
 	}
+	if !d.readOnly {
+		d.indexes.start(d, d.clock.unclean, d.clock.crashed)
+	}
 	d.opened.Store(true)
 	return d, nil
+}
+
+// IsStorage returns an error unless a registry has kept something in dir. It
+// creates nothing.
+func IsStorage(dir string) error {
+	if _, err := os.Stat(dir); err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, poolDir)); err != nil {
+		return fmt.Errorf("storage %s: not a registry's: %w", dir, err)
+	}
+	return nil
 }
 
 // Warnings returns what OpenDisk found that an operator should know.
@@ -201,14 +213,15 @@ func unlessStuck(err error) error {
 func (d *Disk) prepare() error {
 	d.clock.open(&d.tree)
 	if d.readOnly {
-		return d.checkFormat()
+		_, err := d.checkFormat()
+		return err
 	}
-	if d.clock.killed {
+	if d.clock.unclean {
 		if err := unix.Syncfs(int(d.top.Fd())); err != nil {
 			return fmt.Errorf("sync: %w", err)
 		}
 	}
-	for _, dir := range []string{poolDir + "/sha256", poolDir + "/sha512", reposDir, uploadsDir, staleDir} {
+	for _, dir := range []string{poolDir + "/sha256", poolDir + "/sha512", reposDir, uploadsDir} {
 		if err := d.makeDir(dir); err != nil {
 			return err
 		}
@@ -222,16 +235,13 @@ func (d *Disk) prepare() error {
 	if err := d.convert(); err != nil {
 		return err
 	}
-	if err := unlessStuck(d.clock.save(&d.tree)); err != nil {
-		return err
-	}
-	return d.renewStale()
+	return unlessStuck(d.clock.save(&d.tree))
 }
 
 // probe checks that the storage is one file system, and one with links.
 func (d *Disk) probe() error {
 	var first unix.Stat_t
-	for i, dir := range []string{uploadsDir, poolDir, poolDir + "/sha256", poolDir + "/sha512", reposDir, staleDir} {
+	for i, dir := range []string{uploadsDir, poolDir, poolDir + "/sha256", poolDir + "/sha512", reposDir} {
 		var stat unix.Stat_t
 		err := unix.Fstatat(int(d.top.Fd()), dir, &stat, 0)
 		if err != nil {
@@ -266,12 +276,12 @@ func (d *Disk) Close() error {
 	if !d.opened.Swap(false) {
 		return nil
 	}
-	err := d.indexes.stop(d)
-	if !d.readOnly && err == nil {
-		err = unlessStuck(d.clock.close(&d.tree))
-		if errors.Is(err, fs.ErrNotExist) { // whoever removes a storage holds it meanwhile
-			err = nil
-		}
+	if d.readOnly {
+		return d.closeFiles()
+	}
+	complete, err := d.indexes.stop(d)
+	if complete {
+		err = ifThere(unlessStuck(d.clock.close(&d.tree))) // whoever removes a storage holds it meanwhile
 	}
 	return errors.Join(err, d.closeFiles())
 }

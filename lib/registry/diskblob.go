@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
+	"path"
 	"time"
 )
 
@@ -87,7 +87,7 @@ func (d *Disk) Mount(_ context.Context, name string, digest Digest) error {
 
 // DeleteBlob is of Store.
 func (d *Disk) DeleteBlob(_ context.Context, name string, digest Digest) error {
-	defer d.manifests.lock(name + "@" + string(digest))()
+	defer d.lockManifest(name, digest)()
 	_, err := d.mediaType(name, digest)
 	if err == nil {
 		return fmt.Errorf("%w: it is a manifest, delete it as one", ErrUnsupported)
@@ -104,11 +104,11 @@ func (d *Disk) DeleteBlob(_ context.Context, name string, digest Digest) error {
 // unlink removes a blob from a repository, if it is there.
 func (d *Disk) unlink(name string, digest Digest) error {
 	file := blobPath(name, digest)
-	return d.removeFile(file, func() error {
+	return d.edit(path.Dir(file), d.removeFile(file, func() error {
 		err := d.tree.link(poolPath(digest), file)
-		if errors.Is(err, os.ErrExist) {
+		if errors.Is(err, fs.ErrExist) {
 			return nil
 		}
 		return err
-	})
+	}))
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -14,12 +15,45 @@ import (
 // unless its first entry is larger.
 const maxReferrers = 512 << 10
 
-// Tags is of Store.
+// Tags is of Store. Tags of manifests that have been deleted are left out.
 func (d *Disk) Tags(ctx context.Context, name, last string, limit int) ([]string, bool, error) {
 	if !d.hasRepo(name) {
 		return nil, false, ErrNameUnknown
 	}
-	return d.namesIn(ctx, tagsPath(name), last, limit)
+	for {
+		deleted, err := d.deleted(name) // before the tags: a sweep removes those first
+		if err != nil {
+			return nil, false, err
+		}
+		tags, more, err := d.namesIn(ctx, tagsPath(name), last, limit)
+		if err != nil || len(tags) == 0 || len(deleted) == 0 {
+			return tags, more, err
+		}
+		last = tags[len(tags)-1]
+		if tags, err = d.withoutDeleted(name, tags, deleted); err != nil || len(tags) > 0 || !more {
+			return tags, more, err
+		}
+	}
+}
+
+// sorted returns the names in a directory that follow last, a page of them at a
+// time in memory.
+func (d *Disk) sorted(ctx context.Context, dir, last string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for more := true; more; {
+			var page []string
+			var err error
+			if page, more, err = d.namesIn(ctx, dir, last, noLimit); err != nil {
+				yield("", err)
+				return
+			}
+			for _, last = range page {
+				if !yield(last, nil) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // namesIn returns a page of the links in a directory. Requests for the same page
@@ -97,28 +131,6 @@ func (d *Disk) share(ctx context.Context, key string, f func() ([]string, bool, 
 	return p.names, p.more, err
 }
 
-// tagsOf returns a page of the tags that point at a manifest.
-func (d *Disk) tagsOf(name string, digest Digest, last string) ([]string, bool, error) {
-	dir, err := d.tree.openDir(tagsPath(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	defer dir.close()
-	page, target := lowest{limit: maxPage, after: last}, tagTarget(digest)
-	err = dir.each(func(tag []byte, _ byte) error {
-		to, err := dir.readlink(string(tag))
-		if to == target {
-			page.add(tag)
-		}
-		return err
-	})
-	tags, more := page.done()
-	return tags, more, err
-}
-
 // Referrers is of Store. The types and annotations of those that refer to a
 // subject are read from the manifests themselves.
 func (d *Disk) Referrers(ctx context.Context, name string, subject Digest, artifactType, last string) ([]Descriptor, bool, error) {
@@ -129,37 +141,33 @@ func (d *Disk) Referrers(ctx context.Context, name string, subject Digest, artif
 		last = referrerName(Digest(last))
 	}
 	var list []Descriptor
-	for size, more := 0, true; more; {
-		var links []string
-		var err error
-		if links, more, err = d.namesIn(ctx, referrersPath(name, subject), last, noLimit); err != nil {
+	size := 0
+	for link, err := range d.sorted(ctx, referrersPath(name, subject), last) {
+		if err != nil {
 			return nil, false, err
 		}
-		for _, link := range links {
-			last = link
-			digest, err := ParseDigest(strings.Replace(link, "-", ":", 1))
-			if err != nil {
-				continue // not this program's
-			}
-			desc, err := d.referrer(ctx, name, digest)
-			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrManifestUnknown) { // deleted since
-				continue
-			}
-			if err != nil {
-				return nil, false, err
-			}
-			if artifactType != "" && desc.ArtifactType != artifactType {
-				continue
-			}
-			encoded, err := json.Marshal(desc)
-			if err != nil {
-				return nil, false, err
-			}
-			if size += len(encoded); size > maxReferrers && len(list) > 0 {
-				return list, true, nil
-			}
-			list = append(list, desc)
+		digest, err := ParseDigest(strings.Replace(link, "-", ":", 1))
+		if err != nil {
+			continue // not this program's
 		}
+		desc, err := d.referrer(ctx, name, digest)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrManifestUnknown) { // deleted since
+			continue
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if artifactType != "" && desc.ArtifactType != artifactType {
+			continue
+		}
+		encoded, err := json.Marshal(desc)
+		if err != nil {
+			return nil, false, err
+		}
+		if size += len(encoded); size > maxReferrers && len(list) > 0 {
+			return list, true, nil
+		}
+		list = append(list, desc)
 	}
 	return list, false, nil
 }

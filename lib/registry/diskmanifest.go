@@ -79,7 +79,7 @@ func (d *Disk) PutManifest(ctx context.Context, name string, put ManifestPut, bo
 		return Stored{}, storageError(err)
 	}
 	stored := Stored{digest, m.subject()}
-	return stored, d.putManifest(name, temp, m.MediaType, stored, put.Tags)
+	return stored, d.putManifest(ctx, name, temp, m.MediaType, stored, put.Tags)
 }
 
 // readManifest parses a manifest from a file, waiting while others use up the
@@ -99,43 +99,40 @@ func (d *Disk) readManifest(ctx context.Context, f io.ReaderAt, size int64, medi
 // putManifest makes a synced file a blob of the repository, then a manifest,
 // and points tags at it, in an order that leaves nothing pointing at what is
 // absent. The manifest is locked meanwhile, so that no deletion comes between.
-func (d *Disk) putManifest(name, file, mediaType string, stored Stored, tags []string) error {
-	defer d.manifests.lock(name + "@" + string(stored.Digest))()
+func (d *Disk) putManifest(ctx context.Context, name, file, mediaType string, stored Stored, tags []string) error {
+	defer d.lockManifest(name, stored.Digest)()
 	if err := d.commit(file, name, stored.Digest); err != nil {
 		return err
 	}
-	defer d.indexes.changing(d, name)()
-	if err := d.listManifest(name, mediaType, stored); err != nil || len(tags) == 0 {
+	if deleted, err := d.tree.exists(deletedNote(name, stored.Digest)); err != nil {
 		return err
+	} else if deleted {
+		if err := d.sweepLocked(ctx, name, stored.Digest); err != nil {
+			return err
+		}
 	}
-	if err := d.makeDir(tagsPath(name)); err != nil {
+	defer d.indexes.note(name)
+	if err := d.listManifest(name, mediaType, stored); err != nil || len(tags) == 0 {
 		return err
 	}
 	edits := make([]edit, len(tags))
 	for i, tag := range tags {
 		edits[i] = d.linkEdit(tagPath(name, tag), tagTarget(stored.Digest))
 	}
-	return d.edit(tagsPath(name), edits...)
+	return d.editIn(tagsPath(name), edits...)
 }
 
 // listManifest makes a blob of a repository a manifest, and one that refers to
 // its subject.
 func (d *Disk) listManifest(name, mediaType string, stored Stored) error {
 	if stored.Subject != "" {
-		dir := referrersPath(name, stored.Subject)
-		if err := d.makeDir(dir); err != nil {
-			return err
-		}
-		link := d.linkEdit(path.Join(dir, referrerName(stored.Digest)), stored.Digest.path())
-		if err := d.edit(dir, link); err != nil {
+		link := referrerPath(name, stored.Subject, stored.Digest)
+		if err := d.editIn(path.Dir(link), d.linkEdit(link, stored.Digest.path())); err != nil {
 			return err
 		}
 	}
 	file := manifestPath(name, stored.Digest)
-	if err := d.makeDir(path.Dir(file)); err != nil {
-		return err
-	}
-	return d.edit(path.Dir(file), d.linkEdit(file, mediaType))
+	return d.editIn(path.Dir(file), d.linkEdit(file, mediaType))
 }
 
 // checkConfig reports whether an image's config is there; a push to the wrong
@@ -153,48 +150,42 @@ func (d *Disk) checkConfig(name string, m *manifest) error {
 	return err
 }
 
-// DeleteManifest is of Store. Deleting a tag costs the same in any repository;
-// for a manifest, all tags of its repository are looked at.
-func (d *Disk) DeleteManifest(ctx context.Context, name, tag string, digest Digest) error {
-	if tag == "" {
-		return d.deleteManifest(ctx, name, digest)
+// DeleteManifest is of Store. It costs the same in any repository.
+func (d *Disk) DeleteManifest(ctx context.Context, name, tag string, digest Digest) (err error) {
+	if tag != "" {
+		digest, err = d.resolve(name, tag)
 	}
-	digest, err := d.resolve(name, tag)
+	var mediaType string
+	if err == nil {
+		if tag == "" {
+			defer d.lockManifest(name, digest)()
+		}
+		mediaType, err = d.mediaType(name, digest)
+	}
 	if err == ErrManifestUnknown && !d.hasRepo(name) {
 		return ErrNameUnknown
 	}
 	if err != nil {
 		return err
 	}
-	defer d.indexes.changing(d, name)()
-	return d.edit(tagsPath(name), d.untagEdit(name, tag, digest))
-}
-
-func (d *Disk) deleteManifest(ctx context.Context, name string, digest Digest) error {
-	defer d.manifests.lock(name + "@" + string(digest))()
-	mediaType, err := d.mediaType(name, digest)
-	if err == ErrManifestUnknown && !d.hasRepo(name) {
-		return ErrNameUnknown
-	}
-	if err != nil {
-		return err
+	defer d.indexes.note(name)
+	if tag != "" {
+		return d.edit(tagsPath(name), d.untagEdit(name, tag, digest))
 	}
 	subject, err := d.subjectOf(ctx, name, digest, mediaType)
 	if err != nil {
 		return err
 	}
-	defer d.indexes.changing(d, name)()
-	// Tags first: none may point at what is absent, even after a crash.
-	if err := d.untagAll(ctx, name, digest); err != nil {
+	if err := d.editIn(deletedPath(name), d.linkEdit(deletedNote(name, digest), deletedMark)); err != nil {
 		return err
 	}
 	file := manifestPath(name, digest)
-	if err := d.removeFile(file, func() error { return d.setLink(file, mediaType) }); err != nil {
+	if err := d.edit(path.Dir(file), d.removeLink(file, mediaType)); err != nil {
 		return err
 	}
 	if subject != "" {
-		link := path.Join(referrersPath(name, subject), referrerName(digest))
-		if err := d.removeFile(link, func() error { return d.setLink(link, digest.path()) }); err != nil {
+		link := referrerPath(name, subject, digest)
+		if err := d.edit(path.Dir(link), d.removeLink(link, digest.path())); err != nil {
 			return err
 		}
 	}
@@ -227,32 +218,6 @@ func (d *Disk) parsed(ctx context.Context, name string, digest Digest, mediaType
 	}
 	m, err := d.readManifest(ctx, f, info.Size(), mediaType)
 	return m, info.Size(), err
-}
-
-// untagAll removes the tags that point at a manifest, a page of them at a time.
-// The manifest is locked, so there will be no others.
-func (d *Disk) untagAll(ctx context.Context, name string, digest Digest) error {
-	for last, more := "", true; more; {
-		var tags []string
-		err := d.list(ctx, func() (err error) {
-			tags, more, err = d.tagsOf(name, digest, last)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		edits := make([]edit, len(tags))
-		for i, tag := range tags {
-			last = tag
-			edits[i] = d.untagEdit(name, tag, digest)
-		}
-		if len(edits) > 0 {
-			if err := d.edit(tagsPath(name), edits...); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // untagEdit removes a tag unless it has been pointed at another manifest.

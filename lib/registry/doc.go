@@ -17,8 +17,8 @@
 //	    tags/<tag>                                a link to the manifest's blob
 //	    manifests/<algorithm>/<hex>               a link that holds the media type
 //	    referrers/<algorithm>/<subject>/<digest>  a link for each manifest with that subject
+//	    deleted/<digest>                          a note for each deletion by digest that is not completed
 //	STORAGE/uploads/                              bytes on their way in
-//	STORAGE/stale/                                repositories whose index.json is behind
 //	STORAGE/quarantine/                           what a repair set aside, by its path
 //
 // A layout's blobs are hard links to the pool. That makes deduplication and
@@ -34,5 +34,13 @@
 // is taken back, and it is made again before it counts.
 //
 // index.json is made from the tags and manifests for other programs, within a
-// second of the last change, at a stop, and after a crash at the next start.
+// second of the last change, at a stop, and after a crash at the next start. It
+// ends with the dates of the directories that it was made from, which shows
+// whether it is up to date.
+//
+// The API of this package for a server is New, Options, Handler and what those
+// use; Share, Network, NetworkOf and FromLoopback, which treat clients alike; and
+// WriteError with the errors. For a storage it is OpenDisk, Disk, IsStorage and
+// Scrub. A further Store needs the types in store.go and Session. Nothing else is
+// for other packages.
 package registry

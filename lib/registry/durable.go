@@ -60,6 +60,14 @@ func (d *Disk) edit(dir string, edits ...edit) error {
 	return storageError(err)
 }
 
+// editIn makes changes in a directory that may have to be made.
+func (d *Disk) editIn(dir string, edits ...edit) error {
+	if err := d.makeDir(dir); err != nil {
+		return err
+	}
+	return d.edit(dir, edits...)
+}
+
 // make makes those edits that are not made already, and adds them to made.
 func (d *Disk) make(edits []edit, locks []*nameLock, made *[]int) error {
 	for i, e := range edits {
@@ -167,27 +175,15 @@ func (d *Disk) makeDir(dir string) error {
 					err = d.tree.mkdir(dir)
 				}
 			}
-			d.madeDir(dir, false)
 			return err
 		},
-		undo: func() error {
-			d.madeDir(dir, true)
-			return d.tree.remove(dir)
-		},
+		undo: func() error { return d.tree.remove(dir) },
 	})
 }
 
-// madeDir notes that a directory has been made, or removed again.
-func (d *Disk) madeDir(dir string, gone bool) {
-	if strings.HasPrefix(dir, reposDir+"/") && !strings.Contains(dir, layoutDir) {
-		d.dirsMade.Add(1)
-		d.remembered.made(path.Dir(dir), path.Base(dir), gone)
-	}
-}
-
-// removeFile removes a name durably. again restores it if that fails.
-func (d *Disk) removeFile(name string, again func() error) error {
-	return d.edit(path.Dir(name), edit{
+// removeFile removes a name; again restores it.
+func (d *Disk) removeFile(name string, again func() error) edit {
+	return edit{
 		name: name,
 		already: func() (bool, error) {
 			there, err := d.tree.exists(name)
@@ -195,7 +191,12 @@ func (d *Disk) removeFile(name string, again func() error) error {
 		},
 		do:   func() error { return d.tree.remove(name) },
 		undo: again,
-	})
+	}
+}
+
+// removeLink removes a symbolic link.
+func (d *Disk) removeLink(name, target string) edit {
+	return d.removeFile(name, func() error { return d.setLink(name, target) })
 }
 
 // linkEdit makes a symbolic link, or points it at another target.

@@ -256,7 +256,7 @@ func TestRepeatAfterFailedSync(t *testing.T) {
 		m.check(t, "PUT after a failed sync of "+dir, poolPath(d), blobPath("a", d), manifestPath("a", d), tagPath("a", "v1"))
 		reg.disk.tree.observe = nil
 		reg.want(202, "DELETE", "/v2/a/manifests/"+string(d), nil)
-		if err := reg.disk.remove(poolPath(d)); err != nil {
+		if err := reg.disk.tree.remove(poolPath(d)); err != nil {
 			t.Fatal(err)
 		}
 		reg.pushImage("a", "v1", "one")

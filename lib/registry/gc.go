@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -35,9 +33,14 @@ func (d *Disk) Collect(ctx context.Context, uploads bool) (c Collected, err erro
 	if c.Uploads, err = d.removeUploads(uploads); err != nil {
 		return c, err
 	}
+	d.indexes.writing.Lock()
+	defer d.indexes.writing.Unlock()
 	before := d.now().Add(-promiseTime)
 	err = d.walkRepos(ctx, func(name string) error {
-		if err := d.unlinkUnnamed(name, before); err != nil {
+		if err := d.sweep(ctx, name); err != nil {
+			return err
+		}
+		if err := d.unlinkUnnamed(ctx, name, before); err != nil {
 			return err
 		}
 		gone, err := d.removeEmpty(name)
@@ -49,12 +52,34 @@ func (d *Disk) Collect(ctx context.Context, uploads bool) (c Collected, err erro
 	if err != nil {
 		return c, err
 	}
-	for _, algorithm := range algorithms {
-		if err := d.collect(ctx, path.Join(poolDir, algorithm), &c); err != nil {
-			return c, err
+	err = d.removeBlobs(ctx, poolDir, func(_ Digest, stat *fileStat) bool {
+		if stat.Nlink > 1 {
+			c.Kept++
+			c.KeptBytes += stat.Size
+			return false
 		}
+		c.Removed++
+		c.RemovedBytes += stat.Size
+		return true
+	})
+	return c, err
+}
+
+// removeBlobs removes the files of digests in a directory for which unused
+// returns true.
+func (d *Disk) removeBlobs(ctx context.Context, blobs string, unused func(Digest, *fileStat) bool) error {
+	removed := make(map[string]bool) // directories
+	err := d.tree.eachBlob(ctx, blobs, func(file string, digest Digest, stat *fileStat) error {
+		if !unused(digest, stat) {
+			return nil
+		}
+		removed[path.Dir(file)] = true
+		return d.tree.remove(file)
+	})
+	for dir := range removed {
+		err = errors.Join(err, d.tree.syncDir(dir))
 	}
-	return c, nil
+	return err
 }
 
 // digestSet holds digests by their beginnings. Where those of two are the same,
@@ -66,30 +91,39 @@ func digestKey(digest Digest) (key [16]byte) {
 	return key
 }
 
+func (s digestSet) add(digest Digest) { s[digestKey(digest)] = struct{}{} }
+
+func (s digestSet) has(digest Digest) bool {
+	_, ok := s[digestKey(digest)]
+	return ok
+}
+
 // unlinkUnnamed removes from a repository what no manifest names and what is
-// older than a time.
-func (d *Disk) unlinkUnnamed(name string, before time.Time) error {
-	named, err := d.named(name)
+// older than a time. A manifest that cannot be read ends the collection.
+func (d *Disk) unlinkUnnamed(ctx context.Context, name string, before time.Time) error {
+	named := make(digestSet)
+	err := d.eachManifest(ctx, name, func(digest Digest) error {
+		named.add(digest)
+		return d.eachNamed(name, digest, named.add)
+	})
 	if err != nil {
 		return err
 	}
-	for _, algorithm := range algorithms {
-		dir := repoPath(name, path.Join("blobs", algorithm))
-		removed := false
-		err := d.tree.eachFile(dir, func(file string, info fs.FileInfo, _ *syscall.Stat_t) error {
-			digest, err := ParseDigest(algorithm + ":" + info.Name())
-			if err != nil || info.ModTime().After(before) {
-				return nil
+	return d.removeBlobs(ctx, repoPath(name, "blobs"), func(digest Digest, stat *fileStat) bool {
+		return !stat.modified().After(before) && !named.has(digest)
+	})
+}
+
+// eachManifest calls visit for each manifest of a repository, in no order.
+func (d *Disk) eachManifest(ctx context.Context, name string, visit func(Digest) error) error {
+	for i, dir := range manifestDirs(name) {
+		err := d.tree.eachName(dir, func(hex []byte, _ byte) error {
+			digest, err := ParseDigest(algorithms[i] + ":" + string(hex))
+			if err != nil {
+				return ctx.Err() // not this program's
 			}
-			if _, ok := named[digestKey(digest)]; ok {
-				return nil
-			}
-			removed = true
-			return d.tree.remove(file)
+			return errors.Join(ctx.Err(), visit(digest))
 		})
-		if err == nil && removed {
-			err = d.tree.syncDir(dir)
-		}
 		if err != nil {
 			return err
 		}
@@ -97,41 +131,15 @@ func (d *Disk) unlinkUnnamed(name string, before time.Time) error {
 	return nil
 }
 
-// named returns every digest that occurs in a repository's manifests, wherever
-// that is, and the manifests' own: what other kinds of manifests refer to must
-// be kept as well. A manifest that cannot be read ends the collection.
-func (d *Disk) named(name string) (digestSet, error) {
-	named := make(digestSet)
-	for _, algorithm := range algorithms {
-		err := d.tree.eachName(repoPath(name, "manifests/"+algorithm), func(hex []byte, _ byte) error {
-			digest, err := ParseDigest(algorithm + ":" + string(hex))
-			if err != nil {
-				return nil // not this program's
-			}
-			named[digestKey(digest)] = struct{}{}
-			f, err := d.tree.root.Open(blobPath(name, digest))
-			if errors.Is(err, fs.ErrNotExist) { // removed by hand
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			if err := named.addAll(f); err != nil {
-				return fmt.Errorf("%s: %w", f.Name(), err)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
+// eachNamed calls visit for every digest that occurs in a manifest, wherever that
+// is: what other kinds of manifests refer to must be kept as well.
+func (d *Disk) eachNamed(name string, digest Digest, visit func(Digest)) error {
+	f, err := d.tree.root.Open(blobPath(name, digest))
+	if err != nil {
+		return ifThere(err) // removed by hand
 	}
-	return named, nil
-}
-
-// addAll adds each string of a JSON text that is a digest.
-func (s digestSet) addAll(r io.Reader) error {
-	dec := json.NewDecoder(r)
+	defer f.Close()
+	dec := json.NewDecoder(f)
 	dec.UseNumber()
 	for {
 		token, err := dec.Token()
@@ -139,11 +147,11 @@ func (s digestSet) addAll(r io.Reader) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", f.Name(), err)
 		}
 		text, _ := token.(string)
 		if digest, err := ParseDigest(text); err == nil {
-			s[digestKey(digest)] = struct{}{}
+			visit(digest)
 		}
 	}
 }
@@ -151,11 +159,9 @@ func (s digestSet) addAll(r io.Reader) error {
 // removeEmpty removes a repository that holds nothing, and the directories
 // above it that become empty.
 func (d *Disk) removeEmpty(name string) (gone bool, err error) {
-	for _, algorithm := range algorithms {
-		for _, dir := range []string{"blobs/", "manifests/"} {
-			if empty, err := d.tree.isEmpty(repoPath(name, dir+algorithm)); err != nil || !empty {
-				return false, err
-			}
+	for _, dir := range append(manifestDirs(name), repoPath(name, "blobs/sha256"), repoPath(name, "blobs/sha512")) {
+		if empty, err := d.tree.isEmpty(dir); err != nil || !empty {
+			return false, err
 		}
 	}
 	if err := d.tree.root.RemoveAll(repoPath(name, "")); err != nil {
@@ -169,25 +175,4 @@ func (d *Disk) removeEmpty(name string) (gone bool, err error) {
 		dir = path.Dir(dir)
 	}
 	return true, d.tree.syncDir(dir)
-}
-
-func (d *Disk) collect(ctx context.Context, dir string, c *Collected) error {
-	removed := c.Removed
-	err := d.tree.eachFile(dir, func(file string, info fs.FileInfo, stat *syscall.Stat_t) error {
-		if stat.Nlink > 1 {
-			c.Kept++
-			c.KeptBytes += info.Size()
-			return ctx.Err()
-		}
-		if err := d.tree.remove(file); err != nil {
-			return err
-		}
-		c.Removed++
-		c.RemovedBytes += info.Size()
-		return ctx.Err()
-	})
-	if err == nil && c.Removed > removed {
-		err = d.tree.syncDir(dir)
-	}
-	return err
 }

@@ -167,7 +167,9 @@ func checkStorage(t testing.TB, dir string) {
 				t.Errorf("%s: %v", file, err)
 			}
 			if _, err := os.Lstat(filepath.Join(filepath.Dir(file), "../manifests", digest.path())); err != nil {
-				t.Errorf("%s points to no manifest: %v", file, err)
+				if _, err := os.Lstat(filepath.Join(filepath.Dir(file), "../deleted", referrerName(digest))); err != nil {
+					t.Errorf("%s points to no manifest: %v", file, err)
+				}
 			}
 		case collection == "manifests":
 			if _, err := os.Stat(filepath.Join(filepath.Dir(file), "../../blobs", parent, e.Name())); err != nil {
@@ -191,15 +193,15 @@ func listed(t testing.TB, dir, name string) map[string]Digest {
 	}
 	defer f.Close()
 	got := make(map[string]Digest)
-	err = parseIndex(f, func(e Descriptor, tags ...string) error {
-		if len(tags) == 0 {
-			tags = []string{"@" + string(e.Digest)}
+	for e, err := range indexEntries(f) {
+		if err != nil {
+			t.Errorf("%s: %v", f.Name(), err)
 		}
-		got[tags[0]] = e.Digest
-		return nil
-	})
-	if err != nil {
-		t.Errorf("%s: %v", f.Name(), err)
+		tag := "@" + string(e.Digest)
+		if len(e.tags) > 0 {
+			tag = e.tags[0]
+		}
+		got[tag] = e.Digest
 	}
 	return got
 }

@@ -2,20 +2,69 @@ package registry
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
-	"slices"
+	"path"
 	"strconv"
-	"strings"
+	"time"
 )
 
+const (
+	// annotationTag holds the tag of an entry in index.json (image-spec, annotations).
+	annotationTag = "org.opencontainers.image.ref.name"
+	// annotationState is what index.json ends with, see indexEnd.
+	annotationState = "oci-serve.state"
+	// layoutText is the file that marks an OCI image layout (image-spec, image layout).
+	layoutText = `{"imageLayoutVersion":"1.0.0"}`
+	// settled is the age from which the date of a directory differs from that of
+	// the next change: file systems date with the kernel's tick.
+	settled = 50 * time.Millisecond
+)
+
+// indexEnd returns the end of an index.json that is up to date. It holds the
+// dates of the directories that the index is made from, and so shows that the
+// file is complete and that nothing has changed since.
+func (d *Disk) indexEnd(name string) (string, error) {
+	for range 3 {
+		state, wait := "", time.Duration(0)
+		for _, dir := range append(manifestDirs(name), tagsPath(name)) {
+			stat, err := d.stat(dir)
+			if errors.Is(err, fs.ErrNotExist) {
+				stat = new(fileStat)
+			} else if err != nil {
+				return "", err
+			}
+			if age := time.Since(stat.modified()); age >= 0 {
+				wait = max(wait, settled-age)
+			}
+			state += fmt.Sprintf(" %d.%09d", stat.Mtim.Sec, stat.Mtim.Nsec)
+		}
+		if wait == 0 {
+			return "\n],\"annotations\":{\"" + annotationState + "\":\"" + state[1:] + "\"}}\n", nil
+		}
+		time.Sleep(wait)
+	}
+	return "\n]}\n", nil // it keeps changing
+}
+
+// manifestDirs are the directories of a repository's manifests, one an algorithm.
+func manifestDirs(name string) (dirs []string) {
+	for _, algorithm := range algorithms {
+		dirs = append(dirs, repoPath(name, "manifests/"+algorithm))
+	}
+	return dirs
+}
+
 // sameIndex reports whether a repository's index.json is up to date.
-func (d *Disk) sameIndex(ctx context.Context, name string) (bool, error) {
+func (d *Disk) sameIndex(name string) (bool, error) {
+	end, err := d.indexEnd(name)
+	if err != nil {
+		return false, err
+	}
 	f, err := d.tree.root.Open(repoPath(name, "index.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -24,27 +73,11 @@ func (d *Disk) sameIndex(ctx context.Context, name string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	w := &comparer{with: bufio.NewReader(f)}
-	if err := d.index(ctx, name, w); err != nil {
-		return false, err
+	if _, err := f.Seek(-int64(len(end)), io.SeekEnd); err != nil { // it is shorter
+		return false, nil
 	}
-	_, err = w.with.ReadByte()
-	return !w.differs && err == io.EOF, nil
-}
-
-// comparer reports whether what is written differs from what it is compared with.
-type comparer struct {
-	with    *bufio.Reader
-	differs bool
-}
-
-func (c *comparer) Write(p []byte) (int, error) {
-	there := make([]byte, len(p))
-	if !c.differs {
-		_, err := io.ReadFull(c.with, there)
-		c.differs = err != nil || !bytes.Equal(there, p)
-	}
-	return len(p), nil
+	got, err := io.ReadAll(f)
+	return string(got) == end, err
 }
 
 // writeIndex replaces a repository's index.json, and makes its layout one that
@@ -52,6 +85,9 @@ func (c *comparer) Write(p []byte) (int, error) {
 func (d *Disk) writeIndex(name string) error {
 	if !d.hasRepo(name) { // removed by a collection of garbage
 		return nil
+	}
+	if err := d.sweep(context.Background(), name); err != nil {
+		return err
 	}
 	if there, err := d.tree.exists(repoPath(name, "oci-layout")); err != nil || !there {
 		if err := d.replaceFile(repoPath(name, "oci-layout"), func(w io.Writer) error {
@@ -61,8 +97,16 @@ func (d *Disk) writeIndex(name string) error {
 			return err
 		}
 	}
+	end, err := d.indexEnd(name) // before what it describes is read
+	if err != nil {
+		return err
+	}
 	return d.replaceFile(repoPath(name, "index.json"), func(w io.Writer) error {
-		return d.index(context.Background(), name, w)
+		if err := d.index(name, w); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, end)
+		return err
 	})
 }
 
@@ -92,95 +136,52 @@ func (d *Disk) replaceFile(name string, write func(io.Writer) error) (err error)
 	return err
 }
 
-// index writes what index.json is to say: an entry for each tag, and one for
-// each manifest without a tag.
-func (d *Disk) index(ctx context.Context, name string, w io.Writer) error {
-	ix := &indexWriter{w: w, separator: "\n"}
-	for _, algorithm := range algorithms {
-		for i, dir := range []string{"manifests/", "blobs/"} {
-			o, err := d.tree.openDir(repoPath(name, dir+algorithm))
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			if i == 0 {
-				ix.manifests[indexOf(algorithm)] = o
-			} else {
-				ix.blobs[indexOf(algorithm)] = o
-			}
-		}
-	}
+// index writes the beginning of an index.json, up to its last entry: one for
+// each tag, and one for each manifest without a tag.
+func (d *Disk) index(name string, w io.Writer) error {
 	if _, err := io.WriteString(w, `{"schemaVersion":2,"mediaType":"`+mediaTypeIndex+`","manifests":[`); err != nil {
 		return err
 	}
-	if err := d.indexTags(ctx, name, ix); err != nil {
-		return err
-	}
-	if err := d.indexUntagged(ctx, name, ix); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, "\n]}\n")
-	return err
-}
-
-func indexOf(algorithm string) int { return slices.Index(algorithms, algorithm) }
-
-func (d *Disk) indexTags(ctx context.Context, name string, ix *indexWriter) error {
-	tags, err := d.tree.openDir(tagsPath(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer tags.close()
-	for last, more := "", true; more; {
-		var page []string
-		if page, more, err = d.namesIn(ctx, tagsPath(name), last, noLimit); err != nil {
+	ix := &indexWriter{w: w, separator: "\n", tagged: make(digestSet), dirs: make(map[string]*openDir)}
+	defer ix.close()
+	for _, dir := range append(manifestDirs(name), tagsPath(name), repoPath(name, "blobs/sha256"), repoPath(name, "blobs/sha512")) {
+		o, err := d.tree.openDir(dir)
+		if err == nil {
+			ix.dirs[dir] = o
+		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		for _, tag := range page {
-			last = tag
-			target, err := tags.readlink(tag)
+	}
+	ctx, dir := context.Background(), tagsPath(name)
+	for tag, err := range d.sorted(ctx, dir, "") {
+		if err != nil {
+			return err
+		}
+		target := ""
+		if tags := ix.dirs[dir]; tags != nil {
+			if target, err = tags.readlink(tag); err != nil {
+				return err
+			}
+		}
+		digest, err := tagDigest(target)
+		if err != nil || !ValidTag(tag) { // deleted since, or not this program's
+			continue
+		}
+		if err := ix.entry(name, digest, tag); err != nil {
+			return err
+		}
+	}
+	for i, dir := range manifestDirs(name) {
+		for hex, err := range d.sorted(ctx, dir, "") {
 			if err != nil {
 				return err
 			}
-			digest, err := tagDigest(target)
-			if err != nil || !ValidTag(tag) { // deleted since, or not this program's
+			digest, err := ParseDigest(algorithms[i] + ":" + hex)
+			if err != nil || ix.tagged.has(digest) {
 				continue
 			}
-			if err := ix.entry(digest, tag); err != nil {
+			if err := ix.entry(name, digest, ""); err != nil {
 				return err
-			}
-		}
-	}
-	slices.Sort(ix.tagged)
-	return nil
-}
-
-func (d *Disk) indexUntagged(ctx context.Context, name string, ix *indexWriter) error {
-	for _, algorithm := range algorithms {
-		for last, more := "", true; more; {
-			var page []string
-			var err error
-			if page, more, err = d.namesIn(ctx, repoPath(name, "manifests/"+algorithm), last, noLimit); err != nil {
-				return err
-			}
-			for _, hex := range page {
-				last = hex
-				digest, err := ParseDigest(algorithm + ":" + hex)
-				if err != nil {
-					continue // not this program's
-				}
-				if _, tagged := slices.BinarySearch(ix.tagged, shortDigest(digest)); tagged {
-					continue
-				}
-				if err := ix.entry(digest, ""); err != nil {
-					return err
-				}
 			}
 		}
 	}
@@ -189,53 +190,44 @@ func (d *Disk) indexUntagged(ctx context.Context, name string, ix *indexWriter) 
 
 // indexWriter writes the entries of an index.json.
 type indexWriter struct {
-	w                io.Writer
-	manifests, blobs [2]*openDir // by algorithm; nil if there are none
-	tagged           []uint64    // short digests of what has a tag
-	separator        string
-	line             []byte
+	w         io.Writer
+	dirs      map[string]*openDir // by their paths
+	tagged    digestSet
+	separator string
 }
 
-// shortDigest stands for a digest where only accidents would make two the same,
-// and would do no more than leave an entry without a tag out of index.json.
-func shortDigest(digest Digest) uint64 {
-	_, hex, _ := strings.Cut(string(digest), ":")
-	var b [8]byte
-	for i := range b {
-		n, _ := strconv.ParseUint(hex[2*i:2*i+2], 16, 8) // the form of a Digest
-		b[i] = byte(n)
+func (ix *indexWriter) close() {
+	for _, dir := range ix.dirs {
+		dir.close()
 	}
-	return binary.BigEndian.Uint64(b[:])
 }
 
 // entry writes the descriptor of a manifest, if it is there. Digests and tags
 // hold nothing that JSON would escape.
-func (ix *indexWriter) entry(digest Digest, tag string) error {
-	algorithm, hex, _ := strings.Cut(string(digest), ":")
-	manifests, blobs := ix.manifests[indexOf(algorithm)], ix.blobs[indexOf(algorithm)]
+func (ix *indexWriter) entry(name string, digest Digest, tag string) error {
+	manifest, blob := manifestPath(name, digest), blobPath(name, digest)
+	manifests, blobs := ix.dirs[path.Dir(manifest)], ix.dirs[path.Dir(blob)]
 	if manifests == nil || blobs == nil {
 		return nil
 	}
-	mediaType, err := manifests.readlink(hex)
+	mediaType, err := manifests.readlink(path.Base(manifest))
 	if err != nil || mediaType == "" {
 		return err
 	}
-	size, err := blobs.size(hex)
-	if err != nil || size < 0 {
-		return err
+	stat, err := blobs.stat(path.Base(blob))
+	if err != nil {
+		return ifThere(err)
 	}
 	quoted, err := json.Marshal(mediaType)
 	if err != nil {
 		return err
 	}
-	b := append(ix.line[:0], ix.separator...)
-	b = append(append(append(b, `{"mediaType":`...), quoted...), `,"digest":"`...)
-	b = strconv.AppendInt(append(append(b, digest...), `","size":`...), size, 10)
+	line := ix.separator + `{"mediaType":` + string(quoted) + `,"digest":"` + string(digest) + `","size":` + strconv.FormatInt(stat.Size, 10)
 	if tag != "" {
-		b = append(append(append(b, `,"annotations":{"`+annotationTag+`":"`...), tag...), `"}`...)
-		ix.tagged = append(ix.tagged, shortDigest(digest))
+		line += `,"annotations":{"` + annotationTag + `":"` + tag + `"}`
+		ix.tagged.add(digest)
 	}
-	ix.line, ix.separator = append(b, '}'), ",\n"
-	_, err = ix.w.Write(ix.line)
+	ix.separator = ",\n"
+	_, err = io.WriteString(ix.w, line+"}")
 	return err
 }

@@ -47,6 +47,11 @@ func referrersPath(name string, subject Digest) string {
 	return repoPath(name, path.Join("referrers", subject.path()))
 }
 
+// referrerPath is the link there of one that does.
+func referrerPath(name string, subject, digest Digest) string {
+	return path.Join(referrersPath(name, subject), referrerName(digest))
+}
+
 // referrerName is the name of a manifest's link in there.
 func referrerName(digest Digest) string { return strings.Replace(string(digest), ":", "-", 1) }
 
@@ -54,6 +59,11 @@ func referrerName(digest Digest) string { return strings.Replace(string(digest),
 func (d *Disk) hasRepo(name string) bool {
 	_, err := d.tree.root.Stat(repoPath(name, ""))
 	return err == nil
+}
+
+// lockManifest keeps a manifest from being pushed, deleted or swept by others.
+func (d *Disk) lockManifest(name string, digest Digest) (unlock func()) {
+	return d.manifests.lock(name + "@" + string(digest))
 }
 
 // mediaType returns a manifest's media type, or ErrManifestUnknown.

@@ -1,6 +1,9 @@
 package registry
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // maxPage is how many names a listing holds at a time.
 const maxPage = 10000
@@ -23,6 +26,11 @@ func (l *lowest) add(name []byte) {
 	if len(l.names) >= 2*l.limit+64 {
 		l.cut()
 	}
+}
+
+// mayHold reports whether a name that begins with prefix can be on the page.
+func (l *lowest) mayHold(prefix []byte) bool {
+	return (!l.more || string(prefix) < l.bound) && (string(prefix) > l.after || strings.HasPrefix(l.after, string(prefix)))
 }
 
 func (l *lowest) cut() {

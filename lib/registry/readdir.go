@@ -1,14 +1,14 @@
 package registry
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path"
 	"sync"
-	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,10 +18,12 @@ const (
 	isUnknown = unix.DT_UNKNOWN
 	isDir     = unix.DT_DIR
 	isLink    = unix.DT_LNK
-	isFile    = unix.DT_REG
 )
 
 var direntBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
+
+// errFound ends a look through a directory.
+var errFound = errors.New("found")
 
 // openDir is a directory whose entries are read and looked up without the
 // detours of an os.Root. Its names are single components, and no link is followed.
@@ -40,13 +42,10 @@ func (t *tree) openDir(dir string) (*openDir, error) {
 
 func (o *openDir) close() { o.f.Close() }
 
-// each calls visit for each entry, in no order. The name is valid until visit
-// returns: a directory of 100,000 entries is read in some 20 ms and allocates
-// nothing.
+// each calls visit, which may remove it, for each entry, in no order. The name
+// is valid until visit returns: a directory of 100,000 entries is read in some
+// 20 ms and allocates nothing.
 func (o *openDir) each(visit func(name []byte, kind byte) error) error {
-	if _, err := o.f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
 	buf := direntBuffers.Get().(*[]byte)
 	defer direntBuffers.Put(buf)
 	for {
@@ -79,31 +78,77 @@ func (o *openDir) readlink(name string) (string, error) {
 	return string(buf[:n]), nil
 }
 
-// size returns that of a file, or -1 if there is none.
-func (o *openDir) size(name string) (int64, error) {
-	var stat unix.Stat_t
-	err := unix.Fstatat(int(o.f.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW)
-	if err == unix.ENOENT {
-		return -1, nil
+// stat looks up a file of the storage as openDir.stat does.
+func (d *Disk) stat(file string) (*fileStat, error) {
+	return (&openDir{d.top, "."}).stat(file)
+}
+
+// fileStat is what a file system says of a file.
+type fileStat struct{ unix.Stat_t }
+
+func (s *fileStat) modified() time.Time { return time.Unix(s.Mtim.Unix()) }
+
+func (s *fileStat) same(other *fileStat) bool { return s.Dev == other.Dev && s.Ino == other.Ino }
+
+func (o *openDir) stat(name string) (*fileStat, error) {
+	s := new(fileStat)
+	if err := unix.Fstatat(int(o.f.Fd()), name, &s.Stat_t, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: path.Join(o.name, name), Err: err}
 	}
-	if err != nil {
-		return -1, &os.PathError{Op: "stat", Path: path.Join(o.name, name), Err: err}
-	}
-	return stat.Size, nil
+	return s, nil
 }
 
 // eachName calls visit for each entry of a directory, as openDir.each does. A
 // directory that does not exist has no entries.
 func (t *tree) eachName(dir string, visit func(name []byte, kind byte) error) error {
 	o, err := t.openDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
-		return err
+		return ifThere(err)
 	}
 	defer o.close()
 	return o.each(visit)
+}
+
+// eachFile calls visit, which may remove it, for each regular file of a
+// directory.
+func (t *tree) eachFile(ctx context.Context, dir string, visit func(name string, stat *fileStat) error) error {
+	o, err := t.openDir(dir)
+	if err != nil {
+		return ifThere(err)
+	}
+	defer o.close()
+	return o.each(func(name []byte, kind byte) error {
+		stat, err := o.stat(string(name))
+		if err != nil {
+			return ifThere(err) // removed meanwhile
+		}
+		if stat.Mode&unix.S_IFMT != unix.S_IFREG {
+			return nil // not this program's
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return visit(string(name), stat)
+	})
+}
+
+// eachBlob calls visit for each file of the digests' directories in a directory:
+// the pool's, or a repository's.
+func (t *tree) eachBlob(ctx context.Context, blobs string, visit func(file string, digest Digest, stat *fileStat) error) error {
+	for _, algorithm := range algorithms {
+		dir := path.Join(blobs, algorithm)
+		err := t.eachFile(ctx, dir, func(name string, stat *fileStat) error {
+			digest, err := ParseDigest(algorithm + ":" + name)
+			if err != nil {
+				return nil // not this program's
+			}
+			return visit(path.Join(dir, name), digest, stat)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // eachDirent parses what getdents64(2) returned: inode and offset of 8 bytes
@@ -134,49 +179,17 @@ func eachDirent(b []byte, visit func(name []byte, kind byte) error) error {
 
 // isEmpty reports whether a directory has no entries, or does not exist.
 func (t *tree) isEmpty(dir string) (bool, error) {
-	stop := errors.New("found one")
-	err := t.eachName(dir, func([]byte, byte) error { return stop })
-	if err == stop {
+	err := t.eachName(dir, func([]byte, byte) error { return errFound })
+	if err == errFound {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// eachFile calls visit, which may remove it, for each regular file of a
-// directory. It reads a thousand names at a time, since all of them may not fit
-// into memory.
-func (t *tree) eachFile(dir string, visit func(file string, info fs.FileInfo, stat *syscall.Stat_t) error) error {
-	f, err := t.root.Open(dir)
+// ifThere drops the error that says that there is no such file.
+func ifThere(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for {
-		entries, err := f.ReadDir(1000)
-		for _, e := range entries {
-			info, err := e.Info()
-			if errors.Is(err, fs.ErrNotExist) { // removed meanwhile
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			stat, ok := info.Sys().(*syscall.Stat_t)
-			if !ok || !info.Mode().IsRegular() {
-				continue // not this program's
-			}
-			if err := visit(path.Join(dir, e.Name()), info, stat); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+	return err
 }

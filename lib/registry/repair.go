@@ -15,12 +15,13 @@ import (
 // a scrub finds it again.
 func (d *Disk) SetAside(ctx context.Context, damage Damage) error {
 	if damage.Tag != "" {
-		for _, name := range damage.Repositories {
-			if err := d.DeleteManifest(ctx, name, damage.Tag, ""); err != nil {
-				return err
-			}
+		name := damage.Repositories[0]
+		target, err := d.tree.readlink(tagPath(name, damage.Tag))
+		if err != nil {
+			return err
 		}
-		return nil
+		defer d.indexes.note(name)
+		return d.edit(tagsPath(name), d.removeLink(tagPath(name, damage.Tag), target))
 	}
 	if err := d.quarantine(damage.Path); err != nil {
 		return err
@@ -34,18 +35,18 @@ func (d *Disk) SetAside(ctx context.Context, damage Damage) error {
 			return err
 		}
 	}
-	return d.remove(damage.Path)
+	if err := d.tree.remove(damage.Path); err != nil {
+		return err
+	}
+	return ifThere(d.tree.syncDir(path.Dir(damage.Path)))
 }
 
 // quarantine gives a file a second name below quarantine/, under its own path.
 // Nothing there is overwritten, and a file that is gone needs none.
 func (d *Disk) quarantine(file string) error {
 	info, err := d.tree.root.Stat(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
-		return err
+		return ifThere(err)
 	}
 	to := path.Join(quarantineDir, file)
 	if err := d.makeDir(path.Dir(to)); err != nil {
@@ -64,15 +65,4 @@ func (d *Disk) quarantine(file string) error {
 		}
 		to = fmt.Sprintf("%s.%d", path.Join(quarantineDir, file), n)
 	}
-}
-
-// remove removes a file for good, if it is there.
-func (d *Disk) remove(file string) error {
-	if there, err := d.tree.exists(file); err != nil || !there {
-		return err
-	}
-	if err := d.tree.remove(file); err != nil {
-		return err
-	}
-	return d.tree.syncDir(path.Dir(file))
 }

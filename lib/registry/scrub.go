@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -20,6 +17,7 @@ type Damage struct {
 	Tag          string // that points at what is absent
 	Size         int64  // in bytes
 	Repositories []string
+	Affected     []string // repository:tag of what leads there, the first of each repository
 	Err          error
 }
 
@@ -48,20 +46,19 @@ type Watcher struct {
 // serve from it meanwhile, since what lies under a digest does not change. See
 // Disk.Scrub.
 func Scrub(ctx context.Context, dir string, w Watcher) (Scrubbed, error) {
+	if err := IsStorage(dir); err != nil {
+		return Scrubbed{}, err
+	}
 	d, err := newDisk(dir)
 	if err != nil {
 		return Scrubbed{}, err
 	}
 	defer d.closeFiles()
-	if _, err := d.tree.root.Stat(poolDir); err != nil {
-		return Scrubbed{}, fmt.Errorf("storage %s: not a registry's: %w", dir, err)
-	}
 	return d.Scrub(ctx, w)
 }
 
 // Scrub reads every blob and looks up every tag and manifest, and tells of each
-// that is damaged.
-// Memory does not depend on what is stored.
+// that is damaged. Memory does not depend on what is stored.
 func (d *Disk) Scrub(ctx context.Context, w Watcher) (Scrubbed, error) {
 	usage, err := d.Usage()
 	if err != nil {
@@ -70,10 +67,10 @@ func (d *Disk) Scrub(ctx context.Context, w Watcher) (Scrubbed, error) {
 	w.Total(usage.Bytes)
 	s := scrub{disk: d, ctx: ctx, watcher: w}
 	err = d.walkRepos(ctx, s.repository)
-	for _, algorithm := range algorithms {
-		if err == nil {
-			err = s.directory(path.Join(poolDir, algorithm), algorithm, s.blob)
-		}
+	if err == nil {
+		err = d.tree.eachBlob(ctx, poolDir, func(file string, digest Digest, stat *fileStat) error {
+			return s.blob("", file, digest, stat)
+		})
 	}
 	s.Bytes = w.Read.Load()
 	return s.Scrubbed, err
@@ -86,32 +83,24 @@ type scrub struct {
 	watcher Watcher
 }
 
-// blobFile is a file under a digest.
-type blobFile struct {
-	path       string
-	repository string // "" in the pool
-	digest     Digest
-	info       fs.FileInfo
-}
-
 func (s *scrub) tell(damage Damage) error {
+	for _, name := range damage.Repositories {
+		tags := []string{damage.Tag}
+		if damage.Tag == "" {
+			var err error
+			if tags, err = s.disk.tagsLeadingTo(s.ctx, name, damage.Digest); err != nil {
+				return err
+			}
+		}
+		for _, tag := range tags {
+			damage.Affected = append(damage.Affected, name+":"+tag)
+		}
+		if len(tags) == 0 {
+			damage.Affected = append(damage.Affected, name)
+		}
+	}
 	s.Bad++
 	return s.watcher.Found(damage)
-}
-
-// directory calls visit for each file of a directory that has a digest's name.
-func (s *scrub) directory(dir, algorithm string, visit func(blobFile) error) error {
-	err := s.disk.tree.eachFile(dir, func(file string, info fs.FileInfo, _ *syscall.Stat_t) error {
-		digest, err := ParseDigest(algorithm + ":" + info.Name())
-		if err != nil {
-			return nil // not this program's
-		}
-		return visit(blobFile{path: file, digest: digest, info: info})
-	})
-	if errors.Is(err, fs.ErrNotExist) { // no blob with this algorithm, or removed meanwhile
-		return nil
-	}
-	return err
 }
 
 // repository looks at a repository's tags and manifests, and at those of its
@@ -121,27 +110,42 @@ func (s *scrub) repository(name string) error {
 	if err := s.links(name); err != nil {
 		return err
 	}
-	for _, algorithm := range algorithms {
-		err := s.directory(repoPath(name, path.Join("blobs", algorithm)), algorithm, func(f blobFile) error {
-			if pooled, err := s.disk.tree.root.Stat(poolPath(f.digest)); err == nil && os.SameFile(pooled, f.info) {
-				return nil
-			}
-			f.repository = name
-			return s.blob(f)
-		})
-		if err != nil {
-			return err
+	return s.disk.tree.eachBlob(s.ctx, repoPath(name, "blobs"), func(file string, digest Digest, stat *fileStat) error {
+		if pooled, err := s.disk.stat(poolPath(digest)); err == nil && pooled.same(stat) {
+			return nil
 		}
-	}
-	return nil
+		return s.blob(name, file, digest, stat)
+	})
 }
+
+// maxDangling bounds how much of one repository is reported at once.
+const maxDangling = 10000
 
 // links looks for tags that point at no manifest, and for manifests that are
 // absent. While the registry runs, one may be deleted between two looks at it, so
 // those found are looked at again after a while: none is in that state for longer
 // than a deletion takes.
 func (s *scrub) links(name string) error {
-	found, err := s.dangling(name, nil)
+	var found []Damage
+	add := func(damage Damage) error {
+		damage.Repositories = []string{name}
+		if err := s.link(name, &damage); err != nil || damage.Err == nil || len(found) == maxDangling {
+			return err
+		}
+		found = append(found, damage)
+		return nil
+	}
+	err := s.disk.tree.eachName(tagsPath(name), func(tag []byte, _ byte) error {
+		if !ValidTag(string(tag)) {
+			return s.ctx.Err() // not this program's
+		}
+		return add(Damage{Path: tagPath(name, string(tag)), Tag: string(tag)})
+	})
+	if err == nil {
+		err = s.disk.eachManifest(s.ctx, name, func(digest Digest) error {
+			return add(Damage{Path: blobPath(name, digest), Digest: digest})
+		})
+	}
 	for range 2 {
 		if err != nil || len(found) == 0 || s.disk.lock != nil {
 			break
@@ -151,107 +155,63 @@ func (s *scrub) links(name string) error {
 		case <-s.ctx.Done():
 			return s.ctx.Err()
 		}
-		found, err = s.dangling(name, found)
-	}
-	if err != nil {
-		return err
+		again := found
+		found = nil
+		for _, damage := range again {
+			err = errors.Join(err, add(damage))
+		}
 	}
 	for _, damage := range found {
-		if err := s.tell(damage); err != nil {
+		if err == nil {
+			err = s.tell(damage)
+		}
+	}
+	return err
+}
+
+// link sets the Err of a damage if its tag points at no manifest or its manifest
+// is absent.
+func (s *scrub) link(name string, damage *Damage) error {
+	tree, digest := &s.disk.tree, damage.Digest
+	damage.Err = nil
+	if damage.Tag == "" {
+		blob, err := tree.exists(damage.Path)
+		if err != nil || blob {
+			return err
+		}
+		listed, err := tree.exists(manifestPath(name, digest))
+		if listed {
+			damage.Err = ErrAbsent
+		}
+		return err
+	}
+	target, err := tree.readlink(damage.Path)
+	if err != nil || target == "" { // deleted meanwhile
+		return err
+	}
+	if digest, damage.Err = tagDigest(target); damage.Err != nil {
+		return nil
+	}
+	for _, file := range []string{manifestPath(name, digest), deletedNote(name, digest)} {
+		if there, err := tree.exists(file); err != nil || there {
 			return err
 		}
 	}
+	damage.Err = fmt.Errorf("%w: %s", ErrDangling, digest)
 	return nil
 }
 
-// dangling returns what points at nothing: of some that were found before, or
-// of all if those are nil.
-func (s *scrub) dangling(name string, before []Damage) (found []Damage, err error) {
-	add := func(damage Damage, err error) error {
-		if err == nil && damage.Err != nil && len(found) < maxDangling {
-			found = append(found, damage)
-		}
-		return err
-	}
-	if before != nil {
-		for _, damage := range before {
-			if damage.Tag != "" {
-				err = add(s.tag(name, damage.Tag))
-			} else {
-				err = add(s.manifest(name, damage.Digest))
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		return found, nil
-	}
-	err = s.disk.tree.eachName(tagsPath(name), func(tag []byte, _ byte) error {
-		if !ValidTag(string(tag)) {
-			return s.ctx.Err() // not this program's
-		}
-		return add(s.tag(name, string(tag)))
-	})
-	for _, algorithm := range algorithms {
-		if err != nil {
-			return nil, err
-		}
-		err = s.disk.tree.eachName(repoPath(name, "manifests/"+algorithm), func(hex []byte, _ byte) error {
-			digest, err := ParseDigest(algorithm + ":" + string(hex))
-			if err != nil {
-				return s.ctx.Err() // not this program's
-			}
-			return add(s.manifest(name, digest))
-		})
-	}
-	return found, err
-}
-
-// maxDangling bounds how much of one repository is reported at once.
-const maxDangling = 10000
-
-// tag looks at a tag; the Damage has an Err if it points at no manifest.
-func (s *scrub) tag(name, tag string) (Damage, error) {
-	target, err := s.disk.tree.readlink(tagPath(name, tag))
-	if err != nil || target == "" { // deleted meanwhile
-		return Damage{}, err
-	}
-	damage := Damage{Path: tagPath(name, tag), Tag: tag, Repositories: []string{name}}
-	digest, err := tagDigest(target)
-	if err != nil {
-		damage.Err = err
-		return damage, nil
-	}
-	there, err := s.disk.tree.exists(manifestPath(name, digest))
-	if err != nil || there {
-		return Damage{}, err
-	}
-	damage.Err = fmt.Errorf("%w: %s", ErrDangling, digest)
-	return damage, nil
-}
-
-// manifest does the same for a manifest whose blob is absent.
-func (s *scrub) manifest(name string, digest Digest) (Damage, error) {
-	if there, err := s.disk.tree.exists(blobPath(name, digest)); err != nil || there {
-		return Damage{}, err
-	}
-	if there, err := s.disk.tree.exists(manifestPath(name, digest)); err != nil || !there {
-		return Damage{}, err
-	}
-	return Damage{Path: blobPath(name, digest), Digest: digest, Repositories: []string{name}, Err: ErrAbsent}, nil
-}
-
 // blob reads a file and compares its digest with its name.
-func (s *scrub) blob(b blobFile) error {
-	f, err := s.disk.tree.root.Open(b.path)
+func (s *scrub) blob(repository, file string, digest Digest, stat *fileStat) error {
+	f, err := s.disk.tree.root.Open(file)
 	if errors.Is(err, fs.ErrNotExist) { // deleted meanwhile
 		return nil
 	}
 	if err == nil {
 		var got Digest
-		got, err = s.disk.readDigest(&scrubReader{f, s}, b.digest.Algorithm())
+		got, err = s.disk.readDigest(&scrubReader{f, s}, digest.Algorithm())
 		f.Close()
-		if err == nil && got != b.digest {
+		if err == nil && got != digest {
 			err = ErrOtherContent
 		}
 	}
@@ -262,9 +222,9 @@ func (s *scrub) blob(b blobFile) error {
 		s.Good++
 		return nil
 	}
-	damage := Damage{Path: b.path, Digest: b.digest, Size: b.info.Size(), Repositories: []string{b.repository}, Err: err}
-	if b.repository == "" {
-		if damage.Repositories, err = s.disk.linked(s.ctx, b.digest, b.info); err != nil {
+	damage := Damage{Path: file, Digest: digest, Size: stat.Size, Repositories: []string{repository}, Err: err}
+	if repository == "" {
+		if damage.Repositories, err = s.disk.linked(s.ctx, digest, stat); err != nil {
 			return err
 		}
 	}
@@ -286,13 +246,47 @@ func (r *scrubReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// linked gives the repositories that have a link to a file of the pool.
-func (d *Disk) linked(ctx context.Context, digest Digest, file fs.FileInfo) (names []string, err error) {
+// linked returns the repositories that have a link to a file of the pool.
+func (d *Disk) linked(ctx context.Context, digest Digest, file *fileStat) (names []string, err error) {
 	err = d.walkRepos(ctx, func(name string) error {
-		if info, err := d.tree.root.Stat(blobPath(name, digest)); err == nil && os.SameFile(info, file) {
+		if stat, err := d.stat(blobPath(name, digest)); err == nil && stat.same(file) {
 			names = append(names, name)
 		}
 		return nil
 	})
 	return names, err
+}
+
+// maxAffected bounds how many tags of a repository are named for one damage.
+const maxAffected = 10
+
+// tagsLeadingTo returns the first tags of a repository whose manifests name
+// something, by themselves or through other manifests.
+func (d *Disk) tagsLeadingTo(ctx context.Context, name string, digest Digest) ([]string, error) {
+	leading := make(digestSet)
+	leading.add(digest)
+	for before := 0; before < len(leading); {
+		before = len(leading)
+		err := d.eachManifest(ctx, name, func(m Digest) error {
+			d.eachNamed(name, m, func(named Digest) { // or part of them, if it is damaged itself
+				if leading.has(named) {
+					leading.add(m)
+				}
+			})
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	page := lowest{limit: maxAffected}
+	err := d.tree.eachName(tagsPath(name), func(tag []byte, _ byte) error {
+		target, err := d.tree.readlink(tagPath(name, string(tag)))
+		if digest, bad := tagDigest(target); err == nil && bad == nil && leading.has(digest) {
+			page.add(tag)
+		}
+		return err
+	})
+	tags, _ := page.done()
+	return tags, err
 }

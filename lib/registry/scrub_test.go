@@ -116,6 +116,32 @@ func TestScrub(t *testing.T) {
 	}
 }
 
+// A damage names the images that it concerns, also through an index, and a
+// repository where no tag leads there.
+func TestScrubNamesImages(t *testing.T) {
+	reg := newRegistry(t)
+	child := reg.pushImage("a", "direct", "x")
+	index := []byte(`{"mediaType":"` + mediaTypeIndex + `","manifests":[{"digest":"` + string(child) + `"}]}`)
+	reg.want(201, "PUT", "/v2/a/manifests/indexed", index, "Content-Type", mediaTypeIndex)
+	reg.want(201, "PUT", "/v2/a/manifests/other", []byte(`{"manifests":[]}`), "Content-Type", mediaTypeIndex)
+	reg.pushBlob("b", []byte("{}"))
+	for file, want := range map[string]string{
+		poolPath(digestBytes("sha256", []byte("{}"))): "a:direct a:indexed b",
+		poolPath(child): "a:direct a:indexed",
+	} {
+		flip(t, reg.path(file))
+		var got []string
+		w := Watcher{func(int64) {}, new(atomic.Int64), func(damage Damage) error {
+			got = append(got, damage.Affected...)
+			return nil
+		}}
+		if _, err := Scrub(t.Context(), reg.dir, w); err != nil || strings.Join(got, " ") != want {
+			t.Errorf("damage of %s concerns %q, %v, want %q", file, got, err, want)
+		}
+		flip(t, reg.path(file))
+	}
+}
+
 // A tag must not lead to what was set aside, and the bytes must not be lost.
 func TestSetAsideKeeps(t *testing.T) {
 	reg := newRegistry(t)

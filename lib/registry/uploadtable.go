@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"hash"
-	"io/fs"
 	"path"
 	"strings"
 	"sync"
@@ -168,8 +166,9 @@ func newID() string {
 // openUploads finds the sessions that a client may go on with, and removes what
 // nobody can. Nobody knows any more whose quota they count for.
 func (d *Disk) openUploads() error {
-	return d.eachUpload(func(file string, info fs.FileInfo) error {
-		if strings.HasPrefix(info.Name(), tempPrefix) || committed(info) || !d.uploads.quota.Acquire("") {
+	return d.tree.eachFile(context.Background(), uploadsDir, func(name string, stat *fileStat) error {
+		file := path.Join(uploadsDir, name)
+		if strings.HasPrefix(name, tempPrefix) || stat.Nlink > 1 || !d.uploads.quota.Acquire("") {
 			return d.tree.remove(file)
 		}
 		d.uploads.put(file, "sha256", "")
@@ -177,36 +176,17 @@ func (d *Disk) openUploads() error {
 	})
 }
 
-func (d *Disk) eachUpload(visit func(file string, info fs.FileInfo) error) error {
-	entries, err := fs.ReadDir(d.tree.root.FS(), uploadsDir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = visit(path.Join(uploadsDir, e.Name()), info)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // removeUploads removes expired sessions, or all, while no request runs. A
 // session's date is that of the host when its last byte came, so one from the
 // future counts as new.
 func (d *Disk) removeUploads(all bool) (removed int, err error) {
 	before := d.now().Add(-uploadExpiry)
-	err = d.eachUpload(func(file string, info fs.FileInfo) error {
-		if !all && info.ModTime().After(before) {
+	err = d.tree.eachFile(context.Background(), uploadsDir, func(name string, stat *fileStat) error {
+		if !all && stat.modified().After(before) {
 			return nil
 		}
 		removed++
+		file := path.Join(uploadsDir, name)
 		d.uploads.forget(file)
 		return d.tree.remove(file)
 	})

@@ -1,10 +1,9 @@
 package registry
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path"
 	"sync"
 	"syscall"
 	"time"
@@ -21,15 +20,13 @@ type Usage struct {
 // second.
 func (d *Disk) Usage() (Usage, error) {
 	var u Usage
-	for _, algorithm := range algorithms {
-		err := d.tree.eachFile(path.Join(poolDir, algorithm), func(_ string, info fs.FileInfo, _ *syscall.Stat_t) error {
-			u.Blobs++
-			u.Bytes += info.Size()
-			return nil
-		})
-		if err != nil {
-			return u, err
-		}
+	err := d.tree.eachBlob(context.Background(), poolDir, func(_ string, _ Digest, stat *fileStat) error {
+		u.Blobs++
+		u.Bytes += stat.Size
+		return nil
+	})
+	if err != nil {
+		return u, err
 	}
 	var stat syscall.Statfs_t
 	if err := syscall.Statfs(d.dir, &stat); err != nil {

@@ -1,0 +1,149 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"path"
+	"slices"
+	"strings"
+)
+
+// A deletion by digest must not look at all tags for those of its manifest. It
+// leaves a note in deletedPath, before it removes the manifest: from then on
+// those tags count as absent. They are swept away before the index is written,
+// and before the manifest is pushed again.
+
+// deletedPath is the directory of those notes.
+func deletedPath(name string) string { return repoPath(name, "deleted") }
+
+// deletedMark is what a note's link points to.
+const deletedMark = "deleted"
+
+// sweepAtOnce bounds how many deletions a sweep completes at a time.
+const sweepAtOnce = 1000
+
+// deletedNote is the name of a manifest's note, as that of a referrer's link.
+func deletedNote(name string, digest Digest) string {
+	return path.Join(deletedPath(name), referrerName(digest))
+}
+
+// deleted returns what tags of deleted manifests point to.
+func (d *Disk) deleted(name string) (map[string]Digest, error) {
+	targets := make(map[string]Digest)
+	err := d.tree.eachName(deletedPath(name), func(entry []byte, _ byte) error {
+		if digest, err := ParseDigest(strings.Replace(string(entry), "-", ":", 1)); err == nil {
+			targets[tagTarget(digest)] = digest
+		}
+		return nil
+	})
+	return targets, err
+}
+
+// withoutDeleted returns those of some tags whose manifests are there.
+func (d *Disk) withoutDeleted(name string, tags []string, deleted map[string]Digest) ([]string, error) {
+	dir, err := d.tree.openDir(tagsPath(name))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.close()
+	var kept []string
+	for _, tag := range tags {
+		target, err := dir.readlink(tag)
+		if err != nil {
+			return nil, err
+		}
+		if digest, ok := deleted[target]; ok || target == "" {
+			_, err := d.mediaType(name, digest)
+			if target == "" || err == ErrManifestUnknown {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		kept = append(kept, tag)
+	}
+	return kept, nil
+}
+
+// sweep removes the tags of deleted manifests.
+func (d *Disk) sweep(ctx context.Context, name string) error {
+	for {
+		deleted, err := d.deleted(name)
+		if err != nil || len(deleted) == 0 {
+			return err
+		}
+		var digests []Digest
+		for _, digest := range deleted {
+			digests = append(digests, digest)
+		}
+		slices.Sort(digests) // so that two sweeps cannot wait for each other
+		if err := d.sweepSome(ctx, name, digests[:min(len(digests), sweepAtOnce)]); err != nil {
+			return err
+		}
+	}
+}
+
+// sweepSome does that for some manifests, which it locks: meanwhile none is
+// pushed or deleted again.
+func (d *Disk) sweepSome(ctx context.Context, name string, digests []Digest) error {
+	for _, digest := range digests {
+		defer d.lockManifest(name, digest)()
+	}
+	return d.sweepLocked(ctx, name, digests...)
+}
+
+// sweepLocked does that for manifests that the caller has locked.
+func (d *Disk) sweepLocked(ctx context.Context, name string, digests ...Digest) error {
+	targets := make(map[string]Digest)
+	var notes []edit
+	for _, digest := range digests {
+		notes = append(notes, d.removeLink(deletedNote(name, digest), deletedMark))
+		_, err := d.mediaType(name, digest)
+		switch {
+		case err == ErrManifestUnknown:
+			targets[tagTarget(digest)] = digest
+		case err != nil && !errors.Is(err, errUntrusted): // else a crash came before its deletion, or that failed
+			return err
+		}
+	}
+	for last, more := "", len(targets) > 0; more; {
+		page := lowest{limit: maxPage, after: last}
+		err := d.list(ctx, func() error { return d.tagsOf(name, targets, &page) })
+		if err != nil {
+			return err
+		}
+		var tags []string
+		tags, more = page.done()
+		var edits []edit
+		for _, last = range tags {
+			target, err := d.tree.readlink(tagPath(name, last))
+			if err != nil {
+				return err
+			}
+			if digest, ok := targets[target]; ok {
+				edits = append(edits, d.untagEdit(name, last, digest))
+			}
+		}
+		if err := d.edit(tagsPath(name), edits...); err != nil {
+			return err
+		}
+	}
+	return d.edit(deletedPath(name), notes...)
+}
+
+// tagsOf adds the tags to a page that point at some manifests.
+func (d *Disk) tagsOf(name string, targets map[string]Digest, page *lowest) error {
+	dir, err := d.tree.openDir(tagsPath(name))
+	if err != nil {
+		return ifThere(err)
+	}
+	defer dir.close()
+	return dir.each(func(tag []byte, _ byte) error {
+		target, err := dir.readlink(string(tag))
+		if _, ok := targets[target]; ok {
+			page.add(tag)
+		}
+		return err
+	})
+}

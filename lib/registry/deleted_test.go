@@ -1,0 +1,121 @@
+package registry
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// A deletion by digest takes as many steps with many tags as with none, and the
+// tags are gone with its answer, also for one who pushes the manifest again.
+func TestDeletionByDigest(t *testing.T) {
+	steps := make(map[int]int)
+	for _, tags := range []int{0, maxPage + 10} {
+		reg := newRegistry(t)
+		d := manyTags(t, reg, "a", tags)
+		other := reg.pushImage("a", "other", "y")
+		count := 0
+		reg.disk.indexes.writing.Lock() // nothing is swept meanwhile
+		reg.disk.tree.observe = func(op, name string) (func(error), error) {
+			count++
+			return func(error) {}, nil
+		}
+		reg.want(202, "DELETE", "/v2/a/manifests/"+string(d), nil)
+		reg.disk.tree.observe = nil
+		steps[tags] = count
+		gone := func() {
+			t.Helper()
+			for _, tag := range []string{"v", "t000000"} {
+				reg.want(404, "GET", "/v2/a/manifests/"+tag, nil)
+				reg.want(404, "DELETE", "/v2/a/manifests/"+tag, nil)
+			}
+			for _, query := range []string{"", "?n=3"} {
+				if a := reg.want(200, "GET", "/v2/a/tags/list"+query, nil); a.body != `{"name":"a","tags":["other"]}` {
+					t.Errorf("tags: %.100s", a.body)
+				}
+			}
+		}
+		gone()
+		reg.pushImage("a", "again", "x")
+		reg.want(404, "GET", "/v2/a/manifests/v", nil)
+		reg.want(202, "DELETE", "/v2/a/manifests/"+string(d), nil)
+		gone()
+		reg.disk.indexes.writing.Unlock()
+		reg.restart() // which sweeps
+		gone()
+		reg.want(200, "GET", "/v2/a/manifests/"+string(other), nil)
+		for _, dir := range []string{tagsPath("a"), deletedPath("a")} {
+			if left, err := os.ReadDir(reg.path(dir)); err != nil || len(left) > 1 {
+				t.Errorf("%s has %d entries, %v", dir, len(left), err)
+			}
+		}
+		checkStorage(t, reg.dir)
+	}
+	if steps[0] != steps[maxPage+10] || steps[0] == 0 {
+		t.Errorf("a deletion took %d steps, with many tags %d", steps[0], steps[maxPage+10])
+	}
+}
+
+// A kill between a deletion and the sweep of its tags brings none of them back,
+// and a kill within a deletion takes no tag of what is still there.
+func TestDeletionKilled(t *testing.T) {
+	reg := newRegistry(t)
+	d := reg.pushImage("a", "v1", "x")
+	kept := reg.pushImage("a", "v2", "y")
+	reg.stop()
+	if err := os.MkdirAll(reg.path(deletedPath("a")), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, digest := range []Digest{d, kept} {
+		if err := os.Symlink(deletedMark, reg.path(deletedNote("a", digest))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(reg.path(manifestPath("a", d))); err != nil {
+		t.Fatal(err)
+	}
+	if s, told := reg.scrubbed(false); s.Bad > 0 {
+		t.Errorf("scrub: %q", told)
+	}
+	reg.start()
+	reg.want(404, "GET", "/v2/a/manifests/v1", nil)
+	if a := reg.want(200, "GET", "/v2/a/tags/list", nil); a.body != `{"name":"a","tags":["v2"]}` {
+		t.Errorf("tags: %s", a.body)
+	}
+	if _, err := reg.disk.Collect(t.Context(), false); err != nil {
+		t.Error(err)
+	}
+	reg.pushImage("a", "v3", "x")
+	if a := reg.want(200, "GET", "/v2/a/tags/list", nil); a.body != `{"name":"a","tags":["v2","v3"]}` {
+		t.Errorf("tags: %s", a.body)
+	}
+	reg.want(200, "GET", "/v2/a/manifests/v2", nil)
+}
+
+// Clients that push, delete and list the same manifests at once see no tag again
+// that a deletion has removed.
+func TestDeletionAtOnce(t *testing.T) {
+	reg := newRegistry(t)
+	reg.pushBlob("a", []byte("{}"))
+	at := func(client int) {
+		for i := range 30 {
+			tag, m := fmt.Sprintf("c%d", client), image(digestBytes("sha256", []byte("{}")), fmt.Sprint(i%2))
+			reg.want(201, "PUT", "/v2/a/manifests/"+tag, m, "Content-Type", mediaTypeImage)
+			reg.do("DELETE", "/v2/a/manifests/"+string(digestBytes("sha256", m)), nil)
+			if a := reg.do("GET", "/v2/a/tags/list", nil); a.StatusCode == 200 && strings.Contains(a.body, `"`+tag+`"`) {
+				t.Errorf("client %d sees its tag after its deletion: %s", client, a.body)
+			}
+		}
+	}
+	done := make(chan bool)
+	for client := range 6 {
+		go func() { at(client); done <- true }()
+	}
+	for range 6 {
+		<-done
+	}
+	reg.stop()
+	checkStorage(t, reg.dir)
+	reg.start()
+}
