@@ -23,6 +23,7 @@ examples() {
   openssl ecparam -name prime256v1 -genkey -noout -out key.pem
   openssl ec -in key.pem -pubout -out cosign.pub 2>/dev/null
   openssl dgst -sha256 -sign key.pem -out bundle.tgz.sig bundle.tgz
+  export K0S_EXTRACT_TO=$PWD/k0s # what would be /usr/local/bin/k0s
   examples | grep -E '^(bundle-|oci-push|echo )' | grep -v -e '\\$' -e '|$' -e '--to [^l]' >lines
   while IFS= read -r line; do
     echo "$line"
@@ -30,6 +31,7 @@ examples() {
     bash -c "set -o pipefail; ${line//localhost:5000/$registry}" </dev/null >out 2>err || { tail err; false; }
   done <lines
   [ $count -ge 12 ]
+  [ -x k0s ]
   # One example gives a second name.
   same "$({ expected; expected | sed -n 's,^k0sproject/coredns 1.12.2 ,coredns/coredns v1.12.2 ,p'; } | sort)" "$(published)"
 }

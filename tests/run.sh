@@ -120,11 +120,26 @@ lanes() {
   rm -r "$logs"
 }
 
+# unchanged closes the run: tests write to their own directories only.
+unchanged() {
+  if go run ./tests/machine/cmd/unchanged "$1"; then
+    echo 'ok - the machine is as it was'
+  else
+    echo 'not ok - the tests changed the machine'
+  fi
+}
+
 [ $# -gt 0 ] || set -- lint unit conformance containerd cluster processes release
 if ! { tests/setup.sh && make -s build; }; then
   echo '0 passed, 1 failed'
   exit 1
 fi
+before=$(mktemp)
+trap 'rm -f "$before"' EXIT
+go run ./tests/machine/cmd/unchanged >"$before" || exit
 strict=()
 [ "${CI-}" != true ] || strict=(-strict)
-lanes "$@" | go run ./tests/tally "${strict[@]}"
+{
+  lanes "$@"
+  unchanged "$before" 2>&1
+} | go run ./tests/tally "${strict[@]}"

@@ -5,8 +5,10 @@ setup_suite() {
   bats_require_minimum_version 1.5.0
   ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
   make -s -C "$ROOT" build
-  go build -C "$ROOT" -o "$BATS_SUITE_TMPDIR/bin/" ./tests/samplebundle/cmd/mkbundle ./tests/k0s/cmd/mkk0s ./tests/k0s/cmd/etcdpeer ./tests/audit ./tests/cutoff
+  go build -C "$ROOT" -o "$BATS_SUITE_TMPDIR/bin/" ./tests/samplebundle/cmd/mkbundle ./tests/k0s/cmd/mkk0s ./tests/k0s/cmd/etcdpeer ./tests/audit ./tests/cutoff ./tests/machine/cmd/unchanged
   export ROOT PATH=$ROOT/bin:$ROOT/.cache/bin:$BATS_SUITE_TMPDIR/bin:$PATH
+
+  unchanged >"$BATS_SUITE_TMPDIR/machine"
 
   # The sample bundle in each of its forms, and what its generator says of it.
   export SAMPLE=$BATS_SUITE_TMPDIR/sample
@@ -18,3 +20,6 @@ setup_suite() {
   # Larger, where something must happen in the middle.
   mkbundle --out "$SAMPLE/large.tar" --format tar --size 64MiB --seed 7 --manifest "$SAMPLE/large.json"
 }
+
+# Tests write to their own directories only.
+teardown_suite() { unchanged "$BATS_SUITE_TMPDIR/machine"; }

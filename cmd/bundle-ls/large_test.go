@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"k0rdent-airgap/tests/machine"
 )
 
 // hole writes an archive of one image whose layer is a hole of size bytes, so
@@ -46,7 +48,7 @@ func hole(t testing.TB, w *os.File, n int, size int64) {
 		t.Fatal(err)
 	}
 	if err := w.Truncate(end); err != nil {
-		t.Skipf("SKIPPED: no files with holes here: %v", err)
+		machine.Skip(t, "no files with holes here: %v", err)
 	}
 	if _, err := w.Seek(end, io.SeekStart); err != nil {
 		t.Fatal(err)
@@ -58,7 +60,7 @@ func bytesRead(t testing.TB) int64 {
 	t.Helper()
 	stat, err := os.ReadFile("/proc/self/io")
 	if err != nil {
-		t.Skipf("SKIPPED: %v", err)
+		machine.Skip(t, "%v", err)
 	}
 	_, rest, _ := strings.Cut(string(stat), "rchar: ")
 	line, _, _ := strings.Cut(rest, "\n")

@@ -16,6 +16,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/machine"
 	"k0rdent-airgap/tests/samplebundle"
 )
 
@@ -332,6 +333,8 @@ func TestRecordsFlow(t *testing.T) {
 		t.Errorf("%d records, %v", n, err)
 	}
 }
+
+func TestMain(m *testing.M) { os.Exit(machine.Run(m)) }
 
 func TestDocs(t *testing.T) {
 	var c config

@@ -25,6 +25,7 @@ import (
 	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/textfile"
+	"k0rdent-airgap/tests/machine"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -540,6 +541,8 @@ func TestChangedWhileRead(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestMain(m *testing.M) { os.Exit(machine.Run(m)) }
 
 func TestDocs(t *testing.T) {
 	var c config

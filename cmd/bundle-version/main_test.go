@@ -13,6 +13,7 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/cli/clitest"
+	"k0rdent-airgap/tests/machine"
 	"k0rdent-airgap/tests/samplebundle"
 )
 
@@ -165,6 +166,8 @@ func TestNewestFirst(t *testing.T) {
 		t.Errorf("newestFirst = %q, want %q", got, want)
 	}
 }
+
+func TestMain(m *testing.M) { os.Exit(machine.Run(m)) }
 
 func TestDocs(t *testing.T) {
 	var c config

@@ -21,6 +21,7 @@ import (
 	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/registry"
+	"k0rdent-airgap/tests/machine"
 	"k0rdent-airgap/tests/samplebundle"
 )
 
@@ -107,7 +108,7 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := machine.Run(m)
 	if shared.end != nil {
 		shared.end()
 	}

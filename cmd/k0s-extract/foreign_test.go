@@ -8,14 +8,13 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/machine"
 )
 
 // theirs makes a file of a user that is neither root nor runs the test.
 func theirs(t *testing.T, path, content string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can give files away")
-	}
+	machine.NeedRoot(t, "give files away")
 	if err := errors.Join(os.WriteFile(path, []byte(content), 0o755), os.Chown(path, 12345, 12345)); err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,11 @@ import (
 	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
 	standin "k0rdent-airgap/tests/k0s"
+	"k0rdent-airgap/tests/machine"
 	"k0rdent-airgap/tests/samplebundle"
 )
+
+func TestMain(m *testing.M) { os.Exit(machine.Run(m)) }
 
 func TestDocs(t *testing.T) {
 	var cfg config

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/machine"
 )
 
 // TestSink: every way in which a file that is there can be like what comes.
@@ -113,7 +114,7 @@ func TestRefusals(t *testing.T) {
 func TestRunning(t *testing.T) {
 	sleep, err := os.ReadFile("/bin/sleep")
 	if err != nil {
-		t.Skip(err)
+		machine.Skip(t, "%v", err)
 	}
 	to := filepath.Join(t.TempDir(), "k0s")
 	writeFile(t, to, sleep, 0o755)
@@ -171,20 +172,9 @@ func TestOtherKinds(t *testing.T) {
 	}
 }
 
-// mountTmpfs gives a small file system, or skips where none may be mounted.
-func mountTmpfs(t *testing.T, options string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		t.Skipf("cannot mount a tmpfs: %v", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
-	return dir
-}
-
 // TestNoRoom: the disk fills up in the middle, and the old k0s stays.
 func TestNoRoom(t *testing.T) {
-	dir := mountTmpfs(t, "size=8k")
+	dir := machine.Tmpfs(t, t.TempDir(), "size=8k")
 	to := filepath.Join(dir, "k0s")
 	writeFile(t, to, k0sFor(v132)[:4096], 0o755)
 	_, err := place1(t, to, v133, "--replace")
@@ -199,7 +189,7 @@ func TestNoRoom(t *testing.T) {
 
 // TestNoRoomToPack: neither for k0s nor for the archive.
 func TestNoRoomToPack(t *testing.T) {
-	dir := mountTmpfs(t, "size=8k")
+	dir := machine.Tmpfs(t, t.TempDir(), "size=8k")
 	to := filepath.Join(dir, "a.tar.gz")
 	path := writeBundle(t, "tar.gz", k0sAt(v132, image1(t, v132)))
 	_, _, err := run1(t, nil, "--export", to, path)
@@ -213,7 +203,7 @@ func TestNoRoomToPack(t *testing.T) {
 
 // TestReadOnly: on a /usr that cannot be written, the right k0s is fine.
 func TestReadOnly(t *testing.T) {
-	dir := mountTmpfs(t, "")
+	dir := machine.Tmpfs(t, t.TempDir(), "")
 	to := filepath.Join(dir, "k0s")
 	writeFile(t, to, k0sFor(v132), 0o755)
 	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {

@@ -15,6 +15,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/machine"
 )
 
 // TestMain lets the test binary be the program in a process that is killed.
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) {
 		os.Args = append(os.Args[:1], strings.Fields(args)...)
 		cli.Main("k0s-mirror-config", run)
 	}
-	os.Exit(m.Run())
+	os.Exit(machine.Run(m))
 }
 
 // TestKill kills runs that write and remove at random instants. After each, no
@@ -80,10 +81,7 @@ func small(t *testing.T, options string) string {
 	if err := os.Mkdir(etc, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", etc, "tmpfs", 0, options); err != nil {
-		t.Skipf("cannot mount a tmpfs: %v", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(etc, syscall.MNT_DETACH) })
+	machine.Tmpfs(t, etc, options)
 	return root
 }
 

@@ -29,6 +29,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"k0rdent-airgap/tests/machine"
 	"k0rdent-airgap/tests/samplebundle"
 )
 
@@ -160,9 +161,7 @@ func TestTokensOfDistribution(t *testing.T) {
 	for _, program := range []string{"registry", "docker-registry"} {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
-			if _, err := exec.LookPath(program); err != nil {
-				t.Skipf("no %s on this machine", program)
-			}
+			machine.NeedProgram(t, program)
 			path, m := write(t, samplebundle.Options{Archives: 12})
 			s := newSigner(t, 2*time.Second) // in whole seconds: between one and two
 			server := httptest.NewServer(s)
@@ -248,13 +247,10 @@ func TestReferrersThroughDistribution(t *testing.T) {
 	at := first
 	for _, program := range []string{"registry", "docker-registry", ""} {
 		next := ""
-		switch _, err := exec.LookPath(program); {
-		case program == "":
+		if program == "" {
 			next = serve(t, nil)
-		case err != nil:
-			t.Logf("no %s on this machine", program)
-			continue
-		default:
+		} else {
+			machine.NeedProgram(t, program)
 			next = distribution(t, program, t.TempDir(), "")
 		}
 		if r := invoke(t, "", "--from", at, "--to", next); r.err != nil {
@@ -272,9 +268,7 @@ func TestReferrersThroughDistribution(t *testing.T) {
 
 // A registry under maintenance says so once, for all images.
 func TestReadOnlyDistribution(t *testing.T) {
-	if _, err := exec.LookPath("registry"); err != nil {
-		t.Skip("no registry on this machine")
-	}
+	machine.NeedProgram(t, "registry")
 	path, _ := write(t, samplebundle.Options{Archives: 40})
 	dir := t.TempDir()
 	host := distribution(t, "registry", dir, "") // makes the directory

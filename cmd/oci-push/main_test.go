@@ -22,6 +22,7 @@ import (
 	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
 	regserver "k0rdent-airgap/lib/registry"
+	"k0rdent-airgap/tests/machine"
 	"k0rdent-airgap/tests/samplebundle"
 )
 
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	debug.SetMemoryLimit(4 << 30)
-	os.Exit(m.Run())
+	os.Exit(machine.Run(m))
 }
 
 func TestDocs(t *testing.T) {

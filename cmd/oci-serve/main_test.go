@@ -25,6 +25,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/machine"
 )
 
 // asChild is the variable that makes the test binary be oci-serve, so that a
@@ -46,7 +47,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	debug.SetMemoryLimit(4 << 30) // the program's own is for one of it in a process
-	os.Exit(m.Run())
+	os.Exit(machine.Run(m))
 }
 
 // child is oci-serve in a process of its own.
@@ -191,7 +192,7 @@ func TestListenForWriters(t *testing.T) {
 		}
 	}
 	if host == "" {
-		t.Skip("no network on this machine")
+		machine.Skip(t, "this host has no address but loopback")
 	}
 	for _, row := range []struct {
 		host, write string

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"k0rdent-airgap/tests/machine"
 )
 
 // Variables that make the test binary a client, as another user.
@@ -34,13 +36,13 @@ func connected(t testing.TB, listen, dial string) (server, client *net.TCPConn) 
 	t.Helper()
 	ln, err := net.Listen("tcp", net.JoinHostPort(listen, "0"))
 	if err != nil {
-		t.Skipf("no %s here: %v", listen, err)
+		machine.Skip(t, "no %s here: %v", listen, err)
 	}
 	defer ln.Close()
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
 	c, err := net.Dial("tcp", net.JoinHostPort(dial, port))
 	if err != nil {
-		t.Skipf("no %s here: %v", dial, err)
+		machine.Skip(t, "no %s here: %v", dial, err)
 	}
 	s, err := ln.Accept()
 	if err != nil {
@@ -62,7 +64,7 @@ func ownAddress(t testing.TB) string {
 			return p.Addr().String()
 		}
 	}
-	t.Skip("this host has no address but loopback")
+	machine.Skip(t, "this host has no address but loopback")
 	return ""
 }
 
@@ -175,9 +177,7 @@ func postOnce(host string, closeAtOnce bool) string {
 // asNobody runs postOnce as an unprivileged user.
 func asNobody(t *testing.T, host string, closeAtOnce bool) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can be another user")
-	}
+	machine.NeedRoot(t, "be another user")
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Dir = "/"
 	cmd.Env = []string{asClient + "=" + host}

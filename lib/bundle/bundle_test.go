@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"k0rdent-airgap/tests/machine"
 )
 
 // sample is a small bundle in archive order, its root at the top.
@@ -137,9 +139,7 @@ func TestRealPrograms(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, program := range []string{"pigz", "bsdtar", "zstd"} {
 				if strings.Contains(tt.command, program) {
-					if _, err := exec.LookPath(program); err != nil {
-						t.Skipf("SKIPPED: %s is not installed", program)
-					}
+					machine.NeedProgram(t, program)
 				}
 			}
 			out := filepath.Join(t.TempDir(), "b")
@@ -216,7 +216,7 @@ func TestPlainTarIsSkippedBySeeking(t *testing.T) {
 	f.Write(bigHeader.Bytes())
 	f.Close()
 	if err := os.Truncate(path, int64(len(head)+bigHeader.Len())+huge); err != nil {
-		t.Skipf("SKIPPED: no sparse files here: %v", err)
+		machine.Skip(t, "no files with holes here: %v", err)
 	}
 	f, _ = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	f.Write(makeTar(t, member{name: "z_1.tar", body: "y"}))

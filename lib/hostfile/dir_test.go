@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/machine"
 )
 
 const other = 12345 // a user that is neither root nor runs the test
@@ -18,9 +19,7 @@ const other = 12345 // a user that is neither root nor runs the test
 // owned makes a directory of another user, in which they can do what they like.
 func owned(t *testing.T) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can give files away")
-	}
+	machine.NeedRoot(t, "give files away")
 	dir := filepath.Join(t.TempDir(), "theirs")
 	if err := errors.Join(os.Mkdir(dir, 0o755), os.Chown(dir, other, other)); err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/machine"
 )
 
 // names lists a directory, hidden files included.
@@ -201,7 +202,7 @@ func TestMain(m *testing.M) {
 			runtime.KeepAlive(f) // collected, it would be closed, and unlocked
 		}
 	}
-	os.Exit(m.Run())
+	os.Exit(machine.Run(m))
 }
 
 func TestKilledRunIsSweptAndAliveOneIsNot(t *testing.T) {
@@ -298,19 +299,8 @@ func TestReadersSeeWholeFiles(t *testing.T) {
 	}
 }
 
-// mountTmpfs gives a small file system, or skips where none may be mounted.
-func mountTmpfs(t *testing.T, options string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		t.Skipf("cannot mount a tmpfs: %v", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
-	return dir
-}
-
 func TestFullDiskKeepsTheOldFile(t *testing.T) {
-	dir := mountTmpfs(t, "size=128k")
+	dir := machine.Tmpfs(t, t.TempDir(), "size=128k")
 	path := filepath.Join(dir, "x")
 	if _, err := Put(path, 0o644, []byte("old")); err != nil {
 		t.Fatal(err)
@@ -325,7 +315,7 @@ func TestFullDiskKeepsTheOldFile(t *testing.T) {
 }
 
 func TestReadOnly(t *testing.T) {
-	dir := mountTmpfs(t, "")
+	dir := machine.Tmpfs(t, t.TempDir(), "")
 	path := filepath.Join(dir, "x")
 	if _, err := Put(path, 0o644, []byte("old")); err != nil {
 		t.Fatal(err)

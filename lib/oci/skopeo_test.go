@@ -15,6 +15,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"k0rdent-airgap/tests/machine"
 )
 
 // runnable adds an image that other programs accept: its layer is a real tar,
@@ -31,9 +33,7 @@ func (l *layout) runnable(arch, content string) v1.Descriptor {
 
 // What skopeo writes is read, whichever of its formats it is.
 func TestSkopeoWrites(t *testing.T) {
-	if _, err := exec.LookPath("skopeo"); err != nil {
-		t.Skipf("SKIPPED: skopeo is not installed")
-	}
+	machine.NeedProgram(t, "skopeo")
 	dir := t.TempDir()
 	skopeo := func(args ...string) []byte {
 		t.Helper()

@@ -9,23 +9,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"k0rdent-airgap/tests/machine"
 )
 
 // small mounts a file system of a few megabytes, which a test can fill.
 func small(t *testing.T, size string) string {
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s needs to mount a tmpfs: %v", t.Name(), err)
-		}
-		t.Skipf("%s SKIPPED: it needs to mount a tmpfs, as root: %v", t.Name(), err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
+	t.Helper()
+	return machine.Tmpfs(t, t.TempDir(), "size="+size)
 }
 
 func TestFullDisk(t *testing.T) {

@@ -86,4 +86,5 @@ for name; do
     status=1
   fi
 done
+teardown_suite || { echo 'not ok - case: they left their directories'; status=1; }
 exit $status

@@ -10,15 +10,20 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"k0rdent-airgap/tests/machine"
 )
 
 func TestProgram(t *testing.T) {
-	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
+	for arch, want := range map[string]struct {
+		machine  elf.Machine
+		emulator string // on a machine of the other architecture
+	}{"amd64": {elf.EM_X86_64, "qemu-x86_64-static"}, "arm64": {elf.EM_AARCH64, "qemu-aarch64-static"}} {
 		t.Run(arch, func(t *testing.T) {
 			p := Program(arch, "v1.36.3+k0s.2")
 			f, err := elf.NewFile(bytes.NewReader(p))
-			if err != nil || f.Machine != machine {
-				t.Fatalf("machine %v, %v, want %v", f.Machine, err, machine)
+			if err != nil || f.Machine != want.machine {
+				t.Fatalf("machine %v, %v, want %v", f.Machine, err, want.machine)
 			}
 			z, err := zip.NewReader(bytes.NewReader(p), int64(len(p)))
 			if err != nil || len(z.File) != 1 {
@@ -30,11 +35,7 @@ func TestProgram(t *testing.T) {
 			}
 			run := []string{name}
 			if arch != runtime.GOARCH {
-				emulator, err := exec.LookPath("qemu-aarch64-static")
-				if err != nil || arch != "arm64" {
-					t.Skip("no emulator on this machine")
-				}
-				run = []string{emulator, name}
+				run = []string{machine.NeedProgram(t, want.emulator), name}
 			}
 			log := filepath.Join(t.TempDir(), "log")
 			for _, args := range []string{"version", "airgap list-images --all", "no such command"} {

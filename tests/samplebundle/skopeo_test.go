@@ -5,21 +5,16 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"k0rdent-airgap/tests/machine"
 )
 
 // skopeo opens every archive, and agrees on names and digests.
 func TestSkopeoAgrees(t *testing.T) {
-	skopeo, err := exec.LookPath("skopeo")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("skopeo is missing; in CI it is required")
-		}
-		t.Skip("NOT CHECKED: skopeo is missing, so nobody else has read the archives (apt-get install skopeo)")
-	}
+	skopeo := machine.NeedProgram(t, "skopeo")
 	dir := t.TempDir()
 	m, err := WriteDir(dir, Options{Size: 2 << 20})
 	if err != nil {
