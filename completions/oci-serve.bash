@@ -21,8 +21,8 @@ _oci_serve() {
     ;;
   --tls-name) ;; # names that this host may not know yet
   *) mapfile -t COMPREPLY < <(compgen -W '--host --port --storage --k0s-dir --tls --tls-name --tls-constrain
-    --tls-cert --tls-key --write --read --htpasswd --gc --uploads --layout --scrub --repair --access-log
-    --format --config --quiet --verbose --help --version' -- "$cur") ;;
+    --tls-cert --tls-key --write --read --htpasswd --gc --uploads --layout --scrub --repair --purge --yes
+    --access-log --format --config --quiet --verbose --help --version' -- "$cur") ;;
   esac
 }
 complete -F _oci_serve oci-serve

@@ -111,3 +111,26 @@ wide="verifying $size/1\\.0 TB +[0-9]+% \\|[█ ]+\\| \\($size/s\\) $times"
   same '' "$(tr -d '[:print:]\r\n' <raw)"
   [ "$(grep -cE "^\[[0-9]+/\?\] $registry/[^ ]+ pushed $size" raw)" = "$(wc -l < <(expected))" ]
 }
+
+@test "terminal: oci-serve --purge asks, and control-C is an answer" {
+  local answer
+  mkdir -p storage
+  oci-serve --storage storage --port 0 >record 3>&- &
+  servers+=($!)
+  until [ -s record ]; do sleep 0.02; done
+  stop "${servers[-1]}"
+  for answer in no C-c yes; do
+    window 120 "oci-serve --purge --storage $PWD/storage"
+    shows begin 'oci-serve: remove the storage /.*/storage with 0 B of blobs\? \[yes/no\]'
+    "${tmux[@]}" send-keys "$answer"
+    [ $answer = C-c ] || "${tmux[@]}" send-keys Enter
+    case $answer in
+    no) shows begin 'oci-serve: remove .*no' 'oci-serve: not confirmed: nothing is removed' 'hint: answer yes, or give --yes' 'end 1' ;;
+    C-c) shows begin 'oci-serve: remove .*\^C' 'oci-serve: interrupted' 'end 130' ;;
+    yes) shows begin 'oci-serve: remove .*yes' '\{"kind":"summary","tool":"oci-serve".*' 'end 0' ;;
+    esac
+    [ -d storage ] || [ $answer = yes ]
+    "${tmux[@]}" kill-server
+  done
+  [ ! -e storage ]
+}

@@ -193,10 +193,13 @@ func readBlock(file, kind string) ([]byte, error) {
 	return blocks[0].Bytes, nil
 }
 
+// tlsTemp begins the name of a file that writeFile has not put in place yet.
+const tlsTemp = ".new-"
+
 // writeFile puts a file in place as a whole: after a crash it has its old or
 // its new content.
 func writeFile(file string, data []byte, mode fs.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(file), ".new-*") // mode 0600
+	f, err := os.CreateTemp(filepath.Dir(file), tlsTemp+"*") // mode 0600
 	if err != nil {
 		return err
 	}

@@ -54,6 +54,9 @@ seconds.
   --layout         write every index.json that is not up to date, and exit
   --scrub          read every blob again, report what is damaged, and exit
   --repair         with --scrub: set aside what is damaged
+  --purge          remove the storage with all that oci-serve keeps in it, and
+                   exit
+  --yes            with --purge: do not ask
 
   --access-log FORMAT
                    log each request to stderr: text or json
@@ -96,6 +99,8 @@ type config struct {
 	layout       bool
 	scrub        bool
 	repair       bool
+	purge        bool
+	yes          bool
 	accessLog    string
 	format       *record.Format
 }
@@ -120,6 +125,8 @@ func (c *config) flags() *flag.FlagSet {
 	set.BoolVar(&c.layout, "layout", false, "write every index.json that is not up to date")
 	set.BoolVar(&c.scrub, "scrub", false, "look for damaged blobs")
 	set.BoolVar(&c.repair, "repair", false, "set damaged blobs aside")
+	set.BoolVar(&c.purge, "purge", false, "remove the storage")
+	set.BoolVar(&c.yes, "yes", false, "do not ask before --purge")
 	set.StringVar(&c.accessLog, "access-log", "", "log requests in `FORMAT`: text or json")
 	set.Var(c.format, "format", "json, table or a Go template")
 	return set
@@ -172,13 +179,17 @@ func (c *config) check() error {
 		return cli.Misuse("--gc and --scrub are mutually exclusive")
 	case c.layout && (c.gc || c.scrub):
 		return cli.Misuse("--layout, --gc and --scrub are mutually exclusive")
+	case c.purge && (c.gc || c.scrub || c.layout):
+		return cli.Misuse("--purge, --layout, --gc and --scrub are mutually exclusive")
+	case c.yes && !c.purge:
+		return cli.Misuse("--yes requires --purge")
 	}
 	return nil
 }
 
 func main() { cli.Main("oci-serve", run) }
 
-func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var cfg config
 	fs := cfg.flags()
 	if err := cli.Parse(fs, args, usage, stdout, 0); err != nil {
@@ -202,10 +213,13 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		return err
 	}
 	out := record.NewWriter(stdout, cfg.format)
-	if cfg.gc || cfg.scrub || cfg.layout {
+	if cfg.gc || cfg.scrub || cfg.layout || cfg.purge {
 		if err := registry.IsStorage(cfg.storage); err != nil {
 			return cli.Hint(cli.Misuse("--storage: %w", err), "name the directory that oci-serve serves from")
 		}
+	}
+	if cfg.purge {
+		return purge(ctx, cfg, stdin, out, stderr)
 	}
 	if cfg.scrub && !cfg.repair {
 		return scrub(ctx, cfg, nil, out, stderr)

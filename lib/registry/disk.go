@@ -112,8 +112,10 @@ func IsStorage(dir string) error {
 	if _, err := os.Stat(dir); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(dir, poolDir)); err != nil {
-		return fmt.Errorf("storage %s: not a registry's: %w", dir, err)
+	for _, name := range []string{poolDir, reposDir} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("storage %s: not a registry's: %w", dir, err)
+		}
 	}
 	return nil
 }
