@@ -223,7 +223,7 @@ func (c *config) checkRegistry() error {
 		return cli.Misuse("--username and --password-file belong together")
 	}
 	if c.registry != "" {
-		if _, _, err := client.Split(registryNames, c.registry); err != nil {
+		if _, err := client.ParseSite(registryNames, c.registry); err != nil {
 			return err
 		}
 		c.registry = strings.TrimSuffix(c.registry, "/")

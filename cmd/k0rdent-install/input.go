@@ -7,13 +7,14 @@ import (
 
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
 )
 
 // input is what the records on stdin say.
 type input struct {
 	registry *record.Registry // the last one
 	version  *record.Version  // the last one
-	at       string           // HOST[:PORT][/PREFIX] where oci-push has sent images
+	at       ref.Site         // where oci-push has sent images
 	failed   int              // images that it could not send
 	images   []record.Image   // whose tag and digest are known
 	files    []record.File    // that other tools have written
@@ -58,7 +59,7 @@ func (i *installer) takeRecord(line record.Line) error {
 		} else if r.Tag != "" && r.Digest != "" {
 			in.images = append(in.images, record.Image{Repository: r.Repository, Tag: r.Tag, Digest: r.Digest, Reference: r.Reference})
 		}
-		if at := pipe.At(r); at != "" {
+		if at := pipe.At(r); at.Host != "" {
 			in.at = at
 		}
 	case "file":

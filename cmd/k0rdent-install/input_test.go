@@ -11,6 +11,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
 )
 
 func TestBadSignatureStops(t *testing.T) {
@@ -56,8 +57,8 @@ func TestPrefixOfTheSite(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if i.in.at != "10.0.0.5:5000/k0rdent-enterprise" {
-		t.Errorf("registry is %q", i.in.at)
+	if i.in.at.String() != "10.0.0.5:5000/k0rdent-enterprise" {
+		t.Errorf("registry is %s", i.in.at)
 	}
 }
 
@@ -89,7 +90,8 @@ func TestRegistryAddress(t *testing.T) {
 		{"pushed to localhost alone", "", "localhost:5000", nil, "localhost:5000"},
 	}
 	for _, tt := range tests {
-		i := &installer{cfg: &config{registry: tt.flag}, in: input{at: tt.at, registry: tt.registry}}
+		at, _ := ref.ParseSite(tt.at)
+		i := &installer{cfg: &config{registry: tt.flag}, in: input{at: at, registry: tt.registry}}
 		i.node.address = mustAddr("192.0.2.7")
 		if got, err := i.registryAddress(); err != nil || got != tt.want {
 			t.Errorf("%s: %q, %v, want %q", tt.name, got, err, tt.want)

@@ -11,6 +11,7 @@ import (
 	kyaml "sigs.k8s.io/yaml"
 
 	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/ref"
 )
 
 // run does what was asked for, between the records that came and the summary.
@@ -57,10 +58,14 @@ func (i *installer) prepare(ctx context.Context) error {
 		return err
 	}
 	i.k0s = program{Binary: k0s.Binary{Path: orText(c.k0s, i.host.k0s)}, host: i.host}
-	if i.node, err = findNode(ctx, c.api.address, hostOf(orText(c.registry, i.in.at))); err != nil {
+	near := i.in.at
+	if c.registry != "" {
+		near, _ = ref.ParseSite(c.registry) // checked with the flags
+	}
+	if i.node, err = findNode(ctx, c.api.address, near.Host); err != nil {
 		return err
 	}
-	if c.uninstall || c.token != "" || c.join != "" && c.registry == "" && i.in.at == "" && i.in.registry == nil {
+	if c.uninstall || c.token != "" || c.join != "" && c.registry == "" && i.in.at.Host == "" && i.in.registry == nil {
 		return nil // nothing is asked of a registry
 	}
 	if i.site, err = i.openSite(); err == nil {

@@ -125,7 +125,7 @@ func TestJoinTakesItsOwnAddress(t *testing.T) {
 	if err := y.read([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
-	n, err := findNode(t.Context(), "", hostOf(s.at))
+	n, err := findNode(t.Context(), "", s.at)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/ref"
 	"k0rdent-airgap/lib/textfile"
 )
 
@@ -116,7 +117,7 @@ const chartLayer = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 // fetchChart gets a chart, whose version has a "+" where the tag has a "_".
 func (i *installer) fetchChart(ctx context.Context, repository, version string) (*chart.Chart, error) {
 	s := i.site
-	tag := strings.ReplaceAll(version, "+", "_")
+	tag := ref.ChartTag(version)
 	raw, _, err := s.Manifest(ctx, repository, tag)
 	if errors.Is(err, chart.ErrNotFound) {
 		tags, _ := s.Tags(ctx, repository)
@@ -254,15 +255,13 @@ func (p *preflight) imageBytes(ctx context.Context) (int64, error) {
 
 // blobsOf gives the sizes of the blobs of one image.
 func (p *preflight) blobsOf(ctx context.Context, n chart.Need) (map[v1.Hash]int64, error) {
-	repository, found := strings.CutPrefix(n.Reference, p.site.at+"/")
+	image, err := ref.ParseImage(n.Reference)
+	if err != nil {
+		return nil, err
+	}
+	repository, found := strings.CutPrefix(image.Name(), p.site.at+"/")
 	if !found {
-		image, err := k0s.ParseImage(n.Reference)
-		if err != nil {
-			return nil, err
-		}
-		repository = image.Repository
-	} else {
-		repository = withoutTag(repository)
+		repository = image.Normalized().Repository
 	}
 	for reference := n.Digest; ; {
 		raw, _, err := p.site.Manifest(ctx, repository, reference)
@@ -288,13 +287,4 @@ func (p *preflight) blobsOf(ctx context.Context, n chart.Need) (map[v1.Hash]int6
 		}
 		reference = m.Manifests[at].Digest.String()
 	}
-}
-
-// withoutTag gives the repository of REPOSITORY[:TAG][@DIGEST].
-func withoutTag(name string) string {
-	name, _, _ = strings.Cut(name, "@")
-	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
-		name = name[:colon]
-	}
-	return name
 }

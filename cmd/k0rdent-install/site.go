@@ -53,11 +53,11 @@ func (i *installer) openSite() (*site, error) {
 		return nil, err
 	}
 	c := i.cfg
-	host, _, err := client.Split(registryNames, at)
+	where, err := client.ParseSite(registryNames, at)
 	if err != nil {
 		return nil, err
 	}
-	s := &site{at: at, host: host, public: c.online && c.registry == ""}
+	s := &site{at: at, host: where.Host, public: c.online && c.registry == ""}
 	if c.ca == "" && i.in.registry != nil && i.in.registry.CA != "" && c.registry == "" && !c.online {
 		c.ca = i.in.registry.CA
 	}
@@ -86,29 +86,20 @@ func (i *installer) registryAddress() (string, error) {
 		return publicRegistry, nil
 	}
 	at := i.in.at
-	if r := i.in.registry; r != nil && (at == "" || client.Loopback(hostOf(at))) {
+	if r := i.in.registry; r != nil && (at.Host == "" || client.Loopback(at.Host)) {
 		address, err := netip.ParseAddrPort(r.Address)
 		if err == nil && address.Addr().IsUnspecified() && i.node.address.IsValid() {
 			address = netip.AddrPortFrom(i.node.address, address.Port())
 		}
-		_, prefix, found := strings.Cut(at, "/")
-		at = r.Address
+		at.Host = r.Address
 		if err == nil {
-			at = address.String()
-		}
-		if found {
-			at += "/" + prefix
+			at.Host = address.String()
 		}
 	}
-	if at == "" {
+	if at.Host == "" {
 		return "", cli.Hint(cli.Misuse("no registry"), "name the site's with --registry HOST[:PORT][/PREFIX], or take the public ones with --online")
 	}
-	return at, nil
-}
-
-func hostOf(at string) string {
-	host, _, _ := strings.Cut(at, "/")
-	return host
+	return at.String(), nil
 }
 
 // Repositories lists what the registry has, once.

@@ -22,9 +22,9 @@ func (c *config) guard(operand string, stdin io.Reader, out *record.Writer, prog
 // gather gets k0s from the source that was named. On an error it still returns
 // what it has, to be dropped.
 func (w *wish) gather(ctx context.Context, c *config, own embedded, operand string, stdin io.Reader, in pipe.Reader) ([]found, error) {
-	if ref, ok := isReference(c.from); ok {
-		return w.fromRegistry(ctx, ref, client.Options{
-			At: ref.host, PlainHTTP: c.plainHTTP, CAFile: c.ca, Username: c.username, PasswordFile: c.passwordFile, Timeout: c.answer,
+	if r, ok, _ := parseFrom(c.from); ok { // check has seen to the error
+		return w.fromRegistry(ctx, r, client.Options{
+			At: r.Host, PlainHTTP: c.plainHTTP, CAFile: c.ca, Username: c.username, PasswordFile: c.passwordFile, Timeout: c.answer,
 			LoginFiles: cli.LoginFiles(), Agent: cli.Agent("k0s-extract"), Log: w.log,
 			Notice: func(text string) { w.progress.Warn("%s", text) },
 			Names: client.Names{

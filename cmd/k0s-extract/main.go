@@ -160,16 +160,14 @@ func (c *config) check(operand string) error {
 	if c.to, err = filepath.Abs(c.to); err != nil {
 		return err
 	}
-	if ref, ok := isReference(c.from); ok {
-		if err := ref.check(c.from); err != nil {
-			return err
-		}
+	if _, _, err := parseFrom(c.from); err != nil {
+		return err
 	}
 	return c.export.check(c)
 }
 
 func (c *config) registry() bool {
-	_, ok := isReference(c.from)
+	_, ok, _ := parseFrom(c.from)
 	return ok
 }
 

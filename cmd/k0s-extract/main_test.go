@@ -241,7 +241,7 @@ func TestMisuse(t *testing.T) {
 		"--export x --mirror-username u bundle":             "go together",
 		"--export x --token-file " + token + " bundle":      "not a join token of k0s",
 		"--export x --ca " + dir + "/none bundle":           "no such file",
-		"--from localhost:5000/K0S:v1":                      "capital letters",
+		"--from localhost:5000/K0S:v1":                      "must be lower case",
 		"--from localhost:5000/k0s:v1@sha256:ab":            "hex",
 	} {
 		_, _, err := run1(t, nil, strings.Fields(args)...)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync/atomic"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -17,80 +16,37 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// A reference is where a registry has k0s: HOST[:PORT]/REPOSITORY, and then
-// nothing, :TAG, @DIGEST or both.
-type reference struct{ host, repository, tag, digest string }
-
-// parseReference reads --from as a reference. ok is false for what rather is
-// the name of a file: a host has a dot or a port in it, or is localhost.
-func parseReference(from string) (r reference, ok bool) {
-	host, rest, found := strings.Cut(from, "/")
-	if !found || strings.HasPrefix(host, ".") || !strings.ContainsAny(host, ".:") && host != "localhost" {
-		return reference{}, false
+// parseFrom parses --from as the name of an image. ok is false for that of a file;
+// the error is misuse.
+func parseFrom(from string) (r ref.Reference, ok bool, err error) {
+	if _, absent := os.Stat(from); !ref.HasHost(from) || absent == nil {
+		return ref.Reference{}, false, nil
 	}
-	r.host = host
-	rest, r.digest, _ = strings.Cut(rest, "@")
-	if colon := strings.LastIndexByte(rest, ':'); colon > strings.LastIndexByte(rest, '/') {
-		rest, r.tag = rest[:colon], rest[colon+1:]
+	if r, err = ref.ParseImage(from); err != nil {
+		err = cli.Hint(cli.Misuse("--from %q: %w", from, err), "use HOST[:PORT]/.../k0sproject/k0s:TAG, or the name of a file")
 	}
-	r.repository = rest
-	return r, true
-}
-
-func (r reference) check(from string) error {
-	err := ref.CheckRepository(r.repository)
-	if err == nil && r.tag != "" {
-		err = ref.CheckTag(r.tag)
-	}
-	if err == nil && r.digest != "" {
-		_, err = v1.NewHash(r.digest)
-	}
-	if err != nil {
-		return cli.Hint(cli.Misuse("--from %q: %w", from, err), "use HOST[:PORT]/.../k0sproject/k0s:TAG, or the name of a file")
-	}
-	return nil
-}
-
-func (r reference) String() string {
-	s := r.host + "/" + r.repository
-	if r.tag != "" {
-		s += ":" + r.tag
-	}
-	if r.digest != "" {
-		s += "@" + r.digest
-	}
-	return s
-}
-
-// isReference tells whether --from names an image rather than a file.
-func isReference(from string) (reference, bool) {
-	r, ok := parseReference(from)
-	if !ok {
-		return r, false
-	}
-	_, err := os.Stat(from)
-	return r, err != nil
+	return r, true, err
 }
 
 // fromRegistry takes k0s out of an image that a registry has.
-func (w *wish) fromRegistry(ctx context.Context, r reference, o client.Options) ([]found, error) {
+func (w *wish) fromRegistry(ctx context.Context, r ref.Reference, o client.Options) ([]found, error) {
 	reg, err := client.New(o)
 	if err != nil {
 		return nil, err
 	}
 	if err := reg.Connect(ctx); err != nil {
-		return nil, interrupted(ctx, fmt.Errorf("registry %s: %w", r.host, err))
+		return nil, interrupted(ctx, fmt.Errorf("registry %s: %w", r.Host, err))
 	}
 	wanted, err := w.tags(ctx, reg, r)
 	if err != nil {
-		return nil, interrupted(ctx, fmt.Errorf("registry %s: %w", r.host, err))
+		return nil, interrupted(ctx, fmt.Errorf("registry %s: %w", r.Host, err))
 	}
 	var all []found
 	for _, t := range wanted {
 		news, err := w.fromTag(ctx, reg, t)
 		if err != nil {
 			drop(all)
-			return nil, interrupted(ctx, fmt.Errorf("%s: %w", t.reference, err))
+			return nil, interrupted(ctx, fmt.Errorf("%s: %w", t.Reference, err))
 		}
 		all = append(all, news...)
 	}
@@ -99,16 +55,16 @@ func (w *wish) fromRegistry(ctx context.Context, r reference, o client.Options) 
 
 // tagged is an image and the version that its tag tells, if it tells one.
 type tagged struct {
-	reference
+	ref.Reference
 	version *k0s.Version
 }
 
 // tags settles which images are wanted. Without a tag, those that the
 // registry lists tell which versions there are.
-func (w *wish) tags(ctx context.Context, reg *client.Registry, r reference) ([]tagged, error) {
-	if r.tag != "" || r.digest != "" {
-		t := tagged{reference: r, version: w.version}
-		if v, err := k0s.ParseVersion(r.tag); err == nil {
+func (w *wish) tags(ctx context.Context, reg *client.Registry, r ref.Reference) ([]tagged, error) {
+	if r.Tag != "" || r.Digest != "" {
+		t := tagged{Reference: r, version: w.version}
+		if v, err := k0s.ParseVersion(r.Tag); err == nil {
 			if w.version != nil && w.version.Compare(v) != 0 {
 				return nil, cli.Misuse("%s is not k0s %s", r, w.version)
 			}
@@ -118,7 +74,7 @@ func (w *wish) tags(ctx context.Context, reg *client.Registry, r reference) ([]t
 	}
 	byTag := make(map[k0s.Version]string)
 	var seen, wanted []k0s.Version
-	for tag, err := range reg.Tags(ctx, r.repository) {
+	for tag, err := range reg.Tags(ctx, r.Repository) {
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +89,7 @@ func (w *wish) tags(ctx context.Context, reg *client.Registry, r reference) ([]t
 		}
 	}
 	if len(wanted) == 0 {
-		return nil, w.absent(r.repository, seen)
+		return nil, w.absent(r.Repository, seen)
 	}
 	if !w.every {
 		wanted = []k0s.Version{newest(wanted)}
@@ -141,32 +97,31 @@ func (w *wish) tags(ctx context.Context, reg *client.Registry, r reference) ([]t
 	var all []tagged
 	for _, v := range wanted {
 		one := r
-		one.tag = byTag[v]
+		one.Tag = byTag[v]
 		all = append(all, tagged{one, &v})
 	}
 	return all, nil
 }
 
 func (w *wish) fromTag(ctx context.Context, reg *client.Registry, t tagged) ([]found, error) {
-	name := t.digest
-	if name == "" {
-		name = t.tag
-	} else if err := unmoved(ctx, reg, t.reference); err != nil {
-		return nil, err
+	if t.Digest != "" {
+		if err := unmoved(ctx, reg, t.Reference); err != nil {
+			return nil, err
+		}
 	}
-	img, err := reg.Image(ctx, t.repository, name)
+	img, err := reg.Image(ctx, t.Repository, t.Identifier())
 	if err != nil {
 		return nil, err
 	}
 	w.log.Debug("image", "reference", t.String(), "digest", img.Descriptor.Digest.String())
 	news := w.fromImage(ctx, []*oci.Image{img}, t.version, "registry "+t.String(), func(d v1.Descriptor) (io.ReadCloser, error) {
-		in := &counted{Blob: reg.Blob(ctx, t.repository, d.Digest), progress: w.progress}
+		in := &counted{Blob: reg.Blob(ctx, t.Repository, d.Digest), progress: w.progress}
 		w.progress.Start("reading k0s", d.Size, in.n.Load)
 		return in, nil
 	})
 	for i := range news {
 		if err := news[i].err; err != nil {
-			news[i].err = fmt.Errorf("%s: %w", t.reference, err)
+			news[i].err = fmt.Errorf("%s: %w", t.Reference, err)
 		}
 	}
 	return news, nil
@@ -174,15 +129,15 @@ func (w *wish) fromTag(ctx context.Context, reg *client.Registry, t tagged) ([]f
 
 // unmoved returns an error if the registry has something else under the tag of
 // a reference than its digest: what was verified has been replaced.
-func unmoved(ctx context.Context, reg *client.Registry, r reference) error {
-	if r.tag == "" {
+func unmoved(ctx context.Context, reg *client.Registry, r ref.Reference) error {
+	if r.Tag == "" {
 		return nil
 	}
-	have, err := reg.Digest(ctx, r.repository, r.tag)
-	if err != nil || have == "" || have == r.digest {
+	have, err := reg.Digest(ctx, r.Repository, r.Tag)
+	if err != nil || have == "" || have == string(r.Digest) {
 		return err
 	}
-	return cli.Hint(fmt.Errorf("the tag has moved: the registry has %s, not %s", have, r.digest),
+	return cli.Hint(fmt.Errorf("the tag has moved: the registry has %s, not %s", have, r.Digest),
 		"push the verified bundle again, and find out who else may write to the registry")
 }
 

@@ -15,6 +15,7 @@ import (
 	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
 )
 
 // checker asks mirrors for images as containerd will.
@@ -85,7 +86,7 @@ func (t *tool) wanted(ctx context.Context) ([]asked, error) {
 	if len(all) == 0 {
 		return nil, cli.Hint(cli.Misuse("no images to ask for"), "there is no k0s at %s to list its own; name some with --images FILE", t.cfg.k0s)
 	}
-	seen := make(map[k0s.Image]bool)
+	seen := make(map[ref.Reference]bool)
 	return slices.DeleteFunc(all, func(a asked) bool {
 		twice := seen[a.image]
 		seen[a.image] = true
@@ -122,10 +123,7 @@ func (t *tool) planned(ctx context.Context, mirrors []k0s.Mirror, images []asked
 
 // image asks for one image and tells what came of it.
 func (c *checker) image(ctx context.Context, i asked) error {
-	r := record.Image{Reference: i.name, Tag: i.image.Reference, Status: record.StatusFailed}
-	if strings.Contains(r.Tag, ":") {
-		r.Tag = ""
-	}
+	r := record.Image{Reference: i.name, Tag: i.image.Tag, Status: record.StatusFailed}
 	var tried []*mirror
 	var why []string
 	var hint string
@@ -139,11 +137,11 @@ func (c *checker) image(ctx context.Context, i asked) error {
 	for _, e := range entries {
 		m := c.mirror(ctx, dir, e)
 		tried = append(tried, m)
-		repository := strings.TrimPrefix(m.prefix+"/"+i.image.Repository, "/")
+		repository := ref.Site{Prefix: m.prefix}.Repository(i.image.Repository)
 		r.Registry, r.Repository = m.host, repository
 		digest, err := "", m.err
 		if err == nil {
-			digest, err = m.reg.Digest(ctx, repository, i.image.Reference)
+			digest, err = m.reg.Digest(ctx, repository, i.image.Identifier())
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -160,7 +158,7 @@ func (c *checker) image(ctx context.Context, i asked) error {
 			r.Digest, r.Status = digest, record.StatusExists
 			return c.results.image(r)
 		}
-		why = append(why, fmt.Sprintf("%s has no %s:%s", m.host, repository, i.image.Reference))
+		why = append(why, fmt.Sprintf("%s has no %s:%s", m.host, repository, i.image.Identifier()))
 	}
 	c.missing++
 	for _, m := range tried {

@@ -12,21 +12,22 @@ import (
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
 	"k0rdent-airgap/lib/textfile"
 )
 
 // input is what the records and the list of images say.
 type input struct {
 	registries []record.Registry
-	pushed     []string // HOST[:PORT][/PREFIX] where images were sent
-	images     []asked  // that a mirror must have
-	version    string   // of k0s, from who extracted or found it; may be empty
+	pushed     []ref.Site // where images were sent
+	images     []asked    // that a mirror must have
+	version    string     // of k0s, from who extracted or found it; may be empty
 }
 
 // asked is an image that a mirror is asked for.
 type asked struct {
-	name  string    // as people know it
-	image k0s.Image // Host is empty for one that is named by its place in the mirror
+	name  string        // as people know it
+	image ref.Reference // Host is empty for one that is named by its place in the mirror
 }
 
 // readInput reads the list of images and the records on stdin, which it passes
@@ -71,7 +72,7 @@ func (in *input) readList(name string, r io.Reader) error {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		i, err := k0s.ParseImage(line)
+		i, err := k0s.Image(line)
 		if err != nil {
 			return fmt.Errorf("%s: line %d: %w", name, n, err)
 		}
@@ -119,10 +120,10 @@ func (in *input) take(line record.Line) error {
 }
 
 func (in *input) takeImage(i record.Image) {
-	if at := pipe.At(i); at != "" && !slices.Contains(in.pushed, at) {
+	if at := pipe.At(i); at.Host != "" && !slices.Contains(in.pushed, at) {
 		in.pushed = append(in.pushed, at)
 	}
 	if i.Repository != "" && i.Tag != "" {
-		in.images = append(in.images, asked{i.Repository + ":" + i.Tag, k0s.Image{Repository: i.Repository, Reference: i.Tag}})
+		in.images = append(in.images, asked{i.Repository + ":" + i.Tag, ref.Reference{Repository: i.Repository, Tag: i.Tag}})
 	}
 }

@@ -87,7 +87,7 @@ func (in *input) mirrors() ([]k0s.Mirror, error) {
 	}
 	known := len(all) > 0
 	for _, place := range in.pushed {
-		m, err := k0s.ParseMirror(place)
+		m, err := k0s.ParseMirror(place.String())
 		if err != nil {
 			return nil, fmt.Errorf("image record: %w", err)
 		}

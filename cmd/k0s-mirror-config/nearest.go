@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/ref"
 )
 
 const (
@@ -25,25 +25,25 @@ const (
 // nearest tells what a mirror has instead of an image that it lacks: the same
 // tag under another path, else other tags of the same path. The answer is empty
 // if there is nothing like it, or the mirror does not list what it has.
-func (c *checker) nearest(ctx context.Context, m *mirror, i k0s.Image) string {
+func (c *checker) nearest(ctx context.Context, m *mirror, i ref.Reference) string {
 	if m.err != nil {
 		return ""
 	}
-	wanted := strings.TrimPrefix(m.prefix+"/"+i.Repository, "/")
+	wanted := ref.Site{Prefix: m.prefix}.Repository(i.Repository)
 	near := c.alike(ctx, m, wanted)
 	for _, repository := range near {
 		if repository == wanted {
 			continue
 		}
-		if digest, err := m.reg.Digest(ctx, repository, i.Reference); err == nil && digest != "" {
-			if c.aliasAt = cmp.Or(c.aliasAt, m.host); c.aliasAt == m.host && !strings.Contains(i.Reference, ":") {
-				c.aliases = append(c.aliases, fmt.Sprintf("%s:%s=%s:%s", repository, i.Reference, wanted, i.Reference))
+		if digest, err := m.reg.Digest(ctx, repository, i.Identifier()); err == nil && digest != "" {
+			if c.aliasAt = cmp.Or(c.aliasAt, m.host); c.aliasAt == m.host && i.Digest == "" {
+				c.aliases = append(c.aliases, fmt.Sprintf("%s:%s=%s:%s", repository, i.Identifier(), wanted, i.Identifier()))
 			}
-			return fmt.Sprintf("the nearest is %s:%s", repository, i.Reference)
+			return fmt.Sprintf("the nearest is %s:%s", repository, i.Identifier())
 		}
 	}
 	for _, repository := range near {
-		if tags := closest(c.tags(ctx, m, repository), i.Reference); len(tags) > 0 {
+		if tags := closest(c.tags(ctx, m, repository), i.Identifier()); len(tags) > 0 {
 			return fmt.Sprintf("the nearest is %s:%s", repository, strings.Join(tags, ", :"))
 		}
 	}

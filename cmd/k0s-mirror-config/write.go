@@ -14,6 +14,7 @@ import (
 	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
 )
 
 // tool is one run.
@@ -108,7 +109,7 @@ func (t *tool) hosts(ctx context.Context) []string {
 }
 
 // listImages asks the k0s at hand, if there is one, for its images.
-func (t *tool) listImages(ctx context.Context) ([]k0s.Image, error) {
+func (t *tool) listImages(ctx context.Context) ([]ref.Reference, error) {
 	if _, err := os.Stat(t.cfg.k0s); err != nil {
 		return nil, nil
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ type aliases []alias
 func (a *aliases) String() string {
 	var all []string
 	for _, one := range *a {
-		all = append(all, strings.TrimSuffix(one.from.String(), ":")+"="+strings.TrimSuffix(one.to.String(), ":"))
+		all = append(all, one.from.String()+"="+one.to.String())
 	}
 	return strings.Join(all, ",")
 }
@@ -36,27 +37,21 @@ func (a *aliases) String() string {
 func (a *aliases) Set(s string) error {
 	for one := range strings.SplitSeq(s, ",") {
 		left, right, found := strings.Cut(one, "=")
-		from, err := parseName(left)
-		to, toErr := parseName(right)
+		from, err := ref.Parse(left)
+		to, toErr := ref.Parse(right)
 		switch {
 		case !found || (from.Tag == "") != (to.Tag == ""):
 			return errors.New("must be REPOSITORY:TAG=REPOSITORY:TAG or REPOSITORY=REPOSITORY")
-		case err != nil || toErr != nil:
-			return errors.Join(err, toErr)
+		case cmp.Or(err, toErr) != nil:
+			return cmp.Or(err, toErr)
+		case from.Digest+to.Digest != "":
+			return errors.New("must not have a digest")
 		case from == to:
 			return errors.New("the same name twice")
 		}
 		*a = append(*a, alias{from, to})
 	}
 	return nil
-}
-
-// parseName reads "repository:tag" or "repository".
-func parseName(s string) (ref.Reference, error) {
-	if strings.Contains(s, ":") {
-		return ref.Parse(s)
-	}
-	return ref.Reference{Repository: s}, ref.CheckRepository(s)
 }
 
 // about tells whether an image may get a further name.

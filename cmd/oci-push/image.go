@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -121,10 +120,11 @@ func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess 
 
 // named fills in where an image goes.
 func (p *pusher) named(rec record.Image) record.Image {
-	rec.Registry, rec.Prefix, rec.Reference = p.reg.Host(), p.reg.Prefix(), p.reg.Reference(rec.Repository, rec.Tag)
-	if rec.Tag == "" && rec.Digest != "" {
-		rec.Reference = strings.TrimSuffix(rec.Reference, ":") + "@" + rec.Digest
+	name := ref.Reference{Host: p.reg.Host(), Repository: p.reg.Repository(rec.Repository), Tag: rec.Tag}
+	if rec.Tag == "" {
+		name.Digest = ref.Digest(rec.Digest)
 	}
+	rec.Registry, rec.Prefix, rec.Reference = p.reg.Host(), p.reg.Prefix(), name.String()
 	return rec
 }
 

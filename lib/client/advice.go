@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/ref"
 )
 
 // remedy is what helps against an error of a certificate.
@@ -115,9 +116,9 @@ func (r *Registry) explainProxy(err error, e *proxyError) error {
 		return advise(err, "check the address and port in %s: a proxy that requires a login answers there, or stands before the registry", r.names.At)
 	}
 	if e.status == http.StatusProxyAuthRequired {
-		return cli.Hint(err, "a registry inside the site needs no proxy: set NO_PROXY=%s; otherwise put the login into HTTP_PROXY and HTTPS_PROXY", hostOnly(r.host.RegistryStr()))
+		return cli.Hint(err, "a registry inside the site needs no proxy: set NO_PROXY=%s; otherwise put the login into HTTP_PROXY and HTTPS_PROXY", ref.Hostname(r.host.RegistryStr()))
 	}
-	return cli.Hint(err, "HTTP_PROXY or HTTPS_PROXY names it; for a registry inside the site set NO_PROXY=%s", hostOnly(r.host.RegistryStr()))
+	return cli.Hint(err, "HTTP_PROXY or HTTPS_PROXY names it; for a registry inside the site set NO_PROXY=%s", ref.Hostname(r.host.RegistryStr()))
 }
 
 func (r *Registry) explainCertificate(err error, e *certificateError) error {
@@ -127,7 +128,7 @@ func (r *Registry) explainCertificate(err error, e *certificateError) error {
 	case remedyOtherAuthority:
 		return cli.Hint(err, "get the authority from the registry's host again; oci-serve keeps its own in STORAGE/tls/ca.pem")
 	case remedyName:
-		return cli.Hint(err, "address the registry by a name that its certificate has, or add this one: oci-serve --tls auto --tls-name %s", hostOnly(r.host.RegistryStr()))
+		return cli.Hint(err, "address the registry by a name that its certificate has, or add this one: oci-serve --tls auto --tls-name %s", ref.Hostname(r.host.RegistryStr()))
 	}
 	return cli.Hint(err, `this host's clock reads %s: if that is wrong, set it ("timedatectl"); otherwise renew the certificate`, time.Now().UTC().Format(time.RFC3339))
 }
@@ -180,13 +181,7 @@ func (r *Registry) explainClass(err error, e *statusError) error {
 
 // adviseProxy helps against a page that came in the place of a registry's answer.
 func (r *Registry) adviseProxy(err error) error {
-	return cli.Hint(err, "a proxy or web server before the registry refuses this: see its configuration, or use an address of %s that does not lead through it", hostOnly(r.Host()))
-}
-
-// hostOnly returns a host without its port.
-func hostOnly(host string) string {
-	name, _, _ := cutPort(host)
-	return name
+	return cli.Hint(err, "a proxy or web server before the registry refuses this: see its configuration, or use an address of %s that does not lead through it", ref.Hostname(r.Host()))
 }
 
 // problemf marks an error with a cause that explain knows.

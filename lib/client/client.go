@@ -21,10 +21,10 @@ import (
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -101,39 +101,19 @@ type Registry struct {
 	all map[string]*http.Client
 }
 
-// Split parses HOST[:PORT][/PREFIX], which the tool calls n.At. Its error is
-// misuse, and does not repeat a password.
-func Split(n Names, at string) (host, prefix string, err error) {
-	host, prefix, below := strings.Cut(strings.TrimSuffix(at, "/"), "/")
-	_, port, colon := cutPort(host)
+// ParseSite is ref.ParseSite for the setting that n.At names. Its error is
+// misuse, with a hint.
+func ParseSite(n Names, at string) (ref.Site, error) {
+	site, err := ref.ParseSite(at)
 	switch {
-	case strings.Contains(at, "@"):
-		return "", "", advise(cli.Misuse("%s: no user name or password in the address", n.At), "use %s and %s", n.Username, n.PasswordFile)
-	case strings.Contains(at, "://"):
-		return "", "", advise(cli.Misuse("%s %q: must be HOST[:PORT][/PREFIX]", n.At, at), "leave the scheme out; %s allows HTTP", n.PlainHTTP)
-	case host == "":
-		return "", "", cli.Misuse("%s %q: must be HOST[:PORT][/PREFIX]", n.At, at)
-	case colon && !validPort(port):
-		return "", "", cli.Misuse("%s %q: invalid port %q", n.At, at, port)
-	case below && ref.CheckRepository(prefix) != nil && ref.CheckRepository(strings.ToLower(prefix)) == nil:
-		return "", "", cli.Misuse("%s %q: repository path %q must be lower case", n.At, at, prefix)
-	case below && ref.CheckRepository(prefix) != nil:
-		return "", "", cli.Misuse("%s %q: %q is not a repository path", n.At, at, prefix)
+	case errors.Is(err, ref.ErrLogin):
+		return ref.Site{}, advise(cli.Misuse("%s: %w", n.At, err), "use %s and %s", n.Username, n.PasswordFile)
+	case errors.Is(err, ref.ErrScheme):
+		return ref.Site{}, advise(cli.Misuse("%s %q: %w", n.At, at, err), "leave the scheme out; %s allows HTTP", n.PlainHTTP)
+	case err != nil:
+		return ref.Site{}, cli.Misuse("%s %q: %w", n.At, at, err)
 	}
-	return host, prefix, nil
-}
-
-// cutPort splits HOST:PORT at the colon that is not part of an IPv6 address.
-func cutPort(host string) (name, port string, found bool) {
-	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
-		return host[:i], host[i+1:], true
-	}
-	return host, "", false
-}
-
-func validPort(port string) bool {
-	n, err := strconv.ParseUint(port, 10, 16)
-	return err == nil && n > 0
+	return site, nil
 }
 
 // Loopback reports whether a host with or without a port is this machine, where
@@ -149,18 +129,18 @@ func Loopback(host string) bool {
 // New prepares a client and sends nothing. Its errors are misuse, but for those
 // of login files, which the caller did not name.
 func New(o Options) (*Registry, error) {
-	host, prefix, err := Split(o.Names, o.At)
+	site, err := ParseSite(o.Names, o.At)
 	if err != nil {
 		return nil, err
 	}
 	opts := []name.Option{name.StrictValidation}
-	plain := o.PlainHTTP || Loopback(host)
+	plain := o.PlainHTTP || Loopback(site.Host)
 	if plain {
 		opts = append(opts, name.Insecure)
 	}
-	reg, err := name.NewRegistry(host, opts...)
+	reg, err := name.NewRegistry(site.Host, opts...)
 	if err != nil {
-		return nil, cli.Misuse("%s %q: %q is not HOST[:PORT]", o.Names.At, o.At, host)
+		return nil, cli.Misuse("%s %q: %w", o.Names.At, o.At, err)
 	}
 	base, err := newTransport(o)
 	if err != nil {
@@ -168,14 +148,14 @@ func New(o Options) (*Registry, error) {
 	}
 	logins, err := newLogins(o, reg.RegistryStr())
 	if err == nil {
-		_, err = logins.of(prefix) // a broken file is reported before anything is sent
+		_, err = logins.of(site.Prefix) // a broken file is reported before anything is sent
 	}
 	if err != nil {
 		return nil, err
 	}
 	r := newRegistry(reg, logins, base, plain)
 	r.plainAsked = o.PlainHTTP
-	r.prefix, r.scope, r.names = prefix, transport.PullScope, o.Names
+	r.prefix, r.scope, r.names = site.Prefix, transport.PullScope, o.Names
 	r.base.agent, r.base.caFile = o.Agent, o.CAFile
 	r.patient(o.Timeout)
 	r.notice = o.Notice
@@ -254,13 +234,10 @@ func (r *Registry) Prefix() string { return r.prefix }
 
 // Repository returns the registry's own name for a repository, prefix included.
 func (r *Registry) Repository(name string) string {
-	if r.prefix == "" {
-		return name
-	}
-	return r.prefix + "/" + name
+	return ref.Site{Prefix: r.prefix}.Repository(name)
 }
 
 // Reference returns the whole name of an image, HOST[:PORT]/REPOSITORY:TAG.
 func (r *Registry) Reference(repository, tag string) string {
-	return r.Host() + "/" + r.Repository(repository) + ":" + tag
+	return ref.Reference{Host: r.Host(), Repository: r.Repository(repository), Tag: tag}.String()
 }

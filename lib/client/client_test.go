@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/ref"
 	"k0rdent-airgap/lib/registry"
 )
 
@@ -69,49 +68,15 @@ func prepare(t *testing.T, o Options) *Registry {
 	return r
 }
 
-func TestSplit(t *testing.T) {
-	tests := []struct{ at, host, prefix string }{
-		{"localhost:5000", "localhost:5000", ""},
-		{"10.0.0.5:5000/", "10.0.0.5:5000", ""},
-		{"registry.local/k0rdent-enterprise", "registry.local", "k0rdent-enterprise"},
-		{"[fd00::5]:5000/a/b", "[fd00::5]:5000", "a/b"},
-	}
-	for _, tt := range tests {
-		host, prefix, err := Split(testNames, tt.at)
-		if err != nil || host != tt.host || prefix != tt.prefix {
-			t.Errorf("Split(%q) = %q, %q, %v, want %q, %q", tt.at, host, prefix, err, tt.host, tt.prefix)
-		}
+func TestParseSite(t *testing.T) {
+	if site, err := ParseSite(testNames, "registry.local/k0rdent-enterprise/"); err != nil || site.String() != "registry.local/k0rdent-enterprise" {
+		t.Errorf("ParseSite = %s, %v", site, err)
 	}
 	for _, at := range []string{"", "/", "http://x", "x/UPPER", "x/a//b", "x/../y"} {
-		if _, _, err := Split(testNames, at); !cli.IsMisuse(err) || !strings.HasPrefix(err.Error(), "--to ") {
-			t.Errorf("Split(%q) = %v, want misuse of --to", at, err)
+		if _, err := ParseSite(testNames, at); !cli.IsMisuse(err) || !strings.HasPrefix(err.Error(), "--to ") {
+			t.Errorf("ParseSite(%q) = %v, want misuse of --to", at, err)
 		}
 	}
-}
-
-func FuzzSplit(f *testing.F) {
-	for _, at := range []string{"localhost:5000", "a/b/c/", "[::1]/x", "http://a", "a/B", "/"} {
-		f.Add(at)
-	}
-	f.Fuzz(func(t *testing.T, at string) {
-		host, prefix, err := Split(testNames, at)
-		if err != nil {
-			if host != "" || prefix != "" || !cli.IsMisuse(err) {
-				t.Errorf("Split(%q) = %q, %q, %v", at, host, prefix, err)
-			}
-			return
-		}
-		again := host
-		if prefix != "" {
-			again += "/" + prefix
-		}
-		if host == "" || strings.Contains(host, "/") || strings.TrimSuffix(at, "/") != strings.TrimSuffix(again, "/") {
-			t.Errorf("Split(%q) = %q, %q", at, host, prefix)
-		}
-		if prefix != "" && ref.CheckRepository(prefix+"/a") != nil && len(prefix) < 200 {
-			t.Errorf("Split(%q): no repository can be below %q", at, prefix)
-		}
-	})
 }
 
 func TestLoopback(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 const (
@@ -41,7 +43,7 @@ func (b Binary) Version(ctx context.Context) (Version, error) {
 
 // ListImages returns the images with which it runs a cluster. config is the
 // name of a k0s.yaml; without one, k0s reads its own.
-func (b Binary) ListImages(ctx context.Context, config string) ([]Image, error) {
+func (b Binary) ListImages(ctx context.Context, config string) ([]ref.Reference, error) {
 	args := []string{"airgap", "list-images"}
 	if config != "" {
 		args = append(args, "--config", config)
@@ -54,7 +56,7 @@ func (b Binary) ListImages(ctx context.Context, config string) ([]Image, error) 
 }
 
 // ImagesFor is ListImages for the text of a k0s.yaml.
-func (b Binary) ImagesFor(ctx context.Context, config []byte) ([]Image, error) {
+func (b Binary) ImagesFor(ctx context.Context, config []byte) ([]ref.Reference, error) {
 	out, err := b.run(ctx, patience, config, "airgap", "list-images", "--config", "-")
 	if err != nil {
 		return nil, err
@@ -62,10 +64,10 @@ func (b Binary) ImagesFor(ctx context.Context, config []byte) ([]Image, error) {
 	return parseImages(out)
 }
 
-func parseImages(out string) ([]Image, error) {
-	var images []Image
+func parseImages(out string) ([]ref.Reference, error) {
+	var images []ref.Reference
 	for _, name := range strings.Fields(out) {
-		i, err := ParseImage(name)
+		i, err := Image(name)
 		if err != nil {
 			return nil, fmt.Errorf("k0s airgap list-images: %w", err)
 		}

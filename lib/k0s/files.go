@@ -80,7 +80,7 @@ func MirrorFiles(v Version, mirrors []Mirror, hosts []string) ([]File, error) {
 	var files []File
 	for _, host := range slices.Compact(all) {
 		if host != "_default" {
-			if err := CheckHost(host); err != nil {
+			if err := checkHost(host); err != nil {
 				return nil, err
 			}
 		}

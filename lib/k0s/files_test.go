@@ -164,8 +164,8 @@ func TestRefused(t *testing.T) {
 		{"IPv6 first on containerd 1", old, mirrors(t, "https://[::1]:5443", "https://m"), nil, "as the last mirror only"},
 		{"no certificate", current, withCA("hello"), nil, "no PEM certificate"},
 		{"broken certificate", current, withCA(strings.Replace(string(ca), "M", "N", 1)), nil, "certificate authority of mirror https://m:5000"},
-		{"host leads out", current, mirrors(t, "https://m"), []string{"../../root"}, "not the name of a registry"},
-		{"hand-made mirror", current, []Mirror{{Scheme: "https", Host: "x\"]"}}, nil, "not the name of a registry"},
+		{"host leads out", current, mirrors(t, "https://m"), []string{"../../root"}, "invalid host"},
+		{"hand-made mirror", current, []Mirror{{Scheme: "https", Host: "x\"]"}}, nil, "invalid host"},
 		{"header breaks out of its quotes", current, quoted, nil, "hosts.toml"},
 		{"header with an escape", current, escaped, nil, "does not read back"},
 	}

@@ -7,12 +7,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"path"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"k0rdent-airgap/lib/ref"
@@ -34,12 +30,15 @@ func ParseMirror(s string) (Mirror, error) {
 	if !found {
 		scheme, rest = "https", s
 	}
-	host, prefix, _ := strings.Cut(rest, "/")
-	if strings.Contains(host, "@") { // not repeated: a password may be in it
-		return Mirror{}, errors.New("no user name or password in the address of a mirror")
+	site, err := ref.ParseSite(rest)
+	if errors.Is(err, ref.ErrLogin) { // not repeated: a password may be in it
+		return Mirror{}, fmt.Errorf("mirror: %w", err)
 	}
-	m := Mirror{Scheme: scheme, Host: strings.ToLower(host), Prefix: strings.TrimSuffix(prefix, "/")}
-	if err := m.check(); err != nil {
+	m := Mirror{Scheme: scheme, Host: strings.ToLower(site.Host), Prefix: site.Prefix}
+	if err == nil {
+		err = m.check()
+	}
+	if err != nil {
 		return Mirror{}, fmt.Errorf("mirror %q: %w", s, err)
 	}
 	return m, nil
@@ -49,7 +48,10 @@ func (m Mirror) check() error {
 	if m.Scheme != "https" && m.Scheme != "http" {
 		return errors.New("must be https://HOST[:PORT][/PREFIX]")
 	}
-	if err := CheckHost(m.Host); err != nil {
+	if err := checkHost(m.Host); err != nil {
+		return err
+	}
+	if _, err := ref.ParseSite(m.site().String()); err != nil {
 		return err
 	}
 	// The path of the API is what containerd wants to know; people give the
@@ -57,43 +59,13 @@ func (m Mirror) check() error {
 	if m.Prefix == "v2" || strings.HasPrefix(m.Prefix, "v2/") {
 		return errors.New("the path of the registry's API, /v2, is left out")
 	}
-	if m.Prefix != "" {
-		return ref.CheckRepository(m.Prefix)
-	}
 	return nil
 }
+
+func (m Mirror) site() ref.Site { return ref.Site{Host: m.Host, Prefix: m.Prefix} }
 
 // String gives the mirror as a person writes it, without what is secret.
 func (m Mirror) String() string { return strings.TrimSuffix(m.Scheme+"://"+m.Host+"/"+m.Prefix, "/") }
-
-// hostPattern is the name of a registry in an image's reference.
-var hostPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
-
-// CheckHost tells what is wrong with HOST[:PORT] as the name of a registry,
-// if anything. What passes is safe as the name of a file and inside quotes.
-func CheckHost(host string) error {
-	name, port := host, ""
-	if strings.HasPrefix(host, "[") || strings.Contains(host, ":") {
-		var err error
-		if strings.HasSuffix(host, "]") {
-			name = strings.TrimSuffix(host[1:], "]")
-		} else if name, port, err = net.SplitHostPort(host); err != nil {
-			return fmt.Errorf("%q is not HOST[:PORT]; an IPv6 address stands in brackets", host)
-		} else if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '0' {
-			return fmt.Errorf("%q: port %q is not a number from 1 to 65535", host, port)
-		}
-	}
-	if strings.HasPrefix(host, "[") {
-		if a, err := netip.ParseAddr(name); err != nil || !a.Is6() || a.Zone() != "" {
-			return fmt.Errorf("%q is not an IPv6 address in brackets", host)
-		}
-		return nil
-	}
-	if len(host) > 255 || !hostPattern.MatchString(name) {
-		return fmt.Errorf("%q is not the name of a registry: HOST[:PORT]", host)
-	}
-	return nil
-}
 
 // BasicAuth gives the value of Authorization for a user and a password (RFC
 // 7617).

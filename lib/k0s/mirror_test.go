@@ -25,7 +25,7 @@ func TestParseMirror(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{
-		"":                          "name of a registry",
+		"":                          "must be HOST[:PORT]",
 		"oci://h/p":                 "must be https://",
 		"https://user:pw@h:5000":    "no user name or password",
 		"https://h:0":               "port",
@@ -34,13 +34,13 @@ func TestParseMirror(t *testing.T) {
 		"https://::1:5000":          "brackets",
 		"https://[fe80::1%25eth0]":  "IPv6",
 		"https://[10.0.0.5]":        "IPv6",
-		"https://h/Prefix":          "capital",
-		"https://h/a//b":            "repository",
+		"https://h/Prefix":          "must be lower case",
+		"https://h/a//b":            "invalid prefix",
 		"https://h/v2/k0rdent":      "/v2, is left out",
-		"https://h/p?x=1":           "repository",
-		"https://h\"\n[host.\"x\"]": "name of a registry",
-		"https://-h":                "name of a registry",
-		"https://h..x":              "name of a registry",
+		"https://h/p?x=1":           "invalid prefix",
+		"https://h\"\n[host.\"x\"]": "invalid host",
+		"https://-h":                "invalid host",
+		"https://h..x":              "invalid host",
 	} {
 		if m, err := ParseMirror(in); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("ParseMirror(%q) = %s, %v, want an error with %q", in, m, err, want)
@@ -72,17 +72,17 @@ func TestFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i, err := ParseImage(tt.image)
+		i, err := Image(tt.image)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := i.At(m); got != tt.want {
+		if got := m.Repository(i); got != tt.want {
 			t.Errorf("%s at %s: %s, want %s", tt.image, tt.mirror, got, tt.want)
 		}
 	}
 }
 
-func TestParseImage(t *testing.T) {
+func TestImage(t *testing.T) {
 	const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	tests := map[string]string{
 		"busybox":                       "docker.io/library/busybox:latest",
@@ -97,18 +97,18 @@ func TestParseImage(t *testing.T) {
 		"quay.io/k0sproject/pause:3.10": "quay.io/k0sproject/pause:3.10",
 	}
 	for in, want := range tests {
-		i, err := ParseImage(in)
+		i, err := Image(in)
 		if err != nil || i.String() != want {
-			t.Errorf("ParseImage(%q) = %s, %v, want %s", in, i, err, want)
+			t.Errorf("Image(%q) = %s, %v, want %s", in, i, err, want)
 			continue
 		}
-		if again, err := ParseImage(i.String()); err != nil || again != i {
-			t.Errorf("ParseImage(%q) = %v, %v, want %v", i.String(), again, err, i)
+		if again, err := Image(i.String()); err != nil || again != i {
+			t.Errorf("Image(%q) = %v, %v, want %v", i.String(), again, err, i)
 		}
 	}
 	for _, in := range []string{"", "quay.io/", "quay.io/X", "quay.io/x:", "quay.io/x@sha256:abc", "../../etc", "a b", "quay.io:port/x", "Quay.io/x"} {
-		if i, err := ParseImage(in); err == nil {
-			t.Errorf("ParseImage(%q) = %s, want an error", in, i)
+		if i, err := Image(in); err == nil {
+			t.Errorf("Image(%q) = %s, want an error", in, i)
 		}
 	}
 }
@@ -121,20 +121,20 @@ func TestBasicAuth(t *testing.T) {
 
 // What parses is a reference of the same image, and cannot lead out of a
 // directory that is named after its registry.
-func FuzzParseImage(f *testing.F) {
+func FuzzImage(f *testing.F) {
 	for _, s := range []string{"busybox", "a.b/c:d", "[::1]:5000/x@sha256:" + strings.Repeat("a", 64), "localhost/x", "a/b/c", ":/"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		i, err := ParseImage(s)
+		i, err := Image(s)
 		if err != nil {
 			return
 		}
-		if again, err := ParseImage(i.String()); err != nil || again != i {
-			t.Errorf("ParseImage(%q) = %v, ParseImage of that = %v, %v", s, i, again, err)
+		if again, err := Image(i.String()); err != nil || again != i {
+			t.Errorf("Image(%q) = %v, Image of that = %v, %v", s, i, again, err)
 		}
 		if strings.ContainsAny(i.Host, "/\\\"\n") || strings.HasPrefix(i.Host, ".") {
-			t.Errorf("ParseImage(%q) gives the host %q", s, i.Host)
+			t.Errorf("Image(%q) gives the host %q", s, i.Host)
 		}
 	})
 }

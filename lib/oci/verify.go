@@ -2,14 +2,14 @@ package oci
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
 	"hash"
 	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // Verify returns a reader of the blob's size bytes from r that hashes them as
@@ -32,18 +32,11 @@ type verifier struct {
 }
 
 func newVerifier(ctx context.Context, r io.Reader, want v1.Hash, size int64) *verifier {
-	v := &verifier{ctx: ctx, r: r, want: want, hash: newHash(want.Algorithm), left: size}
+	v := &verifier{ctx: ctx, r: r, want: want, hash: ref.NewHash(want.Algorithm), left: size}
 	if size < 0 { // a registry's descriptor may say so
 		v.err = invalid("blob %v has size %d", want, size)
 	}
 	return v
-}
-
-func newHash(algorithm string) hash.Hash {
-	if algorithm == "sha512" {
-		return sha512.New()
-	}
-	return sha256.New()
 }
 
 func (v *verifier) Read(p []byte) (int, error) {

@@ -23,6 +23,7 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
 )
 
 // ErrBadSignature is wrapped by the error for a bundle whose signature is bad.
@@ -141,14 +142,8 @@ func None(stdin io.Reader) bool {
 	return err != nil || info.Mode()&fs.ModeCharDevice != 0
 }
 
-// At returns where an image was sent, HOST[:PORT][/PREFIX], or "" if its record
-// does not tell.
-func At(i record.Image) string {
-	if i.Registry == "" || i.Prefix == "" {
-		return i.Registry
-	}
-	return i.Registry + "/" + i.Prefix
-}
+// At returns where an image was sent, or no site if its record does not tell.
+func At(i record.Image) ref.Site { return ref.Site{Host: i.Registry, Prefix: i.Prefix} }
 
 // Piped reports whether a tool's records go to another program. That one shows
 // progress then, and the two would draw over each other on one terminal.

@@ -10,7 +10,7 @@ import (
 // maxOverrides bounds what a file of overrides can make us remember.
 const maxOverrides = 100_000
 
-// Overrides gives references to entries by name, against all rules.
+// Overrides are the references of entries, by name, against all rules.
 type Overrides map[string]Reference
 
 // ParseOverrides reads lines of an entry's name, white space and the
@@ -31,6 +31,9 @@ func ParseOverrides(r io.Reader) (Overrides, error) {
 		}
 		entry := strings.TrimPrefix(strings.TrimSpace(line[:i]), "./")
 		reference, err := Parse(line[i+1:])
+		if err == nil && (reference.Tag == "" || reference.Digest != "") {
+			err = fmt.Errorf("%w: %q is not repository:tag", ErrInvalid, line[i+1:])
+		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}

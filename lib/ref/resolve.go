@@ -67,15 +67,11 @@ func Fits(entry, annotation string) bool {
 // ParseAnnotation splits what an archive calls an image: a tag alone, or with
 // some tools a whole reference. Either part may be empty.
 func ParseAnnotation(annotation string) (repository, tag string) {
-	name, _, digest := strings.Cut(annotation, "@")
-	switch i := strings.LastIndexAny(name, ":/"); {
-	case i < 0 && !digest:
+	name, tag, digest := cut(annotation)
+	if tag == "" && digest == "" && !strings.Contains(name, "/") {
 		return "", name
-	case i < 0, name[i] == '/':
-		return name, ""
-	default:
-		return name[:i], name[i+1:]
 	}
+	return name, strings.TrimPrefix(tag, ":")
 }
 
 // fallback matches tags that are made of the digest of what they are about:
@@ -99,7 +95,7 @@ func bySplit(entry, tag string) (Reference, bool) {
 	}
 	for _, r := range splits(entry) {
 		if r.Tag == tag || ChartTag(r.Tag) == tag {
-			return Reference{r.Repository, tag}, true
+			return Reference{Repository: r.Repository, Tag: tag}, true
 		}
 	}
 	return Reference{}, false
@@ -115,7 +111,7 @@ func byChart(entry string, said Said) (Reference, bool) {
 		return r, true
 	}
 	if name, _ := trim(entry); len(splits(entry)) == 0 && path.Base(name) == said.Chart {
-		return Reference{name, tag}, true
+		return Reference{Repository: name, Tag: tag}, true
 	}
 	return Reference{}, false
 }

@@ -121,7 +121,7 @@ func (d *Disk) convertManifest(name string, e indexEntry) error {
 	}
 	links := [][2]string{{manifestPath(name, e.Digest), e.MediaType}}
 	if subject != "" {
-		links = append(links, [2]string{referrerPath(name, subject, e.Digest), e.Digest.path()})
+		links = append(links, [2]string{referrerPath(name, subject, e.Digest), e.Digest.Path()})
 	}
 	for _, tag := range e.tags {
 		links = append(links, [2]string{tagPath(name, tag), tagTarget(e.Digest)})

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path"
 	"time"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // Manifest is of Store.
@@ -55,7 +57,7 @@ func (d *Disk) PutManifest(ctx context.Context, name string, put ManifestPut, bo
 	if put.Digest != "" {
 		algorithm = put.Digest.Algorithm()
 	}
-	h := newHash(algorithm)
+	h := ref.NewHash(algorithm)
 	size, err := receive(d.tree.writer(f, temp), &d.buffers, h, io.LimitReader(body, maxManifest+1), -1)
 	if err != nil {
 		return Stored{}, err
@@ -63,7 +65,7 @@ func (d *Disk) PutManifest(ctx context.Context, name string, put ManifestPut, bo
 	if size > maxManifest {
 		return Stored{}, ErrManifestTooLarge
 	}
-	digest := sum(algorithm, h)
+	digest := ref.Sum(algorithm, h)
 	if put.Digest != "" && put.Digest != digest {
 		return Stored{}, fmt.Errorf("%w: want %s, got %s", ErrDigestInvalid, put.Digest, digest)
 	}
@@ -127,7 +129,7 @@ func (d *Disk) putManifest(ctx context.Context, name, file, mediaType string, st
 func (d *Disk) listManifest(name, mediaType string, stored Stored) error {
 	if stored.Subject != "" {
 		link := referrerPath(name, stored.Subject, stored.Digest)
-		if err := d.editIn(path.Dir(link), d.linkEdit(link, stored.Digest.path())); err != nil {
+		if err := d.editIn(path.Dir(link), d.linkEdit(link, stored.Digest.Path())); err != nil {
 			return err
 		}
 	}
@@ -185,7 +187,7 @@ func (d *Disk) DeleteManifest(ctx context.Context, name, tag string, digest Dige
 	}
 	if subject != "" {
 		link := referrerPath(name, subject, digest)
-		if err := d.edit(path.Dir(link), d.removeLink(link, digest.path())); err != nil {
+		if err := d.edit(path.Dir(link), d.removeLink(link, digest.Path())); err != nil {
 			return err
 		}
 	}

@@ -9,13 +9,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // digestBytes gives the digest of content.
 func digestBytes(algorithm string, data []byte) Digest {
-	h := newHash(algorithm)
+	h := ref.NewHash(algorithm)
 	h.Write(data)
-	return sum(algorithm, h)
+	return ref.Sum(algorithm, h)
 }
 
 // session names an upload to repository a.
@@ -166,7 +168,7 @@ func checkStorage(t testing.TB, dir string) {
 			if err != nil {
 				t.Errorf("%s: %v", file, err)
 			}
-			if _, err := os.Lstat(filepath.Join(filepath.Dir(file), "../manifests", digest.path())); err != nil {
+			if _, err := os.Lstat(filepath.Join(filepath.Dir(file), "../manifests", digest.Path())); err != nil {
 				if _, err := os.Lstat(filepath.Join(filepath.Dir(file), "../deleted", referrerName(digest))); err != nil {
 					t.Errorf("%s points to no manifest: %v", file, err)
 				}

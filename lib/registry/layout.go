@@ -8,6 +8,8 @@ import (
 	"path"
 	"strings"
 	"syscall"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // repoPath returns the place of something in a repository's layout.
@@ -15,23 +17,23 @@ func repoPath(name, rest string) string {
 	return path.Join(reposDir, name, layoutDir, rest)
 }
 
-func poolPath(digest Digest) string { return path.Join(poolDir, digest.path()) }
+func poolPath(digest Digest) string { return path.Join(poolDir, digest.Path()) }
 
 func blobPath(name string, digest Digest) string {
-	return repoPath(name, path.Join("blobs", digest.path()))
+	return repoPath(name, path.Join("blobs", digest.Path()))
 }
 
 // manifestPath is the link that makes a blob of a repository a manifest. Its
 // target is the manifest's media type.
 func manifestPath(name string, digest Digest) string {
-	return repoPath(name, path.Join("manifests", digest.path()))
+	return repoPath(name, path.Join("manifests", digest.Path()))
 }
 
 func tagsPath(name string) string     { return repoPath(name, "tags") }
 func tagPath(name, tag string) string { return path.Join(tagsPath(name), tag) }
 
 // tagTarget is what a tag's link points to.
-func tagTarget(digest Digest) string { return "../blobs/" + digest.path() }
+func tagTarget(digest Digest) string { return "../blobs/" + digest.Path() }
 
 // tagDigest returns the digest that a tag's link points to.
 func tagDigest(target string) (Digest, error) {
@@ -44,7 +46,7 @@ func tagDigest(target string) (Digest, error) {
 
 // referrersPath is the directory of those that refer to a subject.
 func referrersPath(name string, subject Digest) string {
-	return repoPath(name, path.Join("referrers", subject.path()))
+	return repoPath(name, path.Join("referrers", subject.Path()))
 }
 
 // referrerPath is the link there of one that does.
@@ -162,11 +164,11 @@ func (d *Disk) copyPooled(digest Digest) (err error) {
 		f.Close()
 		err = errors.Join(err, d.tree.remove(temp))
 	}()
-	h := newHash(digest.Algorithm())
+	h := ref.NewHash(digest.Algorithm())
 	if _, err := receive(d.tree.writer(f, temp), &d.buffers, h, from, -1); err != nil {
 		return err
 	}
-	if got := sum(digest.Algorithm(), h); got != digest {
+	if got := ref.Sum(digest.Algorithm(), h); got != digest {
 		return fmt.Errorf("%s: %w", pooled, ErrOtherContent)
 	}
 	if err := d.tree.sync(f, temp); err != nil {

@@ -24,7 +24,7 @@ func FuzzParseManifest(f *testing.F) {
 		if m.MediaType == "" || mediaType != "" && m.MediaType != mediaType {
 			t.Fatalf("media type %q, given %q", m.MediaType, mediaType)
 		}
-		if m.isImage() && strings.Contains(m.Config.Digest.path(), "..") || strings.Contains(m.subject().path(), "..") {
+		if m.isImage() && strings.Contains(m.Config.Digest.Path(), "..") || strings.Contains(m.subject().Path(), "..") {
 			t.Fatalf("config %q, subject %q", m.Config.Digest, m.subject())
 		}
 		if _, err := json.Marshal(m.referrer(dig256, int64(len(data)))); err != nil {

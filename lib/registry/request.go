@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // Kind says what a request asks for. The numbers are those of the table of
@@ -259,7 +261,7 @@ func (q *Request) fillStart(query url.Values) (err error) {
 	if q.Digest != "" {
 		q.Algorithm = q.Digest.Algorithm()
 	}
-	if hexLen(q.Algorithm) == 0 {
+	if ref.NewHash(q.Algorithm) == nil {
 		return fmt.Errorf("%w: algorithm %q, want sha256 or sha512", ErrDigestInvalid, q.Algorithm)
 	}
 	return nil

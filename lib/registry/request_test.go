@@ -15,6 +15,8 @@ const (
 	dig256 = "sha256:" + hex256
 	dig512 = "sha512:" + hex256 + hex256
 	anyID  = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+	maxName = 255 // characters in the name of a repository
 )
 
 func TestParse(t *testing.T) {

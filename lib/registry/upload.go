@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // StartUpload is of Store.
@@ -211,7 +213,7 @@ func (d *Disk) uploadDigest(u *upload, f *os.File, algorithm string) (Digest, er
 		return "", err
 	}
 	if u.hash != nil && u.algorithm == algorithm && u.hashed == size {
-		return sum(algorithm, u.hash), nil
+		return ref.Sum(algorithm, u.hash), nil
 	}
 	return d.fileDigest(f, algorithm)
 }
@@ -228,11 +230,11 @@ func (d *Disk) fileDigest(f *os.File, algorithm string) (Digest, error) {
 func (d *Disk) readDigest(r io.Reader, algorithm string) (Digest, error) {
 	buf := d.buffers.Get().(*[]byte)
 	defer d.buffers.Put(buf)
-	h := newHash(algorithm)
+	h := ref.NewHash(algorithm)
 	if _, err := io.CopyBuffer(h, r, *buf); err != nil {
 		return "", err
 	}
-	return sum(algorithm, h), nil
+	return ref.Sum(algorithm, h), nil
 }
 
 // CancelUpload is of Store.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 const (
@@ -112,7 +114,7 @@ func (t *uploadTable) put(file, algorithm, payer string) {
 	if t.m == nil {
 		t.m = make(map[string]*upload)
 	}
-	t.m[file] = &upload{busy: make(chan struct{}, 1), algorithm: algorithm, hash: newHash(algorithm), payer: payer, used: time.Now()}
+	t.m[file] = &upload{busy: make(chan struct{}, 1), algorithm: algorithm, hash: ref.NewHash(algorithm), payer: payer, used: time.Now()}
 }
 
 // forget takes a session out whose file has been removed.

@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/ref"
 )
 
 // Media types of a packaged chart (helm.sh/helm, pkg/registry/constants.go).
@@ -53,15 +54,15 @@ func (k *closure) open(ctx context.Context, reference string) (*Chart, error) {
 
 // manifest fetches the manifest that a reference inside the registry stands for.
 func (k *closure) manifest(ctx context.Context, s string) (repository string, m *v1.Manifest, err error) {
-	r, ok := parseReference(s)
-	if !ok {
+	r, err := ref.ParseImage(s)
+	if err != nil {
 		return "", nil, fmt.Errorf("%w: not a valid reference", errUnusable)
 	}
-	repository, inside := k.site.inside(r.name)
+	repository, inside := k.site.inside(r.Name())
 	if !inside {
 		return "", nil, fmt.Errorf("%w: not below %s", errUnusable, k.site.Registry)
 	}
-	raw, _, err := k.inv.Manifest(ctx, repository, r.identifier())
+	raw, _, err := k.inv.Manifest(ctx, repository, r.Identifier())
 	if err != nil {
 		return "", nil, err
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // jobs is how many questions a registry is asked at a time.
@@ -121,8 +123,8 @@ func (k *closure) manifests(m Manifests, pass int) {
 func (k *closure) mentioned(o Object) []string {
 	var all []string
 	mentions(o.Content, k.site.Registry, nil, func(scheme, name string, _ map[string]any) {
-		r, ok := parseReference(name)
-		if _, inside := k.site.inside(r.name); ok && inside && scheme == "" && r.rest() != "" {
+		r, err := ref.ParseImage(name)
+		if _, inside := k.site.inside(r.Name()); err == nil && inside && scheme == "" && r.Suffix() != "" {
 			all = append(all, name)
 		}
 	})
@@ -162,22 +164,21 @@ func (k *closure) resolve(ctx context.Context) ([]Need, error) {
 
 // find looks one need up.
 func (k *closure) find(ctx context.Context, n *Need, repositories []string) error {
-	r, ok := parseReference(n.Reference)
-	if !ok {
+	r, err := ref.ParseImage(n.Reference)
+	if err != nil {
 		n.Missing, n.Remark = true, "not a valid reference"
 		return nil
 	}
-	repository, inside := k.site.inside(r.name)
+	repository, inside := k.site.inside(r.Name())
 	if !inside {
 		n.Outside = true
-		n.Value = k.cover(r.name)
-		_, repository = place(r.name)
+		n.Value = k.cover(r.Name())
+		repository = r.Normalized().Repository
 	}
-	var err error
 	if n.anyTag {
 		err = k.anyOf(ctx, n, repository)
 	} else {
-		n.Digest, err = k.inv.Resolve(ctx, repository, r.identifier())
+		n.Digest, err = k.inv.Resolve(ctx, repository, r.Identifier())
 	}
 	if _, moved := errors.AsType[*MovedError](err); moved {
 		n.Moved = err
@@ -192,8 +193,7 @@ func (k *closure) find(ctx context.Context, n *Need, repositories []string) erro
 		return fmt.Errorf("%s: %w", n.Reference, err)
 	}
 	if n.Outside {
-		host, _ := place(r.name)
-		n.Remark = "only a mirror of " + host + " brings it from the site's registry"
+		n.Remark = "only a mirror of " + r.Normalized().Host + " brings it from the site's registry"
 	}
 	return nil
 }
@@ -245,5 +245,5 @@ func (k *closure) fault(kind, reference, who, format string, args ...any) *Need 
 // chartReference is where a chart of the platform's repository lies. Helm
 // writes the "+" of a version as "_" in a tag.
 func chartReference(repository, name, version string) string {
-	return strings.TrimSuffix(repository, "/") + "/" + name + ":" + strings.ReplaceAll(version, "+", "_")
+	return strings.TrimSuffix(repository, "/") + "/" + name + ":" + ref.ChartTag(version)
 }

@@ -2,9 +2,10 @@ package chart
 
 import (
 	"context"
-	"strings"
 
 	"helm.sh/helm/v3/pkg/chartutil"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // clusters looks at a cluster template: the add-on charts and the images that
@@ -37,17 +38,17 @@ func (k *closure) clusters(ctx context.Context, reference string, t template) er
 func (k *closure) child(scheme, name, version, who string) {
 	if scheme != "" {
 		if scheme == "oci://" && version != "" {
-			k.hope(KindChart, name+":"+strings.ReplaceAll(version, "+", "_"), who)
+			k.hope(KindChart, name+":"+ref.ChartTag(version), who)
 		}
 		return
 	}
-	r, ok := parseReference(name)
-	if !ok {
+	r, err := ref.ParseImage(name)
+	if err != nil {
 		return
 	}
 	n := k.hope(KindImage, name, who)
-	n.anyTag = r.rest() == ""
-	if _, inside := k.site.inside(r.name); !inside {
+	n.anyTag = r.Suffix() == ""
+	if _, inside := k.site.inside(r.Name()); !inside {
 		n.Remark = "the template forgot a slash after the registry's name"
 	}
 }

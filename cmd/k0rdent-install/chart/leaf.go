@@ -1,6 +1,10 @@
 package chart
 
-import "strings"
+import (
+	"strings"
+
+	"k0rdent-airgap/lib/ref"
+)
 
 // A leaf is a place in a chart's values that names an image. Charts have many
 // ways to write one:
@@ -92,7 +96,7 @@ func (w *walker) image(m map[string]any, p keyPath, in scope) {
 	case repository == "":
 		return
 	}
-	if r, ok := parseReference(l.name); ok && r.rest() == "" {
+	if r, err := ref.ParseImage(l.name); err == nil && r.Suffix() == "" {
 		w.leaves = append(w.leaves, l)
 	}
 }
@@ -107,8 +111,8 @@ func (w *walker) literal(s string, p keyPath) {
 		}
 		before, s = flag+"=", value
 	}
-	if r, ok := parseReference(s); ok {
-		w.leaves = append(w.leaves, leaf{path: p, name: r.name, before: before, after: r.rest()})
+	if r, err := ref.ParseImage(s); err == nil {
+		w.leaves = append(w.leaves, leaf{path: p, name: r.Name(), before: before, after: r.Suffix()})
 	}
 }
 

@@ -8,18 +8,19 @@ import (
 	"strings"
 
 	"k0rdent-airgap/lib/nearest"
+	"k0rdent-airgap/lib/ref"
 )
 
 // nearest finds what comes closest to a reference that is not there: another
 // tag of the same repository, or else a repository of a like name. It is given
 // as one would ask for it, or "" if nothing is like it.
-func (k *closure) nearest(ctx context.Context, repository string, r reference, repositories []string) (string, error) {
+func (k *closure) nearest(ctx context.Context, repository string, r ref.Reference, repositories []string) (string, error) {
 	if slices.Contains(repositories, repository) {
 		tags, err := k.inv.Tags(ctx, repository)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return "", err
 		}
-		if tag := closest(r.identifier(), tags); tag != "" {
+		if tag := closest(r.Identifier(), tags); tag != "" {
 			return k.site.Registry + "/" + repository + ":" + tag, nil
 		}
 	}

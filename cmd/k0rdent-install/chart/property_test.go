@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // Whatever the registry has and the operator wants, every image of both passes
@@ -54,15 +56,15 @@ func TestEveryImageIsAccountedFor(t *testing.T) {
 
 func account(t *testing.T, site Site, inv *memory, n Need) {
 	t.Helper()
-	r, _ := parseReference(n.Reference)
-	repository, inside := site.inside(r.name)
+	r, _ := ref.ParseImage(n.Reference)
+	repository, inside := site.inside(r.Name())
 	if inside == n.Outside {
 		t.Errorf("%s: outside is %v", n.Reference, n.Outside)
 	}
 	if !inside {
-		_, repository = place(r.name)
+		repository = r.Normalized().Repository
 	}
-	if digest := inv.tags[repository][r.identifier()]; digest != n.Digest || n.Missing != (digest == "") {
+	if digest := inv.tags[repository][r.Identifier()]; digest != n.Digest || n.Missing != (digest == "") {
 		t.Errorf("%s: digest %q, missing %v, the registry has %q", n.Reference, n.Digest, n.Missing, digest)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"helm.sh/helm/v3/pkg/chartutil"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // operatorGroup is the API group of the Cluster API operator, whose objects
@@ -130,8 +132,8 @@ func (k *closure) lastNames(chart Manifests) map[string]bool {
 	last := map[string]bool{}
 	for _, o := range chart {
 		mentions(o.Content, k.site.Registry, nil, func(_, name string, _ map[string]any) {
-			if r, ok := parseReference(name); ok {
-				last[path.Base(r.name)] = true
+			if r, err := ref.ParseImage(name); err == nil {
+				last[path.Base(r.Repository)] = true
 			}
 		})
 	}
@@ -163,8 +165,8 @@ func unreplaced(components Manifests, provider Object, patched map[string]bool) 
 		o := i.Object
 		manager := o.Kind() == "Deployment" &&
 			(deployments == 1 || strings.HasPrefix(o.Name(), "ca") && strings.HasSuffix(o.Name(), "-controller-manager"))
-		r, _ := parseReference(i.Reference)
-		if !(manager && urls[i.Container]) && !patched[path.Base(r.name)] {
+		r, _ := ref.ParseImage(i.Reference)
+		if !(manager && urls[i.Container]) && !patched[path.Base(r.Repository)] {
 			left = append(left, i.Reference)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // An Image is a reference in a manifest.
@@ -73,8 +75,8 @@ func isImageVariable(name, value string) bool {
 	if !strings.HasPrefix(name, "RELATED_IMAGE_") && !strings.HasSuffix(name, "_IMAGE") {
 		return false
 	}
-	_, ok := parseReference(value)
-	return ok
+	_, err := ref.ParseImage(value)
+	return err == nil
 }
 
 // podSpec gives the specification of the pods that an object makes.

@@ -57,7 +57,7 @@ func TestResolve(t *testing.T) {
 		{"two colons", "a:b:c.tar", Said{}, "", "repository"},
 
 		{"no .tar", "x/a_1.0.img", Said{}, "x/a:1.0.img", "does not end in .tar"},
-		{"capitals", "X/a_1.0.tar", Said{}, "", "capital"},
+		{"capitals", "X/a_1.0.tar", Said{}, "", "lower case"},
 		{"backslash", `x\a_1.0.tar`, Said{}, "", "repository"},
 		{"blank", "x/a b_1.0.tar", Said{}, "", "repository"},
 		{"empty tag", "x/a_.tar", Said{}, "", "tag"},
@@ -149,38 +149,15 @@ func TestIsFallback(t *testing.T) {
 	}
 }
 
-func TestCheckRepository(t *testing.T) {
-	for name, good := range map[string]bool{
-		"a": true, "a/b": true, "a.b": true, "a_b": true, "a__b": true, "a--b": true, "0/1": true,
-		"": false, "a___b": false, "a..b": false, "-a": false, "a-": false, "a//b": false, "/a": false,
-		"a/": false, "A": false, "a/_layout": false, "a:b": false, "a\n": false, "é": false,
-	} {
-		if err := CheckRepository(name); (err == nil) != good {
-			t.Errorf("CheckRepository(%q) = %v, want good: %v", name, err, good)
-		}
-	}
-}
-
-func TestIn(t *testing.T) {
-	r := Reference{"charts/kcm", "1"}
-	for prefix, want := range map[string]string{
-		"": "charts/kcm:1", "/": "charts/kcm:1", "p": "p/charts/kcm:1", "/p/q/": "p/q/charts/kcm:1",
-	} {
-		if got := r.In(prefix).String(); got != want {
-			t.Errorf("In(%q) = %s, want %s", prefix, got, want)
-		}
-	}
-}
-
 func TestParseOverrides(t *testing.T) {
 	got, err := ParseOverrides(strings.NewReader("# why\n\n a/b_c_1.tar\tx/y:1\r\n./with blank.tar   z:2\n"))
-	if err != nil || len(got) != 2 || got["a/b_c_1.tar"] != (Reference{"x/y", "1"}) || got["with blank.tar"] != (Reference{"z", "2"}) {
+	if err != nil || len(got) != 2 || got["a/b_c_1.tar"] != (Reference{Repository: "x/y", Tag: "1"}) || got["with blank.tar"] != (Reference{Repository: "z", Tag: "2"}) {
 		t.Fatalf("ParseOverrides = %v, %v", got, err)
 	}
 	for text, want := range map[string]string{
 		"a.tar\n":              "line 1",
 		"\na.tar x\n":          "line 2: invalid reference",
-		"a.tar X:1\n":          "capital",
+		"a.tar X:1\n":          "lower case",
 		"a.tar x:1\na.tar y:1": "line 2: entry a.tar",
 	} {
 		if got, err := ParseOverrides(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
