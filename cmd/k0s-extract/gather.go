@@ -13,7 +13,10 @@ import (
 
 // guard returns the guard of a stdin that gather does not read.
 func (c *config) guard(operand string, stdin io.Reader, out *record.Writer, progress *cli.Progress) *pipe.Guard {
-	if c.from != "" {
+	switch {
+	case c.isPushed(operand):
+		return nil
+	case c.from != "":
 		return pipe.NewGuard(stdin, out, progress.Warn, "leave --from out, and k0s is taken from the bundle that the records name")
 	}
 	return pipe.GuardOperand(operand, stdin, out, progress.Warn)
@@ -22,16 +25,21 @@ func (c *config) guard(operand string, stdin io.Reader, out *record.Writer, prog
 // gather gets k0s from the source that was named. On an error it still returns
 // what it has, to be dropped.
 func (w *wish) gather(ctx context.Context, c *config, own embedded, operand string, stdin io.Reader, in pipe.Reader) ([]found, error) {
+	o := client.Options{
+		PlainHTTP: c.plainHTTP, CAFile: c.ca, Username: c.username, PasswordFile: c.passwordFile, Timeout: c.answer,
+		LoginFiles: cli.LoginFiles(), Agent: cli.Agent("k0s-extract"), Log: w.log,
+		Notice: func(text string) { w.progress.Warn("%s", text) },
+		Names: client.Names{
+			At: "--from", CA: "--ca", PlainHTTP: "--plain-http", Timeout: "--answer-timeout",
+			Username: "--username", PasswordFile: "--password-file",
+		},
+	}
+	if c.isPushed(operand) {
+		return w.fromPushed(ctx, c.from, o, in, stdin)
+	}
 	if r, ok, _ := parseFrom(c.from); ok { // check has seen to the error
-		return w.fromRegistry(ctx, r, client.Options{
-			At: r.Host, PlainHTTP: c.plainHTTP, CAFile: c.ca, Username: c.username, PasswordFile: c.passwordFile, Timeout: c.answer,
-			LoginFiles: cli.LoginFiles(), Agent: cli.Agent("k0s-extract"), Log: w.log,
-			Notice: func(text string) { w.progress.Warn("%s", text) },
-			Names: client.Names{
-				At: "--from", CA: "--ca", PlainHTTP: "--plain-http", Timeout: "--answer-timeout",
-				Username: "--username", PasswordFile: "--password-file",
-			},
-		})
+		o.At = r.Host
+		return w.fromRegistry(ctx, r, o)
 	}
 	switch {
 	case c.from == "embedded":

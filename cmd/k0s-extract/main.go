@@ -27,12 +27,14 @@ import (
 
 const usage = `usage: k0s-extract [flags] BUNDLE
        k0s-extract --from FILE|HOST[:PORT]/.../k0sproject/k0s[:TAG] [flags]
+       k0s-extract --from HOST[:PORT][/PREFIX] [flags] - <RECORDS
        bundle-verify ... | k0s-extract [flags]
        k0s-extract --export DIR|FILE.tar.gz|- --mirror URL [flags] [BUNDLE]
 
 Put k0s on this host, as one file record; or pack what another host needs.
 BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-": its bytes come on stdin.
-Without an operand, records on stdin name the bundle; all records pass on.
+Without an operand, records on stdin name the bundle; with --from and "-", those
+of oci-push name the images in the registry. All records pass on.
 
   --to FILE                   where to (default /usr/local/bin/k0s)
   --name                      --to is a directory: put k0s-VERSION-ARCH there, of
@@ -40,7 +42,8 @@ Without an operand, records on stdin name the bundle; all records pass on.
   --from FILE|REFERENCE       take k0s from a file or a registry; "embedded": from
                               this program itself
   --platform OS/ARCH[,...]    what k0s is to run on (default this machine; more
-                              than one with --name)
+                              than one with --name, by default all that records
+                              of oci-push list)
   --k0s-version VERSION       this version, instead of the newest
   --replace                   replace a k0s that runs, is newer, or is none
   --plan                      tell what would be written, and write nothing
@@ -136,21 +139,21 @@ func (c *config) checkPlatforms() error {
 // check finds contradictions, and fills in what is not said.
 func (c *config) check(operand string) error {
 	switch {
-	case operand != "" && c.from != "":
-		return cli.Hint(cli.Misuse("%s: --from takes no bundle", operand), "leave one of the two out")
+	case operand != "" && c.from != "" && !c.isPushed(operand):
+		return cli.Hint(cli.Misuse("%s: --from takes no bundle", operand), "leave one of the two out; - reads records if --from is HOST[:PORT][/PREFIX]")
 	case c.export.to != "" && (c.to != "" || c.name):
 		return cli.Misuse("--export has a place of its own: neither --to nor --name goes with it")
 	case c.name && c.to == "":
 		return cli.Hint(cli.Misuse("--name needs a directory"), "give it with --to; oci-serve hands out what is in k0s below its storage")
 	case len(c.platforms) > 1 && !c.name:
 		return cli.Hint(cli.Misuse("one file is for one platform"), "--name puts several side by side")
-	case len(c.platforms) > 1 && c.from != "" && !c.registry():
+	case len(c.platforms) > 1 && c.from != "" && !c.registry() && operand == "":
 		return cli.Misuse("--from %s is for one platform", c.from)
 	}
 	if err := c.checkPlatforms(); err != nil {
 		return err
 	}
-	if len(c.platforms) == 0 {
+	if len(c.platforms) == 0 && !(c.name && c.isPushed(operand)) {
 		c.platforms = oci.Platforms{here()}
 	}
 	if c.to == "" {

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/pipe"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
+)
+
+// isPushed reports whether records on stdin say what to take from the registry of
+// --from.
+func (c *config) isPushed(operand string) bool {
+	if operand != "-" || !ref.HasHost(c.from+"/") {
+		return false
+	}
+	_, err := ref.ParseSite(c.from)
+	return err == nil
+}
+
+// errNotPushed is the error of records that name no k0s.
+var errNotPushed = cli.Hint(errors.New("stdin: no record of an image "+repository+" that is in the registry"),
+	"push a bundle that holds one; oci-push writes such records")
+
+// fromPushed takes k0s out of the images that the registry at HOST[:PORT][/PREFIX]
+// has by records on stdin, as oci-push has written them: of the newest version or
+// of every one, always by the digest that the record has. Anyone who can write to
+// the registry can move a tag.
+func (w *wish) fromPushed(ctx context.Context, at string, o client.Options, in pipe.Reader, stdin io.Reader) ([]found, error) {
+	if err := cli.CheckStdin(stdin); err != nil {
+		return nil, err
+	}
+	site, err := ref.ParseSite(at)
+	if err != nil {
+		return nil, err
+	}
+	images, err := readPushed(ctx, in, stdin, site)
+	if err != nil {
+		return nil, err
+	}
+	var seen []k0s.Version
+	for v := range images {
+		seen = append(seen, v)
+	}
+	wanted := seen
+	if w.version != nil {
+		if _, ok := images[*w.version]; !ok {
+			return nil, w.absent("stdin", seen)
+		}
+		wanted = []k0s.Version{*w.version}
+	} else if !w.every {
+		wanted = []k0s.Version{newest(seen)}
+	}
+	o.At = site.Host
+	reg, err := client.New(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := reg.Connect(ctx); err != nil {
+		return nil, interrupted(ctx, fmt.Errorf("registry %s: %w", site.Host, err))
+	}
+	var all []found
+	for _, v := range wanted {
+		one := *w
+		if len(one.platforms) == 0 {
+			one.platforms = images[v].platforms
+		}
+		news, err := one.fromTag(ctx, reg, images[v].tagged)
+		if err != nil {
+			drop(all)
+			return nil, interrupted(ctx, fmt.Errorf("%s: %w", images[v].Reference, err))
+		}
+		all = append(all, news...)
+	}
+	return all, nil
+}
+
+// pushed is an image of k0s that a record names.
+type pushed struct {
+	tagged
+	platforms oci.Platforms // that it has a k0s for
+}
+
+// readPushed reads records to their end, and passes them on. Of two that name one
+// version the later counts.
+func readPushed(ctx context.Context, in pipe.Reader, stdin io.Reader, site ref.Site) (map[k0s.Version]pushed, error) {
+	all := make(map[k0s.Version]pushed)
+	for line, err := range in.Records(ctx, stdin) {
+		if err != nil {
+			return nil, err
+		}
+		var i record.Image
+		if line.Kind != i.Kind() {
+			continue
+		}
+		if err := line.Decode(&i); err != nil {
+			return nil, fmt.Errorf("stdin: %w", err)
+		}
+		v, err := k0s.ParseVersion(i.Tag)
+		if err != nil || i.Status == record.StatusFailed || i.Repository != repository && !strings.HasSuffix(i.Repository, "/"+repository) {
+			continue
+		}
+		r := ref.Reference{Host: site.Host, Repository: site.Repository(i.Repository), Tag: i.Tag}
+		if i.Digest == "" {
+			return nil, fmt.Errorf("stdin: line %d: the record of %s has no digest", line.Number, r)
+		}
+		if r.Digest, err = ref.ParseDigest(i.Digest); err == nil {
+			err = r.Check()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("stdin: line %d: %w", line.Number, err)
+		}
+		all[v] = pushed{tagged{r, &v}, runnable(i.Platforms)}
+	}
+	if len(all) == 0 {
+		return nil, errNotPushed
+	}
+	return all, nil
+}
+
+// runnable returns the platforms that there are k0s programs for; this machine's
+// where a record names none.
+func runnable(names []string) oci.Platforms {
+	var all oci.Platforms
+	seen := make(map[string]bool)
+	for _, name := range names {
+		p, err := v1.ParsePlatform(name)
+		if err != nil || p.OS != "linux" || machines()[p.Architecture] == 0 || seen[p.Architecture] {
+			continue
+		}
+		seen[p.Architecture] = true
+		all = append(all, v1.Platform{OS: p.OS, Architecture: p.Architecture})
+	}
+	if len(all) == 0 {
+		return oci.Platforms{here()}
+	}
+	return all
+}
