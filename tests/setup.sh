@@ -124,6 +124,13 @@ if [ ! -x .cache/bin/source-controller ] || [ "$sum" != "$(cat .cache/flux.sum 2
   done
   echo "$sum" >.cache/flux.sum
 fi
+# The helm-controller of kcm before 1.11, with Helm 3 in it.
+sum=$(cat tests/cluster/flux-helm3/* | sha256sum)
+if [ ! -x .cache/bin/helm-controller-helm3 ] || [ "$sum" != "$(cat .cache/flux-helm3.sum 2>/dev/null)" ]; then
+  echo 'setup: building helm-controller with Helm 3, which takes minutes'
+  quietly go -C tests/cluster/flux-helm3 build -ldflags '-s -w' -o ../../../.cache/bin/helm-controller-helm3 github.com/fluxcd/helm-controller
+  echo "$sum" >.cache/flux-helm3.sum
+fi
 quietly go -C tests/interop build -o ../../.cache/bin/ ./...
 # What the stand-in for k0s starts where the whole is installed.
 quietly go -C tests/cluster test -c -tags serve -ldflags '-s -w' -o ../../.cache/bin/cluster.test .

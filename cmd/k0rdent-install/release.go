@@ -10,7 +10,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
-	"helm.sh/helm/v3/pkg/strvals"
+	"helm.sh/helm/v4/pkg/strvals"
 	kyaml "sigs.k8s.io/yaml"
 
 	"k0rdent-airgap/cmd/k0rdent-install/chart"

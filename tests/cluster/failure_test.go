@@ -13,10 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/storage/driver"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 )
@@ -95,6 +98,43 @@ func TestHookTakesTooLong(t *testing.T) {
 	slow := quick("flux2.enabled", true, "flux2.cli.image", "10.0.0.5:5000/slow/flux-cli")
 	_, err := s.InstallChart(ctx, platform(t, "1.2.3"), slow, cluster.Options{Timeout: time.Second})
 	stuck(t, err, "its pre-install hook failed (after 1s): pod kcm-system/kcm-flux-check-", "Pending")
+}
+
+// TestHookIsLeft waits until the hook of an earlier run is gone, which takes a
+// while, before it makes the same hook anew.
+func TestHookIsLeft(t *testing.T) {
+	s, ctx := open(t)
+	if _, err := s.EnsureNamespace(ctx, cluster.Namespace); err != nil {
+		t.Fatal(err)
+	}
+	const held = "example.com/held"
+	one := corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "a", Image: "a"}}}
+	left := &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Name: "kcm-flux-check", Finalizers: []string{held}},
+		Spec:       batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: one}},
+	}
+	jobs := s.plane.Client.BatchV1().Jobs(cluster.Namespace)
+	if _, err := jobs.Create(ctx, left, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	released := make(chan error, 1)
+	go func() { // ends with the Job or with ctx
+		for ctx.Err() == nil {
+			time.Sleep(100 * time.Millisecond)
+			job, err := jobs.Get(ctx, left.Name, metav1.GetOptions{})
+			if err != nil || job.DeletionTimestamp == nil {
+				continue
+			}
+			time.Sleep(2 * time.Second)
+			_, err = jobs.Patch(ctx, left.Name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+			released <- err
+			return
+		}
+	}()
+	s.install(ctx, t, "1.2.3", quick("flux2.enabled", true), cluster.Installed)
+	if err := <-released; err != nil {
+		t.Error(err)
+	}
 }
 
 // TestUpgradeFails takes a release back to what was before.

@@ -9,14 +9,17 @@ import (
 	"time"
 
 	"helm.sh/helm/v3/pkg/action"
+	helm3chart "helm.sh/helm/v3/pkg/chart"
+	helm3loader "helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/release"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 )
 
-// flux plays helm-controller: it works on each HelmRelease that has changed, or
+// flux plays helm-controller before 1.5, which has Helm 3 in it: it works on each HelmRelease that has changed, or
 // that it is told to begin anew with, and shows in its status what it has done.
 // Of the charts only the platform's is one.
 func (k *kcm) flux(ctx context.Context) error {
@@ -105,8 +108,26 @@ func (k *kcm) upgrade(ctx context.Context, version string, wanted map[string]any
 			return err
 		}
 	}
+	ch, err := helm3(k.chart(version))
+	if err != nil {
+		return err
+	}
 	up := action.NewUpgrade(cfg)
 	up.Namespace, up.MaxHistory, up.Timeout, up.Wait = cluster.Namespace, 10, time.Minute, false
-	_, err = up.RunWithContext(ctx, cluster.ReleaseName, k.chart(version), wanted)
+	_, err = up.RunWithContext(ctx, cluster.ReleaseName, ch, wanted)
 	return err
+}
+
+// helm3 returns a chart for Helm 3.
+func helm3(ch *chart.Chart) (*helm3chart.Chart, error) {
+	var files []*helm3loader.BufferedFile
+	for _, f := range ch.Raw {
+		files = append(files, &helm3loader.BufferedFile{Name: f.Name, Data: f.Data})
+	}
+	old, err := helm3loader.LoadFiles(files)
+	if err != nil {
+		return nil, err
+	}
+	old.Metadata.Version = ch.Metadata.Version
+	return old, nil
 }

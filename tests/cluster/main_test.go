@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chart/loader"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	"helm.sh/helm/v4/pkg/kube"
 	"k8s.io/client-go/dynamic"
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
@@ -32,6 +33,7 @@ func run(m *testing.M) int {
 	if os.Getenv(childVariable) != "" {
 		return child()
 	}
+	kube.ManagedFieldsManager = "k0rdent-install" // the program's name, by which Helm goes
 	bin, err := filepath.Abs(binaries)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	"helm.sh/helm/v3/pkg/action"
-	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/kube"
 	"helm.sh/helm/v3/pkg/storage"
 	"helm.sh/helm/v3/pkg/storage/driver"
+	"helm.sh/helm/v4/pkg/chart/common/util"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
@@ -90,7 +90,8 @@ func conditionOf(kind string, ok bool, reason, message string, generation int64)
 	return c
 }
 
-// helm gives Helm's own view, with Helm's own settings.
+// helm returns the view of Helm 3, with Helm's own settings: what it reads and
+// upgrades here was written by Helm 4.
 func (s *site) helm() *action.Configuration {
 	flags := genericclioptions.NewConfigFlags(true)
 	namespace, cache := cluster.Namespace, filepath.Join(filepath.Dir(s.plane.Kubeconfig), "cache")
@@ -112,7 +113,7 @@ func set(values map[string]any, path string, value any) {
 		at[k], at = next, next
 	}
 	at[keys[len(keys)-1]] = value
-	for k, v := range chartutil.CoalesceTables(parsed, values) {
+	for k, v := range util.CoalesceTables(parsed, values) {
 		values[k] = v
 	}
 }

@@ -53,14 +53,7 @@ func (k *kcm) helmChart(ctx context.Context, name string) error {
 // release over, install the components, and carry out changed values and an
 // upgrade. What WaitReady rests on is what these two write.
 func TestRealFlux(t *testing.T) {
-	for _, need := range []string{"source-controller", "kube-apiserver"} {
-		if _, err := exec.LookPath(filepath.Join(binaries, need)); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatal(err)
-			}
-			t.Skipf("NOT CHECKED: %v", err)
-		}
-	}
+	built(t, "source-controller", "helm-controller", "kube-apiserver")
 	t.Parallel()
 	runtime.LockOSThread() // the programs end with the thread that started them
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -131,22 +124,7 @@ func TestRealFlux(t *testing.T) {
 // the registry as a HelmRepository, with its authority.
 func (s *site) fluxKinds(ctx context.Context, t *testing.T, r *store) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(binaries, "../flux-kinds.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var kinds []*unstructured.Unstructured
-	for d := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096); ; {
-		u := &unstructured.Unstructured{}
-		if err := d.Decode(&u.Object); err == io.EOF {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		if len(u.Object) > 0 {
-			kinds = append(kinds, u)
-		}
-	}
+	kinds := fluxDefinitions(t)
 	for _, k := range [][4]string{
 		{"k0rdent.mirantis.com", "v1beta1", "Management", "Cluster"}, {"k0rdent.mirantis.com", "v1beta1", "Release", "Cluster"},
 		{"k0rdent.mirantis.com", "v1beta1", "ProviderTemplate", "Cluster"}, {"k0rdent.mirantis.com", "v1beta1", "Credential", "Namespaced"},
@@ -178,6 +156,28 @@ func (s *site) fluxKinds(ctx context.Context, t *testing.T, r *store) {
 		_, err := s.objects.Resource(helmRepositories).Namespace(cluster.Namespace).Create(ctx, repository, metav1.CreateOptions{})
 		return err == nil
 	})
+}
+
+// fluxDefinitions returns the kinds of Flux, as its own modules define them.
+func fluxDefinitions(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(binaries, "../flux-kinds.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []*unstructured.Unstructured
+	for d := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096); ; {
+		u := &unstructured.Unstructured{}
+		if err := d.Decode(&u.Object); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if len(u.Object) > 0 {
+			kinds = append(kinds, u)
+		}
+	}
+	return kinds
 }
 
 // runFlux starts one of Flux's controllers beside the API server.

@@ -9,18 +9,22 @@ import (
 	"strings"
 	"time"
 
-	helm "helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chart/loader"
-	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v4/pkg/chart/common/util"
+	"helm.sh/helm/v4/pkg/chart/loader/archive"
+	helm "helm.sh/helm/v4/pkg/chart/v2"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 )
 
 // Bounds of a chart, in bytes, and how deep archives of subcharts may lie in
 // one another. A release stores its chart in a Secret of at most 1 MiB, so
 // real charts are far smaller. Helm's loader has the same bound for what one
-// archive unpacks to, and one of 5 MiB for a file in it.
+// archive unpacks to, and Helm 3's has one of 5 MiB for a file in it, which the
+// controllers of older releases hold to.
 const (
 	maxArchive  = 32 << 20
 	maxUnpacked = 100 << 20
+	maxFile     = 5 << 20
 	maxNesting  = 4
 )
 
@@ -50,7 +54,7 @@ type Site struct {
 
 // A Chart is a packaged chart with its subcharts, in memory.
 type Chart struct {
-	files []*loader.BufferedFile
+	files []*archive.BufferedFile
 	meta  *helm.Metadata
 }
 
@@ -74,12 +78,12 @@ func Load(r io.Reader) (*Chart, error) {
 }
 
 // unpack gives the files of a chart, packed subcharts replaced by their files.
-func unpack(r io.Reader, left *int64, depth int) ([]*loader.BufferedFile, error) {
+func unpack(r io.Reader, left *int64, depth int) ([]*archive.BufferedFile, error) {
 	if depth > maxNesting {
 		return nil, fmt.Errorf("subcharts packed more than %d deep: %w", maxNesting, ErrTooBig)
 	}
 	packed := &capped{r: r, left: maxArchive}
-	files, err := loader.LoadArchiveFiles(packed)
+	files, err := archive.LoadArchiveFiles(packed)
 	if err == nil { // an archive ends before its checksum does
 		_, err = io.Copy(io.Discard, packed)
 	}
@@ -89,9 +93,9 @@ func unpack(r io.Reader, left *int64, depth int) ([]*loader.BufferedFile, error)
 	if err != nil {
 		return nil, err
 	}
-	var all []*loader.BufferedFile
+	var all []*archive.BufferedFile
 	for _, f := range files {
-		if *left -= int64(len(f.Data)); *left < 0 {
+		if *left -= int64(len(f.Data)); *left < 0 || len(f.Data) > maxFile {
 			return nil, ErrTooBig
 		}
 		if path.Ext(f.Name) != ".tgz" || path.Base(path.Dir(f.Name)) != "charts" {
@@ -140,19 +144,20 @@ func (c *Chart) Helm() (*helm.Chart, error) {
 	return h, nil
 }
 
-// whole gives the chart with every subchart switched on, under its alias, and
+// whole returns the chart with every subchart switched on, under its alias, and
 // the values of all of them merged: parents over children, given ones over
-// all. What is off today may be on in the second pass.
+// all. What is off today may be on in the second pass. A key whose default is
+// null is among them, since charts declare keys so.
 func (c *Chart) whole(values map[string]any) (*helm.Chart, map[string]any, error) {
 	h, err := c.Helm()
 	if err != nil {
 		return nil, nil, err
 	}
 	switchOn(h)
-	if err := chartutil.ProcessDependenciesWithMerge(h, values); err != nil {
+	if err := chartutil.ProcessDependencies(h, values); err != nil {
 		return nil, nil, fmt.Errorf("chart %s: %w", c.Name(), err)
 	}
-	merged, err := chartutil.CoalesceValues(h, values)
+	merged, err := util.MergeValues(h, values)
 	if err != nil {
 		return nil, nil, fmt.Errorf("chart %s: %w", c.Name(), err)
 	}

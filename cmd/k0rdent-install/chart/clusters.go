@@ -3,7 +3,7 @@ package chart
 import (
 	"context"
 
-	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v4/pkg/chart/common"
 
 	"k0rdent-airgap/lib/ref"
 )
@@ -20,7 +20,7 @@ func (k *closure) clusters(ctx context.Context, reference string, t template) er
 	}
 	global := globals(k.values)
 	global["k0sURL"] = text(k.values, "controller", "globalK0sURL")
-	options := chartutil.ReleaseOptions{Name: "cluster", Namespace: Namespace, Revision: 1, IsInstall: true}
+	options := common.ReleaseOptions{Name: "cluster", Namespace: Namespace, Revision: 1, IsInstall: true}
 	m, err := c.render(map[string]any{"global": global}, k.site.KubeVersion, options)
 	if err != nil { // it wants values that only a cluster's owner has
 		k.want(KindChart, reference, t.String()).Remark = "what its clusters need is not known: " + err.Error()

@@ -6,7 +6,7 @@ import (
 	"path"
 	"strings"
 
-	"helm.sh/helm/v3/pkg/chartutil"
+	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 
 	"k0rdent-airgap/lib/ref"
 )

@@ -1,14 +1,17 @@
 package chart
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path"
 	"strings"
 
-	helm "helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chartutil"
-	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/common/util"
+	helm "helm.sh/helm/v4/pkg/chart/v2"
+	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
+	"helm.sh/helm/v4/pkg/engine"
 	"sigs.k8s.io/yaml"
 )
 
@@ -52,11 +55,11 @@ func (c *Chart) Validate(values map[string]any) error {
 	if err != nil {
 		return err
 	}
-	merged, err := chartutil.CoalesceValues(h, values)
+	merged, err := util.CoalesceValues(h, values)
 	if err != nil {
 		return fmt.Errorf("chart %s: %w", c.Name(), err)
 	}
-	if err := chartutil.ValidateAgainstSchema(h, merged); err != nil {
+	if err := util.ValidateAgainstSchema(h, merged); err != nil {
 		return fmt.Errorf("chart %s: values: %w", c.Name(), oneLine(err))
 	}
 	return nil
@@ -66,7 +69,7 @@ func (c *Chart) Validate(values map[string]any) error {
 // values against a schema, a Kubernetes that the chart does not support, a
 // template that fails or gives no YAML.
 func (c *Chart) Render(values map[string]any, site Site, pass int) (Manifests, error) {
-	release := chartutil.ReleaseOptions{Name: ReleaseName, Namespace: Namespace, Revision: 1, IsInstall: true}
+	release := common.ReleaseOptions{Name: ReleaseName, Namespace: Namespace, Revision: 1, IsInstall: true}
 	if pass == SecondPass {
 		var err error
 		if values, err = c.secondPass(values); err != nil {
@@ -83,7 +86,7 @@ func (c *Chart) processed(values map[string]any) (*helm.Chart, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := chartutil.ProcessDependenciesWithMerge(h, values); err != nil {
+	if err := chartutil.ProcessDependencies(h, values); err != nil {
 		return nil, fmt.Errorf("chart %s: %w", c.Name(), err)
 	}
 	return h, nil
@@ -91,8 +94,8 @@ func (c *Chart) processed(values map[string]any) (*helm.Chart, error) {
 
 // render renders without a cluster. Helm's own default is a Kubernetes of 2020,
 // by which charts would choose other images, so the version must be given.
-func (c *Chart) render(values map[string]any, kubeVersion string, release chartutil.ReleaseOptions) (Manifests, error) {
-	version, err := chartutil.ParseKubeVersion(kubeVersion)
+func (c *Chart) render(values map[string]any, kubeVersion string, release common.ReleaseOptions) (Manifests, error) {
+	version, err := common.ParseKubeVersion(kubeVersion)
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes version %q: %w", kubeVersion, err)
 	}
@@ -103,13 +106,14 @@ func (c *Chart) render(values map[string]any, kubeVersion string, release chartu
 	if err != nil {
 		return nil, err
 	}
-	capabilities := chartutil.DefaultCapabilities.Copy()
+	capabilities := common.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = *version
-	all, err := chartutil.ToRenderValues(h, values, release, capabilities)
+	all, err := util.ToRenderValues(h, values, release, capabilities)
 	if err != nil {
 		return nil, fmt.Errorf("chart %s: %w", c.Name(), oneLine(err))
 	}
-	files, err := engine.Engine{}.Render(h, all)
+	// Without a cluster, lookup returns nothing at once, so there is no need to stop it.
+	files, err := engine.Engine{}.RenderWithContext(context.Background(), h, all)
 	if err != nil {
 		return nil, fmt.Errorf("chart %s: %w", c.Name(), oneLine(err))
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v4/pkg/chart/common"
 )
 
 // A template is an object that makes a chart available to the platform.
@@ -74,7 +74,7 @@ func (k *closure) renderedPart(ctx context.Context, reference, who, release stri
 	if err != nil {
 		return nil, k.excuse(err, KindChart, reference, who)
 	}
-	options := chartutil.ReleaseOptions{Name: release, Namespace: Namespace, Revision: 1, IsInstall: true}
+	options := common.ReleaseOptions{Name: release, Namespace: Namespace, Revision: 1, IsInstall: true}
 	m, err := c.render(values, k.site.KubeVersion, options)
 	if err != nil {
 		k.fault(KindChart, reference, who, "does not render: %v", err)

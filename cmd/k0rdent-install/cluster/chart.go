@@ -2,16 +2,15 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"time"
 
-	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/release"
-	"helm.sh/helm/v3/pkg/releaseutil"
-	"helm.sh/helm/v3/pkg/storage/driver"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
+	"helm.sh/helm/v4/pkg/release/common"
+	release "helm.sh/helm/v4/pkg/release/v1"
+	releaseutil "helm.sh/helm/v4/pkg/release/v1/util"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"k0rdent-airgap/lib/cli"
@@ -67,11 +66,11 @@ func (c *Cluster) PlanChart(ctx context.Context, ch *chart.Chart, values map[str
 	if m != nil {
 		return c.planManaged(ctx, m, ch, want)
 	}
-	history, err := c.helm().Releases.History(ReleaseName)
-	if err != nil && !errors.Is(err, driver.ErrReleaseNotFound) {
+	records, err := history(c.helm())
+	if err != nil {
 		return nil, fmt.Errorf("release %s: %w", ReleaseName, err)
 	}
-	return planRelease(history, ch, want)
+	return planRelease(records, ch, want)
 }
 
 // planManaged plans for a platform whose release belongs to Flux: what can
@@ -114,14 +113,14 @@ func planRelease(history []*release.Release, ch *chart.Chart, want map[string]an
 		p.pending = last
 	}
 	for _, r := range history {
-		if r.Info.Status == release.StatusDeployed || r.Info.Status == release.StatusSuperseded {
+		if r.Info.Status == common.StatusDeployed || r.Info.Status == common.StatusSuperseded {
 			p.good = r.Version
 		}
 	}
 	switch {
-	case last.Info.Status == release.StatusUninstalling:
+	case last.Info.Status == common.StatusUninstalling:
 		return nil, cli.Hint(fmt.Errorf("release %s: its removal was begun and did not end", ReleaseName), "finish it first: --uninstall")
-	case last.Info.Status == release.StatusUninstalled || p.good == 0:
+	case last.Info.Status == common.StatusUninstalled || p.good == 0:
 		p.again, p.Have = true, ""
 		return p, nil
 	}
@@ -131,7 +130,7 @@ func planRelease(history []*release.Release, ch *chart.Chart, want map[string]an
 	}
 	p.Status, p.Changes = Upgraded, changes(have, want)
 	same := last.Chart.Metadata.Name == ch.Metadata.Name && sameVersion(p.Have, p.Want) && reflect.DeepEqual(have, want)
-	if same && last.Info.Status == release.StatusDeployed {
+	if same && last.Info.Status == common.StatusDeployed {
 		p.Status = Unchanged
 	}
 	return p, nil

@@ -14,9 +14,9 @@
 // is what is changed, since a Helm upgrade with the first values would undo
 // that second pass. Whether Management exists therefore decides everything.
 //
-// Helm's Go SDK is taken in its third major version, because that is the one
-// in kcm's own code and in the helm-controller that takes the release over:
-// the three must agree about release records and about who owns an object.
+// The release is applied on the client side, as Helm 3 does, and says so in its
+// record. A helm-controller of either generation, that of Helm 3 and that of
+// Helm 4, then upgrades it in the same way; see docs/decisions/0020-helm-4.md.
 package cluster
 
 import (
@@ -24,10 +24,10 @@ import (
 	"io"
 	"log/slog"
 
-	"helm.sh/helm/v3/pkg/action"
-	"helm.sh/helm/v3/pkg/kube"
-	"helm.sh/helm/v3/pkg/storage"
-	"helm.sh/helm/v3/pkg/storage/driver"
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/kube"
+	"helm.sh/helm/v4/pkg/storage"
+	"helm.sh/helm/v4/pkg/storage/driver"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
@@ -72,11 +72,16 @@ type Cluster struct {
 	getter  *getter
 }
 
-// Kubernetes' client has one log for the whole program, on stderr, which is for
-// people. What it has to say is either over, such as a watch that broke and was
-// begun again, or comes back as an error. The log may be set only before it is
-// used.
-func init() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) }
+// Helm and Kubernetes' client have one log each for the whole program, on
+// stderr, which is for people. What they have to say is either over, such as a
+// watch that broke and was begun again, or comes back as an error. Helm also
+// writes to package log, which follows the default of slog. klog may be set
+// only before it is used.
+func init() {
+	silent := slog.New(slog.DiscardHandler)
+	slog.SetDefault(silent)
+	klog.SetSlogLogger(silent)
+}
 
 // Open reads a kubeconfig file. It does not connect: WaitAPI does.
 func Open(kubeconfig string) (*Cluster, error) {
@@ -126,16 +131,15 @@ func (g *getter) ToRESTMapper() (meta.RESTMapper, error) { return g.mapper, nil 
 
 func (g *getter) ToRawKubeConfigLoader() clientcmd.ClientConfig { return g.loader }
 
-// helm gives what Helm's actions work with. It is put together here rather
+// helm returns what Helm's actions work with. It is put together here rather
 // than by Helm's Init, which would link database drivers.
 func (c *Cluster) helm() *action.Configuration {
 	client := kube.New(c.getter)
 	client.Namespace = Namespace
-	return &action.Configuration{
-		RESTClientGetter: c.getter,
-		KubeClient:       client,
-		Releases:         storage.Init(driver.NewSecrets(c.kube.CoreV1().Secrets(Namespace))),
-		Log:              func(string, ...any) {},
-		HookOutputFunc:   func(_, _, _ string) io.Writer { return io.Discard },
-	}
+	cfg := action.NewConfiguration()
+	cfg.RESTClientGetter = c.getter
+	cfg.KubeClient = client
+	cfg.Releases = storage.Init(driver.NewSecrets(c.kube.CoreV1().Secrets(Namespace)))
+	cfg.HookOutputFunc = func(_, _, _ string) io.Writer { return io.Discard }
+	return cfg
 }

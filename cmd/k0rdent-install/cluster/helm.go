@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
-	"helm.sh/helm/v3/pkg/action"
-	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/release"
-	"helm.sh/helm/v3/pkg/storage/driver"
+	"helm.sh/helm/v4/pkg/action"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
+	"helm.sh/helm/v4/pkg/kube"
+	"helm.sh/helm/v4/pkg/release/common"
+	release "helm.sh/helm/v4/pkg/release/v1"
+	"helm.sh/helm/v4/pkg/storage/driver"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -47,11 +50,13 @@ func run(cfg *action.Configuration, p *Plan, ch *chart.Chart, values map[string]
 	if p.Status == Upgraded {
 		up := action.NewUpgrade(cfg)
 		up.Namespace, up.Timeout, up.MaxHistory = Namespace, timeout, maxHistory
+		up.ServerSideApply, up.WaitStrategy = clientSide, kube.HookOnlyStrategy
 		_, err := up.Run(ReleaseName, ch, values)
 		return err
 	}
 	install := action.NewInstall(cfg)
 	install.ReleaseName, install.Namespace, install.Timeout = ReleaseName, Namespace, timeout
+	install.ServerSideApply, install.WaitStrategy = false, kube.HookOnlyStrategy
 	// The record of an attempt that failed stays until the next one is there:
 	// kcm may already run, and would take a moment without any record for an
 	// installation without values.
@@ -63,13 +68,37 @@ func run(cfg *action.Configuration, p *Plan, ch *chart.Chart, values map[string]
 // maxHistory is how many revisions Helm keeps, as its command does.
 const maxHistory = 10
 
+// clientSide makes Helm apply by a three-way merge on the client, also where
+// the previous revision was applied on the server.
+const clientSide = "false"
+
+// history returns the revisions of the release, in no particular order; none if
+// there is no release.
+func history(cfg *action.Configuration) ([]*release.Release, error) {
+	list, err := cfg.Releases.History(ReleaseName)
+	if errors.Is(err, driver.ErrReleaseNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	revisions := make([]*release.Release, len(list))
+	for i, r := range list {
+		var ok bool
+		if revisions[i], ok = r.(*release.Release); !ok {
+			return nil, fmt.Errorf("unknown type of record: %T", r)
+		}
+	}
+	return revisions, nil
+}
+
 // forgetPending marks what a killed run has left, so that Helm goes on. The
 // lease says that the run is gone.
 func forgetPending(cfg *action.Configuration, pending *release.Release) error {
 	if pending == nil {
 		return nil
 	}
-	pending.SetStatus(release.StatusFailed, "the run that did this was stopped before its end")
+	pending.SetStatus(common.StatusFailed, "the run that did this was stopped before its end")
 	return cfg.Releases.Update(pending)
 }
 
@@ -104,27 +133,32 @@ func hookOf(text string) string {
 	return ""
 }
 
+// remove is Helm's action that removes the release.
+func remove(cfg *action.Configuration, timeout time.Duration) error {
+	uninstall := action.NewUninstall(cfg)
+	uninstall.Timeout, uninstall.WaitStrategy = timeout, kube.HookOnlyStrategy
+	_, err := uninstall.Run(ReleaseName)
+	return err
+}
+
 // undo takes back what failed: nothing, if it failed before Helm touched
 // anything, such as at the chart's schema.
 func (c *Cluster) undo(ctx context.Context, cfg *action.Configuration, p *Plan, timeout time.Duration, cause error) error {
 	if ctx.Err() != nil && !timedOut(ctx) {
 		return cause // interrupted: the next run completes it
 	}
-	last, err := cfg.Releases.Last(ReleaseName)
-	if errors.Is(err, driver.ErrReleaseNotFound) || err == nil && last.Version <= p.revision {
+	records, err := history(cfg)
+	touched := slices.ContainsFunc(records, func(r *release.Release) bool { return r.Version > p.revision })
+	switch {
+	case err == nil && !touched:
 		return cause
-	}
-	if err != nil {
-		return fmt.Errorf("%w; and it could not be taken back: %w", cause, err)
-	}
-	if p.Status == Upgraded {
+	case err == nil && p.Status == Upgraded:
 		back := action.NewRollback(cfg)
 		back.Timeout, back.MaxHistory, back.Version = timeout, maxHistory, p.good
+		back.ServerSideApply, back.WaitStrategy = clientSide, kube.HookOnlyStrategy
 		err = back.Run(ReleaseName)
-	} else {
-		remove := action.NewUninstall(cfg)
-		remove.Timeout = timeout
-		_, err = remove.Run(ReleaseName)
+	case err == nil:
+		err = remove(cfg, timeout)
 	}
 	if err != nil {
 		return fmt.Errorf("%w; and it could not be taken back: %w", cause, err)

@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/release"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
+	"helm.sh/helm/v4/pkg/release/common"
+	release "helm.sh/helm/v4/pkg/release/v1"
 )
 
 const aRelease = `apiVersion: k0rdent.mirantis.com/v1beta1
@@ -87,7 +88,7 @@ func FuzzParseRelease(f *testing.F) {
 }
 
 // past gives a history of releases of version 1.2.3, the oldest first.
-func past(states ...release.Status) []*release.Release {
+func past(states ...common.Status) []*release.Release {
 	var list []*release.Release
 	for i, s := range states {
 		list = append(list, &release.Release{
@@ -99,7 +100,7 @@ func past(states ...release.Status) []*release.Release {
 }
 
 func TestPlanRelease(t *testing.T) {
-	const deployed, failed, superseded = release.StatusDeployed, release.StatusFailed, release.StatusSuperseded
+	const deployed, failed, superseded = common.StatusDeployed, common.StatusFailed, common.StatusSuperseded
 	tests := []struct {
 		name    string
 		history []*release.Release
@@ -113,12 +114,12 @@ func TestPlanRelease(t *testing.T) {
 		{"the same with a v", past(deployed), "v1.2.3", Unchanged, false, false},
 		{"another version", past(deployed), "1.3.0", Upgraded, false, false},
 		{"failed at first", past(failed), "1.2.3", Installed, true, false},
-		{"killed at first", past(release.StatusPendingInstall), "1.2.3", Installed, true, true},
-		{"killed after it failed", past(failed, release.StatusPendingInstall), "1.2.3", Installed, true, true},
+		{"killed at first", past(common.StatusPendingInstall), "1.2.3", Installed, true, true},
+		{"killed after it failed", past(failed, common.StatusPendingInstall), "1.2.3", Installed, true, true},
 		{"an upgrade failed", past(deployed, failed), "1.2.3", Upgraded, false, false},
-		{"an upgrade was killed", past(deployed, release.StatusPendingUpgrade), "1.2.3", Upgraded, false, true},
-		{"a rollback was killed", past(superseded, failed, release.StatusPendingRollback), "1.2.3", Upgraded, false, true},
-		{"removed, with its history", past(superseded, release.StatusUninstalled), "1.2.3", Installed, true, false},
+		{"an upgrade was killed", past(deployed, common.StatusPendingUpgrade), "1.2.3", Upgraded, false, true},
+		{"a rollback was killed", past(superseded, failed, common.StatusPendingRollback), "1.2.3", Upgraded, false, true},
+		{"removed, with its history", past(superseded, common.StatusUninstalled), "1.2.3", Installed, true, false},
 	}
 	for _, tt := range tests {
 		ch := &chart.Chart{Metadata: &chart.Metadata{Name: "k0rdent-enterprise", Version: tt.version}}
@@ -136,7 +137,7 @@ func TestPlanRelease(t *testing.T) {
 	if p, err := planRelease(past(deployed), ch, map[string]any{}); err != nil || p.Status != Upgraded {
 		t.Errorf("fewer values: %+v, %v, want an upgrade", p, err)
 	}
-	if _, err := planRelease(past(release.StatusUninstalling), ch, nil); err == nil {
+	if _, err := planRelease(past(common.StatusUninstalling), ch, nil); err == nil {
 		t.Error("a release that is being removed was taken for one to install")
 	}
 }

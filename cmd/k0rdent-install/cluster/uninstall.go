@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"helm.sh/helm/v3/pkg/action"
-	"helm.sh/helm/v3/pkg/storage/driver"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -178,18 +176,20 @@ func held(left []unstructured.Unstructured, kind schema.GroupKind) string {
 func (c *Cluster) removeRelease(ctx context.Context, timeout time.Duration, warn func(string)) (bool, error) {
 	cfg := c.helm()
 	start := time.Now()
-	if _, err := cfg.Releases.History(ReleaseName); errors.Is(err, driver.ErrReleaseNotFound) {
+	records, err := history(cfg)
+	if err == nil && len(records) == 0 {
 		return false, nil
 	}
+	if err != nil {
+		return false, fmt.Errorf("release %s: %w", ReleaseName, err)
+	}
 	pods, stop := c.watchPods(ctx, cfg, warn)
-	remove := action.NewUninstall(cfg)
-	remove.Timeout = timeout
-	_, err := remove.Run(ReleaseName)
+	err = remove(cfg, timeout)
 	stop()
 	if err == nil {
 		return true, nil
 	}
-	if problems := pods.worst(); len(problems) > 0 && strings.Contains(err.Error(), "hook") {
+	if problems := pods.worst(); len(problems) > 0 && pods.hookFailed() {
 		return true, &StuckError{What: "release " + ReleaseName + ": its removal failed", After: since(start), Problems: problems}
 	}
 	return true, fmt.Errorf("release %s: %w", ReleaseName, err)

@@ -7,11 +7,14 @@ import (
 	"sync"
 	"time"
 
-	"helm.sh/helm/v3/pkg/action"
-	"helm.sh/helm/v3/pkg/kube"
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/kube"
+	release "helm.sh/helm/v4/pkg/release/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/cli-runtime/pkg/resource"
 )
 
 // podWatch keeps what is wrong with the pods of Namespace while Helm works
@@ -116,19 +119,57 @@ type hooked struct {
 	look func()
 }
 
-func (h *hooked) WatchUntilReady(resources kube.ResourceList, timeout time.Duration) error {
-	done := make(chan error, 1)
-	go func() { done <- h.Client.WatchUntilReady(resources, timeout) }() // ends with the hook or its timeout
-	var err error
-	select {
-	case err = <-done:
-	case <-h.ctx.Done():
-		err = context.Cause(h.ctx)
-	}
+// Create creates on the client side, also the hooks of a removal, which Helm
+// would apply on the server whatever the release was made with.
+func (h *hooked) Create(resources kube.ResourceList, options ...kube.ClientCreateOption) (*kube.Result, error) {
+	return h.Client.Create(resources, append(options, kube.ClientCreateOptionServerSideApply(false, false))...)
+}
+
+// GetWaiterWithOptions returns Helm's waiter, bounded by ctx.
+func (h *hooked) GetWaiterWithOptions(strategy kube.WaitStrategy, options ...kube.WaitOption) (kube.Waiter, error) {
+	options = append(options, kube.WithWaitContext(h.ctx))
+	w, err := h.Client.GetWaiterWithOptions(strategy, options...)
 	if err != nil {
-		h.look()
+		return nil, err
+	}
+	gone, err := h.Client.GetWaiterWithOptions(kube.StatusWatcherStrategy, options...)
+	if err != nil {
+		return nil, err
+	}
+	return &hookWaiter{w, gone, h.look}, nil
+}
+
+// hookWaiter waits for hooks: until they have run, and until they are gone.
+type hookWaiter struct {
+	kube.Waiter
+	gone kube.Waiter
+	look func()
+}
+
+// WatchUntilReady waits until hooks have run.
+func (w *hookWaiter) WatchUntilReady(resources kube.ResourceList, timeout time.Duration) error {
+	err := w.Waiter.WatchUntilReady(resources, timeout)
+	if err != nil {
+		w.look()
 	}
 	return err
+}
+
+// WaitForDelete waits until hooks are gone, so that Helm can create them anew:
+// a pod takes a while to end. Helm's waiter for hooks only does not. It asks for
+// the rest of a release as well, whose removal others wait for.
+func (w *hookWaiter) WaitForDelete(resources kube.ResourceList, timeout time.Duration) error {
+	hooks := resources.Filter(isHook)
+	if len(hooks) == 0 {
+		return nil
+	}
+	return w.gone.WaitForDelete(hooks, timeout)
+}
+
+// isHook reports whether an object of a chart is a hook.
+func isHook(info *resource.Info) bool {
+	o, err := meta.Accessor(info.Object)
+	return err == nil && o.GetAnnotations()[release.HookAnnotation] != ""
 }
 
 // look notes the state of all pods as it is now, for the last time: also what
@@ -150,6 +191,13 @@ func (w *podWatch) look(ctx context.Context, c *Cluster) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.over = true
+}
+
+// hookFailed reports whether a hook has failed.
+func (w *podWatch) hookFailed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.over
 }
 
 // worst gives what is wrong now, the most likely cause first.
