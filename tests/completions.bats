@@ -18,7 +18,8 @@ offers() {
   mkdir -p place/dir
   touch place/file.tgz
   ln -sfn "$SAMPLE/bundle" bundle
-  (cd place && "${shell[@]}" "$ROOT/tests/complete/complete.$1" "$ROOT/completions" <../lines) | sed 's,/$,,' | sort -u
+  # fish keeps its history in the home directory.
+  (cd place && HOME=$PWD/.. "${shell[@]}" "$ROOT/tests/complete/complete.$1" "$ROOT/completions" <../lines) | sed 's,/$,,' | sort -u
 }
 
 @test "completions: every flag of every tool is offered, and nothing else" {
