@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the parts of the test suite that are named, or all, and closes with the
-# counts. With CI=true a skipped test is a failure.
+# counts. With CI=true a skipped test is a failure. A part is made of jobs, which
+# run beside those of the others.
 #
 #   lint         gofmt, vet, staticcheck, shellcheck, mandoc
 #   unit         go test of every package, fuzz seeds included, with the race
@@ -36,88 +37,120 @@ memory() {
   dir=$(mktemp -d /dev/shm/unit.XXXXXX) && chmod 1777 "$dir" && echo "$dir" # some tests are another user
 }
 
-unit() {
-  local TMPDIR=${TMPDIR-/tmp} shm
-  export TMPDIR
-  if shm=$(memory); then
-    # shellcheck disable=SC2064 # this directory
-    trap "rm -rf '$shm'" RETURN EXIT
-    TMPDIR=$shm
-  fi
-  local status=0 raced plain
+# in_memory COMMAND…: runs it with its temporary files in memory.
+in_memory() {
+  local shm
+  shm=$(memory) || { "$@"; return; }
+  # shellcheck disable=SC2064 # this directory
+  trap "rm -rf '$shm'" RETURN EXIT
+  TMPDIR=$shm "$@"
+}
+
+# Test programs are linked twice as fast without tables for debuggers, and lint
+# has vetted them.
+unit() { in_memory unit_tests; }
+unit_tests() {
+  local status=0 packages
   go -C packaging test -count=1 -json ./sbom || status=1
-  if ! command -v "$(go env CC)" >/dev/null; then
+  if raceable; then
+    mapfile -t packages < <(go list ./... | grep -Fxv -f <(concurrent))
+  else
     echo "ok - race detector # skip no $(go env CC) on this machine"
-    go test -count=1 -parallel 4 -json ./... || status=1
-    return $status
+    packages=(./...)
   fi
-  mapfile -t raced < <(concurrent)
-  mapfile -t plain < <(go list ./... | grep -Fxv -f <(concurrent))
-  go test -count=1 -parallel 4 -json "${plain[@]}" || status=1
-  # Compression and the sample's generator are computation, which the detector
-  # would slow down tenfold: they are built without it.
-  CGO_ENABLED=1 go test -count=1 -parallel 4 -race -gcflags='github.com/klauspost/compress/...=-race=false -d=checkptr=0' \
-    -gcflags='k0rdent-airgap/lib/gunzip=-race=false -d=checkptr=0' \
-    -gcflags='k0rdent-airgap/tests/samplebundle=-race=false -d=checkptr=0' -json "${raced[@]}" || status=1
+  go test -ldflags='-s -w' -vet=off -count=1 -parallel 4 -json "${packages[@]}" || status=1
   return $status
 }
+
+race() { in_memory race_tests; }
+race_tests() {
+  local packages
+  raceable || return 0
+  mapfile -t packages < <(concurrent)
+  # Compression and the sample's generator are computation, which the detector
+  # would slow down tenfold: they are built without it.
+  CGO_ENABLED=1 go test -ldflags='-s -w' -vet=off -count=1 -parallel 4 -race \
+    -gcflags='github.com/klauspost/compress/...=-race=false -d=checkptr=0' \
+    -gcflags='k0rdent-airgap/lib/gunzip=-race=false -d=checkptr=0' \
+    -gcflags='k0rdent-airgap/tests/samplebundle=-race=false -d=checkptr=0' -json "${packages[@]}"
+}
+
+raceable() { command -v "$(go env CC)" >/dev/null; }
 
 conformance() { tests/conformance/run.sh; }
 
 containerd() { go -C tests/containerd test -count=1 -parallel 4 -json ./...; }
 
-# Helm makes for a large program. It is linked twice as fast without tables for
-# debuggers, and lint has vetted it.
 cluster() { go -C tests/cluster test -ldflags='-s -w' -vet=off -count=1 -parallel 3 -timeout 20m -json ./...; }
 
 # What is built to be shipped, what installs it and how it is written about.
 shipped=(tests/{arm64,completions,docs,install,install-systemd,nspawn,packages,site,systemd}.bats)
 
-processes() {
-  local rest
-  mapfile -t rest < <(printf '%s\n' tests/*.bats | grep -Fxv "$(printf '%s\n' "${shipped[@]}")")
-  over "${rest[@]}"
-  tests/cases/run.sh
-}
+cases() { tests/cases/run.sh; }
 
-release() { over "${shipped[@]}"; }
-
-# over FILE…: has bats run these.
+# over FILE: has bats run it.
 over() {
-  if ! command -v bats >/dev/null; then
-    echo 'ok - bats # skip no bats on this machine'
-    return
+  if command -v bats >/dev/null; then
+    bats --tap "$1"
+  else
+    echo "ok - $1 # skip no bats on this machine"
   fi
-  bats --tap "$@"
 }
 
-# The parts run inside a pipe, so a part's own status travels as a TAP line.
-parts() {
-  local part
-  for part in "$@"; do
-    printf '\n# %s\n' "$part"
-    "$part" 2>&1 </dev/null || echo "not ok - $part ended with status $?"
-  done
+# jobs PART: what a part is made of, a command on each line.
+jobs_of() {
+  local shipped
+  shipped=$(printf 'over %s\n' "${shipped[@]}")
+  case $1 in
+  unit) printf '%s\n' race unit ;;
+  processes)
+    printf 'over %s\n' tests/*.bats | grep -Fxv "$shipped"
+    echo cases
+    ;;
+  release) echo "$shipped" ;;
+  *) echo "$1" ;;
+  esac
 }
 
-# lanes runs the parts that take longest beside all others. What they say comes
-# behind those.
-lanes() {
-  local logs part others=()
-  logs=$(mktemp -d)
-  for part in "$@"; do
-    case $#/$part in
-    1/*) others=("$part") ;;
-    */unit | */processes | */release) parts "$part" >"$logs/$part" & ;;
-    *) others+=("$part") ;;
-    esac
-  done
-  parts "${others[@]}"
+# What takes longest begins first, or the whole would wait for it at its end.
+slow='cluster
+race
+over tests/site.bats
+over tests/install-systemd.bats
+over tests/install.bats
+unit
+over tests/packages.bats
+over tests/k0rdent-install.bats
+over tests/controllers.bats
+over tests/input.bats
+containerd'
+
+# A job runs inside a pipe, so its own status travels as a TAP line. What it says
+# comes in one piece, at its end.
+job() {
+  local log
+  log=$(mktemp)
+  # shellcheck disable=SC2086 # a command and its argument
+  $1 >"$log" 2>&1 </dev/null || echo "not ok - $1 ended with status $?" >>"$log"
+  {
+    flock 9
+    printf '\n# %s, %d s\n' "$1" "$((SECONDS - $2))"
+    cat "$log"
+  } 9>"$work/lock"
+  rm "$log"
+}
+
+# together PART…: runs the jobs of all parts, four at a time: much of what they do
+# is to wait.
+together() {
+  local all name running=0
+  all=$(for name in "$@"; do jobs_of "$name"; done)
+  while IFS= read -r name; do
+    [ $running -lt 4 ] || { wait -n; running=$((running - 1)); }
+    job "$name" $SECONDS &
+    running=$((running + 1))
+  done < <(grep -Fx "$all" <<<"$slow"; grep -Fxv "$slow" <<<"$all")
   wait
-  for part in "$logs"/*; do
-    [ ! -e "$part" ] || cat "$part"
-  done
-  rm -r "$logs"
 }
 
 # unchanged closes the run: tests write to their own directories only.
@@ -134,12 +167,16 @@ if ! { tests/setup.sh && make -s build; }; then
   echo '0 passed, 1 failed'
   exit 1
 fi
-before=$(mktemp)
-trap 'rm -f "$before"' EXIT
-go run ./tests/machine/cmd/unchanged >"$before" || exit
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+go run ./tests/machine/cmd/unchanged >"$work/machine" || exit
+# What the *.bats files and the cases share.
+PREPARED=$work/prepared
+export PREPARED
+mkdir "$PREPARED" && tests/prepare.sh "$PREPARED" || exit
 strict=()
 [ "${CI-}" != true ] || strict=(-strict)
 {
-  lanes "$@"
-  unchanged "$before" 2>&1
+  together "$@"
+  unchanged "$work/machine" 2>&1
 } | go run ./tests/tally "${strict[@]}"

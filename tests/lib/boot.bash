@@ -29,7 +29,7 @@ ExecStopPost=systemctl --no-block poweroff
 U
   command=(systemd-nspawn --quiet --register=no --keep-unit --private-network --console=interactive
     --volatile=yes -D / --machine="test-$$"
-    --bind-ro=/etc/alternatives --bind-ro="$ROOT/tests/nspawn:/nspawn" --bind-ro="$BATS_SUITE_TMPDIR/bin:/test/bin" --bind="$work/out:/out" "$@"
+    --bind-ro=/etc/alternatives --bind-ro="$ROOT/tests/nspawn:/nspawn" --bind-ro="$PREPARED/bin:/test/bin" --bind="$work/out:/out" "$@"
     --bind-ro="$work/test.target:/etc/systemd/system/test.target" --bind-ro="$work/test.service:/etc/systemd/system/test.service"
     -b -- systemd.firstboot=off systemd.unit=test.target)
   # It needs a terminal.
