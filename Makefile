@@ -18,7 +18,7 @@ TOOLS   := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 LDFLAGS := -s -w $(if $(RELEASE),-X k0rdent-airgap/lib/cli.release=$(RELEASE))
 GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: help chaos build build-all build-airgap clean-airgap test race lint demo recording bench fuzz conformance site install uninstall dist docs clean
+.PHONY: help chaos build build-all build-airgap clean-airgap test quick race vuln lint demo recording bench fuzz conformance site install uninstall dist docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -53,11 +53,17 @@ clean-airgap: ## remove the k0s of the airgap build, and what was built with it
 test: ## everything that must pass: lint, unit, conformance, containerd, cluster, processes, release
 	@tests/run.sh
 
+quick: ## go test of every package, as any user; what needs root or a missing program is skipped, by name
+	@CI= go test -json ./... | go run ./tests/tally
+
 race: ## everything under the race detector, what links Helm too (CI=true make test does as well): takes minutes
 	CGO_ENABLED=1 go test -race ./...
 
 lint: ## gofmt, vet, staticcheck, shellcheck, mandoc
 	@tests/run.sh lint
+
+vuln: ## govulncheck of the tools, where its database can be reached
+	@packaging/vuln.sh
 
 demo: ## the main job on a sample bundle, for real, in a temporary directory
 	@tests/demo/demo.sh
