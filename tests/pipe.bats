@@ -72,6 +72,75 @@ load lib/helper
   wait $!
 }
 
+# plain FILE: records as sorted lines, without what differs from run to run.
+plain() {
+  jq -c 'del(.seconds, .bytes, .pushedBytes, .existingBytes)' "$1" | grep -v '"tool":"bundle-ls"' | sed "s/$registry/REGISTRY/g" | sort
+}
+
+@test "pipe: with another program between, registry, records and statuses are the same" {
+  local defect way
+  for defect in none wrong-layer-digest missing-layer path-dotdot same-reference truncated-mid-entry; do
+    cp "$SAMPLE/bundle.tgz" b.tgz
+    [ "$defect" = none ] || mkbundle --out b.tgz --defect "$defect"
+    for way in direct between; do
+      rm -rf storage
+      serve
+      if [ $way = direct ]; then
+        bundle-ls b.tgz 2>/dev/null | oci-push --to "$registry" --quiet >out 2>err && status=0 || status=$?
+      else
+        bundle-ls b.tgz 2>/dev/null | tee list | oci-push --to "$registry" --quiet >out 2>err && status=0 || status=$?
+      fi
+      { plain out; published; echo "$((status > 0))"; } >$way
+      stop "$server"
+    done
+    echo "$defect"
+    diff direct between
+    [ "$(tail -n 1 direct)" = "$([ $defect = none ] && echo 0 || echo 1)" ]
+    run ! grep -h '"kind":"rest"' list direct between
+  done
+}
+
+# once: bundle-ls in front of an oci-push that waits for records already.
+once() {
+  local to
+  mkfifo records
+  oci-push --to "$registry" --quiet <records >pushed 3>&- &
+  exec {to}>records
+  asleep $!
+  "$@" bundle-ls "$SAMPLE/bundle.tgz" >&"$to"
+  exec {to}>&-
+  wait $!
+}
+
+@test "pipe: bundle-ls leaves the bundle to an oci-push that reads its records" {
+  serve
+  once env
+  same "$(expected)" "$(published)"
+  run -0 jq -c 'select(.tool == "bundle-ls") | .counts' pushed
+  [ "$output" = null ] # it has listed nothing
+  [ "$(jq -c 'select(.tool == "oci-push") | .counts' pushed)" = '{"pushed":63,"skipped":2}' ]
+}
+
+@test "pipe: bundle-ls leaves the bundle to an oci-push of another user" {
+  need setpriv
+  [ "$(id -u)" = 0 ] || skip 'only root runs programs as another user'
+  serve
+  once setpriv --reuid 65534 --clear-groups --inh-caps +dac_read_search --ambient-caps +dac_read_search
+  same "$(expected)" "$(published)"
+  [ "$(jq -c 'select(.tool == "bundle-ls") | .counts' pushed)" = null ]
+}
+
+@test "pipe: a bundle that is left to oci-push is still bound by its verdict" {
+  local sum
+  serve
+  sum=$(sha256sum <"$SAMPLE/bundle.tgz")
+  record() { echo "{\"kind\":\"bundle\",\"path\":\"$SAMPLE/bundle.tgz\",\"digest\":\"sha256:$1\",\"signature\":\"good\"}"; }
+  record "$(tr 0-9 1-90 <<<"${sum%% *}")" >wrong
+  run -1 --separate-stderr bash -c "bundle-ls <wrong | oci-push --to $registry --quiet"
+  [[ $stderr == *'not the bundle that was verified'* ]]
+  [ -z "$(published)" ]
+}
+
 @test "pipe: shuffled records give the same registry" {
   serve
   bundle-ls "$SAMPLE/bundle.tgz" | sort -R | oci-push --to "$registry" --quiet >/dev/null

@@ -41,18 +41,6 @@ push_halfway() {
   [ ! -s err ]
 }
 
-# asleep PID: returns when a process waits, and has done nothing for a while.
-asleep() {
-  local now before='' same=0 i
-  for i in {1..200}; do
-    now=$(awk '{ print $3, $14, $15 }' "/proc/$1/stat" 2>/dev/null) || return 0
-    same=$([ "$now" = "$before" ] && echo $((same + 1)) || echo 0)
-    [ "$same" -lt 4 ] || [[ $now != S* ]] || return 0
-    before=$now
-    sleep 0.05
-  done
-}
-
 # waiting: command lines of every tool in every state in which it waits for
 # somebody. never is a pipe that nothing is written to, nobody one that nobody opens.
 waiting() {

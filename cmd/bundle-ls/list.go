@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -28,18 +27,16 @@ type lister struct {
 	log       *slog.Logger
 	overrides ref.Overrides
 	blobs     bool
+	leaves    bool // the rest of a bundle, to a reader that accepts it
 
 	start  time.Time
 	counts map[string]int // images by type, skipped, failed
 	bytes  int64
 
-	path  string                   // of the bundle at hand
-	named map[ref.Reference]origin // references given out of it
-	used  map[string]bool          // overrides that met their entry, of any bundle
+	path    string          // of the bundle at hand
+	listing *oci.Listing    // of it
+	used    map[string]bool // overrides that met their entry, of any bundle
 }
-
-// origin is where a reference came from.
-type origin struct{ entry, digest string }
 
 func newLister(out *record.Writer, progress *cli.Progress, overrides ref.Overrides, blobs bool) *lister {
 	return &lister{
@@ -51,33 +48,25 @@ func newLister(out *record.Writer, progress *cli.Progress, overrides ref.Overrid
 // bundle lists one bundle. Its error is fatal; what is wrong with an entry
 // alone has been told and counted.
 func (l *lister) bundle(ctx context.Context, want pipe.Bundle, stdin io.Reader) error {
-	path := want.Path
-	l.path, l.named = path, map[ref.Reference]origin{}
+	l.path, l.listing = want.Path, &oci.Listing{Bundle: want.Path, Overrides: l.overrides}
 	b, err := want.Open(ctx, stdin)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	l.log.Debug("bundle opened", "path", path, "format", b.Format, "bytes", b.Size)
+	l.log.Debug("bundle opened", "path", want.Path, "format", b.Format, "bytes", b.Size)
 	l.progress.Start("listing", b.Size, b.Offset)
 	defer l.progress.Close()
 	defer func() { l.bytes += b.Offset() }()
-	images := 0
-	for e, err := range b.Entries(ctx) {
-		switch {
-		case errors.Is(err, bundle.ErrEntry):
-			if err := l.refused(err); err != nil {
-				return err
-			}
-			continue
-		case err != nil:
-			return want.Named(err)
-		}
-		n, err := l.entry(ctx, e)
-		if err != nil {
-			return err
-		}
-		images += n
+	walk, stop := l.untilAccepted(ctx, want, b)
+	defer stop()
+	entries, images, err := l.entries(walk, want, b)
+	if ctx.Err() == nil && context.Cause(walk) == errAccepted && errors.Is(err, errAccepted) {
+		l.log.Debug("the reader lists the rest", "path", want.Path, "listed", entries)
+		return l.out.Write(record.Rest{Bundle: want.Path, Size: b.Size, Listed: entries})
+	}
+	if err != nil {
+		return err
 	}
 	if err := want.Check(ctx, b); err != nil {
 		return err
@@ -88,6 +77,27 @@ func (l *lister) bundle(ctx context.Context, want pipe.Bundle, stdin io.Reader) 
 	return nil
 }
 
+// entries lists a bundle's entries, and returns how many are listed, and how many
+// images they hold.
+func (l *lister) entries(ctx context.Context, want pipe.Bundle, b *bundle.Bundle) (entries, images int, err error) {
+	for e, err := range b.Entries(ctx) {
+		n := 0
+		switch {
+		case errors.Is(err, bundle.ErrEntry):
+			err = l.refused(err)
+		case err != nil:
+			err = want.Named(err)
+		default:
+			n, err = l.entry(ctx, e)
+		}
+		if err != nil {
+			return entries, images, err
+		}
+		entries, images = entries+1, images+n
+	}
+	return entries, images, nil
+}
+
 // refused records an entry that the bundle rejects, and continues.
 func (l *lister) refused(err error) error {
 	l.counts["failed"]++
@@ -96,93 +106,68 @@ func (l *lister) refused(err error) error {
 	return l.out.Write(record.Skipped{Bundle: l.path, Entry: entry, Status: record.StatusFailed, Reason: problem.Error()})
 }
 
-// entry lists one entry and gives how many images it had. The error ends the
+// entry lists one entry and returns how many images it had. The error ends the
 // run.
 func (l *lister) entry(ctx context.Context, e *bundle.Entry) (int, error) {
-	var images []oci.Named
 	archive, err := oci.Load(ctx, e.At, e.Size, e, nil)
-	if err == nil {
-		images, err = archive.Named(e.Path, l.override(e.Path))
-	}
-	var damage *bundle.DamageError
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
-	case errors.As(err, &damage):
-		return 0, nil // of the bundle itself: the walk tells it next
-	case oci.Stray(e.Path, err):
-		l.counts["skipped"]++
-		return 0, l.skip(e, "", err.Error())
-	case errors.Is(err, ref.ErrInvalid):
-		return 0, l.fail(e, cli.Hint(err, "give it a reference with --map"))
-	case err != nil:
-		return 0, l.fail(e, err)
 	}
-	for _, image := range images {
-		if err := l.image(e, image); err != nil {
+	if _, damaged := errors.AsType[*bundle.DamageError](err); damaged {
+		return 0, nil // of the bundle itself: the walk tells it next
+	}
+	if _, given := l.overrides[e.Path]; given && err == nil {
+		l.used[e.Path] = true
+	}
+	var images []*oci.Image
+	for _, one := range l.listing.Entry(e.Path, e.Size, archive, err) {
+		if one.Image != nil {
+			images = append(images, one.Image)
+		}
+		if err := l.write(one); err != nil {
 			return 0, err
 		}
 	}
-	if l.blobs {
+	if l.blobs && len(images) > 0 {
 		return len(images), l.blobRecords(e, archive, images)
 	}
 	return len(images), nil
 }
 
-// skip records that nothing of an entry goes to a registry, with the status
-// failed if something should.
-func (l *lister) skip(e *bundle.Entry, status, reason string) error {
-	l.progress.Item(0, fmt.Sprintf("%s skipped: %s", e.Path, reason))
-	return l.out.Write(record.Skipped{Bundle: l.path, Entry: e.Path, Size: e.Size, Status: status, Reason: reason})
-}
-
-// fail records that an entry is damaged or has no usable name, and goes on.
-func (l *lister) fail(e *bundle.Entry, err error) error {
-	if remedy := oci.Remedy(err); remedy != "" {
-		err = cli.Hint(err, "%s", remedy)
-	}
-	l.counts["failed"]++
-	l.progress.Problem(e.Path, err)
-	return l.skip(e, record.StatusFailed, err.Error())
-}
-
-// image writes the record of one image.
-func (l *lister) image(e *bundle.Entry, image oci.Named) error {
-	if lacks := image.MissingBlobs(); len(lacks) > 0 {
-		return l.fail(e, fmt.Errorf("incomplete: the archive lacks %s", oci.Count(lacks, "blob")))
-	}
-	r := image.Record(l.path, e.Path)
-	reference := image.Reference
-	warnings := []string{image.Warning, r.Warning}
-	if reference.Tag != "" {
-		if other, twice := l.named[reference]; twice && other.digest != r.Digest {
-			warnings = append(warnings, "entry "+other.entry+" has the same reference and another digest")
+// write writes one record about an entry, and reports what it says.
+func (l *lister) write(one oci.Listed) error {
+	if skipped := one.Skipped; skipped != nil {
+		if one.Err != nil {
+			l.fail(skipped.Entry, one.Err)
+		} else {
+			l.counts["skipped"]++
 		}
-		l.named[reference] = origin{e.Path, r.Digest}
+		l.progress.Item(0, fmt.Sprintf("%s skipped: %s", skipped.Entry, skipped.Reason))
+		return l.out.Write(*skipped)
 	}
-	r.Repository, r.Tag = reference.Repository, reference.Tag
-	r.Warning = strings.Join(slices.DeleteFunc(warnings, func(w string) bool { return w == "" }), "; ")
+	r := one.Record
 	if r.Warning != "" {
-		l.progress.Warn("%s: %s", e.Path, r.Warning)
+		l.progress.Warn("%s: %s", r.Entry, r.Warning)
 	}
 	l.counts[r.Type]++
 	l.progress.Item(0, cli.ItemText(r.Name(), r.Type, r.Size))
 	return l.out.Write(r)
 }
 
-// override returns the reference that --map gives an entry, or nil.
-func (l *lister) override(entry string) *ref.Reference {
-	r, ok := l.overrides[entry]
-	if !ok {
-		return nil
+// fail counts and reports an entry that is damaged or has no usable name.
+func (l *lister) fail(entry string, err error) {
+	if remedy := oci.Remedy(err); remedy != "" {
+		err = cli.Hint(err, "%s", remedy)
+	} else if errors.Is(err, ref.ErrInvalid) {
+		err = cli.Hint(err, "give it a reference with --map")
 	}
-	l.used[entry] = true
-	return &r
+	l.counts["failed"]++
+	l.progress.Problem(entry, err)
 }
 
 // blobRecords writes one record for each blob of an archive: first those that
 // its images name, in their order, then those that nothing names.
-func (l *lister) blobRecords(e *bundle.Entry, archive *oci.Archive, images []oci.Named) error {
+func (l *lister) blobRecords(e *bundle.Entry, archive *oci.Archive, images []*oci.Image) error {
 	var all []v1.Descriptor
 	for _, image := range images {
 		for _, m := range image.Manifests {

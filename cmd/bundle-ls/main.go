@@ -88,6 +88,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
+	open, err := guard.Open() // a verdict that comes later must still be passed on
+	if err != nil {
+		return err
+	}
+	l.leaves = overrides == nil && !cfg.blobs && !open
 	in := pipe.Reader{Out: l.out, Wait: pipe.Waiting(progress.Warn, stdout)}
 	var failed error // of the first bundle that could not be listed
 	for b, err := range in.Bundles(ctx, fs.Arg(0), stdin) {

@@ -95,7 +95,7 @@ func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess 
 	if img == nil {
 		p.met.wanted--
 		p.met.leftOut++
-		p.results.skip(record.Skipped{Bundle: rec.Bundle, Entry: rec.Entry, Size: rec.Size, Reason: left})
+		p.results.skip(record.Skipped{Bundle: rec.Bundle, Entry: rec.Entry, Size: rec.Size, Reason: left}, nil)
 		return nil
 	}
 	it := &item{record: rec, image: img, blobs: make(map[v1.Hash]*transfer), done: make(chan struct{})}

@@ -212,7 +212,7 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 		progress.Warn("the certificate of %s is not checked: anybody between here and there can read and change what is sent", reg.Host())
 	}
 	out := record.NewWriter(progress.Beside(stdout), cfg.format)
-	in := pipe.Reader{Out: out, Own: record.Image{}.Kind(), Wait: pipe.Waiting(progress.Warn, stdout)}
+	in := pipe.Reader{Out: out, Own: []string{record.Image{}.Kind(), record.Rest{}.Kind()}, Wait: pipe.Waiting(progress.Warn, stdout)}
 	guard := cfg.guard(operand, stdin, out, progress)
 	ctx, stop, err := guard.Begin(ctx)
 	defer stop()
@@ -238,6 +238,7 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	}
 	sel := newSelection(cfg.aliases, progress.Waiting)
 	if operand == "" && from == nil {
+		record.AcceptRest(stdin)
 		go sel.read(ctx, in, stdin) // ends with stdin or the run
 		// A bad word about the bundle comes before the first one to the registry.
 		defer sel.watch(ctx)()
@@ -251,7 +252,7 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	p := &pusher{
 		cfg: cfg, reg: reg, mem: mem, progress: progress, log: log,
 		up:        newUploader(reg, cfg, log, abort),
-		results:   newResults(out, progress, sel.total, sel.failures, cfg.aliases),
+		results:   newResults(out, progress, sel.total, sel.unlisted, cfg.aliases),
 		published: make(map[string]string),
 		givers:    make(map[string]*copier),
 	}

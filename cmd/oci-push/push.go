@@ -35,8 +35,13 @@ type pusher struct {
 // everything pushes all that a bundle holds, under the names that the
 // reference rules give.
 func (p *pusher) everything(ctx context.Context, b pipe.Bundle, stdin io.Reader, promised promise) error {
-	err := p.walk(ctx, b, stdin, promised, func(e *bundle.Entry) ([]record.Image, error) {
-		return []record.Image{}, nil
+	err := p.walk(ctx, b, stdin, promised, func(ctx context.Context, _ *bundle.Bundle, v visited) error {
+		if v.problem != nil {
+			p.met.wanted++
+			p.results.fail(record.Image{Bundle: b.Path, Entry: v.path}, v.problem)
+			return nil
+		}
+		return p.entry(ctx, b.Path, v.entry, nil)
 	})
 	if err == nil && p.met.wanted+p.met.leftOut == 0 {
 		return b.Empty()
@@ -58,15 +63,16 @@ func (p *pusher) selected(ctx context.Context, sel *selection) error {
 		if path == "" {
 			return failed
 		}
-		b, seen := sel.bundle(path), make(map[string]bool)
+		b := sel.bundle(path)
+		c := &chosen{pusher: p, sel: sel, path: path, seen: make(map[string]bool), listing: oci.Listing{Bundle: path}}
 		var promised promise
 		if b.Digest != "" {
 			promised = b.Check
 		}
-		err = p.walk(ctx, b, nil, promised, func(e *bundle.Entry) ([]record.Image, error) {
-			seen[e.Path] = true
-			return sel.take(ctx, path, e.Path)
-		})
+		err = p.walk(ctx, b, nil, promised, c.visit)
+		if err == nil && c.rest && c.images == 0 {
+			err = b.Empty()
+		}
 		if err != nil {
 			if failed == nil {
 				failed = err
@@ -78,7 +84,7 @@ func (p *pusher) selected(ctx context.Context, sel *selection) error {
 			}
 			continue
 		}
-		missing, again := sel.leave(path, seen)
+		missing, again := sel.leave(path, c.seen)
 		for _, image := range missing {
 			p.results.fail(image, errors.New("the bundle has no such entry"))
 		}
@@ -88,10 +94,20 @@ func (p *pusher) selected(ctx context.Context, sel *selection) error {
 	}
 }
 
-// walk reads a bundle once. For each entry it asks what is wanted: nil means
-// nothing, an empty list means all of it under its own names. With a promise,
-// nothing is published before the whole bundle has proved to keep it.
-func (p *pusher) walk(ctx context.Context, b pipe.Bundle, stdin io.Reader, promised promise, wanted func(*bundle.Entry) ([]record.Image, error)) (err error) {
+// visited is an entry that a walk has come to.
+type visited struct {
+	index   int
+	path    string
+	entry   *bundle.Entry // nil if it is refused
+	problem error         // why
+}
+
+// visit handles one entry of an open bundle. Its error ends the run.
+type visit func(context.Context, *bundle.Bundle, visited) error
+
+// walk reads a bundle once. With a promise, nothing is published before the whole
+// bundle has proved to keep it.
+func (p *pusher) walk(ctx context.Context, b pipe.Bundle, stdin io.Reader, promised promise, do visit) (err error) {
 	if p.keep, err = p.scan(ctx, b.Path); err != nil {
 		return err
 	}
@@ -108,44 +124,40 @@ func (p *pusher) walk(ctx context.Context, b pipe.Bundle, stdin io.Reader, promi
 	// images among them end only after the gate's decision.
 	defer p.up.wg.Wait()
 	defer func() { p.gate.decide(err == nil) }()
-	if err := p.read(ctx, b, open, wanted); err != nil || promised == nil {
+	if err := p.read(ctx, b, open, do); err != nil || promised == nil {
 		return err
 	}
 	return promised(ctx, open)
 }
 
 // read is walk on an open bundle.
-func (p *pusher) read(ctx context.Context, want pipe.Bundle, b *bundle.Bundle, wanted func(*bundle.Entry) ([]record.Image, error)) error {
+func (p *pusher) read(ctx context.Context, want pipe.Bundle, b *bundle.Bundle, do visit) error {
 	at := b.Offset
 	if b.Format == bundle.FormatDir || b.Format == bundle.FormatTar {
 		at = p.up.sent.Load
 	}
 	p.progress.Start("pushing", b.Size, at)
+	index := 0
 	for e, err := range b.Entries(ctx) {
-		if errors.Is(err, bundle.ErrEntry) { // refused for its name or kind; the rest is read
-			p.met.wanted++
-			entry, problem := pipe.Refused(err)
-			p.results.fail(record.Image{Bundle: want.Path, Entry: entry}, problem)
-			continue
-		}
-		if err != nil {
+		v := visited{index: index, entry: e}
+		switch {
+		case errors.Is(err, bundle.ErrEntry): // refused for its name or kind; the rest is read
+			v.path, v.problem = pipe.Refused(err)
+		case err != nil:
 			return want.Named(err)
+		default:
+			v.path = e.Path
 		}
-		names, err := wanted(e)
-		if err != nil {
+		if err := do(ctx, b, v); err != nil {
 			return err
 		}
-		if names == nil {
-			continue
-		}
-		if err := p.entry(ctx, want.Path, e, names); err != nil {
-			return err
-		}
+		index++
 	}
 	return nil
 }
 
-// entry pushes the images of one entry. The error ends the run; what is wrong
+// entry pushes the images of one entry: those that records ask for or, without
+// any, all of them under their own names. The error ends the run; what is wrong
 // with the entry alone becomes a record.
 func (p *pusher) entry(ctx context.Context, path string, e *bundle.Entry, names []record.Image) error {
 	guess := guessRepository(e, names)
@@ -178,18 +190,14 @@ func guessRepository(e *bundle.Entry, names []record.Image) string {
 // unusable records an entry of which nothing can be pushed.
 func (p *pusher) unusable(path string, e *bundle.Entry, names []record.Image, err error) {
 	if len(names) == 0 && oci.Stray(e.Path, err) {
-		p.results.skip(record.Skipped{Bundle: path, Entry: e.Path, Size: e.Size, Reason: err.Error()})
+		p.results.skip(record.Skipped{Bundle: path, Entry: e.Path, Size: e.Size, Reason: err.Error()}, nil)
 		return
 	}
 	if len(names) == 0 {
 		names = []record.Image{{Bundle: path, Entry: e.Path}}
 	}
 	p.met.wanted++
-	if remedy := oci.Remedy(err); remedy != "" {
-		err = cli.Hint(err, "%s", remedy)
-	} else if errors.Is(err, ref.ErrInvalid) {
-		err = cli.Hint(err, "give it a reference: bundle-ls --map FILE BUNDLE | oci-push --to ...")
-	}
+	err = remedied(err)
 	fail := p.results.fail
 	if _, damaged := errors.AsType[*bundle.DamageError](err); damaged {
 		fail = p.results.failQuietly // the run's error is the same one
@@ -197,6 +205,17 @@ func (p *pusher) unusable(path string, e *bundle.Entry, names []record.Image, er
 	for _, rec := range names {
 		fail(rec, err)
 	}
+}
+
+// remedied adds to an error of an entry what to do about it.
+func remedied(err error) error {
+	if remedy := oci.Remedy(err); remedy != "" {
+		return cli.Hint(err, "%s", remedy)
+	}
+	if errors.Is(err, ref.ErrInvalid) {
+		return cli.Hint(err, "give it a reference: bundle-ls --map FILE BUNDLE | oci-push --to ...")
+	}
+	return err
 }
 
 // archive reads one OCI archive. Where it can seek, only its JSON is read here;

@@ -232,7 +232,7 @@ func TestArchiveOfSeveralImages(t *testing.T) {
 	}
 	taken := make(chan int)
 	go func() {
-		images, _ := s.take(t.Context(), "/b", "a.tar")
+		images, _, _ := s.take(t.Context(), "/b", "a.tar", 0)
 		taken <- len(images)
 	}()
 	select {
@@ -243,7 +243,7 @@ func TestArchiveOfSeveralImages(t *testing.T) {
 	if err := s.add(record.Image{Bundle: "/b", Entry: "a.tar", Repository: "a", Tag: "3"}); err != nil {
 		t.Fatal(err)
 	}
-	s.settle(entryName{"/b", "b.tar"}, false)
+	s.settle(entryName{"/b", "b.tar"})
 	if n := <-taken; n != 3 {
 		t.Errorf("%d images were taken, want 3", n)
 	}
@@ -251,7 +251,7 @@ func TestArchiveOfSeveralImages(t *testing.T) {
 	if err := s.add(record.Image{Bundle: "/b", Entry: "c.tar", Repository: "c", Tag: "1"}); err != nil {
 		t.Fatal(err)
 	}
-	if images, err := s.take(t.Context(), "/b", "c.tar"); len(images) != 1 || err != nil {
+	if images, _, err := s.take(t.Context(), "/b", "c.tar", 1); len(images) != 1 || err != nil {
 		t.Errorf("%v, %v, want one image at once", images, err)
 	}
 }

@@ -44,7 +44,7 @@ type results struct {
 	out      *record.Writer
 	progress *cli.Progress
 	total    func() int
-	unlisted func() int // entries that bundle-ls could make nothing of
+	unlisted func() (skipped, failed int) // entries that bundle-ls has found no image in
 
 	aliases aliases
 	sources map[ref.Reference]*item // what aliases are about, as far as this run has met it
@@ -60,7 +60,7 @@ type results struct {
 	start  time.Time
 }
 
-func newResults(out *record.Writer, progress *cli.Progress, total, unlisted func() int, a aliases) *results {
+func newResults(out *record.Writer, progress *cli.Progress, total func() int, unlisted func() (skipped, failed int), a aliases) *results {
 	r := &results{
 		out: out, progress: progress, total: total, unlisted: unlisted,
 		aliases: a, sources: make(map[ref.Reference]*item),
@@ -77,8 +77,7 @@ func (r *results) write() {
 	for it := range r.queue {
 		<-it.done
 		if it.skipped != nil {
-			r.counts["skipped"]++
-			r.put(*it.skipped)
+			r.left(it)
 			continue
 		}
 		rec := it.record
@@ -105,6 +104,18 @@ func (r *results) write() {
 		}
 		r.put(rec)
 	}
+}
+
+// left writes the record of an entry that holds nothing for a registry.
+func (r *results) left(it *item) {
+	if it.skipped.Status == record.StatusFailed {
+		r.failed++
+		r.counts[record.StatusFailed]++
+		r.progress.Problem("entry "+it.skipped.Entry, it.err)
+	} else {
+		r.counts["skipped"]++
+	}
+	r.put(*it.skipped)
 }
 
 // put writes a record and keeps the first error, so that what is under way is
@@ -167,8 +178,9 @@ func (r *results) interrupted() error {
 	return cli.Interrupted("%d%s %s %s in the registry; the same command sends the rest", there, of, images, are)
 }
 
-// skip adds an entry that holds nothing for a registry.
-func (r *results) skip(rec record.Skipped) { r.settled(&item{skipped: &rec}) }
+// skip adds an entry that holds nothing for a registry; err says why it has failed,
+// if it has.
+func (r *results) skip(rec record.Skipped, err error) { r.settled(&item{skipped: &rec, err: err}) }
 
 func (r *results) settled(it *item) {
 	it.done = make(chan struct{})
@@ -181,10 +193,10 @@ func (r *results) settled(it *item) {
 func (r *results) close(ctx context.Context, err error) error {
 	close(r.queue)
 	<-r.ended
-	if n := r.unlisted(); n > 0 {
-		r.failed += n
-		r.counts[record.StatusFailed] += n
-	}
+	skipped, failed := r.unlisted()
+	r.failed += failed
+	r.count("skipped", skipped)
+	r.count(record.StatusFailed, failed)
 	r.progress.Close()
 	if errors.Is(context.Cause(ctx), cli.ErrInterrupted) {
 		err = r.interrupted()
@@ -212,6 +224,12 @@ func (r *results) close(ctx context.Context, err error) error {
 		return r.verdict(all)
 	}
 	return nil
+}
+
+func (r *results) count(status string, n int) {
+	if n > 0 {
+		r.counts[status] += n
+	}
 }
 
 // verdict is the error of a run in which images failed. Another run is advised

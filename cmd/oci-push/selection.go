@@ -1,12 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +28,9 @@ type selection struct {
 	bundles []string                             // in the order of their first record
 	digests map[string]string                    // of bundles that were verified, by path
 	begun   map[string]bool                      // bundles that are or were being read
+	rests   rests
 	count   int
+	skipped int           // entries that bundle-ls skipped
 	failed  int           // entries that bundle-ls could make nothing of
 	ended   bool          // no further record comes
 	whole   bool          // and all of them have come
@@ -84,7 +84,16 @@ func (s *selection) readAll(ctx context.Context, in pipe.Reader, stdin io.Reader
 			if err := line.Decode(&about); err != nil {
 				return fmt.Errorf("stdin: %w", err)
 			}
-			s.settle(entryName{about.Bundle, about.Entry}, about.Status == record.StatusFailed)
+			s.settle(entryName{about.Bundle, about.Entry})
+			if line.Kind == about.Kind() {
+				s.skip(about)
+			}
+		case record.Rest{}.Kind():
+			var rest record.Rest
+			if err := line.Decode(&rest); err != nil {
+				return fmt.Errorf("stdin: %w", err)
+			}
+			s.leftTo(rest)
 		case record.Bundle{}.Kind():
 			var b record.Bundle
 			if err := line.Decode(&b); err != nil {
@@ -100,22 +109,31 @@ func (s *selection) readAll(ctx context.Context, in pipe.Reader, stdin io.Reader
 
 // settle notes that records are through with an entry. A bundle-ls in the
 // pipeline is no further than its record, so nothing waits for the next one.
-func (s *selection) settle(e entryName, failed bool) {
+func (s *selection) settle(e entryName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if failed {
-		s.failed++
-	}
 	s.settled[e] = true
 	s.latest, s.since = e, time.Now()
 	s.changed.Broadcast()
 }
 
-// failures returns how many entries could not be listed, so far.
-func (s *selection) failures() int {
+// skip counts an entry of which nothing comes.
+func (s *selection) skip(r record.Skipped) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failed
+	if r.Status == record.StatusFailed {
+		s.failed++
+	} else {
+		s.skipped++
+	}
+}
+
+// unlisted returns how many entries were skipped by bundle-ls, and how many could
+// not be listed, so far.
+func (s *selection) unlisted() (skipped, failed int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.skipped, s.failed
 }
 
 // verified notes what a bundle record promises. It must come before the records
@@ -149,17 +167,21 @@ func (s *selection) add(image record.Image) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	entries := s.want[image.Bundle]
-	if entries == nil {
-		entries = make(map[string][]record.Image)
-		s.want[image.Bundle] = entries
-		s.bundles = append(s.bundles, image.Bundle)
-	}
+	entries := s.entries(image.Bundle)
 	entries[image.Entry] = append(entries[image.Entry], image)
 	s.count++
 	s.latest, s.since = entryName{image.Bundle, image.Entry}, time.Now()
 	s.changed.Broadcast()
 	return nil
+}
+
+// entries returns what is wanted of a bundle, which is read when its turn comes.
+func (s *selection) entries(bundle string) map[string][]record.Image {
+	if s.want[bundle] == nil {
+		s.want[bundle] = make(map[string][]record.Image)
+		s.bundles = append(s.bundles, bundle)
+	}
+	return s.want[bundle]
 }
 
 // watch wakes all who wait when the context ends.
@@ -178,121 +200,4 @@ func (s *selection) wait() {
 	s.waiting("waiting for records")
 	s.changed.Wait()
 	s.waiting("")
-}
-
-// nextBundle waits for a bundle of which images are wanted. It returns "" when
-// there is none left.
-func (s *selection) nextBundle(ctx context.Context) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for {
-		switch {
-		case ctx.Err() != nil:
-			return "", context.Cause(ctx)
-		case s.err != nil:
-			return "", s.err
-		case len(s.bundles) > 0:
-			s.begun[s.bundles[0]] = true
-			return s.bundles[0], nil
-		case s.ended && s.count == 0 && len(s.aliases) == 0:
-			return "", cli.Hint(errNoImages, "bundle-ls writes them; to push a whole bundle, name it: oci-push --to … BUNDLE")
-		case s.ended:
-			return "", nil
-		}
-		s.wait()
-	}
-}
-
-// take returns what is wanted of an entry, if anything, and forgets it. It waits
-// for a record about the entry.
-func (s *selection) take(ctx context.Context, bundle, entry string) ([]record.Image, error) {
-	name := entryName{bundle, entry}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if s.err != nil {
-			return nil, s.err
-		}
-		if images := s.want[bundle][entry]; images != nil && s.through(name) {
-			delete(s.want[bundle], entry)
-			return images, nil
-		}
-		if s.ended || s.settled[name] && s.want[bundle][entry] == nil {
-			return nil, nil
-		}
-		s.wait()
-	}
-}
-
-// through reports whether the records are through with an entry. An archive may
-// have several, which come at once: for a while after one, more are waited for.
-func (s *selection) through(name entryName) bool {
-	if s.ended || s.latest != name {
-		return true
-	}
-	left := s.more - time.Since(s.since)
-	if left > 0 {
-		time.AfterFunc(left, s.wake)
-	}
-	return left <= 0
-}
-
-// leave returns what was wanted of a bundle and not taken, in the order of its
-// entries. With again, some of it was asked for after its entry had passed: the
-// bundle must be read once more.
-func (s *selection) leave(bundle string, entries map[string]bool) (missing []record.Image, again bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for entry, images := range s.want[bundle] {
-		if entries[entry] {
-			again = true
-			continue
-		}
-		missing = append(missing, images...)
-		delete(s.want[bundle], entry)
-	}
-	if !again {
-		s.forget(bundle)
-	}
-	sortByEntry(missing)
-	return missing, again
-}
-
-// abandon returns all that is and will be wanted of a bundle that cannot be
-// read, once all records are in or ctx has ended.
-func (s *selection) abandon(ctx context.Context, bundle string) (missing []record.Image) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for !s.ended && ctx.Err() == nil {
-		s.wait()
-	}
-	for _, images := range s.want[bundle] {
-		missing = append(missing, images...)
-	}
-	s.forget(bundle)
-	sortByEntry(missing)
-	return missing
-}
-
-func (s *selection) forget(bundle string) {
-	delete(s.want, bundle)
-	s.bundles = slices.DeleteFunc(s.bundles, func(b string) bool { return b == bundle })
-}
-
-func sortByEntry(images []record.Image) {
-	slices.SortStableFunc(images, func(a, b record.Image) int { return cmp.Compare(a.Entry, b.Entry) })
-}
-
-// total gives how many names images are to get, or 0 while that is unknown.
-func (s *selection) total() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	further, known := s.aliases.total()
-	if !s.whole || !known {
-		return 0
-	}
-	return s.count + further
 }

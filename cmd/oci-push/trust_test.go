@@ -147,7 +147,7 @@ func TestBundleRecordMayNotComeLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	out.Close()
-	if _, err := sel.take(t.Context(), path, "nothing"); err == nil || !strings.Contains(err.Error(), "came after those of its images") {
+	if _, _, err := sel.take(t.Context(), path, "nothing", 0); err == nil || !strings.Contains(err.Error(), "came after those of its images") {
 		t.Errorf("take = %v, want that the record came late", err)
 	}
 }

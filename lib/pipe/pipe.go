@@ -19,6 +19,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"slices"
 	"time"
 
 	"k0rdent-airgap/lib/cli"
@@ -36,7 +37,7 @@ const silence = 5 * time.Second
 type Reader struct {
 	Name string         // of the input, for errors; "stdin" if empty
 	Out  *record.Writer // gets every record before it is yielded; may be nil
-	Own  string         // the kind that the tool writes anew, and Out does not get; may be empty
+	Own  []string       // kinds that the tool answers, and Out does not get
 	Text string         // the remedy when lines of text come instead; may be empty
 	Wait func()         // called once if nothing comes for a while; may be nil
 }
@@ -76,7 +77,7 @@ func (r Reader) take(line record.Line) error {
 		}
 	}
 	bad := b.Signature == record.SignatureBad
-	if r.Out != nil && (line.Kind != r.Own || bad) {
+	if r.Out != nil && (!slices.Contains(r.Own, line.Kind) || bad) {
 		if err := r.Out.Pass(line); err != nil {
 			return err
 		}

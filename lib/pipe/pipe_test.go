@@ -101,7 +101,7 @@ func TestOwnKind(t *testing.T) {
 	const note, bundle, bad = `{"kind":"note"}`, `{"kind":"bundle","path":"/b"}`, `{"kind":"bundle","path":"/b","signature":"bad"}`
 	var out bytes.Buffer
 	var failed error
-	r := Reader{Out: record.NewWriter(&out, nil), Own: "bundle"}
+	r := Reader{Out: record.NewWriter(&out, nil), Own: []string{"bundle"}}
 	for _, err := range r.Records(t.Context(), strings.NewReader(bundle+"\n"+note+"\n"+bad+"\n")) {
 		failed = err
 	}

@@ -15,7 +15,8 @@ type Writer struct {
 	mu     sync.Mutex
 	w      io.Writer
 	format *Format
-	header bool // the table's header has been written
+	header bool     // the table's header has been written
+	pipe   *os.File // that JSON is written to, or nil
 }
 
 // NewWriter returns a writer; a nil format means JSON. If w is a pipe, the pipe
@@ -25,6 +26,7 @@ func NewWriter(w io.Writer, f *Format) *Writer {
 	for out.json() {
 		if pipe, ok := w.(*os.File); ok {
 			announce(pipe)
+			out.pipe = pipe
 		}
 		around, ok := w.(interface{ Unwrap() io.Writer })
 		if !ok {

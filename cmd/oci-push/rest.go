@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"k0rdent-airgap/lib/bundle"
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/pipe"
+	"k0rdent-airgap/lib/record"
+)
+
+// rests are the bundles whose last entries bundle-ls leaves to this program.
+type rests struct {
+	any     bool
+	all     map[string]record.Rest // by bundle
+	reading string                 // the bundle that is read
+	decided int                    // how many of its entries are decided on
+	late    bool                   // its record came after some that it is about
+}
+
+func (r *rests) begin(bundle string) { r.reading, r.decided, r.late = bundle, 0, false }
+
+// of returns the record of a bundle if it is about the entry.
+func (r *rests) of(bundle string, index int) *record.Rest {
+	if rest, ok := r.all[bundle]; ok && index >= rest.Listed {
+		return &rest
+	}
+	return nil
+}
+
+// end reports, when a bundle has been read, whether its record came too late for
+// an entry.
+func (r *rests) end(bundle string) (again bool) {
+	r.reading = ""
+	if !r.late {
+		delete(r.all, bundle)
+	}
+	return r.late
+}
+
+// leftTo notes that all further entries of a bundle are wanted, and that no record
+// about them comes.
+func (s *selection) leftTo(rest record.Rest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &s.rests
+	if r.all == nil {
+		r.all = make(map[string]record.Rest)
+	}
+	r.any, r.all[rest.Bundle] = true, rest
+	if r.reading == rest.Bundle && r.decided > rest.Listed {
+		r.late = true
+	}
+	s.entries(rest.Bundle)
+	s.changed.Broadcast()
+}
+
+// chosen pushes what records ask for of one bundle.
+type chosen struct {
+	*pusher
+	sel     *selection
+	path    string
+	seen    map[string]bool
+	listing oci.Listing
+	images  int
+	rest    bool // bundle-ls has left entries to us
+}
+
+// visit pushes what is wanted of an entry.
+func (c *chosen) visit(ctx context.Context, open *bundle.Bundle, v visited) error {
+	c.seen[v.path] = true
+	names, rest, err := c.sel.take(ctx, c.path, v.path, v.index)
+	c.images += len(names)
+	switch {
+	case err != nil:
+		return err
+	case rest != nil:
+		c.rest = true
+		if rest.Size != open.Size {
+			return cli.Hint(pipe.Bundle{Path: c.path}.Named(errors.New("it has changed since bundle-ls opened it")), "run the same command again")
+		}
+		return c.list(ctx, v)
+	case v.problem != nil:
+		for _, rec := range names {
+			c.results.fail(rec, v.problem)
+		}
+		return nil
+	case names == nil:
+		return nil
+	}
+	for _, rec := range names {
+		c.listing.Note(rec)
+	}
+	return c.entry(ctx, c.path, v.entry, names)
+}
+
+// list pushes an entry under the names that bundle-ls would list, and reports what
+// it would skip.
+func (c *chosen) list(ctx context.Context, v visited) error {
+	if v.problem != nil {
+		c.results.skip(record.Skipped{Bundle: c.path, Entry: v.path, Status: record.StatusFailed, Reason: v.problem.Error()}, v.problem)
+		return nil
+	}
+	guess := guessRepository(v.entry, nil)
+	archive, err := c.archive(ctx, v.entry, guess)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if _, damaged := errors.AsType[*bundle.DamageError](err); damaged {
+		return nil // of the bundle itself: the walk reports it next
+	}
+	for _, one := range c.listing.Entry(v.path, v.entry.Size, archive, err) {
+		if one.Image != nil {
+			c.images++
+		}
+		if one.Skipped != nil {
+			c.results.skip(*one.Skipped, remedied(one.Err))
+			continue
+		}
+		if err := c.image(ctx, contentOf(archive), one.Image, guess, one.Record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
