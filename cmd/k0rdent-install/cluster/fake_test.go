@@ -22,7 +22,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/dynamic"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes"
 	kubefake "k8s.io/client-go/kubernetes/fake"
@@ -45,6 +44,11 @@ var kinds = []struct {
 	{helmReleaseKind, "v2", meta.RESTScopeNamespace},
 	{helmChartKind, "v1", meta.RESTScopeNamespace},
 	{helmRepositoryKind, "v1", meta.RESTScopeNamespace},
+	{regionKind, "v1beta1", meta.RESTScopeRoot},
+	{crdKind, "v1", meta.RESTScopeRoot},
+	{controlNodeKind, "v1beta2", meta.RESTScopeRoot},
+	{etcdMemberKind, "v1beta1", meta.RESTScopeRoot},
+	{schema.GroupKind{Group: "infrastructure.cluster.x-k8s.io", Kind: "AWSClusterStaticIdentity"}, "v1beta2", meta.RESTScopeRoot},
 }
 
 // fake is an API server in memory, without admission and controllers: a test
@@ -53,8 +57,8 @@ var kinds = []struct {
 type fake struct {
 	*Cluster
 	t       *testing.T
-	objects dynamic.Interface
-	api     kubernetes.Interface
+	objects *dynamicfake.FakeDynamicClient
+	api     *kubefake.Clientset
 	readyz  string // why the server is not ready; "" if it is
 }
 
@@ -88,9 +92,40 @@ func newFake(t *testing.T, objects ...runtime.Object) *fake {
 	silent := func(clienttesting.Action) (bool, watch.Interface, error) { return true, watch.NewRaceFreeFake(), nil }
 	untypedAPI.PrependWatchReactor("*", silent)
 	clients.PrependWatchReactor("*", silent)
+	untypedAPI.PrependReactor("delete", "*", finalize(untypedAPI.Tracker()))
 	f.objects, f.api = untypedAPI, clients
 	f.Cluster = &Cluster{kube: probed{f.api, f}, dynamic: f.objects, mapper: mapper}
 	return f
+}
+
+// finalize has an object with finalizers stay until they are gone, as a server
+// does and client-go's fake does not.
+func finalize(tracker clienttesting.ObjectTracker) clienttesting.ReactionFunc {
+	return func(a clienttesting.Action) (bool, runtime.Object, error) {
+		d := a.(clienttesting.DeleteAction)
+		o, err := tracker.Get(d.GetResource(), d.GetNamespace(), d.GetName())
+		u, ok := o.(*unstructured.Unstructured)
+		if err != nil || !ok || len(u.GetFinalizers()) == 0 {
+			return false, nil, nil
+		}
+		now := metav1.Now()
+		u = u.DeepCopy()
+		u.SetDeletionTimestamp(&now)
+		return true, nil, tracker.Update(d.GetResource(), u, d.GetNamespace())
+	}
+}
+
+// failing has the next requests of a kind fail, one for each error, before they
+// reach what is stored.
+func failing(f *clienttesting.Fake, verb, resource string, errs ...error) {
+	f.PrependReactor(verb, resource, func(clienttesting.Action) (bool, runtime.Object, error) {
+		if len(errs) == 0 {
+			return false, nil, nil
+		}
+		err := errs[0]
+		errs = errs[1:]
+		return true, nil, err
+	})
 }
 
 // probed is a clientset whose server answers /readyz, which the one of client-go
