@@ -140,6 +140,7 @@ func TestUnreadable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	defer os.Chmod(filepath.Join(dir, "closed"), 0o700) // so that it can be removed
 	b, err := Open(context.Background(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
