@@ -84,6 +84,9 @@ func formatOf(name string) string {
 
 // fetch gets a key from a web server.
 func fetch(ctx context.Context, url string) ([]byte, error) {
+	if err := cli.CheckProxies(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

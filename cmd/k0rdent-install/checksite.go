@@ -62,15 +62,16 @@ func (p *preflight) checkReply(ctx context.Context) {
 			p.fail("time", "set the clock", "it is %s here, and the registry's authority is valid from %s to %s", stamp(now), stamp(c.NotBefore), stamp(c.NotAfter))
 		}
 	}
-	r, err := p.site.ask(ctx, "/v2/", p.cfg.plainHTTP)
-	if err == nil && r.status == http.StatusUnauthorized && p.cfg.username == "" && !p.join && !p.cfg.online {
+	r, err := p.site.reg.Page(ctx, "/v2/")
+	if err != nil {
+		p.warn("time", "the registry's clock cannot be compared: %v", err)
+		return
+	}
+	if r.Status == http.StatusUnauthorized && p.cfg.username == "" && !p.join && !p.cfg.online {
 		p.warn("registry", "%s asks for a login; if that is needed to read, the platform gets one by --username and --password-file only", p.site.at)
 	}
-	if err != nil || r.date.IsZero() {
-		return // Connect has told what is wrong with the registry
-	}
-	if skew := now.Sub(r.date).Abs(); skew > maxSkew {
-		p.fail("time", "set the clock", "it is %s here and %s at the registry", stamp(now), stamp(r.date))
+	if skew := now.Sub(r.Date).Abs(); !r.Date.IsZero() && skew > maxSkew {
+		p.fail("time", "set the clock", "it is %s here and %s at the registry", stamp(now), stamp(r.Date))
 	}
 }
 

@@ -63,7 +63,7 @@ func (p *preflight) result() (outcome, error) {
 		}
 	}
 	var texts []string
-	var unreachable error
+	later := 0 // of these, may be gone on the next try
 	for _, q := range p.problems {
 		if q.check == "images" && !q.warning {
 			for _, r := range p.missing {
@@ -79,13 +79,13 @@ func (p *preflight) result() (outcome, error) {
 		}
 		texts = append(texts, q.check+": "+q.text)
 		if cli.Code(q.err) == cli.CodeTryAgain {
-			unreachable = q.err
+			later++
 		}
 	}
 	switch err := (&listedError{texts}); {
 	case len(texts) == 0:
 		return unchanged("%s", strings.Join(p.notes, ", ")), nil
-	case len(texts) == 1 && unreachable != nil:
+	case later == len(texts):
 		return outcome{}, cli.TryAgain(err)
 	default:
 		return outcome{}, err

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -293,7 +294,11 @@ func TestClocks(t *testing.T) {
 	defer srv.Close()
 	host := srv.Listener.Addr().String()
 	p := &preflight{installer: testInstaller(t, testHost(t), &config{plainHTTP: true})}
-	p.site = &site{at: host, host: host}
+	reg, err := client.New(client.Options{At: host, Names: registryNames})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.site = &site{at: host, host: host, reg: reg}
 	p.checkReply(t.Context())
 	if _, err := p.result(); err == nil || !strings.HasPrefix(full(err), "time: it is ") || !strings.HasSuffix(full(err), " at the registry") {
 		t.Errorf("%v, want the two times", err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -16,7 +17,6 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
-	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/ref"
 	"k0rdent-airgap/lib/textfile"
 )
@@ -110,40 +110,20 @@ func (i *installer) releaseVersion(ctx context.Context, repository string) (stri
 	return strings.ReplaceAll(tags[0], "_", "+"), nil
 }
 
-// chartLayer is the media type of a chart's one layer (helm.sh/helm,
-// pkg/registry).
-const chartLayer = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
-
 // fetchChart gets a chart, whose version has a "+" where the tag has a "_".
 func (i *installer) fetchChart(ctx context.Context, repository, version string) (*chart.Chart, error) {
 	s := i.site
 	tag := ref.ChartTag(version)
-	raw, _, err := s.Manifest(ctx, repository, tag)
-	if errors.Is(err, chart.ErrNotFound) {
+	c, err := chart.Fetch(ctx, s, repository, tag)
+	switch {
+	case errors.Is(err, chart.ErrNotFound):
 		tags, _ := s.Tags(ctx, repository)
 		slices.Sort(tags)
 		return nil, cli.Hint(err, "the registry has %s", orText(strings.Join(tags, " "), "no such chart"))
+	case errors.Is(err, chart.ErrUnusable):
+		return nil, fmt.Errorf("%s/%s:%s: %w", s.at, repository, tag, err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	var m v1.Manifest
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return nil, fmt.Errorf("%s/%s:%s: manifest: %w", s.at, repository, tag, err)
-	}
-	for _, layer := range m.Layers {
-		if layer.MediaType != chartLayer {
-			continue
-		}
-		blob := s.reg.Blob(ctx, repository, layer.Digest)
-		defer blob.Close()
-		c, err := chart.Load(oci.Verify(blob, layer.Digest, layer.Size))
-		if err != nil {
-			return nil, fmt.Errorf("%s/%s:%s: %w", s.at, repository, tag, err)
-		}
-		return c, nil
-	}
-	return nil, fmt.Errorf("%s/%s:%s: not a Helm chart", s.at, repository, tag)
+	return c, err
 }
 
 // chartSite says how the platform is to reach the registry.
@@ -173,12 +153,17 @@ func (i *installer) findK0sURL(ctx context.Context) (address, note string) {
 	if i.cfg.plainHTTP {
 		scheme = "http://"
 	}
-	r, err := i.site.ask(ctx, "/k0s/", i.cfg.plainHTTP)
-	if err != nil || !r.found || slices.ContainsFunc(r.lines, func(l string) bool { return !strings.HasPrefix(l, "k0s-") }) {
-		return "", "child clusters will look for k0s at its makers' site; --k0s-url names another place"
+	const elsewhere = "child clusters will look for k0s at its makers' site; --k0s-url names another place"
+	r, err := i.site.reg.Page(ctx, "/k0s/")
+	if err != nil {
+		return "", fmt.Sprintf("whether the registry serves k0s is not known (%v): %s", err, elsewhere)
+	}
+	files := strings.Fields(string(r.Body))
+	if r.Status != http.StatusOK || r.Type != "text/plain" || slices.ContainsFunc(files, func(l string) bool { return !strings.HasPrefix(l, "k0s-") }) {
+		return "", elsewhere
 	}
 	address = scheme + i.site.host + "/k0s"
-	if len(r.lines) == 0 {
+	if len(files) == 0 {
 		note = "child clusters will look for k0s at " + address + ", where nothing is yet"
 	}
 	return address, note

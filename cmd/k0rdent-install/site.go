@@ -2,19 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
-	"strings"
 	"sync"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -53,6 +46,9 @@ func (i *installer) openSite() (*site, error) {
 		return nil, err
 	}
 	c := i.cfg
+	if err := cli.CheckProxies(); err != nil {
+		return nil, err
+	}
 	where, err := client.ParseSite(registryNames, at)
 	if err != nil {
 		return nil, err
@@ -175,53 +171,4 @@ func (s *site) wrap(repository, reference string, err error) error {
 		return fmt.Errorf("%s:%s: %w", s.reg.Host()+"/"+s.reg.Repository(repository), reference, chart.ErrNotFound)
 	}
 	return fmt.Errorf("%s:%s: %w", s.reg.Host()+"/"+s.reg.Repository(repository), reference, err)
-}
-
-// reply is what the registry's server says to a plain request.
-type reply struct {
-	status int
-	lines  []string  // of a plain text; nil if it is something else
-	found  bool      // it is a plain text
-	date   time.Time // by its clock; zero if it does not tell
-}
-
-// ask asks for a path of the registry's server, without login.
-func (s *site) ask(ctx context.Context, path string, plain bool) (reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	u := url.URL{Scheme: "https", Host: s.host, Path: path}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if plain || client.Loopback(s.host) && len(s.ca) == 0 {
-		u.Scheme = "http"
-	}
-	if len(s.ca) > 0 {
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		pool.AppendCertsFromPEM(s.ca)
-		config.RootCAs = pool
-	}
-	t := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, DisableKeepAlives: true,
-		DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return reply{}, err
-	}
-	resp, err := t.RoundTrip(req)
-	if err != nil {
-		return reply{}, err
-	}
-	defer resp.Body.Close()
-	r := reply{status: resp.StatusCode}
-	r.date, _ = http.ParseTime(resp.Header.Get("Date"))
-	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	if resp.StatusCode != http.StatusOK || kind != "text/plain" {
-		return r, nil
-	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	r.lines, r.found = strings.Fields(string(text)), err == nil
-	return r, err
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -26,6 +27,9 @@ func TestK0sURL(t *testing.T) {
 		{"nothing", "text/plain", "404", 404, false, "--k0s-url"},
 	} {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/v2/" {
+				return
+			}
 			if r.URL.Path != "/k0s/" {
 				t.Errorf("%s: asked for %s", tt.name, r.URL.Path)
 			}
@@ -35,7 +39,11 @@ func TestK0sURL(t *testing.T) {
 		}))
 		host := srv.Listener.Addr().String()
 		i := testInstaller(t, testHost(t), &config{plainHTTP: true})
-		i.site = &site{at: host, host: host}
+		reg, err := client.New(client.Options{At: host, Names: registryNames})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.site = &site{at: host, host: host, reg: reg}
 		address, note := i.findK0sURL(t.Context())
 		srv.Close()
 		want := ""

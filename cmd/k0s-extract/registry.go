@@ -30,6 +30,9 @@ func parseFrom(from string) (r ref.Reference, ok bool, err error) {
 
 // fromRegistry takes k0s out of an image that a registry has.
 func (w *wish) fromRegistry(ctx context.Context, r ref.Reference, o client.Options) ([]found, error) {
+	if err := cli.CheckProxies(); err != nil {
+		return nil, err
+	}
 	reg, err := client.New(o)
 	if err != nil {
 		return nil, err

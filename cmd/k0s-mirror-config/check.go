@@ -44,6 +44,9 @@ type mirror struct {
 // check asks for every image that k0s needs, and every one that was named, at
 // the mirrors that are configured on the host, or that flags and records name.
 func (t *tool) check(ctx context.Context) error {
+	if err := cli.CheckProxies(); err != nil {
+		return err
+	}
 	images, err := t.wanted(ctx)
 	if err != nil {
 		return err

@@ -241,3 +241,29 @@ func TestSilentRegistry(t *testing.T) {
 		}
 	}
 }
+
+// Variables that net/http would ignore, and one that names no file of logins, end
+// the run with a hint before anything is sent.
+func TestVariablesThatCannotBeRead(t *testing.T) {
+	path, _ := write(t, samplebundle.Options{Archives: 1})
+	host := serve(t, func(http.ResponseWriter, *http.Request) bool {
+		t.Error("something was sent")
+		return false
+	})
+	clean := []string{"HTTP_PROXY=", "HTTPS_PROXY=", "http_proxy=", "https_proxy=", "NO_PROXY=", "no_proxy="}
+	for _, tt := range []struct {
+		env  string
+		code int
+		want string
+	}{
+		{"HTTP_PROXY=http://proxy:port", cli.CodeMisuse, "oci-push: HTTP_PROXY: not the address of a proxy: "},
+		{"https_proxy=ftp://proxy", cli.CodeMisuse, "oci-push: https_proxy: not the address of a proxy: the scheme must be "},
+		{"HTTPS_PROXY=http://proxy:3128 NO_PROXY=10.0.0.0/99", cli.CodeMisuse, `oci-push: NO_PROXY: "10.0.0.0/99": not a network`},
+		{"REGISTRY_AUTH_FILE=/nonexistent/auth.json", cli.CodeFailed, "oci-push: REGISTRY_AUTH_FILE: open /nonexistent/auth.json: no such file"},
+	} {
+		code, stderr := process(t, append(clean, strings.Fields(tt.env)...), "--to", host, path)
+		if code != tt.code || !strings.HasPrefix(stderr, tt.want) || strings.Count(stderr, "\nhint: ") != 1 || strings.Count(stderr, "\n") != 2 {
+			t.Errorf("%s: code %d, want %d and %q:\n%s", tt.env, code, tt.code, tt.want, stderr)
+		}
+	}
+}

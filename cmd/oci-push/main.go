@@ -162,6 +162,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			stdin = strings.NewReader("") // names of what is there are all there is to give
 		}
 	}
+	if err := cli.CheckProxies(); err != nil {
+		return err
+	}
 	mem, err := newMemory(int64(cfg.memory))
 	if err != nil {
 		return err

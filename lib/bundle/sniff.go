@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"k0rdent-airgap/lib/magic"
 )
 
 // sniffLen is how much of a file its format is told from: one tar header.
@@ -20,21 +22,10 @@ const (
 	FormatDir     = "dir"
 )
 
-// signatures are the first bytes of file formats, each with what to do about
-// it if it is not a bundle's.
-var signatures = []struct {
-	magic  string
-	format string // "" if no bundle
-	says   string
-}{
-	{"\x1f\x8b", FormatTarGzip, ""},
-	{"\x28\xb5\x2f\xfd", FormatTarZstd, ""},
-	{"\xfd7zXZ\x00", "", "xz is not supported, unpack it on the way: xz -dc FILE | … -"},
-	{"BZh", "", "bzip2 is not supported, unpack it on the way: bzip2 -dc FILE | … -"},
-	{"\x04\x22\x4d\x18", "", "lz4 is not supported, unpack it on the way: lz4 -dc FILE | … -"},
-	{"PK\x03\x04", "", "a zip file"},
-	{"\x7fELF", "", "a program"},
-	{"-----BEGIN ", "", "a PEM file (a key or a certificate)"},
+// signatures are the first bytes of other files that are taken for bundles.
+var signatures = []struct{ magic, says string }{
+	{"\x7fELF", "a program"},
+	{"-----BEGIN ", "a PEM file (a key or a certificate)"},
 }
 
 // FormatOf tells the format of a file of which these are the first bytes, 512
@@ -53,17 +44,24 @@ func sniff(head []byte) (string, error) {
 	if len(head) == 0 {
 		return "", formatError("the file is empty")
 	}
-	for _, s := range signatures {
-		if s.format != "" && len(head) < len(s.magic) && s.magic[:len(head)] == string(head) {
+	for _, p := range []magic.Packing{magic.Gzip, magic.Zstd} {
+		if first := p.First(); len(head) < len(first) && first[:len(head)] == string(head) {
 			return "", &DamageError{Kind: ErrTruncated, Offset: int64(len(head)), Err: io.ErrUnexpectedEOF}
 		}
-		if !bytes.HasPrefix(head, []byte(s.magic)) {
-			continue
-		}
-		if s.format == "" {
+	}
+	switch p := magic.Of(head); p {
+	case magic.Packing{}:
+	case magic.Gzip:
+		return FormatTarGzip, nil
+	case magic.Zstd:
+		return FormatTarZstd, nil
+	default:
+		return "", formatError("%s is not supported, unpack it on the way: %s | … -", p.Name, p.Unpack("FILE"))
+	}
+	for _, s := range signatures {
+		if bytes.HasPrefix(head, []byte(s.magic)) {
 			return "", formatError("%s", s.says)
 		}
-		return s.format, nil
 	}
 	if len(head) >= 4 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18" {
 		return FormatTarZstd, nil // a skippable frame first, as pzstd writes

@@ -92,7 +92,7 @@ func (l logins) of(path string) (login, error) {
 			entry.Username, entry.Password, err = decodeAuth(entry.Auth)
 		}
 		if err != nil {
-			return login{}, fmt.Errorf("%s: login for %s: %w", f.Path, l.host, err)
+			return login{}, cli.Hint(fmt.Errorf("%s: login for %s: %w", f.Path, l.host, err), "log in to it again, or remove its entry")
 		}
 		entry.Auth = ""
 		if entry != (loginEntry{}) {
@@ -112,13 +112,14 @@ func readLogins(file cli.LoginFile) (c loginConfig, err error) {
 	if file.Named == "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
 		return c, nil
 	}
-	if err != nil {
-		if file.Named != "" {
-			err = fmt.Errorf("%s: %w", file.Named, err)
-		}
-		return c, err
-	}
-	if len(raw) == 0 {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return c, cli.Hint(fmt.Errorf("%s: %w", file.Named, err), `unset it, or make the file with "podman login --authfile %s REGISTRY"`, file.Path)
+	case err != nil && file.Named != "":
+		return c, cli.Hint(fmt.Errorf("%s: %w", file.Named, err), "unset it, or have it name a file that this user may read")
+	case err != nil:
+		return c, cli.Hint(fmt.Errorf("login file: %w", err), "correct or remove it, then log in again")
+	case len(raw) == 0:
 		return c, nil
 	}
 	if err := json.Unmarshal(raw, &c); err != nil {

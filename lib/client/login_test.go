@@ -93,16 +93,17 @@ func TestLoginsAreFoundWherePodmanAndDockerLeaveThem(t *testing.T) {
 // A file with a login that cannot be read is no reason to go without.
 func TestBrokenLoginFilesAreErrors(t *testing.T) {
 	for name, f := range map[string]cli.LoginFile{
-		"no JSON":        loginFileOf(t, "{"),
-		"no base64":      loginFileOf(t, `{"auths":{"reg.site":{"auth":"%%%"}}}`),
-		"no password":    loginFileOf(t, `{"auths":{"reg.site":{"auth":"dQ=="}}}`),
-		"absent helper":  loginFileOf(t, `{"credsStore":"nonexistent"}`),
-		"named, absent":  {Path: "/nonexistent/auth.json", Named: "REGISTRY_AUTH_FILE"},
-		"is a directory": {Path: t.TempDir()},
+		"no JSON":          loginFileOf(t, "{"),
+		"no base64":        loginFileOf(t, `{"auths":{"reg.site":{"auth":"%%%"}}}`),
+		"no password":      loginFileOf(t, `{"auths":{"reg.site":{"auth":"dQ=="}}}`),
+		"absent helper":    loginFileOf(t, `{"credsStore":"nonexistent"}`),
+		"named, absent":    {Path: "/nonexistent/auth.json", Named: "REGISTRY_AUTH_FILE"},
+		"is a directory":   {Path: t.TempDir()},
+		"named, directory": {Path: t.TempDir(), Named: "REGISTRY_AUTH_FILE"},
 	} {
 		r, err := New(Options{At: "reg.site", Names: testNames, LoginFiles: []cli.LoginFile{f}})
-		if err == nil || !strings.Contains(err.Error(), f.Path) || cli.Code(err) != cli.CodeFailed {
-			t.Errorf("%s: New = %v, %v, want an error that names the file", name, r, err)
+		if err == nil || !strings.Contains(err.Error(), f.Path) || cli.Code(err) != cli.CodeFailed || cli.HintOf(err) == "" {
+			t.Errorf("%s: New = %v, %v (hint %q), want an error that names the file, and a hint", name, r, err, cli.HintOf(err))
 		}
 	}
 }

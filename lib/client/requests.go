@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -68,6 +69,40 @@ func (r *Registry) getBlob(ctx context.Context, repository string, d v1.Hash, of
 		}
 	}
 	return resp.Body, nil
+}
+
+// Page is what the registry's server has under a path of its own.
+type Page struct {
+	Status int
+	Type   string    // its media type
+	Date   time.Time // by the server's clock; zero if it does not tell
+	Body   []byte
+}
+
+// Page asks the registry's server for a path that is not about a repository,
+// without a login. Whatever is answered is no error.
+func (r *Registry) Page(ctx context.Context, path string) (p Page, err error) {
+	if !r.connected.Load() {
+		if err := r.Connect(ctx); err != nil {
+			return p, err
+		}
+	}
+	err = r.retry(ctx, func() error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.address(path).String(), nil)
+		if err != nil {
+			return err
+		}
+		resp, err := (&http.Client{Transport: r.base}).Do(req)
+		if err != nil {
+			return plainError(err)
+		}
+		defer drain(resp)
+		p = Page{Status: resp.StatusCode, Type: mediaType(resp)}
+		p.Date, _ = http.ParseTime(resp.Header.Get("Date"))
+		p.Body, err = readCapped(resp.Body, maxErrorBody)
+		return err
+	})
+	return p, err
 }
 
 // readCapped reads all of r, or fails if that is more than most bytes.

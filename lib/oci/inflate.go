@@ -11,6 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"k0rdent-airgap/lib/gunzip"
+	"k0rdent-airgap/lib/magic"
 )
 
 const (
@@ -34,8 +35,8 @@ func Packed(at io.ReaderAt, size int64) (bool, error) {
 	if _, err := at.ReadAt(head, 0); err != nil && err != io.EOF {
 		return false, err
 	}
-	name := packing(head)
-	return name == gzipped || name == zstandard, nil
+	p := magic.Of(head)
+	return p == magic.Gzip || p == magic.Zstd, nil
 }
 
 // content is the tar of an archive that streams.
@@ -72,16 +73,16 @@ func inflate(r io.Reader) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &content{Reader: r, packed: packing(head), close: func() {}}
-	switch c.packed {
-	case gzipped:
+	c := &content{Reader: r, packed: magic.Of(head).Name, close: func() {}}
+	switch magic.Of(head) {
+	case magic.Gzip:
 		c.source = &counter{r: r}
 		z, err := gunzip.NewReader(bufio.NewReader(c.source), gzipBlock, gzipBlocks)
 		if err != nil {
 			return nil, c.fault(err)
 		}
 		c.Reader, c.close = &inflated{c, z}, func() { z.Close() }
-	case zstandard:
+	case magic.Zstd:
 		c.source = &counter{r: r}
 		z, err := zstd.NewReader(c.source, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
 		if err != nil {
@@ -93,7 +94,7 @@ func inflate(r io.Reader) (*content, error) {
 	}
 	head, c.Reader, err = peek(c.Reader)
 	if reason := whyNot(head); err == nil && reason != "" {
-		err = notArchive("inside %s: %s", c.packed, reason)
+		err = &packedError{notArchive("inside %s: %s", c.packed, reason), magic.Of(head)}
 	}
 	if err != nil {
 		c.close()

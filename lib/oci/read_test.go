@@ -313,7 +313,7 @@ func TestPacked(t *testing.T) {
 
 // A few kilobytes cannot keep a reader busy for long.
 func TestBomb(t *testing.T) {
-	c := &content{packed: zstandard, source: &counter{}, given: freeInflated - 1000}
+	c := &content{packed: "zstd", source: &counter{}, given: freeInflated - 1000}
 	c.source.read.Store(100)
 	n, err := io.Copy(io.Discard, &inflated{c, zeros{}})
 	if most := int64(1000 + 100*maxRatio); !errors.Is(err, ErrInvalid) || n > most {

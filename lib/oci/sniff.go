@@ -5,53 +5,38 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+
+	"k0rdent-airgap/lib/magic"
 )
 
 // sniffLen is how much of a content its kind is told from: one tar header.
 const sniffLen = 512
 
-// packings are the first bytes of what is compressed.
-var packings = []struct{ name, magic string }{
-	{gzipped, "\x1f\x8b"},
-	{zstandard, "\x28\xb5\x2f\xfd"},
-	{"xz", "\xfd7zXZ\x00"},
-	{"bzip2", "BZh"},
-	{"lz4", "\x04\x22\x4d\x18"},
-}
-
-// The packings that can be inflated.
-const (
-	gzipped   = "gzip"
-	zstandard = "zstd"
-)
-
-// packing returns how content that begins with head is compressed, "" if not.
-func packing(head []byte) string {
-	for _, p := range packings {
-		if bytes.HasPrefix(head, []byte(p.magic)) {
-			return p.name
-		}
-	}
-	return ""
-}
-
 // sniff returns the error of content that begins with head and therefore cannot
 // be an archive.
 func sniff(head []byte) error {
 	if reason := whyNot(head); reason != "" {
-		return notArchive("%s", reason)
+		return &packedError{notArchive("%s", reason), magic.Of(head)}
 	}
 	return nil
 }
 
+// packedError is an ErrNotArchive about content that may be compressed.
+type packedError struct {
+	error
+	packing magic.Packing
+}
+
+func (e *packedError) Unwrap() error { return e.error }
+
 // whyNot returns why content that begins with head cannot be an archive, "" if it
 // can. The reasons are those for which strays lie in bundles.
 func whyNot(head []byte) string {
-	switch name := packing(head); {
+	switch p := magic.Of(head); {
 	case len(head) == 0:
 		return "empty"
-	case name != "":
-		return name
+	case p.Name != "":
+		return p.Name
 	case len(head) < sniffLen:
 		return "not a tar"
 	}

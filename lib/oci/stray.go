@@ -26,6 +26,9 @@ func Stray(entry string, err error) bool {
 // Remedy returns what to do about an error of this package, as a sentence for
 // people, or "".
 func Remedy(err error) string {
+	if e, ok := errors.AsType[*packedError](err); ok && e.packing.Name != "" {
+		return "unpack the entry into a directory as REPOSITORY_TAG.tar (" + e.packing.Unpack("ENTRY") + "), and push that directory"
+	}
 	switch {
 	case errors.Is(err, ErrDockerArchive):
 		return "convert it: skopeo copy docker-archive:FILE oci-archive:REPOSITORY_TAG.tar:TAG"

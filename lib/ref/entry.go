@@ -29,14 +29,23 @@ func trim(entry string) (name string, found bool) {
 	return entry, false
 }
 
-// unreadable are the extensions of packings that are not inflated.
-var unreadable = []string{".xz", ".bz2", ".lz4", ".lzma"}
+// unreadable are the extensions of packings that are not inflated, and
+// unreadableTar those that stand for a tar in one.
+var (
+	unreadable    = []string{".xz", ".bz2", ".lz4", ".lzma", ".lz", ".lzo", ".Z", ".zip", ".7z", ".rar"}
+	unreadableTar = []string{".txz", ".tbz", ".tbz2", ".tlz", ".taz"}
+)
 
 // IsImage reports whether an entry has the name of an image, REPOSITORY_TAG.tar
 // or the like, whatever its content.
 func IsImage(entry string) bool {
 	for _, extension := range unreadable {
 		entry = strings.TrimSuffix(entry, extension)
+	}
+	for _, extension := range unreadableTar {
+		if name, found := strings.CutSuffix(entry, extension); found {
+			entry = name + ".tar"
+		}
 	}
 	_, found := trim(entry)
 	return found && len(splits(entry)) > 0

@@ -27,14 +27,14 @@ const maxComponents = 64 << 20
 // pre-defined annotation keys).
 const titleAnnotation = "org.opencontainers.image.title"
 
-// errUnusable is wrapped by errors about what the registry gave, as opposed to
+// ErrUnusable is wrapped by errors about what the registry gave, as opposed to
 // those about asking it: nothing but another content would help.
-var errUnusable = errors.New("unusable")
+var ErrUnusable = errors.New("unusable")
 
-// open fetches the chart that a reference inside the site's registry stands
-// for. Without it, the error wraps ErrNotFound; if it is no chart, errUnusable.
-func (k *closure) open(ctx context.Context, reference string) (*Chart, error) {
-	repository, m, err := k.manifest(ctx, reference)
+// Fetch returns the chart that an inventory has under a tag or digest. Without it,
+// the error wraps ErrNotFound; if it is no chart, ErrUnusable.
+func Fetch(ctx context.Context, inv Inventory, repository, reference string) (*Chart, error) {
+	m, err := fetchManifest(ctx, inv, repository, reference)
 	if err != nil {
 		return nil, err
 	}
@@ -43,43 +43,68 @@ func (k *closure) open(ctx context.Context, reference string) (*Chart, error) {
 			continue
 		}
 		var c *Chart
-		err := k.blob(ctx, repository, l, maxArchive, func(r io.Reader) (err error) {
+		err := blob(ctx, inv, repository, l, maxArchive, func(r io.Reader) (err error) {
 			c, err = Load(r)
 			return err
 		})
 		return c, err
 	}
-	return nil, fmt.Errorf("%w: holds no chart", errUnusable)
+	return nil, fmt.Errorf("%w: holds no chart", ErrUnusable)
+}
+
+// open fetches the chart that a reference inside the site's registry stands for.
+func (k *closure) open(ctx context.Context, s string) (*Chart, error) {
+	repository, identifier, err := k.inside(s)
+	if err != nil {
+		return nil, err
+	}
+	return Fetch(ctx, k.inv, repository, identifier)
 }
 
 // manifest fetches the manifest that a reference inside the registry stands for.
 func (k *closure) manifest(ctx context.Context, s string) (repository string, m *v1.Manifest, err error) {
-	r, err := ref.ParseImage(s)
-	if err != nil {
-		return "", nil, fmt.Errorf("%w: not a valid reference", errUnusable)
-	}
-	repository, inside := k.site.inside(r.Name())
-	if !inside {
-		return "", nil, fmt.Errorf("%w: not below %s", errUnusable, k.site.Registry)
-	}
-	raw, _, err := k.inv.Manifest(ctx, repository, r.Identifier())
+	repository, identifier, err := k.inside(s)
 	if err != nil {
 		return "", nil, err
 	}
-	if m, err = v1.ParseManifest(bytes.NewReader(raw)); err != nil {
-		return "", nil, fmt.Errorf("%w: manifest: %w", errUnusable, err)
+	m, err = fetchManifest(ctx, k.inv, repository, identifier)
+	return repository, m, err
+}
+
+// inside returns where in the inventory a reference leads.
+func (k *closure) inside(s string) (repository, identifier string, err error) {
+	r, err := ref.ParseImage(s)
+	if err != nil {
+		return "", "", fmt.Errorf("%w: not a valid reference", ErrUnusable)
 	}
-	return repository, m, nil
+	repository, inside := k.site.inside(r.Name())
+	if !inside {
+		return "", "", fmt.Errorf("%w: not below %s", ErrUnusable, k.site.Registry)
+	}
+	return repository, r.Identifier(), nil
+}
+
+// fetchManifest fetches and parses the manifest of a tag or digest.
+func fetchManifest(ctx context.Context, inv Inventory, repository, reference string) (*v1.Manifest, error) {
+	raw, _, err := inv.Manifest(ctx, repository, reference)
+	if err != nil {
+		return nil, err
+	}
+	m, err := v1.ParseManifest(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("%w: manifest: %w", ErrUnusable, err)
+	}
+	return m, nil
 }
 
 // blob hands a blob of at most limit bytes to use, whose error is about what
 // is in it. A blob that is not there, or not what its digest says, is unusable
 // like one that use refuses; the manifest that names it is there.
-func (k *closure) blob(ctx context.Context, repository string, d v1.Descriptor, limit int64, use func(io.Reader) error) error {
+func blob(ctx context.Context, inv Inventory, repository string, d v1.Descriptor, limit int64, use func(io.Reader) error) error {
 	if d.Size > limit {
-		return fmt.Errorf("%w: blob %v: %w", errUnusable, d.Digest, ErrTooBig)
+		return fmt.Errorf("%w: blob %v: %w", ErrUnusable, d.Digest, ErrTooBig)
 	}
-	body, err := k.inv.Blob(ctx, repository, d.Digest.String())
+	body, err := inv.Blob(ctx, repository, d.Digest.String())
 	if err == nil {
 		defer body.Close()
 		network := &remembered{r: body}
@@ -87,12 +112,12 @@ func (k *closure) blob(ctx context.Context, repository string, d v1.Descriptor, 
 			return nil
 		}
 		if network.err == nil {
-			return fmt.Errorf("%w: %w", errUnusable, err)
+			return fmt.Errorf("%w: %w", ErrUnusable, err)
 		}
 		err = network.err
 	}
 	if errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("%w: blob %v: %v", errUnusable, d.Digest, err)
+		return fmt.Errorf("%w: blob %v: %v", ErrUnusable, d.Digest, err)
 	}
 	return fmt.Errorf("blob %v: %w", d.Digest, err)
 }
@@ -120,7 +145,7 @@ func (k *closure) titled(ctx context.Context, repository string, m *v1.Manifest,
 			if l.Annotations[titleAnnotation] != name {
 				continue
 			}
-			err := k.blob(ctx, repository, l, maxComponents, func(r io.Reader) (err error) {
+			err := blob(ctx, k.inv, repository, l, maxComponents, func(r io.Reader) (err error) {
 				p, err = io.ReadAll(r)
 				return err
 			})

@@ -93,7 +93,7 @@ func (k *closure) excuse(err error, kind, reference, who string) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil
-	case errors.Is(err, errUnusable):
+	case errors.Is(err, ErrUnusable):
 		k.fault(kind, reference, who, "%v", oneLine(err))
 		return nil
 	default:

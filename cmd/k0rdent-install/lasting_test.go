@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"k0rdent-airgap/lib/cli"
+)
+
+// A registry that has no time is for another run, whatever it is asked; that
+// nothing else is wrong is all that the preflight knows.
+func TestBusyRegistry(t *testing.T) {
+	for _, part := range []string{"/v2/", "/tags/list", "/manifests/"} {
+		for _, code := range []int{429, 500, 502, 503, 504} {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/v2/" && part != "/v2/" || r.URL.Path == "/k0s/" {
+					return
+				}
+				w.Header().Set("Retry-After", "3600")
+				w.WriteHeader(code)
+			}))
+			args := []string{"--registry", s.Listener.Addr().String(), "--plain-http", "--single-host-test", "--plan", "--ignore", "disk,mirror,ports,cpu,memory,network,sysinfo,system"}
+			if part == "/manifests/" {
+				args = append(args, "--release", "1.2.3")
+			}
+			r := try(t, testHost(t), "", args...)
+			s.Close()
+			want := fmt.Sprintf("registry answered %d %s, and asks to be left alone until %s", code, http.StatusText(code), time.Now().Add(time.Hour).UTC().Format("2006-01-02T"))
+			if cli.Code(r.err) != cli.CodeTryAgain || !strings.Contains(r.stderr, want) || !strings.Contains(r.stderr, "\nhint: run the same command again after ") {
+				t.Errorf("%s, %d: %v (code %d), want %s\n%s", part, code, r.err, cli.Code(r.err), want, r.stderr)
+			}
+		}
+	}
+}
+
+// What keeps the registry's own pages from being read is said with its culprit.
+func TestPagesThatCannotBeRead(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // the client turns away
+	s.StartTLS()
+	defer s.Close()
+	i := testInstaller(t, testHost(t), &config{registry: s.Listener.Addr().String()})
+	var err error
+	if i.site, err = i.openSite(); err != nil {
+		t.Fatal(err)
+	}
+	address, note := i.findK0sURL(t.Context())
+	if address != "" || !strings.Contains(note, "its certificate is signed by an unknown authority") || !strings.Contains(note, "--k0s-url") {
+		t.Errorf("%q, %q", address, note)
+	}
+}
