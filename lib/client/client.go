@@ -171,7 +171,7 @@ func New(o Options) (*Registry, error) {
 func newRegistry(host name.Registry, l logins, base http.RoundTripper, plain bool) *Registry {
 	r := &Registry{
 		host: host, logins: l,
-		base:    &guard{inner: base, host: host.RegistryStr(), plain: plain, limits: limits{quickAnswer, longAnswer, quiet}},
+		base:    newGuard(base, host.RegistryStr(), plain),
 		timeout: FirstAnswer,
 		log:     slog.New(slog.DiscardHandler),
 		wait:    250 * time.Millisecond,

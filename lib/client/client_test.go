@@ -130,10 +130,10 @@ func TestNobodyThere(t *testing.T) {
 // was asked for.
 func TestPlainHTTPStaysHere(t *testing.T) {
 	sent := 0
-	g := &guard{inner: roundTrip(func(*http.Request) (*http.Response, error) {
+	g := newGuard(roundTrip(func(*http.Request) (*http.Response, error) {
 		sent++
 		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
-	})}
+	}), "", false)
 	for _, tt := range []struct {
 		url   string
 		plain bool

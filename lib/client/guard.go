@@ -32,6 +32,13 @@ type guard struct {
 	slow   func(limit time.Duration) // is called when an answer takes long
 }
 
+func newGuard(inner http.RoundTripper, host string, plain bool) *guard {
+	return &guard{
+		inner: inner, host: host, plain: plain,
+		limits: limits{quickAnswer, longAnswer, quiet}, slow: func(time.Duration) {},
+	}
+}
+
 var (
 	errPlainHTTP   = errors.New("plain HTTP to another machine was not asked for")
 	errOtherScheme = errors.New("the registry is spoken to with another scheme")
