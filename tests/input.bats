@@ -152,6 +152,55 @@ untouched() {
   done
 }
 
+# failures: command lines of bundle-verify, none of which comes to a result.
+failures() {
+  printf '%s\n' 'bundle-verify --key nosuch.pub bundle.tgz' 'bundle-verify --key cosign.pub nosuch.tgz' 'bundle-verify bundle.tgz' \
+    'bundle-verify --key cosign.pub --signature nosuch.sig bundle.tgz' 'bundle-verify --kye cosign.pub bundle.tgz' 'bundle-verify --key cosign.pub'
+}
+
+@test "input: a verification that comes to no result ends every tool, in every mode" {
+  local failure mode
+  signed
+  serve
+  touch verdict
+  while read -r failure; do
+    while read -r mode; do
+      run --separate-stderr bash -c "$failure 2>/dev/null | $mode 2>err >out; exit \${PIPESTATUS[1]}"
+      echo "$failure | $mode: $status: $(cat err)"
+      [ "$status" = 1 ] || [ "$status" = 2 ]
+      [[ $(cat err) == *'could not be verified: '* || $(cat err) == *'records are piped in'* ]]
+      untouched
+    done < <(readers "$PWD/bundle.tgz"; [[ $failure != *nosuch.pub* ]] || modes "$PWD/bundle.tgz")
+  done < <(failures)
+}
+
+@test "input: a pipe without a single record ends every tool that reads records, in every mode" {
+  local mode
+  serve
+  while read -r mode; do
+    run --separate-stderr bash -c "no-such-program 2>/dev/null | $mode >out; exit \${PIPESTATUS[1]}"
+    echo "$mode: $status: $stderr"
+    [ "$status" = 1 ]
+    [[ $stderr == *'no records'* || $stderr == *'no verdict'* ]]
+    [ -z "$(jq -r 'select(.kind != "summary").kind' out)" ]
+    untouched
+  done < <(readers "$SAMPLE/bundle.tgz")
+}
+
+@test "input: bundle-verify says at once that a verdict will come" {
+  local mode
+  signed
+  serve
+  mkfifo slow
+  # shellcheck disable=SC2034 # it is kept open
+  exec {hold}<>slow
+  for mode in "k0s-extract --to k0s $PWD/bundle.tgz" "oci-push --to $registry $PWD/bundle.tgz"; do
+    run --separate-stderr timeout 20 bash -c "bundle-verify --key cosign.pub --signature bundle.tgz.sig slow | { $mode; echo \$? >status; kill -TERM \$(pgrep -P \$\$ -x bundle-verify); } >out"
+    [ "$(cat status)" = 2 ]
+    untouched
+  done
+}
+
 # operands: a command line of each tool that names a bundle.
 operands() {
   printf '%s\n' "bundle-version $1" "bundle-ls $1" "k0s-extract --replace --to k0s $1" "oci-push --to $registry $1"

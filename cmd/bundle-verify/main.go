@@ -11,6 +11,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"flag"
@@ -114,21 +115,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	var cfg config
 	fs := cfg.flags()
 	if err := cli.Parse(fs, args, usage, stdout, 1); err != nil {
-		return err
+		return unknown(stdout, cfg.format, "", err)
 	}
 	operand := fs.Arg(0)
 	if err := cfg.check(operand); err != nil {
-		return err
+		return unknown(stdout, cfg.format, operand, err)
 	}
+	out := record.NewWriter(stdout, cfg.format) // the reader behind a pipe knows from now on that a record comes
 	progress := cli.NewProgress("bundle-verify", stderr, cfg.common.Quiet)
 	defer progress.Close()
 	v := &verifier{cfg: &cfg, progress: progress, log: cli.Logger(progress, cfg.common.Verbose)}
 	b, err := v.verify(ctx, operand, stdin)
 	progress.Close()
-	if b != nil {
-		if err := record.NewWriter(stdout, cfg.format).Write(*b); err != nil {
-			return err
-		}
+	if b == nil {
+		return unknown(stdout, cfg.format, operand, err)
 	}
-	return err
+	return cmp.Or(out.Write(*b), err)
 }

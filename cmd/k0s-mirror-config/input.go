@@ -44,7 +44,7 @@ func readInput(ctx context.Context, cfg *config, stdin io.Reader, records pipe.R
 			return nil, cli.Misuse("--images: %w", err)
 		}
 		defer f.Close()
-		if err := in.readList(cfg.images, f); err != nil {
+		if err := in.readList(cfg.images, textfile.NewReader(pipe.Interruptible(ctx, f))); err != nil {
 			return nil, err
 		}
 	}
@@ -80,6 +80,9 @@ func (in *input) readList(name string, r io.Reader) error {
 	}
 	if err := s.Err(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
+	}
+	if len(in.images) == 0 { // what was to list them has failed
+		return fmt.Errorf("%s: no images in the list", name)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 // finding is what was found of records among what stdin holds.
 type finding struct {
 	any   bool         // there are some
-	bad   *record.Line // the first of a bad signature
+	bad   *record.Line // the first of a signature that is bad or unknown
 	err   error        // of bad
 	begun bool         // one may have begun that is not there to its end
 }
@@ -55,7 +55,7 @@ func (f *finding) value(value json.RawMessage) {
 	json.Compact(&line, value) // which it can, since it was decoded
 	for read, err := range (Reader{}).Records(context.Background(), &line) {
 		f.any = f.any || !errors.Is(err, record.ErrNotRecord)
-		if errors.Is(err, ErrBadSignature) && f.bad == nil {
+		if (errors.Is(err, ErrBadSignature) || errors.Is(err, ErrUnverified)) && f.bad == nil {
 			read.Raw = bytes.Clone(read.Raw)
 			f.bad, f.err = &read, err
 		}

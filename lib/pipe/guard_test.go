@@ -89,6 +89,7 @@ func TestGuardHearsRecords(t *testing.T) {
 	}{
 		{"good", "echo '" + goodLine + "'", cli.CodeMisuse, ""},
 		{"bad", "echo '" + badLine + "'", cli.CodeFailed, badLine + "\n"},
+		{"unknown", `echo '{"kind":"bundle","signature":"unknown","error":"no key"}'`, cli.CodeFailed, `{"kind":"bundle","signature":"unknown","error":"no key"}` + "\n"},
 		{"bad, and the writer lives on", "echo '" + badLine + "'; sleep 30", cli.CodeFailed, badLine + "\n"},
 		{"bad, later", "sleep 3; echo '" + badLine + "'", cli.CodeFailed, badLine + "\n"},
 		{"bad, in two pieces", "printf %s '" + badLine[:20] + "'; sleep 1; echo '" + badLine[20:] + "'", cli.CodeFailed, badLine + "\n"},

@@ -3,9 +3,9 @@
 //
 // It is the only place where records are read, so these rules hold for all
 // tools. A record is copied to stdout, unchanged and in order, unless the tool
-// answers it with one of its own. A bundle record whose signature is bad ends
-// the run, after it was copied, so that it ends the tools behind this one as
-// well. One with a digest binds the bundle. The end of the context ends a wait
+// answers it with one of its own. A bundle record whose signature is bad or
+// unknown ends the run, after it was copied, so that it ends the tools behind this
+// one as well. A pipe without a record ends the run too. A record with a digest binds the bundle. The end of the context ends a wait
 // for stdin. A run that does not read stdin has a Guard, so that no verdict
 // that is piped in goes unheard.
 package pipe
@@ -30,6 +30,13 @@ import (
 // ErrBadSignature is wrapped by the error for a bundle whose signature is bad.
 var ErrBadSignature = errors.New("its signature is bad")
 
+// ErrUnverified is wrapped by the error for a bundle whose verification came to no
+// result.
+var ErrUnverified = errors.New("it could not be verified")
+
+// ErrNoRecords is wrapped by the error for a pipe that ends without a record.
+var ErrNoRecords = errors.New("no records")
+
 // silence is how long stdin may be silent before the wait is reported.
 const silence = 5 * time.Second
 
@@ -43,10 +50,12 @@ type Reader struct {
 }
 
 // Records yields the records of in. The iteration ends with the first error: in
-// holds something else, a bundle's signature is bad, or ctx is done. The record
-// of a bad signature is copied and not yielded.
+// holds something else, a bundle's signature is bad or unknown, in is a pipe that
+// ends without a record, or ctx is done. The record of such a bundle is copied and
+// not yielded.
 func (r Reader) Records(ctx context.Context, in io.Reader) iter.Seq2[record.Line, error] {
 	return func(yield func(record.Line, error) bool) {
+		pipeline, any := r.Name == "" && cli.IsPipe(in), false
 		if r.Wait != nil {
 			first := time.AfterFunc(silence, r.Wait)
 			defer first.Stop()
@@ -61,9 +70,14 @@ func (r Reader) Records(ctx context.Context, in io.Reader) iter.Seq2[record.Line
 			default:
 				err = r.take(line)
 			}
+			any = true
 			if !yield(line, err) || err != nil {
 				return
 			}
+		}
+		// Whoever was to write has failed before it could say so.
+		if !any && pipeline && ctx.Err() == nil {
+			yield(record.Line{}, cli.Hint(r.named(ErrNoRecords), "the program that writes them has failed, and said why; use </dev/null if there is none"))
 		}
 	}
 }
@@ -76,16 +90,31 @@ func (r Reader) take(line record.Line) error {
 			return r.named(err)
 		}
 	}
-	bad := b.Signature == record.SignatureBad
+	bad := b.Signature == record.SignatureBad || b.Signature == record.SignatureUnknown
 	if r.Out != nil && (!slices.Contains(r.Own, line.Kind) || bad) {
 		if err := r.Out.Pass(line); err != nil {
 			return err
 		}
 	}
+	if b.Signature == record.SignatureUnknown {
+		return cli.Hint(unverified(b), "bundle-verify must come to a result first")
+	}
 	if bad {
 		return cli.Hint(fmt.Errorf("bundle %s: %w", b.Path, ErrBadSignature), "do not use this bundle; bundle-verify printed the reason")
 	}
 	return nil
+}
+
+// unverified is the error for a bundle of which bundle-verify says no more than why.
+func unverified(b record.Bundle) error {
+	about := "bundle"
+	if b.Path != "" {
+		about += " " + b.Path
+	}
+	if b.Error == "" {
+		return fmt.Errorf("%s: %w", about, ErrUnverified)
+	}
+	return fmt.Errorf("%s: %w: %s", about, ErrUnverified, b.Error)
 }
 
 // named puts the input's name before an error.

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
 )
@@ -66,6 +68,69 @@ func TestRecords(t *testing.T) {
 		paths, _, out, err := collect(context.Background(), "", strings.NewReader(tt.stdin))
 		if err == nil || !strings.Contains(err.Error(), tt.want) || len(paths) > 0 || tt.out != "" && out != tt.out {
 			t.Errorf("%q: %q, %v, wrote %q, want an error with %q", tt.stdin, paths, err, out, tt.want)
+		}
+	}
+}
+
+// TestPipeWithoutRecords: it is not taken for one that is not used, for which there
+// is /dev/null.
+func TestPipeWithoutRecords(t *testing.T) {
+	dir := t.TempDir()
+	empty, err := os.Create(filepath.Join(dir, "empty"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer empty.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := os.NewFile(uintptr(ends[0]), "socket")
+	defer socket.Close()
+	unix.Close(ends[1])
+	for _, tt := range []struct {
+		name   string
+		stdin  io.Reader
+		failed bool
+	}{
+		{"a program that fails", peer(t, "exit 1"), true},
+		{"a program that is killed", peer(t, "kill -9 $$"), true},
+		{"blank lines", peer(t, "echo; echo"), true},
+		{"half a record", peer(t, `printf '{"kind":'`), true},
+		{"a socket", socket, true},
+		{"a record", peer(t, `echo '{"kind":"note"}'; exit 1`), false},
+		{"an empty file", empty, false},
+		{"/dev/null", null, false},
+	} {
+		var failed error
+		for _, err := range (Reader{}).Records(t.Context(), tt.stdin) {
+			failed = err
+		}
+		if (failed != nil) != tt.failed || tt.failed && !errors.Is(failed, ErrNoRecords) && !errors.Is(failed, record.ErrNotRecord) {
+			t.Errorf("%s: %v", tt.name, failed)
+		}
+	}
+}
+
+// TestUnverified: a verification without a result ends the run as a bad one does,
+// with its reason.
+func TestUnverified(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"kind":"bundle","path":"/b","signature":"unknown","error":"no such key"}`: "bundle /b: it could not be verified: no such key",
+		`{"kind":"bundle","signature":"unknown"}`:                                   "bundle: it could not be verified",
+	} {
+		var out bytes.Buffer
+		var failed error
+		for _, err := range (Reader{Out: record.NewWriter(&out, nil)}).Records(t.Context(), strings.NewReader(line+"\n")) {
+			failed = err
+		}
+		if !errors.Is(failed, ErrUnverified) || failed.Error() != want || out.String() != line+"\n" {
+			t.Errorf("%v, wrote %q, want %s", failed, out.String(), want)
 		}
 	}
 }

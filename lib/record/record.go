@@ -18,6 +18,8 @@ const (
 	SignatureGood = "good"
 	SignatureBad  = "bad"
 	SignatureNone = "none"
+
+	SignatureUnknown = "unknown" // the verification came to no result
 )
 
 // Status values of items that a tool worked through.
@@ -43,9 +45,10 @@ type Bundle struct {
 	Format        string `json:"format,omitempty"` // tar.gz, tar.zst, tar or dir
 	Size          int64  `json:"size,omitempty"`
 	Digest        string `json:"digest,omitempty"`
-	Signature     string `json:"signature,omitempty"` // good, bad or none
+	Signature     string `json:"signature,omitempty"` // good, bad, none or unknown
 	SignatureFile string `json:"signatureFile,omitempty"`
-	Key           string `json:"key,omitempty"` // sha256 of the key's DER
+	Key           string `json:"key,omitempty"`   // sha256 of the key's DER
+	Error         string `json:"error,omitempty"` // why the signature is unknown
 }
 
 // Version says which release a bundle holds.

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"io"
+	"path/filepath"
+	"strings"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/record"
+)
+
+// unknown writes, to a pipe, the record of a verification that came to no result,
+// and returns why. Without it the programs behind this one would see what they see
+// without a pipeline: nothing.
+func unknown(stdout io.Writer, format *record.Format, operand string, why error) error {
+	if !cli.IsPipe(stdout) || format.String() != "json" || cli.Code(why) == cli.CodeDone {
+		return why
+	}
+	path := operand
+	if abs, err := filepath.Abs(operand); err == nil && operand != "" && operand != "-" {
+		path = abs
+	}
+	b := record.Bundle{Path: path, Signature: record.SignatureUnknown, Error: strings.ReplaceAll(why.Error(), "\n", "; ")}
+	// The reader may have gone, which changes nothing about why.
+	_ = record.NewWriter(stdout, format).Write(b)
+	return why
+}
