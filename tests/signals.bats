@@ -56,12 +56,37 @@ waiting() {
     "oci-push --verified-by nobody --to $registry $SAMPLE/bundle.tgz"; do
     echo "$tool </dev/null"
   done
+  files nobody
+  files never
+}
+
+# files PIPE: command lines of every tool that read a small file, which is that pipe.
+files() {
+  local tool
+  for tool in bundle-verify bundle-version bundle-ls oci-serve oci-push k0s-extract k0s-mirror-config k0rdent-install; do
+    echo "$tool --config $1 </dev/null"
+  done
+  for tool in "bundle-verify --key $1 --signature sig $SAMPLE/bundle.tgz" "bundle-verify --key $1 --signature $1 $SAMPLE/bundle.tgz" \
+    "bundle-verify --digest sha256:$(printf '%064d' 0) $1" "bundle-ls --map $1 $SAMPLE/bundle.tgz" \
+    "oci-serve --port 0 --storage served --htpasswd $1" "oci-serve --port 0 --storage served --tls-cert $1 --tls-key $1" \
+    "oci-push --ca $1 --to $registry $SAMPLE/bundle.tgz" "oci-push --username u --password-file $1 --to $registry $SAMPLE/bundle.tgz" \
+    "oci-push --from $registry --from-username u --from-password-file $1 --to $registry/copy" \
+    "oci-push --verified-by $1 --to $registry $SAMPLE/bundle.tgz" \
+    "k0s-extract --ca $1 --from $registry/k0sproject/k0s --to k0s" "k0s-extract --export dir --mirror https://m --ca $1 $SAMPLE/bundle.tgz" \
+    "k0s-extract --export dir --mirror https://m --token-file $1 $SAMPLE/bundle.tgz" \
+    "k0s-extract --export dir --role controller --mirror https://m --k0s-yaml $1 $SAMPLE/bundle.tgz" \
+    "k0s-mirror-config --root root --mirror https://m --images $1" "k0s-mirror-config --root root --mirror https://m --ca $1" \
+    "k0s-mirror-config --root root --mirror https://m --username u --password-file $1" \
+    "k0rdent-install --plan --registry m --ca $1" "k0rdent-install --plan --registry m --credentials $1"; do
+    echo "$tool </dev/null"
+  done
 }
 
 @test "signal: the first SIGINT or SIGTERM ends every tool wherever it waits, with 130 and one line" {
   local signal=TERM mode waiter
   serve
   mkfifo never nobody
+  head -c 64 /dev/urandom | base64 -w 0 >sig
   # shellcheck disable=SC2034 # it is kept open
   exec {hold}<>never
   while read -r -u 4 mode; do

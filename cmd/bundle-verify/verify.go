@@ -21,6 +21,7 @@ import (
 	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/textfile"
 )
 
 // headSize is how many bytes from the start of a file tell what it is.
@@ -233,7 +234,7 @@ func openInput(operand string, stdin io.Reader) (*input, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(operand)
+	f, err := textfile.Open(operand)
 	if err != nil {
 		return nil, err
 	}

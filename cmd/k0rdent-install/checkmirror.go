@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
 )
 
@@ -31,7 +32,7 @@ func (p *preflight) checkMirror() {
 	if p.site == nil {
 		return
 	}
-	have, err := os.ReadFile(p.host.root + k0s.DropInPath)
+	have, err := hostfile.Read(p.host.root + k0s.DropInPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		p.fail("mirror", p.mirrorHint(), "there is no %s: containerd would pull from public registries, and not trust the site's", p.host.root+k0s.DropInPath)
 		return
@@ -73,7 +74,7 @@ func (p *preflight) checkHosts(host string) {
 			break
 		}
 	}
-	text, err := os.ReadFile(path)
+	text, err := hostfile.Read(path)
 	if err != nil {
 		p.fail("mirror", p.mirrorHint(), "images of %s: %v", host, err)
 		return

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/textfile"
 )
 
 // secret is a text that is not printed, wherever it is: methods that hide it
@@ -123,24 +124,35 @@ func (c *config) readCredentials() (credentials, error) {
 	if c.credentials == "" {
 		return c.file.credentials, nil
 	}
-	f, err := os.Open(c.credentials)
+	var found credentials
+	read := func() (err error) {
+		found, err = readCredentialsFile(c.credentials)
+		return err
+	}
+	if err := textfile.Patiently(c.credentials, read); err != nil {
+		return credentials{}, err
+	}
+	return found, nil
+}
+
+func readCredentialsFile(path string) (found credentials, err error) {
+	f, err := os.Open(path)
 	if err != nil {
-		return credentials{}, cli.Misuse("--credentials: %w", err)
+		return found, cli.Misuse("--credentials: %w", err)
 	}
 	defer f.Close()
-	var found credentials
 	root, err := readYAML(f)
 	if err != nil {
-		return found, cli.Misuse("--credentials %s: %w", c.credentials, err)
+		return found, cli.Misuse("--credentials %s: %w", path, err)
 	}
 	if root != nil {
 		w := &walker{}
 		w.table(root, "", reflect.ValueOf(&found).Elem(), nil)
 		if problems := append(w.problems, found.check()...); len(problems) > 0 {
-			return found, cli.Misuse("--credentials %s: %s", c.credentials, strings.Join(problems, "; "))
+			return found, cli.Misuse("--credentials %s: %s", path, strings.Join(problems, "; "))
 		}
 	}
-	if warning, err := private("--credentials "+c.credentials, f); err != nil || warning != "" {
+	if warning, err := private("--credentials "+path, f); err != nil || warning != "" {
 		if err == nil {
 			err = fmt.Errorf("%s", warning)
 		}

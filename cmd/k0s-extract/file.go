@@ -15,21 +15,21 @@ import (
 
 // fromFile takes a k0s that is a file, such as the vendor offers for download.
 func (w *wish) fromFile(ctx context.Context, path string) ([]found, error) {
-	f, err := os.Open(path)
+	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, cli.Hint(err, "--from takes a file, or HOST[:PORT]/.../k0sproject/k0s:TAG for a registry")
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	if !info.Mode().IsRegular() { // opening a pipe may wait for ever
+		return nil, cli.Hint(fmt.Errorf("%s: not a regular file", path), "a bundle is the operand: k0s-extract BUNDLE")
+	}
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, cli.Hint(fmt.Errorf("%s: not a regular file", path), "a bundle is the operand: k0s-extract BUNDLE")
-	}
+	defer f.Close()
 	v, err := w.versionOf(ctx, path)
 	if err == nil {
 		err = w.known(v, path)

@@ -32,7 +32,20 @@ type table struct {
 
 // readHtpasswd reads a file of users. open is whether everybody on this host
 // may read it.
-func readHtpasswd(file string) (t *table, open bool, err error) {
+func readHtpasswd(file string) (*table, bool, error) {
+	var t *table
+	var open bool
+	read := func() (err error) {
+		t, open, err = openHtpasswd(file)
+		return err
+	}
+	if err := textfile.Patiently(file, read); err != nil {
+		return nil, false, err
+	}
+	return t, open, nil
+}
+
+func openHtpasswd(file string) (t *table, open bool, err error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, false, err

@@ -79,7 +79,8 @@ func ParseFile(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, 
 		config.DefValue = file.Default
 		opts = append(opts, ff.WithAllowMissingConfigFile(true))
 	}
-	err := ff.Parse(fs, args, opts...)
+	// ff opens and reads the configuration file itself, which may be a pipe.
+	err := textfile.Patiently("", func() error { return ff.Parse(fs, args, opts...) })
 	if err == nil && file.Default != "" {
 		err = checkNamed(fs)
 	}

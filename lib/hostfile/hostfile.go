@@ -40,11 +40,14 @@ const maxRead = 1 << 20
 // with what belongs there; lib/textfile reads those that people hand to a tool.
 // More than 1 MiB is an error that says so.
 func Read(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Mode()&fs.ModeNamedPipe != 0 { // which may never end
+		return nil, errors.Join(err, &fs.PathError{Op: "read", Path: path, Err: ErrNotRegular})
+	}
 	content, err := io.ReadAll(io.LimitReader(f, maxRead+1))
 	if err == nil && len(content) > maxRead {
 		err = fmt.Errorf("%s: more than %d bytes", path, maxRead)

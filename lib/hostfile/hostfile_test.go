@@ -267,6 +267,17 @@ func TestSweepKeepsNamesOfOthers(t *testing.T) {
 }
 
 // A reader and two writers at the same time: each read gives a whole content.
+// TestReadDoesNotWait for what a pipe may never bring.
+func TestReadDoesNotWait(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(path); !errors.Is(err, ErrNotRegular) {
+		t.Errorf("%v, want %v", err, ErrNotRegular)
+	}
+}
+
 func TestReadersSeeWholeFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	contents := [][]byte{bytes.Repeat([]byte("a"), 100_000), bytes.Repeat([]byte("b"), 300_000)}

@@ -12,7 +12,7 @@ var stopping = struct {
 	cause error
 }{done: make(chan struct{})}
 
-// Stop has Read and its like return err instead of waiting for a pipe or a
+// Stop has Patiently, Read and its like return err instead of waiting for a pipe or a
 // terminal, from now on. What is in regular files is read as before.
 func Stop(err error) {
 	stopping.once.Do(func() {
@@ -21,23 +21,19 @@ func Stop(err error) {
 	})
 }
 
-// patient calls read, and at Stop returns without it unless path is a regular
-// file. The wait is then abandoned to the program's end.
-func patient(path string, read func() ([]byte, error)) ([]byte, error) {
-	if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
+// Patiently calls read, which opens and reads the file at path, or an unknown file
+// for "". At Stop it returns without it unless that is a regular file; read is then
+// abandoned to the program's end, and what it writes to must not be used.
+func Patiently(path string, read func() error) error {
+	if info, err := os.Stat(path); path != "" && (err != nil || info.Mode().IsRegular()) {
 		return read()
 	}
-	var content []byte
-	var err error
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		content, err = read()
-	}()
+	finished := make(chan error, 1)
+	go func() { finished <- read() }()
 	select {
-	case <-finished:
-		return content, err
+	case err := <-finished:
+		return err
 	case <-stopping.done:
-		return nil, stopping.cause
+		return stopping.cause
 	}
 }

@@ -22,6 +22,9 @@ func TestStopEndsTheWaitForAPipe(t *testing.T) {
 	if err := <-waited; !errors.Is(err, stopped) {
 		t.Errorf("%v, want %v", err, stopped)
 	}
+	if f, err := Open(pipe); !errors.Is(err, stopped) {
+		t.Errorf("Open: %v, %v, want %v", f, err, stopped)
+	}
 	if text, err := Read(file(t, "regular")); string(text) != "regular" || err != nil {
 		t.Errorf("after Stop: %q and %v of a regular file", text, err)
 	}

@@ -11,16 +11,18 @@ import (
 	"unicode/utf8"
 )
 
-// Open opens a text file of any size, to be read line by line.
-func Open(path string) (io.ReadCloser, error) {
-	f, err := os.Open(path)
+// Open opens a file of any size. It waits for the writer of a pipe until Stop.
+func Open(path string) (*os.File, error) {
+	opened := make(chan *os.File, 1)
+	err := Patiently(path, func() error {
+		f, err := os.Open(path)
+		opened <- f
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{NewReader(f), f}, nil
+	return <-opened, nil
 }
 
 // NewReader returns the text of r as UTF-8 with Unix line ends. It reads no
