@@ -175,7 +175,7 @@ archive() {
   aside "$work/unpacked"
 }
 
-# pipe: the bundle is listed and pushed at the same time, and inflated by both.
+# pipe: the bundle is listed by the one program that pushes it, and inflated once.
 pipe() {
   serve
   # shellcheck disable=SC2016
