@@ -77,7 +77,7 @@ files() {
     "k0s-extract --export dir --role controller --mirror https://m --k0s-yaml $1 $SAMPLE/bundle.tgz" \
     "k0s-mirror-config --root root --mirror https://m --images $1" "k0s-mirror-config --root root --mirror https://m --ca $1" \
     "k0s-mirror-config --root root --mirror https://m --username u --password-file $1" \
-    "k0rdent-install --plan --registry m --ca $1" "k0rdent-install --plan --registry m --credentials $1"; do
+    "k0rdent-install --plan --registry m --ca $1" "k0rdent-install --config-check --credentials $1"; do
     echo "$tool </dev/null"
   done
 }
