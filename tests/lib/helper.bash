@@ -47,8 +47,8 @@ stop() {
 
 # asleep PID: returns when a process waits, and has done nothing for a while.
 asleep() {
-  local now before='' same=0 i
-  for i in {1..200}; do
+  local now before='' same=0
+  for _ in {1..200}; do
     now=$(awk '{ print $3, $14, $15 }' "/proc/$1/stat" 2>/dev/null) || return 0
     same=$([ "$now" = "$before" ] && echo $((same + 1)) || echo 0)
     [ "$same" -lt 4 ] || [[ $now != S* ]] || return 0
