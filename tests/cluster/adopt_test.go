@@ -73,7 +73,7 @@ func TestAdoption(t *testing.T) {
 			changed := quick("fluxKinds", false, "admissionWebhook.enabled", true, "controller.defaultHelmTimeout", "7m")
 			s.install(ctx, t, "1.2.3", changed, cluster.Upgraded)
 			s.kept(t, before)
-			s.recorded(t, "superseded"+tt.method, "superseded csa", "deployed csa")
+			s.recorded(t, "superseded"+tt.method, "superseded"+tt.method, "deployed csa")
 			if got := s.argument(ctx, t, "default-helm-timeout"); got != "7m" {
 				t.Errorf("default-helm-timeout is %q, want the value that was changed", got)
 			}
@@ -142,7 +142,11 @@ func (s *site) adopt(ctx context.Context, t *testing.T, v map[string]any) {
 	set(v, "admissionWebhook.enabled", true)
 	set(v, "controller.createManagement", false)
 	var why string
-	defer func() { t.Log(why) }()
+	defer func() {
+		if why != "" {
+			t.Log(why)
+		}
+	}()
 	waitFor(ctx, t, "helm-controller to upgrade the release", func() bool {
 		var err error
 		if why, err = k.component(ctx, cluster.ReleaseName, template, v); err != nil {

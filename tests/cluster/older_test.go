@@ -2,11 +2,15 @@ package cluster
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
 	helm3action "helm.sh/helm/v3/pkg/action"
 	helm3release "helm.sh/helm/v3/pkg/release"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 )
 
@@ -85,5 +89,28 @@ func (s *site) olderRelease(ctx context.Context, t *testing.T, status helm3relea
 	last.SetStatus(status, "")
 	if err := cfg.Releases.Update(last); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRemovalLeavesOthers reports an object that is not the release's any more,
+// and leaves it.
+func TestRemovalLeavesOthers(t *testing.T) {
+	s, ctx := open(t)
+	s.install(ctx, t, "1.2.3", quick(), cluster.Installed)
+	note := []byte(`{"metadata":{"labels":{"app.kubernetes.io/managed-by":"somebody"}}}`)
+	client := s.plane.Client.AppsV1().Deployments(cluster.Namespace)
+	if _, err := client.Patch(ctx, deployment, types.MergePatchType, note, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var reported []string
+	status, err := s.Uninstall(ctx, options.Timeout, func(line string) { reported = append(reported, line) })
+	if err != nil || status != cluster.Removed {
+		t.Errorf("uninstall: %s, %v, want it removed", status, err)
+	}
+	if len(reported) != 1 || !strings.Contains(reported[0], "kind Deployment, name "+deployment) {
+		t.Errorf("reported = %q, want the Deployment that stays", reported)
+	}
+	if _, err := client.Get(ctx, deployment, metav1.GetOptions{}); err != nil {
+		t.Errorf("deployment: %v, want it left", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -131,6 +132,30 @@ func hookOf(text string) string {
 		}
 	}
 	return ""
+}
+
+// warnings passes on what Helm warns of: of an object that it leaves in the
+// cluster, since it is not or may not be the release's, it tells nobody else.
+type warnings func(string)
+
+// Enabled reports whether a message of this level is passed on.
+func (w warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+// WithAttrs returns w: Helm's messages carry what they are about.
+func (w warnings) WithAttrs([]slog.Attr) slog.Handler { return w }
+
+// WithGroup returns w.
+func (w warnings) WithGroup(string) slog.Handler { return w }
+
+// Handle passes on one message.
+func (w warnings) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		text += fmt.Sprintf(", %s %v", a.Key, a.Value)
+		return true
+	})
+	w(oneLine(text))
+	return nil
 }
 
 // remove is Helm's action that removes the release.

@@ -183,6 +183,9 @@ func (c *Cluster) removeRelease(ctx context.Context, timeout time.Duration, warn
 	if err != nil {
 		return false, fmt.Errorf("release %s: %w", ReleaseName, err)
 	}
+	if warn != nil {
+		cfg.SetLogger(warnings(warn))
+	}
 	pods, stop := c.watchPods(ctx, cfg, warn)
 	err = remove(cfg, timeout)
 	stop()
