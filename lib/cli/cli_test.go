@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -87,7 +88,58 @@ func (c *testConfig) flags() *flag.FlagSet {
 	fs.StringVar(&c.listen, "listen", "default", "")
 	fs.IntVar(&c.n, "n", 1, "")
 	fs.BoolVar(&c.on, "on", false, "")
+	ListVar(fs, new([]int), "of", parseEven)
 	return fs
+}
+
+func parseEven(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err == nil && n%2 != 0 {
+		err = errors.New("odd")
+	}
+	if err != nil {
+		err = Hint(errors.New("must be even"), "try 2")
+	}
+	return n, err
+}
+
+// A list grows with each use of its flag, and is whole even if only a variable
+// or the file has it. Any other value is that of the last use.
+func TestVar(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "conf")
+	if err := os.WriteFile(file, []byte("list 2,4\none 8\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		variable string
+		args     []string
+		want     []int
+		one      int
+	}{
+		{"", []string{"--list", "2, 4", "--list=6", "--one=2", "--one=4", "-"}, []int{2, 4, 6}, 4},
+		{"2,4", nil, []int{2, 4}, 0},
+		{"2,4", []string{"--list", "6", "--config", file}, []int{6}, 8},
+		{"", []string{"--config", file, "--", "--list"}, []int{2, 4}, 8},
+	} {
+		t.Setenv("MY_TOOL_LIST", tt.variable)
+		var c Common
+		var got []int
+		var one int
+		fs := NewFlagSet("my-tool", &c)
+		ListVar(fs, &got, "list", parseEven)
+		Var(fs, &one, "one", parseEven)
+		err := Parse(fs, tt.args, "", io.Discard, 1)
+		if slices.Contains(tt.args, "--") { // an operand may look like a flag, and is refused as one
+			if want := "flag --list must come before the argument"; err == nil || err.Error() != want {
+				t.Errorf("Parse(%q) = %v, want %s", tt.args, err, want)
+			}
+		} else if err != nil {
+			t.Errorf("Parse(%q) = %v", tt.args, err)
+		}
+		if !slices.Equal(got, tt.want) || one != tt.one {
+			t.Errorf("Parse(%q) with the variable %q = %v, %d, want %v, %d", tt.args, tt.variable, got, one, tt.want, tt.one)
+		}
+	}
 }
 
 func TestParseOrder(t *testing.T) {
@@ -136,6 +188,10 @@ func TestParseSuggestsWhatWasMeant(t *testing.T) {
 		{[]string{"a", "b"}, `unexpected argument "b"`, "quote a name that has blanks"},
 		{[]string{"https://x/b.tgz"}, "https://x/b.tgz: a URL, not a file", "curl -LO https://x/b.tgz"},
 		{[]string{"--n", "99999999999999999999"}, `invalid --n "99999999999999999999": must be a number`, ""},
+		{[]string{"---n"}, "bad flag syntax: ---n", "my-tool --help"},
+		{[]string{"--listen"}, "flag needs a value: --listen", "my-tool --help"},
+		{[]string{"--of", "x"}, `invalid --of "x": must be even`, "try 2"},
+		{[]string{"--of", "x,https://u:pw@h"}, `invalid --of "x,https://h": must be even`, "try 2"},
 		{[]string{"--n", "a\"b: c"}, `invalid --n "a\"b: c": must be a number`, ""},
 	}
 	for _, tt := range tests {
@@ -183,6 +239,10 @@ func TestParseTellsWhatIsWrong(t *testing.T) {
 	if err := os.WriteFile(file, []byte("n 1\nnosuch 2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	wrong := filepath.Join(t.TempDir(), "wrong")
+	if err := os.WriteFile(wrong, []byte("n many\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name string
 		env  string // value of MY_TOOL_N
@@ -194,6 +254,8 @@ func TestParseTellsWhatIsWrong(t *testing.T) {
 		{"wrong value", "", []string{"--n", "x"}, `invalid --n "x": must be a number`},
 		{"wrong boolean", "", []string{"--on=maybe"}, `invalid --on "maybe": must be true or false`},
 		{"wrong variable", "x", nil, `invalid MY_TOOL_N="x": must be a number`},
+		{"wrong value in a list", "", []string{"--of=2, 4", "--of", "6,7"}, `invalid --of "6,7": must be even`},
+		{"wrong value in file", "", []string{"--config", wrong}, wrong + ": line 1: invalid n: must be a number"},
 		{"unknown name in file", "", []string{"--config", file}, file + `: line 2: unknown flag "nosuch"`},
 		{"flag after operand", "", []string{"file", "--on"}, "flag --on must come before the argument"},
 		{"two operands", "", []string{"a", "b"}, `unexpected argument "b"`},

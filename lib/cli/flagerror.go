@@ -7,54 +7,22 @@ import (
 	"io"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
 	"k0rdent-airgap/lib/nearest"
-)
-
-// What the flag packages say. They name flags with one hyphen and their own
-// steps first.
-var (
-	fromVariable = regexp.MustCompile(`^error parsing environment variables: error setting flag "([^"]*)" from environment variable "([^"]*)": `)
-	fromFile     = regexp.MustCompile(`error setting flag "([^"]*)" from config file: `)
-	unknownFlag  = regexp.MustCompile(`^error parsing commandline arguments: flag provided but not defined: -+(.*)`)
-	unknownName  = regexp.MustCompile(`config file flag "([^"]*)" not defined in flag set`)
-	noValue      = regexp.MustCompile(`flag needs an argument: -+(.*)`)
-	wrongValue   = regexp.MustCompile(`^error parsing commandline arguments: invalid(?: boolean)? value ("(?:[^"\\]|\\.)*") for (?:flag )?-+([a-z0-9-]+): `)
 )
 
 // userOfURL finds a user name and password in an address, which nobody but its
 // owner should read again.
 var userOfURL = regexp.MustCompile(`//[^/@\s]*@`)
 
-// flagError is misuse in the words of all the tools, with the cause kept.
-func flagError(fs *flag.FlagSet, err error) error {
-	text, hint := err.Error(), fs.Name()+" --help lists the flags"
-	switch {
-	case fromVariable.MatchString(text):
-		m := fromVariable.FindStringSubmatch(text)
-		text = fmt.Sprintf("invalid %s=%q: %s", m[2], Env(m[2]), expected(fs, m[1], text[len(m[0]):]))
-	case unknownFlag.MatchString(text):
-		name := unknownFlag.FindStringSubmatch(text)[1]
-		text = "unknown flag " + dashes(name) + suggest(flagNames(fs), name, "--")
-		hint = cmp.Or(elsewhere(fs.Name(), name), hint)
-	case noValue.MatchString(text):
-		text = "flag needs a value: --" + noValue.FindStringSubmatch(text)[1]
-	case wrongValue.MatchString(text):
-		m := wrongValue.FindStringSubmatch(text)
-		text = fmt.Sprintf("invalid --%s %s: %s", m[2], m[1], expected(fs, m[2], text[len(m[0]):]))
-	case fromFile.MatchString(text):
-		m := fromFile.FindStringSubmatchIndex(text)
-		name := text[m[2]:m[3]]
-		text = fmt.Sprintf("%sinvalid %s: %s", text[:m[0]], name, expected(fs, name, text[m[1]:]))
-	case unknownName.MatchString(text):
-		m := unknownName.FindStringSubmatchIndex(text)
-		name := text[m[2]:m[3]]
-		text = fmt.Sprintf("%sunknown flag %q%s", text[:m[0]], name, suggest(flagNames(fs), name, ""))
-	}
-	text = userOfURL.ReplaceAllString(text, "//")
-	return Hint(&codeError{CodeMisuse, &reworded{text, err}}, "%s", cmp.Or(HintOf(err), hint))
+// misuse is the error for flags that are wrong, with the cause kept. hint is
+// given unless the cause has one.
+func misuse(fs *flag.FlagSet, cause error, hint, format string, args ...any) error {
+	text := userOfURL.ReplaceAllString(fmt.Sprintf(format, args...), "//")
+	hint = cmp.Or(HintOf(cause), hint, fs.Name()+" --help lists the flags")
+	return Hint(&codeError{CodeMisuse, &reworded{text, cause}}, "%s", hint)
 }
 
 // reworded is an error with another text.
@@ -66,23 +34,82 @@ type reworded struct {
 func (e *reworded) Error() string { return e.text }
 func (e *reworded) Unwrap() error { return e.err }
 
-// expected returns what a flag's value must be, where the flag package says only
-// that it cannot be parsed.
-func expected(fs *flag.FlagSet, name, said string) string {
-	if said != "parse error" && said != "value out of range" {
-		return said
+// watched is the value of a flag that leaves word when it refuses a text: the
+// flag packages say so in prose only.
+type watched struct {
+	flag.Value
+	name    string
+	refused *refusal
+}
+
+// refusal is what a flag has refused, and why.
+type refusal struct {
+	name, value string
+	err         error
+}
+
+// watch has the flags of a set leave word of what they refuse.
+func watch(fs *flag.FlagSet) *refusal {
+	r := new(refusal)
+	fs.VisitAll(func(f *flag.Flag) { f.Value = &watched{f.Value, f.Name, r} })
+	return r
+}
+
+func (w *watched) Set(s string) error {
+	err := w.Value.Set(s)
+	if err != nil {
+		*w.refused = refusal{w.name, s, cmp.Or(rule(w.Value, err), err)}
 	}
-	f := fs.Lookup(name)
-	if f == nil {
-		return said
+	return err
+}
+
+func (w *watched) IsBoolFlag() bool { return isBool(w.Value) }
+
+func isBool(v flag.Value) bool {
+	b, ok := v.(interface{ IsBoolFlag() bool })
+	return ok && b.IsBoolFlag()
+}
+
+// rule returns the error for a value of one of the flag package's own types,
+// which says only that it cannot be parsed, or nil for any other.
+func rule(v flag.Value, err error) error {
+	g, ok := v.(flag.Getter)
+	if !ok {
+		return nil
 	}
-	if b, ok := f.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
-		return "must be true or false"
+	switch g.Get().(type) {
+	case bool:
+		return &reworded{"must be true or false", err}
+	case time.Duration:
+		return &reworded{"must be a duration such as 30s or 5m", err}
+	case int, int64, uint, uint64, float64:
+		return &reworded{"must be a number", err}
 	}
-	if _, err := strconv.ParseFloat(f.DefValue, 64); err == nil {
-		return "must be a number"
+	return nil
+}
+
+// checkArgs finds flags that are unknown or lack their value, by the rules of the
+// flag package.
+func checkArgs(fs *flag.FlagSet, args []string) error {
+	for i := 0; i < len(args); i++ {
+		name, hyphen := strings.CutPrefix(args[i], "-")
+		name = strings.TrimPrefix(name, "-")
+		name, _, valued := strings.Cut(name, "=")
+		if !hyphen || name == "" || name[0] == '-' {
+			return nil // an operand, the end of the flags, or bad syntax
+		}
+		f := fs.Lookup(name)
+		switch {
+		case f == nil:
+			return misuse(fs, nil, elsewhere(fs.Name(), name), "unknown flag %s%s", dashes(name), suggest(flagNames(fs), name, "--"))
+		case valued || isBool(f.Value):
+		case i+1 == len(args):
+			return misuse(fs, nil, "", "flag needs a value: --%s", name)
+		default:
+			i++
+		}
 	}
-	return "must be a duration such as 30s or 5m"
+	return nil
 }
 
 // flagNames lists the flags of a set, and those that every tool has.

@@ -25,9 +25,9 @@ type Common struct {
 // NewFlagSet gives a tool's flag set with the common flags in it.
 func NewFlagSet(name string, c *Common) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.BoolVar(&c.Quiet, "quiet", false, "no progress, warnings and errors only")
-	fs.BoolVar(&c.Verbose, "verbose", false, "log what is done to stderr")
-	fs.String("config", "", "read flags from `FILE`, one 'name value' a line")
+	fs.BoolVar(&c.Quiet, "quiet", false, "")
+	fs.BoolVar(&c.Verbose, "verbose", false, "")
+	fs.String("config", "", "")
 	return fs
 }
 
@@ -61,16 +61,18 @@ func ParseFile(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, 
 		fmt.Fprintf(stdout, "%s %s\n", fs.Name(), Version())
 		return errShown
 	}
-	opts := []ff.Option{
-		ff.WithEnvVarPrefix(envPrefix(fs.Name())),
-		ff.WithConfigFileFlag("config"),
-		ff.WithConfigFileParser(func(r io.Reader, set func(name, value string) error) error {
-			if err := file.Parse(r, set); err != nil {
-				return fmt.Errorf("%s: %w", fs.Lookup("config").Value, err)
-			}
-			return nil
-		}),
+	if err := parseAll(fs, args, file); err != nil {
+		return err
 	}
+	warnVariables(fs, stderr, os.Environ())
+	return checkOperands(fs, operands)
+}
+
+// parseAll parses args, then has ff read the variables and the file. In two
+// steps, whose an error is need not be read from its text.
+func parseAll(fs *flag.FlagSet, args []string, file File) error {
+	refused := watch(fs)
+	var opts []ff.Option
 	if file.Default != "" {
 		config := fs.Lookup("config")
 		if err := config.Value.Set(file.Default); err != nil {
@@ -79,16 +81,54 @@ func ParseFile(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, 
 		config.DefValue = file.Default
 		opts = append(opts, ff.WithAllowMissingConfigFile(true))
 	}
+	if err := checkArgs(fs, args); err != nil {
+		return err
+	}
+	if err := fs.Parse(args); err != nil {
+		if refused.err == nil {
+			return misuse(fs, err, "", "%v", err)
+		}
+		return misuse(fs, refused.err, "", "invalid --%s %q: %v", refused.name, refused.value, refused.err)
+	}
+	opts = append(opts, ff.WithEnvVarPrefix(envPrefix(fs.Name())), ff.WithConfigFileFlag("config"),
+		ff.WithConfigFileParser(func(r io.Reader, set func(name, value string) error) error {
+			return readFile(fs, r, file, refused, set)
+		}))
 	// ff opens and reads the configuration file itself, which may be a pipe.
-	err := textfile.Patiently("", func() error { return ff.Parse(fs, args, opts...) })
+	operands := append([]string{"--"}, fs.Args()...)
+	err := textfile.Patiently("", func() error { return ff.Parse(fs, operands, opts...) })
 	if err == nil && file.Default != "" {
 		err = checkNamed(fs)
 	}
-	if err != nil {
-		return flagError(fs, err)
+	switch {
+	case err == nil:
+		return nil
+	case refused.err != nil: // of a variable: of the file's values, readFile has forgotten it
+		name := envPrefix(fs.Name()) + "_" + envPrefix(refused.name)
+		return misuse(fs, refused.err, "", "invalid %s=%q: %v", name, refused.value, refused.err)
 	}
-	warnVariables(fs, stderr, os.Environ())
-	return checkOperands(fs, operands)
+	return misuse(fs, err, "", "%v", err)
+}
+
+// readFile reads the configuration file. An error names it, and what it has
+// wrong.
+func readFile(fs *flag.FlagSet, r io.Reader, file File, refused *refusal, set func(name, value string) error) error {
+	err := file.Parse(r, func(name, value string) error {
+		err := set(name, value)
+		if err == nil {
+			return nil
+		}
+		if refused.err == nil {
+			return fmt.Errorf("unknown flag %q%s", name, suggest(flagNames(fs), name, ""))
+		}
+		err = fmt.Errorf("invalid %s: %w", name, refused.err)
+		*refused = refusal{}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", fs.Lookup("config").Value, err)
+	}
+	return nil
 }
 
 // checkNamed refuses a configuration file that somebody has named and that is
