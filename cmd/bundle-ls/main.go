@@ -47,18 +47,18 @@ Exit codes: 0 all listed, 1 some entry or the bundle is damaged, 2 misuse,
 
 // config is what the flags say.
 type config struct {
-	common    cli.Common
+	cli.Common
 	format    *record.Format
 	overrides string
 	blobs     bool
 }
 
 func (c *config) flags() *flag.FlagSet {
-	fs := cli.NewFlagSet("bundle-ls", &c.common)
+	fs := cli.NewFlagSet("bundle-ls", &c.Common)
 	c.format = record.NewFormat(record.Image{})
-	fs.StringVar(&c.overrides, "map", "", "references for entries, from `FILE`")
-	fs.BoolVar(&c.blobs, "blobs", false, "one record for each blob as well")
-	fs.Var(c.format, "format", "json, table or a template")
+	fs.StringVar(&c.overrides, "map", "", "")
+	fs.BoolVar(&c.blobs, "blobs", false, "")
+	fs.Var(c.format, "format", "")
 	return fs
 }
 
@@ -74,11 +74,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	quiet := cfg.common.Quiet || pipe.Piped(stdout)
+	quiet := cfg.Quiet || pipe.Piped(stdout)
 	progress := cli.NewProgress("bundle-ls", stderr, quiet)
 	defer progress.Close()
 	l := newLister(record.NewWriter(progress.Beside(stdout), cfg.format), progress, overrides, cfg.blobs)
-	l.log = cli.Logger(progress, cfg.common.Verbose)
+	l.log = cli.Logger(progress, cfg.Verbose)
 	guard := pipe.GuardOperand(fs.Arg(0), stdin, l.out, progress.Warn)
 	ctx, stop, err := guard.Begin(ctx)
 	defer stop()

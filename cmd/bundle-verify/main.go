@@ -56,7 +56,7 @@ const keyVariable = "K0RDENT_COSIGN_KEY"
 
 // config is what the flags say.
 type config struct {
-	common    cli.Common
+	cli.Common
 	format    *record.Format
 	key       string
 	signature string
@@ -64,12 +64,12 @@ type config struct {
 }
 
 func (c *config) flags() *flag.FlagSet {
-	fs := cli.NewFlagSet("bundle-verify", &c.common)
+	fs := cli.NewFlagSet("bundle-verify", &c.Common)
 	c.format = record.NewFormat(record.Bundle{})
-	fs.StringVar(&c.key, "key", cli.Env(keyVariable), "public key or certificate: `FILE|URL`")
-	fs.StringVar(&c.signature, "signature", "", "`FILE` that holds the signature")
-	fs.StringVar(&c.digest, "digest", "", "`DIGEST` that the file must have")
-	fs.Var(c.format, "format", "json, table or a template")
+	fs.StringVar(&c.key, "key", cli.Env(keyVariable), "")
+	fs.StringVar(&c.signature, "signature", "", "")
+	fs.StringVar(&c.digest, "digest", "", "")
+	fs.Var(c.format, "format", "")
 	return fs
 }
 
@@ -122,9 +122,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return unknown(stdout, cfg.format, operand, err)
 	}
 	out := record.NewWriter(stdout, cfg.format) // the reader behind a pipe knows from now on that a record comes
-	progress := cli.NewProgress("bundle-verify", stderr, cfg.common.Quiet)
+	progress := cli.NewProgress("bundle-verify", stderr, cfg.Quiet)
 	defer progress.Close()
-	v := &verifier{cfg: &cfg, progress: progress, log: cli.Logger(progress, cfg.common.Verbose)}
+	v := &verifier{cfg: &cfg, progress: progress, log: cli.Logger(progress, cfg.Verbose)}
 	b, err := v.verify(ctx, operand, stdin)
 	progress.Close()
 	if b == nil {

@@ -46,16 +46,16 @@ Exit codes: 0 found, 1 not found or the bundle is damaged, 2 misuse,
 
 // config is what the flags say.
 type config struct {
-	common cli.Common
+	cli.Common
 	format *record.Format
 	all    bool
 }
 
 func (c *config) flags() *flag.FlagSet {
-	fs := cli.NewFlagSet("bundle-version", &c.common)
+	fs := cli.NewFlagSet("bundle-version", &c.Common)
 	c.format = record.NewFormat(record.Version{})
-	fs.BoolVar(&c.all, "all", false, "read a stream to its end, for the list of k0s versions")
-	fs.Var(c.format, "format", "json, table or a template")
+	fs.BoolVar(&c.all, "all", false, "")
+	fs.Var(c.format, "format", "")
 	return fs
 }
 
@@ -68,9 +68,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	out := record.NewWriter(stdout, cfg.format)
-	progress := cli.NewProgress("bundle-version", stderr, cfg.common.Quiet || pipe.Piped(stdout))
+	progress := cli.NewProgress("bundle-version", stderr, cfg.Quiet || pipe.Piped(stdout))
 	defer progress.Close()
-	f := &finder{all: cfg.all, progress: progress, log: cli.Logger(progress, cfg.common.Verbose)}
+	f := &finder{all: cfg.all, progress: progress, log: cli.Logger(progress, cfg.Verbose)}
 	guard := pipe.GuardOperand(fs.Arg(0), stdin, out, progress.Warn)
 	ctx, stop, err := guard.Begin(ctx)
 	defer stop()

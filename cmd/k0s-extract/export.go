@@ -27,7 +27,7 @@ const roleBoth = "controller+worker"
 type packing struct {
 	to      string
 	role    string
-	mirrors mirrorList
+	mirrors []k0s.Mirror
 	user    string
 	secret  string // file with the password
 	token   string // file
@@ -36,37 +36,23 @@ type packing struct {
 	ca, tokenText, configText []byte
 }
 
-// mirrorList is the value of --mirror.
-type mirrorList []k0s.Mirror
-
-func (m *mirrorList) String() string {
+// addresses lists mirrors as --mirror does.
+func addresses(mirrors []k0s.Mirror) string {
 	var all []string
-	for _, one := range *m {
-		all = append(all, one.String())
+	for _, m := range mirrors {
+		all = append(all, m.String())
 	}
 	return strings.Join(all, ",")
 }
 
-// Set adds one mirror, or several with commas between them.
-func (m *mirrorList) Set(s string) error {
-	for one := range strings.SplitSeq(s, ",") {
-		parsed, err := k0s.ParseMirror(one)
-		if err != nil {
-			return err
-		}
-		*m = append(*m, parsed)
-	}
-	return nil
-}
-
 func (p *packing) flags(fs *flag.FlagSet) {
-	fs.StringVar(&p.to, "export", "", "pack k0s and all that a host needs to join")
-	fs.StringVar(&p.role, "role", "", "of that host")
-	fs.Var(&p.mirrors, "mirror", "registry that it pulls from")
-	fs.StringVar(&p.user, "mirror-username", "", "user at the mirrors")
-	fs.StringVar(&p.secret, "mirror-password-file", "", "file that holds that user's password")
-	fs.StringVar(&p.token, "token-file", "", "join token to pack")
-	fs.StringVar(&p.config, "k0s-yaml", "", "configuration that all controllers share")
+	fs.StringVar(&p.to, "export", "", "")
+	fs.StringVar(&p.role, "role", "", "")
+	cli.ListVar(fs, &p.mirrors, "mirror", k0s.ParseMirror)
+	fs.StringVar(&p.user, "mirror-username", "", "")
+	fs.StringVar(&p.secret, "mirror-password-file", "", "")
+	fs.StringVar(&p.token, "token-file", "", "")
+	fs.StringVar(&p.config, "k0s-yaml", "", "")
 }
 
 // archive tells whether one file is written, rather than a directory.
@@ -119,8 +105,8 @@ func (p *packing) check(c *config) (err error) {
 	// What is wrong with a mirror is told before a bundle is read. Which k0s
 	// that has is not known yet; one of today takes all forms of a mirror.
 	probe := k0s.Version{Major: 1, Minor: 36}
-	if c.version.Version != nil {
-		probe = *c.version.Version
+	if c.version != nil {
+		probe = *c.version
 	}
 	if _, err = k0s.MirrorFiles(probe, p.mirrors, nil); err != nil {
 		return cli.Misuse("--mirror: %w", err)
@@ -171,7 +157,7 @@ func (p *packing) checkMirrors(ca string) (err error) {
 	}
 	switch {
 	case len(p.mirrors) > 0 && !elsewhere:
-		return cli.Hint(cli.Misuse("--mirror %s: on another host that is the other host", p.mirrors.String()), "name the registry as the network knows it")
+		return cli.Hint(cli.Misuse("--mirror %s: on another host that is the other host", addresses(p.mirrors)), "name the registry as the network knows it")
 	case authorization != "" && !secure:
 		return cli.Misuse("--mirror-username: no mirror is https, and a password is not sent in the clear")
 	}

@@ -33,7 +33,7 @@ func (p *packing) readme(f found) []byte {
 	}
 	b.WriteString("  k0s         the program, for /usr/local/bin\n")
 	if len(p.mirrors) > 0 {
-		fmt.Fprintf(&b, "  etc/k0s     tells containerd to pull from %s\n", p.mirrors.String())
+		fmt.Fprintf(&b, "  etc/k0s     tells containerd to pull from %s\n", addresses(p.mirrors))
 	}
 	if len(p.configText) > 0 {
 		b.WriteString("  etc/k0s/k0s.yaml  what the controllers of a cluster have in common; join.sh\n              adds the address and the name of the host\n")

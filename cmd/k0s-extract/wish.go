@@ -26,25 +26,6 @@ const repository = "k0sproject/k0s"
 // here gives the platform of this machine.
 func here() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
 
-// version is the value of --k0s-version. The zero value stands for none.
-type version struct{ *k0s.Version }
-
-func (v *version) String() string {
-	if v.Version == nil {
-		return ""
-	}
-	return v.Version.String()
-}
-
-func (v *version) Set(s string) error {
-	parsed, err := k0s.ParseVersion(s)
-	if err != nil {
-		return fmt.Errorf("must be a version such as v1.32.8+k0s.0")
-	}
-	v.Version = &parsed
-	return nil
-}
-
 // A wish is which k0s is wanted, and where its bytes go.
 type wish struct {
 	platforms oci.Platforms // each of another architecture

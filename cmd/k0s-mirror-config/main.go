@@ -16,14 +16,9 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"io"
-	"path/filepath"
-	"strings"
-	"time"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
@@ -69,124 +64,6 @@ interrupted.
   k0s-mirror-config --check
 `
 
-// config is what the flags say.
-type config struct {
-	common     cli.Common
-	formatText string
-	format     *record.Format
-
-	mirrors      mirrorList
-	ca           fileList
-	username     string
-	passwordFile string
-	answer       time.Duration
-
-	k0s     string
-	version versionValue
-	images  string
-	root    string
-
-	plan, restart, check, remove bool
-}
-
-func (c *config) flags() *flag.FlagSet {
-	fs := cli.NewFlagSet("k0s-mirror-config", &c.common)
-	fs.Var(&c.mirrors, "mirror", "a registry to pull from")
-	fs.Var(&c.ca, "ca", "certificate authorities of the mirrors")
-	fs.StringVar(&c.username, "username", "", "user at the mirrors")
-	fs.StringVar(&c.passwordFile, "password-file", "", "file that holds the user's password")
-	fs.DurationVar(&c.answer, "answer-timeout", client.FirstAnswer, "how long to wait for a mirror's first answer")
-	fs.StringVar(&c.k0s, "k0s", "", "the k0s to configure")
-	fs.Var(&c.version, "k0s-version", "its version")
-	fs.StringVar(&c.images, "images", "", "more images that are used, one a line")
-	fs.StringVar(&c.root, "root", "/", "write below this directory")
-	fs.BoolVar(&c.plan, "plan", false, "tell what would be written")
-	fs.BoolVar(&c.restart, "restart", false, "wait until k0s uses a changed drop-in")
-	fs.BoolVar(&c.check, "check", false, "ask the mirrors for the images")
-	fs.BoolVar(&c.remove, "remove", false, "take away what this program wrote")
-	fs.StringVar(&c.formatText, "format", "json", "json, table or a template")
-	return fs
-}
-
-// mirrorList is the value of all --mirror.
-type mirrorList []k0s.Mirror
-
-func (l *mirrorList) String() string {
-	var all []string
-	for _, m := range *l {
-		all = append(all, m.String())
-	}
-	return strings.Join(all, ",")
-}
-
-func (l *mirrorList) Set(s string) error {
-	for one := range strings.SplitSeq(s, ",") {
-		m, err := k0s.ParseMirror(one)
-		if err != nil {
-			return err
-		}
-		*l = append(*l, m)
-	}
-	return nil
-}
-
-// fileList is the value of a flag that names files.
-type fileList []string
-
-func (l *fileList) String() string { return strings.Join(*l, ",") }
-
-func (l *fileList) Set(s string) error {
-	*l = append(*l, strings.Split(s, ",")...)
-	return nil
-}
-
-// versionValue is the value of --k0s-version.
-type versionValue struct{ *k0s.Version }
-
-func (v *versionValue) String() string {
-	if v.Version == nil {
-		return ""
-	}
-	return v.Version.String()
-}
-
-func (v *versionValue) Set(s string) error {
-	parsed, err := k0s.ParseVersion(s)
-	v.Version = &parsed
-	return err
-}
-
-// verify finds what flags do not say together, and completes them.
-func (c *config) verify() error {
-	switch {
-	case c.check && (c.remove || c.plan || c.restart):
-		return cli.Misuse("--check writes nothing: it takes no --plan, --remove or --restart")
-	case (c.username == "") != (c.passwordFile == ""):
-		return cli.Misuse("--username and --password-file go together")
-	case c.remove && len(c.mirrors) > 0:
-		return cli.Misuse("--remove takes no --mirror")
-	}
-	root, err := filepath.Abs(c.root)
-	if err != nil {
-		return err
-	}
-	if c.root = root; c.restart && root != "/" {
-		return cli.Misuse("--restart is about the k0s that runs here, --root is not")
-	}
-	if c.k0s == "" {
-		c.k0s = filepath.Join(root, k0s.BinaryPath)
-	}
-	// A check writes of images, everything else of files.
-	c.format = record.NewFormat(record.File{})
-	if c.check {
-		c.format = record.NewFormat(record.Image{})
-	}
-	if err := c.format.Set(c.formatText); err != nil {
-		return cli.Misuse("--format %q: %w", c.formatText, err)
-	}
-	return nil
-}
-
 func main() { cli.Main("k0s-mirror-config", run) }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
@@ -194,14 +71,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err := cli.Parse(cfg.flags(), args, usage, stdout, 0); err != nil {
 		return err
 	}
-	if err := cfg.verify(); err != nil {
+	if err := cfg.check(); err != nil {
 		return err
 	}
-	progress := cli.NewProgress("k0s-mirror-config", stderr, cfg.common.Quiet)
+	progress := cli.NewProgress("k0s-mirror-config", stderr, cfg.Quiet)
 	defer progress.Close()
 	out := record.NewWriter(progress.Beside(stdout), cfg.format)
 	t := &tool{
-		cfg: &cfg, progress: progress, log: cli.Logger(progress, cfg.common.Verbose),
+		cfg: &cfg, progress: progress, log: cli.Logger(progress, cfg.Verbose),
 		results: newResults(out), binary: k0s.Binary{Path: cfg.k0s},
 	}
 	var err error
@@ -209,7 +86,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	switch {
-	case cfg.check:
+	case cfg.checking:
 		err = t.check(ctx)
 	case cfg.remove:
 		err = t.remove(ctx)

@@ -336,7 +336,7 @@ func TestMisuse(t *testing.T) {
 		{"no mirror", nil, "no mirror to pull from"},
 		{"not a mirror", []string{"--mirror", "oci://x"}, "must be https://"},
 		{"API path", []string{"--mirror", "https://x/v2/y"}, "/v2, is left out"},
-		{"not a version", []string{"--k0s-version", "latest"}, "is not a k0s version"},
+		{"not a version", []string{"--k0s-version", "latest"}, "must be a version such as"},
 		{"not a format", []string{"--format", "yaml"}, "must be json, table or a template"},
 		{"field of another record", []string{"--format", "{{.repository}}"}, "fields of file records"},
 		{"check and plan", []string{"--check", "--plan"}, "--check writes nothing"},

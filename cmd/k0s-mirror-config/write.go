@@ -47,7 +47,7 @@ func (t *tool) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.log.Info("configuring", "k0s", version.String(), "containerd", version.Containerd(), "mirrors", (*mirrorList)(&mirrors).String())
+	t.log.Info("configuring", "k0s", version.String(), "containerd", version.Containerd(), "mirrors", mirrors)
 	unlock, err := t.lock()
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (t *tool) write(ctx context.Context) error {
 // version tells which k0s is to be configured: the one that was named, the
 // binary's, or the one that who extracted or found it tells of.
 func (t *tool) version(ctx context.Context) (k0s.Version, error) {
-	if v := t.cfg.version.Version; v != nil {
+	if v := t.cfg.version; v != nil {
 		return *v, nil
 	}
 	_, err := os.Stat(t.cfg.k0s)

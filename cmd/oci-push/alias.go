@@ -24,34 +24,24 @@ type alias struct{ from, to ref.Reference }
 // aliases is the value of all --alias.
 type aliases []alias
 
-func (a *aliases) String() string {
-	var all []string
-	for _, one := range *a {
-		all = append(all, one.from.String()+"="+one.to.String())
-	}
-	return strings.Join(all, ",")
-}
+func (a alias) String() string { return a.from.String() + "=" + a.to.String() }
 
-// Set takes "k8s/pause:3.10=pause:3.10" or "k8s/pause=pause", or several of
-// them with commas.
-func (a *aliases) Set(s string) error {
-	for one := range strings.SplitSeq(s, ",") {
-		left, right, found := strings.Cut(one, "=")
-		from, err := ref.Parse(left)
-		to, toErr := ref.Parse(right)
-		switch {
-		case !found || (from.Tag == "") != (to.Tag == ""):
-			return errors.New("must be REPOSITORY:TAG=REPOSITORY:TAG or REPOSITORY=REPOSITORY")
-		case cmp.Or(err, toErr) != nil:
-			return cmp.Or(err, toErr)
-		case from.Digest+to.Digest != "":
-			return errors.New("must not have a digest")
-		case from == to:
-			return errors.New("the same name twice")
-		}
-		*a = append(*a, alias{from, to})
+// parseAlias parses "k8s/pause:3.10=pause:3.10" or "k8s/pause=pause".
+func parseAlias(s string) (alias, error) {
+	left, right, found := strings.Cut(s, "=")
+	from, err := ref.Parse(left)
+	to, toErr := ref.Parse(right)
+	switch {
+	case !found || (from.Tag == "") != (to.Tag == ""):
+		return alias{}, errors.New("must be REPOSITORY:TAG=REPOSITORY:TAG or REPOSITORY=REPOSITORY")
+	case cmp.Or(err, toErr) != nil:
+		return alias{}, cmp.Or(err, toErr)
+	case from.Digest+to.Digest != "":
+		return alias{}, errors.New("must not have a digest")
+	case from == to:
+		return alias{}, errors.New("the same name twice")
 	}
-	return nil
+	return alias{from, to}, nil
 }
 
 // about tells whether an image may get a further name.

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -73,12 +73,8 @@ func (m *memory) release(chunks [][]byte) {
 	}
 }
 
-// size is a number of bytes, with a unit: 64MiB, 100MB, 1G, 1048576.
-type size int64
-
-func (s *size) String() string { return strconv.FormatInt(int64(*s), 10) }
-
-func (s *size) Set(text string) error {
+// parseSize parses a number of bytes, with a unit: 64MiB, 100MB, 1G, 1048576.
+func parseSize(text string) (int64, error) {
 	text = strings.ToLower(text)
 	number := strings.TrimRight(text, "kmgib ")
 	unit, ok := map[string]int64{
@@ -86,8 +82,7 @@ func (s *size) Set(text string) error {
 	}[strings.TrimSuffix(strings.TrimSpace(text[len(number):]), "b")]
 	n, err := strconv.ParseInt(number, 10, 64)
 	if !ok || err != nil || n < 0 || n > 1<<40/unit {
-		return fmt.Errorf("must be a size such as 64MiB or 1G")
+		return 0, errors.New("must be a size such as 64MiB or 1G")
 	}
-	*s = size(n * unit)
-	return nil
+	return n * unit, nil
 }

@@ -9,12 +9,8 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"io"
-	"math"
 	"path/filepath"
-	"slices"
-	"time"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
@@ -77,115 +73,8 @@ the storage is in use.
 `
 
 // memoryLimit is what the Go runtime keeps its memory below, in bytes, unless
-// GOMEMLIMIT is set. The process takes some more; 64 MB are promised.
+// GOMEMLIMIT is fs. The process takes some more; 64 MB are promised.
 const memoryLimit = 40 << 20
-
-type config struct {
-	cli.Common
-	host         string
-	port         int
-	storage      string
-	k0sDir       string
-	tls          string
-	tlsNames     nameList
-	tlsConstrain bool
-	tlsCert      string
-	tlsKey       string
-	write        string
-	read         string
-	htpasswd     string
-	gc           bool
-	uploads      bool
-	layout       bool
-	scrub        bool
-	repair       bool
-	purge        bool
-	yes          bool
-	accessLog    string
-	format       *record.Format
-}
-
-func (c *config) flags() *flag.FlagSet {
-	set := cli.NewFlagSet("oci-serve", &c.Common)
-	c.format = record.NewFormat(record.Registry{})
-	set.StringVar(&c.host, "host", "0.0.0.0", "listen on `ADDRESS`")
-	set.IntVar(&c.port, "port", 5000, "listen on `PORT`; 0 chooses a free one")
-	set.StringVar(&c.storage, "storage", "/var/lib/k0rdentd/registry", "keep everything in `DIR`")
-	set.StringVar(&c.k0sDir, "k0s-dir", "", "serve the k0s files in `DIR`")
-	set.StringVar(&c.tls, "tls", "", "auto: HTTPS with an authority of its own")
-	set.Var(&c.tlsNames, "tls-name", "a further `NAME` in the certificate of --tls auto")
-	set.BoolVar(&c.tlsConstrain, "tls-constrain", false, "hold a new authority to this host's names")
-	set.StringVar(&c.tlsCert, "tls-cert", "", "HTTPS with the certificate in `FILE`")
-	set.StringVar(&c.tlsKey, "tls-key", "", "its key in `FILE`")
-	set.StringVar(&c.write, "write", "", "`WHO` may push and delete: owner, loopback, auth, any or none")
-	set.StringVar(&c.read, "read", "any", "`WHO` may pull: any or auth")
-	set.StringVar(&c.htpasswd, "htpasswd", "", "users and passwords in `FILE`")
-	set.BoolVar(&c.gc, "gc", false, "remove unused blobs")
-	set.BoolVar(&c.uploads, "uploads", false, "remove unfinished uploads, too")
-	set.BoolVar(&c.layout, "layout", false, "write every index.json that is not up to date")
-	set.BoolVar(&c.scrub, "scrub", false, "look for damaged blobs")
-	set.BoolVar(&c.repair, "repair", false, "set damaged blobs aside")
-	set.BoolVar(&c.purge, "purge", false, "remove the storage")
-	set.BoolVar(&c.yes, "yes", false, "do not ask before --purge")
-	set.StringVar(&c.accessLog, "access-log", "", "log requests in `FORMAT`: text or json")
-	set.Var(c.format, "format", "json, table or a Go template")
-	return set
-}
-
-// check fills in what follows from other flags and tells what does not fit.
-func (c *config) check() error {
-	if c.write == "" {
-		c.write = "owner"
-		if c.htpasswd != "" {
-			c.write = "auth"
-		}
-	}
-	for _, f := range []struct {
-		name, value, wanted string
-		values              []string
-	}{
-		{"--write", c.write, "owner, loopback, auth, any or none", []string{"owner", "loopback", "auth", "any", "none"}},
-		{"--read", c.read, "any or auth", []string{"any", "auth"}},
-		{"--tls", c.tls, "auto", []string{"", "auto"}},
-		{"--access-log", c.accessLog, "text or json", []string{"", "text", "json"}},
-	} {
-		if !slices.Contains(f.values, f.value) {
-			return cli.Misuse("invalid %s %q: must be %s", f.name, f.value, f.wanted)
-		}
-	}
-	needed := c.write == "auth" || c.read == "auth"
-	switch {
-	case c.storage == "": // it would be whatever directory this is
-		return cli.Misuse("--storage: must name a directory")
-	case c.port < 0 || c.port > math.MaxUint16:
-		return cli.Misuse("invalid --port %d: must be a number from 0 to %d", c.port, math.MaxUint16)
-	case (c.tlsCert == "") != (c.tlsKey == ""):
-		return cli.Misuse("--tls-cert and --tls-key require each other")
-	case c.tls == "auto" && c.tlsCert != "":
-		return cli.Misuse("--tls auto and --tls-cert are mutually exclusive")
-	case len(c.tlsNames) > 0 && c.tls != "auto":
-		return cli.Misuse("--tls-name requires --tls auto")
-	case needed && c.htpasswd == "":
-		return cli.Hint(cli.Misuse("--write auth and --read auth require --htpasswd FILE"), "htpasswd -B -c FILE NAME makes one")
-	case !needed && c.htpasswd != "":
-		return cli.Misuse("--htpasswd %s: protects nothing without --write auth or --read auth", c.htpasswd)
-	case c.tlsConstrain && c.tls != "auto":
-		return cli.Misuse("--tls-constrain requires --tls auto")
-	case c.repair && !c.scrub:
-		return cli.Misuse("--repair requires --scrub")
-	case c.uploads && !c.gc:
-		return cli.Misuse("--uploads requires --gc")
-	case c.gc && c.scrub:
-		return cli.Misuse("--gc and --scrub are mutually exclusive")
-	case c.layout && (c.gc || c.scrub):
-		return cli.Misuse("--layout, --gc and --scrub are mutually exclusive")
-	case c.purge && (c.gc || c.scrub || c.layout):
-		return cli.Misuse("--purge, --layout, --gc and --scrub are mutually exclusive")
-	case c.yes && !c.purge:
-		return cli.Misuse("--yes requires --purge")
-	}
-	return nil
-}
 
 func main() { cli.Main("oci-serve", run) }
 
@@ -243,30 +132,4 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = serve(ctx, cfg, disk, out, log)
 	}
 	return errors.Join(err, disk.Close())
-}
-
-func collect(ctx context.Context, disk *registry.Disk, uploads bool, out *record.Writer) error {
-	start := time.Now()
-	c, err := disk.Collect(ctx, uploads)
-	if err != nil {
-		return err
-	}
-	counts := map[string]int{"removed": c.Removed, "kept": c.Kept}
-	for what, n := range map[string]int{"repositories": c.Repositories, "uploads": c.Uploads} {
-		if n > 0 {
-			counts[what] = n
-		}
-	}
-	return out.Write(record.Summary{Tool: "oci-serve", Counts: counts, Bytes: c.RemovedBytes, Seconds: record.Seconds(time.Since(start))})
-}
-
-// renew writes the index.json of the repositories that other programs would see
-// an old state of.
-func renew(ctx context.Context, disk *registry.Disk, out *record.Writer) error {
-	start := time.Now()
-	n, err := disk.RenewIndexes(ctx)
-	if err != nil {
-		return err
-	}
-	return out.Write(record.Summary{Tool: "oci-serve", Counts: map[string]int{"renewed": n}, Seconds: record.Seconds(time.Since(start))})
 }

@@ -21,21 +21,10 @@ const lookupTime = 2 * time.Second
 // hyphens; the first may be "*".
 var dnsName = regexp.MustCompile(`^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
 
-// nameList is the value of --tls-name, which may be given several times and
-// may have several names with commas.
-type nameList []string
-
-func (l *nameList) String() string { return strings.Join(*l, ",") }
-
-func (l *nameList) Set(value string) error {
-	for name := range strings.SplitSeq(value, ",") {
-		name = strings.TrimSpace(name)
-		if _, err := parseName(name); err != nil {
-			return err
-		}
-		*l = append(*l, name)
-	}
-	return nil
+// checkedName returns a name for --tls-name as it was written.
+func checkedName(name string) (string, error) {
+	_, err := parseName(name)
+	return name, err
 }
 
 // parseName gives a name's one spelling; addr is valid if it is an address.

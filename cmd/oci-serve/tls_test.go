@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -194,16 +196,15 @@ func TestCertFiles(t *testing.T) {
 }
 
 func TestNameList(t *testing.T) {
-	var l nameList
-	if err := l.Set("a.example, 10.0.0.1"); err != nil {
-		t.Fatal(err)
+	var c config
+	fs := c.flags()
+	if err := fs.Parse([]string{"--tls-name", "a.example, 10.0.0.1", "--tls-name=*.b.example"}); err != nil || !slices.Equal(c.tlsNames, []string{"a.example", "10.0.0.1", "*.b.example"}) {
+		t.Errorf("names %q, %v", c.tlsNames, err)
 	}
-	if err := l.Set("*.b.example"); err != nil || l.String() != "a.example,10.0.0.1,*.b.example" {
-		t.Errorf("list %q, %v", l.String(), err)
-	}
+	fs.SetOutput(io.Discard)
 	for _, bad := range []string{"", "a b", "https://a", "a:5000", "a/b", "0.0.0.0", "fe80::1%eth0", "-a", "a..b", strings.Repeat("a", 64)} {
-		if err := l.Set(bad); err == nil {
-			t.Errorf("Set(%q) was accepted", bad)
+		if err := fs.Set("tls-name", bad); err == nil {
+			t.Errorf("--tls-name %q was accepted", bad)
 		}
 	}
 }

@@ -10,6 +10,7 @@ package k0s
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -41,6 +42,15 @@ func ParseVersion(s string) (Version, error) {
 		*n, _ = strconv.Atoi(m[i+1]) // six digits at most
 	}
 	return v, nil
+}
+
+// VersionFlag is ParseVersion for the value of a flag.
+func VersionFlag(s string) (*Version, error) {
+	v, err := ParseVersion(s)
+	if err != nil {
+		return nil, errors.New("must be a version such as v1.32.8+k0s.0")
+	}
+	return &v, nil
 }
 
 // String gives the version as k0s tells it.

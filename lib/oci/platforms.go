@@ -9,34 +9,34 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Platforms is the value of a flag that names platforms, such as
-// "linux/amd64,linux/arm64". It is empty where the flag is not given.
+// Platforms are those whose images are wanted. Empty, it stands for all.
 type Platforms []v1.Platform
 
-func (p *Platforms) String() string {
+func (p Platforms) String() string {
 	var all []string
-	for _, one := range *p {
+	for _, one := range p {
 		all = append(all, one.String())
 	}
 	return strings.Join(all, ",")
 }
 
-// Set replaces the list. A platform may be spelled in any way that containerd
-// accepts, so the output of "uname -m" will do.
-func (p *Platforms) Set(s string) error {
-	*p = nil
+// ParsePlatforms parses a list with commas such as "linux/amd64,linux/arm64". A
+// platform may be spelled in any way that containerd accepts, so the output of
+// "uname -m" will do.
+func ParsePlatforms(s string) (Platforms, error) {
+	var all Platforms
 	for one := range strings.SplitSeq(s, ",") {
 		parsed, err := v1.ParsePlatform(one)
 		if err != nil || parsed.OS == "" || parsed.Architecture == "" {
-			return errors.New("must be OS/ARCHITECTURE such as linux/amd64")
+			return nil, errors.New("must be OS/ARCHITECTURE such as linux/amd64")
 		}
 		named := normal(*parsed)
-		if slices.ContainsFunc(*p, named.Equals) {
-			return fmt.Errorf("%s is there twice", one)
+		if slices.ContainsFunc(all, named.Equals) {
+			return nil, fmt.Errorf("%s is there twice", one)
 		}
-		*p = append(*p, named)
+		all = append(all, named)
 	}
-	return nil
+	return all, nil
 }
 
 // normal returns a platform in the spelling that images use. It names things as

@@ -23,9 +23,9 @@ func TestPlatforms(t *testing.T) {
 		"linux/amd64,":                "",
 		"linux/arm,linux/arm":         "",
 	} {
-		p := Platforms{{OS: "of", Architecture: "before"}}
-		if err := p.Set(s); (err != nil) != (want == "") || err == nil && p.String() != want {
-			t.Errorf("Set(%q): %v, %v, want %q", s, p.String(), err, want)
+		p, err := ParsePlatforms(s)
+		if (err != nil) != (want == "") || p.String() != want {
+			t.Errorf("ParsePlatforms(%q) = %v, %v, want %q", s, p, err, want)
 		}
 	}
 }

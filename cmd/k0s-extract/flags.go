@@ -1,0 +1,111 @@
+package main
+
+import (
+	"flag"
+	"path/filepath"
+	"time"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/record"
+)
+
+// config is what the flags say.
+type config struct {
+	cli.Common
+	format *record.Format
+
+	to        string
+	name      bool
+	from      string
+	platforms oci.Platforms // empty: this machine's
+	version   *k0s.Version  // nil: the newest
+	replace   bool
+	plan      bool
+	flavor    bool
+
+	export packing
+
+	ca           string
+	plainHTTP    bool
+	answer       time.Duration
+	username     string
+	passwordFile string
+}
+
+func (c *config) flags() *flag.FlagSet {
+	fs := cli.NewFlagSet("k0s-extract", &c.Common)
+	c.format = record.NewFormat(record.File{})
+	fs.StringVar(&c.to, "to", "", "")
+	fs.BoolVar(&c.name, "name", false, "")
+	fs.StringVar(&c.from, "from", "", "")
+	cli.Var(fs, &c.platforms, "platform", oci.ParsePlatforms)
+	cli.Var(fs, &c.version, "k0s-version", k0s.VersionFlag)
+	fs.BoolVar(&c.replace, "replace", false, "")
+	fs.BoolVar(&c.plan, "plan", false, "")
+	fs.BoolVar(&c.flavor, "flavor", false, "")
+	c.export.flags(fs)
+	fs.StringVar(&c.ca, "ca", "", "")
+	fs.BoolVar(&c.plainHTTP, "plain-http", false, "")
+	fs.DurationVar(&c.answer, "answer-timeout", client.FirstAnswer, "")
+	fs.StringVar(&c.username, "username", "", "")
+	fs.StringVar(&c.passwordFile, "password-file", "", "")
+	fs.Var(c.format, "format", "")
+	return fs
+}
+
+// checkPlatforms wants those that there is a k0s for, and one of each architecture,
+// by which files are told apart.
+func (c *config) checkPlatforms() error {
+	seen := make(map[string]bool)
+	for _, p := range c.platforms {
+		if p.OS != "linux" || machines()[p.Architecture] == 0 {
+			return cli.Misuse("--platform %s: want linux/ and one of amd64, arm64, arm, riscv64", p)
+		}
+		if seen[p.Architecture] {
+			return cli.Misuse("--platform: %s is there twice", p.Architecture)
+		}
+		seen[p.Architecture] = true
+	}
+	return nil
+}
+
+// check finds contradictions, and fills in what is not said.
+func (c *config) check(operand string) error {
+	switch {
+	case operand != "" && c.from != "" && !c.isPushed(operand):
+		return cli.Hint(cli.Misuse("%s: --from takes no bundle", operand), "leave one of the two out; - reads records if --from is HOST[:PORT][/PREFIX]")
+	case c.export.to != "" && (c.to != "" || c.name):
+		return cli.Misuse("--export has a place of its own: neither --to nor --name goes with it")
+	case c.name && c.to == "":
+		return cli.Hint(cli.Misuse("--name needs a directory"), "give it with --to; oci-serve hands out what is in k0s below its storage")
+	case len(c.platforms) > 1 && !c.name:
+		return cli.Hint(cli.Misuse("one file is for one platform"), "--name puts several side by side")
+	case len(c.platforms) > 1 && c.from != "" && !c.registry() && operand == "":
+		return cli.Misuse("--from %s is for one platform", c.from)
+	}
+	if err := c.checkPlatforms(); err != nil {
+		return err
+	}
+	if len(c.platforms) == 0 && !(c.name && c.isPushed(operand)) {
+		c.platforms = oci.Platforms{here()}
+	}
+	if c.to == "" {
+		c.to = k0s.BinaryPath
+	}
+	var err error
+	if c.to, err = filepath.Abs(c.to); err != nil {
+		return err
+	}
+	if _, _, err := parseFrom(c.from); err != nil {
+		return err
+	}
+	return c.export.check(c)
+}
+
+func (c *config) registry() bool {
+	_, ok, _ := parseFrom(c.from)
+	return ok
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+)
+
+// sinks gives the function that makes the sink for what is found.
+func (c *config) sinks(ctx context.Context) func(*k0s.Version, v1.Platform) sink {
+	if c.export.to != "" {
+		return func(*k0s.Version, v1.Platform) sink { return c.export.sink(c.plan) }
+	}
+	return func(v *k0s.Version, p v1.Platform) sink {
+		path := c.path(v, p)
+		return newHostSink(path, c.plan, func() error {
+			if c.replace {
+				return nil
+			}
+			return guard{ctx, path, v, c.name}.refuse()
+		})
+	}
+}
+
+// path gives where a k0s goes. With --name its version is known.
+func (c *config) path(v *k0s.Version, p v1.Platform) string {
+	if !c.name || v == nil {
+		return c.to
+	}
+	return filepath.Join(c.to, v.FileName(p.Architecture))
+}
+
+// place puts what was found where it belongs.
+func (c *config) place(have []found, out *record.Writer, progress *cli.Progress) error {
+	var failed error
+	failures := 0
+	for _, f := range have {
+		r, err := record.File{}, f.err
+		if err == nil {
+			r, err = f.sink.(*hostSink).commit()
+		} else {
+			r.Status, r.Error = record.StatusFailed, err.Error()
+		}
+		about := f.file(c.path(f.version, f.platform))
+		r.Path, r.Version, r.Platform, r.Source = about.Path, about.Version, about.Platform, about.Source
+		if err != nil {
+			failures++
+			failed = err
+			if len(have) > 1 {
+				progress.Warn("%s: %v", r.Path, err)
+			}
+		}
+		if err := out.Write(r); err != nil {
+			return err
+		}
+	}
+	if failures > 0 && len(have) > 1 {
+		return fmt.Errorf("%d of %d failed", failures, len(have))
+	}
+	return failed
+}

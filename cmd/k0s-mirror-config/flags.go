@@ -1,0 +1,82 @@
+package main
+
+import (
+	"flag"
+	"path/filepath"
+	"time"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+)
+
+// config is what the flags say.
+type config struct {
+	cli.Common
+	formatText string
+	format     *record.Format
+
+	mirrors      []k0s.Mirror
+	ca           []string
+	username     string
+	passwordFile string
+	answer       time.Duration
+
+	k0s     string
+	version *k0s.Version // nil: as --k0s is
+	images  string
+	root    string
+
+	plan, restart, checking, remove bool
+}
+
+func (c *config) flags() *flag.FlagSet {
+	fs := cli.NewFlagSet("k0s-mirror-config", &c.Common)
+	cli.ListVar(fs, &c.mirrors, "mirror", k0s.ParseMirror)
+	cli.ListVar(fs, &c.ca, "ca", func(s string) (string, error) { return s, nil })
+	fs.StringVar(&c.username, "username", "", "")
+	fs.StringVar(&c.passwordFile, "password-file", "", "")
+	fs.DurationVar(&c.answer, "answer-timeout", client.FirstAnswer, "")
+	fs.StringVar(&c.k0s, "k0s", "", "")
+	cli.Var(fs, &c.version, "k0s-version", k0s.VersionFlag)
+	fs.StringVar(&c.images, "images", "", "")
+	fs.StringVar(&c.root, "root", "/", "")
+	fs.BoolVar(&c.plan, "plan", false, "")
+	fs.BoolVar(&c.restart, "restart", false, "")
+	fs.BoolVar(&c.checking, "check", false, "")
+	fs.BoolVar(&c.remove, "remove", false, "")
+	fs.StringVar(&c.formatText, "format", "json", "")
+	return fs
+}
+
+// check finds what flags do not say together, and completes them.
+func (c *config) check() error {
+	switch {
+	case c.checking && (c.remove || c.plan || c.restart):
+		return cli.Misuse("--check writes nothing: it takes no --plan, --remove or --restart")
+	case (c.username == "") != (c.passwordFile == ""):
+		return cli.Misuse("--username and --password-file go together")
+	case c.remove && len(c.mirrors) > 0:
+		return cli.Misuse("--remove takes no --mirror")
+	}
+	root, err := filepath.Abs(c.root)
+	if err != nil {
+		return err
+	}
+	if c.root = root; c.restart && root != "/" {
+		return cli.Misuse("--restart is about the k0s that runs here, --root is not")
+	}
+	if c.k0s == "" {
+		c.k0s = filepath.Join(root, k0s.BinaryPath)
+	}
+	// A check writes of images, everything else of files.
+	c.format = record.NewFormat(record.File{})
+	if c.checking {
+		c.format = record.NewFormat(record.Image{})
+	}
+	if err := c.format.Set(c.formatText); err != nil {
+		return cli.Misuse("--format %q: %w", c.formatText, err)
+	}
+	return nil
+}
