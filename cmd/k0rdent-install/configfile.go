@@ -1,3 +1,5 @@
+// One file: the configuration's schema, and the walker that reads a file by it.
+
 package main
 
 import (

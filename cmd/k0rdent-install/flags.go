@@ -1,3 +1,5 @@
+// One file: the flags, and the checks of what they say together.
+
 package main
 
 import (

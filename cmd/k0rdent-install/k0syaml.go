@@ -1,3 +1,5 @@
+// One file: how a k0s.yaml is read, changed and read again.
+
 package main
 
 import (

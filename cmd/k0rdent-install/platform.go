@@ -1,3 +1,5 @@
+// One file: the steps that bring the platform up, in their order.
+
 package main
 
 import (

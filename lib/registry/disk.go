@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -290,15 +289,6 @@ func (d *Disk) Close() error {
 
 // now returns the storage's time.
 func (d *Disk) now() time.Time { return d.clock.now(&d.tree) }
-
-// list runs f when few others read directories.
-func (d *Disk) list(ctx context.Context, f func() error) error {
-	if err := d.listing.Acquire(ctx, 1); err != nil {
-		return &bodyError{err} // the client has gone
-	}
-	defer d.listing.Release(1)
-	return f()
-}
 
 // tempFile makes a file in uploads/ that the next start would remove.
 func (d *Disk) tempFile() (*os.File, string, error) {

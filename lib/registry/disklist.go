@@ -183,3 +183,12 @@ func (d *Disk) referrer(ctx context.Context, name string, digest Digest) (Descri
 	}
 	return m.referrer(digest, size), nil
 }
+
+// list runs f when few others read directories.
+func (d *Disk) list(ctx context.Context, f func() error) error {
+	if err := d.listing.Acquire(ctx, 1); err != nil {
+		return &bodyError{err} // the client has gone
+	}
+	defer d.listing.Release(1)
+	return f()
+}

@@ -1,0 +1,64 @@
+package gunzip
+
+import (
+	"io"
+)
+
+// unread gives back the whole bytes in bits.
+func (f *inflater) unread() {
+	f.ip -= int(f.n >> 3)
+	f.n &= 7
+	f.bits &= 1<<f.n - 1
+}
+
+// more gets more input, and tells whether the fast loop has enough.
+func (f *inflater) more() bool {
+	f.unread()
+	f.src.Discard(f.ip)
+	f.ip = 0
+	if _, err := f.src.Peek(reserve); err != nil {
+		f.err = err
+	}
+	f.in, _ = f.src.Peek(f.src.Buffered())
+	return len(f.in) >= reserve
+}
+
+// load tells whether bits holds n bits, at most 48, after getting them.
+func (f *inflater) load(n uint) bool {
+	if f.n >= n {
+		return true
+	}
+	if len(f.in)-f.ip < 8 {
+		f.more()
+	}
+	for f.n <= 48 && f.ip < len(f.in) {
+		f.bits |= uint64(f.in[f.ip]) << f.n
+		f.ip++
+		f.n += 8
+	}
+	return f.n >= n
+}
+
+// drop takes n of the bits that are there.
+func (f *inflater) drop(n uint) {
+	f.bits >>= n
+	f.n -= n
+}
+
+// take gives the next n bits.
+func (f *inflater) take(n uint) (int, error) {
+	if !f.load(n) {
+		return 0, f.short()
+	}
+	v := int(f.bits & (1<<n - 1))
+	f.drop(n)
+	return v, nil
+}
+
+// short is the error of an input that ends too early.
+func (f *inflater) short() error {
+	if f.err == nil || f.err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return f.err
+}

@@ -1,0 +1,55 @@
+package house
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What fits on a page can be read at once: lines of a file, and of a main.go.
+const (
+	maxFile = 300
+	maxMain = 150
+)
+
+// TestSize holds the programs to files that one reads in one go. A longer file
+// says in its first comment why it is "one file". Tests are tables, and as long
+// as what they list.
+func TestSize(t *testing.T) {
+	cmd := exec.Command("git", "ls-files", "-z", "cmd/*.go", "lib/*.go")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Skip("not a checkout of git")
+	}
+	for path := range strings.SplitSeq(strings.Trim(string(out), "\x00"), "\x00") {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(root, path))
+		if err != nil { // removed, and not committed yet
+			continue
+		}
+		lines := strings.Count(string(text), "\n")
+		switch {
+		case filepath.Base(path) == "main.go" && lines > maxMain:
+			t.Errorf("%s has %d lines, want at most %d", path, lines, maxMain)
+		case lines > maxFile && !saysWhy(t, path, text):
+			t.Errorf("%s has %d lines, want at most %d, or a first comment that says why it is one file", path, lines, maxFile)
+		}
+	}
+}
+
+// saysWhy reports whether the first comment of a file has a reason for its length.
+func saysWhy(t *testing.T, path string, text []byte) bool {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), path, text, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(f.Comments) > 0 && strings.Contains(strings.ToLower(strings.Join(strings.Fields(f.Comments[0].Text()), " ")), "one file")
+}
