@@ -160,8 +160,7 @@ func (s *search) stream(ctx context.Context, r io.Reader, k k0sEntry) error {
 // fail notes that an entry cannot be used, so that one does not end a search for
 // several. It returns the errors that do: those of the bundle itself.
 func (s *search) fail(ctx context.Context, k k0sEntry, err error) error {
-	var damage *bundle.DamageError
-	if ctx.Err() != nil || errors.As(err, &damage) {
+	if _, damage := errors.AsType[*bundle.DamageError](err); damage || ctx.Err() != nil {
 		return fmt.Errorf("entry %s: %w", k.path, err)
 	}
 	var news []found

@@ -17,15 +17,15 @@ import (
 // storageError adds the storage's name, the exit code and the remedy to what
 // OpenDisk returned. alone means that nothing else may use the storage meanwhile.
 func storageError(dir string, err error, alone bool) error {
-	var inUse *registry.InUseError
 	if !strings.Contains(err.Error(), dir) {
 		err = fmt.Errorf("storage %s: %w", dir, err)
 	}
+	_, inUse := errors.AsType[*registry.InUseError](err)
 	_, link := errors.AsType[*os.LinkError](err)
 	switch {
-	case errors.As(err, &inUse) && alone:
+	case inUse && alone:
 		return cli.Hint(cli.TryAgain(err), "stop the registry meanwhile")
-	case errors.As(err, &inUse):
+	case inUse:
 		return cli.Hint(cli.TryAgain(err), "stop that process, or name another directory with --storage")
 	case errors.Is(err, syscall.EROFS):
 		return cli.Hint(err, "mount the file system read-write, or name another directory with --storage")

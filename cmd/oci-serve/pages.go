@@ -64,8 +64,7 @@ func (p *pages) health(w http.ResponseWriter, _ *http.Request) {
 
 // unhealthy returns why a push would fail, without what only the log should have.
 func unhealthy(err error) string {
-	var known *registry.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*registry.Error](err); ok {
 		return known.Message
 	}
 	return "the storage cannot be written to; the registry's log has the cause"

@@ -17,8 +17,7 @@ func (b *Bundle) damage(err error, entry string) error {
 	if b.broken != nil {
 		return b.broken
 	}
-	var pathError *os.PathError
-	if errors.As(err, &pathError) || b.pump != nil && b.pump.failure.Load() {
+	if _, isPath := errors.AsType[*os.PathError](err); isPath || b.pump != nil && b.pump.failure.Load() {
 		return err
 	}
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) {

@@ -122,13 +122,13 @@ func oneLine(s string) string {
 
 // Code gives the exit code for what a run returned.
 func Code(err error) int {
-	var c *codeError
+	c, coded := errors.AsType[*codeError](err)
 	switch {
 	case err == nil || errors.Is(err, errShown):
 		return CodeDone
 	case errors.Is(err, ErrInterrupted):
 		return CodeInterrupted
-	case errors.As(err, &c):
+	case coded:
 		return c.code
 	default:
 		return CodeFailed

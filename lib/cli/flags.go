@@ -277,8 +277,8 @@ func CheckStdout(stdout io.Writer) error {
 	return nil
 }
 
-// IsMisuse tells whether an error stands for exit code 2.
+// IsMisuse reports whether an error stands for exit code 2.
 func IsMisuse(err error) bool {
-	var c *codeError
-	return errors.As(err, &c) && c.code == CodeMisuse
+	c, coded := errors.AsType[*codeError](err)
+	return coded && c.code == CodeMisuse
 }

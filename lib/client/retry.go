@@ -84,9 +84,12 @@ func temporary(err error) bool {
 		return false // the registry names a host that does not exist
 	}
 	op, isOp := errors.AsType[*net.OpError](err)
-	var timeout interface{ Timeout() bool }
+	timeout, isTimeout := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
 	return isOp && op.Op != "local error" && op.Op != "remote error" || isDNS ||
-		errors.As(err, &timeout) && timeout.Timeout() ||
+		isTimeout && timeout.Timeout() ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 

@@ -173,7 +173,7 @@ func (d *Disk) replayJournal(name string) error {
 	for dec := json.NewDecoder(f); ; {
 		var c change
 		if err := dec.Decode(&c); err != nil || !c.valid() {
-			if fault := (*fs.PathError)(nil); errors.As(err, &fault) {
+			if _, fault := errors.AsType[*fs.PathError](err); fault {
 				return err
 			}
 			return nil

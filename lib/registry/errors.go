@@ -75,12 +75,10 @@ func (r *Refusal) Unwrap() error { return r.Err }
 
 // classify gives the answer that stands for err, and its message.
 func classify(err error) (*Error, string) {
-	var known *Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*Error](err); ok {
 		return known, err.Error()
 	}
-	var body *bodyError
-	if errors.As(err, &body) {
+	if _, body := errors.AsType[*bodyError](err); body {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return ErrStalled, ErrStalled.Message
 		}
@@ -92,8 +90,7 @@ func classify(err error) (*Error, string) {
 // WriteError answers with the JSON of distribution-spec, "Error Codes", and
 // with the headers of a Refusal.
 func WriteError(w http.ResponseWriter, err error) {
-	var refused *Refusal
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*Refusal](err); ok {
 		maps.Copy(w.Header(), refused.Header)
 	}
 	type item struct {

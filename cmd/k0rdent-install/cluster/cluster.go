@@ -37,15 +37,15 @@ import (
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
+
+	"k0rdent-airgap/cmd/k0rdent-install/chart"
 )
 
 const (
 	// Namespace is where k0rdent lives. kcm expects its Secrets there.
-	Namespace = "kcm-system"
-	// ReleaseName is the Helm release's name. kcm before 1.9 looks for its
-	// values under this name alone, and installs the public defaults in its
-	// second pass if it finds none.
-	ReleaseName = "kcm"
+	Namespace = chart.Namespace
+	// ReleaseName is the Helm release's name.
+	ReleaseName = chart.ReleaseName
 )
 
 // Status tells what became of an object.

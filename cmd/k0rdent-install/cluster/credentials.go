@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/yaml"
+
+	"k0rdent-airgap/cmd/k0rdent-install/chart"
 )
 
 // componentLabel marks what kcm backs up and copies along with a Credential.
@@ -222,7 +224,7 @@ func (c *Cluster) ensure(ctx context.Context, want *unstructured.Unstructured) (
 		status = Updated
 		spec, _, _ := unstructured.NestedMap(have.Object, "spec")
 		wanted, _, _ := unstructured.NestedMap(want.Object, "spec")
-		have.Object["spec"] = merge(spec, wanted)
+		have.Object["spec"] = chart.Merge(spec, wanted)
 		labels := have.GetLabels()
 		for k, v := range want.GetLabels() {
 			if labels == nil {

@@ -125,7 +125,7 @@ func (c *Cluster) nodeProblems(ctx context.Context) []Problem {
 				}
 			}
 			if cond.Status == bad {
-				problems = append(problems, Problem{Object: "node " + node.Name, Reason: or(cond.Reason, string(cond.Type)), Message: oneLine(cond.Message), weight: blocked})
+				problems = append(problems, Problem{Object: "node " + node.Name, Reason: cmp.Or(cond.Reason, string(cond.Type)), Message: oneLine(cond.Message), weight: blocked})
 			}
 		}
 	}

@@ -52,11 +52,11 @@ func (c *Cluster) hold(ctx context.Context, waiting func(string)) (context.Conte
 				c.giveBack(ctx, lease)
 			}, nil
 		}
-		var busy *busyError
+		busy, isBusy := errors.AsType[*busyError](err)
 		switch {
 		case ctx.Err() != nil:
 			return nil, nil, c.notHeld(ctx, seen)
-		case errors.As(err, &busy):
+		case isBusy:
 			if seen == nil && waiting != nil {
 				waiting(fmt.Sprintf("another run (%s) works on this cluster; waiting for it", busy.who))
 			}

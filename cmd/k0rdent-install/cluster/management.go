@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -8,6 +9,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"k0rdent-airgap/cmd/k0rdent-install/chart"
 )
 
 // managementName is the name of the one Management object.
@@ -102,7 +105,7 @@ func (c *Cluster) State(ctx context.Context) (*State, error) {
 		}
 		s.doubt()
 	}
-	s.Message = or(s.notReady(m), releaseProblem)
+	s.Message = cmp.Or(s.notReady(m), releaseProblem)
 	if s.Message == "" && len(s.observed.waiting) > 0 {
 		s.Message = strings.Join(s.observed.waiting, "; ")
 	}
@@ -149,11 +152,11 @@ func (s *State) notReady(m *unstructured.Unstructured) string {
 	case ready.Status == "":
 		return "kcm has not looked at management kcm yet"
 	case ready.Status != string(metav1.ConditionTrue):
-		return or(or(ready.Message, ready.Reason), "management kcm is not ready")
+		return cmp.Or(ready.Message, ready.Reason, "management kcm is not ready")
 	case observed != m.GetGeneration():
 		return fmt.Sprintf("kcm has not looked at the latest change of management kcm yet (generation %d of %d)", observed, m.GetGeneration())
 	case s.Running != s.Release:
-		return fmt.Sprintf("release %s is wanted, %s runs", s.Release, or(s.Running, "none"))
+		return fmt.Sprintf("release %s is wanted, %s runs", s.Release, cmp.Or(s.Running, "none"))
 	case len(s.Components) == 0:
 		return "management kcm lists no components"
 	}
@@ -169,7 +172,7 @@ func releaseNotReady(u *unstructured.Unstructured) string {
 	}
 	for _, kind := range []string{"TemplatesCreated", "TemplatesValid"} {
 		if cond := condition(u, kind); cond.Status == string(metav1.ConditionFalse) {
-			return fmt.Sprintf("release %s: %s", u.GetName(), or(cond.Message, kind+"=False"))
+			return fmt.Sprintf("release %s: %s", u.GetName(), cmp.Or(cond.Message, kind+"=False"))
 		}
 	}
 	return "release " + u.GetName() + " is not ready"
@@ -222,6 +225,6 @@ func (c *Cluster) change(ctx context.Context, f func(*unstructured.Unstructured)
 
 // configure puts values into Management's, and takes none away.
 func configure(m *unstructured.Unstructured, values map[string]any) error {
-	merged := merge(config(m), values)
+	merged := chart.Merge(config(m), values)
 	return unstructured.SetNestedMap(m.Object, merged, "spec", "core", "kcm", "config")
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -82,7 +83,7 @@ func podProblem(pod *corev1.Pod) (Problem, bool) {
 		}
 	}
 	if pod.Status.Phase == corev1.PodFailed {
-		p.Reason, p.Message, p.weight = or(pod.Status.Reason, "Failed"), pod.Status.Message, failed
+		p.Reason, p.Message, p.weight = cmp.Or(pod.Status.Reason, "Failed"), pod.Status.Message, failed
 		return p, true
 	}
 	for _, cond := range pod.Status.Conditions {
@@ -117,7 +118,7 @@ func containerProblem(p *Problem, s corev1.ContainerStatus) bool {
 		p.weight = failed
 		if ended := s.LastTerminationState.Terminated; ended != nil {
 			p.Reason += fmt.Sprintf(", exit code %d", ended.ExitCode)
-			p.Message = or(lastLines(ended.Message), p.Message)
+			p.Message = cmp.Or(lastLines(ended.Message), p.Message)
 		}
 	default:
 		p.weight = failed
@@ -155,7 +156,7 @@ func (c *Cluster) detail(ctx context.Context, pod *corev1.Pod, p *Problem) {
 		}
 	case failed:
 		if p.Message == "" || strings.HasPrefix(p.Message, "back-off ") {
-			p.Message = or(c.logTail(ctx, pod), p.Message)
+			p.Message = cmp.Or(c.logTail(ctx, pod), p.Message)
 		}
 	}
 	p.Message = oneLine(p.Message)
@@ -176,7 +177,7 @@ func slowPod(pod *corev1.Pod) (Problem, bool) {
 	}
 	for _, cond := range pod.Status.Conditions {
 		if cond.Type == corev1.PodReady && cond.Status != corev1.ConditionTrue && cond.Reason != "PodCompleted" {
-			p.Reason, p.Message = or(cond.Reason, "not ready"), oneLine(cond.Message)
+			p.Reason, p.Message = cmp.Or(cond.Reason, "not ready"), oneLine(cond.Message)
 			return p, true
 		}
 	}
@@ -259,11 +260,4 @@ func oneLine(s string) string {
 		return s
 	}
 	return "…" + strings.ToValidUTF8(s[len(s)-maxMessage:], "")
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

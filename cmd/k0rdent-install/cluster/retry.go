@@ -17,8 +17,8 @@ import (
 // is busy, two clients changed an object at once, or kcm's webhooks are
 // registered and their pod is not up yet, as happens during its second pass.
 func again(err error) bool {
-	var network net.Error
-	var request *url.Error
+	_, isNetwork := errors.AsType[net.Error](err)
+	_, isRequest := errors.AsType[*url.Error](err)
 	switch {
 	case err == nil:
 		return false
@@ -27,7 +27,7 @@ func again(err error) bool {
 		return true
 	case apierrors.IsInternalError(err):
 		return strings.Contains(err.Error(), "failed calling webhook")
-	case errors.As(err, &network), errors.As(err, &request):
+	case isNetwork, isRequest:
 		return true
 	}
 	return false

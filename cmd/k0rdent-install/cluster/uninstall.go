@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -166,7 +167,7 @@ func held(left []unstructured.Unstructured, kind schema.GroupKind) string {
 	}
 	var names []string
 	for _, u := range left {
-		names = append(names, fmt.Sprintf("%s is held by the finalizer %s", objectName(&u), or(strings.Join(u.GetFinalizers(), ", "), "of nobody")))
+		names = append(names, fmt.Sprintf("%s is held by the finalizer %s", objectName(&u), cmp.Or(strings.Join(u.GetFinalizers(), ", "), "of nobody")))
 	}
 	return strings.Join(names, ", ")
 }

@@ -63,24 +63,7 @@ func integers(v any) any {
 	return v
 }
 
-// merge gives base with over put in: maps are merged, all else is replaced, and
-// nothing is taken away. Neither is changed.
-func merge(base, over map[string]any) map[string]any {
-	out := maps.Clone(base)
-	if out == nil {
-		out = make(map[string]any, len(over))
-	}
-	for k, v := range over {
-		below, isMap := out[k].(map[string]any)
-		if m, ok := v.(map[string]any); ok && isMap {
-			v = merge(below, m)
-		}
-		out[k] = v
-	}
-	return out
-}
-
-// changes lists what merge(have, want) would change, by path. A map in the
+// changes lists what chart.Merge(have, want) would change, by path. A map in the
 // place of something else is one change, whatever it holds.
 func changes(have, want map[string]any) []Change {
 	var list []Change

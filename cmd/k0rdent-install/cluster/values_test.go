@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"k0rdent-airgap/cmd/k0rdent-install/chart"
 )
 
 // fromJSON gives values as a server would.
@@ -81,13 +83,13 @@ func FuzzMerge(f *testing.F) {
 			t.Fatal(err)
 		}
 		before := fmt.Sprintf("%#v %#v", b, o)
-		merged := merge(b, o)
+		merged := chart.Merge(b, o)
 		if left := changes(merged, o); len(left) > 0 {
-			t.Errorf("merge(%s, %s) lacks %v", base, over, left)
+			t.Errorf("chart.Merge(%s, %s) lacks %v", base, over, left)
 		}
 		for k := range b {
 			if _, kept := merged[k]; !kept {
-				t.Errorf("merge(%s, %s) lost %q", base, over, k)
+				t.Errorf("chart.Merge(%s, %s) lost %q", base, over, k)
 			}
 		}
 		if after := fmt.Sprintf("%#v %#v", b, o); after != before {

@@ -184,7 +184,7 @@ func (w *podWatch) look(ctx context.Context, c *Cluster) {
 		if _, found := podProblem(pod); found {
 			w.see(ctx, c, pod, false)
 		} else if p, slow := slowPod(pod); slow {
-			p.Message = or(oneLine(c.warning(ctx, pod)), p.Message)
+			p.Message = cmp.Or(oneLine(c.warning(ctx, pod)), p.Message)
 			w.note(pod.Name, &p, false)
 		}
 	}
