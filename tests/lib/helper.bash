@@ -5,6 +5,7 @@ bats_require_minimum_version 1.5.0
 
 setup() {
   set -o pipefail
+  exec </dev/null # bats may have been given an empty pipe, which tools take for a failed one
   export LC_ALL=C # one order for sort, comm and audit
   cd "$BATS_TEST_TMPDIR" || return
   # What a tool leaves in TMPDIR is found by teardown.
