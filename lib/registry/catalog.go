@@ -6,6 +6,8 @@ import (
 	"path"
 
 	"golang.org/x/sys/unix"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // Repositories is of Store. A repository is listed once it has a manifest.
@@ -24,7 +26,7 @@ func (d *Disk) Repositories(ctx context.Context, last string, limit int) ([]stri
 				return nil, false, err
 			}
 			for _, last = range page {
-				if ValidName(last) && d.hasManifest(last) {
+				if ref.CheckRepository(last) == nil && d.hasManifest(last) {
 					names = append(names, last)
 				}
 			}
@@ -77,7 +79,7 @@ func (d *Disk) walkRepos(ctx context.Context, visit func(name string) error) err
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if !ValidName(last) || !d.hasRepo(last) {
+			if ref.CheckRepository(last) != nil || !d.hasRepo(last) {
 				continue
 			}
 			if err := visit(last); err != nil {

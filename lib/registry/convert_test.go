@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // firstFormat turns a storage into one of the first format, with the index.json
@@ -207,7 +209,7 @@ func FuzzParseIndex(f *testing.F) {
 				break
 			}
 			for _, tag := range e.tags {
-				if !filepath.IsLocal(tagPath("a", tag)) || !ValidTag(tag) {
+				if !filepath.IsLocal(tagPath("a", tag)) || ref.CheckTag(tag) != nil {
 					t.Fatalf("tag %q", tag)
 				}
 			}
@@ -220,7 +222,7 @@ func FuzzParseIndex(f *testing.F) {
 			return
 		}
 		for _, tag := range append(c.Tags, c.Untag) {
-			if tag != "" && !ValidTag(tag) {
+			if tag != "" && ref.CheckTag(tag) != nil {
 				t.Fatalf("tag %q of a change", tag)
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // change is a line of a journal.
@@ -28,7 +30,7 @@ func (c change) valid() bool {
 		}
 	}
 	for i, tag := range tags {
-		if !ValidTag(tag) && (i > 0 || tag != "") {
+		if ref.CheckTag(tag) != nil && (i > 0 || tag != "") {
 			return false
 		}
 	}
@@ -67,7 +69,7 @@ func indexEntries(r io.Reader) iter.Seq2[indexEntry, error] {
 				if _, err := ParseDigest(string(e.Digest)); err != nil {
 					continue
 				}
-				if tag := e.Annotations[annotationTag]; ValidTag(tag) {
+				if tag := e.Annotations[annotationTag]; ref.CheckTag(tag) == nil {
 					e.tags = []string{tag}
 				}
 				if !yield(e, nil) {

@@ -11,6 +11,8 @@ import (
 	"path"
 	"strconv"
 	"time"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 const (
@@ -164,7 +166,7 @@ func (d *Disk) index(name string, w io.Writer) error {
 			}
 		}
 		digest, err := tagDigest(target)
-		if err != nil || !ValidTag(tag) { // deleted since, or not this program's
+		if err != nil || ref.CheckTag(tag) != nil { // deleted since, or not this program's
 			continue
 		}
 		if err := ix.entry(name, digest, tag); err != nil {

@@ -142,7 +142,7 @@ func Parse(r *http.Request) (*Request, error) {
 		return nil, err
 	}
 	req := &Request{Name: name, Limit: noLimit}
-	if at != atRoot && at != atCatalog && !ValidName(name) {
+	if at != atRoot && at != atCatalog && ref.CheckRepository(name) != nil {
 		return nil, ErrNameInvalid
 	}
 	var allow []string
@@ -224,7 +224,7 @@ func (q *Request) fill(last string, query url.Values) (err error) {
 
 func (q *Request) fillManifest(reference string, query url.Values) (err error) {
 	if !strings.Contains(reference, ":") { // a tag has no colon, a digest has one
-		if q.Tag = reference; !ValidTag(reference) {
+		if q.Tag = reference; ref.CheckTag(reference) != nil {
 			return ErrTagInvalid
 		}
 		return nil
@@ -233,7 +233,7 @@ func (q *Request) fillManifest(reference string, query url.Values) (err error) {
 		return err
 	}
 	for _, tag := range query["tag"] {
-		if !ValidTag(tag) {
+		if ref.CheckTag(tag) != nil {
 			return fmt.Errorf("%w: %q", ErrTagInvalid, tag)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"sync/atomic"
 	"time"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // Damage is a file of the storage that is not what its name promises.
@@ -136,7 +138,7 @@ func (s *scrub) links(name string) error {
 		return nil
 	}
 	err := s.disk.tree.eachName(tagsPath(name), func(tag []byte, _ byte) error {
-		if !ValidTag(string(tag)) {
+		if ref.CheckTag(string(tag)) != nil {
 			return s.ctx.Err() // not this program's
 		}
 		return add(Damage{Path: tagPath(name, string(tag)), Tag: string(tag)})
