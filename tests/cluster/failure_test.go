@@ -100,6 +100,28 @@ func TestHookTakesTooLong(t *testing.T) {
 	stuck(t, err, "its pre-install hook failed (after 1s): pod kcm-system/kcm-flux-check-", "Pending")
 }
 
+// TestHookInterrupted ends the wait for a hook with the run.
+func TestHookInterrupted(t *testing.T) {
+	s, ctx := open(t)
+	run, interrupt := context.WithCancel(ctx)
+	var at time.Time
+	go func() { // ends with the hook's pod or with ctx
+		for ctx.Err() == nil && at.IsZero() {
+			time.Sleep(100 * time.Millisecond)
+			pods, err := s.plane.Client.CoreV1().Pods(cluster.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "job-name=kcm-flux-check"})
+			if err == nil && len(pods.Items) > 0 {
+				at = time.Now()
+				interrupt()
+			}
+		}
+	}()
+	slow := quick("flux2.enabled", true, "flux2.cli.image", "10.0.0.5:5000/slow/flux-cli")
+	_, err := s.InstallChart(run, platform(t, "1.2.3"), slow, cluster.Options{Timeout: time.Minute})
+	if !errors.Is(err, context.Canceled) || at.IsZero() || time.Since(at) > 20*time.Second {
+		t.Errorf("error = %v %s after the interruption, want it at once", err, time.Since(at))
+	}
+}
+
 // TestHookIsLeft waits until the hook of an earlier run is gone, which takes a
 // while, before it makes the same hook anew.
 func TestHookIsLeft(t *testing.T) {

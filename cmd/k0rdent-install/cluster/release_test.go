@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"errors"
+	"log"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -173,4 +175,11 @@ func FuzzParseHolder(f *testing.F) {
 			t.Errorf("parseHolder(%q) = %v, want %v", want.String(), parseHolder(want.String()), want)
 		}
 	})
+}
+
+// TestSilent holds Helm's logs to silence: what it has to say comes as an error.
+func TestSilent(t *testing.T) {
+	if slog.Default().Enabled(t.Context(), slog.LevelError) || log.Writer() == os.Stderr {
+		t.Error("a library can write to stderr through slog or log")
+	}
 }
