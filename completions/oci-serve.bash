@@ -20,8 +20,10 @@ _oci_serve() {
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     ;;
   --tls-name) ;; # names that this host may not know yet
+  --upload-limit) ;;
   *) mapfile -t COMPREPLY < <(compgen -W '--host --port --storage --k0s-dir --tls --tls-name --tls-constrain
-    --tls-cert --tls-key --write --read --htpasswd --gc --uploads --layout --scrub --repair --purge --yes
+    --tls-cert --tls-key --write --read --htpasswd --upload-limit --gc --uploads --layout --scrub --repair
+    --purge --yes
     --access-log --format --config --quiet --verbose --help --version' -- "$cur") ;;
   esac
 }

@@ -55,7 +55,7 @@ func (c *conns) state(conn net.Conn, s http.ConnState) {
 		if c.out[conn] {
 			delete(c.out, conn)
 		} else if counts {
-			c.share.Release(holder)
+			c.share.Release(holder, 1)
 		}
 	case !counts || c.out[conn]:
 	case s == http.StateIdle:
@@ -68,7 +68,7 @@ func (c *conns) state(conn net.Conn, s http.ConnState) {
 
 // admit acquires a place for a connection. c.mu is held.
 func (c *conns) admit(holder string) bool {
-	for !c.share.Acquire(holder) {
+	for !c.share.Acquire(holder, 1) {
 		e := c.idle.Front()
 		if e == nil {
 			return false
@@ -76,7 +76,7 @@ func (c *conns) admit(holder string) bool {
 		conn := c.idle.Remove(e).(net.Conn)
 		c.open[conn], c.out[conn] = nil, true
 		other, _ := holderOf(conn)
-		c.share.Release(other)
+		c.share.Release(other, 1)
 		conn.Close()
 	}
 	return true

@@ -24,6 +24,7 @@ type config struct {
 	write        string
 	read         string
 	htpasswd     string
+	uploadLimit  int64
 	gc           bool
 	uploads      bool
 	layout       bool
@@ -50,6 +51,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.write, "write", "", "")
 	fs.StringVar(&c.read, "read", "any", "")
 	fs.StringVar(&c.htpasswd, "htpasswd", "", "")
+	fs.Int64Var(&c.uploadLimit, "upload-limit", 0, "`BYTES` that one user's unfinished uploads may hold; 0 is no limit")
 	fs.BoolVar(&c.gc, "gc", false, "")
 	fs.BoolVar(&c.uploads, "uploads", false, "")
 	fs.BoolVar(&c.layout, "layout", false, "")
@@ -89,6 +91,8 @@ func (c *config) check() error {
 		return cli.Misuse("--storage: must name a directory")
 	case c.port < 0 || c.port > math.MaxUint16:
 		return cli.Misuse("invalid --port %d: must be a number from 0 to %d", c.port, math.MaxUint16)
+	case c.uploadLimit < 0:
+		return cli.Misuse("invalid --upload-limit %d: must be a number of bytes", c.uploadLimit)
 	case (c.tlsCert == "") != (c.tlsKey == ""):
 		return cli.Misuse("--tls-cert and --tls-key require each other")
 	case c.tls == "auto" && c.tlsCert != "":

@@ -44,6 +44,9 @@ seconds.
                    none
   --read WHO       who may pull: any (default) or auth
   --htpasswd FILE  users and their passwords, as htpasswd -B writes them
+  --upload-limit BYTES
+                   how much the unfinished uploads of one user or address may
+                   hold together; 0 (default) is no limit
 
   --gc             remove unused blobs and empty repositories, report, and exit
   --uploads        with --gc: remove unfinished uploads too, however new
@@ -117,6 +120,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return storageError(cfg.storage, err, cfg.gc || cfg.repair || cfg.layout)
 	}
+	disk.LimitUploads(cfg.uploadLimit)
 	log := newLog(stderr, cfg)
 	for _, warning := range disk.Warnings() {
 		log.Warn("converted the storage, but not all of it", "error", warning)

@@ -113,11 +113,11 @@ func TestMemory(t *testing.T) {
 		}},
 		{"100 lists of tags", func(t *testing.T, c *child) {
 			d := c.image("many", "v")
-			symlinks(t, 12000, func(i int) (string, string) {
+			symlinks(t, 100000, func(i int) (string, string) {
 				return "../blobs/" + strings.Replace(d, ":", "/", 1), filepath.Join(c.record.Storage, "repositories/many/_layout/tags", fmt.Sprintf("t%06d", i))
 			})
 			at(100, func(int) {
-				if n := bytes.Count(c.drain("/v2/many/tags/list"), []byte(`"t`)); n != 12001 {
+				if n := bytes.Count(c.drain("/v2/many/tags/list"), []byte(`"t`)); n != 100001 {
 					t.Errorf("a list of %d tags", n)
 				}
 			})
@@ -139,6 +139,27 @@ func TestMemory(t *testing.T) {
 					c.want(201, "PUT", fmt.Sprintf("/v2/a/manifests/v%d.%d", i, j), m, "Content-Type", "application/vnd.oci.image.index.v1+json")
 				}
 			})
+		}},
+		{"slow readers of referrers", func(t *testing.T, c *child) {
+			subject := "sha256:" + strings.Repeat("0", 64)
+			for i := range 4 {
+				m := fmt.Appendf(nil, `{"mediaType":%q,"manifests":[],"subject":{"digest":%q},"annotations":{"n":"%d","x":"%s"}}`, "application/vnd.oci.image.index.v1+json", subject, i, strings.Repeat("<", 4<<20-300))
+				c.want(201, "PUT", fmt.Sprintf("/v2/a/manifests/v%d", i), m, "Content-Type", "application/vnd.oci.image.index.v1+json")
+			}
+			c.image("b", "v1")
+			for i := range 4 {
+				for _, conn := range hold(t, c, fmt.Sprintf("127.0.0.%d", i+2), 50) {
+					fmt.Fprintf(conn, "GET /v2/a/referrers/%s HTTP/1.1\r\nHost: localhost\r\n\r\n", subject)
+				}
+			}
+			time.Sleep(time.Second)
+			start := time.Now()
+			c.want(200, "GET", "/v2/b/referrers/"+subject, nil)
+			c.want(200, "GET", "/v2/b/tags/list", nil)
+			if took := time.Since(start); took > 10*time.Second { // 2 s on a machine of its own
+				t.Errorf("another client waited %v", took)
+			}
+			time.Sleep(time.Second)
 		}},
 		{"idle connections", func(t *testing.T, c *child) {
 			for i := range 8 {

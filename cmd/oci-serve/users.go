@@ -153,10 +153,10 @@ func (u *users) check(ctx context.Context, from netip.Addr, name, password strin
 
 // compare computes a hash when its turn comes.
 func (u *users) compare(ctx context.Context, from string, hash []byte, password string) error {
-	if !u.waiting.Acquire(from) {
+	if !u.waiting.Acquire(from, 1) {
 		return &tooManyError{time.Second}
 	}
-	defer u.waiting.Release(from)
+	defer u.waiting.Release(from, 1)
 	done, err := u.turns.take(ctx, from)
 	if err != nil {
 		return err

@@ -120,7 +120,7 @@ func TestTooManyWait(t *testing.T) {
 			t.Fatalf("a client that left: %v", err)
 		}
 	}
-	for u.waiting.Acquire(registry.NetworkOf(here)) {
+	for u.waiting.Acquire(registry.NetworkOf(here), 1) {
 	}
 	var many *tooManyError
 	if err := u.check(context.Background(), here, "alice", "wonder land"); !errors.As(err, &many) {

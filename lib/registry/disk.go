@@ -160,6 +160,7 @@ func newDisk(dir string) (*Disk, error) {
 		parsing: semaphore.NewWeighted(parseBudget),
 		listing: semaphore.NewWeighted(maxListing),
 	}
+	d.tree.makeRoom = d.endAbandoned
 	d.uploads.quota.Limit = maxSessions
 	d.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
 	d.bulk.buffers.New = func() any { b := make([]byte, bulkBuffer); return &b }
@@ -204,7 +205,7 @@ func (d *Disk) lockStorage() error {
 // unlessStuck drops an error that says the disk is full or has become read-only:
 // what can be done without writing goes on then.
 func unlessStuck(err error) error {
-	if known := storageError(err); errors.Is(known, ErrNoSpace) || errors.Is(known, ErrQuota) || errors.Is(known, ErrReadOnly) {
+	if known := storageError(err); isFull(known) || errors.Is(known, ErrReadOnly) {
 		return nil
 	}
 	return err

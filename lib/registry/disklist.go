@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -160,11 +159,10 @@ func (d *Disk) Referrers(ctx context.Context, name string, subject Digest, artif
 		if artifactType != "" && desc.ArtifactType != artifactType {
 			continue
 		}
-		encoded, err := json.Marshal(desc)
-		if err != nil {
-			return nil, false, err
+		for key, value := range desc.Annotations {
+			size += len(key) + len(value)
 		}
-		if size += len(encoded); size > maxReferrers && len(list) > 0 {
+		if size += 300; size > maxReferrers && len(list) > 0 {
 			return list, true, nil
 		}
 		list = append(list, desc)

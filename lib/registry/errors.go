@@ -38,6 +38,7 @@ var (
 	ErrDenied              = &Error{"DENIED", http.StatusForbidden, "access denied"}
 	ErrUnauthorized        = &Error{"UNAUTHORIZED", http.StatusUnauthorized, "authentication required"}
 	ErrTooMany             = &Error{"TOOMANYREQUESTS", http.StatusTooManyRequests, "too many requests at once"}
+	ErrUploadTooLarge      = &Error{"SIZE_INVALID", http.StatusRequestEntityTooLarge, "the upload exceeds the registry's limit"}
 	ErrStalled             = &Error{"BLOB_UPLOAD_INVALID", http.StatusRequestTimeout, "the body stopped arriving"}
 	ErrUnsupported         = &Error{"UNSUPPORTED", http.StatusMethodNotAllowed, "operation unsupported"}
 	ErrEndpointUnknown     = &Error{"UNSUPPORTED", http.StatusNotFound, "no such endpoint"}

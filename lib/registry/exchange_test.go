@@ -155,7 +155,7 @@ func TestTooManyUploads(t *testing.T) {
 		h.ServeHTTP(w, r)
 		return w
 	}
-	for h.receiving.Acquire("192.0.2.1") {
+	for h.receiving.Acquire("192.0.2.1", 1) {
 	}
 	if w := push("192.0.2.2:1"); w.Code != 201 {
 		t.Errorf("another address was answered with %d %s, want a place for it", w.Code, w.Body)

@@ -44,7 +44,7 @@ func New(store Store, o Options) *Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{store: store, Options: o, receiving: Share{Limit: maxReceiving}}
+	return &Handler{store: store, Options: o, receiving: Share{Limit: maxReceiving}, answers: Share{Limit: maxAnswers}, building: make(chan struct{}, 1)}
 }
 
 // FromLoopback refuses a request, with ErrDenied, unless it comes from this host.
@@ -85,7 +85,9 @@ func NetworkOf(a netip.Addr) string {
 type Handler struct {
 	store Store
 	Options
-	receiving Share // of places for bodies
+	receiving Share         // of places for bodies
+	answers   Share         // of memory for lists, in bytes
+	building  chan struct{} // holds a value while a list of referrers is made
 }
 
 // Receiving returns the number of request bodies that are being received.
@@ -186,10 +188,10 @@ func (h *Handler) serve(w *response, r *http.Request, done *done) error {
 	req.User = done.user
 	if req.Kind.receives() {
 		from := Network(r)
-		if !h.receiving.Acquire(from) {
+		if !h.receiving.Acquire(from, 1) {
 			return &Refusal{ErrTooMany, http.Header{"Retry-After": {"1"}}}
 		}
-		defer h.receiving.Release(from)
+		defer h.receiving.Release(from, 1)
 	}
 	return handlers[req.Kind](h, w, r, req)
 }

@@ -154,40 +154,29 @@ func (d *Disk) index(name string, w io.Writer) error {
 			return err
 		}
 	}
-	ctx, dir := context.Background(), tagsPath(name)
-	for tag, err := range d.sorted(ctx, dir, "") {
-		if err != nil {
-			return err
-		}
-		target := ""
-		if tags := ix.dirs[dir]; tags != nil {
-			if target, err = tags.readlink(tag); err != nil {
-				return err
-			}
-		}
-		digest, err := tagDigest(target)
-		if err != nil || ref.CheckTag(tag) != nil { // deleted since, or not this program's
-			continue
-		}
-		if err := ix.entry(name, digest, tag); err != nil {
-			return err
-		}
-	}
-	for i, dir := range manifestDirs(name) {
-		for hex, err := range d.sorted(ctx, dir, "") {
+	// In the directory's order: to sort it, it would have to be read several times.
+	if tags := ix.dirs[tagsPath(name)]; tags != nil {
+		err := tags.each(func(tag []byte, _ byte) error {
+			target, err := tags.readlink(string(tag))
 			if err != nil {
 				return err
 			}
-			digest, err := ParseDigest(algorithms[i] + ":" + hex)
-			if err != nil || ix.tagged.has(digest) {
-				continue
+			digest, err := tagDigest(target)
+			if err != nil || ref.CheckTag(string(tag)) != nil { // deleted since, or not this program's
+				return nil
 			}
-			if err := ix.entry(name, digest, ""); err != nil {
-				return err
-			}
+			return ix.entry(name, digest, string(tag))
+		})
+		if err != nil {
+			return err
 		}
 	}
-	return nil
+	return d.eachManifest(context.Background(), name, func(digest Digest) error {
+		if ix.tagged.has(digest) {
+			return nil
+		}
+		return ix.entry(name, digest, "")
+	})
 }
 
 // indexWriter writes the entries of an index.json.

@@ -1,21 +1,56 @@
 package registry
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 )
 
+const (
+	// maxAnswers bounds the memory of lists that clients have not taken yet, in
+	// bytes. It is shared among their addresses, see Share.
+	maxAnswers = 16 << 20
+	// minNames and minReferrers are what one takes at least.
+	minNames, minReferrers = 128 << 10, 1 << 20
+	// answerWait is how long a client waits for such memory.
+	answerWait = 20 * time.Second
+)
+
+// held makes the body of a list when there is memory for it, of size bytes, and
+// again if there must be more. Call release when it has been sent. The error is ErrTooMany while
+// lists for the same address take all of it.
+func (h *Handler) held(r *http.Request, size int, list func() ([]byte, error)) (body []byte, release func(), err error) {
+	from := Network(r)
+	for end := time.Now().Add(answerWait); ; size = len(body) {
+		for !h.answers.Acquire(from, size) {
+			if body = nil; time.Now().After(end) || r.Context().Err() != nil {
+				return nil, nil, &Refusal{ErrTooMany, http.Header{"Retry-After": {"1"}}}
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		release = func() { h.answers.Release(from, size) }
+		if body, err = list(); err == nil && len(body) <= size {
+			return body, release, nil
+		}
+		if release(); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
 func (h *Handler) listTags(w *response, r *http.Request, req *Request) error {
-	return writeList(w, r, req, `{"name":"`+req.Name+`","tags":[`, func(last string, limit int) ([]string, bool, error) {
+	return h.writeList(w, r, req, `{"name":"`+req.Name+`","tags":[`, func(last string, limit int) ([]string, bool, error) {
 		return h.store.Tags(r.Context(), req.Name, last, limit)
 	})
 }
 
 func (h *Handler) listRepositories(w *response, r *http.Request, req *Request) error {
-	return writeList(w, r, req, `{"repositories":[`, func(last string, limit int) ([]string, bool, error) {
+	return h.writeList(w, r, req, `{"repositories":[`, func(last string, limit int) ([]string, bool, error) {
 		return h.store.Repositories(r.Context(), last, limit)
 	})
 }
@@ -24,70 +59,98 @@ func (h *Handler) listRepositories(w *response, r *http.Request, req *Request) e
 // escape. A client that gave a limit gets one page, of those that the store
 // makes; another one gets the whole list, of which one page at a time is in
 // memory.
-func writeList(w *response, r *http.Request, req *Request, head string, next func(last string, limit int) ([]string, bool, error)) error {
-	page, more, err := next(req.Last, req.Limit)
+func (h *Handler) writeList(w *response, r *http.Request, req *Request, head string, next func(last string, limit int) ([]string, bool, error)) error {
+	last, limit, whole := req.Last, req.Limit, false
+	piece := func() ([]byte, error) { // the next page, with what stands before and behind it
+		page, more, err := next(last, limit)
+		if err != nil {
+			return nil, err
+		}
+		if len(page) > 0 {
+			last = page[len(page)-1]
+		}
+		var body []byte
+		if len(page) > 0 || head != "," {
+			body = appendNames([]byte(head), page)
+		}
+		if whole = !more || limit != noLimit; !whole {
+			return body, nil
+		}
+		if more && len(page) > 0 { // a page of no names has no next one (distribution-spec, "Listing Tags")
+			setLink(w, r, url.Values{"n": {strconv.Itoa(limit)}, "last": {last}})
+		}
+		return append(body, "]}"...), nil
+	}
+	body, release, err := h.held(r, minNames, func() ([]byte, error) {
+		last = req.Last
+		return piece()
+	})
 	if err != nil {
 		return err
 	}
+	defer release()
 	w.Header().Set("Content-Type", "application/json")
-	whole := !more || req.Limit != noLimit
-	if more && len(page) > 0 && whole { // a page of no names has no next one (distribution-spec, "Listing Tags")
-		setLink(w, r, url.Values{"n": {strconv.Itoa(req.Limit)}, "last": {page[len(page)-1]}})
-	}
-	body := appendNames([]byte(head), page, "")
 	if whole {
-		body = append(body, "]}"...)
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	w.WriteHeader(http.StatusOK)
-	for {
+	for head = ","; ; {
 		if _, err := w.Write(body); err != nil {
 			return &bodyError{err}
 		}
 		if whole {
 			return nil
 		}
-		if page, more, err = next(page[len(page)-1], noLimit); err != nil {
+		if body, err = piece(); err != nil {
 			w.abort() // so that the client does not take this for all
 			return err
-		}
-		body = appendNames(body[:0], page, ",")
-		if whole = !more; whole {
-			body = append(body, "]}"...)
 		}
 	}
 }
 
-// appendNames appends JSON strings, separated by commas, the first one too.
-func appendNames(b []byte, names []string, separator string) []byte {
-	for _, name := range names {
-		b = append(append(append(append(b, separator...), '"'), name...), '"')
-		separator = ","
+// appendNames appends JSON strings, separated by commas.
+func appendNames(b []byte, names []string) []byte {
+	for i, name := range names {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(append(b, '"'), name...), '"')
 	}
 	return b
 }
 
 func (h *Handler) listReferrers(w *response, r *http.Request, req *Request) error {
-	list, more, err := h.store.Referrers(r.Context(), req.Name, req.Digest, req.ArtifactType, req.Last)
-	// A registry with this API never answers it with 404 (distribution-spec,
-	// "Listing Referrers"): clients would fall back to the older tag scheme.
-	if err != nil && !errors.Is(err, ErrNameUnknown) {
+	query := url.Values{}
+	body, release, err := h.held(r, minReferrers, func() ([]byte, error) {
+		h.building <- struct{}{} // what a list is made of takes as much again
+		defer func() { <-h.building }()
+		list, more, err := h.store.Referrers(r.Context(), req.Name, req.Digest, req.ArtifactType, req.Last)
+		// A registry with this API never answers it with 404 (distribution-spec,
+		// "Listing Referrers"): clients would fall back to the older tag scheme.
+		if err != nil && !errors.Is(err, ErrNameUnknown) {
+			return nil, err
+		}
+		if query.Del("last"); more {
+			query.Set("last", string(list[len(list)-1].Digest))
+		}
+		return encode(struct {
+			SchemaVersion int          `json:"schemaVersion"`
+			MediaType     string       `json:"mediaType"`
+			Manifests     []Descriptor `json:"manifests"`
+		}{2, mediaTypeIndex, orEmpty(list)})
+	})
+	if err != nil {
 		return err
 	}
-	query := url.Values{}
+	defer release()
 	if req.ArtifactType != "" {
 		w.Header().Set("OCI-Filters-Applied", "artifactType")
 		query.Set("artifactType", req.ArtifactType)
 	}
-	if more {
-		query.Set("last", string(list[len(list)-1].Digest))
+	if query.Has("last") {
 		setLink(w, r, query)
 	}
-	return writeJSON(w, mediaTypeIndex, struct {
-		SchemaVersion int          `json:"schemaVersion"`
-		MediaType     string       `json:"mediaType"`
-		Manifests     []Descriptor `json:"manifests"`
-	}{2, mediaTypeIndex, orEmpty(list)})
+	return writeJSON(w, mediaTypeIndex, body)
 }
 
 func setLink(w *response, r *http.Request, query url.Values) {
@@ -100,4 +163,22 @@ func orEmpty[T any](list []T) []T {
 		return []T{}
 	}
 	return list
+}
+
+// encode returns a value as JSON, which is not longer than what it was made of:
+// no harmless character is escaped.
+func encode(v any) ([]byte, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.Clone(bytes.TrimSuffix(out.Bytes(), []byte("\n"))), err
+}
+
+func writeJSON(w *response, mediaType string, body []byte) error {
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	_, err := w.Write(body)
+	return err
 }

@@ -9,7 +9,7 @@ import (
 const maxPage = 10000
 
 // lowest collects the first limit names, in lexical order, of those that follow
-// after. Memory is that of twice as many, however many are added.
+// after. Memory is that of four times as many, however many are added.
 type lowest struct {
 	limit int
 	after string
@@ -23,7 +23,7 @@ func (l *lowest) add(name []byte) {
 		return
 	}
 	l.names = append(l.names, string(name))
-	if len(l.names) >= 2*l.limit+64 {
+	if len(l.names) >= 4*l.limit+64 {
 		l.cut()
 	}
 }

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,7 +9,7 @@ import (
 )
 
 func (h *Handler) ping(w *response, r *http.Request, _ *Request) error {
-	return writeJSON(w, "application/json", struct{}{})
+	return writeJSON(w, "application/json", []byte("{}"))
 }
 
 func (h *Handler) readBlob(w *response, r *http.Request, req *Request) error {
@@ -99,16 +98,4 @@ func matches(header, etag string) bool {
 		}
 	}
 	return false
-}
-
-func writeJSON(w *response, mediaType string, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", mediaType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(http.StatusOK)
-	_, err = w.Write(body)
-	return err
 }

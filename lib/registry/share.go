@@ -2,9 +2,9 @@ package registry
 
 import "sync"
 
-// Share divides a number of places among holders: a holder may have as many as
-// are still free. So one alone gets half of them, the next one half of the rest,
-// and however many there are, each newcomer finds a place.
+// Share divides a number of places, or bytes, among holders: a holder may have as
+// many as are still free. So one alone gets half of them, the next one half of the
+// rest, and however many there are, each newcomer finds a place.
 type Share struct {
 	Limit int
 
@@ -13,27 +13,27 @@ type Share struct {
 	held map[string]int
 }
 
-// Acquire reserves a place for a holder, and reports whether one was free.
-func (s *Share) Acquire(holder string) bool {
+// Acquire reserves n places for a holder, and reports whether they were free.
+func (s *Share) Acquire(holder string, n int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.held[holder] >= s.Limit-s.used {
+	if s.held[holder]+n > s.Limit-s.used {
 		return false
 	}
 	if s.held == nil {
 		s.held = make(map[string]int)
 	}
-	s.held[holder]++
-	s.used++
+	s.held[holder] += n
+	s.used += n
 	return true
 }
 
-// Release frees a holder's place.
-func (s *Share) Release(holder string) {
+// Release frees n of a holder's places.
+func (s *Share) Release(holder string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.used--
-	if s.held[holder]--; s.held[holder] == 0 {
+	s.used -= n
+	if s.held[holder] -= n; s.held[holder] == 0 {
 		delete(s.held, holder)
 	}
 }

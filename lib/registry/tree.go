@@ -16,10 +16,20 @@ type tree struct {
 	// observe, if set, is asked before each step, and its error takes the step's
 	// place. The function that it returns is told how the step ended.
 	observe func(op, name string) (ended func(error), err error)
+	// makeRoom, if set, frees some space, and reports whether it could.
+	makeRoom func() bool
 }
 
-// step runs one step.
+// step runs one step, again while the disk is full and room can be made.
 func (t *tree) step(op, name string, do func() error) error {
+	err := t.once(op, name, do)
+	for err != nil && t.makeRoom != nil && isFull(storageError(err)) && t.makeRoom() {
+		err = t.once(op, name, do)
+	}
+	return err
+}
+
+func (t *tree) once(op, name string, do func() error) error {
 	if t.observe == nil {
 		return do()
 	}
@@ -85,8 +95,9 @@ type treeWriter struct {
 }
 
 func (w *treeWriter) Write(p []byte) (n int, err error) {
-	err = w.t.step("write", w.name, func() (err error) {
-		n, err = w.f.Write(p)
+	err = w.t.step("write", w.name, func() error {
+		wrote, err := w.f.Write(p[n:])
+		n += wrote
 		return err
 	})
 	return n, err
@@ -109,6 +120,9 @@ func (t *tree) readlink(name string) (string, error) {
 	}
 	return target, err
 }
+
+// isFull reports whether a storageError is that of a full disk or quota.
+func isFull(err error) bool { return errors.Is(err, ErrNoSpace) || errors.Is(err, ErrQuota) }
 
 // storageError replaces the errors of a file system that a client is to know
 // about by those of this package.

@@ -121,9 +121,10 @@ func (d *Disk) WriteUpload(ctx context.Context, s Session, part Part, body io.Re
 	if u.hashed != size {
 		u.hash = nil // FinishUpload reads the file again
 	}
-	n, err := d.writePart(f, file, size, u.hash, part.Length, body)
+	n, err := d.writePart(u, f, file, size, part.Length, body)
 	u.hashed = size + n
-	if errors.Is(err, ErrNoSpace) || errors.Is(err, ErrQuota) {
+	d.uploads.settle(u, size+n)
+	if isFull(err) || errors.Is(err, ErrUploadTooLarge) {
 		return 0, errors.Join(err, d.drop(file))
 	}
 	if errors.Is(err, ErrSizeInvalid) { // none of the part is to be trusted
@@ -135,13 +136,48 @@ func (d *Disk) WriteUpload(ctx context.Context, s Session, part Part, body io.Re
 
 // writePart appends a body to a session's file, a large one around the page
 // cache as long as there are buffers for that.
-func (d *Disk) writePart(f *os.File, file string, size int64, h hash.Hash, length int64, body io.Reader) (int64, error) {
+func (d *Disk) writePart(u *upload, f *os.File, file string, size, length int64, body io.Reader) (int64, error) {
 	if (length < 0 || length >= bulkBody) && d.bulk.acquire() {
 		defer d.bulk.release()
-		return receive(newBulkWriter(d.tree.writer(f, file), size), &d.bulk.buffers, h, body, length)
+		return receive(&quotaWriter{newBulkWriter(d.tree.writer(f, file), size), d, u}, &d.bulk.buffers, u.hash, body, length)
 	}
-	return receive(d.tree.writer(f, file), &d.buffers, h, body, length)
+	return receive(&quotaWriter{d.tree.writer(f, file), d, u}, &d.buffers, u.hash, body, length)
 }
+
+// quotaWriter counts what a session grows by, before it does. Sessions that lie
+// idle make room.
+type quotaWriter struct {
+	w io.Writer
+	d *Disk
+	u *upload
+}
+
+func (w *quotaWriter) Write(p []byte) (int, error) {
+	for {
+		victim, err := w.d.uploads.grow(w.u, int64(len(p)))
+		if err != nil {
+			return 0, err
+		}
+		if victim == "" {
+			return w.w.Write(p)
+		}
+		if err := w.d.tree.remove(victim); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// endAbandoned ends an upload for the space that it takes, and reports whether
+// there was one.
+func (d *Disk) endAbandoned() bool {
+	victim := d.uploads.abandoned()
+	return victim != "" && d.tree.remove(victim) == nil
+}
+
+// LimitUploads bounds the bytes that the unfinished uploads of one user, or of
+// one address without a user, hold together. 0 is no bound. Call it before any
+// other method.
+func (d *Disk) LimitUploads(bytes int64) { d.uploads.limit = bytes }
 
 // receive copies body to w and to h, if there is one, in pieces that fill a
 // buffer, and gives the number of bytes that reached w. More than length bytes

@@ -1,12 +1,15 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"hash"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +30,9 @@ const (
 	// maxSessions bounds how many sessions there are. Of one owner's there may be
 	// as many as others leave free; one more ends the one that lay idle longest.
 	maxSessions = 1024
+	// abandonedAfter is how long a session must have lain idle to be ended for
+	// the space that it takes, when the disk is full.
+	abandonedAfter = 5 * time.Minute
 )
 
 // Session names an upload. Only its owner can go on with it.
@@ -43,7 +49,8 @@ type upload struct {
 	busy      chan struct{} // holds a value while a request has the session
 	users     int           // requests that have it or wait for it; guarded by uploadTable.mu
 	used      time.Time     // when the last of them ended, by the monotonic clock
-	payer     string        // whose quota it counts for
+	payer     string        // whose quotas it counts for
+	size      int64         // in bytes, as it counts
 	algorithm string
 	hash      hash.Hash // of the file's first hashed bytes; nil if not known
 	hashed    int64
@@ -54,6 +61,8 @@ type uploadTable struct {
 	mu    sync.Mutex
 	m     map[string]*upload
 	quota Share
+	limit int64            // of the bytes that one payer's sessions hold; 0 for none
+	held  map[string]int64 // those bytes, by payer
 	swept time.Time
 }
 
@@ -89,42 +98,106 @@ func (t *uploadTable) part(u *upload) {
 	u.used = time.Now()
 }
 
-// add puts a session in. victim is the file of one that must end for it, or "".
-// The error is ErrTooMany if none can.
+// add puts a session in. victim is the file of one that has ended for it, or "".
+// The error is ErrTooMany if none could.
 func (t *uploadTable) add(file, algorithm, payer string) (victim string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.quota.Acquire(payer) {
-		for other, u := range t.m {
-			if u.payer == payer && u.users == 0 && (victim == "" || u.used.Before(t.m[victim].used)) {
-				victim = other
-			}
-		}
-		if victim == "" {
+	for !t.quota.Acquire(payer, 1) {
+		if victim = t.idlest(payer, 0); victim == "" {
 			return "", fmt.Errorf("%w: too many unfinished uploads", ErrTooMany)
 		}
-		delete(t.m, victim) // its share is the new one's
+		t.end(victim)
 	}
-	t.put(file, algorithm, payer)
+	t.put(file, algorithm, payer, 0)
 	return victim, nil
 }
 
-// put puts a session in whose share has been acquired. t.mu is held.
-func (t *uploadTable) put(file, algorithm, payer string) {
-	if t.m == nil {
-		t.m = make(map[string]*upload)
+// grow counts n more bytes of a session. victim is the file of one that has ended
+// for them, and then it must be called again. The error is ErrUploadTooLarge, or
+// ErrTooMany while others of the payer's are being received.
+func (t *uploadTable) grow(u *upload, n int64) (victim string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.limit == 0 || t.held[u.payer]+n <= t.limit:
+		t.count(u, n)
+		return "", nil
+	case u.size+n > t.limit:
+		return "", fmt.Errorf("%w of %d bytes", ErrUploadTooLarge, t.limit)
 	}
-	t.m[file] = &upload{busy: make(chan struct{}, 1), algorithm: algorithm, hash: ref.NewHash(algorithm), payer: payer, used: time.Now()}
+	if victim = t.idlest(u.payer, 0); victim == "" {
+		return "", fmt.Errorf("%w: unfinished uploads hold %d of %d bytes", ErrTooMany, t.held[u.payer], t.limit)
+	}
+	t.end(victim)
+	return victim, nil
+}
+
+// abandoned ends a session for its space, one of the payer that holds the most,
+// and returns its file, or "".
+func (t *uploadTable) abandoned() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	payers := slices.SortedFunc(maps.Keys(t.held), func(a, b string) int { return cmp.Compare(t.held[b], t.held[a]) })
+	for _, payer := range payers {
+		if victim := t.idlest(payer, abandonedAfter); victim != "" {
+			t.end(victim)
+			return victim
+		}
+	}
+	return ""
+}
+
+// idlest returns the file of the payer's session that has lain idle longest, and
+// for a time at least, or "". t.mu is held.
+func (t *uploadTable) idlest(payer string, atLeast time.Duration) (file string) {
+	for other, u := range t.m {
+		if u.payer == payer && u.users == 0 && time.Since(u.used) >= atLeast && (file == "" || u.used.Before(t.m[file].used)) {
+			file = other
+		}
+	}
+	return file
+}
+
+// count counts bytes of a session. t.mu is held.
+func (t *uploadTable) count(u *upload, n int64) {
+	u.size += n
+	if t.held[u.payer] += n; t.held[u.payer] == 0 {
+		delete(t.held, u.payer)
+	}
+}
+
+// settle counts a session by the size that it has.
+func (t *uploadTable) settle(u *upload, size int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count(u, size-u.size)
+}
+
+// put puts a session in whose place has been acquired. t.mu is held.
+func (t *uploadTable) put(file, algorithm, payer string, size int64) {
+	if t.m == nil {
+		t.m, t.held = make(map[string]*upload), make(map[string]int64)
+	}
+	u := &upload{busy: make(chan struct{}, 1), algorithm: algorithm, hash: ref.NewHash(algorithm), payer: payer, used: time.Now()}
+	t.m[file] = u
+	t.count(u, size)
+}
+
+// end takes a session out. t.mu is held.
+func (t *uploadTable) end(file string) {
+	if u := t.m[file]; u != nil {
+		t.count(u, -u.size)
+		t.quota.Release(u.payer, 1)
+		delete(t.m, file)
+	}
 }
 
 // forget takes a session out whose file has been removed.
 func (t *uploadTable) forget(file string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if u := t.m[file]; u != nil {
-		t.quota.Release(u.payer)
-		delete(t.m, file)
-	}
+	t.end(file)
 }
 
 // expired removes the sessions that have lain untouched for too long, if it is
@@ -138,8 +211,7 @@ func (t *uploadTable) expired(now time.Time) (files []string) {
 	t.swept = now
 	for file, u := range t.m {
 		if u.users == 0 && now.Sub(u.used) > uploadExpiry {
-			t.quota.Release(u.payer)
-			delete(t.m, file)
+			t.end(file)
 			files = append(files, file)
 		}
 	}
@@ -170,10 +242,10 @@ func newID() string {
 func (d *Disk) openUploads() error {
 	return d.tree.eachFile(context.Background(), uploadsDir, func(name string, stat *fileStat) error {
 		file := path.Join(uploadsDir, name)
-		if strings.HasPrefix(name, tempPrefix) || stat.Nlink > 1 || !d.uploads.quota.Acquire("") {
+		if strings.HasPrefix(name, tempPrefix) || stat.Nlink > 1 || !d.uploads.quota.Acquire("", 1) {
 			return d.tree.remove(file)
 		}
-		d.uploads.put(file, "sha256", "")
+		d.uploads.put(file, "sha256", "", stat.Size)
 		return nil
 	})
 }
