@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -35,7 +36,9 @@ func TestMain(m *testing.M) {
 type server struct {
 	t       *testing.T
 	storage string
+	wrapper []string // a program that runs it
 	cmd     *exec.Cmd
+	pid     int
 	stderr  bytes.Buffer
 	url     atomic.Value // of this life; "" in between
 	life    atomic.Int64
@@ -43,7 +46,8 @@ type server struct {
 
 func (s *server) start() {
 	s.t.Helper()
-	s.cmd = exec.Command(program, "--host", "127.0.0.1", "--port", "0", "--storage", s.storage)
+	words := append(slices.Clip(s.wrapper), program, "--host", "127.0.0.1", "--port", "0", "--storage", s.storage)
+	s.cmd = exec.Command(words[0], words[1:]...)
 	s.stderr.Reset()
 	s.cmd.Stderr = &s.stderr
 	out, err := s.cmd.StdoutPipe()
@@ -53,7 +57,10 @@ func (s *server) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	var record struct{ URL string }
+	var record struct {
+		URL string
+		PID int
+	}
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	if err == nil {
 		err = json.Unmarshal(line, &record)
@@ -61,6 +68,7 @@ func (s *server) start() {
 	if err != nil {
 		s.t.Fatalf("oci-serve did not start: %v\n%s", err, &s.stderr)
 	}
+	s.pid = record.PID
 	s.life.Add(1)
 	s.url.Store(record.URL)
 }
@@ -69,7 +77,9 @@ func (s *server) start() {
 func (s *server) end(how syscall.Signal) {
 	s.t.Helper()
 	s.url.Store("")
-	s.cmd.Process.Signal(how)
+	if err := syscall.Kill(s.pid, how); err != nil {
+		s.t.Error(err)
+	}
 	err := s.cmd.Wait()
 	if how == syscall.SIGTERM && err != nil {
 		s.t.Errorf("after SIGTERM: %v\n%s", err, &s.stderr)
