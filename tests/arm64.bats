@@ -6,14 +6,14 @@ load lib/helper
 
 setup_file() {
   command -v qemu-aarch64-static >/dev/null || return 0
-  GOARCH=arm64 make -s -C "$ROOT" build BIN="$BATS_FILE_TMPDIR/bin"
+  GOARCH=arm64 make -s -C "$ROOT" build BIN=.cache/arm64
 }
 
 # arm TOOL [ARGUMENT…]
 arm() {
   local tool=$1
   shift
-  qemu-aarch64-static "$BATS_FILE_TMPDIR/bin/$tool" "$@"
+  qemu-aarch64-static "$ROOT/.cache/arm64/$tool" "$@"
 }
 
 @test "arm64: every tool starts" {

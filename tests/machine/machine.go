@@ -116,7 +116,7 @@ func Run(m *testing.M) int {
 	before := List()
 	code := m.Run()
 	for _, change := range Changes(before, List()) {
-		fmt.Fprintln(os.Stderr, "FAIL: the tests left their temporary directories:", change)
+		fmt.Fprintln(os.Stderr, "FAIL: a file of this machine changed while these tests ran:", change)
 		code = max(code, 1)
 	}
 	return code
