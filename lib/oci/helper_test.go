@@ -28,7 +28,7 @@ func makeTar(t testing.TB, members ...member) []byte {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	for _, m := range members {
-		h := &tar.Header{Name: m.name, Size: int64(len(m.body)), Mode: 0o644, Typeflag: m.kind, Format: tar.FormatPAX}
+		h := &tar.Header{Name: m.name, Size: int64(len(m.body)), Mode: 0o755, Typeflag: m.kind, Format: tar.FormatPAX}
 		if m.kind == 0 {
 			h.Typeflag = tar.TypeReg
 		}

@@ -189,15 +189,24 @@ func checkStorage(t testing.TB, dir string) {
 // followed by the digest for a manifest without one.
 func listed(t testing.TB, dir, name string) map[string]Digest {
 	t.Helper()
+	got, err := readListed(dir, name)
+	if err != nil {
+		t.Error(err)
+	}
+	return got
+}
+
+// readListed is listed where index.json may be damaged.
+func readListed(dir, name string) (map[string]Digest, error) {
 	f, err := os.Open(filepath.Join(dir, repoPath(name, "index.json")))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer f.Close()
 	got := make(map[string]Digest)
 	for e, err := range indexEntries(f) {
 		if err != nil {
-			t.Errorf("%s: %v", f.Name(), err)
+			return got, fmt.Errorf("%s: %w", f.Name(), err)
 		}
 		tag := "@" + string(e.Digest)
 		if len(e.tags) > 0 {
@@ -205,5 +214,5 @@ func listed(t testing.TB, dir, name string) map[string]Digest {
 		}
 		got[tag] = e.Digest
 	}
-	return got
+	return got, nil
 }
