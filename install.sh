@@ -11,7 +11,7 @@ umask 022 # whatever root has: what lies open to others is not to be trusted
 
 usage() {
   cat <<'END'
-usage: install.sh --bundle FILE --key FILE [flags] [-- FLAGS OF k0rdent-install]
+usage: install.sh --bundle FILE --key FILE [flags] [-- FLAGS OF k0s-up AND k0rdent-install]
        install.sh --worker ARCHIVE --digest DIGEST [--plan]
        install.sh --export-worker FILE.tar.gz
        install.sh --download VERSION [--bundle FILE]
@@ -78,7 +78,7 @@ units=/etc/systemd/system
 settings=/etc/k0rdent-airgap/oci-serve.env
 own=/var/lib/k0rdentd/registry # where the service may write by itself
 prefix=k0rdent-enterprise
-tools='bundle-verify bundle-version bundle-ls oci-serve oci-push k0s-extract k0s-mirror-config k0rdent-install'
+tools='bundle-verify bundle-version bundle-ls oci-serve oci-push k0s-extract k0s-mirror-config k0s-up k0rdent-install'
 steps='check tools version serve push k0s mirror install'
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -151,7 +151,7 @@ parse() {
       shift
       break
       ;;
-    -*) misuse "unknown flag $1" 'install.sh --help lists the flags; those of k0rdent-install come after --' ;;
+    -*) misuse "unknown flag $1" 'install.sh --help lists the flags; those of k0s-up and k0rdent-install come after --' ;;
     *) misuse "unexpected argument \"$1\"" "name the bundle with --bundle $1; install.sh --help lists the flags" ;;
     esac
     shift
@@ -575,8 +575,8 @@ pushed() {
 # back STEP: the step that fails cannot be done again before that one.
 back() { printf '%s' "$1" >"$work/back"; }
 
-# wrote keeps the records of files that were written: k0rdent-install takes them
-# away again with its own.
+# wrote keeps the records of files that were written: k0s-up --reset removes them
+# with its own.
 wrote() { grep '"status":"written"' "$work/records" >>$state/written || true; }
 
 # released is the release that was pushed.
@@ -612,12 +612,13 @@ step_mirror() {
   wrote
 }
 
-# pins reduces records of images to what k0rdent-install needs: which digest
-# each tag was pushed with.
+# pins reduces records of images to what k0s-up and k0rdent-install need: which
+# digest each tag was pushed with.
 pins() { sed -n 's/^{"kind":"image",.*\("repository":"[^"]*","tag":"[^"]*","digest":"[^"]*"\).*\("reference":"[^"]*"\).*/{"kind":"image",\1,\2}/p'; }
 
-# step_install hands k0rdent-install the digests that were pushed, to which it
-# holds the registry from then on.
+# step_install hands k0s-up and k0rdent-install the digests that were pushed, to
+# which they hold the registry from then on. Both check everything before the host
+# is changed.
 step_install() {
   release=$(released)
   [ -z "$release" ] || set -- --release "$release" "$@"
@@ -630,8 +631,43 @@ step_install() {
     fail "$state/pushed does not have the digest of every image"
   fi
   cat $state/written >>"$work/known"
-  keep with k0rdent-install --registry "$far" "$@" <"$work/known"
+  case " $* " in
+  *' --plan '*) ;;
+  *) both --plan --quiet "$@" ;;
+  esac
+  both "$@"
   if [ -s $state/written ] && [ -e ${state%/*}/install.json ]; then : >$state/written; fi # it has them in its own notes
+}
+
+# both FLAG…: the host, and then the platform on it.
+both() {
+  own host keep with k0s-up --registry "$far" -- "$@" <"$work/known"
+  mv -f "$work/records" "$work/up"
+  own platform keep with k0rdent-install --registry "$far" -- "$@" <"$work/up"
+}
+
+# own WHO COMMAND… -- FLAG…: the command with those of the flags that it has.
+own() {
+  who=$1 owner=fixed
+  shift
+  for arg; do
+    shift
+    if [ "$owner" = fixed ]; then
+      if [ "$arg" = -- ]; then
+        owner=both
+        continue
+      fi
+    else
+      case $arg in
+      --plan | --quiet | --verbose | --upgrade | --ignore* | --timeout* | --config*) owner=both ;;
+      --k0s-url*) owner=platform ;;
+      --k0s* | --api-* | --san* | --network-provider* | --pod-cidr* | --service-cidr* | --storage-type* | --etcd-peer-address*) owner=host ;;
+      -*) owner=platform ;;
+      esac
+    fi
+    case $owner in fixed | both | "$who") set -- "$@" "$arg" ;; esac
+  done
+  "$@"
 }
 
 # plan_STEP says what a step would do.
@@ -658,7 +694,10 @@ plan_k0s() {
   echo "k0s-extract $(access)--from $near/k0sproject/k0s --to $bin/k0s"
 }
 plan_mirror() { echo "k0s-mirror-config $(access)--mirror https://$far"; }
-plan_install() { echo "k0rdent-install $(access)--registry $far${address:+ --api-address $address}${*:+ $*}"; }
+plan_install() {
+  own host echo "k0s-up $(access)--registry $far${address:+ --api-address $address}" -- "$@"
+  own platform echo "k0rdent-install $(access)--registry $far" -- "$@"
+}
 # access: the flags that with adds.
 access() { printf %s "${authority:+--ca $authority }${username:+--username $username --password-file $password }"; }
 
@@ -848,7 +887,7 @@ export_worker() {
   site
   archive=$(absolute "$archive")
   if [ -n "$plan" ]; then
-    echo "k0rdent-install --token worker"
+    echo "k0s-up --token worker"
     echo "k0s-extract ${authority:+--ca $authority }--from $bin/k0s --export $archive --role worker --mirror https://$far"
     return
   fi
@@ -860,7 +899,7 @@ export_worker() {
 }
 
 pack() {
-  keep k0rdent-install --quiet --token worker --token-file "$work/token" --k0s $bin/k0s </dev/null
+  keep k0s-up --quiet --token worker --token-file "$work/token" --k0s $bin/k0s </dev/null
   set -- --from $bin/k0s --export "$archive" --role worker --mirror "https://$far" --token-file "$work/token"
   [ -z "$username" ] || set -- --mirror-username "$username" --mirror-password-file "$password" "$@"
   [ -z "$authority" ] || set -- --ca "$authority" "$@"
@@ -947,14 +986,15 @@ uninstall() {
   fi
   present
   # What this host is decides what may be removed. If that is unknown, stop here.
-  set -- --uninstall ${last:+--last-controller}
-  planned=$(k0rdent-install "$@" --plan --quiet </dev/null) || exit
+  set -- --reset ${last:+--last-controller}
+  planned=$(k0s-up "$@" --plan --quiet </dev/null ) || exit
   case $planned in *'"cluster":"stays"'*) stays=yes ;; esac
   if [ -n "$stays" ] && serves; then kept=yes; fi
   [ -z "$kept" ] || [ -z "$purge" ] || fail 'the hosts of the cluster that goes on pull from the registry on this host' \
     'run this without --purge now, and with it once no host pulls from here any more'
   if [ -n "$plan" ]; then
-    k0rdent-install "$@" --plan --quiet --format '{{.name}} {{.status}}: {{.detail}}' </dev/null
+    [ -n "$stays" ] || k0rdent-install --uninstall --plan --quiet --format '{{.name}} {{.status}}: {{.detail}}' </dev/null || [ $? = 75 ]
+    k0s-up "$@" --plan --quiet --format '{{.name}} {{.status}}: {{.detail}}' </dev/null
     k0s-mirror-config --remove --plan --quiet --format '{{.path}}' --k0s $bin/k0s </dev/null
     if [ -n "$kept" ]; then
       echo "oci-serve goes on serving $storage"
@@ -1074,9 +1114,15 @@ listed() {
 }
 
 # take_away ends at the first thing that does not go: what is left is needed to
-# remove that. It gets the arguments of k0rdent-install.
+# remove that. The platform goes first, unless its cluster goes on, or does not
+# answer any more. It gets the arguments of k0s-up.
 take_away() {
-  keep k0rdent-install "$@" --yes </dev/null
+  if [ -z "$stays" ]; then
+    code=0
+    keep k0rdent-install --uninstall --yes </dev/null || code=$?
+    case $code in 0) ;; 75) say 'the platform goes with its cluster' ;; *) return $code ;; esac
+  fi
+  keep k0s-up "$@" --yes </dev/null
   keep k0s-mirror-config --remove --k0s $bin/k0s </dev/null
   if [ -n "$kept" ]; then # the registry and what removes it later stay
     if [ -f $state/files ] && grep -qxF $bin/k0s $state/files; then rm -f $bin/k0s; fi

@@ -4,29 +4,20 @@ _k0rdent_install() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=
   [ "$COMP_CWORD" -eq 0 ] || prev=${COMP_WORDS[COMP_CWORD - 1]}
   case $prev in
-  --join | --token) mapfile -t COMPREPLY < <(compgen -W 'worker controller' -- "$cur") ;;
-  --k0s-images) mapfile -t COMPREPLY < <(compgen -W 'mirror registry' -- "$cur") ;;
-  --network-provider) mapfile -t COMPREPLY < <(compgen -W 'kuberouter calico custom' -- "$cur") ;;
-  --storage-type) mapfile -t COMPREPLY < <(compgen -W 'etcd kine' -- "$cur") ;;
-  --expiry) mapfile -t COMPREPLY < <(compgen -W '1h 24h 168h' -- "$cur") ;;
   --timeout) mapfile -t COMPREPLY < <(compgen -W '30m 45m 2h' -- "$cur") ;;
   --answer-timeout) mapfile -t COMPREPLY < <(compgen -W '30s 2m' -- "$cur") ;;
   --helm-timeout) mapfile -t COMPREPLY < <(compgen -W '20m 40m' -- "$cur") ;;
-  --ignore) mapfile -t COMPREPLY < <(compgen -W 'cpu disk images memory mirror network ports sysinfo system time' -- "$cur") ;;
+  --ignore) mapfile -t COMPREPLY < <(compgen -W 'cpu disk images loopback memory' -- "$cur") ;;
   --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
-  --ca | --password-file | --release-file | --values | --credentials | --k0s | --k0s-from | \
-  --token-file | --config)
+  --ca | --password-file | --release-file | --values | --credentials | --kubeconfig | --config)
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     ;;
-  --registry | --san | --username | --chart | --release | --set | --k0s-url | --k0s-version | --k0s-download | \
-  --api-address | --api-external-address | --api-port | --pod-cidr | --service-cidr | --etcd-peer-address) ;;
-  *) mapfile -t COMPREPLY < <(compgen -W '--plan --upgrade --uninstall --join --token --print-values --config-init --config-check
-    --registry --ca --username --password-file --plain-http --answer-timeout --single-host-test --online --chart
-    --release --release-file --values --set --credentials --k0s-url --atomic --k0s --k0s-version
-    --k0s-download --replace-k0s --k0s-from --k0s-images --api-address --api-external-address --api-port --san
-    --network-provider --pod-cidr --service-cidr --storage-type --etcd-peer-address --token-file
-    --expiry --timeout --helm-timeout --ignore --yes --purge --last-controller --format --config --quiet --verbose
+  --registry | --username | --chart | --release | --set | --k0s-url) ;;
+  *) mapfile -t COMPREPLY < <(compgen -W '--plan --upgrade --uninstall --print-values --config-init --config-check
+    --kubeconfig --registry --ca --username --password-file --plain-http --answer-timeout --online --chart
+    --release --release-file --values --set --credentials --k0s-url --atomic
+    --timeout --helm-timeout --ignore --yes --format --config --quiet --verbose
     --help --version' -- "$cur") ;;
   esac
 }

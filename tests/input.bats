@@ -41,7 +41,7 @@ readers() {
     "oci-push --from $registry --to $registry/copy -" "oci-push --verified-by - --to $registry $1" \
     'k0s-mirror-config --root root --mirror https://m' 'k0s-mirror-config --root root --mirror https://m --plan' \
     'k0s-mirror-config --root root --check' 'k0s-mirror-config --root root --remove' \
-    'k0rdent-install --registry m' 'k0rdent-install --plan' 'k0rdent-install --upgrade' 'k0rdent-install --uninstall --yes'
+    'k0rdent-install --registry m' 'k0rdent-install --plan' 'k0rdent-install --upgrade' 'k0rdent-install --uninstall --yes' 'k0s-up --registry m' 'k0s-up --reset --yes'
 }
 
 # untouched: nothing was published or put in place.

@@ -120,7 +120,7 @@ over tests/install-systemd.bats
 over tests/install.bats
 unit
 over tests/packages.bats
-over tests/k0rdent-install.bats
+over tests/k0s-up.bats
 over tests/controllers.bats
 over tests/input.bats
 containerd'

@@ -46,7 +46,7 @@ push_halfway() {
 waiting() {
   local tool
   for tool in bundle-version bundle-ls 'k0s-extract --to k0s' 'k0s-mirror-config --root root --mirror https://m' 'k0rdent-install --registry m' \
-    'k0rdent-install --plan' 'k0rdent-install --uninstall --yes' "oci-push --to $registry" "oci-push --from $registry --to $registry/copy -" \
+    'k0rdent-install --plan' 'k0rdent-install --uninstall --yes' 'k0s-up --registry m' 'k0s-up --reset --yes' "oci-push --to $registry" "oci-push --from $registry --to $registry/copy -" \
     "oci-push --alias a=b --to $registry" "oci-push --verified-by - --to $registry $SAMPLE/bundle.tgz" \
     'k0s-mirror-config --root root --mirror https://m --images -' \
     'bundle-verify --digest sha256:'"$(printf '%064d' 0)"' -' 'bundle-version -' 'bundle-ls -' 'k0s-extract --to k0s -' "oci-push --to $registry -"; do
@@ -63,7 +63,7 @@ waiting() {
 # files PIPE: command lines of every tool that read a small file, which is that pipe.
 files() {
   local tool
-  for tool in bundle-verify bundle-version bundle-ls oci-serve oci-push k0s-extract k0s-mirror-config k0rdent-install; do
+  for tool in bundle-verify bundle-version bundle-ls oci-serve oci-push k0s-extract k0s-mirror-config k0s-up k0rdent-install; do
     echo "$tool --config $1 </dev/null"
   done
   for tool in "bundle-verify --key $1 --signature sig $SAMPLE/bundle.tgz" "bundle-verify --key $1 --signature $1 $SAMPLE/bundle.tgz" \

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
+	"k0rdent-airgap/lib/cli"
 )
 
 // TestCheckLoad compares requests with a host of 2 CPUs and 8 GiB, of which k0s
@@ -35,25 +37,23 @@ func TestCheckLoad(t *testing.T) {
 			h := host{proc: t.TempDir()}
 			write(t, h.proc+"/cpuinfo", "processor\t: 0\nmodel name\t: x\n\nprocessor\t: 1\n")
 			write(t, h.proc+"/meminfo", "MemTotal:        8388608 kB\n")
-			p := &preflight{installer: &installer{host: h, cfg: &config{}, demand: tt.demand}, upgrade: tt.upgrade}
+			i := testInstaller(t, h, &settings{upgrade: tt.upgrade})
+			i.demand = tt.demand
 			if tt.ignore != "" {
-				p.cfg.ignore = []string{tt.ignore}
+				i.Ignore = []string{tt.ignore}
 			}
-			p.checkLoad(t.Context())
-			if tt.want == "" {
-				if len(p.problems) > 0 {
-					t.Errorf("problems = %+v, want none", p.problems)
-				}
-				return
+			var shown bytes.Buffer
+			i.Progress = cli.NewProgress(tool, &shown, true)
+			i.checkLoad(t.Context())
+			_, err := i.Report(&i.Problems)
+			text := shown.String()
+			if !strings.Contains(text, tt.want) || tt.want == "" && text != "" {
+				t.Errorf("%q, want %q", text, tt.want)
 			}
-			if len(p.problems) != 1 {
-				t.Fatalf("problems = %+v, want one", p.problems)
+			if (err == nil) != (tt.warning || tt.want == "") {
+				t.Errorf("%v; a warning: %v", err, tt.warning)
 			}
-			q := p.problems[0]
-			if got := q.check + ": " + q.text; !strings.Contains(got, tt.want) || q.warning != tt.warning {
-				t.Errorf("%q, a warning: %v; want %q, %v", got, q.warning, tt.want, tt.warning)
-			}
-			if !q.warning && q.hint == "" {
+			if err != nil && !strings.Contains(text, "hint: ") {
 				t.Error("a failure without a hint")
 			}
 		})

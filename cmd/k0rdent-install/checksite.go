@@ -2,187 +2,157 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
+	"k0rdent-airgap/lib/step"
 )
 
-// maxSkew is how far two clocks may be apart. Certificates that k0s makes are
-// valid from the moment on, and etcd members and kubelets compare them.
-const maxSkew = 5 * time.Minute
+// preflight checks the cluster, the registry, and that everything is there that
+// the platform will ask for. It changes nothing.
+func (i *installer) preflight(ctx context.Context, _ bool) (step.Outcome, error) {
+	i.checkCluster(ctx)
+	i.checkSite(ctx)
+	if ctx.Err() != nil {
+		return step.Outcome{}, context.Cause(ctx)
+	}
+	return i.Report(&i.Problems)
+}
 
 // checkSite asks the registry whether everything is there.
-func (p *preflight) checkSite(ctx context.Context) {
-	s := p.site
-	if client.Loopback(s.host) && !p.cfg.singleHost && !p.cfg.online {
-		hint := "name an address of this host"
-		if _, port, err := net.SplitHostPort(s.host); err == nil && p.node.address.IsValid() {
-			hint = "give --registry " + strings.Replace(s.at, s.host, net.JoinHostPort(p.node.address.String(), port), 1)
+func (i *installer) checkSite(ctx context.Context) {
+	s := i.site
+	if ref.Loopback(s.host) && !i.cfg.online {
+		hint := "name an address of the registry's host"
+		if _, port, err := net.SplitHostPort(s.host); err == nil && i.node.Address != "" {
+			hint = "--registry " + strings.Replace(s.at, s.host, net.JoinHostPort(i.node.Address, port), 1)
 		}
-		p.fail("registry", hint, "%s is this host for this host only: in a pod, it is the pod", s.host)
+		i.Fail("loopback", hint, "%s is this host for this host only: in a pod, it is the pod", s.host)
 	}
 	if err := s.reg.Connect(ctx); err != nil {
-		p.fail("registry", "", "%s: %v", s.at, err)
+		i.Fail("registry", "", "%s: %v", s.at, err)
 		return
 	}
-	p.checkReply(ctx)
-	if p.cfg.plainHTTP && !p.join && !p.cfg.online {
-		p.warn("registry", "%s speaks plain HTTP: the platform's Cluster API operator asks over HTTPS only, and Management will not get ready", s.at)
+	if r, err := s.reg.Page(ctx, "/v2/"); err == nil && r.Status == http.StatusUnauthorized && i.cfg.Username == "" && !i.cfg.online {
+		i.Warn("registry", "%s asks for a login; if that is needed to read, the platform gets one by --username and --password-file only", s.at)
 	}
-	if p.in.failed > 0 {
-		p.warn("registry", "oci-push could not push %d images", p.in.failed)
+	if i.cfg.PlainHTTP && !i.cfg.online {
+		i.Warn("registry", "%s speaks plain HTTP: the platform's Cluster API operator asks over HTTPS only, and Management will not get ready", s.at)
 	}
-	if p.join {
-		return
+	if i.in.Failed > 0 {
+		i.Warn("registry", "oci-push could not push %s", plural(i.in.Failed, "image", "images"))
 	}
-	p.checkRelease(ctx)
+	i.checkRelease(ctx)
 }
-
-// checkReply compares clocks and certificates, and finds out whether the
-// platform will need a login that only this host's user has.
-func (p *preflight) checkReply(ctx context.Context) {
-	now := time.Now()
-	for rest := p.site.ca; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err == nil && (now.Before(c.NotBefore) || now.After(c.NotAfter)) {
-			p.fail("time", "set the clock", "it is %s here, and the registry's authority is valid from %s to %s", stamp(now), stamp(c.NotBefore), stamp(c.NotAfter))
-		}
-	}
-	r, err := p.site.reg.Page(ctx, "/v2/")
-	if err != nil {
-		p.warn("time", "the registry's clock cannot be compared: %v", err)
-		return
-	}
-	if r.Status == http.StatusUnauthorized && p.cfg.username == "" && !p.join && !p.cfg.online {
-		p.warn("registry", "%s asks for a login; if that is needed to read, the platform gets one by --username and --password-file only", p.site.at)
-	}
-	if skew := now.Sub(r.Date).Abs(); !r.Date.IsZero() && skew > maxSkew {
-		p.fail("time", "set the clock", "it is %s here and %s at the registry", stamp(now), stamp(r.Date))
-	}
-}
-
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // checkRelease loads the chart, derives its values, and looks for everything
 // that it will ask for.
-func (p *preflight) checkRelease(ctx context.Context) {
-	if err := p.loadRelease(ctx); err != nil {
-		p.fail("chart", "", "%v", err)
+func (i *installer) checkRelease(ctx context.Context) {
+	if err := i.loadRelease(ctx); err != nil {
+		i.Fail("chart", "", "%v", err)
 		return
 	}
-	r := p.release
-	p.note("%s %s", r.chart.Name(), r.chart.Version())
+	r := i.release
+	i.Note("%s %s", r.chart.Name(), r.chart.Version())
 	for _, n := range r.notes {
 		text := n.Text
 		if n.Value != "" {
 			text = n.Value + ": " + text
 		}
 		if n.Warning {
-			p.warn("values", "%s", text)
+			i.Warn("values", "%s", text)
 		} else {
-			p.log.Debug(text)
+			i.Log.Debug(text)
 		}
 	}
-	if err := p.planBalance(ctx); err != nil {
-		p.fail("k0s.yaml", "", "%v", err)
-		return
-	}
-	if p.cfg.online {
+	if i.cfg.online {
 		return // the public registries are what the chart was made for
 	}
 	if r.k0sNote != "" {
-		p.warn("k0s-url", "%s", r.k0sNote)
+		i.Warn("k0s-url", "%s", r.k0sNote)
 	}
-	if err := p.closure(ctx); err != nil {
-		p.fail("images", "", "%v", err)
+	var err error
+	if i.needs, i.demand, err = r.chart.Closure(ctx, r.values, r.site, i.site); err != nil {
+		i.Fail("images", "", "%v", err)
 		return
 	}
-	p.checkNeeds()
-	p.checkDisk(ctx)
-	p.checkLoad(ctx)
+	i.checkNeeds()
+	i.checkNodes()
+	i.checkDisk(ctx)
+	i.checkLoad(ctx)
 }
 
-// closure asks for everything that the platform and k0s will ask for.
-func (p *preflight) closure(ctx context.Context) error {
-	r := p.release
-	needs, demand, err := r.chart.Closure(ctx, r.values, r.site, p.site)
-	if err != nil {
-		return err
-	}
-	if len(p.yaml.merged) > 0 && p.k0s.version.Major > 0 {
-		images, err := p.k0s.images(ctx, p.yaml.merged)
-		if err != nil {
-			return err
-		}
-		who := "k0s " + p.k0s.version.String()
-		k0sNeeds, err := chart.Check(ctx, images, who, r.site, p.site)
-		if err != nil {
-			return err
-		}
-		p.k0sNeeds = k0sNeeds
-	}
-	p.needs, p.demand = needs, demand
-	return nil
-}
-
-// checkNeeds tells of each thing that is missing, in a record and to a person.
-func (p *preflight) checkNeeds() {
+// checkNeeds reports each thing that is missing, in a record and to a person.
+func (i *installer) checkNeeds() {
 	missing, optional := 0, 0
-	var moved []error
-	for _, n := range append(append([]chart.Need{}, p.needs...), p.k0sNeeds...) {
+	moved := 0
+	for _, n := range i.needs {
 		switch {
 		case n.Moved != nil:
-			moved = append(moved, n.Moved)
+			hint := ""
+			if moved++; moved == 1 {
+				hint = client.MovedHint(tool)
+			}
+			i.Fail("registry", hint, "%v", n.Moved)
 		case n.Missing && n.Optional:
 			optional++
-			p.warn("images", "%s: %s", n.Reference, lacks(n))
+			i.Warn("images", "%s: %s", n.Reference, lacks(n))
 		case n.Missing:
 			missing++
-			p.missing = append(p.missing, record.Image{Reference: n.Reference, Type: n.Kind, Status: record.StatusFailed, Error: lacks(n)})
-		case n.Outside && !fromK0s(p.k0sNeeds, n):
+			i.Missing = append(i.Missing, record.Image{Reference: n.Reference, Type: n.Kind, Status: record.StatusFailed, Error: lacks(n)})
+		case n.Outside:
 			hint := ""
 			if n.Value != "" {
 				hint = " (--set " + n.Value + "=…)"
 			}
-			p.warn("images", "%s: %s%s", n.Reference, n.Remark, hint)
+			i.Warn("images", "%s: %s%s", n.Reference, n.Remark, hint)
 		case n.Remark != "" && !n.Outside:
-			p.warn("images", "%s: %s", n.Reference, n.Remark)
+			i.Warn("images", "%s: %s", n.Reference, n.Remark)
 		}
 	}
-	for i, err := range moved {
-		if i > 0 {
-			err = isMoved(err) // without the hint, which is the same
-		}
-		p.fail("registry", "", "%v", err)
-	}
-	total := len(p.needs) + len(p.k0sNeeds)
-	p.note("%d images, charts and artifacts", total-missing-optional-len(moved))
+	total := len(i.needs)
+	i.Note("%d images, charts and artifacts", total-missing-optional-moved)
 	if missing > 0 {
-		p.fail("images", "bundle-ls BUNDLE | oci-push --to "+p.site.at, "%d of %d are not in the registry", missing, total)
+		i.Fail("images", "bundle-ls BUNDLE | oci-push --to "+i.site.at, "%d of %d are not in the registry", missing, total)
 	}
 }
 
-func fromK0s(needs []chart.Need, n chart.Need) bool {
-	for _, k := range needs {
-		if k.Reference == n.Reference {
-			return true
+// checkNodes tells the operator of a foreign cluster what its nodes must be able
+// to do, which nothing here can look at.
+func (i *installer) checkNodes() {
+	if !i.foreign() {
+		return
+	}
+	var mirrored []string
+	count := 0
+	for _, n := range i.needs {
+		if n.Kind != chart.KindImage || !n.Outside || n.Missing {
+			continue
+		}
+		count++
+		if host, _, _ := strings.Cut(n.Reference, "/"); !slices.Contains(mirrored, host) {
+			mirrored = append(mirrored, host)
 		}
 	}
-	return false
+	trust := ""
+	if len(i.site.ca) > 0 {
+		trust = ", and trust the certificates of " + i.cfg.CA
+	}
+	i.Warn("nodes", "not checked: every node of this cluster must pull from %s by that name%s", i.site.host, trust)
+	if count > 0 {
+		slices.Sort(mirrored)
+		i.Warn("nodes", "not checked: %s public names; on every node, the container runtime must have %s as mirror of %s",
+			plural(count, "image keeps its", "images keep their"), i.site.at, strings.Join(mirrored, ", "))
+	}
 }
 
 // lacks says who wants what is missing, and what there is instead.
@@ -211,34 +181,34 @@ const (
 )
 
 // checkDisk compares what images will take with what is there.
-func (p *preflight) checkDisk(ctx context.Context) {
-	if p.k0s.running != nil && !p.upgrade {
-		return // they are there already
+func (i *installer) checkDisk(ctx context.Context) {
+	if i.foreign() || i.cluster != nil && !i.cfg.upgrade {
+		return // it is about other hosts, or the images are there already
 	}
-	size, err := p.imageBytes(ctx)
+	size, err := i.imageBytes(ctx)
 	if err != nil {
-		p.warn("disk", "how much room the images take is not known: %v", err)
+		i.Warn("disk", "how much room the images take is not known: %v", err)
 		return
 	}
 	need := int64(k0sDisk + unpacked*float64(size))
-	dir := existing(p.host.data)
+	dir := existing(i.host.data)
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(dir, &fs); err != nil {
-		p.fail("disk", "", "%s: %v", dir, err)
+		i.Fail("disk", "", "%s: %v", dir, err)
 		return
 	}
 	free, total := int64(fs.Bavail)*fs.Bsize, int64(fs.Blocks)*fs.Bsize
-	p.note("%s of images", record.Bytes(size))
+	i.Note("%s of images", record.Bytes(size))
 	switch left := free - need; {
 	case left < 0:
-		p.fail("disk", "give "+p.host.data+" a larger file system", "%s has %s free; k0s and the images take about %s", dir, record.Bytes(free), record.Bytes(need))
+		i.Fail("disk", "give "+i.host.data+" a larger file system", "%s has %s free; k0s and the images take about %s", dir, record.Bytes(free), record.Bytes(need))
 	case float64(left) < keptFree*float64(total):
-		p.fail("disk", "give "+p.host.data+" a larger file system", "%s has %s free; with about %s for k0s and the images, less than 15 %% of %s would stay free, below which pods are evicted",
+		i.Fail("disk", "give "+i.host.data+" a larger file system", "%s has %s free; with about %s for k0s and the images, less than 15 %% of %s would stay free, below which pods are evicted",
 			dir, record.Bytes(free), record.Bytes(need), record.Bytes(total))
 	}
 }
 
-// existing gives the directory that a path is or will be in.
+// existing returns the directory that a path is or will be in.
 func existing(path string) string {
 	for {
 		if _, err := os.Stat(path); err == nil || path == filepath.Dir(path) {

@@ -1,38 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
 	"regexp"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/config"
 	"k0rdent-airgap/lib/textfile"
 )
-
-// secret is a text that is not printed, wherever it is: methods that hide it
-// would not be called inside a struct's own fields, so it is behind a function.
-type secret struct{ reveal func() string }
-
-func (s *secret) UnmarshalYAML(n *yaml.Node) error {
-	var text string
-	if err := n.Decode(&text); err != nil {
-		return err
-	}
-	s.reveal = func() string { return text }
-	return nil
-}
-
-// text gives what is hidden; "" if there is nothing.
-func (s secret) text() string {
-	if s.reveal == nil {
-		return ""
-	}
-	return s.reveal()
-}
 
 // credentials are those of clouds, with the keys of k0rdentd's configuration.
 type credentials struct {
@@ -42,31 +21,31 @@ type credentials struct {
 }
 
 type awsCredential struct {
-	Name            string `yaml:"name" need:"yes"`
-	Region          string `yaml:"region"`
-	AccessKeyID     string `yaml:"accessKeyID" need:"yes"`
-	SecretAccessKey secret `yaml:"secretAccessKey" need:"yes"`
-	SessionToken    secret `yaml:"sessionToken"`
+	Name            string        `yaml:"name" need:"yes"`
+	Region          string        `yaml:"region"`
+	AccessKeyID     string        `yaml:"accessKeyID" need:"yes"`
+	SecretAccessKey config.Secret `yaml:"secretAccessKey" need:"yes"`
+	SessionToken    config.Secret `yaml:"sessionToken"`
 }
 
 type azureCredential struct {
-	Name           string `yaml:"name" need:"yes"`
-	SubscriptionID string `yaml:"subscriptionID" need:"yes"`
-	ClientID       string `yaml:"clientID" need:"yes"`
-	ClientSecret   secret `yaml:"clientSecret" need:"yes"`
-	TenantID       string `yaml:"tenantID" need:"yes"`
+	Name           string        `yaml:"name" need:"yes"`
+	SubscriptionID string        `yaml:"subscriptionID" need:"yes"`
+	ClientID       string        `yaml:"clientID" need:"yes"`
+	ClientSecret   config.Secret `yaml:"clientSecret" need:"yes"`
+	TenantID       string        `yaml:"tenantID" need:"yes"`
 }
 
 type openstackCredential struct {
-	Name                        string `yaml:"name" need:"yes"`
-	AuthURL                     string `yaml:"authURL" need:"yes"`
-	Region                      string `yaml:"region"`
-	ApplicationCredentialID     string `yaml:"applicationCredentialID"`
-	ApplicationCredentialSecret secret `yaml:"applicationCredentialSecret"`
-	Username                    string `yaml:"username"`
-	Password                    secret `yaml:"password"`
-	ProjectName                 string `yaml:"projectName"`
-	DomainName                  string `yaml:"domainName"`
+	Name                        string        `yaml:"name" need:"yes"`
+	AuthURL                     string        `yaml:"authURL" need:"yes"`
+	Region                      string        `yaml:"region"`
+	ApplicationCredentialID     string        `yaml:"applicationCredentialID"`
+	ApplicationCredentialSecret config.Secret `yaml:"applicationCredentialSecret"`
+	Username                    string        `yaml:"username"`
+	Password                    config.Secret `yaml:"password"`
+	ProjectName                 string        `yaml:"projectName"`
+	DomainName                  string        `yaml:"domainName"`
 }
 
 func (c *credentials) empty() bool { return len(c.AWS)+len(c.Azure)+len(c.OpenStack) == 0 }
@@ -75,7 +54,7 @@ func (c *credentials) empty() bool { return len(c.AWS)+len(c.Azure)+len(c.OpenSt
 // added to it.
 var objectName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$`)
 
-// check tells what is missing, by path.
+// check returns what is missing, by path.
 func (c *credentials) check() []string {
 	var problems []string
 	names := make(map[string]string)
@@ -85,8 +64,8 @@ func (c *credentials) check() []string {
 		for f := range r.NumField() {
 			field := r.Type().Field(f)
 			text := r.Field(f).String()
-			if s, ok := r.Field(f).Interface().(secret); ok {
-				text = s.text()
+			if s, ok := r.Field(f).Interface().(config.Secret); ok {
+				text = s.Text()
 			}
 			if field.Tag.Get("need") != "" && text == "" {
 				problems = append(problems, path+"."+field.Tag.Get("yaml")+" is missing")
@@ -109,8 +88,8 @@ func (c *credentials) check() []string {
 	}
 	for i, v := range c.OpenStack {
 		each("openstack", i, v)
-		byApp := v.ApplicationCredentialID != "" && v.ApplicationCredentialSecret.text() != ""
-		byUser := v.Username != "" && v.Password.text() != "" && v.ProjectName != ""
+		byApp := v.ApplicationCredentialID != "" && v.ApplicationCredentialSecret.Text() != ""
+		byUser := v.Username != "" && v.Password.Text() != "" && v.ProjectName != ""
 		if !byApp && !byUser {
 			problems = append(problems, fmt.Sprintf("openstack[%d]: want applicationCredentialID and applicationCredentialSecret, or username, password and projectName", i))
 		}
@@ -118,9 +97,9 @@ func (c *credentials) check() []string {
 	return problems
 }
 
-// readCredentials reads those of --credentials, or gives those of the
+// readCredentials reads those of --credentials, or returns those of the
 // configuration file.
-func (c *config) readCredentials() (credentials, error) {
+func (c *settings) readCredentials() (credentials, error) {
 	if c.credentials == "" {
 		return c.file.credentials, nil
 	}
@@ -141,21 +120,17 @@ func readCredentialsFile(path string) (found credentials, err error) {
 		return found, cli.Misuse("--credentials: %w", err)
 	}
 	defer f.Close()
-	root, err := readYAML(f)
-	if err != nil {
+	if _, err := config.Decode(f, &found); err != nil {
 		return found, cli.Misuse("--credentials %s: %w", path, err)
 	}
-	if root != nil {
-		w := &walker{}
-		w.table(root, "", reflect.ValueOf(&found).Elem(), nil)
-		if problems := append(w.problems, found.check()...); len(problems) > 0 {
-			return found, cli.Misuse("--credentials %s: %s", path, strings.Join(problems, "; "))
-		}
+	if problems := found.check(); len(problems) > 0 {
+		return found, cli.Misuse("--credentials %s: %s", path, strings.Join(problems, "; "))
 	}
-	if warning, err := private("--credentials "+path, f); err != nil || warning != "" {
-		if err == nil {
-			err = fmt.Errorf("%s", warning)
-		}
+	warning, err := config.Private("--credentials "+path, f)
+	if err == nil && warning != "" {
+		err = errors.New(warning)
+	}
+	if err != nil {
 		return found, cli.Misuse("%w", err)
 	}
 	return found, nil

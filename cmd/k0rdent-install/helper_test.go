@@ -5,11 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +15,6 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/registry"
@@ -25,33 +22,14 @@ import (
 	"k0rdent-airgap/tests/samplebundle"
 )
 
-// testHost is a host below a directory, with the stand-in for k0s on it. It has
-// no k0s service, and what the tests do not change is as a host should be.
+// testHost is a host below a directory on which there is no cluster.
 func testHost(t *testing.T) host {
 	t.Helper()
-	h := hostBelow(t.TempDir())
-	h.farewell = 0
-	h.proc = filepath.Join(h.root, "proc")
-	script, err := os.ReadFile("../../tests/k0s/k0s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, h.k0s, string(script))
-	if err := os.Chmod(h.k0s, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	write(t, h.proc+"/filesystems", "nodev\tproc\n\text4\nnodev\toverlay\n")
+	root := t.TempDir()
+	h := hostBelow(root)
+	h.proc = filepath.Join(root, "proc")
 	write(t, h.proc+"/meminfo", "MemTotal:       16384000 kB\nMemFree:        1 kB\n")
-	write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n")
-	write(t, h.proc+"/net/route", routeHead+gateway)
-	write(t, h.root+resolvConf, "nameserver 10.77.0.1\n")
-	for _, dir := range []string{filepath.Dir(h.lock), h.root + "/etc/systemd/system"} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Setenv("K0S_ROOT", h.root)
-	t.Setenv("K0S_LOG", filepath.Join(h.root, "k0s.log"))
+	write(t, h.proc+"/cpuinfo", strings.Repeat("processor\t: 0\n", 4))
 	return h
 }
 
@@ -74,22 +52,6 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// k0sCalls lists the arguments with which k0s was run and changed something.
-func k0sCalls(t *testing.T, h host) []string {
-	t.Helper()
-	var calls []string
-	text, _ := os.ReadFile(filepath.Join(h.root, "k0s.log"))
-	for line := range strings.Lines(string(text)) {
-		switch verb, _, _ := strings.Cut(strings.TrimSpace(line), " "); verb {
-		case "install", "start", "stop", "reset", "token", "etcd":
-			if !strings.HasPrefix(line, "etcd member-list") {
-				calls = append(calls, strings.TrimSpace(line))
-			}
-		}
-	}
-	return calls
-}
-
 // testSite is a real registry behind TLS with the sample's release in it.
 type testSite struct {
 	at, ca string
@@ -97,7 +59,7 @@ type testSite struct {
 
 // args are the flags that every run against the site has.
 func (s testSite) args(more ...string) []string {
-	return append([]string{"--registry", s.at, "--ca", s.ca, "--single-host-test", "--ignore", "disk"}, more...)
+	return append([]string{"--registry", s.at, "--ca", s.ca, "--ignore", "disk,loopback"}, more...)
 }
 
 // shared is a site with everything, for tests that only read.
@@ -130,8 +92,8 @@ func aSite(t *testing.T) testSite {
 	return shared.site
 }
 
-// newSite serves a registry with the sample, and with the images of k0s and
-// Sveltos that the sample leaves out; but not those that are named.
+// newSite serves a registry with the sample, and with the images of Sveltos that
+// the sample leaves out; but not those that are named.
 func newSite(t *testing.T, without ...string) testSite {
 	t.Helper()
 	s, end := serve(t, t.TempDir(), without...)
@@ -152,18 +114,11 @@ func serve(t *testing.T, dir string, without ...string) (testSite, func()) {
 	return s, func() { srv.Close(); disk.Close() }
 }
 
-// absent are images that k0s v1.32.8 and Sveltos want and the sample does not
-// have, each made from one that it has.
+// absent are images that Sveltos wants and the sample does not have, each made
+// from one that it has.
 var absent = map[string]string{
-	"projectsveltos/sveltos-agent:v1":                  "projectsveltos/drift-detection-manager",
-	"projectsveltos/sveltos-applier:v1":                "projectsveltos/drift-detection-manager",
-	"k0sproject/calico-cni:v3.29.4-0":                  "k0sproject/coredns",
-	"k0sproject/calico-kube-controllers:v3.29.4-0":     "k0sproject/coredns",
-	"k0sproject/calico-node:v3.29.4-0":                 "k0sproject/coredns",
-	"k0sproject/apiserver-network-proxy-agent:v0.31.0": "k0sproject/coredns",
-	"metrics-server/metrics-server:v0.7.2":             "k0sproject/coredns",
-	"k0sproject/envoy-distroless:v1.31.10":             "k0sproject/coredns",
-	"pause:3.9":                                        "k0sproject/coredns",
+	"projectsveltos/sveltos-agent:v1":   "projectsveltos/drift-detection-manager",
+	"projectsveltos/sveltos-applier:v1": "projectsveltos/drift-detection-manager",
 }
 
 func fill(t *testing.T, srv *httptest.Server, without []string) {
@@ -247,24 +202,6 @@ func send(t *testing.T, srv *httptest.Server, method, path, mediaType string, bo
 	}
 }
 
-// mirrored puts the files in place that k0s-mirror-config writes for a site.
-func mirrored(t *testing.T, h host, s testSite) {
-	t.Helper()
-	m, err := k0s.ParseMirror(s.at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.CA = []byte(read(t, s.ca))
-	v, _ := k0s.ParseVersion("v1.32.8+k0s.0")
-	files, err := k0s.MirrorFiles(v, []k0s.Mirror{m}, k0s.DefaultHosts())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range files {
-		write(t, h.root+f.Path, string(f.Content))
-	}
-}
-
 // result is what a run has written.
 type result struct {
 	err            error
@@ -317,49 +254,10 @@ func records[T any](r result, kind string) []T {
 	return all
 }
 
-// tree lists the files below a directory with what is in them, to find out
-// whether anything has changed.
-func tree(t *testing.T, dir string) string {
+// testInstaller returns what a step works with.
+func testInstaller(t *testing.T, h host, c *settings) *installer {
 	t.Helper()
-	var b strings.Builder
-	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || filepath.Base(path) == "k0s.log" {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(&b, "%v %s", info.Mode(), path)
-		if info.Mode().IsRegular() {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(&b, " %s", digestOf(text))
-		}
-		b.WriteByte('\n')
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
-func mustAddr(s string) netip.Addr { return netip.MustParseAddr(s) }
-
-// testInstaller gives what a step works with.
-func testInstaller(t *testing.T, h host, c *config) *installer {
-	t.Helper()
-	s, err := readState(h.state)
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := &installer{
-		cfg: c, host: h, state: s, stderr: io.Discard, stdin: strings.NewReader(""),
-		out: record.NewWriter(io.Discard, nil), progress: cli.NewProgress(tool, io.Discard, true), log: cli.Logger(io.Discard, false),
-	}
-	i.k0s = program{Binary: k0s.Binary{Path: h.k0s}, host: h}
+	i := &installer{cfg: c, host: h, stderr: io.Discard, stdin: strings.NewReader("")}
+	i.Out, i.Progress, i.Log = record.NewWriter(io.Discard, nil), cli.NewProgress(tool, io.Discard, true), cli.Logger(io.Discard, false)
 	return i
 }

@@ -25,7 +25,7 @@ func TestBusyRegistry(t *testing.T) {
 				w.Header().Set("Retry-After", "3600")
 				w.WriteHeader(code)
 			}))
-			args := []string{"--registry", s.Listener.Addr().String(), "--plain-http", "--single-host-test", "--plan", "--ignore", "disk,mirror,ports,cpu,memory,network,sysinfo,system"}
+			args := []string{"--registry", s.Listener.Addr().String(), "--plain-http", "--plan", "--ignore", "disk,loopback,cpu,memory"}
 			if part == "/manifests/" {
 				args = append(args, "--release", "1.2.3")
 			}
@@ -45,7 +45,7 @@ func TestPagesThatCannotBeRead(t *testing.T) {
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // the client turns away
 	s.StartTLS()
 	defer s.Close()
-	i := testInstaller(t, testHost(t), &config{registry: s.Listener.Addr().String()})
+	i := testInstaller(t, testHost(t), &settings{Registry: cli.Registry{At: s.Listener.Addr().String()}})
 	var err error
 	if i.site, err = i.openSite(); err != nil {
 		t.Fatal(err)

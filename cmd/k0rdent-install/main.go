@@ -1,35 +1,32 @@
-// k0rdent-install takes a host with k0s on disk to a running cluster on which
-// k0rdent is ready, with every image and chart from the site's registry.
+// k0rdent-install installs, upgrades and removes k0rdent on a Kubernetes cluster,
+// with every image and chart from the site's registry.
 //
-// It reads records, and the registry; it asks k0s about itself. Before the
-// first file is written it has found out whether everything is there that the
-// cluster and the platform will ask for, and lists what is not. Then it works
-// in steps, each of which looks at what is there and does what is missing, so
-// that a run which was killed at any instant is completed by the next one.
+// The cluster is the one of a record of k0s-up, of this host, or of any
+// kubeconfig. Before the first object is created, everything that the platform
+// will ask the registry for has been looked up there, and what is not there is
+// listed. Then the work is done in steps, each of which looks at what is there
+// and does what is missing, so that a run that was killed at any instant is
+// completed by the next one.
 //
-// What it wrote is noted in /var/lib/k0rdentd/install.json, by which
-// --uninstall knows what is its own.
-//
-// YAML is read with go.yaml.in/yaml/v3, which keeps an operator's comments and
-// order where k0s.yaml is edited, and with sigs.k8s.io/yaml where it must mean
-// what k0s and Helm take it for.
+// YAML is read with sigs.k8s.io/yaml where it must mean what Helm takes it for.
 package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log"
 	"slices"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/config"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/step"
 )
 
 const tool = "k0rdent-install"
 
 func main() {
-	// Helm tells on the standard logger, many times over, of values that have
+	// Helm reports on the standard logger, many times over, values that have
 	// another shape than the chart's: ours and an operator's are meant to win,
 	// and what does not fit fails against the chart's schema.
 	log.SetOutput(io.Discard)
@@ -37,17 +34,20 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	return runOn(ctx, thisHost(), args, stdin, stdout, stderr)
+	return runOn(ctx, hostBelow(""), args, stdin, stdout, stderr)
 }
 
-// runOn is run on a host whose files lie somewhere.
+// runOn is run on a host whose files lie below a directory.
 func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	// The file that this one makes would have to be right for it to be made.
 	if slices.Contains(args, "--config-init") || slices.Contains(args, "-config-init") {
-		_, err := io.WriteString(stdout, configTemplate)
+		_, err := io.WriteString(stdout, config.Template)
 		return err
 	}
-	cfg := &config{}
+	if err := moved(args); err != nil {
+		return err
+	}
+	cfg := &settings{}
 	fs := cfg.flags()
 	if err := cli.ParseFile(fs, args, usage, stdout, 0, cli.File{Default: h.config, Parse: cfg.parseFile}); err != nil {
 		return err
@@ -61,18 +61,14 @@ func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, 
 		progress.Warn("%s", w)
 	}
 	i := &installer{
-		cfg: cfg, host: h, stdin: stdin, stderr: stderr, progress: progress,
-		out: record.NewWriter(progress.Beside(stdout), cfg.format),
-		log: cli.Logger(progress, cfg.Verbose),
+		cfg: cfg, host: h, stdin: stdin, stderr: stderr, Problems: step.Problems{Ignore: cfg.ignore},
+		Runner: step.Runner{
+			Tool: tool, Plan: cfg.plan, Quiet: cfg.Quiet, Progress: progress,
+			Out: record.NewWriter(progress.Beside(stdout), cfg.format), Log: cli.Logger(progress, cfg.Verbose),
+		},
 	}
 	if cfg.configCheck {
-		if _, err := cfg.userValues(); err != nil {
-			return err
-		}
-		if _, err := cfg.readCredentials(); err != nil {
-			return err
-		}
-		return i.out.Write(record.Step{Name: "config", Status: record.StatusUnchanged, Detail: fmt.Sprintf("%s is fine", cfg.describeFile(fs))})
+		return i.checkConfig(fs)
 	}
 	return i.run(ctx, stdout)
 }

@@ -6,37 +6,31 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/cli/clitest"
+	"k0rdent-airgap/lib/config"
 )
 
 func TestDocs(t *testing.T) {
-	clitest.Docs(t, (&config{}).flags(), usage, "../..")
+	clitest.Docs(t, (&settings{}).flags(), usage, "../..")
 }
 
 func TestMisuse(t *testing.T) {
 	tests := []struct{ args, want string }{
-		{"--join worker --uninstall", "--uninstall and --join are mutually exclusive"},
-		{"--join boss", `--join "boss": must be worker or controller`},
+		{"--uninstall --upgrade", "--upgrade and --uninstall are mutually exclusive"},
 		{"--registry https://10.0.0.5", "--registry"},
 		{"--ca x --plain-http --registry h", "mutually exclusive"},
 		{"--username u", "--username and --password-file belong together"},
-		{"--purge", "--purge requires --uninstall"},
-		{"--k0s-from x", "--k0s-from: wants --upgrade"},
-		{"--release-file x", "--release-file: wants --upgrade"},
+		{"--release-file x", "--release-file requires --upgrade"},
 		{"--print-values --plan", "it needs no --plan"},
 		{"--ignore luck", `--ignore "luck": must be one of cpu disk`},
-		{"--k0s-version latest", "is not a k0s version"},
-		{"--api-address 0.0.0.0", "--api-address"},
-		{"--pod-cidr 10.1.2.3/16", "--pod-cidr"},
-		{"--api-port 70000", "--api-port 70000"},
-		{"--expiry 100ms", "--expiry 100ms"},
 		{"--timeout 0s", "--timeout 0s"},
 		{"--values /no/such/file", "--values: "},
 		{"--set x", "--set x"},
 		{"x", `unexpected argument "x"`},
 		{"--no-such-flag", "unknown flag --no-such-flag"},
+		{"--join worker --token-file /t", "--join moved to k0s-up"},
+		{"--purge", "--purge was removed"},
 	}
 	h, s := testHost(t), aSite(t)
-	mirrored(t, h, s)
 	for _, tt := range tests {
 		args := strings.Fields(tt.args)
 		if tt.args == "--set x" {
@@ -54,7 +48,7 @@ func TestMisuse(t *testing.T) {
 
 func TestPrintValues(t *testing.T) {
 	h, s := testHost(t), aSite(t)
-	values := h.root + "/values.yaml"
+	values := t.TempDir() + "/values.yaml"
 	write(t, values, "controller: {replicas: 3, globalRegistry: other.example.org}\n")
 	write(t, h.config, "k0rdent: {helm: {values: {controller: {replicas: 2, logLevel: info}}}}\n")
 	r := try(t, h, "", "--registry", s.at, "--ca", s.ca, "--print-values", "--values", values, "--set", "controller.globalRegistry=third.example.org")
@@ -69,4 +63,28 @@ func TestPrintValues(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, r.stdout)
 		}
 	}
+}
+
+// TestMovedFlags: a command line of the time when one tool did both is told the
+// new one.
+func TestMovedFlags(t *testing.T) {
+	for args, want := range map[string]string{
+		"--join worker --token-file /root/t": "k0s-up --join worker; then",
+		"--token=controller":                 "k0s-up --token controller; then",
+		"--k0s-from /k0s --upgrade":          "k0s-up --k0s-from /k0s; then",
+		"-pod-cidr 10.1.0.0/16":              "k0s-up --pod-cidr 10.1.0.0/16; then",
+		"--single-host-test":                 "--ignore loopback",
+	} {
+		r := try(t, testHost(t), "", strings.Fields(args)...)
+		if cli.Code(r.err) != cli.CodeMisuse || !strings.Contains(cli.HintOf(r.err), want) {
+			t.Errorf("%s: %v, hint %q, want %q", args, r.err, cli.HintOf(r.err), want)
+		}
+	}
+	if err := moved([]string{"--ignore", "cpu", "--set", "a=b"}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSharedFile(t *testing.T) {
+	clitest.Shared(t, (&settings{}).flags(), config.PlatformFlags, "../../man/k0s-up.1")
 }

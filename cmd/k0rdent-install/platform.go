@@ -3,7 +3,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,87 +17,59 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/step"
 	"k0rdent-airgap/lib/textfile"
 )
 
-// glance bounds what a plan asks of a cluster that may be there.
-const glance = 10 * time.Second
+// bounded returns a context that ends when the time of --timeout is up.
+func (i *installer) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithDeadline(ctx, i.Start.Add(i.cfg.timeout))
+}
 
-// reach opens the cluster for a plan; false if there is none yet.
-func (i *installer) reach(ctx context.Context) bool {
-	if i.k0s.running == nil {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, glance)
+// ensureSecrets makes the Secrets by which the platform reaches the registry,
+// and the one that keeps what was pushed. They come before the chart: its
+// controller waits for them.
+func (i *installer) ensureSecrets(ctx context.Context, do bool) (step.Outcome, error) {
+	ctx, cancel := i.bounded(ctx)
 	defer cancel()
-	c, err := cluster.Open(i.k0s.kubeconfig())
-	if err != nil || c.WaitAPI(ctx) != nil {
-		return false
+	secrets, err := i.secrets()
+	if err != nil || len(secrets) == 0 {
+		return step.Skipped("the registry asks for none"), err
 	}
-	i.cluster = c
-	return true
-}
-
-// secretsStep makes the Secrets by which the platform reaches the registry.
-// They come before the chart: its controller waits for them.
-func (i *installer) secretsStep() step {
-	names := func(secrets []cluster.Secret) string {
-		var all []string
-		for _, s := range secrets {
-			all = append(all, s.Name)
+	var names []string
+	for _, s := range secrets {
+		names = append(names, s.Name)
+	}
+	detail := namespace + ": " + strings.Join(names, ", ")
+	change := i.cluster == nil
+	ensure := func(ctx context.Context, s cluster.Secret) (cluster.Status, error) {
+		return i.cluster.PlanSecret(ctx, s)
+	}
+	if do {
+		ensure = i.cluster.EnsureSecret
+		became, err := i.cluster.EnsureNamespace(ctx, namespace)
+		if err != nil {
+			return step.Outcome{}, err
 		}
-		return namespace + ": " + strings.Join(all, ", ")
+		change = became != cluster.Unchanged
 	}
-	return step{
-		name: "secrets",
-		plan: func(ctx context.Context) (outcome, error) {
-			secrets, err := i.secrets()
-			if err != nil || len(secrets) == 0 {
-				return skipped("the registry asks for none"), err
-			}
-			o := planned("%s", names(secrets))
-			if !i.reach(ctx) {
-				return o, nil
-			}
-			o.status = record.StatusUnchanged
-			for _, s := range secrets {
-				status, err := i.cluster.PlanSecret(ctx, s)
-				if err != nil {
-					return outcome{}, err
-				}
-				if status != cluster.Unchanged {
-					o.status = record.StatusPlanned
-				}
-			}
-			return o, nil
-		},
-		run: func(ctx context.Context) (outcome, error) {
-			ctx, cancel := i.bounded(ctx)
-			defer cancel()
-			secrets, err := i.secrets()
-			if err != nil || len(secrets) == 0 {
-				return skipped("the registry asks for none"), err
-			}
-			became, err := i.cluster.EnsureNamespace(ctx, namespace)
-			if err != nil {
-				return outcome{}, err
-			}
-			o := unchanged("%s", names(secrets))
-			for _, s := range secrets {
-				status, err := i.cluster.EnsureSecret(ctx, s)
-				if err != nil {
-					return outcome{}, err
-				}
-				if status != cluster.Unchanged || became != cluster.Unchanged {
-					o.status = record.StatusDone
-				}
-			}
-			return o, nil
-		},
+	for _, s := range secrets {
+		if i.cluster == nil {
+			break
+		}
+		status, err := ensure(ctx, s)
+		if err != nil {
+			return step.Outcome{}, err
+		}
+		change = change || status != cluster.Unchanged
 	}
+	if !change {
+		return step.Unchanged("%s", detail), nil
+	}
+	return step.Changed(do, "%s", detail), nil
 }
 
-// secrets lists those that the chart's values name.
+// secrets lists those that the chart's values name, and that of the pins.
 func (i *installer) secrets() ([]cluster.Secret, error) {
 	var all []cluster.Secret
 	if i.cfg.online {
@@ -104,43 +78,22 @@ func (i *installer) secrets() ([]cluster.Secret, error) {
 	if len(i.site.ca) > 0 {
 		all = append(all, cluster.CASecret(caSecret, i.site.ca))
 	}
-	if i.cfg.username == "" {
+	if len(i.site.pins) > 0 {
+		text, err := json.Marshal(i.site.pins)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, cluster.Secret{Name: pinsSecret, Type: "Opaque", Data: map[string][]byte{pinsKey: text}})
+	}
+	if i.cfg.Username == "" {
 		return all, nil
 	}
-	password, err := textfile.Password(i.cfg.passwordFile)
+	password, err := textfile.Password(i.cfg.PasswordFile)
 	if err != nil {
 		return nil, cli.Misuse("--password-file: %w", err)
 	}
-	pull, err := cluster.PullSecret(pullSecret, i.site.host, i.cfg.username, password)
-	return append(all, cluster.CredsSecret(credsSecret, i.cfg.username, password), pull), err
-}
-
-func (i *installer) planHelm(ctx context.Context) (outcome, error) {
-	r := i.release
-	name := r.chart.Name() + " " + r.chart.Version()
-	if i.reach(ctx) {
-		ch, err := r.chart.Helm()
-		if err != nil {
-			return outcome{}, err
-		}
-		p, err := i.cluster.PlanChart(ctx, ch, r.values)
-		if err != nil {
-			return outcome{}, err
-		}
-		i.show("values", changed(p.Changes))
-		if p.Status == cluster.Unchanged {
-			return unchanged("%s", name), nil
-		}
-		if p.Have != "" {
-			return planned("%s: %s, %s", name, p.Status, plural(len(p.Changes), "value changes", "values change")), nil
-		}
-	}
-	text, err := kyaml.Marshal(r.values)
-	if err != nil {
-		return outcome{}, err
-	}
-	i.show("values", strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"))
-	return planned("%s is installed", name), nil
+	pull, err := cluster.PullSecret(pullSecret, i.site.host, i.cfg.Username, password)
+	return append(all, cluster.CredsSecret(credsSecret, i.cfg.Username, password), pull), err
 }
 
 func changed(changes []cluster.Change) []string {
@@ -152,43 +105,56 @@ func changed(changes []cluster.Change) []string {
 }
 
 // helm installs the chart, or brings what is installed to these values.
-func (i *installer) helm(ctx context.Context) (outcome, error) {
+func (i *installer) helm(ctx context.Context, do bool) (step.Outcome, error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
 	r := i.release
+	name := r.chart.Name() + " " + r.chart.Version()
 	ch, err := r.chart.Helm()
 	if err != nil {
-		return outcome{}, err
+		return step.Outcome{}, err
 	}
-	p, err := i.cluster.InstallChart(ctx, ch, r.values, cluster.Options{
-		Timeout: i.cfg.helmTimeout, Atomic: i.cfg.atomic,
-		Warn: func(text string) { i.progress.Warn("helm: %s", text) },
-	})
+	var p *cluster.Plan
+	switch {
+	case do:
+		p, err = i.cluster.InstallChart(ctx, ch, r.values, cluster.Options{
+			Timeout: i.cfg.helmTimeout, Atomic: i.cfg.atomic,
+			Warn: func(text string) { i.Progress.Warn("helm: %s", text) },
+		})
+	case i.cluster != nil:
+		p, err = i.cluster.PlanChart(ctx, ch, r.values)
+	}
 	if err != nil {
-		return outcome{}, err
+		return step.Outcome{}, err
 	}
-	i.show("values", changed(p.Changes))
-	name := r.chart.Name() + " " + r.chart.Version()
-	if p.Status == cluster.Unchanged {
-		return unchanged("%s", name), nil
-	}
-	if len(p.Changes) > 0 {
-		return done("%s %s, %s changed", name, p.Status, plural(len(p.Changes), "value", "values")), nil
-	}
-	return done("%s %s", name, p.Status), nil
-}
-
-func (i *installer) planReady(ctx context.Context) (outcome, error) {
-	if i.reach(ctx) && !i.willChange() {
-		if state, err := i.cluster.State(ctx); err == nil && state.Ready() {
-			return unchanged("release %s, version %s, %s", state.Release, state.Version, plural(len(state.Components), "component", "components")), nil
+	if p == nil || !do && p.Have == "" {
+		text, err := kyaml.Marshal(r.values)
+		if err != nil {
+			return step.Outcome{}, err
 		}
+		i.Show("values", strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"))
+		return step.Changed(do, "%s is installed", name), nil
 	}
-	return planned("wait until Management/kcm is Ready"), nil
+	i.Show("values", changed(p.Changes))
+	switch {
+	case p.Status == cluster.Unchanged:
+		return step.Unchanged("%s", name), nil
+	case len(p.Changes) > 0:
+		return step.Changed(do, "%s %s, %s", name, p.Status, plural(len(p.Changes), "value changes", "values change")), nil
+	}
+	return step.Changed(do, "%s %s", name, p.Status), nil
 }
 
-// ready waits for the platform. Components are told as they come.
-func (i *installer) ready(ctx context.Context) (outcome, error) {
+// ready waits for the platform. Components are reported as they come.
+func (i *installer) ready(ctx context.Context, do bool) (step.Outcome, error) {
+	if !do {
+		if i.cluster != nil && !i.has(record.StatusPlanned) {
+			if state, err := i.cluster.State(ctx); err == nil && state.Ready() {
+				return step.Unchanged("%s", describeState(state)), nil
+			}
+		}
+		return step.Changed(do, "wait until Management/kcm is Ready"), nil
+	}
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
 	waited := false
@@ -197,68 +163,49 @@ func (i *installer) ready(ctx context.Context) (outcome, error) {
 			text := "component " + c.Name + " is ready"
 			if !c.Ready {
 				waited = true
-				text = "component " + c.Name + ": " + orText(c.Error, "not ready yet")
+				text = "component " + c.Name + ": " + cmp.Or(c.Error, "not ready yet")
 			}
-			i.log.Info(text)
-			if c.Ready && !i.cfg.Quiet {
-				fmt.Fprintf(i.progress, "ready: %s\n", text)
+			i.Log.Info(text)
+			if c.Ready && !i.Quiet {
+				fmt.Fprintf(i.Progress, "ready: %s\n", text)
 			}
 		},
 		Missing: func(text string) {
-			i.log.Info(text)
-			if !i.cfg.Quiet {
-				fmt.Fprintf(i.progress, "ready: %s\n", text)
+			i.Log.Info(text)
+			if !i.Quiet {
+				fmt.Fprintf(i.Progress, "ready: %s\n", text)
 			}
 		},
 		Stalled: func(idle time.Duration, problems []cluster.Problem) {
-			i.progress.Warn("ready: nothing has happened for %v", idle.Round(time.Second))
+			i.Progress.Warn("ready: nothing has happened for %v", idle.Round(time.Second))
 			for n, p := range problems {
 				if n == 5 {
 					break
 				}
-				i.progress.Warn("ready: %v", p)
+				i.Progress.Warn("ready: %v", p)
 			}
 		},
 	})
 	if err != nil {
-		return outcome{}, err
+		return step.Outcome{}, err
 	}
 	i.reached = state
-	o := unchanged("release %s, version %s, %s", state.Release, state.Version, plural(len(state.Components), "component", "components"))
-	if waited || i.changedPlatform() {
-		o.status = record.StatusDone
+	if waited || i.has(record.StatusDone, "helm", "upgrade") {
+		return step.Changed(do, "%s", describeState(state)), nil
 	}
-	return o, nil
+	return step.Unchanged("%s", describeState(state)), nil
 }
 
-// changedPlatform tells whether a step of this run has changed the platform.
-func (i *installer) changedPlatform() bool {
-	for _, t := range i.taken {
-		if (t.step.Name == "helm" || t.step.Name == "upgrade") && t.step.Status == record.StatusDone {
-			return true
-		}
-	}
-	return false
+func describeState(s *cluster.State) string {
+	return fmt.Sprintf("release %s, version %s, %s", s.Release, s.Version, plural(len(s.Components), "component", "components"))
 }
 
-// willChange tells whether a step of this plan would change anything.
-func (i *installer) willChange() bool {
-	return slices.ContainsFunc(i.taken, func(t taken) bool { return t.step.Status == record.StatusPlanned })
-}
-
-// credentialsStep makes the logins to clouds.
-func (i *installer) credentialsStep() step {
-	return step{
-		name: "credentials",
-		plan: func(context.Context) (outcome, error) {
-			all, err := i.credentials()
-			if err != nil || len(all) == 0 {
-				return skipped("none are given"), err
-			}
-			return planned("%s", credentialNames(all)), nil
-		},
-		run: i.ensureCredentials,
-	}
+// has reports whether a step of this run, of these names if there are any, ended
+// with a status.
+func (i *installer) has(status string, names ...string) bool {
+	return slices.ContainsFunc(i.Taken, func(t step.Taken) bool {
+		return t.Step.Status == status && (len(names) == 0 || slices.Contains(names, t.Step.Name))
+	})
 }
 
 func credentialNames(all []cluster.Credential) string {
@@ -269,14 +216,18 @@ func credentialNames(all []cluster.Credential) string {
 	return strings.Join(names, ", ")
 }
 
-func (i *installer) ensureCredentials(ctx context.Context) (outcome, error) {
+// ensureCredentials makes the logins to clouds.
+func (i *installer) ensureCredentials(ctx context.Context, do bool) (step.Outcome, error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
 	all, err := i.credentials()
 	if err != nil || len(all) == 0 {
-		return skipped("none are given"), err
+		return step.Skipped("none are given"), err
 	}
-	o := unchanged("%s", credentialNames(all))
+	if !do {
+		return step.Changed(do, "%s", credentialNames(all)), nil
+	}
+	o := step.Unchanged("%s", credentialNames(all))
 	var failures []error
 	for _, c := range all {
 		status, note, err := i.cluster.EnsureCredential(ctx, c)
@@ -286,13 +237,13 @@ func (i *installer) ensureCredentials(ctx context.Context) (outcome, error) {
 		case status == cluster.Skipped:
 			failures = append(failures, fmt.Errorf("%v: %s", c, note))
 		case status != cluster.Unchanged:
-			o.status = record.StatusDone
+			o.Status = record.StatusDone
 		}
 	}
 	return o, errors.Join(failures...)
 }
 
-// credentials gives those that were asked for, in the cluster's terms.
+// credentials returns those that were asked for, in the cluster's terms.
 func (i *installer) credentials() ([]cluster.Credential, error) {
 	found, err := i.cfg.readCredentials()
 	if err != nil {
@@ -302,20 +253,20 @@ func (i *installer) credentials() ([]cluster.Credential, error) {
 	for _, c := range found.AWS {
 		all = append(all, cluster.AWS{
 			Name: c.Name, Region: c.Region,
-			AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey.text(), SessionToken: c.SessionToken.text(),
+			AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey.Text(), SessionToken: c.SessionToken.Text(),
 		})
 	}
 	for _, c := range found.Azure {
 		all = append(all, cluster.Azure{
 			Name: c.Name, SubscriptionID: c.SubscriptionID,
-			ClientID: c.ClientID, ClientSecret: c.ClientSecret.text(), TenantID: c.TenantID,
+			ClientID: c.ClientID, ClientSecret: c.ClientSecret.Text(), TenantID: c.TenantID,
 		})
 	}
 	for _, c := range found.OpenStack {
 		all = append(all, cluster.OpenStack{
 			Name: c.Name, AuthURL: c.AuthURL, Region: c.Region,
-			ApplicationCredentialID: c.ApplicationCredentialID, ApplicationCredentialSecret: c.ApplicationCredentialSecret.text(),
-			Username: c.Username, Password: c.Password.text(), ProjectName: c.ProjectName, DomainName: c.DomainName,
+			ApplicationCredentialID: c.ApplicationCredentialID, ApplicationCredentialSecret: c.ApplicationCredentialSecret.Text(),
+			Username: c.Username, Password: c.Password.Text(), ProjectName: c.ProjectName, DomainName: c.DomainName,
 		})
 	}
 	return all, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,7 +17,6 @@ import (
 
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/ref"
 	"k0rdent-airgap/lib/textfile"
 )
@@ -91,10 +91,10 @@ func (i *installer) releaseVersion(ctx context.Context, repository string) (stri
 	if i.cfg.release != "" {
 		return i.cfg.release, nil
 	}
-	if v := i.in.version; v != nil && v.Version != "" {
+	if v := i.bundle; v != nil && v.Version != "" {
 		return v.Version, nil
 	}
-	if i.site.public {
+	if i.site.public && i.cfg.At == "" {
 		return "", cli.Hint(errors.New("no release given"), "give it with --release VERSION")
 	}
 	tags, err := i.site.Tags(ctx, repository)
@@ -119,7 +119,7 @@ func (i *installer) fetchChart(ctx context.Context, repository, version string) 
 	case errors.Is(err, chart.ErrNotFound):
 		tags, _ := s.Tags(ctx, repository)
 		slices.Sort(tags)
-		return nil, cli.Hint(err, "the registry has %s", orText(strings.Join(tags, " "), "no such chart"))
+		return nil, cli.Hint(err, "the registry has %s", cmp.Or(strings.Join(tags, " "), "no such chart"))
 	case errors.Is(err, chart.ErrUnusable):
 		return nil, fmt.Errorf("%s/%s:%s: %w", s.at, repository, tag, err)
 	}
@@ -129,15 +129,15 @@ func (i *installer) fetchChart(ctx context.Context, repository, version string) 
 // chartSite says how the platform is to reach the registry.
 func (i *installer) chartSite(ctx context.Context) (site chart.Site, note string) {
 	c := i.cfg
-	site = chart.Site{KubeVersion: kubeVersion(i.k0s.version), HelmTimeout: c.helmTimeout, K0sURL: c.k0sURL}
+	site = chart.Site{KubeVersion: i.kubeVersion(), HelmTimeout: c.helmTimeout, K0sURL: c.k0sURL}
 	if c.online {
 		return site, ""
 	}
-	site.Registry, site.PlainHTTP = i.site.at, c.plainHTTP
+	site.Registry, site.PlainHTTP = i.site.at, c.PlainHTTP
 	if len(i.site.ca) > 0 {
 		site.CASecret = caSecret
 	}
-	if c.username != "" {
+	if c.Username != "" {
 		site.CredsSecret, site.PullSecret = credsSecret, pullSecret
 	}
 	if site.K0sURL == "" {
@@ -150,7 +150,7 @@ func (i *installer) chartSite(ctx context.Context) (site chart.Site, note string
 // /k0s/ it lists the files. Other servers may have any page there.
 func (i *installer) findK0sURL(ctx context.Context) (address, note string) {
 	scheme := "https://"
-	if i.cfg.plainHTTP {
+	if i.cfg.PlainHTTP {
 		scheme = "http://"
 	}
 	const elsewhere = "child clusters will look for k0s at its makers' site; --k0s-url names another place"
@@ -169,18 +169,17 @@ func (i *installer) findK0sURL(ctx context.Context) (address, note string) {
 	return address, note
 }
 
-// kubeVersion gives the Kubernetes in a k0s; where none is known, such as on
-// an operator's own machine, that of the first releases of the platform.
-func kubeVersion(v k0s.Version) string {
-	if v.Major == 0 {
-		return "v1.32.0"
-	}
-	return fmt.Sprintf("v%d.%d.%d", v.Major, v.Minor, v.Patch)
+// kubeVersion returns the version of the cluster's Kubernetes: of the one that
+// answers, or that k0s-up will bring up; where none is known, such as on an
+// operator's own machine, that of the first releases of the platform.
+func (i *installer) kubeVersion() string {
+	version, _, _ := strings.Cut(cmp.Or(i.version, i.node.Kubernetes, "v1.32.0"), "+")
+	return version
 }
 
 // userValues gives the operator's values: of the configuration file, of the
 // files of --values in order, and of --set.
-func (c *config) userValues() (map[string]any, error) {
+func (c *settings) userValues() (map[string]any, error) {
 	values := chart.Merge(nil, c.file.values)
 	for _, name := range c.values {
 		text, err := textfile.Read(name)
@@ -203,7 +202,7 @@ func (c *config) userValues() (map[string]any, error) {
 
 // imageBytes adds up what the images that are needed have in the registry for
 // this host's platform, each blob once.
-func (p *preflight) imageBytes(ctx context.Context) (int64, error) {
+func (i *installer) imageBytes(ctx context.Context) (int64, error) {
 	blobs := make(chan map[v1.Hash]int64)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
@@ -221,12 +220,12 @@ func (p *preflight) imageBytes(ctx context.Context) (int64, error) {
 		}
 		total <- sum
 	}()
-	for _, n := range append(append([]chart.Need{}, p.needs...), p.k0sNeeds...) {
+	for _, n := range i.needs {
 		if n.Kind != chart.KindImage || n.Missing || n.Optional || n.Digest == "" {
 			continue
 		}
 		group.Go(func() error {
-			some, err := p.blobsOf(ctx, n)
+			some, err := i.blobsOf(ctx, n)
 			if err == nil {
 				blobs <- some
 			}
@@ -239,17 +238,17 @@ func (p *preflight) imageBytes(ctx context.Context) (int64, error) {
 }
 
 // blobsOf gives the sizes of the blobs of one image.
-func (p *preflight) blobsOf(ctx context.Context, n chart.Need) (map[v1.Hash]int64, error) {
+func (i *installer) blobsOf(ctx context.Context, n chart.Need) (map[v1.Hash]int64, error) {
 	image, err := ref.ParseImage(n.Reference)
 	if err != nil {
 		return nil, err
 	}
-	repository, found := strings.CutPrefix(image.Name(), p.site.at+"/")
+	repository, found := strings.CutPrefix(image.Name(), i.site.at+"/")
 	if !found {
 		repository = image.Normalized().Repository
 	}
 	for reference := n.Digest; ; {
-		raw, _, err := p.site.Manifest(ctx, repository, reference)
+		raw, _, err := i.site.Manifest(ctx, repository, reference)
 		if err != nil {
 			return nil, err
 		}
@@ -261,7 +260,7 @@ func (p *preflight) blobsOf(ctx context.Context, n chart.Need) (map[v1.Hash]int6
 			return nil, fmt.Errorf("%s: manifest: %w", n.Reference, err)
 		}
 		at := slices.IndexFunc(m.Manifests, func(d v1.Descriptor) bool {
-			return d.Platform != nil && d.Platform.OS == "linux" && d.Platform.Architecture == p.host.arch
+			return d.Platform != nil && d.Platform.OS == "linux" && d.Platform.Architecture == i.host.arch
 		})
 		if at < 0 {
 			sizes := map[v1.Hash]int64{m.Config.Digest: m.Config.Size}

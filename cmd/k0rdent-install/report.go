@@ -1,38 +1,30 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 	"text/tabwriter"
 
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
+	"k0rdent-airgap/lib/step"
 )
 
-// reportStep tells what there is now, once the platform is ready, whatever
-// else went wrong.
-func (i *installer) reportStep() step {
-	return step{
-		name:  "report",
-		still: func() bool { return i.reached != nil },
-		plan: func(context.Context) (outcome, error) {
-			return planned("what was installed, and how to reach it"), nil
-		},
-		run: i.tell,
+// tell reports what there is now, whatever else went wrong, once the platform is
+// ready: to a person in lines, to a program in the step's detail.
+func (i *installer) tell(_ context.Context, do bool) (step.Outcome, error) {
+	if !do {
+		return step.Changed(do, "what was installed, and how to reach it"), nil
 	}
-}
-
-// tell says what there is now: to a person in lines, to a program in the
-// step's detail.
-func (i *installer) tell(context.Context) (outcome, error) {
 	lines := i.lines()
-	if !i.cfg.Quiet {
-		w := tabwriter.NewWriter(i.progress, 0, 0, 2, ' ', 0)
+	if !i.Quiet {
+		w := tabwriter.NewWriter(i.Progress, 0, 0, 2, ' ', 0)
 		for _, l := range lines {
 			fmt.Fprintf(w, "%s\t%s\n", l[0], l[1])
 		}
 		if err := w.Flush(); err != nil {
-			return outcome{}, err
+			return step.Outcome{}, err
 		}
 	}
 	var parts []string
@@ -41,17 +33,18 @@ func (i *installer) tell(context.Context) (outcome, error) {
 			parts = append(parts, l[0]+": "+l[1])
 		}
 	}
-	o := unchanged("%s", strings.Join(parts, "; "))
-	o.told = true
+	o := step.Unchanged("%s", strings.Join(parts, "; "))
+	o.Shown = true
 	return o, nil
 }
 
 // lines lists what the report has, a name and a text each.
 func (i *installer) lines() [][2]string {
-	lines := [][2]string{
-		{"node", fmt.Sprintf("%s at %s", i.node.name, orText(i.yaml.address, i.node.address.String()))},
-		{"k0s", i.k0s.version.String()},
+	var lines [][2]string
+	if i.node.Node != "" {
+		lines = append(lines, [2]string{"node", i.node.Node + " at " + i.node.Address}, [2]string{"k0s", i.node.K0s})
 	}
+	lines = append(lines, [2]string{"kubernetes", i.version})
 	if i.release != nil {
 		version := i.release.chart.Name() + " " + i.release.chart.Version()
 		if i.reached != nil {
@@ -59,14 +52,14 @@ func (i *installer) lines() [][2]string {
 		}
 		lines = append(lines, [2]string{"k0rdent", version}, [2]string{"images", i.sources()})
 	}
-	lines = append(lines, [2]string{"kubeconfig", i.k0s.kubeconfig()})
+	lines = append(lines, [2]string{"kubeconfig", i.kubeconfig()})
 	if ui, ok := i.findUI(); ok {
 		lines = append(lines, [2]string{"ui", ui.reach}, [2]string{"ui password", ui.password})
 	}
 	var took []string
-	for _, t := range i.taken {
-		if t.step.Seconds >= 0.1 {
-			took = append(took, fmt.Sprintf("%s %.1f s", t.step.Name, t.step.Seconds))
+	for _, t := range i.Taken {
+		if t.Step.Seconds >= 0.1 {
+			took = append(took, fmt.Sprintf("%s %.1f s", t.Step.Name, t.Step.Seconds))
 		}
 	}
 	return append(lines, [2]string{"took", strings.Join(took, ", ")})
@@ -78,7 +71,7 @@ func (i *installer) sources() string {
 		return "by the chart's own names, from public registries"
 	}
 	inside, mirrored := 0, 0
-	for _, n := range append(append([]chart.Need{}, i.needs...), i.k0sNeeds...) {
+	for _, n := range i.needs {
 		switch {
 		case n.Missing || n.Kind != chart.KindImage:
 		case n.Outside:
@@ -112,12 +105,12 @@ func (i *installer) findUI() (ui, bool) {
 		switch o.Kind() {
 		case "Service":
 			port, kind := servicePort(o.Content)
-			found.reach = fmt.Sprintf("k0s kubectl -n %s port-forward service/%s 8080:%s, then http://localhost:8080", namespace, o.Name(), port)
+			found.reach = fmt.Sprintf("%s -n %s port-forward service/%s 8080:%s, then http://localhost:8080", i.kubectl(), namespace, o.Name(), port)
 			if kind == "NodePort" {
-				found.reach = fmt.Sprintf("http://%s:PORT; k0s kubectl -n %s get service %s tells PORT", orText(i.yaml.address, i.node.address.String()), namespace, o.Name())
+				found.reach = fmt.Sprintf("http://%s:PORT; %s -n %s get service %s shows PORT", cmp.Or(i.node.Address, "NODE"), i.kubectl(), namespace, o.Name())
 			}
 		case "Deployment":
-			found.password = fmt.Sprintf("k0s kubectl -n %s exec deployment/%s -- printenv %s", namespace, o.Name(), variable)
+			found.password = fmt.Sprintf("%s -n %s exec deployment/%s -- printenv %s", i.kubectl(), namespace, o.Name(), variable)
 		}
 	}
 	return found, found.reach != ""

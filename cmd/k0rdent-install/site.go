@@ -22,10 +22,10 @@ import (
 type site struct {
 	at     string // HOST[:PORT][/PREFIX]
 	host   string // HOST[:PORT]
-	public bool   // the vendor's own, which is not asked for lists
+	public bool   // it is asked for the chart only, and not for lists
 	reg    *client.Registry
-	ca     []byte // PEM; may be empty
-	pins   pins   // what tags must stand for
+	ca     []byte      // PEM; may be empty
+	pins   client.Pins // what tags must stand for
 
 	mu    sync.Mutex
 	repos []string
@@ -41,11 +41,19 @@ var registryNames = client.Names{
 
 // openSite prepares the registry, and asks nothing of it.
 func (i *installer) openSite() (*site, error) {
-	at, err := i.registryAddress()
-	if err != nil {
-		return nil, err
+	c := &i.cfg.Registry
+	own, _ := netip.ParseAddr(i.node.Address)
+	at := c.At
+	switch {
+	case at != "":
+	case i.cfg.online:
+		at = publicRegistry
+	default:
+		at = i.in.Address(own).String()
 	}
-	c := i.cfg
+	if at == "" {
+		return nil, cli.Hint(cli.Misuse("no registry"), "name the site's with --registry HOST[:PORT][/PREFIX], or use the public ones with --online")
+	}
 	if err := cli.CheckProxies(); err != nil {
 		return nil, err
 	}
@@ -53,49 +61,28 @@ func (i *installer) openSite() (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{at: at, host: where.Host, public: c.online && c.registry == ""}
-	if c.ca == "" && i.in.registry != nil && i.in.registry.CA != "" && c.registry == "" && !c.online {
-		c.ca = i.in.registry.CA
+	if a, err := netip.ParseAddrPort(where.Host); err == nil && a.Addr().IsUnspecified() {
+		return nil, cli.Hint(cli.Misuse("the registry listens on all addresses, and which one nodes reach is not known"), "name it with --registry")
 	}
-	if c.ca != "" {
-		if _, s.ca, err = pemfile.Certificates(c.ca); err != nil {
+	s := &site{at: where.String(), host: where.Host, public: i.cfg.online}
+	if c.CA == "" && c.At == "" && i.in.Registry != nil && !i.cfg.online {
+		c.CA = i.in.Registry.CA
+	}
+	if c.CA != "" {
+		if _, s.ca, err = pemfile.Certificates(c.CA); err != nil {
 			return nil, cli.Misuse("--ca: %w", err)
 		}
 	}
 	s.reg, err = client.New(client.Options{
-		At: at, Names: registryNames, PlainHTTP: c.plainHTTP, CAFile: c.ca,
-		Username: c.username, PasswordFile: c.passwordFile, Jobs: 8, Timeout: c.answer,
-		LoginFiles: cli.LoginFiles(), Agent: cli.Agent("k0rdent-install"), Log: i.log,
-		Notice: func(text string) { i.progress.Warn("%s", text) },
+		At: at, Names: registryNames, PlainHTTP: c.PlainHTTP, CAFile: c.CA,
+		Username: c.Username, PasswordFile: c.PasswordFile, Jobs: 8, Timeout: c.Timeout,
+		LoginFiles: cli.LoginFiles(), Agent: cli.Agent(tool), Log: i.Log,
+		Notice: func(text string) { i.Progress.Warn("%s", text) },
 	})
+	if err == nil && !i.cfg.online {
+		s.pins = client.Pins(nil).With(s.reg, i.in.Images)
+	}
 	return s, err
-}
-
-// registryAddress gives what was asked for, or what the records say: where
-// oci-push has sent the images, or where oci-serve listens. A registry that
-// listens everywhere is reached at this host's address.
-func (i *installer) registryAddress() (string, error) {
-	switch {
-	case i.cfg.registry != "":
-		return i.cfg.registry, nil
-	case i.cfg.online:
-		return publicRegistry, nil
-	}
-	at := i.in.at
-	if r := i.in.registry; r != nil && (at.Host == "" || client.Loopback(at.Host)) {
-		address, err := netip.ParseAddrPort(r.Address)
-		if err == nil && address.Addr().IsUnspecified() && i.node.address.IsValid() {
-			address = netip.AddrPortFrom(i.node.address, address.Port())
-		}
-		at.Host = r.Address
-		if err == nil {
-			at.Host = address.String()
-		}
-	}
-	if at.Host == "" {
-		return "", cli.Hint(cli.Misuse("no registry"), "name the site's with --registry HOST[:PORT][/PREFIX], or take the public ones with --online")
-	}
-	return at.String(), nil
 }
 
 // Repositories lists what the registry has, once.
@@ -136,18 +123,22 @@ func (s *site) Resolve(ctx context.Context, repository, reference string) (strin
 		err = client.ErrNotFound
 	}
 	if err == nil {
-		err = s.unmoved(repository, reference, digest)
+		err = s.pins.Check(s.reg, repository, reference, digest)
 	}
-	if isMoved(err) != nil {
-		return "", err
+	if _, moved := errors.AsType[*client.MovedError](err); moved {
+		return "", cli.Hint(err, "%s", client.MovedHint(tool))
 	}
 	return digest, s.wrap(repository, reference, err)
 }
 
 // Manifest gives a manifest and its type.
 func (s *site) Manifest(ctx context.Context, repository, reference string) ([]byte, string, error) {
-	if digest := s.pinned(repository, reference); digest != "" {
-		return s.pinnedManifest(ctx, repository, reference, digest)
+	if digest := s.pins.Of(s.reg, repository, reference); digest != "" {
+		if _, err := s.Resolve(ctx, repository, reference); err != nil {
+			return nil, "", err
+		}
+		d, raw, err := s.reg.Manifest(ctx, repository, digest)
+		return raw, string(d.MediaType), s.wrap(repository, reference, err)
 	}
 	d, raw, err := s.reg.Manifest(ctx, repository, reference)
 	return raw, string(d.MediaType), s.wrap(repository, reference, err)

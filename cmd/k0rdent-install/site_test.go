@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/record"
 )
@@ -38,7 +39,7 @@ func TestK0sURL(t *testing.T) {
 			fmt.Fprint(w, tt.body)
 		}))
 		host := srv.Listener.Addr().String()
-		i := testInstaller(t, testHost(t), &config{plainHTTP: true})
+		i := testInstaller(t, testHost(t), &settings{Registry: cli.Registry{PlainHTTP: true}})
 		reg, err := client.New(client.Options{At: host, Names: registryNames})
 		if err != nil {
 			t.Fatal(err)
@@ -64,9 +65,6 @@ func TestOnlinePlan(t *testing.T) {
 	if r.err != nil {
 		t.Fatalf("%v\n%s", r.err, r.stderr)
 	}
-	if got := r.step("k0s-download"); got.Status != record.StatusUnchanged {
-		t.Errorf("%+v, want the k0s that is there to do", got)
-	}
 	if strings.Contains(r.stderr, s.at) || !strings.Contains(r.stderr, "values:   defaultHelmTimeout: 30m0s\n") {
 		t.Errorf("the values lead to the registry of the chart:\n%s", r.stderr)
 	}
@@ -77,7 +75,7 @@ func TestOnlinePlan(t *testing.T) {
 
 func TestReleaseMustBeChosen(t *testing.T) {
 	h, s := testHost(t), aSite(t)
-	i := testInstaller(t, h, &config{registry: s.at, ca: s.ca})
+	i := testInstaller(t, h, &settings{Registry: cli.Registry{At: s.at, CA: s.ca}})
 	var err error
 	if i.site, err = i.openSite(); err != nil {
 		t.Fatal(err)
@@ -88,11 +86,11 @@ func TestReleaseMustBeChosen(t *testing.T) {
 	if v, err := i.releaseVersion(t.Context(), "charts/k0rdent-enterprise"); err != nil || v != "1.2.3" {
 		t.Errorf("%q, %v, want the only one that there is", v, err)
 	}
-	i.in.version = &record.Version{Version: "1.2.4"}
+	i.bundle = &record.Version{Version: "1.2.4"}
 	if v, err := i.releaseVersion(t.Context(), "charts/k0rdent-enterprise"); err != nil || v != "1.2.4" {
 		t.Errorf("%q, %v, want that of the bundle", v, err)
 	}
-	i.in.version = nil
+	i.bundle = nil
 	if _, err := i.releaseVersion(t.Context(), "charts/absent"); err == nil || !strings.Contains(err.Error(), "charts/absent is not in the registry") {
 		t.Errorf("%v, want it not to be there", err)
 	}

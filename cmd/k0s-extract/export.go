@@ -14,9 +14,9 @@ import (
 	"strings"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/pemfile"
+	"k0rdent-airgap/lib/ref"
 	"k0rdent-airgap/lib/textfile"
 )
 
@@ -149,7 +149,7 @@ func (p *packing) checkMirrors(ca string) (err error) {
 	elsewhere, secure := false, false
 	for i := range p.mirrors {
 		m := &p.mirrors[i]
-		elsewhere = elsewhere || !client.Loopback(m.Host)
+		elsewhere = elsewhere || !ref.Loopback(m.Host)
 		if m.Scheme == "https" {
 			secure = true
 			m.CA, m.Authorization = p.ca, authorization

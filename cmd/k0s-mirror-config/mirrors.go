@@ -6,9 +6,9 @@ import (
 	"strings"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/pemfile"
+	"k0rdent-airgap/lib/ref"
 	"k0rdent-airgap/lib/textfile"
 )
 
@@ -38,7 +38,7 @@ func (t *tool) mirrors() ([]k0s.Mirror, error) {
 	for i := range all {
 		m := &all[i]
 		if m.Scheme == "http" { // no password in the clear
-			if !client.Loopback(m.Host) {
+			if !ref.Loopback(m.Host) {
 				t.progress.Warn("%s speaks plain HTTP: anybody between here and there can change images", m)
 			}
 			continue
@@ -75,7 +75,7 @@ func (in *input) mirrors() ([]k0s.Mirror, error) {
 		if err != nil {
 			return nil, fmt.Errorf("registry record: %w", err)
 		}
-		if m.Scheme == "http" && !client.Loopback(m.Host) {
+		if m.Scheme == "http" && !ref.Loopback(m.Host) {
 			return nil, cli.Hint(fmt.Errorf("the registry %s speaks plain HTTP", m), "give --mirror %s if that is meant, or serve with TLS", m)
 		}
 		if r.CA != "" {
@@ -96,7 +96,7 @@ func (in *input) mirrors() ([]k0s.Mirror, error) {
 		case at >= 0:
 			all[at].Prefix = m.Prefix
 		case known: // a registry of another site, or one that is behind the first
-		case client.Loopback(m.Host):
+		case ref.Loopback(m.Host):
 			return nil, cli.Hint(fmt.Errorf("images were pushed to %s, which means something else on every host", m.Host), "give --mirror with the registry's address on the network")
 		default:
 			all = append(all, m)
@@ -109,5 +109,5 @@ func (in *input) mirrors() ([]k0s.Mirror, error) {
 // port of this machine.
 func sameHost(a, b string) bool {
 	port := func(host string) string { return host[strings.LastIndexByte(host, ':')+1:] }
-	return a == b || client.Loopback(a) && client.Loopback(b) && port(a) == port(b)
+	return a == b || ref.Loopback(a) && ref.Loopback(b) && port(a) == port(b)
 }

@@ -25,7 +25,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,16 +115,6 @@ func ParseSite(n Names, at string) (ref.Site, error) {
 	return site, nil
 }
 
-// Loopback reports whether a host with or without a port is this machine, where
-// nobody can listen in and HTTP does no harm.
-func Loopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 // New prepares a client and sends nothing. Its errors are misuse, but for those
 // of login files, which the caller did not name.
 func New(o Options) (*Registry, error) {
@@ -134,7 +123,7 @@ func New(o Options) (*Registry, error) {
 		return nil, err
 	}
 	opts := []name.Option{name.StrictValidation}
-	plain := o.PlainHTTP || Loopback(site.Host)
+	plain := o.PlainHTTP || ref.Loopback(site.Host)
 	if plain {
 		opts = append(opts, name.Insecure)
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // This file has what stands around the library's transport, which knows how to
@@ -103,7 +105,7 @@ func (g *guard) refuse(u *url.URL) error {
 	switch {
 	case g.scheme != "" && u.Host == g.host && u.Scheme != g.scheme:
 		return errOtherScheme
-	case u.Scheme == "http" && !g.plain && !Loopback(u.Host):
+	case u.Scheme == "http" && !g.plain && !ref.Loopback(u.Host):
 		return errPlainHTTP
 	}
 	return nil

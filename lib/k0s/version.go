@@ -120,3 +120,6 @@ func (v Version) Containerd() int {
 	}
 	return 1
 }
+
+// Kubernetes returns the version of the Kubernetes in a k0s, such as v1.32.8.
+func (v Version) Kubernetes() string { return fmt.Sprintf("v%d.%d.%d", v.Major, v.Minor, v.Patch) }

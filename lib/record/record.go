@@ -158,6 +158,16 @@ type Step struct {
 	Cluster string  `json:"cluster,omitempty"` // "stays" where --uninstall removes a host from a cluster that goes on
 }
 
+// Cluster is a Kubernetes cluster of which this host is a controller.
+type Cluster struct {
+	Kubeconfig string `json:"kubeconfig,omitempty"` // of an administrator, absolute
+	Node       string `json:"node,omitempty"`       // this host
+	Address    string `json:"address,omitempty"`    // of this host, for other nodes and for pods
+	K0s        string `json:"k0s,omitempty"`
+	Kubernetes string `json:"kubernetes,omitempty"`
+	Status     string `json:"status,omitempty"` // planned, if it does not exist yet
+}
+
 // Summary is the last line of a tool that works through many items.
 type Summary struct {
 	Tool    string         `json:"tool,omitempty"`
@@ -174,4 +184,5 @@ func (Skipped) Kind() string  { return "skipped" }
 func (Registry) Kind() string { return "registry" }
 func (File) Kind() string     { return "file" }
 func (Step) Kind() string     { return "step" }
+func (Cluster) Kind() string  { return "cluster" }
 func (Summary) Kind() string  { return "summary" }

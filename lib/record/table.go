@@ -111,6 +111,12 @@ func stepCells(r Record) []string {
 		return []string{r.Name, r.Status, fmt.Sprintf("%.1f", r.Seconds), note}
 	case File:
 		return []string{"  " + r.Path, r.Status, "", r.Error}
+	case Cluster:
+		status := r.Status
+		if status == "" {
+			status = StatusDone
+		}
+		return []string{"cluster", status, "", fmt.Sprintf("%s at %s, k0s %s, %s", r.Node, r.Address, r.K0s, r.Kubeconfig)}
 	case Image:
 		return []string{"  " + r.Reference, r.Status, "", r.Error}
 	default:

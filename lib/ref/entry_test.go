@@ -215,3 +215,14 @@ func FuzzOverrides(f *testing.F) {
 		}
 	})
 }
+
+func TestLoopback(t *testing.T) {
+	for host, want := range map[string]bool{
+		"localhost": true, "localhost:5000": true, "127.0.0.1:1": true, "127.9.9.9": true, "[::1]:5000": true, "::1": true,
+		"10.0.0.5:5000": false, "localhost.evil.example": false, "127.0.0.1.example:80": false, "": false,
+	} {
+		if got := Loopback(host); got != want {
+			t.Errorf("Loopback(%q) = %v, want %v", host, got, want)
+		}
+	}
+}

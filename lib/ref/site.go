@@ -2,6 +2,7 @@ package ref
 
 import (
 	"errors"
+	"net"
 	"strings"
 )
 
@@ -57,4 +58,14 @@ func (s Site) Repository(name string) string {
 		return name
 	}
 	return s.Prefix + "/" + name
+}
+
+// Loopback reports whether a host with or without a port is this machine, where
+// nobody can listen in and HTTP does no harm.
+func Loopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -81,11 +81,11 @@ killed() {
 }
 
 installed() {
-  typed 'A SITE WITH ONE HOST' 1 2>&1 >/tmp/plan | tee /tmp/report && grep -q '^install  k0rdent-install' /tmp/plan &&
+  typed 'A SITE WITH ONE HOST' 1 2>&1 >/tmp/plan | tee /tmp/report && grep -q '^install  k0s-up' /tmp/plan &&
     grep -qx '  release   1.2.3, as its vendor signed it' /tmp/report &&
     [ "$(steps | tail -n 1)" = 'report unchanged' ] && steps | grep -qx -e 'ready done' -e 'ready unchanged' &&
     diff /media/expected <(audit $storage) && jq -e . $log >/dev/null &&
-    # k0rdent-install could take it all away alone.
+    # k0s-up could remove it all alone.
     [ "$(jq -r '.files[].path' /var/lib/k0rdentd/install.json | grep -c -e '^/usr/local/bin/k0s$' -e '^/etc/k0s/containerd.d/')" = 2 ]
 }
 

@@ -11,7 +11,7 @@
 #   BUNDLE   the vendor's bundle, its signature beside it
 #   KEY      the vendor's public key
 #   UPGRADE  a second bundle, to upgrade to (default: none with a real bundle)
-#   IGNORE   what k0rdent-install --ignore gets: checks that such a container fails
+#   IGNORE   what k0s-up and k0rdent-install --ignore get: checks that such a container fails
 #   REPORT   a directory for the report and the logs (default dist/site)
 #
 # Exit status: 0 if everything held, 1 if not, 2 for misuse.
@@ -221,7 +221,7 @@ prepare() {
     # A container on a small machine is not the host that the preflight asks for.
     IGNORE=${IGNORE-system,memory,disk}
   fi
-  [ -z "${IGNORE-}" ] || there+=("K0RDENT_INSTALL_IGNORE=$IGNORE")
+  [ -z "${IGNORE-}" ] || there+=("K0RDENT_INSTALL_IGNORE=$IGNORE" "K0S_UP_IGNORE=$IGNORE")
 }
 
 # carry FILE NAME: a bundle and its signature, without a copy.

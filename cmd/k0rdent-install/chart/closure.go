@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
+	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/ref"
 )
 
@@ -180,7 +181,7 @@ func (k *closure) find(ctx context.Context, n *Need, repositories []string) erro
 	} else {
 		n.Digest, err = k.inv.Resolve(ctx, repository, r.Identifier())
 	}
-	if _, moved := errors.AsType[*MovedError](err); moved {
+	if _, moved := errors.AsType[*client.MovedError](err); moved {
 		n.Moved = err
 		return nil
 	}

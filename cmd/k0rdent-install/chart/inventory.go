@@ -3,21 +3,12 @@ package chart
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 )
 
 // ErrNotFound is wrapped by an Inventory's errors if what was asked for is not
 // in the registry; any other error means that the registry did not say.
 var ErrNotFound = errors.New("not in the registry")
-
-// MovedError reports that a tag in the registry does not name the content that
-// was verified. An Inventory that knows better than the registry returns it.
-type MovedError struct{ Reference, Have, Want string }
-
-func (e *MovedError) Error() string {
-	return fmt.Sprintf("%s: the tag has moved: the registry has %s, and %s was pushed", e.Reference, e.Have, e.Want)
-}
 
 // An Inventory answers for the site's registry. Repositories are named below
 // the prefix of Site.Registry: kcm-controller, charts/kcm-templates. A
@@ -28,6 +19,7 @@ type Inventory interface {
 	// Tags lists the tags of a repository, in any order.
 	Tags(ctx context.Context, repository string) ([]string, error)
 	// Resolve gives the digest of a manifest, without fetching it if possible.
+	// A *client.MovedError means that it is not what was pushed.
 	Resolve(ctx context.Context, repository, reference string) (digest string, err error)
 	// Manifest gives a manifest and its media type.
 	Manifest(ctx context.Context, repository, reference string) (raw []byte, mediaType string, err error)
@@ -57,7 +49,7 @@ type Need struct {
 	WantedBy  []string // who asks, such as "Deployment kcm-controller-manager"
 	Digest    string   // of what the site's registry has
 	Missing   bool     // it is not there
-	Moved     error    // a MovedError: what is there is not what was pushed
+	Moved     error    // a *client.MovedError: what is there is not what was pushed
 	Outside   bool     // it is asked from another registry than the site's
 	Optional  bool     // the platform becomes ready without it; child clusters need it
 	Value     string   // path of the value that would bring an image inside, "" for none

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"helm.sh/helm/v4/pkg/chart/common"
+
+	"k0rdent-airgap/lib/client"
 )
 
 // A template is an object that makes a chart available to the platform.
@@ -87,7 +89,7 @@ func (k *closure) renderedPart(ctx context.Context, reference, who, release stri
 // will be found when the need is looked up, that it is unusable is noted, and
 // anything else is given back, named.
 func (k *closure) excuse(err error, kind, reference, who string) error {
-	if _, moved := errors.AsType[*MovedError](err); moved {
+	if _, moved := errors.AsType[*client.MovedError](err); moved {
 		return nil // as one that is not there: it is wanted, and will be looked up
 	}
 	switch {

@@ -71,3 +71,24 @@ func compare(t *testing.T, where string, got, want []string) {
 		t.Errorf("%s: missing [%s], not flags [%s]", where, strings.Join(missing, " "), strings.Join(stale, " "))
 	}
 }
+
+// Shared fails unless flags is the list of those flags of a tool that its sister,
+// with which it shares a configuration file, does not have. page is the manual
+// page of the sister.
+func Shared(t *testing.T, fs *flag.FlagSet, flags []string, page string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := names(regexp.MustCompile(`(?m)^\.It Fl -([a-z][a-z0-9-]*)`), string(text))
+	// What is a section of the file, or what the file says for good.
+	theirs = append(theirs, "join", "k0s")
+	var want []string
+	fs.VisitAll(func(f *flag.Flag) {
+		if !slices.Contains(theirs, f.Name) {
+			want = append(want, f.Name)
+		}
+	})
+	compare(t, "the flags of "+fs.Name()+" alone", flags, want)
+}

@@ -1,0 +1,53 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Version returns the version of the API server, such as v1.32.8+k0s.
+func (c *Cluster) Version(ctx context.Context) (string, error) {
+	raw, err := c.kube.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
+	if err != nil {
+		return "", err
+	}
+	var v struct{ GitVersion string }
+	if err := json.Unmarshal(raw, &v); err != nil || v.GitVersion == "" {
+		return "", fmt.Errorf("/version: no version in the answer")
+	}
+	return v.GitVersion, nil
+}
+
+// ReadSecret returns the data of a Secret of Namespace, nil if there is none.
+func (c *Cluster) ReadSecret(ctx context.Context, name string) (map[string][]byte, error) {
+	s, err := c.kube.CoreV1().Secrets(Namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("secret %s/%s: %w", Namespace, name, err)
+	}
+	return maps.Clone(s.Data), nil
+}
+
+// RemoveSecrets deletes the Secrets of these names that this program has made.
+// It reports whether there was one.
+func (c *Cluster) RemoveSecrets(ctx context.Context, names ...string) (bool, error) {
+	found := false
+	for _, name := range names {
+		s, err := c.kube.CoreV1().Secrets(Namespace).Get(ctx, name, metav1.GetOptions{})
+		if err == nil && s.Labels[managerLabel] == manager {
+			found = true
+			err = c.kube.CoreV1().Secrets(Namespace).Delete(ctx, name, metav1.DeleteOptions{})
+		}
+		if err != nil && !apierrors.IsNotFound(err) {
+			return found, fmt.Errorf("secret %s/%s: %w", Namespace, name, err)
+		}
+	}
+	return found, nil
+}

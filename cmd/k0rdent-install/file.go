@@ -1,0 +1,111 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	kyaml "sigs.k8s.io/yaml"
+
+	"k0rdent-airgap/lib/config"
+	"k0rdent-airgap/lib/record"
+)
+
+// fileSchema is the configuration file as this tool reads it.
+type fileSchema struct {
+	config.Common `yaml:",inline"`
+	config.Flags  `yaml:",inline"`
+	K0s           yaml.Node `yaml:"k0s"`
+	Join          yaml.Node `yaml:"join"`
+	K0rdent       struct {
+		Version string `yaml:"version"`
+		Helm    struct {
+			Chart     string    `yaml:"chart"`
+			Namespace string    `yaml:"namespace"`
+			Values    yaml.Node `yaml:"values"` // read once more as Helm reads them
+		} `yaml:"helm"`
+		Credentials credentials `yaml:"credentials"`
+	} `yaml:"k0rdent"`
+}
+
+// fileConfig is what the configuration file says and no flag could.
+type fileConfig struct {
+	read        bool
+	values      map[string]any
+	credentials credentials
+	warnings    []string
+}
+
+// parseFile reads the configuration file.
+func (c *settings) parseFile(r io.Reader, set func(flag, value string) error) error {
+	var s fileSchema
+	text, err := config.Decode(r, &s)
+	if err != nil {
+		return err
+	}
+	c.file.read = true
+	if len(text) == 0 {
+		return nil
+	}
+	fs := (&settings{}).flags()
+	own := func(name string) bool {
+		return fs.Lookup(name) != nil && !slices.Contains([]string{"config", "config-init", "config-check"}, name)
+	}
+	sections := []config.Setting{
+		config.One("k0rdent.version", "release", s.K0rdent.Version), config.One("k0rdent.helm.chart", "chart", s.K0rdent.Helm.Chart),
+		config.One("airgap.k0sURL", "k0s-url", s.Airgap.K0sURL),
+	}
+	if err := s.Apply(set, sections, s.Flags, own, config.HostFlags); err != nil {
+		return err
+	}
+	return c.take(&s, text, r)
+}
+
+// take keeps what only the file can say.
+func (c *settings) take(s *fileSchema, text []byte, file any) error {
+	if n := s.K0rdent.Helm.Namespace; n != "" && n != namespace {
+		return fmt.Errorf("k0rdent.helm.namespace %q: the platform looks for its own objects in %s only", n, namespace)
+	}
+	if s.Airgap.BundlePath != "" {
+		c.file.warnings = append(c.file.warnings, "config: airgap.bundlePath is not needed: the registry tells which release it has")
+	}
+	// Numbers and the many words for true and false are what Helm takes them for.
+	var helm struct {
+		K0rdent struct {
+			Helm struct{ Values map[string]any }
+		}
+	}
+	if err := kyaml.Unmarshal(text, &helm); err != nil {
+		return fmt.Errorf("k0rdent.helm.values: must be keys and values, without an alias of itself")
+	}
+	c.file.values, c.file.credentials = helm.K0rdent.Helm.Values, s.K0rdent.Credentials
+	if problems := c.file.credentials.check(); len(problems) > 0 {
+		return fmt.Errorf("k0rdent.credentials: %s", strings.Join(problems, "; "))
+	}
+	if c.file.credentials.empty() {
+		return nil
+	}
+	warning, err := config.Private("config", file)
+	if warning != "" {
+		c.file.warnings = append(c.file.warnings, warning)
+	}
+	return err
+}
+
+// checkConfig reads everything that settings name, and reports that it is valid.
+func (i *installer) checkConfig(fs *flag.FlagSet) error {
+	if _, err := i.cfg.userValues(); err != nil {
+		return err
+	}
+	if _, err := i.cfg.readCredentials(); err != nil {
+		return err
+	}
+	what := "the command line (there is no configuration file)"
+	if i.cfg.file.read {
+		what = fs.Lookup("config").Value.String()
+	}
+	return i.Out.Write(record.Step{Name: "config", Status: record.StatusUnchanged, Detail: what + " is valid"})
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"k0rdent-airgap/lib/k0s"
+)
+
+// checkK0s looks at the k0s on disk, and at the one that runs.
+func (u *up) checkK0s(ctx context.Context) {
+	if !u.findK0s(ctx) {
+		return
+	}
+	u.Note("k0s %v", u.k0s.version)
+	if u.cfg.upgrade {
+		u.checkUpgrade()
+	}
+	u.checkService()
+	if u.cgroup1 && u.k0s.version.Compare(k0s.Version{Major: 1, Minor: 35}) >= 0 {
+		u.Fail("system", "boot with systemd.unified_cgroup_hierarchy=1", "cgroups are version 1, which kubelet refuses from 1.35 on")
+	}
+	if !u.cfg.online {
+		u.checkMirror()
+	}
+	u.checkSysinfo(ctx)
+}
+
+// findK0s asks the program and the process which versions they are. It reports
+// whether there is a program to go on with.
+func (u *up) findK0s(ctx context.Context) bool {
+	path := u.k0s.Path
+	version, err := u.k0s.Version(ctx)
+	wanted := u.cfg.k0sVersion
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		u.k0s.missing = true
+		u.Fail("k0s", "k0s-extract extracts it from the bundle", "%s does not exist", path)
+		return false
+	case err != nil:
+		u.Fail("k0s", "", "%v", err)
+		return false
+	}
+	u.k0s.version = version
+	running, err := u.k0s.status(ctx)
+	switch {
+	case errors.Is(err, k0s.ErrSilent):
+		running = &k0s.Status{}
+	case err != nil:
+		u.Fail("k0s", "", "%v", err)
+		return false
+	}
+	u.k0s.running = running
+	switch {
+	case running != nil && running.Version != "" && running.Version != version.String() && !u.cfg.upgrade:
+		u.Fail("k0s", fmt.Sprintf("k0s stop, and k0s start for %v; or --upgrade, which does that", version), "k0s %s runs, and %s is %v", running.Version, path, version)
+	case wanted == "" || wanted == version.String() || u.cfg.upgrade:
+	case running != nil:
+		u.Fail("k0s", "--upgrade brings it to another version", "k0s %v is running, not %s", version, wanted)
+	default:
+		u.Fail("k0s", "k0s-extract puts the one of the bundle in its place", "%s is %v, not %s", path, version, wanted)
+	}
+	return true
+}
+
+// checkService compares the service that is installed with what is needed.
+func (u *up) checkService() {
+	s, err := u.k0s.service()
+	if err != nil {
+		u.Fail("k0s", "", "%v", err)
+		return
+	}
+	if s == nil && u.cfg.upgrade {
+		u.Fail("k0s", "run k0s-up without --upgrade to install it", "k0s is not installed as a service: there is nothing to upgrade")
+	}
+	if s == nil {
+		return
+	}
+	want := k0s.RoleController
+	if u.worker {
+		want = k0s.RoleWorker
+	}
+	const remedy = "k0s-up --reset removes that"
+	switch {
+	case s.Role != want:
+		u.Fail("k0s", remedy, "this host is set up as a %s (%s), not as a %s", s.Role, s.Unit, want)
+	case want == k0s.RoleController && !s.Has("--enable-worker") && !s.Has("--single"):
+		u.Fail("k0s", remedy, "k0s is installed as a controller that runs no pods (%s)", s.Unit)
+	case want == k0s.RoleController && s.Has("--single"):
+		u.Warn("k0s", "k0s is installed with --single: no other host can join this one")
+	case want == k0s.RoleController && !s.Has("--no-taints"):
+		u.Warn("k0s", "k0s is installed without --no-taints: k0rdent's pods will wait for another node")
+	}
+}
+
+// checkSysinfo has k0s make the checks that it makes before it starts.
+func (u *up) checkSysinfo(ctx context.Context) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	probes, err := u.k0s.Sysinfo(ctx)
+	if err != nil {
+		u.Warn("sysinfo", "%v", err)
+		return
+	}
+	for _, probe := range probes {
+		if probe.Verdict == "rejected" || probe.Verdict == "error" {
+			u.Fail("sysinfo", "", "k0s will not start: %s: %s (%s)", probe.Name, probe.Value, cmp.Or(probe.Message, probe.Verdict))
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"k0rdent-airgap/cmd/k0s-up/kube"
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/step"
+)
+
+// describe returns what a host is, for people.
+func (r removal) describe(running bool) string {
+	what := map[string]string{
+		"": "k0s has nothing on this host", k0s.RoleWorker: "this host is a worker of a cluster that goes on",
+		k0s.RoleController: "this host is the only controller of its cluster",
+	}[r.Role]
+	if r.Role == k0s.RoleController && r.Stays {
+		what = "this host is one of several controllers; the cluster goes on with " + strings.Join(r.Others, ", ")
+	}
+	if r.Role != "" && !running {
+		what += "; k0s does not run"
+	}
+	return what
+}
+
+// drainable reports whether there is a node to drain, and if not, why.
+func (u *up) drainable() (bool, string) {
+	switch {
+	case !u.removal.Stays:
+		return false, "no other host is left to run its pods"
+	case u.k0s.running == nil:
+		return false, "k0s does not run"
+	}
+	return true, ""
+}
+
+// drain moves the pods of this host to other nodes. That is a courtesy: what
+// stays behind is started elsewhere once the Node is gone.
+func (u *up) drain(ctx context.Context, do bool) (step.Outcome, error) {
+	if yes, why := u.drainable(); !yes {
+		return step.Skipped("%s", why), nil
+	}
+	if !do {
+		return step.Changed(do, "cordon node %s and evict its pods", u.node.name), nil
+	}
+	kubeconfig := u.k0s.kubeconfig
+	if u.removal.Role == k0s.RoleWorker {
+		kubeconfig = u.k0s.kubeletConfig
+	}
+	found := false
+	c, err := kube.Open(kubeconfig())
+	if err == nil {
+		found, err = c.Drain(ctx, u.node.name)
+	}
+	if errors.Is(context.Cause(ctx), cli.ErrInterrupted) {
+		return step.Outcome{}, context.Cause(ctx)
+	}
+	if err != nil {
+		return step.Skipped("node %s could not be drained: %v", u.node.name, err), nil
+	}
+	if !found {
+		return step.Skipped("there is no node %s", u.node.name), nil
+	}
+	return step.Changed(do, "node %s is cordoned and drained", u.node.name), nil
+}
+
+func (u *up) leaveCommand() string {
+	return "k0s etcd leave --peer-address " + u.removal.peer
+}
+
+// leave removes this host from etcd. If that fails, nothing after it is done:
+// the others would wait for a member that never comes back.
+func (u *up) leave(ctx context.Context, do bool) (step.Outcome, error) {
+	if u.removal.peer == "" {
+		return step.Skipped("this host shares no etcd"), nil
+	}
+	o := step.Changed(do, "%s", u.leaveCommand())
+	if !do {
+		return o, nil
+	}
+	var err error
+	for deadline := time.Now().Add(leaveTime); ; {
+		err = u.k0s.EtcdLeave(ctx, u.removal.peer)
+		if err == nil || !k0s.Settling(err) || time.Now().After(deadline) || !kube.Sleep(ctx, time.Second) {
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		return step.Outcome{}, context.Cause(ctx)
+	}
+	if err != nil {
+		return step.Outcome{}, cli.Hint(err, `etcd refuses while too few members are up: start the others, or remove one that is gone with "k0s etcd leave --peer-address ADDRESS"; then run this again`)
+	}
+	u.state.Removal = &u.removal
+	kube.Sleep(ctx, u.host.farewell)
+	return o, u.state.save()
+}
+
+// leaveTime bounds the tries to leave etcd.
+const leaveTime = 30 * time.Second
+
+// farewell is how long etcd of a member that leaves runs on, until the others
+// know that it may go. Two members that lost one before would have no quorum.
+const farewell = 3 * time.Second
+
+// deletes is what removes what a host leaves in its cluster.
+func (u *up) deletes() string {
+	if u.removal.Role == k0s.RoleWorker {
+		return "k0s kubectl delete node " + u.node.name
+	}
+	return "k0s kubectl delete --ignore-not-found node,controlnode,etcdmember " + u.node.name
+}
+
+// hostTime bounds the tries to reach another controller.
+const hostTime = 30 * time.Second
+
+// removeNode deletes this host's objects from the cluster, through the API
+// server of another controller: this host's own has ended with its etcd.
+func (u *up) removeNode(ctx context.Context, do bool) (step.Outcome, error) {
+	switch {
+	case !u.removal.Stays:
+		return step.Skipped("the cluster goes with this host"), nil
+	case u.removal.Role == k0s.RoleWorker:
+		return step.Skipped("a worker may not delete its Node: run %q on a controller", u.deletes()), nil
+	case !do:
+		return step.Changed(do, "delete the Node, ControlNode and EtcdMember %s", u.node.name), nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, hostTime)
+	defer cancel()
+	servers := u.elsewhere()
+	failed := fmt.Errorf("%s cannot be used", u.k0s.kubeconfig())
+	for len(servers) > 0 && bounded.Err() == nil {
+		for _, c := range servers {
+			try, cancel := context.WithTimeout(bounded, hostTime/3)
+			removed, err := c.RemoveHost(try, u.node.name)
+			cancel()
+			switch {
+			case err != nil:
+				failed = err
+			case len(removed) == 0:
+				return step.Unchanged("nothing in the cluster stands for this host"), nil
+			default:
+				return step.Changed(do, "%s", strings.Join(removed, ", ")), nil
+			}
+		}
+		kube.Sleep(bounded, time.Second)
+	}
+	if ctx.Err() != nil {
+		return step.Outcome{}, context.Cause(ctx)
+	}
+	u.Progress.Warn("node: no other controller could be reached: %v", failed)
+	return step.Skipped("run %q on another controller", u.deletes()), nil
+}
+
+// elsewhere lists the API servers of other controllers, and last the one that
+// this host's kubeconfig names, which may be a load balancer.
+func (u *up) elsewhere() []*kube.Client {
+	var all []*kube.Client
+	for _, s := range u.removal.Servers {
+		if c, err := kube.OpenAt(u.k0s.kubeconfig(), s); err == nil {
+			all = append(all, c)
+		}
+	}
+	if c, err := kube.Open(u.k0s.kubeconfig()); err == nil {
+		all = append(all, c)
+	}
+	return all
+}

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/record"
+)
+
+// errKilled ends a run between two steps.
+var errKilled = errors.New("killed")
+
+// killed runs the tool until a step has ended.
+func killed(t *testing.T, h host, step, stdin string, args ...string) result {
+	t.Helper()
+	return tryOn(t.Context(), h, stdin, func(name string) error {
+		if name == step {
+			return errKilled
+		}
+		return nil
+	}, args...)
+}
+
+// local are the steps that need no API server; what comes after them is tried
+// against a real one in tests/cluster.
+var local = []string{"preflight", "notes", "k0s.yaml", "k0s-install", "k0s-start"}
+
+// untilReady are the flags of a run that waits for a cluster in vain.
+func untilReady(s testSite) []string { return s.args("--timeout", "1s") }
+
+func TestInstallUntilTheCluster(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	r := try(t, h, "", untilReady(s)...)
+	want := "preflight unchanged, notes unchanged, k0s.yaml done, k0s-install done, k0s-start done, k0s-ready failed"
+	if got := r.steps(); got != want || cli.Code(r.err) != cli.CodeFailed {
+		t.Fatalf("steps %s, want %s; %v\n%s", got, want, r.err, r.stderr)
+	}
+	if got := r.step("k0s-ready").Error; !strings.Contains(got, "k0s has not made "+h.data+"/pki/admin.conf") {
+		t.Errorf("k0s-ready: %q", got)
+	}
+	if info, err := os.Stat(h.k0sConfig); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v, want a k0s.yaml for its owner only", info, err)
+	}
+	calls := []string{"install controller --enable-worker --no-taints", "start"}
+	if got := k0sCalls(t, h); !slices.Equal(got, calls) {
+		t.Errorf("k0s was run with %q, want %q", got, calls)
+	}
+	before := tree(t, h.root)
+	r = try(t, h, "", untilReady(s)...)
+	if got := r.steps(); !strings.HasPrefix(got, "preflight unchanged, notes unchanged, k0s.yaml unchanged, k0s-install unchanged, k0s-start unchanged, k0s-ready failed") {
+		t.Errorf("again: steps %s\n%s", got, r.stderr)
+	}
+	if after := tree(t, h.root); after != before {
+		t.Errorf("the second run changed the host:\n%s\nwas\n%s", after, before)
+	}
+	if got := k0sCalls(t, h); !slices.Equal(got, calls) {
+		t.Errorf("k0s was run with %q, want nothing new", got[len(calls):])
+	}
+}
+
+// TestKilledBetweenSteps kills a run after each step. The next one ends where
+// one that was left alone does.
+func TestKilledBetweenSteps(t *testing.T) {
+	s := aSite(t)
+	for _, step := range local {
+		t.Run(step, func(t *testing.T) {
+			h := testHost(t)
+			mirrored(t, h, s)
+			write(t, h.k0sConfig, operatorsYAML)
+			if r := killed(t, h, step, "", untilReady(s)...); !errors.Is(r.err, errKilled) {
+				t.Fatalf("%v, want it killed\n%s", r.err, r.stderr)
+			}
+			if r := try(t, h, "", untilReady(s)...); r.step("k0s-ready").Status != record.StatusFailed {
+				t.Errorf("the next run: %s\n%s", r.steps(), r.stderr)
+			}
+			if got, want := k0sCalls(t, h), []string{"install controller --enable-worker --no-taints", "start"}; !slices.Equal(got, want) {
+				t.Errorf("k0s was run with %q, want %q", got, want)
+			}
+			if got := read(t, backupName(h.k0sConfig)); got != operatorsYAML {
+				t.Errorf("the backup is\n%s\nwant what was there\n%s", got, operatorsYAML)
+			}
+			if _, err := os.Stat(backupName(h.k0sConfig) + ".1"); err == nil {
+				t.Error("there is a second backup")
+			}
+		})
+	}
+}
+
+const operatorsYAML = "# by hand\nspec:\n  network:\n    provider: calico\n"
+
+// TestUninstallOfHalfAnInstallation takes away what a run that was killed after
+// each step has left: what remains is what was there before.
+func TestUninstallOfHalfAnInstallation(t *testing.T) {
+	s := aSite(t)
+	for _, step := range local {
+		t.Run(step, func(t *testing.T) {
+			h := testHost(t)
+			mirrored(t, h, s)
+			write(t, h.k0sConfig, operatorsYAML)
+			if err := os.Chmod(h.k0sConfig, 0o640); err != nil {
+				t.Fatal(err)
+			}
+			before := tree(t, h.root)
+			if r := killed(t, h, step, "", untilReady(s)...); !errors.Is(r.err, errKilled) {
+				t.Fatalf("%v, want it killed\n%s", r.err, r.stderr)
+			}
+			planned := tree(t, h.root)
+			if r := try(t, h, "", "--reset", "--plan"); r.err != nil || tree(t, h.root) != planned {
+				t.Errorf("the plan: %v; it changed the host: %v", r.err, tree(t, h.root) != planned)
+			}
+			r := try(t, h, "", "--reset", "--yes")
+			if r.err != nil {
+				t.Fatalf("%v\n%s", r.err, r.stderr)
+			}
+			os.Remove(h.lock)
+			for _, dir := range []string{h.runDir, filepath.Dir(h.data), filepath.Join(h.root, "var")} {
+				os.Remove(dir) // the stand-in makes more directories than it takes away
+			}
+			if after := tree(t, h.root); after != before {
+				t.Errorf("left:\n%s\nwant what was there before:\n%s", after, before)
+			}
+			if r := try(t, h, "", "--reset", "--yes"); r.err != nil || strings.Contains(r.steps(), "done") {
+				t.Errorf("again: %v, %s, want nothing to do", r.err, r.steps())
+			}
+		})
+	}
+}
+
+func TestUninstallAsks(t *testing.T) {
+	h := testHost(t)
+	before := tree(t, h.root)
+	r := try(t, h, "", "--reset")
+	if cli.Code(r.err) != cli.CodeMisuse || !strings.Contains(r.err.Error(), "cannot ask for confirmation: stdin is not a terminal") {
+		t.Errorf("%v, want it to ask", r.err)
+	}
+	os.Remove(h.lock)
+	if tree(t, h.root) != before {
+		t.Error("the host was touched")
+	}
+}
+
+func TestUninstallKeepsWhatWasChanged(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	if r := try(t, h, "", untilReady(s)...); r.step("k0s-start").Status != record.StatusDone {
+		t.Fatal(r.stderr)
+	}
+	write(t, h.k0sConfig, read(t, h.k0sConfig)+"# mine\n")
+	r := try(t, h, "", "--reset", "--yes")
+	if r.err != nil || !strings.Contains(r.stderr, h.k0sConfig+" stays: it was changed since") {
+		t.Errorf("%v, want to hear that it stays\n%s", r.err, r.stderr)
+	}
+	if !strings.HasSuffix(read(t, h.k0sConfig), "# mine\n") {
+		t.Error("the file of the operator is gone")
+	}
+}
+
+func TestUninstallTakesFilesOfOtherToolsAway(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	dropIn := h.root + "/etc/k0s/containerd.d/cri-registry.toml"
+	stdin := fmt.Sprintf(`{"kind":"file","path":%q,"status":"written","digest":%q}
+{"kind":"file","path":%q,"status":"unchanged","digest":%q}
+`, dropIn, digestOf([]byte(read(t, dropIn))), h.certs+"/_default/hosts.toml", digestOf([]byte(read(t, h.certs+"/_default/hosts.toml"))))
+	r := killed(t, h, "notes", stdin, untilReady(s)...)
+	if !errors.Is(r.err, errKilled) || r.step("notes").Status != record.StatusDone {
+		t.Fatalf("%v, %+v, want the files noted\n%s", r.err, r.step("notes"), r.stderr)
+	}
+	if !strings.HasPrefix(r.stdout, stdin) {
+		t.Errorf("records were not passed on:\n%s", r.stdout)
+	}
+	if r := try(t, h, "", "--reset", "--yes"); r.err != nil {
+		t.Fatalf("%v\n%s", r.err, r.stderr)
+	}
+	if _, err := os.Stat(filepath.Dir(dropIn)); err == nil {
+		t.Error("an empty directory is left")
+	}
+	for _, path := range []string{dropIn, h.certs + "/_default/hosts.toml", h.certs + "/_default/ca.crt"} {
+		_, err := os.Stat(path)
+		if told := !strings.HasSuffix(path, "ca.crt"); told == (err == nil) {
+			t.Errorf("%s: %v, want those files to go that a tool has told of, and no other", path, err)
+		}
+	}
+}
+
+func TestTwoAtOnce(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	var second result
+	first := tryOn(t.Context(), h, "", func(step string) error {
+		if step != "k0s.yaml" {
+			return nil
+		}
+		second = try(t, h, "", untilReady(s)...)
+		return errKilled
+	}, untilReady(s)...)
+	if !errors.Is(first.err, errKilled) {
+		t.Fatalf("%v\n%s", first.err, first.stderr)
+	}
+	want := fmt.Sprintf("another run is at work on this host (process %d)", os.Getpid())
+	if cli.Code(second.err) != cli.CodeTryAgain || second.err.Error() != want || second.steps() != "" {
+		t.Errorf("the second: %v with code %d and steps %q, want %q", second.err, cli.Code(second.err), second.steps(), want)
+	}
+	if r := try(t, h, "", s.args("--plan")...); r.err != nil {
+		t.Errorf("a plan: %v, want it to need no lock", r.err)
+	}
+	if r := try(t, h, "", untilReady(s)...); r.step("k0s-start").Status != record.StatusDone {
+		t.Errorf("after the first: %s", r.steps())
+	}
+}
+
+// TestChangedConfigurationStartsK0sAgain also where the run is killed between
+// the writing and the start.
+func TestChangedConfigurationStartsK0sAgain(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	if r := try(t, h, "", untilReady(s)...); r.step("k0s-start").Status != record.StatusDone {
+		t.Fatal(r.stderr)
+	}
+	args := append(untilReady(s), "--san", "mgmt.example.org")
+	if r := killed(t, h, "k0s.yaml", "", args...); !errors.Is(r.err, errKilled) {
+		t.Fatal(r.err)
+	}
+	r := try(t, h, "", args...)
+	if got := r.step("k0s.yaml").Status + " " + r.step("k0s-start").Status; got != "unchanged done" {
+		t.Errorf("after the kill: %s\n%s", got, r.stderr)
+	}
+	if r := try(t, h, "", args...); r.step("k0s-start").Status != record.StatusUnchanged {
+		t.Errorf("a third time: %+v, want nothing done", r.step("k0s-start"))
+	}
+	if _, err := os.Stat(backupName(h.k0sConfig)); err == nil {
+		t.Error("there is a backup of what this program itself wrote")
+	}
+	write(t, h.k0sConfig, read(t, h.k0sConfig)+"# mine\n")
+	if r := try(t, h, "", append(args, "--san", "another.example.org")...); r.step("k0s.yaml").Status != record.StatusDone {
+		t.Errorf("with an edit: %+v", r.step("k0s.yaml"))
+	}
+	if got := read(t, backupName(h.k0sConfig)); !strings.HasSuffix(got, "# mine\n") || !strings.HasSuffix(read(t, h.k0sConfig), "# mine\n") {
+		t.Errorf("the operator's edit is not kept: %s", got)
+	}
+	want := []string{"install controller --enable-worker --no-taints", "start", "stop", "start", "stop", "start"}
+	if got := k0sCalls(t, h); !slices.Equal(got, want) {
+		t.Errorf("k0s was run with %q, want %q", got, want)
+	}
+}
+
+// TestKilledBetweenBackupAndFile: the backup is there, the file is not.
+func TestKilledBetweenBackupAndFile(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	write(t, h.k0sConfig, operatorsYAML)
+	write(t, backupName(h.k0sConfig), operatorsYAML)
+	if r := killed(t, h, "k0s.yaml", "", untilReady(s)...); !errors.Is(r.err, errKilled) {
+		t.Fatal(r.err)
+	}
+	if _, err := os.Stat(backupName(h.k0sConfig) + ".1"); err == nil {
+		t.Error("there is a second backup")
+	}
+	if r := try(t, h, "", "--reset", "--yes"); r.err != nil || read(t, h.k0sConfig) != operatorsYAML {
+		t.Errorf("%v, want the operator's file back", r.err)
+	}
+}
+
+func TestFailingK0s(t *testing.T) {
+	s := aSite(t)
+	for _, tt := range []struct{ command, step string }{{"install", "k0s-install"}, {"start", "k0s-start"}} {
+		h := testHost(t)
+		mirrored(t, h, s)
+		t.Setenv("K0S_FAIL", tt.command)
+		r := try(t, h, "", untilReady(s)...)
+		if got := r.step(tt.step); got.Status != record.StatusFailed || !strings.HasSuffix(got.Error, tt.command+" fails, as it was told to") {
+			t.Errorf("%+v, want it failed with k0s's own words", got)
+		}
+		if !strings.Contains(r.err.Error(), tt.step+": k0s "+tt.command) {
+			t.Errorf("error %v, want the step and the command in it", r.err)
+		}
+	}
+}

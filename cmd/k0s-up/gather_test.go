@@ -1,0 +1,82 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/k0s"
+)
+
+// TestRoleAndStore reads what a host is from its service and from what k0s has
+// left on disk, with k0s stopped.
+func TestRoleAndStore(t *testing.T) {
+	const controller, worker = "k0scontroller.service", "k0sworker.service"
+	for _, tt := range []struct {
+		name       string
+		unit, args string
+		data       []string // that k0s has made
+		config     string
+		role       string
+		store      store
+		stored     bool
+	}{
+		{name: "nothing"},
+		{name: "a worker", unit: worker, args: "worker --token-file=/etc/k0s/join-token", data: []string{"kubelet.conf"}, role: k0s.RoleWorker},
+		{name: "a worker whose service is gone", data: []string{"kubelet.conf"}, role: k0s.RoleWorker},
+		{name: "installed, never started", unit: controller, args: "controller --enable-worker", role: k0s.RoleController, store: storeEtcd},
+		{name: "with etcd", unit: controller, args: "controller", data: []string{"etcd/member/snap/db", "pki/ca.key"}, role: k0s.RoleController, store: storeEtcd, stored: true},
+		{name: "with etcd, whose service is gone", data: []string{"etcd/member/snap/db", "pki/ca.key"}, role: k0s.RoleController, store: storeEtcd, stored: true},
+		{name: "about to join", unit: controller, args: "controller --token-file /etc/k0s/join-token", role: k0s.RoleController, store: storeEtcd},
+		{name: "let in, and never started", unit: controller, args: "controller --token-file=/etc/k0s/join-token", data: []string{"pki/etcd/ca.crt"}, role: k0s.RoleController, store: storeEtcd, stored: true},
+		{name: "--single", unit: controller, args: "controller --single=true", data: []string{"db/state.db", "pki/ca.key"}, role: k0s.RoleController, store: storeFile, stored: true},
+		{name: "--single with etcd", unit: controller, args: "controller --single", data: []string{"etcd/member/snap/db"}, role: k0s.RoleController, store: storeEtcd, stored: true},
+		{name: "kine with a file", unit: controller, args: "controller", data: []string{"db/state.db", "pki/ca.key"}, config: "spec: {storage: {type: kine}}", role: k0s.RoleController, store: storeFile, stored: true},
+		{name: "kine with a file that is named", unit: controller, args: "controller", data: []string{"pki/ca.key"}, config: "spec: {storage: {type: kine, kine: {dataSource: 'sqlite:///srv/k0s.db'}}}", role: k0s.RoleController, store: storeFile, stored: true},
+		{name: "kine with a database", unit: controller, args: "controller", data: []string{"pki/ca.key"}, config: "spec: {storage: {type: kine, kine: {dataSource: 'mysql://db.site/k0s'}}}", role: k0s.RoleController, store: storeShared, stored: true},
+		{name: "an etcd that k0s does not run", unit: controller, args: "controller", data: []string{"pki/ca.key"}, config: "spec: {storage: {etcd: {externalCluster: {endpoints: ['https://10.0.0.9:2379']}}}}", role: k0s.RoleController, store: storeShared, stored: true},
+		{name: "another k0s.yaml", unit: controller, args: "controller --config=/srv/k0s.yaml", data: []string{"pki/ca.key"}, config: "/srv/k0s.yaml spec: {storage: {type: kine, kine: {dataSource: 'postgres://db.site/k0s'}}}", role: k0s.RoleController, store: storeShared, stored: true},
+		{name: "a k0s.yaml that is broken", unit: controller, args: "controller", data: []string{"etcd/member/snap/db", "pki/ca.key"}, config: "spec: [", role: k0s.RoleController, store: storeEtcd, stored: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := testHost(t)
+			if tt.unit != "" {
+				write(t, filepath.Join(h.root+"/etc/systemd/system", tt.unit), "[Service]\nExecStart=/usr/local/bin/k0s "+tt.args+"\n")
+			}
+			for _, path := range tt.data {
+				write(t, filepath.Join(h.data, path), "")
+			}
+			path, text := h.k0sConfig, tt.config
+			if rest, found := strings.CutPrefix(text, "/srv/k0s.yaml "); found {
+				path, text = h.root+"/srv/k0s.yaml", rest
+			}
+			if text != "" {
+				write(t, path, text)
+			}
+			f, err := testUp(t, h, &settings{}).gather(t.Context())
+			if err != nil || f.role != tt.role || f.store != tt.store || f.stored != tt.stored || f.running {
+				t.Errorf("%q %q %v, %v; want %q %q %v", f.role, f.store, f.stored, err, tt.role, tt.store, tt.stored)
+			}
+			if _, err := f.decide(); (err != nil) != (tt.stored && tt.store != storeFile) {
+				t.Errorf("%v: only state that others may share keeps a stopped host from being removed", err)
+			}
+		})
+	}
+}
+
+// TestUninstallWithAStoreThatCannotBeRead: which it is decides what may go.
+func TestUninstallWithAStoreThatCannotBeRead(t *testing.T) {
+	h := testHost(t)
+	write(t, filepath.Join(h.root+"/etc/systemd/system", "k0scontroller.service"), "[Service]\nExecStart=/usr/local/bin/k0s controller\n")
+	write(t, h.data+"/pki/ca.key", "")
+	write(t, h.k0sConfig, "spec: [")
+	r := try(t, h, "", "--reset", "--yes")
+	if cli.Code(r.err) != cli.CodeFailed || cli.HintOf(r.err) == "" {
+		t.Errorf("%v, want it refused with a hint", r.err)
+	}
+	if _, err := os.Stat(h.data); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,379 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/oci"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/registry"
+	"k0rdent-airgap/tests/machine"
+	"k0rdent-airgap/tests/samplebundle"
+)
+
+// testHost is a host below a directory, with the stand-in for k0s on it. It has
+// no k0s service, and what the tests do not change is as a host should be.
+func testHost(t *testing.T) host {
+	t.Helper()
+	h := hostBelow(t.TempDir())
+	h.farewell = 0
+	h.proc = filepath.Join(h.root, "proc")
+	script, err := os.ReadFile("../../tests/k0s/k0s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, h.k0s, string(script))
+	if err := os.Chmod(h.k0s, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, h.proc+"/filesystems", "nodev\tproc\n\text4\nnodev\toverlay\n")
+	write(t, h.proc+"/meminfo", "MemTotal:       16384000 kB\nMemFree:        1 kB\n")
+	write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n")
+	write(t, h.proc+"/net/route", routeHead+gateway)
+	write(t, h.root+resolvConf, "nameserver 10.77.0.1\n")
+	for _, dir := range []string{filepath.Dir(h.lock), h.root + "/etc/systemd/system"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("K0S_ROOT", h.root)
+	t.Setenv("K0S_LOG", filepath.Join(h.root, "k0s.log"))
+	return h
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// k0sCalls lists the arguments with which k0s was run and changed something.
+func k0sCalls(t *testing.T, h host) []string {
+	t.Helper()
+	var calls []string
+	text, _ := os.ReadFile(filepath.Join(h.root, "k0s.log"))
+	for line := range strings.Lines(string(text)) {
+		switch verb, _, _ := strings.Cut(strings.TrimSpace(line), " "); verb {
+		case "install", "start", "stop", "reset", "token", "etcd":
+			if !strings.HasPrefix(line, "etcd member-list") {
+				calls = append(calls, strings.TrimSpace(line))
+			}
+		}
+	}
+	return calls
+}
+
+// testSite is a real registry behind TLS with the sample's release in it.
+type testSite struct {
+	at, ca string
+}
+
+// args are the flags that every run against the site has.
+func (s testSite) args(more ...string) []string {
+	return append([]string{"--registry", s.at, "--ca", s.ca, "--ignore", "loopback"}, more...)
+}
+
+// shared is a site with everything, for tests that only read.
+var shared struct {
+	once sync.Once
+	site testSite
+	end  func()
+}
+
+func TestMain(m *testing.M) {
+	code := machine.Run(m)
+	if shared.end != nil {
+		shared.end()
+	}
+	os.Exit(code)
+}
+
+// aSite gives a site with all that is wanted.
+func aSite(t *testing.T) testSite {
+	t.Helper()
+	shared.once.Do(func() {
+		dir, err := os.MkdirTemp("", "k0s-up-site")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var end func()
+		shared.site, end = serve(t, dir)
+		shared.end = func() { end(); os.RemoveAll(dir) }
+	})
+	return shared.site
+}
+
+// newSite serves a registry with the images of k0s v1.32.8, but not those that
+// are named.
+func newSite(t *testing.T, without ...string) testSite {
+	t.Helper()
+	s, end := serve(t, t.TempDir(), without...)
+	t.Cleanup(end)
+	return s
+}
+
+func serve(t *testing.T, dir string, without ...string) (testSite, func()) {
+	t.Helper()
+	disk, err := registry.OpenDisk(filepath.Join(dir, "storage"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewTLSServer(registry.New(disk, registry.Options{}))
+	s := testSite{at: srv.Listener.Addr().String(), ca: filepath.Join(dir, "ca.pem")}
+	write(t, s.ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})))
+	fill(t, srv, without)
+	return s, func() { srv.Close(); disk.Close() }
+}
+
+// absent are images that k0s v1.32.8 wants and the sample does not have, each
+// made from one that it has.
+var absent = map[string]string{
+	"k0sproject/calico-cni:v3.29.4-0":                  "k0sproject/coredns",
+	"k0sproject/calico-kube-controllers:v3.29.4-0":     "k0sproject/coredns",
+	"k0sproject/calico-node:v3.29.4-0":                 "k0sproject/coredns",
+	"k0sproject/apiserver-network-proxy-agent:v0.31.0": "k0sproject/coredns",
+	"metrics-server/metrics-server:v0.7.2":             "k0sproject/coredns",
+	"k0sproject/envoy-distroless:v1.31.10":             "k0sproject/coredns",
+	"pause:3.9":                                        "k0sproject/coredns",
+}
+
+func fill(t *testing.T, srv *httptest.Server, without []string) {
+	t.Helper()
+	dir := t.TempDir()
+	m, err := samplebundle.WriteDir(dir, samplebundle.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range m.Entries {
+		if e.Kind != samplebundle.KindOCI || !strings.HasPrefix(e.Repository, "k0sproject/") {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(e.Path)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := []string{e.Repository + ":" + e.Tag}
+		for name, like := range absent {
+			if like == e.Repository {
+				names = append(names, name)
+			}
+		}
+		for _, name := range names {
+			skip := false
+			for _, w := range without {
+				skip = skip || strings.HasPrefix(name, w)
+			}
+			if !skip {
+				upload(t, srv, name, text)
+			}
+		}
+	}
+}
+
+// upload puts an OCI archive into a registry.
+func upload(t *testing.T, srv *httptest.Server, name string, archive []byte) {
+	t.Helper()
+	repository, tag, _ := strings.Cut(name, ":")
+	a, err := oci.Open(bytes.NewReader(archive), int64(len(archive)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, err := a.Images()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, image := range images {
+		for _, d := range image.Blobs {
+			blob, ok := a.Blob(d.Digest)
+			if !ok {
+				t.Fatalf("%s: no blob %v", name, d.Digest)
+			}
+			send(t, srv, http.MethodPost, "/v2/"+repository+"/blobs/uploads/?digest="+d.Digest.String(), "application/octet-stream", blob)
+		}
+		for i, m := range image.Manifests {
+			reference := m.Descriptor.Digest.String()
+			if i == len(image.Manifests)-1 {
+				reference = tag
+			}
+			send(t, srv, http.MethodPut, "/v2/"+repository+"/manifests/"+reference, string(m.Descriptor.MediaType), bytes.NewReader(m.Raw))
+		}
+	}
+}
+
+func send(t *testing.T, srv *httptest.Server, method, path, mediaType string, body io.Reader) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", mediaType)
+	resp, err := srv.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusCreated {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
+		t.Fatalf("%s %s: %s %s", method, path, resp.Status, text)
+	}
+}
+
+// mirrored puts the files in place that k0s-mirror-config writes for a site.
+func mirrored(t *testing.T, h host, s testSite) {
+	t.Helper()
+	m, err := k0s.ParseMirror(s.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.CA = []byte(read(t, s.ca))
+	v, _ := k0s.ParseVersion("v1.32.8+k0s.0")
+	files, err := k0s.MirrorFiles(v, []k0s.Mirror{m}, k0s.DefaultHosts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		write(t, h.root+f.Path, string(f.Content))
+	}
+}
+
+// result is what a run has written.
+type result struct {
+	err            error
+	stdout, stderr string
+}
+
+// try runs the tool on a host. Its standard input is empty unless given.
+func try(t *testing.T, h host, stdin string, args ...string) result {
+	t.Helper()
+	return tryCtx(t.Context(), h, stdin, args...)
+}
+
+func tryCtx(ctx context.Context, h host, stdin string, args ...string) result {
+	return tryOn(ctx, h, stdin, func(string) error { return nil }, args...)
+}
+
+// tryOn runs the tool, and calls after with the name of each step once its
+// record was written. An error of that is one of stdout.
+func tryOn(ctx context.Context, h host, stdin string, after func(step string) error, args ...string) result {
+	var stderr bytes.Buffer
+	stdout := &watched{after: after}
+	err := runOn(ctx, h, args, strings.NewReader(stdin), stdout, &stderr)
+	return result{err, stdout.String(), stderr.String()}
+}
+
+type watched struct {
+	bytes.Buffer
+	after func(step string) error
+}
+
+func (w *watched) Write(line []byte) (int, error) {
+	w.Buffer.Write(line)
+	var s struct{ Kind, Name string }
+	if json.Unmarshal(line, &s) == nil && s.Kind == "step" {
+		return len(line), w.after(s.Name)
+	}
+	return len(line), nil
+}
+
+// steps gives "name status" of each step.
+func (r result) steps() string {
+	var all []string
+	for _, s := range records[record.Step](r, "step") {
+		all = append(all, s.Name+" "+s.Status)
+	}
+	return strings.Join(all, ", ")
+}
+
+// step gives the record of one step.
+func (r result) step(name string) record.Step {
+	for _, s := range records[record.Step](r, "step") {
+		if s.Name == name {
+			return s
+		}
+	}
+	return record.Step{}
+}
+
+// records gives all records of a kind.
+func records[T any](r result, kind string) []T {
+	var all []T
+	for line, err := range record.Read(strings.NewReader(r.stdout)) {
+		if err != nil || line.Kind != kind {
+			continue
+		}
+		var v T
+		if json.Unmarshal(line.Raw, &v) == nil {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// tree lists the files below a directory with what is in them, to find out
+// whether anything has changed.
+func tree(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || filepath.Base(path) == "k0s.log" {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "%v %s", info.Mode(), path)
+		if info.Mode().IsRegular() {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, " %s", digestOf(text))
+		}
+		b.WriteByte('\n')
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// testUp returns what a step works with.
+func testUp(t *testing.T, h host, c *settings) *up {
+	t.Helper()
+	s, err := readState(h.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &up{cfg: c, host: h, state: s, stderr: io.Discard, stdin: strings.NewReader("")}
+	u.Out, u.Progress, u.Log = record.NewWriter(io.Discard, nil), cli.NewProgress(tool, io.Discard, true), cli.Logger(io.Discard, false)
+	u.k0s = program{Binary: k0s.Binary{Path: h.k0s}, host: h}
+	return u
+}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+	standin "k0rdent-airgap/tests/k0s"
+)
+
+// The users of tokens.
+const (
+	workerUser     = "kubelet-bootstrap"
+	controllerUser = "controller-bootstrap"
+)
+
+// apiWithNode answers as an API server does in which this host is a Ready node,
+// as far as a node may ask about itself. K0S_START makes the stand-in's service
+// write a kubeconfig for it.
+func apiWithNode(t *testing.T) string {
+	t.Helper()
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
+	mux.HandleFunc("GET /api/v1/nodes/"+strings.ToLower(name), func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"metadata":{"name":%q},"status":{"conditions":[{"type":"Ready","status":"True"}],"addresses":[{"type":"InternalIP","address":"10.0.0.9"}]}}`, strings.ToLower(name))
+	})
+	mux.HandleFunc("GET /apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/"+strings.ToLower(name), func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"kind":"Lease","apiVersion":"coordination.k8s.io/v1","metadata":{"name":"a"},"spec":{"renewTime":%q}}`, time.Now().UTC().Format("2006-01-02T15:04:05.000000Z07:00"))
+	})
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	kubeconfig := t.TempDir() + "/kubeconfig"
+	write(t, kubeconfig, fmt.Sprintf("apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: k, cluster: {server: %q}}]\ncontexts: [{name: c, context: {cluster: k, user: u}}]\nusers: [{name: u, user: {}}]\n", srv.URL))
+	t.Setenv("K0S_START", "cp "+kubeconfig+` "$2/kubelet.conf"; mkdir -p "$2/pki"; cp `+kubeconfig+` "$2/pki/admin.conf"`)
+	return strings.Replace(srv.URL, "http://", "https://", 1)
+}
+
+func TestJoin(t *testing.T) {
+	for _, tt := range []struct{ role, user, install string }{
+		{k0s.RoleWorker, workerUser, "install worker --token-file /etc/k0s/join-token"},
+		{k0s.RoleController, controllerUser, "install controller --enable-worker --no-taints --token-file /etc/k0s/join-token"},
+	} {
+		t.Run(tt.role, func(t *testing.T) {
+			h, s := testHost(t), aSite(t)
+			mirrored(t, h, s)
+			server := apiWithNode(t)
+			file := h.root + "/root/token"
+			write(t, file, standin.Token(tt.user, server))
+			if tt.role == k0s.RoleController {
+				write(t, h.k0sConfig, firstYAML)
+			}
+			args := s.args("--join", tt.role, "--token-file", file)
+			before := tree(t, h.root)
+			if r := try(t, h, "", append(args, "--plan")...); r.err != nil || tree(t, h.root) != before {
+				t.Fatalf("the plan: %v; it changed the host: %v\n%s", r.err, tree(t, h.root) != before, r.stderr)
+			}
+			r := try(t, h, "", args...)
+			if r.err != nil {
+				t.Fatalf("%v\n%s", r.err, r.stderr)
+			}
+			for _, step := range []string{"token", "k0s-install", "k0s-start", "k0s-ready", "token-removed"} {
+				if r.step(step).Status != record.StatusDone {
+					t.Errorf("%+v, want it done", r.step(step))
+				}
+			}
+			for _, path := range []string{file, h.joinToken} {
+				if _, err := os.Stat(path); err == nil {
+					t.Errorf("the token is still in %s", path)
+				}
+			}
+			if _, err := os.Stat(h.k0sConfig); (err == nil) != (tt.role == k0s.RoleController) {
+				t.Errorf("k0s.yaml: %v; only a controller needs one", err)
+			}
+			if got, want := k0sCalls(t, h), []string{tt.install, "start"}; !slices.Equal(got, want) {
+				t.Errorf("k0s was run with %q, want %q", got, want)
+			}
+			after := tree(t, h.root)
+			if r := try(t, h, "", args...); r.err != nil || strings.Contains(r.steps(), "done") || tree(t, h.root) != after {
+				t.Errorf("again: %v, %s, want nothing to do\n%s", r.err, r.steps(), r.stderr)
+			}
+		})
+	}
+}
+
+// firstYAML is the k0s.yaml of the first controller, at 203.0.113.11.
+const firstYAML = "spec:\n  api: {address: 203.0.113.11, sans: [n1, 203.0.113.11]}\n  network: {nodeLocalLoadBalancing: {enabled: true}}\n  storage: {etcd: {peerAddress: 203.0.113.11}}\n"
+
+// TestJoinTakesItsOwnAddress: what the first controller's k0s.yaml says of the
+// first controller is not true of a second.
+func TestJoinTakesItsOwnAddress(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	server := apiWithNode(t)
+	write(t, h.root+"/root/token", standin.Token(controllerUser, server))
+	args := s.args("--join", k0s.RoleController, "--token-file", h.root+"/root/token")
+	write(t, h.k0sConfig, "spec: {api: {address: 203.0.113.11}}\n")
+	if r := try(t, h, "", args...); !strings.Contains(r.step("preflight").Error, "k0s.yaml: neither spec.network.nodeLocalLoadBalancing nor spec.api.externalAddress") {
+		t.Errorf("%v, want a cluster for one controller refused", r.err)
+	}
+	write(t, h.k0sConfig, firstYAML)
+	if r := try(t, h, "", args...); r.err != nil {
+		t.Fatalf("%v\n%s", r.err, r.stderr)
+	}
+	var y k0sYAML
+	text := read(t, h.k0sConfig)
+	if err := y.read([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := findNode(t.Context(), "", s.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if y.address != n.address.String() || y.peer != n.address.String() || !strings.Contains(text, `203.0.113.11, "`+n.name+`", "`+y.address+`"]`) {
+		t.Errorf("address %s, peer address %s, want %v and that among the sans\n%s", y.address, y.peer, n.address, text)
+	}
+}
+
+// TestUninstallOfAJoinedHost: it takes itself away, a controller out of etcd
+// first, and not the platform of the cluster.
+func TestUninstallOfAJoinedHost(t *testing.T) {
+	for role, want := range map[string][]string{
+		k0s.RoleWorker:     {"stop", "reset"},
+		k0s.RoleController: {"etcd leave --peer-address 192.0.2.12", "stop", "reset"},
+	} {
+		h, s := testHost(t), aSite(t)
+		mirrored(t, h, s)
+		server := apiWithNode(t)
+		user := map[string]string{k0s.RoleWorker: workerUser, k0s.RoleController: controllerUser}[role]
+		write(t, h.root+"/root/token", standin.Token(user, server))
+		write(t, h.k0sConfig, firstYAML)
+		if r := try(t, h, "", s.args("--join", role, "--token-file", h.root+"/root/token")...); r.err != nil {
+			t.Fatalf("%v\n%s", r.err, r.stderr)
+		}
+		name, err := os.Hostname()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if role == k0s.RoleController {
+			write(t, h.data+"/etcd/members", "n1 https://203.0.113.11:2380\n"+name+" https://192.0.2.12:2380\n")
+		}
+		detail := map[string]string{k0s.RoleWorker: "this host is a worker", k0s.RoleController: "the cluster goes on with n1"}[role]
+		plan := try(t, h, "", "--reset", "--plan")
+		if !strings.Contains(plan.step("preflight").Detail, detail) || plan.step("preflight").Cluster != "stays" {
+			t.Errorf("%s: the plan %v, %+v", role, plan.err, plan.step("preflight"))
+		}
+		r := try(t, h, "", "--reset", "--yes")
+		if r.err != nil || !strings.Contains(r.step("preflight").Detail, detail) || r.step("preflight").Cluster != "stays" {
+			t.Errorf("%s: %v, %+v", role, r.err, r.step("preflight"))
+		}
+		if got := k0sCalls(t, h)[2:]; !slices.Equal(got, want) {
+			t.Errorf("%s: k0s was run with %q, want %q", role, got, want)
+		}
+	}
+}
+
+func TestJoinKilledBetweenSteps(t *testing.T) {
+	s := aSite(t)
+	for _, step := range []string{"preflight", "notes", "token", "k0s-install", "k0s-start", "k0s-ready"} {
+		t.Run(step, func(t *testing.T) {
+			h := testHost(t)
+			mirrored(t, h, s)
+			server := apiWithNode(t)
+			file := h.root + "/root/token"
+			write(t, file, standin.Token(workerUser, server))
+			args := s.args("--join", k0s.RoleWorker, "--token-file", file)
+			if r := killed(t, h, step, "", args...); !errors.Is(r.err, errKilled) {
+				t.Fatalf("%v, want it killed\n%s", r.err, r.stderr)
+			}
+			if r := try(t, h, "", args...); r.err != nil {
+				t.Fatalf("%v\n%s", r.err, r.stderr)
+			}
+			for _, path := range []string{file, h.joinToken} {
+				if _, err := os.Stat(path); err == nil {
+					t.Errorf("the token is still in %s", path)
+				}
+			}
+			if got := len(k0sCalls(t, h)); got != 2 {
+				t.Errorf("k0s was run with %q, want two calls", k0sCalls(t, h))
+			}
+		})
+	}
+}
+
+func TestJoinRefuses(t *testing.T) {
+	s := aSite(t)
+	tests := []struct {
+		name, role, token, want string
+		config                  string
+	}{
+		{"a token for the other role", k0s.RoleController, standin.Token(workerUser, "https://127.0.0.1:1"), "token: it is for a worker, not for a controller", ""},
+		{"no token", k0s.RoleWorker, "", "does not exist", ""},
+		{"not a token", k0s.RoleWorker, "hello", "token: not a join token of k0s: not in base64", ""},
+		{"a server that does not answer", k0s.RoleWorker, standin.Token(workerUser, "https://127.0.0.1:1"), "server: dial tcp 127.0.0.1:1", ""},
+		{"another server than the configuration says", k0s.RoleWorker, standin.Token(workerUser, "https://127.0.0.1:1"), "it is for https://127.0.0.1:1, not for 10.0.0.10, which", "join: {server: 10.0.0.10}"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := testHost(t)
+			mirrored(t, h, s)
+			write(t, h.config, tt.config)
+			if tt.token != "" {
+				write(t, h.root+"/root/token", tt.token)
+			}
+			before := tree(t, h.root)
+			r := try(t, h, "", s.args("--join", tt.role, "--token-file", h.root+"/root/token")...)
+			if got := r.step("preflight").Error; !strings.Contains(got, tt.want) || cli.Code(r.err) != cli.CodeFailed {
+				t.Errorf("preflight %q, %v, want %q", got, r.err, tt.want)
+			}
+			if strings.Contains(r.stdout+r.stderr, "0123456789abcdef") {
+				t.Error("the secret of the token is in the output")
+			}
+			os.Remove(h.lock)
+			if tree(t, h.root) != before {
+				t.Error("the host was touched")
+			}
+		})
+	}
+}
+
+func TestJoinWithATokenInTheConfiguration(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	server := apiWithNode(t)
+	write(t, h.config, fmt.Sprintf("join: {mode: worker, server: %q, token: %q}\n", server, strings.TrimSpace(standin.Token(workerUser, server))))
+	if r := try(t, h, "", s.args()...); r.err != nil || r.step("token-removed").Status != record.StatusDone {
+		t.Errorf("%v, %s\n%s", r.err, r.steps(), r.stderr)
+	}
+}
+
+func TestMakeToken(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	if r := try(t, h, "", "--token", "worker"); !strings.Contains(fmt.Sprint(r.err), "no k0s runs here") {
+		t.Errorf("%v, want to hear that no k0s runs", r.err)
+	}
+	mirrored(t, h, s)
+	if r := try(t, h, "", untilReady(s)...); r.step("k0s-start").Status != record.StatusDone {
+		t.Fatal(r.stderr)
+	}
+	for _, role := range []string{k0s.RoleWorker, k0s.RoleController} {
+		r := try(t, h, "", "--token", role, "--expiry", "36h")
+		if r.err != nil {
+			t.Fatalf("%v\n%s", r.err, r.stderr)
+		}
+		path := h.state + "/" + role + "-token"
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v, want a file for its owner only", info, err)
+		}
+		made, err := k0s.ParseToken([]byte(read(t, path)))
+		if err != nil || made.Role != role {
+			t.Errorf("%+v, %v, want a token for a %s", made, err, role)
+		}
+		if files := records[record.File](r, "file"); len(files) != 1 || files[0].Path != path || files[0].Digest != "" {
+			t.Errorf("records %+v, want one of the file, without a digest of the secret", files)
+		}
+		if calls := k0sCalls(t, h); calls[len(calls)-1] != "token create --role "+role+" --expiry 36h0m0s" {
+			t.Errorf("k0s was run with %q", calls[len(calls)-1])
+		}
+		if strings.Contains(r.stdout+r.stderr, strings.TrimSpace(read(t, path))) {
+			t.Error("the token is in the output")
+		}
+	}
+	if r := try(t, h, "", "--token", "worker", "--plan", "--token-file", h.root+"/x"); r.err != nil || r.step("token").Status != record.StatusPlanned {
+		t.Errorf("the plan: %v, %+v", r.err, r.step("token"))
+	}
+	if _, err := os.Stat(h.root + "/x"); err == nil {
+		t.Error("the plan wrote a token")
+	}
+}

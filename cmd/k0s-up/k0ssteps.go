@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"k0rdent-airgap/cmd/k0s-up/kube"
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/step"
+)
+
+// configMode keeps k0s.yaml from others: it may hold the keys of a datastore.
+const configMode = 0o600
+
+// configure writes the configuration. A running k0s reads it when it starts
+// again, which is noted before, so that a run which is killed in between leaves
+// that to the next one.
+func (u *up) configure(_ context.Context, do bool) (step.Outcome, error) {
+	path := u.host.k0sConfig
+	r, err := hostfile.Plan(path, configMode, u.yaml.merged)
+	if err != nil {
+		return step.Outcome{}, err
+	}
+	if r.Status == record.StatusUnchanged || !do {
+		if err := u.Out.Write(r); err != nil {
+			return step.Outcome{}, err
+		}
+	}
+	if r.Status == record.StatusUnchanged {
+		return step.Unchanged("%s", path), nil
+	}
+	detail := "for its owner only"
+	if len(u.yaml.changes) > 0 {
+		detail = strings.Join(u.yaml.changes, "; ")
+	}
+	o := step.Changed(do, "%s: %s", path, detail)
+	if !do {
+		u.Show("k0s.yaml", u.yaml.changes)
+		o.Shown = len(u.yaml.changes) > 0
+		return o, nil
+	}
+	backup, err := u.backup(path)
+	if err != nil {
+		return step.Outcome{}, err
+	}
+	if u.k0s.running != nil && len(u.yaml.changes) > 0 {
+		u.state.Restart = true
+	}
+	_, err = u.put(path, configMode, u.yaml.merged, backup)
+	return o, err
+}
+
+// backup keeps what somebody else wrote, and returns the name of the copy; ""
+// if there is nothing of theirs. What was there before the first run is kept
+// for good; later edits of theirs, under further names.
+func (u *up) backup(path string) (string, error) {
+	have, err := hostfile.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	name := backupName(path)
+	digest := digestOf(have)
+	for n := 1; ; n++ {
+		old, err := hostfile.Read(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if f := u.state.file(path); f != nil && f.Digest == digest {
+				return f.Backup, nil // it is ours
+			}
+			r, err := hostfile.Put(name, configMode, have)
+			if err != nil {
+				return "", err
+			}
+			return name, u.Out.Write(r)
+		case err != nil:
+			return "", err
+		case digestOf(old) == digest:
+			return name, nil
+		}
+		name = fmt.Sprintf("%s.%d", backupName(path), n)
+	}
+}
+
+// backupName is where the k0s.yaml is kept that was there before ours.
+func backupName(path string) string { return path + ".before-k0rdent-install" }
+
+// install makes k0s a service of the host, unless it is one.
+func (u *up) install(role string) func(context.Context, bool) (step.Outcome, error) {
+	return func(ctx context.Context, do bool) (step.Outcome, error) {
+		s, err := u.k0s.service()
+		if err != nil {
+			return step.Outcome{}, err
+		}
+		if s != nil {
+			return step.Unchanged("%s", s.Unit), nil
+		}
+		args := []string{role}
+		if role == k0s.RoleController {
+			args = append(args, "--enable-worker", "--no-taints")
+		}
+		if u.cfg.join != "" {
+			args = append(args, "--token-file", strings.TrimPrefix(u.host.joinToken, u.host.root))
+		}
+		if do {
+			if err := u.k0s.Install(ctx, args...); err != nil {
+				return step.Outcome{}, err
+			}
+		}
+		return step.Changed(do, "k0s install %s", strings.Join(args, " ")), nil
+	}
+}
+
+// start starts k0s, or starts it again if it runs with a configuration that is
+// no more.
+func (u *up) start(ctx context.Context, do bool) (step.Outcome, error) {
+	running, err := u.k0s.status(ctx)
+	if err != nil && !errors.Is(err, k0s.ErrSilent) {
+		return step.Outcome{}, err
+	}
+	runs := running != nil || errors.Is(err, k0s.ErrSilent)
+	restart := u.state.Restart || !do && len(u.yaml.changes) > 0
+	if runs && !restart {
+		u.k0s.running = running
+		return step.Unchanged("k0s runs"), nil
+	}
+	o := step.Changed(do, "k0s start")
+	if runs {
+		o = step.Changed(do, "k0s stop, k0s start: its configuration has changed")
+	}
+	if !do {
+		return o, nil
+	}
+	if runs {
+		if err := u.k0s.Stop(ctx); err != nil {
+			return step.Outcome{}, err
+		}
+	}
+	u.started = time.Now()
+	if err := u.k0s.Start(ctx); err != nil {
+		return step.Outcome{}, err
+	}
+	u.state.Restart = false
+	return o, u.state.save()
+}
+
+// glance bounds what a plan asks of a cluster that may be there.
+const glance = 10 * time.Second
+
+// reach opens the cluster as it is; false if there is none, or it does not
+// answer.
+func (u *up) reach(ctx context.Context) bool {
+	if u.k0s.running == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, glance)
+	defer cancel()
+	c, err := kube.Open(u.k0s.kubeconfig())
+	if err != nil || c.WaitAPI(ctx) != nil {
+		return false
+	}
+	u.cluster = c
+	return true
+}
+
+// waitNode waits for the API and for the node of this host. Then the cluster
+// can be handed on.
+func (u *up) waitNode(ctx context.Context, do bool) (step.Outcome, error) {
+	o, err := u.wait(ctx, do, u.k0s.kubeconfig)
+	if err == nil {
+		err = u.announce()
+	}
+	return o, err
+}
+
+// waitJoined waits until the node is Ready as a worker sees it: by the kubelet's
+// own kubeconfig, with which a node may read itself.
+func (u *up) waitJoined(ctx context.Context, do bool) (step.Outcome, error) {
+	return u.wait(ctx, do, u.k0s.kubeletConfig)
+}
+
+func (u *up) wait(ctx context.Context, do bool, kubeconfig func() string) (step.Outcome, error) {
+	ready := step.Unchanged("node %s is Ready", u.node.name)
+	if !do {
+		if u.reach(ctx) {
+			ctx, cancel := context.WithTimeout(ctx, glance)
+			defer cancel()
+			if u.cluster.WaitNode(ctx, u.node.name, u.started) == nil {
+				return ready, nil
+			}
+		}
+		return step.Changed(do, "wait until the Kubernetes API answers and node %s is Ready", u.node.name), nil
+	}
+	ctx, cancel := context.WithDeadline(ctx, u.Start.Add(u.cfg.timeout))
+	defer cancel()
+	err := u.open(ctx, kubeconfig)
+	if err == nil {
+		err = u.cluster.WaitAPI(ctx)
+	}
+	if err == nil {
+		err = u.cluster.WaitNode(ctx, u.node.name, u.started)
+	}
+	switch {
+	case err != nil:
+		return step.Outcome{}, u.lastWords(ctx, err)
+	case u.started.IsZero():
+		return ready, nil
+	case u.cfg.join != "":
+		return step.Changed(do, "node %s is Ready as a %s", u.node.name, u.cfg.join), nil
+	}
+	return step.Changed(do, "node %s is Ready, k0s %v", u.node.name, u.k0s.version), nil
+}
+
+// silence is after how long a k0s that does not come up is reported.
+const silence = time.Minute
+
+// open waits for the kubeconfig that k0s makes, and opens it. Nothing announces
+// it.
+func (u *up) open(ctx context.Context, kubeconfig func() string) error {
+	warn := time.Now().Add(silence)
+	for {
+		if info, err := os.Stat(kubeconfig()); err == nil && info.Size() > 0 {
+			if c, err := kube.Open(kubeconfig()); err == nil {
+				u.cluster = c
+				return nil
+			}
+		}
+		if !kube.Sleep(ctx, 500*time.Millisecond) {
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return context.Cause(ctx)
+			}
+			return fmt.Errorf("k0s has not made %s", kubeconfig())
+		}
+		if !warn.IsZero() && time.Now().After(warn) {
+			warn = time.Time{}
+			u.Progress.Warn("k0s-ready: k0s has not made %s yet%s", kubeconfig(), u.journal(ctx))
+		}
+	}
+}
+
+// lastWords adds to an error what k0s itself wrote last.
+func (u *up) lastWords(ctx context.Context, err error) error {
+	s, _ := u.k0s.service()
+	if s == nil || errors.Is(err, cli.ErrInterrupted) {
+		return err
+	}
+	return cli.Hint(fmt.Errorf("%w%s", err, u.journal(ctx)), "see journalctl -u k0s%s", s.Role)
+}
+
+// journal returns the last lines of the service's log, if the host has one.
+func (u *up) journal(ctx context.Context) string {
+	s, _ := u.k0s.service()
+	journal, err := exec.LookPath("journalctl")
+	if s == nil || err != nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	var out bytes.Buffer // three lines of a journal, each at most 48 KiB
+	cmd := exec.CommandContext(ctx, journal, "-u", "k0s"+s.Role, "-n", "3", "-o", "cat", "--no-pager", "-q")
+	cmd.Stdout = &out
+	if cmd.Run() != nil || out.Len() == 0 {
+		return ""
+	}
+	lines := slices.DeleteFunc(strings.Split(out.String(), "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
+	return "; k0s wrote last: " + strings.Join(lines, " | ")
+}

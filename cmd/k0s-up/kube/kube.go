@@ -1,0 +1,289 @@
+// Package kube asks the Kubernetes API of this host's cluster the few things
+// that bringing up, joining and removing a host take: whether it is ready, its
+// nodes, and k0s's own lists of controllers. It speaks HTTP and JSON itself,
+// with the credentials of a kubeconfig that k0s made, since a Kubernetes client
+// is ten times the size of everything else in this program.
+//
+// Answers are bounded in size and time. An error that the API reports is a
+// *StatusError.
+package kube
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	// maxAnswer bounds what is read of an answer, in bytes: a list of all pods of
+	// a node, each some 10 KB.
+	maxAnswer = 64 << 20
+	// patience bounds each request.
+	patience = 15 * time.Second
+)
+
+// Client is an API server and the credentials to speak to it.
+type Client struct {
+	server string
+	token  string
+	http   *http.Client
+}
+
+// kubeconfig is what a kubeconfig file says, as far as k0s makes such files.
+type kubeconfig struct {
+	CurrentContext string `json:"current-context"`
+	Clusters       []struct {
+		Name    string
+		Cluster struct {
+			Server        string
+			CA            string `json:"certificate-authority"`
+			CAData        []byte `json:"certificate-authority-data"`
+			TLSServerName string `json:"tls-server-name"`
+		}
+	}
+	Contexts []struct {
+		Name    string
+		Context struct{ Cluster, User string }
+	}
+	Users []struct {
+		Name string
+		User struct {
+			Cert     string `json:"client-certificate"`
+			CertData []byte `json:"client-certificate-data"`
+			Key      string `json:"client-key"`
+			KeyData  []byte `json:"client-key-data"`
+			Token    string
+		}
+	}
+}
+
+// Open reads a kubeconfig file. It does not connect.
+func Open(path string) (*Client, error) { return open(path, netip.AddrPort{}) }
+
+// OpenAt is Open for another API server of the same cluster, whose certificate
+// need not name the address.
+func OpenAt(path string, server netip.AddrPort) (*Client, error) { return open(path, server) }
+
+func open(path string, server netip.AddrPort) (*Client, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := parse(text, filepath.Dir(path), server)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// parse makes a client of a kubeconfig, whose relative paths start at dir.
+func parse(text []byte, dir string, server netip.AddrPort) (*Client, error) {
+	var k kubeconfig
+	if err := yaml.Unmarshal(text, &k); err != nil {
+		return nil, errors.New("not a kubeconfig") // the decoder's error may repeat a secret
+	}
+	c := &Client{}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	var cluster, user string
+	for _, x := range k.Contexts {
+		if x.Name == k.CurrentContext {
+			cluster, user = x.Context.Cluster, x.Context.User
+		}
+	}
+	for _, x := range k.Clusters {
+		if x.Name != cluster {
+			continue
+		}
+		c.server, config.ServerName = strings.TrimSuffix(x.Cluster.Server, "/"), x.Cluster.TLSServerName
+		ca, err := content(dir, x.Cluster.CA, x.Cluster.CAData)
+		if err != nil {
+			return nil, err
+		}
+		if len(ca) > 0 {
+			config.RootCAs = x509.NewCertPool()
+			if !config.RootCAs.AppendCertsFromPEM(ca) {
+				return nil, errors.New("no certificate in certificate-authority-data")
+			}
+		}
+	}
+	for _, x := range k.Users {
+		if x.Name != user {
+			continue
+		}
+		c.token = x.User.Token
+		cert, err := content(dir, x.User.Cert, x.User.CertData)
+		if err != nil {
+			return nil, err
+		}
+		key, err := content(dir, x.User.Key, x.User.KeyData)
+		if err != nil {
+			return nil, err
+		}
+		if len(cert) > 0 {
+			pair, err := tls.X509KeyPair(cert, key)
+			if err != nil {
+				return nil, err
+			}
+			config.Certificates = []tls.Certificate{pair}
+		}
+	}
+	u, err := url.Parse(c.server)
+	if err != nil || u.Host == "" {
+		return nil, errors.New("no server in it")
+	}
+	if server.IsValid() {
+		c.server = u.Scheme + "://" + server.String()
+		config.ServerName = "kubernetes" // every API server's certificate has that name
+	}
+	c.http = &http.Client{Transport: &http.Transport{
+		TLSClientConfig: config, DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute,
+	}}
+	return c, nil
+}
+
+// content returns what a kubeconfig has inline or in a file.
+func content(dir, path string, inline []byte) ([]byte, error) {
+	if len(inline) > 0 || path == "" {
+		return inline, nil
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	return os.ReadFile(path)
+}
+
+// StatusError is an answer of the API server that is not the one that was asked
+// for.
+type StatusError struct {
+	Code    int
+	Message string
+}
+
+func (e *StatusError) Error() string { return e.Message }
+
+// Absent reports whether an error says that there is no such object, or no such
+// kind.
+func Absent(err error) bool { return code(err) == http.StatusNotFound }
+
+func code(err error) int {
+	if e, ok := errors.AsType[*StatusError](err); ok {
+		return e.Code
+	}
+	return 0
+}
+
+// again reports whether an error may be gone after a while: the API server
+// restarts, is busy, or a disruption budget refuses for now.
+func again(err error) bool {
+	switch code(err) {
+	case http.StatusConflict, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	_, network := errors.AsType[*url.Error](err)
+	return network
+}
+
+// do makes one request and decodes the answer into one of these, unless it is
+// nil.
+func (c *Client) do(ctx context.Context, method, path, contentType string, body, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var send io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		send = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.server+path, send)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Accept", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", contentType)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return failed(resp, text)
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	return nil
+}
+
+// failed makes an error of an answer: its message where it has one.
+func failed(resp *http.Response, text []byte) error {
+	var status struct{ Message string }
+	if json.Unmarshal(text, &status) != nil || status.Message == "" {
+		status.Message = resp.Request.Method + " " + resp.Request.URL.Path + ": " + resp.Status
+		if checks := failedChecks(string(text)); checks != "" {
+			status.Message = "failing checks: " + checks
+		}
+	}
+	return &StatusError{resp.StatusCode, status.Message}
+}
+
+// failedChecks returns the names of the checks that a verbose readyz marks with
+// "[-]", as in "[-]etcd failed: reason withheld".
+func failedChecks(body string) string {
+	var names []string
+	for line := range strings.Lines(body) {
+		if rest, failed := strings.CutPrefix(line, "[-]"); failed {
+			name, _, _ := strings.Cut(rest, " ")
+			names = append(names, strings.TrimSpace(name))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return c.do(ctx, http.MethodGet, path, "", nil, into)
+}
+
+// Sleep waits for d or the end of ctx, and reports whether ctx is still active.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/step"
+)
+
+// resetSteps removes what was installed, in the opposite order. Each step is
+// content with a host on which there is nothing for it, so that a half-installed
+// one ends up clean, too.
+func (u *up) resetSteps() []step.Step {
+	return []step.Step{
+		{Name: "preflight", Run: u.confirm}, {Name: "drain", Run: u.drain}, {Name: "k0s-leave", Run: u.leave},
+		{Name: "k0s-stop", Run: u.stop}, {Name: "node", Run: u.removeNode}, {Name: "k0s-reset", Run: u.reset},
+		{Name: "files", Run: u.removeFiles}, {Name: "notes", Run: u.forget},
+	}
+}
+
+// checkReset finds out what there is, and what may be removed.
+func (u *up) checkReset(ctx context.Context) (step.Outcome, error) {
+	if os.Geteuid() != 0 {
+		return step.Outcome{}, cli.Hint(fmt.Errorf("must run as root (uid is %d)", os.Geteuid()), "run it as root")
+	}
+	f, err := u.gather(ctx)
+	if err != nil {
+		return step.Outcome{}, err
+	}
+	if u.removal, err = f.decide(); err != nil {
+		return step.Outcome{}, err
+	}
+	u.Note("%s; %s", u.removal.describe(f.running), plural(len(u.state.Files), "file is ours", "files are ours"))
+	if err := u.checkPlatform(ctx); err != nil {
+		return step.Outcome{}, err
+	}
+	o, err := u.Report(&u.Problems)
+	if u.removal.Stays {
+		o.Cluster = "stays"
+	}
+	return o, err
+}
+
+// checkPlatform refuses to take a cluster away from under k0rdent, which may
+// have made things outside of it that nothing else removes.
+func (u *up) checkPlatform(ctx context.Context) error {
+	if u.removal.Role != k0s.RoleController || u.removal.Stays || !u.reach(ctx) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, glance)
+	defer cancel()
+	there, err := u.cluster.Platform(ctx)
+	switch {
+	case errors.Is(context.Cause(ctx), cli.ErrInterrupted):
+		return context.Cause(ctx)
+	case err != nil:
+		u.Warn("platform", "cannot tell whether k0rdent is installed: %v", err)
+	case there && u.Plan:
+		u.Warn("platform", "k0rdent is installed in this cluster; remove it first with k0rdent-install --uninstall")
+	case there:
+		u.Fail("platform", "k0rdent-install --uninstall removes it; --ignore platform leaves what it made outside of the cluster", "k0rdent is installed in this cluster")
+	}
+	return nil
+}
+
+// confirm asks, unless it was told not to.
+func (u *up) confirm(ctx context.Context, do bool) (step.Outcome, error) {
+	o, err := u.checkReset(ctx)
+	if err != nil || u.cfg.yes || !do {
+		return o, err
+	}
+	if cli.CheckStdin(u.stdin) == nil { // no terminal
+		return step.Outcome{}, cli.Hint(cli.Misuse("cannot ask for confirmation: stdin is not a terminal"), "--yes removes without asking, --plan shows what would be removed")
+	}
+	what := "Remove the cluster on this host with all of its data"
+	if u.removal.Stays {
+		what = "Remove this host from its cluster, k0s with its data on this host"
+	}
+	fmt.Fprintf(u.stderr, "%s: %s.\n%s, and our files? [yes/no] ", tool, o.Detail, what)
+	answer, err := bufio.NewReader(u.stdin).ReadString('\n')
+	if err != nil || strings.ToLower(strings.TrimSpace(answer)) != "yes" {
+		return step.Outcome{}, cli.Hint(errors.New("not confirmed: nothing is removed"), "answer yes, or give --yes")
+	}
+	return o, nil
+}
+
+func (u *up) stop(ctx context.Context, do bool) (step.Outcome, error) {
+	o := step.Unchanged("k0s does not run")
+	if u.k0s.running != nil {
+		o = step.Changed(do, "k0s stop")
+	}
+	s, err := u.k0s.service()
+	if err != nil || !do || u.k0s.running == nil && s == nil || u.k0s.missing {
+		return o, err
+	}
+	u.state.Removal = &u.removal // neither etcd nor the API answers once k0s is stopped
+	if err := u.state.save(); err != nil {
+		return step.Outcome{}, err
+	}
+	return o, u.k0s.Stop(ctx) // also where k0s does not answer: it may be about to start
+}
+
+// leftovers reports whether k0s has anything on this host.
+func (u *up) leftovers() bool {
+	s, err := u.k0s.service()
+	if err != nil || s != nil {
+		return true
+	}
+	_, err = os.Lstat(u.host.data)
+	return err == nil
+}
+
+func (u *up) reset(ctx context.Context, do bool) (step.Outcome, error) {
+	switch {
+	case !u.leftovers():
+		return step.Unchanged("k0s has nothing on this host"), nil
+	case !do:
+		return step.Changed(do, "k0s reset: its service, %s, all containers", u.host.data), nil
+	case u.k0s.missing:
+		return step.Outcome{}, u.noK0s()
+	}
+	return step.Changed(do, "k0s reset; reboot the host to clear leftover network state"), u.k0s.Reset(ctx)
+}
+
+// forget removes what is known of this host, tokens included.
+func (u *up) forget(_ context.Context, do bool) (step.Outcome, error) {
+	if _, err := os.Stat(u.state.path); !do {
+		if errors.Is(err, fs.ErrNotExist) {
+			return step.Unchanged("there are none"), nil
+		}
+		return step.Changed(do, "%s", u.state.path), nil
+	}
+	o := step.Unchanged("there are none")
+	for _, path := range []string{
+		u.state.path, u.host.joinToken,
+		filepath.Join(u.host.state, k0s.RoleWorker+"-token"), filepath.Join(u.host.state, k0s.RoleController+"-token"),
+	} {
+		r, err := hostfile.Remove(path)
+		if err != nil {
+			return step.Outcome{}, err
+		}
+		if r.Status != record.StatusRemoved {
+			continue
+		}
+		if err := u.Out.Write(r); err != nil {
+			return step.Outcome{}, err
+		}
+		o = step.Changed(do, "%s", u.state.path)
+	}
+	os.Remove(u.host.state) // unless something else is in it
+	return o, nil
+}

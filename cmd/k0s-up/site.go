@@ -1,0 +1,230 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/pemfile"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
+)
+
+// site is the registry that k0s's images come from.
+type site struct {
+	at   string // HOST[:PORT][/PREFIX]
+	host string // HOST[:PORT]
+	reg  *client.Registry
+	ca   []byte      // PEM; may be empty
+	pins client.Pins // what tags must stand for
+}
+
+// registryNames are the flags about the registry.
+var registryNames = client.Names{
+	At: "--registry", CA: "--ca", PlainHTTP: "--plain-http", Timeout: "--answer-timeout",
+	Username: "--username", PasswordFile: "--password-file",
+}
+
+// openSite prepares the registry, and asks nothing of it.
+func (u *up) openSite() (*site, error) {
+	c := &u.cfg.Registry
+	at := cmp.Or(c.At, u.in.Address(u.node.address).String())
+	if at == "" {
+		return nil, cli.Hint(cli.Misuse("no registry"), "name the site's with --registry HOST[:PORT][/PREFIX], or use the public ones with --online")
+	}
+	if err := cli.CheckProxies(); err != nil {
+		return nil, err
+	}
+	where, err := client.ParseSite(registryNames, at)
+	if err != nil {
+		return nil, err
+	}
+	s := &site{at: where.String(), host: where.Host}
+	if c.CA == "" && c.At == "" && u.in.Registry != nil {
+		c.CA = u.in.Registry.CA
+	}
+	if c.CA != "" {
+		if _, s.ca, err = pemfile.Certificates(c.CA); err != nil {
+			return nil, cli.Misuse("--ca: %w", err)
+		}
+	}
+	s.reg, err = client.New(client.Options{
+		At: at, Names: registryNames, PlainHTTP: c.PlainHTTP, CAFile: c.CA,
+		Username: c.Username, PasswordFile: c.PasswordFile, Jobs: jobs, Timeout: c.Timeout,
+		LoginFiles: cli.LoginFiles(), Agent: cli.Agent(tool), Log: u.Log,
+		Notice: func(text string) { u.Progress.Warn("%s", text) },
+	})
+	return s, err
+}
+
+// jobs is how many questions the registry is asked at a time.
+const jobs = 8
+
+// maxSkew is how far two clocks may be apart. Certificates that k0s makes are
+// valid from the moment on, and etcd members and kubelets compare them.
+const maxSkew = 5 * time.Minute
+
+// checkSite asks the registry for k0s's images, and the time.
+func (u *up) checkSite(ctx context.Context) {
+	s := u.site
+	if ref.Loopback(s.host) {
+		hint := "name an address of this host"
+		if _, port, err := net.SplitHostPort(s.host); err == nil && u.node.address.IsValid() {
+			hint = "--registry " + strings.Replace(s.at, s.host, net.JoinHostPort(u.node.address.String(), port), 1)
+		}
+		u.Fail("loopback", hint, "%s is this host for this host only: in a pod, it is the pod", s.host)
+	}
+	if err := s.reg.Connect(ctx); err != nil {
+		u.Fail("registry", "", "%s: %v", s.at, err)
+		return
+	}
+	u.checkTime(ctx)
+	if u.cfg.join != "" || u.worker {
+		return // what the cluster's images are, its controllers know
+	}
+	if err := u.planBalance(ctx); err != nil {
+		u.Fail("k0s.yaml", "", "%v", err)
+		return
+	}
+	if len(u.yaml.merged) == 0 || u.k0s.version.Major == 0 {
+		return // reported already
+	}
+	images, err := u.k0s.ImagesFor(ctx, u.yaml.merged)
+	if err == nil {
+		err = u.checkImages(ctx, images)
+	}
+	if err != nil {
+		u.Fail("images", "", "%v", err)
+	}
+}
+
+// checkTime compares clocks and the dates of the registry's authorities.
+func (u *up) checkTime(ctx context.Context) {
+	now := time.Now()
+	for rest := u.site.ca; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err == nil && (now.Before(c.NotBefore) || now.After(c.NotAfter)) {
+			u.Fail("time", "set the clock", "it is %s here, and the registry's authority is valid from %s to %s", stamp(now), stamp(c.NotBefore), stamp(c.NotAfter))
+		}
+	}
+	r, err := u.site.reg.Page(ctx, "/v2/")
+	if err != nil {
+		u.Warn("time", "the registry's clock cannot be compared: %v", err)
+		return
+	}
+	if !r.Date.IsZero() && now.Sub(r.Date).Abs() > maxSkew {
+		u.Fail("time", "set the clock", "it is %s here and %s at the registry", stamp(now), stamp(r.Date))
+	}
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// checkImages reports each image that is not in the registry, or not what was
+// pushed.
+func (u *up) checkImages(ctx context.Context, images []ref.Reference) error {
+	missing, moved, err := u.site.lookUp(ctx, images)
+	if err != nil {
+		return err
+	}
+	for i, err := range moved {
+		if hint := ""; i == 0 {
+			hint = client.MovedHint(tool)
+			u.Fail("registry", hint, "%v", err)
+			continue
+		}
+		u.Fail("registry", "", "%v", err)
+	}
+	u.Note("%d images of k0s", len(images)-len(missing)-len(moved))
+	for _, m := range missing {
+		what := fmt.Sprintf("not in the registry; wanted by k0s %v%s", u.k0s.version, m.instead)
+		u.Missing = append(u.Missing, record.Image{Reference: m.image.String(), Type: "image", Status: record.StatusFailed, Error: what})
+	}
+	if len(missing) > 0 {
+		u.Fail("images", "bundle-ls BUNDLE | oci-push --to "+u.site.at, "%d of %d images of k0s are not in the registry", len(missing), len(images))
+	}
+	return nil
+}
+
+// absence is an image that is not in the registry.
+type absence struct {
+	image   ref.Reference
+	instead string // what there is, for people
+}
+
+// lookUp asks the registry for images.
+func (s *site) lookUp(ctx context.Context, images []ref.Reference) (missing []absence, moved []*client.MovedError, err error) {
+	found := make([]string, len(images))
+	instead := make([]string, len(images))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(jobs)
+	for n, i := range images {
+		group.Go(func() (err error) {
+			repository := s.repository(i)
+			found[n], err = s.reg.Digest(ctx, repository, tagOf(i))
+			if errors.Is(err, client.ErrNotFound) || err == nil && found[n] == "" {
+				found[n], instead[n] = "", s.tags(ctx, repository)
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("%v: %w", i, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, nil, err
+	}
+	for n, i := range images {
+		if found[n] == "" {
+			missing = append(missing, absence{i, instead[n]})
+			continue
+		}
+		if e, ok := errors.AsType[*client.MovedError](s.pins.Check(s.reg, s.repository(i), tagOf(i), found[n])); ok {
+			moved = append(moved, e)
+		}
+	}
+	return missing, moved, nil
+}
+
+// tagOf returns the tag of an image, or its digest if it has one.
+func tagOf(i ref.Reference) string { return cmp.Or(string(i.Digest), i.Tag) }
+
+// repository returns the name that an image has at the registry, below the
+// prefix: with --k0s-images registry, k0s asks for it by the registry's names.
+func (s *site) repository(i ref.Reference) string {
+	if rest, inside := strings.CutPrefix(i.Host+"/"+i.Repository, s.at+"/"); inside {
+		return rest
+	}
+	return i.Repository
+}
+
+// tags returns what the registry has of a repository instead of a tag.
+func (s *site) tags(ctx context.Context, repository string) string {
+	var all []string
+	for tag, err := range s.reg.Tags(ctx, repository) {
+		if err != nil || len(all) == 10 {
+			break
+		}
+		all = append(all, tag)
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	slices.Sort(all)
+	return "; the registry has " + repository + ":" + strings.Join(all, ", ")
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/record"
+)
+
+// state is what this program knows of its work on this host from one run to
+// the next. Losing it costs nothing but the knowledge of whose the files are.
+type state struct {
+	path string
+
+	Files   []ownFile   `json:"files,omitempty"`
+	Pins    client.Pins `json:"pins,omitempty"`    // what the tags in the registry must stand for
+	Restart bool        `json:"restart,omitempty"` // k0s is to start again: something of it has changed
+	Removal *removal    `json:"removal,omitempty"` // what --reset had decided before it stopped k0s
+}
+
+// ownFile is a file that this program wrote, or that a tool before it in the
+// pipe wrote.
+type ownFile struct {
+	Path   string      `json:"path"`
+	Digest string      `json:"digest,omitempty"` // of what was written; "" for a secret
+	Backup string      `json:"backup,omitempty"` // where what was there before is kept
+	Mode   fs.FileMode `json:"mode,omitempty"`   // that it had
+}
+
+// stateName is the file in the state directory.
+const stateName = "install.json"
+
+func readState(dir string) (*state, error) {
+	s := &state{path: filepath.Join(dir, stateName)}
+	text, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, s); err != nil {
+		return nil, cli.Hint(fmt.Errorf("%s: %w", s.path, err), "move it away; --reset then no longer knows which files it wrote")
+	}
+	return s, nil
+}
+
+func (s *state) save() error {
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = hostfile.Put(s.path, 0o600, append(text, '\n'))
+	return err
+}
+
+func (s *state) file(path string) *ownFile {
+	for i := range s.Files {
+		if s.Files[i].Path == path {
+			return &s.Files[i]
+		}
+	}
+	return nil
+}
+
+// own notes a file as ours. The first backup is the one that counts: later
+// ones would be of our own text.
+func (s *state) own(path, digest, backup string) {
+	if f := s.file(path); f != nil {
+		f.Digest = digest
+		return
+	}
+	f := ownFile{Path: path, Digest: digest, Backup: backup}
+	if info, err := os.Stat(path); err == nil && backup != "" {
+		f.Mode = info.Mode().Perm()
+	}
+	s.Files = append(s.Files, f)
+}
+
+// take notes the files that other tools have told of: those that they wrote,
+// now or in a run before, since they look after them.
+func (s *state) take(files []record.File) {
+	for _, f := range files {
+		switch f.Status {
+		case record.StatusWritten, record.StatusUnchanged:
+			s.own(f.Path, f.Digest, "")
+		case record.StatusRemoved:
+			s.forget(f.Path)
+		}
+	}
+}
+
+func (s *state) forget(path string) {
+	s.Files = slices.DeleteFunc(s.Files, func(f ownFile) bool { return f.Path == path })
+}
+
+// lock keeps other runs from working on this host. The kernel gives it back
+// when the process ends, however it ends.
+func lock(ctx context.Context, path string) (release func(), err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, cli.Hint(err, "run it as root; --plan, too, has to read what only root may")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
+		}
+		who := make([]byte, 32)
+		n, _ := f.ReadAt(who, 0)
+		return nil, cli.Hint(cli.TryAgain(fmt.Errorf("another run is at work on this host (process %s)", who[:n])), "wait for it; a run after it finds out what is left to do")
+	}
+	if err := errors.Join(f.Truncate(0), writeAt(f, fmt.Sprint(os.Getpid()))); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+func writeAt(f *os.File, text string) error {
+	_, err := f.WriteAt([]byte(text), 0)
+	return err
+}
+
+// digestOf returns a digest as records have it.
+func digestOf(content []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(content)) }

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/step"
+	"k0rdent-airgap/lib/textfile"
+)
+
+// tokenSteps makes a token for another host.
+func (u *up) tokenSteps() []step.Step {
+	return []step.Step{{Name: "preflight", Run: u.checkController}, {Name: "token", Run: u.makeToken}}
+}
+
+// checkController returns an error unless a controller runs here that others can
+// join.
+func (u *up) checkController(ctx context.Context, _ bool) (step.Outcome, error) {
+	running, err := u.k0s.status(ctx)
+	switch {
+	case err != nil:
+		return step.Outcome{}, err
+	case running == nil:
+		return step.Outcome{}, cli.Hint(errors.New("no k0s runs here"), "make the token on a controller of the cluster")
+	case running.Role == k0s.RoleWorker:
+		return step.Outcome{}, cli.Hint(errors.New("this host is a worker"), "make the token on a controller of the cluster")
+	case running.SingleNode:
+		return step.Outcome{}, errors.New("k0s runs with --single, which no host can join")
+	}
+	if u.cfg.token == k0s.RoleController {
+		if err := u.checkBalanced(); err != nil {
+			return step.Outcome{}, err
+		}
+	}
+	return step.Unchanged("k0s %s runs as a %s", running.Version, running.Role), nil
+}
+
+// checkBalanced refuses a token for a controller that would carry no traffic.
+func (u *up) checkBalanced() error {
+	s, err := u.k0s.service()
+	if err != nil {
+		return err
+	}
+	text, err := textfile.Read(u.configPath(s))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := k0s.Balanced(text); err != nil {
+		return cli.Hint(fmt.Errorf("%s: %w", u.configPath(s), err), balanceHint)
+	}
+	return nil
+}
+
+// makeToken has k0s make a token, and writes it to a file for its owner only.
+func (u *up) makeToken(ctx context.Context, do bool) (step.Outcome, error) {
+	path := cmp.Or(u.cfg.tokenFile, filepath.Join(u.host.state, u.cfg.token+"-token"))
+	if !do {
+		return step.Changed(do, "%s: for a %s, valid for %v", path, u.cfg.token, u.cfg.expiry), nil
+	}
+	text, t, err := u.k0s.CreateToken(ctx, u.cfg.token, u.cfg.expiry)
+	if err != nil {
+		return step.Outcome{}, err
+	}
+	r, err := hostfile.Put(path, 0o600, append(text, '\n'))
+	if err != nil {
+		return step.Outcome{}, err
+	}
+	r.Digest = "" // nobody needs that of a secret
+	return step.Changed(do, "%s: joins %s as a %s, valid for %v", path, t.Server, t.Role, u.cfg.expiry), u.Out.Write(r)
+}

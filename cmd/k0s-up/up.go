@@ -1,0 +1,241 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"k0rdent-airgap/cmd/k0s-up/kube"
+	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/pipe"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
+	"k0rdent-airgap/lib/step"
+)
+
+// up does the work of one run. What a step finds out and a later one needs is
+// kept here.
+type up struct {
+	step.Runner
+	step.Problems
+	cfg    *settings
+	host   host
+	stdin  io.Reader
+	stderr io.Writer
+
+	in    pipe.Site
+	files []record.File // that other tools have written
+	state *state
+	node  node  // this host, as others see it
+	site  *site // nil where nothing is asked of a registry
+	k0s   program
+	yaml  k0sYAML
+
+	worker  bool    // the host is or becomes a worker
+	cgroup1 bool    // its cgroups are those of version 1
+	balance bool    // k0s.yaml gets node-local load balancing
+	removal removal // what --reset means for the cluster
+
+	started time.Time    // of k0s, by this run
+	cluster *kube.Client // once k0s has made its kubeconfig
+}
+
+// run does what was asked for, between the records that came and the summary.
+func (u *up) run(ctx context.Context) error {
+	if err := u.readRecords(ctx); err != nil {
+		return err
+	}
+	u.Start = time.Now() // the tools before this one may have taken hours
+	if err := u.prepare(ctx); err != nil {
+		return err
+	}
+	// A token changes nothing on this host, so it need not wait for another run.
+	if !u.Plan && u.cfg.token == "" {
+		release, err := lock(ctx, u.host.lock)
+		if err != nil {
+			return err
+		}
+		defer release()
+		// What another run has done meanwhile counts.
+		if u.state, err = readState(u.host.state); err != nil {
+			return err
+		}
+		u.pin()
+	}
+	if !u.Plan && !u.cfg.reset && u.state.Removal != nil {
+		u.state.Removal = nil // from here on the host may get company
+		if err := u.state.save(); err != nil {
+			return err
+		}
+	}
+	return u.Run(ctx, u.steps())
+}
+
+// readRecords reads stdin to its end, and passes on every record.
+func (u *up) readRecords(ctx context.Context) error {
+	if pipe.None(u.stdin) {
+		return nil
+	}
+	in := pipe.Reader{Out: u.Out, Wait: func() {
+		u.Progress.Warn("waiting for records on stdin; use </dev/null if there are none")
+	}}
+	for line, err := range in.Records(ctx, u.stdin) {
+		if err == nil {
+			err = u.in.Take(line)
+		}
+		var f record.File
+		if err == nil && line.Kind == f.Kind() {
+			if err = line.Decode(&f); err == nil {
+				u.files = append(u.files, f)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepare finds out what needs no question to anyone else.
+func (u *up) prepare(ctx context.Context) error {
+	c := u.cfg
+	var err error
+	if u.state, err = readState(u.host.state); err != nil {
+		return err
+	}
+	u.k0s = program{Binary: k0s.Binary{Path: cmp.Or(c.k0s, u.host.k0s)}, host: u.host}
+	near := u.in.At
+	if c.At != "" {
+		near, _ = ref.ParseSite(c.At) // checked with the flags
+	}
+	if u.node, err = findNode(ctx, c.api.address, near.Host); err != nil {
+		return err
+	}
+	service, _ := u.k0s.service()
+	u.worker = c.join == k0s.RoleWorker || c.upgrade && service != nil && service.Role == k0s.RoleWorker
+	if c.reset || c.token != "" || c.online || (c.join != "" || u.worker) && c.At == "" && u.in.At.Host == "" && u.in.Registry == nil {
+		return nil // nothing is asked of a registry
+	}
+	if u.site, err = u.openSite(); err == nil {
+		u.pin()
+	}
+	return err
+}
+
+// pin holds the registry to what earlier runs and the records have said of it.
+func (u *up) pin() {
+	if u.site != nil {
+		u.site.pins = u.state.Pins.With(u.site.reg, u.in.Images)
+	}
+}
+
+// steps are those of what was asked for.
+func (u *up) steps() []step.Step {
+	switch c := u.cfg; {
+	case c.reset:
+		return u.resetSteps()
+	case c.token != "":
+		return u.tokenSteps()
+	case c.join != "":
+		return u.joinSteps()
+	case c.upgrade:
+		return u.upgradeSteps()
+	}
+	return []step.Step{
+		{Name: "preflight", Run: u.preflight}, {Name: "notes", Run: u.note},
+		{Name: "k0s.yaml", Run: u.configure}, {Name: "k0s-install", Run: u.install(k0s.RoleController)},
+		{Name: "k0s-start", Run: u.start}, {Name: "k0s-ready", Run: u.waitNode},
+	}
+}
+
+// preflight makes all checks that there are for what was asked, and changes
+// nothing.
+func (u *up) preflight(ctx context.Context, _ bool) (step.Outcome, error) {
+	u.checkSystem()
+	u.checkMemory()
+	u.checkName()
+	u.checkK0s(ctx)
+	if !u.worker {
+		u.checkK0sYAML(ctx)
+	}
+	u.checkPorts()
+	u.checkNetworks()
+	u.checkRoutes()
+	switch {
+	case u.site != nil:
+		u.checkSite(ctx)
+	case u.cfg.online:
+		if err := u.planBalance(ctx); err != nil {
+			u.Fail("k0s.yaml", "", "%v", err)
+		}
+	}
+	if ctx.Err() != nil {
+		return step.Outcome{}, context.Cause(ctx)
+	}
+	return u.Report(&u.Problems)
+}
+
+// note notes what the tools before this one have written, so that it can be
+// removed again.
+func (u *up) note(_ context.Context, do bool) (step.Outcome, error) {
+	before := len(u.state.Files)
+	u.state.take(u.files)
+	if u.site != nil {
+		u.state.Pins = u.site.pins
+	}
+	o := step.Unchanged("%s", u.state.path)
+	if n := len(u.state.Files) - before; n > 0 {
+		o = step.Changed(do, "%s in %s", plural(n, "file of another tool is noted", "files of other tools are noted"), u.state.path)
+	}
+	if !do {
+		return o, nil
+	}
+	return o, u.state.save()
+}
+
+// announce writes the record of the cluster that this host is a controller of.
+func (u *up) announce() error {
+	v := u.k0s.version
+	r := record.Cluster{
+		Kubeconfig: u.k0s.kubeconfig(), Node: u.node.name, Address: cmp.Or(u.yaml.address, u.node.address.String()),
+		K0s: v.String(), Kubernetes: v.Kubernetes(),
+	}
+	if u.Plan && u.k0s.running == nil {
+		r.Status = record.StatusPlanned
+	}
+	return u.Out.Write(r)
+}
+
+// put writes a file of ours, notes it as ours, and writes its record. What is
+// noted comes first: a run that is killed in between must not leave a file of
+// which nobody knows whose it is.
+func (u *up) put(path string, mode fs.FileMode, content []byte, backup string) (record.File, error) {
+	plan, err := hostfile.Plan(path, mode, content)
+	if err != nil {
+		return plan, err
+	}
+	if plan.Status == record.StatusUnchanged {
+		return plan, u.Out.Write(plan)
+	}
+	u.state.own(path, plan.Digest, backup)
+	if err := u.state.save(); err != nil {
+		return plan, err
+	}
+	r, err := hostfile.Put(path, mode, content)
+	if e := u.Out.Write(r); err == nil {
+		err = e
+	}
+	return r, err
+}
+
+// plural counts things.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"os"
+
+	"k0rdent-airgap/lib/hostfile"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/step"
+)
+
+// upgradeSteps brings k0s to another version.
+func (u *up) upgradeSteps() []step.Step {
+	steps := []step.Step{{Name: "preflight", Run: u.checkNew}, {Name: "notes", Run: u.note}}
+	wait := u.waitJoined
+	if !u.worker {
+		steps = append(steps, step.Step{Name: "k0s.yaml", Run: u.configure})
+		wait = u.waitNode
+	}
+	return append(steps,
+		step.Step{Name: "k0s-upgrade", Run: u.replace}, step.Step{Name: "k0s-start", Run: u.start}, step.Step{Name: "k0s-ready", Run: wait})
+}
+
+// checkNew has the checks look at the k0s that is to be, which k0s-extract has
+// put somewhere, or already in place.
+func (u *up) checkNew(ctx context.Context, do bool) (step.Outcome, error) {
+	switch u.cfg.k0sFrom {
+	case "":
+	case u.k0s.Path:
+		u.cfg.k0sFrom = ""
+	default:
+		u.k0s.Path = u.cfg.k0sFrom
+	}
+	return u.preflight(ctx, do)
+}
+
+// checkUpgrade compares the k0s that runs with the one that is to be.
+func (u *up) checkUpgrade() {
+	if u.k0s.running == nil || u.k0s.running.Version == "" {
+		return
+	}
+	running, err := k0s.ParseVersion(u.k0s.running.Version)
+	if err != nil {
+		u.Fail("k0s", "", "the k0s that runs: %v", err)
+		return
+	}
+	to := u.k0s.version
+	switch {
+	case to.Compare(running) < 0:
+		u.Fail("k0s", "", "k0s %v runs: Kubernetes cannot go back to %v", running, to)
+	case to.Minor > running.Minor+1:
+		u.Warn("k0s", "from k0s %v to %v: Kubernetes is made to be upgraded by one minor version at a time", running, to)
+	}
+}
+
+// replace stops k0s and puts another in its place. The next step starts what
+// does not run.
+func (u *up) replace(ctx context.Context, do bool) (step.Outcome, error) {
+	installed := cmp.Or(u.cfg.k0s, u.host.k0s)
+	other := false // another k0s than the installed one was named
+	if u.cfg.k0sFrom != "" {
+		have, err := k0s.Binary{Path: installed}.Version(ctx)
+		other = err != nil || have.Compare(u.k0s.version) != 0
+	}
+	running := u.k0s.running
+	outdated := running != nil && running.Version != "" && running.Version != u.k0s.version.String()
+	switch {
+	case !other && !outdated:
+		if do {
+			u.k0s.Path = installed
+		}
+		return step.Unchanged("k0s %v", u.k0s.version), nil
+	case !do:
+		u.state.Restart = true // as far as this plan goes
+	default:
+		if err := u.k0s.Stop(ctx); err != nil {
+			return step.Outcome{}, err
+		}
+	}
+	switch {
+	case !other:
+		return step.Changed(do, "stop k0s %s, for k0s %v", running.Version, u.k0s.version), nil
+	case !do:
+		return step.Changed(do, "stop k0s, put %s (%v) in its place", u.cfg.k0sFrom, u.k0s.version), nil
+	}
+	r, err := u.copyK0s(installed)
+	if err != nil {
+		return step.Outcome{}, err
+	}
+	u.k0s.Path = installed
+	r.Version, r.Source = u.k0s.version.String(), u.cfg.k0sFrom
+	return step.Changed(do, "%s is k0s %v", installed, u.k0s.version), u.Out.Write(r)
+}
+
+// copyK0s puts the new program in place of the old one.
+func (u *up) copyK0s(to string) (record.File, error) {
+	from, err := os.Open(u.cfg.k0sFrom)
+	if err != nil {
+		return record.File{}, err
+	}
+	defer from.Close()
+	f, err := hostfile.Create(to, 0o755)
+	if err != nil {
+		return record.File{}, err
+	}
+	defer f.Abort()
+	if _, err := io.Copy(f, from); err != nil {
+		return record.File{}, err
+	}
+	r, err := f.Commit()
+	if err != nil {
+		return r, err
+	}
+	u.state.own(to, r.Digest, "")
+	return r, u.state.save()
+}

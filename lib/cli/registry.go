@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"flag"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Registry holds the flags of a tool that reads the site's registry.
+type Registry struct {
+	At, CA, Username, PasswordFile string
+
+	PlainHTTP bool
+	Timeout   time.Duration // of the first answer
+}
+
+// Flags adds the flags to a set.
+func (r *Registry) Flags(fs *flag.FlagSet, timeout time.Duration) {
+	fs.StringVar(&r.At, "registry", "", "")
+	fs.StringVar(&r.CA, "ca", "", "")
+	fs.StringVar(&r.Username, "username", "", "")
+	fs.StringVar(&r.PasswordFile, "password-file", "", "")
+	fs.BoolVar(&r.PlainHTTP, "plain-http", false, "")
+	fs.DurationVar(&r.Timeout, "answer-timeout", timeout, "")
+}
+
+// Check returns misuse if the flags do not go together, and makes paths
+// absolute.
+func (r *Registry) Check() error {
+	switch {
+	case r.CA != "" && r.PlainHTTP:
+		return Misuse("--ca and --plain-http are mutually exclusive")
+	case (r.Username == "") != (r.PasswordFile == ""):
+		return Misuse("--username and --password-file belong together")
+	case r.Timeout <= 0:
+		return Misuse("--answer-timeout %v: must be longer than 0", r.Timeout)
+	}
+	r.At = strings.TrimSuffix(r.At, "/")
+	return Absolute(&r.CA, &r.PasswordFile)
+}
+
+// Absolute makes paths absolute, since they go into records and other
+// directories' files. Empty ones stay.
+func Absolute(paths ...*string) error {
+	for _, p := range paths {
+		if *p == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*p)
+		if err != nil {
+			return err
+		}
+		*p = abs
+	}
+	return nil
+}

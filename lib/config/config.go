@@ -1,0 +1,243 @@
+// Package config reads the one configuration file that k0s-up and
+// k0rdent-install share, k0rdentd.yaml. Its sections are those of k0rdentd's
+// own configuration. Each tool reads its sections strictly and leaves the
+// other's to the other; beside the sections, every flag of either tool can
+// stand by its name.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"k0rdent-airgap/lib/nearest"
+	"k0rdent-airgap/lib/textfile"
+)
+
+// Path is where the tools look for the file.
+const Path = "/etc/k0rdentd/k0rdentd.yaml"
+
+// Common is what both tools read. Each has it in line in a struct of the whole
+// file, with Flags, and the other's sections as a yaml.Node.
+type Common struct {
+	Airgap struct {
+		BundlePath string `yaml:"bundlePath"`
+		K0sURL     string `yaml:"k0sURL"`
+		Registry   struct {
+			Address      string `yaml:"address"`
+			Insecure     bool   `yaml:"insecure"`
+			CA           string `yaml:"ca"`
+			Username     string `yaml:"username"`
+			PasswordFile string `yaml:"passwordFile"`
+		} `yaml:"registry"`
+	} `yaml:"airgap"`
+	Debug    bool   `yaml:"debug"`
+	LogLevel string `yaml:"logLevel"`
+}
+
+// Flags is what stands in the file beside the sections, by its name.
+type Flags map[string]yaml.Node
+
+// Setting is a flag to which the file gives values.
+type Setting struct {
+	Key    string // in the file, for errors
+	Flag   string
+	Values []string // empty ones are left out
+}
+
+// One returns a setting with one value.
+func One(key, flag, value string) Setting { return Setting{key, flag, []string{value}} }
+
+// settings lists the flags that both tools have.
+func (c *Common) settings() []Setting {
+	r := c.Airgap.Registry
+	all := []Setting{
+		One("airgap.registry.address", "registry", r.Address), One("airgap.registry.ca", "ca", r.CA),
+		One("airgap.registry.username", "username", r.Username), One("airgap.registry.passwordFile", "password-file", r.PasswordFile),
+	}
+	if r.Insecure {
+		all = append(all, One("airgap.registry.insecure", "plain-http", "true"))
+	}
+	if c.Debug || c.LogLevel == "debug" || c.LogLevel == "trace" {
+		all = append(all, One("debug", "verbose", "true"))
+	}
+	return all
+}
+
+// Decode reads the one document of a file into a struct, strictly. It returns
+// the file's text, which is empty if there is nothing in it. All that is wrong
+// is in the one error, which repeats no value: that may be a secret.
+func Decode(r io.Reader, into any) ([]byte, error) {
+	text, err := textfile.All(r)
+	if err != nil {
+		return nil, err
+	}
+	dec := yaml.NewDecoder(strings.NewReader(string(text)))
+	dec.KnownFields(true)
+	switch err := dec.Decode(into); {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return nil, reworded(err)
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more than one document")
+	}
+	return text, nil
+}
+
+// What the decoder says of values, and of the types here.
+var (
+	valueWords = regexp.MustCompile("(?s)`.*?` ")
+	typeWords  = regexp.MustCompile(` in type \S+`)
+)
+
+func reworded(err error) error {
+	t, ok := errors.AsType[*yaml.TypeError](err)
+	if !ok {
+		return err
+	}
+	var all []string
+	for _, text := range t.Errors {
+		all = append(all, typeWords.ReplaceAllString(valueWords.ReplaceAllString(text, ""), ""))
+	}
+	return errors.New(strings.Join(all, "; "))
+}
+
+// Apply gives flags their values: those that both tools have, those of the
+// tool's own sections, and those that stand by their names. own reports whether
+// the tool has a flag that may stand by its name, others are the flags of the
+// other tool.
+func (c *Common) Apply(set func(flag, value string) error, sections []Setting, flags Flags, own func(string) bool, others []string) error {
+	if !slices.Contains([]string{"", "error", "warn", "warning", "info", "debug", "trace"}, c.LogLevel) {
+		return fmt.Errorf("logLevel %q: must be error, warn, info or debug", c.LogLevel)
+	}
+	var problems []string
+	for name, node := range flags {
+		values, err := scalars(&node)
+		switch {
+		case slices.Contains(others, name):
+		case !own(name):
+			problems = append(problems, fmt.Sprintf("line %d: unknown setting %s%s", node.Line, name, suggestion(name, others)))
+		case err != nil:
+			problems = append(problems, fmt.Sprintf("line %d: %s: %v", node.Line, name, err))
+		default:
+			sections = append(sections, Setting{name, name, values})
+		}
+	}
+	for _, s := range append(c.settings(), sections...) {
+		for _, v := range s.Values {
+			if v == "" {
+				continue
+			}
+			if err := set(s.Flag, v); err != nil {
+				problems = append(problems, fmt.Sprintf("%s: %v", s.Key, cause(err)))
+			}
+		}
+	}
+	if len(problems) > 0 {
+		slices.Sort(problems)
+		return errors.New(strings.Join(problems, "; "))
+	}
+	return nil
+}
+
+func suggestion(name string, others []string) string {
+	sections := []string{"k0s", "k0rdent", "airgap", "join", "debug", "logLevel"}
+	if near := nearest.Likely(name, append(sections, others...)); near != "" {
+		return " (did you mean " + near + "?)"
+	}
+	return ""
+}
+
+// scalars returns the values of a flag: one, or those of a list.
+func scalars(n *yaml.Node) ([]string, error) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	items := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		items = n.Content
+	}
+	var values []string
+	for _, item := range items {
+		if item.Kind != yaml.ScalarNode {
+			return nil, errors.New("must be a value or a list of values")
+		}
+		if item.ShortTag() != "!!null" {
+			values = append(values, item.Value)
+		}
+	}
+	return values, nil
+}
+
+// cause leaves out what the flag packages say around an error.
+func cause(err error) error {
+	if inner := errors.Unwrap(err); inner != nil {
+		return inner
+	}
+	return err
+}
+
+// Private refuses secrets in a file that every user of the host can read, and
+// returns a warning about one that a group can read. What is not a file, nobody
+// else can open.
+func Private(what string, file any) (warning string, err error) {
+	f, ok := file.(interface{ Stat() (fs.FileInfo, error) })
+	if !ok {
+		return "", nil
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf("%s contains secrets and is readable by others (mode %04o); run chmod 600", what, info.Mode().Perm())
+	switch {
+	case info.Mode().Perm()&0o007 != 0:
+		return "", errors.New(text)
+	case info.Mode().Perm()&0o070 != 0:
+		return text, nil
+	}
+	return "", nil
+}
+
+// Secret is a text that is not printed, wherever it is: methods that hide it
+// would not be called inside a struct's own fields, so it is behind a function.
+type Secret struct{ reveal func() string }
+
+// UnmarshalYAML reads the text. Its error does not repeat it.
+func (s *Secret) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.ScalarNode {
+		return fmt.Errorf("line %d: must be a text", n.Line)
+	}
+	text := n.Value
+	s.reveal = func() string { return text }
+	return nil
+}
+
+// Text returns what is hidden; "" if there is nothing.
+func (s Secret) Text() string {
+	if s.reveal == nil {
+		return ""
+	}
+	return s.reveal()
+}
+
+// Flags of one tool that the other leaves alone where they stand in the file.
+var (
+	HostFlags = []string{
+		"api-address", "api-external-address", "api-port", "etcd-peer-address", "expiry", "k0s-from", "k0s-images",
+		"k0s-version", "last-controller", "network-provider", "pod-cidr", "reset", "san", "service-cidr", "storage-type",
+		"token", "token-file",
+	}
+	PlatformFlags = []string{
+		"atomic", "chart", "credentials", "helm-timeout", "k0s-url", "kubeconfig", "print-values", "release",
+		"release-file", "set", "uninstall", "values",
+	}
+)

@@ -1,0 +1,124 @@
+package step
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/record"
+)
+
+// Ignorable are the checks that --ignore turns into warnings: those that guess
+// what will happen. What certainly fails is not among them. Tools that share a
+// configuration file accept each other's.
+var Ignorable = []string{
+	"cpu", "disk", "images", "loopback", "memory", "mirror", "network", "platform", "ports", "sysinfo", "system", "time",
+}
+
+// ParseIgnored parses a value of --ignore.
+func ParseIgnored(name string) (string, error) {
+	if !slices.Contains(Ignorable, name) {
+		return "", fmt.Errorf("must be one of %s", strings.Join(Ignorable, " "))
+	}
+	return name, nil
+}
+
+// Problems collects everything that is wrong before the work begins, so that an
+// operator learns of it at once.
+type Problems struct {
+	Ignore  []string       // checks that only warn
+	Missing []record.Image // what is not in the registry; reported with the problem "images"
+
+	list  []problem
+	notes []string
+}
+
+type problem struct {
+	check, text, hint string
+	err               error // the cause, where its kind matters
+	warning           bool
+}
+
+// Fail adds a problem and what helps; without a hint, the one of an error among
+// args. If the check is ignored, the problem is a warning.
+func (p *Problems) Fail(check, hint, format string, args ...any) {
+	q := problem{check: check, text: fmt.Sprintf(format, args...), hint: hint, warning: slices.Contains(p.Ignore, check)}
+	for _, a := range args {
+		if err, ok := a.(error); ok {
+			q.err = err
+		}
+	}
+	if hint == "" {
+		q.hint = cli.HintAmong(args)
+	}
+	p.list = append(p.list, q)
+}
+
+// Warn adds something that an operator should know.
+func (p *Problems) Warn(check, format string, args ...any) {
+	p.list = append(p.list, problem{check: check, text: fmt.Sprintf(format, args...), hint: cli.HintAmong(args), warning: true})
+}
+
+// Note adds something that was found, for the step's record.
+func (p *Problems) Note(format string, args ...any) {
+	p.notes = append(p.notes, fmt.Sprintf(format, args...))
+}
+
+// Report prints each problem, and returns the outcome of the step that found
+// them: an error if one of them is more than a warning.
+func (r *Runner) Report(p *Problems) (Outcome, error) {
+	for _, m := range p.Missing {
+		if err := r.Out.Write(m); err != nil {
+			return Outcome{}, err
+		}
+	}
+	var texts []string
+	later := 0 // of these, may be gone on the next try
+	for _, q := range p.list {
+		if q.check == "images" && !q.warning {
+			for _, m := range p.Missing {
+				r.Progress.Warn("images: %s: %s", m.Reference, m.Error)
+			}
+		}
+		r.Progress.Warn("%s: %s", q.check, q.text)
+		if q.hint != "" {
+			fmt.Fprintf(r.Progress, "hint: %s\n", q.hint)
+		}
+		if q.warning {
+			continue
+		}
+		texts = append(texts, q.check+": "+q.text)
+		if cli.Code(q.err) == cli.CodeTryAgain {
+			later++
+		}
+	}
+	switch err := (&listedError{texts}); {
+	case len(texts) == 0:
+		return Unchanged("%s", strings.Join(p.notes, ", ")), nil
+	case later == len(texts):
+		return Outcome{}, cli.TryAgain(err)
+	default:
+		return Outcome{}, err
+	}
+}
+
+// listedError is for problems that a person has read already. Records have
+// them in full.
+type listedError struct{ texts []string }
+
+func (e *listedError) Error() string {
+	if len(e.texts) == 1 {
+		return "1 problem (see above); nothing was changed"
+	}
+	return fmt.Sprintf("%d problems (see above); nothing was changed", len(e.texts))
+}
+
+// Full returns all that an error knows, for a record.
+func Full(err error) string {
+	if l, ok := errors.AsType[*listedError](err); ok {
+		return strings.Join(l.texts, "; ")
+	}
+	return err.Error()
+}

@@ -1,0 +1,155 @@
+#!/usr/bin/env bats
+# The tools in one pipe on a bare host of its own, up to where k0s would bring
+# up a cluster; k0s-up killed, interrupted, twice at once, and the host reset. What
+# comes after that is tried against a real cluster in tests/cluster.
+# shellcheck disable=SC2154 # output and stderr are set by run
+
+load lib/helper
+load lib/host
+
+# site: a host "a" at 10.55.0.5 with the tools and a bundle in which nothing is
+# missing at /media, and a registry that listens on all addresses. k0s stands in.
+site() {
+  local tool
+  hosts
+  export MEDIA=$BATS_TEST_TMPDIR/media
+  mkdir "$MEDIA"
+  mkk0s --claim v1.32.8+k0s.0 --out k0s
+  mkbundle --archives 226 --k0s k0s --out "$MEDIA/bundle.tgz"
+  for tool in $(tools); do cp "$ROOT/bin/$tool" "$MEDIA/"; done
+  there=(PATH=/media:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin K0S_ROOT=/ K0S_LOG=/root/k0s.log)
+  host a
+  address a 10.55.0.5/24
+  ca=/srv/registry/tls/ca.pem
+  on a sh -c 'oci-serve --tls auto --storage /srv/registry >/root/serve.json 2>/root/serve.err &
+    until [ -s /root/serve.json ]; do kill -0 $!; done'
+}
+
+# filled: a site whose registry has the bundle, whose k0s is in place and whose
+# containerd would pull from the registry.
+filled() {
+  site
+  on a sh -c "oci-push --to 127.0.0.1:5000 --ca $ca --quiet /media/bundle.tgz &&
+    k0s-extract --quiet /media/bundle.tgz && k0s-mirror-config --mirror https://10.55.0.5:5000 --ca $ca --quiet" >/dev/null
+  flags=(--registry 10.55.0.5:5000 --ca "$ca" --timeout 2s)
+}
+
+# steps FILE: "name status" of each step.
+steps() { jq -r 'select(.kind == "step") | "\(.name) \(.status)"' "$1" | paste -sd,; }
+
+# calls: what k0s was told to do to the host.
+calls() { on a sh -c 'grep -E "^(install|start|stop|reset)" /root/k0s.log | paste -sd,'; }
+
+# signal NAME: sends it to the run that is at work on host a.
+signal() { on a sh -c "kill -$1 \$(cat /run/k0s-up.lock)"; }
+
+# left: the files that are on host a and were not there at first.
+left() { on a find /written ! -type d ! -path '/written/root/*' ! -path '/written/srv/*' | sort | xargs; }
+
+@test "k0s-up, k0rdent-install: behind all other tools, as a plan and for real" {
+  site
+  # shellcheck disable=SC2016 # for the shell over there
+  cat >media/chain <<'END'
+set -o pipefail
+ca=/srv/registry/tls/ca.pem
+{ cat /root/serve.json; bundle-version --all /media/bundle.tgz; bundle-ls --quiet /media/bundle.tgz; } |
+  oci-push --to 127.0.0.1:5000 --ca $ca --quiet | k0s-extract --quiet |
+  k0s-mirror-config --mirror https://10.55.0.5:5000 --ca $ca --quiet |
+  k0s-up --ca $ca --timeout 2s "$@" | tee /root/up | k0rdent-install --ca $ca --timeout 2s "$@"
+END
+  on a bash /media/chain --plan >plan 2>err || { cat err; return 1; }
+  [ "$(steps plan)" = 'preflight unchanged,notes planned,k0s.yaml planned,k0s-install planned,k0s-start planned,k0s-ready planned,preflight unchanged,secrets planned,helm planned,ready planned,credentials skipped,report planned' ]
+  [[ $(jq -r 'select(.name == "preflight").detail' plan | paste -sd';') == 'node a at 10.55.0.5, k0s v1.32.8+k0s.0, 11 images of k0s;k0rdent-enterprise 1.2.3, '*' images, charts and artifacts'* ]]
+  same '/var/lib/k0s/pki/admin.conf a 10.55.0.5 v1.32.8+k0s.0 v1.32.8 planned' \
+    "$(jq -r 'select(.kind == "cluster") | "\(.kubeconfig) \(.node) \(.address) \(.k0s) \(.kubernetes) \(.status)"' plan)"
+  grep -qx 'values:   globalRegistry: 10.55.0.5:5000' err
+  grep -qx 'values:   templatesRepoURL: oci://10.55.0.5:5000/charts' err
+  [ "$(jq -r .kind plan | sort | uniq -c | awk '$2 == "image" || $2 == "registry" { print $2 $1 }' | xargs)" = 'image226 registry1' ]
+  [ -z "$(calls)" ]
+  run -1 on a bash /media/chain
+  [[ $(echo "$output" | jq -rR 'fromjson? | select(.kind == "step") | .name + " " + .status' | paste -sd,) == *'k0s.yaml done,k0s-install done,k0s-start done,k0s-ready failed,preflight failed,secrets skipped'* ]]
+  [ "$(on a cat /etc/k0s/k0s.yaml | sed -n 's/^ *address: //p')" = '"10.55.0.5"' ]
+  [ "$(on a stat -c %a /etc/k0s/k0s.yaml)" = 600 ]
+  [ "$(calls)" = 'install controller --enable-worker --no-taints,start' ]
+  # All of that goes away again, the files of the other tools with it.
+  run -0 on a k0s-up --reset --yes </dev/null
+  echo "left: $(left)"
+  [ -z "$(left)" ]
+}
+
+@test "k0s-up: killed at each step, a run ends where one that was left alone does" {
+  local step
+  filled
+  for step in preflight notes k0s.yaml k0s-install k0s-start; do
+    rm -f records
+    mkfifo records
+    on a k0s-up "${flags[@]}" </dev/null >records 2>>err &
+    pid=$!
+    # shellcheck disable=SC2094 # the fifo is read once
+    while read -r line; do
+      [[ $line != *"\"name\":\"$step\""* ]] || { signal KILL; break; }
+    done <records
+    wait "$pid" || true
+  done
+  run -1 on a k0s-up "${flags[@]}" </dev/null
+  [[ $output == *'k0s has not made /var/lib/k0s/pki/admin.conf'* ]]
+  [ "$(calls)" = 'install controller --enable-worker --no-taints,start' ]
+  [ "$(on a find /etc /usr/local /var/lib/k0rdentd -name '.*.new')" = '' ]
+  run -0 on a k0s-up --reset --yes </dev/null
+  run ! on a test -e /var/lib/k0rdentd
+  run ! on a test -e /etc/k0s/k0s.yaml
+}
+
+@test "k0s-up: two at once, the second says so; a signal ends the first, and the next goes on" {
+  filled
+  # The service takes its time to start.
+  there+=('K0S_START=: >/root/starting; until [ -e /root/go ]; do sleep 0.1; done')
+  on a k0s-up "${flags[@]}" --timeout 1h </dev/null >first 2>first.err &
+  first=$!
+  until on a test -e /root/starting; do kill -0 "$first"; done
+  run -75 --separate-stderr on a k0s-up "${flags[@]}" </dev/null
+  [[ $stderr == *'another run is at work on this host (process '*')'*'hint: '* ]]
+  run -0 on a k0s-up "${flags[@]}" --plan --quiet </dev/null
+  on a touch /root/go
+  until grep -q '"name":"k0s-start","status":"done"' first; do kill -0 "$first"; done
+  signal TERM
+  status=0
+  wait "$first" || status=$?
+  [ "$status" = 130 ]
+  [[ $(tail -n 1 first.err) == 'k0s-up: interrupted' ]]
+  run -1 on a k0s-up "${flags[@]}" </dev/null
+  [[ $output == *'"name":"k0s-start","status":"unchanged"'* ]]
+  [ "$(calls)" = 'install controller --enable-worker --no-taints,start' ]
+}
+
+@test "k0s-up, k0rdent-install: what is missing is reported before anything is touched" {
+  site
+  on a sh -c "k0s-extract --quiet /media/bundle.tgz && k0s-mirror-config --mirror https://10.55.0.5:5000 --ca $ca --quiet" >/dev/null
+  on a sh -c "bundle-ls --quiet /media/bundle.tgz | grep -v -e velero/velero -e k0sproject/coredns | oci-push --to 127.0.0.1:5000 --ca $ca --quiet" >/dev/null
+  flags=(--registry 10.55.0.5:5000 --ca "$ca")
+  before=$(left)
+  run -1 --separate-stderr on a k0rdent-install "${flags[@]}" --plan </dev/null
+  [[ $stderr == *'velero/velero:v1.17.0: not in the registry; wanted by Deployment '* ]]
+  [[ $stderr == *'1 problem (see above); nothing was changed' ]]
+  same velero/velero:v1.17.0 "$(echo "$output" | jq -r 'select(.kind == "image") | .reference')"
+  run -1 --separate-stderr on a k0s-up "${flags[@]}" </dev/null
+  [[ $stderr == *'quay.io/k0sproject/coredns:1.12.2: not in the registry; wanted by k0s v1.32.8+k0s.0'* ]]
+  [[ $stderr == *'1 problem (see above); nothing was changed' ]]
+  same quay.io/k0sproject/coredns:1.12.2 "$(echo "$output" | jq -r 'select(.kind == "image") | .reference')"
+  [ "$(left)" = "$before" ]
+  [ -z "$(calls)" ]
+  # A value of another shape than the chart's wins, and Helm's log is not ours.
+  run --separate-stderr on a k0rdent-install "${flags[@]}" --print-values --set regional.velero.image=4 </dev/null
+  echo "$stderr"
+  [[ $output$stderr == *velero* && $stderr != *'warning: '* ]]
+  # A registry that is gone is another matter: a script may try again.
+  on a sh -c "kill \$(pidof oci-serve)"
+  for tool in k0s-up 'k0rdent-install --plan'; do
+    # shellcheck disable=SC2086 # a flag
+    run -75 --separate-stderr on a $tool "${flags[@]}" </dev/null
+    [[ $stderr == *'registry: 10.55.0.5:5000: '* ]]
+  done
+  # And with a bad signature there is nothing to look at.
+  run -1 --separate-stderr on a k0s-up "${flags[@]}" <<<'{"kind":"bundle","path":"/b.tgz","signature":"bad"}'
+  [[ $stderr == *'its signature is bad'* ]]
+}
