@@ -91,7 +91,7 @@ func (i *installer) readRecords(ctx context.Context) error {
 	if pipe.None(i.stdin) {
 		return nil
 	}
-	in := pipe.Reader{Out: i.Out, Wait: func() {
+	in := pipe.Reader{Out: i.Out, Optional: true, Wait: func() {
 		i.Progress.Warn("waiting for records on stdin; use </dev/null if there are none")
 	}}
 	for line, err := range in.Records(ctx, i.stdin) {

@@ -64,6 +64,7 @@ func (w *wish) gather(ctx context.Context, c *config, own embedded, operand stri
 		}
 		return nil, err
 	}
+	in.Optional = own.there()
 	bundles, err := readRecords(ctx, in, stdin)
 	if own.there() && (err == nil || isNothing(err)) {
 		return w.fromSelf(ctx, own)

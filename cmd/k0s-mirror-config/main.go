@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		results: newResults(out), binary: k0s.Binary{Path: cfg.k0s},
 	}
 	var err error
-	if t.in, err = readInput(ctx, &cfg, stdin, pipe.Reader{Out: out, Wait: pipe.Waiting(progress.Warn, stdout)}); err != nil {
+	if t.in, err = readInput(ctx, &cfg, stdin, pipe.Reader{Out: out, Optional: true, Wait: pipe.Waiting(progress.Warn, stdout)}); err != nil {
 		return err
 	}
 	switch {

@@ -80,7 +80,7 @@ func (u *up) readRecords(ctx context.Context) error {
 	if pipe.None(u.stdin) {
 		return nil
 	}
-	in := pipe.Reader{Out: u.Out, Wait: func() {
+	in := pipe.Reader{Out: u.Out, Optional: true, Wait: func() {
 		u.Progress.Warn("waiting for records on stdin; use </dev/null if there are none")
 	}}
 	for line, err := range in.Records(ctx, u.stdin) {

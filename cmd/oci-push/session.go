@@ -28,7 +28,8 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 		progress.Warn("the certificate of %s is not checked: anybody between here and there can read and change what is sent", reg.Host())
 	}
 	out := record.NewWriter(progress.Beside(stdout), cfg.format)
-	in := pipe.Reader{Out: out, Own: []string{record.Image{}.Kind(), record.Rest{}.Kind()}, Wait: pipe.Waiting(progress.Warn, stdout)}
+	in := pipe.Reader{Out: out, Own: []string{record.Image{}.Kind(), record.Rest{}.Kind()}, Wait: pipe.Waiting(progress.Warn, stdout),
+		Optional: from == nil && len(cfg.aliases) > 0}
 	guard := cfg.guard(operand, stdin, out, progress)
 	ctx, stop, err := guard.Begin(ctx)
 	defer stop()

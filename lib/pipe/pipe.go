@@ -5,9 +5,10 @@
 // tools. A record is copied to stdout, unchanged and in order, unless the tool
 // answers it with one of its own. A bundle record whose signature is bad or
 // unknown ends the run, after it was copied, so that it ends the tools behind this
-// one as well. A pipe without a record ends the run too. A record with a digest binds the bundle. The end of the context ends a wait
-// for stdin. A run that does not read stdin has a Guard, so that no verdict
-// that is piped in goes unheard.
+// one as well. A pipe without a record ends a run that needs records. A record
+// with a digest binds the bundle. The end of the context ends a wait for stdin. A
+// run that does not read stdin has a Guard, so that no verdict that is piped in
+// goes unheard.
 package pipe
 
 import (
@@ -47,15 +48,19 @@ type Reader struct {
 	Own  []string       // kinds that the tool answers, and Out does not get
 	Text string         // the remedy when lines of text come instead; may be empty
 	Wait func()         // called once if nothing comes for a while; may be nil
+
+	// Optional says that the run goes on without records. The stdin of a command
+	// that ssh or a job runner starts is often an empty pipe.
+	Optional bool
 }
 
 // Records yields the records of in. The iteration ends with the first error: in
 // holds something else, a bundle's signature is bad or unknown, in is a pipe that
-// ends without a record, or ctx is done. The record of such a bundle is copied and
+// ends without a record although records are not optional, or ctx is done. The record of such a bundle is copied and
 // not yielded.
 func (r Reader) Records(ctx context.Context, in io.Reader) iter.Seq2[record.Line, error] {
 	return func(yield func(record.Line, error) bool) {
-		pipeline, any := r.Name == "" && cli.IsPipe(in), false
+		pipeline, any := r.Name == "" && !r.Optional && cli.IsPipe(in), false
 		if r.Wait != nil {
 			first := time.AfterFunc(silence, r.Wait)
 			defer first.Stop()
