@@ -215,8 +215,8 @@ func TestReadOnly(t *testing.T) {
 	if _, err := place1(t, to, v133); !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), to+": read-only file system") {
 		t.Errorf("another: %v, want a read-only file system, told of %s", err, to)
 	}
-	var pathError *fs.PathError
-	if _, err := place1(t, filepath.Join(dir, "new", "k0s"), v132); !errors.As(err, &pathError) {
+	_, err := place1(t, filepath.Join(dir, "new", "k0s"), v132)
+	if _, isPath := errors.AsType[*fs.PathError](err); !isPath {
 		t.Errorf("a new directory: %v, want a path", err)
 	}
 }

@@ -73,7 +73,7 @@ func (in *input) mirrors() ([]k0s.Mirror, error) {
 	for _, r := range in.registries {
 		m, err := k0s.ParseMirror(r.URL)
 		if err != nil {
-			return nil, fmt.Errorf("registry record: %w", err)
+			return nil, fmt.Errorf("registry record: url: %w", err)
 		}
 		if m.Scheme == "http" && !ref.Loopback(m.Host) {
 			return nil, cli.Hint(fmt.Errorf("the registry %s speaks plain HTTP", m), "give --mirror %s if that is meant, or serve with TLS", m)
@@ -89,7 +89,7 @@ func (in *input) mirrors() ([]k0s.Mirror, error) {
 	for _, place := range in.pushed {
 		m, err := k0s.ParseMirror(place.String())
 		if err != nil {
-			return nil, fmt.Errorf("image record: %w", err)
+			return nil, fmt.Errorf("image record: registry: %w", err)
 		}
 		at := slices.IndexFunc(all, func(o k0s.Mirror) bool { return sameHost(o.Host, m.Host) })
 		switch {

@@ -65,8 +65,8 @@ func TestGuessing(t *testing.T) {
 			t.Fatalf("attempt %d: %v", i, err)
 		}
 	}
-	var many *tooManyError
-	if err := u.check(ctx, here, "alice", "wonder land"); !errors.As(err, &many) || many.wait != limitName.every {
+	err := u.check(ctx, here, "alice", "wonder land")
+	if many, ok := errors.AsType[*tooManyError](err); !ok || many.wait != limitName.every {
 		t.Errorf("after %d failures: %v, want a wait of %v", limitName.most, err, limitName.every)
 	}
 	if err := u.check(ctx, here, "bob", "b:uilder"); err != nil {
@@ -82,7 +82,8 @@ func TestGuessing(t *testing.T) {
 	if err := u.check(ctx, here, "alice", "again wrong"); err != errWrong {
 		t.Errorf("after the wait: %v", err)
 	}
-	if err := u.check(ctx, here, "alice", "and again"); !errors.As(err, &many) {
+	err = u.check(ctx, here, "alice", "and again")
+	if _, many := errors.AsType[*tooManyError](err); !many {
 		t.Errorf("and once more: %v", err)
 	}
 	*now = now.Add(time.Duration(limitName.most) * limitName.every)
@@ -122,8 +123,8 @@ func TestTooManyWait(t *testing.T) {
 	}
 	for u.waiting.Acquire(registry.NetworkOf(here), 1) {
 	}
-	var many *tooManyError
-	if err := u.check(context.Background(), here, "alice", "wonder land"); !errors.As(err, &many) {
+	err := u.check(context.Background(), here, "alice", "wonder land")
+	if _, many := errors.AsType[*tooManyError](err); !many {
 		t.Errorf("one too many: %v", err)
 	}
 	for range cap(u.hashing) {

@@ -39,12 +39,12 @@ func TestTruncatedAnywhere(t *testing.T) {
 				} else {
 					continue
 				}
-				var damage *DamageError
+				damage, damaged := errors.AsType[*DamageError](err)
 				switch {
 				case (cut == 0 || name == "tar" && cut < tarBlock) && errors.Is(err, ErrFormat): // too short to tell what it was
 				case !errors.Is(err, ErrTruncated) || errors.Is(err, ErrCorrupt):
 					t.Fatalf("%s cut at %d of %d: %v, want ErrTruncated", name, cut, len(content), err)
-				case !errors.As(err, &damage) || damage.Offset != int64(cut):
+				case !damaged || damage.Offset != int64(cut):
 					t.Fatalf("%s cut at %d: %v, which names another offset", name, cut, err)
 				}
 				for i, g := range all {
@@ -61,8 +61,8 @@ func TestTruncatedNamesTheEntry(t *testing.T) {
 	raw := makeTar(t, append(files("a_1.tar"), member{name: "big_1.tar", body: noise(3 << 20)})...)
 	for name, content := range map[string][]byte{"gzip": gz(raw), "zstd": zst(raw), "tar": raw} {
 		_, _, err := list(write(t, "b", content[:2<<20]), nil)
-		var damage *DamageError
-		if !errors.As(err, &damage) || damage.Entry != "big_1.tar" || damage.Kind != ErrTruncated {
+		damage, damaged := errors.AsType[*DamageError](err)
+		if !damaged || damage.Entry != "big_1.tar" || damage.Kind != ErrTruncated {
 			t.Errorf("%s: %v, want big_1.tar named", name, err)
 		}
 		if want := "truncated at byte 2097152, in the middle of entry big_1.tar"; err.Error() != want {

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -23,23 +22,20 @@ type Mirror struct {
 	Authorization string // value of that header; empty: no login
 }
 
-// ParseMirror reads [https://]HOST[:PORT][/PREFIX], or http:// for a mirror
-// without TLS.
+// ParseMirror parses [https://]HOST[:PORT][/PREFIX], or http:// for a mirror
+// without TLS. Its error does not repeat s, in which a password may be.
 func ParseMirror(s string) (Mirror, error) {
 	scheme, rest, found := strings.Cut(s, "://")
 	if !found {
 		scheme, rest = "https", s
 	}
 	site, err := ref.ParseSite(rest)
-	if errors.Is(err, ref.ErrLogin) { // not repeated: a password may be in it
-		return Mirror{}, fmt.Errorf("mirror: %w", err)
-	}
 	m := Mirror{Scheme: scheme, Host: strings.ToLower(site.Host), Prefix: site.Prefix}
 	if err == nil {
 		err = m.check()
 	}
 	if err != nil {
-		return Mirror{}, fmt.Errorf("mirror %q: %w", s, err)
+		return Mirror{}, err
 	}
 	return m, nil
 }

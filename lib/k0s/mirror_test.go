@@ -42,7 +42,7 @@ func TestParseMirror(t *testing.T) {
 		"https://-h":                "invalid host",
 		"https://h..x":              "invalid host",
 	} {
-		if m, err := ParseMirror(in); err == nil || !strings.Contains(err.Error(), want) {
+		if m, err := ParseMirror(in); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "pw") {
 			t.Errorf("ParseMirror(%q) = %s, %v, want an error with %q", in, m, err, want)
 		}
 	}

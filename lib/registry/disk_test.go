@@ -24,8 +24,8 @@ func links(t testing.TB, file string) uint64 {
 func TestLock(t *testing.T) {
 	reg := newRegistry(t)
 	_, err := OpenDisk(reg.dir)
-	var inUse *InUseError
-	if !errors.As(err, &inUse) || inUse.PID != os.Getpid() {
+	inUse, ok := errors.AsType[*InUseError](err)
+	if !ok || inUse.PID != os.Getpid() {
 		t.Errorf("second OpenDisk: %v, want an InUseError that names process %d", err, os.Getpid())
 	}
 	reg.restart() // the lock ends with Close

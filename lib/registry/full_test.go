@@ -145,8 +145,7 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("scrub: %+v %q", s, told)
 	}
 	_, err := OpenDisk(dir)
-	var inUse *InUseError
-	if !errors.As(err, &inUse) {
+	if _, inUse := errors.AsType[*InUseError](err); !inUse {
 		t.Errorf("second OpenDisk: %v, want an InUseError", err)
 	}
 	reg.stop()

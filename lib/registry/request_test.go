@@ -120,8 +120,7 @@ func FuzzParse(f *testing.F) {
 		r.URL.Path, r.URL.RawQuery = path, query
 		req, err := Parse(r)
 		if err != nil {
-			var known *Error
-			if !errors.As(err, &known) {
+			if _, known := errors.AsType[*Error](err); !known {
 				t.Fatalf("Parse(%q %q %q): %v is not an answer", method, path, query, err)
 			}
 			return

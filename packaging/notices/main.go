@@ -73,8 +73,7 @@ func write(w io.Writer, modules []string) error {
 // directories tells where the module cache keeps each module.
 func directories(modules []string) (map[string]string, error) {
 	out, err := exec.Command("go", append([]string{"mod", "download", "-json"}, modules...)...).Output()
-	var failed *exec.ExitError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		return nil, fmt.Errorf("go mod download: %s", failed.Stderr)
 	} else if err != nil {
 		return nil, err

@@ -45,8 +45,7 @@ func says(err error, want string) bool {
 // stuck fails the test unless the error is a StuckError that says all of this.
 func stuck(t *testing.T, err error, want ...string) {
 	t.Helper()
-	var s *cluster.StuckError
-	if !errors.As(err, &s) {
+	if _, stuck := errors.AsType[*cluster.StuckError](err); !stuck {
 		t.Fatalf("error = %v, want a StuckError", err)
 	}
 	t.Log(err)

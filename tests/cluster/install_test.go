@@ -130,8 +130,8 @@ func TestInstallation(t *testing.T) {
 	})
 	t.Run("changed values", func(t *testing.T) { changedValues(ctx, t, s) })
 	t.Run("another version", func(t *testing.T) {
-		var other *cluster.VersionError
-		if _, err := s.InstallChart(ctx, platform(t, "1.3.0"), values(), options); !errors.As(err, &other) || other.Have != "1.2.3" || other.Want != "1.3.0" {
+		_, err := s.InstallChart(ctx, platform(t, "1.3.0"), values(), options)
+		if other, ok := errors.AsType[*cluster.VersionError](err); !ok || other.Have != "1.2.3" || other.Want != "1.3.0" {
 			t.Errorf("error = %v, want that 1.2.3 runs and 1.3.0 is wanted", err)
 		}
 	})

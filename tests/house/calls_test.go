@@ -85,6 +85,30 @@ func mentions(f *ast.File, rules map[string][]string) []string {
 	return found
 }
 
+// TestErrorTypes holds to one way of finding a type of error.
+func TestErrorTypes(t *testing.T) {
+	once := map[string][]string{"errors": {"As"}}
+	for path, p := range list(t, "./...") {
+		name, mine := ours(path)
+		if !mine {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(p.Dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(mentions(f, once)) > 0 {
+				t.Errorf("%s: errors.As, where all else has errors.AsType", filepath.Join(name, filepath.Base(file)))
+			}
+		}
+	}
+}
+
 func TestMentions(t *testing.T) {
 	src := "package p\nimport (\"os\"; l \"log\"; \"fmt\")\nfunc f() { os.Exit(1); l.Print(); fmt.Println(); os.Open(\"\") }"
 	f, err := parser.ParseFile(token.NewFileSet(), "p.go", src, parser.SkipObjectResolution)

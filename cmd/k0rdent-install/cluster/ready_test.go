@@ -227,8 +227,7 @@ func TestReadyNeeds(t *testing.T) {
 				f := aPlatform(t)
 				f.put(tt.now(t))
 				took, said, err := f.waitReady(time.Minute)
-				var stuck *StuckError
-				if !errors.As(err, &stuck) || took < time.Minute {
+				if _, stuck := errors.AsType[*StuckError](err); !stuck || took < time.Minute {
 					t.Fatalf("%v after %v, want it not ready for the whole minute", err, took)
 				}
 				if !has(said, tt.want) {

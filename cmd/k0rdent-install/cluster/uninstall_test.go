@@ -130,9 +130,9 @@ func TestUninstallStuck(t *testing.T) {
 		defer cancel()
 		var told []string
 		_, err := f.Uninstall(short, time.Minute, func(s string) { told = append(told, s) })
-		var stuck *StuckError
+		stuck, ok := errors.AsType[*StuckError](err)
 		const want = "management kcm is held by the finalizer k0rdent.mirantis.com/management"
-		if !errors.As(err, &stuck) || !strings.EqualFold(stuck.What, want) || stuck.After != 2*time.Minute {
+		if !ok || !strings.EqualFold(stuck.What, want) || stuck.After != 2*time.Minute {
 			t.Errorf("error = %v, want %s", err, want)
 		}
 		if len(told) != 1 || !strings.Contains(strings.ToLower(told[0]), want) {

@@ -117,8 +117,8 @@ func TestUpgradeInVain(t *testing.T) {
 		short, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, err := f.Upgrade(short, nextRelease(t), nil, nil)
-		var stuck *StuckError
-		if !errors.As(err, &stuck) || stuck.What != "release kcm-1-4-0: kcm-1-4-0: no such chart" || stuck.After != time.Minute {
+		stuck, ok := errors.AsType[*StuckError](err)
+		if !ok || stuck.What != "release kcm-1-4-0: kcm-1-4-0: no such chart" || stuck.After != time.Minute {
 			t.Errorf("error = %v, want what kcm says of the templates", err)
 		}
 		m, err := f.management(t.Context())

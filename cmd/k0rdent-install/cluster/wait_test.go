@@ -29,8 +29,8 @@ func TestWaitNodeAfterRestart(t *testing.T) {
 		}()
 		short, cancel := context.WithTimeout(t.Context(), back/2)
 		defer cancel()
-		var stuck *StuckError
-		if err := f.WaitNode(short, "a", restarted); !errors.As(err, &stuck) || !strings.Contains(err.Error(), "its kubelet does not report yet") {
+		err := f.WaitNode(short, "a", restarted)
+		if _, stuck := errors.AsType[*StuckError](err); !stuck || !strings.Contains(err.Error(), "its kubelet does not report yet") {
 			t.Errorf("error = %v, want that the kubelet is silent", err)
 		}
 		if err := f.WaitNode(t.Context(), "a", restarted); err != nil || time.Since(restarted) < back {
