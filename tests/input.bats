@@ -184,7 +184,7 @@ failures() {
     [[ $stderr == *'no records'* || $stderr == *'no verdict'* ]]
     [ -z "$(jq -r 'select(.kind != "summary").kind' out)" ]
     untouched
-  done < <(readers "$SAMPLE/bundle.tgz" | grep -v -e ^k0s-mirror-config -e ^k0rdent-install -e --alias)
+  done < <(readers "$SAMPLE/bundle.tgz" | grep -v -e ^k0s-mirror-config -e ^k0s-up -e ^k0rdent-install -e --alias)
 }
 
 @test "input: where records are optional, the empty pipe of a remote shell or a job runner is no error" {
