@@ -126,6 +126,24 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// TestNoWayBack holds the rows of lib/README.md to their order: what a room imports
+// stands above it, so that the table can be read from above.
+func TestNoWayBack(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "lib/README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := rooms(t)
+	at := func(name string) int { return bytes.Index(text, []byte("\n| `"+name+"` |")) }
+	for name, r := range table {
+		for _, below := range r.ours {
+			if at(below) > at(name) {
+				t.Errorf("the row of %s stands above that of %s, which it imports", name, below)
+			}
+		}
+	}
+}
+
 func compare(t *testing.T, what string, got, want []string) {
 	t.Helper()
 	slices.Sort(got)
