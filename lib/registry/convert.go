@@ -189,27 +189,13 @@ func (d *Disk) replayJournal(name string) error {
 			}
 		}
 		if c.Remove != "" {
-			if err := d.convertRemoval(name, c.Remove); err != nil {
+			err := d.removeTags(context.Background(), name, map[string]Digest{tagTarget(c.Remove): c.Remove})
+			if err == nil {
+				err = d.tree.remove(manifestPath(name, c.Remove))
+			}
+			if err != nil {
 				return err
 			}
 		}
 	}
-}
-
-func (d *Disk) convertRemoval(name string, digest Digest) error {
-	targets := map[string]Digest{tagTarget(digest): digest}
-	for last, more := "", true; more; {
-		page := lowest{limit: maxPage, after: last}
-		if err := d.tagsOf(name, targets, &page); err != nil {
-			return err
-		}
-		var tags []string
-		tags, more = page.done()
-		for _, last = range tags {
-			if err := d.tree.remove(tagPath(name, last)); err != nil {
-				return err
-			}
-		}
-	}
-	return d.tree.remove(manifestPath(name, digest))
 }

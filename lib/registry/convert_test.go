@@ -133,6 +133,59 @@ func TestConvertInterrupted(t *testing.T) {
 	}
 }
 
+// A conversion needs inodes. One that finds too few says so, keeps what it has
+// done, and is completed when there are more.
+func TestConvertWithoutInodes(t *testing.T) {
+	reg := &testRegistry{t: t, dir: small(t, "4m,nr_inodes=300")}
+	reg.start()
+	t.Cleanup(func() { reg.stop() })
+	want := make(map[string]Digest)
+	for i := range 20 {
+		for _, name := range []string{"a", "b"} {
+			want[fmt.Sprintf("%s/manifests/t%d", name, i)] = reg.pushImage(name, fmt.Sprint("t", i), fmt.Sprint(i))
+		}
+	}
+	reg.firstFormat()
+	inodes := 0
+	for ; ; inodes++ {
+		if err := os.WriteFile(reg.path(fmt.Sprint("inode", inodes)), nil, 0o644); err != nil {
+			break
+		}
+	}
+	attempts, links := 0, 0
+	for ; ; attempts++ {
+		disk, err := OpenDisk(reg.dir)
+		if err == nil {
+			disk.Close()
+			break
+		}
+		if !errors.Is(err, ErrNoSpace) || !strings.Contains(err.Error(), "an inode for each tag and each manifest, and goes on at the next start") {
+			t.Fatalf("OpenDisk: %v", err)
+		}
+		made, err := filepath.Glob(reg.path(tagPath("*", "*")))
+		if err != nil || len(made) < links {
+			t.Errorf("%d tags are left of %d after another start, %v", len(made), links, err)
+		}
+		links = len(made)
+		for range 30 {
+			if inodes--; inodes >= 0 {
+				if err := os.Remove(reg.path(fmt.Sprint("inode", inodes))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if attempts < 2 || links == 0 {
+		t.Errorf("%d attempts, %d tags before the last, want several", attempts, links)
+	}
+	reg.start()
+	for target, d := range want {
+		if a := reg.want(200, "GET", "/v2/"+target, nil); a.Header.Get("Docker-Content-Digest") != string(d) {
+			t.Errorf("%s is %s, want %s", target, a.Header.Get("Docker-Content-Digest"), d)
+		}
+	}
+}
+
 // What cannot be read of an index.json is kept and told; the manifests are found
 // again, so that no collection of garbage takes what they name.
 func TestConvertDamaged(t *testing.T) {

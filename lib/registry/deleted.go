@@ -107,6 +107,15 @@ func (d *Disk) sweepLocked(ctx context.Context, name string, digests ...Digest) 
 			return err
 		}
 	}
+	if err := d.removeTags(ctx, name, targets); err != nil {
+		return err
+	}
+	return d.edit(deletedPath(name), notes...)
+}
+
+// removeTags removes the tags that point at some manifests, by what they point to,
+// a page of them at a time. The caller has locked the manifests.
+func (d *Disk) removeTags(ctx context.Context, name string, targets map[string]Digest) error {
 	for last, more := "", len(targets) > 0; more; {
 		page := lowest{limit: maxPage, after: last}
 		err := d.list(ctx, func() error { return d.tagsOf(name, targets, &page) })
@@ -129,7 +138,7 @@ func (d *Disk) sweepLocked(ctx context.Context, name string, digests ...Digest) 
 			return err
 		}
 	}
-	return d.edit(deletedPath(name), notes...)
+	return nil
 }
 
 // tagsOf adds the tags to a page that point at some manifests.

@@ -152,7 +152,8 @@ func (d *Disk) checkConfig(name string, m *manifest) error {
 	return err
 }
 
-// DeleteManifest is of Store. It costs the same in any repository.
+// DeleteManifest is of Store. It costs the same in any repository, unless the
+// disk is full.
 func (d *Disk) DeleteManifest(ctx context.Context, name, tag string, digest Digest) (err error) {
 	if tag != "" {
 		digest, err = d.resolve(name, tag)
@@ -178,7 +179,11 @@ func (d *Disk) DeleteManifest(ctx context.Context, name, tag string, digest Dige
 	if err != nil {
 		return err
 	}
-	if err := d.editIn(deletedPath(name), d.linkEdit(deletedNote(name, digest), deletedMark)); err != nil {
+	err = d.editIn(deletedPath(name), d.linkEdit(deletedNote(name, digest), deletedMark))
+	if isFull(err) { // a deletion makes room
+		err = d.removeTags(ctx, name, map[string]Digest{tagTarget(digest): digest})
+	}
+	if err != nil {
 		return err
 	}
 	file := manifestPath(name, digest)

@@ -79,6 +79,7 @@ func TestFullDiskStarts(t *testing.T) {
 	rand.New(rand.NewSource(1)).Read(big)
 	d := reg.pushBlob("gone", big)
 	reg.want(202, "DELETE", "/v2/gone/blobs/"+string(d), nil)
+	deleted := reg.pushImage("b", "v1", "y")
 	for i := 0; ; i++ {
 		if err := os.WriteFile(reg.path(fmt.Sprintf("inode%d", i)), nil, 0o644); errors.Is(err, syscall.ENOSPC) {
 			break
@@ -106,7 +107,12 @@ func TestFullDiskStarts(t *testing.T) {
 		t.Errorf("Check = %v", err)
 	}
 	reg.want(202, "DELETE", "/v2/a/manifests/v1", nil)
-	if got, err := reg.disk.Collect(t.Context(), true); err != nil || got.Removed != 1 || got.RemovedBytes != 2<<20 || got.Repositories != 1 {
+	reg.want(202, "DELETE", "/v2/b/manifests/"+string(deleted), nil)
+	reg.want(404, "GET", "/v2/b/manifests/v1", nil)
+	if a := reg.want(200, "GET", "/v2/b/tags/list", nil); a.body != `{"name":"b","tags":[]}` {
+		t.Errorf("tags: %s", a.body)
+	}
+	if got, err := reg.disk.Collect(t.Context(), true); err != nil || got.Removed != 2 || got.RemovedBytes < 2<<20 || got.Repositories != 1 {
 		t.Errorf("Collect = %+v, %v, want 2 MiB removed", got, err)
 	}
 	reg.restart()
