@@ -84,18 +84,6 @@ func (n *names) pending(dir string) map[string]bool {
 	return found
 }
 
-// editingName reports whether a name in a directory is being changed, and
-// whether it was there before.
-func (n *names) editingName(dir string, base []byte) (existed, editing bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.m) == 0 {
-		return false, false
-	}
-	l := n.m[dir+"/"+string(base)]
-	return l != nil && l.existed, l != nil && l.editing
-}
-
 // failing reports whether any change has failed and not been made since.
 func (n *names) failing() bool {
 	n.mu.Lock()
