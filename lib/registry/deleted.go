@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -68,20 +69,17 @@ func (d *Disk) withoutDeleted(name string, tags []string, deleted map[string]Dig
 
 // sweep removes the tags of deleted manifests.
 func (d *Disk) sweep(ctx context.Context, name string) error {
-	for {
-		deleted, err := d.deleted(name)
-		if err != nil || len(deleted) == 0 {
-			return err
-		}
-		var digests []Digest
-		for _, digest := range deleted {
-			digests = append(digests, digest)
-		}
-		slices.Sort(digests) // so that two sweeps cannot wait for each other
-		if err := d.sweepSome(ctx, name, digests[:min(len(digests), sweepAtOnce)]); err != nil {
+	deleted, err := d.deleted(name)
+	if err != nil {
+		return err
+	}
+	digests := slices.Sorted(maps.Values(deleted)) // so that two sweeps cannot wait for each other
+	for some := range slices.Chunk(digests, sweepAtOnce) {
+		if err := d.sweepSome(ctx, name, some); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // sweepSome does that for some manifests, which it locks: meanwhile none is
@@ -98,14 +96,16 @@ func (d *Disk) sweepLocked(ctx context.Context, name string, digests ...Digest) 
 	targets := make(map[string]Digest)
 	var notes []edit
 	for _, digest := range digests {
-		notes = append(notes, d.removeLink(deletedNote(name, digest), deletedMark))
 		_, err := d.mediaType(name, digest)
 		switch {
+		case errors.Is(err, errUntrusted): // the note is needed until that is known
+			continue
 		case err == ErrManifestUnknown:
 			targets[tagTarget(digest)] = digest
-		case err != nil && !errors.Is(err, errUntrusted): // else a crash came before its deletion, or that failed
+		case err != nil: // else a crash came before the deletion, or that failed
 			return err
 		}
+		notes = append(notes, d.removeLink(deletedNote(name, digest), deletedMark))
 	}
 	if err := d.removeTags(ctx, name, targets); err != nil {
 		return err
