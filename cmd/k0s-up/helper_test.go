@@ -107,7 +107,7 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
-	code := machine.Run(m)
+	code := machine.AsRoot(m)
 	if shared.end != nil {
 		shared.end()
 	}
