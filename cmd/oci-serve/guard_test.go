@@ -28,9 +28,7 @@ func pagesOver(t testing.TB, write, read string, u *users) (http.Handler, string
 	log := slog.New(slog.DiscardHandler)
 	counts := newMetrics()
 	who := &guard{write: write, read: read, users: u, log: log, failed: counts.failures.Inc}
-	h := registry.New(disk, registry.Options{Allow: who.allow, Observe: counts.observe})
-	counts.follow(h, disk, nil, log)
-	return &pages{registry: h, k0s: h.Beside((&k0sFiles{filepath.Join(dir, "k0s")}).serve), metrics: who.guardRead(counts.handler()), check: disk.Check}, dir
+	return newPages(filepath.Join(dir, "k0s"), disk, who, counts, nil, log), dir
 }
 
 // registryOver returns the registry alone, over a fresh storage.
@@ -74,6 +72,9 @@ func TestGuard(t *testing.T) {
 		try := func(method, target, name, password string, send bool) *httptest.ResponseRecorder {
 			r := httptest.NewRequest(method, target, nil)
 			r.RemoteAddr, r.Host = c.from, "localhost:5000"
+			if target == "/" {
+				r.Header.Set("Accept", "text/html")
+			}
 			if send {
 				r.SetBasicAuth(name, password)
 			}
@@ -92,6 +93,7 @@ func TestGuard(t *testing.T) {
 			{"GET", "/v2/_catalog", c.get},
 			{"GET", "/metrics", c.get},
 			{"GET", "/k0s/", c.get},
+			{"GET", "/", c.get},
 			{"GET", "/healthz", want{200, 200, 200, 200}},
 			{"POST", "/v2/a/blobs/uploads/", c.put},
 		} {

@@ -67,7 +67,8 @@ seconds.
   --version        print the version
 
 Every flag is also a variable: OCI_SERVE_STORAGE for --storage.
-/healthz reports whether it can store, /metrics what it has served.
+/healthz reports whether it can store, /metrics what it has served; a browser
+finds a page at /, with what the registry holds and how to pull it.
 Exit codes: 0 stopped as asked, 1 failed or damaged, 2 misuse, 75 the port or
 the storage is in use.
 

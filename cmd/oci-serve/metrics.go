@@ -54,8 +54,7 @@ func (m *metrics) gauge(name, help string, value func() float64) {
 
 // follow adds what is not counted but looked up when it is asked for. certs is
 // nil without TLS.
-func (m *metrics) follow(h *registry.Handler, disk *registry.Disk, certs certificates, log *slog.Logger) {
-	size := &storageSize{disk: disk, log: log}
+func (m *metrics) follow(h *registry.Handler, size *storageSize, certs certificates) {
 	m.gauge("oci_serve_uploads", "Blobs and manifests that are being received.", func() float64 { return float64(h.Receiving()) })
 	m.gauge("oci_serve_storage_blobs", "Blobs in the storage, as of at most a minute ago.", func() float64 { return float64(size.get().Blobs) })
 	m.gauge("oci_serve_storage_bytes", "Bytes of all blobs, as of at most a minute ago.", func() float64 { return float64(size.get().Bytes) })

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
+	"k0rdent-airgap/cmd/oci-serve/page"
+	"k0rdent-airgap/lib/pemfile"
 	"k0rdent-airgap/lib/registry"
 )
 
@@ -13,23 +17,46 @@ import (
 // came: a mux would clean them, and redirect.
 type pages struct {
 	registry http.Handler
+	people   http.Handler // the page at /
 	k0s      http.Handler
 	metrics  http.Handler
-	check    func() error // of the storage
+	check    func() error      // of the storage
+	ca       *x509.Certificate // of the registry's own authority, or nil
+}
+
+// newPages returns all that oci-serve answers. certs is nil without TLS.
+func newPages(k0sDir string, disk *registry.Disk, who *guard, counts *metrics, certs certificates, log *slog.Logger) *pages {
+	h := registry.New(disk, registry.Options{Allow: who.allow, Stall: stallTime, Observe: counts.observe, Log: log})
+	size := &storageSize{disk: disk, log: log}
+	counts.follow(h, size, certs)
+	p := &pages{
+		registry: h,
+		k0s:      h.Beside((&k0sFiles{k0sDir}).serve),
+		metrics:  who.guardRead(counts.handler()),
+		check:    disk.Check,
+	}
+	if auto, ok := certs.(*autoTLS); ok {
+		p.ca = auto.ca.cert
+	}
+	p.people = h.Beside(page.New(disk, page.Options{Usage: size.get, CA: p.ca}).Serve)
+	return p
 }
 
 func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	switch r.URL.Path {
-	case "/healthz":
+	_, k0s := k0sPath(r.URL.Path)
+	switch {
+	case r.URL.Path == "/healthz":
 		p.small(w, r, http.HandlerFunc(p.health))
-	case "/metrics":
+	case r.URL.Path == "/metrics":
 		p.small(w, r, p.metrics)
+	case r.URL.Path == "/ca.pem" && p.ca != nil:
+		p.small(w, r, http.HandlerFunc(p.authority))
+	case k0s:
+		p.k0s.ServeHTTP(w, r)
+	case page.Wanted(r):
+		p.people.ServeHTTP(w, r)
 	default:
-		if _, ok := k0sPath(r.URL.Path); ok {
-			p.k0s.ServeHTTP(w, r)
-			return
-		}
 		p.registry.ServeHTTP(w, r)
 	}
 }
@@ -60,6 +87,14 @@ func (p *pages) health(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	io.WriteString(w, "ok\n")
+}
+
+// authority answers with the certificate that clients must trust. It needs no
+// credentials: a client that has it can send them over a connection that it
+// trusts.
+func (p *pages) authority(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/x-pem-file")
+	w.Write(encode(pemfile.Certificate, p.ca.Raw))
 }
 
 // unhealthy returns why a push would fail, without what only the log should have.

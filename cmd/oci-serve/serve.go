@@ -55,10 +55,8 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 		return err == nil && pair.Leaf.VerifyHostname(name) == nil
 	}
 	warnClear(cfg, log)
-	h := registry.New(disk, registry.Options{Allow: who.allow, Stall: stallTime, Observe: counts.observe, Log: log})
-	counts.follow(h, disk, certs, log)
 	srv := &http.Server{
-		Handler:           &pages{registry: h, k0s: h.Beside((&k0sFiles{cfg.k0sDir}).serve), metrics: who.guardRead(counts.handler()), check: disk.Check},
+		Handler:           newPages(cfg.k0sDir, disk, who, counts, certs, log),
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
