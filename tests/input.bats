@@ -194,7 +194,7 @@ failures() {
   true | k0s-mirror-config --root root --k0s-version 1.32.8+k0s.0 --mirror https://m
   [ -e root/etc/k0s/containerd.d ]
   one=$(jq -r 'select(.kind == "image") | .repository + ":" + .tag' pushed | head -n 1)
-  true | oci-push --quiet --alias "$one=site/copy:1" --to "$registry" | jq -e 'select(.repository == "site/copy").status == "pushed"'
+  true | oci-push --quiet --alias "$one=site/copy:1" --to "$registry" | jq -es 'any(.repository == "site/copy" and .status == "pushed")'
 }
 
 @test "input: bundle-verify says at once that a verdict will come" {
