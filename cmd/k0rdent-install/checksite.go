@@ -49,7 +49,7 @@ func (i *installer) checkSite(ctx context.Context) {
 		i.Warn("registry", "%s speaks plain HTTP: the platform's Cluster API operator asks over HTTPS only, and Management will not get ready", s.at)
 	}
 	if i.in.Failed > 0 {
-		i.Warn("registry", "oci-push could not push %s", plural(i.in.Failed, "image", "images"))
+		i.Warn("registry", "oci-push could not push %s", step.Count(i.in.Failed, "image", "images"))
 	}
 	i.checkRelease(ctx)
 }
@@ -151,7 +151,7 @@ func (i *installer) checkNodes() {
 	if count > 0 {
 		slices.Sort(mirrored)
 		i.Warn("nodes", "not checked: %s public names; on every node, the container runtime must have %s as mirror of %s",
-			plural(count, "image keeps its", "images keep their"), i.site.at, strings.Join(mirrored, ", "))
+			step.Count(count, "image keeps its", "images keep their"), i.site.at, strings.Join(mirrored, ", "))
 	}
 }
 

@@ -155,11 +155,3 @@ func (i *installer) printValues(ctx context.Context, stdout io.Writer) error {
 	_, err = fmt.Fprintf(stdout, "# %s %s from %s\n%s", i.release.chart.Name(), i.release.chart.Version(), i.site.at, text)
 	return err
 }
-
-// plural counts things.
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -138,7 +137,7 @@ func (i *installer) helm(ctx context.Context, do bool) (step.Outcome, error) {
 	case p.Status == cluster.Unchanged:
 		return step.Unchanged("%s", name), nil
 	case len(p.Changes) > 0:
-		return step.Changed(do, "%s %s, %s", name, p.Status, plural(len(p.Changes), "value changes", "values change")), nil
+		return step.Changed(do, "%s %s, %s", name, p.Status, step.Count(len(p.Changes), "value changes", "values change")), nil
 	}
 	return step.Changed(do, "%s %s", name, p.Status), nil
 }
@@ -146,7 +145,7 @@ func (i *installer) helm(ctx context.Context, do bool) (step.Outcome, error) {
 // ready waits for the platform. Components are reported as they come.
 func (i *installer) ready(ctx context.Context, do bool) (step.Outcome, error) {
 	if !do {
-		if i.cluster != nil && !i.has(record.StatusPlanned) {
+		if i.cluster != nil && !i.Did(record.StatusPlanned) {
 			if state, err := i.cluster.State(ctx); err == nil && state.Ready() {
 				return step.Unchanged("%s", describeState(state)), nil
 			}
@@ -188,22 +187,14 @@ func (i *installer) ready(ctx context.Context, do bool) (step.Outcome, error) {
 		return step.Outcome{}, err
 	}
 	i.reached = state
-	if waited || i.has(record.StatusDone, "helm", "upgrade") {
+	if waited || i.Did(record.StatusDone, "helm", "upgrade") {
 		return step.Changed(do, "%s", describeState(state)), nil
 	}
 	return step.Unchanged("%s", describeState(state)), nil
 }
 
 func describeState(s *cluster.State) string {
-	return fmt.Sprintf("release %s, version %s, %s", s.Release, s.Version, plural(len(s.Components), "component", "components"))
-}
-
-// has reports whether a step of this run, of these names if there are any, ended
-// with a status.
-func (i *installer) has(status string, names ...string) bool {
-	return slices.ContainsFunc(i.Taken, func(t step.Taken) bool {
-		return t.Step.Status == status && (len(names) == 0 || slices.Contains(names, t.Step.Name))
-	})
+	return fmt.Sprintf("release %s, version %s, %s", s.Release, s.Version, step.Count(len(s.Components), "component", "components"))
 }
 
 func credentialNames(all []cluster.Credential) string {

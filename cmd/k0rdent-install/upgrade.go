@@ -84,7 +84,7 @@ func (i *installer) upgrade(ctx context.Context, do bool) (step.Outcome, error) 
 }
 
 func describeUpgrade(p *cluster.UpgradePlan) string {
-	values := plural(len(p.Changes), "value changes", "values change")
+	values := step.Count(len(p.Changes), "value changes", "values change")
 	s := fmt.Sprintf("release %s to %s, %s", p.Have, p.Want, values)
 	if p.Have == p.Want {
 		s = fmt.Sprintf("release %s, %s", p.Want, values)

@@ -40,7 +40,7 @@ func (u *up) checkReset(ctx context.Context) (step.Outcome, error) {
 	if u.removal, err = f.decide(); err != nil {
 		return step.Outcome{}, err
 	}
-	u.Note("%s; %s", u.removal.describe(f.running), plural(len(u.state.Files), "file is ours", "files are ours"))
+	u.Note("%s; %s", u.removal.describe(f.running), step.Count(len(u.state.Files), "file is ours", "files are ours"))
 	if err := u.checkPlatform(ctx); err != nil {
 		return step.Outcome{}, err
 	}

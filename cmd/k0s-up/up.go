@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"io"
 	"io/fs"
 	"time"
@@ -189,7 +188,7 @@ func (u *up) note(_ context.Context, do bool) (step.Outcome, error) {
 	}
 	o := step.Unchanged("%s", u.state.path)
 	if n := len(u.state.Files) - before; n > 0 {
-		o = step.Changed(do, "%s in %s", plural(n, "file of another tool is noted", "files of other tools are noted"), u.state.path)
+		o = step.Changed(do, "%s in %s", step.Count(n, "file of another tool is noted", "files of other tools are noted"), u.state.path)
 	}
 	if !do {
 		return o, nil
@@ -230,12 +229,4 @@ func (u *up) put(path string, mode fs.FileMode, content []byte, backup string) (
 		err = e
 	}
 	return r, err
-}
-
-// plural counts things.
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }

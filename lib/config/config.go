@@ -95,7 +95,7 @@ func Decode(r io.Reader, into any) ([]byte, error) {
 // What the decoder says of values, and of the types here.
 var (
 	valueWords = regexp.MustCompile("(?s)`.*?` ")
-	typeWords  = regexp.MustCompile(` in type \S+`)
+	typeWords  = regexp.MustCompile(`(?s) (in|into) type .*|(?s) into struct .*`)
 )
 
 func reworded(err error) error {

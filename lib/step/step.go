@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"k0rdent-airgap/lib/cli"
@@ -148,4 +149,20 @@ func (r *Runner) Show(what string, lines []string) {
 	for _, line := range lines {
 		fmt.Fprintf(r.Progress, "%s: %s\n", what, line)
 	}
+}
+
+// Did reports whether a step of this run, of these names if there are any, ended
+// with a status.
+func (r *Runner) Did(status string, names ...string) bool {
+	return slices.ContainsFunc(r.Taken, func(t Taken) bool {
+		return t.Step.Status == status && (len(names) == 0 || slices.Contains(names, t.Step.Name))
+	})
+}
+
+// Count returns a number of things.
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

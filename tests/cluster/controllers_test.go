@@ -99,16 +99,16 @@ func TestRemoveOneOfSeveral(t *testing.T) {
 	}
 	h := s.controller(ctx, t, "n1 https://127.0.0.9:2380\n"+name+" https://192.0.2.12:2380\n")
 
-	got := h.run(ctx, t, "k0rdent-install", "--uninstall", "--plan", "--quiet")
-	if steps := got.steps(t); got.code != 0 || !has(steps, "platform skipped, drain planned, k0s-leave planned, node planned, k0s-reset planned") {
+	got := h.run(ctx, t, "k0s-up", "--reset", "--plan", "--quiet")
+	if steps := got.steps(t); got.code != 0 || !has(steps, "drain planned, k0s-leave planned, node planned, k0s-reset planned") {
 		t.Fatalf("the plan: %d\n%s\n%s", got.code, got.stdout, got.stderr)
 	}
 	if len(s.left(ctx, t, controlNodes)) != 2 {
 		t.Fatal("the plan has deleted something")
 	}
-	got = h.run(ctx, t, "k0rdent-install", "--uninstall", "--yes", "--quiet")
+	got = h.run(ctx, t, "k0s-up", "--reset", "--yes", "--quiet")
 	steps := got.steps(t)
-	if got.code != 0 || !has(steps, "platform skipped, drain done, k0s-leave done, node done, k0s-reset done") {
+	if got.code != 0 || !has(steps, "drain done, k0s-leave done, node done, k0s-reset done") {
 		t.Fatalf("%d\n%s\n%s", got.code, got.stdout, got.stderr)
 	}
 	if want := "Node " + name + ", ControlNode " + name + ", EtcdMember " + name; steps["node"].Detail != want {
@@ -141,7 +141,7 @@ func TestRemoveWhereTheTwoDisagree(t *testing.T) {
 	name = strings.ToLower(name)
 	s.controllers(ctx, t, "n1", name)
 	h := s.controller(ctx, t, name+" https://192.0.2.12:2380\n")
-	got := h.run(ctx, t, "k0rdent-install", "--uninstall", "--yes", "--quiet")
+	got := h.run(ctx, t, "k0s-up", "--reset", "--yes", "--quiet")
 	if got.code != 1 || !strings.Contains(got.stderr, "the Kubernetes API knows other controllers: n1") || !strings.Contains(got.stderr, "k0s kubectl delete node,controlnode,etcdmember") {
 		t.Errorf("%d, want it refused\n%s", got.code, got.stderr)
 	}
@@ -156,8 +156,8 @@ func TestRemoveWhereTheTwoDisagree(t *testing.T) {
 	if _, err := s.objects.Resource(etcdMembers).UpdateStatus(ctx, u, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	got = h.run(ctx, t, "k0rdent-install", "--uninstall", "--plan", "--quiet")
-	if steps := got.steps(t); got.code != 0 || !has(steps, "platform planned, k0s-leave skipped") {
+	got = h.run(ctx, t, "k0s-up", "--reset", "--plan", "--quiet")
+	if steps := got.steps(t); got.code != 0 || !has(steps, "k0s-leave skipped, k0s-reset planned") {
 		t.Errorf("%d, want the only controller\n%s\n%s", got.code, got.stdout, got.stderr)
 	}
 }

@@ -42,9 +42,7 @@ func TestEndToEnd(t *testing.T) {
 	s := alone(ctx, t, dir)
 	log := fill(ctx, t, dir)
 	join(ctx, t, s.plane, dir)
-	if err := s.WaitNode(ctx, nodeName, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
+	s.nodeReady(ctx, t, nodeName)
 	public := map[string]any{}
 	p, err := s.InstallChart(ctx, platform(t, "1.2.3"), public, cluster.Options{Timeout: time.Minute})
 	if err != nil || p.Status != cluster.Installed {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/kube"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
@@ -122,10 +125,19 @@ func open(t *testing.T) (*site, context.Context) {
 	if err := c.WaitAPI(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.WaitNode(ctx, plane.Node, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
+	s.nodeReady(ctx, t, plane.Node)
 	return s, ctx
+}
+
+// nodeReady waits for a node.
+func (s *site) nodeReady(ctx context.Context, t *testing.T, name string) {
+	t.Helper()
+	waitFor(ctx, t, "node "+name+" to be Ready", func() bool {
+		node, err := s.plane.Client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+		return err == nil && slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+		})
+	})
 }
 
 // platform loads the chart, in this version.

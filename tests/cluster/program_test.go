@@ -78,9 +78,14 @@ func (s *store) push(ctx context.Context, t *testing.T, release string) {
 	}
 }
 
+// hostArgs are the flags of k0s-up for a host of the registry.
+func (s *store) hostArgs(more ...string) []string {
+	return append([]string{"--registry", s.address, "--ca", s.ca, "--ignore", "images,loopback,memory,network,ports,sysinfo,system,time", "--quiet", "--timeout", "3m"}, more...)
+}
+
 // args are the flags of an installation from the registry.
 func (s *store) args(more ...string) []string {
-	return append([]string{"--registry", s.address, "--ca", s.ca, "--single-host-test", "--ignore", "disk,memory,network,ports,sysinfo,system,time", "--quiet", "--timeout", "3m", "--helm-timeout", "30s"}, more...)
+	return append([]string{"--registry", s.address, "--ca", s.ca, "--ignore", "cpu,disk,loopback,memory", "--quiet", "--timeout", "3m", "--helm-timeout", "30s"}, more...)
 }
 
 // sampled plays kcm for the chart of the sample bundle, which comes without the
@@ -161,7 +166,7 @@ func aHost(t *testing.T) (context.Context, *site, *host, *store) {
 	return ctx, s, h, r
 }
 
-// TestProgram is the life of a platform in the hands of the program itself:
+// TestProgram is the life of a platform in the hands of the programs themselves:
 // chart and images from a real registry over TLS, an API server that the
 // stand-in for k0s starts.
 func TestProgram(t *testing.T) {
@@ -179,15 +184,27 @@ func TestProgram(t *testing.T) {
 		}
 		return got
 	}
+	up := func(want string, more ...string) ran {
+		t.Helper()
+		got := h.run(ctx, t, "k0s-up", r.hostArgs(more...)...)
+		if steps := got.steps(t); got.code != 0 || !has(steps, want) {
+			t.Fatalf("k0s-up %q: %d, want 0 and %s\n%s\n%s", more, got.code, want, got.stdout, got.stderr)
+		}
+		return got
+	}
 	install("helm planned", "--plan")
 	if _, err := s.helm().Releases.History(cluster.ReleaseName); err == nil {
 		t.Error("a plan has installed something")
 	}
-	install("k0s-start done, secrets done, helm done, ready done")
+	if got := up("k0s-start done, k0s-ready done"); !strings.Contains(got.stdout, `{"kind":"cluster","kubeconfig":"/var/lib/k0s/pki/admin.conf"`) {
+		t.Errorf("no record of the cluster:\n%s", got.stdout)
+	}
+	install("secrets done, helm done, ready done")
 	s.secretHolds(ctx, t, "k0rdent-registry-ca", "ca.crt", "BEGIN CERTIFICATE")
 	s.fromRegistry(ctx, t, r)
 	before := s.revisions(t)
-	install("k0s-start unchanged, secrets unchanged, helm unchanged, ready unchanged")
+	up("k0s-start unchanged, k0s-ready unchanged")
+	install("secrets unchanged, helm unchanged, ready unchanged")
 	if after := s.revisions(t); !slices.Equal(before, after) {
 		t.Errorf("revisions were %q and are %q", before, after)
 	}
@@ -205,8 +222,18 @@ func TestProgram(t *testing.T) {
 	}
 	s.fromRegistry(ctx, t, r)
 
+	// The host does not go before the platform.
+	if got := h.run(ctx, t, "k0s-up", "--reset", "--yes", "--quiet"); got.code != 1 || !strings.Contains(got.stderr, "platform: k0rdent is installed in this cluster") {
+		t.Errorf("k0s-up --reset with the platform: %d\n%s", got.code, got.stderr)
+	}
 	if got := h.run(ctx, t, "k0rdent-install", "--uninstall", "--yes", "--quiet"); got.code != 0 || !has(got.steps(t), "platform done") {
 		t.Errorf("--uninstall: %d\n%s\n%s", got.code, got.stdout, got.stderr)
+	}
+	if data, err := s.ReadSecret(ctx, "k0rdent-registry-ca"); err != nil || data != nil {
+		t.Errorf("the Secret is still there: %v", err)
+	}
+	if got := h.run(ctx, t, "k0s-up", "--reset", "--yes", "--quiet"); got.code != 0 || !has(got.steps(t), "k0s-reset done") {
+		t.Errorf("k0s-up --reset: %d\n%s\n%s", got.code, got.stdout, got.stderr)
 	}
 	if _, err := s.helm().Releases.History(cluster.ReleaseName); err == nil {
 		t.Error("the release is still there")
@@ -214,6 +241,58 @@ func TestProgram(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(h.dir, "upper/var/lib/k0s/pki")); err == nil {
 		t.Error("k0s's data is still there")
 	}
+}
+
+// TestForeignCluster: on a cluster that is not ours the host is neither changed
+// nor asked for a k0s, and what nobody has looked at is said. What was pushed is
+// what is installed, from whatever host.
+func TestForeignCluster(t *testing.T) {
+	s, ctx := open(t)
+	h := newHost(t, s)
+	r := serve(ctx, t, "127.0.0.1")
+	r.push(ctx, t, "1.2.3")
+	s.sampled(ctx, t, r)
+	if err := os.Remove(filepath.Join(h.dir, "upper/usr/local/bin/k0s")); err != nil {
+		t.Fatal(err)
+	}
+	before := h.files(t)
+	args := r.args("--kubeconfig", s.plane.Kubeconfig)
+	got := h.run(ctx, t, "k0rdent-install", append(args, "--plan")...)
+	if got.code != 0 || !has(got.steps(t), "secrets planned, helm planned, ready planned") {
+		t.Fatalf("the plan: %d\n%s\n%s", got.code, got.stdout, got.stderr)
+	}
+	for _, want := range []string{"nodes: not checked: every node of this cluster must pull from " + r.address, "and trust the certificates of " + r.ca} {
+		if !strings.Contains(got.stderr, want) {
+			t.Errorf("stderr has no %q:\n%s", want, got.stderr)
+		}
+	}
+	got = h.run(ctx, t, "k0rdent-install", args...)
+	if got.code != 0 || !has(got.steps(t), "secrets done, helm done, ready done") {
+		t.Fatalf("%d\n%s\n%s", got.code, got.stdout, got.stderr)
+	}
+	s.fromRegistry(ctx, t, r)
+	if got := h.run(ctx, t, "k0rdent-install", "--kubeconfig", s.plane.Kubeconfig, "--uninstall", "--yes", "--quiet"); got.code != 0 || !has(got.steps(t), "platform done") {
+		t.Errorf("--uninstall: %d\n%s\n%s", got.code, got.stdout, got.stderr)
+	}
+	if after := h.files(t); after != before {
+		t.Errorf("the host was changed:\n%s\nwas\n%s", after, before)
+	}
+}
+
+// files lists what was written on the host.
+func (h *host) files(t *testing.T) string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(filepath.Join(h.dir, "upper"), func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			all = append(all, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(all, "\n")
 }
 
 // has tells whether the steps "name status, name status" are among those taken.
@@ -247,20 +326,29 @@ func (s *site) fromRegistry(ctx context.Context, t *testing.T, r *store) {
 // further, until there is nothing left to do.
 func TestProgramKilled(t *testing.T) {
 	ctx, s, h, r := aHost(t)
-	passed := make(map[string]bool)
-	for runs := 1; ; runs++ {
-		if runs > 20 {
-			t.Fatalf("20 runs did not get past %v", passed)
+	for _, tool := range []struct {
+		name  string
+		args  []string
+		steps []string
+	}{
+		{"k0s-up", r.hostArgs(), []string{"preflight", "k0s.yaml", "k0s-install", "k0s-start", "k0s-ready"}},
+		{"k0rdent-install", r.args(), []string{"preflight", "secrets", "helm", "ready", "report"}},
+	} {
+		passed := make(map[string]bool)
+		for runs := 1; ; runs++ {
+			if runs > 20 {
+				t.Fatalf("20 runs did not get past %v", passed)
+			}
+			step := h.killed(ctx, t, passed, tool.name, tool.args...)
+			if step == "" {
+				break
+			}
+			passed[step] = true
 		}
-		step := h.killed(ctx, t, passed, r.args()...)
-		if step == "" {
-			break
-		}
-		passed[step] = true
-	}
-	for _, step := range []string{"preflight", "k0s.yaml", "k0s-install", "k0s-start", "k0s-ready", "secrets", "helm", "ready", "report"} {
-		if !passed[step] {
-			t.Errorf("no run was killed after %s, only after %v", step, passed)
+		for _, step := range tool.steps {
+			if !passed[step] {
+				t.Errorf("no run was killed after %s, only after %v", step, passed)
+			}
 		}
 	}
 	s.ready(ctx, t)
@@ -274,9 +362,9 @@ func TestProgramKilled(t *testing.T) {
 // killed runs the program until it has written the record of a step that is
 // not among those that are passed, kills it, and gives the step; "" if the
 // program came to its end.
-func (h *host) killed(ctx context.Context, t *testing.T, passed map[string]bool, args ...string) (step string) {
+func (h *host) killed(ctx context.Context, t *testing.T, passed map[string]bool, tool string, args ...string) (step string) {
 	t.Helper()
-	path, err := filepath.Abs(filepath.Join(tools, "k0rdent-install"))
+	path, err := filepath.Abs(filepath.Join(tools, tool))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +394,7 @@ func (h *host) killed(ctx context.Context, t *testing.T, passed map[string]bool,
 	}
 	err = cmd.Wait()
 	if step == "" && err != nil {
-		t.Fatalf("k0rdent-install: %v\n%s", err, text.String())
+		t.Fatalf("%s: %v\n%s", tool, err, text.String())
 	}
 	return step
 }

@@ -46,8 +46,6 @@ var kinds = []struct {
 	{helmRepositoryKind, "v1", meta.RESTScopeNamespace},
 	{regionKind, "v1beta1", meta.RESTScopeRoot},
 	{crdKind, "v1", meta.RESTScopeRoot},
-	{controlNodeKind, "v1beta2", meta.RESTScopeRoot},
-	{etcdMemberKind, "v1beta1", meta.RESTScopeRoot},
 	{schema.GroupKind{Group: "infrastructure.cluster.x-k8s.io", Kind: "AWSClusterStaticIdentity"}, "v1beta2", meta.RESTScopeRoot},
 }
 

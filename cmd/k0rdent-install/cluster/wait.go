@@ -9,8 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
 )
@@ -100,82 +98,11 @@ func failedChecks(body string) string {
 	return strings.Join(names, ", ")
 }
 
-// WaitNode waits until the node of this name is there, is Ready and has an
-// address at which other nodes and pods reach it. If the context's time runs
-// out, the error is a *StuckError that names what keeps the node and the
-// system's pods from being ready.
-//
-// A node that was Ready when its k0s was stopped looks so until long after. If
-// since, by this host's clock, is not zero, the kubelet must have renewed the
-// node's lease after it.
-func (c *Cluster) WaitNode(ctx context.Context, name string, since time.Time) error {
-	start := time.Now()
-	what := "node " + name + " is not ready"
-	for {
-		node, version, err := c.node(ctx, name)
-		switch ready := node != nil && nodeReady(node); {
-		case ready && !c.alive(ctx, name, since):
-			what = "node " + name + " is as it was before k0s started: its kubelet does not report yet"
-		case ready && internalIP(node):
-			return nil
-		case ready:
-			what = "node " + name + " is Ready but has no InternalIP: " + noRoute
-		}
-		if err != nil && ctx.Err() == nil {
-			version = ""
-		}
-		c.nodeChange(ctx, name, version)
-		if ctx.Err() == nil {
-			continue
-		}
-		if !timedOut(ctx) {
-			return context.Cause(ctx)
-		}
-		return c.stuck(ctx, what, start)
-	}
-}
-
-// alive reports whether the kubelet of a node has renewed its lease since then.
-// Whoever may not read the lease has to do with the node's own status.
-func (c *Cluster) alive(ctx context.Context, name string, since time.Time) bool {
-	if since.IsZero() {
-		return true
-	}
-	lease, err := c.kube.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return apierrors.IsForbidden(err)
-	}
-	return lease.Spec.RenewTime != nil && lease.Spec.RenewTime.After(since)
-}
-
-// node returns a node and the version of the list that it is in; nil if there
-// is no such node.
-func (c *Cluster) node(ctx context.Context, name string) (*corev1.Node, string, error) {
-	nodes, err := c.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{FieldSelector: named(name)})
-	if err != nil {
-		return nil, "", err
-	}
-	if len(nodes.Items) == 0 {
-		return nil, nodes.ResourceVersion, nil
-	}
-	return &nodes.Items[0], nodes.ResourceVersion, nil
-}
-
 // nodeReady reports whether a node's kubelet says that it is ready.
 func nodeReady(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
 		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	})
-}
-
-// nodeChange waits for the node to change after the version.
-func (c *Cluster) nodeChange(ctx context.Context, name, version string) {
-	if version == "" {
-		Sleep(ctx, pause)
-		return
-	}
-	w, err := c.kube.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{FieldSelector: named(name), ResourceVersion: version})
-	oneEvent(ctx, w, err, glance)
 }
 
 // named is the field selector for one object.

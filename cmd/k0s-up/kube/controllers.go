@@ -131,8 +131,12 @@ func (c *Client) Drain(ctx context.Context, name string) (found bool, err error)
 		}
 		return true, err
 	}
+	var left []string
 	for {
-		left, err := c.evict(ctx, name)
+		now, err := c.evict(ctx, name)
+		if err == nil || len(now) > 0 {
+			left = now
+		}
 		switch {
 		case err == nil && len(left) == 0:
 			return true, nil

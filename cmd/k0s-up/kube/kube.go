@@ -202,7 +202,7 @@ func again(err error) bool {
 // do makes one request and decodes the answer into one of these, unless it is
 // nil.
 func (c *Client) do(ctx context.Context, method, path, contentType string, body, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var send io.Reader
 	if body != nil {
@@ -212,7 +212,7 @@ func (c *Client) do(ctx context.Context, method, path, contentType string, body,
 		}
 		send = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.server+path, send)
+	req, err := http.NewRequestWithContext(bounded, method, c.server+path, send)
 	if err != nil {
 		return err
 	}
@@ -224,6 +224,9 @@ func (c *Client) do(ctx context.Context, method, path, contentType string, body,
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	resp, err := c.http.Do(req)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		return err
 	}

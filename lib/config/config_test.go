@@ -1,0 +1,116 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// file is the whole file as one of two tools reads it.
+type file struct {
+	Common `yaml:",inline"`
+	Flags  `yaml:",inline"`
+	Own    struct {
+		Port  int    `yaml:"port"`
+		Token Secret `yaml:"token"`
+	} `yaml:"own"`
+	Others yaml.Node `yaml:"others"`
+}
+
+// apply reads a text and returns the flags that it sets.
+func apply(text string) (string, error) {
+	var f file
+	if _, err := Decode(strings.NewReader(text), &f); err != nil {
+		return "", err
+	}
+	var set []string
+	err := f.Apply(func(flag, value string) error {
+		if value == "bad" {
+			return fmt.Errorf("invalid %s: %w", flag, errors.New("it is bad"))
+		}
+		set = append(set, flag+"="+value)
+		return nil
+	}, []Setting{One("own.port", "port", fmt.Sprint(f.Own.Port))}, f.Flags, func(name string) bool { return name == "timeout" || name == "ignore" }, []string{"theirs"})
+	slices.Sort(set)
+	return strings.Join(set, " "), err
+}
+
+func TestApply(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "port=0",
+		"own: {port: 7}\nothers: {whatever: [1]}\ntheirs: x\ntimeout: 1h\nignore: [a, b]\n": "ignore=a ignore=b port=7 timeout=1h",
+		"airgap: {registry: {address: h, insecure: true, username: 7, passwordFile: /p}}":   "password-file=/p plain-http=true port=0 registry=h username=7",
+		"debug: true": "port=0 verbose=true", "logLevel: trace": "port=0 verbose=true", "timeout:": "port=0",
+	} {
+		if got, err := apply(text); err != nil || got != want {
+			t.Errorf("%q: %q, %v, want %q", text, got, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"own: {prot: 7}\nairgap: {registry: {adress: h}}\n": "line 1: field prot not found; line 2: field adress not found",
+		"tiemout: 1h\nbeside: x\n":                          "line 1: unknown setting tiemout; line 2: unknown setting beside",
+		"airgpa: {}\n":                                      "line 1: unknown setting airgpa (did you mean airgap?)",
+		"timeout: {a: b}\n":                                 "line 1: timeout: must be a value or a list of values",
+		"timeout: bad\n":                                    "timeout: it is bad",
+		"own: {port: verysecret}":                           "line 1: cannot unmarshal !!str into int",
+		"own: {token: [verysecret]}":                        "line 1: must be a text",
+		"debug: true\ndebug: false":                         `line 2: mapping key "debug" already defined at line 1`,
+		"own: {port: 1}\n---\nown: {port: 2}\n":             "more than one document",
+		"logLevel: loud":                                    `logLevel "loud": must be error, warn, info or debug`,
+	} {
+		_, err := apply(text)
+		if err == nil || err.Error() != want {
+			t.Errorf("%q: error %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestPrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[os.FileMode]string{0o600: "", 0o640: "warning", 0o604: "error", 0o606: "error"} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		warning, err := Private("it", f)
+		f.Close()
+		got := ""
+		switch {
+		case err != nil:
+			got = "error"
+		case warning != "":
+			got = "warning"
+		}
+		if got != want || want != "" && !strings.Contains(warning+fmt.Sprint(err), fmt.Sprintf("it contains secrets and is readable by others (mode %04o); run chmod 600", mode)) {
+			t.Errorf("%04o: %q %v, want %s", mode, warning, err, want)
+		}
+	}
+	if warning, err := Private("it", strings.NewReader("")); warning != "" || err != nil {
+		t.Errorf("what is not a file: %q, %v", warning, err)
+	}
+}
+
+// TestSecret: nothing prints it.
+func TestSecret(t *testing.T) {
+	var f file
+	if _, err := Decode(strings.NewReader("own: {token: 1234}"), &f); err != nil || f.Own.Token.Text() != "1234" || (Secret{}).Text() != "" {
+		t.Fatalf("%q, %v", f.Own.Token.Text(), err)
+	}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		if got := fmt.Sprintf(format, f.Own); strings.Contains(got, "1234") {
+			t.Errorf("%s prints the secret: %s", format, got)
+		}
+	}
+}
