@@ -95,7 +95,8 @@ func Decode(r io.Reader, into any) ([]byte, error) {
 // What the decoder says of values, and of the types here.
 var (
 	valueWords = regexp.MustCompile("(?s)`.*?` ")
-	typeWords  = regexp.MustCompile(`(?s) (in|into) type .*|(?s) into struct .*`)
+	typeWords  = regexp.MustCompile(`(?s) in type .*`)
+	tableWords = regexp.MustCompile(`(?s) into (struct|config|main).*`)
 )
 
 func reworded(err error) error {
@@ -105,7 +106,8 @@ func reworded(err error) error {
 	}
 	var all []string
 	for _, text := range t.Errors {
-		all = append(all, typeWords.ReplaceAllString(valueWords.ReplaceAllString(text, ""), ""))
+		text = typeWords.ReplaceAllString(valueWords.ReplaceAllString(text, ""), "")
+		all = append(all, tableWords.ReplaceAllString(text, " into keys and values"))
 	}
 	return errors.New(strings.Join(all, "; "))
 }

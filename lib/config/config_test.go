@@ -59,6 +59,7 @@ func TestApply(t *testing.T) {
 		"timeout: {a: b}\n":                                 "line 1: timeout: must be a value or a list of values",
 		"timeout: bad\n":                                    "timeout: it is bad",
 		"own: {port: verysecret}":                           "line 1: cannot unmarshal !!str into int",
+		"own: 7":                                            "line 1: cannot unmarshal !!int into keys and values",
 		"own: {token: [verysecret]}":                        "line 1: must be a text",
 		"debug: true\ndebug: false":                         `line 2: mapping key "debug" already defined at line 1`,
 		"own: {port: 1}\n---\nown: {port: 2}\n":             "more than one document",
