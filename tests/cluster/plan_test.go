@@ -17,7 +17,7 @@ import (
 // TestPlanOfWhatIsThere: the plan for a site that is as it should be has nothing
 // in it, and the plan for one value has that alone.
 func TestPlanOfWhatIsThere(t *testing.T) {
-	ctx, _, h, r := aHost(t)
+	ctx, _, h, r := aNode(t)
 	if got := h.run(ctx, t, "k0rdent-install", r.args()...); got.code != 0 {
 		t.Fatalf("%d\n%s\n%s", got.code, got.stdout, got.stderr)
 	}
@@ -29,15 +29,15 @@ func TestPlanOfWhatIsThere(t *testing.T) {
 	}
 	got = h.run(ctx, t, "k0rdent-install", r.args("--plan", "--set", "k0rdent-ui.replicas=2")...)
 	steps := got.steps(t)
-	if want := "k0rdent-enterprise 1.2.3: configured, 1 value changes"; steps["helm"].Detail != want || steps["ready"].Status != record.StatusPlanned || steps["secrets"].Status != record.StatusUnchanged {
+	if want := "k0rdent-enterprise 1.2.3 configured, 1 value changes"; steps["helm"].Detail != want || steps["ready"].Status != record.StatusPlanned || steps["secrets"].Status != record.StatusUnchanged {
 		t.Errorf("%+v, %+v, %+v, want %s alone", steps["helm"], steps["ready"], steps["secrets"], want)
 	}
 }
 
 // TestProgramTakesNothingAwayThatIsInUse: while there is a child cluster, a
-// removal changes nothing, k0s included.
+// removal changes nothing, and the host stays.
 func TestProgramTakesNothingAwayThatIsInUse(t *testing.T) {
-	ctx, s, h, r := aHost(t)
+	ctx, s, h, r := aNode(t)
 	if got := h.run(ctx, t, "k0rdent-install", r.args()...); got.code != 0 {
 		t.Fatalf("%d\n%s\n%s", got.code, got.stdout, got.stderr)
 	}
@@ -60,8 +60,11 @@ func TestProgramTakesNothingAwayThatIsInUse(t *testing.T) {
 	}
 	before := s.revisions(t)
 	got := h.run(ctx, t, "k0rdent-install", "--uninstall", "--yes", "--quiet")
-	if got.code != 1 || !strings.Contains(got.stderr, "clusterdeployment kcm-system/child") || !has(got.steps(t), "platform failed, k0s-stop skipped, k0s-reset skipped, files skipped") {
+	if got.code != 1 || !strings.Contains(got.stderr, "clusterdeployment kcm-system/child") || !has(got.steps(t), "platform failed") {
 		t.Errorf("%d, want it refused\n%s\n%s", got.code, got.stdout, got.stderr)
+	}
+	if got := h.run(ctx, t, "k0s-up", "--reset", "--yes", "--quiet"); got.code != 1 || !has(got.steps(t), "preflight failed, k0s-stop skipped, k0s-reset skipped, files skipped") {
+		t.Errorf("k0s-up --reset: %d, want it refused\n%s\n%s", got.code, got.stdout, got.stderr)
 	}
 	if after := s.revisions(t); !slices.Equal(before, after) {
 		t.Errorf("revisions were %q and are %q", before, after)
@@ -77,7 +80,7 @@ func TestProgramTakesNothingAwayThatIsInUse(t *testing.T) {
 // TestProgramReportsAlthoughACredentialFails: the platform is up, and how to
 // reach it is told, but the run has failed.
 func TestProgramReportsAlthoughACredentialFails(t *testing.T) {
-	ctx, _, h, r := aHost(t)
+	ctx, _, h, r := aNode(t)
 	h.write(t, "etc/k0rdentd/clouds.yaml", []byte("aws: [{name: a, accessKeyID: i, secretAccessKey: verysecret}]\nopenstack: [{name: o, authURL: https://o, username: u, password: verysecret, projectName: p}]\n"))
 	got := h.run(ctx, t, "k0rdent-install", r.args("--credentials", "/etc/k0rdentd/clouds.yaml", "--verbose")...)
 	steps := got.steps(t)

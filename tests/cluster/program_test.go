@@ -166,6 +166,16 @@ func aHost(t *testing.T) (context.Context, *site, *host, *store) {
 	return ctx, s, h, r
 }
 
+// aNode gives such a host after k0s-up, which has the API server started.
+func aNode(t *testing.T) (context.Context, *site, *host, *store) {
+	t.Helper()
+	ctx, s, h, r := aHost(t)
+	if got := h.run(ctx, t, "k0s-up", r.hostArgs()...); got.code != 0 {
+		t.Fatalf("k0s-up: %d\n%s\n%s", got.code, got.stdout, got.stderr)
+	}
+	return ctx, s, h, r
+}
+
 // TestProgram is the life of a platform in the hands of the programs themselves:
 // chart and images from a real registry over TLS, an API server that the
 // stand-in for k0s starts.
