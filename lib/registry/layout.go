@@ -169,7 +169,7 @@ func (d *Disk) copyPooled(digest Digest) (err error) {
 		return err
 	}
 	if got := ref.Sum(digest.Algorithm(), h); got != digest {
-		return fmt.Errorf("%s: %w", pooled, ErrOtherContent)
+		return fmt.Errorf("%s: %w", pooled, errOtherContent)
 	}
 	if err := d.tree.sync(f, temp); err != nil {
 		return storageError(err)

@@ -25,9 +25,9 @@ type Damage struct {
 
 // Reasons of a Damage; others are the disk's.
 var (
-	ErrOtherContent = errors.New("its content has another digest")
-	ErrAbsent       = errors.New("listed as a manifest, but absent")
-	ErrDangling     = errors.New("points to a manifest that is absent")
+	errOtherContent = errors.New("its content has another digest")
+	errAbsent       = errors.New("listed as a manifest, but absent")
+	errDangling     = errors.New("points to a manifest that is absent")
 )
 
 // Scrubbed is what a scrub went through. Good and Bad count blobs, tags that
@@ -183,7 +183,7 @@ func (s *scrub) link(name string, damage *Damage) error {
 		}
 		listed, err := tree.exists(manifestPath(name, digest))
 		if listed {
-			damage.Err = ErrAbsent
+			damage.Err = errAbsent
 		}
 		return err
 	}
@@ -199,7 +199,7 @@ func (s *scrub) link(name string, damage *Damage) error {
 			return err
 		}
 	}
-	damage.Err = fmt.Errorf("%w: %s", ErrDangling, digest)
+	damage.Err = fmt.Errorf("%w: %s", errDangling, digest)
 	return nil
 }
 
@@ -214,7 +214,7 @@ func (s *scrub) blob(repository, file string, digest Digest, stat *fileStat) err
 		got, err = s.disk.readDigest(&scrubReader{f, s}, digest.Algorithm())
 		f.Close()
 		if err == nil && got != digest {
-			err = ErrOtherContent
+			err = errOtherContent
 		}
 	}
 	if s.ctx.Err() != nil {
