@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
-	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
 )
 
@@ -122,57 +120,6 @@ func (t *tool) planned(ctx context.Context, mirrors []k0s.Mirror, images []asked
 		}
 		return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrNotExist}
 	}, nil
-}
-
-// image asks for one image and tells what came of it.
-func (c *checker) image(ctx context.Context, i asked) error {
-	r := record.Image{Reference: i.name, Tag: i.image.Tag, Status: record.StatusFailed}
-	var tried []*mirror
-	var why []string
-	var hint string
-	entries, dir, err := c.entries(i.image.Host)
-	switch {
-	case errors.Is(err, errNoMirrors) || errors.Is(err, os.ErrPermission): // we cannot tell
-		return err
-	case err != nil: // as things are, containerd does not ask a mirror
-		why = append(why, err.Error())
-	}
-	for _, e := range entries {
-		m := c.mirror(ctx, dir, e)
-		tried = append(tried, m)
-		repository := ref.Site{Prefix: m.prefix}.Repository(i.image.Repository)
-		r.Registry, r.Repository = m.host, repository
-		digest, err := "", m.err
-		if err == nil {
-			digest, err = m.reg.Digest(ctx, repository, i.image.Identifier())
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil {
-			if m.err == nil && (m.reg.Hopeless(err) || cli.Code(err) == cli.CodeTryAgain) {
-				m.err = err
-			}
-			why = append(why, fmt.Sprintf("%s: %v", m.entry.URL, err))
-			hint = cmp.Or(hint, cli.HintOf(err))
-			continue
-		}
-		if digest != "" {
-			r.Digest, r.Status = digest, record.StatusExists
-			return c.results.image(r)
-		}
-		why = append(why, fmt.Sprintf("%s has no %s:%s", m.host, repository, i.image.Identifier()))
-	}
-	c.missing++
-	for _, m := range tried {
-		if near := c.nearest(ctx, m, i.image); near != "" {
-			why = append(why, near)
-			break
-		}
-	}
-	r.Error = strings.Join(why, "; ")
-	c.progress.Problem(i.name, cli.Hint(errors.New(r.Error), "%s", hint))
-	return c.results.image(r)
 }
 
 var errNoMirrors = errors.New("no mirrors are configured")

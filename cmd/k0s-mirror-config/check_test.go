@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -158,6 +159,31 @@ func TestCheck(t *testing.T) {
 	}
 	if len(s.seen) > 0 {
 		t.Errorf("the mirror of before was asked: %q", s.seen)
+	}
+}
+
+// A tag that stands for something else than its record says is not what was
+// verified, also if a later mirror has that: containerd takes the first one's.
+func TestCheckOfATagThatMoved(t *testing.T) {
+	s := serve(t, false, "", "charts/x:1")
+	image := func(digit string) string {
+		return `{"kind":"image","repository":"charts/x","tag":"1","digest":"sha256:` + strings.Repeat(digit, 64) + `"}` + "\n"
+	}
+	o := start(t, imageRoot(t), image("1"), "--check", "--mirror", s.URL)
+	got := o.images["charts/x:1"]
+	want := regexp.MustCompile(`^` + s.host + `/charts/x:1: the tag has moved: the registry has (sha256:[0-9a-f]{64}), and sha256:1{64} was pushed$`)
+	found := want.FindStringSubmatch(got.Error)
+	if o.code() != cli.CodeFailed || got.Status != record.StatusFailed || found == nil || !strings.Contains(o.stderr, "hint: push the verified bundle again") {
+		t.Fatalf("code %d, %+v, stderr %q, want both digests", o.code(), got, o.stderr)
+	}
+	other := serve(t, false, "", "charts/x:1")
+	if o := start(t, imageRoot(t), image("1"), "--check", "--mirror", s.URL, "--mirror", other.URL); o.code() != cli.CodeFailed {
+		t.Errorf("with a second mirror: code %d, %s", o.code(), o.counts())
+	}
+	// The last record counts, as what was pushed last.
+	last := image("1") + strings.ReplaceAll(image("1"), "sha256:"+strings.Repeat("1", 64), found[1])
+	if o := start(t, imageRoot(t), last, "--check", "--mirror", s.URL); o.code() != 0 {
+		t.Errorf("after a second push: code %d, %v", o.code(), o.err)
 	}
 }
 

@@ -19,9 +19,10 @@ import (
 // input is what the records and the list of images say.
 type input struct {
 	registries []record.Registry
-	pushed     []ref.Site // where images were sent
-	images     []asked    // that a mirror must have
-	version    string     // of k0s, from who extracted or found it; may be empty
+	pushed     []ref.Site               // where images were sent
+	images     []asked                  // that a mirror must have
+	digests    map[ref.Reference]string // that they must have, by the last record
+	version    string                   // of k0s, from who extracted or found it; may be empty
 }
 
 // asked is an image that a mirror is asked for.
@@ -33,7 +34,7 @@ type asked struct {
 // readInput reads the list of images and the records on stdin, which it passes
 // on. Nothing on stdin is needed.
 func readInput(ctx context.Context, cfg *config, stdin io.Reader, records pipe.Reader) (*input, error) {
-	in := new(input)
+	in := &input{digests: make(map[ref.Reference]string)}
 	switch cfg.images {
 	case "":
 	case "-":
@@ -127,6 +128,8 @@ func (in *input) takeImage(i record.Image) {
 		in.pushed = append(in.pushed, at)
 	}
 	if i.Repository != "" && i.Tag != "" {
-		in.images = append(in.images, asked{i.Repository + ":" + i.Tag, ref.Reference{Repository: i.Repository, Tag: i.Tag}})
+		image := ref.Reference{Repository: i.Repository, Tag: i.Tag}
+		in.images = append(in.images, asked{i.Repository + ":" + i.Tag, image})
+		in.digests[image] = i.Digest
 	}
 }

@@ -18,16 +18,17 @@ type problems struct {
 	hints map[string]bool
 }
 
-// digests are what tells one item's problem from the same problem of another.
-var digests = regexp.MustCompile(`\b(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\b`)
+// details are what tells one item's problem from the same problem of another:
+// digests, and sizes in bytes.
+var details = regexp.MustCompile(`\b(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\b|\b[0-9][0-9,]*\b( bytes?\b)`)
 
 // Problem reports what is wrong with one item of many: "tool: item: problem",
 // then the hint that err carries. A problem that was reported before, of
-// whatever item and digest, is only counted; Close prints how often it came again.
+// whatever item, digest and size, is only counted; Close prints how often it came again.
 func (p *Progress) Problem(item string, err error) {
 	text := text(err)
 	p.mu.Lock()
-	known := p.problems.repeated(digests.ReplaceAllString(text, "..."))
+	known := p.problems.repeated(details.ReplaceAllString(text, "...$2"))
 	p.mu.Unlock()
 	if !known {
 		p.say(oneLine(item)+": "+text, HintOf(err))

@@ -46,6 +46,7 @@ func TestProblemsOfDigestsAndTheLastError(t *testing.T) {
 	refused := Hint(errors.New("registry answered 403 Forbidden"), "log in")
 	for i := range 3 {
 		p.Problem("image", fmt.Errorf("blob sha256:%064d: %w", i, refused))
+		p.Problem("image", fmt.Errorf("registry has 2 bytes, not %d bytes", 10*i))
 	}
 	p.Close()
 	last := p.Final(fmt.Errorf("registry: %w", refused))
@@ -53,7 +54,9 @@ func TestProblemsOfDigestsAndTheLastError(t *testing.T) {
 	Report(&out, "tool", p.Final(Hint(errors.New("other"), "do that")))
 	Report(&out, "tool", p.Final(nil))
 	want := "tool: image: blob sha256:" + strings.Repeat("0", 64) + ": registry answered 403 Forbidden\nhint: log in\n" +
+		"tool: image: registry has 2 bytes, not 0 bytes\n" +
 		"tool: 2 more: blob ...: registry answered 403 Forbidden\n" +
+		"tool: 2 more: registry has ... bytes, not ... bytes\n" +
 		"tool: registry: registry answered 403 Forbidden\n" +
 		"tool: other\nhint: do that\n"
 	if out.String() != want || HintOf(last) != "log in" || !errors.Is(last, refused) {

@@ -92,6 +92,7 @@ type Registry struct {
 
 	bearer bool        // tokens are granted by repository, so each has its own client
 	wrote  atomic.Bool // the registry has accepted something
+	served atomic.Bool // it has shown something, or that there is nothing
 
 	noReferrers atomic.Bool // the registry does not list them
 	noting      sync.Mutex  // held while an index of referrers is changed

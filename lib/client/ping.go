@@ -98,6 +98,8 @@ func (r *Registry) pingOne(ctx context.Context, scheme string) (kind string, err
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "", errSpeaksHTTP
+	case err != nil && strings.Contains(err.Error(), "malformed HTTP"): // net/http has no value for it
+		return "", problemf(errPage, "not a registry: what answers does not speak HTTP")
 	case err != nil:
 		return "", plainError(err)
 	}
@@ -124,7 +126,7 @@ func checkRoot(resp *http.Response, want int) error {
 	switch {
 	case isRegistry(resp):
 		return checkStatus(resp, want)
-	case isPage(resp) && code < http.StatusInternalServerError && code != http.StatusTooManyRequests:
+	case isPage(resp) && !busy(code):
 		return notRegistry(resp, at)
 	case code != want:
 		err := checkStatus(resp, want)

@@ -55,7 +55,7 @@ func fits(resp *http.Response, d v1.Hash, size int64) (proved bool, err error) {
 	case isPage(resp) && stated == "" && resp.ContentLength != size:
 		return false, notRegistry(resp, "")
 	case resp.ContentLength >= 0 && resp.ContentLength != size:
-		return false, fmt.Errorf("registry has %d bytes under this digest, not %d", resp.ContentLength, size)
+		return false, fmt.Errorf("registry has %d bytes under this digest, not %d bytes", resp.ContentLength, size)
 	case stated != "" && differs(stated, d):
 		return false, fmt.Errorf("registry has %s under this digest", clip(stated))
 	}

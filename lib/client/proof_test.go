@@ -38,13 +38,13 @@ func TestWhatIsNoRegistryIsToldByItsFirstAnswer(t *testing.T) {
 		"web server":             page(http.StatusNotFound),
 		"block page":             page(http.StatusForbidden),
 		"login without a scheme": page(http.StatusUnauthorized),
+		"portal":                 page(http.StatusNetworkAuthenticationRequired),
 		"greeting":               func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "It works!") },
 		"redirect to a login": func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/login" {
-				page(http.StatusOK)(w, r)
-				return
+			if r.URL.Path != "/login" {
+				http.Redirect(w, r, "/login", http.StatusFound)
 			}
-			http.Redirect(w, r, "/login", http.StatusFound)
+			page(http.StatusOK)(w, r)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -33,6 +33,9 @@ func (r *Registry) do(ctx context.Context, repository, method string, u *url.URL
 		req.Header.Set(k, v)
 	}
 	resp, err := c.Do(req)
+	if err == nil && (resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusNotFound) {
+		r.served.Store(true)
+	}
 	return resp, plainError(err)
 }
 

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
 	"k0rdent-airgap/lib/cli"
 )
 
@@ -56,7 +58,7 @@ func busy(code int) bool {
 	switch code {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		return true
-	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported, http.StatusInsufficientStorage:
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported, http.StatusInsufficientStorage, http.StatusNetworkAuthenticationRequired:
 		return false
 	}
 	return code >= http.StatusInternalServerError
@@ -243,15 +245,19 @@ func (r *Registry) Hopeless(err error) bool {
 	if errors.Is(err, ErrUnreachable) || errors.Is(err, errPage) || errors.Is(err, errFull) {
 		return true
 	}
+	if status(err) == http.StatusNetworkAuthenticationRequired { // a portal's, whatever was asked
+		return true
+	}
 	l, lerr := r.logins.of(r.prefix)
 	return status(err) == http.StatusUnauthorized && lerr == nil && !l.known()
 }
 
-// Refused reports whether the registry has refused to take anything so far, in
-// a way that it may have for everything: the next image may tell.
+// Refused reports whether a registry to push to has refused everything so far, to
+// take it or to show whether it has it, in a way that may concern all images: the
+// next one may tell.
 func (r *Registry) Refused(err error) bool {
 	e, ok := errors.AsType[*statusError](err)
-	if !ok || !e.writes() || r.wrote.Load() {
+	if !ok || r.wrote.Load() || !e.writes() && (r.scope != transport.PushScope || r.served.Load()) {
 		return false
 	}
 	if e.err.StatusCode < http.StatusBadRequest { // not what a registry answers
