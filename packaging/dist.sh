@@ -50,7 +50,7 @@ archive() {
   cp -r "$STAGE/usr/share" lib/systemd "$1"
   cp -r "$bin" "$1/bin"
   cp LICENSE README.md CHANGELOG.md "$1"
-  install install.sh "$1"
+  install install.sh download.sh "$1"
 }
 
 for ARCH in ${ARCHES:-amd64 arm64}; do

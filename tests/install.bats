@@ -16,7 +16,7 @@ setup_file() {
   export MEDIA=$BATS_FILE_TMPDIR/media GUIDE=$ROOT/man/k0rdent-airgap.7
   mkdir -p "$MEDIA/release/bin" "$MEDIA/bin"
   for tool in $(tools); do ln "$ROOT/bin/$tool" "$MEDIA/release/bin" 2>/dev/null || cp "$ROOT/bin/$tool" "$MEDIA/release/bin"; done
-  cp -r "$ROOT/install.sh" "$ROOT/lib/systemd" "$MEDIA/release"
+  cp -r "$ROOT/install.sh" "$ROOT/download.sh" "$ROOT/lib/systemd" "$MEDIA/release"
   cp "$(type -P audit)" "$MEDIA/bin"
   mkbundle --k0s stand-in --out "$MEDIA/bundle.tgz" --manifest "$MEDIA/manifest.json"
   openssl ecparam -name prime256v1 -genkey -noout -out "$BATS_FILE_TMPDIR/key.pem"
@@ -53,15 +53,15 @@ log=/var/log/k0rdent-airgap/install.ndjson
 storage=/var/lib/k0rdentd/registry
 
 # looks NAME: every file that the host was given: its kind, mode, time and size.
-# Logs are left out, and so is what is known of the last push.
+# Logs are left out, and so are the records of the last push and of what was written.
 looks() {
-  on "$1" find /written ! -path '/written/var/log/*' ! -name k0s.log ! -path '*/install/pushed' ! -type d -printf '%P %y %m %T@ %s\n' | sort
+  on "$1" find /written ! -path '/written/var/log/*' ! -name k0s.log ! -path '*/install/pushed' ! -path '*/install/made' ! -path '*/install/up' ! -type d -printf '%P %y %m %T@ %s\n' | sort
 }
 
 # timeless: the same without the times, and without what differs from host to
 # host: certificates, what a registry keeps of uploads that broke off, and what
 # the last run did not find written already.
-timeless() { looks "$1" | grep -v -e /tls/ -e '/ca\.crt ' -e /registry/uploads/ -e /registry/lock -e '/install/written ' | awk '{print $1, $2, $3, $5}'; }
+timeless() { looks "$1" | grep -v -e /tls/ -e '/ca\.crt ' -e /registry/uploads/ -e /registry/lock | awk '{print $1, $2, $3, $5}'; }
 
 # records NAME FILTER: what jq makes of the log there.
 records() { on "$1" cat $log | jq -r "$2"; }
@@ -72,9 +72,9 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
 @test "install.sh: a plan shows every step and changes nothing" {
   site one 10.0.0.5
   run -0 --separate-stderr script one "${whole[@]}" --plan
-  same 'check tools version serve push k0s mirror install' "$(awk '/^[a-z]/ {print $1}' <<<"$output" | xargs)"
+  same 'check tools version serve push k0s mirror install' "$(sed -n 's/^# \([a-z0-9]*\)$/\1/p' <<<"$output" | xargs)"
   [[ $output =~ ' needs '[0-9.]+' MB in '$storage', where '[0-9.]+' '[MG]'B are free' ]]
-  [[ $output == *$'\nversion  k0rdent-enterprise 1.2.3, not verified yet\n'* ]]
+  [[ $output == *$'\n# release 1.2.3, not verified yet\n'* ]]
   [[ $output == *"oci-serve --host 0.0.0.0 --port 5000 --storage $storage --tls auto --tls-name 10.0.0.5"* ]]
   [ "$stderr" = '' ]
   # Not even a log.
@@ -84,6 +84,27 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   run -1 --separate-stderr script one --bundle /media/manifest.json --key /media/cosign.pub --plan
   told install.sh
   [ "$(on one find /written -mindepth 1 ! -path /written/written)" = '' ]
+}
+
+@test "install.sh: a plan that is pasted does what a run does" {
+  local name
+  site one 10.0.0.5
+  on one sh -c 'mkdir "/root/it'"'"'s here"; cp /media/cosign.pub "/root/it'"'"'s here/a \$(key)"'
+  cp=("${whole[@]:0:2}" --key "/root/it's here/a \$(key)")
+  script one "${cp[@]}" -- --plan >out 2>err
+  timeless one >whole
+  site two 10.0.0.5
+  on two sh -c 'mkdir "/root/it'"'"'s here"; cp /media/cosign.pub "/root/it'"'"'s here/a \$(key)"'
+  script two "${cp[@]}" --plan -- --plan >plan
+  on two sh -e <plan >out 2>err || { cat err; false; }
+  filled two
+  same "$(cat whole)" "$(timeless two)"
+  # A plan of what is done already has no file to write, and a registry that runs.
+  run -0 script two "${cp[@]}" --plan
+  [[ $output != *install\ -D* && $output != *setsid* ]]
+  script two --uninstall --purge --plan >plan
+  on two sh -e <plan >out 2>err || { cat err; false; }
+  [ "$(looks two | grep -v "^root/it's here")" = '' ]
 }
 
 @test "install.sh: from the bundle to k0rdent-install's plan with nothing but the tools, and again" {
@@ -104,10 +125,10 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   [ "$(records one 'select(.kind == "image" and .status == "pushed").reference' | wc -l)" = "$(expected "$MEDIA/manifest.json" | wc -l)" ]
   [ "$(records one 'select(.kind == "step" and .name == "preflight").status' | sort -u)" = unchanged ]
   [ "$(records one 'select(.time).time | fromdate | now - . < 600' | sort -u)" = true ]
-  grep -qx '  release   1.2.3, as its vendor signed it' err
-  grep -qx '  registry  https://10.0.0.5:5000/k0rdent-enterprise' err
-  grep -q "^  images    $(expected "$MEDIA/manifest.json" | wc -l); the last push sent 0.1 MB" err
-  grep -qx '  k0s       v1.32.8+k0s.0' err
+  report=$(records one 'select(.name == "report").detail')
+  [[ $report == "release: 1.2.3, as its vendor signed it; registry: https://10.0.0.5:5000/k0rdent-enterprise; pushed: $(expected "$MEDIA/manifest.json" | wc -l); the last push sent "*' kB; '* ]]
+  grep -qF "report planned: $report" err
+  [ "$(records one 'select(.path == "/usr/local/bin/k0s").version' | sort -u)" = v1.32.8+k0s.0 ]
 
   # Nothing is done twice.
   looks one >before
@@ -178,7 +199,7 @@ published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -ex
     done
     run -0 --separate-stderr on one env "${args[@]}" -- --plan
     [ "$(grep -c 'WARNING: the bundle is used UNVERIFIED' <<<"$stderr")" = 2 ]
-    [[ $stderr == *$'\n  release   1.2.3, UNVERIFIED\n'* ]]
+    [[ $stderr == *'release: 1.2.3, UNVERIFIED; '* ]]
   done
   filled one
   run -2 --separate-stderr on one env K0RDENTD_VERIFY_SIGNATURE=flase sh /media/release/install.sh --bundle /media/bundle.tgz --plan
@@ -215,16 +236,21 @@ operand
 --worker /tmp/archive -- --plan
 --export-worker /tmp/packed --from serve
 --export-worker /tmp/packed -- --plan
---download ../1.2.3
---download 1/2 --plan
+--external-registry http://a.example --bundle /media/bundle.tgz --key /media/cosign.pub
+--external-registry a.example/Upper --bundle /media/bundle.tgz --key /media/cosign.pub --plan
+--external-registry a.example//x --bundle /media/bundle.tgz --key /media/cosign.pub --plan
+--external-registry :5000/x --bundle /media/bundle.tgz --key /media/cosign.pub --plan
 END
+  run -1 --separate-stderr script one "${whole[@]}" --external-registry a.example --ca /media/none.pem --plan
+  told install.sh
+  [[ $stderr == *'/media/none.pem cannot be read'* ]]
   on one ln -s /var/lib /srv/link
   for port in five 0 08 65536 99999; do
     run -2 --separate-stderr on one env K0RDENTD_REGISTRY_PORT=$port sh /media/release/install.sh "${whole[@]}"
     told install.sh
   done
-  for at in x 256.1.1.1 10.0.0 10.0.0.5.6 127.0.0.1 ::1 g::1; do
-    run -2 --separate-stderr script one "${whole[@]}" --host-address $at
+  for at in x 256.1.1.1 10.0.0 10.0.0.5.6 127.0.0.1 ::1 g::1 ::; do
+    [ $at = :: ] || run -2 --separate-stderr script one "${whole[@]}" --host-address $at
     told install.sh
     run -2 --separate-stderr on one env K0RDENTD_REGISTRY_HOST=$at sh /media/release/install.sh "${whole[@]}"
     told install.sh
@@ -290,7 +316,7 @@ struck() {
   [ "$(on two cat $log | jq -c . | wc -l)" = "$(on two cat $log | wc -l)" ]
   # And so when all of it is taken away.
   struck two 'install.sh: step uninstall' --uninstall --purge --yes
-  script two --uninstall --purge --yes 2>err
+  script two --uninstall --purge --yes 2>err || { cat err; false; }
   [ "$(looks two)" = '' ]
 }
 
@@ -361,13 +387,13 @@ pressed() {
   script one "${whole[@]}" --from install -- --plan 2>err
   filled one
 
-  # oci-push does not even begin: nobody waits for it.
+  # A registry that cannot be is told before anything begins.
   run -2 --separate-stderr on one timeout 60 sh /media/release/install.sh "${whole[@]}" --external-registry 'far.example/A B'
-  [[ $stderr == *'oci-push: --to "far.example/A B"'* ]]
+  [[ $stderr == *'invalid --external-registry "far.example/A B"'* ]]
   [ "$(on one find /proc -maxdepth 2 -name exe -lname '*/bin/bundle-verify')" = '' ]
   # That was a mistake, and this host serves after all.
   run -0 --separate-stderr script one "${whole[@]}" --external-registry none -- --plan
-  [[ $stderr == *$'\n  registry  https://10.0.0.5:5000/k0rdent-enterprise\n'* ]]
+  [[ $stderr == *'; registry: https://10.0.0.5:5000/k0rdent-enterprise; '* ]]
 }
 
 @test 'a bundle without k0s: resume with the step that reads the next bundle' {
@@ -393,6 +419,7 @@ pressed() {
   [ "$(on one ls -A $small)" = '' ]
   # Whoever knows better finds that out.
   run -1 --separate-stderr large --from serve -- --plan
+  echo "$stderr"
   [[ $stderr == *"no space left on the registry's disk"*'--from push'* ]]
   on one /media/bin/audit $small/registry >some # what is published is whole
   # With more room, what lies there already is not asked for again.
@@ -411,7 +438,7 @@ pressed() {
   [ "$(on one cat /srv/log/install.ndjson | jq -c 'select(.kind == "image" and .status)' | wc -l)" = "$(expected "$MEDIA/manifest.json" | wc -l)" ]
   [ "$(on one find /var/log -name '*.ndjson')" = '' ]
   same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise/,')" "$(on one /media/bin/audit /srv/reg)"
-  grep -qx '  registry  https://10.0.1.5:5555/k0rdent-enterprise' err
+  grep -qF '; registry: https://10.0.1.5:5555/k0rdent-enterprise; ' err
   # It listens there and on loopback, and nowhere else.
   same '10.0.1.5:5555 127.0.0.1:5555' "$(nsenter --target "${hosts[one]}" --net ss -Hltn | awk '{print $4}' | sort | xargs)"
   # The next run needs none of them to find it.
@@ -486,7 +513,7 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
     looks "$one" >before
     flags=(--external-registry 10.0.0.6/site/k0rdent --ca /media/external/ca.pem --username admin)
     run -0 script "$one" "${whole[@]}" "${flags[@]}" --password-file /media/external/password --plan
-    [[ $output == *'nothing: 10.0.0.6/site/k0rdent serves'* ]]
+    [[ $output == *$'\n# nothing: 10.0.0.6/site/k0rdent serves\n'* ]]
     same "$(cat before)" "$(looks "$one")"
     run -1 --separate-stderr script "$one" "${whole[@]}" "${flags[@]}" --password-file /media/external/wrong -- --plan
     [[ $stderr == *'--from push'* ]]
@@ -494,7 +521,7 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
     # As the guide has it.
     there+=(K0RDENT_INSTALL_PLAN=true)
     typed "$one" 'A registry that outlives a host' 1 >out 2>err || { tail -n 20 err; false; }
-    grep -qx '  registry  https://harbor.site.example/k0rdent-enterprise' err
+    grep -qF '; registry: https://harbor.site.example/k0rdent-enterprise; ' err
     [ "$(records "$one" 'select(.kind == "image" and .status == "pushed").reference' | sort -u | wc -l)" = "$count" ]
     [ "$(records "$one" 'select(.kind == "step" and .name == "preflight").status' | tail -n 1)" = unchanged ]
     [ "$(on "$one" k0s version)" = v1.32.8+k0s.0 ]
@@ -527,38 +554,49 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
   read -r at <&"$requests"
   export K0RDENT_DOWNLOAD_URL=http://$at
 
+  # The flag that install.sh had goes on to the script.
   run -0 sh "$ROOT/install.sh" --download 1.2.3 --plan
   [ "$(grep -c "^http://$at/" <<<"$output")" -ge 3 ]
   # What does the downloads is on the PATH alone with what every system has.
-  for program in sh id dirname awk sed sort grep cat tr head mv rm mkdir stat sleep date uname; do ln -s "$(type -P $program)" bin/; done
+  for program in sh dirname sed tr mv rm mkdir stat sleep; do ln -s "$(type -P $program)" bin/; done
   for program in curl wget; do
     ln -s "$(type -P $program)" bin/
     mkdir $program
     # The bundle comes in three pieces, and once nobody is there to go on.
     (cd $program && head -c 100000 ../served/1.2.3/airgap-bundle-1.2.3.tar.gz >airgap-bundle-1.2.3.tar.gz.part &&
-      PATH=$PWD/../bin sh "$ROOT/install.sh" --download 1.2.3 >out 2>err) || { tail $program/err; false; }
+      PATH=$PWD/../bin sh "$ROOT/download.sh" 1.2.3 >out 2>err) || { tail $program/err; false; }
     [ "$(cat $program/out)" = '' ]
     cmp served/1.2.3/airgap-bundle-1.2.3.tar.gz $program/airgap-bundle-1.2.3.tar.gz
     cmp served/1.2.3/k0s-v1.32.8+k0s.0-amd64 $program/k0s-v1.32.8+k0s.0-amd64
     cmp served/1.2.3/k0s-v1.32.8-k0s.0-arm64 $program/k0s-v1.32.8+k0s.0-arm64
     [ "$(find $program -name '*.part')" = '' ]
-    [[ $(tail -n 2 $program/err | head -n 1) == 'install.sh: carry these into the site: '*airgap-bundle-1.2.3.tar.gz.sig*cosign.pub*k0s-v1.32.8+k0s.0-arm64* ]]
+    [[ $(tail -n 2 $program/err | head -n 1) == 'download.sh: carry these into the site: '*airgap-bundle-1.2.3.tar.gz.sig*cosign.pub*k0s-v1.32.8+k0s.0-arm64* ]]
     # And is what the next command wants.
     bundle-verify --quiet --key $program/cosign.pub $program/airgap-bundle-1.2.3.tar.gz >/dev/null
     rm bin/$program
   done
   # Again, it asks for nothing.
-  (cd curl && sh "$ROOT/install.sh" --download 1.2.3) 2>err
+  (cd curl && sh "$ROOT/download.sh" 1.2.3) 2>err
   # What was changed on the way is found, and said to be so.
   printf x >>curl/airgap-bundle-1.2.3.tar.gz
-  run -1 bash -c 'cd curl && sh "$ROOT/install.sh" --download 1.2.3'
+  run -1 bash -c 'cd curl && sh "$ROOT/download.sh" 1.2.3'
   [[ $output == *'airgap-bundle-1.2.3.tar.gz is not what its vendor signed'*'hint: remove it'* ]]
   # There is no such release; nobody is there.
-  run -1 --separate-stderr bash -c 'mkdir none && cd none && sh "$ROOT/install.sh" --download 9.9.9'
+  run -1 --separate-stderr bash -c 'mkdir none && cd none && sh "$ROOT/download.sh" 9.9.9'
   [[ $stderr == *'the server has no '*9.9.9* ]]
   stop "${servers[-1]}"
-  run -75 --separate-stderr bash -c 'mkdir nobody && cd nobody && sh "$ROOT/install.sh" --download 1.2.3'
+  run -75 --separate-stderr bash -c 'mkdir nobody && cd nobody && sh "$ROOT/download.sh" 1.2.3'
   [[ $stderr == *'hint: run the same again'* ]]
+  for at in ../1.2.3 1/2 '' '1.2.3 x' --no-such '1.2.3 --bundle'; do
+    # shellcheck disable=SC2086 # words
+    run -2 --separate-stderr sh "$ROOT/download.sh" $at
+    told download.sh
+  done
+  # Without it, install.sh says where it went.
+  mkdir alone
+  cp "$ROOT/install.sh" alone
+  run -2 --separate-stderr sh alone/install.sh --download 1.2.3
+  [[ $stderr == *'run download.sh VERSION'* ]]
 }
 
 # containerd NAME: starts containerd there, as a k0s of that version starts it: with
@@ -618,7 +656,7 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   there+=("DIGEST=$DIGEST")
   on second sh -euc "$(sed -n 2p lines)" >out 2>err
   on second rm /root/install.sh
-  [[ $(tail -n 1 out) == 'joined: k0s v1.32.8+k0s.0 runs as worker' ]]
+  grep -qx 'joined: k0s v1.32.8+k0s.0 runs as worker' err
   [[ $(cat err) == *'worker.tar.gz holds a join token'* ]]
   [ "$(records second 'select(.by).name + " " + .status')" = 'worker done' ]
   [ "$(on second sh -c 'find /etc /tmp /run /var -name "*token*"')" = '' ]
@@ -752,7 +790,7 @@ END
   site one 10.0.0.5
   script one "${whole[@]}" -- --plan 2>err
   on one cp $pushed /root/pushed
-  for change in 's/"digest":/"Digest":/' '2s/"digest":/"Digest":/' 's/"kind":"image"/"kind": "image"/' d; do
+  for change in 's/"digest":/"Digest":/' '/velero/s/"digest":/"Digest":/' 's/"kind":"image"/"kind": "image"/' d; do
     on one sh -c 'sed "$1" /root/pushed >"$2"' sh "$change" $pushed
     run -1 --separate-stderr script one --only install -- --plan
     [[ $stderr == *"install.sh: "*'digest of every image'* || $stderr == *'not known yet what the registry holds'* ]]
@@ -816,7 +854,7 @@ END
 
 @test "install.sh: every command that the guide mentions is understood" {
   local tool rest flag count=0
-  sed -nE 's/^\.Ql ((bundle|oci|k0s|k0rdent)-[a-z-]+|install\.sh) (.*)/\1 \3/p' "$GUIDE" >commands
+  sed -nE 's/^\.Ql ((bundle|oci|k0s|k0rdent)-[a-z-]+|install\.sh|download\.sh) (.*)/\1 \3/p' "$GUIDE" >commands
   while read -r tool rest; do
     while read -r flag; do
       PATH=$ROOT:$PATH "$tool" --help | grep -qE -- "^  $flag( |\$)" || { echo "$tool has no $flag"; false; }

@@ -26,7 +26,7 @@ for module in . packaging tests/interop tests/containerd tests/cluster; do
   check "vet $module" $module go vet ./...
   check "staticcheck $module" $module staticcheck ./...
 done
-mapfile -t scripts < <(find .ci completions install.sh packaging tests -name run -o -name '*.sh' -o -name '*.bats' -o -name '*.bash' | sort)
+mapfile -t scripts < <(find .ci completions download.sh install.sh packaging tests -name run -o -name '*.sh' -o -name '*.bats' -o -name '*.bash' | sort)
 check shellcheck . shellcheck "${scripts[@]}"
 check 'shellcheck cases' . shellcheck -s bash -e SC2034,SC2154 tests/cases/*/cmd
 check actionlint . actionlint .github/workflows/ci.yml

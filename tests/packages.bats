@@ -59,7 +59,7 @@ files() { (cd "$1" && find . ! -type d | sed 's,^\.,,' | sort); }
   same "$({
     tools | sed 's,^,/bin/,'
     { shared && papers; } | sed 's,^,/share/,'
-    printf '/%s\n' README.md CHANGELOG.md LICENSE install.sh
+    printf '/%s\n' README.md CHANGELOG.md LICENSE download.sh install.sh
     (cd "$ROOT/lib" && find systemd -type f | sed 's,^,/,')
   } | sort)" "$(files "$archive")"
   [ -z "$(find "$archive" ! -perm -444)" ]

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -50,6 +51,7 @@ type installer struct {
 	node   record.Cluster  // of k0s-up; empty if it was not told
 	failed error           // of a tool before this one, which must not have gone on
 	bundle *record.Version // the last one
+	arrivals
 	site   *site
 
 	cluster *cluster.Cluster // nil as long as none answers
@@ -128,7 +130,7 @@ func (i *installer) takeRecord(line record.Line) error {
 			i.failed = cli.Hint(fmt.Errorf("the host is not ready: step %s of a tool before this one failed", s.Name), "it printed the reason")
 		}
 	}
-	return i.in.Take(line)
+	return errors.Join(i.arrivals.take(line), i.in.Take(line))
 }
 
 // printValues prints the values for the chart, for a file that --values takes

@@ -15,7 +15,7 @@ import (
 // ready: to a person in lines, to a program in the step's detail.
 func (i *installer) tell(_ context.Context, do bool) (step.Outcome, error) {
 	if !do {
-		return step.Changed(do, "what was installed, and how to reach it"), nil
+		return step.Changed(do, "%s", strings.Join(append(details(i.arrived()), "what was installed, and how to reach it"), "; ")), nil
 	}
 	lines := i.lines()
 	if !i.Quiet {
@@ -27,20 +27,25 @@ func (i *installer) tell(_ context.Context, do bool) (step.Outcome, error) {
 			return step.Outcome{}, err
 		}
 	}
-	var parts []string
-	for _, l := range lines {
-		if l[0] != "took" {
-			parts = append(parts, l[0]+": "+l[1])
-		}
-	}
-	o := step.Unchanged("%s", strings.Join(parts, "; "))
+	o := step.Unchanged("%s", strings.Join(details(lines), "; "))
 	o.Shown = true
 	return o, nil
 }
 
+// details joins the lines of a report for a program.
+func details(lines [][2]string) []string {
+	var all []string
+	for _, l := range lines {
+		if l[0] != "took" {
+			all = append(all, l[0]+": "+l[1])
+		}
+	}
+	return all
+}
+
 // lines lists what the report has, a name and a text each.
 func (i *installer) lines() [][2]string {
-	var lines [][2]string
+	lines := i.arrived()
 	if i.node.Node != "" {
 		lines = append(lines, [2]string{"node", i.node.Node + " at " + i.node.Address}, [2]string{"k0s", i.node.K0s})
 	}

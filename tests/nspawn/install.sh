@@ -81,8 +81,8 @@ killed() {
 }
 
 installed() {
-  typed 'A SITE WITH ONE HOST' 1 2>&1 >/tmp/plan | tee /tmp/report && grep -q '^install  k0s-up' /tmp/plan &&
-    grep -qx '  release   1.2.3, as its vendor signed it' /tmp/report &&
+  typed 'A SITE WITH ONE HOST' 1 2>&1 >/tmp/plan | tee /tmp/report && grep -q '| k0s-up .*--registry 10.0.0.5:5000/k0rdent-enterprise' /tmp/plan &&
+    grep -q '^release  *1.2.3, as its vendor signed it$' /tmp/report &&
     [ "$(steps | tail -n 1)" = 'report unchanged' ] && steps | grep -qx -e 'ready done' -e 'ready unchanged' &&
     diff /media/expected <(audit $storage) && jq -e . $log >/dev/null &&
     # k0s-up could remove it all alone.
@@ -107,7 +107,7 @@ again() {
 }
 
 # known FILE: without what changes by itself.
-known() { grep -v -e /log/ -e install/pushed -e /var/lib/k0s/ "$1"; }
+known() { grep -v -e /log/ -e install/pushed -e install/made -e install/up -e /var/lib/k0s/ "$1"; }
 
 # A newer oci-serve is started, once it lies there.
 renewed() {
@@ -128,7 +128,7 @@ upgraded() {
 }
 
 removed() {
-  script --uninstall --plan >/tmp/plan && grep -qx '/etc/systemd/system/oci-serve.service' /tmp/plan && grep -q '^k0s-reset planned' /tmp/plan &&
+  script --uninstall --plan >/tmp/plan && grep -q '^rm -f .* /etc/systemd/system/oci-serve.service' /tmp/plan && grep -q '^# *k0s-reset planned' /tmp/plan &&
     script --uninstall --yes 2>/tmp/err >/dev/null && cat /tmp/err &&
     ! systemctl cat oci-serve.service >/dev/null 2>&1 && ! systemctl -q is-active plane &&
     looks | grep -v -e "^$storage/" -e '^/var/log/k0rdent-airgap/' -e '^/var/lib/k0rdentd/install/' -e '^/etc/k0rdent-airgap/oci-serve.env ' >/tmp/now && diff /tmp/before /tmp/now &&
