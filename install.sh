@@ -13,8 +13,8 @@ umask 022 # whatever root has: what lies open to others is not to be trusted
 usage() {
   cat <<'END'
 usage: install.sh --bundle FILE --key FILE [flags] [-- FLAGS OF k0s-up AND k0rdent-install]
-       install.sh --worker ARCHIVE --digest DIGEST [--plan]
-       install.sh --export-worker FILE.tar.gz
+       install.sh --export-worker|--export-controller FILE.tar.gz
+       install.sh --worker|--controller ARCHIVE --digest DIGEST [--plan]
        install.sh --uninstall [--purge]
 
 Take this host from the vendor's bundle to a cluster on which k0rdent is ready,
@@ -48,9 +48,12 @@ without the internet. The steps, in this order:
   --log FILE            records of all that was done
                         (default /var/log/k0rdent-airgap/install.ndjson)
 
-  --worker ARCHIVE      make this host a node, with what --export-worker packed
-  --digest DIGEST       the archive's digest, as --export-worker printed it
-  --export-worker FILE  pack all that a worker needs to join, its token included
+  --export-worker FILE, --export-controller FILE
+                        pack all that a further host needs to join the cluster of
+                        this one, its token included
+  --worker ARCHIVE, --controller ARCHIVE
+                        make this host a node, with what was packed
+  --digest DIGEST       the archive's digest, as it was printed
   --uninstall           remove k0rdent, k0s and the registry
   --purge               also remove the registry's content and the log
   --yes                 do not ask before --uninstall
@@ -78,6 +81,7 @@ settings=/etc/k0rdent-airgap/oci-serve.env
 own=/var/lib/k0rdentd/registry # where the service may write by itself
 prefix=k0rdent-enterprise
 tools='bundle-verify bundle-version bundle-ls oci-serve oci-push k0s-extract k0s-mirror-config k0s-up k0rdent-install'
+packed='k0s-extract k0s-mirror-config k0s-up' # for a further host, and k0s
 steps='check tools version serve push k0s mirror install'
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -88,7 +92,7 @@ listen=${K0RDENTD_REGISTRY_HOST-} port=${K0RDENTD_REGISTRY_PORT-} storage=${K0RD
 address='' external='' ca='' username='' password=''
 mode=install first='' only='' plan='' archive='' digest='' purge='' yes='' last='' stays='' kept=''
 through='/^\{"kind":"(image|bundle|version)"|"tool":"oci-push"/d' # what the log has from the push
-filling='' before=0 restart='' work='' step='' back='' error='' child='' authority=''
+filling='' before=0 room='' restart='' work='' step='' back='' error='' authority=''
 
 say() { printf 'install.sh: %s\n' "$*" >&2; }
 
@@ -141,7 +145,7 @@ run() {
   fi
   out=${3-/dev/null}
   [ "${2-}" != '>' ] || { out=$3.new && rm -f -- "$out"; }
-  rm -f -- "$work/code"
+  rm -f -- "$work/code" "$work/pid"
   # shellcheck disable=SC2016 # for the inner shell
   {
     {
@@ -150,9 +154,7 @@ run() {
       echo $code >"$work/code"
     } | sed -uE "$through" | tee -a -- "$out" >>"$log"
   } &
-  child=$!
-  wait $child || fail "the records of step $step cannot be written to $log"
-  child=''
+  wait $! || fail "the records of step $step cannot be written to $log"
   code=$(cat "$work/code")
   [ "$code" = 0 ] || return "$code"
   [ "${2-}" != '>' ] || mv -f -- "$out" "$3"
@@ -162,7 +164,7 @@ parse() {
   while [ $# -gt 0 ]; do
     case $1 in
     --bundle | --key | --signature | --host-address | --external-registry | --ca | --username | --password-file | --from | --only | --log | \
-      --worker | --digest | --export-worker | --download)
+      --worker | --controller | --digest | --export-worker | --export-controller)
       [ -n "${2-}" ] || misuse "$1 requires a value"
       value "$1" "$2"
       shift
@@ -204,9 +206,8 @@ value() {
   --username) username=$2 ;;
   --password-file) password=$(absolute "$2") ;;
   --log) log=$(absolute "$2") ;;
-  --worker) as worker "$1" && archive=$(absolute "$2") ;;
+  --worker | --controller | --export-worker | --export-controller) as "${1#--}" "$1" && archive=$(absolute "$2") ;;
   --digest) digest=$2 ;;
-  --export-worker) as export-worker "$1" && archive=$(absolute "$2") ;;
   --from | --only)
     case " $steps " in *" $2 "*) ;; *) misuse "$1 $2: no such step" "the steps are: $steps" ;; esac
     if [ "$1" = --from ]; then first=$2; else only=$2; fi
@@ -230,7 +231,7 @@ check_flags() {
   *) misuse "K0RDENTD_VERIFY_SIGNATURE=$K0RDENTD_VERIFY_SIGNATURE: must be true or false" ;;
   esac
   [ -z "$purge" ] || [ "$mode" = uninstall ] || misuse '--purge requires --uninstall'
-  [ -z "$digest" ] || [ "$mode" = worker ] || misuse '--digest requires --worker'
+  case ${digest:+$mode} in '' | worker | controller) ;; *) misuse '--digest requires --worker or --controller' ;; esac
   [ -z "$last" ] || [ "$mode" = uninstall ] || misuse '--last-controller requires --uninstall'
   [ -z "$first" ] || [ -z "$only" ] || misuse '--from and --only are mutually exclusive'
   # What one mode leaves alone could be meant to make it harmless.
@@ -338,19 +339,20 @@ inputs() {
   fail "${signature:-$bundle.sig} cannot be read" 'carry the signature in beside the bundle; download.sh gets both'
 }
 
-# present looks whether all tools are there.
+# present TOOL…: they are there.
 present() {
-  for tool in $tools; do
+  for tool; do
     command -v "$tool" >/dev/null || fail "$tool is not there" 'unpack the whole release archive, and run the install.sh in it'
   done
-  oci-serve --version >/dev/null 2>&1 || fail "the tools do not run on this $(uname -m)" 'use the release archive that is for it'
+  "$1" --version >/dev/null 2>&1 || fail "the tools do not run on this $(uname -m)" 'use the release archive that is for it'
 }
 
 # step_check compares the disk, too, with what will lie there: the registry has
 # each blob once, so not more than the bundle, which does not shrink any more. What
 # it has of this bundle already is not counted again.
 step_check() {
-  present
+  # shellcheck disable=SC2086 # words
+  present $tools
   inputs
   [ -z "$external" ] || return 0
   dir=$storage
@@ -358,9 +360,9 @@ step_check() {
   need=$(($(size "$bundle") * 105 / 100))
   [ "$filling" != "$bundle $(size "$bundle")" ] || need=$((need + before - $(size "$storage/blobs")))
   free=$(df -Pk -- "$dir" | awk 'NR == 2 {print $4}')
-  room="the bundle's content needs $(mb "$need") in $storage, where $(mb "$free") are free"
-  [ "$free" -ge "$need" ] || fail "$room" 'make room, or name another place with K0RDENTD_REGISTRY_STORAGE'
-  [ -z "$plan" ] || echo "# $room"
+  text="the bundle's content needs $(mb "$need") in $storage, where $(mb "$free") are free"
+  [ "$free" -ge "$need" ] || fail "$text" 'make room, or name another place with K0RDENTD_REGISTRY_STORAGE'
+  [ -z "$plan" ] || echo "# $text"
 }
 
 # size FILE|DIR: in KiB; 0 of nothing.
@@ -641,7 +643,7 @@ timed() {
 # ended CODE is the end of every run. A step that was not done is in the log.
 ended() {
   trap '' INT TERM
-  [ -z "$work" ] || rm -rf -- "$work"
+  rm -rf -- ${work:+"$work"} ${room:+"$room"}
   if [ -z "$step" ] || [ -n "$plan" ]; then return 0; fi
   note failed
   if [ "$1" = 130 ]; then
@@ -653,15 +655,21 @@ ended() {
   fi
 }
 
-# interrupted SIGNAL: a terminal sends SIGINT to the tools as well, but SIGTERM
-# comes here alone.
+# interrupted SIGNAL: a terminal sends SIGINT to the tools as well, which end then;
+# SIGTERM comes here alone, and a tool may only be about to start.
 interrupted() {
   trap '' INT TERM
   error=interrupted
-  if [ -n "$child" ]; then
-    [ "$1" = INT ] || stop "$(cat "$work/pid")"
-    wait "$child" || true
-  fi
+  patience=0
+  [ "$1" = TERM ] || patience=50
+  while readlink "/proc/${!-none}/exe" >/dev/null; do
+    if [ $patience -le 0 ] && [ -s "$work/pid" ]; then
+      stop "$(cat "$work/pid")"
+      patience=1000000 # the second signal would not let it end in order
+    fi
+    patience=$((patience - 1))
+    sleep 0.1
+  done
   exit 130
 }
 
@@ -726,79 +734,130 @@ install() {
   esac
 }
 
-# worker makes this host a node. Nothing in the archive is used before all of it is
+# join makes this host a node. Nothing in the archive is used before all of it is
 # known to be what was packed, and nobody else can change it after that.
-worker() {
+join() {
   [ -n "$plan" ] || root
-  [ ! -d "$archive" ] || fail "$archive is a directory" 'name the file that install.sh --export-worker wrote'
+  again="pack another with install.sh --export-$mode"
+  [ ! -d "$archive" ] || fail "$archive is a directory" "name the file that install.sh --export-$mode wrote"
   [ -r "$archive" ] || fail "$archive cannot be read"
   begin
   room=$(mktemp -d) || fail "no directory can be made in ${TMPDIR:-/tmp}"
-  # shellcheck disable=SC2064 # this one
-  trap "rm -rf -- $(quote "$room"); ended \$?" EXIT
   cat -- "$archive" >"$room/archive" || fail "$archive cannot be copied to ${TMPDIR:-/tmp}" 'set TMPDIR to a directory with more room'
   authentic "$room/archive"
-  mkdir "$room/worker"
-  tar xzf "$room/archive" -C "$room/worker" 2>/dev/null || fail "$archive cannot be unpacked" 'pack another with install.sh --export-worker'
+  mkdir "$room/node"
+  tar xzf "$room/archive" -C "$room/node" 2>/dev/null || fail "$archive cannot be unpacked" "$again"
   rm -f "$room/archive"
-  [ -z "$(find "$room/worker" ! -type d ! -type f -o -type f -links +1)" ] || fail "$archive has links or devices in it" 'pack another with install.sh --export-worker'
-  join=''
-  for file in "$room"/worker/*/join.sh; do [ ! -f "$file" ] || join=$join$file; done
-  [ -f "$join" ] || fail "$archive does not hold one join.sh" 'make it with install.sh --export-worker'
+  [ -z "$(find "$room/node" ! -type d ! -type f -o -type f -links +1)" ] || fail "$archive has links or devices in it" "$again"
+  [ -f "$room/node/join.sh" ] || fail "$archive does not hold a join.sh" "$again"
+  grep -qx "role=$mode" "$room/node/join.sh" || fail "$archive is not for a $mode" 'use it with the flag that install.sh printed when it was packed'
   if [ -n "$plan" ]; then
-    sh "$join" --plan
-    return
+    code=0
+    sh "$room/node/join.sh" --plan >"$room/planned" || code=$?
+    sed -E "$through" "$room/planned"
+    return "$code"
   fi
-  [ -e $bin/k0s ] || ours $bin/k0s
-  timed worker run "$(quote sh "$join") >&2"
+  timed "$mode" joined
   say "$archive holds a join token: remove it, or keep it where nobody else reads it"
 }
 
-# authentic FILE: it has the digest that --export-worker printed, which the
+# joined leaves the tools on the host with which --uninstall removes it later.
+joined() {
+  for tool in $packed; do put "$room/node/$tool" "$bin/$tool" 755; done
+  put "$here/$(basename -- "$0")" $bin/k0rdent-airgap-install 755
+  [ -e $bin/k0s ] || ours $bin/k0s
+  run "$(quote sh "$room/node/join.sh")"
+}
+
+# authentic FILE: it has the digest that was printed when it was packed, which the
 # operator carried here by a different route.
 authentic() {
   if [ -z "$digest" ]; then
-    [ -t 0 ] || misuse "the digest of $archive is needed: it holds programs that run as root" 'run the command that install.sh --export-worker printed: install.sh --worker ARCHIVE --digest sha256:...'
-    printf 'install.sh: the digest that --export-worker printed for %s: ' "$archive" >&2
+    [ -t 0 ] || misuse "the digest of $archive is needed: it holds programs that run as root" "run the command that install.sh --export-$mode printed: install.sh --$mode ARCHIVE --digest sha256:..."
+    printf 'install.sh: the digest that --export-%s printed for %s: ' "$mode" "$archive" >&2
     read -r digest || digest=none
   fi
   want=$(printf %s "${digest#sha256:}" | tr A-F a-f)
   case $want in *[!0-9a-f]*) want='' ;; esac
-  [ ${#want} = 64 ] || misuse "--digest $digest: must be sha256: and 64 hexadecimal digits" 'install.sh --export-worker prints it'
+  [ ${#want} = 64 ] || misuse "--digest $digest: must be sha256: and 64 hexadecimal digits" "install.sh --export-$mode prints it"
   has=$(sha256sum <"$1" | cut -c 1-64)
-  [ "$has" = "$want" ] || fail "$archive has the digest sha256:$has, not sha256:$want" 'copy it again; if that does not help, it was changed on the way: pack another with install.sh --export-worker'
+  [ "$has" = "$want" ] || fail "$archive has the digest sha256:$has, not sha256:$want" "copy it again; if that does not help, it was changed on the way: $again"
 }
 
-export_worker() {
+# export packs all that a further host needs: the tools and files with which the
+# first one was made a node.
+export_node() {
+  role=${mode#export-}
   [ -n "$plan" ] || root
   site
   begin
-  timed export-worker pack
+  [ -z "$plan" ] || echo "# what is packed has a digest, which a run prints"
+  timed "$mode" pack
   [ -z "$plan" ] || return 0
-  say "carry $archive to the worker, to where nobody else can read it, and run there:"
-  say "  install.sh --worker $(basename -- "$archive") --digest $(cat "$work/digest")"
+  say "carry $archive to the $role, to where nobody else can read it, and run there:"
+  say "  install.sh --$role $(basename -- "$archive") --digest sha256:$(cut -c 1-64 <"$work/digest")"
   say 'the digest is what proves the archive: write it down, or send it by a different route'
 }
 
+# pack writes the archive by way of a directory that is root's: others may replace
+# what lies elsewhere.
 pack() {
-  token=${work:-$run}/token
-  run "$(quote k0s-up --quiet --token worker --token-file "$token" --k0s $bin/k0s) </dev/null"
-  set -- k0s-extract --from $bin/k0s --export "$archive" --role worker --mirror "https://$far" --token-file "$token"
-  [ -z "$username" ] || set -- "$@" --mirror-username "$username" --mirror-password-file "$password"
-  [ -z "$authority" ] || set -- "$@" --ca "$authority"
-  run "$(quote "$@" --format '{{.digest}}') </dev/null" '>' "${work:-$run}/digest" # of what was written: others may replace the file
+  dir=$state/pack
+  run "$(quote rm -rf $dir) && $(quote mkdir -m 700 $dir)"
+  run "$(quote k0s-up --quiet --token "$role" --token-file $dir/token --k0s $bin/k0s) </dev/null"
+  set -- k0s token join.sh records
+  for file in $packed; do set -- "$@" "$file"; done
+  line="$(quote cp $bin/k0s) $(for tool in $packed; do printf '%s ' "$(quote "$(command -v "$tool")")"; done)$dir/ && cat $state/pushed >$dir/records"
+  [ -n "$plan" ] || [ -e $state/pushed ] || line=${line%&& *}"&& : >$dir/records"
+  if [ -n "$authority" ]; then line="$line && $(quote cp "$authority" $dir/ca.pem)" && set -- "$@" ca.pem; fi
+  if [ -n "$username" ]; then line="$line && $(quote cp "$password" $dir/password)" && set -- "$@" password; fi
+  if [ "$role" = controller ]; then line="$line && cp /etc/k0s/k0s.yaml $dir/" && set -- "$@" k0s.yaml; fi
+  run "$line"
+  run "$(quote printf '%s\n' "$(join_script)") >$dir/join.sh"
+  run "cd $dir && $(quote sha256sum "$@") >SHA256SUMS && $(quote tar --owner=0 --group=0 --numeric-owner -czf archive SHA256SUMS "$@")"
+  [ -n "$plan" ] || sha256sum <$dir/archive >"$work/digest"
+  run "$(quote install -m 600 $dir/archive "$archive.new") && $(quote mv -f "$archive.new" "$archive") && rm -rf $dir"
+}
+
+# join_script prints what makes the other host a node.
+join_script() {
+  login=${authority:+ --ca ca.pem}${username:+ $(quote --username "$username") --password-file password}
+  cat <<END
+#!/bin/sh
+# Makes this host a $role of the cluster, with what lies beside this file; --plan
+# shows how. Further flags are those of k0s-up. Run again, it does what is left.
+set -eu
+role=$role
+cd -- "\$(dirname -- "\$0")"
+sha256sum --check --quiet --strict --ignore-missing SHA256SUMS >&2 # a used token is gone
+PATH=\$PWD:\$PATH k0s=$bin/k0s plan=''
+case \${1-} in --plan)
+  plan=--plan k0s=\$PWD/k0s
+  export K0S_UP_IGNORE="\${K0S_UP_IGNORE:+\$K0S_UP_IGNORE,}mirror" # which a plan does not write
+  shift
+  ;;
+esac
+k0s-extract \$plan --from "\$PWD/k0s" </dev/null
+END
+  known=''
+  [ "$role" = worker ] || known=' --k0s-yaml k0s.yaml'
+  [ ! -e $state/pushed ] || known="$known --registry $far$login"
+  cat <<END
+k0s-mirror-config \$plan --mirror https://$far$login --k0s "\$k0s" </dev/null
+k0s-up \$plan --join \$role --token-file "\$PWD/token"$known --k0s "\$k0s" "\$@" <records
+[ -n "\$plan" ] || rm -f token
+END
 }
 
 uninstall() {
-  if ! equipped && no_controller; then
-    uninstall_worker
-    return
-  fi
-  present
+  present k0s-up k0s-mirror-config
+  worker=''
+  for file in $units/k0sworker.service /etc/init.d/k0sworker; do [ ! -e "$file" ] || worker=yes; done
   # What this host is decides what may be removed. If that is unknown, stop here.
   set -- --reset ${last:+--last-controller}
   planned=$(k0s-up "$@" --plan --quiet --format '{{.cluster}} {{.name}} {{.status}}: {{.detail}}' </dev/null) || exit
   case $planned in *'stays preflight '*) stays=yes ;; esac
+  [ -n "$stays" ] || present k0rdent-install
   if [ -n "$stays" ] && [ -z "$external" ] && [ -d "$storage/blobs" ]; then kept=yes; fi
   [ -z "$kept" ] || [ -z "$purge" ] || fail 'the hosts of the cluster that goes on pull from the registry on this host' \
     'run this without --purge now, and with it once no host pulls from here any more'
@@ -837,6 +896,7 @@ summary() {
   [ -z "$external" ] || gone="k0rdent and k0s are removed; the registry $external is as it was"
   [ -z "$stays" ] || gone='k0s is removed, and this host has left its cluster, which goes on'
   say "$gone; reboot the host to clear leftover network state"
+  [ -z "$worker" ] || say "on a controller, k0s kubectl delete node $(uname -n | tr '[:upper:]' '[:lower:]') removes its Node"
   [ -z "$kept" ] || say 'this host still serves the registry that the others pull from; install.sh --uninstall once more removes it'
 }
 
@@ -908,71 +968,6 @@ purge() {
   rmdir -- "$(dirname -- "$log")" "${state%/*}" 2>/dev/null || true
 }
 
-# equipped: all tools are there.
-equipped() { for tool in $tools; do command -v "$tool" >/dev/null || return 1; done; }
-
-# no_controller: this host is a worker, or nothing.
-no_controller() {
-  for file in $units/k0scontroller.service /etc/init.d/k0scontroller /var/lib/k0s/etcd /var/lib/k0s/db /var/lib/k0s/pki/ca.key; do
-    [ ! -e "$file" ] || return 1
-  done
-}
-
-# uninstall_worker removes a worker with what --worker has brought: this program
-# and k0s.
-uninstall_worker() {
-  if [ -n "$plan" ]; then
-    echo "k0s stop"
-    echo "k0s reset"
-    managed
-    listed
-    [ -z "$purge" ] || echo "$log"
-    return
-  fi
-  root
-  stays=yes
-  ask
-  begin
-  timed uninstall take_away_worker
-  summary
-  say "on a controller, k0s kubectl delete node $(uname -n | tr '[:upper:]' '[:lower:]') removes its Node"
-  if [ -n "$purge" ]; then
-    rm -rf -- $state "$log"
-    rmdir -- "$(dirname -- "$log")" "${state%/*}" 2>/dev/null || true
-  fi
-}
-
-# managed lists the files that k0s-mirror-config or join.sh has made.
-managed() {
-  for file in /etc/k0s/containerd.d/cri-registry.toml /etc/k0s/certs.d/*/hosts.toml; do
-    [ -s "$file" ] || continue
-    read -r first <"$file" || true
-    case $first in '# Managed by k0s-mirror-config'*) ;; *) continue ;; esac
-    echo "$file"
-    case $file in */hosts.toml) [ ! -e "${file%/*}/ca.crt" ] || echo "${file%/*}/ca.crt" ;; esac
-  done
-}
-
-take_away_worker() {
-  if [ -e $units/k0sworker.service ] || [ -e /etc/init.d/k0sworker ] || [ -e /var/lib/k0s ]; then
-    [ -x $bin/k0s ] || fail "$bin/k0s does not exist, and only k0s can remove its own data" 'put it back from the worker archive'
-    $bin/k0s stop 2>"$work/why" || case $(cat "$work/why") in *'already stopped'* | *'not been installed'*) ;; *) fail "k0s does not stop: $(tail -n 1 "$work/why")" ;; esac
-    $bin/k0s reset
-  fi
-  managed | while IFS= read -r file; do
-    rm -f -- "$file"
-    rmdir -- "${file%/*}" 2>/dev/null || true
-  done
-  if grep -qx '# k0s_managed=true' /etc/k0s/containerd.toml 2>/dev/null; then rm -f /etc/k0s/containerd.toml; fi
-  unlist
-  rmdir /etc/k0s/containerd.d /etc/k0s/certs.d /etc/k0s 2>/dev/null || true
-}
-
-# listed gives the files of ours that are there.
-listed() {
-  [ ! -f $state/files ] || while IFS= read -r file; do [ ! -e "$file" ] || printf '%s\n' "$file"; done <$state/files
-}
-
 for word; do
   case $word in
   --) break ;;
@@ -988,7 +983,7 @@ check_flags
 recall
 case $mode in
 install) install "$@" ;;
-worker) worker ;;
-export-worker) export_worker ;;
+worker | controller) join ;;
+export-*) export_node ;;
 uninstall) uninstall ;;
 esac

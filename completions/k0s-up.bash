@@ -13,7 +13,7 @@ _k0s_up() {
   --answer-timeout) mapfile -t COMPREPLY < <(compgen -W '30s 2m' -- "$cur") ;;
   --ignore) mapfile -t COMPREPLY < <(compgen -W 'images loopback memory mirror network platform ports sysinfo system time' -- "$cur") ;;
   --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
-  --ca | --password-file | --k0s | --k0s-from | --token-file | --config)
+  --ca | --password-file | --k0s | --k0s-from | --k0s-yaml | --token-file | --config)
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     ;;
@@ -21,7 +21,7 @@ _k0s_up() {
   --api-address | --api-external-address | --api-port | --pod-cidr | --service-cidr | --etcd-peer-address) ;;
   *) mapfile -t COMPREPLY < <(compgen -W '--plan --join --token --upgrade --reset --config-init --config-check
     --registry --ca --username --password-file --plain-http --answer-timeout --online --k0s --k0s-version
-    --k0s-from --k0s-images --api-address --api-external-address --api-port --san
+    --k0s-from --k0s-yaml --k0s-images --api-address --api-external-address --api-port --san
     --network-provider --pod-cidr --service-cidr --storage-type --etcd-peer-address --token-file
     --expiry --timeout --ignore --yes --last-controller --format --config --quiet --verbose
     --help --version' -- "$cur") ;;

@@ -35,16 +35,21 @@ pair() {
     k0s install controller --enable-worker --no-taints && k0s start'
 }
 
-# joined WAY: n2 is a second controller, by join.sh or by --join.
+# joined WAY: n2 is a second controller, by an archive or by --join.
 joined() {
-  # As the guide has it.
+  # As the guide has it. There is no API server in which a node could become Ready.
   guide Controllers 1 >lines
-  on n1 sh -eu <lines >/dev/null 2>err || { cat err; return 1; }
-  there+=(FIRST=10.0.0.5)
-  if [ "$1" = join.sh ]; then
-    on n1 cat /root/controller.tar.gz | on n2 tar xz
-    on n2 sh -c 'sh k0s-*/join.sh' >did
+  [ "$(wc -l <lines)" = 2 ]
+  there=("${there[@]}" K0S_UP_TIMEOUT=2s K0S_UP_IGNORE=memory,network,ports,sysinfo,system)
+  on n1 sh -euc "ln -sf /media/bin/install.sh .; $(sed -n 1p lines)" >/dev/null 2>err || { cat err; return 1; }
+  there+=(FIRST=10.0.0.5 "DIGEST=$(sed -n 's/.* --digest //p' err)")
+  if [ "$1" = archive ]; then
+    on n1 cat /root/controller.tar.gz | on n2 sh -c 'ln -sf /media/bin/install.sh .; cat >controller.tar.gz'
+    run -1 on n2 sh -euc "$(sed -n 2p lines)"
+    run -1 on n2 sh -euc "$(sed -n 2p lines)"
+    on n2 rm -rf /var/lib/k0rdentd/install
   else
+    on n1 k0s-up --quiet --token controller >/dev/null
     on n1 cat /etc/k0s/k0s.yaml | on n2 sh -c 'mkdir -p /etc/k0s; cat >/etc/k0s/k0s.yaml'
     on n1 cat /var/lib/k0rdentd/controller-token | on n2 sh -c 'cat >/root/token'
     # There is no API server in which a node could become Ready.
@@ -73,7 +78,7 @@ alone() {
 @test "controllers: joined both ways and removed in each order, the other keeps its quorum" {
   local way
   pair
-  for way in --join join.sh; do
+  for way in --join archive; do
     joined $way
     run -0 on n2 sh /media/bin/install.sh --uninstall --plan
     [[ $output == *'the cluster goes on with n1'*'k0s-leave planned: k0s etcd leave --peer-address 10.0.0.6'* ]]
@@ -110,7 +115,7 @@ alone() {
 
 @test "controllers: where nobody can tell, nothing is removed, unless the others are said to be lost" {
   pair
-  joined join.sh
+  joined archive
   # k0s is stopped: that says nothing about the others.
   on n2 k0s stop
   run -1 --separate-stderr on n2 sh /media/bin/install.sh --uninstall --yes
@@ -130,7 +135,7 @@ alone() {
 
 @test "controllers: one that etcd does not let go keeps all it has" {
   pair
-  joined join.sh
+  joined archive
   # A member that never comes up, and would be needed. etcd takes none before it
   # has been whole for five seconds.
   until on n1 etcdpeer add 10.0.0.7 2>err; do
@@ -146,7 +151,7 @@ alone() {
 
 @test "controllers: --last-controller is refused while the others answer" {
   pair
-  joined join.sh
+  joined archive
   run -2 --separate-stderr on n2 k0s-up --reset --yes --last-controller </dev/null
   [[ $stderr == *'etcd answers and has other members: n1'* ]]
   [ -z "$(calls n2)" ]
@@ -156,7 +161,7 @@ alone() {
   pair
   on n1 sh -c 'mkdir -p /var/lib/k0rdentd/registry/blobs /var/lib/k0rdentd/registry/repositories /var/lib/k0rdentd/install
     echo /usr/local/bin/k0s >/var/lib/k0rdentd/install/files; cp /media/bin/oci-serve /usr/local/bin; echo /usr/local/bin/oci-serve >>/var/lib/k0rdentd/install/files'
-  joined join.sh
+  joined archive
   run -1 --separate-stderr on n1 sh /media/bin/install.sh --uninstall --purge --yes
   [[ $stderr == *'pull from the registry on this host'*'without --purge'* ]]
   run -0 on n1 sh /media/bin/install.sh --uninstall --plan
@@ -174,7 +179,7 @@ alone() {
 
 @test "controllers: a worker goes with nothing but install.sh and k0s" {
   pair
-  on n2 sh -c 'mkdir -p /root/only /etc/k0s/containerd.d /etc/k0s/certs.d/quay.io; cp /media/bin/install.sh /root/only/
+  on n2 sh -c 'mkdir -p /root/only /etc/k0s/containerd.d /etc/k0s/certs.d/quay.io; cp /media/bin/install.sh /root/only/; cp /media/bin/k0s-up /media/bin/k0s-mirror-config /usr/local/bin/
     for f in containerd.d/cri-registry.toml certs.d/quay.io/hosts.toml; do echo "# Managed by k0s-mirror-config: x" >/etc/k0s/$f; done
     echo ca >/etc/k0s/certs.d/quay.io/ca.crt; echo "# k0s_managed=true" >/etc/k0s/containerd.toml
     echo token >/etc/k0s/join-token; k0s install worker --token-file /etc/k0s/join-token && k0s start; rm /etc/k0s/join-token'
@@ -194,38 +199,35 @@ alone() {
 @test "controllers: a host in a network that leads nowhere is told what cures it, whichever way it joins" {
   local checks=memory,ports,sysinfo,system,time
   pair
-  guide Controllers 1 >lines
-  on n1 sh -eu <lines >/dev/null
-  on n1 cat /root/controller.tar.gz | on n2 tar xz
-  on n1 cat /var/lib/k0rdentd/controller-token | on n2 sh -c 'cat >/root/token'
+  there+=(K0S_UP_IGNORE=$checks)
+  on n1 sh /media/bin/install.sh --export-controller /root/controller.tar.gz >/dev/null 2>err
+  there+=("DIGEST=$(sed -n 's/.* --digest //p' err)")
+  on n1 cat /root/controller.tar.gz | on n2 sh -c 'cat >/root/controller.tar.gz'
   route() { nsenter --target "${hosts[n2]}" --net ip route "$@" default dev eth0; }
-  both() {
-    run -1 --separate-stderr on n2 sh -c 'sh k0s-*/join.sh'
-    [[ $stderr == *$1* ]]
-    run -1 --separate-stderr on n2 k0s-up --join controller --token-file /root/token --ignore $checks </dev/null
-    [[ $stderr == *$2* ]]
+  refused() {
+    run -1 --separate-stderr on n2 sh -c 'sh /media/bin/install.sh --controller controller.tar.gz --digest "$DIGEST" --plan'
+    [[ $stderr == *$1* ]] || { echo "$stderr"; false; }
     [ -z "$(calls n2)" ]
     run ! on n2 test -e /etc/k0s
   }
   route del
-  both 'no default route*ip route add default via ADDRESS' 'network: this host has no default route for IPv4'
+  refused 'network: this host has no default route for IPv4'
   nsenter --target "${hosts[n2]}" --net ip route add unreachable default
-  both 'no default route' 'no default route for IPv4'
+  refused 'no default route for IPv4'
   nsenter --target "${hosts[n2]}" --net ip route del unreachable default
   nsenter --target "${hosts[n2]}" --net ip route add blackhole default
-  both 'no default route' 'no default route for IPv4'
+  refused 'no default route for IPv4'
   nsenter --target "${hosts[n2]}" --net ip route del blackhole default
   # The command of the hint, with a gateway that nobody is.
-  run -1 --separate-stderr on n2 k0s-up --join controller --token-file /root/token --ignore $checks </dev/null
   [[ $stderr =~ '"'(ip route add default via 10\.0\.0\.1)'"' ]]
   # shellcheck disable=SC2086 # a command
   nsenter --target "${hosts[n2]}" --net ${BASH_REMATCH[1]}
   on n2 sh -c ': >/etc/resolv.conf'
-  both '/etc/resolv.conf names no nameserver*echo nameserver ADDRESS' 'network: /etc/resolv.conf names no nameserver*echo nameserver 10.0.0.6 >>/etc/resolv.conf'
+  refused 'network: /etc/resolv.conf names no nameserver*echo nameserver 10.0.0.6 >>/etc/resolv.conf'
   on n2 sh -c 'echo nameserver 127.0.0.1 >/etc/resolv.conf'
-  both 'names no nameserver but loopback' "no nameserver but this host's loopback"
+  refused "no nameserver but this host's loopback"
   on n2 sh -c 'echo nameserver 10.0.0.6 >>/etc/resolv.conf'
-  there+=(FIRST=10.0.0.5)
-  on n2 sh -c 'sh k0s-*/join.sh' >did
-  same "$(tail -n 1 did)" 'joined: k0s v1.36.3+k0s.2 runs as controller+worker'
+  run --separate-stderr on n2 sh -c 'sh /media/bin/install.sh --controller controller.tar.gz --digest "$DIGEST" --plan'
+  echo "$stderr"
+  [ "$status" = 0 ]
 }

@@ -322,6 +322,7 @@ struck() {
 
 # pressed NAME TEXT COMMAND…: runs install.sh there as at a terminal, and when it has
 # said TEXT, somebody presses control-C: all that runs in the foreground gets SIGINT.
+# With $signal, that goes to the script alone.
 pressed() {
   local name=$1 text=$2 line running said
   shift 2
@@ -332,20 +333,25 @@ pressed() {
   exec {said}<said
   while IFS= read -r -u "$said" line && [ "$line" != "$text" ]; do :; done
   [ "$line" = "$text" ]
-  on "$name" sh -c 'kill -INT "-$(cat /run/pressed)"'
+  if [ -n "${signal-}" ]; then
+    on "$name" sh -c "kill -$signal \$(cat /run/pressed)"
+  else
+    on "$name" sh -c 'kill -INT "-$(cat /run/pressed)"'
+  fi
   timeout 120 cat <&"$said" >after || return # something that it started is left
   wait $running
 }
 
-@test "install.sh: control-C ends it at once, and not the registry; the next run completes" {
-  local step pid
+@test "install.sh: control-C or SIGTERM ends it at once, and not the registry; the next run completes" {
+  local step pid signal count=1
   site one 10.0.0.5
-  for step in push install; do
+  for step in push install push; do
+    [ -z "${pid-}" ] || [ $step = install ] || signal=TERM count=2
     run -130 pressed one "install.sh: step $step" "${whole[@]}" -- --plan
     # The last word is what was interrupted, and when; the log has it once.
     [[ "$(tail -n 1 after)" =~ ^"install.sh: interrupted in step $step after "[0-9]+" s; run the same command to continue where it stopped"$ ]]
     [ "$(records one 'select(.by) | "\(.name) \(.status) \(.error)"' | tail -n 1)" = "$step failed interrupted" ]
-    [ "$(records one 'select(.by and .status == "failed").name' | grep -c "^$step$")" = 1 ]
+    [ "$(records one 'select(.by and .status == "failed").name' | grep -c "^$step$")" = $count ]
     [ "$(on one find /tmp -mindepth 1)" = '' ]
     pid=$(on one cat /run/k0rdent-airgap/oci-serve.pid)
     [ "$(on one readlink "/proc/$pid/exe")" = /usr/local/bin/oci-serve ]
@@ -625,7 +631,8 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   cp "$ROOT"/.cache/bin/{containerd1.7,cri-pull} "$MEDIA/bin/"
   mkdir -p "$MEDIA/alone"
   cp "$ROOT/install.sh" "$MEDIA/alone/"
-  there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log)
+  # No API server is there in which the node could become Ready; the port answers.
+  there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log K0S_SERVER=10.0.0.5:5000 K0S_UP_TIMEOUT=2s K0S_UP_IGNORE=memory,network,ports,sysinfo,system)
   host first
   host second
   wire first 10.0.0.5/24 second 10.0.0.6/24
@@ -650,19 +657,21 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   DIGEST=sha256:$(on second sha256sum /root/worker.tar.gz | cut -d' ' -f1)
   [ "$(sed -n 's/^install.sh:   install.sh --worker worker.tar.gz --digest //p' err)" = "$DIGEST" ]
   run -0 on second sh /media/alone/install.sh --worker /root/worker.tar.gz --digest "$DIGEST" --plan
-  [[ $output == *'would write /etc/k0s/containerd.d/cri-registry.toml'*'would run k0s install worker'* ]]
+  [[ $output == *'"path":"/etc/k0s/containerd.d/cri-registry.toml"'*'"name":"k0s-install","status":"planned"'* ]]
   same "$(cat before)" "$(looks second)"
   on second ln -s /media/alone/install.sh /root/
   there+=("DIGEST=$DIGEST")
-  on second sh -euc "$(sed -n 2p lines)" >out 2>err
+  for again in once twice; do
+    run -1 --separate-stderr on second sh -euc "$(sed -n 2p lines)"
+    [[ $stderr == *'step worker'*'k0s-ready failed'* ]] || { echo "$stderr"; false; }
+    looks second >$again
+  done
   on second rm /root/install.sh
-  grep -qx 'joined: k0s v1.32.8+k0s.0 runs as worker' err
-  [[ $(cat err) == *'worker.tar.gz holds a join token'* ]]
-  [ "$(records second 'select(.by).name + " " + .status')" = 'worker done' ]
-  [ "$(on second sh -c 'find /etc /tmp /run /var -name "*token*"')" = '' ]
-  looks second >joined
-  on second sh /media/alone/install.sh --worker /root/worker.tar.gz --digest "$DIGEST" >out 2>err
-  same "$(cat joined)" "$(looks second)"
+  same "$(cat once)" "$(cat twice)"
+  same "$(printf '%s\n' k0rdent-airgap-install k0s k0s-extract k0s-mirror-config k0s-up)" "$(on second ls /usr/local/bin)"
+  [ "$(records second 'select(.name == "k0s-start").status' | xargs)" = 'done unchanged' ]
+  [ "$(records second 'select(.by).name + " " + .status' | sort -u)" = 'worker failed' ]
+  [ "$(on second sh -c 'find /etc /tmp /run -name "*token*"')" = '' ]
 
   # With those files and no other, everything comes from the first host, over TLS.
   containerd second
@@ -703,16 +712,16 @@ packed() {
   [ "$DIGEST" = "sha256:$(on one sha256sum /root/worker.tar.gz | cut -d' ' -f1)" ]
   # Each archive below would leave a mark if anything in it ran.
   on one sh -eu <<'END'
-    mkdir /root/a && cd /root/a && tar xzf ../worker.tar.gz && mv * w
-    repack() { (cd w && find . -type f ! -name SHA256SUMS -printf '%P\n' | xargs sha256sum >SHA256SUMS); tar czf "../$1" *; }
-    { echo 'touch /root/owned'; cat w/join.sh; } >join.sh && mv join.sh w/join.sh
+    mkdir /root/a && cd /root/a && tar xzf ../worker.tar.gz
+    repack() { sha256sum $(ls | grep -v SHA256SUMS) >SHA256SUMS && tar czf "../$1" *; }
+    { sed 1q join.sh; echo 'touch /root/owned'; sed 1d join.sh; } >x && mv x join.sh
     repack changed.tar.gz
-    mkdir x && mv w x/ && repack_deep() { tar czf ../deep.tar.gz x; } && repack_deep && mv x/w . && rmdir x
-    cp -r w v && repack two.tar.gz && rm -r v
-    ln -s /etc w/etc2 && tar czf ../symlink.tar.gz w && rm w/etc2
-    ln w/join.sh w/hard && tar czf ../hardlink.tar.gz w && rm w/hard
-    mkfifo w/pipe && tar czf ../pipe.tar.gz w && rm w/pipe
-    rm w/join.sh && tar czf ../none.tar.gz w
+    mkdir x && cp join.sh x && mv join.sh y && tar czf ../deep.tar.gz x && rm -r x && mv y join.sh
+    ln -s /etc etc2 && tar czf ../symlink.tar.gz * && rm etc2
+    ln join.sh hard && tar czf ../hardlink.tar.gz * && rm hard
+    mkfifo pipe && tar czf ../pipe.tar.gz * && rm pipe
+    sed 's/^role=worker$/role=controller/' join.sh >x && mv x join.sh && repack other.tar.gz
+    rm join.sh && tar czf ../none.tar.gz *
     head -c -100 ../worker.tar.gz >../cut.tar.gz
     cd .. && rm -r a
 END
@@ -740,9 +749,9 @@ END
   [[ $output == *'the digest that --export-worker printed for /root/changed.tar.gz: '*", not $DIGEST"* ]]
   unmarked
   # What is no archive of ours is refused, even with its own digest.
-  for evil in symlink hardlink pipe none two deep; do
+  for evil in symlink hardlink pipe none other deep; do
     run -1 --separate-stderr script one --worker /root/$evil.tar.gz --digest "$(on one sha256sum /root/$evil.tar.gz | cut -d' ' -f1)"
-    [[ $stderr == *'has links or devices in it'* || $stderr == *'does not hold one join.sh'* ]]
+    [[ $stderr == *'has links or devices in it'* || $stderr == *'does not hold a join.sh'* || $stderr == *'is not for a worker'* ]]
     unmarked
   done
   run -1 --separate-stderr script one --worker /root --digest "$DIGEST"
@@ -756,7 +765,7 @@ END
   # Both spellings will do.
   for other in "$DIGEST" "$(tr a-f A-F <<<"${DIGEST#sha256:}")"; do
     run -1 --separate-stderr script one --worker /root/worker.tar.gz --digest "$other" --plan
-    [[ $stderr == *'this host is a controller already'* ]] # join.sh has begun
+    [[ $stderr == *'this host is set up as a controller'* ]] # join.sh has begun
   done
   unmarked
 }

@@ -52,7 +52,7 @@ type installer struct {
 	failed error           // of a tool before this one, which must not have gone on
 	bundle *record.Version // the last one
 	arrivals
-	site   *site
+	site *site
 
 	cluster *cluster.Cluster // nil as long as none answers
 	version string           // of its Kubernetes

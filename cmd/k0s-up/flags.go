@@ -30,6 +30,7 @@ type settings struct {
 	api                                 apiConfig
 	network                             networkConfig
 	storageType, etcdPeerAddress        string
+	k0sYAML                             string // to start from
 
 	tokenFile       string
 	expiry, timeout time.Duration
@@ -70,6 +71,7 @@ func (c *settings) flags() *flag.FlagSet {
 	fs.StringVar(&c.k0s, "k0s", "", "")
 	fs.StringVar(&c.k0sVersion, "k0s-version", "", "")
 	fs.StringVar(&c.k0sFrom, "k0s-from", "", "")
+	fs.StringVar(&c.k0sYAML, "k0s-yaml", "", "")
 	fs.StringVar(&c.k0sImages, "k0s-images", imagesMirror, "")
 	fs.StringVar(&c.api.address, "api-address", "", "")
 	fs.StringVar(&c.api.externalAddress, "api-external-address", "", "")
@@ -185,6 +187,8 @@ func (c *settings) checkMode() error {
 		return cli.Misuse("--last-controller requires --reset")
 	case c.k0sFrom != "" && !c.upgrade:
 		return cli.Hint(cli.Misuse("--k0s-from requires --upgrade"), "k0s-extract puts k0s on a host that has none")
+	case c.k0sYAML != "" && c.join != k0s.RoleController:
+		return cli.Misuse("--k0s-yaml requires --join controller")
 	case c.expiry <= 0 || c.expiry%time.Second != 0:
 		return cli.Misuse("--expiry %v: must be whole seconds, such as 24h", c.expiry)
 	case c.timeout <= 0:

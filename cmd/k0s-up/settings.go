@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -41,6 +42,12 @@ const (
 // planYAML reads the k0s.yaml of this host and puts in what is to be in it.
 func (u *up) planYAML() error {
 	have, err := textfile.Read(u.host.k0sConfig)
+	if errors.Is(err, fs.ErrNotExist) && u.cfg.k0sYAML != "" {
+		have, err = textfile.Read(u.cfg.k0sYAML)
+		if err != nil {
+			return fmt.Errorf("--k0s-yaml: %w", err)
+		}
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

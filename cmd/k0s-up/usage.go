@@ -30,6 +30,8 @@ what no flag says. The record of the cluster is for k0rdent-install.
   --k0s FILE           the k0s program (default /usr/local/bin/k0s)
   --k0s-version V      the version that it must have
   --k0s-from FILE      with --upgrade: the new k0s, to be put in place
+  --k0s-yaml FILE      with --join controller: the k0s.yaml of another controller,
+                       to start from where there is none
   --k0s-images HOW     mirror (default): by their public names, through
                        containerd's mirrors; registry: by the registry's names
   --api-address IP     the address of this host for other nodes and pods
