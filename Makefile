@@ -50,7 +50,7 @@ build-airgap: ## build k0s-extract with the k0s of K0S=FILE in it, into bin/airg
 clean-airgap: ## remove the k0s of the airgap build, and what was built with it
 	rm -rf $(AIRGAP) $(BIN)/airgap
 
-test: ## everything that must pass: lint, unit, conformance, containerd, cluster, processes, release
+test: ## everything that must pass: lint, unit, conformance, browser, containerd, cluster, processes, release
 	@tests/run.sh
 
 quick: ## go test of every package, as any user; what needs root or a missing program is skipped, by name

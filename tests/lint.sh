@@ -21,7 +21,7 @@ check() {
 }
 
 check gofmt . gofmt -l cmd lib packaging tests
-for module in . packaging tests/interop tests/containerd tests/cluster; do
+for module in . packaging tests/interop tests/containerd tests/cluster tests/browser; do
   go -C $module list -deps -test ./... >/dev/null 2>&1 # vet would tell of each download
   check "vet $module" $module go vet ./...
   check "staticcheck $module" $module staticcheck ./...

@@ -7,6 +7,7 @@
 #   unit         go test of every package, fuzz seeds included, with the race
 #                detector where there are goroutines
 #   conformance  the OCI distribution-spec suite against oci-serve
+#   browser      oci-serve's page in Chromium
 #   containerd   real containerd daemons that pull from oci-serve as k0s has them
 #                do, and never from anywhere else
 #   cluster      k0rdent into a real Kubernetes API server and out of it
@@ -78,6 +79,8 @@ race_tests() {
 raceable() { command -v "$(go env CC)" >/dev/null; }
 
 conformance() { tests/conformance/run.sh; }
+
+browser() { go -C tests/browser test -count=1 -json ./...; }
 
 containerd() { go -C tests/containerd test -count=1 -parallel 4 -json ./...; }
 
@@ -162,7 +165,7 @@ unchanged() {
   fi
 }
 
-[ $# -gt 0 ] || set -- lint unit conformance containerd cluster processes release
+[ $# -gt 0 ] || set -- lint unit conformance browser containerd cluster processes release
 # arm64.bats and the unit tests look at the tools for arm64 as well.
 if ! { tests/setup.sh && make -s build && GOARCH=arm64 make -s build BIN=.cache/arm64; }; then
   echo '0 passed, 1 failed'

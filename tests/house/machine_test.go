@@ -70,7 +70,7 @@ func TestSkipsAreLoud(t *testing.T) {
 
 // own reports whether a file belongs to a module of its own.
 func own(path string) bool {
-	for _, dir := range []string{"tests/cluster/", "tests/containerd/", "tests/interop/"} {
+	for _, dir := range []string{"tests/browser/", "tests/cluster/", "tests/containerd/", "tests/interop/"} {
 		if strings.HasPrefix(path, dir) {
 			return true
 		}
