@@ -525,7 +525,7 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
     [[ $stderr == *'--from push'* ]]
 
     # As the guide has it.
-    there+=(K0RDENT_INSTALL_PLAN=true)
+    there+=(K0RDENT_INSTALL_PLAN=true K0S_UP_PLAN=true)
     typed "$one" 'A registry that outlives a host' 1 >out 2>err || { tail -n 20 err; false; }
     grep -qF '; registry: https://harbor.site.example/k0rdent-enterprise; ' err
     [ "$(records "$one" 'select(.kind == "image" and .status == "pushed").reference' | sort -u | wc -l)" = "$count" ]

@@ -110,7 +110,7 @@ func (c *settings) check() error {
 		return err
 	}
 	if c.At != "" {
-		if _, err := client.ParseSite(registryNames, c.At); err != nil {
+		if _, err := client.ParseSite(client.SiteNames, c.At); err != nil {
 			return err
 		}
 	}

@@ -20,7 +20,7 @@ const theChart = "charts/k0rdent-enterprise"
 // pushed returns the records of an oci-push that has sent what a site has.
 func pushed(t *testing.T, s testSite, names ...string) string {
 	t.Helper()
-	reg, err := client.New(client.Options{At: s.at, Names: registryNames, CAFile: s.ca})
+	reg, err := client.New(client.Options{At: s.at, Names: client.SiteNames, CAFile: s.ca})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func pushed(t *testing.T, s testSite, names ...string) string {
 func move(t *testing.T, s testSite, name string) (was, is string) {
 	t.Helper()
 	repository, tag, _ := strings.Cut(name, ":")
-	reg, err := client.New(client.Options{At: s.at, Names: registryNames, CAFile: s.ca})
+	reg, err := client.New(client.Options{At: s.at, Names: client.SiteNames, CAFile: s.ca})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestTagMovesBetweenQuestions(t *testing.T) {
 	}))
 	defer h.Close()
 	at := strings.TrimPrefix(h.URL, "http://")
-	reg, err := client.New(client.Options{At: at, Names: registryNames, PlainHTTP: true})
+	reg, err := client.New(client.Options{At: at, Names: client.SiteNames, PlainHTTP: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,6 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
-	"k0rdent-airgap/lib/pemfile"
 )
 
 // site is the registry that everything comes from. It is the chart's
@@ -33,12 +32,6 @@ type site struct {
 
 var _ chart.Inventory = (*site)(nil)
 
-// registryNames are the flags about the registry.
-var registryNames = client.Names{
-	At: "--registry", CA: "--ca", PlainHTTP: "--plain-http", Timeout: "--answer-timeout",
-	Username: "--username", PasswordFile: "--password-file",
-}
-
 // openSite prepares the registry, and asks nothing of it.
 func (i *installer) openSite() (*site, error) {
 	c := &i.cfg.Registry
@@ -54,35 +47,21 @@ func (i *installer) openSite() (*site, error) {
 	if at == "" {
 		return nil, cli.Hint(cli.Misuse("no registry"), "name the site's with --registry HOST[:PORT][/PREFIX], or use the public ones with --online")
 	}
-	if err := cli.CheckProxies(); err != nil {
-		return nil, err
+	if c.CA == "" && c.At == "" && i.in.Registry != nil && !i.cfg.online {
+		c.CA = i.in.Registry.CA
 	}
-	where, err := client.ParseSite(registryNames, at)
+	reg, where, ca, err := client.Site(*c, at, tool, i.Log, func(text string) { i.Progress.Warn("%s", text) })
 	if err != nil {
 		return nil, err
 	}
 	if a, err := netip.ParseAddrPort(where.Host); err == nil && a.Addr().IsUnspecified() {
 		return nil, cli.Hint(cli.Misuse("the registry listens on all addresses, and which one nodes reach is not known"), "name it with --registry")
 	}
-	s := &site{at: where.String(), host: where.Host, public: i.cfg.online}
-	if c.CA == "" && c.At == "" && i.in.Registry != nil && !i.cfg.online {
-		c.CA = i.in.Registry.CA
+	s := &site{at: where.String(), host: where.Host, public: i.cfg.online, reg: reg, ca: ca}
+	if !i.cfg.online {
+		s.pins = client.Pins(nil).With(reg, i.in.Images)
 	}
-	if c.CA != "" {
-		if _, s.ca, err = pemfile.Certificates(c.CA); err != nil {
-			return nil, cli.Misuse("--ca: %w", err)
-		}
-	}
-	s.reg, err = client.New(client.Options{
-		At: at, Names: registryNames, PlainHTTP: c.PlainHTTP, CAFile: c.CA,
-		Username: c.Username, PasswordFile: c.PasswordFile, Jobs: 8, Timeout: c.Timeout,
-		LoginFiles: cli.LoginFiles(), Agent: cli.Agent(tool), Log: i.Log,
-		Notice: func(text string) { i.Progress.Warn("%s", text) },
-	})
-	if err == nil && !i.cfg.online {
-		s.pins = client.Pins(nil).With(s.reg, i.in.Images)
-	}
-	return s, err
+	return s, nil
 }
 
 // Repositories lists what the registry has, once.

@@ -40,7 +40,7 @@ func TestK0sURL(t *testing.T) {
 		}))
 		host := srv.Listener.Addr().String()
 		i := testInstaller(t, testHost(t), &settings{Registry: cli.Registry{PlainHTTP: true}})
-		reg, err := client.New(client.Options{At: host, Names: registryNames})
+		reg, err := client.New(client.Options{At: host, Names: client.SiteNames})
 		if err != nil {
 			t.Fatal(err)
 		}

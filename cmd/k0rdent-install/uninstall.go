@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 	"k0rdent-airgap/lib/cli"
@@ -30,15 +28,7 @@ func (i *installer) confirm(ctx context.Context, do bool) (step.Outcome, error) 
 	if i.cfg.yes || !do {
 		return o, nil
 	}
-	if cli.CheckStdin(i.stdin) == nil { // no terminal
-		return step.Outcome{}, cli.Hint(cli.Misuse("cannot ask for confirmation: stdin is not a terminal"), "--yes removes without asking, --plan shows what would be removed")
-	}
-	fmt.Fprintf(i.stderr, "%s: %s.\nRemove k0rdent from this cluster? [yes/no] ", tool, o.Detail)
-	answer, err := bufio.NewReader(i.stdin).ReadString('\n')
-	if err != nil || strings.ToLower(strings.TrimSpace(answer)) != "yes" {
-		return step.Outcome{}, cli.Hint(errors.New("not confirmed: nothing is removed"), "answer yes, or give --yes")
-	}
-	return o, nil
+	return o, cli.Confirm(i.stdin, i.stderr, fmt.Sprintf("%s: %s.\nRemove k0rdent from this cluster?", tool, o.Detail))
 }
 
 // remove has the platform remove what it has installed, since some of that may

@@ -123,7 +123,7 @@ func (c *settings) check() error {
 		}
 	}
 	if c.At != "" {
-		if _, err := client.ParseSite(registryNames, c.At); err != nil {
+		if _, err := client.ParseSite(client.SiteNames, c.At); err != nil {
 			return err
 		}
 	}

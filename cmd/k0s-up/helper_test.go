@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,11 +14,9 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
-	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/record"
-	"k0rdent-airgap/lib/registry"
 	"k0rdent-airgap/tests/machine"
-	"k0rdent-airgap/tests/samplebundle"
+	"k0rdent-airgap/tests/sampleregistry"
 )
 
 // testHost is a host below a directory, with the stand-in for k0s on it. It has
@@ -140,15 +135,8 @@ func newSite(t *testing.T, without ...string) testSite {
 
 func serve(t *testing.T, dir string, without ...string) (testSite, func()) {
 	t.Helper()
-	disk, err := registry.OpenDisk(filepath.Join(dir, "storage"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewTLSServer(registry.New(disk, registry.Options{}))
-	s := testSite{at: srv.Listener.Addr().String(), ca: filepath.Join(dir, "ca.pem")}
-	write(t, s.ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})))
-	fill(t, srv, without)
-	return s, func() { srv.Close(); disk.Close() }
+	r := sampleregistry.Serve(t, dir, sampleregistry.Content{Repositories: "k0sproject/", Made: absent, Without: without})
+	return testSite{r.At, r.CA}, r.Close
 }
 
 // absent are images that k0s v1.32.8 wants and the sample does not have, each
@@ -161,87 +149,6 @@ var absent = map[string]string{
 	"metrics-server/metrics-server:v0.7.2":             "k0sproject/coredns",
 	"k0sproject/envoy-distroless:v1.31.10":             "k0sproject/coredns",
 	"pause:3.9":                                        "k0sproject/coredns",
-}
-
-func fill(t *testing.T, srv *httptest.Server, without []string) {
-	t.Helper()
-	dir := t.TempDir()
-	m, err := samplebundle.WriteDir(dir, samplebundle.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range m.Entries {
-		if e.Kind != samplebundle.KindOCI || !strings.HasPrefix(e.Repository, "k0sproject/") {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(e.Path)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		names := []string{e.Repository + ":" + e.Tag}
-		for name, like := range absent {
-			if like == e.Repository {
-				names = append(names, name)
-			}
-		}
-		for _, name := range names {
-			skip := false
-			for _, w := range without {
-				skip = skip || strings.HasPrefix(name, w)
-			}
-			if !skip {
-				upload(t, srv, name, text)
-			}
-		}
-	}
-}
-
-// upload puts an OCI archive into a registry.
-func upload(t *testing.T, srv *httptest.Server, name string, archive []byte) {
-	t.Helper()
-	repository, tag, _ := strings.Cut(name, ":")
-	a, err := oci.Open(bytes.NewReader(archive), int64(len(archive)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	images, err := a.Images()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, image := range images {
-		for _, d := range image.Blobs {
-			blob, ok := a.Blob(d.Digest)
-			if !ok {
-				t.Fatalf("%s: no blob %v", name, d.Digest)
-			}
-			send(t, srv, http.MethodPost, "/v2/"+repository+"/blobs/uploads/?digest="+d.Digest.String(), "application/octet-stream", blob)
-		}
-		for i, m := range image.Manifests {
-			reference := m.Descriptor.Digest.String()
-			if i == len(image.Manifests)-1 {
-				reference = tag
-			}
-			send(t, srv, http.MethodPut, "/v2/"+repository+"/manifests/"+reference, string(m.Descriptor.MediaType), bytes.NewReader(m.Raw))
-		}
-	}
-}
-
-func send(t *testing.T, srv *httptest.Server, method, path, mediaType string, body io.Reader) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+path, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", mediaType)
-	resp, err := srv.Client().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusCreated {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
-		t.Fatalf("%s %s: %s %s", method, path, resp.Status, text)
-	}
 }
 
 // mirrored puts the files in place that k0s-mirror-config writes for a site.

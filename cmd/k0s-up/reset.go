@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/hostfile"
@@ -79,19 +77,11 @@ func (u *up) confirm(ctx context.Context, do bool) (step.Outcome, error) {
 	if err != nil || u.cfg.yes || !do {
 		return o, err
 	}
-	if cli.CheckStdin(u.stdin) == nil { // no terminal
-		return step.Outcome{}, cli.Hint(cli.Misuse("cannot ask for confirmation: stdin is not a terminal"), "--yes removes without asking, --plan shows what would be removed")
-	}
 	what := "Remove the cluster on this host with all of its data"
 	if u.removal.Stays {
 		what = "Remove this host from its cluster, k0s with its data on this host"
 	}
-	fmt.Fprintf(u.stderr, "%s: %s.\n%s, and our files? [yes/no] ", tool, o.Detail, what)
-	answer, err := bufio.NewReader(u.stdin).ReadString('\n')
-	if err != nil || strings.ToLower(strings.TrimSpace(answer)) != "yes" {
-		return step.Outcome{}, cli.Hint(errors.New("not confirmed: nothing is removed"), "answer yes, or give --yes")
-	}
-	return o, nil
+	return o, cli.Confirm(u.stdin, u.stderr, fmt.Sprintf("%s: %s.\n%s, and our files?", tool, o.Detail, what))
 }
 
 func (u *up) stop(ctx context.Context, do bool) (step.Outcome, error) {

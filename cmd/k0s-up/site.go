@@ -16,7 +16,6 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
-	"k0rdent-airgap/lib/pemfile"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
 )
@@ -30,12 +29,6 @@ type site struct {
 	pins client.Pins // what tags must stand for
 }
 
-// registryNames are the flags about the registry.
-var registryNames = client.Names{
-	At: "--registry", CA: "--ca", PlainHTTP: "--plain-http", Timeout: "--answer-timeout",
-	Username: "--username", PasswordFile: "--password-file",
-}
-
 // openSite prepares the registry, and asks nothing of it.
 func (u *up) openSite() (*site, error) {
 	c := &u.cfg.Registry
@@ -43,29 +36,14 @@ func (u *up) openSite() (*site, error) {
 	if at == "" {
 		return nil, cli.Hint(cli.Misuse("no registry"), "name the site's with --registry HOST[:PORT][/PREFIX], or use the public ones with --online")
 	}
-	if err := cli.CheckProxies(); err != nil {
-		return nil, err
-	}
-	where, err := client.ParseSite(registryNames, at)
-	if err != nil {
-		return nil, err
-	}
-	s := &site{at: where.String(), host: where.Host}
 	if c.CA == "" && c.At == "" && u.in.Registry != nil {
 		c.CA = u.in.Registry.CA
 	}
-	if c.CA != "" {
-		if _, s.ca, err = pemfile.Certificates(c.CA); err != nil {
-			return nil, cli.Misuse("--ca: %w", err)
-		}
+	reg, where, ca, err := client.Site(*c, at, tool, u.Log, func(text string) { u.Progress.Warn("%s", text) })
+	if err != nil {
+		return nil, err
 	}
-	s.reg, err = client.New(client.Options{
-		At: at, Names: registryNames, PlainHTTP: c.PlainHTTP, CAFile: c.CA,
-		Username: c.Username, PasswordFile: c.PasswordFile, Jobs: jobs, Timeout: c.Timeout,
-		LoginFiles: cli.LoginFiles(), Agent: cli.Agent(tool), Log: u.Log,
-		Notice: func(text string) { u.Progress.Warn("%s", text) },
-	})
-	return s, err
+	return &site{at: where.String(), host: where.Host, reg: reg, ca: ca}, nil
 }
 
 // jobs is how many questions the registry is asked at a time.

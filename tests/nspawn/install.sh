@@ -25,9 +25,9 @@ export K0S_START='systemd-run --quiet --collect --unit=plane /media/cluster.test
   "$2/pki/admin.conf" /media/plane 127.0.0.1:5000/k0rdent-enterprise /var/lib/k0rdentd/registry/tls/ca.pem'
 export K0S_STOP='systemctl stop plane'
 # A host of today has cgroups of version 2, and more memory and disk.
-export K0RDENT_INSTALL_IGNORE=system,memory,disk
+export K0RDENT_INSTALL_IGNORE=memory,disk K0S_UP_IGNORE=system,memory
 # What does not become ready is told before the container's time is up.
-export K0RDENT_INSTALL_TIMEOUT=120s
+export K0RDENT_INSTALL_TIMEOUT=120s K0S_UP_TIMEOUT=120s
 
 script() { sh /media/release/install.sh "$@"; }
 whole=(--bundle /media/usb/airgap-bundle-1.2.3.tar.gz --key /media/usb/cosign.pub)
@@ -65,7 +65,7 @@ struck() {
   local unit=installer$((++runs))
   rm -f /tmp/said
   systemd-run --quiet --collect --unit="$unit" --property=StandardError=file:/tmp/said \
-    --setenv={K0S_ROOT,K0S_START,K0S_STOP,K0S_LOG,K0RDENT_INSTALL_IGNORE} sh /media/release/install.sh "${whole[@]}" || return
+    --setenv={K0S_ROOT,K0S_START,K0S_STOP,K0S_LOG,K0RDENT_INSTALL_IGNORE,K0S_UP_IGNORE} sh /media/release/install.sh "${whole[@]}" || return
   for _ in {1..1500}; do
     if grep -qs "$1" /tmp/said || ! systemctl -q is-active "$unit"; then break; fi
     sleep 0.04

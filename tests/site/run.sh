@@ -217,7 +217,7 @@ prepare() {
     # shellcheck disable=SC2016 # for the shell of the stand-in
     there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log K0S_STOP='[ "$1" = worker ] || systemctl stop plane'
       'K0S_START=[ "$1" = worker ] || { rm -f "$2/pki/admin.conf"; systemd-run --quiet --collect --unit=plane /media/plane/cluster.test -test.run TestServe -test.timeout 0 "$2/pki/admin.conf" /media/plane 127.0.0.1:5000/k0rdent-enterprise '"$ca; }"
-      K0RDENT_INSTALL_TIMEOUT=100s)
+      K0RDENT_INSTALL_TIMEOUT=100s K0S_UP_TIMEOUT=100s)
     # A container on a small machine is not the host that the preflight asks for.
     IGNORE=${IGNORE-system,memory,disk}
   fi
