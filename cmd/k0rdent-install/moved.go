@@ -11,7 +11,7 @@ import (
 // gone are flags that no tool has any more, and what to do instead.
 var gone = map[string]string{
 	"single-host-test": "use --ignore loopback",
-	"purge":            "install.sh --uninstall --purge removes the registry's storage",
+	"purge":            "oci-serve --purge removes the registry's storage",
 	"k0s-download":     "k0s-extract puts k0s on this host, from a bundle, a registry or a file",
 	"replace-k0s":      "k0s-extract --replace puts another k0s on this host",
 }

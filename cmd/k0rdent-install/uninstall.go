@@ -28,7 +28,7 @@ func (i *installer) confirm(ctx context.Context, do bool) (step.Outcome, error) 
 	if i.cfg.yes || !do {
 		return o, nil
 	}
-	return o, cli.Confirm(i.stdin, i.stderr, fmt.Sprintf("%s: %s.\nRemove k0rdent from this cluster?", tool, o.Detail))
+	return o, cli.Confirm(ctx, i.stdin, i.stderr, fmt.Sprintf("%s: %s.\nRemove k0rdent from this cluster?", tool, o.Detail))
 }
 
 // remove has the platform remove what it has installed, since some of that may

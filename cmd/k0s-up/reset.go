@@ -81,7 +81,7 @@ func (u *up) confirm(ctx context.Context, do bool) (step.Outcome, error) {
 	if u.removal.Stays {
 		what = "Remove this host from its cluster, k0s with its data on this host"
 	}
-	return o, cli.Confirm(u.stdin, u.stderr, fmt.Sprintf("%s: %s.\n%s, and our files?", tool, o.Detail, what))
+	return o, cli.Confirm(ctx, u.stdin, u.stderr, fmt.Sprintf("%s: %s.\n%s, and our files?", tool, o.Detail, what))
 }
 
 func (u *up) stop(ctx context.Context, do bool) (step.Outcome, error) {

@@ -2,22 +2,36 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 )
 
-// Confirm asks a person whether to do what cannot be undone, and returns an error
-// unless the answer is yes. It is misuse where there is no terminal to ask on.
-func Confirm(stdin io.Reader, stderr io.Writer, question string) error {
+// ErrDeclined is the error of a question that was not answered with yes.
+var ErrDeclined = Hint(errors.New("not confirmed: nothing is removed"), "answer yes, or give --yes")
+
+// Confirm asks a question on a terminal, and returns nil if the answer is yes. It
+// is misuse if stdin is no terminal.
+func Confirm(ctx context.Context, stdin io.Reader, stderr io.Writer, question string) error {
 	if !isTerminal(stdin) {
-		return Hint(Misuse("cannot ask for confirmation: stdin is not a terminal"), "--yes removes without asking, --plan shows what would be removed")
+		return Hint(Misuse("cannot ask for confirmation: stdin is not a terminal"), "--yes removes without asking")
 	}
 	fmt.Fprintf(stderr, "%s [yes/no] ", question)
-	answer, err := bufio.NewReader(stdin).ReadString('\n')
-	if err != nil || strings.ToLower(strings.TrimSpace(answer)) != "yes" {
-		return Hint(errors.New("not confirmed: nothing is removed"), "answer yes, or give --yes")
+	answered := make(chan string, 1)
+	go func() { // ends with the answer or the program
+		answer, _ := bufio.NewReader(stdin).ReadString('\n')
+		answered <- answer
+	}()
+	select {
+	case answer := <-answered:
+		if strings.ToLower(strings.TrimSpace(answer)) != "yes" {
+			return ErrDeclined
+		}
+		return nil
+	case <-ctx.Done():
+		fmt.Fprintln(stderr) // what is said next does not belong to the question
+		return context.Cause(ctx)
 	}
-	return nil
 }
