@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"strings"
 	"sync"
 )
 
@@ -183,6 +184,9 @@ const (
 	flagComment = 1 << 4
 )
 
+// magic is what a member starts with: its two bytes, and deflate.
+const magic = "\x1f\x8b\x08"
+
 // maxText bounds a header's name and comment, in bytes.
 const maxText = 64 << 10
 
@@ -193,12 +197,13 @@ func readHeader(src *bufio.Reader) error {
 	if _, err := src.Peek(1); err != nil {
 		return err
 	}
+	// A few bytes of something else are no member that was cut short.
+	if start, _ := src.Peek(len(magic)); !strings.HasPrefix(magic, string(start)) {
+		return ErrHeader
+	}
 	fixed := h.bytes(10)
 	if h.err != nil {
 		return h.err
-	}
-	if fixed[0] != 0x1f || fixed[1] != 0x8b || fixed[2] != 8 {
-		return ErrHeader
 	}
 	flags := fixed[3]
 	if flags&flagExtra != 0 {
