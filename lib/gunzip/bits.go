@@ -4,14 +4,14 @@ import (
 	"io"
 )
 
-// unread gives back the whole bytes in bits.
+// unread puts the whole bytes in bits back into the input.
 func (f *inflater) unread() {
 	f.ip -= int(f.n >> 3)
 	f.n &= 7
 	f.bits &= 1<<f.n - 1
 }
 
-// more gets more input, and tells whether the fast loop has enough.
+// more reads more input, and reports whether there is enough for the fast loop.
 func (f *inflater) more() bool {
 	f.unread()
 	f.src.Discard(f.ip)
@@ -23,7 +23,7 @@ func (f *inflater) more() bool {
 	return len(f.in) >= reserve
 }
 
-// load tells whether bits holds n bits, at most 48, after getting them.
+// load fills bits up to n bits, at most 48, and reports whether it could.
 func (f *inflater) load(n uint) bool {
 	if f.n >= n {
 		return true
@@ -39,13 +39,13 @@ func (f *inflater) load(n uint) bool {
 	return f.n >= n
 }
 
-// drop takes n of the bits that are there.
+// drop discards n of the bits held.
 func (f *inflater) drop(n uint) {
 	f.bits >>= n
 	f.n -= n
 }
 
-// take gives the next n bits.
+// take returns the next n bits.
 func (f *inflater) take(n uint) (int, error) {
 	if !f.load(n) {
 		return 0, f.short()
@@ -55,7 +55,7 @@ func (f *inflater) take(n uint) (int, error) {
 	return v, nil
 }
 
-// short is the error of an input that ends too early.
+// short returns the error for input that ends too early.
 func (f *inflater) short() error {
 	if f.err == nil || f.err == io.EOF {
 		return io.ErrUnexpectedEOF

@@ -2,7 +2,7 @@ package gunzip
 
 import "encoding/binary"
 
-// badOrShort tells why a code of up to n bits means nothing.
+// badOrShort returns why a code of up to n bits could not be decoded.
 func (f *inflater) badOrShort(n uint) error {
 	if f.n < n {
 		return f.short()
@@ -26,7 +26,7 @@ func (f *inflater) decode() error {
 	return nil
 }
 
-// decodeOne reads one code, and a match's second, at the end of the input.
+// decodeOne decodes one literal or match, near the end of the input.
 func (f *inflater) decodeOne() error {
 	f.load(48)
 	e, err := f.lookup(f.lit[:], f.litSecond[:], litBits)
@@ -63,7 +63,7 @@ func (f *inflater) decodeOne() error {
 	return nil
 }
 
-// lookup takes one code.
+// lookup decodes one code.
 func (f *inflater) lookup(first, second []entry, index uint) (entry, error) {
 	e := first[f.bits&(1<<index-1)]
 	n := uint(e & lengthMask)
@@ -81,8 +81,8 @@ func (f *inflater) lookup(first, second []entry, index uint) (entry, error) {
 	return e, nil
 }
 
-// repeat appends length bytes that were written back bytes ago. The two may
-// overlap: then the bytes repeat.
+// repeat copies length bytes from back bytes before at. Where the two overlap,
+// the bytes repeat.
 func repeat(out []byte, at, back, length int) {
 	if back >= length {
 		copy(out[at:at+length], out[at-back:])

@@ -13,8 +13,8 @@ type entry = uint32
 
 const (
 	literal entry = 1 << 31
-	longer  entry = 1 << 30 // the code goes on in a second table
-	special entry = 1 << 29 // the end of the block, or what no block may have
+	longer  entry = 1 << 30 // the code continues in a second table
+	special entry = 1 << 29 // the end of the block, or an invalid code
 	invalid entry = special | 1<<8
 
 	lengthMask = 63
@@ -81,7 +81,7 @@ func makeLengthEntries() (e [19]entry) {
 }
 
 // build fills a first table, indexed by as many bits as its length has, and
-// second for longer codes, from the lengths of the codes. It is false for
+// second for longer codes, from the lengths of the codes. It returns false for
 // lengths that no prefix code has. As in zlib, a code may be incomplete only if
 // it is a single one of one bit, or there is none.
 func build(first, second []entry, lengths []uint8, meaning []entry) bool {

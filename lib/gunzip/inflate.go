@@ -15,13 +15,13 @@ const (
 	reserve = 16
 )
 
-// What a member can hold that no compressor writes.
+// Errors for data that no compressor writes.
 var (
-	errBlock    = errors.New("gzip: unknown kind of block")
-	errStored   = errors.New("gzip: the length of a stored block contradicts itself")
-	errLengths  = errors.New("gzip: impossible lengths of codes")
-	errCode     = errors.New("gzip: a code that stands for nothing")
-	errDistance = errors.New("gzip: a match that reaches back before the beginning")
+	errBlock    = errors.New("gzip: unknown block type")
+	errStored   = errors.New("gzip: stored block length does not match its complement")
+	errLengths  = errors.New("gzip: invalid code lengths")
+	errCode     = errors.New("gzip: invalid code")
+	errDistance = errors.New("gzip: match reaches back before the start")
 )
 
 // state is what the next byte of a member belongs to.
@@ -38,8 +38,8 @@ type inflater struct {
 	src *bufio.Reader
 	in  []byte // what src holds
 	ip  int    // where the first byte lies that is not in bits
-	// bits holds the next input bits, the first lowest, and n says of how
-	// many that is true. Those above may hold the bits that follow, or zeros.
+	// bits holds the next n input bits, the first one lowest. The bits
+	// above those may hold input that follows, or zeros.
 	bits uint64
 	n    uint
 	err  error // why src has no more
@@ -59,7 +59,7 @@ type inflater struct {
 	lengths    [litCodes + distCodes]uint8
 }
 
-// begin makes out the output, which goes on from what was decoded last unless
+// begin sets the output buffer. Its window is what was decoded last, unless
 // that belongs to another member.
 func (f *inflater) begin(out []byte, member bool) {
 	reach := 0
@@ -70,9 +70,9 @@ func (f *inflater) begin(out []byte, member bool) {
 	f.out, f.op, f.low = out, window, window-reach
 }
 
-// fill decodes until out is full, then nil, or the member has ended, then
-// io.EOF. Too short an input is an io.ErrUnexpectedEOF. What was decoded
-// before an error is in out.
+// fill decodes until out is full, and returns nil, or until the member ends,
+// and returns io.EOF. Truncated input is io.ErrUnexpectedEOF. Whatever was
+// decoded before an error is in out.
 func (f *inflater) fill() error {
 	for f.op <= len(f.out)-slack {
 		var err error
@@ -84,7 +84,7 @@ func (f *inflater) fill() error {
 		case f.last:
 			f.last = false
 			f.settle(nil)
-			f.n, f.bits = 0, 0 // the rest of the last byte means nothing
+			f.n, f.bits = 0, 0 // the rest of the last byte is padding
 			return io.EOF
 		default:
 			err = f.blockHeader()
@@ -97,8 +97,8 @@ func (f *inflater) fill() error {
 	return nil
 }
 
-// settle leaves src where decoding has ended: behind all that there is, if
-// that is too little.
+// settle leaves src where decoding ended, or at its end if the input is
+// truncated.
 func (f *inflater) settle(err error) {
 	f.unread()
 	if err == io.ErrUnexpectedEOF {

@@ -12,15 +12,15 @@ import (
 )
 
 var (
-	// ErrHeader is the error of input that does not begin, or go on after a
-	// member, as gzip does.
+	// ErrHeader means that the input, or what follows a member, is not
+	// gzip.
 	ErrHeader = errors.New("gzip: invalid header")
-	// ErrChecksum is the error of a member that inflates to other bytes than
-	// were put in.
+	// ErrChecksum means that a member does not inflate to what was
+	// compressed.
 	ErrChecksum = errors.New("gzip: invalid checksum")
 )
 
-// Reader gives the inflated bytes. It is for one goroutine.
+// Reader reads the inflated bytes. It must be used by one goroutine at a time.
 type Reader struct {
 	full chan result
 	free chan []byte
@@ -35,16 +35,16 @@ type Reader struct {
 }
 
 // result is a block of inflated bytes, from window to end, and the error that
-// comes after them.
+// follows them.
 type result struct {
 	block []byte
 	end   int
 	err   error
 }
 
-// NewReader reads the first member's header from src, and then inflates up to
-// n blocks of size bytes ahead. Until Close has returned, src belongs to the
-// Reader; afterwards what src has buffered was not needed.
+// NewReader reads the first member's header from src, and then inflates up to n
+// blocks of size bytes ahead. Until Close has returned, src belongs to the
+// Reader; afterwards src starts at the first byte that was not needed.
 func NewReader(src *bufio.Reader, size, n int) (*Reader, error) {
 	if err := readHeader(src); err != nil {
 		if err == io.EOF {
@@ -65,8 +65,8 @@ func NewReader(src *bufio.Reader, size, n int) (*Reader, error) {
 	return z, nil
 }
 
-// Read is of io.Reader. At the end of the input it is io.EOF; an input that
-// ends inside a member is an io.ErrUnexpectedEOF.
+// Read implements io.Reader. It returns io.EOF at the end of the input, and
+// io.ErrUnexpectedEOF if the input ends inside a member.
 func (z *Reader) Read(p []byte) (int, error) {
 	for len(z.rest) == 0 {
 		if z.block != nil {
@@ -120,7 +120,7 @@ func (z *Reader) run(src *bufio.Reader) {
 	}
 }
 
-// next gives a block to fill, unless the Reader is closed.
+// next returns a block to fill, unless the Reader is closed.
 func (z *Reader) next() ([]byte, bool) {
 	select {
 	case <-z.stopped:
@@ -135,9 +135,9 @@ func (z *Reader) next() ([]byte, bool) {
 	}
 }
 
-// nextMember compares the trailer of a member with what was inflated, and
-// reads the header of the next. After the last one it is io.EOF, also where
-// zeros follow: writers of tapes, and bsdtar into a pipe, fill up their last
+// nextMember compares a member's trailer with what was inflated, and reads the
+// header of the next member. After the last one it returns io.EOF, even if
+// zeros follow: tape writers, and bsdtar writing to a pipe, pad their last
 // record with them.
 func (f *inflater) nextMember(crc, size uint32) error {
 	var trailer [8]byte
@@ -153,8 +153,8 @@ func (f *inflater) nextMember(crc, size uint32) error {
 	return readHeader(f.src)
 }
 
-// padding reads zeros to the end of the input, which is io.EOF. Anything else
-// among them is an ErrHeader.
+// padding reads zeros up to the end of the input and returns io.EOF, or
+// ErrHeader if anything else is among them.
 func padding(src *bufio.Reader) error {
 	for {
 		if _, err := src.Peek(1); err != nil {
@@ -168,7 +168,7 @@ func padding(src *bufio.Reader) error {
 	}
 }
 
-// unexpected turns the end of the input into an error of its own.
+// unexpected turns io.EOF into io.ErrUnexpectedEOF.
 func unexpected(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
@@ -190,8 +190,8 @@ const magic = "\x1f\x8b\x08"
 // maxText bounds a header's name and comment, in bytes.
 const maxText = 64 << 10
 
-// readHeader reads a member's header, RFC 1952, 2.3. It is io.EOF if there is
-// not even a first byte.
+// readHeader reads a member's header, RFC 1952, 2.3. It returns io.EOF if there
+// is no first byte.
 func readHeader(src *bufio.Reader) error {
 	h := &header{src: src}
 	if _, err := src.Peek(1); err != nil {
@@ -230,7 +230,7 @@ type header struct {
 	err error
 }
 
-// bytes gives n bytes: zeros after an error.
+// bytes returns n bytes, which are zero after an error.
 func (h *header) bytes(n int) []byte {
 	b := make([]byte, n)
 	if h.err != nil {

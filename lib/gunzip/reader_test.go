@@ -23,7 +23,7 @@ func inflate(src io.Reader, size int) ([]byte, error) {
 	return io.ReadAll(z)
 }
 
-// reference does the same with the standard library, which knows nothing of
+// reference does the same with the standard library, which does not support
 // padding.
 func reference(src []byte) (all []byte, err error) {
 	rest := bytes.NewReader(src) // an io.ByteReader, so no byte too many is read
@@ -101,7 +101,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// A source may give its bytes one by one, or with its end.
+// A source may return its bytes one at a time, or together with io.EOF.
 func TestSources(t *testing.T) {
 	data := samples()["mixed"]
 	packed := pack(t, 6, data)
@@ -116,8 +116,8 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// pigz, bgzip and cat make files of several members; a match never reaches
-// from one into another.
+// pigz, bgzip and cat make files of several members; a match never crosses from
+// one into another.
 func TestMembers(t *testing.T) {
 	var packed, data []byte
 	for range 3 {
@@ -131,12 +131,11 @@ func TestMembers(t *testing.T) {
 	}
 	first := pack(t, 6, samples()["text"])
 	if got, err := inflate(bytes.NewReader(append(first, "and what is this"...)), 1<<20); err != ErrHeader || len(got) == 0 {
-		t.Errorf("something else behind a member: %d bytes, %v, want the member's and %v", len(got), err, ErrHeader)
+		t.Errorf("trailing garbage after a member: %d bytes, %v, want the member's and %v", len(got), err, ErrHeader)
 	}
 }
 
-// Zeros behind the last member fill up a tape's record; nothing else may stand
-// there.
+// Zeros after the last member pad a tape record; nothing else may follow it.
 func TestPadding(t *testing.T) {
 	one, two := pack(t, 6, []byte("one")), pack(t, 9, []byte("two"))
 	for _, c := range []struct {
@@ -147,10 +146,10 @@ func TestPadding(t *testing.T) {
 		{"one zero", make([]byte, 1), nil},
 		{"a record", make([]byte, 10240-len(one)), nil},
 		{"more than any buffer", make([]byte, 1<<20+1), nil},
-		{"a byte at the end of it", append(make([]byte, 1<<20), 1), ErrHeader},
-		{"a member behind it", append(make([]byte, 512), two...), ErrHeader},
-		{"a member and then it", append(bytes.Clone(two), make([]byte, 512)...), nil},
-		{"half a member and then it", append(bytes.Clone(two[:11]), make([]byte, 512)...), ErrChecksum},
+		{"a byte after it", append(make([]byte, 1<<20), 1), ErrHeader},
+		{"a member after it", append(make([]byte, 512), two...), ErrHeader},
+		{"a member, then padding", append(bytes.Clone(two), make([]byte, 512)...), nil},
+		{"half a member, then padding", append(bytes.Clone(two[:11]), make([]byte, 512)...), ErrChecksum},
 	} {
 		for how, wrap := range map[string]func(io.Reader) io.Reader{
 			"whole": func(r io.Reader) io.Reader { return r }, "one byte": iotest.OneByteReader, "data and error": iotest.DataErrReader,
@@ -166,8 +165,7 @@ func TestPadding(t *testing.T) {
 	}
 }
 
-// Everything in a header that is not needed is passed over, and damage to it
-// is noticed.
+// Unneeded header fields are skipped, and damage to them is detected.
 func TestHeader(t *testing.T) {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -187,8 +185,8 @@ func TestHeader(t *testing.T) {
 		{"another magic", append([]byte("PK"), full[2:]...), ErrHeader},
 		{"another method", append([]byte{0x1f, 0x8b, 7}, full[3:]...), ErrHeader},
 		{"in the name", full[:22], io.ErrUnexpectedEOF},
-		{"a name without end", append(full[:10:10], bytes.Repeat([]byte{1, 1}, 1<<17)...), ErrHeader},
-		{"a wrong sum of the header", append([]byte{0x1f, 0x8b, 8, flagCRC, 0, 0, 0, 0, 0, 0, 1, 2}, full[10:]...), ErrHeader},
+		{"an endless name", append(full[:10:10], bytes.Repeat([]byte{1, 1}, 1<<17)...), ErrHeader},
+		{"a wrong header checksum", append([]byte{0x1f, 0x8b, 8, flagCRC, 0, 0, 0, 0, 0, 0, 1, 2}, full[10:]...), ErrHeader},
 	} {
 		if _, err := inflate(bytes.NewReader(c.in), 100); err != c.want {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
@@ -196,8 +194,8 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// Cut anywhere, an input gives what came before the cut, and says that more
-// was to come.
+// Input that is cut anywhere yields what came before the cut, then
+// io.ErrUnexpectedEOF.
 func TestTruncated(t *testing.T) {
 	data := samples()["text"][:3000]
 	for _, level := range levels {
@@ -209,13 +207,13 @@ func TestTruncated(t *testing.T) {
 			}
 			want, _ := reference(packed[:n])
 			if !bytes.HasPrefix(data, got) || len(got) < len(want) {
-				t.Fatalf("level %d, %d of %d bytes: %d bytes, the standard library gives %d", level, n, len(packed), len(got), len(want))
+				t.Fatalf("level %d, %d of %d bytes: %d bytes, want the standard library's %d", level, n, len(packed), len(got), len(want))
 			}
 		}
 	}
 }
 
-// An error of the source is given as it is, after what came before it.
+// An error of the source is returned unchanged, after the data before it.
 func TestSourceError(t *testing.T) {
 	packed := pack(t, 6, samples()["text"])
 	lost := errors.New("lost")
@@ -239,23 +237,22 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// What no compressor writes, a line of bits each, first bit first; after it
-// come zeros.
+// Data that no compressor writes, as bits, first bit first, followed by zeros.
 func TestImpossible(t *testing.T) {
 	for _, c := range []struct {
 		name, bits string
 		want       error
 	}{
-		{"kind of block", "1 11", errBlock},
+		{"block type", "1 11", errBlock},
 		{"stored length", "1 00 00000 1111111111111111 1111111111111111", errStored},
 		{"literal code 286", "1 10 11000110", errCode},
 		{"distance code 30", "1 10 00110000 0000001 11110", errCode},
-		{"match before the beginning", "1 10 0000001 00000", errDistance},
+		{"match before the start", "1 10 0000001 00000", errDistance},
 		{"287 literal codes", "1 01 01111 00000 0000", errLengths},
 		{"31 distance codes", "1 01 00000 01111 0000", errLengths},
-		{"no codes at all", "1 01 00000 00000 0000", errCode},
+		{"no codes", "1 01 00000 00000 0000", errCode},
 		{"too many code lengths of one bit", "1 01 00000 00000 0000 100 100 100 000", errLengths},
-		{"a repeat of nothing", "1 01 00000 00000 0000 100 100 000 000 0", errLengths},
+		{"a repeat with nothing before it", "1 01 00000 00000 0000 100 100 000 000 0", errLengths},
 	} {
 		in := append([]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0}, bitString(c.bits)...)
 		if _, err := inflate(bytes.NewReader(append(in, make([]byte, 64)...)), 100); err != c.want {
@@ -277,7 +274,7 @@ func bitString(text string) (b []byte) {
 	return b
 }
 
-// Close ends what reads ahead, wherever that is, and leaves the source.
+// Close stops the read-ahead, wherever it is, and leaves the source alone.
 func TestClose(t *testing.T) {
 	packed := pack(t, 6, samples()["noise"])
 	for _, read := range []int{0, 1, 100_000} {
@@ -298,8 +295,8 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// FuzzReader: whatever the input, we accept what the standard library
-// accepts, with the same bytes, and refuse what it refuses.
+// FuzzReader checks that we accept what the standard library accepts, with the
+// same bytes, and refuse what it refuses.
 func FuzzReader(f *testing.F) {
 	for name, data := range samples() {
 		for _, level := range levels {
@@ -316,7 +313,7 @@ func FuzzReader(f *testing.F) {
 			t.Fatalf("%v, the standard library says %v", err, wantErr)
 		}
 		if err == nil && !bytes.Equal(got, want) {
-			t.Fatalf("%d bytes, the standard library gives %d others", len(got), len(want))
+			t.Fatalf("%d bytes, the standard library returns %d other bytes", len(got), len(want))
 		}
 		if !bytes.HasPrefix(got, want) && !bytes.HasPrefix(want, got) {
 			t.Fatalf("other bytes than the standard library, before the errors %v and %v", err, wantErr)
