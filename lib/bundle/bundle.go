@@ -1,10 +1,10 @@
-// Package bundle opens a vendor's bundle, whatever it is packed in, and walks
-// its entries as a stream.
+// Package bundle opens a vendor's bundle in any of its packings and walks its
+// entries as a stream.
 //
 // A bundle is a tree of OCI archives. It arrives as tar.gz (of one gzip member
 // or many), tar.zst, tar, an unpacked directory, or any of the first three on
-// stdin; which one is told by content. Entries come in archive order and are
-// never held: memory is bounded by constants, whatever the bundle's size:
+// stdin; the content decides which. Entries come in archive order and are never
+// held in memory, whose use is bounded by constants whatever the bundle's size:
 //
 //	source read-ahead   1 MiB    (not for a plain tar file or a directory)
 //	gzip read-ahead     8 MiB    (gzipBlock × gzipBlocks)
@@ -12,9 +12,10 @@
 //	                    some blocks; zstd's own levels ask for 8 MiB or less
 //	names seen          16 bytes and map overhead an entry, 131,072 entries
 //
-// Nothing read here is trusted: names are checked, links and devices refused,
-// a directory never left (os.Root), and a stream is read to its very end, so
-// that its checksum is known to hold. What is wrong is one of the Err values.
+// Nothing read here is trusted: names are checked, links and devices are
+// refused, reads never leave a directory (os.Root), and a stream is read to its
+// very end, so that its checksum is verified. Errors about the content are the
+// Err values.
 package bundle
 
 import (
@@ -34,11 +35,10 @@ import (
 	"k0rdent-airgap/lib/gunzip"
 )
 
-// The gzip read-ahead lets inflating, the bound of everything, go on while the
-// consumer waits for a registry or a disk. Its size is a time: 8 MiB are some
-// 15 ms at the 550 MB/s of one core. Block sizes from 64 KiB to 2 MiB were
-// measured to be equally fast, so the blocks are small enough that damage
-// costs little of the data before it.
+// The gzip read-ahead keeps inflating, the bottleneck, busy while the consumer
+// waits for a registry or a disk: 8 MiB last about 15 ms at the 550 MB/s of one
+// core. Block sizes from 64 KiB to 2 MiB measured equally fast; small blocks
+// lose less of the data before damage.
 const (
 	gzipBlock  = 512 << 10
 	gzipBlocks = 16
@@ -74,33 +74,34 @@ type Bundle struct {
 	offset atomic.Int64
 }
 
-// An Entry is a regular file of the bundle. The entry and its Reader are
-// valid until the next one is asked for.
+// An Entry is a regular file of the bundle. The entry and its Reader are valid
+// until the iteration continues.
 type Entry struct {
 	// Path is relative to the bundle's root, slash-separated and clean.
 	Path string
 	// Size is the payload's length in bytes.
 	Size int64
-	// Reader reads the payload. Its errors tell damage of the bundle
-	// (DamageError), which the iteration then reports as well. What is left
-	// unread is skipped, without reading where the source can seek.
+	// Reader reads the payload. Its errors include damage of the bundle
+	// (DamageError), which the iteration then reports as well. Unread bytes
+	// are skipped, by seeking where the source can.
 	io.Reader
-	// At reads any part of the payload, and stays usable until the bundle is
-	// closed. It is nil where the source cannot seek.
+	// At reads any part of the payload, and remains usable until the bundle
+	// is closed. It is nil if the source cannot seek.
 	At io.ReaderAt
 }
 
-// Option changes how Open opens.
+// Option configures Open.
 type Option func(*Bundle)
 
-// WithDigest has every byte of the file hashed as it is read, so that Digest
-// can tell what exactly the entries came from. A plain tar is then read as a
-// stream (At is nil). A directory has no digest: Open refuses.
+// WithDigest hashes every byte of the file as it is read, so that Digest
+// identifies what the entries came from. A plain tar is then read as a stream
+// (At is nil). Open refuses a directory, which has no digest.
 func WithDigest() Option { return func(b *Bundle) { b.hash = sha256.New() } }
 
-// Open opens the bundle at path; "-" means stdin. It reads what is needed to
-// tell the format; ctx covers that only. An error about the bundle's content
-// is an ErrFormat, an ErrTruncated or an ErrCorrupt; others are of the system.
+// Open opens the bundle at path; "-" means stdin. It reads as much as it needs
+// to detect the format; ctx covers only that. An error about the bundle's
+// content is an ErrFormat, an ErrTruncated or an ErrCorrupt; any other comes
+// from the system.
 func Open(ctx context.Context, path string, stdin io.Reader, options ...Option) (*Bundle, error) {
 	b := &Bundle{name: filepath.Base(path)}
 	for _, o := range options {
@@ -137,7 +138,7 @@ func (b *Bundle) open(ctx context.Context, path string, stdin io.Reader) error {
 	return b.openFile(ctx, f)
 }
 
-// openFile takes a file, which may be a pipe or a terminal behind stdin.
+// openFile opens the bundle in f, which may be a pipe or a terminal on stdin.
 func (b *Bundle) openFile(ctx context.Context, f *os.File) error {
 	b.file = f
 	info, err := f.Stat()
@@ -204,10 +205,10 @@ func (b *Bundle) openStream(ctx context.Context, r io.Reader) error {
 // Entries walks the bundle's regular files: those of an archive in its order,
 // those of a directory in the lexical order of their paths' components.
 //
-// An error comes without an entry. After an ErrEntry, which concerns only what
-// it names, the walk goes on if the caller does; any other error, which may be
-// the cause of ctx, ends it. A stream can be walked once only; after its last
-// entry it is read to the end.
+// An error comes without an entry. An ErrEntry concerns only the entry it
+// names, and the iteration can continue; any other error, including the cause
+// of ctx, ends it. A stream can be walked only once; after its last entry it is
+// read to the end.
 func (b *Bundle) Entries(ctx context.Context) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
 		if err := b.walk(ctx, yield); err != nil {
@@ -223,7 +224,7 @@ func (b *Bundle) walk(ctx context.Context, yield func(*Entry, error) bool) error
 	case b.stream == nil:
 		return b.walkFile(ctx, yield)
 	case b.used:
-		return errors.New("bundle: a stream can be read once only")
+		return errors.New("bundle: a stream can be read only once")
 	}
 	b.used = true
 	stop := context.AfterFunc(ctx, func() { b.pump.stop(context.Cause(ctx)) })
@@ -232,7 +233,7 @@ func (b *Bundle) walk(ctx context.Context, yield func(*Entry, error) bool) error
 }
 
 // Offset returns how many bytes of the file have been consumed, for progress.
-// Any goroutine may ask at any time.
+// It is safe to call from any goroutine.
 func (b *Bundle) Offset() int64 {
 	if b.pump != nil {
 		return b.pump.read.Load()
@@ -249,8 +250,8 @@ func (b *Bundle) Digest() string {
 	return "sha256:" + hex.EncodeToString(b.hash.Sum(nil))
 }
 
-// Close frees what the bundle holds. It does not close stdin, and must not
-// run beside an iteration.
+// Close releases the bundle's resources. It does not close stdin, and must not
+// be called during an iteration.
 func (b *Bundle) Close() error {
 	b.endStream(os.ErrClosed)
 	for _, f := range b.opened {

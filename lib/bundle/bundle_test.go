@@ -29,7 +29,7 @@ func sample() []member {
 		member{name: "big_1.tar", body: noise(3 << 20)})
 }
 
-func TestOpenTellsFormatByContent(t *testing.T) {
+func TestOpenDetectsFormatByContent(t *testing.T) {
 	want := []got{}
 	for _, m := range sample() {
 		if m.kind == 0 {
@@ -48,7 +48,7 @@ func TestOpenTellsFormatByContent(t *testing.T) {
 		{"zstd of two frames", FormatTarZstd, append(zst(raw[:5000]), zst(raw[5000:])...)},
 		{"zstd after a skippable frame", FormatTarZstd, append([]byte("\x50\x2a\x4d\x18\x04\x00\x00\x00abcd"), zst(raw)...)},
 		{"tar", FormatTar, raw},
-		{"tar filled up to a tape's record", FormatTar, append(slices.Clone(raw), make([]byte, 20*512)...)},
+		{"tar padded to a tape record", FormatTar, append(slices.Clone(raw), make([]byte, 20*512)...)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := write(t, "misleading.zip", tt.content)
@@ -161,8 +161,8 @@ func TestRealPrograms(t *testing.T) {
 	}
 }
 
-// Entries of a file that can seek stay readable while the walk goes on, which
-// is what several uploads at once stand on.
+// Entries of a seekable file remain readable while the walk continues, which
+// concurrent uploads rely on.
 func TestAtOutlivesIteration(t *testing.T) {
 	for name, path := range map[string]string{
 		"tar": write(t, "b.tar", makeTar(t, sample()...)),
@@ -204,7 +204,7 @@ func TestAtOutlivesIteration(t *testing.T) {
 	}
 }
 
-// A payload of a terabyte is passed in no time: it is not read.
+// A terabyte of payload is skipped at once: it is not read.
 func TestPlainTarIsSkippedBySeeking(t *testing.T) {
 	const huge = 1 << 40
 	head := makeTar(t, member{name: "a_1.tar", body: "x"})
@@ -265,7 +265,7 @@ func TestDigestOfTheWholeFile(t *testing.T) {
 	}
 }
 
-// A source that gives nothing more must not keep a cancelled tool alive.
+// A silent source must not keep a cancelled tool alive.
 func TestCancelWhileSourceHangs(t *testing.T) {
 	raw := makeTar(t, sample()...)
 	for name, content := range map[string][]byte{
@@ -293,7 +293,7 @@ func TestCancelWhileSourceHangs(t *testing.T) {
 	}
 }
 
-// The system's error is told as it is, not as damage of the bundle.
+// An error of the system is returned unchanged, not as damage of the bundle.
 func TestSourceError(t *testing.T) {
 	broken := errors.New("input/output error")
 	content := gz(makeTar(t, sample()...))

@@ -10,9 +10,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// damage sorts an error from below into what the operator must know: was it
-// the system, are bytes missing, or are they wrong? Damage is final: what
-// reads ahead is ended, so that the offset stands still.
+// damage classifies an error of the readers below: a system error, missing
+// bytes, or wrong bytes. Damage is final: the read-ahead is stopped, so that
+// the offset no longer changes.
 func (b *Bundle) damage(err error, entry string) error {
 	if b.broken != nil {
 		return b.broken
@@ -21,7 +21,7 @@ func (b *Bundle) damage(err error, entry string) error {
 		return err
 	}
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
-		return formatError("zstd asks for a window of more than %d MiB, compress it without --long", zstdWindow>>20)
+		return formatError("zstd requires a window of more than %d MiB; compress it without --long", zstdWindow>>20)
 	}
 	b.endStream(err)
 	d := &DamageError{Kind: ErrCorrupt, Offset: b.Offset(), Entry: entry, Err: err}
@@ -32,7 +32,7 @@ func (b *Bundle) damage(err error, entry string) error {
 	case b.pump != nil:
 		d.Offset -= int64(b.buffer.Buffered())
 	case d.Kind == ErrTruncated:
-		d.Offset = b.Size // found before the walk got there
+		d.Offset = b.Size // found before the walk reached it
 	}
 	b.broken = d
 	return d
@@ -51,5 +51,5 @@ func (b *Bundle) endStream(cause error) {
 
 var errNoEnd = fmt.Errorf("no end-of-archive marker: %w", io.ErrUnexpectedEOF)
 
-// isZero tells whether b holds nothing but zeros.
+// isZero reports whether b holds nothing but zeros.
 func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }

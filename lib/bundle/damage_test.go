@@ -14,8 +14,8 @@ func small() []member {
 		member{name: "noise_1.tar", body: noise(3000)}, member{name: "zeros_1.tar", body: string(make([]byte, 5000))})
 }
 
-// Wherever a bundle is cut, it is told to be truncated, at which byte, and
-// nothing is given out that is not whole.
+// Wherever a bundle is cut, the error says that it is truncated and at which
+// byte, and no partial entry is yielded.
 func TestTruncatedAnywhere(t *testing.T) {
 	raw := makeTar(t, small()...)
 	marker := len(raw) - 1024
@@ -49,7 +49,7 @@ func TestTruncatedAnywhere(t *testing.T) {
 				}
 				for i, g := range all {
 					if g.body != small()[i].body {
-						t.Fatalf("%s cut at %d: entry %s was given out changed", name, cut, g.path)
+						t.Fatalf("%s cut at %d: entry %s was yielded with other content", name, cut, g.path)
 					}
 				}
 			}
@@ -71,7 +71,7 @@ func TestTruncatedNamesTheEntry(t *testing.T) {
 	}
 }
 
-// A flipped bit is never read over: compressed formats have a checksum.
+// A flipped bit never goes unnoticed: compressed formats have a checksum.
 func TestFlippedBits(t *testing.T) {
 	raw := makeTar(t, small()...)
 	for name, content := range map[string][]byte{"gzip": gz(raw), "zstd": zst(raw)} {
@@ -125,7 +125,7 @@ func TestCorrupt(t *testing.T) {
 	}
 }
 
-// Writers of tapes fill up the last record with zeros.
+// Tape writers pad the last record with zeros.
 func TestZerosBehindZstd(t *testing.T) {
 	content := append(zst(makeTar(t, small()...)), zst(nil)...)
 	for _, n := range []int{4, 512, 10239, 1 << 20} {
@@ -136,7 +136,7 @@ func TestZerosBehindZstd(t *testing.T) {
 	}
 }
 
-// Without the end-of-archive marker nobody knows what is missing.
+// Without the end-of-archive marker, entries may be missing.
 func TestNoEndMarker(t *testing.T) {
 	raw := makeTar(t, small()...)
 	cut := raw[:len(raw)-1024]
@@ -151,8 +151,8 @@ func TestNoEndMarker(t *testing.T) {
 	}
 }
 
-// Whatever the bytes, a walk ends, gives out clean names only and no name
-// twice, and calls what is wrong by one of the package's names.
+// Whatever the bytes, a walk ends, yields only clean and distinct names, and
+// its errors are those of the package.
 func FuzzEntries(f *testing.F) {
 	raw := makeTar(f, small()...)
 	f.Add(raw)
@@ -172,7 +172,7 @@ func FuzzEntries(f *testing.F) {
 		seen := map[string]bool{}
 		for _, g := range all {
 			if seen[g.path] || g.path != path.Clean(g.path) || path.IsAbs(g.path) || g.path == ".." || strings.HasPrefix(g.path, "../") {
-				t.Fatalf("gave out %q", g.path)
+				t.Fatalf("yielded %q", g.path)
 			}
 			seen[g.path] = true
 		}

@@ -51,7 +51,7 @@ func lookAround(ctx context.Context, root fs.FS, l *layout) error {
 			return context.Cause(ctx)
 		case err != nil && name == ".":
 			return err
-		case err != nil: // unreadable: the walk tells it
+		case err != nil: // unreadable: the walk reports it
 			return nil
 		}
 		if seen++; seen > maxEntries {
@@ -61,7 +61,7 @@ func lookAround(ctx context.Context, root fs.FS, l *layout) error {
 	})
 }
 
-// walkDir hands out the files of a directory.
+// walkDir yields the files of a directory.
 func (b *Bundle) walkDir(ctx context.Context, yield func(*Entry, error) bool) error {
 	var done int64
 	return b.walkFiles(ctx, func(name string, info fs.FileInfo, refusal error) bool {
@@ -82,8 +82,8 @@ func (b *Bundle) walkDir(ctx context.Context, yield func(*Entry, error) bool) er
 }
 
 // walkFiles calls visit for every regular file below the root until it returns
-// false, and with a refusal for whatever is neither file nor directory or cannot
-// be read.
+// false. For anything unreadable, or neither a file nor a directory, it passes
+// a refusal.
 func (b *Bundle) walkFiles(ctx context.Context, visit func(name string, info fs.FileInfo, refusal error) bool) error {
 	seen := 0
 	return fs.WalkDir(b.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
@@ -134,8 +134,8 @@ func modeKind(m fs.FileMode) string {
 	return "an irregular file"
 }
 
-// A dirFile is a file of a directory that opens when read, since entries
-// outlive the iteration and there may be more of them than file descriptors.
+// A dirFile is a file of a directory that is opened when read, since entries
+// outlive the iteration and may outnumber the file descriptors.
 type dirFile struct {
 	root *os.Root
 	name string
@@ -144,7 +144,8 @@ type dirFile struct {
 	done bool
 }
 
-// ReadAt reads as io.ReaderAt says. An entry of a closed bundle is os.ErrClosed.
+// ReadAt implements io.ReaderAt. After the bundle was closed it returns
+// os.ErrClosed.
 func (f *dirFile) ReadAt(p []byte, off int64) (int, error) {
 	for {
 		f.mu.RLock()
@@ -153,7 +154,7 @@ func (f *dirFile) ReadAt(p []byte, off int64) (int, error) {
 			return f.file.ReadAt(p, off)
 		}
 		f.mu.RUnlock()
-		if err := f.open(); err != nil { // after which rest may come between
+		if err := f.open(); err != nil { // rest may run between open and the lock
 			return 0, err
 		}
 	}
@@ -168,8 +169,8 @@ func (f *dirFile) open() error {
 	if f.file != nil {
 		return nil
 	}
-	// O_NONBLOCK: should a named pipe have taken the file's place, opening
-	// it must not hang.
+	// O_NONBLOCK: opening must not hang if a named pipe has replaced the
+	// file.
 	file, err := f.root.OpenFile(f.name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
@@ -196,7 +197,7 @@ func (f *dirFile) rest() {
 	}
 }
 
-// Close closes it for good.
+// Close closes the file permanently.
 func (f *dirFile) Close() {
 	f.rest()
 	f.mu.Lock()

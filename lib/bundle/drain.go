@@ -15,7 +15,7 @@ func (b *Bundle) Drain(ctx context.Context) error {
 	if b.pump == nil || b.broken != nil {
 		return errors.New("bundle: nothing to drain")
 	}
-	if b.free != nil { // before the goroutines between file and tar have ended, they read, too
+	if b.free != nil { // until they have ended, the goroutines between file and tar read as well
 		b.free()
 		b.free = nil
 	}

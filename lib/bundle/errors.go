@@ -7,30 +7,30 @@ import (
 	"io/fs"
 )
 
-// What can be wrong with a bundle. Test with errors.Is; the text names the
-// entry or the offset.
+// The errors of a bundle. Test with errors.Is; the text names the entry or the
+// offset.
 var (
 	// ErrTruncated: the bytes end before the archive does. Copy it again.
 	ErrTruncated = errors.New("truncated")
-	// ErrCorrupt: bytes are there, but not those that were written.
+	// ErrCorrupt: the bytes are not those that were written.
 	ErrCorrupt = errors.New("corrupted")
-	// ErrFormat: the file is of a kind that no bundle has.
+	// ErrFormat: the file is not a bundle of any supported format.
 	ErrFormat = errors.New("not a bundle")
-	// ErrEntry: an entry that no bundle may have (a hostile name, a link, a
-	// device, a second entry of the same name) or that cannot be read. The
-	// others can still be read; the error is an EntryError.
+	// ErrEntry: an entry is unreadable or not allowed (a hostile name, a
+	// link, a device, a duplicate name). Other entries can still be read;
+	// the error is an EntryError.
 	ErrEntry = errors.New("entry refused")
-	// ErrLayout: entries that contradict each other on where the bundle's
-	// root is, so that some names given out so far would be wrong.
+	// ErrLayout: the entries contradict each other about the bundle's root,
+	// so that some of the names returned so far would be wrong.
 	ErrLayout = errors.New("unclear layout")
 )
 
-// A DamageError tells that the bundle's bytes cannot be read any further.
+// A DamageError means that the bundle cannot be read any further.
 type DamageError struct {
 	Kind   error  // ErrTruncated or ErrCorrupt
-	Offset int64  // bytes of the file consumed when it was noticed
-	Entry  string // the entry in whose middle it was noticed, "" if between entries
-	Err    error  // what the reader below said
+	Offset int64  // bytes of the file consumed when it was detected
+	Entry  string // the entry being read when it was detected, "" if between entries
+	Err    error  // the error of the reader below
 }
 
 func (e *DamageError) Error() string {
@@ -44,33 +44,32 @@ func (e *DamageError) Error() string {
 	}
 	text := fmt.Sprintf("%v %s byte %d%s", e.Kind, prep, e.Offset, where)
 	if e.Err == io.ErrUnexpectedEOF || e.Err == io.EOF {
-		return text // which says as much
+		return text // already says so
 	}
 	return fmt.Sprintf("%s: %v", text, e.Err)
 }
 
-// Unwrap makes errors.Is find the kind as well as the cause.
+// Unwrap returns the kind and the cause, for errors.Is.
 func (e *DamageError) Unwrap() []error { return []error{e.Kind, e.Err} }
 
-// An EntryError is an ErrEntry about one entry or, where the system does not let
-// us read it, one directory.
+// An EntryError is an ErrEntry about one entry or one unreadable directory.
 type EntryError struct {
-	Entry   string // its name, which may itself be the trouble
+	Entry   string // its name, which may itself be the problem
 	Problem string // what is wrong with it
-	Remedy  string // a sentence on what to do about it, or ""
-	Err     error  // of the system, nil if the entry was refused
+	Remedy  string // what to do about it, as a sentence, or ""
+	Err     error  // from the system; nil if the entry was refused
 }
 
 func (e *EntryError) Error() string { return fmt.Sprintf("entry %q: %s", e.Entry, e.Problem) }
 
-// Unwrap makes errors.Is find the kind as well as the cause.
+// Unwrap returns the kind and the cause, for errors.Is.
 func (e *EntryError) Unwrap() []error { return []error{ErrEntry, e.Err} }
 
 func entryError(name, remedy, format string, args ...any) error {
 	return &EntryError{Entry: name, Problem: fmt.Sprintf(format, args...), Remedy: remedy}
 }
 
-// unreadable is the EntryError of what the system does not let us read.
+// unreadable returns the EntryError for an entry that the system cannot read.
 func unreadable(name string, err error) error {
 	cause := err
 	if at, ok := errors.AsType[*fs.PathError](err); ok {
@@ -87,7 +86,7 @@ func layoutError(format string, args ...any) error {
 	return &kindError{ErrLayout, fmt.Sprintf(format, args...)}
 }
 
-// kindError carries a sentence of its own and still answers to errors.Is.
+// kindError has its own text and matches its kind with errors.Is.
 type kindError struct {
 	kind error
 	text string

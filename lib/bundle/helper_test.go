@@ -36,7 +36,7 @@ func files(names ...string) []member {
 	return all
 }
 
-// noise gives n bytes that no compressor makes smaller.
+// noise returns n incompressible bytes.
 func noise(n int) string {
 	b := make([]byte, n)
 	x := uint64(88172645463325252)
@@ -126,13 +126,13 @@ func writeDir(t testing.TB, members ...member) string {
 	return dir
 }
 
-// got is what a walk gave: path and content of each entry.
+// got is what a walk yielded: path and content of each entry.
 type got struct {
 	path, body string
 }
 
-// list opens a bundle and reads everything in it. Of several refused entries
-// it tells the last.
+// list opens a bundle and reads everything in it. If several entries are
+// refused, it returns the last error.
 func list(path string, stdin io.Reader, options ...Option) (all []got, b *Bundle, err error) {
 	ctx := context.Background()
 	b, err = Open(ctx, path, stdin, options...)

@@ -95,8 +95,8 @@ func TestRoot(t *testing.T) {
 	}
 }
 
-// Archivers write more than files and directories; what means nothing is passed
-// over, and what cannot be read comes with a remedy.
+// Archivers write more than files and directories: harmless entries are
+// ignored, and unreadable ones come with a remedy.
 func TestForeignTypes(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -109,7 +109,7 @@ func TestForeignTypes(t *testing.T) {
 		{"a file linked to itself", member{name: "./good_1.tar", kind: tar.TypeLink, link: "good_1.tar"}, ""},
 		{"hard link", member{name: "l_1.tar", kind: tar.TypeLink, link: "good_1.tar"}, "--hard-dereference"},
 		{"symbolic link", member{name: "l_1.tar", kind: tar.TypeSymlink, link: "good_1.tar"}, "--dereference"},
-		{"second volume", member{name: "m_1.tar", kind: 'M'}, "volumes"},
+		{"second volume", member{name: "m_1.tar", kind: 'M'}, "multi-volume"},
 		{"absolute name", member{name: "/a_1.tar"}, "-C DIR"},
 	} {
 		raw := makeTar(t, member{name: "good_1.tar", body: "x"}, tt.add, member{name: "after_1.tar"})
@@ -126,7 +126,7 @@ func TestForeignTypes(t *testing.T) {
 	}
 }
 
-// A directory or file that cannot be read is one error, and the rest is walked.
+// An unreadable directory or file is one error, and the walk continues.
 func TestUnreadable(t *testing.T) {
 	if os.Geteuid() == 0 {
 		runtime.LockOSThread()
@@ -168,9 +168,9 @@ func TestHostileEntries(t *testing.T) {
 		want string
 	}{
 		{member{name: "/etc/cron.d/x"}, "absolute"},
-		{member{name: "../x"}, "out of the bundle"},
-		{member{name: "a/../../x"}, "out of the bundle"},
-		{member{name: "a/.."}, "out of the bundle"},
+		{member{name: "../x"}, "outside the bundle"},
+		{member{name: "a/../../x"}, "outside the bundle"},
+		{member{name: "a/.."}, "outside the bundle"},
 		{member{name: "a\x1b[2J_1.tar"}, "control"},
 		{member{name: "a\nb_1.tar"}, "control"},
 		{member{name: "a\u009b_1.tar"}, "control"},
@@ -206,8 +206,8 @@ func TestHostileEntries(t *testing.T) {
 	}
 }
 
-// sumHeaders makes the checksum of every header right again, so that what a
-// fuzzer changed is seen.
+// sumHeaders recomputes the checksum of every header, so that the fuzzer's
+// changes get past it.
 func sumHeaders(raw []byte) {
 	for ; len(raw) >= tarBlock; raw = raw[tarBlock:] {
 		if string(raw[257:262]) == "ustar" {
@@ -216,7 +216,7 @@ func sumHeaders(raw []byte) {
 	}
 }
 
-// sumHeader makes the first header's checksum right again.
+// sumHeader recomputes the first header's checksum.
 func sumHeader(raw []byte) {
 	copy(raw[148:156], "        ")
 	sum := 0
@@ -226,7 +226,7 @@ func sumHeader(raw []byte) {
 	copy(raw[148:156], fmt.Sprintf("%06o\x00 ", sum))
 }
 
-// A file of holes claims exabytes in one kilobyte.
+// A sparse file claims exabytes in one kilobyte.
 func TestSparse(t *testing.T) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)

@@ -24,20 +24,20 @@ func (w *walker) check(h *tar.Header) (string, error) {
 	return name, nil
 }
 
-// Types of GNU tar that archive/tar has no names for.
+// Types of GNU tar that archive/tar does not name.
 const (
 	typeLabel  = 'V' // the label of the volume
-	typeDump   = 'D' // a directory, with the names of what is in it
-	typeVolume = 'M' // a file that begins in another volume
+	typeDump   = 'D' // a directory, with the names of its files
+	typeVolume = 'M' // a file continued from another volume
 )
 
-// regular reports whether a header is that of a plain file. A contiguous file
-// differs in nothing but where some file systems of 1988 would have put it.
+// regular reports whether a header is a plain file's. A contiguous file differs
+// only in its placement on some file systems of 1988.
 func regular(h *tar.Header) bool { return h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeCont }
 
-// meaningless reports whether a header stands for nothing: attributes for all
-// entries, the volume's label, or a file that tar was given twice and which it
-// has therefore linked to itself.
+// meaningless reports whether a header can be ignored: global attributes, a
+// volume label, or a file that tar was given twice and therefore linked to
+// itself.
 func meaningless(h *tar.Header) bool {
 	switch h.Typeflag {
 	case tar.TypeXGlobalHeader, typeLabel:
@@ -48,8 +48,8 @@ func meaningless(h *tar.Header) bool {
 	return false
 }
 
-// sparse reports whether a header is that of a file with holes: it may claim
-// exabytes in a few bytes, and no tool that makes bundles writes one.
+// sparse reports whether a header is a sparse file's: it can claim exabytes in
+// a few bytes, and no tool that makes bundles writes one.
 func sparse(h *tar.Header) bool {
 	if h.Typeflag == tar.TypeGNUSparse {
 		return true
@@ -62,22 +62,22 @@ func sparse(h *tar.Header) bool {
 	return false
 }
 
-// What people do about entries that are refused.
+// Remedies for entries that are refused.
 const (
 	hardLink    = "a hard link"
 	symlink     = "a symbolic link"
 	sparseFile  = "a sparse file"
-	otherVolume = "a part of a file whose beginning is in another volume"
+	otherVolume = "a file continued from another volume"
 )
 
 var remedies = map[string]string{
 	hardLink:    "make the tar with --hard-dereference, or copy the directory with cp -r first",
 	symlink:     "make the tar with --dereference, or copy the directory with cp -rL first",
 	sparseFile:  "make the tar without --sparse; with bsdtar, add --no-read-sparse",
-	otherVolume: "make one tar, not volumes of it",
+	otherVolume: "make a single tar, not a multi-volume one",
 }
 
-// kind names the types of tar entries that are refused.
+// kind returns the name of a refused type of tar entry.
 func kind(flag byte) string {
 	switch flag {
 	case tar.TypeLink:

@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	// maxName is the longest entry name taken, in bytes. Linux allows 4096
-	// for a path; the vendor's names stay under 120.
+	// maxName is the longest entry name accepted, in bytes. Linux allows
+	// 4096 for a path; the vendor's names stay under 120.
 	maxName = 1024
-	// maxEntries bounds what a hostile archive of empty files can make us
-	// remember (16 bytes each). The vendor's bundles have some 230.
+	// maxEntries bounds the names held for a hostile archive of empty files
+	// (16 bytes each). The vendor's bundles have about 230.
 	maxEntries = 1 << 17
 )
 
 // cleanName checks an entry's name and returns it relative, slash-separated,
 // without "./" and doubled slashes. Nothing is ever written under that name,
 // but it becomes a repository, a line on a terminal and a field of a record.
-// The bundle's own top directory gives ".".
+// The bundle's own top directory is ".".
 func cleanName(name string) (string, error) {
 	switch {
 	case name == "":
@@ -32,21 +32,21 @@ func cleanName(name string) (string, error) {
 	case strings.ContainsFunc(name, unicode.IsControl):
 		return "", entryError(name, "", "control character in name")
 	case strings.HasPrefix(name, "/"):
-		return "", entryError(name, "make the tar with -C DIR and . for what is in it, without -P", "absolute name")
+		return "", entryError(name, "create the tar with tar -C DIR -cf FILE . and without -P", "absolute name")
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." {
-			return "", entryError(name, "", "name leads out of the bundle")
+			return "", entryError(name, "", "name points outside the bundle")
 		}
 	}
 	return path.Clean(name), nil
 }
 
-// names remembers which names have been given out, in 16 bytes each.
+// names is the set of names returned so far, in 16 bytes each.
 type names map[[16]byte]struct{}
 
-// add refuses a name that was there before: the two would be pushed under one
-// reference, and which of them wins would depend on their order.
+// add refuses a duplicate name: both entries would be pushed under one
+// reference, and their order would decide which of them wins.
 func (n names) add(name string) error {
 	sum := sha256.Sum256([]byte(name))
 	key := [16]byte(sum[:16])

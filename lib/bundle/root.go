@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// layout finds the bundle's root: archives are made with members at the top
-// (the vendor's own, `./` or none) or below some directory, such as
-// srv/airgap-bundle-1.2.3 when that was packed from above. The sure sign is the
-// product's chart, charts/k0rdent-enterprise_<V>.tar.
+// layout finds the bundle's root. Archives have their members at the top (as
+// the vendor's do, with or without `./`) or below a directory such as
+// srv/airgap-bundle-1.2.3. The root is where the product's chart is:
+// charts/k0rdent-enterprise_<V>.tar.
 type layout struct {
 	base    string   // the bundle's file name without its extensions
-	roots   []string // directories that hold the product's chart, "" for the top
-	charts  []string // directories that hold a directory charts
+	roots   []string // directories that hold the product's chart, "" for the top level
+	charts  []string // directories that contain a directory named charts
 	named   string   // a directory with the name of a bundle
 	top     string   // the directory at the top
-	more    bool     // there is more than one, or an archive beside it
+	more    bool     // there is more than one, or an archive next to it
 	decided bool
 	root    string // "" or the directory to strip
 }
@@ -29,9 +29,8 @@ func newLayout(file string) *layout {
 	return &layout{base: base}
 }
 
-// see takes a clean name into account. Once the root is decided, a name that
-// proves the decision wrong is an ErrLayout: names given out before it would
-// have been wrong.
+// see records a clean name. Once the root is decided, a name that contradicts
+// the decision is an ErrLayout: names returned before it would have been wrong.
 func (l *layout) see(name string, dir bool) error {
 	if name == "." {
 		return nil
@@ -63,15 +62,15 @@ func (l *layout) see(name string, dir bool) error {
 	root := strings.Join(parts[:len(parts)-1], "/")
 	l.roots = note(l.roots, root)
 	if l.decided && root != l.root {
-		return layoutError("entry %s: the bundle's files are %s, but entries before it were taken to be %s", name, where(root), where(l.root))
+		return layoutError("entry %s: the bundle's files are %s, but earlier entries were read as being %s", name, where(root), where(l.root))
 	}
 	return nil
 }
 
-// vendorName begins the name of the directory that the vendor's guide unpacks to.
+// vendorName is the prefix of the directory that the vendor's guide unpacks to.
 const vendorName = "airgap-bundle"
 
-// note adds a directory to a list of different ones, of which three are enough.
+// note adds a directory to a list of distinct ones, of which it keeps three.
 func note(all []string, dir string) []string {
 	if len(all) < 3 && !slices.Contains(all, dir) {
 		return append(all, dir)
@@ -81,17 +80,17 @@ func note(all []string, dir string) []string {
 
 func where(root string) string {
 	if root == "" {
-		return "at the top"
+		return "at the top level"
 	}
 	return "below " + root + "/"
 }
 
-// settled reports whether what was seen so far is enough to decide.
+// settled reports whether the names so far are enough to decide.
 func (l *layout) settled() bool {
 	return l.more || len(l.roots)+len(l.charts) > 0 || strings.HasPrefix(path.Base(l.named), vendorName)
 }
 
-// decide settles the root by what has been seen so far.
+// decide sets the root by the names so far.
 func (l *layout) decide() error {
 	if l.decided {
 		return nil
@@ -106,7 +105,7 @@ func (l *layout) decide() error {
 			all = append(all, where(root))
 		}
 		return layoutError("several bundles in one: %s", strings.Join(all, ", "))
-	case l.more: // the vendor's own form
+	case l.more: // the vendor's own layout
 	case len(l.charts) > 0:
 		l.root = l.charts[0]
 	default:
@@ -115,8 +114,8 @@ func (l *layout) decide() error {
 	return nil
 }
 
-// strip returns name relative to the root. What lies outside the root keeps
-// its whole name.
+// strip returns name relative to the root. A name outside the root is returned
+// as it is.
 func (l *layout) strip(name string) string {
 	if l.root == "" {
 		return name
@@ -124,8 +123,8 @@ func (l *layout) strip(name string) string {
 	return strings.TrimPrefix(name, l.root+"/")
 }
 
-// isProductChart reports whether name is that of the product's chart, in
-// whatever directory. Both separators are seen in the wild.
+// isProductChart reports whether name is that of the product's chart, in any
+// directory. Both separators occur in the wild.
 func isProductChart(name string) bool {
 	dir, file := path.Split(name)
 	rest, ok := strings.CutPrefix(file, "k0rdent-enterprise")

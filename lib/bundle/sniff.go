@@ -11,10 +11,11 @@ import (
 	"k0rdent-airgap/lib/magic"
 )
 
-// sniffLen is how much of a file its format is told from: one tar header.
+// sniffLen is how much of a file is examined to detect its format: one tar
+// header.
 const sniffLen = 512
 
-// The formats a bundle comes in, as told by its first bytes, never its name.
+// The formats of a bundle, detected by its first bytes, never by its name.
 const (
 	FormatTarGzip = "tar.gz"
 	FormatTarZstd = "tar.zst"
@@ -22,14 +23,15 @@ const (
 	FormatDir     = "dir"
 )
 
-// signatures are the first bytes of other files that are taken for bundles.
+// signatures are the first bytes of other files that people mistake for
+// bundles.
 var signatures = []struct{ magic, says string }{
 	{"\x7fELF", "a program"},
 	{"-----BEGIN ", "a PEM file (a key or a certificate)"},
 }
 
-// FormatOf tells the format of a file of which these are the first bytes, 512
-// or all; "" stands for what is no bundle.
+// FormatOf returns the format of a file that begins with head (512 bytes, or
+// the whole file), or "" if it is not a bundle.
 func FormatOf(head []byte) string {
 	format, err := sniff(head[:min(len(head), sniffLen)])
 	if err != nil {
@@ -38,8 +40,8 @@ func FormatOf(head []byte) string {
 	return format
 }
 
-// sniff tells the format of a file by its first sniffLen bytes (all of them,
-// if the file is shorter).
+// sniff returns the format of a file by its first sniffLen bytes (or the whole
+// file, if it is shorter).
 func sniff(head []byte) (string, error) {
 	if len(head) == 0 {
 		return "", formatError("the file is empty")
@@ -56,7 +58,7 @@ func sniff(head []byte) (string, error) {
 	case magic.Zstd:
 		return FormatTarZstd, nil
 	default:
-		return "", formatError("%s is not supported, unpack it on the way: %s | … -", p.Name, p.Unpack("FILE"))
+		return "", formatError("%s is not supported; unpack it in a pipe: %s | … -", p.Name, p.Unpack("FILE"))
 	}
 	for _, s := range signatures {
 		if bytes.HasPrefix(head, []byte(s.magic)) {

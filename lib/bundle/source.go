@@ -12,12 +12,12 @@ const (
 	pumpBlocks = 4 // 1 MiB in all
 )
 
-// A pump reads a source in a goroutine of its own, so that waiting for the
-// disk or the pipe and hashing (if asked for) hide behind inflating, and so
-// that a cancelled context ends a Read even while the source gives nothing.
+// A pump reads a source in a goroutine of its own, so that reading the disk or
+// pipe and hashing (if requested) overlap with inflating, and so that a
+// cancelled context ends a Read even while the source is silent.
 //
-// The goroutine ends at the source's end, or at stop; a Read of the source
-// that hangs then is abandoned to the process's end.
+// The goroutine ends at the source's end or at stop; a Read of the source that
+// hangs then is abandoned until the process exits.
 type pump struct {
 	full chan []byte
 	free chan []byte
@@ -26,8 +26,8 @@ type pump struct {
 
 	current []byte // unread part of block
 	block   []byte
-	read    atomic.Int64 // bytes given out
-	failure atomic.Bool  // Read has failed, and not by reaching the end
+	read    atomic.Int64 // bytes returned
+	failure atomic.Bool  // Read has failed other than by reaching the end
 
 	once    sync.Once
 	stopped chan struct{}
@@ -62,7 +62,7 @@ func (p *pump) run(r io.Reader) {
 			p.hash.Write(block[:n])
 		}
 		if n > 0 {
-			p.full <- block[:n] // never blocks: there are no more blocks than room
+			p.full <- block[:n] // never blocks: full has room for all blocks
 		} else {
 			p.free <- block
 		}
@@ -73,7 +73,7 @@ func (p *pump) run(r io.Reader) {
 	}
 }
 
-// Read gives the source's bytes, its error, or the cause of stop.
+// Read returns the source's bytes, its error, or the cause of stop.
 func (p *pump) Read(b []byte) (int, error) {
 	if len(p.current) == 0 {
 		if err := p.next(); err != nil {
@@ -87,7 +87,7 @@ func (p *pump) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// next gives the spent block back and waits for another one.
+// next returns the spent block to the pool and waits for another.
 func (p *pump) next() error {
 	if p.block != nil {
 		p.free <- p.block
@@ -110,7 +110,7 @@ func (p *pump) next() error {
 	}
 }
 
-// stop makes the running and every later Read fail with cause.
+// stop makes the current and every later Read fail with cause.
 func (p *pump) stop(cause error) {
 	p.once.Do(func() {
 		p.cause = cause

@@ -11,8 +11,8 @@ import (
 
 const tarBlock = 512
 
-// A tape is what the tar reader reads: it knows the position and the length
-// of the run of zeros just read, by which the end-of-archive marker is told
+// A tape is what the tar reader reads: it knows the position and the length of
+// the run of zeros just read, which distinguishes the end-of-archive marker
 // from a file that merely stops.
 type tape struct {
 	r     io.Reader
@@ -63,14 +63,14 @@ type walker struct {
 	inside string // the entry whose payload is being passed
 	end    int64  // where that payload, padded, ends
 	first  bool   // no header has been read yet
-	over   error  // why give ended the walk
+	over   error  // why emit ended the walk
 }
 
 func (b *Bundle) newWalker(r io.Reader, t *tape) *walker {
 	return &walker{b: b, tar: tar.NewReader(r), tape: t, layout: newLayout(b.name), seen: names{}, first: true}
 }
 
-// walkStream walks a tar that can only be read on.
+// walkStream walks a tar that cannot seek.
 func (b *Bundle) walkStream(yield func(*Entry, error) bool) error {
 	t := &tape{r: b.stream}
 	w := b.newWalker(t, t)
@@ -94,14 +94,14 @@ func (b *Bundle) walkStream(yield func(*Entry, error) bool) error {
 			}
 		}
 		e := &Entry{Path: w.layout.strip(name), Size: h.Size, Reader: &payload{w: w, name: name}}
-		if !w.give(e, yield) {
+		if !w.emit(e, yield) {
 			return w.over
 		}
 	}
 }
 
-// lookAhead reads on, beside the walk, until it is clear where the root is. It
-// can in a file only; for most bundles that is within their first entries.
+// lookAhead reads ahead of the walk until the root is known. It works only for
+// a file; for most bundles the first entries are enough.
 func (b *Bundle) lookAhead(l *layout) {
 	if b.Size == 0 || l.settled() {
 		return
@@ -115,14 +115,14 @@ func (b *Bundle) lookAhead(l *layout) {
 	w := ahead.newWalker(t, t)
 	for !w.layout.settled() {
 		if _, _, err := w.next(); err != nil && !errors.Is(err, ErrEntry) {
-			break // the walk tells what is wrong
+			break // the walk reports the error
 		}
 	}
 	*l = *w.layout
 }
 
-// give hands an entry out, or the refusal of its name.
-func (w *walker) give(e *Entry, yield func(*Entry, error) bool) bool {
+// emit yields an entry, or the refusal of its name.
+func (w *walker) emit(e *Entry, yield func(*Entry, error) bool) bool {
 	err := w.seen.add(e.Path)
 	if err == nil {
 		return yield(e, nil)
@@ -140,7 +140,7 @@ func (b *Bundle) walkFile(ctx context.Context, yield func(*Entry, error) bool) e
 	scan := b.newFileWalker()
 	for {
 		if _, _, err := scan.next(); err != nil && !errors.Is(err, ErrEntry) {
-			break // what is wrong is told by the second walk, after the entries before it
+			break // the second walk reports the error, after the entries before it
 		}
 	}
 	if err := scan.layout.decide(); err != nil {
@@ -169,7 +169,7 @@ func (b *Bundle) walkFile(ctx context.Context, yield func(*Entry, error) bool) e
 		}
 		section := io.NewSectionReader(b.file, b.base+w.tape.pos, h.Size)
 		e := &Entry{Path: w.layout.strip(name), Size: h.Size, Reader: section, At: section}
-		if !w.give(e, yield) {
+		if !w.emit(e, yield) {
 			return w.over
 		}
 		b.offset.Store(w.end)
@@ -182,9 +182,9 @@ func (b *Bundle) newFileWalker() *walker {
 	return b.newWalker(t, &t.tape)
 }
 
-// next returns the next regular file's header and clean name, or io.EOF at
-// the archive's proper end. After an ErrEntry, the next call goes on behind
-// the entry that was refused.
+// next returns the next regular file's header and clean name, or io.EOF at the
+// archive's proper end. After an ErrEntry, the next call continues after the
+// refused entry.
 func (w *walker) next() (*tar.Header, string, error) {
 	for {
 		h, err := w.tar.Next()
@@ -213,10 +213,10 @@ func (w *walker) next() (*tar.Header, string, error) {
 	}
 }
 
-// failed gives an error of the tar reader its meaning.
+// failed classifies an error of the tar reader.
 func (w *walker) failed(err error) error {
 	if format := FormatOf(w.tape.head); w.first && (format == FormatTarGzip || format == FormatTarZstd) {
-		return formatError("%s inside %s: it was compressed twice, as browsers and proxies do; unpack it once, for example with zcat FILE | ... -", format, w.b.Format)
+		return formatError("%s inside %s: it was compressed twice, as browsers and proxies do; unpack it once, for example: zcat FILE | ... -", format, w.b.Format)
 	}
 	if w.first && errors.Is(err, tar.ErrHeader) {
 		return formatError("the %s file holds no tar", w.b.Format)
@@ -227,10 +227,10 @@ func (w *walker) failed(err error) error {
 	return w.b.damage(err, w.inside)
 }
 
-// finish reads what follows the end-of-archive marker. Zeros fill up the last
-// record of a tape; anything else would be an archive appended to the first,
-// whose entries must not be lost in silence. In passing, the checksum of the
-// compressed file is reached.
+// finish reads what follows the end-of-archive marker. Zeros pad the last
+// record of a tape; anything else would be an appended archive, whose entries
+// must not be lost silently. This also reaches the checksum of a compressed
+// file.
 func (w *walker) finish() error {
 	buf := make([]byte, 32<<10)
 	for {
@@ -249,7 +249,7 @@ func (w *walker) finish() error {
 	}
 }
 
-// A payload reads one entry of a stream and gives errors their meaning.
+// A payload reads one entry of a stream and classifies errors.
 type payload struct {
 	w    *walker
 	name string

@@ -7,12 +7,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// padded reads zstd frames behind which zeros may stand, with which writers of
-// tapes fill up their last record, as they do behind gzip members.
+// padded reads zstd frames that may be followed by zeros, with which tape
+// writers pad their last record, as they do after gzip members.
 type padded struct {
 	z     *zstd.Decoder
 	src   io.Reader
-	zeros int // at the end of what was read of src
+	zeros int // at the end of the bytes read from src
 }
 
 func newPadded(src io.Reader) (*padded, error) {
@@ -26,14 +26,15 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
-// compressed reads src for the decoder, which asks for no byte too many.
+// compressed reads src for the decoder, which never reads too far.
 func (p *padded) compressed(b []byte) (int, error) {
 	n, err := p.src.Read(b)
 	p.zeros = trailingZeros(p.zeros, b[:n])
 	return n, err
 }
 
-// Read is the decoder's, but at a frame's end zeros to the end of src are io.EOF.
+// Read reads from the decoder. Zeros between the end of a frame and the end of
+// src count as io.EOF.
 func (p *padded) Read(b []byte) (int, error) {
 	n, err := p.z.Read(b)
 	if !errors.Is(err, zstd.ErrMagicMismatch) || p.zeros < 4 {
