@@ -6,12 +6,12 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Fetch gives a manifest, or another blob that ought to be JSON, nil if it is
-// not to be had. It need not check the digest.
+// Fetch returns a manifest or another JSON blob, or nil if it does not exist.
+// It need not check the digest.
 type Fetch func(d v1.Descriptor, manifest bool) ([]byte, error)
 
-// Follow gives the image that root leads to, where its JSON is fetched rather
-// than found in an archive; its blobs are taken to be there. Errors are those
+// Follow returns the image that root leads to, with its JSON fetched rather
+// than read from an archive; its blobs are assumed to exist. Errors are those
 // of fetch, ErrInvalid and ErrDigest.
 func Follow(root v1.Descriptor, fetch Fetch) (*Image, error) {
 	a := newArchive()
@@ -21,13 +21,13 @@ func Follow(root v1.Descriptor, fetch Fetch) (*Image, error) {
 		return nil, err
 	}
 	if len(g.image.Manifests) == 0 {
-		return nil, invalid("manifest %v is not there", root.Digest)
+		return nil, invalid("manifest %v does not exist", root.Digest)
 	}
 	g.image.Descriptor = g.image.Manifests[len(g.image.Manifests)-1].Descriptor
 	return g.image, nil
 }
 
-// fetchJSON is load for an archive that is none.
+// fetchJSON is load for content that does not come from an archive.
 func (a *Archive) fetchJSON(d v1.Descriptor, manifest bool) ([]byte, error) {
 	if d.Size < 0 || d.Size > maxJSON {
 		return nil, invalid("blob %v is %d bytes, too large for a manifest or a config", d.Digest, d.Size)

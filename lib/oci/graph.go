@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// maxDepth bounds indexes in indexes. Nobody nests more than two.
+	// maxDepth bounds nested indexes. Nobody nests more than two.
 	maxDepth = 8
 	// maxDescriptors bounds what one manifest or index may list.
 	maxDescriptors = 10_000
@@ -21,8 +21,8 @@ const (
 	maxParsed = 2 * maxHeld
 )
 
-// document is a manifest or an index: which of the two is decided by content
-// and media type together.
+// document is a manifest or an index: content and media type together decide
+// which.
 type document struct {
 	MediaType types.MediaType `json:"mediaType"`
 	Subject   *v1.Descriptor  `json:"subject"`
@@ -47,7 +47,7 @@ func (a *Archive) images() ([]*Image, error) {
 		return nil, err
 	}
 	switch {
-	case index.Manifests == nil && a.docker: // some Docker 25 have forgotten the list
+	case index.Manifests == nil && a.docker: // some versions of Docker 25 omit the list
 		return nil, ErrDockerArchive
 	case index.Manifests == nil:
 		return nil, invalid("%s: no list of manifests", indexFile)
@@ -55,12 +55,12 @@ func (a *Archive) images() ([]*Image, error) {
 	var images []*Image
 	byDigest := map[v1.Hash]*Image{}
 	for _, d := range index.Manifests {
-		if again := byDigest[d.Digest]; again != nil { // listed once for each of its names
-			again.called(d)
+		if again := byDigest[d.Digest]; again != nil { // listed once per name
+			again.addName(d)
 			continue
 		}
 		g.image, g.seen = &Image{Descriptor: d}, map[v1.Hash]bool{}
-		g.image.called(d)
+		g.image.addName(d)
 		byDigest[d.Digest] = g.image
 		if err := g.manifest(d, 0); err != nil {
 			return nil, err
@@ -135,7 +135,7 @@ func (g *graph) index(doc *document, depth int) error {
 	return nil
 }
 
-// single adds the blobs of an image manifest and tells its type and platform.
+// single adds the blobs of an image manifest and sets its type and platform.
 func (g *graph) single(doc *document, m *Manifest) error {
 	for _, d := range append([]v1.Descriptor{*doc.Config}, doc.Layers...) {
 		if err := g.blob(d); err != nil {
@@ -165,12 +165,13 @@ func (g *graph) single(doc *document, m *Manifest) error {
 			g.image.Chart = &chart
 		}
 	}
-	g.image.Type = kind // that of an index is set by its root, last
+	g.image.Type = kind // the root sets that of an index, last
 	return nil
 }
 
-// hasFilesystem tells the layers of a container image from those of something
-// that borrows its config, such as a cosign signature. An image may have none.
+// hasFilesystem reports whether layers are a container image's, and not those
+// of an artifact that reuses its config, such as a cosign signature. An image
+// may have no layers.
 func hasFilesystem(layers []v1.Descriptor) bool {
 	return len(layers) == 0 || slices.ContainsFunc(layers, func(d v1.Descriptor) bool {
 		m := string(d.MediaType)
@@ -202,19 +203,19 @@ func (g *graph) blob(d v1.Descriptor) error {
 // check compares a descriptor with the blob of its digest.
 func (g *graph) check(d v1.Descriptor) error {
 	if d.Digest == (v1.Hash{}) {
-		return invalid("a descriptor without a digest")
+		return invalid("descriptor without a digest")
 	}
 	if d.Size < 0 {
-		return invalid("the descriptor of %v has size %d", d.Digest, d.Size)
+		return invalid("descriptor of %v has size %d", d.Digest, d.Size)
 	}
 	if size, ok := g.archive.Sizes[d.Digest]; ok && size != d.Size {
-		return invalid("the descriptor of %v says %d bytes, the archive has %d", d.Digest, d.Size, size)
+		return invalid("descriptor of %v has size %d, but the archive has %d bytes", d.Digest, d.Size, size)
 	}
 	return nil
 }
 
-// parse reads a manifest or an index. One that could be taken for both is
-// refused: what one program calls an image another calls an index
+// parse reads a manifest or an index. It refuses a document that could be
+// either, which one program would read as an image and another as an index
 // (image-spec GHSA-77vh-xpmg-72qh).
 func (g *graph) parse(what string, raw []byte) (*document, error) {
 	if g.parsed += int64(len(raw)); g.parsed > maxParsed {
@@ -237,8 +238,8 @@ func (g *graph) parse(what string, raw []byte) (*document, error) {
 	return doc, nil
 }
 
-// mediaType settles what a document is, by its descriptor, by itself, or by
-// its shape (the field is optional in OCI manifests).
+// mediaType returns the media type of a document, from its descriptor, its own
+// field, or its shape (the field is optional in OCI manifests).
 func mediaType(d v1.Descriptor, doc *document) (types.MediaType, error) {
 	m := d.MediaType
 	if m == "" {
@@ -254,9 +255,9 @@ func mediaType(d v1.Descriptor, doc *document) (types.MediaType, error) {
 	case !isManifest(m):
 		return "", invalid("manifest %v: media type %.80q is not supported", d.Digest, m)
 	case doc.MediaType != "" && doc.MediaType != m:
-		return "", invalid("manifest %v: called %s, but it calls itself %.80s", d.Digest, m, doc.MediaType)
+		return "", invalid("manifest %v: media type is %s in its descriptor and %.80s in itself", d.Digest, m, doc.MediaType)
 	case m.IsImage() && (doc.Config == nil || doc.Manifests != nil), m.IsIndex() && (doc.Config != nil || doc.Layers != nil):
-		return "", invalid("manifest %v: its content is not that of %s", d.Digest, m)
+		return "", invalid("manifest %v: content does not match media type %s", d.Digest, m)
 	}
 	return m, nil
 }

@@ -135,7 +135,7 @@ func on(d v1.Descriptor, os, arch string) v1.Descriptor {
 	return d
 }
 
-// both gives an archive by either way in, and its images.
+// both yields an archive as read by Read and by Load, and its images.
 func both(t *testing.T, content []byte, check func(how string, a *Archive, images []*Image, err error)) {
 	t.Helper()
 	a, err := Read(context.Background(), bytes.NewReader(content), nil)

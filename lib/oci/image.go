@@ -34,7 +34,8 @@ const (
 type Image struct {
 	// Descriptor is index.json's, its media type filled in if it had none.
 	Descriptor v1.Descriptor
-	// Names are what index.json calls it: each a tag or a whole reference.
+	// Names are the image's names in index.json: each a tag or a full
+	// reference.
 	Names []string
 	// Subject is the digest of the manifest that this one refers to, as a
 	// signature does; zero if there is none.
@@ -46,11 +47,11 @@ type Image struct {
 	Manifests []Manifest
 	// Blobs has every distinct config and layer that the archive holds.
 	Blobs []v1.Descriptor
-	// Missing has what the archive lacks: children of an index (their media
-	// types are those of manifests), which registries may accept as a sparse
-	// index, and blobs, without which no registry takes the manifest.
-	// Layers meant to be fetched elsewhere (foreign, non-distributable) are
-	// in neither list if they are absent.
+	// Missing lists what the archive lacks: children of an index (their
+	// media types are those of manifests), which registries may accept as a
+	// sparse index, and blobs, without which no registry takes the
+	// manifest. Layers meant to be fetched elsewhere (foreign,
+	// non-distributable) are in neither list if they are absent.
 	Missing []v1.Descriptor
 	// Platforms are the distinct platforms, "linux/arm64/v8", of the images
 	// that the archive holds, in order.
@@ -60,7 +61,7 @@ type Image struct {
 	// Size is the sum of Blobs in bytes.
 	Size int64
 
-	cosign string // the suffix of the tag that cosign gives it, if cosign saved it
+	cosign string // the suffix of its cosign tag, if cosign saved it
 }
 
 // A Manifest is one manifest or index, with its bytes as they must be pushed.
@@ -70,7 +71,7 @@ type Manifest struct {
 	Platform   *v1.Platform // nil if unknown
 }
 
-// Chart is what a chart's config says.
+// Chart is the config of a Helm chart.
 type Chart struct {
 	Name       string `json:"name"`
 	Version    string `json:"version"`
@@ -87,8 +88,8 @@ func (i *Image) MissingManifests() []v1.Descriptor {
 	return slices.DeleteFunc(slices.Clone(i.Missing), func(d v1.Descriptor) bool { return !isManifest(d.MediaType) })
 }
 
-// called adds the name that a descriptor of index.json gives.
-func (i *Image) called(d v1.Descriptor) {
+// addName adds the name in a descriptor of index.json.
+func (i *Image) addName(d v1.Descriptor) {
 	name := d.Annotations[refName]
 	if _, tag := ref.ParseAnnotation(d.Annotations[fullName]); tag != "" && !strings.ContainsAny(name, ":/") {
 		name = d.Annotations[fullName]
@@ -103,8 +104,8 @@ func (i *Image) called(d v1.Descriptor) {
 
 func isManifest(m types.MediaType) bool { return m.IsImage() || m.IsIndex() }
 
-// platform tells what an image config runs on, nil if it does not say.
-// Only this is read of the config: the rest is the runtime's business.
+// platform returns the platform in an image config, or nil if it has none. The
+// rest of the config is left to the runtime.
 func platform(config []byte) *v1.Platform {
 	var c struct {
 		OS           string `json:"os"`
@@ -118,8 +119,8 @@ func platform(config []byte) *v1.Platform {
 	return &v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant, OSVersion: c.OSVersion}
 }
 
-// addPlatform adds to the list what a node can run on. "unknown" stands for
-// build attestations, which run nowhere.
+// addPlatform adds a platform that a node can have. "unknown" stands for build
+// attestations, which run nowhere.
 func (i *Image) addPlatform(p *v1.Platform) {
 	if p == nil || p.OS == "" || p.OS == "unknown" {
 		return

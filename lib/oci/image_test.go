@@ -207,11 +207,11 @@ func TestInvalidManifests(t *testing.T) {
 		}, "both an image and an index"},
 		{"index that is an image", func(l *layout) []byte {
 			return l.archive(l.blob(types.OCIImageIndex, `{"config":{"size":1,"digest":"`+digest+`"},"layers":[]}`))
-		}, "not that of"},
-		{"image without config", func(l *layout) []byte { return l.archive(l.blob(types.OCIManifestSchema1, `{"layers":[]}`)) }, "not that of"},
-		{"calls itself something else", func(l *layout) []byte {
+		}, "does not match media type"},
+		{"image without config", func(l *layout) []byte { return l.archive(l.blob(types.OCIManifestSchema1, `{"layers":[]}`)) }, "does not match media type"},
+		{"media types differ", func(l *layout) []byte {
 			return l.archive(l.blob(types.OCIManifestSchema1, `{"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`))
-		}, "calls itself"},
+		}, "in itself"},
 		{"manifest that is no JSON", func(l *layout) []byte { return l.archive(l.blob(types.OCIManifestSchema1, `layer`)) }, ""},
 		{"giant manifest", func(l *layout) []byte {
 			return l.archive(l.blob(types.OCIManifestSchema1, `{"x":"`+strings.Repeat("x", maxJSON)+`"}`))

@@ -15,21 +15,22 @@ import (
 )
 
 const (
-	// gzipBlock and gzipBlocks are how far inflating an archive runs ahead.
+	// gzipBlock and gzipBlocks determine how far an archive is inflated
+	// ahead.
 	gzipBlock  = 64 << 10
 	gzipBlocks = 8
-	// zstdWindow is the largest window that an archive may ask for. zstd's own
-	// levels ask for 8 MiB or less without --ultra.
+	// zstdWindow is the largest window that an archive may require. zstd's
+	// own levels require 8 MiB or less without --ultra.
 	zstdWindow = 32 << 20
-	// An archive may inflate to freeInflated bytes, and beyond that to maxRatio
-	// times its size: layers are compressed already, so that nothing but a bomb
-	// comes near it.
+	// An archive may inflate to freeInflated bytes, and beyond that to
+	// maxRatio times its size: layers are compressed already, so only a
+	// decompression bomb comes near it.
 	freeInflated = 1 << 30
 	maxRatio     = 100
 )
 
-// Packed reports whether an archive is compressed, so that it must be read to
-// its end.
+// Packed reports whether an archive is compressed, and must therefore be read
+// to its end.
 func Packed(at io.ReaderAt, size int64) (bool, error) {
 	head := make([]byte, min(size, sniffLen))
 	if _, err := at.ReadAt(head, 0); err != nil && err != io.EOF {
@@ -39,18 +40,18 @@ func Packed(at io.ReaderAt, size int64) (bool, error) {
 	return p == magic.Gzip || p == magic.Zstd, nil
 }
 
-// content is the tar of an archive that streams.
+// content is the tar of a streamed archive.
 type content struct {
 	io.Reader
-	packed string // how it was compressed, "" if not
+	packed string // how it was compressed; "" if it was not
 	close  func()
 
 	source *counter
 	given  int64
 }
 
-// counter is the compressed content: how much of it was read, and the error of
-// the reader below, which is about the bundle and not about the archive.
+// counter reads the compressed content, counts its bytes and records the error
+// of the reader below, which concerns the bundle and not the archive.
 type counter struct {
 	r    io.Reader
 	read atomic.Int64
@@ -66,8 +67,8 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// inflate returns the tar that r holds, or the ErrNotArchive of what is none.
-// Its close must be called before r is used again.
+// inflate returns the tar in r, or ErrNotArchive if it is not one. Its close
+// must be called before r is used again.
 func inflate(r io.Reader) (*content, error) {
 	head, r, err := peek(r)
 	if err != nil {
@@ -114,7 +115,7 @@ func peek(r io.Reader) ([]byte, io.Reader, error) {
 	return head[:n], io.MultiReader(bytes.NewReader(head[:n]), r), nil
 }
 
-// inflated bounds what is inflated and classifies errors.
+// inflated bounds the inflated size and classifies errors.
 type inflated struct {
 	content *content
 	r       io.Reader
@@ -124,7 +125,7 @@ func (i *inflated) Read(p []byte) (int, error) {
 	c := i.content
 	n, err := i.r.Read(p)
 	if c.given += int64(n); c.given > freeInflated && c.given-freeInflated > maxRatio*c.source.read.Load() {
-		return 0, invalid("it inflates to more than %d times its size", maxRatio)
+		return 0, invalid("inflates to more than %d times its size", maxRatio)
 	}
 	if err != nil && err != io.EOF {
 		err = c.fault(err)
@@ -132,15 +133,15 @@ func (i *inflated) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fault distinguishes damage of the archive from a read error of its source.
+// fault distinguishes a damaged archive from a read error of its source.
 func (c *content) fault(err error) error {
 	switch {
 	case c.source.err != nil:
 		return c.source.err
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%w: its %s ends too early", ErrTruncated, c.packed)
+		return fmt.Errorf("%w: its %s stream ends too early", ErrTruncated, c.packed)
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):
-		return invalid("zstd asks for a window of more than %d MiB", zstdWindow>>20)
+		return invalid("zstd requires a window of more than %d MiB", zstdWindow>>20)
 	}
 	return invalid("%s: %v", c.packed, err)
 }

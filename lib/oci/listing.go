@@ -20,15 +20,16 @@ type Listing struct {
 // origin is where a reference came from.
 type origin struct{ entry, digest string }
 
-// Listed is an image of an entry or, if Skipped is not nil, what cannot be pushed.
+// Listed is an image of an entry or, if Skipped is not nil, something that
+// cannot be pushed.
 type Listed struct {
 	Image   *Image // nil for an entry without one
 	Record  record.Image
 	Skipped *record.Skipped
-	Err     error // why Skipped has failed; nil if nothing is missing
+	Err     error // why Skipped failed; nil if nothing is missing
 }
 
-// Entry returns what an entry holds, given the archive that was loaded from it or
+// Entry returns the contents of an entry, given the archive loaded from it or
 // the error of loading it.
 func (l *Listing) Entry(entry string, size int64, archive *Archive, err error) []Listed {
 	var images []Named
@@ -76,8 +77,8 @@ func (l *Listing) image(entry string, image Named) Listed {
 	return Listed{Image: image.Image, Record: r}
 }
 
-// Note adds a record that was made elsewhere, for the warning about a reference
-// that comes again.
+// Note adds a record made elsewhere, for the warning about duplicate
+// references.
 func (l *Listing) Note(r record.Image) {
 	if l.named == nil {
 		l.named = make(map[ref.Reference]origin)

@@ -11,7 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Members of a layout that mean something (image-layout.md).
+// Members that a layout defines (image-layout.md).
 const (
 	layoutFile = "oci-layout"
 	indexFile  = "index.json"
@@ -20,7 +20,7 @@ const (
 
 // A members reader checks the tar members of one archive as they come.
 type members struct {
-	seen   map[string]bool // of those that mean something, but blobs
+	seen   map[string]bool // of the members that a layout defines, other than blobs
 	blobs  map[v1.Hash]int64
 	count  int
 	chart  bool   // a directory at the top has a Chart.yaml
@@ -28,10 +28,10 @@ type members struct {
 }
 
 // take checks a member and returns its clean name, and the digest of a blob
-// (zero otherwise). A name of "" is of no interest: directories and files that
-// the layout does not define. A member may come again, as it does in a tar that
-// was appended to: of the layout's own files the last one counts, and a blob is
-// what its digest says each time.
+// (zero otherwise). A name of "" means that the member is ignored: directories
+// and files that the layout does not define. A member may occur again, as in a
+// tar that was appended to: the last one of the layout's own files counts, and
+// each copy of a blob is checked against its digest.
 func (m *members) take(h *tar.Header) (string, v1.Hash, error) {
 	if m.count++; m.count > maxMembers {
 		return "", v1.Hash{}, invalid("more than %d members", maxMembers)
@@ -43,8 +43,8 @@ func (m *members) take(h *tar.Header) (string, v1.Hash, error) {
 	if err != nil || h.Typeflag == tar.TypeDir {
 		return "", v1.Hash{}, err
 	}
-	// What else lies below blobs/ (.DS_Store, AppleDouble, digests of algorithms
-	// that no registry takes) means nothing.
+	// Anything else below blobs/ (.DS_Store, AppleDouble, digests of
+	// algorithms that no registry accepts) is ignored.
 	digest, notBlob := v1.NewHash(strings.Replace(strings.TrimPrefix(name, "blobs/"), "/", ":", 1))
 	blob := strings.HasPrefix(name, "blobs/") && notBlob == nil
 	if dir, base := path.Split(name); base == "Chart.yaml" && strings.Count(dir, "/") == 1 {
@@ -54,10 +54,10 @@ func (m *members) take(h *tar.Header) (string, v1.Hash, error) {
 		return "", v1.Hash{}, nil // docker-archives have links among these
 	}
 	if h.Typeflag == tar.TypeLink && path.Clean(h.Linkname) == name {
-		return "", v1.Hash{}, nil // tar was given the file twice, and links it to itself
+		return "", v1.Hash{}, nil // tar was given the file twice and linked it to itself
 	}
 	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeCont || len(h.PAXRecords["GNU.sparse.major"]) > 0 || len(h.PAXRecords["GNU.sparse.map"]) > 0 {
-		return "", v1.Hash{}, invalid("member %s: not a plain file", name)
+		return "", v1.Hash{}, invalid("member %s: not a regular file", name)
 	}
 	if !blob {
 		m.seen[name] = true
@@ -71,7 +71,7 @@ func (m *members) take(h *tar.Header) (string, v1.Hash, error) {
 }
 
 // cleanMember refuses names that no layout has. Nothing is ever written under
-// them, but an archive that tries deserves no further reading.
+// them, but an archive that contains one is not read any further.
 func cleanMember(name string) (string, error) {
 	bad := name == "" || len(name) > 4096 || name[0] == '/' || !utf8.ValidString(name) ||
 		strings.ContainsFunc(name, unicode.IsControl)
@@ -84,7 +84,7 @@ func cleanMember(name string) (string, error) {
 	return path.Clean(name), nil
 }
 
-// finish decides what kind of archive the members make, once all have been seen.
+// finish determines the kind of archive once all members have been read.
 func (m *members) finish(a *Archive) error {
 	a.docker = m.seen[dockerFile]
 	switch {
@@ -93,8 +93,9 @@ func (m *members) finish(a *Archive) error {
 	case m.seen[dockerFile] && !m.seen[layoutFile]:
 		return ErrDockerArchive
 	case len(m.blobs) > 0 || m.seen[layoutFile]:
-		// The tar reader takes an end between two members for the proper one.
-		return fmt.Errorf("%w: there are blobs, but not both of %s and %s", ErrTruncated, indexFile, layoutFile)
+		// The tar reader does not notice a tar that was cut between two
+		// members.
+		return fmt.Errorf("%w: it has blobs, but not both %s and %s", ErrTruncated, indexFile, layoutFile)
 	case m.chart:
 		return ErrChartPackage
 	}

@@ -12,33 +12,33 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// ErrNames is the error of an archive that holds several images, of which its
-// name does not say which one it means. Nothing of it can be published.
-var ErrNames = errors.New("unclear which image the entry's name means")
+// ErrNames means that an archive holds several images and its name does not say
+// which one it refers to. Nothing in it can be published.
+var ErrNames = errors.New("unclear which image the entry's name refers to")
 
-// cosignKinds are the values of the annotation "kind" by which "cosign save"
-// tells what belongs to an image, and the suffixes of the tags that it gets.
+// cosignKinds maps the values of the annotation "kind", with which "cosign
+// save" marks what belongs to an image, to the suffixes of the tags.
 var cosignKinds = map[string]string{
 	"dev.cosignproject.cosign/sigs": ".sig",
 	"dev.cosignproject.cosign/atts": ".att",
 }
 
-// A Named is an image of an archive with a reference that it gets. An image of
-// several tags is there once for each of them.
+// A Named is an image of an archive with its reference. An image with several
+// tags appears once per tag.
 type Named struct {
 	*Image
-	// Reference has no tag for what registries hold by digest alone: referrers,
-	// and other manifests that have no name of their own.
+	// Reference has no tag for manifests that registries hold only by
+	// digest: referrers, and others without a name of their own.
 	Reference ref.Reference
-	Warning   string // what the operator should look at
+	Warning   string // something that the operator should check
 }
 
-// Named returns what an archive holds, in the order of index.json, with the
-// references that it gets as an entry of a bundle. The entry's name, or the
-// reference that is given in its place, belongs to one image: the one whose
-// annotation fits it, or else the only one that is neither part of another nor
-// refers to one. All others go to the same repository under their own tags or
-// without one; children of an index have no place of their own.
+// Named returns the images of an archive, in the order of index.json, with
+// their references as part of a bundle. The entry's name, or the reference
+// given in its place, belongs to one image: the one whose annotation matches
+// it, or else the only one that is neither part of another nor refers to one.
+// All others go to the same repository, under their own tags or without one;
+// children of an index are not listed.
 //
 // Errors are those of Images, an ErrNames, or a ref.ErrInvalid.
 func (a *Archive) Named(entry string, given *ref.Reference) ([]Named, error) {
@@ -49,10 +49,10 @@ func (a *Archive) Named(entry string, given *ref.Reference) ([]Named, error) {
 	own := Named{Image: n.main}
 	if given != nil {
 		own.Reference = *given
-	} else if own.Reference, own.Warning, err = ref.Resolve(entry, n.said()); err != nil {
+	} else if own.Reference, own.Warning, err = ref.Resolve(entry, n.claims()); err != nil {
 		return nil, err
 	}
-	n.taken = map[string]*Image{own.Reference.Tag: n.main}
+	n.byTag = map[string]*Image{own.Reference.Tag: n.main}
 	var all []Named
 	for _, image := range n.images {
 		tags, err := n.tags(image, own.Reference)
@@ -72,8 +72,8 @@ func (a *Archive) Named(entry string, given *ref.Reference) ([]Named, error) {
 	return all, nil
 }
 
-// Main returns the image that the name of an entry belongs to. Errors are as
-// with Named.
+// Main returns the image that an entry's name belongs to. Errors are as for
+// Named.
 func (a *Archive) Main(entry string) (*Image, error) {
 	n, err := a.names(entry)
 	if err != nil {
@@ -82,13 +82,13 @@ func (a *Archive) Main(entry string) (*Image, error) {
 	return n.main, nil
 }
 
-// names is an archive whose images get their names.
+// names assigns names to the images of an archive.
 type names struct {
 	entry    string
 	images   []*Image
 	children map[v1.Hash]bool // manifests below an index of the archive
 	main     *Image
-	taken    map[string]*Image // by tag
+	byTag    map[string]*Image // by tag
 }
 
 func (a *Archive) names(entry string) (*names, error) {
@@ -97,7 +97,7 @@ func (a *Archive) names(entry string) (*names, error) {
 		return nil, err
 	}
 	if len(images) == 0 {
-		return nil, invalid("%s names nothing", indexFile)
+		return nil, invalid("%s lists no manifests", indexFile)
 	}
 	n := &names{entry: entry, images: images, children: map[v1.Hash]bool{}}
 	for _, image := range images {
@@ -133,7 +133,7 @@ func (n *names) fitting() (fit []*Image) {
 
 func (n *names) fits(name string) bool { return ref.Fits(n.entry, name) }
 
-// belongs reports whether an image is there for the sake of another one.
+// belongs reports whether an image belongs to another one.
 func (n *names) belongs(image *Image) bool {
 	return image.Subject != v1.Hash{} || image.cosign != "" || n.children[image.Descriptor.Digest] ||
 		slices.ContainsFunc(image.Names, func(name string) bool {
@@ -142,25 +142,24 @@ func (n *names) belongs(image *Image) bool {
 		})
 }
 
-// said returns what the archive says of the image that has the entry's name.
-func (n *names) said() ref.Said {
-	var said ref.Said
+// claims returns what the archive says of the image that has the entry's name.
+func (n *names) claims() ref.Said {
+	var claims ref.Said
 	if i := slices.IndexFunc(n.main.Names, n.fits); i >= 0 {
-		said.Annotation = n.main.Names[i]
+		claims.Annotation = n.main.Names[i]
 	}
 	if c := n.main.Chart; c != nil {
-		said.Chart, said.Version = c.Name, c.Version
+		claims.Chart, claims.Version = c.Name, c.Version
 	}
-	return said
+	return claims
 }
 
-// tags returns the tags that an image gets beside the entry's name. One whose
-// whole name is that of another repository or whose tag another image has, and
-// which belongs to no other image, makes the archive one of several, which no
-// single name can mean.
+// tags returns the tags of an image other than the entry's name. An image that
+// is named after another repository, or whose tag is already in use, and that
+// belongs to no other image, makes the entry's name ambiguous.
 func (n *names) tags(image *Image, own ref.Reference) (tags []string, err error) {
 	if image == n.main && !slices.ContainsFunc(image.Names, n.fits) {
-		return nil, nil // the entry's name overrules the archive's
+		return nil, nil // the entry's name overrides the archive's
 	}
 	if image.cosign != "" && image != n.main {
 		return []string{strings.Replace(n.main.Descriptor.Digest.String(), ":", "-", 1) + image.cosign}, nil
@@ -168,9 +167,9 @@ func (n *names) tags(image *Image, own ref.Reference) (tags []string, err error)
 	for _, name := range image.Names {
 		repository, tag := ref.ParseAnnotation(name)
 		switch {
-		case ref.CheckTag(tag) != nil, n.taken[tag] == image, image == n.main && n.fits(name):
-		case n.taken[tag] == nil && n.same(repository, own.Repository):
-			n.taken[tag] = image
+		case ref.CheckTag(tag) != nil, n.byTag[tag] == image, image == n.main && n.fits(name):
+		case n.byTag[tag] == nil && n.same(repository, own.Repository):
+			n.byTag[tag] = image
 			tags = append(tags, tag)
 		case image != n.main && !n.belongs(image):
 			return nil, fmt.Errorf("%w: it holds %s", ErrNames, list(n.images))
@@ -179,8 +178,8 @@ func (n *names) tags(image *Image, own ref.Reference) (tags []string, err error)
 	return tags, nil
 }
 
-// same reports whether a name's repository, as far as it has one, is the one
-// that the archive calls by the entry's name.
+// same reports whether a name's repository, if it has one, is that of the image
+// with the entry's name.
 func (n *names) same(repository, own string) bool {
 	if repository == "" {
 		return true

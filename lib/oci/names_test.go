@@ -32,8 +32,8 @@ func (l *layout) referrer(subject v1.Descriptor, body string) v1.Descriptor {
 	}))
 }
 
-// Of an archive with several manifests, the entry's name belongs to one; nothing
-// ever gets a name that is another's.
+// In an archive with several manifests, the entry's name belongs to one of
+// them, and no image gets another's name.
 func TestNamed(t *testing.T) {
 	tag := func(d v1.Descriptor) string { return "sha256-" + d.Digest.Hex }
 	docker := func(d v1.Descriptor, name string) v1.Descriptor {
@@ -159,7 +159,7 @@ func TestNamed(t *testing.T) {
 	}
 }
 
-// What is left out in silence is nothing that somebody wanted pushed.
+// Nothing that was meant to be pushed is left out silently.
 func TestStray(t *testing.T) {
 	for _, tt := range []struct {
 		entry string
@@ -188,8 +188,8 @@ func TestStray(t *testing.T) {
 	}
 }
 
-// Whatever index.json says, no reference is given to two images, none is invalid,
-// and the entry's own name is given to one.
+// Whatever index.json says, no two images share a reference, none is invalid,
+// and one has the entry's own name.
 func FuzzNamed(f *testing.F) {
 	f.Add("a/b_1.0.tar", `[{"x":"1.0"},{"y":"2.0"}]`)
 	f.Add("a/b_1.0.tar", `[{"x":"h/b:1.0"},{"y":"h/c:1.0"},{"x":"latest"}]`)
@@ -225,7 +225,7 @@ func FuzzNamed(f *testing.F) {
 		}
 		main, err := a.Main(entry)
 		if err != nil {
-			t.Fatalf("Named gives %d, Main %v", len(all), err)
+			t.Fatalf("Named returns %d images, Main %v", len(all), err)
 		}
 		own, _, err := ref.Resolve(entry, ref.Said{})
 		digests := map[string]v1.Hash{}
@@ -237,11 +237,11 @@ func FuzzNamed(f *testing.F) {
 				t.Fatalf("%v is invalid", n.Reference)
 			}
 			if _, twice := digests[name]; twice {
-				t.Fatalf("%s is given twice", name)
+				t.Fatalf("duplicate reference %s", name)
 			}
 			digests[name] = n.Descriptor.Digest
 			if err == nil && n.Reference == own && n.Image != main {
-				t.Fatalf("the entry's name is given to another image than %v", main.Names)
+				t.Fatalf("the entry's name belongs to an image other than %v", main.Names)
 			}
 		}
 	})

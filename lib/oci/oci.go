@@ -2,21 +2,21 @@
 // oci-archive transport writes it (image-spec, image-layout.md).
 //
 // There are two ways in. Read takes a stream, in which blobs come in any order
-// and index.json last, so that nothing says which blob is a manifest while it
-// passes: what looks like JSON and is small is held back, all else is handed to
-// a callback as it passes. Open takes a file that can seek and reads nothing
-// but tar headers and the JSON that matters.
+// and index.json last, so that nothing identifies a manifest while it passes:
+// small blobs that look like JSON are held back, and all others are passed to a
+// callback as they stream by. Open takes a seekable file and reads only tar
+// headers and the JSON it needs.
 //
-// Some people compress an archive once more; Read inflates it as it passes.
+// Some people compress an archive once more; Read inflates it on the fly.
 //
-// Either gives an Archive, whose Images are what index.json names, each with
-// its manifests bottom-up and all blobs they need.
+// Both return an Archive, whose Images are those that index.json names, each
+// with its manifests bottom-up and all the blobs they need.
 //
-// Nothing is trusted. Every byte that Read passes on and every JSON that either
-// holds is checked against the digest that names it. Memory is bounded: JSON by
-// maxHeld, the list of members by maxMembers (together some 50 MiB at worst; the
-// vendor's archives take some 20 kB); inflating takes 1 MiB for gzip, and at most
-// zstdWindow for zstd.
+// Nothing is trusted. Every byte that Read passes on and every JSON blob that
+// either function holds is checked against its digest. Memory is bounded: JSON
+// by maxHeld, the list of members by maxMembers (together about 50 MiB at
+// worst; the vendor's archives take about 20 kB); inflating takes 1 MiB for
+// gzip, and at most zstdWindow for zstd.
 package oci
 
 import (
@@ -27,9 +27,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// What an archive may turn out to be, or to suffer from. Test with errors.Is.
+// The errors of an archive. Test with errors.Is.
 var (
-	// ErrNotArchive: the content is no OCI archive; the text says why.
+	// ErrNotArchive: the content is not an OCI archive; the text says why.
 	ErrNotArchive = errors.New("not an OCI archive")
 	// ErrDockerArchive: the content is what `docker save` used to write.
 	ErrDockerArchive = errors.New("a docker-archive, not an OCI archive")
@@ -37,37 +37,39 @@ var (
 	ErrChartPackage = errors.New("a Helm chart package, not an OCI archive")
 	// ErrTruncated: the archive's tar ends too early.
 	ErrTruncated = errors.New("archive truncated")
-	// ErrInvalid: the archive breaks the OCI image specification, or exceeds
-	// a limit of this package.
+	// ErrInvalid: the archive violates the OCI image specification or
+	// exceeds a limit of this package.
 	ErrInvalid = errors.New("invalid OCI archive")
-	// ErrDigest: a blob's content is not what its name says.
+	// ErrDigest: a blob's content does not match its digest.
 	ErrDigest = errors.New("digest mismatch")
 )
 
 const (
-	// maxJSON is the largest manifest, index or config taken. Registries
-	// must take manifests of 4 MiB (distribution-spec, "Pushing Manifests").
+	// maxJSON is the largest manifest, index or config accepted. Registries
+	// must take manifests of 4 MiB (distribution-spec, "Pushing
+	// Manifests").
 	maxJSON = 4 << 20
-	// maxHeld bounds the JSON held of one archive. Once half of it is taken,
-	// only pieces up to smallJSON are held, so that bills of materials, which
-	// are large and need not be held, leave room for manifests and configs.
+	// maxHeld bounds the JSON held of one archive. Once half of it is used,
+	// only blobs of up to smallJSON are held, so that bills of materials,
+	// which are large and need not be held, leave room for manifests and
+	// configs.
 	maxHeld   = 32 << 20
 	smallJSON = 256 << 10
 	// maxMembers bounds the members of one archive; an image for ten
-	// platforms has some 200.
+	// platforms has about 200.
 	maxMembers = 1 << 16
 )
 
-// An Archive is what was found in one OCI archive.
+// An Archive is the contents of one OCI archive.
 type Archive struct {
 	// Index is index.json as it stands.
 	Index []byte
 	// JSON holds, by digest and verified, every manifest and index that
-	// index.json leads to. Of other blobs, Read adds all that look like JSON
-	// (they were not given to the callback), Open those configs that tell a
-	// platform or a chart.
+	// index.json leads to. Read adds all other blobs that look like JSON
+	// (which are not passed to the callback), Open only the configs that
+	// describe a platform or a chart.
 	JSON map[v1.Hash][]byte
-	// Sizes has every blob in the archive and its length.
+	// Sizes holds the length of every blob in the archive.
 	Sizes map[v1.Hash]int64
 
 	at      io.ReaderAt // nil after Read
@@ -88,13 +90,13 @@ func newArchive() *Archive {
 	return a
 }
 
-// Images returns what index.json names, in its order. The error is ErrInvalid
-// or ErrDigest and tells the first thing that does not fit together. Blobs and
-// children that the archive lacks are no error: see Image.Missing.
+// Images returns what index.json names, in its order. The error, ErrInvalid or
+// ErrDigest, describes the first inconsistency. Missing blobs and children are
+// not an error: see Image.Missing.
 func (a *Archive) Images() ([]*Image, error) { return a.walk() }
 
-// Blob gives access to a blob of an archive that was opened by Open. What it
-// reads is not verified: wrap it in Verify.
+// Blob returns a reader of a blob in an archive that was opened by Open. The
+// content is not verified: wrap it in Verify.
 func (a *Archive) Blob(digest v1.Hash) (*io.SectionReader, bool) {
 	size, ok := a.Sizes[digest]
 	if !ok || a.at == nil {

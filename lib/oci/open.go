@@ -7,11 +7,11 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Open reads an archive of size bytes that can seek: its tar headers, its
-// index.json and the JSON that leads from there to every image. One that is
-// compressed is ErrNotArchive here: see Load. Payloads are
-// not read, hence not checked; Blob gives access to them. The archive may be
-// used as long as at can be read, by any number of goroutines.
+// Open reads a seekable archive of size bytes: its tar headers, its index.json
+// and the JSON that leads from there to every image. A compressed archive is
+// ErrNotArchive: see Load. Payloads are neither read nor checked; Blob gives
+// access to them. The archive may be used as long as at can be read, by any
+// number of goroutines.
 //
 // Errors are as with Read.
 func Open(at io.ReaderAt, size int64) (*Archive, error) {
@@ -33,11 +33,11 @@ func Open(at io.ReaderAt, size int64) (*Archive, error) {
 	if err := m.finish(a); err != nil {
 		return nil, err
 	}
-	a.Images() // holds the JSON; its error is told to who asks
+	a.Images() // holds the JSON; callers of Images get its error
 	return a, nil
 }
 
-// scan goes over the tar's headers. The tar reader skips payloads by seeking.
+// scan reads the tar's headers. The tar reader skips payloads by seeking.
 func (a *Archive) scan(section *io.SectionReader, m *members) error {
 	t := tar.NewReader(section)
 	for {
@@ -73,7 +73,7 @@ func (a *Archive) scan(section *io.SectionReader, m *members) error {
 	}
 }
 
-// load returns a blob that ought to be JSON, nil if the archive lacks it.
+// load returns a JSON blob, or nil if the archive lacks it.
 func (a *Archive) load(desc v1.Descriptor, manifest bool) ([]byte, error) {
 	if a.fetch != nil {
 		return a.fetchJSON(desc, manifest)

@@ -8,9 +8,10 @@ import (
 	"testing"
 )
 
-// An archive that cannot be inflated is named with its packing and the way out,
-// also within one that can, and counts as an image if it has the name of one.
-func TestArchivesThatCannotBeInflated(t *testing.T) {
+// The error for an archive that cannot be inflated names its compression and a
+// remedy, even inside one that can, and the archive counts as an image if it is
+// named like one.
+func TestUnsupportedCompression(t *testing.T) {
 	for _, tt := range []struct{ head, entry, unpack string }{
 		{"\xfd7zXZ\x00", "tools/a_1.0.tar.xz", "xz -dc ENTRY"},
 		{"BZh91AY&SY", "tools/a_1.0.tar.bz2", "bzip2 -dc ENTRY"},

@@ -9,7 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Platforms are those whose images are wanted. Empty, it stands for all.
+// Platforms are the platforms to select images for. If empty, all are selected.
 type Platforms []v1.Platform
 
 func (p Platforms) String() string {
@@ -20,9 +20,9 @@ func (p Platforms) String() string {
 	return strings.Join(all, ",")
 }
 
-// ParsePlatforms parses a list with commas such as "linux/amd64,linux/arm64". A
-// platform may be spelled in any way that containerd accepts, so the output of
-// "uname -m" will do.
+// ParsePlatforms parses a comma-separated list such as
+// "linux/amd64,linux/arm64". A platform may be spelled in any way that
+// containerd accepts, such as the output of "uname -m".
 func ParsePlatforms(s string) (Platforms, error) {
 	var all Platforms
 	for one := range strings.SplitSeq(s, ",") {
@@ -32,15 +32,15 @@ func ParsePlatforms(s string) (Platforms, error) {
 		}
 		named := normal(*parsed)
 		if slices.ContainsFunc(all, named.Equals) {
-			return nil, fmt.Errorf("%s is there twice", one)
+			return nil, fmt.Errorf("duplicate platform %s", one)
 		}
 		all = append(all, named)
 	}
 	return all, nil
 }
 
-// normal returns a platform in the spelling that images use. It names things as
-// containerd does, so that an image that a node would run is not left out.
+// normal returns a platform in the spelling that images use. It follows
+// containerd, so that no image that a node would run is left out.
 func normal(p v1.Platform) v1.Platform {
 	p.OS, p.Architecture, p.Variant = strings.ToLower(p.OS), strings.ToLower(p.Architecture), strings.ToLower(p.Variant)
 	if p.OS == "macos" {
@@ -68,13 +68,13 @@ func normal(p v1.Platform) v1.Platform {
 	return p
 }
 
-// Runs reports whether a machine of platform want runs an image of platform have.
-// Without a variant, want stands for all of them; with one, for the variants
-// before it as well, which such a machine runs.
+// Runs reports whether a machine of platform want runs an image of platform
+// have. Without a variant, want matches all of them; with one, it matches
+// earlier variants as well, which such a machine runs.
 func Runs(want, have v1.Platform) bool {
 	want, have = normal(want), normal(have)
 	if have.Architecture == "arm" && have.Variant == "" {
-		have.Variant = "v7" // what containerd takes it for
+		have.Variant = "v7" // as containerd assumes
 	}
 	if want.Variant != "" && have.Variant <= want.Variant {
 		have.Variant = want.Variant

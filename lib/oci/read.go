@@ -11,15 +11,15 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// A Blob is one blob as it passes. Its Reader returns an error in place of the
-// last bytes if the content does not match the digest (see Verify).
+// A Blob is one blob as it streams by. Its Reader returns an error in place of
+// the last bytes if the content does not match the digest (see Verify).
 type Blob struct {
 	Digest v1.Hash
 	Size   int64
 	io.Reader
 }
 
-// Load reads an archive the cheaper way: with Open where at is not nil and the
+// Load reads an archive the cheaper way: with Open if at is not nil and the
 // archive is not compressed, otherwise with Read, from at or from r.
 func Load(ctx context.Context, at io.ReaderAt, size int64, r io.Reader, blob func(Blob) error) (*Archive, error) {
 	if at == nil {
@@ -36,13 +36,13 @@ func Load(ctx context.Context, at io.ReaderAt, size int64, r io.Reader, blob fun
 }
 
 // Read reads an archive from r to its end, and inflates one that is compressed
-// with gzip or zstd. Each blob that does not look like
-// JSON, or is too large to hold, is given to blob, if that is not nil, which
-// may read all of it, part or nothing, but not after it has returned; an error
-// from it ends Read. What it leaves is read and checked all the same.
+// with gzip or zstd. Each blob that does not look like JSON, or is too large to
+// hold, is passed to blob, if that is not nil, which may read all of it, part
+// of it or nothing, but not after it has returned; an error from it ends Read.
+// Whatever it leaves unread is read and checked all the same.
 //
-// Content that does not match its digest is an ErrDigest once the archive has
-// been read whole. Errors of r itself are returned as they are; those of the
+// If content does not match its digest, Read returns ErrDigest once it has read
+// the whole archive. Errors of r itself are returned as they are; those of the
 // archive are this package's Err values.
 func Read(ctx context.Context, r io.Reader, blob func(Blob) error) (*Archive, error) {
 	content, err := inflate(r)
@@ -71,7 +71,7 @@ func Read(ctx context.Context, r io.Reader, blob func(Blob) error) (*Archive, er
 	if err := s.members.finish(s.archive); err != nil {
 		return nil, err
 	}
-	if content.packed != "" { // its checksum stands at the end
+	if content.packed != "" { // its checksum is at the end
 		if err := s.drain(content); err != nil {
 			return nil, tarError(err)
 		}
@@ -89,12 +89,12 @@ type stream struct {
 	members members
 	archive *Archive
 	blob    func(Blob) error
-	passed  map[v1.Hash]bool // blobs that were handed on
-	wrong   []error          // blobs that are not what they are called, maxWrong at most
+	passed  map[v1.Hash]bool // blobs that were passed on
+	wrong   []error          // errors for blobs that do not match their digests, at most maxWrong
 	buf     []byte           // for draining
 }
 
-// maxWrong is how many wrong blobs are told of one archive.
+// maxWrong is how many wrong blobs are reported per archive.
 const maxWrong = 10
 
 // next reads one member.
@@ -118,7 +118,7 @@ func (s *stream) next() error {
 	return err
 }
 
-// passBlob holds a blob or hands it on, and checks it either way.
+// passBlob holds a blob or passes it on, and checks it either way.
 func (s *stream) passBlob(digest v1.Hash, size int64) error {
 	head := make([]byte, min(size, sniffLen))
 	if _, err := io.ReadFull(s.tar, head); err != nil {
@@ -147,8 +147,8 @@ func (s *stream) passBlob(digest v1.Hash, size int64) error {
 	return s.note(err)
 }
 
-// mayHold tells whether there is room to hold a piece of JSON that may turn out
-// to be no manifest.
+// mayHold reports whether there is room to hold a JSON blob that may not be a
+// manifest.
 func (a *Archive) mayHold(size int64) bool {
 	if a.held > maxHeld/2 {
 		return size <= smallJSON && a.held+size <= maxHeld
@@ -158,7 +158,7 @@ func (a *Archive) mayHold(size int64) bool {
 
 var errLate = errors.New("oci: the blob has passed")
 
-// note keeps a wrong digest for the end, so that one run tells all of them.
+// note keeps a wrong digest for the end, so that one run reports all of them.
 func (s *stream) note(err error) error {
 	if !errors.Is(err, ErrDigest) {
 		return err
@@ -169,7 +169,7 @@ func (s *stream) note(err error) error {
 	return nil
 }
 
-// drain reads on to the end, in larger steps than io.Discard would.
+// drain reads to the end, in larger steps than io.Discard would.
 func (s *stream) drain(r io.Reader) error {
 	if s.buf == nil {
 		s.buf = make([]byte, 128<<10)
@@ -192,7 +192,8 @@ func readSmall(r io.Reader, name string, size int64) ([]byte, error) {
 	return raw, tarError(err)
 }
 
-// readAll reads size bytes, which the caller has bounded, and the end.
+// readAll reads size bytes, which the caller has bounded, and then the end of
+// r.
 func readAll(r io.Reader, size int64) ([]byte, error) {
 	raw := make([]byte, size)
 	if _, err := io.ReadFull(r, raw); err != nil {
@@ -204,8 +205,8 @@ func readAll(r io.Reader, size int64) ([]byte, error) {
 	return raw, nil
 }
 
-// tarError gives an error of the tar reader its meaning: io.EOF is the end,
-// and an error of the reader below stays what it is.
+// tarError classifies an error of the tar reader: io.EOF is the end, and an
+// error of the reader below is returned as it is.
 func tarError(err error) error {
 	switch err {
 	case io.ErrUnexpectedEOF:

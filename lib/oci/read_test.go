@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Blobs, oci-layout and index.json come in whatever order a tool writes them.
+// Blobs, oci-layout and index.json come in any order.
 func TestReadAnyOrder(t *testing.T) {
 	l := &layout{t: t}
 	root := at(l.index(l.image("linux", "amd64", "a"), l.image("linux", "arm64", "b")), "v1")
@@ -27,7 +27,7 @@ func TestReadAnyOrder(t *testing.T) {
 	for range 50 {
 		random.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
 		var passed []string
-		// One byte at a time is how a slow pipe gives it.
+		// A slow pipe delivers one byte at a time.
 		r := iotest.OneByteReader(bytes.NewReader(makeTar(t, members...)))
 		a, err := Read(context.Background(), r, func(b Blob) error {
 			body, err := io.ReadAll(b)
@@ -51,7 +51,7 @@ func TestReadAnyOrder(t *testing.T) {
 	}
 }
 
-// What the callback leaves unread is checked all the same.
+// Content that the callback leaves unread is checked all the same.
 func TestReadDrains(t *testing.T) {
 	big := strings.Repeat("layer", 100_000)
 	l := &layout{t: t}
@@ -74,7 +74,7 @@ func TestReadDrains(t *testing.T) {
 	}
 }
 
-// A consumer that was promised Size bytes never gets the last of a wrong blob.
+// A consumer that expects Size bytes never gets the last bytes of a wrong blob.
 func TestVerifyWithholdsTheEnd(t *testing.T) {
 	for _, body := range []string{"x", "layer", strings.Repeat("x", 1<<20)} {
 		wrong := digestOf(body + "!")
@@ -120,7 +120,7 @@ func TestDigestMismatchOfJSON(t *testing.T) {
 	})
 	empty := makeTar(t, member{name: "blobs/sha256/" + digestOf("x").Hex})
 	if _, err := Read(context.Background(), bytes.NewReader(empty), nil); errors.Is(err, nil) {
-		t.Error("an empty blob of a wrong name was taken")
+		t.Error("an empty blob with a wrong digest was accepted")
 	}
 }
 
@@ -194,7 +194,7 @@ func TestRecognises(t *testing.T) {
 		{"empty tar", makeTar(t), ErrNotArchive, "without oci-layout"},
 		{"no index.json", makeTar(t, member{name: "oci-layout", body: `{"imageLayoutVersion":"1.0.0"}`}), ErrTruncated, "index.json"},
 		{"blobs alone", makeTar(t, member{name: "blobs/sha256/" + digestOf("x").Hex, body: "x"}), ErrTruncated, "oci-layout"},
-		{"layout of tomorrow", makeTar(t, member{name: "oci-layout", body: `{"imageLayoutVersion":"2.0.0"}`}, member{name: indexFile, body: `{"manifests":[]}`}), ErrInvalid, "2.0.0"},
+		{"layout of a later version", makeTar(t, member{name: "oci-layout", body: `{"imageLayoutVersion":"2.0.0"}`}, member{name: indexFile, body: `{"manifests":[]}`}), ErrInvalid, "2.0.0"},
 		{"layout is no JSON", makeTar(t, member{name: "oci-layout", body: `1.0.0`}, member{name: indexFile, body: `{"manifests":[]}`}), ErrInvalid, "oci-layout"},
 		{"cut in a blob", good[:1400+512], ErrTruncated, ""},
 	} {
@@ -224,10 +224,10 @@ func TestHostileMembers(t *testing.T) {
 		want string
 	}{
 		{"absolute", member{name: "/etc/passwd"}, "hostile"},
-		{"out of the tree", member{name: "blobs/sha256/../../../x"}, "hostile"},
+		{"outside the tree", member{name: "blobs/sha256/../../../x"}, "hostile"},
 		{"control character", member{name: "x\x1b[2J"}, "hostile"},
-		{"blob that is a link", member{name: "blobs/sha256/" + digestOf("y").Hex, kind: tar.TypeSymlink}, "not a plain file"},
-		{"index.json that is a link", member{name: "./index.json", kind: tar.TypeSymlink}, "not a plain file"},
+		{"blob that is a link", member{name: "blobs/sha256/" + digestOf("y").Hex, kind: tar.TypeSymlink}, "not a regular file"},
+		{"index.json that is a link", member{name: "./index.json", kind: tar.TypeSymlink}, "not a regular file"},
 		{"blob twice, of two sizes", member{name: "blobs/sha256/" + hex, body: "xy"}, "twice"},
 	} {
 		with := &layout{t: t, blobs: append(slices.Clone(l.blobs), tt.add)}
@@ -243,7 +243,8 @@ func TestHostileMembers(t *testing.T) {
 	}
 }
 
-// What other tools leave in archives, and what "tar -r" appends, changes nothing.
+// Files that other tools leave in archives, and members that "tar -r" appends,
+// make no difference.
 func TestHarmlessMembers(t *testing.T) {
 	l := &layout{t: t}
 	root := l.image("linux", "amd64", "x")
@@ -276,15 +277,15 @@ func TestHarmlessMembers(t *testing.T) {
 	passed := 0
 	content := (&layout{t: t, blobs: append(slices.Clone(l.blobs), member{name: "blobs/sha256/" + hex, body: "x"})}).archive(root)
 	if _, err := Read(context.Background(), bytes.NewReader(content), func(Blob) error { passed++; return nil }); err != nil || passed != 1 {
-		t.Errorf("a layer twice: handed on %d times, %v, want once", passed, err)
+		t.Errorf("a layer twice: passed on %d times, %v, want once", passed, err)
 	}
 	wrong := (&layout{t: t, blobs: append(slices.Clone(l.blobs), member{name: "blobs/sha256/" + hex, body: "y"})}).archive(root)
 	if _, err := Read(context.Background(), bytes.NewReader(wrong), nil); !errors.Is(err, ErrDigest) {
-		t.Errorf("a layer and then another of its name: %v, want %v", err, ErrDigest)
+		t.Errorf("a layer, then another with its name: %v, want %v", err, ErrDigest)
 	}
 }
 
-// An archive in another packing holds the same.
+// A compressed archive has the same contents.
 func TestPacked(t *testing.T) {
 	l := &layout{t: t}
 	root := at(l.image("linux", "amd64", strings.Repeat("layer", 100_000)), "v1")
@@ -307,11 +308,11 @@ func TestPacked(t *testing.T) {
 	source := errors.New("input/output error")
 	broken := io.MultiReader(bytes.NewReader(gzipOf(plain)[:300]), iotest.ErrReader(source))
 	if _, err := Read(context.Background(), broken, nil); err != source {
-		t.Errorf("source's error: %v, want it as it is", err)
+		t.Errorf("source's error: %v, want it unchanged", err)
 	}
 }
 
-// A few kilobytes cannot keep a reader busy for long.
+// A decompression bomb cannot keep a reader busy for long.
 func TestBomb(t *testing.T) {
 	c := &content{packed: "zstd", source: &counter{}, given: freeInflated - 1000}
 	c.source.read.Store(100)
@@ -325,7 +326,8 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return min(len(p), 100), nil }
 
-// Cut anywhere, an archive gives an error or, behind its last member, itself.
+// An archive that is cut anywhere is an error, unless the cut is after its last
+// member.
 func TestTruncatedAnywhere(t *testing.T) {
 	l := &layout{t: t}
 	content := l.archive(l.index(l.image("linux", "amd64", "layer"), l.image("linux", "arm64", "layer")))
@@ -382,14 +384,14 @@ func TestOpenReadsHeadersOnly(t *testing.T) {
 	}
 	section, ok := a.Blob(digestOf(layer))
 	if !ok {
-		t.Fatal("the layer is not there")
+		t.Fatal("the layer is missing")
 	}
 	got, err := io.ReadAll(Verify(section, digestOf(layer), section.Size()))
 	if err != nil || string(got) != layer {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 	if _, ok := a.Blob(digestOf("x")); ok {
-		t.Error("a blob that is not there")
+		t.Error("found a blob that does not exist")
 	}
 }
 
@@ -404,8 +406,8 @@ func (c *countingAt) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// Whatever the bytes: no panic, a known kind of error, and of what Open
-// accepts after Read has, both see the same.
+// Whatever the bytes: no panic, a known kind of error, and Read and Open agree
+// on what both accept.
 func FuzzRead(f *testing.F) {
 	l := &layout{t: f}
 	image := l.image("linux", "amd64", "layer")
@@ -443,7 +445,7 @@ func FuzzRead(f *testing.F) {
 		}
 		again, err := Load(context.Background(), bytes.NewReader(content), int64(len(content)), nil, nil)
 		if err != nil {
-			t.Fatalf("Read takes it, Load does not: %v", err)
+			t.Fatalf("Read accepts it, Load does not: %v", err)
 		}
 		if other, err := again.Images(); err != nil || len(other) != len(images) {
 			t.Fatalf("Read: %d images, Load: %d, %v", len(images), len(other), err)
@@ -451,8 +453,8 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// sumHeaders makes the checksum of every tar header right again, so that what
-// the fuzzer changed is seen.
+// sumHeaders recomputes the checksum of every tar header, so that the fuzzer's
+// changes get past it.
 func sumHeaders(content []byte) {
 	for ; len(content) >= 512; content = content[512:] {
 		if string(content[257:262]) != "ustar" {
@@ -476,8 +478,8 @@ func known(t *testing.T, err error) {
 	t.Fatalf("an error of no kind: %v", err)
 }
 
-// index.json and a manifest of any content: no panic, a known error, and
-// images that hold together.
+// index.json and a manifest with any content: no panic, a known error, and
+// consistent images.
 func FuzzManifest(f *testing.F) {
 	l := &layout{t: f}
 	d := l.image("linux", "amd64", "layer")

@@ -9,8 +9,8 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// Record gives what the archive says of the image, in an entry of a bundle: all
-// but its name, with a warning if it is a sparse index.
+// Record returns the record of the image in an entry of a bundle, without its
+// name, and with a warning if it is a sparse index.
 func (i *Image) Record(bundle, entry string) record.Image {
 	r := record.Image{
 		Bundle: bundle, Entry: entry,
@@ -29,8 +29,8 @@ func (i *Image) Record(bundle, entry string) record.Image {
 	return r
 }
 
-// Count says how many descriptors there are and what they are, as far as that
-// fits on a line: "2 images (linux/arm64, linux/s390x)".
+// Count describes how many descriptors there are and what they are, as far as
+// that fits on a line: "2 images (linux/arm64, linux/s390x)".
 func Count(all []v1.Descriptor, what string) string {
 	names := make([]string, 0, len(all))
 	for _, d := range all {

@@ -31,7 +31,7 @@ func (l *layout) runnable(arch, content string) v1.Descriptor {
 	return l.manifest(l.blob(types.OCIConfigJSON, config), l.blob(types.OCILayer, zipped.String()))
 }
 
-// What skopeo writes is read, whichever of its formats it is.
+// Archives in every format that skopeo writes can be read.
 func TestSkopeoWrites(t *testing.T) {
 	machine.NeedProgram(t, "skopeo")
 	dir := t.TempDir()

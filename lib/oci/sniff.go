@@ -9,11 +9,11 @@ import (
 	"k0rdent-airgap/lib/magic"
 )
 
-// sniffLen is how much of a content its kind is told from: one tar header.
+// sniffLen is how much of the content is examined to detect its kind: one tar
+// header.
 const sniffLen = 512
 
-// sniff returns the error of content that begins with head and therefore cannot
-// be an archive.
+// sniff returns an error if content that begins with head cannot be an archive.
 func sniff(head []byte) error {
 	if reason := whyNot(head); reason != "" {
 		return &packedError{notArchive("%s", reason), magic.Of(head)}
@@ -29,8 +29,8 @@ type packedError struct {
 
 func (e *packedError) Unwrap() error { return e.error }
 
-// whyNot returns why content that begins with head cannot be an archive, "" if it
-// can. The reasons are those for which strays lie in bundles.
+// whyNot returns why content that begins with head cannot be an archive, "" if
+// it can. The reasons cover the stray files found in bundles.
 func whyNot(head []byte) string {
 	switch p := magic.Of(head); {
 	case len(head) == 0:
@@ -46,14 +46,14 @@ func whyNot(head []byte) string {
 	return ""
 }
 
-// looksJSON tells whether a blob that begins with head may be a manifest, an
+// looksJSON reports whether a blob that begins with head may be a manifest, an
 // index or a config: a JSON object.
 func looksJSON(head []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{"))
 }
 
-// checkLayout reads oci-layout, whose only field is the version. All 1.x can
-// be read alike (image-layout.md, "oci-layout file").
+// checkLayout reads oci-layout, whose only field is the version. All 1.x
+// versions read alike (image-layout.md, "oci-layout file").
 func checkLayout(raw []byte) error {
 	var layout struct {
 		Version string `json:"imageLayoutVersion"`
@@ -62,7 +62,7 @@ func checkLayout(raw []byte) error {
 		return invalid("%s: %v", layoutFile, err)
 	}
 	if !strings.HasPrefix(layout.Version, "1.") {
-		return invalid("%s: version %.20q is not known", layoutFile, layout.Version)
+		return invalid("%s: unknown version %.20q", layoutFile, layout.Version)
 	}
 	return nil
 }

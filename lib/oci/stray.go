@@ -8,10 +8,11 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// Stray reports whether an entry that is no OCI archive, as err says, may be left
-// out without a loss: documentation, what macOS adds, and the vendor's copy of
-// skopeo, which is for the host and not for the registry. Archives of another
-// kind, and everything that has the name of an image, were meant to be pushed.
+// Stray reports whether an entry that is not an OCI archive, for the reason
+// err, can safely be left out: documentation, files that macOS adds, and the
+// vendor's copy of skopeo, which is for the host and not for the registry.
+// Archives of another kind, and anything named like an image, were meant to be
+// pushed.
 func Stray(entry string, err error) bool {
 	base := path.Base(entry)
 	switch {
@@ -23,8 +24,7 @@ func Stray(entry string, err error) bool {
 	return false
 }
 
-// Remedy returns what to do about an error of this package, as a sentence for
-// people, or "".
+// Remedy returns a hint for an error of this package, or "".
 func Remedy(err error) string {
 	if e, ok := errors.AsType[*packedError](err); ok && e.packing.Name != "" {
 		return "unpack the entry into a directory as REPOSITORY_TAG.tar (" + e.packing.Unpack("ENTRY") + "), and push that directory"
@@ -35,7 +35,7 @@ func Remedy(err error) string {
 	case errors.Is(err, ErrChartPackage):
 		return "push it with helm push FILE oci://REGISTRY/charts"
 	case errors.Is(err, ErrNames):
-		return "pack each image into an archive of its own, named REPOSITORY_TAG.tar"
+		return "save each image to its own archive, named REPOSITORY_TAG.tar"
 	}
 	return ""
 }

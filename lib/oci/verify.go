@@ -13,11 +13,11 @@ import (
 )
 
 // Verify returns a reader of the blob's size bytes from r that hashes them as
-// they pass. If they are not what digest says (or fewer), the last of them are
-// withheld and an ErrDigest (or ErrTruncated) is returned instead, so that a
-// consumer that was promised size bytes never gets them all. A negative size is
-// ErrInvalid.
-// The digest's algorithm must be sha256 or sha512, as v1.NewHash sees to.
+// they pass. If they do not match digest (or are too few), it withholds the
+// last of them and returns ErrDigest (or ErrTruncated) instead, so that a
+// consumer that expects size bytes never gets them all. A negative size is
+// ErrInvalid. The digest's algorithm must be sha256 or sha512, as v1.NewHash
+// ensures.
 func Verify(r io.Reader, digest v1.Hash, size int64) io.Reader {
 	return newVerifier(context.Background(), r, digest, size)
 }
@@ -28,12 +28,12 @@ type verifier struct {
 	want v1.Hash
 	hash hash.Hash
 	left int64
-	err  error // what every later Read returns
+	err  error // the error of every later Read
 }
 
 func newVerifier(ctx context.Context, r io.Reader, want v1.Hash, size int64) *verifier {
 	v := &verifier{ctx: ctx, r: r, want: want, hash: ref.NewHash(want.Algorithm), left: size}
-	if size < 0 { // a registry's descriptor may say so
+	if size < 0 { // possible in a registry's descriptor
 		v.err = invalid("blob %v has size %d", want, size)
 	}
 	return v
@@ -68,10 +68,10 @@ func (v *verifier) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// check returns io.EOF if the bytes are those that the digest names.
+// check returns io.EOF if the bytes match the digest.
 func (v *verifier) check() error {
 	if got := hex.EncodeToString(v.hash.Sum(nil)); got != v.want.Hex {
-		return fmt.Errorf("blob %v: %w: the content's is %s:%s", v.want, ErrDigest, v.want.Algorithm, got)
+		return fmt.Errorf("blob %v: %w: content is %s:%s", v.want, ErrDigest, v.want.Algorithm, got)
 	}
 	return io.EOF
 }
