@@ -16,28 +16,28 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// File is a file that is being written and does not have its name yet.
+// File is a file that is being written and not yet visible under its name.
 type File struct {
 	path string
 	mode fs.FileMode
-	dir  *dir     // that it will be in
-	temp *dir     // that it is in meanwhile; often the same
+	dir  *dir     // the file's final directory
+	temp *dir     // where it is written; often the same
 	f    *os.File // nil once it is committed or aborted
 	hash hash.Hash
 	size int64
-	err  error // the first that Write met; what it spoiled is never committed
+	err  error // the first error of Write; Commit then fails
 }
 
-// Create starts a file of any size. Nothing is seen at path before Commit.
-// The caller calls Abort in the end, which after a Commit does nothing.
+// Create starts a file of any size. Nothing appears at path before Commit. The
+// caller must call Abort in the end, which does nothing after a Commit.
 //
-// No link on the way to path is followed that another user could have made.
+// It follows no link in path that another user could have made.
 func Create(path string, mode fs.FileMode) (*File, error) {
 	return CreateVia(filepath.Dir(path), path, mode)
 }
 
-// CreateVia is Create with the file written first into another directory, as
-// with PutVia.
+// CreateVia is like Create, but writes the file to another directory first, as
+// PutVia does.
 func CreateVia(temp, path string, mode fs.FileMode) (*File, error) {
 	at, err := openDir(filepath.Dir(path), true)
 	if err != nil {
@@ -56,7 +56,7 @@ func CreateVia(temp, path string, mode fs.FileMode) (*File, error) {
 		out.close()
 		return nil, rename(err, path)
 	}
-	if err := out.f.Chmod(mode.Perm()); err != nil { // before there is anything secret in it
+	if err := out.f.Chmod(mode.Perm()); err != nil { // before it holds any secret
 		out.Abort()
 		return nil, rename(err, path)
 	}
@@ -71,8 +71,8 @@ func (f *File) close() {
 	}
 }
 
-// createTemp gives a file under a name of its own, locked so that the sweep
-// of another program leaves it alone.
+// createTemp creates a file with a unique name, locked so that the sweep of
+// another program leaves it alone.
 func createTemp(d *dir, base string) (*os.File, error) {
 	for {
 		name := fmt.Sprintf(".%s.%d.new", base, rand.Uint32())
@@ -83,7 +83,7 @@ func createTemp(d *dir, base string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		// A sweep may have had the lock first, and removed the name.
+		// A sweep may have taken the lock first and removed the name.
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err == nil {
 			if info, err := f.Stat(); err == nil && info.Sys().(*syscall.Stat_t).Nlink == 0 {
 				f.Close()
@@ -94,8 +94,9 @@ func createTemp(d *dir, base string) (*os.File, error) {
 	}
 }
 
-// sweep removes what a killed run has left for the same name. A file that is
-// being written is locked; one that cannot be looked at stays.
+// sweep removes the files that killed runs left for the same name. It keeps
+// files that are locked, since they are being written, and those it cannot
+// examine.
 func sweep(d *dir, base string) {
 	list, err := d.open(".", os.O_RDONLY, 0)
 	if err != nil {
@@ -123,7 +124,7 @@ func sweep(d *dir, base string) {
 	}
 }
 
-// Write adds to the file.
+// Write appends to the file.
 func (f *File) Write(p []byte) (int, error) {
 	if f.f == nil {
 		return 0, &fs.PathError{Op: "write", Path: f.path, Err: fs.ErrClosed}
@@ -140,8 +141,8 @@ func (f *File) Write(p []byte) (int, error) {
 // Digest returns the digest of what has been written so far.
 func (f *File) Digest() string { return fmt.Sprintf("sha256:%x", f.hash.Sum(nil)) }
 
-// Commit gives the file its name. The status is "written", or "unchanged" if
-// there is such a file already, which then stays as it is.
+// Commit renames the file to its path. The status is "written", or "unchanged"
+// if an identical file already exists, which is then kept.
 func (f *File) Commit() (record.File, error) {
 	defer f.Abort()
 	var digest [sha256.Size]byte
@@ -193,7 +194,7 @@ func (f *File) Abort() {
 	f.close()
 }
 
-// rename puts the file's own name into an error about the temporary one.
+// rename replaces the temporary file's name in an error by path.
 func rename(err error, path string) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return &fs.PathError{Op: e.Op, Path: path, Err: e.Err}

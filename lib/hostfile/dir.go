@@ -11,22 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrForeign means that a link on the way to a file could have been made by
-// another user, who would choose what is written to.
+// ErrForeign means that a link in a path could have been made by another user,
+// who would control what is written to.
 var ErrForeign = errors.New("a symbolic link that another user could have made")
 
-// maxLinks is how many links a path may lead through, as in the kernel.
+// maxLinks is how many links a path may contain, as in the kernel.
 const maxLinks = 40
 
-// dir is an open directory. What is done relative to it stays in it, whatever
-// others do to its path meanwhile.
+// dir is an open directory. Operations relative to it stay in it, even if its
+// path changes meanwhile.
 type dir struct {
 	fd   int // with O_PATH, for which the directory need not be readable
 	path string
 }
 
-// openDir opens a directory without going through a link that another user
-// could have made. With create, it makes what is missing, with mode 0755.
+// openDir opens a directory without following a link that another user could
+// have made. With create, it creates missing directories with mode 0755.
 func openDir(name string, create bool) (*dir, error) {
 	path, err := filepath.Abs(name)
 	if err != nil {
@@ -72,8 +72,8 @@ func elements(path string) []string {
 	return strings.FieldsFunc(filepath.Clean(path), func(r rune) bool { return r == filepath.Separator })
 }
 
-// step goes to the directory called name in d. For a link it returns nil, and
-// where the link leads.
+// step opens the directory called name in d. For a link it returns nil and sets
+// target to the link's target.
 func (d *dir) step(name string, create bool, target *string) (*dir, error) {
 	flags := unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := unix.Openat(d.fd, name, flags, 0)
@@ -108,8 +108,8 @@ func (d *dir) step(name string, create bool, target *string) (*dir, error) {
 }
 
 // trusts reports whether a link in d can only have been made by root or by the
-// user that this process runs as: it is theirs, and so is d, where nobody else
-// can rename or replace what is theirs.
+// user that this process runs as: they own it and d, where nobody else can
+// rename or replace their files.
 func (d *dir) trusts(link *unix.Stat_t) bool {
 	var s unix.Stat_t
 	if err := unix.Fstat(d.fd, &s); err != nil {
@@ -131,7 +131,7 @@ func (d *dir) error(op, name string, err error) error {
 
 func (d *dir) close() { unix.Close(d.fd) }
 
-// lstat looks at what has a name in d, and follows no link.
+// lstat returns the status of a name in d, and follows no link.
 func (d *dir) lstat(name string) (s unix.Stat_t, err error) {
 	err = unix.Fstatat(d.fd, name, &s, unix.AT_SYMLINK_NOFOLLOW)
 	return s, d.error("lstat", name, err)
@@ -168,8 +168,8 @@ func (d *dir) sync() error {
 	return nil
 }
 
-// SyncDir makes the names in a directory survive a power cut, where the file
-// system can do that.
+// SyncDir makes the names in a directory survive a power cut, if the file
+// system supports that.
 func SyncDir(name string) error {
 	d, err := openDir(name, false)
 	if err != nil {
@@ -179,8 +179,8 @@ func SyncDir(name string) error {
 	return d.sync()
 }
 
-// MkdirAll makes a directory and those above it, with mode 0755, and does not go
-// through a link that another user could have made.
+// MkdirAll creates a directory and its parents, with mode 0755, and does not
+// follow a link that another user could have made.
 func MkdirAll(name string) error {
 	d, err := openDir(name, true)
 	if err == nil {
@@ -189,8 +189,8 @@ func MkdirAll(name string) error {
 	return err
 }
 
-// Unnamed makes a file that has no name and is gone once it is closed. It lies
-// in a directory that is made if it is missing.
+// Unnamed creates a file without a name, which ceases to exist once it is
+// closed, in a directory that is created if it is missing.
 func Unnamed(name string) (*os.File, error) {
 	d, err := openDir(name, true)
 	if err != nil {

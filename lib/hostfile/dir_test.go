@@ -27,8 +27,8 @@ func owned(t *testing.T) string {
 	return dir
 }
 
-// Links that another user has made, or could have made, on the way to a file and
-// in its place. What they lead to stays as it is.
+// Links that another user made, or could have made, in a path or in place of
+// the file. Their targets are not changed.
 func TestForeignLinks(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -119,8 +119,8 @@ func TestForeignLinks(t *testing.T) {
 	}
 }
 
-// What root has linked is root's decision, and ordinary files in a directory of
-// another user are written as ever.
+// Links made by root are followed, and ordinary files in a directory of another
+// user are written as usual.
 func TestLinksOfRoot(t *testing.T) {
 	theirs := owned(t)
 	home := filepath.Dir(theirs)
@@ -150,7 +150,7 @@ func TestLinksOfRoot(t *testing.T) {
 	}
 }
 
-// A file of another user may be right now and something else later.
+// A file of another user may change after it was found to be right.
 func TestForeignFileIsReplaced(t *testing.T) {
 	path := filepath.Join(filepath.Dir(owned(t)), "k0s")
 	if err := errors.Join(os.WriteFile(path, []byte("new"), 0o755), os.Chown(path, other, other)); err != nil {
@@ -166,8 +166,8 @@ func TestForeignFileIsReplaced(t *testing.T) {
 	}
 }
 
-// The directory that was opened is the one that is written to, whatever takes
-// its name meanwhile.
+// Files are written to the directory that was opened, even if another takes its
+// name meanwhile.
 func TestDirectoryIsSwapped(t *testing.T) {
 	theirs := owned(t)
 	victim := filepath.Join(filepath.Dir(theirs), "victim")
@@ -189,8 +189,8 @@ func TestDirectoryIsSwapped(t *testing.T) {
 	}
 }
 
-// Directories that can be passed through and not be listed, such as /home on
-// some hosts.
+// Directories that can be traversed but not listed, such as /home on some
+// hosts.
 func TestUnreadableDirectories(t *testing.T) {
 	home := t.TempDir()
 	if err := errors.Join(os.MkdirAll(home+"/a/b", 0o755), os.Chmod(home+"/a", 0o311)); err != nil {

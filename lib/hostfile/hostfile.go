@@ -1,12 +1,12 @@
-// Package hostfile puts files on a host such that nobody ever sees half of
-// one: whoever opens the path gets the old content or the new, whole, also
-// after a kill or a power cut at any instant.
+// Package hostfile writes files on a host atomically: readers of a path see the
+// complete old content or the complete new content, even after a kill or a
+// power cut.
 //
-// A file is written under another name, synced, and renamed. Writing is left
-// out where it would change nothing, since services watch some of these
-// files and restart when they are replaced, even by the same bytes. What a
-// killed run left behind, at most one file whose name starts with a dot and
-// ends with ".new", is removed by the next one that writes the same path.
+// A file is written under another name, synced, and renamed. A file that would
+// not change is not written, since services watch some of these files and
+// restart when they are replaced, even by the same bytes. A killed run leaves
+// at most one file behind, whose name starts with a dot and ends with ".new";
+// the next run that writes the same path removes it.
 package hostfile
 
 import (
@@ -25,27 +25,28 @@ import (
 )
 
 var (
-	// ErrLink says that the path is a symbolic link to a file with another
-	// content. It is somebody's decision where that content lives, so neither
-	// the link nor what it points to is replaced.
-	ErrLink = errors.New("a symbolic link, which is not replaced")
-	// ErrNotRegular says that the path is a directory, a device or the like.
+	// ErrLink means that the path is a symbolic link to a file with other
+	// content. Someone chose to keep that content elsewhere, so neither the
+	// link nor its target is replaced.
+	ErrLink = errors.New("a symbolic link, which is never replaced")
+	// ErrNotRegular means that the path is a directory, a device or the
+	// like.
 	ErrNotRegular = errors.New("not a regular file")
 )
 
 // maxRead bounds what Read holds, in bytes.
 const maxRead = 1 << 20
 
-// Read returns the content of a small file of the host as it is, to compare it
-// with what belongs there; lib/textfile reads those that people hand to a tool.
-// More than 1 MiB is an error that says so.
+// Read returns the content of a small file of the host, unchanged, for
+// comparison; lib/textfile reads the files that people pass to a tool. More
+// than 1 MiB is an error.
 func Read(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || info.Mode()&fs.ModeNamedPipe != 0 { // which may never end
+	if info, err := f.Stat(); err != nil || info.Mode()&fs.ModeNamedPipe != 0 { // a pipe may never end
 		return nil, errors.Join(err, &fs.PathError{Op: "read", Path: path, Err: ErrNotRegular})
 	}
 	content, err := io.ReadAll(io.LimitReader(f, maxRead+1))
@@ -55,17 +56,17 @@ func Read(path string) ([]byte, error) {
 	return content, err
 }
 
-// Put makes path a file with this content and these permission bits,
-// whatever the umask. It makes missing directories, with mode 0755. The
-// record's status is "written", or "unchanged" if the file was so already;
-// on an error it is "failed" with the same error. Errors name path.
+// Put makes path a file with this content and these permission bits, whatever
+// the umask. It creates missing directories with mode 0755. The record's status
+// is "written", or "unchanged" if the file already was as wanted; on an error
+// it is "failed" with the same error. Errors name path.
 func Put(path string, mode fs.FileMode, content []byte) (record.File, error) {
 	return PutVia(filepath.Dir(path), path, mode, content)
 }
 
-// PutVia is Put with the file written first into another directory, on the
-// same file system. A directory in which each new name has effects, such as
-// one that a service watches, needs that.
+// PutVia is like Put, but writes the file first to another directory on the
+// same file system. Use it for a directory in which each new name has effects,
+// such as one that a service watches.
 func PutVia(temp, path string, mode fs.FileMode, content []byte) (record.File, error) {
 	if d, err := openDir(temp, false); err == nil {
 		sweep(d, filepath.Base(path))
@@ -86,9 +87,9 @@ func PutVia(temp, path string, mode fs.FileMode, content []byte) (record.File, e
 	return f.Commit()
 }
 
-// Plan tells what Put would do and writes nothing: the record's status is
-// "planned" or "unchanged", or "failed" where Put could not replace what is
-// there.
+// Plan returns the record of what Put would do, and writes nothing: its status
+// is "planned" or "unchanged", or "failed" if Put could not replace the
+// existing file.
 func Plan(path string, mode fs.FileMode, content []byte) (record.File, error) {
 	r := about(path, mode, int64(len(content)), sha256.Sum256(content))
 	d, err := openDir(filepath.Dir(path), false)
@@ -136,9 +137,9 @@ func Remove(path string) (record.File, error) {
 	return r, nil
 }
 
-// is reports whether path, which lies in d, is a file of this mode and size that
+// is reports whether path, which is in d, is a file of this mode and size that
 // is ours and whose content same accepts. A file that Put may not replace is an
-// error, unless it is a link to just that.
+// error, unless it is a link to such a file.
 func is(d *dir, path string, mode fs.FileMode, size int64, same func(io.Reader) (bool, error)) (bool, error) {
 	base := filepath.Base(path)
 	s, err := d.lstat(base)
@@ -152,7 +153,8 @@ func is(d *dir, path string, mode fs.FileMode, size int64, same func(io.Reader) 
 	if link && (!d.trusts(&s) || unix.Stat(path, &s) != nil) {
 		return false, &fs.PathError{Op: "replace", Path: path, Err: ErrLink}
 	}
-	// A device or a pipe must not even be opened: that may wait for ever.
+	// A device or a pipe must not even be opened, since that may block
+	// forever.
 	if s.Mode&unix.S_IFMT != unix.S_IFREG {
 		return false, &fs.PathError{Op: "replace", Path: path, Err: ErrNotRegular}
 	}
@@ -174,7 +176,7 @@ func is(d *dir, path string, mode fs.FileMode, size int64, same func(io.Reader) 
 
 func compare(open func() (*os.File, error), same func(io.Reader) (bool, error)) (bool, error) {
 	f, err := open()
-	if errors.Is(err, fs.ErrPermission) { // what cannot be read can still be replaced
+	if errors.Is(err, fs.ErrPermission) { // an unreadable file can still be replaced
 		return false, nil
 	}
 	if err != nil {
@@ -184,7 +186,7 @@ func compare(open func() (*os.File, error), same func(io.Reader) (bool, error)) 
 	return same(f)
 }
 
-// equal compares what r gives with content, and reads no more than that.
+// equal reports whether r reads as content, and reads no further than needed.
 func equal(r io.Reader, content []byte) (bool, error) {
 	got, err := io.ReadAll(io.LimitReader(r, int64(len(content))+1))
 	return err == nil && bytes.Equal(got, content), err

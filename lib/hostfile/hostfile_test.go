@@ -189,7 +189,7 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// TestMain lets the test binary be the process that is killed.
+// TestMain makes the test binary the process that is killed.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("HOSTFILE_TEST_WRITE"); path != "" {
 		f, err := Create(path, 0o600)
@@ -244,7 +244,7 @@ func TestKilledRunIsSweptAndAliveOneIsNot(t *testing.T) {
 	}
 }
 
-// TestSweepKeepsNamesOfOthers guards against removing what only looks alike.
+// TestSweepKeepsNamesOfOthers checks that files with similar names are kept.
 func TestSweepKeepsNamesOfOthers(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{".k0s.1.new", ".k0s.x.new", ".k0s.1.new2", ".k0s.yaml.1.new", "k0s.1.new"} {
@@ -266,8 +266,7 @@ func TestSweepKeepsNamesOfOthers(t *testing.T) {
 	}
 }
 
-// A reader and two writers at the same time: each read gives a whole content.
-// TestReadDoesNotWait for what a pipe may never bring.
+// TestReadDoesNotWait checks that reading a pipe does not block.
 func TestReadDoesNotWait(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -278,6 +277,7 @@ func TestReadDoesNotWait(t *testing.T) {
 	}
 }
 
+// Readers see one complete content or the other while two writers run.
 func TestReadersSeeWholeFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	contents := [][]byte{bytes.Repeat([]byte("a"), 100_000), bytes.Repeat([]byte("b"), 300_000)}
@@ -318,7 +318,7 @@ func TestFullDiskKeepsTheOldFile(t *testing.T) {
 	}
 	r, err := Put(path, 0o644, make([]byte, 1<<20))
 	if !errors.Is(err, syscall.ENOSPC) || r.Status != record.StatusFailed || err.Error() != "write "+path+": no space left on device" {
-		t.Errorf("Put = %q, %v, want no space, told of %s", r.Status, err, path)
+		t.Errorf("Put = %q, %v, want no space, naming %s", r.Status, err, path)
 	}
 	if got, _ := os.ReadFile(path); string(got) != "old" || names(t, dir) != "x" {
 		t.Errorf("content %q, directory %q, want the old file alone", got, names(t, dir))
@@ -338,7 +338,7 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("Put of the same = %q, %v, want it unchanged: nothing needs writing", r.Status, err)
 	}
 	if _, err := Put(path, 0o644, []byte("new")); !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), path+":") {
-		t.Errorf("Put = %v, want a read-only file system, told of %s", err, path)
+		t.Errorf("Put = %v, want a read-only file system, naming %s", err, path)
 	}
 	if _, err := Remove(path); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("Remove = %v, want a read-only file system", err)

@@ -10,7 +10,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// Containers of certificates and keys, which are not read.
+// Containers of certificates and keys, which are not supported.
 const (
 	pkcs7  = "PKCS7"
 	pkcs12 = "PKCS12"
@@ -18,8 +18,8 @@ const (
 
 var signedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
 
-// one returns DER as the one block of a file. form is how openssl is told of
-// the file's form.
+// one returns DER as the only block of a file. form is the option that tells
+// openssl the file's form.
 func one(name, kind string, der []byte, form string) ([]*pem.Block, error) {
 	switch kind {
 	case pkcs7:
@@ -30,8 +30,8 @@ func one(name, kind string, der []byte, form string) ([]*pem.Block, error) {
 	return []*pem.Block{{Type: kind, Bytes: der}}, nil
 }
 
-// kindOf returns what DER is, as the type of a PEM block has it, and the DER
-// without blanks behind it; "" for anything else.
+// kindOf returns the PEM block type of DER, and the DER without trailing
+// blanks, or "" for anything else.
 func kindOf(content []byte) (kind string, der []byte) {
 	var outer asn1.RawValue
 	rest, err := asn1.Unmarshal(content, &outer)

@@ -1,4 +1,4 @@
-// Package pemfile reads the certificates and keys that people hand to a tool:
+// Package pemfile reads the certificates and keys that people pass to a tool:
 // in PEM form as any editor saves it, or in DER form as Windows and key
 // services export it.
 package pemfile
@@ -35,8 +35,7 @@ func Read(path string) ([]*pem.Block, error) {
 }
 
 // Blocks returns the PEM blocks of content, of which there is at least one.
-// DER, as it is or in base64, counts as one block. Errors name the file that
-// the content is of.
+// DER, raw or in base64, counts as one block. Errors name the file.
 func Blocks(name string, content []byte) ([]*pem.Block, error) {
 	if len(bytes.TrimSpace(content)) == 0 {
 		return nil, fmt.Errorf("%s: the file is empty", name)
@@ -94,13 +93,13 @@ func Certificates(path string) ([]*x509.Certificate, []byte, error) {
 		text = append(text, pem.EncodeToMemory(&pem.Block{Type: Certificate, Bytes: b.Bytes})...)
 	}
 	if len(all) == 0 {
-		return nil, nil, fmt.Errorf("%s: no certificate in it, only %s", path, blocks[0].Type)
+		return nil, nil, fmt.Errorf("%s: no certificate, only %s", path, blocks[0].Type)
 	}
 	return all, text, nil
 }
 
-// tidy undoes what happens to PEM on its way: blanks around lines, byte order
-// marks of files that were joined, and a missing line end between two of them.
+// tidy repairs PEM that was damaged in transit: blanks around lines, byte order
+// marks of concatenated files, and a missing line end between two of them.
 func tidy(text []byte) []byte {
 	text = bytes.ReplaceAll(text, []byte("\ufeff"), nil)
 	text = bytes.ReplaceAll(text, []byte("----------BEGIN"), []byte("-----\n-----BEGIN"))

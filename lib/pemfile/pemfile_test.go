@@ -115,7 +115,7 @@ func TestCertificates(t *testing.T) {
 		}
 	}
 	for content, want := range map[string]string{
-		encode(PublicKey, public):               "no certificate in it, only PUBLIC KEY",
+		encode(PublicKey, public):               "no certificate, only PUBLIC KEY",
 		encode(Certificate, cert[:len(cert)-1]): "certificate 1: ",
 	} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {

@@ -5,15 +5,16 @@ import (
 	"sync"
 )
 
-// stopping ends the reading of what may never come, such as a password in a pipe.
+// stopping ends reads that may never finish, such as that of a password from a
+// pipe.
 var stopping = struct {
 	once  sync.Once
 	done  chan struct{}
 	cause error
 }{done: make(chan struct{})}
 
-// Stop has Patiently, Read and its like return err instead of waiting for a pipe or a
-// terminal, from now on. What is in regular files is read as before.
+// Stop makes Patiently, Read and the like return err from now on, instead of
+// waiting for a pipe or a terminal. Regular files are read as before.
 func Stop(err error) {
 	stopping.once.Do(func() {
 		stopping.cause = err
@@ -21,9 +22,10 @@ func Stop(err error) {
 	})
 }
 
-// Patiently calls read, which opens and reads the file at path, or an unknown file
-// for "". At Stop it returns without it unless that is a regular file; read is then
-// abandoned to the program's end, and what it writes to must not be used.
+// Patiently calls read, which opens and reads the file at path, or an unknown
+// file for "". At Stop it returns without waiting for read, unless path is a
+// regular file; read is then abandoned until the program exits, and whatever it
+// writes to must not be used.
 func Patiently(path string, read func() error) error {
 	if info, err := os.Stat(path); path != "" && (err != nil || info.Mode().IsRegular()) {
 		return read()

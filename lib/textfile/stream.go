@@ -25,13 +25,13 @@ func Open(path string) (*os.File, error) {
 	return <-opened, nil
 }
 
-// NewReader returns the text of r as UTF-8 with Unix line ends. It reads no
-// further ahead than the byte order mark, so it does not wait for more lines
-// than its caller asks for.
+// NewReader returns the text of r as UTF-8 with Unix line ends. It reads ahead
+// no further than the byte order mark, so it does not wait for more lines than
+// its caller needs.
 func NewReader(r io.Reader) io.Reader { return &lines{in: decode(r)} }
 
-// Unmarked returns the text of r as UTF-8, without a byte order mark, its line
-// ends as they are.
+// Unmarked returns the text of r as UTF-8, without a byte order mark and with
+// its line ends unchanged.
 func Unmarked(r io.Reader) io.Reader { return decode(r) }
 
 // decode looks for a byte order mark when it is first read.
@@ -70,8 +70,8 @@ func (d *decoder) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// mark skips a byte order mark and notes what it says. A first byte that cannot
-// begin one is not waited for any further.
+// mark skips a byte order mark and sets the byte order it indicates. If the
+// first byte cannot begin a mark, it waits for no more.
 func (d *decoder) mark() {
 	for _, m := range []struct {
 		bytes []byte

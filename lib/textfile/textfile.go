@@ -1,7 +1,7 @@
-// Package textfile reads the small text files that people hand to a tool:
+// Package textfile reads the small text files that people pass to a tool:
 // configuration, passwords, keys, lists. Such files pass through editors,
-// browsers and Windows, so a byte order mark, UTF-16 and foreign line ends are
-// accepted, and mean the same as plain UTF-8 text with Unix line ends.
+// browsers and Windows, so a byte order mark, UTF-16 and other line ends are
+// accepted, and read the same as plain UTF-8 text with Unix line ends.
 package textfile
 
 import (
@@ -35,7 +35,8 @@ func Read(path string) ([]byte, error) {
 	return text, nil
 }
 
-// All is Read for what is open already. Its own errors name nothing.
+// All is like Read for a file that is already open. Its own errors do not name
+// it.
 func All(r io.Reader) ([]byte, error) {
 	content, err := BytesOf(r)
 	if err != nil {
@@ -45,7 +46,7 @@ func All(r io.Reader) ([]byte, error) {
 }
 
 // Bytes returns the content of a small file that may be text or binary, such as
-// a key or a signature, as it is.
+// a key or a signature, unchanged.
 func Bytes(path string) (content []byte, err error) {
 	read := func() (err error) {
 		content, err = bytesAt(path)
@@ -79,8 +80,8 @@ func Text(content []byte) ([]byte, error) {
 	return text, err
 }
 
-// Password returns the password in the file at path, without the line end
-// behind it. Blanks belong to the password.
+// Password returns the password in the file at path, without its line end.
+// Blanks are part of the password.
 func Password(path string) (string, error) {
 	text, err := Read(path)
 	if err != nil {
@@ -96,7 +97,8 @@ func Password(path string) (string, error) {
 	return password, nil
 }
 
-// BytesOf is Bytes for what is open already. Its own errors name nothing.
+// BytesOf is like Bytes for a file that is already open. Its own errors do not
+// name it.
 func BytesOf(r io.Reader) ([]byte, error) {
 	content, err := io.ReadAll(io.LimitReader(r, Max+1))
 	if err == nil && len(content) > Max {
