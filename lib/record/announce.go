@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// A verdict on a bundle of 22 GB takes minutes, during which its pipe is as
-// silent as one that will never carry anything. So a Writer locks the pipe that
-// it writes to, which says that records will come, costs no byte, and ends with
-// the last process that can write there. Nobody waits for these locks.
+// Verifying a bundle of 22 GB takes minutes, during which its pipe is as silent
+// as one that never carries anything. So a Writer locks the pipe that it writes
+// to, which announces that records will come, sends no bytes, and ends with the
+// last process that can write to the pipe. Nobody waits for these locks.
 
 // announce marks a pipe as one that records are written to. Another process may
-// be looking at that very moment, so one attempt is not enough.
+// be testing the lock at the same moment, so one attempt is not enough.
 func announce(pipe *os.File) {
 	if !isPipe(pipe) {
 		return
@@ -28,7 +28,7 @@ func announce(pipe *os.File) {
 }
 
 // Announced reports whether a process that writes records holds the other end
-// of a pipe, although nothing may have come yet.
+// of a pipe, even if nothing has arrived yet.
 func Announced(pipe *os.File) bool {
 	if !isPipe(pipe) {
 		return false

@@ -25,13 +25,13 @@ type Format struct {
 	tmpl  *template.Template
 }
 
-// NewFormat gives the JSON format of a tool whose own records are of the kind
-// of main; a template is applied to those alone.
+// NewFormat returns the JSON format of a tool whose own records are of main's
+// kind; a template is applied only to those.
 func NewFormat(main Record) *Format {
 	return &Format{name: formatJSON, text: formatJSON, main: main, blank: blank(reflect.TypeOf(main))}
 }
 
-// String gives the flag's value.
+// String returns the flag's value.
 func (f *Format) String() string {
 	if f == nil {
 		return ""
@@ -39,9 +39,9 @@ func (f *Format) String() string {
 	return f.text
 }
 
-// Set takes the flag's value. A template must contain "{{" and may name only
-// fields of the tool's own kind, so a misspelt field is an error here and not
-// an empty line later.
+// Set parses the flag's value. A template must contain "{{" and may name only
+// fields of the tool's own kind, so that a misspelt field is an error here and
+// not an empty line later.
 func (f *Format) Set(s string) error {
 	switch {
 	case s == formatJSON || s == formatTable:
@@ -86,7 +86,7 @@ func (f *Format) execute(w *Writer, r Record) error {
 	return w.put(b.Bytes())
 }
 
-// overlay gives a copy of under with the values of over put in.
+// overlay returns a copy of under with the values of over.
 func overlay(under, over map[string]any) map[string]any {
 	out := make(map[string]any, len(under))
 	for k, v := range under {
@@ -102,7 +102,7 @@ func overlay(under, over map[string]any) map[string]any {
 	return out
 }
 
-// fields lists the JSON names of a record's fields, in order.
+// fields returns the JSON names of a record's fields, in order.
 func fields(t reflect.Type) []string {
 	var names []string
 	for i := range t.NumField() {
@@ -112,8 +112,8 @@ func fields(t reflect.Type) []string {
 	return names
 }
 
-// blank gives every field of a record with an empty value, so that a template
-// may name a field which some records leave out.
+// blank returns every field of a record with an empty value, so that a template
+// may name a field that some records omit.
 func blank(t reflect.Type) map[string]any {
 	m := map[string]any{"kind": ""}
 	for i, name := range fields(t) {

@@ -26,7 +26,7 @@ type Line struct {
 	Raw    []byte // without the line's end; valid until the next line is read
 }
 
-// Decode fills r, a pointer, with the fields that it knows.
+// Decode sets the fields of r, a pointer, from the record.
 func (l Line) Decode(r any) error {
 	if err := json.Unmarshal(l.Raw, r); err != nil {
 		return fmt.Errorf("line %d: %s record: %w", l.Number, l.Kind, err)
@@ -36,8 +36,8 @@ func (l Line) Decode(r any) error {
 
 // Read returns the records of r in order and stops after the first error. Blank
 // lines are skipped. A line that is not one JSON object with a kind, or is
-// longer than MaxLine, is an error that names the line; Raw then holds what the
-// line is instead.
+// longer than MaxLine, is an error that names the line; Raw then holds the
+// line.
 func Read(r io.Reader) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
 		s := bufio.NewScanner(textfile.Unmarked(r))

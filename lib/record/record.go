@@ -1,13 +1,12 @@
-// Package record is the language between the tools: one JSON object a line,
-// told apart by its "kind".
+// Package record defines the records that the tools exchange: one JSON object
+// per line, distinguished by its "kind".
 //
-// Fields are added, never renamed or given another meaning. Sizes are bytes,
-// digests read "sha256:…", times are RFC 3339 in UTC, and an empty field is
-// left out. The manual page k0rdent-records(5) lists every kind and field.
+// Fields are added, never renamed or redefined. Sizes are in bytes, digests
+// read "sha256:…", times are RFC 3339 in UTC, and empty fields are omitted. The
+// manual page k0rdent-records(5) lists every kind and field.
 package record
 
-// Record is one value of the pipe. Its fields are written as they stand,
-// with the kind before them.
+// Record is one record. Its fields are written in order, after the kind.
 type Record interface {
 	// Kind is the value of the "kind" field, such as "image".
 	Kind() string
@@ -19,10 +18,10 @@ const (
 	SignatureBad  = "bad"
 	SignatureNone = "none"
 
-	SignatureUnknown = "unknown" // the verification came to no result
+	SignatureUnknown = "unknown" // verification came to no result
 )
 
-// Status values of items that a tool worked through.
+// Status values of the items that a tool processes.
 const (
 	StatusPushed    = "pushed"
 	StatusExists    = "exists"
@@ -33,13 +32,13 @@ const (
 	StatusRemoved   = "removed"
 )
 
-// Status values of a Step, beside those it shares with items.
+// Status values of a Step, in addition to those of items.
 const (
 	StatusDone    = "done"
 	StatusSkipped = "skipped"
 )
 
-// Bundle says what a bundle file is and whether its signature held.
+// Bundle describes a bundle file and the result of checking its signature.
 type Bundle struct {
 	Path          string `json:"path,omitempty"`
 	Format        string `json:"format,omitempty"` // tar.gz, tar.zst, tar or dir
@@ -51,7 +50,7 @@ type Bundle struct {
 	Error         string `json:"error,omitempty"` // why the signature is unknown
 }
 
-// Version says which release a bundle holds.
+// Version describes the release that a bundle holds.
 type Version struct {
 	Bundle     string   `json:"bundle,omitempty"`
 	Entry      string   `json:"entry,omitempty"`
@@ -68,8 +67,8 @@ type Chart struct {
 	AppVersion string `json:"appVersion,omitempty"`
 }
 
-// Image is one image, index, chart or artifact of a bundle; oci-push writes
-// it again with what became of it at the registry.
+// Image is one image, index, chart or artifact of a bundle; oci-push writes it
+// again with its status at the registry.
 type Image struct {
 	Bundle     string   `json:"bundle,omitempty"`
 	Entry      string   `json:"entry,omitempty"`
@@ -95,8 +94,8 @@ type Image struct {
 	Error         string `json:"error,omitempty"`
 }
 
-// Name returns what people call it: its reference, or the part of it that is
-// known. What has no tag goes by its digest.
+// Name returns a name for people: the reference, or the known part of it, with
+// the digest if there is no tag.
 func (i Image) Name() string {
 	switch {
 	case i.Reference != "":
@@ -116,25 +115,25 @@ type Blob struct {
 	Size      int64  `json:"size,omitempty"`
 }
 
-// Skipped is an entry that holds nothing for a registry, and why.
+// Skipped is an entry with nothing for a registry, and the reason.
 type Skipped struct {
 	Bundle string `json:"bundle,omitempty"`
 	Entry  string `json:"entry,omitempty"`
 	Size   int64  `json:"size,omitempty"`
-	Status string `json:"status,omitempty"` // failed, if something should have come of it
+	Status string `json:"status,omitempty"` // failed, if it should have been pushed
 	Reason string `json:"reason,omitempty"`
 }
 
-// Registry is where a registry accepts connections.
+// Registry describes a running registry.
 type Registry struct {
-	Address string `json:"address,omitempty"` // host:port really bound
+	Address string `json:"address,omitempty"` // host:port actually bound
 	URL     string `json:"url,omitempty"`
 	Storage string `json:"storage,omitempty"`
 	CA      string `json:"ca,omitempty"`
 	PID     int    `json:"pid,omitempty"`
 }
 
-// File is a file of the host that a tool looks after, and what became of it.
+// File is a file of the host that a tool manages, and its status.
 type File struct {
 	Path   string `json:"path,omitempty"` // absolute
 	Mode   string `json:"mode,omitempty"` // permission bits in octal, such as 0644
@@ -148,14 +147,14 @@ type File struct {
 	Source   string `json:"source,omitempty"`   // where it came from
 }
 
-// Step is one step of the work on a host, and what became of it.
+// Step is one step of the work on a host, and its status.
 type Step struct {
 	Name    string  `json:"name,omitempty"`
 	Status  string  `json:"status,omitempty"` // done, unchanged, planned, skipped or failed
 	Seconds float64 `json:"seconds,omitempty"`
 	Detail  string  `json:"detail,omitempty"` // what was or would be done, or was found
 	Error   string  `json:"error,omitempty"`
-	Cluster string  `json:"cluster,omitempty"` // "stays" where --uninstall removes a host from a cluster that goes on
+	Cluster string  `json:"cluster,omitempty"` // "stays" if --uninstall removes a host from a cluster that keeps running
 }
 
 // Cluster is a Kubernetes cluster of which this host is a controller.
@@ -168,7 +167,7 @@ type Cluster struct {
 	Status     string `json:"status,omitempty"` // planned, if it does not exist yet
 }
 
-// Summary is the last line of a tool that works through many items.
+// Summary is the last record of a tool that processes many items.
 type Summary struct {
 	Tool    string         `json:"tool,omitempty"`
 	Counts  map[string]int `json:"counts,omitempty"` // by status

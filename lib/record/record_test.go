@@ -218,7 +218,7 @@ func TestBytes(t *testing.T) {
 	}
 }
 
-// What Read accepts, Pass writes such that Read gives the same again.
+// Pass writes the records that Read accepts so that Read returns them again.
 func FuzzRead(f *testing.F) {
 	for _, s := range []string{`{"kind":"image"}`, "\n\n", `{"kind":"a"}` + "\nx", `{"kind":""}`, "\xef\xbb\xbf{}", `{"kind":"a","kind":"b"}`} {
 		f.Add([]byte(s))

@@ -6,13 +6,13 @@ import (
 	"syscall"
 )
 
-// bundle-ls and oci-push would both inflate a bundle, which takes most of their
-// time. So a reader that can list entries itself marks the pipe at its stdin, and
-// bundle-ls leaves the rest of the bundle to it. The mark belongs to one process
-// and one pipe: behind tee or grep bundle-ls does not see it.
+// Inflating a bundle takes most of the time of bundle-ls and oci-push, and both
+// would do it. So a reader that can list entries itself marks the pipe on its
+// stdin, and bundle-ls leaves the rest of the bundle to it. The mark belongs to
+// one process and one pipe: bundle-ls does not see it through tee or grep.
 
-// Rest says that the records of the entries after the first Listed ones of a
-// bundle do not come: the reader, which has accepted that, makes them itself.
+// Rest announces that no records follow for the entries of a bundle after the
+// first Listed ones: the reader, which has accepted that, makes them itself.
 type Rest struct {
 	Bundle string `json:"bundle,omitempty"`
 	Size   int64  `json:"size,omitempty"`
@@ -22,10 +22,11 @@ type Rest struct {
 func (Rest) Kind() string { return "rest" }
 
 // AcceptRest marks in, if it is a pipe, as one whose reader accepts a Rest. The
-// mark ends with the process, whoever else holds the pipe.
+// mark ends with the process, even if others hold the pipe.
 func AcceptRest(in io.Reader) {
 	if pipe, ok := in.(*os.File); ok && isPipe(pipe) {
-		// A system that does not lock pipes has no mark, and bundle-ls lists all.
+		// A system that cannot lock pipes has no mark, and bundle-ls
+		// lists everything.
 		_, _ = lock(pipe, syscall.F_SETLK, syscall.F_RDLCK)
 	}
 }
@@ -39,12 +40,12 @@ func (w *Writer) RestAccepted() bool {
 	return err == nil && found == syscall.F_RDLCK
 }
 
-// getOFDLock asks for locks of every process, this one included (F_OFD_GETLK of
-// fcntl(2)).
+// getOFDLock queries the locks of all processes, including this one
+// (F_OFD_GETLK of fcntl(2)).
 const getOFDLock = 36
 
-// lock calls fcntl with a lock of the first byte, and returns the kind of the lock
-// that it found.
+// lock calls fcntl with a lock on the first byte, and returns the type of the
+// lock that it found.
 func lock(f *os.File, command int, kind int16) (found int16, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {

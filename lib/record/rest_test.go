@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// asReader is the variable that has the test program mark its stdin and wait.
+// asReader is the variable that makes the test program mark its stdin and wait.
 const asReader = "TEST_RECORD_AS_READER"
 
 func TestMain(m *testing.M) {

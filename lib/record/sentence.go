@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// parts are the counts of a summary in the order in which a person reads them:
-// what went wrong, what there is, what was done, what was left out. Each group
-// is a part of the sentence.
+// parts lists the counts of a summary in the order for people: failures,
+// contents, work done, omissions. Each group is one part of the sentence.
 var parts = [][]struct{ key, one, many string }{
 	{{"failed", "failed", ""}, {"missing", "missing", ""}, {"bad", "damaged", ""}, {"setAside", "set aside", ""}},
 	{
@@ -57,7 +56,8 @@ func (s Summary) String() string {
 	return fmt.Sprintf("%s: %s in %.1f s", s.Tool, strings.Join(sentence, "; "), s.Seconds)
 }
 
-// Seconds returns a duration as records have it: in seconds, to the millisecond.
+// Seconds returns a duration in the form used in records: in seconds, rounded
+// to the millisecond.
 func Seconds(d time.Duration) float64 {
 	return float64(d.Round(time.Millisecond).Milliseconds()) / 1000
 }

@@ -5,14 +5,15 @@ import (
 	"strings"
 )
 
-// column is one column of a table. Rows are written as they come, so a width
-// is chosen in advance; a longer cell pushes the rest of its line.
+// column is one column of a table. Rows are written as they arrive, so the
+// width is fixed in advance; a longer cell shifts the rest of its line.
 type column struct {
 	title string
 	width int
 }
 
-// columns gives the table of a tool by the kind of its own records.
+// columns returns the columns of a tool's table, by the kind of its own
+// records.
 func columns(kind string) []column {
 	switch kind {
 	case "bundle":
@@ -65,8 +66,8 @@ func line(b *strings.Builder, cols []column, cells []string) {
 	b.WriteString(strings.TrimRight(row.String(), " ") + "\n")
 }
 
-// cells gives the row of a record in a table of a kind, in the order of its
-// columns. Records of another kind fill the columns that they can.
+// cells returns the row of a record in a table of a kind, in the order of its
+// columns. Records of other kinds fill the columns that they can.
 func cells(kind string, r Record) []string {
 	if kind == "step" {
 		return stepCells(r)
@@ -99,8 +100,8 @@ func cells(kind string, r Record) []string {
 	}
 }
 
-// stepCells gives the row of a record in a table of steps, which have files
-// that they write and images that they miss.
+// stepCells returns the row of a record in a table of steps, which also lists
+// the files that the steps write and the images that are missing.
 func stepCells(r Record) []string {
 	switch r := r.(type) {
 	case Step:
@@ -124,8 +125,8 @@ func stepCells(r Record) []string {
 	}
 }
 
-// Bytes gives a size for people, in powers of 1000 as disks and the vendor's
-// download page count them.
+// Bytes formats a size for people, in powers of 1000 as for disks and on the
+// vendor's download page.
 func Bytes(n int64) string {
 	if n < 1000 {
 		return fmt.Sprintf("%d B", n)

@@ -19,8 +19,8 @@ type Writer struct {
 	pipe   *os.File // that JSON is written to, or nil
 }
 
-// NewWriter returns a writer; a nil format means JSON. If w is a pipe, the pipe
-// is marked as one that carries records, see Announced.
+// NewWriter returns a writer; a nil format means JSON. If w is a pipe, it is
+// marked as one that carries records; see Announced.
 func NewWriter(w io.Writer, f *Format) *Writer {
 	out := &Writer{w: w, format: f}
 	for out.json() {
@@ -39,8 +39,8 @@ func NewWriter(w io.Writer, f *Format) *Writer {
 
 func (w *Writer) json() bool { return w.format == nil || w.format.name == formatJSON }
 
-// Write writes one record with one call to the writer below, so that lines of
-// two programs that share a pipe do not mix.
+// Write writes one record with a single call to the underlying writer, so that
+// the lines of two programs that share a pipe do not mix.
 func (w *Writer) Write(r Record) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -58,8 +58,8 @@ func (w *Writer) Write(r Record) error {
 	}
 }
 
-// Pass writes a record that was read, unchanged. The formats for people show
-// only what the tool itself found, so there it writes nothing.
+// Pass writes a record that was read, unchanged. In the formats for people it
+// writes nothing, since they show only the tool's own records.
 func (w *Writer) Pass(l Line) error {
 	if !w.json() {
 		return nil
@@ -74,8 +74,8 @@ func (w *Writer) put(line []byte) error {
 	return err
 }
 
-// Marshal gives the line of a record, with its end: the kind first, no HTML
-// escapes, no spaces.
+// Marshal returns the line of a record, including the newline: the kind first,
+// no HTML escapes, no spaces.
 func Marshal(r Record) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString(`{"kind":"` + r.Kind() + `"`)
