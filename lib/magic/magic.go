@@ -3,7 +3,7 @@ package magic
 
 import "bytes"
 
-// Packing is a way to compress files. The zero value is none.
+// Packing is a compression format. The zero value is none.
 type Packing struct {
 	Name   string
 	unpack string // the command that writes the content of a file to stdout
@@ -31,7 +31,7 @@ var packings = []Packing{
 	{"rar", "unrar p -inul", "Rar!\x1a\x07"},
 }
 
-// Of returns how a file that begins with head is compressed.
+// Of returns the compression format of a file that begins with head.
 func Of(head []byte) Packing {
 	for _, p := range packings {
 		if bytes.HasPrefix(head, []byte(p.first)) {

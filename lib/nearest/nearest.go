@@ -3,8 +3,8 @@ package nearest
 
 import "strings"
 
-// Likely returns the word of a list that a slip of the finger makes of word, or
-// that is cut short in it, or "".
+// Likely returns the word of a list that word is likely a typo or an
+// abbreviation of, or "".
 func Likely(word string, list []string) string {
 	if len(word) < 2 {
 		return ""
@@ -21,8 +21,8 @@ func Likely(word string, list []string) string {
 	return ""
 }
 
-// Word returns the word of a list that is the most like another, and the
-// first of those that are alike.
+// Word returns the word of a list that is most similar to word, the first one
+// if several are equally similar.
 func Word(word string, list []string) string {
 	best, at := "", -1
 	for _, other := range list {
@@ -33,8 +33,8 @@ func Word(word string, list []string) string {
 	return best
 }
 
-// Distance counts the letters to add, remove, replace or exchange with their
-// neighbour to make one word of the other. Upper and lower case are the same.
+// Distance returns the number of letters to insert, delete, replace or swap
+// with a neighbour to turn one word into the other, ignoring case.
 func Distance(a, b string) int {
 	a, b = strings.ToLower(a), strings.ToLower(b)
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1)

@@ -1,4 +1,4 @@
-// Package ports finds out which program of this host listens on a port.
+// Package ports finds the program on this host that listens on a port.
 package ports
 
 import (
@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// Proc is where the kernel shows its tables.
+// Proc is where the kernel exposes its tables.
 const Proc = "/proc"
 
-// Listeners returns the inode of the socket that is bound to each port, by the
-// tables of kind "tcp" or "udp" in proc.
+// Listeners returns the inode of the socket bound to each port, from the tables
+// of kind "tcp" or "udp" in proc.
 func Listeners(proc, kind string) map[int]string {
 	found := make(map[int]string)
 	for _, name := range []string{kind, kind + "6"} {
@@ -41,8 +41,8 @@ func Listeners(proc, kind string) map[int]string {
 	return found
 }
 
-// Owners returns which process has a socket, by inode, as far as this one is
-// allowed to see: "nginx (process 12)".
+// Owners returns the process that holds each socket, by inode, as far as
+// permissions allow: "nginx (process 12)".
 func Owners(proc string) map[string]string {
 	found := make(map[string]string)
 	links, err := filepath.Glob(filepath.Join(proc, "[0-9]*", "fd", "*"))
@@ -70,7 +70,7 @@ func Owners(proc string) map[string]string {
 }
 
 // Holder returns the program that listens on a TCP port, or "another program"
-// where that cannot be found out.
+// if that cannot be determined.
 func Holder(proc string, port int) string {
 	if who := Owners(proc)[Listeners(proc, "tcp")[port]]; who != "" {
 		return who
