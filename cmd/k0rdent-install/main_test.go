@@ -18,7 +18,7 @@ func TestMisuse(t *testing.T) {
 		{"--uninstall --upgrade", "--upgrade and --uninstall are mutually exclusive"},
 		{"--registry https://10.0.0.5", "--registry"},
 		{"--ca x --plain-http --registry h", "mutually exclusive"},
-		{"--username u", "--username and --password-file belong together"},
+		{"--username u", "--username and --password-file must be given together"},
 		{"--release-file x", "--release-file requires --upgrade"},
 		{"--print-values --plan", "it needs no --plan"},
 		{"--ignore luck", `--ignore "luck": must be one of cpu disk`},

@@ -25,7 +25,7 @@ func TestMisuse(t *testing.T) {
 		{"--join boss", `--join "boss": must be worker or controller`},
 		{"--registry https://10.0.0.5", "--registry"},
 		{"--ca x --plain-http --registry h", "mutually exclusive"},
-		{"--username u", "--username and --password-file belong together"},
+		{"--username u", "--username and --password-file must be given together"},
 		{"--last-controller", "--last-controller requires --reset"},
 		{"--k0s-from x", "--k0s-from requires --upgrade"},
 		{"--ignore luck", `--ignore "luck": must be one of cpu disk`},

@@ -10,21 +10,21 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// A bar has at most barCells cells between its ends, and text stands before it
-// only if barLeast are left for it.
+// A bar has at most barCells cells between its ends; text precedes it only if
+// that leaves barLeast cells.
 const (
 	barCells = 24
 	barLeast = 8
 )
 
-// bar is the line that a person sees on a terminal. The library keeps its
-// figures; that the line fits is seen to here and anew for each drawing, since
-// a window may get another width while a tool works.
+// bar is the progress line on a terminal. The library keeps the figures; this
+// code fits the line to the window each time it is drawn, since the width may
+// change while a tool runs.
 type bar struct {
 	meter *progressbar.ProgressBar
 	title string
 	total int64 // bytes, or -1 if unknown
-	at    int64 // the furthest that was shown
+	at    int64 // the highest value shown so far
 }
 
 func newBar(title string, total int64) *bar {
@@ -36,16 +36,17 @@ func newBar(title string, total int64) *bar {
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionSetPredictTime(total > 0),
 		progressbar.OptionSetElapsedTime(true),
-		// Otherwise a goroutine turns the spinner for as long as the program runs.
+		// Otherwise a goroutine updates the spinner until the program
+		// exits.
 		progressbar.OptionSetSpinnerChangeInterval(0),
 	)}
-	// The first rate counts from here, and not from the first drawing.
+	// The rate is measured from here, and not from the first drawing.
 	b.meter.StartWithoutRender()
 	return b
 }
 
-// advance moves the bar forward, never back: a retried transfer is no reason to
-// take away what a person has seen. It tells whether there is anything to show.
+// advance moves the bar forward, never back, even if a transfer is retried. It
+// reports whether there is anything to show.
 func (b *bar) advance(n int64) bool {
 	if n > b.at {
 		b.meter.Add64(n - b.at)
@@ -54,8 +55,9 @@ func (b *bar) advance(n int64) bool {
 	return b.at > 0
 }
 
-// line gives the bar in fewer than width cells, with the title and the bytes,
-// or the bytes, if there is room for them beside the share, the rate and the time.
+// line returns the bar in fewer than width cells: the share, the rate and the
+// time, preceded by the title and the bytes, or only the bytes, if there is
+// room.
 func (b *bar) line(width int) string {
 	count := b.count()
 	for _, form := range []struct {
@@ -76,7 +78,8 @@ func (b *bar) line(width int) string {
 	return string(line[:max(0, min(width-1, len(line)))])
 }
 
-// waiting returns the line of a tool that waits, in fewer than width cells.
+// waiting returns the line for a tool that is waiting, in fewer than width
+// cells.
 func (b *bar) waiting(what string, width int) string {
 	line := []rune(what)
 	if b.at > 0 {
@@ -85,7 +88,7 @@ func (b *bar) waiting(what string, width int) string {
 	return string(line[:max(0, min(width-1, len(line)))])
 }
 
-// count is how many bytes have passed, of how many.
+// count returns the number of bytes processed so far and the total.
 func (b *bar) count() string {
 	if b.total > 0 {
 		return record.Bytes(b.at) + "/" + record.Bytes(b.total)
@@ -93,7 +96,8 @@ func (b *bar) count() string {
 	return record.Bytes(b.at)
 }
 
-// render has the library write the bar; each of its characters takes one cell.
+// render makes the library render the bar; each of its characters takes one
+// cell.
 func (b *bar) render(text string, cells int) string {
 	progressbar.OptionSetWidth(cells)(b.meter)
 	b.meter.Describe(text)

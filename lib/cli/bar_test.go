@@ -48,7 +48,7 @@ func TestBarFitsTheTerminal(t *testing.T) {
 	}
 }
 
-func TestBarTellsTheRateSinceItsStart(t *testing.T) {
+func TestBarShowsTheRateSinceItsStart(t *testing.T) {
 	b := newBar("pushing", 100e6)
 	time.Sleep(50 * time.Millisecond)
 	b.advance(1e6)
@@ -69,8 +69,9 @@ func TestBarNeverGoesBack(t *testing.T) {
 	}
 }
 
-// TestBarOfAToolThatWaits: no rate and no time left, which would only grow.
-func TestBarOfAToolThatWaits(t *testing.T) {
+// TestBarWhileWaiting: the bar shows no rate or time left, which would only
+// grow.
+func TestBarWhileWaiting(t *testing.T) {
 	b := newBar("pushing", 100e6)
 	if got := b.waiting("waiting for records", 80); got != "waiting for records" {
 		t.Errorf("line is %q before the first byte", got)

@@ -11,15 +11,16 @@ import (
 )
 
 // Beside returns the writer for a tool's records, which go to stdout while the
-// bar is on the terminal. Where they go to the terminal too, the bar makes way
-// for each of them. Where they go to a pipe whose reader has gone, it is cleared
-// before that ends the program.
+// bar is on the terminal. If stdout is the terminal too, the bar is cleared for
+// each record. If it is a pipe whose reader has exited, the bar is cleared
+// before SIGPIPE ends the program.
 func (p *Progress) Beside(stdout io.Writer) io.Writer {
 	switch {
 	case isTerminal(stdout):
 		return besides{p, stdout}
 	case !p.quiet && p.terminal() && IsPipe(stdout):
-		// From now on a write returns EPIPE where it would have killed the program.
+		// From now on a write returns EPIPE instead of killing the
+		// program.
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 		return piped{p, stdout}
 	}
@@ -51,7 +52,8 @@ func (b piped) Write(line []byte) (int, error) {
 	if !errors.Is(err, syscall.EPIPE) {
 		return n, err
 	}
-	// Control-C ends the reader and this program; the reader may be faster.
+	// Ctrl-C ends both the reader and this program; the reader may be
+	// faster.
 	for range 10 {
 		if signal.Ignored(syscall.SIGPIPE) {
 			return n, err

@@ -1,6 +1,6 @@
-// Package cli is the frame that every tool stands in: signals, flags with
-// their environment variables and configuration file, usage, exit codes, and
-// what a person sees on the terminal.
+// Package cli is the common frame of all tools: signals, flags with their
+// environment variables and configuration file, usage, exit codes, and output
+// on the terminal.
 //
 // It is the only library package that reads flags, the environment or the
 // terminal, and the only one that ends the program.
@@ -23,8 +23,8 @@ import (
 	"k0rdent-airgap/lib/textfile"
 )
 
-// Exit codes. Scripts loop on CodeTryAgain; everything else that a caller may
-// want to know stands in the records.
+// Exit codes. Scripts loop on CodeTryAgain; any other detail a caller may need
+// is in the records.
 const (
 	CodeDone        = 0
 	CodeFailed      = 1
@@ -33,37 +33,37 @@ const (
 	CodeInterrupted = 130
 )
 
-// ErrInterrupted is the cause of the context that a signal has ended.
+// ErrInterrupted is the cause of a context that a signal has cancelled.
 var ErrInterrupted = errors.New("interrupted")
 
-// interruption is ErrInterrupted with what the run has to say.
+// interruption is ErrInterrupted with a message of the run.
 type interruption struct{ text string }
 
 func (i *interruption) Error() string { return ErrInterrupted.Error() + "; " + i.text }
 func (i *interruption) Unwrap() error { return ErrInterrupted }
 
-// Interrupted returns ErrInterrupted with where an interrupted run stopped, and
-// how to go on.
+// Interrupted returns ErrInterrupted with a message: where the run stopped and
+// how to resume.
 func Interrupted(format string, args ...any) error {
 	return &interruption{fmt.Sprintf(format, args...)}
 }
 
-// errShown ends a run that has printed what was asked for, such as --help.
+// errShown ends a run that has printed what was requested, such as --help.
 var errShown = errors.New("shown")
 
-// Run is a tool: everything that it uses arrives as an argument.
+// Run is a tool's main function: everything that it uses is an argument.
 type Run func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error
 
-// LimitMemory has the Go runtime collect garbage so often that it stays below so
-// many bytes where it can, unless GOMEMLIMIT says something else.
+// LimitMemory sets the Go runtime's soft memory limit, unless GOMEMLIMIT is
+// set.
 func LimitMemory(bytes int64) {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(bytes)
 	}
 }
 
-// Main runs a tool and ends the program with the code that its error stands
-// for. The first SIGINT or SIGTERM cancels the context, the second kills.
+// Main runs a tool and exits with the code for its error. The first SIGINT or
+// SIGTERM cancels the context, the second kills the program.
 func Main(name string, run Run) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -71,22 +71,21 @@ func Main(name string, run Run) {
 	go func() {
 		<-signals
 		signal.Stop(signals)
-		// The reader of stdout often dies of the same signal. That must not keep
-		// this program from saying where it stopped.
+		// The reader of stdout often dies of the same signal. That must
+		// not keep this program from reporting where it stopped.
 		signal.Ignore(syscall.SIGPIPE)
 		cancel(ErrInterrupted)
 		textfile.Stop(ErrInterrupted)
 	}()
 	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	if _, told := errors.AsType[*interruption](err); err != nil && context.Cause(ctx) == ErrInterrupted && !told {
+	if _, reported := errors.AsType[*interruption](err); err != nil && context.Cause(ctx) == ErrInterrupted && !reported {
 		err = ErrInterrupted
 	}
 	Report(os.Stderr, name, err)
 	os.Exit(Code(err))
 }
 
-// Report tells a person about an error: one line, then a hint where there is
-// a remedy.
+// Report prints an error as one line, then a hint if there is a remedy.
 func Report(stderr io.Writer, name string, err error) {
 	if err == nil || errors.Is(err, errShown) {
 		return
@@ -98,19 +97,19 @@ func Report(stderr io.Writer, name string, err error) {
 	}
 }
 
-// text is an error as one line. What several errors that were joined have in
-// common is said once.
+// text returns an error as one line, in which the common parts of joined errors
+// appear only once.
 func text(err error) string {
-	var said []string
+	var lines []string
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		if line = oneLine(strings.TrimSpace(line)); line != "" && !slices.Contains(said, line) {
-			said = append(said, line)
+		if line = oneLine(strings.TrimSpace(line)); line != "" && !slices.Contains(lines, line) {
+			lines = append(lines, line)
 		}
 	}
-	return strings.Join(said, "; ")
+	return strings.Join(lines, "; ")
 }
 
-// oneLine keeps hostile names from faking further lines or moving the cursor.
+// oneLine keeps hostile names from forging more lines or moving the cursor.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
@@ -120,7 +119,7 @@ func oneLine(s string) string {
 	}, s)
 }
 
-// Code gives the exit code for what a run returned.
+// Code returns the exit code for the error of a run.
 func Code(err error) int {
 	c, coded := errors.AsType[*codeError](err)
 	switch {
@@ -143,14 +142,14 @@ type codeError struct {
 func (e *codeError) Error() string { return e.err.Error() }
 func (e *codeError) Unwrap() error { return e.err }
 
-// Misuse is an error of the person who called: a wrong flag, variable or
+// Misuse returns an error of the caller: a wrong flag, variable or
 // configuration line.
 func Misuse(format string, args ...any) error {
 	return &codeError{CodeMisuse, fmt.Errorf(format, args...)}
 }
 
-// TryAgain marks an error that may be gone on the next try: a registry that
-// does not answer, a busy port.
+// TryAgain marks an error that may be temporary: a registry that does not
+// answer, a busy port.
 func TryAgain(err error) error {
 	return &codeError{CodeTryAgain, err}
 }
@@ -168,8 +167,8 @@ func Hint(err error, format string, args ...any) error {
 	return &hintError{err, fmt.Sprintf(format, args...)}
 }
 
-// HintAmong returns the remedy of the first error among args that has one, or "".
-// Messages made of errors are printed with it.
+// HintAmong returns the remedy of the first error among args that has one, or
+// "". Messages that contain errors are printed with it.
 func HintAmong(args []any) string {
 	for _, a := range args {
 		if err, ok := a.(error); ok && HintOf(err) != "" {
@@ -179,8 +178,8 @@ func HintAmong(args []any) string {
 	return ""
 }
 
-// HintOf returns the remedy that Hint has added to an error, or one that goes
-// without saying, or "".
+// HintOf returns the remedy that Hint added to an error, or a default one, or
+// "".
 func HintOf(err error) string {
 	if h, ok := errors.AsType[*hintError](err); ok {
 		return h.hint
@@ -188,12 +187,12 @@ func HintOf(err error) string {
 	return hintFor(err, os.Geteuid())
 }
 
-// hintFor is the remedy where a user may not do what root may.
+// hintFor returns the remedy for an operation that only root may do.
 func hintFor(err error, uid int) string {
 	_, file := errors.AsType[*fs.PathError](err)
 	_, link := errors.AsType[*os.LinkError](err)
 	if uid != 0 && (file || link) && errors.Is(err, fs.ErrPermission) {
-		return "run it as root, or as a user who is allowed to"
+		return "run it as root, or as a user with permission"
 	}
 	return ""
 }

@@ -47,7 +47,7 @@ func TestReportCannotBeFooledByNames(t *testing.T) {
 	}
 }
 
-// A full disk that several writes have met is one problem.
+// A full disk that fails several writes is reported once.
 func TestReportSaysThingsOnce(t *testing.T) {
 	full := errors.New("write /dev/stdout: no space left on device")
 	var out bytes.Buffer
@@ -57,7 +57,7 @@ func TestReportSaysThingsOnce(t *testing.T) {
 	}
 }
 
-func TestWhatOnlyRootMayDo(t *testing.T) {
+func TestHintForRoot(t *testing.T) {
 	denied := &os.PathError{Op: "open", Path: "/usr/local/bin/k0s", Err: syscall.EACCES}
 	for _, tt := range []struct {
 		err  error
@@ -103,8 +103,8 @@ func parseEven(s string) (int, error) {
 	return n, err
 }
 
-// A list grows with each use of its flag, and is whole even if only a variable
-// or the file has it. Any other value is that of the last use.
+// A list grows with each use of its flag, and is complete even if it comes from
+// a variable or the file. Any other flag has its last value.
 func TestVar(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conf")
 	if err := os.WriteFile(file, []byte("list 2,4\none 8\n"), 0o600); err != nil {
@@ -185,7 +185,7 @@ func TestParseSuggestsWhatWasMeant(t *testing.T) {
 		{[]string{"--password", "x"}, "unknown flag --password", "name a file that holds it"},
 		{[]string{"--key=x"}, "unknown flag --key", "bundle-verify --key FILE BUNDLE | my-tool"},
 		{[]string{"a", "--n", "1"}, "flag --n must come before the argument", "my-tool --n ... a"},
-		{[]string{"a", "b"}, `unexpected argument "b"`, "quote a name that has blanks"},
+		{[]string{"a", "b"}, `unexpected argument "b"`, "quote a name that contains blanks"},
 		{[]string{"https://x/b.tgz"}, "https://x/b.tgz: a URL, not a file", "curl -LO https://x/b.tgz"},
 		{[]string{"--n", "99999999999999999999"}, `invalid --n "99999999999999999999": must be a number`, ""},
 		{[]string{"---n"}, "bad flag syntax: ---n", "my-tool --help"},
@@ -222,7 +222,7 @@ func TestUnknownVariablesAreNamed(t *testing.T) {
 	}
 }
 
-// A file that Notepad has saved says what it shows.
+// A file saved by Notepad reads as it appears there.
 func TestConfigFileWithAMark(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conf")
 	if err := os.WriteFile(file, []byte("\xef\xbb\xbflisten x y\r\non\r\n"), 0o600); err != nil {
@@ -234,7 +234,7 @@ func TestConfigFileWithAMark(t *testing.T) {
 	}
 }
 
-func TestParseTellsWhatIsWrong(t *testing.T) {
+func TestParseNamesWhatIsWrong(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conf")
 	if err := os.WriteFile(file, []byte("n 1\nnosuch 2\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -354,8 +354,8 @@ func TestProgressLinesWithoutTerminal(t *testing.T) {
 	}
 }
 
-// Whatever a configuration file holds, a name never has white space or "=" in
-// it and a value no white space around it.
+// Whatever a configuration file holds, a name never contains white space or "="
+// and a value never has white space around it.
 func FuzzParseConfig(f *testing.F) {
 	for _, s := range []string{"a b", "a=b", "--a\t= b # c", "# x", "a", "=", "\x00 \xff"} {
 		f.Add(s)

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// ErrDeclined is the error of a question that was not answered with yes.
+// ErrDeclined means that a question was not answered with yes.
 var ErrDeclined = Hint(errors.New("not confirmed: nothing is removed"), "answer yes, or give --yes")
 
-// Confirm asks a question on a terminal, and returns nil if the answer is yes. It
-// is misuse if stdin is no terminal.
+// Confirm asks a question on a terminal, and returns nil if the answer is yes.
+// It is misuse if stdin is not a terminal.
 func Confirm(ctx context.Context, stdin io.Reader, stderr io.Writer, question string) error {
 	if !isTerminal(stdin) {
 		return Hint(Misuse("cannot ask for confirmation: stdin is not a terminal"), "--yes removes without asking")
@@ -31,7 +31,7 @@ func Confirm(ctx context.Context, stdin io.Reader, stderr io.Writer, question st
 		}
 		return nil
 	case <-ctx.Done():
-		fmt.Fprintln(stderr) // what is said next does not belong to the question
+		fmt.Fprintln(stderr) // the next message starts on a line of its own
 		return context.Cause(ctx)
 	}
 }

@@ -13,12 +13,12 @@ import (
 	"k0rdent-airgap/lib/nearest"
 )
 
-// userOfURL finds a user name and password in an address, which nobody but its
-// owner should read again.
+// userOfURL matches a user name and password in an address, which must not be
+// printed.
 var userOfURL = regexp.MustCompile(`//[^/@\s]*@`)
 
-// misuse is the error for flags that are wrong, with the cause kept. hint is
-// given unless the cause has one.
+// misuse returns the error for wrong flags, and keeps the cause. hint is added
+// unless the cause has one.
 func misuse(fs *flag.FlagSet, cause error, hint, format string, args ...any) error {
 	text := userOfURL.ReplaceAllString(fmt.Sprintf(format, args...), "//")
 	hint = cmp.Or(HintOf(cause), hint, fs.Name()+" --help lists the flags")
@@ -34,21 +34,21 @@ type reworded struct {
 func (e *reworded) Error() string { return e.text }
 func (e *reworded) Unwrap() error { return e.err }
 
-// watched is the value of a flag that leaves word when it refuses a text: the
-// flag packages say so in prose only.
+// watched is a flag value that records when it refuses a text, which the flag
+// packages report only in prose.
 type watched struct {
 	flag.Value
 	name    string
 	refused *refusal
 }
 
-// refusal is what a flag has refused, and why.
+// refusal is the value that a flag refused, and the reason.
 type refusal struct {
 	name, value string
 	err         error
 }
 
-// watch has the flags of a set leave word of what they refuse.
+// watch makes the flags of a set record what they refuse.
 func watch(fs *flag.FlagSet) *refusal {
 	r := new(refusal)
 	fs.VisitAll(func(f *flag.Flag) { f.Value = &watched{f.Value, f.Name, r} })
@@ -71,7 +71,7 @@ func isBool(v flag.Value) bool {
 }
 
 // rule returns the error for a value of one of the flag package's own types,
-// which says only that it cannot be parsed, or nil for any other.
+// whose errors say only that it cannot be parsed, or nil for other types.
 func rule(v flag.Value, err error) error {
 	g, ok := v.(flag.Getter)
 	if !ok {
@@ -119,7 +119,8 @@ func flagNames(fs *flag.FlagSet) []string {
 	return names
 }
 
-// suggest returns " (did you mean --to?)" if one of the names is likely meant.
+// suggest returns " (did you mean --to?)" if name is likely a typo of one of
+// the names.
 func suggest(names []string, name, prefix string) string {
 	short := map[string]string{"v": "verbose", "q": "quiet", "V": "version"}
 	if near := cmp.Or(short[name], nearest.Likely(strings.ReplaceAll(name, "_", "-"), names)); near != "" && near != name {
@@ -128,7 +129,7 @@ func suggest(names []string, name, prefix string) string {
 	return ""
 }
 
-// dashes writes a flag as a person has: one letter has one hyphen.
+// dashes returns a flag as people type it: one letter gets one hyphen.
 func dashes(name string) string {
 	if len(name) == 1 {
 		return "-" + name
@@ -142,12 +143,12 @@ func elsewhere(tool, name string) string {
 	case "key", "signature":
 		return "bundle-verify checks signatures: bundle-verify --key FILE BUNDLE | " + tool
 	case "password", "token", "secret":
-		return "a secret on the command line is seen by every user of this host; name a file that holds it"
+		return "every user of this host can see a secret on the command line; name a file that holds it"
 	}
 	return ""
 }
 
-// warnVariables names variables that begin like a tool's own and are none.
+// warnVariables warns about unknown variables with the tool's prefix.
 func warnVariables(fs *flag.FlagSet, stderr io.Writer, environment []string) {
 	prefix := envPrefix(fs.Name()) + "_"
 	known := flagNames(fs)

@@ -22,7 +22,7 @@ type Common struct {
 	Verbose bool
 }
 
-// NewFlagSet gives a tool's flag set with the common flags in it.
+// NewFlagSet returns a tool's flag set with the common flags.
 func NewFlagSet(name string, c *Common) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.BoolVar(&c.Quiet, "quiet", false, "")
@@ -33,22 +33,23 @@ func NewFlagSet(name string, c *Common) *flag.FlagSet {
 
 // Parse fills the flags from args, then from the environment (OCI_PUSH_TO for
 // --to of oci-push), then from the file that --config names. --help and
-// --version print to stdout; the caller returns the error it then gets, which
-// stands for exit code 0. At most operands operands may remain.
+// --version print to stdout; the caller must then return the error, which
+// results in exit code 0. At most operands operands may remain.
 func Parse(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, operands int) error {
 	return ParseFile(fs, args, usage, stdout, operands, File{Parse: parseConfig})
 }
 
-// File is a configuration file in a form of the tool's own.
+// File is a configuration file in a tool's own format.
 type File struct {
-	// Default is read if --config names no other file; it may be missing.
+	// Default is read if --config is not given; it may be missing.
 	Default string
-	// Parse calls set for each flag that the file gives a value. What flags
-	// and variables have set already, set leaves as it is.
+	// Parse calls set for each flag that has a value in the file. It does
+	// not change flags that were already set on the command line or by
+	// variables.
 	Parse func(r io.Reader, set func(name, value string) error) error
 }
 
-// ParseFile is Parse for a tool whose configuration file has more to say than
+// ParseFile is like Parse, for a tool whose configuration file holds more than
 // the values of flags.
 func ParseFile(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, operands int, file File) error {
 	stderr := fs.Output()
@@ -68,8 +69,8 @@ func ParseFile(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, 
 	return checkOperands(fs, operands)
 }
 
-// parseAll parses args, then has ff read the variables and the file. In two
-// steps, whose an error is need not be read from its text.
+// parseAll parses args, then lets ff read the variables and the file. With two
+// steps, the source of an error is known without parsing its text.
 func parseAll(fs *flag.FlagSet, args []string, file File) error {
 	refused := watch(fs)
 	var opts []ff.Option
@@ -103,15 +104,15 @@ func parseAll(fs *flag.FlagSet, args []string, file File) error {
 	switch {
 	case err == nil:
 		return nil
-	case refused.err != nil: // of a variable: of the file's values, readFile has forgotten it
+	case refused.err != nil: // from a variable: readFile clears refusals from the file
 		name := envPrefix(fs.Name()) + "_" + envPrefix(refused.name)
 		return misuse(fs, refused.err, "", "invalid %s=%q: %v", name, refused.value, refused.err)
 	}
 	return misuse(fs, err, "", "%v", err)
 }
 
-// readFile reads the configuration file. An error names it, and what it has
-// wrong.
+// readFile reads the configuration file. Its errors name the file and what is
+// wrong with it.
 func readFile(fs *flag.FlagSet, r io.Reader, file File, refused *refusal, set func(name, value string) error) error {
 	err := file.Parse(r, func(name, value string) error {
 		err := set(name, value)
@@ -131,8 +132,7 @@ func readFile(fs *flag.FlagSet, r io.Reader, file File, refused *refusal, set fu
 	return nil
 }
 
-// checkNamed refuses a configuration file that somebody has named and that is
-// not there.
+// checkNamed returns an error if the file given with --config does not exist.
 func checkNamed(fs *flag.FlagSet) (err error) {
 	fs.Visit(func(f *flag.Flag) {
 		if f.Name == "config" {
@@ -142,9 +142,9 @@ func checkNamed(fs *flag.FlagSet) (err error) {
 	return err
 }
 
-// asked finds --help or --version among the flags, or "help" for the operand. They are not flags of the
-// set, since each of those can be set by a variable, and OCI_PUSH_VERSION in
-// somebody's environment must not stop the program.
+// asked finds --help or --version among the flags, or "help" as the operand.
+// They are not flags of the set, since variables can set each of those, and
+// OCI_PUSH_VERSION in the environment must not stop the program.
 func asked(args []string) string {
 	if len(args) == 1 && args[0] == "help" {
 		if _, err := os.Stat("help"); err != nil {
@@ -179,20 +179,20 @@ func checkOperands(fs *flag.FlagSet, most int) error {
 	}
 	err := Misuse("unexpected argument %q", rest[most])
 	if most > 0 {
-		return Hint(err, "%s takes one argument; quote a name that has blanks in it", fs.Name())
+		return Hint(err, "%s takes one argument; quote a name that contains blanks", fs.Name())
 	}
 	return Hint(err, "%s takes flags only; %s --help lists them", fs.Name(), fs.Name())
 }
 
-// envPrefix gives the prefix of a tool's variables; a hyphen cannot stand in
-// the name of one.
+// envPrefix returns the prefix of a tool's variables, whose names cannot
+// contain hyphens.
 func envPrefix(name string) string {
 	return strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
 // parseConfig reads a configuration file: on each line a flag's name, white
-// space or "=", and its value. Lines that start with "#" are comments; a "#"
-// later belongs to the value. A name alone switches a flag on.
+// space or "=", and its value. Lines that start with "#" are comments; a later
+// "#" is part of the value. A name alone turns a flag on.
 func parseConfig(r io.Reader, set func(name, value string) error) error {
 	s := bufio.NewScanner(textfile.NewReader(r))
 	for n := 1; s.Scan(); n++ {
@@ -216,14 +216,14 @@ func parseConfig(r io.Reader, set func(name, value string) error) error {
 // comes from the build information.
 var release string
 
-// Version gives the version, the revision it was built from, and the
-// toolchain and platform, on one line.
+// Version returns the version, the revision it was built from, the toolchain
+// and the platform, on one line.
 func Version() string {
 	version, revision := build()
 	return fmt.Sprintf("%s%s %s %s/%s", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// Agent returns what a tool calls itself towards servers: NAME/VERSION.
+// Agent returns a tool's User-Agent: NAME/VERSION.
 func Agent(tool string) string {
 	version, _ := build()
 	return tool + "/" + version
@@ -247,9 +247,9 @@ func build() (version, revision string) {
 	return version, revision
 }
 
-// Open gives the input of a tool that reads one file or, for "" and "-",
-// stdin. It is misuse when stdin would be a terminal: the tool would wait
-// without a word.
+// Open returns the input of a tool that reads one file or, for "" and "-",
+// stdin. It is misuse if stdin is a terminal, on which the tool would wait
+// silently.
 func Open(name string, stdin io.Reader) (io.ReadCloser, error) {
 	if name != "" && name != "-" {
 		return os.Open(name)
@@ -260,7 +260,7 @@ func Open(name string, stdin io.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(stdin), nil
 }
 
-// CheckStdin is misuse when stdin is a terminal.
+// CheckStdin returns misuse if stdin is a terminal.
 func CheckStdin(stdin io.Reader) error {
 	if isTerminal(stdin) {
 		return Hint(Misuse("no input: name a file, or pipe records in"), "--help shows examples")
@@ -268,11 +268,11 @@ func CheckStdin(stdin io.Reader) error {
 	return nil
 }
 
-// CheckStdout is misuse when stdout is a terminal, for a tool whose output is
-// not text.
+// CheckStdout returns misuse if stdout is a terminal, for a tool whose output
+// is not text.
 func CheckStdout(stdout io.Writer) error {
 	if isTerminal(stdout) {
-		return Hint(Misuse("refusing to write an archive to a terminal"), "name a file, or pipe it on")
+		return Hint(Misuse("refusing to write an archive to a terminal"), "name a file, or pipe the output to a program")
 	}
 	return nil
 }

@@ -6,14 +6,15 @@ import (
 	"path/filepath"
 )
 
-// LoginFile is a file in which another program may have left a registry's login.
+// LoginFile is a file in which another program may have stored a registry's
+// login.
 type LoginFile struct {
 	Path  string
-	Named string // the variable that names it, so that it has to exist; may be empty
+	Named string // the variable that names it, in which case it must exist; may be empty
 }
 
-// LoginFiles returns the places where podman, skopeo and docker keep logins, in
-// the order of containers-auth.json(5), the one that a variable names first.
+// LoginFiles returns the files in which podman, skopeo and docker keep logins,
+// in the order of containers-auth.json(5), the one that a variable names first.
 func LoginFiles() []LoginFile {
 	var all []LoginFile
 	if path := os.Getenv("REGISTRY_AUTH_FILE"); path != "" {

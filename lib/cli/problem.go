@@ -6,25 +6,26 @@ import (
 	"regexp"
 )
 
-// maxProblems is how many different problems are remembered; what comes after
-// that is printed without being counted.
+// maxProblems is how many different problems are counted; further ones are
+// printed each time.
 const maxProblems = 1024
 
-// problems counts what is wrong with the items of a run, so that a cause which
-// concerns all of them fills one line and not the screen.
+// problems counts the problems of a run's items, so that a cause that affects
+// all of them fills one line and not the screen.
 type problems struct {
-	seen  map[string]int // how often a problem came again
+	seen  map[string]int // how often a problem was repeated
 	order []string
 	hints map[string]bool
 }
 
-// details are what tells one item's problem from the same problem of another:
+// details matches what distinguishes the same problem of different items:
 // digests, and sizes in bytes.
 var details = regexp.MustCompile(`\b(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\b|\b[0-9][0-9,]*\b( bytes?\b)`)
 
 // Problem reports what is wrong with one item of many: "tool: item: problem",
-// then the hint that err carries. A problem that was reported before, of
-// whatever item, digest and size, is only counted; Close prints how often it came again.
+// then the hint that err carries. A problem that was already reported for
+// another item, digest or size is only counted; Close prints how often it was
+// repeated.
 func (p *Progress) Problem(item string, err error) {
 	text := text(err)
 	p.mu.Lock()
@@ -35,7 +36,7 @@ func (p *Progress) Problem(item string, err error) {
 	}
 }
 
-// say writes a message, then its hint unless that was given before.
+// say writes a message, then its hint unless that was already printed.
 func (p *Progress) say(message, hint string) {
 	lines := fmt.Sprintf("%s: %s\n", p.name, message)
 	p.mu.Lock()
@@ -46,8 +47,8 @@ func (p *Progress) say(message, hint string) {
 	io.WriteString(p, lines)
 }
 
-// Final returns the error that a run ends with, without the hint that was printed
-// with an item's problem already: Report is not to print it again.
+// Final returns the error of a run without a hint that was already printed with
+// an item's problem, so that Report does not repeat it.
 func (p *Progress) Final(err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -57,12 +58,12 @@ func (p *Progress) Final(err error) error {
 	return err
 }
 
-// hinted is an error whose hint a person has seen.
+// hinted is an error whose hint was already printed.
 type hinted struct{ error }
 
 func (e *hinted) Unwrap() error { return e.error }
 
-// repeated notes a problem and reports whether it was known.
+// repeated counts a problem and reports whether it was already known.
 func (q *problems) repeated(text string) bool {
 	if q.seen == nil {
 		q.seen = make(map[string]int)
@@ -78,7 +79,7 @@ func (q *problems) repeated(text string) bool {
 	return false
 }
 
-// hinted notes a hint and reports whether it was given before.
+// hinted records a hint and reports whether it was already printed.
 func (q *problems) hinted(hint string) bool {
 	if q.hints == nil {
 		q.hints = make(map[string]bool)
@@ -90,8 +91,8 @@ func (q *problems) hinted(hint string) bool {
 	return known
 }
 
-// repeats returns a line for each problem that came more than once, and forgets
-// them all.
+// repeats returns a line for each problem that occurred more than once, and
+// resets the counts.
 func (q *problems) repeats(name string) (lines string) {
 	for _, text := range q.order {
 		if n := q.seen[text]; n > 0 {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// What is wrong with every image of a bundle must not push the one other problem
-// off the screen, and its hint must be seen.
+// A problem of every image of a bundle must not push another problem off the
+// screen, and its hint must be visible.
 func TestProblemsAreShownOnceWithTheirHints(t *testing.T) {
 	var out bytes.Buffer
 	p := NewProgress("tool", &out, true)

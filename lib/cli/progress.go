@@ -14,15 +14,15 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// patience is how long a tool waits for another before the bar shows that.
+// patience is how long a tool waits for another before the bar says so.
 const patience = time.Second
 
 // tick is how often the bar is drawn.
 const tick = 200 * time.Millisecond
 
-// Progress is what a person sees while a tool works. On a terminal it is a bar
-// with bytes, rate and time left; elsewhere it is one line an item. All of a
-// tool's messages go through it, so that none is drawn over.
+// Progress shows the progress of a tool. On a terminal it is a bar with bytes,
+// rate and time left; elsewhere it is one line per item. All of a tool's
+// messages go through it, so that the bar does not overwrite them.
 type Progress struct {
 	mu       sync.Mutex
 	name     string
@@ -35,14 +35,14 @@ type Progress struct {
 	bar   *bar   // nil unless on a terminal
 	idle  string // what is waited for
 	since time.Time
-	shown string // what of the bar is on the terminal
-	drawn int    // how wide that was when it was drawn
+	shown string // the part of the bar that is on the terminal
+	drawn int    // the window's width when it was drawn
 	stop  chan struct{}
 	done  chan struct{}
 }
 
-// NewProgress makes the progress of a tool that writes to stderr. It shows
-// nothing but messages before Start is called, or when quiet.
+// NewProgress returns the progress of a tool that writes to stderr. It shows
+// only messages before Start is called, or if quiet.
 func NewProgress(name string, stderr io.Writer, quiet bool) *Progress {
 	p := &Progress{name: name, out: stderr, quiet: quiet}
 	p.lines = !quiet && !p.terminal()
@@ -64,8 +64,8 @@ func (p *Progress) Start(title string, total int64, at func() int64) {
 	go p.follow(at)
 }
 
-// Waiting has the bar show what the tool waits for, without a rate or a time left,
-// until it is called with "". A wait that is short is not shown.
+// Waiting makes the bar show what the tool is waiting for, without a rate or a
+// time left, until it is called with "". Short waits are not shown.
 func (p *Progress) Waiting(what string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,7 +86,7 @@ func (p *Progress) follow(at func() int64) {
 	}
 }
 
-// draw shows the bar as it is now in a window as wide as it is now.
+// draw shows the current bar at the window's current width.
 func (p *Progress) draw(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,18 +102,19 @@ func (p *Progress) draw(n int64) {
 		return
 	}
 	if line != p.shown {
-		// The cursor waits at the start of the line, and stays there if the window
-		// becomes narrower and the line is broken. A window that has become so, and
-		// has not told yet, breaks no line while it is drawn (DECAWM of the VT100).
+		// The cursor rests at the start of the line, and stays there if
+		// the window shrinks and the line wraps. Autowrap is off while
+		// drawing (DECAWM of the VT100), in case the window shrank and
+		// the new width is not known yet.
 		fmt.Fprintf(p.out, "%s\x1b[?7l%s\r\x1b[?7h", p.erase(width), line)
 		p.shown, p.drawn = line, width
 	}
 }
 
-// erase gives what takes the bar off a terminal that now has this width: where
-// that has changed, with all lines that the bar may have been broken into. They
-// are erased one by one, since some terminals keep for later what is erased of a
-// whole screen.
+// erase returns the sequence that removes the bar from a terminal of this
+// width, including all lines that the bar may have wrapped into if the width
+// changed. They are erased one by one, since some terminals save an erased
+// screen to the scrollback.
 func (p *Progress) erase(width int) string {
 	const broken = 8
 	if width == p.drawn || p.shown == "" {
@@ -122,8 +123,8 @@ func (p *Progress) erase(width int) string {
 	return "\r\x1b[K\x1b7" + strings.Repeat("\x1b[B\x1b[2K", broken) + "\x1b8"
 }
 
-// width gives the cells in a line of the terminal, or what most terminals have
-// where it is not known, as on a serial console.
+// width returns the terminal's width in cells, or that of most terminals if it
+// is not known, as on a serial console.
 func (p *Progress) width() int {
 	if w, _, err := term.GetSize(int(p.out.(*os.File).Fd())); err == nil && w > 0 {
 		return w
@@ -131,7 +132,7 @@ func (p *Progress) width() int {
 	return 80
 }
 
-// clear takes the bar off the terminal until it is drawn again.
+// clear removes the bar from the terminal until it is drawn again.
 func (p *Progress) clear() {
 	if p.shown != "" {
 		io.WriteString(p.out, p.erase(p.width()))
@@ -139,8 +140,8 @@ func (p *Progress) clear() {
 	}
 }
 
-// Item tells that one item is done: on a terminal the bar says enough,
-// elsewhere it is the line "[i/total] text". A total of 0 means unknown.
+// Item reports that one item is done, as the line "[i/total] text", except on a
+// terminal, where the bar is enough. A total of 0 means unknown.
 func (p *Progress) Item(total int, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -155,8 +156,8 @@ func (p *Progress) Item(total int, text string) {
 	fmt.Fprintf(p.out, "[%d/%s] %s\n", p.items, of, oneLine(text))
 }
 
-// Warn tells a person something that is not an error of the whole run, as one
-// line with the tool's name before it, then the hint of an error among args.
+// Warn prints a message that is not an error of the whole run, as one line
+// preceded by the tool's name, then the hint of an error among args.
 func (p *Progress) Warn(format string, args ...any) {
 	p.say(oneLine(fmt.Sprintf(format, args...)), HintAmong(args))
 }
@@ -184,7 +185,8 @@ func (p *Progress) Close() {
 	io.WriteString(p.out, p.problems.repeats(p.name))
 }
 
-// Logger gives a logger that writes to w when verbose, and nowhere otherwise.
+// Logger returns a logger that writes to w if verbose, and discards everything
+// otherwise.
 func Logger(w io.Writer, verbose bool) *slog.Logger {
 	if !verbose {
 		return slog.New(slog.DiscardHandler)
@@ -197,7 +199,7 @@ func ItemText(reference, status string, size int64) string {
 	return fmt.Sprintf("%s %s %s", reference, status, record.Bytes(size))
 }
 
-// isTerminal tells whether a stream is a terminal.
+// isTerminal reports whether a stream is a terminal.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// CheckProxies returns an error if a variable that names a proxy, or what needs
-// none, cannot be read: net/http would go without it in silence.
+// CheckProxies returns an error if one of the proxy variables cannot be parsed,
+// since net/http would silently ignore it.
 func CheckProxies() error { return checkProxies(os.Getenv) }
 
 func checkProxies(env func(string) string) error {
@@ -36,8 +36,8 @@ func checkProxies(env func(string) string) error {
 	return nil
 }
 
-// firstSet returns a variable as net/http reads it: in capitals, else in small
-// letters.
+// firstSet returns a variable as net/http reads it: in upper case, else in
+// lower case.
 func firstSet(env func(string) string, name string) (set, value string) {
 	if value = env(name); value != "" {
 		return name, value
@@ -46,8 +46,8 @@ func firstSet(env func(string) string, name string) (set, value string) {
 	return name, env(name)
 }
 
-// checkProxy checks the address of a proxy, which may have no scheme. Its errors
-// do not repeat it: there may be a password in it.
+// checkProxy checks the address of a proxy, whose scheme is optional. Its
+// errors do not repeat the address, which may contain a password.
 func checkProxy(value string) error {
 	if !strings.Contains(value, "://") {
 		value = "http://" + value
@@ -68,7 +68,7 @@ func checkProxy(value string) error {
 	case u.Hostname() == "":
 		return errors.New("no host")
 	case strings.ContainsAny(u.Hostname(), " \t"):
-		return errors.New("a blank in the host")
+		return errors.New("host contains a blank")
 	case port != "":
 		if _, err := net.LookupPort("tcp", port); err != nil || port == "0" {
 			return errors.New("invalid port")

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// What net/http would ignore or misread is an error that names the variable and
-// repeats no password.
+// A value that net/http would ignore or misread is an error that names the
+// variable and does not repeat a password.
 func TestProxies(t *testing.T) {
 	for _, tt := range []struct{ set, want string }{
 		{"", ""},

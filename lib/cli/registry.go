@@ -25,14 +25,14 @@ func (r *Registry) Flags(fs *flag.FlagSet, timeout time.Duration) {
 	fs.DurationVar(&r.Timeout, "answer-timeout", timeout, "")
 }
 
-// Check returns misuse if the flags do not go together, and makes paths
+// Check returns misuse if the flags contradict each other, and makes paths
 // absolute.
 func (r *Registry) Check() error {
 	switch {
 	case r.CA != "" && r.PlainHTTP:
 		return Misuse("--ca and --plain-http are mutually exclusive")
 	case (r.Username == "") != (r.PasswordFile == ""):
-		return Misuse("--username and --password-file belong together")
+		return Misuse("--username and --password-file must be given together")
 	case r.Timeout <= 0:
 		return Misuse("--answer-timeout %v: must be longer than 0", r.Timeout)
 	}
@@ -40,8 +40,8 @@ func (r *Registry) Check() error {
 	return Absolute(&r.CA, &r.PasswordFile)
 }
 
-// Absolute makes paths absolute, since they go into records and other
-// directories' files. Empty ones stay.
+// Absolute makes paths absolute, since they are written to records and to files
+// in other directories. Empty ones stay empty.
 func Absolute(paths ...*string) error {
 	for _, p := range paths {
 		if *p == "" {

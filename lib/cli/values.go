@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Var declares a flag whose value is what parse returns. The error of parse says
-// what the value must be.
+// Var declares a flag whose value is what parse returns. The error of parse
+// must say what the value must be.
 func Var[T any](fs *flag.FlagSet, to *T, name string, parse func(string) (T, error)) {
 	fs.Func(name, "", func(s string) error {
 		v, err := parse(s)
