@@ -788,7 +788,7 @@ END
   for tag in charts/k0rdent-enterprise:1.2.3 charts/kcm-templates:1.2.3; do
     move "k0sproject/pause:3.9=$tag"
     run -1 --separate-stderr script one --only install -- --plan
-    [[ $stderr == *"$tag: the tag has moved: the registry has sha256:"*', and sha256:'*' was pushed'* ]]
+    [[ $stderr == *"$tag: the tag has moved: the registry has sha256:"*', but sha256:'*' was pushed'* ]]
     script one "${whole[@]}" --only push 2>err
     script one --only install -- --plan 2>err
   done

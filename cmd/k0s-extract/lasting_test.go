@@ -34,7 +34,7 @@ func TestBusyRegistry(t *testing.T) {
 				armed.Store(true)
 				to := filepath.Join(t.TempDir(), "k0s")
 				_, _, err := run1(t, strings.NewReader(""), "--from", host+"/k0s", "--to", to)
-				want := fmt.Sprintf("registry answered %d %s, and asks to be left alone until %s", code, http.StatusText(code), then.Format("2006-01-02T"))
+				want := fmt.Sprintf("registry answered %d %s, and asks clients to wait until %s", code, http.StatusText(code), then.Format("2006-01-02T"))
 				if cli.Code(err) != cli.CodeTryAgain || !strings.Contains(err.Error(), want) || !strings.Contains(cli.HintOf(err), "run the same command again after ") {
 					t.Errorf("%v (code %d, hint %q), want %s", err, cli.Code(err), cli.HintOf(err), want)
 				}

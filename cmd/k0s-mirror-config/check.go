@@ -16,31 +16,32 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// checker asks mirrors for images as containerd will.
+// checker requests images from mirrors as containerd does.
 type checker struct {
 	*tool
 	read     func(path string) ([]byte, error) // a file below certs.d
 	mirrors  map[string]*mirror                // by URL and login
-	planning bool                              // read gives what would be written, not what is there
+	planning bool                              // read returns what would be written, not what exists
 	missing  int
-	wrong    int      // files that keep containerd from the mirrors
-	aliases  []string // that would give missing images their names
+	wrong    int      // files that keep containerd from using the mirrors
+	aliases  []string // that would add the missing names
 	aliasAt  string   // the mirror that they are for
 }
 
-// mirror is a registry that a hosts.toml names, and what came of asking it.
+// mirror is a registry that a hosts.toml names, and the result of contacting
+// it.
 type mirror struct {
 	entry  k0s.Entry
 	host   string
 	prefix string
 	reg    *client.Registry
-	err    error    // why it is not asked any more
-	known  []string // its repositories, once a nearest name was looked for
+	err    error    // why it is not contacted any more
+	known  []string // its repositories, once a similar name was searched for
 	listed bool
 }
 
-// check asks for every image that k0s needs, and every one that was named, at
-// the mirrors that are configured on the host, or that flags and records name.
+// check requests every image that k0s needs or that was named from the mirrors
+// that are configured on the host, or that flags and records name.
 func (t *tool) check(ctx context.Context) error {
 	if err := cli.CheckProxies(); err != nil {
 		return err
@@ -73,31 +74,32 @@ func (t *tool) check(ctx context.Context) error {
 	return c.verdict(len(images))
 }
 
-// wanted gives the images to ask for, each once.
-func (t *tool) wanted(ctx context.Context) ([]asked, error) {
+// wanted returns the distinct images to check.
+func (t *tool) wanted(ctx context.Context) ([]wantedImage, error) {
 	listed, err := t.listImages(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var all []asked
+	var all []wantedImage
 	for _, i := range listed {
-		all = append(all, asked{i.String(), i})
+		all = append(all, wantedImage{i.String(), i})
 	}
 	all = append(all, t.in.images...)
 	if len(all) == 0 {
-		return nil, cli.Hint(cli.Misuse("no images to ask for"), "there is no k0s at %s to list its own; name some with --images FILE", t.cfg.k0s)
+		return nil, cli.Hint(cli.Misuse("no images to check"), "%s does not exist, so k0s cannot list its own; name images with --images FILE", t.cfg.k0s)
 	}
 	seen := make(map[ref.Reference]bool)
-	return slices.DeleteFunc(all, func(a asked) bool {
+	return slices.DeleteFunc(all, func(a wantedImage) bool {
 		twice := seen[a.image]
 		seen[a.image] = true
 		return twice
 	}), nil
 }
 
-// planned gives the files that would be written for these mirrors. What they
-// ask for is the same in both syntaxes, so the version of k0s need not be known.
-func (t *tool) planned(ctx context.Context, mirrors []k0s.Mirror, images []asked) (func(string) ([]byte, error), error) {
+// planned returns a function that reads the files that would be written for
+// these mirrors. Both syntaxes result in the same requests, so the version of
+// k0s need not be known.
+func (t *tool) planned(ctx context.Context, mirrors []k0s.Mirror, images []wantedImage) (func(string) ([]byte, error), error) {
 	version, err := t.version(ctx)
 	if err != nil {
 		version = k0s.Version{Major: 1, Minor: 36}
@@ -124,9 +126,10 @@ func (t *tool) planned(ctx context.Context, mirrors []k0s.Mirror, images []asked
 
 var errNoMirrors = errors.New("no mirrors are configured")
 
-// entries gives the registries that containerd asks for the images of a host,
-// in order, and the directory that says so. An image that is named by its place
-// in the mirror is asked for there, below the mirror's prefix.
+// entries returns the registries that containerd contacts for the images of a
+// host, in order, and the directory that configures them. An image that is
+// named by its path in the mirror is requested there, below the mirror's
+// prefix.
 func (c *checker) entries(host string) ([]k0s.Entry, string, error) {
 	names := []string{"_default"}
 	if host != "" {
@@ -151,19 +154,19 @@ func (c *checker) entries(host string) ([]k0s.Entry, string, error) {
 		}
 		switch {
 		case errors.Is(err, os.ErrPermission):
-			return nil, "", cli.Hint(err, "files with a password are for root alone")
+			return nil, "", cli.Hint(err, "only root can read files with a password")
 		case err != nil:
-			return nil, "", fmt.Errorf("containerd turns to %s itself, since it cannot read %s: %w", host, c.at(file), err)
+			return nil, "", fmt.Errorf("containerd contacts %s itself, since it cannot read %s: %w", host, c.at(file), err)
 		case h.Server.URL == "":
-			return h.Hosts, dir, fmt.Errorf("containerd turns to %s itself for what the mirror lacks, since %s has no server", host, c.at(file))
+			return h.Hosts, dir, fmt.Errorf("containerd contacts %s itself for images that the mirror lacks, since %s has no server", host, c.at(file))
 		}
 		return append(h.Hosts, h.Server), dir, nil
 	}
-	return nil, "", cli.Hint(fmt.Errorf("%s: %w", c.at(k0s.CertsDir), errNoMirrors), "give --mirror to ask one that is not configured yet")
+	return nil, "", cli.Hint(fmt.Errorf("%s: %w", c.at(k0s.CertsDir), errNoMirrors), "give --mirror to check one that is not configured yet")
 }
 
-// mirror gives the client for a registry that a hosts.toml names. An error is
-// kept in it: containerd goes on to the next one.
+// mirror returns the client for a registry that a hosts.toml names. It keeps an
+// error in it: containerd continues with the next one.
 func (c *checker) mirror(ctx context.Context, dir string, e k0s.Entry) *mirror {
 	key := e.URL + " " + e.Authorization
 	if m := c.mirrors[key]; m != nil {
@@ -183,7 +186,7 @@ func (c *checker) mirror(ctx context.Context, dir string, e k0s.Entry) *mirror {
 	case e.OverridePath && strings.HasPrefix(base, "v2/"):
 		m.prefix = strings.TrimPrefix(base, "v2/")
 	default:
-		m.err = fmt.Errorf("containerd asks it for nothing that is there: with a prefix its path is /v2/PREFIX, with override_path = true")
+		m.err = fmt.Errorf("containerd requests paths that do not exist: with a prefix the path must be /v2/PREFIX, with override_path = true")
 		return m
 	}
 	var ca []byte
@@ -211,12 +214,13 @@ func (c *checker) mirror(ctx context.Context, dir string, e k0s.Entry) *mirror {
 	return m
 }
 
-// verdict sums up: nothing else is wrong if no mirror answered.
+// verdict returns the error of the whole check; if no mirror answered, that is
+// the only one.
 func (c *checker) verdict(images int) error {
 	if c.missing == 0 {
 		for _, m := range c.mirrors {
 			if m.err != nil {
-				c.progress.Problem(m.entry.URL, fmt.Errorf("%w; each pull tries it without success, then the next mirror", m.err))
+				c.progress.Problem(m.entry.URL, fmt.Errorf("%w; each pull fails there, then tries the next mirror", m.err))
 			}
 		}
 		if c.wrong == 0 {
@@ -233,11 +237,11 @@ func (c *checker) verdict(images int) error {
 	}
 	switch {
 	case c.wrong > 0:
-		return fmt.Errorf("%d of containerd's files are not as they must be, %d of %d images are not at the mirror", c.wrong, c.missing, images)
+		return fmt.Errorf("wrong containerd files: %d; %d of %d images are not at the mirror", c.wrong, c.missing, images)
 	case reached == nil && unreachable != nil:
 		return unreachable
 	case len(c.aliases) > 0:
-		return cli.Hint(reached, "one request each gives what is there the other name: oci-push --to %s --alias %s", c.aliasAt, strings.Join(c.aliases, ","))
+		return cli.Hint(reached, "add the missing names, which sends no content: oci-push --to %s --alias %s", c.aliasAt, strings.Join(c.aliases, ","))
 	}
 	return fmt.Errorf("%d of %d images are not at the mirror", c.missing, images)
 }

@@ -27,7 +27,7 @@ func TestBusyMirror(t *testing.T) {
 			}))
 			o := start(t, imageRoot(t, coredns), "", "--check", "--mirror", s.URL, "--images", images)
 			s.Close()
-			want := fmt.Sprintf("registry answered %d %s, and asks to be left alone until %s", code, http.StatusText(code), time.Now().Add(time.Hour).UTC().Format("2006-01-02T"))
+			want := fmt.Sprintf("registry answered %d %s, and asks clients to wait until %s", code, http.StatusText(code), time.Now().Add(time.Hour).UTC().Format("2006-01-02T"))
 			if o.code() != cli.CodeTryAgain || !strings.Contains(o.err.Error(), want) || !strings.Contains(cli.HintOf(o.err), "run the same command again after ") {
 				t.Errorf("%s, %d: %v (code %d, hint %q), want %s", part, code, o.err, o.code(), cli.HintOf(o.err), want)
 			}

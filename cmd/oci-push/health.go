@@ -8,22 +8,22 @@ import (
 	"k0rdent-airgap/lib/client"
 )
 
-// refusals is how many repositories a registry may refuse, without having taken
-// anything, before it is believed to refuse all of them; and how many times in a
-// row it may have no time.
+// refusals is how many repositories a registry may refuse, without having
+// accepted anything, before it is assumed to refuse all of them; and how many
+// times in a row it may be busy.
 const refusals = 3
 
-// health is what the requests of a run tell of a registry.
+// health tracks how a registry responds to the requests of a run.
 type health struct {
 	reg *client.Registry
 
 	mu      sync.Mutex
-	refused map[string]bool // repositories that the registry takes nothing into
-	busy    int             // times in a row that it had no time
+	refused map[string]bool // repositories that the registry refused to write to
+	busy    int             // times in a row that it was busy
 }
 
-// note adds what became of something in a repository. It returns an error to end
-// the run with if everything else would meet the same one.
+// note adds the result of a request for a repository. It returns an error that
+// ends the run if every other request would fail as well.
 func (h *health) note(repository string, err error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -31,7 +31,7 @@ func (h *health) note(repository string, err error) error {
 	case err == nil:
 		h.busy = 0
 		return nil
-	case h.reg.Hopeless(err):
+	case h.reg.Fatal(err):
 	case h.reg.Refused(err):
 		if h.refused == nil {
 			h.refused = make(map[string]bool)

@@ -83,9 +83,9 @@ func largeBundle(t *testing.T) (path, repository string) {
 	return "", ""
 }
 
-// A registry that asks to be left alone ends the run at once, with the code for
-// another try and the time for it, whatever it was asked.
-func TestPostponedByEveryRequest(t *testing.T) {
+// A registry that asks clients to wait ends the run at once, with exit code 75
+// and the time for the next try, whatever the request.
+func TestRetryAfterOfEveryRequest(t *testing.T) {
 	path, repository := largeBundle(t)
 	for i, k := range kinds {
 		code := []int{429, 500, 502, 503, 504}[i%5]
@@ -97,7 +97,7 @@ func TestPostponedByEveryRequest(t *testing.T) {
 			})
 			began := time.Now()
 			r := pushInto(t, k.way, host, armed, path, repository)
-			want := fmt.Sprintf("registry answered %d %s, and asks to be left alone until ", code, http.StatusText(code))
+			want := fmt.Sprintf("registry answered %d %s, and asks clients to wait until ", code, http.StatusText(code))
 			if cli.Code(r.err) != cli.CodeTryAgain || !strings.Contains(r.err.Error(), want) || !strings.Contains(cli.HintOf(r.err), "run the same command again after "+then.UTC().Format("2006-01-02T")) {
 				t.Errorf("%v (code %d, hint %q), want %s", r.err, cli.Code(r.err), cli.HintOf(r.err), want)
 			}
@@ -132,8 +132,8 @@ func TestPageInTheMiddle(t *testing.T) {
 	}
 }
 
-// A source that has no time is left alone, as a registry that is pushed to is.
-func TestBusySourceIsLeftAlone(t *testing.T) {
+// A busy source ends the run, as a busy destination does.
+func TestBusySourceEndsTheRun(t *testing.T) {
 	t.Parallel()
 	path, repository := largeBundle(t)
 	host, armed := trouble(t, "GET", "/manifests/", func(w http.ResponseWriter, _ *http.Request) {
@@ -145,6 +145,6 @@ func TestBusySourceIsLeftAlone(t *testing.T) {
 		t.Errorf("%v (code %d) after %v and %d images\n%s", r.err, cli.Code(r.err), time.Since(began), len(r.images), r.stderr)
 	}
 	if n := strings.Count(r.stderr, "; trying again"); n != 1 {
-		t.Errorf("told %d times:\n%s", n, r.stderr)
+		t.Errorf("reported %d times:\n%s", n, r.stderr)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// remedy is what helps against an error of a certificate.
+// remedy is the kind of remedy for an error of a certificate.
 type remedy int
 
 const (
@@ -22,7 +22,8 @@ const (
 	remedyClock
 )
 
-// advise is cli.Hint, but adds nothing that would need a name which is empty.
+// advise is like cli.Hint, but adds no hint if it would need a name that is
+// empty.
 func advise(err error, format string, names ...any) error {
 	for _, n := range names {
 		if n == "" {
@@ -32,7 +33,7 @@ func advise(err error, format string, names ...any) error {
 	return cli.Hint(err, format, names...)
 }
 
-// loginError is a login that was refused or is missing.
+// loginError means that a login was refused or is missing.
 type loginError struct {
 	text string
 	err  error
@@ -41,12 +42,12 @@ type loginError struct {
 func (e *loginError) Error() string { return fmt.Sprintf("%s: %v", e.text, e.err) }
 func (e *loginError) Unwrap() error { return e.err }
 
-// explain adds the hint that helps against an error, unless it has one.
+// explain adds the remedy to an error as a hint, unless it has one.
 func (r *Registry) explain(err error) error {
 	if _, done := errors.AsType[*loginError](err); err == nil || done || cli.HintOf(err) != "" {
 		return err
 	}
-	if e, ok := errors.AsType[*postponed](err); ok {
+	if e, ok := errors.AsType[*postponedError](err); ok {
 		return cli.Hint(err, "run the same command again after %s", stamp(e.until))
 	}
 	if e, ok := errors.AsType[*proxyError](err); ok {
@@ -54,36 +55,36 @@ func (r *Registry) explain(err error) error {
 	}
 	if e, ok := errors.AsType[*certificateError](err); ok {
 		if errors.Is(err, errSpeaksHTTPS) && e.remedy == remedyAuthority {
-			return advise(err, "leave %s out, and give the registry's certificate authority with %s FILE", r.names.PlainHTTP, r.names.CA)
+			return advise(err, "remove %s, and give the registry's certificate authority with %s FILE", r.names.PlainHTTP, r.names.CA)
 		}
 		return r.explainCertificate(err, e)
 	}
 	if e, ok := errors.AsType[*elsewhere](err); ok {
 		if e.how == "redirects to" {
-			return cli.Hint(err, "if that is the registry, name it instead; otherwise let this host reach it")
+			return cli.Hint(err, "if that is the registry, use its address instead; otherwise allow this host to reach it")
 		}
-		return cli.Hint(err, "a registry behind a proxy must know its own address: have the proxy pass Host and X-Forwarded-Proto, or set the registry's external URL")
+		return cli.Hint(err, "a registry behind a proxy must know its own address: make the proxy pass Host and X-Forwarded-Proto, or set the registry's external URL")
 	}
 	if errors.Is(err, errFull) {
-		return cli.Hint(err, "make room on the registry's disk, then run the same command: what the registry already has is not sent again")
+		return cli.Hint(err, "make room on the registry's disk, then run the same command: blobs that the registry already has are skipped")
 	}
 	if e, ok := errors.AsType[*statusError](err); ok {
 		return r.explainStatus(err, e)
 	}
 	switch {
 	case errors.Is(err, errSpeaksHTTP):
-		return advise(err, "give %s if that is meant, or serve the registry with TLS", r.names.PlainHTTP)
+		return advise(err, "give %s to allow that, or serve the registry over TLS", r.names.PlainHTTP)
 	case errors.Is(err, errSpeaksHTTPS) && !r.plainAsked:
 		return cli.Hint(err, "name it as https://%s", r.host.RegistryStr())
 	case errors.Is(err, errSpeaksHTTPS):
-		return advise(err, "leave %s out", r.names.PlainHTTP)
+		return advise(err, "remove %s", r.names.PlainHTTP)
 	case errors.Is(err, errPage):
 		if proxy, _ := proxyOf(&http.Request{URL: r.root()}); proxy != nil {
 			return r.explainProxy(err, &proxyError{})
 		}
 		return r.adviseAddress(err)
 	case errors.Is(err, errPrivateRealm):
-		return cli.Hint(err, "the registry sends its clients to another address for a login, which only a host name may do")
+		return cli.Hint(err, "the registry sends its clients to an IP address for a login; the token server must have a host name")
 	}
 	return r.explainNetwork(err)
 }
@@ -91,7 +92,7 @@ func (r *Registry) explain(err error) error {
 func (r *Registry) explainNetwork(err error) error {
 	host := r.host.RegistryStr()
 	if e, ok := errors.AsType[*noAnswer](err); ok && e.connected {
-		return advise(err, "something accepts connections at "+host+" and does not answer: is that the registry's port? %s waits longer", r.names.Timeout)
+		return advise(err, "something accepts connections at "+host+" but does not answer: check the registry's port, or wait longer with %s", r.names.Timeout)
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return cli.Hint(err, "check the name; if it is right, add it to the site's DNS or to /etc/hosts")
@@ -113,10 +114,10 @@ func (r *Registry) adviseAddress(err error) error {
 
 func (r *Registry) explainProxy(err error, e *proxyError) error {
 	if e.proxy == "" && e.status == http.StatusProxyAuthRequired {
-		return advise(err, "check the address and port in %s: a proxy that requires a login answers there, or stands before the registry", r.names.At)
+		return advise(err, "check the address and port in %s: a proxy that requires a login answers there, or is in front of the registry", r.names.At)
 	}
 	if e.status == http.StatusProxyAuthRequired {
-		return cli.Hint(err, "a registry inside the site needs no proxy: set NO_PROXY=%s; otherwise put the login into HTTP_PROXY and HTTPS_PROXY", ref.Hostname(r.host.RegistryStr()))
+		return cli.Hint(err, "a registry inside the site needs no proxy: set NO_PROXY=%s; otherwise put the login in HTTP_PROXY and HTTPS_PROXY", ref.Hostname(r.host.RegistryStr()))
 	}
 	return cli.Hint(err, "HTTP_PROXY or HTTPS_PROXY names it; for a registry inside the site set NO_PROXY=%s", ref.Hostname(r.host.RegistryStr()))
 }
@@ -126,9 +127,9 @@ func (r *Registry) explainCertificate(err error, e *certificateError) error {
 	case remedyAuthority:
 		return advise(err, "give the registry's certificate authority with %s FILE; oci-serve keeps its own in STORAGE/tls/ca.pem", r.names.CA)
 	case remedyOtherAuthority:
-		return cli.Hint(err, "get the authority from the registry's host again; oci-serve keeps its own in STORAGE/tls/ca.pem")
+		return cli.Hint(err, "copy the authority from the registry's host again; oci-serve keeps its own in STORAGE/tls/ca.pem")
 	case remedyName:
-		return cli.Hint(err, "address the registry by a name that its certificate has, or add this one: oci-serve --tls auto --tls-name %s", ref.Hostname(r.host.RegistryStr()))
+		return cli.Hint(err, "use a name that is in the registry's certificate, or add this one: oci-serve --tls auto --tls-name %s", ref.Hostname(r.host.RegistryStr()))
 	}
 	return cli.Hint(err, `this host's clock reads %s: if that is wrong, set it ("timedatectl"); otherwise renew the certificate`, time.Now().UTC().Format(time.RFC3339))
 }
@@ -145,9 +146,9 @@ func (r *Registry) explainStatus(err error, e *statusError) error {
 		case e.page:
 			return r.adviseProxy(err)
 		case !e.writes():
-			return cli.Hint(err, "the registry does not let this user, or this address, read")
+			return cli.Hint(err, "this user, or this address, may not read from the registry")
 		}
-		return cli.Hint(err, `the registry does not let this user, or this address, write; with oci-serve, push as root on its own host, or let users write with "oci-serve --write auth --htpasswd FILE"`)
+		return cli.Hint(err, `this user, or this address, may not write to the registry; with oci-serve, push as root on its own host, or allow users to write with "oci-serve --write auth --htpasswd FILE"`)
 	case http.StatusNotFound:
 		switch {
 		case e.ofRoot():
@@ -156,12 +157,13 @@ func (r *Registry) explainStatus(err error, e *statusError) error {
 			return cli.Hint(err, "create the repository in the registry first")
 		}
 	case http.StatusRequestEntityTooLarge:
-		return cli.Hint(err, "raise the size limit of the proxy before the registry (nginx: client_max_body_size 0), or push without that proxy")
+		return cli.Hint(err, "raise the size limit of the proxy in front of the registry (nginx: client_max_body_size 0), or push without that proxy")
 	}
 	return r.explainClass(err, e)
 }
 
-// explainClass explains what has no hint of its own.
+// explainClass adds hints for classes of status codes without a hint of their
+// own.
 func (r *Registry) explainClass(err error, e *statusError) error {
 	code := e.err.StatusCode
 	switch {
@@ -170,7 +172,7 @@ func (r *Registry) explainClass(err error, e *statusError) error {
 	case code == http.StatusInternalServerError:
 		return cli.Hint(err, `the registry's log says why; on the host of oci-serve: "journalctl -u oci-serve"`)
 	case busy(code):
-		return cli.Hint(err, "the registry, or a proxy before it, is overloaded or under maintenance: run the same command again later")
+		return cli.Hint(err, "the registry, or a proxy in front of it, is overloaded or under maintenance: run the same command again later")
 	case e.page && code < http.StatusInternalServerError:
 		return r.adviseProxy(err)
 	case code == http.StatusMethodNotAllowed && e.writes():
@@ -179,12 +181,12 @@ func (r *Registry) explainClass(err error, e *statusError) error {
 	return err
 }
 
-// adviseProxy helps against a page that came in the place of a registry's answer.
+// adviseProxy adds a hint for a page received instead of a registry's answer.
 func (r *Registry) adviseProxy(err error) error {
-	return cli.Hint(err, "a proxy or web server before the registry refuses this: see its configuration, or use an address of %s that does not lead through it", ref.Hostname(r.Host()))
+	return cli.Hint(err, "a proxy or web server in front of the registry refuses this: check its configuration, or use an address of %s that bypasses it", ref.Hostname(r.Host()))
 }
 
-// problemf marks an error with a cause that explain knows.
+// problemf returns an error with a mark that explain recognises.
 func problemf(mark error, format string, args ...any) error {
 	return &marked{fmt.Sprintf(format, args...), mark}
 }

@@ -7,10 +7,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Blob is the content of a blob that the registry has, from its first byte
-// unless Seek says otherwise. A connection that breaks is made again where it
-// broke. What it reads is not checked: wrap it in oci.Verify, or give it to
-// who compares the digest. It is for one goroutine.
+// Blob reads the content of a blob in the registry, from its first byte unless
+// Seek says otherwise. If the connection breaks, it resumes where it broke. The
+// content is not checked: wrap it in oci.Verify, or compare the digest
+// elsewhere. It must be used by one goroutine at a time.
 type Blob struct {
 	ctx        context.Context
 	reg        *Registry
@@ -23,8 +23,8 @@ type Blob struct {
 	tries  *tries // since the last byte
 }
 
-// Blob gives a blob of a repository; the first Read sends the first request.
-// The error of one that is not there is ErrNotFound.
+// Blob returns a reader of a blob in a repository; the first Read sends the
+// first request. The error for a blob that does not exist is ErrNotFound.
 func (r *Registry) Blob(ctx context.Context, repository string, d v1.Hash) *Blob {
 	return &Blob{ctx: ctx, reg: r, repository: repository, digest: d, tries: r.tries()}
 }
@@ -65,8 +65,8 @@ func (b *Blob) read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Seek makes the next Read begin at an offset from the start, which whence must
-// say: the size is not known here.
+// Seek makes the next Read begin at an offset from the start; whence must be
+// io.SeekStart, since the size is not known.
 func (b *Blob) Seek(offset int64, whence int) (int64, error) {
 	if whence != io.SeekStart || offset < 0 {
 		return b.offset, errWhence
@@ -78,7 +78,7 @@ func (b *Blob) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// Close lets go of the connection. Reading may go on with another.
+// Close releases the connection. Reading may continue on a new one.
 func (b *Blob) Close() error {
 	if b.r != nil {
 		b.r.Close()

@@ -11,22 +11,22 @@ import (
 
 var errWhence = errors.New("can only seek from the start")
 
-// sourceError is an error of the content that is sent, not of the registry:
-// there is no use in sending the same again.
+// sourceError is an error of the content to send, not of the registry: sending
+// it again would not help.
 type sourceError struct{ err error }
 
 func (e *sourceError) Error() string { return e.err.Error() }
 func (e *sourceError) Unwrap() error { return e.err }
 
-// holder stands between a body and the HTTP client, which may still be reading
-// from a request's body after it has returned the answer. It hands out views of
-// the body, of which only the latest can be read.
+// holder guards a body from the HTTP client, which may still be reading a
+// request's body after it has returned the response. It creates views of the
+// body, of which only the latest can be read.
 type holder struct {
 	mu   sync.Mutex
 	body io.ReadSeeker
-	from int64 // where it stood at first
+	from int64 // its offset at first
 	err  error // the first error of the body itself, io.EOF aside
-	view int   // that may be read
+	view int   // the one that may be read
 }
 
 type view struct {
@@ -49,7 +49,7 @@ func (v view) Read(p []byte) (int, error) {
 
 func (v view) Close() error { return nil }
 
-// again returns the body from where it stood at first, for a request that was
+// again returns the body from its first offset, for a request that was
 // redirected.
 func (h *holder) again() (io.ReadCloser, error) {
 	h.mu.Lock()
@@ -74,8 +74,8 @@ func (h *holder) sourceError() error {
 	return h.err
 }
 
-// send is do with the rest of a body, which stands at byte from. The body is
-// released for certain when it returns.
+// send is like do with the rest of a body, whose offset is from. The HTTP
+// client no longer uses the body when send returns.
 func (r *Registry) send(ctx context.Context, repository, method string, u *url.URL, body io.ReadSeeker, from, size int64, header map[string]string) (*http.Response, error) {
 	if body == nil || size == 0 { // a body of unknown length would be sent in chunks
 		return r.do(ctx, repository, method, u, http.NoBody, 0, header)

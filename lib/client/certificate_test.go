@@ -80,7 +80,7 @@ func (a authority) serve(t *testing.T, from, until time.Duration, names ...strin
 	return s.Listener.Addr().String()
 }
 
-// The certificate's fault is named, and what helps against that one.
+// The error names the certificate's fault and its remedy.
 func TestCertificates(t *testing.T) {
 	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
 	good := ours.serve(t, -time.Minute, time.Hour, "127.0.0.1")
@@ -95,8 +95,8 @@ func TestCertificates(t *testing.T) {
 		{"other names", "its certificate is for registry.site, 10.0.0.5, not for 127.0.0.1", "--tls-name 127.0.0.1",
 			Options{At: ours.serve(t, -time.Minute, time.Hour, "registry.site", "10.0.0.5"), CAFile: ours.file(t)}},
 		{"expired", "its certificate expired on ", "clock", Options{At: ours.serve(t, -time.Hour, -time.Minute, "127.0.0.1"), CAFile: ours.file(t)}},
-		{"not yet valid", "its certificate is valid from ", "clock", Options{At: ours.serve(t, time.Hour, 2*time.Hour, "127.0.0.1"), CAFile: ours.file(t)}},
-		{"HTTP asked for", `the registry speaks HTTPS, and its certificate is signed by an unknown authority`, "leave --plain-http out", Options{At: good, PlainHTTP: true}},
+		{"not yet valid", "its certificate is not valid before ", "clock", Options{At: ours.serve(t, time.Hour, 2*time.Hour, "127.0.0.1"), CAFile: ours.file(t)}},
+		{"HTTP asked for", `the registry speaks HTTPS, and its certificate is signed by an unknown authority`, "remove --plain-http", Options{At: good, PlainHTTP: true}},
 		{"good", "", "", Options{At: good, CAFile: ours.file(t)}},
 		{"good, though HTTP is allowed", "", "", Options{At: good, CAFile: ours.file(t), PlainHTTP: true}},
 		{"plain", "", "", Options{At: plain}},

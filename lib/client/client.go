@@ -1,20 +1,20 @@
-// Package client speaks to an OCI registry over HTTP: it logs in, proves that
-// what it reports is so, tries again what may succeed later, resumes broken
-// transfers, and returns errors that name the culprit.
+// Package client is a client of OCI registries over HTTP: it logs in, verifies
+// what it reports, retries what may succeed later, resumes broken transfers,
+// and returns errors that name the culprit.
 //
-// New checks the settings; Connect finds out whether a registry answers and
-// accepts the login, so that a wrong one is reported once; after that any number
-// of goroutines may read (read.go, blob.go, list.go) and write (upload.go,
+// New checks the settings; Connect checks that a registry answers and accepts
+// the login, so that a wrong one is reported once; after that any number of
+// goroutines may read (read.go, blob.go, list.go) and write (upload.go,
 // manifest.go).
 //
 // Repositories are named relative to the registry's prefix: with the prefix
 // "site", "a/b" is the registry's site/a/b, in every argument and in every
 // list. Raw manifest bytes are passed on as they are.
 //
-// Errors stand for the exit codes of lib/cli: misuse for wrong settings,
-// try-again for a registry that cannot be reached or is overloaded. Test for
-// ErrNotFound and ErrUnreachable with errors.Is. Hints name the tool's flags as
-// Names has them.
+// Errors map to the exit codes of lib/cli: misuse for wrong settings, try-again
+// for a registry that cannot be reached or is overloaded. Test for ErrNotFound
+// and ErrUnreachable with errors.Is. Hints name the tool's flags according to
+// Names.
 package client
 
 import (
@@ -37,8 +37,8 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// Names are what a tool calls the settings that errors and hints refer to.
-// A hint that would need an empty one is left out.
+// Names are a tool's names for the settings that errors and hints refer to. A
+// hint that would need an empty one is omitted.
 type Names struct {
 	At, CA, PlainHTTP, Username, PasswordFile, Timeout string
 }
@@ -52,71 +52,72 @@ type Options struct {
 	SkipVerify bool   // do not check the registry's certificate
 	CAFile     string // authorities to trust besides the system's, in PEM
 
-	// Username and PasswordFile are the credentials. Without a name they come
-	// from the first of LoginFiles that has any for the registry.
+	// Username and PasswordFile are the credentials. Without a name they
+	// come from the first of LoginFiles that has credentials for the
+	// registry.
 	Username     string
 	PasswordFile string
 	LoginFiles   []cli.LoginFile
 
 	Push    bool          // request tokens that allow writing, too
 	Jobs    int           // requests at a time, for which connections are kept open; 0 means few
-	Timeout time.Duration // of the registry's first answer; 0 means FirstAnswer
+	Timeout time.Duration // for the registry's first answer; 0 means FirstAnswer
 	Agent   string        // User-Agent, such as "oci-push/1.2.3"
 
-	Log    *slog.Logger // gets what was tried again, at level debug; may be nil
-	Notice func(string) // gets what a person waits for, each text once; may be nil
+	Log    *slog.Logger // logs retries at level debug; may be nil
+	Notice func(string) // is told what the tool waits for, once per text; may be nil
 }
 
 // FirstAnswer is how long Connect waits for a registry by default.
 const FirstAnswer = 30 * time.Second
 
-// Registry is a registry, with what it takes to speak to it. It is safe for
-// use by several goroutines once Connect has returned.
+// Registry is a registry and a client for it. It is safe for use by several
+// goroutines once Connect has returned.
 type Registry struct {
-	host    name.Registry
-	prefix  string // before every repository, without slashes around it; may be empty
-	logins  logins
-	scope   string // of tokens for a repository
-	base    *guard
-	names   Names
-	timeout time.Duration // of the first answer
-	log     *slog.Logger
-	notice  func(string)
-	noticed sync.Map    // reasons that notice was called for
-	told    atomic.Bool // that any was
+	host     name.Registry
+	prefix   string // before every repository, without slashes at its ends; may be empty
+	logins   logins
+	scope    string // of tokens for a repository
+	base     *guard
+	names    Names
+	timeout  time.Duration // of the first answer
+	log      *slog.Logger
+	notice   func(string)
+	noticed  sync.Map    // reasons that notice was called for
+	notified atomic.Bool // whether any was
 
-	connected atomic.Bool   // a first answer has come
+	connected atomic.Bool   // a first answer has arrived
 	wait      time.Duration // before the first retry; doubled for each further one
 
-	plainAsked bool // HTTP is allowed because somebody said so
+	plainAsked bool // HTTP is allowed because the user asked for it
 
-	bearer bool        // tokens are granted by repository, so each has its own client
+	bearer bool        // tokens are granted per repository, so each has its own client
 	wrote  atomic.Bool // the registry has accepted something
 	served atomic.Bool // it has shown something, or that there is nothing
 
-	noReferrers atomic.Bool // the registry does not list them
+	noReferrers atomic.Bool // the registry does not list referrers
 	noting      sync.Mutex  // held while an index of referrers is changed
 
 	mu  sync.Mutex
 	all map[string]*http.Client
 }
 
-// ParseSite is ref.ParseSite for the setting that n.At names. Its error is
-// misuse, with a hint.
+// ParseSite is like ref.ParseSite, for the setting that n.At names. Its error
+// is misuse, with a hint.
 func ParseSite(n Names, at string) (ref.Site, error) {
 	site, err := ref.ParseSite(at)
 	switch {
 	case errors.Is(err, ref.ErrLogin):
 		return ref.Site{}, advise(cli.Misuse("%s: %w", n.At, err), "use %s and %s", n.Username, n.PasswordFile)
 	case errors.Is(err, ref.ErrScheme):
-		return ref.Site{}, advise(cli.Misuse("%s %q: %w", n.At, at, err), "leave the scheme out; %s allows HTTP", n.PlainHTTP)
+		return ref.Site{}, advise(cli.Misuse("%s %q: %w", n.At, at, err), "omit the scheme; %s allows HTTP", n.PlainHTTP)
 	case err != nil:
 		return ref.Site{}, cli.Misuse("%s %q: %w", n.At, at, err)
 	}
 	return site, nil
 }
 
-// New prepares a client and sends nothing. Its errors are misuse, but for those
+// New prepares a client and sends nothing. Its errors are misuse, except those
 // of login files, which the caller did not name.
 func New(o Options) (*Registry, error) {
 	site, err := ParseSite(o.Names, o.At)
@@ -171,8 +172,8 @@ func newRegistry(host name.Registry, l logins, base http.RoundTripper, plain boo
 	return r
 }
 
-// patient sets how long to wait for the first answer. The later ones get as long,
-// if that is more than they have.
+// patient sets how long to wait for the first answer, and extends the limit of
+// later ones to at least that.
 func (r *Registry) patient(first time.Duration) {
 	r.timeout = cmp.Or(first, FirstAnswer)
 	r.base.limits.quick = max(r.base.limits.quick, first)

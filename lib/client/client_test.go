@@ -18,7 +18,7 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// intercept sees each request first and answers itself when it gives true.
+// intercept sees each request first, and has answered it if it returns true.
 type intercept func(http.ResponseWriter, *http.Request) bool
 
 // serve runs a real registry over a disk store.
@@ -44,7 +44,7 @@ func handler(t *testing.T, before intercept) http.Handler {
 	})
 }
 
-// dial connects to a registry, with retries that come at once.
+// dial connects to a registry, with immediate retries.
 func dial(t *testing.T, at string) *Registry {
 	t.Helper()
 	r := prepare(t, Options{At: at, Push: true})
@@ -102,7 +102,7 @@ func TestWrongOptions(t *testing.T) {
 	}
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestNoAnswer(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -110,14 +110,14 @@ func TestNobodyThere(t *testing.T) {
 	at := l.Addr().String()
 	l.Close()
 	r := prepare(t, Options{At: at})
-	if err := r.Connect(t.Context()); !errors.Is(err, ErrUnreachable) || cli.Code(err) != cli.CodeTryAgain || !r.Hopeless(err) {
+	if err := r.Connect(t.Context()); !errors.Is(err, ErrUnreachable) || cli.Code(err) != cli.CodeTryAgain || !r.Fatal(err) {
 		t.Errorf("Connect = %v, want that nobody answered", err)
 	}
 }
 
-// Plain HTTP to another machine is refused before anything is sent, unless it
-// was asked for.
-func TestPlainHTTPStaysHere(t *testing.T) {
+// Plain HTTP to another machine is refused before anything is sent, unless the
+// user allowed it.
+func TestPlainHTTPStaysLocal(t *testing.T) {
 	sent := 0
 	g := newGuard(roundTrip(func(*http.Request) (*http.Response, error) {
 		sent++
@@ -203,13 +203,13 @@ func TestCredentials(t *testing.T) {
 	if err := r.Connect(t.Context()); err == nil || err.Error() != `login of "reader" refused: registry answered 401 Unauthorized` {
 		t.Errorf("Connect with a wrong password = %v", err)
 	}
-	// A registry may let everybody read and ask here all the same, so that who
-	// only reads is told by what is asked for later.
+	// A registry that anyone may read may require a login here all the
+	// same, so that readers only learn from later requests.
 	r = prepare(t, Options{At: host})
 	if err := r.Connect(t.Context()); err != nil {
 		t.Errorf("Connect of a reader without a password = %v", err)
 	}
-	if _, err := r.Digest(t.Context(), "a", "b"); err == nil || !r.Hopeless(err) {
+	if _, err := r.Digest(t.Context(), "a", "b"); err == nil || !r.Fatal(err) {
 		t.Errorf("Digest without a password = %v, want that it is hopeless", err)
 	}
 	if err := prepare(t, Options{At: host, Push: true}).Connect(t.Context()); err == nil {

@@ -15,16 +15,16 @@ import (
 // patience is how long a first answer may take before the wait is reported.
 const patience = 3 * time.Second
 
-// Connect finds out which scheme and kind of login the registry has, and
-// whether it accepts the credentials, so that wrong ones are reported once and
-// not by each image. It comes before all other requests, and its error does not
-// name the registry. One that is ErrUnreachable means that nobody answered.
+// Connect determines the registry's scheme and kind of login, and checks the
+// credentials, so that wrong ones are reported once and not for each image. It
+// must be called before all other requests, and its error does not name the
+// registry. ErrUnreachable means that there was no answer.
 func (r *Registry) Connect(ctx context.Context) error {
 	limited, cancel := context.WithTimeoutCause(ctx, r.timeout, &noAnswer{after: r.timeout})
 	defer cancel()
 	slow := time.AfterFunc(patience, func() {
-		if !r.told.Load() { // the reason says it all
-			r.tell("first", "waiting for the first answer of %s", r.Host())
+		if !r.notified.Load() { // the reason is enough
+			r.notify("first", "waiting for the first answer of %s", r.Host())
 		}
 	})
 	defer slow.Stop()
@@ -50,8 +50,8 @@ func (r *Registry) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// What a token for nobody is good for only its use can tell, and registries
-	// that let everybody read ask for a login here all the same.
+	// Only its use shows what an anonymous token allows, and registries
+	// that anyone may read ask for a login here all the same.
 	if !l.known() && (kind != "basic" || r.scope == transport.PullScope) {
 		return nil
 	}
@@ -117,10 +117,10 @@ func (r *Registry) newClient(ctx context.Context, l login, scopes ...string) (*h
 	return &http.Client{Transport: &renewing{inner: t, root: r.root()}, CheckRedirect: sameMethod}, nil
 }
 
-// errPrivateRealm marks a token server at an address of the site's own.
+// errPrivateRealm marks a token server at a private address.
 var errPrivateRealm = errors.New("private realm")
 
-// plainError drops what repeats the whole address: the caller names the item.
+// plainError removes the address from an error: the caller names the item.
 func plainError(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
@@ -131,7 +131,7 @@ func plainError(err error) error {
 // root returns the address that every registry answers (end-1).
 func (r *Registry) root() *url.URL { return r.address("/v2/") }
 
-// url returns the address of something in a repository.
+// url returns the address of an item in a repository.
 func (r *Registry) url(repository, kind, rest string) *url.URL {
 	return r.address("/v2/" + r.Repository(repository) + "/" + kind + "/" + rest)
 }

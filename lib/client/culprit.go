@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// This file has errors of connections, made to name who is to blame: the
-// registry, a proxy, or another host that the registry sent us to.
+// This file turns errors of connections into ones that name the culprit: the
+// registry, a proxy, or another host that the registry redirected us to.
 
-// noAnswer is a request on which no answer came in time.
+// noAnswer is a request that was not answered in time.
 type noAnswer struct {
 	after     time.Duration
-	connected bool // so that somebody had accepted the connection
+	connected bool // something had accepted the connection
 }
 
 func (e *noAnswer) Error() string {
@@ -30,10 +30,10 @@ func (e *noAnswer) Error() string {
 }
 func (e *noAnswer) Timeout() bool { return true }
 
-// proxyError is a proxy that could not be reached or refused.
+// proxyError is a proxy that could not be reached or that refused the request.
 type proxyError struct {
 	proxy  string        // HOST:PORT, or "" if no variable names one
-	status int           // that it answered; 0 if it was not reached
+	status int           // of its answer; 0 if it was not reached
 	after  time.Duration // the answer's Retry-After
 	err    error         // if it was not reached
 }
@@ -51,7 +51,7 @@ func (e *proxyError) Error() string {
 
 func (e *proxyError) Unwrap() error { return e.err }
 
-// elsewhere is an error at a host that the registry sent us to.
+// elsewhere is an error at a host that the registry redirected us to.
 type elsewhere struct {
 	how  string // such as "redirects to"
 	host string
@@ -73,10 +73,10 @@ type certificateError struct {
 func (e *certificateError) Error() string { return e.text }
 func (e *certificateError) Unwrap() error { return e.err }
 
-// proxyOf returns the proxy for a request, as the environment has it.
+// proxyOf returns the proxy for a request, according to the environment.
 func proxyOf(req *http.Request) (*url.URL, error) { return http.ProxyFromEnvironment(req) }
 
-// refusedTunnel has a refusal of CONNECT name the proxy.
+// refusedTunnel makes the error of a refused CONNECT name the proxy.
 func refusedTunnel(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil
@@ -84,9 +84,9 @@ func refusedTunnel(_ context.Context, proxy *url.URL, _ *http.Request, resp *htt
 	return &proxyError{proxy: proxy.Host, status: resp.StatusCode, after: retryAfter(resp.Header)}
 }
 
-// proxyAnswer returns an error for an answer that is a proxy's own: 407, and pages
-// where the environment names a proxy. A request for HTTPS has passed that one
-// when an answer comes.
+// proxyAnswer returns an error for an answer of a proxy itself: 407, and pages
+// if the environment names a proxy. An answer to an HTTPS request has already
+// passed the proxy.
 func proxyAnswer(resp *http.Response) error {
 	e := &proxyError{status: resp.StatusCode, after: retryAfter(resp.Header)}
 	if resp.Request != nil && resp.Request.URL.Scheme == "http" {
@@ -102,7 +102,7 @@ func proxyAnswer(resp *http.Response) error {
 	return e
 }
 
-// blame returns the error of a request with its culprit.
+// blame returns an error of a request that names its culprit.
 func (g *guard) blame(req *http.Request, err error) error {
 	if _, ok := errors.AsType[*proxyError](err); ok {
 		return err
@@ -127,8 +127,8 @@ func (g *guard) blame(req *http.Request, err error) error {
 	return &elsewhere{how, req.URL.Host, err}
 }
 
-// innermost returns the cause of an error of a connection, without the
-// addresses of each layer.
+// innermost returns the cause of a connection error, without the addresses that
+// each layer adds.
 func innermost(op *net.OpError) error {
 	for {
 		inner, ok := op.Err.(*net.OpError)
@@ -161,7 +161,7 @@ func (g *guard) ofCertificate(host string, err error) error {
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired && e.Cert != nil {
 		now := time.Now()
 		if now.Before(e.Cert.NotBefore) {
-			return &certificateError{fmt.Sprintf("its certificate is valid from %s only", e.Cert.NotBefore.UTC().Format(time.RFC3339)), remedyClock, err}
+			return &certificateError{fmt.Sprintf("its certificate is not valid before %s", e.Cert.NotBefore.UTC().Format(time.RFC3339)), remedyClock, err}
 		}
 		return &certificateError{fmt.Sprintf("its certificate expired on %s", e.Cert.NotAfter.UTC().Format(time.RFC3339)), remedyClock, err}
 	}

@@ -18,7 +18,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// refuse answers a kind of request itself.
+// refuse answers a kind of request with a status.
 func refuse(method, path string, code int, body string) intercept {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != method || !strings.Contains(r.URL.Path, path) {
@@ -34,14 +34,14 @@ func refuse(method, path string, code int, body string) intercept {
 // large is a blob that is sent in a request of its own.
 var large = sync.OnceValue(func() []byte { return bytes.Repeat([]byte("0123456789abcdef"), wholeSize/8) })
 
-// What will never succeed is asked once.
-func TestPermanentRefusalsAreNotTriedAgain(t *testing.T) {
+// Requests that cannot succeed are sent once.
+func TestPermanentRefusalsAreNotRetried(t *testing.T) {
 	for _, tt := range []struct {
-		name, method  string
-		code          int
-		body          string
-		hopeless, all bool // all: it may concern every image
-		hint          string
+		name, method string
+		code         int
+		body         string
+		fatal, all   bool // all: it may concern every image
+		hint         string
 	}{
 		{"no such repository", "POST", 404, `{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}`, false, true, "create the repository"},
 		{"denied", "POST", 403, `{"errors":[{"code":"DENIED","message":"no"}]}`, false, true, "--write auth"},
@@ -67,8 +67,8 @@ func TestPermanentRefusalsAreNotTriedAgain(t *testing.T) {
 			if status(err) != tt.code || cli.Code(err) != cli.CodeFailed || tries.Load() != 1 {
 				t.Errorf("Send = %v (code %d) after %d tries, want %d after one", err, cli.Code(err), tries.Load(), tt.code)
 			}
-			if r.Hopeless(err) != tt.hopeless || r.Refused(err) != tt.all {
-				t.Errorf("hopeless %v, refused %v, want %v, %v", r.Hopeless(err), r.Refused(err), tt.hopeless, tt.all)
+			if r.Fatal(err) != tt.fatal || r.Refused(err) != tt.all {
+				t.Errorf("hopeless %v, refused %v, want %v, %v", r.Fatal(err), r.Refused(err), tt.fatal, tt.all)
 			}
 			if !strings.Contains(cli.HintOf(err), tt.hint) {
 				t.Errorf("hint = %q, want %q", cli.HintOf(err), tt.hint)
@@ -77,11 +77,11 @@ func TestPermanentRefusalsAreNotTriedAgain(t *testing.T) {
 	}
 }
 
-// What lasts too long can be tried by another run, and a person is told once
-// that it is tried.
-func TestLastingTroubleIsForAnotherRun(t *testing.T) {
+// A fault that lasts can be retried by another run, and retries are reported
+// once.
+func TestLastingFaultsNeedAnotherRun(t *testing.T) {
 	for code, again := range map[int]bool{408: true, 425: true, 429: true, 500: true, 502: true, 503: true, 504: true, 520: true, 501: false, 505: false} {
-		var tries, told atomic.Int64
+		var tries, notified atomic.Int64
 		r := prepare(t, Options{At: serve(t, func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == "/v2/" {
 				return false
@@ -90,8 +90,8 @@ func TestLastingTroubleIsForAnotherRun(t *testing.T) {
 			w.WriteHeader(code)
 			return true
 		}), Notice: func(text string) {
-			if told.Add(1); !strings.Contains(text, fmt.Sprintf("registry answered %d", code)) || !strings.HasSuffix(text, "; trying again") {
-				t.Errorf("told %q", text)
+			if notified.Add(1); !strings.Contains(text, fmt.Sprintf("registry answered %d", code)) || !strings.HasSuffix(text, "; trying again") {
+				t.Errorf("notices %q", text)
 			}
 		}})
 		if err := r.Connect(t.Context()); err != nil {
@@ -99,16 +99,16 @@ func TestLastingTroubleIsForAnotherRun(t *testing.T) {
 		}
 		for range 2 {
 			_, err := r.Digest(t.Context(), "a", "v1")
-			if status(err) != code || (cli.Code(err) == cli.CodeTryAgain) != again || r.Hopeless(err) {
-				t.Errorf("%d: %v (code %d), hopeless %v", code, err, cli.Code(err), r.Hopeless(err))
+			if status(err) != code || (cli.Code(err) == cli.CodeTryAgain) != again || r.Fatal(err) {
+				t.Errorf("%d: %v (code %d), hopeless %v", code, err, cli.Code(err), r.Fatal(err))
 			}
 		}
 		wantTries, wantTold := int64(2*attempts), int64(1)
 		if !again {
 			wantTries, wantTold = 2, 0
 		}
-		if tries.Load() != wantTries || told.Load() != wantTold {
-			t.Errorf("%d: %d tries, told %d times, want %d and %d", code, tries.Load(), told.Load(), wantTries, wantTold)
+		if tries.Load() != wantTries || notified.Load() != wantTold {
+			t.Errorf("%d: %d tries, reported %d times, want %d and %d", code, tries.Load(), notified.Load(), wantTries, wantTold)
 		}
 	}
 }
@@ -131,7 +131,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// A listener that accepts and says nothing is given up on in time, with HTTP,
+// A listener that accepts connections but stays silent times out, with HTTP,
 // with TLS, and after a first answer.
 func TestSilence(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -156,8 +156,9 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// The registry's own headers and redirects are to blame for where they lead.
-func TestWhereTheRegistrySendsUs(t *testing.T) {
+// Errors at addresses from the registry's headers and redirects name the
+// registry as the cause.
+func TestRedirectsAreNamed(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -194,14 +195,14 @@ func TestWhereTheRegistrySendsUs(t *testing.T) {
 	} {
 		r := dial(t, serve(t, tt.before))
 		err := r.Upload("a", hashOf(t, []byte("x")), 1).Send(t.Context(), strings.NewReader("x"))
-		if err == nil || !strings.HasPrefix(err.Error(), tt.want) || errors.Is(err, ErrUnreachable) || !r.Hopeless(err) || cli.HintOf(err) == "" {
+		if err == nil || !strings.HasPrefix(err.Error(), tt.want) || errors.Is(err, ErrUnreachable) || !r.Fatal(err) || cli.HintOf(err) == "" {
 			t.Errorf("%s: %v (hint %q), want %s", tt.name, err, cli.HintOf(err), tt.want)
 		}
 	}
 }
 
-// Uploads follow a redirect that keeps the method, with their body from where
-// it stood, and take no login to another host.
+// Uploads follow a redirect that keeps the method, resend their body from its
+// offset, and send no login to another host.
 func TestRedirectedUploads(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(secret, []byte("s3cret"), 0o600); err != nil {
@@ -240,7 +241,7 @@ func TestRedirectedUploads(t *testing.T) {
 	}
 }
 
-func TestAddressesThatAreNone(t *testing.T) {
+func TestInvalidAddresses(t *testing.T) {
 	for at, want := range map[string]string{
 		"alice:s3cret@localhost:5000":         "--to: no user name or password in the address",
 		"https://alice:s3cret@localhost:5000": "--to: no user name or password in the address",

@@ -15,23 +15,23 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// This file has what stands around the library's transport, which knows how to
-// log in: guard below it, renewing above it.
+// This file wraps the library's transport, which handles logins: guard is below
+// it, renewing above it.
 
-// guard refuses plain HTTP to another machine unless it was asked for: the
+// guard refuses plain HTTP to another machine unless the user allowed it: the
 // library above falls back to it for private addresses, and would then send
-// credentials in the clear. It also keeps refused tokens from that library
-// where it would send a body again that has been read; see renewing. It limits
-// how long an answer may take, and has errors name the culprit.
+// credentials in the clear. It also hides refused tokens from that library if
+// it would resend a body that has been read; see renewing. It limits how long
+// an answer may take, and makes errors name the culprit.
 type guard struct {
 	inner  http.RoundTripper
 	host   string // of the registry
-	scheme string // the only one for that host; empty until it is known
+	scheme string // the only one for that host; empty until known
 	plain  bool
 	agent  string
 	caFile string
 	limits limits
-	slow   func(limit time.Duration) // is called when an answer takes long
+	slow   func(limit time.Duration) // called when an answer takes long
 }
 
 func newGuard(inner http.RoundTripper, host string, plain bool) *guard {
@@ -42,8 +42,8 @@ func newGuard(inner http.RoundTripper, host string, plain bool) *guard {
 }
 
 var (
-	errPlainHTTP   = errors.New("plain HTTP to another machine was not asked for")
-	errOtherScheme = errors.New("the registry is spoken to with another scheme")
+	errPlainHTTP   = errors.New("plain HTTP to another machine is not allowed")
+	errOtherScheme = errors.New("the registry uses another scheme")
 )
 
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -80,16 +80,16 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		err = proxyAnswer(resp)
 	}
 	if err != nil {
-		if late, ok := errors.AsType[*noAnswer](context.Cause(ctx)); ok {
-			err = g.blame(req, &noAnswer{late.after, connected.Load()})
-		} else if ctx.Err() == nil { // not stopped from outside
+		if expired, ok := errors.AsType[*noAnswer](context.Cause(ctx)); ok {
+			err = g.blame(req, &noAnswer{expired.after, connected.Load()})
+		} else if ctx.Err() == nil { // not cancelled by the caller
 			err = g.blame(req, err)
 		}
 		stop(nil)
 		return nil, err
 	}
 	body := io.Reader(resp.Body)
-	if resp.StatusCode >= http.StatusBadRequest { // an error page may have no end
+	if resp.StatusCode >= http.StatusBadRequest { // an error page may be endless
 		body = io.LimitReader(body, maxErrorBody)
 	}
 	resp.Body = &answerBody{body, resp.Body, w, ctx, stop}
@@ -100,7 +100,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// refuse returns an error for an address that must not be spoken to.
+// refuse returns an error for an address that must not be contacted.
 func (g *guard) refuse(u *url.URL) error {
 	switch {
 	case g.scheme != "" && u.Host == g.host && u.Scheme != g.scheme:
@@ -111,8 +111,8 @@ func (g *guard) refuse(u *url.URL) error {
 	return nil
 }
 
-// errTokenRefused stands for the answer 401 to a request with a body. The
-// token has been renewed when a caller sees it, so the same may be sent again.
+// errTokenRefused is the answer 401 to a request with a body. The token has
+// been renewed when a caller sees it, so the request may be sent again.
 var errTokenRefused = errors.New("registry answered 401 Unauthorized to a new token")
 
 // bearerToken reports whether a request carries one.
@@ -120,9 +120,9 @@ func bearerToken(req *http.Request) bool {
 	return strings.HasPrefix(req.Header.Get("Authorization"), "Bearer ")
 }
 
-// renewing renews the token that a request with a body was refused with. The
-// library inside does so too, but sends the rest of the body with it: bytes
-// that have been read are gone for it, whereas the caller can go back.
+// renewing renews a token after a request with a body was refused. The library
+// inside does so too, but then sends only the rest of the body: it cannot
+// recover the bytes that were read, whereas the caller can seek.
 type renewing struct {
 	inner http.RoundTripper
 	root  *url.URL
@@ -133,7 +133,8 @@ func (t *renewing) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !errors.Is(err, errTokenRefused) {
 		return resp, err
 	}
-	// Refused without a body, the library fetches a token of the same scopes.
+	// If a request without a body is refused, the library fetches a token
+	// for the same scopes.
 	probe, perr := http.NewRequestWithContext(req.Context(), http.MethodGet, t.root.String(), nil)
 	if perr != nil {
 		return nil, perr
@@ -146,12 +147,12 @@ func (t *renewing) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, err
 }
 
-// maxRedirects is how often one request may be sent elsewhere.
+// maxRedirects is how often one request may be redirected.
 const maxRedirects = 10
 
 // sameMethod follows redirects to other stores of blobs, but not those that
-// make a GET of an upload: the page they lead to, of a portal to log in at
-// perhaps, would pass for success.
+// turn an upload into a GET: the page they lead to, perhaps of a login portal,
+// would look like success.
 func sameMethod(req *http.Request, via []*http.Request) error {
 	switch {
 	case len(via) >= maxRedirects:

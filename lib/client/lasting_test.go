@@ -12,7 +12,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// call is a request of each kind, and what of this package sends it.
+// call is a kind of request and the function that sends it.
 type call struct {
 	name, method, path string
 	send               func(*testing.T, *Registry) error
@@ -84,16 +84,16 @@ func failing(t *testing.T, c call, answer http.HandlerFunc) (host string, asked 
 	}), asked
 }
 
-// A registry that has no time, or fails, is tried again within a bound, whatever
-// it was asked; a person is told so once, and another run may succeed.
-func TestTroubleOfEveryRequest(t *testing.T) {
+// Requests to a busy or failing registry are retried within a bound, whatever
+// the request; this is reported once, and another run may succeed.
+func TestFaultsOfEveryRequest(t *testing.T) {
 	for _, c := range calls() {
 		for _, code := range []int{429, 500, 502, 503, 504} {
 			t.Run(fmt.Sprintf("%s, %d", c.name, code), func(t *testing.T) {
 				t.Parallel()
-				var told notices
+				var notified notices
 				host, asked := failing(t, c, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
-				r := prepare(t, Options{At: host, Push: true, Notice: told.add})
+				r := prepare(t, Options{At: host, Push: true, Notice: notified.add})
 				if err := r.Connect(t.Context()); err != nil && c.name != "ping" {
 					t.Fatal(err)
 				}
@@ -106,16 +106,16 @@ func TestTroubleOfEveryRequest(t *testing.T) {
 				if asked.Load() != attempts {
 					t.Errorf("asked %d times, want %d", asked.Load(), attempts)
 				}
-				if said := told.all(); len(said) != 1 || said[0] != host+": "+want+"; trying again" {
-					t.Errorf("told %q", said)
+				if texts := notified.all(); len(texts) != 1 || texts[0] != host+": "+want+"; trying again" {
+					t.Errorf("notices %q", texts)
 				}
 			})
 		}
 	}
 }
 
-// What answers 200 with a page in a registry's place is recognised by whatever it
-// was asked, and so is any other success that no registry answers with.
+// A server that answers 200 with a page is recognised by any request, and so is
+// any other success that no registry answers with.
 func TestPageInTheAnswerToEveryRequest(t *testing.T) {
 	for _, c := range calls() {
 		t.Run(c.name, func(t *testing.T) {
@@ -126,8 +126,8 @@ func TestPageInTheAnswerToEveryRequest(t *testing.T) {
 			}
 			asked.Store(0)
 			err := c.send(t, r)
-			if err == nil || !strings.HasPrefix(err.Error(), "not a registry: it answers with text/html") || !r.Hopeless(err) || !strings.Contains(cli.HintOf(err), "in --to") || asked.Load() != 1 {
-				t.Errorf("%v (hint %q), hopeless %v, asked %d times", err, cli.HintOf(err), r.Hopeless(err), asked.Load())
+			if err == nil || !strings.HasPrefix(err.Error(), "not a registry: it answers with text/html") || !r.Fatal(err) || !strings.Contains(cli.HintOf(err), "in --to") || asked.Load() != 1 {
+				t.Errorf("%v (hint %q), hopeless %v, asked %d times", err, cli.HintOf(err), r.Fatal(err), asked.Load())
 			}
 		})
 	}

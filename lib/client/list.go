@@ -16,9 +16,9 @@ const (
 	maxPages = 10_000   // of one list
 )
 
-// Repositories gives the repositories below the prefix, in the order of the
-// registry's catalog, which not every registry has. It ends with an error, if
-// there is one.
+// Repositories yields the repositories below the prefix, in the order of the
+// registry's catalog, which not every registry has. It ends with the first
+// error.
 func (r *Registry) Repositories(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for repository, err := range r.list(ctx, "", r.address("/v2/_catalog"), "repositories") {
@@ -33,13 +33,13 @@ func (r *Registry) Repositories(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// Tags gives the tags of a repository. It ends with an error, if there is one;
-// that of a repository that is not there is ErrNotFound.
+// Tags yields the tags of a repository. It ends with the first error; that of a
+// repository that does not exist is ErrNotFound.
 func (r *Registry) Tags(ctx context.Context, repository string) iter.Seq2[string, error] {
 	return r.list(ctx, repository, r.url(repository, "tags", "list"), "tags")
 }
 
-// list gives each name in a list of the registry, page by page (end-8).
+// list yields each name in a list of the registry, page by page (end-8).
 func (r *Registry) list(ctx context.Context, repository string, u *url.URL, field string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		u.RawQuery = "n=1000"
@@ -93,11 +93,12 @@ func (r *Registry) page(ctx context.Context, repository string, u *url.URL, fiel
 	return names, next, err
 }
 
-// link finds the address in a Link header with rel="next" (RFC 8288).
+// link matches the address in a Link header with rel="next" (RFC 8288).
 var link = regexp.MustCompile(`<([^>]*)>\s*;\s*rel="?next"?`)
 
-// nextPage gives where a list that was read from u goes on, nil if nowhere. It
-// stays at the registry, whose credentials go with each request.
+// nextPage returns the address of the page after u, or nil if u is the last. It
+// must be at the same host, since each request carries the registry's
+// credentials.
 func nextPage(u *url.URL, header string) (*url.URL, error) {
 	m := link.FindStringSubmatch(header)
 	if m == nil {
@@ -108,7 +109,7 @@ func nextPage(u *url.URL, header string) (*url.URL, error) {
 		return nil, err
 	}
 	if next.Host != u.Host {
-		return nil, fmt.Errorf("list goes on at another host, %s", clip(next.Host))
+		return nil, fmt.Errorf("list continues at another host, %s", clip(next.Host))
 	}
 	return next, nil
 }

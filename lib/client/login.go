@@ -20,7 +20,7 @@ import (
 // login is a client's credentials for a registry.
 type login struct {
 	auth authn.Authenticator
-	user string // may be empty where auth is a token
+	user string // may be empty if auth is a token
 	from string // the file that it comes from
 }
 
@@ -31,8 +31,8 @@ func (l login) known() bool { return l.auth != authn.Anonymous }
 // logins finds the login for a repository of one registry.
 type logins struct {
 	host  string
-	fixed *login      // for all of the registry
-	files []loginFile // else the first of these that has one
+	fixed *login      // for the whole registry
+	files []loginFile // otherwise the first of these that has one
 }
 
 type loginFile struct {
@@ -55,8 +55,8 @@ type loginEntry struct {
 	RegistryToken string `json:"registrytoken"`
 }
 
-// newLogins uses the user and password of the options, else reads the login
-// files when a repository is asked about.
+// newLogins uses the user and password of the options; without them, login
+// files are read when a repository is accessed.
 func newLogins(o Options, host string) (logins, error) {
 	if o.Username == "" {
 		l := logins{host: host}
@@ -76,8 +76,8 @@ func newLogins(o Options, host string) (logins, error) {
 	return logins{fixed: &login{auth, o.Username, o.PasswordFile}}, nil
 }
 
-// of returns the login for a path below the registry's host: that of the first
-// file with any, and there that of the longest key.
+// of returns the login for a path below the registry's host: the first file
+// that has one decides, and in it the longest key.
 func (l logins) of(path string) (login, error) {
 	if l.fixed != nil {
 		return *l.fixed, nil
@@ -92,7 +92,7 @@ func (l logins) of(path string) (login, error) {
 			entry.Username, entry.Password, err = decodeAuth(entry.Auth)
 		}
 		if err != nil {
-			return login{}, cli.Hint(fmt.Errorf("%s: login for %s: %w", f.Path, l.host, err), "log in to it again, or remove its entry")
+			return login{}, cli.Hint(fmt.Errorf("%s: login for %s: %w", f.Path, l.host, err), "log in again, or remove the entry")
 		}
 		entry.Auth = ""
 		if entry != (loginEntry{}) {
@@ -105,8 +105,9 @@ func (l logins) of(path string) (login, error) {
 	return anonymous, nil
 }
 
-// readLogins reads a login file; one that does not exist holds none, and neither
-// does one of another user, whose HOME is still set after setpriv(1) or su(1).
+// readLogins reads a login file. It returns no logins if the file does not
+// exist, or is another user's because HOME is still set after setpriv(1) or
+// su(1).
 func readLogins(file cli.LoginFile) (c loginConfig, err error) {
 	raw, err := textfile.Read(file.Path)
 	if file.Named == "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
@@ -116,20 +117,20 @@ func readLogins(file cli.LoginFile) (c loginConfig, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return c, cli.Hint(fmt.Errorf("%s: %w", file.Named, err), `unset it, or make the file with "podman login --authfile %s REGISTRY"`, file.Path)
 	case err != nil && file.Named != "":
-		return c, cli.Hint(fmt.Errorf("%s: %w", file.Named, err), "unset it, or have it name a file that this user may read")
+		return c, cli.Hint(fmt.Errorf("%s: %w", file.Named, err), "unset it, or set it to a file that this user can read")
 	case err != nil:
-		return c, cli.Hint(fmt.Errorf("login file: %w", err), "correct or remove it, then log in again")
+		return c, cli.Hint(fmt.Errorf("login file: %w", err), "fix or remove it, then log in again")
 	case len(raw) == 0:
 		return c, nil
 	}
 	if err := json.Unmarshal(raw, &c); err != nil {
-		return c, cli.Hint(fmt.Errorf("login file %s: %w", file.Path, err), "correct or remove it, then log in again")
+		return c, cli.Hint(fmt.Errorf("login file %s: %w", file.Path, err), "fix or remove it, then log in again")
 	}
 	return c, nil
 }
 
-// find returns the entry for the longest key that names the path or something
-// above it, or an empty one.
+// find returns the entry with the longest key that names the path or a parent
+// of it, or an empty one.
 func (c loginConfig) find(host, path string) (loginEntry, error) {
 	keys := make(map[string]loginEntry)
 	for key, entry := range c.Auths {
@@ -163,7 +164,7 @@ func (c loginConfig) find(host, path string) (loginEntry, error) {
 	return loginEntry{}, nil
 }
 
-// dockerHub is the host that docker.io stands for.
+// dockerHub is the host behind docker.io.
 const dockerHub = "index.docker.io"
 
 func aliasesOf(host, at string) []string {
@@ -173,9 +174,9 @@ func aliasesOf(host, at string) []string {
 	return []string{at}
 }
 
-// keyName returns what a key of a login file names, and whether it is written
-// as today: with a scheme, as docker once wrote them, it is a host, whatever
-// its path.
+// keyName returns what a key of a login file names, and whether it has the
+// current form: a key with a scheme, as docker once wrote them, names a host,
+// whatever its path.
 func keyName(key string) (name string, today bool) {
 	if _, rest, found := strings.Cut(key, "://"); found {
 		name, _, _ = strings.Cut(rest, "/")

@@ -28,7 +28,7 @@ func loginFileOf(t *testing.T, text string) cli.LoginFile {
 	return cli.LoginFile{Path: path}
 }
 
-func TestLoginsAreFoundWherePodmanAndDockerLeaveThem(t *testing.T) {
+func TestLoginsOfPodmanAndDocker(t *testing.T) {
 	helpers := t.TempDir()
 	script := "#!/bin/sh\nread -r server\ncase $server in\n" +
 		"reg.site:5000) echo '{\"Username\":\"helped\",\"Secret\":\"secret-of-helped\"}' ;;\n" +
@@ -90,7 +90,7 @@ func TestLoginsAreFoundWherePodmanAndDockerLeaveThem(t *testing.T) {
 	}
 }
 
-// A file with a login that cannot be read is no reason to go without.
+// A login file that cannot be read is an error.
 func TestBrokenLoginFilesAreErrors(t *testing.T) {
 	for name, f := range map[string]cli.LoginFile{
 		"no JSON":          loginFileOf(t, "{"),

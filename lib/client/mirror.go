@@ -10,23 +10,23 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// Mirror is a registry as a hosts.toml tells containerd of it.
+// Mirror is a registry as configured for containerd in a hosts.toml.
 type Mirror struct {
 	Scheme        string // "https" or "http"; the other one is not tried
 	Host          string // HOST[:PORT]
 	CA            []byte // authorities to trust besides the system's, in PEM; may be empty
-	CAFile        string // where CA comes from, for errors
+	CAFile        string // the file that CA was read from, for errors
 	Authorization string // value of that header; may be empty
 
 	Names   Names
-	Timeout time.Duration // of its first answer; 0 means FirstAnswer
+	Timeout time.Duration // for its first answer; 0 means FirstAnswer
 	Agent   string        // User-Agent
 	Notice  func(string)  // as in Options
 }
 
-// NewMirror prepares a client that reads as containerd will: what it cannot
-// get, a pull cannot get either. Repositories are named from the root of the
-// registry, and docker's configuration files are not looked at.
+// NewMirror prepares a client that reads as containerd does: if it cannot get
+// an image, neither can a pull. Repositories are named from the root of the
+// registry, and docker's configuration files are ignored.
 func NewMirror(m Mirror) (*Registry, error) {
 	opts := []name.Option{name.StrictValidation}
 	if m.Scheme == "http" {
@@ -58,8 +58,8 @@ func NewMirror(m Mirror) (*Registry, error) {
 	return r, nil
 }
 
-// asConfigured sends the header that was configured, to the mirror only and not
-// to a token's realm or a store of blobs.
+// asConfigured sends the configured header only to the mirror, and not to a
+// token server or a store of blobs.
 type asConfigured struct {
 	Mirror
 	inner http.RoundTripper

@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// A mirror is read with the scheme, the authority and the header that are
-// configured, and with nothing else, not even where the library under it would
-// find another way.
+// A mirror is read with the configured scheme, authority and header, and with
+// nothing else, even if the underlying library has a fallback.
 func TestMirror(t *testing.T) {
 	const digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -15,27 +15,26 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// notices keeps what a person was told.
+// notices records the notices to the user.
 type notices struct {
-	mu   sync.Mutex
-	said []string
+	mu    sync.Mutex
+	texts []string
 }
 
 func (n *notices) add(text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.said = append(n.said, text)
+	n.texts = append(n.texts, text)
 }
 
 func (n *notices) all() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return append([]string(nil), n.said...)
+	return append([]string(nil), n.texts...)
 }
 
-// A registry that asks to be left alone for longer than a run waits is left alone
-// at once, until the time that it has given; one that asks for less is asked again
-// then.
+// If a registry asks clients to wait longer than a run would, the run ends at
+// once; if shorter, the request is retried after that time.
 func TestRetryAfterIsKept(t *testing.T) {
 	hour := time.Now().Add(time.Hour)
 	for _, tt := range []struct {
@@ -51,8 +50,8 @@ func TestRetryAfterIsKept(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var asked atomic.Int64
-			var told notices
-			r := prepare(t, Options{Notice: told.add, At: serve(t, func(w http.ResponseWriter, r *http.Request) bool {
+			var notified notices
+			r := prepare(t, Options{Notice: notified.add, At: serve(t, func(w http.ResponseWriter, r *http.Request) bool {
 				if !strings.Contains(r.URL.Path, tt.path) {
 					return false
 				}
@@ -66,22 +65,22 @@ func TestRetryAfterIsKept(t *testing.T) {
 			if err == nil {
 				_, err = r.Digest(t.Context(), "a", "v1")
 			}
-			if cli.Code(err) != cli.CodeTryAgain || !r.Hopeless(err) || status(err) != tt.code {
-				t.Fatalf("%v (code %d), hopeless %v", err, cli.Code(err), r.Hopeless(err))
+			if cli.Code(err) != cli.CodeTryAgain || !r.Fatal(err) || status(err) != tt.code {
+				t.Fatalf("%v (code %d), hopeless %v", err, cli.Code(err), r.Fatal(err))
 			}
-			_, text, found := strings.Cut(err.Error(), fmt.Sprintf("registry answered %d %s, and asks to be left alone until ", tt.code, http.StatusText(tt.code)))
+			_, text, found := strings.Cut(err.Error(), fmt.Sprintf("registry answered %d %s, and asks clients to wait until ", tt.code, http.StatusText(tt.code)))
 			until, perr := time.Parse(time.RFC3339, text)
 			if !found || perr != nil || until.Sub(tt.until).Abs() > 10*time.Second || !strings.Contains(cli.HintOf(err), text) {
 				t.Errorf("%v (hint %q), want until about %s", err, cli.HintOf(err), stamp(tt.until))
 			}
-			if asked.Load() != 1 || len(told.all()) != 0 || time.Since(began) > 5*time.Second {
-				t.Errorf("asked %d times in %v, told %q", asked.Load(), time.Since(began), told.all())
+			if asked.Load() != 1 || len(notified.all()) != 0 || time.Since(began) > 5*time.Second {
+				t.Errorf("asked %d times in %v, notices %q", asked.Load(), time.Since(began), notified.all())
 			}
 		})
 	}
 	var asked atomic.Int64
-	var told notices
-	r := prepare(t, Options{Notice: told.add, At: serve(t, func(w http.ResponseWriter, r *http.Request) bool {
+	var notified notices
+	r := prepare(t, Options{Notice: notified.add, At: serve(t, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/v2/" || asked.Add(1) > 1 {
 			return false
 		}
@@ -97,13 +96,13 @@ func TestRetryAfterIsKept(t *testing.T) {
 		t.Errorf("%v after %v, want to have waited", err, time.Since(began))
 	}
 	want := r.Host() + ": registry answered 429 Too Many Requests; trying again at " + stamp(began.Add(4 * time.Second))[:15]
-	if said := told.all(); len(said) != 1 || !strings.HasPrefix(said[0], want) || !strings.HasSuffix(said[0], ", as it asks for") {
-		t.Errorf("told %q, want %q...", said, want)
+	if texts := notified.all(); len(texts) != 1 || !strings.HasPrefix(texts[0], want) || !strings.HasSuffix(texts[0], ", as it requests") {
+		t.Errorf("notices %q, want %q...", texts, want)
 	}
 }
 
-// Silence is reported once and has an end, whatever the registry was asked: it
-// counts from the last byte that went either way.
+// Silence is reported once and times out, whatever the request: the limit
+// counts from the last byte in either direction.
 func TestSilenceAfterTheFirstAnswer(t *testing.T) {
 	blob := bytes.Repeat([]byte("0123456789abcdef"), wholeSize/8)
 	for _, tt := range []struct {
@@ -141,8 +140,8 @@ func TestSilenceAfterTheFirstAnswer(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			over := make(chan struct{})
-			var told notices
-			r := prepare(t, Options{Push: true, Notice: told.add, At: serve(t, func(w http.ResponseWriter, r *http.Request) bool {
+			var notified notices
+			r := prepare(t, Options{Push: true, Notice: notified.add, At: serve(t, func(w http.ResponseWriter, r *http.Request) bool {
 				if r.Method != tt.method || !strings.Contains(r.URL.Path, tt.path) {
 					return false
 				}
@@ -160,18 +159,18 @@ func TestSilenceAfterTheFirstAnswer(t *testing.T) {
 				t.Errorf("%v (code %d, hint %q)", err, cli.Code(err), cli.HintOf(err))
 			}
 			want := r.Host() + " has not answered for 50ms; waiting for up to 150ms"
-			if n := strings.Count(strings.Join(told.all(), "\n"), want); n != 1 {
-				t.Errorf("told %q, want once %q", told.all(), want)
+			if n := strings.Count(strings.Join(notified.all(), "\n"), want); n != 1 {
+				t.Errorf("notices %q, want once %q", notified.all(), want)
 			}
 		})
 	}
 }
 
-// What takes long here is not the registry's silence: content that comes slowly,
-// and an answer that is used slowly.
-func TestOurOwnSlownessIsNoSilence(t *testing.T) {
-	var told notices
-	r := prepare(t, Options{At: serve(t, nil), Push: true, Notice: told.add})
+// Slow content and slow use of an answer on this side do not count as the
+// registry's silence.
+func TestOwnSlownessIsNotSilence(t *testing.T) {
+	var notified notices
+	r := prepare(t, Options{At: serve(t, nil), Push: true, Notice: notified.add})
 	r.base.limits = limits{quick: 2 * time.Second, long: 2 * time.Second, quiet: time.Second}
 	if err := r.Connect(t.Context()); err != nil {
 		t.Fatal(err)
@@ -190,8 +189,8 @@ func TestOurOwnSlownessIsNoSilence(t *testing.T) {
 	if err != nil || rest != size-10 {
 		t.Errorf("read %d bytes more, %v", rest, err)
 	}
-	if said := told.all(); len(said) != 0 {
-		t.Errorf("told %q", said)
+	if texts := notified.all(); len(texts) != 0 {
+		t.Errorf("notices %q", texts)
 	}
 }
 

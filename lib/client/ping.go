@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// This file finds out whether a registry answers at all: proxies, portals and
-// web servers answer everything, most of them with 200.
+// This file checks that a registry answers: proxies, portals and web servers
+// answer every request, most of them with 200.
 
 var (
 	errPage        = errors.New("not a registry")
@@ -20,14 +20,14 @@ var (
 	errSpeaksHTTPS = errors.New("the registry speaks HTTPS")
 )
 
-// httpAfter is the lead that HTTPS has where HTTP is allowed, too.
+// httpAfter is the head start of HTTPS if HTTP is allowed as well.
 const httpAfter = 300 * time.Millisecond
 
-// maxRoot is what is read of the answer of a registry's root, in bytes.
+// maxRoot is how much of the answer for a registry's root is read, in bytes.
 const maxRoot = 4 << 10
 
-// ping asks for the registry's root (end-1). It returns the scheme that is
-// spoken and the kind of login that is asked for: "bearer", "basic" or none.
+// ping requests the registry's root (end-1). It returns the registry's scheme
+// and the kind of login that it requires: "bearer", "basic" or "".
 func (r *Registry) ping(ctx context.Context) (scheme, kind string, err error) {
 	if r.base.scheme != "" {
 		kind, err = r.pingOne(ctx, r.base.scheme)
@@ -70,7 +70,7 @@ func (r *Registry) ping(ctx context.Context) (scheme, kind string, err error) {
 	}
 }
 
-// worse returns the error of the scheme that the server speaks.
+// worse returns the error for the scheme that the server speaks.
 func worse(https, http error, plainAsked bool) error {
 	_, refused := errors.AsType[*certificateError](https)
 	switch {
@@ -86,7 +86,7 @@ func worse(https, http error, plainAsked bool) error {
 	return http
 }
 
-// pingOne asks with one scheme.
+// pingOne is ping with one scheme.
 func (r *Registry) pingOne(ctx context.Context, scheme string) (kind string, err error) {
 	u := r.root()
 	u.Scheme = scheme
@@ -115,8 +115,8 @@ func (r *Registry) pingOne(ctx context.Context, scheme string) (kind string, err
 	return "", checkRoot(resp, http.StatusOK)
 }
 
-// checkRoot returns an error unless it is a registry that answers with the wanted
-// answer for its root.
+// checkRoot returns an error unless resp is the wanted answer of a registry for
+// its root.
 func checkRoot(resp *http.Response, want int) error {
 	code := resp.StatusCode
 	at := ""
@@ -138,8 +138,8 @@ func checkRoot(resp *http.Response, want int) error {
 		}
 		return err
 	}
-	// Registries answer {}, true or nothing; anything else might be a server
-	// that answers every question with its own kind of hello.
+	// Registries answer {}, true or nothing; anything else may be a server
+	// that answers every request with its own greeting.
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxRoot))
 	if err != nil {
 		return err
@@ -150,13 +150,13 @@ func checkRoot(resp *http.Response, want int) error {
 	return nil
 }
 
-// refusal reports whether a registry may answer so for its root.
+// refusal reports whether a registry may answer with this code for its root.
 func refusal(code int) bool {
 	return busy(code) || code == http.StatusUnauthorized || code == http.StatusForbidden
 }
 
-// isRegistry reports whether an answer says that a registry gave it. Not every
-// registry sends that header.
+// isRegistry reports whether the headers say that a registry answered. Not
+// every registry sends that header.
 func isRegistry(resp *http.Response) bool {
 	return strings.HasPrefix(resp.Header.Get("Docker-Distribution-Api-Version"), "registry/")
 }
@@ -178,7 +178,7 @@ func mediaType(resp *http.Response) string {
 	return kind
 }
 
-// notRegistry returns an error that names what answered in a registry's place.
+// notRegistry returns an error that names what answered instead of a registry.
 func notRegistry(resp *http.Response, at string) error {
 	what := mediaType(resp)
 	if what == "" {

@@ -10,11 +10,11 @@ import (
 
 // Pins are the digests that tags had when they were pushed, by REPOSITORY:TAG
 // with the registry's prefix. Anyone who can write to the registry can move a
-// tag later; root must not install what it then stands for.
+// tag later; root must not install what it then refers to.
 type Pins map[string]string
 
-// With returns pins and what records of images say. The record of a push has
-// the whole reference; others are about this registry.
+// With returns the pins together with those from records of images. The record
+// of a push has the full reference; others refer to this registry.
 func (p Pins) With(r *Registry, images []record.Image) Pins {
 	all := maps.Clone(p)
 	if all == nil {
@@ -30,13 +30,13 @@ func (p Pins) With(r *Registry, images []record.Image) Pins {
 	return all
 }
 
-// Of returns the digest that a tag must have, or "" where none is known.
+// Of returns the digest that a tag must have, or "" if none is known.
 func (p Pins) Of(r *Registry, repository, tag string) string {
 	return p[r.Repository(repository)+":"+tag]
 }
 
-// Check returns a *MovedError if a tag has another digest than the one that it
-// must have.
+// Check returns a *MovedError if a tag's digest is not the one that it must
+// have.
 func (p Pins) Check(r *Registry, repository, tag, have string) error {
 	want := p.Of(r, repository, tag)
 	if want == "" || want == have {
@@ -45,15 +45,16 @@ func (p Pins) Check(r *Registry, repository, tag, have string) error {
 	return &MovedError{Reference: r.Reference(repository, tag), Have: have, Want: want}
 }
 
-// MovedError means that a tag stands for something else than what was pushed.
+// MovedError means that a tag no longer refers to what was pushed.
 type MovedError struct{ Reference, Have, Want string }
 
 func (e *MovedError) Error() string {
-	return fmt.Sprintf("%s: the tag has moved: the registry has %s, and %s was pushed", e.Reference, e.Have, e.Want)
+	return fmt.Sprintf("%s: the tag has moved: the registry has %s, but %s was pushed", e.Reference, e.Have, e.Want)
 }
 
-// MovedHint returns what helps against a MovedError; tool is given the records.
+// MovedHint returns the remedy for a MovedError; tool is the one to give the
+// records to.
 func MovedHint(tool string) string {
-	return "push the verified bundle again, and find out who else may write to the registry; " +
+	return "push the verified bundle again, and find out who else can write to the registry; " +
 		"if the new content is intended, give " + tool + " the records of the oci-push that sent it on stdin; those of install.sh are in /var/lib/k0rdentd/install/pushed"
 }

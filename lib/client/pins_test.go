@@ -32,7 +32,7 @@ func TestPins(t *testing.T) {
 	if pins.Check(reg, "a", "1", "sha256:d") != nil || pins.Check(reg, "a", "2", "sha256:e") != nil || Pins(nil).Check(reg, "a", "1", "sha256:e") != nil {
 		t.Error("a tag that has not moved, or of which nothing is known, is refused")
 	}
-	if err := pins.Check(reg, "a", "1", "sha256:e"); err == nil || err.Error() != "h:1/p/a:1: the tag has moved: the registry has sha256:e, and sha256:d was pushed" {
+	if err := pins.Check(reg, "a", "1", "sha256:e"); err == nil || err.Error() != "h:1/p/a:1: the tag has moved: the registry has sha256:e, but sha256:d was pushed" {
 		t.Errorf("a tag that has moved: %v", err)
 	}
 }

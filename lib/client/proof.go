@@ -15,10 +15,10 @@ import (
 	"k0rdent-airgap/lib/oci"
 )
 
-// This file proves what the others report: that a blob or manifest is in the
-// registry. A status alone proves nothing, since portals, proxies and web
-// servers answer 200 to everything. A digest or size that fits does, and where a
-// registry sends neither, its content is read.
+// This file proves that a blob or manifest is in the registry. A status alone
+// proves nothing, since portals, proxies and web servers answer 200 to
+// everything. A matching digest or size does, and if a registry sends neither,
+// the content is read.
 
 // HasBlob reports whether a repository has a blob of that size (end-2).
 func (r *Registry) HasBlob(ctx context.Context, repository string, d v1.Hash, size int64) (there bool, err error) {
@@ -47,8 +47,8 @@ func (r *Registry) HasBlob(ctx context.Context, repository string, d v1.Hash, si
 	return there && err == nil, err
 }
 
-// fits reports whether the headers of an answer prove that it is about a blob;
-// what they say of another one is an error.
+// fits reports whether the headers of an answer prove that it is about a blob.
+// It returns an error if they describe another one.
 func fits(resp *http.Response, d v1.Hash, size int64) (proved bool, err error) {
 	stated := resp.Header.Get("Docker-Content-Digest")
 	switch {
@@ -62,7 +62,7 @@ func fits(resp *http.Response, d v1.Hash, size int64) (proved bool, err error) {
 	return resp.ContentLength == size && size > 0 || stated == d.String(), nil
 }
 
-// differs reports whether a stated digest contradicts d. One by another
+// differs reports whether a stated digest contradicts d. A digest of another
 // algorithm does not.
 func differs(stated string, d v1.Hash) bool {
 	got, err := v1.NewHash(stated)
@@ -77,8 +77,8 @@ func (r *Registry) readBlob(ctx context.Context, repository string, d v1.Hash, s
 	return err
 }
 
-// stored proves that the registry has stored a blob, by the answer that said so
-// or by asking.
+// stored proves that the registry has stored a blob, by its answer or by
+// another request.
 func (r *Registry) stored(ctx context.Context, repository string, d v1.Hash, size int64, answer http.Header) error {
 	stated := answer.Get("Docker-Content-Digest")
 	switch {
@@ -95,7 +95,7 @@ func (r *Registry) stored(ctx context.Context, repository string, d v1.Hash, siz
 }
 
 // published proves that the registry has stored a manifest under a reference,
-// by the answer that said so or by reading it.
+// by its answer or by reading it.
 func (r *Registry) published(ctx context.Context, repository, reference string, raw []byte, answer http.Header) error {
 	d, _, err := v1.SHA256(bytes.NewReader(raw))
 	if err != nil {
@@ -113,19 +113,19 @@ func (r *Registry) published(ctx context.Context, repository, reference string, 
 	case errors.Is(err, ErrNotFound):
 		return errors.New("registry accepted it, but does not have it")
 	case err == nil && !bytes.Equal(got, raw):
-		return fmt.Errorf("registry accepted it, but has something else of %d bytes", len(got))
+		return fmt.Errorf("registry accepted it, but has %d other bytes", len(got))
 	}
 	return err
 }
 
-// checkManifest returns an error for what cannot be a manifest, so that
-// whatever a server sends is not taken for one.
+// checkManifest returns an error if raw cannot be a manifest, so that not every
+// answer of a server passes for one.
 func checkManifest(raw []byte) error {
 	var m struct {
 		SchemaVersion int `json:"schemaVersion"`
 	}
 	if err := json.Unmarshal(raw, &m); err != nil || m.SchemaVersion == 0 {
-		return problemf(errPage, "registry answered with %d bytes that are no manifest", len(raw))
+		return problemf(errPage, "registry answered with %d bytes that are not a manifest", len(raw))
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func page(code int) http.HandlerFunc {
 	}
 }
 
-func TestWhatIsNoRegistryIsToldByItsFirstAnswer(t *testing.T) {
+func TestFirstAnswerShowsWhatIsNotARegistry(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"200 to everything":      page(http.StatusOK),
 		"web server":             page(http.StatusNotFound),
@@ -56,7 +56,7 @@ func TestWhatIsNoRegistryIsToldByItsFirstAnswer(t *testing.T) {
 				h(w, r)
 			})})
 			err := r.Connect(t.Context())
-			if err == nil || !strings.HasPrefix(err.Error(), "not a registry: it answers with text/") || cli.Code(err) != cli.CodeFailed || !r.Hopeless(err) || cli.HintOf(err) == "" {
+			if err == nil || !strings.HasPrefix(err.Error(), "not a registry: it answers with text/") || cli.Code(err) != cli.CodeFailed || !r.Fatal(err) || cli.HintOf(err) == "" {
 				t.Errorf("Connect = %v (code %d, hint %q), want that it is no registry", err, cli.Code(err), cli.HintOf(err))
 			}
 			if asked.Load() != 1 {
@@ -66,7 +66,7 @@ func TestWhatIsNoRegistryIsToldByItsFirstAnswer(t *testing.T) {
 	}
 }
 
-// Whatever else a server answers to the first request, its error says what that
+// Whatever else a server answers to the first request, the error says what that
 // server seems to be, or whether another run may help, and has a hint.
 func TestEveryFirstAnswerIsExplained(t *testing.T) {
 	for _, tt := range []struct {
@@ -142,8 +142,9 @@ func TestRegistriesOfEveryKindAreAccepted(t *testing.T) {
 	}
 }
 
-// Servers that say yes to everything after a good first answer get no further.
-func TestYesToEverythingIsNoProof(t *testing.T) {
+// Servers that answer everything with success after a valid first answer are
+// recognised.
+func TestSuccessForEverythingIsNotProof(t *testing.T) {
 	for name, yes := range map[string]func(http.ResponseWriter, *http.Request){
 		"page":   page(http.StatusOK),
 		"object": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"ok":true}`) },
@@ -212,7 +213,8 @@ func dropping(t *testing.T, when func(*http.Request) bool, names ...string) (hos
 	}), asked
 }
 
-// What a registry does not state is read, and is then as good a proof.
+// If a registry does not state a digest, the content is read, which proves as
+// much.
 func TestProofWithoutHeaders(t *testing.T) {
 	all := func(r *http.Request) bool { return r.URL.Path != "/v2/" }
 	writes := func(r *http.Request) bool { return r.Method == http.MethodPut }
@@ -243,8 +245,8 @@ func TestProofWithoutHeaders(t *testing.T) {
 	}
 }
 
-// A push to a registry that states what it has takes no request more than it
-// did before anything was proved.
+// A push to a registry that states digests takes no more requests than one
+// without proofs.
 func TestProofCostsNothing(t *testing.T) {
 	host, asked := dropping(t, func(*http.Request) bool { return false })
 	r := dial(t, host)
@@ -255,7 +257,7 @@ func TestProofCostsNothing(t *testing.T) {
 	}
 }
 
-// A registry may lose what it acknowledged, or have something else.
+// A registry may lose what it acknowledged, or store something else.
 func TestContradictionsAreErrors(t *testing.T) {
 	layer := []byte("a layer")
 	for _, tt := range []struct {
@@ -281,7 +283,7 @@ func TestContradictionsAreErrors(t *testing.T) {
 			t.Errorf("%s: HasBlob = %v, %v, want %s", tt.name, there, err, tt.want)
 		}
 	}
-	// Acknowledged without a word about what, and not there.
+	// Acknowledged without a digest, and missing.
 	r := dial(t, serve(t, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPut {
 			io.Copy(io.Discard, r.Body)

@@ -14,18 +14,19 @@ import (
 	"k0rdent-airgap/lib/oci"
 )
 
-// maxManifest is the most that a manifest or config may have, in bytes; what a
-// registry must take by the distribution spec.
+// maxManifest is the size limit of a manifest or config, in bytes: what the
+// distribution spec requires registries to accept.
 const maxManifest = 4 << 20
 
-// manifestTypes is what is accepted; without it registries may convert.
+// manifestTypes lists the accepted media types; without it registries may
+// convert.
 var manifestTypes = strings.Join([]string{
 	string(types.OCIImageIndex), string(types.OCIManifestSchema1),
 	string(types.DockerManifestList), string(types.DockerManifestSchema2), "*/*",
 }, ", ")
 
 // Digest returns the digest that a tag or digest refers to (end-3), or "" if
-// the repository has none. Where a registry does not state it, the manifest is
+// the repository has none. If a registry does not state it, the manifest is
 // read.
 func (r *Registry) Digest(ctx context.Context, repository, reference string) (digest string, err error) {
 	err = r.retry(ctx, func() error {
@@ -55,9 +56,9 @@ func (r *Registry) Digest(ctx context.Context, repository, reference string) (di
 	return digest, nil
 }
 
-// Manifest gets a manifest or index by tag or digest (end-3), of at most 4 MiB,
-// and checks its bytes against a digest. The error of one that is not there is
-// ErrNotFound.
+// Manifest gets a manifest or index of at most 4 MiB by tag or digest (end-3),
+// and checks its bytes against the digest. The error for one that does not
+// exist is ErrNotFound.
 func (r *Registry) Manifest(ctx context.Context, repository, reference string) (d v1.Descriptor, raw []byte, err error) {
 	err = r.retry(ctx, func() error {
 		d, raw, err = r.getManifest(ctx, repository, reference)
@@ -67,7 +68,7 @@ func (r *Registry) Manifest(ctx context.Context, repository, reference string) (
 		return v1.Descriptor{}, nil, err
 	}
 	if want, err := v1.NewHash(reference); err == nil && want != d.Digest && want.Algorithm == d.Digest.Algorithm {
-		return v1.Descriptor{}, nil, fmt.Errorf("manifest %s: %w: the content's is %s", want, oci.ErrDigest, d.Digest)
+		return v1.Descriptor{}, nil, fmt.Errorf("manifest %s: %w: content is %s", want, oci.ErrDigest, d.Digest)
 	}
 	return d, raw, nil
 }
@@ -95,8 +96,8 @@ func (r *Registry) getManifest(ctx context.Context, repository, reference string
 }
 
 // Image gets the manifests that a tag or digest leads to, and the configs that
-// tell a platform or a chart, each checked against its digest. What the
-// repository lacks below the root is in the image's Missing.
+// describe a platform or a chart, each checked against its digest. Anything
+// below the root that the repository lacks is in the image's Missing.
 func (r *Registry) Image(ctx context.Context, repository, reference string) (*oci.Image, error) {
 	root, raw, err := r.Manifest(ctx, repository, reference)
 	if err != nil {
@@ -134,8 +135,9 @@ func (r *Registry) small(ctx context.Context, repository string, d v1.Hash) (raw
 	return raw, err
 }
 
-// PutManifest pushes a manifest's raw bytes under a tag or digest (end-7). One
-// that refers to another is noted where the registry does not list referrers.
+// PutManifest pushes a manifest's raw bytes under a tag or digest (end-7). If
+// it refers to another manifest and the registry does not list referrers, it is
+// added to the index of referrers.
 func (r *Registry) PutManifest(ctx context.Context, repository, reference, mediaType string, raw []byte) error {
 	listed, err := r.putManifest(ctx, repository, reference, mediaType, raw)
 	if err != nil || listed {
@@ -144,8 +146,8 @@ func (r *Registry) PutManifest(ctx context.Context, repository, reference, media
 	return r.noteReferrer(ctx, repository, mediaType, raw)
 }
 
-// putManifest is PutManifest for one manifest. It reports whether the registry
-// lists what refers to others.
+// putManifest is PutManifest without the index. It reports whether the registry
+// lists referrers.
 func (r *Registry) putManifest(ctx context.Context, repository, reference, mediaType string, raw []byte) (listed bool, err error) {
 	err = r.retry(ctx, func() error {
 		resp, err := r.send(ctx, repository, http.MethodPut, r.url(repository, "manifests", reference),

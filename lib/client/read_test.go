@@ -20,7 +20,7 @@ import (
 	"k0rdent-airgap/lib/oci"
 )
 
-// hashOf gives the digest of some bytes.
+// hashOf returns the digest of some bytes.
 func hashOf(t *testing.T, raw []byte) v1.Hash {
 	t.Helper()
 	h, _, err := v1.SHA256(bytes.NewReader(raw))
@@ -30,7 +30,7 @@ func hashOf(t *testing.T, raw []byte) v1.Hash {
 	return h
 }
 
-// put pushes an image of one layer, and gives its manifest and layer.
+// put pushes an image of one layer, and returns its manifest and layer.
 func put(t *testing.T, r *Registry, repository, tag string, layer []byte) (manifest []byte, blob v1.Hash) {
 	t.Helper()
 	config := []byte(`{"os":"linux","architecture":"arm64"}`)
@@ -47,7 +47,7 @@ func put(t *testing.T, r *Registry, repository, tag string, layer []byte) (manif
 	return manifest, hashOf(t, layer)
 }
 
-// collect gives what a sequence has, up to its error.
+// collect returns the values of a sequence up to its error.
 func collect(seq func(func(string, error) bool)) (all []string, err error) {
 	for s, err := range seq {
 		if err != nil {
@@ -58,7 +58,7 @@ func collect(seq func(func(string, error) bool)) (all []string, err error) {
 	return all, nil
 }
 
-func TestWhatWasPushedIsReadBackBelowThePrefix(t *testing.T) {
+func TestPushAndReadBackBelowThePrefix(t *testing.T) {
 	host := serve(t, nil)
 	other, r := dial(t, host), dial(t, host+"/site")
 	put(t, other, "sitelike/x", "v1", []byte("other"))
@@ -103,7 +103,7 @@ func TestWhatWasPushedIsReadBackBelowThePrefix(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotThere(t *testing.T) {
+func TestNotInTheRegistry(t *testing.T) {
 	r := dial(t, serve(t, nil))
 	put(t, r, "a", "v1", []byte("x"))
 	none := hashOf(t, []byte("none"))
@@ -114,7 +114,7 @@ func TestWhatIsNotThere(t *testing.T) {
 		if there, err := r.HasBlob(t.Context(), repository, none, 4); there || err != nil {
 			t.Errorf("HasBlob = %v, %v, want false", there, err)
 		}
-		if _, _, err := r.Manifest(t.Context(), repository, "v2"); !errors.Is(err, ErrNotFound) || r.Hopeless(err) {
+		if _, _, err := r.Manifest(t.Context(), repository, "v2"); !errors.Is(err, ErrNotFound) || r.Fatal(err) {
 			t.Errorf("Manifest = %v, want ErrNotFound", err)
 		}
 		if _, err := r.Blob(t.Context(), repository, none).Read(make([]byte, 1)); !errors.Is(err, ErrNotFound) {
@@ -174,9 +174,9 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// A download that breaks goes on where it broke, also where the registry knows
-// no ranges.
-func TestBlobGoesOn(t *testing.T) {
+// A broken download resumes where it broke, even if the registry does not
+// support ranges.
+func TestBlobResumes(t *testing.T) {
 	layer := bytes.Repeat([]byte("0123456789abcdef"), 4<<10)
 	for _, ranges := range []bool{true, false} {
 		var cuts atomic.Int64
@@ -258,7 +258,7 @@ func TestListsOfManyPages(t *testing.T) {
 		return true
 	}))
 	got, err := collect(r.Tags(t.Context(), "a"))
-	if !slices.Equal(got, []string{"a", "b", "c"}) || err == nil || !strings.Contains(err.Error(), "goes on at another host, elsewhere.example") {
+	if !slices.Equal(got, []string{"a", "b", "c"}) || err == nil || !strings.Contains(err.Error(), "continues at another host, elsewhere.example") {
 		t.Errorf("Tags = %q, %v, want three and then no step to another host", got, err)
 	}
 	for range r.Tags(t.Context(), "a") { // who has seen enough may stop
@@ -278,8 +278,8 @@ func FuzzNextPage(f *testing.F) {
 	})
 }
 
-// Nothing that a caller does can make use of an answer that is not for it.
-func TestRefusalsTellWhatWasRefused(t *testing.T) {
+// An answer to another request is never used.
+func TestRefusalsNameWhatWasRefused(t *testing.T) {
 	r := dial(t, serve(t, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/v2/" {
 			return false
@@ -292,7 +292,7 @@ func TestRefusalsTellWhatWasRefused(t *testing.T) {
 	for want, err := range map[string]error{"read": readErr, "write": writeErr} {
 		var text strings.Builder
 		cli.Report(&text, "tool", err)
-		if got := "tool: registry answered 403 Forbidden\nhint: the registry does not let this user, or this address, " + want; !strings.HasPrefix(text.String(), got) {
+		if got := "tool: registry answered 403 Forbidden\nhint: this user, or this address, may not " + want; !strings.HasPrefix(text.String(), got) {
 			t.Errorf("report = %q, want %q", text.String(), got)
 		}
 	}

@@ -11,9 +11,9 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// A registry can name any token server, to which credentials then go: one given
-// by a private address that is not the registry's own is refused, by name it is
-// taken. The manual of oci-push says so.
+// A registry can name any token server, to which credentials then go: one at a
+// private address other than the registry's own is refused, one with a name is
+// accepted, as oci-push(1) documents.
 func TestTokenServers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(file, []byte("secret"), 0o600); err != nil {

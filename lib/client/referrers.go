@@ -17,15 +17,15 @@ import (
 // materials: it belongs to another manifest of its repository, and often has no
 // tag (distribution-spec, "Listing Referrers").
 
-// index is the part of an image index that lists its manifests, as they are.
+// index is an image index with its manifests as raw JSON.
 type index struct {
 	SchemaVersion int              `json:"schemaVersion"`
 	MediaType     types.MediaType  `json:"mediaType"`
 	Manifests     []map[string]any `json:"manifests"`
 }
 
-// Referrers returns the digests of the manifests that refer to one, or none. A
-// registry that does not list them may keep them in an index under a tag.
+// Referrers returns the digests of the manifests that refer to d. If the
+// registry does not list them, it reads the index under the fallback tag.
 func (r *Registry) Referrers(ctx context.Context, repository string, d v1.Hash) ([]v1.Hash, error) {
 	if !r.noReferrers.Load() {
 		found, err := r.listReferrers(ctx, repository, d)
@@ -40,7 +40,7 @@ func (r *Registry) Referrers(ctx context.Context, repository string, d v1.Hash) 
 	return list.digests(), err
 }
 
-// listReferrers asks the registry (end-12), page by page.
+// listReferrers lists the referrers (end-12), page by page.
 func (r *Registry) listReferrers(ctx context.Context, repository string, d v1.Hash) (found []v1.Hash, err error) {
 	u := r.url(repository, "referrers", d.String())
 	for range maxPages {
@@ -86,8 +86,8 @@ func (r *Registry) taggedReferrers(ctx context.Context, repository string, d v1.
 	return parseIndex(raw)
 }
 
-// FallbackTag is the tag of the index that lists the referrers of a manifest
-// where the registry does not.
+// FallbackTag returns the tag of the index that lists the referrers of a
+// manifest if the registry does not.
 func FallbackTag(d v1.Hash) string { return strings.Replace(d.String(), ":", "-", 1) }
 
 func parseIndex(raw []byte) (list index, err error) {
@@ -98,7 +98,7 @@ func parseIndex(raw []byte) (list index, err error) {
 	return list, err
 }
 
-// digests returns what an index lists.
+// digests returns the digests that an index lists.
 func (i index) digests() (all []v1.Hash) {
 	for _, m := range i.Manifests {
 		text, _ := m["digest"].(string)
@@ -109,9 +109,9 @@ func (i index) digests() (all []v1.Hash) {
 	return all
 }
 
-// noteReferrer adds a manifest with a subject to the index of those that refer
-// to the same, which is the client's duty where the answer to the manifest has
-// no OCI-Subject header.
+// noteReferrer adds a manifest with a subject to the index of that subject's
+// referrers, which is the client's duty if the response to the manifest had no
+// OCI-Subject header.
 func (r *Registry) noteReferrer(ctx context.Context, repository, mediaType string, raw []byte) error {
 	var m struct {
 		ArtifactType string            `json:"artifactType"`

@@ -11,8 +11,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// This file sends single requests; whoever calls knows whether the same can be
-// sent a second time.
+// This file sends single requests; callers know whether a request can be
+// retried.
 
 // do sends one request about a repository. The caller closes the answer's body
 // with drain.
@@ -60,12 +60,12 @@ func (r *Registry) getBlob(ctx context.Context, repository string, d v1.Hash, of
 		defer resp.Body.Close()
 		return nil, checkStatus(resp, http.StatusOK)
 	}
-	// A store elsewhere may know a blob for the page that it is.
+	// A store elsewhere may serve a blob that is itself a page.
 	if isPage(resp) && resp.Header.Get("Docker-Content-Digest") == "" && resp.Request.URL.Host == r.Host() {
 		defer resp.Body.Close()
 		return nil, notRegistry(resp, "")
 	}
-	if resp.StatusCode == http.StatusOK { // the registry knows no ranges
+	if resp.StatusCode == http.StatusOK { // the registry does not support ranges
 		if _, err := io.CopyN(io.Discard, resp.Body, offset); err != nil {
 			resp.Body.Close()
 			return nil, err
@@ -74,16 +74,17 @@ func (r *Registry) getBlob(ctx context.Context, repository string, d v1.Hash, of
 	return resp.Body, nil
 }
 
-// Page is what the registry's server has under a path of its own.
+// Page is what the registry's server returns for a path outside the registry
+// API.
 type Page struct {
 	Status int
 	Type   string    // its media type
-	Date   time.Time // by the server's clock; zero if it does not tell
+	Date   time.Time // by the server's clock; zero if unknown
 	Body   []byte
 }
 
-// Page asks the registry's server for a path that is not about a repository,
-// without a login. Whatever is answered is no error.
+// Page requests a path outside the registry API from the registry's server,
+// without a login. No status is an error.
 func (r *Registry) Page(ctx context.Context, path string) (p Page, err error) {
 	if !r.connected.Load() {
 		if err := r.Connect(ctx); err != nil {
@@ -108,7 +109,7 @@ func (r *Registry) Page(ctx context.Context, path string) (p Page, err error) {
 	return p, err
 }
 
-// readCapped reads all of r, or fails if that is more than most bytes.
+// readCapped reads all of r, and fails if that is more than most bytes.
 func readCapped(r io.Reader, most int64) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err == nil && int64(len(raw)) > most {

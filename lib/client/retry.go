@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	attempts = 6               // tries of one request, about 8 s in all
-	maxTotal = 3 * time.Minute // since the first one failed, in which all of them must be made
-	tellFrom = 2               // the failed try from which on a retry is reported
+	attempts   = 6               // tries of one request, about 8 s in all
+	maxTotal   = 3 * time.Minute // time limit for all tries, from the first failure
+	notifyFrom = 2               // the number of the failed try from which retries are reported
 )
 
-// ErrUnreachable says that the registry could not be reached at all, so that
-// going on with further images is of no use.
+// ErrUnreachable means that the registry could not be reached at all, so that
+// further images would fail as well.
 var ErrUnreachable = errors.New("registry unreachable")
 
 // unreachableError is the last error of a registry that could not be reached.
@@ -39,21 +39,22 @@ func (e *unreachableError) Error() string {
 
 func (e *unreachableError) Unwrap() []error { return []error{ErrUnreachable, e.err} }
 
-// postponed is a registry that asks to be left alone for longer than a run waits.
-type postponed struct {
+// postponedError means that a registry asks clients to retry later than a run
+// would wait.
+type postponedError struct {
 	err   error
 	until time.Time
 }
 
-func (e *postponed) Error() string {
-	return fmt.Sprintf("%v, and asks to be left alone until %s", e.err, stamp(e.until))
+func (e *postponedError) Error() string {
+	return fmt.Sprintf("%v, and asks clients to wait until %s", e.err, stamp(e.until))
 }
-func (e *postponed) Unwrap() error { return e.err }
+func (e *postponedError) Unwrap() error { return e.err }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// busy reports whether a status says that the server, or what stands before it,
-// cannot answer now.
+// busy reports whether a status says that the server, or a proxy in front of
+// it, cannot answer now.
 func busy(code int) bool {
 	switch code {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
@@ -75,7 +76,7 @@ func temporary(err error) bool {
 	if e, ok := errors.AsType[*proxyError](err); ok {
 		return e.status == 0 || busy(e.status)
 	}
-	if _, ok := errors.AsType[*sourceError](err); ok { // a bundle that is cut off ends like a connection
+	if _, ok := errors.AsType[*sourceError](err); ok { // a truncated bundle looks like a broken connection
 		return false
 	}
 	if errors.Is(err, errTokenRefused) {
@@ -95,8 +96,8 @@ func temporary(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// unreachable reports whether an error is of a connection that could not be
-// made, or on which nothing came, rather than of a registry that answers.
+// unreachable reports whether an error is that of a connection that failed or
+// stayed silent, rather than of a registry that answers.
 func unreachable(err error) bool {
 	if e, ok := errors.AsType[*proxyError](err); ok {
 		return e.status == 0
@@ -110,8 +111,8 @@ func unreachable(err error) bool {
 	return dns || silent || ok && (op.Op == "dial" || op.Op == "proxyconnect")
 }
 
-// last returns the error of a last try. It stands for exit code 75 where another
-// run may succeed, and wraps ErrUnreachable where nothing can until then.
+// last returns the error of the last try. It maps to exit code 75 if another
+// run may succeed, and wraps ErrUnreachable if nothing can succeed until then.
 func last(err error) error {
 	switch {
 	case unreachable(err):
@@ -123,7 +124,7 @@ func last(err error) error {
 }
 
 // retry runs try until it succeeds or fails for good, with growing pauses. Its
-// error has the hint that helps; see also last.
+// error has a hint; see also last.
 func (r *Registry) retry(ctx context.Context, try func() error) error {
 	t := r.tries()
 	var before error
@@ -132,11 +133,11 @@ func (r *Registry) retry(ctx context.Context, try func() error) error {
 		if err == nil {
 			return nil
 		}
-		if _, silent := errors.AsType[*noAnswer](err); silent && before != nil && late(ctx) {
-			err = before // says more than that the time is up
+		if _, silent := errors.AsType[*noAnswer](err); silent && before != nil && answerTimedOut(ctx) {
+			err = before // says more than the timeout does
 		}
 		before = err
-		if !temporary(err) || ctx.Err() != nil && !late(ctx) {
+		if !temporary(err) || ctx.Err() != nil && !answerTimedOut(ctx) {
 			return r.explain(err)
 		}
 		if err := t.pause(ctx, err); err != nil {
@@ -145,25 +146,26 @@ func (r *Registry) retry(ctx context.Context, try func() error) error {
 	}
 }
 
-// late reports whether a context has ended because the registry was given no
-// more time to answer.
-func late(ctx context.Context) bool {
+// answerTimedOut reports whether a context has ended because the time limit for
+// an answer passed.
+func answerTimedOut(ctx context.Context) bool {
 	_, ok := errors.AsType[*noAnswer](context.Cause(ctx))
 	return ok
 }
 
-// tries are those of one request, or of one transfer since its last byte.
+// tries counts the tries of one request, or of one transfer since its last
+// byte.
 type tries struct {
 	reg   *Registry
-	n     int       // that failed
-	began time.Time // when the first one did
+	n     int       // failed ones
+	began time.Time // when the first one failed
 }
 
 func (r *Registry) tries() *tries { return &tries{reg: r} }
 
-// pause waits after a try that failed, longer each time and never in step with
-// other clients, or as long as the registry asks for. It returns an error, with
-// the hint that helps, when there is to be no other try.
+// pause waits after a failed try, longer each time and with jitter, or as long
+// as the registry asks for. It returns an error, with a hint, if there must be
+// no other try.
 func (t *tries) pause(ctx context.Context, err error) error {
 	now, r := time.Now(), t.reg
 	if t.n++; t.n == 1 {
@@ -182,19 +184,19 @@ func (t *tries) pause(ctx context.Context, err error) error {
 	}
 	switch {
 	case asked > 0 && now.Add(asked).After(end):
-		return r.explain(last(&postponed{err, now.Add(asked)}))
+		return r.explain(last(&postponedError{err, now.Add(asked)}))
 	case t.n == attempts || now.Sub(t.began) > maxTotal:
 		return r.explain(last(err))
 	case asked > patience:
-		r.tell(status(err), "%s: %v; trying again at %s, as it asks for", r.Host(), err, stamp(now.Add(d)))
-	case t.n >= tellFrom:
-		r.tell(status(err), "%s: %v; trying again", r.Host(), err)
+		r.notify(status(err), "%s: %v; trying again at %s, as it requests", r.Host(), err, stamp(now.Add(d)))
+	case t.n >= notifyFrom:
+		r.notify(status(err), "%s: %v; trying again", r.Host(), err)
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		if late(ctx) {
+		if answerTimedOut(ctx) {
 			return r.explain(last(err))
 		}
 		return ctx.Err()
@@ -203,7 +205,7 @@ func (t *tries) pause(ctx context.Context, err error) error {
 	}
 }
 
-// askedFor returns how long an answer asks to be left alone.
+// askedFor returns how long an answer asks the client to wait.
 func askedFor(err error) time.Duration {
 	if e, ok := errors.AsType[*statusError](err); ok {
 		return e.after
@@ -217,26 +219,25 @@ func askedFor(err error) time.Duration {
 // silent reports a registry that does not answer a request.
 func (r *Registry) silent(limit time.Duration) {
 	if r.connected.Load() { // before that, Connect does
-		r.tell("silent", "%s has not answered for %v; waiting for up to %v", r.Host(), r.base.limits.quiet, limit)
+		r.notify("silent", "%s has not answered for %v; waiting for up to %v", r.Host(), r.base.limits.quiet, limit)
 	}
 }
 
-// tell reports what the tool waits for, once for each reason.
-func (r *Registry) tell(reason any, format string, args ...any) {
-	r.told.Store(true)
+// notify reports what the tool is waiting for, once per reason.
+func (r *Registry) notify(reason any, format string, args ...any) {
+	r.notified.Store(true)
 	if _, known := r.noticed.LoadOrStore(reason, true); !known && r.notice != nil {
 		r.notice(fmt.Sprintf(format, args...))
 	}
 }
 
-// Hopeless reports whether an error would be met by every further request, too:
-// nobody there, something that is no registry, a full disk, or a login that we
-// do not have.
-func (r *Registry) Hopeless(err error) bool {
+// Fatal reports whether every further request would fail as well: no answer,
+// not a registry, a full disk, or a missing login.
+func (r *Registry) Fatal(err error) bool {
 	if _, ok := errors.AsType[*elsewhere](err); ok {
 		return true
 	}
-	if _, ok := errors.AsType[*postponed](err); ok {
+	if _, ok := errors.AsType[*postponedError](err); ok {
 		return true
 	}
 	if e, ok := errors.AsType[*proxyError](err); ok && !temporary(e) {
@@ -252,22 +253,23 @@ func (r *Registry) Hopeless(err error) bool {
 	return status(err) == http.StatusUnauthorized && lerr == nil && !l.known()
 }
 
-// Refused reports whether a registry to push to has refused everything so far, to
-// take it or to show whether it has it, in a way that may concern all images: the
-// next one may tell.
+// Refused reports whether a registry to push to has refused everything so far,
+// writes as well as reads, in a way that may apply to all images: the next one
+// will show.
 func (r *Registry) Refused(err error) bool {
 	e, ok := errors.AsType[*statusError](err)
 	if !ok || r.wrote.Load() || !e.writes() && (r.scope != transport.PushScope || r.served.Load()) {
 		return false
 	}
-	if e.err.StatusCode < http.StatusBadRequest { // not what a registry answers
+	if e.err.StatusCode < http.StatusBadRequest { // not an answer of a registry
 		return true
 	}
 	switch e.err.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed:
 		return true
 	case http.StatusNotFound, http.StatusLengthRequired, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusNotImplemented:
-		// What opens an upload has no content that could be at fault.
+		// A request that opens an upload has no content that could be
+		// at fault.
 		return e.err.Request != nil && e.err.Request.Method == http.MethodPost
 	}
 	return false

@@ -10,18 +10,18 @@ import (
 	"strings"
 )
 
-// This file has the requests that an upload is made of.
+// This file has the requests of an upload.
 
-// openError is the error of a request that was to open a session: there is no
-// session that could have been lost.
+// openError is the error of a request to open a session: there is no session
+// that could have been lost.
 type openError struct{ err error }
 
 func (e *openError) Error() string { return e.err.Error() }
 func (e *openError) Unwrap() error { return e.err }
 
 // start opens an upload session (end-4a) and returns its address. With a
-// repository to mount from it asks for the blob to be linked instead (end-11);
-// the address is then nil if the registry did so.
+// repository to mount from, it requests a link to the blob instead (end-11);
+// the address is nil if the registry linked it.
 func (u *Upload) start(ctx context.Context, from string) (*url.URL, error) {
 	at := u.reg.url(u.repository, "blobs", "uploads/")
 	want := []int{http.StatusAccepted}
@@ -47,7 +47,7 @@ func (u *Upload) start(ctx context.Context, from string) (*url.URL, error) {
 	return at, err
 }
 
-// stored proves that the blob is in the repository after an answer which says so.
+// stored proves that the blob is in the repository, as an answer claims.
 func (u *Upload) stored(ctx context.Context, resp *http.Response) error {
 	if err := u.reg.stored(ctx, u.repository, u.digest, u.size, resp.Header); err != nil {
 		return err
@@ -56,23 +56,23 @@ func (u *Upload) stored(ctx context.Context, resp *http.Response) error {
 	return nil
 }
 
-// location returns where the upload goes on; it may be relative, and may change
-// with every answer.
+// location returns the address at which the upload continues; it may be
+// relative, and may change with every answer.
 func location(resp *http.Response) (*url.URL, error) {
 	u, err := resp.Request.URL.Parse(resp.Header.Get("Location"))
 	if err != nil || resp.Header.Get("Location") == "" {
-		return nil, fmt.Errorf("registry gave no usable upload location: %q", resp.Header.Get("Location"))
+		return nil, fmt.Errorf("registry sent an invalid upload location: %q", resp.Header.Get("Location"))
 	}
 	return u, nil
 }
 
 // patch sends the bytes of the blob from offset to its end (end-5), and returns
-// where the upload goes on.
+// the address at which the upload continues.
 func (u *Upload) patch(ctx context.Context, body io.ReadSeeker, offset int64) (*url.URL, error) {
 	header := map[string]string{"Content-Type": "application/octet-stream"}
-	// Some registries take a range only when they need one. They do as soon as
-	// bytes of a try that broke may still be on their way to the disk: what has
-	// no range would be appended to those.
+	// Some registries accept a range only when they need one. They need one
+	// as soon as bytes of an interrupted try may still be on their way to
+	// the disk: without a range, the new bytes would be appended to those.
 	if offset > 0 || u.used {
 		header["Content-Range"] = fmt.Sprintf("%d-%d", offset, u.size-1)
 	}
@@ -106,7 +106,7 @@ func (u *Upload) finish(ctx context.Context, session *url.URL, body io.ReadSeeke
 	return u.stored(ctx, resp)
 }
 
-// offset asks how many bytes of the session the registry has (end-13).
+// offset returns how many bytes of the session the registry has (end-13).
 func (u *Upload) offset(ctx context.Context) (int64, error) {
 	resp, err := u.reg.do(ctx, u.repository, http.MethodGet, u.session, nil, 0, nil)
 	if err != nil {
@@ -119,8 +119,9 @@ func (u *Upload) offset(ctx context.Context) (int64, error) {
 	if at, err := location(resp); err == nil {
 		u.session = at
 	}
-	// "0-N" counts inclusively, so nothing at all reads "0-0" like one byte
-	// does; one byte sent twice is what a registry then refuses, and we ask again.
+	// "0-N" is inclusive, so no bytes at all reads "0-0", as one byte does;
+	// a registry then refuses the byte that is sent twice, and we ask
+	// again.
 	_, last, ok := strings.Cut(resp.Header.Get("Range"), "-")
 	n, err := strconv.ParseInt(last, 10, 64)
 	if !ok || err != nil || n <= 0 {

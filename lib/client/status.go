@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	maxErrorBody = 64 << 10 // what is read of a registry's error message, in bytes
-	maxErrorText = 200      // what is shown of it, in bytes
-	maxRest      = 1 << 30  // what is believed of a Retry-After, in seconds
+	maxErrorBody = 64 << 10 // how much of a registry's error message is read, in bytes
+	maxErrorText = 200      // how much of it is shown, in bytes
+	maxRest      = 1 << 30  // the largest Retry-After that is believed, in seconds
 )
 
 // ErrNotFound means that the registry has no such repository, manifest or blob.
@@ -23,10 +23,10 @@ var ErrNotFound = errors.New("not found")
 // errFull marks a registry whose disk is full.
 var errFull = errors.New("no space left on the registry's disk")
 
-// statusError is an answer with another status than was wanted.
+// statusError is an answer with an unexpected status.
 type statusError struct {
 	err   *transport.Error
-	page  bool          // it came with a page for a browser
+	page  bool          // the body is a page for a browser
 	after time.Duration // the answer's Retry-After
 }
 
@@ -42,8 +42,8 @@ func (e *statusError) Error() string {
 	return text
 }
 
-// Is makes an answer of 404 an ErrNotFound, and any that a full disk causes an
-// errFull.
+// Is matches ErrNotFound for status 404, and errFull for any answer caused by a
+// full disk.
 func (e *statusError) Is(target error) bool {
 	switch target {
 	case ErrNotFound:
@@ -62,7 +62,7 @@ func (e *statusError) code() string {
 	return ""
 }
 
-// writes reports whether the request was to change something.
+// writes reports whether the request was a write.
 func (e *statusError) writes() bool {
 	r := e.err.Request
 	return r == nil || r.Method != http.MethodGet && r.Method != http.MethodHead
@@ -73,7 +73,7 @@ func (e *statusError) ofRoot() bool {
 	return e.err.Request != nil && e.err.Request.URL.Path == "/v2/"
 }
 
-// textOf returns all that an answer said.
+// textOf returns the complete message of an answer.
 func textOf(err error) string {
 	e, ok := errors.AsType[*statusError](err)
 	if !ok {
@@ -86,7 +86,7 @@ func textOf(err error) string {
 	return text
 }
 
-// clip shortens text from outside to a length that a person reads.
+// clip shortens text from outside to a readable length.
 func clip(text string) string {
 	if len(text) <= maxErrorText {
 		return text
@@ -94,9 +94,9 @@ func clip(text string) string {
 	return strings.ToValidUTF8(text[:maxErrorText], "") + "..."
 }
 
-// answered returns a statusError for an answer that the library has turned into
-// an error; its own would hold the whole page that a proxy may have sent. Other
-// errors stay as they are.
+// answered converts the library's error for an answer to a statusError, since
+// the library's would hold the whole page that a proxy may have sent. Other
+// errors are returned unchanged.
 func answered(err error) error {
 	e, ok := errors.AsType[*transport.Error](err)
 	if !ok {
@@ -106,7 +106,7 @@ func answered(err error) error {
 }
 
 // checkStatus returns a statusError unless the answer has one of the wanted
-// codes, and is no page for a browser.
+// codes and is not a page for a browser.
 func checkStatus(resp *http.Response, want ...int) error {
 	err := transport.CheckError(resp, want...)
 	if err == nil {
@@ -125,8 +125,8 @@ func checkStatus(resp *http.Response, want ...int) error {
 	return &statusError{err: e, page: isPage(resp), after: retryAfter(resp.Header)}
 }
 
-// retryAfter returns how long a registry asks to be left alone: a number of
-// seconds, or a date by its own clock (RFC 9110, 10.2.3).
+// retryAfter returns how long a registry asks clients to wait: a number of
+// seconds, or until a date by its own clock (RFC 9110, 10.2.3).
 func retryAfter(h http.Header) time.Duration {
 	value := h.Get("Retry-After")
 	if s, err := strconv.Atoi(value); err == nil {
@@ -143,7 +143,7 @@ func retryAfter(h http.Header) time.Duration {
 	return max(then.Sub(now), 0)
 }
 
-// status returns the HTTP status that an error stands for, or 0.
+// status returns the HTTP status of an error, or 0.
 func status(err error) int {
 	if e, ok := errors.AsType[*statusError](err); ok {
 		return e.err.StatusCode

@@ -11,30 +11,31 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// wholeSize is the largest blob that is sent with the request that ends its
-// upload; a larger one goes in a request of its own, which can be resumed.
+// wholeSize is the largest blob that is sent in the request that ends its
+// upload; a larger one is sent in a separate request, which can be resumed.
 const wholeSize = 4 << 20
 
-// Upload brings one blob into a repository. It is for one goroutine.
+// Upload uploads one blob to a repository. It must be used by one goroutine at
+// a time.
 type Upload struct {
 	reg        *Registry
 	repository string
 	digest     v1.Hash
 	size       int64
 	session    *url.URL // at the registry, if one is open
-	used       bool     // bytes may have come to the session
+	used       bool     // the session may have received bytes
 }
 
-// Upload prepares to bring a blob of size bytes into a repository.
+// Upload prepares the upload of a blob of size bytes to a repository.
 func (r *Registry) Upload(repository string, d v1.Hash, size int64) *Upload {
 	return &Upload{reg: r, repository: repository, digest: d, size: size}
 }
 
 // Mount asks the registry to link the blob from another of its repositories
-// (end-11), and tells whether the blob is there now. Where a registry cannot
-// link, or the user may not read the other repository, it opens a session
-// instead, which Send uses and Cancel ends, or refuses. Neither says that the
-// blob is not there.
+// (end-11), and reports whether the repository now has the blob. If the
+// registry cannot link it, or the user may not read the other repository, the
+// registry opens a session, which Send uses and Cancel ends, or refuses.
+// Neither means that the blob is missing.
 func (u *Upload) Mount(ctx context.Context, from string) (there bool, err error) {
 	err = u.reg.retry(ctx, func() (err error) {
 		u.session, err = u.start(ctx, from)
@@ -69,8 +70,8 @@ func (u *Upload) Send(ctx context.Context, body io.ReadSeeker) error {
 	return u.seal(ctx)
 }
 
-// Cancel ends a session that will not be used; registries need not know how, so
-// the answer does not matter.
+// Cancel ends a session that will not be used; registries need not support
+// that, so the answer is ignored.
 func (u *Upload) Cancel(ctx context.Context) {
 	if u.session != nil {
 		u.reg.cancel(ctx, u.repository, u.session)
@@ -78,11 +79,11 @@ func (u *Upload) Cancel(ctx context.Context) {
 	}
 }
 
-// sendWhole sends a small blob in one request, from the start at every try.
+// sendWhole sends a small blob in one request, which starts over at every try.
 func (u *Upload) sendWhole(ctx context.Context, body io.ReadSeeker) error {
 	return u.reg.retry(ctx, func() (err error) {
 		at := u.session
-		u.session = nil // good for one try
+		u.session = nil // usable for one try
 		if at == nil {
 			if at, err = u.start(ctx, ""); err != nil {
 				return err
@@ -99,9 +100,9 @@ func (u *Upload) sendWhole(ctx context.Context, body io.ReadSeeker) error {
 	})
 }
 
-// sendData sends the bytes of a large blob, going on where the registry stopped
-// when the connection breaks. It leaves the session open for seal, or none if
-// the blob turned out to be there.
+// sendData sends the bytes of a large blob, and resumes where the registry
+// stopped if the connection breaks. It leaves the session open for seal, or no
+// session if the registry already has the blob.
 func (u *Upload) sendData(ctx context.Context, body io.ReadSeeker) error {
 	var offset, furthest int64
 	t := u.reg.tries()
@@ -133,8 +134,8 @@ func (u *Upload) sendData(ctx context.Context, body io.ReadSeeker) error {
 	return nil
 }
 
-// resumable reports whether an upload may go on after an error. A session can be
-// unknown, or stand at another byte than we think, when an answer was lost.
+// resumable reports whether an upload can continue after an error. If an answer
+// was lost, the session may be unknown or at an unexpected offset.
 func resumable(err error) bool {
 	if _, ok := errors.AsType[*openError](err); ok {
 		return temporary(err)
@@ -177,9 +178,9 @@ func (u *Upload) seal(ctx context.Context) error {
 	return herr
 }
 
-// resume finds out from which byte an upload goes on. A session that is gone
-// may have been ended by a request whose answer was lost, so that the blob is
-// there; else a new one starts from nothing.
+// resume returns the offset at which an upload continues. A lost session may
+// have been ended by a request whose answer was lost, so that the registry has
+// the blob; otherwise a new one starts at 0.
 func (u *Upload) resume(ctx context.Context) (next int64, there bool, err error) {
 	if u.session != nil {
 		err = u.reg.retry(ctx, func() (err error) {

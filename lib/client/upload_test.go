@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// A link costs one request and no bytes; where there is none to be had, the
-// session that the registry opened instead is used.
+// A link costs one request and no bytes; if the registry cannot link, the
+// session that it opened instead is used.
 func TestMount(t *testing.T) {
 	layer := []byte("shared layer")
 	for _, tt := range []struct {
@@ -110,8 +110,8 @@ func (b broken) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// What cannot be read is no fault of the registry: nothing is tried again, and
-// no blob appears.
+// Content that cannot be read is not the registry's fault: nothing is retried,
+// and no blob appears.
 func TestBodyThatBreaks(t *testing.T) {
 	raw := bytes.Repeat([]byte("x"), wholeSize+10_000)
 	for _, want := range []error{errors.New("disk on fire"), io.ErrUnexpectedEOF, &net.OpError{Op: "read", Err: errors.New("of a network disk")}} {
@@ -156,8 +156,8 @@ func (c cut) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// An upload that breaks off goes on at the byte where the registry stopped.
-func TestUploadGoesOn(t *testing.T) {
+// A broken upload resumes at the byte where the registry stopped.
+func TestUploadResumes(t *testing.T) {
 	raw := bytes.Repeat([]byte("0123456789abcdef"), wholeSize/8)
 	var mu sync.Mutex
 	var ranges []string // of each try
@@ -194,8 +194,8 @@ func TestUploadGoesOn(t *testing.T) {
 	}
 }
 
-// What the registry has is not sent again, also when it cannot link.
-func TestSessionInsteadOfALinkToWhatIsThere(t *testing.T) {
+// Blobs that the registry has are not sent again, even if it cannot link them.
+func TestSessionInsteadOfALink(t *testing.T) {
 	layer := []byte("here already")
 	var ended, sent atomic.Int64
 	r := dial(t, serve(t, func(_ http.ResponseWriter, r *http.Request) bool {

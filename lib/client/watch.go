@@ -11,48 +11,48 @@ import (
 // This file limits how long a registry may be silent.
 
 const (
-	quickAnswer = time.Minute      // that a question may take, and each pause of its answer
-	longAnswer  = 10 * time.Minute // that content may take: a registry may hash 5 GB before it answers
-	quiet       = 5 * time.Second  // after which a person is told
+	quickAnswer = time.Minute      // for an answer without content, and for each pause in it
+	longAnswer  = 10 * time.Minute // for requests with content: a registry may hash 5 GB before it answers
+	quiet       = 5 * time.Second  // after which the wait is reported
 )
 
 // limits are how long one request may wait for the registry.
 type limits struct{ quick, long, quiet time.Duration }
 
-// watch is the time that the registry has for one request. It begins anew with
-// each piece that is sent or received, and stands still while the registry waits
-// for us.
+// watch is the time limit of one request. It restarts with each piece that is
+// sent or received, and stops while the registry waits for us.
 type watch struct {
 	limit, quiet time.Duration
 
 	mu       sync.Mutex
 	answered bool
-	late     *time.Timer
+	expired  *time.Timer
 	slow     *time.Timer
 }
 
-// newWatch begins to wait. It calls slow when the registry is silent, and late
-// when it was for too long.
-func newWatch(limit, quiet time.Duration, slow, late func()) *watch {
-	return &watch{limit: limit, quiet: quiet, late: time.AfterFunc(limit, late), slow: time.AfterFunc(quiet, slow)}
+// newWatch starts a watch. It calls slow when the registry is silent, and
+// expired when it was silent for too long.
+func newWatch(limit, quiet time.Duration, slow, expired func()) *watch {
+	return &watch{limit: limit, quiet: quiet, expired: time.AfterFunc(limit, expired), slow: time.AfterFunc(quiet, slow)}
 }
 
-// wait begins anew; after the answer has come only for what is part of it.
+// wait restarts the watch; once the answer has arrived, only for parts of the
+// answer.
 func (w *watch) wait(answer bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.answered == answer {
-		w.late.Reset(w.limit)
+		w.expired.Reset(w.limit)
 		w.slow.Reset(w.quiet)
 	}
 }
 
-// hold stands still.
+// hold stops the watch.
 func (w *watch) hold(answer bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.answered = w.answered || answer; w.answered == answer {
-		w.late.Stop()
+		w.expired.Stop()
 		w.slow.Stop()
 	}
 }
@@ -69,7 +69,8 @@ func (b sentBody) Read(p []byte) (int, error) {
 	return b.ReadCloser.Read(p)
 }
 
-// answerBody is the body of an answer. It ends what belongs to the request.
+// answerBody is the body of an answer. It releases the resources of the
+// request.
 type answerBody struct {
 	io.Reader
 	inner io.Closer
@@ -82,8 +83,8 @@ func (b *answerBody) Read(p []byte) (int, error) {
 	b.w.wait(true)
 	n, err := b.Reader.Read(p)
 	b.w.hold(true)
-	if late, ok := errors.AsType[*noAnswer](context.Cause(b.ctx)); ok && err != nil && err != io.EOF {
-		err = &noAnswer{late.after, true}
+	if expired, ok := errors.AsType[*noAnswer](context.Cause(b.ctx)); ok && err != nil && err != io.EOF {
+		err = &noAnswer{expired.after, true}
 	}
 	return n, err
 }

@@ -92,7 +92,7 @@ func TestClosureFaults(t *testing.T) {
 		{"a blob is damaged", "", func(m *memory) {
 			m.artifact("capi/cluster-api-components", "v1.13.2", map[string]string{"metadata.yaml": "x", "components.yaml": "whole"})
 			m.blobs[sum([]byte("whole"))] = []byte("other")
-		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; unusable: blob " + sum([]byte("whole")) + ": digest mismatch: the content's is " + sum([]byte("other"))}},
+		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; unusable: blob " + sum([]byte("whole")) + ": digest mismatch: content is " + sum([]byte("other"))}},
 
 		{"a blob claims to be huge", "", func(m *memory) {
 			huge := m.layer("application/octet-stream", "components.yaml", []byte("x"))
