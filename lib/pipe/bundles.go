@@ -15,19 +15,19 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// A Bundle is one to read: its absolute path, or "-" for the bytes on stdin, and
-// the digest that its bytes must have, or "".
+// A Bundle is a bundle to read: its absolute path, or "-" for the bytes on
+// stdin, and the digest that its bytes must have, or "".
 type Bundle struct {
 	Path, Digest string
-	Hash         bool // compute the digest, which may be promised while the bundle is read
+	Hash         bool // compute the digest, which may be announced while the bundle is read
 }
 
 // Bundles yields each bundle to read: the operand or, without one, those of the
-// bundle records on stdin, each after its record was copied, so that what a tool
-// writes about it follows it.
+// bundle records on stdin, each after its record was copied, so that a tool's
+// own records follow it.
 //
-// The iteration ends with the first error: of Records, or stdin is a terminal or
-// has no bundle record.
+// The iteration ends with the first error: one of Records, or that stdin is a
+// terminal or has no bundle record.
 func (r Reader) Bundles(ctx context.Context, operand string, stdin io.Reader) iter.Seq2[Bundle, error] {
 	return func(yield func(Bundle, error) bool) {
 		if operand == "" || operand == "-" {
@@ -76,9 +76,9 @@ func (r Reader) bundleRecords(ctx context.Context, stdin io.Reader, yield func(B
 	case found:
 		return nil
 	case records == 0:
-		return cli.Hint(errors.New("stdin: no records"), "name the bundle, or pipe in what bundle-verify writes; if it wrote nothing, it has failed")
+		return cli.Hint(errors.New("stdin: no records"), "name the bundle, or pipe in the output of bundle-verify; if it wrote nothing, it failed")
 	}
-	return cli.Hint(errors.New("stdin: no bundle record"), "bundle-verify writes it and comes first: bundle-verify … | bundle-version | bundle-ls | oci-push …; or name the bundle")
+	return cli.Hint(errors.New("stdin: no bundle record"), "bundle-verify writes it and must come first: bundle-verify … | bundle-version | bundle-ls | oci-push …; or name the bundle")
 }
 
 // CheckPath returns an error if the bundle that a record names cannot be read.
@@ -92,13 +92,13 @@ func CheckPath(line record.Line, path string) error {
 	return nil
 }
 
-// Open opens the bundle, with its bytes hashed as they are read if a digest was
-// promised. Its error names the bundle.
+// Open opens the bundle, and hashes its bytes as they are read if a digest is
+// expected. Its error names the bundle.
 func (b Bundle) Open(ctx context.Context, stdin io.Reader) (*bundle.Bundle, error) {
 	var options []bundle.Option
 	if b.Digest != "" || b.Hash {
 		if info, err := os.Stat(b.Path); err == nil && info.IsDir() {
-			return nil, b.Named(cli.Hint(errors.New("it is a directory, and what was verified is a file"), "name the file that bundle-verify read"))
+			return nil, b.Named(cli.Hint(errors.New("is a directory, but a file was verified"), "name the file that bundle-verify read"))
 		}
 		options = append(options, bundle.WithDigest())
 	}
@@ -107,10 +107,10 @@ func (b Bundle) Open(ctx context.Context, stdin io.Reader) (*bundle.Bundle, erro
 		err  error
 	}
 	opened := make(chan result, 1)
-	go func() { // a named pipe is open when its writer is there; ends with that or the program
+	go func() { // opening a named pipe waits for its writer; ends with that or the program
 		open, err := bundle.Open(ctx, b.Path, stdin, options...)
 		if b.Path == "-" && errors.Is(err, bundle.ErrFormat) {
-			err = cli.Hint(err, "- stands for the bytes of a bundle; records are read without it")
+			err = cli.Hint(err, "- means the bytes of a bundle; leave it out to read records")
 		}
 		opened <- result{open, b.Named(err)}
 	}()
@@ -122,7 +122,7 @@ func (b Bundle) Open(ctx context.Context, stdin io.Reader) (*bundle.Bundle, erro
 	}
 }
 
-// Check reads the rest of a bundle that has a promised digest, and compares it.
+// Check reads the rest of a bundle whose digest is expected, and compares it.
 func (b Bundle) Check(ctx context.Context, open *bundle.Bundle) error {
 	if b.Digest == "" {
 		return nil
@@ -136,13 +136,13 @@ func (b Bundle) Check(ctx context.Context, open *bundle.Bundle) error {
 	return nil
 }
 
-// Differs is the error for a bundle whose bytes have another digest than a
-// record promised.
+// Differs returns the error for a bundle whose digest differs from that in a
+// record.
 func Differs(got, want string) error {
 	return cli.Hint(fmt.Errorf("not the bundle that was verified: want %s, got %s", want, got), "it has changed since then; verify it again")
 }
 
-// Named puts the bundle's path before an error that does not name it yet.
+// Named adds the bundle's path to an error that does not name it yet.
 func (b Bundle) Named(err error) error {
 	if err == nil {
 		return nil

@@ -10,16 +10,16 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// finding is what was found of records among what stdin holds.
+// finding describes the records found in the content of stdin.
 type finding struct {
-	any   bool         // there are some
-	bad   *record.Line // the first of a signature that is bad or unknown
+	any   bool         // there are records
+	bad   *record.Line // the first one with a signature that is bad or unknown
 	err   error        // of bad
-	begun bool         // one may have begun that is not there to its end
+	begun bool         // the data may end within a record
 }
 
-// find looks for records: on lines of their own, as they should be, or as a
-// filter has laid them out.
+// find looks for records: on lines of their own, as they should be, or
+// reformatted by a filter.
 func find(data []byte, ended bool) (f finding) {
 	ended = ended || len(data) >= peekSize
 	for data = bytes.TrimSpace(data); len(data) > 0; data = bytes.TrimSpace(data) {

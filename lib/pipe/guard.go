@@ -14,7 +14,7 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// How long a Guard waits for a silent program, and how often it looks.
+// How long a Guard waits for a silent program, and how often it polls.
 const (
 	guardBegin  = 2 * time.Second
 	guardSettle = 10 * time.Second
@@ -22,18 +22,18 @@ const (
 	guardAgain  = 200 * time.Millisecond
 )
 
-// A Guard watches the stdin of a run that reads no records, for the verdict that
-// `bundle-verify … | TOOL … BUNDLE` pipes in. A record ends the run: it is a
-// misuse or, where it says that a signature is bad, a failure.
+// A Guard watches the stdin of a run that reads no records, for the verdict
+// that `bundle-verify … | TOOL … BUNDLE` pipes in. A record ends the run: it is
+// misuse or, if it says that a signature is bad, a failure.
 //
-// Records are also found behind other text, and pretty-printed.
+// Records are found even after other text or pretty-printed.
 //
-// It takes nothing away from stdin, which may be that of a shell's loop, and
-// never waits for a pipe that nobody beside this program writes to, such as that
-// of a command which ssh runs. A program that does, and is silent, is waited for
-// a while; one that will write records is known before it does (record.Announced).
+// It consumes nothing from stdin, which may be a shell loop's, and never waits
+// for a pipe that no program in the pipeline writes to, such as that of a
+// command run by ssh. It waits a while for a silent program; one that will
+// write records announces that in advance (record.Announced).
 //
-// The zero value, and nil, watch nothing.
+// The zero value and nil watch nothing.
 type Guard struct {
 	stdin  *os.File
 	out    *record.Writer
@@ -41,15 +41,15 @@ type Guard struct {
 	remedy string
 
 	mu      sync.Mutex
-	over    bool // nothing that concerns us can come any more
+	over    bool // nothing relevant can arrive any more
 	err     error
-	foreign bool // what has come is no record
+	foreign bool // stdin holds something other than records
 	settled bool // Settle has waited
 }
 
 // NewGuard returns a guard of stdin. The record of a bad signature is copied to
-// out, so that it ends the tools behind this one as well; remedy says how to have
-// records read.
+// out, so that it also ends the tools later in the pipeline; remedy says how to
+// make the tool read records.
 func NewGuard(stdin io.Reader, out *record.Writer, warn func(format string, args ...any), remedy string) *Guard {
 	f, ok := stdin.(*os.File)
 	if !ok {
@@ -62,17 +62,17 @@ func NewGuard(stdin io.Reader, out *record.Writer, warn func(format string, args
 	return &Guard{stdin: f, out: out, warn: warn, remedy: remedy}
 }
 
-// GuardOperand returns the guard of a tool that reads records if no bundle is
+// GuardOperand returns the guard for a tool that reads records if no bundle is
 // named.
 func GuardOperand(operand string, stdin io.Reader, out *record.Writer, warn func(format string, args ...any)) *Guard {
 	if operand == "" || operand == "-" {
 		return nil
 	}
-	return NewGuard(stdin, out, warn, "leave "+operand+" out, and the bundle that the records name is read")
+	return NewGuard(stdin, out, warn, "leave out "+operand+" to read the bundle that the records name")
 }
 
-// Begin looks at stdin and returns a context that ends when a record comes, with
-// what is wrong as its cause.
+// Begin checks stdin and returns a context that ends when a record arrives,
+// with the error as its cause.
 func (g *Guard) Begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := func() { cancel(nil) }
@@ -82,7 +82,7 @@ func (g *Guard) Begin(ctx context.Context) (context.Context, context.CancelFunc,
 	if g == nil {
 		return ctx, stop, nil
 	}
-	go func() { // ends with the context, or when nothing can come any more
+	go func() { // ends with the context, or when nothing can arrive any more
 		for {
 			over, err := g.look()
 			if err != nil {
@@ -101,9 +101,9 @@ func (g *Guard) Begin(ctx context.Context) (context.Context, context.CancelFunc,
 	return ctx, stop, nil
 }
 
-// Settle looks again, before something is published or put in place. The first
-// time, a program that may still write is waited for a while; one that has written
-// other text, which a verdict may follow, not as long.
+// Settle checks again, before something is published or installed. The first
+// time, it waits a while for a program that may still write, and less long if
+// that has written other text, which a verdict may follow.
 func (g *Guard) Settle(ctx context.Context) error {
 	if g == nil {
 		return nil
@@ -116,29 +116,29 @@ func (g *Guard) Settle(ctx context.Context) error {
 	start := time.Now()
 	enough := func() bool { return g.notOurs() && time.Since(start) > guardBegin }
 	return g.wait(ctx, most, enough, func() {
-		g.warn("waiting up to %v for the program that writes to stdin; use </dev/null if it has nothing to say", guardSettle)
+		g.warn("waiting up to %v for the program that writes to stdin; use </dev/null if it writes no records", guardSettle)
 	})
 }
 
-// Open reports whether a program may still write a verdict. The error is that of
-// a record which has come.
+// Open reports whether a program may still write a verdict. The error is that
+// of a record that has arrived.
 func (g *Guard) Open() (bool, error) {
 	if g == nil {
 		return false, nil
 	}
 	may := g.waitable()
-	over, err := g.look() // after it: a program that has ended may have written
+	over, err := g.look() // afterwards, since a program may have written before it exited
 	return !over && may, err
 }
 
-// wait looks until nothing more can come, enough reports that it has seen enough
-// or, where somebody may write, for as long as it is given. It calls notice once
-// if that takes longer than a glance.
+// wait polls until nothing more can arrive, enough returns true or, if a
+// program may still write, most has passed. It calls notice once if that takes
+// more than a moment.
 func (g *Guard) wait(ctx context.Context, most time.Duration, enough func() bool, notice func()) error {
 	if g == nil {
 		return nil
 	}
-	start, told := time.Now(), false
+	start, noticed := time.Now(), false
 	for {
 		over, err := g.look()
 		if over || err != nil {
@@ -148,9 +148,9 @@ func (g *Guard) wait(ctx context.Context, most time.Duration, enough func() bool
 		if passed >= most || enough() || passed < guardLook && !g.waitable() {
 			return nil
 		}
-		if notice != nil && !told && passed > time.Second {
+		if notice != nil && !noticed && passed > time.Second {
 			notice()
-			told = true
+			noticed = true
 		}
 		select {
 		case <-ctx.Done():
@@ -160,21 +160,22 @@ func (g *Guard) wait(ctx context.Context, most time.Duration, enough func() bool
 	}
 }
 
-// waitable reports whether stdin is a pipe that a program beside this one holds.
+// waitable reports whether stdin is a pipe that another program in the pipeline
+// writes to.
 func (g *Guard) waitable() bool {
 	info, err := g.stdin.Stat()
 	return err == nil && info.Mode()&fs.ModeNamedPipe != 0 && fed(g.stdin)
 }
 
-// notOurs reports whether stdin holds something else than records.
+// notOurs reports whether stdin holds something other than records.
 func (g *Guard) notOurs() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.foreign
 }
 
-// look reports whether nothing that concerns this run can come any more, and
-// what is wrong if that is because a record has come.
+// look reports whether nothing relevant can arrive any more, with an error if
+// that is because a record has arrived.
 func (g *Guard) look() (over bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -188,7 +189,7 @@ func (g *Guard) look() (over bool, err error) {
 func (g *Guard) judge() (over bool, err error) {
 	data, ended, err := peek(g.stdin)
 	if err != nil {
-		return true, nil // a stdin that cannot be looked at brings no verdict
+		return true, nil // a stdin that cannot be examined carries no verdict
 	}
 	found := find(data, ended)
 	switch {
@@ -197,7 +198,7 @@ func (g *Guard) judge() (over bool, err error) {
 	case found.any || record.Announced(g.stdin):
 		return true, g.unread()
 	}
-	// Other text belongs to somebody else. Records may still follow it.
+	// Other text is not for this program. Records may still follow it.
 	g.foreign = len(bytes.TrimSpace(data)) > 0 && !found.begun
 	return ended, nil
 }

@@ -24,8 +24,7 @@ const (
 	badLine  = `{"kind":"bundle","path":"/b","signature":"bad"}`
 )
 
-// peer starts a shell that writes to a pipe beside this process, and returns the
-// pipe's other end.
+// peer starts a shell that writes to a pipe, and returns the pipe's other end.
 func peer(t *testing.T, script string) *os.File {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -46,10 +45,10 @@ func peer(t *testing.T, script string) *os.File {
 	return r
 }
 
-// quietly is a notice that nobody reads.
+// quietly ignores notices.
 func quietly(string, ...any) {}
 
-// guarded begins and settles, and returns what the records said.
+// guarded begins and settles, and returns the error of the records.
 func guarded(t *testing.T, stdin io.Reader) (out string, err error) {
 	t.Helper()
 	var buf bytes.Buffer
@@ -81,7 +80,7 @@ func heard(t *testing.T, stdin io.Reader) (out string, err error) {
 	return buf.String(), err
 }
 
-func TestGuardHearsRecords(t *testing.T) {
+func TestGuardFindsRecords(t *testing.T) {
 	for _, tt := range []struct {
 		name, script string
 		code         int
@@ -112,7 +111,7 @@ func TestGuardHearsRecords(t *testing.T) {
 	}
 }
 
-func TestGuardTakesNothing(t *testing.T) {
+func TestGuardConsumesNothing(t *testing.T) {
 	for _, text := range []string{"a.tgz\nb.tgz\n", `{"name":"a"}` + "\n", badLine + "\n", "\x1f\x8b"} {
 		stdin := peer(t, "printf '%s' '"+text+"'")
 		guarded(t, stdin)
@@ -122,7 +121,7 @@ func TestGuardTakesNothing(t *testing.T) {
 	}
 }
 
-func TestGuardOfOthersInput(t *testing.T) {
+func TestGuardIgnoresOtherInput(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) *os.File {
 		path := filepath.Join(dir, name)
@@ -183,8 +182,8 @@ func TestGuardOfOthersInput(t *testing.T) {
 	}
 }
 
-// TestGuardKnowsWhoWillWriteRecords: nothing is sent while bundle-verify reads for
-// minutes, although it has said nothing yet.
+// TestGuardKnowsWhoWillWriteRecords: nothing is sent while bundle-verify reads
+// for minutes, although it has written nothing yet.
 func TestGuardKnowsWhoWillWriteRecords(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -211,7 +210,7 @@ func TestGuardKnowsWhoWillWriteRecords(t *testing.T) {
 	}
 }
 
-// TestGuardWaitsForASilentProgram, but not for ever.
+// TestGuardWaitsForASilentProgram, but not forever.
 func TestGuardWaitsForASilentProgram(t *testing.T) {
 	t.Parallel()
 	notices := 0

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// Interruptible returns a reader whose Read ends when ctx is done, though r may
-// still wait. What r then gets is lost.
+// Interruptible returns a reader whose Read ends when ctx is done, even if r
+// still waits. Data that r returns later is lost.
 func Interruptible(ctx context.Context, r io.Reader) io.Reader { return interruptible{ctx, r} }
 
 type interruptible struct {
@@ -21,7 +21,7 @@ func (i interruptible) Read(p []byte) (int, error) {
 	}
 	done := make(chan result, 1)
 	go func() { // ends with the Read or with the program
-		b := make([]byte, len(p)) // p is the caller's again once we return
+		b := make([]byte, len(p)) // p belongs to the caller once we return
 		n, err := i.r.Read(b)
 		done <- result{b[:n], err}
 	}()

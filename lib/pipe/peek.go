@@ -14,12 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peekSize is how much is looked at; Linux gives a pipe as much room.
+// peekSize is how much is examined: the capacity of a pipe on Linux.
 const peekSize = 64 << 10
 
-// peek returns what stdin holds without taking it away, since it may belong to
-// somebody else, such as the shell whose loop reads it. It reports whether
-// nothing more can come.
+// peek returns the content of stdin without consuming it, since it may be for
+// another program, such as the shell whose loop reads it. It reports whether
+// nothing more can arrive.
 func peek(f *os.File) (data []byte, ended bool, err error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -70,7 +70,7 @@ func peekPipe(fd int) (data []byte, ended bool, err error) {
 	defer r.Close()
 	defer w.Close()
 	n, err := unix.Tee(fd, int(w.Fd()), peekSize, unix.SPLICE_F_NONBLOCK)
-	if err != nil || n == 0 { // somebody else was faster
+	if err != nil || n == 0 { // another process was faster
 		return nil, ended, nil
 	}
 	data = make([]byte, n)
@@ -90,9 +90,9 @@ func peekSocket(fd int) (data []byte, ended bool, err error) {
 	return data[:n], n == 0, nil
 }
 
-// fed reports whether another program may still write to a pipe: one beside
-// this one in a pipeline. A program above this one, such as sshd, keeps its
-// pipe open whether or not there will ever be anything in it.
+// fed reports whether another program may still write to a pipe: one in the
+// same pipeline. A parent of this one, such as sshd, keeps its pipe open
+// whether or not it ever writes to it.
 func fed(f *os.File) bool {
 	raw, err := f.SyscallConn()
 	if err != nil {
@@ -113,7 +113,7 @@ func fed(f *os.File) bool {
 		if name, err := os.Readlink(end); err != nil || name != ours {
 			continue
 		}
-		// The link's own mode tells what the descriptor was opened for.
+		// The link's own mode shows how the descriptor was opened.
 		if info, err := os.Lstat(end); err == nil && info.Mode()&0o200 != 0 {
 			return true
 		}
@@ -121,7 +121,7 @@ func fed(f *os.File) bool {
 	return false
 }
 
-// ancestors returns this process and those above it.
+// ancestors returns this process and its ancestors.
 func ancestors() map[int]bool {
 	above := map[int]bool{os.Getpid(): true}
 	for pid := os.Getppid(); pid > 0 && !above[pid]; {

@@ -1,14 +1,14 @@
-// Package pipe is every tool's input: the records on stdin, the bundle that the
-// operand or those records name, and the verdict on that bundle.
+// Package pipe reads every tool's input: the records on stdin, the bundle that
+// the operand or those records name, and the verdict on that bundle.
 //
 // It is the only place where records are read, so these rules hold for all
 // tools. A record is copied to stdout, unchanged and in order, unless the tool
-// answers it with one of its own. A bundle record whose signature is bad or
-// unknown ends the run, after it was copied, so that it ends the tools behind this
-// one as well. A pipe without a record ends a run that needs records. A record
-// with a digest binds the bundle. The end of the context ends a wait for stdin. A
-// run that does not read stdin has a Guard, so that no verdict that is piped in
-// goes unheard.
+// replaces it with one of its own. A bundle record whose signature is bad or
+// unknown ends the run, after it was copied, so that it also ends the tools
+// later in the pipeline. An empty pipe ends a run that needs records. A record
+// with a digest binds the bundle. The end of the context ends a wait for stdin.
+// A run that does not read stdin has a Guard, so that no piped verdict is
+// ignored.
 package pipe
 
 import (
@@ -31,8 +31,8 @@ import (
 // ErrBadSignature is wrapped by the error for a bundle whose signature is bad.
 var ErrBadSignature = errors.New("its signature is bad")
 
-// ErrUnverified is wrapped by the error for a bundle whose verification came to no
-// result.
+// ErrUnverified is wrapped by the error for a bundle whose verification came to
+// no result.
 var ErrUnverified = errors.New("it could not be verified")
 
 // ErrNoRecords is wrapped by the error for a pipe that ends without a record.
@@ -41,23 +41,23 @@ var ErrNoRecords = errors.New("no records")
 // silence is how long stdin may be silent before the wait is reported.
 const silence = 5 * time.Second
 
-// A Reader reads the records that a tool is given.
+// A Reader reads the records on a tool's input.
 type Reader struct {
 	Name string         // of the input, for errors; "stdin" if empty
-	Out  *record.Writer // gets every record before it is yielded; may be nil
-	Own  []string       // kinds that the tool answers, and Out does not get
-	Text string         // the remedy when lines of text come instead; may be empty
-	Wait func()         // called once if nothing comes for a while; may be nil
+	Out  *record.Writer // receives every record before it is yielded; may be nil
+	Own  []string       // kinds that the tool replaces, which are not written to Out
+	Text string         // the remedy for lines of text instead of records; may be empty
+	Wait func()         // called once if nothing arrives for a while; may be nil
 
-	// Optional says that the run goes on without records. The stdin of a command
-	// that ssh or a job runner starts is often an empty pipe.
+	// Optional means that the run continues without records. The stdin of a
+	// command that ssh or a job runner starts is often an empty pipe.
 	Optional bool
 }
 
 // Records yields the records of in. The iteration ends with the first error: in
-// holds something else, a bundle's signature is bad or unknown, in is a pipe that
-// ends without a record although records are not optional, or ctx is done. The record of such a bundle is copied and
-// not yielded.
+// holds something else, a bundle's signature is bad or unknown, in is an empty
+// pipe although records are not optional, or ctx is done. The record of such a
+// bundle is copied but not yielded.
 func (r Reader) Records(ctx context.Context, in io.Reader) iter.Seq2[record.Line, error] {
 	return func(yield func(record.Line, error) bool) {
 		pipeline, any := r.Name == "" && !r.Optional && cli.IsPipe(in), false
@@ -80,14 +80,15 @@ func (r Reader) Records(ctx context.Context, in io.Reader) iter.Seq2[record.Line
 				return
 			}
 		}
-		// Whoever was to write has failed before it could say so.
+		// The program that was to write has failed before it could
+		// write a record.
 		if !any && pipeline && ctx.Err() == nil {
-			yield(record.Line{}, cli.Hint(r.named(ErrNoRecords), "the program that writes them has failed, and said why; use </dev/null if there is none"))
+			yield(record.Line{}, cli.Hint(r.named(ErrNoRecords), "the program that writes them has failed and printed the reason; use </dev/null if there is none"))
 		}
 	}
 }
 
-// take copies a record and reports whether the tools may go on after it.
+// take copies a record and returns an error if the tools must stop after it.
 func (r Reader) take(line record.Line) error {
 	var b record.Bundle
 	if line.Kind == b.Kind() {
@@ -102,7 +103,7 @@ func (r Reader) take(line record.Line) error {
 		}
 	}
 	if b.Signature == record.SignatureUnknown {
-		return cli.Hint(unverified(b), "bundle-verify must come to a result first")
+		return cli.Hint(unverified(b), "verify it with bundle-verify first")
 	}
 	if bad {
 		return cli.Hint(fmt.Errorf("bundle %s: %w", b.Path, ErrBadSignature), "do not use this bundle; bundle-verify printed the reason")
@@ -110,7 +111,8 @@ func (r Reader) take(line record.Line) error {
 	return nil
 }
 
-// unverified is the error for a bundle of which bundle-verify says no more than why.
+// unverified returns the error for a bundle that bundle-verify could not
+// verify.
 func unverified(b record.Bundle) error {
 	about := "bundle"
 	if b.Path != "" {
@@ -122,7 +124,7 @@ func unverified(b record.Bundle) error {
 	return fmt.Errorf("%s: %w: %s", about, ErrUnverified, b.Error)
 }
 
-// named puts the input's name before an error.
+// named adds the input's name to an error.
 func (r Reader) named(err error) error {
 	if r.Name == "" {
 		return fmt.Errorf("stdin: %w", err)
@@ -130,16 +132,16 @@ func (r Reader) named(err error) error {
 	return fmt.Errorf("%s: %w", r.Name, err)
 }
 
-// explain adds to an error what has come instead of a record.
+// explain adds to an error a hint about what arrived instead of a record.
 func (r Reader) explain(line record.Line, err error) error {
 	err = r.named(err)
 	switch what := line.Raw; {
 	case len(what) == 0:
 		return err
 	case isText(what) && bytes.HasPrefix(what, []byte(`{"kind"`)) && what[len(what)-1] != '}':
-		return cli.Hint(err, "the record is cut short: the program that writes the records was stopped")
+		return cli.Hint(err, "the record is truncated: the program that writes the records was stopped")
 	case isText(what) && (what[0] == '{' || what[0] == '['):
-		return cli.Hint(err, "a record is one JSON object on one line; after a filter, jq -c writes that")
+		return cli.Hint(err, "a record is one JSON object on one line; a filter must use jq -c")
 	case isText(what) && r.Text != "":
 		return cli.Hint(err, "%s", r.Text)
 	case isText(what):
@@ -157,8 +159,8 @@ func isText(line []byte) bool {
 	return true
 }
 
-// Waiting returns the notice that nothing has come on stdin yet, or nil for a
-// tool in the middle of a pipeline, where the last one gives it.
+// Waiting returns a function that warns that nothing has arrived on stdin yet,
+// or nil for a tool in the middle of a pipeline, whose last tool warns.
 func Waiting(warn func(format string, args ...any), stdout io.Writer) func() {
 	if Piped(stdout) {
 		return nil
@@ -166,8 +168,8 @@ func Waiting(warn func(format string, args ...any), stdout io.Writer) func() {
 	return func() { warn("waiting for records on stdin; use </dev/null if there are none") }
 }
 
-// None reports whether stdin brings nothing to a tool that can do without: it is
-// closed, a terminal, or another device such as /dev/null.
+// None reports whether stdin holds nothing for a tool whose input is optional:
+// it is closed, a terminal, or another device such as /dev/null.
 func None(stdin io.Reader) bool {
 	f, ok := stdin.(*os.File)
 	if !ok {
@@ -177,9 +179,10 @@ func None(stdin io.Reader) bool {
 	return err != nil || info.Mode()&fs.ModeCharDevice != 0
 }
 
-// At returns where an image was sent, or no site if its record does not tell.
+// At returns the site that an image was pushed to, or none if its record does
+// not name it.
 func At(i record.Image) ref.Site { return ref.Site{Host: i.Registry, Prefix: i.Prefix} }
 
-// Piped reports whether a tool's records go to another program. That one shows
-// progress then, and the two would draw over each other on one terminal.
+// Piped reports whether a tool's records go to another program. That program
+// then shows progress; two bars would overwrite each other on one terminal.
 func Piped(stdout io.Writer) bool { return cli.IsPipe(stdout) }

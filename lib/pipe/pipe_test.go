@@ -19,7 +19,8 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// collect runs Bundles and notes what was written when each bundle came.
+// collect runs Bundles and records what had been written when each bundle was
+// yielded.
 func collect(ctx context.Context, operand string, stdin io.Reader) (paths, before []string, out string, err error) {
 	var buf bytes.Buffer
 	for b, err := range (Reader{Out: record.NewWriter(&buf, nil)}).Bundles(ctx, operand, stdin) {
@@ -72,8 +73,8 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// TestPipeWithoutRecords: it is not taken for one that is not used, for which there
-// is /dev/null.
+// TestPipeWithoutRecords: an empty pipe is an error; an unused stdin is
+// /dev/null.
 func TestPipeWithoutRecords(t *testing.T) {
 	dir := t.TempDir()
 	empty, err := os.Create(filepath.Join(dir, "empty"))
@@ -117,8 +118,8 @@ func TestPipeWithoutRecords(t *testing.T) {
 	}
 }
 
-// TestUnverified: a verification without a result ends the run as a bad one does,
-// with its reason.
+// TestUnverified: a verification without a result ends the run like a bad
+// signature, with its reason.
 func TestUnverified(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"kind":"bundle","path":"/b","signature":"unknown","error":"no such key"}`: "bundle /b: it could not be verified: no such key",
@@ -135,8 +136,8 @@ func TestUnverified(t *testing.T) {
 	}
 }
 
-// TestEveryRecord: a tool that wants other kinds gets them, up to the bad
-// signature, whose record it sees no more.
+// TestEveryRecord: a tool that reads other kinds gets them, up to a bad
+// signature, whose record is not yielded.
 func TestEveryRecord(t *testing.T) {
 	const note, bad = `{"kind":"note"}`, `{"kind":"bundle","path":"/b","signature":"bad"}`
 	var out bytes.Buffer
@@ -161,7 +162,8 @@ func TestDigestOfABundle(t *testing.T) {
 	}
 }
 
-// TestOwnKind: what a tool writes anew is not copied, but a bad signature always is.
+// TestOwnKind: records that a tool replaces are not copied, but a bad signature
+// always is.
 func TestOwnKind(t *testing.T) {
 	const note, bundle, bad = `{"kind":"note"}`, `{"kind":"bundle","path":"/b"}`, `{"kind":"bundle","path":"/b","signature":"bad"}`
 	var out bytes.Buffer
@@ -175,14 +177,14 @@ func TestOwnKind(t *testing.T) {
 	}
 }
 
-func TestWhatCameInsteadOfRecords(t *testing.T) {
+func TestTextInsteadOfRecords(t *testing.T) {
 	for _, tt := range []struct{ name, stdin, want string }{
 		{"pretty-printed", "{\n  \"kind\": \"bundle\"\n}\n", "jq -c"},
 		{"an array", `[{"kind":"bundle"}]`, "jq -c"},
 		{"two on a line", `{"kind":"a"} {"kind":"b"}`, "jq -c"},
 		{"a table", "REFERENCE  TYPE\nbusybox  image\n", "--format json"},
 		{"the bytes of a bundle", "\x1f\x8b\x08\x00", "give - as the operand"},
-		{"cut short", `{"kind":"bundle","pa`, "cut short"},
+		{"cut short", `{"kind":"bundle","pa`, "truncated"},
 	} {
 		_, _, _, err := collect(t.Context(), "", strings.NewReader(tt.stdin))
 		if got := cli.HintOf(err); !errors.Is(err, record.ErrNotRecord) || !strings.Contains(got, tt.want) {
@@ -193,13 +195,13 @@ func TestWhatCameInsteadOfRecords(t *testing.T) {
 
 func TestRecordsInsteadOfABundle(t *testing.T) {
 	_, err := Bundle{Path: "-"}.Open(t.Context(), strings.NewReader(`{"kind":"note"}`+"\n"))
-	if got := cli.HintOf(err); err == nil || !strings.HasPrefix(err.Error(), "stdin: ") || !strings.Contains(got, "records are read without it") {
+	if got := cli.HintOf(err); err == nil || !strings.HasPrefix(err.Error(), "stdin: ") || !strings.Contains(got, "leave it out to read records") {
 		t.Errorf("%v, hint %q", err, got)
 	}
 }
 
-// TestInterruptWhileOpening: a named pipe is open when its writer is there,
-// which may be never.
+// TestInterruptWhileOpening: opening a named pipe waits for its writer, which
+// may never come.
 func TestInterruptWhileOpening(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -215,7 +217,7 @@ func TestInterruptWhileOpening(t *testing.T) {
 
 // TestVerifiedFileIsADirectory: a directory has no digest to compare.
 func TestVerifiedFileIsADirectory(t *testing.T) {
-	if _, err := (Bundle{Path: t.TempDir(), Digest: "sha256:ab"}).Open(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "it is a directory") {
+	if _, err := (Bundle{Path: t.TempDir(), Digest: "sha256:ab"}).Open(t.Context(), nil); err == nil || !strings.Contains(err.Error(), ": is a directory") {
 		t.Errorf("%v", err)
 	}
 }

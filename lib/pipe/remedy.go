@@ -14,8 +14,8 @@ import (
 	"k0rdent-airgap/lib/nearest"
 )
 
-// Refused returns the entry that a bundle.ErrEntry is about, and what is wrong
-// with it, with what to do about it as a hint.
+// Refused returns the entry that a bundle.ErrEntry is about, and the problem
+// with it, with the remedy as a hint.
 func Refused(err error) (entry string, problem error) {
 	refused, ok := errors.AsType[*bundle.EntryError](err)
 	if !ok {
@@ -28,14 +28,14 @@ func Refused(err error) (entry string, problem error) {
 	return refused.Entry, problem
 }
 
-// Empty returns the error of a bundle without a single image.
+// Empty returns the error for a bundle without images.
 func (b Bundle) Empty() error {
 	err := fmt.Errorf("%s: no images in it", b.Path)
 	return cli.Hint(err, "the archive of one image is not a bundle; a directory must be the one that holds charts/")
 }
 
-// remedied adds what to do about an error of opening or reading a bundle, where
-// the bundle's name and its neighbours show it.
+// remedied adds a hint to an error of opening or reading a bundle, if the
+// bundle's name and the files next to it suggest one.
 func (b Bundle) remedied(err error) error {
 	if hint := b.remedy(err); hint != "" && cli.HintOf(err) == "" {
 		return cli.Hint(err, "%s", hint)
@@ -49,9 +49,9 @@ func (b Bundle) remedy(err error) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return b.missing()
 	case errors.Is(err, fs.ErrPermission):
-		return "run it as a user who may read it"
+		return "run it as a user with read permission"
 	case others != "" && (errors.Is(err, bundle.ErrTruncated) || errors.Is(err, bundle.ErrFormat)):
-		return fmt.Sprintf("it is one of several parts; join them on the way: cat %s | ... -", others)
+		return fmt.Sprintf("this is one of several parts; join them in a pipe: cat %s | ... -", others)
 	case errors.Is(err, bundle.ErrTruncated):
 		return "copy it again; resume a download with curl -C - -LO URL"
 	case errors.Is(err, bundle.ErrCorrupt):
@@ -64,7 +64,7 @@ func (b Bundle) remedy(err error) string {
 	return ""
 }
 
-// missing suggests the file that was meant by a name that does not exist.
+// missing suggests a file for a name that does not exist.
 func (b Bundle) missing() string {
 	dir, name := filepath.Split(b.Path)
 	entries, err := os.ReadDir(dir)
@@ -81,7 +81,7 @@ func (b Bundle) missing() string {
 	return ""
 }
 
-// signed names the file that a signature is of.
+// signed suggests the file that a signature belongs to.
 func (b Bundle) signed() string {
 	for _, suffix := range []string{".sig", ".sigstore.json", ".sigstore", ".bundle", ".asc", ".sha256"} {
 		if file, found := strings.CutSuffix(b.Path, suffix); found {
@@ -91,11 +91,12 @@ func (b Bundle) signed() string {
 	return ""
 }
 
-// part matches what split, and those who number by hand, call the parts of a file.
+// part matches the names that split(1) and people who number by hand give to
+// the parts of a file.
 var part = regexp.MustCompile(`^(.*[._-](?:part)?[._-]?)([a-z]{2,3}|[0-9]{1,4})$`)
 
-// otherParts returns a pattern of the parts that lie beside this one, "" if it is
-// no part.
+// otherParts returns a pattern for the parts next to this one, or "" if it is
+// not a part.
 func (b Bundle) otherParts() string {
 	dir, name := filepath.Split(b.Path)
 	m := part.FindStringSubmatch(name)

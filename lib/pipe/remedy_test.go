@@ -10,7 +10,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// What people name in place of the bundle comes with what to do.
+// Common mistakes in naming the bundle are errors with a hint.
 func TestRemedies(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{

@@ -7,15 +7,15 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// Site is what records say about a site's registry.
+// Site is the information that records hold about a site's registry.
 type Site struct {
-	At       ref.Site         // where oci-push has sent images
+	At       ref.Site         // where oci-push sent images
 	Registry *record.Registry // the last one; nil if there is none
 	Images   []record.Image   // those whose tag and digest are known
 	Failed   int              // images that could not be pushed
 }
 
-// Take keeps what a record says; of other kinds, nothing.
+// Take records the information in a record. It ignores other kinds.
 func (s *Site) Take(line record.Line) error {
 	switch line.Kind {
 	case record.Registry{}.Kind():
@@ -39,8 +39,8 @@ func (s *Site) Take(line record.Line) error {
 }
 
 // Address returns where nodes and pods reach the registry, or no site if no
-// record says so: where oci-push sent images or, if that is this host's loopback
-// or nowhere, where oci-serve listens. One that listens on all addresses is
+// record names one: where oci-push sent images or, if that is loopback or
+// unknown, where oci-serve listens. A registry that listens on all addresses is
 // reached at own, the address of this host.
 func (s Site) Address(own netip.Addr) ref.Site {
 	at := s.At

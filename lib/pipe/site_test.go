@@ -9,7 +9,7 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// TestSite: what records say of a registry.
+// TestSite: the registry that records describe.
 func TestSite(t *testing.T) {
 	var s Site
 	for line, err := range record.Read(strings.NewReader(`{"kind":"image","repository":"a","tag":"1","digest":"sha256:a","registry":"10.0.0.5:5000","prefix":"k0rdent-enterprise","status":"pushed"}
@@ -30,8 +30,8 @@ func TestSite(t *testing.T) {
 	}
 }
 
-// TestAddress: what is pushed through the loopback interface is served to others
-// from this host's address.
+// TestAddress: images pushed through the loopback interface are served to
+// others from this host's address.
 func TestAddress(t *testing.T) {
 	own := netip.MustParseAddr("192.0.2.7")
 	for _, tt := range []struct {
