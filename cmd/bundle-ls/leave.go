@@ -15,12 +15,12 @@ import (
 // errAccepted ends the listing of a bundle whose reader accepts the rest.
 var errAccepted = errors.New("the reader lists the rest")
 
-// lookAgain is how long after one look for the reader's mark the next one is. The
-// reader may start later than this program.
+// lookAgain is the interval between checks for the reader's mark. The reader
+// may start later than this program.
 const lookAgain = 10 * time.Millisecond
 
-// untilAccepted returns a context that ends with errAccepted when the program that
-// reads the records accepts the rest of the bundle.
+// untilAccepted returns a context that ends with errAccepted once the reader of
+// the records accepts the rest of the bundle.
 func (l *lister) untilAccepted(ctx context.Context, want pipe.Bundle, b *bundle.Bundle) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := func() { cancel(nil) }
@@ -48,8 +48,8 @@ func (l *lister) untilAccepted(ctx context.Context, want pipe.Bundle, b *bundle.
 	return ctx, stop
 }
 
-// costly reports whether a bundle is a file that another program can open by the
-// same name, and every byte of which must be read to list it.
+// costly reports whether a bundle is a file that another program can open by
+// the same name, and that must be read completely to list it.
 func costly(want pipe.Bundle, b *bundle.Bundle) bool {
 	if b.Format == bundle.FormatDir || b.Format == bundle.FormatTar && want.Digest == "" {
 		return false

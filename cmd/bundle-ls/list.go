@@ -27,15 +27,15 @@ type lister struct {
 	log       *slog.Logger
 	overrides ref.Overrides
 	blobs     bool
-	leaves    bool // the rest of a bundle, to a reader that accepts it
+	leaves    bool // leave the rest of a bundle to a reader that accepts it
 
 	start  time.Time
 	counts map[string]int // images by type, skipped, failed
 	bytes  int64
 
-	path    string          // of the bundle at hand
+	path    string          // of the current bundle
 	listing *oci.Listing    // of it
-	used    map[string]bool // overrides that met their entry, of any bundle
+	used    map[string]bool // overrides that matched an entry of any bundle
 }
 
 func newLister(out *record.Writer, progress *cli.Progress, overrides ref.Overrides, blobs bool) *lister {
@@ -45,8 +45,8 @@ func newLister(out *record.Writer, progress *cli.Progress, overrides ref.Overrid
 	}
 }
 
-// bundle lists one bundle. Its error is fatal; what is wrong with an entry
-// alone has been told and counted.
+// bundle lists one bundle. Its error is fatal; errors of single entries have
+// been reported and counted.
 func (l *lister) bundle(ctx context.Context, want pipe.Bundle, stdin io.Reader) error {
 	l.path, l.listing = want.Path, &oci.Listing{Bundle: want.Path, Overrides: l.overrides}
 	b, err := want.Open(ctx, stdin)
@@ -114,7 +114,7 @@ func (l *lister) entry(ctx context.Context, e *bundle.Entry) (int, error) {
 		return 0, context.Cause(ctx)
 	}
 	if _, damaged := errors.AsType[*bundle.DamageError](err); damaged {
-		return 0, nil // of the bundle itself: the walk tells it next
+		return 0, nil // of the bundle itself: the walk reports it next
 	}
 	if _, given := l.overrides[e.Path]; given && err == nil {
 		l.used[e.Path] = true
@@ -134,7 +134,7 @@ func (l *lister) entry(ctx context.Context, e *bundle.Entry) (int, error) {
 	return len(images), nil
 }
 
-// write writes one record about an entry, and reports what it says.
+// write writes one record about an entry, and reports its problems.
 func (l *lister) write(one oci.Listed) error {
 	if skipped := one.Skipped; skipped != nil {
 		if one.Err != nil {
@@ -166,7 +166,7 @@ func (l *lister) fail(entry string, err error) {
 }
 
 // blobRecords writes one record for each blob of an archive: first those that
-// its images name, in their order, then those that nothing names.
+// its images refer to, in their order, then the unreferenced ones.
 func (l *lister) blobRecords(e *bundle.Entry, archive *oci.Archive, images []*oci.Image) error {
 	var all []v1.Descriptor
 	for _, image := range images {
@@ -194,12 +194,12 @@ func (l *lister) blobRecords(e *bundle.Entry, archive *oci.Archive, images []*oc
 	return nil
 }
 
-// finish tells overrides that met no entry, writes the summary, and gives the
-// error that stands for what failed.
+// finish warns about unused overrides, writes the summary, and returns an error
+// if anything failed.
 func (l *lister) finish() error {
 	for entry := range l.overrides {
 		if !l.used[entry] {
-			l.progress.Warn("--map: no image in an entry %s", entry)
+			l.progress.Warn("--map: no entry %s with an image", entry)
 		}
 	}
 	if err := l.summary(); err != nil {
@@ -215,8 +215,8 @@ func (l *lister) finish() error {
 	}
 }
 
-// broken ends a run that cannot go on. What was listed until then is summed up,
-// unless somebody wants out.
+// broken ends a run that cannot continue. It writes the summary, unless the run
+// was interrupted.
 func (l *lister) broken(ctx context.Context, err error) error {
 	if l.path == "" || ctx.Err() != nil {
 		return err

@@ -1,11 +1,11 @@
-// bundle-ls lists what a bundle holds for a registry: one image record for
-// each image, index, chart and artifact, in the bundle's order, written as soon
-// as it is known.
+// bundle-ls lists what a bundle holds for a registry: one image record for each
+// image, index, chart and artifact, in the bundle's order, written as soon as
+// it is known.
 //
-// It reads the bundle that is its operand, or those that bundle records on
-// stdin name, once and without unpacking. Of a directory or a plain tar it
-// reads headers and JSON only; of a stream every byte passes, and every digest
-// is checked. It writes to stdout alone and leaves nothing behind when killed.
+// It reads the bundle given as its argument, or those named by bundle records
+// on stdin, once and without unpacking. In a directory or a plain tar it reads
+// only headers and JSON; a stream is read completely, and every digest is
+// checked. It writes only to stdout and leaves nothing behind if killed.
 package main
 
 import (
@@ -24,28 +24,28 @@ import (
 const usage = `usage: bundle-ls [flags] BUNDLE
        bundle-verify ... | bundle-ls [flags]
 
-List the images, charts and artifacts of a bundle, one record each.
-BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-": its bytes come on stdin.
-Without an operand, bundle records are read from stdin; all records pass on.
+List the images, charts and artifacts in a bundle, one record each.
+BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-" for stdin.
+Without BUNDLE, bundle records are read from stdin. All records are passed on.
 
-  --map FILE       references for entries, lines of: ENTRY REPOSITORY:TAG
-  --blobs          one record for each blob as well
+  --map FILE       read references from FILE, lines of: ENTRY REPOSITORY:TAG
+  --blobs          print a record for each blob as well
   --format FORMAT  json (default), table, or a template: '{{.repository}}'
-  --quiet          no progress, warnings and errors only
-  --verbose        log what is done to stderr
-  --config FILE    read flags from FILE, one 'name value' a line
+  --quiet          print only warnings and errors
+  --verbose        log each action to stderr
+  --config FILE    read flags from FILE, one 'name value' per line
   --help           print this text
   --version        print the version
 
-Every flag is also a variable: BUNDLE_LS_MAP for --map.
-Exit codes: 0 all listed, 1 some entry or the bundle is damaged, 2 misuse,
+Every flag is also an environment variable: BUNDLE_LS_MAP for --map.
+Exit codes: 0 all listed, 1 an entry or the bundle is damaged, 2 misuse,
 130 interrupted.
 
   bundle-ls bundle.tgz | oci-push --to localhost:5000
   bundle-ls --format '{{.repository}}:{{.tag}}' bundle.tgz
 `
 
-// config is what the flags say.
+// config holds the values of the flags.
 type config struct {
 	cli.Common
 	format    *record.Format
@@ -88,7 +88,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	open, err := guard.Open() // a verdict that comes later must still be passed on
+	open, err := guard.Open() // a later verdict must still be passed on
 	if err != nil {
 		return err
 	}
@@ -114,8 +114,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return l.finish()
 }
 
-// readOverrides reads the file that --map names. What is wrong with it is
-// misuse, as with any other setting.
+// readOverrides reads the file that --map names. Its errors are misuse, as for
+// any other setting.
 func readOverrides(name string) (ref.Overrides, error) {
 	if name == "" {
 		return nil, nil

@@ -36,7 +36,7 @@ func ls(t *testing.T, stdin io.Reader, args ...string) ran {
 	return ran{stdout.String(), stderr.String(), cli.Code(err)}
 }
 
-// sample writes a small bundle and tells what it holds.
+// sample writes a small bundle and returns its contents.
 func sample(t testing.TB, o samplebundle.Options) (string, samplebundle.Manifest) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "bundle")
@@ -196,7 +196,7 @@ func TestMap(t *testing.T) {
 		t.Errorf("%d, %s%s", got.code, got.out, got.err)
 	}
 	if !strings.Contains(got.err, "nosuch.tar") {
-		t.Errorf("an override without its entry is not told: %s", got.err)
+		t.Errorf("an override without its entry is not reported: %s", got.err)
 	}
 	os.WriteFile(file, []byte("\nbusybox_1.37.0.tar BUSY:1\n"), 0o644)
 	if got := ls(t, nil, "--map", file, path); got.code != 2 || !strings.Contains(got.err, "line 2") {

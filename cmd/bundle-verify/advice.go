@@ -13,7 +13,7 @@ import (
 	"k0rdent-airgap/lib/textfile"
 )
 
-// damaged is what to do about a file with other content than expected.
+// damaged is the hint for a file whose content is not the expected one.
 const damaged = "compare its size with the vendor's, and copy it again"
 
 // remedy returns a hint for a file whose content is not the expected one: the
@@ -27,17 +27,17 @@ func remedy(in *input, b *record.Bundle, otherwise string) string {
 	case bytes.HasPrefix(bytes.TrimSpace(in.head), []byte("<")):
 		return "the file is a web page; get the file again"
 	case packed && b.Format == "tar":
-		return "the file is a plain tar: a browser or proxy unpacked it on the way; get it again with curl -LO"
+		return "the file is a plain tar: a browser or proxy unpacked it; get it again with curl -LO"
 	case packedTwice(in.head):
-		return fmt.Sprintf("the file is compressed twice, as browsers and proxies do; undo that with gunzip -c %s >once.tgz, and verify once.tgz", in.name)
+		return fmt.Sprintf("the file is compressed twice, as browsers and proxies do; run gunzip -c %s >once.tgz and verify once.tgz", in.name)
 	}
 	if b.Format != "" {
-		otherwise += fmt.Sprintf("; bundle-ls %s shows whether it is cut short or damaged", in.name)
+		otherwise += fmt.Sprintf("; bundle-ls %s shows whether it is truncated or damaged", in.name)
 	}
 	return otherwise
 }
 
-// packedTwice reports whether there is gzip in gzip.
+// packedTwice reports whether a file is gzip within gzip.
 func packedTwice(head []byte) bool {
 	z, err := gzip.NewReader(bytes.NewReader(head))
 	if err != nil {
@@ -71,7 +71,7 @@ func mistaken(operand string) error {
 	return nil
 }
 
-// notAKey returns an error that names what a file without a key is instead.
+// notAKey returns an error that says what a file without a key is instead.
 func notAKey(name string, content []byte, err error) error {
 	text := bytes.TrimSpace(content)
 	switch s, notSigned := parseSignature(content); {
@@ -82,7 +82,7 @@ func notAKey(name string, content []byte, err error) error {
 	case bytes.HasPrefix(text, []byte("ssh-")), bytes.HasPrefix(text, []byte("ecdsa-sha2-")):
 		return cli.Hint(fmt.Errorf("%s: a key in OpenSSH's form", name), "convert it: ssh-keygen -e -m PKCS8 -f %s", name)
 	case bytes.Contains(text, []byte("-----BEGIN PGP ")):
-		return fmt.Errorf("%s: an OpenPGP key, with which cosign does not sign", name)
+		return fmt.Errorf("%s: an OpenPGP key, which cosign does not use", name)
 	}
 	return cli.Hint(err, "the vendor's public key begins with -----BEGIN PUBLIC KEY-----")
 }

@@ -27,25 +27,25 @@ import (
 const (
 	keyTimeout = 30 * time.Second
 	redirects  = 10
-	rsaBits    = 2048 // the shortest RSA key that is taken, as cosign does
-	maxKeys    = 16   // in one file; each adds to what the file is hashed with
+	rsaBits    = 2048 // the shortest RSA key that is accepted, as in cosign
+	maxKeys    = 16   // in one file; each may add a hash of the file to verify
 )
 
-// A key is a public key of a kind that cosign signs with.
+// A key is a public key of a type that cosign supports.
 type key struct {
 	public      crypto.PublicKey
 	name        string            // "ECDSA P-256"
 	fingerprint string            // "sha256:…" of the key's PKIX DER form
-	certificate *x509.Certificate // that it came in; nil for a bare key
+	certificate *x509.Certificate // that it came from; nil for a bare key
 }
 
-// isURL tells whether a key is to be fetched.
+// isURL reports whether a key must be fetched.
 func isURL(name string) bool {
 	return strings.HasPrefix(name, "https://") || strings.HasPrefix(name, "http://")
 }
 
-// loadKeys reads the keys that name, a file or a URL, holds: a vendor who changes
-// keys publishes the old one and the new one together.
+// loadKeys reads the keys in name, a file or a URL: a vendor that rotates keys
+// publishes the old one and the new one together.
 func loadKeys(ctx context.Context, name string) ([]*key, error) {
 	var content []byte
 	var err error
@@ -58,7 +58,7 @@ func loadKeys(ctx context.Context, name string) ([]*key, error) {
 		content, err = textfile.Bytes(name)
 	}
 	if err != nil {
-		return nil, cli.Hint(fmt.Errorf("key: %w", err), "carry the vendor's public key into the site as a file, and name it with --key")
+		return nil, cli.Hint(fmt.Errorf("key: %w", err), "copy the vendor's public key to the site as a file, and name it with --key")
 	}
 	keys, err := parseKeys(name, content)
 	if err != nil {
@@ -67,8 +67,8 @@ func loadKeys(ctx context.Context, name string) ([]*key, error) {
 	return keys, nil
 }
 
-// formatOf returns the format of a bundle, or "" for any other file. A pipe is
-// left alone: what is read of it now, nobody reads again.
+// formatOf returns the format of a bundle, or "" for any other file. It does
+// not read from a pipe, which cannot be read again.
 func formatOf(name string) string {
 	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
 		return ""
@@ -105,7 +105,7 @@ func fetch(ctx context.Context, url string) ([]byte, error) {
 	return textfile.BytesOf(response.Body)
 }
 
-// redirect lets a server lead elsewhere, but from https never to http.
+// redirect allows redirects, but never from https to http.
 func redirect(next *http.Request, via []*http.Request) error {
 	switch {
 	case via[0].URL.Scheme == "https" && next.URL.Scheme != "https":

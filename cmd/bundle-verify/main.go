@@ -1,13 +1,13 @@
-// bundle-verify tells whether a file is what its vendor signed, by a public
-// key and a signature that cosign made.
+// bundle-verify checks that a file is what its vendor signed, with a public key
+// and a cosign signature.
 //
-// It reads the file once, as a stream, and the signature beside it. It writes
-// one record to stdout and leaves nothing behind when killed. It uses no
-// network, unless the key is named by a URL.
+// It reads the file once, as a stream, and the signature next to it. It writes
+// one record to stdout and leaves nothing behind if killed. It uses no network,
+// unless the key is given as a URL.
 //
-// All of the cryptography is the standard library's, but for the last step of
-// Ed25519, which that offers for messages in memory only; it is taken with
-// filippo.io/edwards25519, the arithmetic that the standard library itself has.
+// All cryptography is the standard library's, except the last step of Ed25519,
+// which it offers only for messages in memory; that step uses
+// filippo.io/edwards25519, whose arithmetic is the standard library's own.
 package main
 
 import (
@@ -25,26 +25,26 @@ import (
 const usage = `usage: bundle-verify --key FILE [flags] FILE
        bundle-verify --digest sha256:HEX [flags] FILE
 
-Tell whether FILE is what its vendor signed with cosign, as one bundle record.
-FILE is any signed file, or "-": its bytes come on stdin.
+Verify that FILE is what its vendor signed with cosign; print one bundle record.
+FILE is any signed file, or "-" for stdin.
 
   --key FILE|URL      the public key or certificate, in PEM form
   --signature FILE    the signature (default: FILE.sig or FILE.sigstore.json)
-  --digest DIGEST     the digest that FILE must have: sha256:HEX, or what
-                      sha256sum prints
+  --digest DIGEST     the digest that FILE must have: sha256:HEX, or a line of
+                      sha256sum
   --format FORMAT     json (default), table, or a template: '{{.digest}}'
-  --quiet             no progress, warnings and errors only
-  --verbose           log what is done to stderr
-  --config FILE       read flags from FILE, one 'name value' a line
+  --quiet             print only warnings and errors
+  --verbose           log each action to stderr
+  --config FILE       read flags from FILE, one 'name value' per line
   --help              print this text
   --version           print the version
 
 The signature is detached (base64 or binary) or a bundle in JSON, made with a
-key. Certificates and entries of transparency logs are told, and not checked.
-Nothing is fetched but a key whose URL is given.
+key. Certificates and transparency log entries are reported but not checked.
+Nothing is fetched, except a key given as a URL.
 
-Every flag is also a variable: BUNDLE_VERIFY_KEY for --key. Where none of them
-names a key, K0RDENT_COSIGN_KEY does.
+Every flag is also an environment variable: BUNDLE_VERIFY_KEY for --key.
+If no key is given, K0RDENT_COSIGN_KEY names it.
 Exit codes: 0 the file is good, 1 it is not or cannot be verified, 2 misuse,
 130 interrupted.
 
@@ -54,7 +54,7 @@ Exit codes: 0 the file is good, 1 it is not or cannot be verified, 2 misuse,
 // keyVariable names the key for all programs of a site that verify something.
 const keyVariable = "K0RDENT_COSIGN_KEY"
 
-// config is what the flags say.
+// config holds the values of the flags.
 type config struct {
 	cli.Common
 	format    *record.Format
@@ -73,16 +73,16 @@ func (c *config) flags() *flag.FlagSet {
 	return fs
 }
 
-// check finds what flags and operand do not say, and brings the digest into
-// its one form.
+// check returns misuse if flags or the operand are missing or wrong, and
+// normalises the digest.
 func (c *config) check(operand string) error {
 	switch {
 	case operand == "":
-		return cli.Hint(cli.Misuse("no file to verify"), "name it, or give - for bytes on stdin")
+		return cli.Hint(cli.Misuse("no file to verify"), "name it, or give - for stdin")
 	case c.key == "" && c.signature != "":
 		return cli.Hint(cli.Misuse("no key to check the signature with"), "give the vendor's public key: --key cosign.pub")
 	case c.key == "" && c.digest == "":
-		return cli.Hint(cli.Misuse("neither a key nor a digest to check %s with", operand),
+		return cli.Hint(cli.Misuse("nothing to check %s against: no key and no digest", operand),
 			"give the vendor's public key: --key cosign.pub")
 	case c.digest == "":
 		return nil
@@ -121,7 +121,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err := cfg.check(operand); err != nil {
 		return unknown(stdout, cfg.format, operand, err)
 	}
-	out := record.NewWriter(stdout, cfg.format) // the reader behind a pipe knows from now on that a record comes
+	out := record.NewWriter(stdout, cfg.format) // from now on the reader of a pipe knows that a record will come
 	progress := cli.NewProgress("bundle-verify", stderr, cfg.Quiet)
 	defer progress.Close()
 	v := &verifier{cfg: &cfg, progress: progress, log: cli.Logger(progress, cfg.Verbose)}

@@ -108,18 +108,18 @@ func TestGood(t *testing.T) {
 }
 
 // What is not as signed is bad: the record says so, for the tools behind, and
-// the message says in which way, as far as that can be told.
+// the message says why, as far as that can be known.
 func TestBad(t *testing.T) {
 	for _, tt := range []struct {
 		key, signature, file string
 		want                 string // in the message
 	}{
-		{"p256.pub", "v3/p256.sig", "flipped.tgz", "bad signature: it is not what the owner of testdata/p256.pub signed\nhint: the file may be altered or cut short (it has 158 bytes)"},
-		{"p256.pub", "v3/p256.sig", "truncated.tgz", "cut short (it has 157 bytes)"},
-		{"p256.pub", "v3/p256.sig", "other.tgz", "the signature of another file, or the key not the vendor's"},
+		{"p256.pub", "v3/p256.sig", "flipped.tgz", "bad signature: it is not what the owner of testdata/p256.pub signed\nhint: the file may be altered or truncated (it has 158 bytes)"},
+		{"p256.pub", "v3/p256.sig", "truncated.tgz", "truncated (it has 157 bytes)"},
+		{"p256.pub", "v3/p256.sig", "other.tgz", "the signature may be for another file, or the key not the vendor's"},
 		{"p256.pub", "v3/p256.sig", "empty", "hint: the file is empty"},
-		{"p256.pub", "v3/other.sig", "bundle.tgz", "the signature of another file"},
-		{"p256.pub", "v3/emptyfile.sig", "bundle.tgz", "the signature of another file"},
+		{"p256.pub", "v3/other.sig", "bundle.tgz", "the signature may be for another file"},
+		{"p256.pub", "v3/emptyfile.sig", "bundle.tgz", "the signature may be for another file"},
 		{"stranger.pub", "v3/p256.sig", "bundle.tgz", "not what the owner of testdata/stranger.pub signed"},
 		{"stranger.pub", "v3/p256.sigstore.json", "bundle.tgz", "wrong key: "},
 		{"stranger.pub", "v2/p256.bundle", "bundle.tgz", "not what the owner of testdata/stranger.pub signed"},
@@ -176,9 +176,9 @@ func TestRefusals(t *testing.T) {
 		code int
 		want string
 	}{
-		{append(p256, file), 1, "no signature: neither bundle.tgz.sig nor bundle.tgz.sigstore.json lies beside it\nhint: get it where the file came from"},
+		{append(p256, file), 1, "no signature: neither bundle.tgz.sig nor bundle.tgz.sigstore.json exists\nhint: get it where the file came from"},
 		{append(p256, "-"), 1, "stdin: no signature\nhint: name its file with --signature"},
-		{append(p256, dir), 1, "a directory; what the vendor signs is one file\nhint: "},
+		{append(p256, dir), 1, "a directory; the vendor signs a single file\nhint: "},
 		{append(p256, "/nonexistent/b.tgz"), 1, "bundle-verify: open /nonexistent/b.tgz: no such file or directory\n"},
 		{with("/nonexistent/b.sig"), 1, "no signature: open /nonexistent/b.sig"},
 		{with(data + "empty"), 1, "the file is empty"},
@@ -203,7 +203,7 @@ func TestRefusals(t *testing.T) {
 		{key(data + "x25519.pub"), 1, "wrong key type: "},
 		{key(put("pem", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")), 1, "pem: "},
 		{[]string{"--key", data + "rsa2048.pub", "--signature", data + "v3/rsa4096.sig", file}, 1, "the signature is one of RSA 4096, the key is RSA 2048"},
-		{[]string{file}, 2, "neither a key nor a digest"},
+		{[]string{file}, 2, "nothing to check"},
 		{[]string{"--signature", "x", file}, 2, "no key"},
 		{p256, 2, "no file to verify"},
 		{[]string{"--digest", "sha256:12", file}, 2, "64 hexadecimal digits"},
@@ -239,7 +239,7 @@ func TestDigest(t *testing.T) {
 		if got.code != tt.code || b.Signature != tt.signature || b.Digest != digest || b.Size != 158 {
 			t.Errorf("%q: %d, %+v, %s", tt.args, got.code, b, got.err)
 		}
-		if tt.code == 1 && tt.args[1] == wrong && !strings.Contains(got.err, "wrong digest: it is "+digest+", want "+wrong) {
+		if tt.code == 1 && tt.args[1] == wrong && !strings.Contains(got.err, "digest mismatch: want "+wrong+", got "+digest) {
 			t.Errorf("%q: %s", tt.args, got.err)
 		}
 	}
@@ -335,7 +335,7 @@ func TestForeignForms(t *testing.T) {
 }
 
 // A file that is not what it is named as is called what it is.
-func TestMixedUp(t *testing.T) {
+func TestSwappedArguments(t *testing.T) {
 	dir := t.TempDir()
 	put := func(name string, content []byte) string {
 		path := filepath.Join(dir, name)
@@ -420,10 +420,10 @@ func TestFindsSignature(t *testing.T) {
 
 // A certificate or a log entry beside the signature is never passed over in
 // silence.
-func TestTellsWhatWasNotChecked(t *testing.T) {
+func TestReportsWhatWasNotChecked(t *testing.T) {
 	file := data + "bundle.tgz"
 	got := runs(t, nil, "--quiet", "--key", data+"p384.crt", "--signature", data+"v3/certificate.sigstore.json", file)
-	for _, want := range []string{"is good; not checked: the certificate of release@vendor.example from CN=signer,O=A vendor", "p384.crt: a certificate; only its key was used"} {
+	for _, want := range []string{"is good; not checked: the certificate of release@vendor.example from CN=signer,O=A vendor", "p384.crt is a certificate: only its key was used"} {
 		if got.code != 0 || !strings.Contains(got.err, want) {
 			t.Errorf("%d, %s, want %q", got.code, got.err, want)
 		}
@@ -466,7 +466,7 @@ func TestKeyFromURL(t *testing.T) {
 	defer s.Close()
 	args := []string{"--signature", data + "v3/p256.sig", data + "bundle.tgz"}
 	got := runs(t, nil, append([]string{"--key", s.URL + "/k0rdent-enterprise/cosign.pub"}, args...)...)
-	if got.code != 0 || !strings.Contains(got.err, "was fetched just now, as "+bundleOf(t, got.out).Key) {
+	if got.code != 0 || !strings.Contains(got.err, "was just fetched, with fingerprint "+bundleOf(t, got.out).Key) {
 		t.Errorf("%d, %s", got.code, got.err)
 	}
 	t.Setenv(keyVariable, s.URL+"/endless")

@@ -18,7 +18,7 @@ import (
 	"testing"
 )
 
-// holds tells whether any scheme holds for the message, as verify finds it.
+// holds reports whether any scheme verifies the message, as verify does.
 func holds(k *key, sig, message []byte) bool {
 	for _, s := range schemes(k, sig) {
 		h := s.start()

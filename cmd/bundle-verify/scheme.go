@@ -24,8 +24,8 @@ type scheme struct {
 	holds  func(sum []byte) bool
 }
 
-// plainSHA256 tells that the scheme starts from the digest of the file that
-// records carry.
+// plainSHA256 reports whether the scheme uses the file's digest that is in
+// records.
 func (s *scheme) plainSHA256() bool { return s.hash == crypto.SHA256 && s.prefix == nil }
 
 func (s *scheme) start() hash.Hash {
@@ -34,9 +34,9 @@ func (s *scheme) start() hash.Hash {
 	return h
 }
 
-// schemes gives the ways that cosign takes, by key type. cosign 2 hashes with
-// SHA-256 for every ECDSA and RSA key; cosign 3 takes SHA-384 for P-384 and
-// SHA-512 for P-521. For Ed25519 both sign the file itself where no
+// schemes returns the schemes that cosign uses, by key type. cosign 2 hashes
+// with SHA-256 for every ECDSA and RSA key; cosign 3 takes SHA-384 for P-384
+// and SHA-512 for P-521. For Ed25519 both sign the file itself where no
 // transparency log is used, and its SHA-512 digest where one is (RFC 8032,
 // Ed25519 and Ed25519ph). RSA is PKCS #1 v1.5. sig must fit the key.
 func schemes(k *key, sig []byte) []scheme {
@@ -68,9 +68,9 @@ func schemes(k *key, sig []byte) []scheme {
 }
 
 // ed25519Holds verifies an Ed25519 signature R || S of the key A over a message
-// of which sum is SHA-512(R || A || message): RFC 8032, section 5.1.7, in the
-// form S·B - k·A = R that crypto/ed25519 checks as well. That package wants
-// the whole message in memory, though the equation needs its digest alone.
+// whose SHA-512(R || A || message) is sum: RFC 8032, section 5.1.7, in the form
+// S·B - k·A = R that crypto/ed25519 checks as well. That package needs the
+// whole message in memory, although the equation needs only its digest.
 func ed25519Holds(public ed25519.PublicKey, sum, sig []byte) bool {
 	if len(public) != ed25519.PublicKeySize || len(sum) != 64 || len(sig) != ed25519.SignatureSize {
 		return false

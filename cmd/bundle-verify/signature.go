@@ -19,30 +19,29 @@ import (
 	"k0rdent-airgap/lib/textfile"
 )
 
-// A signature is what a signature file holds.
+// A signature is the content of a signature file.
 type signature struct {
-	// forms are the bytes that the signature may be: the file's, and those
-	// that it stands for as base64. Which one it is depends on the key.
+	// forms are the possible bytes of the signature: the file's, and those
+	// decoded from base64. The key decides which one is used.
 	forms [][]byte
-	// The rest is what only a bundle tells. Nobody has signed it.
+	// The rest comes only from a bundle. None of it is signed.
 	digest      digest
-	key         string   // fingerprint of the key that it says it is of
-	certificate string   // whose it is and from whom, for people
+	key         string   // fingerprint of the key that it claims to be made with
+	certificate string   // its owner and issuer, for people
 	unchecked   []string // what else is in it, for people
 }
 
-// A digest of the signed file, as a bundle tells it.
+// A digest of the signed file, according to a bundle.
 type digest struct {
 	algorithm string // as in HashAlgorithm of sigstore's protobuf-specs; "" for none
 	sum       []byte
 }
 
-// suffixes are what is put behind a file's name for its signature, in the
-// order in which they are tried.
+// suffixes are appended to a file's name to find its signature, in this order.
 var suffixes = [...]string{".sig", ".sigstore.json"}
 
-// findSignature returns the signature file that lies beside a file, or beside the
-// file that a symbolic link leads to.
+// findSignature returns the signature file next to a file, or next to the
+// target of a symbolic link.
 func findSignature(operand string) (string, error) {
 	if operand == "-" {
 		return "", cli.Hint(errors.New("stdin: no signature"), "name its file with --signature")
@@ -62,15 +61,15 @@ func findSignature(operand string) (string, error) {
 		return "", err
 	}
 	name := filepath.Base(operand)
-	return "", cli.Hint(fmt.Errorf("%s: no signature: neither %s%s nor %[2]s%[4]s lies beside it", operand, name, suffixes[0], suffixes[1]),
-		"get it where the file came from, at the same URL with %s at its end, or name it with --signature", suffixes[0])
+	return "", cli.Hint(fmt.Errorf("%s: no signature: neither %s%s nor %[2]s%[4]s exists", operand, name, suffixes[0], suffixes[1]),
+		"get it where the file came from, at the same URL plus %s, or name it with --signature", suffixes[0])
 }
 
 // readSignature reads a signature file.
 func readSignature(name string) (*signature, error) {
 	content, err := textfile.Bytes(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, cli.Hint(fmt.Errorf("no signature: %w", err), "get it where the file came from, at the same URL with %s at its end", suffixes[0])
+		return nil, cli.Hint(fmt.Errorf("no signature: %w", err), "get it where the file came from, at the same URL plus %s", suffixes[0])
 	}
 	if err != nil {
 		return nil, fmt.Errorf("signature: %w", err)
@@ -82,7 +81,7 @@ func readSignature(name string) (*signature, error) {
 	return s, nil
 }
 
-// parseSignature takes a detached signature, in base64 or as it is, or one of
+// parseSignature parses a detached signature, in base64 or binary, or one of
 // cosign's bundles.
 func parseSignature(content []byte) (*signature, error) {
 	text := content
@@ -107,13 +106,13 @@ func parseSignature(content []byte) (*signature, error) {
 	return s, nil
 }
 
-// decodeBase64 takes base64 with white space anywhere in it.
+// decodeBase64 decodes base64, ignoring white space.
 func decodeBase64(text []byte) ([]byte, error) {
 	return base64.StdEncoding.AppendDecode(nil, bytes.Join(bytes.Fields(text), nil))
 }
 
-// fit gives the bytes that have the form of a signature of the key. A
-// signature of another kind of key is an error that says so.
+// fit returns the bytes that have the form of a signature made with the key. A
+// signature made with another type of key is an error that says so.
 func (s *signature) fit(k *key) ([]byte, error) {
 	for _, form := range s.forms {
 		if exact := fits(k, form); exact != nil {
@@ -126,7 +125,8 @@ func (s *signature) fit(k *key) ([]byte, error) {
 	return nil, cli.Hint(fmt.Errorf("not a signature: %d bytes that are neither base64 nor binary of an %s signature", len(s.forms[len(s.forms)-1]), k.name), "get it again")
 }
 
-// kind returns what kind of key the signature is of, by its form, or "".
+// kind returns the type of key that the signature was made with, by its form,
+// or "".
 func (s *signature) kind() string {
 	for _, form := range s.forms {
 		if kind := kindOf(form); kind != "" {
@@ -136,7 +136,7 @@ func (s *signature) kind() string {
 	return ""
 }
 
-// otherKey tells what to do about a signature of another key.
+// otherKey returns the hint for a signature made with another key.
 func (s *signature) otherKey() string {
 	if s.certificate != "" {
 		return "the signer has the " + s.certificate + "; cosign verify-blob checks such signatures, on a host with internet"
@@ -144,8 +144,8 @@ func (s *signature) otherKey() string {
 	return "get the key from the vendor of this file and release"
 }
 
-// fits gives b without white space behind it if it has the form of a
-// signature of k, or nil.
+// fits returns b without trailing white space if it has the form of a signature
+// made with k, or nil.
 func fits(k *key, b []byte) []byte {
 	size := 64 // Ed25519
 	switch p := k.public.(type) {
@@ -164,8 +164,8 @@ func fits(k *key, b []byte) []byte {
 	return b[:size]
 }
 
-// ecdsaForm tells the curve of an ECDSA signature in DER form by the length of
-// its numbers, and how many bytes it has. "" stands for what is none.
+// ecdsaForm returns the curve of an ECDSA signature in DER form, by the length
+// of its numbers, and its size in bytes, or "" if it is not one.
 func ecdsaForm(b []byte) (curve string, size int) {
 	var rs struct{ R, S *big.Int }
 	rest, err := asn1.Unmarshal(b, &rs)
@@ -184,8 +184,8 @@ func ecdsaForm(b []byte) (curve string, size int) {
 	return "", 0
 }
 
-// kindOf names the kind of key that a signature is of, by its form. Random
-// bytes that happen to have the length of one are named as well.
+// kindOf names the type of key that a signature was made with, by its form.
+// Random bytes of the right length are named as well.
 func kindOf(b []byte) string {
 	if curve, _ := ecdsaForm(b); curve != "" {
 		return "ECDSA " + curve

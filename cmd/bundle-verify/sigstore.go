@@ -14,9 +14,9 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// bundleJSON is a signature bundle: sigstore's, in which cosign 3 writes (message
-// Bundle of its protobuf-specs, as JSON), or, its last three fields, the one that
-// cosign 2 wrote by itself.
+// bundleJSON is a signature bundle: sigstore's, as cosign 3 writes (message
+// Bundle of its protobuf-specs, as JSON), or, with the last three fields, that
+// of cosign 2.
 type bundleJSON struct {
 	MediaType string `json:"mediaType"`
 	Material  struct {
@@ -50,11 +50,12 @@ type certificateJSON struct {
 	DER []byte `json:"rawBytes"`
 }
 
-// mediaTypePrefix begins the media type of sigstore's bundles in all versions.
+// mediaTypePrefix is the prefix of the media type of all versions of sigstore's
+// bundles.
 const mediaTypePrefix = "application/vnd.dev.sigstore.bundle"
 
-// parseBundle takes what a JSON bundle says. Only its signature is believed,
-// once it has held.
+// parseBundle parses a JSON bundle. Only its signature is trusted, once it has
+// been verified.
 func parseBundle(content []byte) (*signature, error) {
 	var b bundleJSON
 	if err := json.Unmarshal(content, &b); err != nil {
@@ -74,7 +75,7 @@ func parseBundle(content []byte) (*signature, error) {
 		}
 		s.forms = [][]byte{decoded}
 	default:
-		return nil, errors.New("JSON without a signature in it")
+		return nil, errors.New("JSON without a signature")
 	}
 	if len(s.forms[0]) == 0 {
 		return nil, errors.New("its signature is empty")
@@ -92,7 +93,8 @@ func parseBundle(content []byte) (*signature, error) {
 	return s, nil
 }
 
-// certificate gives the DER form of the signer's certificate, if there is one.
+// certificate returns the DER form of the signer's certificate, if there is
+// one.
 func (b *bundleJSON) certificate() []byte {
 	switch {
 	case b.Material.Certificate != nil:
@@ -112,8 +114,8 @@ func (b *bundleJSON) certificate() []byte {
 	return text
 }
 
-// fingerprintOf reads cosign's hint for a key: the base64 of the SHA-256 of its
-// PKIX DER form. Others may write what they like, which tells nothing.
+// fingerprintOf parses cosign's hint for a key: the base64 of the SHA-256 of
+// its PKIX DER form. It returns "" for hints in any other form.
 func fingerprintOf(hint string) string {
 	sum, err := base64.StdEncoding.DecodeString(hint)
 	if err != nil || len(sum) != sha256.Size {
@@ -122,7 +124,7 @@ func fingerprintOf(hint string) string {
 	return "sha256:" + hex.EncodeToString(sum)
 }
 
-// note adds what is in a bundle beside the signature: one, or many with %d.
+// note records other contents of a bundle: one, or many with %d.
 func (s *signature) note(n int, one, many string) {
 	switch {
 	case n == 1:
@@ -132,7 +134,7 @@ func (s *signature) note(n int, one, many string) {
 	}
 }
 
-// addCertificate notes whose certificate is in a bundle, and its key.
+// addCertificate records the certificate in a bundle and its key.
 func (s *signature) addCertificate(der []byte) {
 	if der == nil {
 		return
@@ -150,8 +152,8 @@ func (s *signature) addCertificate(der []byte) {
 	s.unchecked = append(s.unchecked, "the "+s.certificate)
 }
 
-// owner names the holder of a certificate: sigstore's authority puts the
-// identity into the alternative names and leaves the subject empty.
+// owner returns the holder of a certificate: sigstore's authority puts the
+// identity in the alternative names and leaves the subject empty.
 func owner(c *x509.Certificate) string {
 	names := append(append([]string(nil), c.EmailAddresses...), c.DNSNames...)
 	for _, u := range c.URIs {

@@ -8,17 +8,17 @@ import (
 	"sync"
 )
 
-// One block is read while another is hashed; the other two even out a disk
-// that stutters. Memory is the product.
+// One block is read while another is hashed; the other two absorb pauses of the
+// disk. Memory use is the product.
 const (
 	blockSize = 1 << 20
 	blockMany = 4
 )
 
-// blocks yields the bytes of r, at most blockSize at a time and only at the
-// end less, and reads ahead. Blocks are valid until the next one is asked for.
-// It ends with the first error of r, or the cause of ctx; a Read that waits
-// then, on a pipe, is left behind and ends with the program.
+// blocks yields the bytes of r in blocks of blockSize, the last of which may be
+// shorter, and reads ahead. A block is valid until the iteration continues. It
+// ends with the first error of r, or the cause of ctx; a Read that is then
+// waiting for a pipe is abandoned and ends with the program.
 func blocks(ctx context.Context, r io.Reader) iter.Seq2[[]byte, error] {
 	type block struct {
 		data []byte
@@ -70,8 +70,8 @@ func blocks(ctx context.Context, r io.Reader) iter.Seq2[[]byte, error] {
 	}
 }
 
-// fill reads until b is full or r ends. Unlike io.ReadFull it does not give
-// the end of the input and a reader's own ErrUnexpectedEOF the same name.
+// fill reads until b is full or r ends. Unlike io.ReadFull, it distinguishes
+// the end of the input from a reader's own ErrUnexpectedEOF.
 func fill(r io.Reader, b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		var m int

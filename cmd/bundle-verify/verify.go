@@ -24,7 +24,7 @@ import (
 	"k0rdent-airgap/lib/textfile"
 )
 
-// headSize is how many bytes from the start of a file tell what it is.
+// headSize is how many bytes from the start of a file identify its format.
 const headSize = 4096
 
 // A verifier verifies one file.
@@ -34,7 +34,7 @@ type verifier struct {
 	log      *slog.Logger
 }
 
-// A claim is a signature with the keys of which one is to have made it.
+// A claim is a signature and the keys of which one must have made it.
 type claim struct {
 	path      string // of the signature, absolute
 	signature *signature
@@ -43,8 +43,9 @@ type claim struct {
 	of        []*key // the key of each scheme
 }
 
-// verify reads the file and gives its record. With a record comes an error if
-// the file is not what it should be; without one, if that cannot be told.
+// verify reads the file and returns its record. An error with a record means
+// that the file is not what it should be; an error without one, that it could
+// not be verified.
 func (v *verifier) verify(ctx context.Context, operand string, stdin io.Reader) (*record.Bundle, error) {
 	in, err := openInput(operand, stdin)
 	if err != nil {
@@ -70,17 +71,17 @@ func (v *verifier) verify(ctx context.Context, operand string, stdin io.Reader) 
 		err = v.check(in, c, b, sums)
 	}
 	if v.cfg.digest != "" && v.cfg.digest != b.Digest {
-		err = cli.Hint(fmt.Errorf("%s: wrong digest: it is %s, want %s", in.name, b.Digest, v.cfg.digest), "%s", remedy(in, b, damaged))
+		err = cli.Hint(fmt.Errorf("%s: digest mismatch: want %s, got %s", in.name, v.cfg.digest, b.Digest), "%s", remedy(in, b, damaged))
 	}
 	if err != nil {
 		b.Signature = record.SignatureBad
 		return b, err
 	}
-	v.told(b, c)
+	v.report(b, c)
 	return b, nil
 }
 
-// claim loads the key and the signature, and settles how they fit together.
+// claim loads the key and the signature, and checks that they fit together.
 func (v *verifier) claim(ctx context.Context, operand string) (*claim, error) {
 	path := v.cfg.signature
 	var err error
@@ -115,7 +116,7 @@ func (v *verifier) claim(ctx context.Context, operand string) (*claim, error) {
 		return nil, fmt.Errorf("signature %s: %w", path, misfit)
 	}
 	if isURL(v.cfg.key) {
-		v.progress.Warn("key %s was fetched just now, as %s; whoever answers for that address, or on the way to it, can sign anything", v.cfg.key, c.keys[0].fingerprint)
+		v.progress.Warn("key %s was just fetched, with fingerprint %s; anyone who controls that server, or the connection to it, can sign anything", v.cfg.key, c.keys[0].fingerprint)
 	}
 	return c, nil
 }
@@ -153,14 +154,14 @@ func (v *verifier) read(ctx context.Context, in *input, schemes []scheme) ([][]b
 	return sums, nil
 }
 
-// check verifies the signature of what was read, and puts the key
-// that made it into the record.
+// check verifies the signature of the bytes read, and sets the key that made it
+// in the record.
 func (v *verifier) check(in *input, c *claim, b *record.Bundle, sums [][]byte) error {
 	b.Key = c.of[0].fingerprint
 	signed := c.signature.digest
 	sum, known := c.sumBy(signed.algorithm, sums)
 	if known && !bytes.Equal(signed.sum, sum) {
-		return cli.Hint(fmt.Errorf("%s: bad signature: the file was altered or cut short, or %s belongs to another file: its digest is %x, the signed one is %x",
+		return cli.Hint(fmt.Errorf("%s: bad signature: the file was altered or truncated, or %s belongs to another file: its digest is %x, the signed one is %x",
 			in.name, c.path, sum, signed.sum), "%s", remedy(in, b, damaged))
 	}
 	for i, s := range c.schemes {
@@ -179,10 +180,11 @@ func (v *verifier) check(in *input, c *claim, b *record.Bundle, sums [][]byte) e
 			"%s", c.signature.otherKey())
 	}
 	return cli.Hint(fmt.Errorf("%s: bad signature: it is not what the owner of %s signed", in.name, v.cfg.key), "%s", remedy(in, b,
-		fmt.Sprintf("the file may be altered or cut short (it has %d bytes), the signature of another file, or the key not the vendor's: compare all three with the vendor's", b.Size)))
+		fmt.Sprintf("the file may be altered or truncated (it has %d bytes), the signature may be for another file, or the key not the vendor's: compare all three with the vendor's", b.Size)))
 }
 
-// sumBy gives the file's sum by one of sigstore's algorithms, if it was computed.
+// sumBy returns the file's sum by one of sigstore's algorithms, if it was
+// computed.
 func (c *claim) sumBy(algorithm string, sums [][]byte) ([]byte, bool) {
 	if algorithm == algorithms[crypto.SHA256] {
 		return sums[0], true
@@ -195,13 +197,13 @@ func (c *claim) sumBy(algorithm string, sums [][]byte) ([]byte, bool) {
 	return nil, false
 }
 
-// told tells people the outcome, and what was not checked.
-func (v *verifier) told(b *record.Bundle, c *claim) {
+// report prints the outcome, and what was not checked.
+func (v *verifier) report(b *record.Bundle, c *claim) {
 	outcome := "digest as expected"
 	if v.cfg.key != "" {
 		outcome = "signature good"
 		if slices.ContainsFunc(c.keys, func(k *key) bool { return k.fingerprint == b.Key && k.certificate != nil }) {
-			v.progress.Warn("key %s: a certificate; only its key was used, issuer and validity were not checked", v.cfg.key)
+			v.progress.Warn("key %s is a certificate: only its key was used; issuer and validity were not checked", v.cfg.key)
 		}
 		if rest := c.signature.unchecked; len(rest) > 0 {
 			v.progress.Warn("%s: the signature was checked with the key and is good; not checked: %s", c.path, strings.Join(rest, ", "))
@@ -213,7 +215,7 @@ func (v *verifier) told(b *record.Bundle, c *claim) {
 // An input is the file to verify.
 type input struct {
 	io.Reader
-	name string // as it was given
+	name string // as given
 	path string // absolute, or "-"
 	at   atomic.Int64
 	head []byte
@@ -241,7 +243,7 @@ func openInput(operand string, stdin io.Reader) (*input, error) {
 	info, err := f.Stat()
 	switch {
 	case err == nil && info.IsDir():
-		err = cli.Hint(fmt.Errorf("%s: a directory; what the vendor signs is one file", operand), "verify the archive that it was unpacked from, then list and push that: it need not be unpacked")
+		err = cli.Hint(fmt.Errorf("%s: a directory; the vendor signs a single file", operand), "verify the archive that it was unpacked from, then list and push the archive itself: it need not be unpacked")
 	case err == nil && !info.Mode().IsRegular():
 		info = nil
 	}
@@ -258,7 +260,7 @@ func (in *input) close() {
 	}
 }
 
-// size is the file's size, or 0 where it cannot be known.
+// size returns the file's size, or 0 if it is unknown.
 func (in *input) size() int64 {
 	if in.before == nil {
 		return 0
@@ -266,8 +268,8 @@ func (in *input) size() int64 {
 	return in.before.Size()
 }
 
-// unchanged fails when somebody wrote to the file while it was read, for then
-// what was hashed may never have been in it at any one time.
+// unchanged returns an error if the file was modified while it was read, since
+// it may then never have had the content that was hashed.
 func (in *input) unchanged() error {
 	if in.before == nil {
 		return nil

@@ -18,23 +18,23 @@ import (
 )
 
 // The product's chart, whose version is the release, and the image whose tags
-// tell the k0s versions.
+// are the k0s versions.
 const (
 	chartName       = "k0rdent-enterprise"
 	chartRepository = "charts/" + chartName
 	k0sRepository   = "k0sproject/k0s"
 )
 
-// A finder finds the version of bundles.
+// A finder finds the versions of bundles.
 type finder struct {
 	all      bool // read streams to their end
-	unread   int  // entries that the system did not let us read
+	unread   int  // entries that the system could not read
 	progress *cli.Progress
 	log      *slog.Logger
 }
 
-// find reads a bundle until its version is known. One that can seek is walked
-// whole, since that costs next to nothing.
+// find reads a bundle until its version is known. A seekable one is walked
+// completely, since that costs next to nothing.
 func (f *finder) find(ctx context.Context, want pipe.Bundle, stdin io.Reader) (record.Version, error) {
 	path := want.Path
 	b, err := want.Open(ctx, stdin)
@@ -53,23 +53,23 @@ func (f *finder) find(ctx context.Context, want pipe.Bundle, stdin io.Reader) (r
 		return record.Version{}, err
 	}
 	if found.Entry == "" {
-		err := fmt.Errorf("%s: no chart %s_*.tar in it", path, chartRepository)
-		return record.Version{}, cli.Hint(err, "bundle-ls shows what it holds")
+		err := fmt.Errorf("%s: no chart %s_*.tar found", path, chartRepository)
+		return record.Version{}, cli.Hint(err, "bundle-ls lists its contents")
 	}
 	found.Bundle = path
-	if told := fileVersion(path); told != "" && told != found.Version {
-		f.progress.Warn("%s: the file's name says %s, its chart says %s", path, told, found.Version)
+	if named := fileVersion(path); named != "" && named != found.Version {
+		f.progress.Warn("%s: the file name says %s, but its chart says %s", path, named, found.Version)
 	}
 	return found, nil
 }
 
-// incomplete is the error of a run that could not read everything: an entry that
-// it has not seen may be the chart of another release.
+// incomplete returns an error if not everything could be read: an unread entry
+// may be the chart of another release.
 func (f *finder) incomplete() error {
 	if f.unread == 0 {
 		return nil
 	}
-	return fmt.Errorf("parts of the bundle could not be read: %d", f.unread)
+	return fmt.Errorf("%d of the bundle's entries could not be read", f.unread)
 }
 
 // search walks a bundle's entries.
@@ -101,7 +101,7 @@ func (f *finder) search(ctx context.Context, b *bundle.Bundle) (found record.Ver
 		case name.Repository != chartRepository || !ref.IsImage(e.Path):
 			continue
 		case found.Entry != "":
-			f.progress.Warn("entry %s: one more chart of the product, the first one counts", e.Path)
+			f.progress.Warn("entry %s: another chart of the product; the first one is used", e.Path)
 			continue
 		}
 		if found, err = f.chart(ctx, e, name.Tag); err != nil {
@@ -118,7 +118,7 @@ func (f *finder) search(ctx context.Context, b *bundle.Bundle) (found record.Ver
 	return found, nil
 }
 
-// chart reads what the chart says of itself.
+// chart reads the chart's own name and version.
 func (f *finder) chart(ctx context.Context, e *bundle.Entry, tag string) (record.Version, error) {
 	archive, err := oci.Load(ctx, e.At, e.Size, e, nil)
 	if err != nil {
@@ -130,7 +130,7 @@ func (f *finder) chart(ctx context.Context, e *bundle.Entry, tag string) (record
 	}
 	c := image.Chart
 	if c == nil || c.Version == "" {
-		return record.Version{}, errors.New("holds no chart that has its version")
+		return record.Version{}, errors.New("no chart with a version in it")
 	}
 	if ref.ChartTag(c.Version) != tag || c.Name != chartName {
 		f.progress.Warn("entry %s: the chart calls itself %s %s", e.Path, c.Name, c.Version)
@@ -138,8 +138,8 @@ func (f *finder) chart(ctx context.Context, e *bundle.Entry, tag string) (record
 	return record.Version{Entry: e.Path, Name: c.Name, Version: c.Version, AppVersion: c.AppVersion}, nil
 }
 
-// fileVersion gives the version that a bundle's own name tells, as the vendor
-// names it: airgap-bundle-1.2.3.tar.gz.
+// fileVersion returns the version in a bundle's file name, as the vendor names
+// it: airgap-bundle-1.2.3.tar.gz.
 func fileVersion(path string) string {
 	version, ok := strings.CutPrefix(filepath.Base(path), "airgap-bundle-")
 	if !ok {

@@ -6,8 +6,8 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// newestFirst gives the k0s versions that tags of its image stand for, each
-// once. A tag that is no version, such as "latest", stands for none.
+// newestFirst returns the distinct k0s versions that tags of its image
+// represent. A tag that is not a version, such as "latest", is ignored.
 func newestFirst(tags []string) []string {
 	var versions []k0s.Version
 	for _, tag := range tags {

@@ -1,10 +1,10 @@
-// bundle-version tells which release a bundle holds, by what the product's
-// chart says of itself.
+// bundle-version prints which release a bundle holds, according to the
+// product's chart.
 //
-// It reads the bundle that is its operand, or those that bundle records on
-// stdin name, and stops as soon as it has found the chart. Of a directory or a
-// plain tar it reads a few kilobytes. It writes to stdout alone and leaves
-// nothing behind when killed.
+// It reads the bundle given as its argument, or those named by bundle records
+// on stdin, and stops once it has found the chart. In a directory or a plain
+// tar it reads a few kilobytes. It writes only to stdout and leaves nothing
+// behind if killed.
 package main
 
 import (
@@ -21,30 +21,29 @@ import (
 const usage = `usage: bundle-version [flags] BUNDLE
        bundle-verify ... | bundle-version [flags]
 
-Tell which release a bundle holds, as one version record.
-BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-": its bytes come on stdin.
-Without an operand, bundle records are read from stdin; all records pass on.
+Print which release a bundle holds, as one version record.
+BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-" for stdin.
+Without BUNDLE, bundle records are read from stdin. All records are passed on.
 
-  --all            read a stream to its end, for the list of k0s versions
+  --all            read the whole bundle, for the list of k0s versions
   --format FORMAT  json (default), table, or a template: '{{.version}}'
-  --quiet          no progress, warnings and errors only
-  --verbose        log what is done to stderr
-  --config FILE    read flags from FILE, one 'name value' a line
+  --quiet          print only warnings and errors
+  --verbose        log each action to stderr
+  --config FILE    read flags from FILE, one 'name value' per line
   --help           print this text
   --version        print the version
 
-The chart may stand anywhere in the bundle; the k0s versions are known once all
-of it was seen. So they are told of a directory or a plain tar always, of other
-bundles with --all only.
+The list of k0s versions requires the whole bundle: it is always printed for a
+directory or a plain tar, and for other bundles only with --all.
 
-Every flag is also a variable: BUNDLE_VERSION_FORMAT for --format.
+Every flag is also an environment variable: BUNDLE_VERSION_FORMAT for --format.
 Exit codes: 0 found, 1 not found or the bundle is damaged, 2 misuse,
 130 interrupted.
 
   bundle-version --format '{{.version}}' bundle.tgz
 `
 
-// config is what the flags say.
+// config holds the values of the flags.
 type config struct {
 	cli.Common
 	format *record.Format

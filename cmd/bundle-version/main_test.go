@@ -89,7 +89,7 @@ func TestStopsAtTheChart(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	path := sample(t, "airgap-bundle-1.3.0.tar.gz", samplebundle.Options{})
 	out, stderr, code := version(t, nil, "--format", "{{.version}}", path)
-	if code != 0 || out != "1.2.3\n" || !strings.Contains(stderr, "the file's name says 1.3.0, its chart says 1.2.3") {
+	if code != 0 || out != "1.2.3\n" || !strings.Contains(stderr, "the file name says 1.3.0, but its chart says 1.2.3") {
 		t.Errorf("%d, %s%s", code, out, stderr)
 	}
 	path = sample(t, "airgap-bundle-1.2.3.tgz", samplebundle.Options{})
@@ -108,7 +108,7 @@ func TestWarnings(t *testing.T) {
 		t.Errorf("%d, %s%s", code, out, stderr)
 	}
 	os.WriteFile(chart, content, 0o644)
-	if _, stderr, _ = version(t, nil, dir); !strings.Contains(stderr, "k0rdent-enterprise_1.2.3.tar: one more chart") {
+	if _, stderr, _ = version(t, nil, dir); !strings.Contains(stderr, "k0rdent-enterprise_1.2.3.tar: another chart") {
 		t.Errorf("two charts: %s", stderr)
 	}
 }
