@@ -16,12 +16,11 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// alias is a value of --alias: what the registry has under one name gets
-// another, too. Without tags, every tag of the one repository gets its like in
-// the other.
+// alias is a value of --alias: an additional name for an image in the registry.
+// Without tags, every tag of one repository is copied to the other.
 type alias struct{ from, to ref.Reference }
 
-// aliases is the value of all --alias.
+// aliases holds the values of all --alias flags.
 type aliases []alias
 
 func (a alias) String() string { return a.from.String() + "=" + a.to.String() }
@@ -39,47 +38,47 @@ func parseAlias(s string) (alias, error) {
 	case from.Digest+to.Digest != "":
 		return alias{}, errors.New("must not have a digest")
 	case from == to:
-		return alias{}, errors.New("the same name twice")
+		return alias{}, errors.New("both names are the same")
 	}
 	return alias{from, to}, nil
 }
 
-// about tells whether an image may get a further name.
+// about reports whether an image may get another name.
 func (a aliases) about(r ref.Reference) bool {
 	return slices.ContainsFunc(a, func(one alias) bool {
 		return one.from == r || one.from.Tag == "" && one.from.Repository == r.Repository
 	})
 }
 
-// total gives how many names there are to give, or false while that is unknown.
+// total returns the number of names to create, or false while that is unknown.
 func (a aliases) total() (n int, known bool) {
 	return len(a), !slices.ContainsFunc(a, func(one alias) bool { return one.from.Tag == "" })
 }
 
-// unlinked stands for the content of a blob that is to be linked from another
-// repository: it is not sent if the registry cannot do that.
-type unlinked struct{ from string }
+// linkOnly stands for the content of a blob that must be linked from another
+// repository: it is not sent if the registry cannot link it.
+type linkOnly struct{ from string }
 
-func (b unlinked) Read([]byte) (int, error)       { return 0, b.err() }
-func (b unlinked) Seek(int64, int) (int64, error) { return 0, b.err() }
+func (b linkOnly) Read([]byte) (int, error)       { return 0, b.err() }
+func (b linkOnly) Seek(int64, int) (int64, error) { return 0, b.err() }
 
-func (b unlinked) err() error {
-	return fmt.Errorf("the registry does not link it from repository %s", b.from)
+func (b linkOnly) err() error {
+	return fmt.Errorf("the registry cannot link it from repository %s", b.from)
 }
 
-// giveAliases gives further names to what is in the registry, once what this run
-// has pushed is whole. The error ends the run.
-func (p *pusher) giveAliases(ctx context.Context) error {
+// pushAliases adds names to images in the registry, once the images of this run
+// are complete. The error ends the run.
+func (p *pusher) pushAliases(ctx context.Context) error {
 	p.gate = nil
 	for _, a := range p.cfg.aliases {
-		give := p.giveAll
+		aliasImage := p.aliasRepository
 		if a.from.Tag != "" {
-			give = p.give
+			aliasImage = p.aliasImage
 		}
-		if err := give(ctx, a.from, a.to); err != nil {
+		if err := aliasImage(ctx, a.from, a.to); err != nil {
 			return err
 		}
-		p.up.wg.Wait() // the next may be about the name that this one gives
+		p.up.wg.Wait() // the next one may refer to the name that this one creates
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -87,8 +86,8 @@ func (p *pusher) giveAliases(ctx context.Context) error {
 	return nil
 }
 
-// giveAll gives every tag of a repository its like in another.
-func (p *pusher) giveAll(ctx context.Context, from, to ref.Reference) error {
+// aliasRepository copies every tag of a repository to another.
+func (p *pusher) aliasRepository(ctx context.Context, from, to ref.Reference) error {
 	var tags []string
 	for source := range p.results.sources {
 		if source.Repository == from.Repository {
@@ -101,30 +100,30 @@ func (p *pusher) giveAll(ctx context.Context, from, to ref.Reference) error {
 		switch {
 		case errors.Is(err, client.ErrNotFound):
 		case err != nil:
-			return p.cannotGive(ctx, to, fmt.Errorf("%s: list: %w", from.Repository, err))
+			return p.failAlias(ctx, to, fmt.Errorf("%s: list: %w", from.Repository, err))
 		case !slices.Contains(tags[:ours], tag):
 			tags = append(tags, tag)
 		}
 	}
-	p.giver(from.Repository, to.Repository).all = true
+	p.aliaser(from.Repository, to.Repository).all = true
 	if len(tags) == 0 {
-		return p.cannotGive(ctx, to, fmt.Errorf("%s: no such repository in the registry", from.Repository))
+		return p.failAlias(ctx, to, fmt.Errorf("%s: no such repository in the registry", from.Repository))
 	}
 	for _, tag := range tags {
-		if err := p.give(ctx, ref.Reference{Repository: from.Repository, Tag: tag}, ref.Reference{Repository: to.Repository, Tag: tag}); err != nil {
+		if err := p.aliasImage(ctx, ref.Reference{Repository: from.Repository, Tag: tag}, ref.Reference{Repository: to.Repository, Tag: tag}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// give gives one image a further name: its blobs are linked and its manifests
-// put, as they are.
-func (p *pusher) give(ctx context.Context, from, to ref.Reference) error {
+// aliasImage adds a name to one image: its blobs are linked and its manifests
+// pushed unchanged.
+func (p *pusher) aliasImage(ctx context.Context, from, to ref.Reference) error {
 	if source := p.results.sources[from]; source != nil {
 		switch source.record.Status {
 		case record.StatusFailed:
-			return p.cannotGive(ctx, to, fmt.Errorf("%s failed in this run", from))
+			return p.failAlias(ctx, to, fmt.Errorf("%s failed in this run", from))
 		case record.StatusPlanned:
 			return p.planAlias(ctx, source.record, to)
 		}
@@ -134,43 +133,43 @@ func (p *pusher) give(ctx context.Context, from, to ref.Reference) error {
 		err = errors.New("no such image in the registry")
 	}
 	if err != nil {
-		return p.cannotGive(ctx, to, fmt.Errorf("%s: %w", from, err))
+		return p.failAlias(ctx, to, fmt.Errorf("%s: %w", from, err))
 	}
-	c := p.giver(from.Repository, to.Repository)
+	c := p.aliaser(from.Repository, to.Repository)
 	rec := img.Record("", "")
 	rec.Repository, rec.Tag = to.Repository, to.Tag
 	if err := p.image(ctx, func(d v1.Hash) (io.ReadSeeker, int64) { return c.body(ctx, from.Repository, d), 0 }, img, to.Repository, rec); err != nil {
 		return err
 	}
-	if from.Repository == to.Repository { // what refers to it is there
+	if from.Repository == to.Repository { // its referrers are already there
 		return nil
 	}
 	return c.referrers(ctx, from.Repository, img)
 }
 
-// giver returns the copier that adds images of one repository to another, and with them
-// what refers to them.
-func (p *pusher) giver(from, to string) *copier {
+// aliaser returns the copier that adds images of one repository, and their
+// referrers, to another.
+func (p *pusher) aliaser(from, to string) *copier {
 	key := from + " " + to
-	if p.givers[key] == nil {
+	if p.aliasers[key] == nil {
 		c := newCopier(p, p.reg)
 		c.to = func(string) string { return to }
 		c.body = func(_ context.Context, repository string, d v1.Hash) io.ReadSeeker {
 			if repository != to {
-				p.up.lend(repository, []v1.Descriptor{{Digest: d}})
+				p.up.addHome(repository, []v1.Descriptor{{Digest: d}})
 			}
-			return unlinked{repository}
+			return linkOnly{repository}
 		}
-		p.givers[key] = c
+		p.aliasers[key] = c
 	}
-	return p.givers[key]
+	return p.aliasers[key]
 }
 
-// planAlias tells of a name for an image that is not there yet.
+// planAlias reports a name for an image that does not exist yet.
 func (p *pusher) planAlias(ctx context.Context, rec record.Image, to ref.Reference) error {
 	have, err := p.reg.Digest(ctx, to.Repository, to.Tag)
 	if err != nil {
-		return p.cannotGive(ctx, to, err)
+		return p.failAlias(ctx, to, err)
 	}
 	rec.Bundle, rec.Entry, rec.Repository, rec.Tag = "", "", to.Repository, to.Tag
 	rec.PushedBytes, rec.ExistingBytes = 0, rec.Size
@@ -181,8 +180,8 @@ func (p *pusher) planAlias(ctx context.Context, rec record.Image, to ref.Referen
 	return nil
 }
 
-// cannotGive records a name that could not be given. The error ends the run.
-func (p *pusher) cannotGive(ctx context.Context, to ref.Reference, err error) error {
+// failAlias records a name that could not be created. The error ends the run.
+func (p *pusher) failAlias(ctx context.Context, to ref.Reference, err error) error {
 	if p.up.consider(to.Repository, err); ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -120,7 +120,7 @@ func TestAliasOfEveryTag(t *testing.T) {
 	checkEntry(t, host, "", as(e, "all/of/it", "second"))
 }
 
-func TestAliasOfWhatThisRunPushes(t *testing.T) {
+func TestAliasOfAnImageOfThisRun(t *testing.T) {
 	t.Parallel()
 	path, m := write(t, samplebundle.Options{})
 	images, _ := count(m)
@@ -163,8 +163,8 @@ func TestAliasPlanSendsNothing(t *testing.T) {
 	}
 }
 
-// A registry that cannot link gets no bytes either: that is told, and no session
-// stays open. What is there already is found.
+// A registry that cannot link gets no bytes either: that is reported, and no
+// session stays open. What is there already is found.
 func TestAliasAtARegistryThatCannotLink(t *testing.T) {
 	var c traffic
 	path, m := write(t, samplebundle.Options{Archives: 12})

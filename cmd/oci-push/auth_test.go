@@ -49,10 +49,10 @@ type tokens struct {
 	// expire ends a token just as the first request of each kind with a body
 	// comes with it.
 	expire bool
-	// allow gives what the user may do of what is asked for in a repository;
-	// nil: all of it.
+	// allow returns which of the requested actions the user may do in a
+	// repository; nil: all of it.
 	allow func(actions []string) []string
-	// busy tells whether the token server has no time just now; nil: never.
+	// busy reports whether the token server is busy; nil means never.
 	busy func() bool
 
 	open atomic.Bool // wants no token any more
@@ -83,7 +83,7 @@ func (s *tokens) before(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// good tells whether a request has a token for all that it does.
+// good reports whether a request has a token for everything it does.
 func (s *tokens) good(r *http.Request) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,7 +104,7 @@ func (s *tokens) good(r *http.Request) bool {
 	return true
 }
 
-// bodyKind tells requests with a body apart; others have none.
+// bodyKind distinguishes requests with a body; others have none.
 func bodyKind(r *http.Request) string {
 	switch {
 	case r.ContentLength <= 0:
@@ -257,7 +257,7 @@ func TestTokenForALink(t *testing.T) {
 	}
 }
 
-func TestBusyTokenServerIsAskedAgain(t *testing.T) {
+func TestBusyTokenServerIsRetried(t *testing.T) {
 	t.Parallel()
 	path, m := write(t, samplebundle.Options{Archives: 6})
 	var n atomic.Int64
@@ -321,7 +321,7 @@ func TestRefusedCredentials(t *testing.T) {
 
 // A registry that everybody may read and few may write asks at /v2/ all the
 // same, since some clients send no credentials otherwise.
-func TestLoginIsOfferedWhereNoneIsNeeded(t *testing.T) {
+func TestOptionalLogin(t *testing.T) {
 	atRoot := func(w http.ResponseWriter, r *http.Request) bool {
 		_, _, known := r.BasicAuth()
 		return (known || r.URL.Path == "/v2/") && wantBasic(w, r)

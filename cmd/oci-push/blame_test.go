@@ -93,7 +93,7 @@ func TestRefusalOfEverythingEndsTheRun(t *testing.T) {
 
 // One that concerns a few repositories fails those, at once and for good, and
 // no other run is advised.
-func TestRefusalOfSomeFailsThose(t *testing.T) {
+func TestRefusalOfSomeImages(t *testing.T) {
 	path, m := write(t, samplebundle.Options{Archives: 12})
 	var victim samplebundle.Entry
 	for _, victim = range m.Entries {
@@ -124,8 +124,8 @@ func TestRefusalOfSomeFailsThose(t *testing.T) {
 	}
 }
 
-// A registry that has no time for anything is left alone, for another run.
-func TestBusyRegistryIsLeftAlone(t *testing.T) {
+// A registry that is busy for every request ends the run, for another try.
+func TestBusyRegistryEndsTheRun(t *testing.T) {
 	t.Parallel()
 	path, _ := write(t, samplebundle.Options{Archives: 40})
 	host := serve(t, func(w http.ResponseWriter, r *http.Request) bool {
@@ -140,7 +140,7 @@ func TestBusyRegistryIsLeftAlone(t *testing.T) {
 		t.Errorf("%v (code %d), want 503 and 75", r.err, cli.Code(r.err))
 	}
 	if n := strings.Count(r.stderr, "; trying again"); n != 1 {
-		t.Errorf("told %d times that it is tried again:\n%s", n, r.stderr)
+		t.Errorf("reported %d times that it is tried again:\n%s", n, r.stderr)
 	}
 }
 
@@ -244,7 +244,7 @@ func TestSilentRegistry(t *testing.T) {
 
 // Variables that net/http would ignore, and one that names no file of logins, end
 // the run with a hint before anything is sent.
-func TestVariablesThatCannotBeRead(t *testing.T) {
+func TestUnreadableVariables(t *testing.T) {
 	path, _ := write(t, samplebundle.Options{Archives: 1})
 	host := serve(t, func(http.ResponseWriter, *http.Request) bool {
 		t.Error("something was sent")

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// The types here, and flow, are a blob's content on its way out. Of Seek, they
-// know what client.Upload needs: whence is io.SeekStart.
+// The types here, and flow, are the content of a blob to upload. Their Seek
+// supports what client.Upload needs: whence is io.SeekStart.
 
 // errGone marks content that has streamed past and cannot be read again.
 var errGone = errors.New("content has streamed past")
@@ -34,8 +34,8 @@ func (b *chunkBody) Seek(offset int64, _ int) (int64, error) {
 	return offset, nil
 }
 
-// absentBody is the content of a blob that the archive names and lacks: it
-// does no harm while the registry has the blob.
+// absentBody is the content of a blob that the archive refers to but lacks,
+// which is harmless as long as the registry has the blob.
 type absentBody struct{}
 
 var errAbsent = errors.New("neither the archive nor the registry has it")

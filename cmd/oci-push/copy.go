@@ -20,7 +20,7 @@ import (
 )
 
 // copyAll copies everything that the catalog of another registry lists below
-// its prefix. What of it cannot be listed or read fails; the rest is copied.
+// its prefix. Whatever cannot be listed or read fails; the rest is copied.
 func (p *pusher) copyAll(ctx context.Context, from *client.Registry) error {
 	p.progress.Start("copying", 0, p.up.sent.Load)
 	found, c := false, newCopier(p, from)
@@ -32,13 +32,13 @@ func (p *pusher) copyAll(ctx context.Context, from *client.Registry) error {
 		if err != nil {
 			err = fmt.Errorf("registry %s: list: %w", from.Host(), err)
 			if cli.HintOf(err) == "" {
-				err = cli.Hint(err, "a registry that does not list what it has needs records on stdin, and - as the operand")
+				err = cli.Hint(err, "for a registry without a catalog, pipe image records in and give - as the argument")
 			}
 			return err
 		}
 		tags, err := c.tagsOf(ctx, repository)
 		if err == nil && len(tags) == 0 {
-			p.progress.Warn("%s: no tags; manifests without one cannot be listed, and are not copied", repository)
+			p.progress.Warn("%s: no tags; untagged manifests cannot be listed and are not copied", repository)
 		}
 		if err != nil {
 			if err := c.failed(ctx, record.Image{Repository: repository}, fmt.Errorf("list of tags: %w", err)); err != nil {
@@ -59,7 +59,7 @@ func (p *pusher) copyAll(ctx context.Context, from *client.Registry) error {
 	return nil
 }
 
-// copySelected copies what the records on stdin name.
+// copySelected copies the images that the records on stdin name.
 func (p *pusher) copySelected(ctx context.Context, from *client.Registry, in pipe.Reader, stdin io.Reader) error {
 	p.progress.Start("copying", 0, p.up.sent.Load)
 	found, c := false, newCopier(p, from)
@@ -85,7 +85,7 @@ func (p *pusher) copySelected(ctx context.Context, from *client.Registry, in pip
 	return nil
 }
 
-// copier puts images of a registry under way, and with them what refers to them.
+// copier starts copying images of a registry, together with their referrers.
 type copier struct {
 	*pusher
 	from *client.Registry
@@ -94,11 +94,11 @@ type copier struct {
 	body func(ctx context.Context, repository string, d v1.Hash) io.ReadSeeker
 
 	tags   map[string][]string // by repository
-	seen   map[string]bool     // what is under way already
+	seen   map[string]bool     // images already started
 	health health              // of from
 }
 
-// newCopier returns one that copies from another registry.
+// newCopier returns a copier from another registry.
 func newCopier(p *pusher, from *client.Registry) *copier {
 	return &copier{
 		pusher: p, from: from,
@@ -129,7 +129,7 @@ func (c *copier) tagsOf(ctx context.Context, repository string) ([]string, error
 	return tags, nil
 }
 
-// image puts one image under way, by its tag or else its digest. The error ends
+// image starts copying one image, by its tag or else its digest. The error ends
 // the run.
 func (c *copier) image(ctx context.Context, want record.Image) error {
 	name := cmp.Or(want.Tag, want.Digest)
@@ -156,8 +156,8 @@ func (c *copier) image(ctx context.Context, want record.Image) error {
 	return c.referrers(ctx, want.Repository, img)
 }
 
-// referrers puts under way what refers to an image or to a part of it, such as
-// signatures, and what refers to that.
+// referrers starts copying what refers to an image or a part of it, such as
+// signatures, and what refers to those in turn.
 func (c *copier) referrers(ctx context.Context, repository string, img *oci.Image) error {
 	if img, _ = narrow(c.cfg.platforms, img); img == nil {
 		return nil
@@ -170,7 +170,7 @@ func (c *copier) referrers(ctx context.Context, repository string, img *oci.Imag
 			tags, err = c.tagsOf(ctx, repository)
 		}
 		if err != nil {
-			if err := c.failed(ctx, record.Image{Repository: repository, Subject: d.String()}, fmt.Errorf("list of what refers to %s: %w", d, err)); err != nil {
+			if err := c.failed(ctx, record.Image{Repository: repository, Subject: d.String()}, fmt.Errorf("list of referrers of %s: %w", d, err)); err != nil {
 				return err
 			}
 		}
@@ -183,7 +183,7 @@ func (c *copier) referrers(ctx context.Context, repository string, img *oci.Imag
 		}
 		for _, r := range found {
 			if slices.ContainsFunc(img.Manifests, func(m oci.Manifest) bool { return m.Descriptor.Digest == r }) {
-				continue // it goes along as a part
+				continue // it is copied as a part
 			}
 			if err := c.image(ctx, record.Image{Repository: repository, Digest: r.String()}); err != nil {
 				return err
@@ -193,7 +193,7 @@ func (c *copier) referrers(ctx context.Context, repository string, img *oci.Imag
 	return nil
 }
 
-// failed records what could not be copied. The error ends the run.
+// failed records an image that could not be copied. The error ends the run.
 func (c *copier) failed(ctx context.Context, want record.Image, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -101,7 +101,7 @@ func TestCopyRidesOutBrokenDownloads(t *testing.T) {
 	checkAll(t, to, "", m)
 }
 
-func TestCopyTellsWhatIsWrong(t *testing.T) {
+func TestCopyReportsWhatIsWrong(t *testing.T) {
 	empty, to := serve(t, nil), serve(t, nil)
 	noList := serve(t, func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/_catalog") {
@@ -119,7 +119,7 @@ func TestCopyTellsWhatIsWrong(t *testing.T) {
 		{"empty source", []string{"--from", empty}, cli.CodeFailed, "nothing to copy"},
 		{"no catalog", []string{"--from", noList}, cli.CodeFailed, "403"},
 		{"no records", []string{"--from", empty, "-"}, cli.CodeFailed, "no image records"},
-		{"a bundle", []string{"--from", empty, "b.tgz"}, cli.CodeMisuse, "takes no bundle"},
+		{"a bundle", []string{"--from", empty, "b.tgz"}, cli.CodeMisuse, "does not take a bundle"},
 		{"verified by", []string{"--from", empty, "--verified-by", "x"}, cli.CodeMisuse, "about a bundle"},
 		{"wrong source", []string{"--from", "http://x"}, cli.CodeMisuse, `--from "http://x"`},
 	}

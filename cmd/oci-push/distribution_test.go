@@ -282,6 +282,6 @@ func TestReadOnlyDistribution(t *testing.T) {
 		t.Errorf("%v, want %s\n%s", r.err, want, r.stderr)
 	}
 	if n := strings.Count(r.stderr, "405"); n > refusals {
-		t.Errorf("told %d times:\n%s", n, r.stderr)
+		t.Errorf("reported %d times:\n%s", n, r.stderr)
 	}
 }

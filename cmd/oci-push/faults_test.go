@@ -33,7 +33,7 @@ func big(t *testing.T, format samplebundle.Format) (string, samplebundle.Manifes
 	return path, m
 }
 
-func TestPassingTroubleIsRiddenOut(t *testing.T) {
+func TestTemporaryFaultsAreRetried(t *testing.T) {
 	path, m := write(t, samplebundle.Options{Archives: 12})
 	faults := map[string]func(w http.ResponseWriter){
 		"503": func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) },
@@ -122,7 +122,7 @@ func forward(t *testing.T, to string, cuts int64, up, down func(dst, src net.Con
 	return l.Addr().String()
 }
 
-func TestBrokenUploadGoesOnWhereTheRegistryStopped(t *testing.T) {
+func TestBrokenUploadResumesWhereTheRegistryStopped(t *testing.T) {
 	t.Parallel()
 	path, m := big(t, samplebundle.TarGz)
 	for _, memory := range []string{"32MiB", "64MiB"} {
@@ -228,7 +228,7 @@ func TestRegistryThatDiesHalfWay(t *testing.T) {
 	checkAll(t, host, "", m)
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	path, _ := write(t, samplebundle.Options{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")

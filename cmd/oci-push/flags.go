@@ -14,7 +14,7 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// config is what the flags say.
+// config holds the values of the flags.
 type config struct {
 	cli.Common
 	format *record.Format
@@ -63,8 +63,8 @@ func (c *config) flags() *flag.FlagSet {
 	return fs
 }
 
-// check finds contradictions. It returns the operand as an absolute path, and a
-// stdin that is empty where nothing is wanted of it.
+// check returns misuse for contradictory flags. It returns the operand as an
+// absolute path, and an empty stdin if the run does not read it.
 func (c *config) check(operand string, stdin io.Reader) (string, io.Reader, error) {
 	if operand != "" && operand != "-" {
 		abs, err := filepath.Abs(operand)
@@ -77,30 +77,29 @@ func (c *config) check(operand string, stdin io.Reader) (string, io.Reader, erro
 	case c.to == "":
 		return "", nil, cli.Hint(cli.Misuse("no registry to push to"), "give --to HOST[:PORT][/PREFIX]")
 	case c.jobs < 1:
-		return "", nil, cli.Misuse("--jobs: at least 1")
+		return "", nil, cli.Misuse("--jobs: must be at least 1")
 	case c.answer <= 0:
 		return "", nil, cli.Misuse("--answer-timeout %v: must be longer than 0", c.answer)
 	case c.from != "" && operand != "" && operand != "-":
-		return "", nil, cli.Hint(cli.Misuse("%s: --from takes no bundle", operand), "- reads records from stdin")
+		return "", nil, cli.Hint(cli.Misuse("%s: --from does not take a bundle", operand), "- reads records from stdin")
 	case c.from != "" && c.verifiedBy != "":
-		return "", nil, cli.Misuse("--verified-by is about a bundle, --from takes none")
+		return "", nil, cli.Misuse("--verified-by and --from are mutually exclusive")
 	case c.verifiedBy != "" && (operand == "" || operand == "-" && c.verifiedBy == "-"):
-		return "", nil, cli.Hint(cli.Misuse("--verified-by needs the bundle as an operand"), "records on stdin bring their own bundle record")
+		return "", nil, cli.Hint(cli.Misuse("--verified-by requires the bundle as the argument"), "records on stdin include their own bundle record")
 	case len(c.platforms) > 0 && operand == "-" && c.from == "":
-		return "", nil, cli.Hint(cli.Misuse("--platform needs a bundle that can be read twice"), "name the file")
+		return "", nil, cli.Hint(cli.Misuse("--platform requires a bundle that can be read twice"), "name the file")
 	case operand == "" && c.from == "" || operand == "-":
 		if err := cli.CheckStdin(stdin); err != nil {
 			if operand == "-" || len(c.aliases) == 0 {
 				return "", nil, err
 			}
-			stdin = strings.NewReader("") // names of what is there are all there is to give
+			stdin = strings.NewReader("") // the aliases are all there is to do
 		}
 	}
 	return operand, stdin, nil
 }
 
-// registries returns the one that is pushed to, and the one that is copied from
-// or nil.
+// registries returns the registry to push to, and the one to copy from, or nil.
 func (c *config) registries(log *slog.Logger, progress *cli.Progress) (to, from *client.Registry, err error) {
 	o := client.Options{
 		At: c.to, Names: names("--to", ""), Username: c.username, PasswordFile: c.passwordFile, Push: true,

@@ -8,12 +8,12 @@ import (
 )
 
 // flow is content that streams past: one goroutine fills it from the bundle
-// while another sends it. Between the two are pieces of the memory budget, so
-// that the bundle is read on while the registry is slow to answer.
+// while another sends it. Between them are pieces of the memory budget, so that
+// reading continues while the registry is slow to answer.
 //
-// The latest bytes that were sent are kept, so that an upload which breaks off
-// can go on where the registry stopped: what has been sent and not stored is
-// what the sockets between hold, some megabytes where their host is busy.
+// The most recently sent bytes are kept, so that a broken upload can resume
+// where the registry stopped: the bytes sent but not stored are those in socket
+// buffers, some megabytes if the host is busy.
 type flow struct {
 	mem  *memory
 	size int64
@@ -55,7 +55,8 @@ func (f *flow) fill(ctx context.Context, r io.Reader) {
 	}
 }
 
-// piece takes a piece of memory. It is not ok when nobody needs it any more.
+// piece takes a piece of memory. It is not ok if the content is no longer
+// needed.
 func (f *flow) piece(ctx context.Context) (c []byte, ok bool) {
 	select {
 	case c = <-f.mem.free:
@@ -71,7 +72,7 @@ func (f *flow) piece(ctx context.Context) (c []byte, ok bool) {
 	return c, true
 }
 
-// add hands n bytes on, and tells whether more are wanted.
+// add passes n bytes on, and reports whether more are needed.
 func (f *flow) add(c []byte, n int, err error) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -83,7 +84,7 @@ func (f *flow) add(c []byte, n int, err error) bool {
 		}
 	}
 	if err != nil {
-		f.err = err // the bytes before it are of no use
+		f.err = err // the bytes before it are useless
 	} else {
 		f.filled += int64(n)
 	}
@@ -117,7 +118,7 @@ func (f *flow) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Seek gives errGone when the bytes at offset are no longer held.
+// Seek returns errGone if the bytes at offset are no longer held.
 func (f *flow) Seek(offset int64, _ int) (int64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -128,7 +129,7 @@ func (f *flow) Seek(offset int64, _ int) (int64, error) {
 	return offset, nil
 }
 
-// release gives all memory back and ends a fill that goes on.
+// release returns all memory and ends a running fill.
 func (f *flow) release() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

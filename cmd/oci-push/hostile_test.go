@@ -139,7 +139,7 @@ func (d *downgrader) WriteHeader(code int) {
 
 // Each answer fails its image soon, with a line that a person can read, and
 // nothing is taken for success.
-func TestAnswersThatMakeNoSense(t *testing.T) {
+func TestSenselessAnswers(t *testing.T) {
 	path, m := write(t, samplebundle.Options{Archives: 3})
 	images, _ := count(m)
 	locationIs := func(at string) func(http.ResponseWriter, *http.Request) bool {
@@ -156,8 +156,8 @@ func TestAnswersThatMakeNoSense(t *testing.T) {
 		before func(http.ResponseWriter, *http.Request) bool
 		want   string
 	}{
-		{"no address", locationIs(""), "no usable upload location"},
-		{"address that is none", locationIs("http://[::bad/"), "no usable upload location"},
+		{"no address", locationIs(""), "invalid upload location"},
+		{"invalid address", locationIs("http://[::bad/"), "invalid upload location"},
 		{"address of a file", locationIs("file:///etc/passwd"), "unsupported protocol scheme"},
 		{"redirects without an end", func(w http.ResponseWriter, r *http.Request) bool {
 			if !strings.Contains(r.URL.Path, "/blobs/") {
@@ -228,8 +228,8 @@ func TestAnswersThatMakeNoSense(t *testing.T) {
 	}
 }
 
-// A server that is no registry is told from one by its first answer.
-func TestNoRegistryThere(t *testing.T) {
+// A server that is not a registry is recognised by its first answer.
+func TestNoRegistry(t *testing.T) {
 	path, _ := write(t, samplebundle.Options{Archives: 1})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)

@@ -16,7 +16,7 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// images matches the images of an archive with the names that they get.
+// images matches the images of an archive with their names.
 func (p *pusher) images(ctx context.Context, path string, e *bundle.Entry, archive *oci.Archive, guess string, names []record.Image) error {
 	named, err := p.names(e.Path, archive, names)
 	if err != nil {
@@ -35,8 +35,8 @@ func (p *pusher) images(ctx context.Context, path string, e *bundle.Entry, archi
 	return nil
 }
 
-// names returns what is to be published of an archive: what records ask for, or
-// without any, all of it under its own names.
+// names returns the images of an archive to publish: those that records request
+// or, without any, all of them under their own names.
 func (p *pusher) names(entry string, archive *oci.Archive, asked []record.Image) ([]oci.Named, error) {
 	if len(asked) == 0 {
 		return archive.Named(entry, nil)
@@ -59,8 +59,8 @@ func (p *pusher) names(entry string, archive *oci.Archive, asked []record.Image)
 	return all, nil
 }
 
-// meant returns the image of an archive that a record means: by its digest, or
-// without one, the image that the entry's name belongs to.
+// meant returns the image of an archive that a record refers to: by its digest
+// or, without one, the image that the entry's name belongs to.
 func meant(entry string, archive *oci.Archive, images []*oci.Image, digest string) (*oci.Image, error) {
 	if digest == "" {
 		return archive.Main(entry)
@@ -73,34 +73,34 @@ func meant(entry string, archive *oci.Archive, images []*oci.Image, digest strin
 	return nil, fmt.Errorf("the archive does not hold %s: the bundle has changed since it was listed", digest)
 }
 
-// content gives a blob that can still be read, or nil, and how much memory it
-// takes until it is sent.
+// content returns a blob that can still be read, or nil, and how much memory it
+// uses until it is sent.
 type content func(v1.Hash) (io.ReadSeeker, int64)
 
-// image puts one image under way under one name. The error ends the run.
+// image starts pushing one image under one name. The error ends the run.
 func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess string, rec record.Image) error {
-	p.met.wanted++
+	p.survey.wanted++
 	rec = p.named(rec)
 	if err := checkName(p.reg.Repository(rec.Repository), rec.Tag); err != nil {
 		p.results.fail(rec, err)
 		return nil
 	}
 	if other := p.published[rec.Reference]; other != "" && other != rec.Digest {
-		p.results.fail(rec, fmt.Errorf("another entry of this run is %s as well, with digest %s", rec.Reference, other))
+		p.results.fail(rec, fmt.Errorf("duplicate reference: another entry of this run is %s with digest %s", rec.Reference, other))
 		return nil
 	}
 	p.published[rec.Reference] = rec.Digest
-	p.met.meet(p.cfg.platforms, img)
+	p.survey.count(p.cfg.platforms, img)
 	img, left := narrow(p.cfg.platforms, img)
 	if img == nil {
-		p.met.wanted--
-		p.met.leftOut++
+		p.survey.wanted--
+		p.survey.leftOut++
 		p.results.skip(record.Skipped{Bundle: rec.Bundle, Entry: rec.Entry, Size: rec.Size, Reason: left}, nil)
 		return nil
 	}
 	it := &item{record: rec, image: img, blobs: make(map[v1.Hash]*transfer), done: make(chan struct{})}
 	held := p.claimBlobs(ctx, read, it, rec.Repository, guess)
-	if p.gate != nil { // nothing is released before the end, so waiting would be for ever
+	if p.gate != nil { // nothing is released before the end, so it would wait forever
 		if err := p.gate.hold(held); err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ func (p *pusher) image(ctx context.Context, read content, img *oci.Image, guess 
 	return nil
 }
 
-// named fills in where an image goes.
+// named sets the destination of an image.
 func (p *pusher) named(rec record.Image) record.Image {
 	name := ref.Reference{Host: p.reg.Host(), Repository: p.reg.Repository(rec.Repository), Tag: rec.Tag}
 	if rec.Tag == "" {
@@ -128,7 +128,8 @@ func (p *pusher) named(rec record.Image) record.Image {
 	return rec
 }
 
-// checkName checks where an image goes. What has no tag is published by digest.
+// checkName checks the destination of an image. Without a tag, it is published
+// by digest.
 func checkName(repository, tag string) error {
 	if tag == "" {
 		return ref.CheckRepository(repository)
@@ -136,8 +137,8 @@ func checkName(repository, tag string) error {
 	return ref.Reference{Repository: repository, Tag: tag}.Check()
 }
 
-// claimBlobs sees to it that each blob of an image is on its way into its
-// repository, and gives how many bytes of JSON wait for that.
+// claimBlobs ensures that each blob of an image is being uploaded to its
+// repository, and returns how many bytes of JSON are waiting for that.
 func (p *pusher) claimBlobs(ctx context.Context, read content, it *item, repository, guess string) int64 {
 	var held int64
 	for _, m := range it.image.Manifests {
@@ -160,7 +161,7 @@ func (p *pusher) claimBlobs(ctx context.Context, read content, it *item, reposit
 	return held
 }
 
-// contentOf gives what an archive can still give.
+// contentOf returns the blobs that an archive still holds.
 func contentOf(archive *oci.Archive) content {
 	return func(d v1.Hash) (io.ReadSeeker, int64) {
 		if raw, ok := archive.JSON[d]; ok {
@@ -173,8 +174,8 @@ func contentOf(archive *oci.Archive) content {
 	}
 }
 
-// passed gives the transfer of a blob whose content has streamed past, or never
-// was in the archive.
+// passed returns the transfer of a blob whose content has streamed past, or
+// never was in the archive.
 func (p *pusher) passed(ctx context.Context, repository, guess string, desc v1.Descriptor) *transfer {
 	if t := p.up.lookup(repository, desc.Digest); t != nil {
 		return t
@@ -188,8 +189,8 @@ func (p *pusher) passed(ctx context.Context, repository, guess string, desc v1.D
 		p.up.start(ctx, t, absentBody{}, func() {})
 		return t
 	}
-	// The archive turned out to belong to another repository than its name
-	// promised: what went there is linked, or copied, from there.
+	// The archive turned out to belong to a repository other than its name
+	// suggested: blobs pushed there are linked or copied.
 	p.up.wg.Go(func() {
 		<-sent.done
 		if sent.err != nil {
@@ -201,8 +202,8 @@ func (p *pusher) passed(ctx context.Context, repository, guess string, desc v1.D
 	return t
 }
 
-// sortedBlobs gives the transfers of an item in a fixed order, so that the
-// same failure is told every time.
+// sortedBlobs returns the transfers of an item in a fixed order, so that the
+// same failure is reported every time.
 func (it *item) sortedBlobs() []*transfer {
 	var all []*transfer
 	for _, t := range it.blobs {

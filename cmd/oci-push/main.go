@@ -1,12 +1,12 @@
 // oci-push pushes the images, indexes, charts and artifacts of a bundle to a
 // registry, as a stream.
 //
-// It reads image records from stdin, as bundle-ls writes them, or takes
-// everything in the bundle that is its operand. The bundle is read once and
-// never unpacked: blobs go to the registry as they pass, a few at a time within
-// a budget of memory; then the manifests, children before parents, and last the
-// tag. What the registry has is not sent again, so a second run completes what
-// a first one left.
+// It reads image records from stdin, as bundle-ls writes them, or pushes
+// everything in the bundle given as its argument. The bundle is read once and
+// never unpacked: blobs are sent to the registry as they stream by, a few at a
+// time within a memory budget; then the manifests, children before parents, and
+// last the tag. Blobs that the registry already has are skipped, so a second
+// run completes the first one.
 package main
 
 import (
@@ -18,47 +18,49 @@ import (
 
 const usage = `usage: bundle-ls BUNDLE | oci-push --to HOST[:PORT][/PREFIX] [flags]
        oci-push --to HOST[:PORT][/PREFIX] [flags] BUNDLE
-       oci-push --from HOST[:PORT][/PREFIX] --to HOST[:PORT][/PREFIX] [flags] [-]
-       oci-push --to HOST[:PORT][/PREFIX] --alias FROM=TO [flags]
+       oci-push --from HOST[:PORT][/PREFIX] --to ... [flags] [-]
+       oci-push --to ... --alias FROM=TO [flags]
 
 Push the images and charts of a bundle to a registry, as a stream.
-Without an operand, image records are read from stdin; with one, everything in
-the bundle is pushed ("-": the bundle's bytes come on stdin). With --from, all
-that another registry lists is copied, or with "-" what records on stdin name.
+Without BUNDLE, the images named by records on stdin are pushed; with it,
+everything in the bundle ("-" for stdin). With --from, everything that another
+registry lists is copied or, with "-", the images named by records on stdin.
 
   --to HOST[:PORT][/PREFIX]   the registry, and a path before every repository
   --from HOST[:PORT][/PREFIX] copy from this registry instead of a bundle
   --jobs N                    uploads at a time (default 5)
-  --memory SIZE               budget for blobs under way (default 64MiB)
-  --platform OS/ARCH[,...]    leave other platforms' images out of indexes
-  --verified-by FILE          publish only when the bundle record in FILE ("-":
-                              stdin), which may still be written, says good
-  --alias FROM=TO             give what the registry then has as FROM the name TO
-                              as well; FROM and TO are REPOSITORY:TAG, or
-                              REPOSITORY for all tags; repeat it, or use commas
-  --plan                      tell what would be sent, and send nothing
+  --memory SIZE               memory budget for blobs (default 64MiB)
+  --platform OS/ARCH[,...]    omit other platforms' images from indexes
+  --verified-by FILE          publish only once the bundle record in FILE ("-":
+                              stdin), perhaps still being written, says good
+  --alias FROM=TO             after pushing, tag FROM as TO in the registry too;
+                              both are REPOSITORY:TAG, or REPOSITORY for all
+                              tags; may be repeated, or list several with commas
+  --plan                      report what would be sent, and send nothing
   --ca FILE                   certificate authority of the registries, in PEM
-  --plain-http                speak HTTP (always tried for this machine itself)
+  --plain-http                use plain HTTP (tried automatically for localhost)
   --answer-timeout DURATION   how long to wait for a registry's first answer
                               (default 30s)
   --insecure-skip-tls-verify  do not check the registry's certificate
-  --username NAME             user, instead of docker's configuration file
+  --username NAME             user, instead of a login file
   --password-file FILE        file that holds the user's password
   --from-username NAME        user at the registry of --from
   --from-password-file FILE   file that holds that user's password
-  --format FORMAT             json (default), table, or a template: '{{.reference}}'
-  --quiet                     no progress, warnings and errors only
-  --verbose                   log what is done to stderr
-  --config FILE               read flags from FILE, one 'name value' a line
+  --format FORMAT             json (default), table, or a template such as
+                              '{{.reference}}'
+  --quiet                     print only warnings and errors
+  --verbose                   log each action to stderr
+  --config FILE               read flags from FILE, one 'name value' per line
   --help                      print this text
   --version                   print the version
 
-Every flag is also a variable: OCI_PUSH_TO for --to.
-Exit codes: 0 all there, 1 some failed, 2 misuse, 75 registry unreachable,
+Every flag is also an environment variable: OCI_PUSH_TO for --to.
+Exit codes: 0 all pushed, 1 some failed, 2 misuse, 75 registry unreachable,
 130 interrupted.
 
   bundle-ls bundle.tgz | oci-push --to localhost:5000
-  bundle-verify --key cosign.pub bundle.tgz | bundle-ls | oci-push --to localhost:5000
+  bundle-verify --key cosign.pub bundle.tgz | bundle-ls |
+      oci-push --to localhost:5000
   bundle-ls bundle.tgz | grep '"type":"chart"' | oci-push --to localhost:5000
 `
 
@@ -81,8 +83,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	// Pieces of the budget are used again and again; this keeps the rest, the
-	// garbage of requests, from growing to the same size before it is collected.
+	// Pieces of the budget are reused; this keeps the rest, the garbage of
+	// requests, from growing to the same size before it is collected.
 	cli.LimitMemory(cfg.memory + overhead)
 	return push(ctx, &cfg, mem, operand, stdin, stdout, stderr)
 }

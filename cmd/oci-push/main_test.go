@@ -308,7 +308,7 @@ func TestOnlyWhatTheRecordsNameIsPushed(t *testing.T) {
 	}
 }
 
-func TestRecordsThatDoNotFit(t *testing.T) {
+func TestContradictoryRecords(t *testing.T) {
 	path, m := write(t, samplebundle.Options{})
 	host := serve(t, nil)
 	good := records(t, path, m)[2]

@@ -11,27 +11,28 @@ import (
 )
 
 const (
-	chunkSize = 256 << 10 // of the pieces that small blobs are held in, in bytes
+	chunkSize = 256 << 10 // of the pieces that hold blobs, in bytes
 	minMemory = 32 << 20
-	// overhead is what the tool takes besides blobs: read-ahead of the bundle,
-	// manifests of the images that wait.
+	// overhead is the memory used for other things than blobs: read-ahead
+	// of the bundle, manifests of waiting images.
 	overhead = 16 << 20
 )
 
-// memory is the budget for blobs that wait for their upload. Only the
-// goroutine that reads the bundle takes from it, so taking piece by piece
-// cannot lock up; any goroutine may give back.
+// memory is the budget for blobs that wait for their upload. Only the goroutine
+// that reads the bundle takes from it, so taking it piece by piece cannot
+// deadlock; any goroutine may return pieces.
 type memory struct {
 	free chan []byte // pieces, made when first needed
 	most int64       // the largest blob that is held whole before it is sent
-	// window is how much of a large blob is held that was sent already, so that it
-	// can be sent again: half of the budget, the other half is read ahead.
+	// window is how much of a large blob is kept after it was sent, so that
+	// it can be sent again: half of the budget; the other half is
+	// read-ahead.
 	window int64
 }
 
 func newMemory(budget int64) (*memory, error) {
 	if budget < minMemory {
-		return nil, cli.Misuse("--memory: at least 32MiB")
+		return nil, cli.Misuse("--memory: must be at least 32MiB")
 	}
 	pieces := (budget - overhead) / chunkSize
 	m := &memory{free: make(chan []byte, pieces), most: pieces * chunkSize / 4, window: pieces * chunkSize / 2}
@@ -41,8 +42,8 @@ func newMemory(budget int64) (*memory, error) {
 	return m, nil
 }
 
-// hold reads a blob of the given size into pieces. The caller gives them back
-// with release, also after an error.
+// hold reads a blob of the given size into pieces. The caller must release
+// them, even after an error.
 func (m *memory) hold(ctx context.Context, r io.Reader, size int64) ([][]byte, error) {
 	var chunks [][]byte
 	for left := size; left > 0; left -= chunkSize {

@@ -16,23 +16,23 @@ import (
 	"k0rdent-airgap/lib/pipe"
 )
 
-// matches tells whether a manifest is for one of these platforms. One that names
-// none, such as an artifact inside an index, is for everybody.
+// matches reports whether a manifest is for one of these platforms. One that
+// names none, such as an artifact inside an index, is for all of them.
 func matches(p oci.Platforms, m oci.Manifest) bool {
 	return m.Platform == nil || m.Platform.OS == "" ||
 		slices.ContainsFunc(p, func(want v1.Platform) bool { return oci.Runs(want, *m.Platform) })
 }
 
-// survey counts the images of a run, and knows the platforms that they are for.
+// survey counts the images of a run, and lists the platforms that they are for.
 type survey struct {
-	wanted  int // to be pushed, and failures
-	leftOut int // of other platforms only
+	wanted  int // pushed or failed
+	leftOut int // for other platforms only
 	found   map[string]bool
 	served  map[string]bool // wanted platforms that an image is for
 }
 
-// meet counts an image.
-func (s *survey) meet(wanted oci.Platforms, img *oci.Image) {
+// count counts an image.
+func (s *survey) count(wanted oci.Platforms, img *oci.Image) {
 	if s.found == nil {
 		s.found, s.served = make(map[string]bool), make(map[string]bool)
 	}
@@ -49,12 +49,12 @@ func (s *survey) meet(wanted oci.Platforms, img *oci.Image) {
 	}
 }
 
-// checkPlatforms reports how many images were left out, and fails if no image at
-// all was for one of the platforms: it is most likely misspelled.
+// checkPlatforms reports how many images were left out, and fails if no image
+// was for one of the platforms, which is then most likely misspelled.
 func (p *pusher) checkPlatforms() error {
-	s := &p.met
+	s := &p.survey
 	if s.leftOut > 0 {
-		p.progress.Warn("left out, as not for %s: %d of %d images", p.cfg.platforms.String(), s.leftOut, s.leftOut+s.wanted)
+		p.progress.Warn("left out %[2]d of %[3]d images, which are not for %[1]s", p.cfg.platforms.String(), s.leftOut, s.leftOut+s.wanted)
 	}
 	for _, want := range p.cfg.platforms {
 		if name := want.String(); !s.served[name] && len(s.found) > 0 {
@@ -65,10 +65,10 @@ func (p *pusher) checkPlatforms() error {
 	return nil
 }
 
-// narrow leaves out the manifests of other platforms than these, if any are
-// given, and the blobs that only they need. An index keeps its bytes and so its
-// digest; the registry gets it with children missing, as the distribution spec
-// allows. A nil image means that nothing is left, for the reason that is given.
+// narrow leaves out the manifests for platforms other than these, if any are
+// given, and the blobs that only they need. An index keeps its bytes and thus
+// its digest; it is pushed with children missing, as the distribution spec
+// allows. A nil image means that nothing is left, for the returned reason.
 func narrow(p oci.Platforms, img *oci.Image) (out *oci.Image, reason string) {
 	if len(p) == 0 || img.Type == oci.TypeChart || img.Type == oci.TypeArtifact {
 		return img, ""
@@ -103,8 +103,8 @@ func narrow(p oci.Platforms, img *oci.Image) (out *oci.Image, reason string) {
 	return &kept, ""
 }
 
-// blobsOf gives the digests of what a manifest names. The manifest has been
-// parsed before, so an error cannot be.
+// blobsOf returns the digests that a manifest refers to. The manifest has been
+// parsed before, so no error is possible.
 func blobsOf(m oci.Manifest) []v1.Hash {
 	parsed, err := v1.ParseManifest(strings.NewReader(string(m.Raw)))
 	if err != nil {
@@ -117,8 +117,8 @@ func blobsOf(m oci.Manifest) []v1.Hash {
 	return all
 }
 
-// keep has, for each entry of a bundle that streams, the blobs to be sent; nil
-// means all.
+// keep holds the blobs to send for each entry of a streamed bundle; nil means
+// all.
 type keep map[string]map[v1.Hash]bool
 
 func (k keep) wants(entry string, d v1.Hash) bool { return k == nil || k[entry][d] }
@@ -132,8 +132,8 @@ func seekable(e *bundle.Entry) bool {
 	return err == nil && !packed
 }
 
-// scan reads once, for their manifests alone, the archives that cannot seek: they
-// come after the blobs, and only they tell which platform a blob is for.
+// scan reads archives that cannot seek once for their manifests, which come
+// after the blobs and alone determine the platform of a blob.
 func (p *pusher) scan(ctx context.Context, path string) (keep, error) {
 	if len(p.cfg.platforms) == 0 {
 		return nil, nil
@@ -148,7 +148,7 @@ func (p *pusher) scan(ctx context.Context, path string) (keep, error) {
 	k := make(keep)
 	for e, err := range b.Entries(ctx) {
 		if errors.Is(err, bundle.ErrEntry) {
-			continue // told when its turn comes
+			continue // reported when its turn comes
 		}
 		if err != nil {
 			return nil, pipe.Bundle{Path: path}.Named(err)

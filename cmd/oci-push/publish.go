@@ -18,9 +18,9 @@ func (p *pusher) conclude(ctx context.Context, it *item, g *gate) {
 		err = g.pass(ctx)
 	}
 	if err == nil {
-		var news bool
-		news, rec.Replaces, err = p.publish(ctx, it.image, rec.Repository, rec.Tag)
-		sent = sent || news
+		var changed bool
+		changed, rec.Replaces, err = p.publish(ctx, it.image, rec.Repository, rec.Tag)
+		sent = sent || changed
 		p.up.consider(rec.Repository, err)
 	}
 	switch {
@@ -36,7 +36,7 @@ func (p *pusher) conclude(ctx context.Context, it *item, g *gate) {
 	}
 }
 
-// await gives whether any blob was sent, once all are there.
+// await waits for all blobs, and reports whether any was sent.
 func (p *pusher) await(ctx context.Context, it *item) (sent bool, err error) {
 	for _, t := range it.sortedBlobs() {
 		<-t.done
@@ -58,11 +58,11 @@ func (p *pusher) await(ctx context.Context, it *item) (sent bool, err error) {
 	return sent, err
 }
 
-// publish pushes the manifests of an image, children before parents and the
-// tag with the last, so that nothing ever points at what is not there. The
-// bytes are those of the archive: a manifest is never written anew. It returns
-// the digest that the tag had before, if that was another one.
-func (p *pusher) publish(ctx context.Context, img *oci.Image, repository, tag string) (news bool, replaced string, err error) {
+// publish pushes the manifests of an image, children before parents and the tag
+// with the last one, so that nothing ever points to something missing. The
+// bytes are those of the archive: a manifest is never re-encoded. It returns
+// the digest that the tag had before, if it was different.
+func (p *pusher) publish(ctx context.Context, img *oci.Image, repository, tag string) (changed bool, replaced string, err error) {
 	last := len(img.Manifests) - 1
 	for i, m := range img.Manifests {
 		name := m.Descriptor.Digest.String()
@@ -71,26 +71,26 @@ func (p *pusher) publish(ctx context.Context, img *oci.Image, repository, tag st
 		}
 		had, err := p.manifest(ctx, repository, name, m)
 		if err != nil && i == last && len(img.MissingManifests()) > 0 {
-			return news, "", fmt.Errorf("manifest %s: the registry may not accept an index with %d of its manifests missing: %w", name, len(img.MissingManifests()), err)
+			return changed, "", fmt.Errorf("manifest %s: the registry may not accept an index with %d of its manifests missing: %w", name, len(img.MissingManifests()), err)
 		}
-		if err != nil && name == tag { // which names the image already
-			return news, "", fmt.Errorf("manifest: %w", err)
+		if err != nil && name == tag { // it names the image already
+			return changed, "", fmt.Errorf("manifest: %w", err)
 		}
 		if err != nil {
-			return news, "", fmt.Errorf("manifest %s: %w", name, err)
+			return changed, "", fmt.Errorf("manifest %s: %w", name, err)
 		}
 		if had == m.Descriptor.Digest.String() {
 			continue
 		}
-		if news = true; name == tag {
+		if changed = true; name == tag {
 			replaced = had
 		}
 	}
-	return news, replaced, nil
+	return changed, replaced, nil
 }
 
 // manifest pushes one manifest unless the registry has it under that name. It
-// returns the digest that the registry had under it before.
+// returns the previous digest of that name.
 func (p *pusher) manifest(ctx context.Context, repository, name string, m oci.Manifest) (had string, err error) {
 	had, err = p.reg.Digest(ctx, repository, name)
 	if err != nil || had == m.Descriptor.Digest.String() || p.cfg.plan {

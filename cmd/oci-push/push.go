@@ -15,7 +15,7 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// pusher reads bundles and hands what they hold to the uploader.
+// pusher reads bundles and passes their contents to the uploader.
 type pusher struct {
 	cfg      *config
 	reg      *client.Registry
@@ -26,32 +26,32 @@ type pusher struct {
 	log      *slog.Logger
 
 	published map[string]string  // digest by reference, of this run
-	givers    map[string]*copier // by what --alias is about
-	met       survey             // the images of this run
+	aliasers  map[string]*copier // by repositories of --alias
+	survey    survey             // the images of this run
 	keep      keep               // what --platform leaves of each entry
-	gate      *gate              // of the bundle at hand
+	gate      *gate              // of the current bundle
 }
 
-// everything pushes all that a bundle holds, under the names that the
-// reference rules give.
+// everything pushes the whole contents of a bundle, under the names of the
+// reference rules.
 func (p *pusher) everything(ctx context.Context, b pipe.Bundle, stdin io.Reader, promised promise) error {
 	err := p.walk(ctx, b, stdin, promised, func(ctx context.Context, _ *bundle.Bundle, v visited) error {
 		if v.problem != nil {
-			p.met.wanted++
+			p.survey.wanted++
 			p.results.fail(record.Image{Bundle: b.Path, Entry: v.path}, v.problem)
 			return nil
 		}
 		return p.entry(ctx, b.Path, v.entry, nil)
 	})
-	if err == nil && p.met.wanted+p.met.leftOut == 0 {
+	if err == nil && p.survey.wanted+p.survey.leftOut == 0 {
 		return b.Empty()
 	}
 	return err
 }
 
-// selected pushes what the records ask for, bundle by bundle. A bundle that
-// cannot be read does not keep the others from being pushed; its images fail
-// with it, and one line says why.
+// selected pushes what the records request, bundle by bundle. An unreadable
+// bundle does not prevent the others from being pushed; its images fail, and
+// one line says why.
 func (p *pusher) selected(ctx context.Context, sel *selection) error {
 	defer sel.watch(ctx)()
 	var failed error
@@ -94,19 +94,19 @@ func (p *pusher) selected(ctx context.Context, sel *selection) error {
 	}
 }
 
-// visited is an entry that a walk has come to.
+// visited is an entry that a walk has reached.
 type visited struct {
 	index   int
 	path    string
-	entry   *bundle.Entry // nil if it is refused
+	entry   *bundle.Entry // nil if it was refused
 	problem error         // why
 }
 
 // visit handles one entry of an open bundle. Its error ends the run.
 type visit func(context.Context, *bundle.Bundle, visited) error
 
-// walk reads a bundle once. With a promise, nothing is published before the whole
-// bundle has proved to keep it.
+// walk reads a bundle once. With a promise, nothing is published before the
+// whole bundle has been found to match it.
 func (p *pusher) walk(ctx context.Context, b pipe.Bundle, stdin io.Reader, promised promise, do visit) (err error) {
 	if p.keep, err = p.scan(ctx, b.Path); err != nil {
 		return err
@@ -156,9 +156,9 @@ func (p *pusher) read(ctx context.Context, want pipe.Bundle, b *bundle.Bundle, d
 	return nil
 }
 
-// entry pushes the images of one entry: those that records ask for or, without
-// any, all of them under their own names. The error ends the run; what is wrong
-// with the entry alone becomes a record.
+// entry pushes the images of one entry: those that records request or, without
+// any, all of them under their own names. The error ends the run; an error of
+// the entry alone becomes a record.
 func (p *pusher) entry(ctx context.Context, path string, e *bundle.Entry, names []record.Image) error {
 	guess := guessRepository(e, names)
 	archive, err := p.archive(ctx, e, guess)
@@ -175,8 +175,8 @@ func (p *pusher) entry(ctx context.Context, path string, e *bundle.Entry, names 
 	return nil
 }
 
-// guessRepository returns where the blobs of an entry go while its archive has
-// not yet been read, and so not said what it is: "" if it can have no name.
+// guessRepository returns the repository for the blobs of an entry whose
+// archive has not been read yet, or "" if the entry cannot have a name.
 func guessRepository(e *bundle.Entry, names []record.Image) string {
 	if len(names) > 0 {
 		return names[0].Repository
@@ -196,7 +196,7 @@ func (p *pusher) unusable(path string, e *bundle.Entry, names []record.Image, er
 	if len(names) == 0 {
 		names = []record.Image{{Bundle: path, Entry: e.Path}}
 	}
-	p.met.wanted++
+	p.survey.wanted++
 	err = remedied(err)
 	fail := p.results.fail
 	if _, damaged := errors.AsType[*bundle.DamageError](err); damaged {
@@ -207,7 +207,7 @@ func (p *pusher) unusable(path string, e *bundle.Entry, names []record.Image, er
 	}
 }
 
-// remedied adds to an error of an entry what to do about it.
+// remedied adds a hint to an error of an entry.
 func remedied(err error) error {
 	if remedy := oci.Remedy(err); remedy != "" {
 		return cli.Hint(err, "%s", remedy)
@@ -218,9 +218,9 @@ func remedied(err error) error {
 	return err
 }
 
-// archive reads one OCI archive. Where it can seek, only its JSON is read here;
-// from a stream the blobs go out as they pass, into the repository that the
-// entry's name promises.
+// archive reads one OCI archive. If it can seek, only its JSON is read here;
+// from a stream the blobs are sent as they pass, to the repository that the
+// entry's name suggests.
 func (p *pusher) archive(ctx context.Context, e *bundle.Entry, repository string) (*oci.Archive, error) {
 	return oci.Load(ctx, e.At, e.Size, e, func(b oci.Blob) error {
 		if repository == "" || !p.keep.wants(e.Path, b.Digest) {
@@ -241,7 +241,7 @@ func (p *pusher) passing(ctx context.Context, repository string, b oci.Blob) err
 		return nil
 	}
 	// A blob that another repository has is linked before its content has
-	// passed, since only now can it still be sent if that does not work.
+	// passed, since it can still be sent now if linking fails.
 	if p.up.homeOf(b.Digest) != "" {
 		if there, err := p.up.present(ctx, t); there || err != nil {
 			p.up.finish(t, err)

@@ -121,9 +121,9 @@ func TestBadSignatureEndsEveryMode(t *testing.T) {
 	}
 }
 
-// TestVerdictBesideAnOperand: records that a run would not read end it before
+// TestVerdictAndOperand: records that a run would not read end it before
 // anything is sent.
-func TestVerdictBesideAnOperand(t *testing.T) {
+func TestVerdictAndOperand(t *testing.T) {
 	t.Parallel()
 	path, _ := write(t, samplebundle.Options{})
 	good := line2(record.Bundle{Path: path, Digest: digestOf(t, path), Signature: record.SignatureGood})
@@ -177,7 +177,7 @@ func TestStaleRecords(t *testing.T) {
 	}
 }
 
-func TestImageRecordsTellThePrefix(t *testing.T) {
+func TestImageRecordsHaveThePrefix(t *testing.T) {
 	t.Parallel()
 	path, m := write(t, samplebundle.Options{})
 	host := serve(t, nil)

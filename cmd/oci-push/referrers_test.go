@@ -169,7 +169,7 @@ func TestReferrersGoAlong(t *testing.T) {
 }
 
 // What cannot be listed or read fails, is counted, and keeps nothing else back.
-func TestCopyGoesOnPastWhatCannotBeRead(t *testing.T) {
+func TestCopyContinuesAfterUnreadableImages(t *testing.T) {
 	t.Parallel()
 	var unlisted, unread samplebundle.Entry
 	from, m := filled(t, "", samplebundle.Options{}, func(w http.ResponseWriter, r *http.Request) bool {
@@ -211,7 +211,7 @@ func TestCopyGoesOnPastWhatCannotBeRead(t *testing.T) {
 	}
 }
 
-// A tag that moves is told, with the digest that is otherwise lost.
+// A moved tag is reported, with the digest that would otherwise be lost.
 func TestMovedTag(t *testing.T) {
 	from, to := serve(t, nil), serve(t, nil)
 	f := newFiller(t, from)

@@ -15,14 +15,14 @@ import (
 type rests struct {
 	any     bool
 	all     map[string]record.Rest // by bundle
-	reading string                 // the bundle that is read
-	decided int                    // how many of its entries are decided on
-	late    bool                   // its record came after some that it is about
+	reading string                 // the bundle being read
+	decided int                    // how many of its entries are decided
+	late    bool                   // its record arrived after entries that it covers
 }
 
 func (r *rests) begin(bundle string) { r.reading, r.decided, r.late = bundle, 0, false }
 
-// of returns the record of a bundle if it is about the entry.
+// of returns the record of a bundle if it covers the entry.
 func (r *rests) of(bundle string, index int) *record.Rest {
 	if rest, ok := r.all[bundle]; ok && index >= rest.Listed {
 		return &rest
@@ -30,8 +30,8 @@ func (r *rests) of(bundle string, index int) *record.Rest {
 	return nil
 }
 
-// end reports, when a bundle has been read, whether its record came too late for
-// an entry.
+// end reports, once a bundle has been read, whether its record arrived too late
+// for an entry.
 func (r *rests) end(bundle string) (again bool) {
 	r.reading = ""
 	if !r.late {
@@ -40,9 +40,9 @@ func (r *rests) end(bundle string) (again bool) {
 	return r.late
 }
 
-// leftTo notes that all further entries of a bundle are wanted, and that no record
-// about them comes.
-func (s *selection) leftTo(rest record.Rest) {
+// listRest records that all further entries of a bundle are wanted, and that no
+// records for them follow.
+func (s *selection) listRest(rest record.Rest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := &s.rests
@@ -57,7 +57,7 @@ func (s *selection) leftTo(rest record.Rest) {
 	s.changed.Broadcast()
 }
 
-// chosen pushes what records ask for of one bundle.
+// chosen pushes what records request from one bundle.
 type chosen struct {
 	*pusher
 	sel     *selection
@@ -68,7 +68,7 @@ type chosen struct {
 	rest    bool // bundle-ls has left entries to us
 }
 
-// visit pushes what is wanted of an entry.
+// visit pushes the wanted images of an entry.
 func (c *chosen) visit(ctx context.Context, open *bundle.Bundle, v visited) error {
 	c.seen[v.path] = true
 	names, rest, err := c.sel.take(ctx, c.path, v.path, v.index)
@@ -79,7 +79,7 @@ func (c *chosen) visit(ctx context.Context, open *bundle.Bundle, v visited) erro
 	case rest != nil:
 		c.rest = true
 		if rest.Size != open.Size {
-			return cli.Hint(pipe.Bundle{Path: c.path}.Named(errors.New("it has changed since bundle-ls opened it")), "run the same command again")
+			return cli.Hint(pipe.Bundle{Path: c.path}.Named(errors.New("has changed since bundle-ls opened it")), "run the same command again")
 		}
 		return c.list(ctx, v)
 	case v.problem != nil:
@@ -96,8 +96,8 @@ func (c *chosen) visit(ctx context.Context, open *bundle.Bundle, v visited) erro
 	return c.entry(ctx, c.path, v.entry, names)
 }
 
-// list pushes an entry under the names that bundle-ls would list, and reports what
-// it would skip.
+// list pushes an entry under the names that bundle-ls would list, and reports
+// what it would skip.
 func (c *chosen) list(ctx context.Context, v visited) error {
 	if v.problem != nil {
 		c.results.skip(record.Skipped{Bundle: c.path, Entry: v.path, Status: record.StatusFailed, Reason: v.problem.Error()}, v.problem)

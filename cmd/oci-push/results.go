@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// waiting is how many images may wait for their blobs while the bundle is
-	// read on, unless all wait for it to be verified.
+	// waiting is how many images may wait for their blobs while reading
+	// continues, unless all of them wait for the bundle to be verified.
 	waiting = 32
 	// maxImages is how many may wait then; lib/bundle takes as many entries.
 	maxImages = 1 << 17
@@ -26,7 +26,7 @@ const (
 	waitingJSON = 8 << 20
 )
 
-// item is one image on its way, or an entry that is none; done is closed when
+// item is one image being pushed, or an entry without one; done is closed when
 // record is final.
 type item struct {
 	record  record.Image
@@ -35,19 +35,19 @@ type item struct {
 	blobs   map[v1.Hash]*transfer
 	done    chan struct{}
 	err     error // of record, with its hint
-	quiet   bool  // the run's error says what is wrong, once for all
+	quiet   bool  // the run's error covers it
 }
 
-// results writes one record an image in the order in which the images were
-// met, however long each of them takes.
+// results writes one record per image in the order in which the images were
+// found, however long each of them takes.
 type results struct {
 	out      *record.Writer
 	progress *cli.Progress
 	total    func() int
-	unlisted func() (skipped, failed int) // entries that bundle-ls has found no image in
+	unlisted func() (skipped, failed int) // entries without an image, according to bundle-ls
 
 	aliases aliases
-	sources map[ref.Reference]*item // what aliases are about, as far as this run has met it
+	sources map[ref.Reference]*item // sources of aliases that this run has pushed
 
 	queue  chan *item
 	ended  chan struct{}
@@ -77,7 +77,7 @@ func (r *results) write() {
 	for it := range r.queue {
 		<-it.done
 		if it.skipped != nil {
-			r.left(it)
+			r.writeSkipped(it)
 			continue
 		}
 		rec := it.record
@@ -106,8 +106,8 @@ func (r *results) write() {
 	}
 }
 
-// left writes the record of an entry that holds nothing for a registry.
-func (r *results) left(it *item) {
+// writeSkipped writes the record of an entry that holds nothing for a registry.
+func (r *results) writeSkipped(it *item) {
 	if it.skipped.Status == record.StatusFailed {
 		r.failed++
 		r.counts[record.StatusFailed]++
@@ -118,15 +118,15 @@ func (r *results) left(it *item) {
 	r.put(*it.skipped)
 }
 
-// put writes a record and keeps the first error, so that what is under way is
-// finished even if nobody reads on.
+// put writes a record and keeps the first error, so that running uploads are
+// finished even if the reader is gone.
 func (r *results) put(rec record.Record) {
 	if err := r.out.Write(rec); err != nil && r.err == nil {
 		r.err = err
 	}
 }
 
-// label names an image for people.
+// label returns a name for an image.
 func label(r record.Image) string {
 	switch {
 	case r.Reference != "":
@@ -140,8 +140,8 @@ func label(r record.Image) string {
 	}
 }
 
-// add puts an image into its place in the output, and keeps it if it is to get
-// a further name.
+// add queues an image for the output, and keeps it if it is the source of an
+// alias.
 func (r *results) add(it *item) {
 	if name := (ref.Reference{Repository: it.record.Repository, Tag: it.record.Tag}); r.aliases.about(name) {
 		r.sources[name] = it
@@ -149,20 +149,20 @@ func (r *results) add(it *item) {
 	r.queue <- it
 }
 
-// fail adds an image that came to nothing.
+// fail adds an image that failed.
 func (r *results) fail(rec record.Image, err error) {
 	rec.Status, rec.Error = record.StatusFailed, err.Error()
 	r.settled(&item{record: rec, err: err})
 }
 
-// failQuietly adds an image that failed with its bundle, which one line for all
-// of them tells.
+// failQuietly adds an image that failed with its bundle, which one line reports
+// for all of them.
 func (r *results) failQuietly(rec record.Image, err error) {
 	rec.Status, rec.Error = record.StatusFailed, err.Error()
 	r.settled(&item{record: rec, quiet: true})
 }
 
-// interrupted is the error of a run that a signal has ended.
+// interrupted returns the error of a run that a signal has ended.
 func (r *results) interrupted() error {
 	there, of := r.counts[record.StatusPushed]+r.counts[record.StatusExists], ""
 	if total := r.total(); total > 0 {
@@ -178,8 +178,8 @@ func (r *results) interrupted() error {
 	return cli.Interrupted("%d%s %s %s in the registry; the same command sends the rest", there, of, images, are)
 }
 
-// skip adds an entry that holds nothing for a registry; err says why it has failed,
-// if it has.
+// skip adds an entry that holds nothing for a registry; err is its failure, if
+// any.
 func (r *results) skip(rec record.Skipped, err error) { r.settled(&item{skipped: &rec, err: err}) }
 
 func (r *results) settled(it *item) {
@@ -188,8 +188,8 @@ func (r *results) settled(it *item) {
 	r.add(it)
 }
 
-// close waits for the last image, writes the summary and gives the error that
-// the run ends with.
+// close waits for the last image, writes the summary and returns the run's
+// error.
 func (r *results) close(ctx context.Context, err error) error {
 	close(r.queue)
 	<-r.ended
@@ -212,7 +212,7 @@ func (r *results) close(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, cli.ErrInterrupted):
 		return err
-	case context.Cause(ctx) != nil: // what ended the run matters more than what that made fail
+	case context.Cause(ctx) != nil: // the cause matters more than its consequences
 		return context.Cause(ctx)
 	case err != nil:
 		return err
@@ -232,8 +232,8 @@ func (r *results) count(status string, n int) {
 	}
 }
 
-// verdict is the error of a run in which images failed. Another run is advised
-// only where it can help.
+// verdict returns the error of a run in which images failed. It suggests
+// another run only if that can help.
 func (r *results) verdict(all int) error {
 	err := fmt.Errorf("%d of %d images failed", r.failed, all)
 	switch r.later {

@@ -13,13 +13,13 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// errNoImages tells a run that had nothing to do from one that did it: what was
-// to write the records has most likely failed.
+// errNoImages means that a run had nothing to do: the program that was to write
+// the records has most likely failed.
 var errNoImages = errors.New("stdin: no image records")
 
-// selection is the images that the records on stdin ask for. Records may come
-// in any order and at any pace: while they still come, an entry that no record
-// is about may be asked for yet.
+// selection is the images that the records on stdin request. Records may arrive
+// in any order and at any pace: while they arrive, an entry without a record
+// may still be requested.
 type selection struct {
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -31,15 +31,15 @@ type selection struct {
 	rests   rests
 	count   int
 	skipped int           // entries that bundle-ls skipped
-	failed  int           // entries that bundle-ls could make nothing of
-	ended   bool          // no further record comes
-	whole   bool          // and all of them have come
-	latest  entryName     // what the last record was about
-	since   time.Time     // when it came
-	more    time.Duration // how long others about the same entry may take
+	failed  int           // entries that bundle-ls could not list
+	ended   bool          // no more records follow
+	whole   bool          // and all of them have arrived
+	latest  entryName     // the entry of the last record
+	since   time.Time     // when it arrived
+	more    time.Duration // how long others for the same entry may take
 	aliases aliases
 	err     error
-	waiting func(what string) // shows what is waited for; "" for nothing
+	waiting func(what string) // shows what the run is waiting for; "" for nothing
 }
 
 // entryName is an entry of a bundle.
@@ -93,7 +93,7 @@ func (s *selection) readAll(ctx context.Context, in pipe.Reader, stdin io.Reader
 			if err := line.Decode(&rest); err != nil {
 				return fmt.Errorf("stdin: %w", err)
 			}
-			s.leftTo(rest)
+			s.listRest(rest)
 		case record.Bundle{}.Kind():
 			var b record.Bundle
 			if err := line.Decode(&b); err != nil {
@@ -107,8 +107,8 @@ func (s *selection) readAll(ctx context.Context, in pipe.Reader, stdin io.Reader
 	return nil
 }
 
-// settle notes that records are through with an entry. A bundle-ls in the
-// pipeline is no further than its record, so nothing waits for the next one.
+// settle records that an entry is done. A bundle-ls in the pipeline is no
+// further than this record, so nothing waits for the next one.
 func (s *selection) settle(e entryName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +117,7 @@ func (s *selection) settle(e entryName) {
 	s.changed.Broadcast()
 }
 
-// skip counts an entry of which nothing comes.
+// skip counts an entry that yields no image.
 func (s *selection) skip(r record.Skipped) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,8 +136,9 @@ func (s *selection) unlisted() (skipped, failed int) {
 	return s.skipped, s.failed
 }
 
-// verified notes what a bundle record promises. It must come before the records
-// of what the bundle holds: later, some of that may be published already.
+// verified notes the digest that a bundle record promises. It must arrive
+// before the records of the bundle's images, which might otherwise be published
+// already.
 func (s *selection) verified(b record.Bundle) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,13 +146,13 @@ func (s *selection) verified(b record.Bundle) error {
 		return nil
 	}
 	if s.begun[b.Path] {
-		return cli.Hint(errors.New("its record came after those of its images"), "keep the bundle record before them when sorting")
+		return cli.Hint(errors.New("its record came after those of its images"), "keep the bundle record first when sorting")
 	}
 	s.digests[b.Path] = b.Digest
 	return nil
 }
 
-// bundle returns a bundle with what the records promise of it.
+// bundle returns a bundle with the digest that the records promise.
 func (s *selection) bundle(path string) pipe.Bundle {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,7 +176,8 @@ func (s *selection) add(image record.Image) error {
 	return nil
 }
 
-// entries returns what is wanted of a bundle, which is read when its turn comes.
+// entries returns the wanted entries of a bundle, which is read when its turn
+// comes.
 func (s *selection) entries(bundle string) map[string][]record.Image {
 	if s.want[bundle] == nil {
 		s.want[bundle] = make(map[string][]record.Image)
@@ -184,7 +186,7 @@ func (s *selection) entries(bundle string) map[string][]record.Image {
 	return s.want[bundle]
 }
 
-// watch wakes all who wait when the context ends.
+// watch wakes all waiters when the context ends.
 func (s *selection) watch(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, s.wake)
 }

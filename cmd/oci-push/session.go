@@ -13,7 +13,7 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// push runs from the first word with the registry to the summary.
+// push runs everything from the connection to the registry to the summary.
 func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin io.Reader, stdout, stderr io.Writer) error {
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
@@ -25,7 +25,7 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 		return err
 	}
 	if cfg.skipVerify {
-		progress.Warn("the certificate of %s is not checked: anybody between here and there can read and change what is sent", reg.Host())
+		progress.Warn("the certificate of %s is not checked: anyone on the network path can read and change what is sent", reg.Host())
 	}
 	out := record.NewWriter(progress.Beside(stdout), cfg.format)
 	in := pipe.Reader{Out: out, Own: []string{record.Image{}.Kind(), record.Rest{}.Kind()}, Wait: pipe.Waiting(progress.Warn, stdout),
@@ -57,7 +57,8 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	if operand == "" && from == nil {
 		record.AcceptRest(stdin)
 		go sel.read(ctx, in, stdin) // ends with stdin or the run
-		// A bad word about the bundle comes before the first one to the registry.
+		// A bad verdict on the bundle must end the run before it
+		// connects to the registry.
 		defer sel.watch(ctx)()
 		if _, err := sel.nextBundle(ctx); err != nil {
 			return err
@@ -71,7 +72,7 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 		up:        newUploader(reg, cfg, log, abort),
 		results:   newResults(out, progress, sel.total, sel.unlisted, cfg.aliases),
 		published: make(map[string]string),
-		givers:    make(map[string]*copier),
+		aliasers:  make(map[string]*copier),
 	}
 	switch {
 	case from != nil && operand == "-":
@@ -85,12 +86,12 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	default:
 		err = p.everything(ctx, b, stdin, promised)
 	}
-	p.up.wg.Wait() // what was whole before an error is still published
+	p.up.wg.Wait() // images that were complete before an error are still published
 	if err == nil {
 		err = guard.Settle(ctx)
 	}
 	if err == nil && ctx.Err() == nil {
-		err = p.giveAliases(ctx)
+		err = p.pushAliases(ctx)
 	}
 	if ctx.Err() == nil {
 		err = cmp.Or(err, p.checkPlatforms())
@@ -98,7 +99,7 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	return progress.Final(p.results.close(ctx, err))
 }
 
-// connect asks the registries whether they are there and let us in.
+// connect connects and logs in to the registries.
 func connect(ctx context.Context, registries ...*client.Registry) error {
 	for _, r := range registries {
 		if r == nil {
@@ -108,7 +109,7 @@ func connect(ctx context.Context, registries ...*client.Registry) error {
 			return fmt.Errorf("registry %s: %w", r.Host(), err)
 		}
 	}
-	if ctx.Err() != nil { // what ended the run matters more than what that made fail
+	if ctx.Err() != nil { // the cause matters more than its consequences
 		return context.Cause(ctx)
 	}
 	return nil

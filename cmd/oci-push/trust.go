@@ -14,15 +14,15 @@ import (
 )
 
 // maxGated is how many bytes of manifests may wait while a bundle is verified;
-// the vendor's takes some 2 MB.
+// the vendor's takes about 2 MB.
 const maxGated = 32 << 20
 
-// errUntrusted marks images that were held back because their bundle did not
-// prove to be the one that was verified. The run's error says why, once.
+// errUntrusted marks images that were held back because their bundle was not
+// the one that was verified. The run's error says why, once.
 var errUntrusted = errors.New("not published: the bundle was not verified")
 
-// gate holds back manifests and tags until the bundle they come from has been
-// read to its end and found to be what was promised. A nil gate is open.
+// gate holds back manifests and tags until their bundle has been read to its
+// end and found to be the verified one. A nil gate is open.
 type gate struct {
 	decided chan struct{}
 	good    bool
@@ -31,7 +31,7 @@ type gate struct {
 
 func newGate() *gate { return &gate{decided: make(chan struct{})} }
 
-// decide opens the gate, or shuts it for good. It is called once.
+// decide opens the gate, or closes it permanently. It must be called once.
 func (g *gate) decide(good bool) {
 	if g != nil {
 		g.good = good
@@ -55,7 +55,8 @@ func (g *gate) pass(ctx context.Context) error {
 	return nil
 }
 
-// hold notes manifests that will wait, and tells whether there is room.
+// hold counts manifests that will wait, and returns an error if there is no
+// room.
 func (g *gate) hold(n int64) error {
 	if g.held+n > maxGated {
 		return fmt.Errorf("more than %s of manifests to hold until the bundle is verified", record.Bytes(maxGated))
@@ -68,14 +69,13 @@ func (g *gate) hold(n int64) error {
 // compares the bundle with it. A nil promise means that it was not verified.
 type promise func(context.Context, *bundle.Bundle) error
 
-// verdict is what the bundle records say that --verified-by names.
+// verdict holds the bundle records that --verified-by names.
 type verdict struct {
 	good chan string // digests of bundles with a good signature; closed at the end
 	err  error       // once good is closed
 }
 
-// keeps waits until the bundle that was read is among those that were found
-// good.
+// keeps waits until the bundle that was read is among those found good.
 func (v *verdict) keeps(ctx context.Context, b *bundle.Bundle) error {
 	got, want := b.Digest(), ""
 	for {
@@ -97,8 +97,8 @@ func (v *verdict) keeps(ctx context.Context, b *bundle.Bundle) error {
 	}
 }
 
-// readVerdict reads the records in the background, since what writes them reads
-// the bundle at the same time as we do. A bad word ends the run at once.
+// readVerdict reads the records in the background, since their writer reads the
+// bundle at the same time. A bad verdict ends the run at once.
 func readVerdict(ctx context.Context, name string, stdin io.Reader, out *record.Writer, abort context.CancelCauseFunc) (*verdict, error) {
 	in := pipe.Reader{Name: "--verified-by"}
 	if name == "-" {
@@ -156,18 +156,18 @@ func (v *verdict) read(ctx context.Context, in pipe.Reader, from io.Reader) erro
 	}
 	if !found {
 		return cli.Hint(errors.New("--verified-by: no verdict: its input ended without a bundle record; nothing was published"),
-			"bundle-verify writes the record when it has read the whole bundle; what it printed says why it did not")
+			"bundle-verify writes the record once it has read the whole bundle; its messages say why it did not")
 	}
 	return nil
 }
 
-// guard returns the guard of a stdin that the run does not read.
+// guard returns the guard for a stdin that the run does not read.
 func (c *config) guard(operand string, stdin io.Reader, out *record.Writer, progress *cli.Progress) *pipe.Guard {
 	switch {
 	case c.verifiedBy == "-" || operand == "-":
 		return nil
 	case c.from != "":
-		return pipe.NewGuard(stdin, out, progress.Warn, "with - as the operand, the images that they name are copied")
+		return pipe.NewGuard(stdin, out, progress.Warn, "give - as the argument to copy the images that they name")
 	}
 	return pipe.GuardOperand(operand, stdin, out, progress.Warn)
 }

@@ -19,35 +19,35 @@ type blobKey struct {
 	digest     v1.Hash
 }
 
-// transfer is what became of one blob; it is read once done is closed.
+// transfer is the result for one blob, valid once done is closed.
 type transfer struct {
 	key  blobKey
 	size int64
 	done chan struct{}
 
-	asked  bool // it is known that the repository lacks the blob
-	upload *client.Upload
+	lacking bool // the repository is known to lack the blob
+	upload  *client.Upload
 
-	sent bool // or would be, when only planning
+	sent bool // or would be, with --plan
 	err  error
 }
 
-// uploader moves blobs into the registry, each once. What it keeps grows with
-// the number of distinct blobs (about 200 bytes each), not with their size.
+// uploader uploads each blob to the registry once. Its memory grows with the
+// number of distinct blobs (about 200 bytes each), not with their size.
 type uploader struct {
 	reg  *client.Registry
 	log  *slog.Logger
-	plan bool          // ask, but send nothing
-	sem  chan struct{} // one place for each upload under way
+	plan bool          // send nothing
+	sem  chan struct{} // one slot per running upload
 	wg   sync.WaitGroup
-	sent atomic.Int64 // bytes of blobs dealt with, for progress
-	// abort ends the whole run: nothing can be done without a registry.
+	sent atomic.Int64 // bytes of blobs done, for progress
+	// abort ends the whole run: nothing works without a registry.
 	abort context.CancelCauseFunc
 
-	mu    sync.Mutex
-	all   map[blobKey]*transfer
-	home  map[v1.Hash]string    // a repository that has the blob
-	going map[v1.Hash]*transfer // the one upload of a digest that is under way
+	mu     sync.Mutex
+	all    map[blobKey]*transfer
+	home   map[v1.Hash]string    // a repository that has the blob
+	active map[v1.Hash]*transfer // the running upload of a digest
 
 	health health
 }
@@ -55,13 +55,13 @@ type uploader struct {
 func newUploader(reg *client.Registry, cfg *config, log *slog.Logger, abort context.CancelCauseFunc) *uploader {
 	return &uploader{
 		reg: reg, log: log, plan: cfg.plan, sem: make(chan struct{}, cfg.jobs), abort: abort,
-		all: make(map[blobKey]*transfer), home: make(map[v1.Hash]string), going: make(map[v1.Hash]*transfer),
+		all: make(map[blobKey]*transfer), home: make(map[v1.Hash]string), active: make(map[v1.Hash]*transfer),
 		health: health{reg: reg},
 	}
 }
 
-// claim gives the transfer of a blob and whether the caller must carry it out.
-// One that failed may be claimed again: the content may have come by anew.
+// claim returns the transfer of a blob and whether the caller must carry it
+// out. A failed one may be claimed again: the content may have arrived again.
 func (u *uploader) claim(repository string, d v1.Hash, size int64) (*transfer, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -78,30 +78,30 @@ func (u *uploader) claim(repository string, d v1.Hash, size int64) (*transfer, b
 	}
 	t := &transfer{key: k, size: size, upload: u.reg.Upload(repository, d, size), done: make(chan struct{})}
 	u.all[k] = t
-	// Turns are taken in the order of claims: whoever waits for another then
-	// waits for content that has been read before its own, never after.
-	if u.going[d] == nil {
-		u.going[d] = t
+	// Turns are taken in the order of claims, so a transfer only waits for
+	// content that was read before its own, never after.
+	if u.active[d] == nil {
+		u.active[d] = t
 	}
 	return t, true
 }
 
-// lookup gives the transfer of a blob, or nil if there is none.
+// lookup returns the transfer of a blob, or nil if there is none.
 func (u *uploader) lookup(repository string, d v1.Hash) *transfer {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.all[blobKey{repository, d}]
 }
 
-// homeOf gives a repository which has the blob, or "".
+// homeOf returns a repository that has the blob, or "".
 func (u *uploader) homeOf(d v1.Hash) string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.home[d]
 }
 
-// lend notes that a repository has blobs, so that others get them by a link.
-func (u *uploader) lend(repository string, blobs []v1.Descriptor) {
+// addHome records that a repository has blobs, so that others can link to them.
+func (u *uploader) addHome(repository string, blobs []v1.Descriptor) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, b := range blobs {
@@ -111,7 +111,7 @@ func (u *uploader) lend(repository string, blobs []v1.Descriptor) {
 	}
 }
 
-// finish makes the outcome of a transfer known.
+// finish publishes the result of a transfer.
 func (u *uploader) finish(t *transfer, err error) {
 	if err != nil {
 		t.err = fmt.Errorf("blob %s: %w", t.key.digest, err)
@@ -120,8 +120,8 @@ func (u *uploader) finish(t *transfer, err error) {
 	if err == nil {
 		u.home[t.key.digest] = t.key.repository
 	}
-	if u.going[t.key.digest] == t {
-		delete(u.going, t.key.digest)
+	if u.active[t.key.digest] == t {
+		delete(u.active, t.key.digest)
 	}
 	u.mu.Unlock()
 	u.consider(t.key.repository, err)
@@ -130,23 +130,24 @@ func (u *uploader) finish(t *transfer, err error) {
 	close(t.done)
 }
 
-// consider ends the run after an error that every further image would meet, too.
+// consider ends the run after an error that every further image would also
+// have.
 func (u *uploader) consider(repository string, err error) {
 	if err := u.health.note(repository, err); err != nil {
 		u.abort(err)
 	}
 }
 
-// start carries a transfer out in the background, once a place is free, and
-// calls release when the content is no longer needed.
+// start runs a transfer in the background, once a slot is free, and calls
+// release when the content is no longer needed.
 func (u *uploader) start(ctx context.Context, t *transfer, b io.ReadSeeker, release func()) {
 	u.wg.Go(func() {
-		// Who waits for a turn takes no place from who has it.
+		// A transfer waiting for its turn occupies no slot.
 		err := u.takeTurn(ctx, t)
 		if err == nil {
 			select {
 			case u.sem <- struct{}{}:
-				err = u.carry(ctx, t, b)
+				err = u.upload(ctx, t, b)
 				<-u.sem
 			case <-ctx.Done():
 				err = context.Cause(ctx)
@@ -157,10 +158,10 @@ func (u *uploader) start(ctx context.Context, t *transfer, b io.ReadSeeker, rele
 	})
 }
 
-// carry brings one blob into its repository by the cheapest way there is: a
-// link from another repository, nothing if it is there, else its bytes.
-func (u *uploader) carry(ctx context.Context, t *transfer, b io.ReadSeeker) error {
-	if !t.asked {
+// upload gets one blob into its repository in the cheapest way: by a link from
+// another repository, not at all if it is there, or by sending its bytes.
+func (u *uploader) upload(ctx context.Context, t *transfer, b io.ReadSeeker) error {
+	if !t.lacking {
 		if there, err := u.present(ctx, t); err != nil || there {
 			return err
 		}
@@ -172,14 +173,14 @@ func (u *uploader) carry(ctx context.Context, t *transfer, b io.ReadSeeker) erro
 	return t.upload.Send(ctx, b)
 }
 
-// takeTurn waits while the same content is on its way to another repository,
-// from which it can then be linked.
+// takeTurn waits while the same content is being uploaded to another
+// repository, from which it can then be linked.
 func (u *uploader) takeTurn(ctx context.Context, t *transfer) error {
 	for {
 		u.mu.Lock()
-		other := u.going[t.key.digest]
+		other := u.active[t.key.digest]
 		if other == nil || other == t {
-			u.going[t.key.digest] = t
+			u.active[t.key.digest] = t
 			u.mu.Unlock()
 			return nil
 		}
@@ -192,11 +193,11 @@ func (u *uploader) takeTurn(ctx context.Context, t *transfer) error {
 	}
 }
 
-// present makes sure that the repository has the blob without sending it, if
-// it can.
+// present ensures that the repository has the blob without sending it, if
+// possible.
 func (u *uploader) present(ctx context.Context, t *transfer) (there bool, err error) {
 	repository, d := t.key.repository, t.key.digest
-	defer func() { t.asked = err == nil }()
+	defer func() { t.lacking = err == nil }()
 	if from := u.homeOf(d); from != "" {
 		if u.plan {
 			return true, nil

@@ -10,7 +10,7 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// nextBundle waits for a bundle of which images are wanted. It returns "" when
+// nextBundle waits for a bundle of which images are wanted. It returns "" if
 // there is none left.
 func (s *selection) nextBundle(ctx context.Context) (string, error) {
 	s.mu.Lock()
@@ -34,9 +34,9 @@ func (s *selection) nextBundle(ctx context.Context) (string, error) {
 	}
 }
 
-// take returns what is wanted of an entry, if anything, and forgets it. It waits
-// for a record about the entry. Of an entry whose record does not come it returns
-// the record that says so.
+// take removes and returns the wanted images of an entry, if any. It waits for
+// a record about the entry. If none follows, it returns the rest record that
+// says so.
 func (s *selection) take(ctx context.Context, bundle, entry string, index int) ([]record.Image, *record.Rest, error) {
 	name := entryName{bundle, entry}
 	s.mu.Lock()
@@ -63,8 +63,8 @@ func (s *selection) take(ctx context.Context, bundle, entry string, index int) (
 	}
 }
 
-// through reports whether the records are through with an entry. An archive may
-// have several, which come at once: for a while after one, more are waited for.
+// through reports whether the records of an entry are complete. An archive may
+// have several, which arrive together: after one, it waits a while for more.
 func (s *selection) through(name entryName) bool {
 	if s.ended || s.latest != name {
 		return true
@@ -76,9 +76,9 @@ func (s *selection) through(name entryName) bool {
 	return left <= 0
 }
 
-// leave returns what was wanted of a bundle and not taken, in the order of its
-// entries. With again, some of it was asked for after its entry had passed, so the
-// bundle must be read once more.
+// leave returns the wanted images of a bundle that were not taken, in the order
+// of its entries. If again is true, some were requested after their entry had
+// passed, so the bundle must be read once more.
 func (s *selection) leave(bundle string, entries map[string]bool) (missing []record.Image, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,8 +98,8 @@ func (s *selection) leave(bundle string, entries map[string]bool) (missing []rec
 	return missing, again
 }
 
-// abandon returns all that is and will be wanted of a bundle that cannot be
-// read, once all records are in or ctx has ended.
+// abandon returns everything that is or will be wanted of an unreadable bundle,
+// once all records have arrived or ctx has ended.
 func (s *selection) abandon(ctx context.Context, bundle string) (missing []record.Image) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,7 +124,8 @@ func sortByEntry(images []record.Image) {
 	slices.SortStableFunc(images, func(a, b record.Image) int { return cmp.Compare(a.Entry, b.Entry) })
 }
 
-// total gives how many names images are to get, or 0 while that is unknown.
+// total returns the number of names to create for images, or 0 while that is
+// unknown.
 func (s *selection) total() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
