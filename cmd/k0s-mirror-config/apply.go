@@ -15,9 +15,9 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// apply brings the host to what files say: the directories of registries, then
-// the drop-in that leads to them, then away with what is ours and not wanted
-// any more. It tells whether containerd's own configuration changed.
+// apply writes files to the host: the directories of registries, then the
+// drop-in that refers to them; then it removes files of this program that are
+// no longer needed. It reports whether containerd's own configuration changed.
 func (t *tool) apply(ctx context.Context, files []k0s.File, found *survey) (changed bool, err error) {
 	if err := t.sweep(); err != nil {
 		return false, err
@@ -31,8 +31,8 @@ func (t *tool) apply(ctx context.Context, files []k0s.File, found *survey) (chan
 			return false, err
 		}
 	}
-	// Beside containerd.d and not in it: each new name there is a change that
-	// restarts containerd.
+	// Next to containerd.d and not in it: each new name in it is a change
+	// that restarts containerd.
 	changed, err = t.put(t.at(path.Dir(k0s.DropInDir)), files[len(files)-1])
 	if err != nil {
 		return false, err
@@ -51,7 +51,7 @@ func (t *tool) apply(ctx context.Context, files []k0s.File, found *survey) (chan
 	return changed, nil
 }
 
-// byDirectory sorts files into the directories that they are in.
+// byDirectory groups files by directory.
 func byDirectory(files []k0s.File) (dirs map[string][]k0s.File, order []string) {
 	dirs = make(map[string][]k0s.File)
 	for _, f := range files {
@@ -64,19 +64,19 @@ func byDirectory(files []k0s.File) (dirs map[string][]k0s.File, order []string) 
 	return dirs, order
 }
 
-// Names beside the directories of registries, for what is not one yet or any
-// more. No registry's name begins with a dot.
+// Suffixes of directories next to those of registries, while they are being
+// created or removed. No registry's name begins with a dot.
 const (
 	newSuffix = ".new"
 	oldSuffix = ".old"
 )
 
-// beside gives such a name.
-func beside(dir, suffix string) string {
+// sibling returns the name of such a directory.
+func sibling(dir, suffix string) string {
 	return filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+suffix)
 }
 
-// putDirectory puts the files of one registry in place.
+// putDirectory writes the files of one registry.
 func (t *tool) putDirectory(dir string, files []k0s.File) error {
 	if !t.cfg.plan && isEmpty(t.at(dir)) {
 		return t.makeDirectory(dir, files)
@@ -107,12 +107,12 @@ func (t *tool) putDirectory(dir string, files []k0s.File) error {
 	return nil
 }
 
-// makeDirectory makes a directory appear with all its files in it. containerd
-// asks the registry itself, and not the mirror of _default, as soon as there
-// is a directory for it, so there must be none without a hosts.toml, not even
-// for a moment or after a kill.
+// makeDirectory creates a directory with all its files atomically. As soon as a
+// registry has a directory, containerd contacts the registry itself, and not
+// the mirror of _default, so there must never be a directory without a
+// hosts.toml, not even for a moment or after a kill.
 func (t *tool) makeDirectory(dir string, files []k0s.File) error {
-	temp := beside(t.at(dir), newSuffix)
+	temp := sibling(t.at(dir), newSuffix)
 	var done []record.File
 	err := hostfile.MkdirAll(temp)
 	for _, f := range files {
@@ -140,8 +140,8 @@ func (t *tool) makeDirectory(dir string, files []k0s.File) error {
 	return err
 }
 
-// rename renames a directory onto nothing or onto an empty one, which os.Rename
-// refuses to look at.
+// rename renames a directory to a name that is free or an empty directory,
+// which os.Rename refuses to replace.
 func rename(from, to string) error {
 	if err := syscall.Rename(from, to); err != nil {
 		return &os.PathError{Op: "rename", Path: to, Err: err}
@@ -149,8 +149,8 @@ func rename(from, to string) error {
 	return nil
 }
 
-// removeDirectory takes a registry's directory away, all at once for the same
-// reason. What somebody else has put into it stays.
+// removeDirectory removes a registry's directory, atomically for the same
+// reason. It keeps files of others in it.
 func (t *tool) removeDirectory(host string) error {
 	dir := t.at(path.Join(k0s.CertsDir, host))
 	names, err := listNames(dir)
@@ -169,7 +169,7 @@ func (t *tool) removeDirectory(host string) error {
 	status := record.StatusPlanned
 	if !t.cfg.plan {
 		status = record.StatusRemoved
-		old := beside(dir, oldSuffix)
+		old := sibling(dir, oldSuffix)
 		if err = os.Rename(dir, old); err == nil {
 			err = errors.Join(os.RemoveAll(old), hostfile.SyncDir(filepath.Dir(dir)))
 		}
@@ -187,7 +187,7 @@ func (t *tool) removeDirectory(host string) error {
 	return err
 }
 
-// removeFile removes one file or plans to, and tells of it.
+// removeFile removes one file or plans to, and writes its record.
 func (t *tool) removeFile(name string) (changed bool, err error) {
 	r := record.File{Path: t.at(name), Status: record.StatusPlanned}
 	if !t.cfg.plan {
@@ -196,8 +196,8 @@ func (t *tool) removeFile(name string) (changed bool, err error) {
 	return r.Status != record.StatusUnchanged && err == nil, errors.Join(err, t.results.file(r))
 }
 
-// sweep removes directories that a killed run has left half made or half
-// removed. Nobody reads them.
+// sweep removes directories that a killed run has left half created or half
+// removed. Nothing reads them.
 func (t *tool) sweep() error {
 	if t.cfg.plan {
 		return nil
@@ -220,25 +220,24 @@ func all(names []string, is func(string) bool) bool {
 	return !slices.ContainsFunc(names, func(n string) bool { return !is(n) })
 }
 
-// isOurName tells whether a file in a directory of ours is one that we put
-// there.
+// isOurName reports whether a file in a directory of ours is one that we write.
 func isOurName(name string) bool {
 	return name == k0s.HostsName || isCertificate(name) || isLeftover(name)
 }
 
-// isLeftover tells whether a file is half of one, from a run that was killed.
+// isLeftover reports whether a file is an incomplete one of a killed run.
 func isLeftover(name string) bool {
 	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, newSuffix)
 }
 
-// isCertificate tells whether a file in a directory of ours is one of ours
-// beside the hosts.toml.
+// isCertificate reports whether a file in a directory of ours is one of our
+// certificates.
 func isCertificate(name string) bool {
 	number, found := strings.CutPrefix(strings.TrimSuffix(name, ".crt"), "ca")
 	return found && strings.HasSuffix(name, ".crt") && strings.Trim(number, "-0123456789") == ""
 }
 
-// listNames lists a directory; one that is not there is empty.
+// listNames lists a directory. A missing one counts as empty.
 func listNames(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -251,7 +250,7 @@ func listNames(dir string) ([]string, error) {
 	return names, err
 }
 
-// isEmpty tells whether there is nothing in a directory, or no directory.
+// isEmpty reports whether a directory is empty or missing.
 func isEmpty(dir string) bool {
 	names, err := listNames(dir)
 	return err == nil && len(names) == 0

@@ -134,7 +134,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", reference, got, want)
 		}
 	}
-	if want := "hint: one request each gives what is there the other name: oci-push --to " + s.host + " --alias p/k8s/pause:3.9=p/pause:3.9\n"; !strings.HasSuffix(o.stderr, want) {
+	if want := "hint: add the missing names, which sends no content: oci-push --to " + s.host + " --alias p/k8s/pause:3.9=p/pause:3.9\n"; !strings.HasSuffix(o.stderr, want) {
 		t.Errorf("stderr %q, want at its end %q", o.stderr, want)
 	}
 	if _, err := os.Stat(root + "/etc"); err == nil {
@@ -191,9 +191,9 @@ func containsAll(seen, wanted []string) bool {
 	return !slices.ContainsFunc(wanted, func(w string) bool { return !slices.Contains(seen, w) })
 }
 
-// TestCheckTellsWhatIsWrong: each reason for an ImagePullBackOff is told as
-// what it is.
-func TestCheckTellsWhatIsWrong(t *testing.T) {
+// TestCheckReportsWhatIsWrong: each reason for an ImagePullBackOff is reported
+// as what it is.
+func TestCheckReportsWhatIsWrong(t *testing.T) {
 	secure := serve(t, true, "", "k0sproject/coredns:1.12.2")
 	plain := serve(t, false, "", "k0sproject/coredns:1.12.2")
 	locked := serve(t, true, "puller", "k0sproject/coredns:1.12.2")
@@ -243,8 +243,8 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 			if tt.code != cli.CodeDone && tt.name != "wrong prefix" && !strings.Contains(o.stderr, "\nhint: ") {
 				t.Errorf("no hint in %q", o.stderr)
 			}
-			if tt.name == "first one down" && !strings.Contains(o.stderr, "connection refused; each pull tries it without success") {
-				t.Errorf("stderr %q, want a word about the mirror that is down", o.stderr)
+			if tt.name == "first one down" && !strings.Contains(o.stderr, "connection refused; each pull fails there") {
+				t.Errorf("stderr %q, want a message about the mirror that is down", o.stderr)
 			}
 		})
 	}
@@ -260,17 +260,17 @@ func TestCheckOfTheHost(t *testing.T) {
 		reason string // in it, or in the image's
 	}{
 		{"nothing configured", func(t *testing.T, root string) { os.RemoveAll(root + "/etc") }, "", "no mirrors are configured"},
-		{"drop-in gone", func(t *testing.T, root string) { os.Remove(root + k0s.DropInPath) }, k0s.DropInPath, "it is missing"},
+		{"drop-in gone", func(t *testing.T, root string) { os.Remove(root + k0s.DropInPath) }, k0s.DropInPath, "missing, so containerd"},
 		{"drop-in of the k0s before", func(t *testing.T, root string) {
 			writeFile(t, root+k0s.DropInPath, 0o644, k0s.Marker+"\n"+grpc1+"config_path = '/etc/k0s/certs.d'")
 		}, k0s.DropInPath, "does not start with it"},
 		{"drop-in of somebody else", func(t *testing.T, root string) {
 			writeFile(t, root+k0s.DropInDir+"/zz.toml", 0o644, images2+"config_path = '/x'")
-		}, k0s.DropInDir + "/zz.toml", "there can be only one"},
+		}, k0s.DropInDir + "/zz.toml", "but it must be"},
 		{"file that cannot be read", func(t *testing.T, root string) {
 			writeFile(t, root+k0s.CertsDir+"/quay.io/hosts.toml", 0o644, "server = ")
-		}, "", "containerd turns to quay.io itself, since it cannot read"},
-		{"directory without a file", func(t *testing.T, root string) { os.Remove(root + k0s.CertsDir + "/quay.io/hosts.toml") }, "", "containerd turns to quay.io itself"},
+		}, "", "containerd contacts quay.io itself, since it cannot read"},
+		{"directory without a file", func(t *testing.T, root string) { os.Remove(root + k0s.CertsDir + "/quay.io/hosts.toml") }, "", "containerd contacts quay.io itself"},
 		{"no server", func(t *testing.T, root string) {
 			writeFile(t, root+k0s.CertsDir+"/quay.io/hosts.toml", 0o644, "[host.'"+s.URL+"']\n")
 		}, "", ""}, // it has the image, so nobody is turned to
@@ -279,7 +279,7 @@ func TestCheckOfTheHost(t *testing.T) {
 		}, "", "ca.crt: no such file"},
 		{"path that is none", func(t *testing.T, root string) {
 			writeFile(t, root+k0s.CertsDir+"/quay.io/hosts.toml", 0o644, "server = '"+s.URL+"/p'\n[host]\n")
-		}, "", "with a prefix its path is /v2/PREFIX"},
+		}, "", "with a prefix the path must be /v2/PREFIX"},
 		{"spelt the other way", func(t *testing.T, root string) {
 			writeFile(t, root+k0s.CertsDir+"/quay.io/hosts.toml", 0o644, "server = '"+s.URL+"'\n[host]\n")
 		}, "", ""},

@@ -12,13 +12,13 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// configuration looks for what keeps containerd from reading certs.d at all:
-// a drop-in that is missing or is another k0s's, and files of others. k0s
-// itself is asked, too, where it can tell.
+// configuration looks for anything that keeps containerd from reading certs.d
+// at all: a drop-in that is missing or for another k0s, and files of others. It
+// also asks k0s itself, if it supports that.
 func (c *checker) configuration(ctx context.Context) error {
 	version, err := c.version(ctx)
 	if err != nil {
-		c.log.Info("drop-ins are not looked at", "error", err)
+		c.log.Info("drop-ins are not checked", "error", err)
 		return ctx.Err()
 	}
 	s := new(survey)
@@ -48,17 +48,17 @@ func (c *checker) configuration(ctx context.Context) error {
 	return nil
 }
 
-// ownDropIn looks at the drop-in that this program writes.
+// ownDropIn checks the drop-in that this program writes.
 func (c *checker) ownDropIn(s *survey, version k0s.Version) error {
 	file := c.at(k0s.DropInPath)
 	content, err := hostfile.Read(file)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		s.conflict(file, "it is missing, so containerd does not look into %s", k0s.CertsDir)
+		s.conflict(file, "missing, so containerd does not read %s", k0s.CertsDir)
 		return nil
 	case err != nil:
 		return err
-	case !ours(content): // named already
+	case !ours(content): // reported already
 		return nil
 	}
 	settings, reason := readSettings(content, version)
@@ -66,12 +66,12 @@ func (c *checker) ownDropIn(s *survey, version k0s.Version) error {
 	case reason != "":
 		s.conflict(file, "%s", reason)
 	case settings.configPath != k0s.CertsDir:
-		s.conflict(file, "it is not for k0s %s: run this program again", version)
+		s.conflict(file, "not for k0s %s: run this program again", version)
 	}
 	return nil
 }
 
-// sysinfo takes k0s's own word on drop-ins, which it gives from 1.36 on.
+// sysinfo adds k0s's own verdict on drop-ins, available from 1.36 on.
 func (c *checker) sysinfo(ctx context.Context, s *survey, version k0s.Version) error {
 	if version.Containerd() == 1 || c.cfg.root != "/" || !exists(c.cfg.k0s) {
 		return nil

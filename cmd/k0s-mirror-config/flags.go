@@ -11,7 +11,7 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// config is what the flags say.
+// config holds the values of the flags.
 type config struct {
 	cli.Common
 	formatText string
@@ -50,27 +50,27 @@ func (c *config) flags() *flag.FlagSet {
 	return fs
 }
 
-// check finds what flags do not say together, and completes them.
+// check returns misuse if the flags contradict each other, and completes them.
 func (c *config) check() error {
 	switch {
 	case c.checking && (c.remove || c.plan || c.restart):
-		return cli.Misuse("--check writes nothing: it takes no --plan, --remove or --restart")
+		return cli.Misuse("--check cannot be combined with --plan, --remove or --restart")
 	case (c.username == "") != (c.passwordFile == ""):
-		return cli.Misuse("--username and --password-file go together")
+		return cli.Misuse("--username and --password-file must be given together")
 	case c.remove && len(c.mirrors) > 0:
-		return cli.Misuse("--remove takes no --mirror")
+		return cli.Misuse("--remove and --mirror are mutually exclusive")
 	}
 	root, err := filepath.Abs(c.root)
 	if err != nil {
 		return err
 	}
 	if c.root = root; c.restart && root != "/" {
-		return cli.Misuse("--restart is about the k0s that runs here, --root is not")
+		return cli.Misuse("--restart and --root are mutually exclusive")
 	}
 	if c.k0s == "" {
 		c.k0s = filepath.Join(root, k0s.BinaryPath)
 	}
-	// A check writes of images, everything else of files.
+	// A check writes image records, everything else file records.
 	c.format = record.NewFormat(record.File{})
 	if c.checking {
 		c.format = record.NewFormat(record.Image{})

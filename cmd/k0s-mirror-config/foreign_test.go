@@ -28,9 +28,9 @@ func TestForeignFiles(t *testing.T) {
 		conflict      string // part of the reason
 		warning       string // part of it
 	}{
-		{"other config_path, later", old, dropIn("zz.toml"), grpc1 + "config_path = '/etc/containerd/certs.d'", "there can be only one", ""},
-		{"other config_path, earlier", current, dropIn("10.toml"), images2 + "config_path = '/etc/containerd/certs.d'", "there can be only one", ""},
-		{"list of directories", current, dropIn("zz.toml"), images2 + "config_path = '/etc/k0s/certs.d:/etc/docker/certs.d'", "is a list", ""},
+		{"other config_path, later", old, dropIn("zz.toml"), grpc1 + "config_path = '/etc/containerd/certs.d'", "but it must be", ""},
+		{"other config_path, earlier", current, dropIn("10.toml"), images2 + "config_path = '/etc/containerd/certs.d'", "but it must be", ""},
+		{"list of directories", current, dropIn("zz.toml"), images2 + "config_path = '/etc/k0s/certs.d:/etc/docker/certs.d'", "is the list", ""},
 		{"the same config_path", current, dropIn("zz.toml"), images2 + "config_path = '/etc/k0s/certs.d'", "", ""},
 		{"mirrors in the old way", old, dropIn("a.toml"), grpc1 + "[plugins.'io.containerd.grpc.v1.cri'.registry.mirrors.'docker.io']\nendpoint = ['https://x']", "registry.mirrors", ""},
 		{"TLS in the old way", old, dropIn("a.toml"), "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry.configs.'x:5000'.tls]\nca_file = '/x'", "registry.configs with tls", ""},
@@ -42,24 +42,24 @@ func TestForeignFiles(t *testing.T) {
 		{"syntax error", current, dropIn("a.toml"), "version = ", "does not start", ""},
 		{"another plugin", current, dropIn("nvidia.toml"), "version = 3\n[plugins.'io.containerd.cri.v1.runtime'.containerd]\ndefault_runtime_name = 'nvidia'", "", ""},
 		{"runtime on containerd 1, which k0s merges", old, dropIn("zz.toml"), "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.containerd]\ndefault_runtime_name = 'nvidia'", "", "this k0s merges them with ours"},
-		{"of our name", old, k0s.DropInPath, "version = 2\n", "is not of this program", ""},
+		{"of our name", old, k0s.DropInPath, "version = 2\n", "not written by this program", ""},
 		{"not a drop-in", current, dropIn("note.txt"), "version = ", "", ""},
 
-		{"main file of a person", current, k0s.ContainerdConfig, "version = 3\nimports = ['/etc/k0s/containerd.d/*.toml']", "", "not managed by k0s any more"},
+		{"main file of a person", current, k0s.ContainerdConfig, "version = 3\nimports = ['/etc/k0s/containerd.d/*.toml']", "", "no longer managed by k0s"},
 		{"main file of k0s", current, k0s.ContainerdConfig, "# k0s_managed=true\n# x\nversion = 3\n", "", ""},
 		{"main file of k0s 1.27", old, k0s.ContainerdConfig, "\n# k0s_managed=true\nversion = 2\n", "", ""},
-		{"main file of a person with CRI settings", old, k0s.ContainerdConfig, "version = 2\n[plugins.'io.containerd.grpc.v1.cri']\nsandbox_image = 'x'", "keeps those of one file", "not managed"},
-		{"main file of a person with mirrors", current, k0s.ContainerdConfig, images2 + "config_path = '/x'", "there can be only one", "not managed"},
+		{"main file of a person with CRI settings", old, k0s.ContainerdConfig, "version = 2\n[plugins.'io.containerd.grpc.v1.cri']\nsandbox_image = 'x'", "reads from only one file", "no longer managed"},
+		{"main file of a person with mirrors", current, k0s.ContainerdConfig, images2 + "config_path = '/x'", "but it must be", "no longer managed"},
 
-		{"directory of one of our registries", current, host("quay.io"), "server = 'https://quay.io'\n[host.'https://m']\n", "comes before that of this program", ""},
-		{"_default", current, host("_default"), "[host.'https://m']\n", "comes before", ""},
-		{"the mirror's own, spelt the other way", current, host("10.0.0.5_5000_"), "server = 'https://10.0.0.5:5000'\n[host]\n", "comes before", ""},
-		{"directory without a file", current, k0s.CertsDir + "/nvcr.io/ca.crt", "x", "sends pulls to the registry itself", ""},
-		{"one of ours without a file", current, k0s.CertsDir + "/quay.io/client.key", "x", "sends pulls to the registry itself", ""},
+		{"directory of one of our registries", current, host("quay.io"), "server = 'https://quay.io'\n[host.'https://m']\n", "takes precedence over its file", ""},
+		{"_default", current, host("_default"), "[host.'https://m']\n", "takes precedence", ""},
+		{"the mirror's own, spelt the other way", current, host("10.0.0.5_5000_"), "server = 'https://10.0.0.5:5000'\n[host]\n", "takes precedence", ""},
+		{"directory without a file", current, k0s.CertsDir + "/nvcr.io/ca.crt", "x", "so pulls go to the registry itself", ""},
+		{"one of ours without a file", current, k0s.CertsDir + "/quay.io/client.key", "x", "so pulls go to the registry itself", ""},
 		{"undecodable", current, host("nvcr.io"), "server = ", "containerd ignores it", ""},
 		{"another registry of the site", current, host("other.site:5000"), "server = 'http://other.site:5000'\n[host]\n", "", "images of other.site:5000 do not come from the mirror"},
 		{"another registry through the mirror", current, host("nvcr.io"), "server = 'https://10.0.0.5:5000'\n[host]\n", "", ""},
-		{"another through the mirror, then outward", current, host("nvcr.io"), "[host.'https://10.0.0.5:5000']\n", "", "do not end there"},
+		{"another through the mirror, then outward", current, host("nvcr.io"), "[host.'https://10.0.0.5:5000']\n", "", "containerd contacts its server"},
 		{"not a directory", current, k0s.CertsDir + "/README", "x", "", ""},
 	}
 	for _, tt := range tests {
@@ -104,7 +104,7 @@ func TestForeignDirectories(t *testing.T) {
 		}
 	}
 	o := start(t, root, "", "--mirror", "https://10.0.0.5:5000")
-	if len(o.files) != 1 || !strings.Contains(o.files[k0s.CertsDir+"/nvcr.io"].Error, "sends pulls to the registry itself") {
+	if len(o.files) != 1 || !strings.Contains(o.files[k0s.CertsDir+"/nvcr.io"].Error, "so pulls go to the registry itself") {
 		t.Errorf("%+v, want the empty directory that is none of ours", o.files)
 	}
 	if err := os.Remove(root + k0s.CertsDir + "/nvcr.io"); err != nil {
@@ -122,7 +122,7 @@ func TestForeignDirectories(t *testing.T) {
 	}
 	o = start(t, root, "", "--mirror", "https://10.0.0.6:5000")
 	if !strings.Contains(o.files[k0s.CertsDir+"/ghcr.io"].Error, "a symbolic link") {
-		t.Errorf("%+v, want the link to be told", o.files)
+		t.Errorf("%+v, want the link to be reported", o.files)
 	}
 }
 
@@ -147,9 +147,9 @@ func TestOlderFilesOfOurs(t *testing.T) {
 	}
 }
 
-// TestForeignFileInADirectoryOfOurs is left where it is, and keeps a directory
+// TestForeignFileInOurDirectory is left where it is, and keeps a directory
 // from being removed: without the hosts.toml it would lead outward.
-func TestForeignFileInADirectoryOfOurs(t *testing.T) {
+func TestForeignFileInOurDirectory(t *testing.T) {
 	root := newRoot(t, current)
 	images := filepath.Join(t.TempDir(), "images")
 	writeFile(t, images, 0o644, "nvcr.io/x/y:1\n")
@@ -157,7 +157,7 @@ func TestForeignFileInADirectoryOfOurs(t *testing.T) {
 	note := k0s.CertsDir + "/nvcr.io/note"
 	writeFile(t, root+note, 0o644, "mine")
 	o := start(t, root, "", "--mirror", "https://10.0.0.5:5000")
-	if o.code() != cli.CodeFailed || !strings.Contains(o.files[note].Error, "a directory that is to be removed") {
+	if o.code() != cli.CodeFailed || !strings.Contains(o.files[note].Error, "a directory that must be removed") {
 		t.Errorf("code %d, %+v, want the note to be named", o.code(), o.files)
 	}
 	checkTree(t, root)

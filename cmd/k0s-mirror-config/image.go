@@ -14,17 +14,18 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// image asks the mirrors for one image, as containerd will, and writes its record.
-func (c *checker) image(ctx context.Context, i asked) error {
+// image requests one image from the mirrors, as containerd does, and writes its
+// record.
+func (c *checker) image(ctx context.Context, i wantedImage) error {
 	r := record.Image{Reference: i.name, Tag: i.image.Tag, Status: record.StatusFailed}
 	var tried []*mirror
 	var why []string
 	var hint string
 	entries, dir, err := c.entries(i.image.Host)
 	switch {
-	case errors.Is(err, errNoMirrors) || errors.Is(err, os.ErrPermission): // we cannot tell
+	case errors.Is(err, errNoMirrors) || errors.Is(err, os.ErrPermission): // it cannot be determined
 		return err
-	case err != nil: // as things are, containerd does not ask a mirror
+	case err != nil: // with this configuration, containerd uses no mirror
 		why = append(why, err.Error())
 	}
 	for _, e := range entries {
@@ -41,7 +42,7 @@ func (c *checker) image(ctx context.Context, i asked) error {
 		}
 		why = append(why, err.Error())
 		hint = cmp.Or(hint, cli.HintOf(err))
-		if _, moved := errors.AsType[*client.MovedError](err); moved { // containerd asks no further
+		if _, moved := errors.AsType[*client.MovedError](err); moved { // containerd tries no other mirror
 			tried = nil
 			break
 		}
@@ -58,7 +59,7 @@ func (c *checker) image(ctx context.Context, i asked) error {
 	return c.results.image(r)
 }
 
-// ask returns the digest that an image has at the mirror. Its error is a
+// ask returns the digest of an image at the mirror. Its error is a
 // *client.MovedError if that is not the wanted one.
 func (m *mirror) ask(ctx context.Context, repository string, image ref.Reference, want string) (string, error) {
 	digest, err := "", m.err
@@ -67,7 +68,7 @@ func (m *mirror) ask(ctx context.Context, repository string, image ref.Reference
 	}
 	switch {
 	case err != nil:
-		if m.err == nil && (m.reg.Hopeless(err) || cli.Code(err) == cli.CodeTryAgain) {
+		if m.err == nil && (m.reg.Fatal(err) || cli.Code(err) == cli.CodeTryAgain) {
 			m.err = err
 		}
 		return "", fmt.Errorf("%s: %w", m.entry.URL, err)

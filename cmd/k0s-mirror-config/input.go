@@ -16,23 +16,23 @@ import (
 	"k0rdent-airgap/lib/textfile"
 )
 
-// input is what the records and the list of images say.
+// input is the content of the records and the list of images.
 type input struct {
 	registries []record.Registry
-	pushed     []ref.Site               // where images were sent
-	images     []asked                  // that a mirror must have
+	pushed     []ref.Site               // where images were pushed
+	images     []wantedImage            // that a mirror must have
 	digests    map[ref.Reference]string // that they must have, by the last record
-	version    string                   // of k0s, from who extracted or found it; may be empty
+	version    string                   // of k0s, from the tool that extracted or found it; may be empty
 }
 
-// asked is an image that a mirror is asked for.
-type asked struct {
-	name  string        // as people know it
-	image ref.Reference // Host is empty for one that is named by its place in the mirror
+// wantedImage is an image to request from a mirror.
+type wantedImage struct {
+	name  string        // its name for people
+	image ref.Reference // Host is empty for one that is named by its path in the mirror
 }
 
 // readInput reads the list of images and the records on stdin, which it passes
-// on. Nothing on stdin is needed.
+// on. Records are optional.
 func readInput(ctx context.Context, cfg *config, stdin io.Reader, records pipe.Reader) (*input, error) {
 	in := &input{digests: make(map[ref.Reference]string)}
 	switch cfg.images {
@@ -52,7 +52,7 @@ func readInput(ctx context.Context, cfg *config, stdin io.Reader, records pipe.R
 	if pipe.None(stdin) {
 		return in, nil
 	}
-	records.Text = "a list of images is read from stdin with --images -"
+	records.Text = "to read a list of images from stdin, give --images -"
 	for line, err := range records.Records(ctx, stdin) {
 		if err != nil {
 			return nil, err
@@ -65,7 +65,7 @@ func readInput(ctx context.Context, cfg *config, stdin io.Reader, records pipe.R
 }
 
 // readList reads what `k0s airgap list-images` prints: a reference on each
-// line. Empty lines and those that start with "#" mean nothing.
+// line. Empty lines and those that start with "#" are ignored.
 func (in *input) readList(name string, r io.Reader) error {
 	s := bufio.NewScanner(r)
 	for n := 1; s.Scan(); n++ {
@@ -77,18 +77,18 @@ func (in *input) readList(name string, r io.Reader) error {
 		if err != nil {
 			return fmt.Errorf("%s: line %d: %w", name, n, err)
 		}
-		in.images = append(in.images, asked{line, i})
+		in.images = append(in.images, wantedImage{line, i})
 	}
 	if err := s.Err(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if len(in.images) == 0 { // what was to list them has failed
+	if len(in.images) == 0 { // the program that lists them has failed
 		return fmt.Errorf("%s: no images in the list", name)
 	}
 	return nil
 }
 
-// take keeps what a record says of mirrors, images and k0s.
+// take keeps the mirrors, images and k0s version in a record.
 func (in *input) take(line record.Line) error {
 	switch line.Kind {
 	case (record.Registry{}).Kind():
@@ -129,7 +129,7 @@ func (in *input) takeImage(i record.Image) {
 	}
 	if i.Repository != "" && i.Tag != "" {
 		image := ref.Reference{Repository: i.Repository, Tag: i.Tag}
-		in.images = append(in.images, asked{i.Repository + ":" + i.Tag, image})
+		in.images = append(in.images, wantedImage{i.Repository + ":" + i.Tag, image})
 		in.digests[image] = i.Digest
 	}
 }

@@ -121,7 +121,7 @@ func TestListOnStdin(t *testing.T) {
 	o = start(t, root, "nvcr.io/x/y:1\n", "--mirror", "https://m")
 	var stderr bytes.Buffer
 	cli.Report(&stderr, "x", o.err)
-	if !strings.Contains(stderr.String(), "hint: a list of images is read from stdin with --images -") {
+	if !strings.Contains(stderr.String(), "hint: to read a list of images from stdin, give --images -") {
 		t.Errorf("%s, want a hint", stderr.String())
 	}
 }

@@ -85,7 +85,7 @@ func small(t *testing.T, options string) string {
 	return root
 }
 
-// TestFullDisk: what does not fit is told by name, the drop-in that would lead
+// TestFullDisk: a file that does not fit is named, the drop-in that would lead
 // into an unfinished directory is not written, and no directory is left half.
 func TestFullDisk(t *testing.T) {
 	root := small(t, "size=40k")

@@ -95,7 +95,7 @@ func ok(t *testing.T, root, stdin string, args ...string) outcome {
 	return o
 }
 
-// counts tells how many files had each status.
+// counts returns how many files had each status.
 func (o outcome) counts() string { return fmt.Sprint(o.sum.Counts) }
 
 // newRoot gives a host's tree with a k0s in it.
@@ -291,7 +291,7 @@ func TestChanges(t *testing.T) {
 	checkTree(t, root)
 }
 
-func TestRemoveLeavesOnlyWhatIsOthers(t *testing.T) {
+func TestRemoveKeepsFilesOfOthers(t *testing.T) {
 	root := newRoot(t, current)
 	writeFile(t, root+k0s.DropInDir+"/50-nvidia.toml", 0o644, "version = 3\n[plugins.'io.containerd.cri.v1.runtime']\nx = 1\n")
 	writeFile(t, root+k0s.CertsDir+"/registry.other:5000/hosts.toml", 0o644, "server = \"http://registry.other:5000\"\n[host]\n")
@@ -339,16 +339,16 @@ func TestMisuse(t *testing.T) {
 		{"not a version", []string{"--k0s-version", "latest"}, "must be a version such as"},
 		{"not a format", []string{"--format", "yaml"}, "must be json, table or a template"},
 		{"field of another record", []string{"--format", "{{.repository}}"}, "fields of file records"},
-		{"check and plan", []string{"--check", "--plan"}, "--check writes nothing"},
-		{"remove and mirror", []string{"--remove", "--mirror", "x"}, "takes no --mirror"},
-		{"restart elsewhere", []string{"--restart"}, "--root is not"},
-		{"user without password", []string{"--username", "u"}, "go together"},
+		{"check and plan", []string{"--check", "--plan"}, "--check cannot be combined with"},
+		{"remove and mirror", []string{"--remove", "--mirror", "x"}, "mutually exclusive"},
+		{"restart elsewhere", []string{"--restart"}, "mutually exclusive"},
+		{"user without password", []string{"--username", "u"}, "must be given together"},
 		{"no certificate", []string{"--mirror", "https://x", "--ca", "/etc/hostname"}, "/etc/hostname: no certificate"},
 		{"password in the clear", []string{"--mirror", "http://10.0.0.5:5000", "--username", "u", "--password-file", secret}, "not sent in the clear"},
 		{"missing CA", []string{"--mirror", "x", "--ca", "/nowhere"}, "--ca: open /nowhere"},
 		{"missing list", []string{"--images", "/nowhere"}, "--images: open /nowhere"},
 		{"operand", []string{"bundle.tgz"}, "unexpected argument"},
-		{"nothing to check", []string{"--check", "--k0s", "/nowhere"}, "no images to ask for"},
+		{"nothing to check", []string{"--check", "--k0s", "/nowhere"}, "no images to check"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -372,7 +372,7 @@ func TestFails(t *testing.T) {
 	}{
 		{"k0s too old", "v1.27.4+k0s.0", []string{"--mirror", "https://x"}, "requires v1.27.5 or later"},
 		{"another program", "hello", []string{"--mirror", "https://x"}, "is not a k0s version"},
-		{"no k0s", current, []string{"--mirror", "https://x", "--k0s", "/nowhere"}, "which k0s is to be configured: stat /nowhere"},
+		{"no k0s", current, []string{"--mirror", "https://x", "--k0s", "/nowhere"}, "unknown version of k0s: stat /nowhere"},
 		{"IPv6 first", old, []string{"--mirror", "https://[::1]:5000,https://x"}, "as the last mirror only"},
 		{"bad list", current, []string{"--mirror", "https://x", "--images", "/etc/passwd"}, "/etc/passwd: line 1: image"},
 	}
@@ -398,7 +398,7 @@ func TestSecretsStayPrivate(t *testing.T) {
 	header := k0s.BasicAuth("robot", "s3cr3t-word")
 	for _, text := range []string{o.out, o.stderr} {
 		if strings.Contains(text, "s3cr3t") || strings.Contains(text, header) {
-			t.Errorf("the password is told: %s", text)
+			t.Errorf("the password is printed: %s", text)
 		}
 	}
 	for path, f := range o.files {
@@ -430,7 +430,7 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := start(t, root, "", "--mirror", "https://x")
-	if o.code() != cli.CodeTryAgain || !strings.Contains(o.err.Error(), "another run is at work") {
+	if o.code() != cli.CodeTryAgain || !strings.Contains(o.err.Error(), "another run is in progress") {
 		t.Errorf("code %d, %v, want 75", o.code(), o.err)
 	}
 	ok(t, root, "", "--mirror", "https://x", "--plan")
@@ -438,8 +438,8 @@ func TestLock(t *testing.T) {
 	ok(t, root, "", "--mirror", "https://x")
 }
 
-// TestInterrupt: a run that is told to stop says so, and leaves a tree that is
-// right as far as it goes.
+// TestInterrupt: an interrupted run says so, and leaves a tree that is right as
+// far as it goes.
 func TestInterrupt(t *testing.T) {
 	root := newRoot(t, current)
 	ctx, cancel := context.WithCancelCause(t.Context())

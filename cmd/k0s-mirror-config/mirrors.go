@@ -12,8 +12,8 @@ import (
 	"k0rdent-airgap/lib/textfile"
 )
 
-// mirrors gives the mirrors with their authorities and login: those of the
-// flags, else those of the records. None is no error.
+// mirrors returns the mirrors with their authorities and login: those of the
+// flags, or otherwise those of the records. None is not an error.
 func (t *tool) mirrors() ([]k0s.Mirror, error) {
 	all := append([]k0s.Mirror(nil), t.cfg.mirrors...)
 	if len(all) == 0 {
@@ -39,7 +39,7 @@ func (t *tool) mirrors() ([]k0s.Mirror, error) {
 		m := &all[i]
 		if m.Scheme == "http" { // no password in the clear
 			if !ref.Loopback(m.Host) {
-				t.progress.Warn("%s speaks plain HTTP: anybody between here and there can change images", m)
+				t.progress.Warn("%s uses plain HTTP: anyone on the network path can change images", m)
 			}
 			continue
 		}
@@ -50,7 +50,7 @@ func (t *tool) mirrors() ([]k0s.Mirror, error) {
 		}
 	}
 	if authorization != "" && len(all) > 0 && !secure {
-		return nil, cli.Misuse("--username: no mirror is https, and a password is not sent in the clear")
+		return nil, cli.Misuse("--username requires an https mirror: a password is not sent in the clear")
 	}
 	return all, nil
 }
@@ -66,8 +66,8 @@ func (t *tool) authorization() (string, error) {
 	return k0s.BasicAuth(t.cfg.username, password), nil
 }
 
-// mirrors gives the registries that records tell of: where oci-serve listens,
-// else where oci-push has sent images. The latter also tell the prefix.
+// mirrors returns the registries in the records: where oci-serve listens, or
+// otherwise where oci-push sent images. The latter also have the prefix.
 func (in *input) mirrors() ([]k0s.Mirror, error) {
 	var all []k0s.Mirror
 	for _, r := range in.registries {
@@ -76,7 +76,7 @@ func (in *input) mirrors() ([]k0s.Mirror, error) {
 			return nil, fmt.Errorf("registry record: url: %w", err)
 		}
 		if m.Scheme == "http" && !ref.Loopback(m.Host) {
-			return nil, cli.Hint(fmt.Errorf("the registry %s speaks plain HTTP", m), "give --mirror %s if that is meant, or serve with TLS", m)
+			return nil, cli.Hint(fmt.Errorf("the registry %s speaks plain HTTP", m), "give --mirror %s to allow that, or serve over TLS", m)
 		}
 		if r.CA != "" {
 			if _, m.CA, err = pemfile.Certificates(r.CA); err != nil {
@@ -95,7 +95,7 @@ func (in *input) mirrors() ([]k0s.Mirror, error) {
 		switch {
 		case at >= 0:
 			all[at].Prefix = m.Prefix
-		case known: // a registry of another site, or one that is behind the first
+		case known: // a registry of another site, or one behind the first
 		case ref.Loopback(m.Host):
 			return nil, cli.Hint(fmt.Errorf("images were pushed to %s, which means something else on every host", m.Host), "give --mirror with the registry's address on the network")
 		default:
@@ -105,8 +105,8 @@ func (in *input) mirrors() ([]k0s.Mirror, error) {
 	return all, nil
 }
 
-// sameHost tells whether two names are one registry: the same, or the same
-// port of this machine.
+// sameHost reports whether two names are one registry: equal, or the same port
+// of this machine.
 func sameHost(a, b string) bool {
 	port := func(host string) string { return host[strings.LastIndexByte(host, ':')+1:] }
 	return a == b || ref.Loopback(a) && ref.Loopback(b) && port(a) == port(b)

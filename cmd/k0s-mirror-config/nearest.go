@@ -14,17 +14,17 @@ import (
 const (
 	// maxKnown bounds the repositories of a mirror that are held.
 	maxKnown = 100_000
-	// maxNear is how many repositories are looked into for one missing image.
+	// maxNear is how many repositories are examined for one missing image.
 	maxNear = 20
-	// maxTags bounds the tags that are read of one of them, shownTags those that
-	// are told.
+	// maxTags bounds the tags that are read from one of them, shownTags
+	// those that are shown.
 	maxTags   = 10_000
 	shownTags = 3
 )
 
-// nearest tells what a mirror has instead of an image that it lacks: the same
-// tag under another path, else other tags of the same path. The answer is empty
-// if there is nothing like it, or the mirror does not list what it has.
+// nearest describes what a mirror has instead of an image that it lacks: the
+// same tag under another path, or other tags of the same path. It returns "" if
+// there is nothing similar, or the mirror has no catalog.
 func (c *checker) nearest(ctx context.Context, m *mirror, i ref.Reference) string {
 	if m.err != nil {
 		return ""
@@ -50,14 +50,14 @@ func (c *checker) nearest(ctx context.Context, m *mirror, i ref.Reference) strin
 	return ""
 }
 
-// alike gives the repositories of a mirror whose last part is that of the
-// wanted one, the most alike first.
+// alike returns the repositories of a mirror that end in the same component as
+// the wanted one, the most similar first.
 func (c *checker) alike(ctx context.Context, m *mirror, wanted string) []string {
 	if !m.listed {
 		m.listed = true
 		for name, err := range m.reg.Repositories(ctx) {
 			if err != nil || len(m.known) == maxKnown {
-				c.log.Info("listing what the mirror has", "mirror", m.host, "repositories", len(m.known), "error", err)
+				c.log.Info("listing the mirror", "mirror", m.host, "repositories", len(m.known), "error", err)
 				break
 			}
 			m.known = append(m.known, name)
@@ -75,7 +75,8 @@ func (c *checker) alike(ctx context.Context, m *mirror, wanted string) []string 
 	return near[:min(len(near), maxNear)]
 }
 
-// commonParts counts the parts that two paths share, from their ends.
+// commonParts returns the number of components that two paths share, from their
+// ends.
 func commonParts(a, b string) int {
 	as, bs := strings.Split(a, "/"), strings.Split(b, "/")
 	n := 0
@@ -96,7 +97,8 @@ func (c *checker) tags(ctx context.Context, m *mirror, repository string) []stri
 	return tags
 }
 
-// closest gives the few tags that begin most like the wanted one.
+// closest returns the few tags with the longest prefix in common with the
+// wanted one.
 func closest(tags []string, wanted string) []string {
 	common := func(tag string) int {
 		n := 0

@@ -18,28 +18,29 @@ import (
 )
 
 const (
-	// noticeTime is how long k0s is given to notice a changed drop-in. It looks
-	// for 3 s whether more changes come, and starts containerd again 5 s after it
-	// has ended it.
+	// noticeTime is how long to wait for k0s to notice a changed drop-in.
+	// It waits 3 s for more changes, and restarts containerd 5 s after
+	// stopping it.
 	noticeTime = 20 * time.Second
-	// returnTime is how long containerd is given to answer after it was started.
+	// returnTime is how long to wait for containerd to answer after its
+	// start.
 	returnTime = time.Minute
-	// lookTime is how often we look; k0s tells nobody.
+	// lookTime is the polling interval; k0s sends no notification.
 	lookTime = 200 * time.Millisecond
 )
 
-// reload sees to it that a running containerd takes what was changed.
+// reload makes a running containerd use the changes.
 type reload struct {
 	t       *tool
-	running *k0s.Status // nil: no k0s with a containerd runs here
+	running *k0s.Status // nil: no k0s with a containerd is running
 	before  string      // the id of containerd's process
 	notice  time.Duration
 	back    time.Duration
 }
 
-// watchReload looks at the k0s that runs, before anything is written. A drop-in
-// for another containerd than the running one would end that within seconds,
-// or keep k0s from its next start.
+// watchReload examines the running k0s before anything is written. A drop-in
+// for another version of containerd would stop the running one within seconds,
+// or prevent the next start of k0s.
 func (t *tool) watchReload(ctx context.Context, version k0s.Version, dropIn k0s.File) (*reload, error) {
 	r, err := t.running(ctx)
 	if err != nil || r.running == nil {
@@ -52,14 +53,14 @@ func (t *tool) watchReload(ctx context.Context, version k0s.Version, dropIn k0s.
 	if plan, err := hostfile.Plan(t.at(dropIn.Path), dropIn.Mode, dropIn.Content); err == nil && plan.Status == record.StatusUnchanged {
 		return r, nil
 	}
-	return nil, cli.Hint(fmt.Errorf("k0s %s is running, and does not work with a drop-in for k0s %s", runs, version),
-		"stop it first (k0s stop; running pods go on), then put the new k0s in place, run this, and start it")
+	return nil, cli.Hint(fmt.Errorf("k0s %s is running and does not work with a drop-in for k0s %s", runs, version),
+		"stop it first (k0s stop; pods keep running), then install the new k0s, run this again, and start k0s")
 }
 
-// running looks whether a k0s with a containerd runs here.
+// running returns the k0s with a containerd that is running, if any.
 func (t *tool) running(ctx context.Context) (*reload, error) {
 	status, err := k0s.Running(ctx, t.at(k0s.RunDir))
-	if errors.Is(err, fs.ErrPermission) { // a plan may be made by anybody
+	if errors.Is(err, fs.ErrPermission) { // anyone may make a plan
 		status, err = nil, nil
 	}
 	r := &reload{t: t, running: status, notice: noticeTime, back: returnTime}
@@ -70,7 +71,7 @@ func (t *tool) running(ctx context.Context) (*reload, error) {
 	return r, err
 }
 
-// pid gives the id of containerd's process, or "".
+// pid returns the id of containerd's process, or "".
 func (r *reload) pid() string {
 	text, err := hostfile.Read(r.t.at(path.Join(k0s.RunDir, "containerd.pid")))
 	id := strings.TrimSpace(string(text))
@@ -80,18 +81,18 @@ func (r *reload) pid() string {
 	return id
 }
 
-// follow tells what a change does to a running node and, when asked to, waits
-// until it is done. What lies in certs.d is read at each pull and needs
-// nothing.
+// follow warns about the effects of a change on a running node and, with
+// --restart, waits until it has taken effect. Files in certs.d are read at each
+// pull and need no restart.
 func (r *reload) follow(ctx context.Context, changed bool) error {
 	if !changed || r.running == nil {
 		return nil
 	}
 	if r.t.cfg.plan {
-		r.t.progress.Warn("k0s is running: it would restart containerd for this; no pod starts for about 8 s, running pods go on")
+		r.t.progress.Warn("k0s is running: it would restart containerd; no pod can start for about 8 s, running pods are not affected")
 		return nil
 	}
-	r.t.progress.Warn("k0s is running: it restarts containerd 3 s after this; no pod starts for about 8 s, running pods go on")
+	r.t.progress.Warn("k0s is running: it restarts containerd in 3 s; no pod can start for about 8 s, running pods are not affected")
 	if !r.t.cfg.restart {
 		return nil
 	}
@@ -104,7 +105,7 @@ func (r *reload) follow(ctx context.Context, changed bool) error {
 		err = r.await(ctx, r.back, r.answers)
 	}
 	if errors.Is(err, errNotYet) {
-		return cli.Hint(errors.New("containerd does not come back"), "the log of k0s has its words; k0s sysinfo names a drop-in that it rejects")
+		return cli.Hint(errors.New("containerd did not come back"), "see the log of k0s; k0s sysinfo names the drop-ins that it rejects")
 	}
 	if err == nil {
 		r.t.progress.Warn("containerd answers again after %.0f s", time.Since(start).Seconds())
@@ -112,16 +113,16 @@ func (r *reload) follow(ctx context.Context, changed bool) error {
 	return err
 }
 
-// restart restarts k0s, which has not noticed the change by itself.
+// restart restarts k0s if it has not noticed the change by itself.
 func (r *reload) restart(ctx context.Context) error {
-	r.t.progress.Warn("k0s has not restarted containerd: restarting k0s; on a controller its API is away meanwhile, running pods go on")
+	r.t.progress.Warn("k0s has not restarted containerd: restarting k0s; on a controller the API is unavailable meanwhile, running pods are not affected")
 	if err := r.t.binary.Stop(ctx); err != nil {
 		return err
 	}
 	return r.t.binary.Start(ctx)
 }
 
-// answers tells whether somebody listens on containerd's socket.
+// answers reports whether containerd's socket accepts connections.
 func (r *reload) answers() bool {
 	c, err := net.DialTimeout("unix", r.t.at(path.Join(k0s.RunDir, "containerd.sock")), time.Second)
 	if err == nil {
@@ -132,7 +133,7 @@ func (r *reload) answers() bool {
 
 var errNotYet = errors.New("not yet")
 
-// await looks until done, and gives errNotYet when that takes too long.
+// await polls until done, and returns errNotYet if that takes too long.
 func (r *reload) await(ctx context.Context, limit time.Duration, done func() bool) error {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()

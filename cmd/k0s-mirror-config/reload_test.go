@@ -46,10 +46,11 @@ func listen(t *testing.T, root, name string) net.Listener {
 	return ln
 }
 
-// TestRunningNode: what a change does to a node that runs is told when there
-// is one, and a drop-in that would end the running containerd is not written.
+// TestRunningNode: the effect of a change on a running node is reported when
+// there is one, and a drop-in that would end the running containerd is not
+// written.
 func TestRunningNode(t *testing.T) {
-	const effect = "no pod starts for about 8 s"
+	const effect = "no pod can start for about 8 s"
 	root := runningRoot(t, current, true)
 	args := []string{"--mirror", "https://10.0.0.5:5000", "--k0s-version", current}
 	if o := ok(t, root, "", append(args, "--plan")...); !strings.Contains(o.stderr, "would restart containerd") {
@@ -63,7 +64,7 @@ func TestRunningNode(t *testing.T) {
 	}
 	before := snapshot(t, root+"/etc")
 	o := start(t, root, "", "--mirror", "https://10.0.0.5:5000", "--k0s-version", old)
-	if o.code() != cli.CodeFailed || !strings.Contains(o.err.Error(), "k0s v1.36.3+k0s.2 is running, and does not work with a drop-in for k0s v1.35.7+k0s.0") || !strings.Contains(o.stderr, "hint: stop it first") {
+	if o.code() != cli.CodeFailed || !strings.Contains(o.err.Error(), "k0s v1.36.3+k0s.2 is running and does not work with a drop-in for k0s v1.35.7+k0s.0") || !strings.Contains(o.stderr, "hint: stop it first") {
 		t.Errorf("code %d, %v, want a refusal with a hint", o.code(), o.err)
 	}
 	untouched(t, root+"/etc", before)
@@ -91,7 +92,7 @@ func TestReload(t *testing.T) {
 		{"k0s notices", "exit 1", true, true, "", "containerd answers again"},
 		{"k0s does not", `echo "$1" >>"$0.log"; [ "$1" = stop ] || echo 102 >PID`, false, true, "", "restarting k0s"},
 		{"k0s cannot be restarted", "echo 'Error: not installed' >&2; exit 1", false, true, "k0s stop: not installed", ""},
-		{"containerd stays away", "exit 1", true, false, "containerd does not come back", ""},
+		{"containerd stays away", "exit 1", true, false, "containerd did not come back", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -125,9 +126,9 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestReloadOnlyForWhatNeedsIt: a run that changed no drop-in waits for
+// TestReloadOnlyIfNeeded: a run that changed no drop-in waits for
 // nothing, and an interrupt ends the wait.
-func TestReloadOnlyForWhatNeedsIt(t *testing.T) {
+func TestReloadOnlyIfNeeded(t *testing.T) {
 	root := runningRoot(t, current, true)
 	var stderr strings.Builder
 	tool := &tool{cfg: &config{root: root, restart: true}, progress: cli.NewProgress("x", &stderr, false)}

@@ -11,9 +11,8 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// remove takes away what is ours: first the drop-in, so that nothing leads
-// into certs.d any more, then the directories there. What others have put
-// beside it stays.
+// remove removes our files: first the drop-in, so that nothing refers to
+// certs.d any more, then the directories there. Files of others are kept.
 func (t *tool) remove(ctx context.Context) error {
 	unlock, err := t.lock()
 	if err != nil {
@@ -71,8 +70,8 @@ func (t *tool) removeHosts(ctx context.Context) error {
 	return nil
 }
 
-// isOurs tells whether there is a file of this program. One that cannot be
-// read is not.
+// isOurs reports whether file was written by this program. An unreadable one
+// was not.
 func (t *tool) isOurs(file string) bool {
 	content, err := hostfile.Read(t.at(file))
 	return err == nil && ours(content)

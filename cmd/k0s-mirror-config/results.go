@@ -6,7 +6,7 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// results writes what became of each item, and counts.
+// results writes the record of each item, and counts them.
 type results struct {
 	out   *record.Writer
 	start time.Time
@@ -30,8 +30,7 @@ func (r *results) image(i record.Image) error {
 	return r.out.Write(i)
 }
 
-// close writes the summary, unless the run ended before there was anything to
-// sum up.
+// close writes the summary, unless there is nothing to sum up.
 func (r *results) close() error {
 	if len(r.sum.Counts) == 0 {
 		return nil

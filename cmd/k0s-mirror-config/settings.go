@@ -9,26 +9,28 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// settings is what a configuration file of containerd says about registries.
+// settings is the part of a configuration file of containerd that concerns
+// registries.
 type settings struct {
-	cri        bool // anything about the CRI plugin
+	cri        bool // any setting of the CRI plugin
 	configPath string
 	mirrors    bool // registry.mirrors
 	tls        bool // registry.configs.*.tls
 }
 
-// The tables that hold the settings of registries, by the major version of
+// The tables with the settings of registries, by the major version of
 // containerd.
 const (
 	plugin1 = "io.containerd.grpc.v1.cri"
 	plugin2 = "io.containerd.cri.v1.images"
 )
 
-// readSettings reads a drop-in, or tells why no containerd starts with it.
+// readSettings parses a drop-in, or returns the reason why containerd does not
+// start with it.
 func readSettings(content []byte, version k0s.Version) (s settings, reason string) {
 	var doc map[string]any
 	if err := toml.Unmarshal(content, &doc); err != nil {
-		return s, fmt.Sprintf("containerd cannot read it, and does not start: %v", err)
+		return s, fmt.Sprintf("containerd cannot read it and does not start: %v", err)
 	}
 	if err := k0s.OldDialect(content); err != nil {
 		return s, fmt.Sprintf("k0s does not start with it: %v", err)
@@ -59,22 +61,22 @@ func readSettings(content []byte, version k0s.Version) (s settings, reason strin
 	return s, ""
 }
 
-// clash tells why the file and ours cannot both be, if so.
+// clash returns why the file conflicts with ours, or "".
 func (s settings) clash(version k0s.Version) string {
 	switch {
 	case s.mirrors:
-		return "it has registry.mirrors, with which the CRI plugin takes no config_path and does not load"
+		return "has registry.mirrors, which the CRI plugin does not accept together with config_path"
 	case s.tls && version.Containerd() == 1:
-		return "it has registry.configs with tls, with which the CRI plugin takes no config_path and does not load"
+		return "has registry.configs with tls, which the CRI plugin does not accept together with config_path"
 	case strings.Contains(s.configPath, ":"):
-		return fmt.Sprintf("its config_path is a list, %q, with which containerd 2 asks no mirror at all; %s must be the only one", s.configPath, k0s.CertsDir)
+		return fmt.Sprintf("config_path is the list %q, with which containerd 2 uses no mirror at all; it must be %s alone", s.configPath, k0s.CertsDir)
 	case s.configPath != "" && s.configPath != k0s.CertsDir:
-		return fmt.Sprintf("its config_path is %q; there can be only one, %s", s.configPath, k0s.CertsDir)
+		return fmt.Sprintf("config_path is %q, but it must be %s", s.configPath, k0s.CertsDir)
 	}
 	return ""
 }
 
-// table gives a table below another, or nil.
+// table returns a table below another, or nil.
 func table(doc map[string]any, keys ...string) map[string]any {
 	for _, key := range keys {
 		doc, _ = doc[key].(map[string]any)

@@ -14,16 +14,16 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// survey is what was found on the host before anything is written.
+// survey is the state of the host before anything is written.
 type survey struct {
 	conflicts  []conflict
 	warnings   []string
-	oldDropIns []string // names in containerd.d: ours, under another name than today's
-	oldHosts   []string // names in certs.d: ours, of registries that are not wanted any more
+	oldDropIns []string // names in containerd.d: ours, under an earlier name
+	oldHosts   []string // names in certs.d: ours, for registries that are no longer wanted
 }
 
-// conflict is a file or directory that is not ours and would undo what is to
-// be written, or be undone by it.
+// conflict is a file or directory that is not ours and contradicts the files to
+// be written.
 type conflict struct{ path, reason string }
 
 func (s *survey) conflict(path, format string, args ...any) {
@@ -34,7 +34,7 @@ func (s *survey) warn(format string, args ...any) {
 	s.warnings = append(s.warnings, fmt.Sprintf(format, args...))
 }
 
-// survey looks at the host with the eyes of a containerd that has files.
+// survey examines the host as containerd would see it with these files.
 func (t *tool) survey(version k0s.Version, mirrors []k0s.Mirror, files []k0s.File) (*survey, error) {
 	s := new(survey)
 	managed, err := t.surveyMain(s, version)
@@ -48,11 +48,11 @@ func (t *tool) survey(version k0s.Version, mirrors []k0s.Mirror, files []k0s.Fil
 	return s, t.surveyHosts(s, dirs, mirrors)
 }
 
-// ours tells whether a file is of this program, by its first line.
+// ours reports whether a file was written by this program, by its first line.
 func ours(content []byte) bool { return bytes.HasPrefix(content, []byte(k0s.Marker)) }
 
-// surveyMain looks at containerd's main configuration, and tells whether it is
-// k0s that writes it.
+// surveyMain checks containerd's main configuration, and reports whether k0s
+// writes it.
 func (t *tool) surveyMain(s *survey, version k0s.Version) (managed bool, err error) {
 	file := t.at(k0s.ContainerdConfig)
 	content, err := hostfile.Read(file)
@@ -66,7 +66,7 @@ func (t *tool) surveyMain(s *survey, version k0s.Version) (managed bool, err err
 	if strings.TrimSpace(first) == k0s.ManagedLine {
 		return true, nil
 	}
-	s.warn("%s is not managed by k0s any more (its first line is not %q): drop-ins count only if it imports them; remove it and restart k0s to give it back", file, k0s.ManagedLine)
+	s.warn("%s is no longer managed by k0s (its first line is not %q): drop-ins have no effect unless it imports them; to let k0s manage it, remove it and restart k0s", file, k0s.ManagedLine)
 	settings, reason := readSettings(content, version)
 	if reason == "" {
 		reason = settings.clash(version)
@@ -80,10 +80,10 @@ func (t *tool) surveyMain(s *survey, version k0s.Version) (managed bool, err err
 	return false, nil
 }
 
-// keepsOne is what containerd 1 does where k0s does not merge for it.
-const keepsOne = "it has settings of the CRI plugin, of which containerd 1 keeps those of one file only"
+// keepsOne describes what containerd 1 does if k0s does not merge files for it.
+const keepsOne = "has settings of the CRI plugin, which containerd 1 reads from only one file"
 
-// surveyDropIns looks at what others have in containerd.d.
+// surveyDropIns checks files of others in containerd.d.
 func (t *tool) surveyDropIns(s *survey, version k0s.Version, managed bool) error {
 	names, err := listNames(t.at(k0s.DropInDir))
 	if err != nil {
@@ -112,11 +112,11 @@ func (t *tool) surveyDropIns(s *survey, version k0s.Version, managed bool) error
 		switch {
 		case reason != "":
 		case today:
-			reason = "it is where the drop-in of this program belongs, and is not of this program"
+			reason = "not written by this program, but has the name of its drop-in"
 		case settings.cri && version.Containerd() == 1 && !managed:
 			reason = keepsOne
 		case settings.cri && version.Containerd() == 1:
-			s.warn("%s is somebody else's and has settings of the CRI plugin: this k0s merges them with ours, a containerd 1 by itself would forget one or the other", file)
+			s.warn("%s was not written by this program and has settings of the CRI plugin: this k0s merges them with ours, but containerd 1 alone would ignore one of the files", file)
 		}
 		if reason != "" {
 			s.conflict(file, "%s", reason)
@@ -125,7 +125,7 @@ func (t *tool) surveyDropIns(s *survey, version k0s.Version, managed bool) error
 	return nil
 }
 
-// surveyHosts looks at the directories of registries.
+// surveyHosts checks the directories of registries.
 func (t *tool) surveyHosts(s *survey, wanted map[string][]k0s.File, mirrors []k0s.Mirror) error {
 	names, err := listNames(t.at(k0s.CertsDir))
 	if err != nil {
@@ -134,7 +134,7 @@ func (t *tool) surveyHosts(s *survey, wanted map[string][]k0s.File, mirrors []k0
 	for _, name := range names {
 		dir := path.Join(k0s.CertsDir, name)
 		if strings.HasPrefix(name, ".") {
-			continue // no registry's name
+			continue // not the name of a registry
 		}
 		info, err := os.Lstat(t.at(dir))
 		if err != nil {
@@ -146,7 +146,7 @@ func (t *tool) surveyHosts(s *survey, wanted map[string][]k0s.File, mirrors []k0
 		}
 		switch {
 		case info.Mode()&fs.ModeSymlink != 0 && files != nil:
-			s.conflict(t.at(dir), "it is a symbolic link")
+			s.conflict(t.at(dir), "is a symbolic link")
 		case info.IsDir() || info.Mode()&fs.ModeSymlink != 0:
 			if err := t.surveyHost(s, name, wanted[dir] != nil, files != nil, mirrors); err != nil {
 				return err
@@ -156,8 +156,8 @@ func (t *tool) surveyHosts(s *survey, wanted map[string][]k0s.File, mirrors []k0
 	return nil
 }
 
-// spelt gives HOST:PORT for the other way to write the name of its directory,
-// HOST_PORT_, which containerd looks for first.
+// spelt returns HOST:PORT for the alternative name of its directory,
+// HOST_PORT_, which containerd tries first.
 func spelt(name string) string {
 	host, found := strings.CutSuffix(name, "_")
 	if at := strings.LastIndexByte(host, '_'); found && at > 0 {
@@ -166,22 +166,22 @@ func spelt(name string) string {
 	return name
 }
 
-// surveyHost looks at the directory of one registry. wanted says that there is
-// to be such a directory, concerned that it is about one that there is to be.
+// surveyHost checks the directory of one registry. wanted means that such a
+// directory will be written, concerned that it applies to one that will be.
 func (t *tool) surveyHost(s *survey, name string, wanted, concerned bool, mirrors []k0s.Mirror) error {
 	dir := t.at(path.Join(k0s.CertsDir, name))
 	content, err := hostfile.Read(path.Join(dir, k0s.HostsName))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if wanted && isEmpty(dir) {
-			return nil // it is filled
+			return nil // it will be filled
 		}
-		s.conflict(dir, "there is no %s in it, which sends pulls to the registry itself", k0s.HostsName)
+		s.conflict(dir, "has no %s, so pulls go to the registry itself", k0s.HostsName)
 		return nil
 	case err != nil:
 		return err
 	case !ours(content) && concerned:
-		s.conflict(path.Join(dir, k0s.HostsName), "it is somebody else's and comes before that of this program")
+		s.conflict(path.Join(dir, k0s.HostsName), "not written by this program, and takes precedence over its file")
 		return nil
 	case !ours(content):
 		t.surveyForeign(s, path.Join(dir, k0s.HostsName), name, content, mirrors)
@@ -195,7 +195,7 @@ func (t *tool) surveyHost(s *survey, name string, wanted, concerned bool, mirror
 	}
 	for _, file := range names {
 		if !isOurName(file) {
-			s.conflict(path.Join(dir, file), "it is somebody else's in a directory that is to be removed")
+			s.conflict(path.Join(dir, file), "not written by this program, but in a directory that must be removed")
 			return nil
 		}
 	}
@@ -203,12 +203,12 @@ func (t *tool) surveyHost(s *survey, name string, wanted, concerned bool, mirror
 	return nil
 }
 
-// surveyForeign looks at the hosts.toml of a registry that is not among ours:
-// one that the site has besides, perhaps.
+// surveyForeign checks the hosts.toml of a registry that is not among ours,
+// such as another one of the site.
 func (t *tool) surveyForeign(s *survey, file, name string, content []byte, mirrors []k0s.Mirror) {
 	h, err := k0s.ReadHosts(content)
 	if err != nil {
-		s.conflict(file, "containerd ignores it, which sends pulls to the registry itself: %v", err)
+		s.conflict(file, "containerd ignores it, so pulls go to the registry itself: %v", err)
 		return
 	}
 	inward := func(e k0s.Entry) bool {
@@ -219,8 +219,8 @@ func (t *tool) surveyForeign(s *survey, file, name string, content []byte, mirro
 	switch {
 	case inward(h.Server):
 	case slices.ContainsFunc(h.Hosts, inward):
-		s.warn("%s is somebody else's: images of %s that the mirror lacks do not end there, since its server is not the mirror", file, name)
+		s.warn("%s was not written by this program: for images of %s that the mirror lacks, containerd contacts its server, which is not the mirror", file, name)
 	default:
-		s.warn("%s is somebody else's: images of %s do not come from the mirror", file, name)
+		s.warn("%s was not written by this program: images of %s do not come from the mirror", file, name)
 	}
 }

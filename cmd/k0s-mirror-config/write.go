@@ -27,17 +27,17 @@ type tool struct {
 	binary   k0s.Binary
 }
 
-// at gives where a file of the host lies.
+// at returns the path of a file of the host.
 func (t *tool) at(path string) string { return filepath.Join(t.cfg.root, path) }
 
-// write puts the mirrors' files in place, or plans to.
+// write writes the mirrors' files, or plans to.
 func (t *tool) write(ctx context.Context) error {
 	mirrors, err := t.mirrors()
 	if err != nil {
 		return err
 	}
 	if len(mirrors) == 0 {
-		return cli.Hint(cli.Misuse("no mirror to pull from"), "give --mirror https://HOST[:PORT][/PREFIX], or the record of oci-serve on stdin")
+		return cli.Hint(cli.Misuse("no mirror to pull from"), "give --mirror https://HOST[:PORT][/PREFIX], or pipe in the record of oci-serve")
 	}
 	version, err := t.version(ctx)
 	if err != nil {
@@ -68,8 +68,8 @@ func (t *tool) write(ctx context.Context) error {
 	return errors.Join(err, reload.follow(ctx, changed))
 }
 
-// version tells which k0s is to be configured: the one that was named, the
-// binary's, or the one that who extracted or found it tells of.
+// version returns the version of k0s to configure: the one given, the binary's,
+// or the one in a record of the tool that extracted or found it.
 func (t *tool) version(ctx context.Context) (k0s.Version, error) {
 	if v := t.cfg.version; v != nil {
 		return *v, nil
@@ -78,23 +78,23 @@ func (t *tool) version(ctx context.Context) (k0s.Version, error) {
 	if err == nil {
 		v, err := t.binary.Version(ctx)
 		if err != nil && ctx.Err() == nil {
-			err = cli.Hint(err, "--k0s-version tells its version")
+			err = cli.Hint(err, "give its version with --k0s-version")
 		}
 		return v, err
 	}
 	if t.in.version != "" && errors.Is(err, fs.ErrNotExist) {
 		return k0s.ParseVersion(t.in.version)
 	}
-	return k0s.Version{}, cli.Hint(fmt.Errorf("which k0s is to be configured: %w", err), "extract it with k0s-extract, or give --k0s-version")
+	return k0s.Version{}, cli.Hint(fmt.Errorf("unknown version of k0s: %w", err), "extract it with k0s-extract, or give --k0s-version")
 }
 
-// hosts gives the registries that images are named after: the known ones, and
+// hosts returns the registries that images are named after: the known ones, and
 // those of the images that k0s lists or that were named.
 func (t *tool) hosts(ctx context.Context) []string {
 	hosts := k0s.DefaultHosts()
 	images, err := t.listImages(ctx)
 	if err != nil {
-		// The directory _default catches what is not known by name.
+		// The directory _default covers all others.
 		t.progress.Warn("%v", err)
 	}
 	for _, i := range images {
@@ -108,7 +108,7 @@ func (t *tool) hosts(ctx context.Context) []string {
 	return hosts
 }
 
-// listImages asks the k0s at hand, if there is one, for its images.
+// listImages lists the images of the installed k0s, if there is one.
 func (t *tool) listImages(ctx context.Context) ([]ref.Reference, error) {
 	if _, err := os.Stat(t.cfg.k0s); err != nil {
 		return nil, nil
@@ -125,9 +125,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// lock keeps a second run away from the same files. It is taken on the
-// directory that they are in, and so leaves no file behind. A plan, which
-// writes nothing, needs none.
+// lock prevents a second run on the same files. It locks their directory, and
+// so leaves no file behind. A plan writes nothing and needs no lock.
 func (t *tool) lock() (unlock func(), err error) {
 	dir := t.at(filepath.Dir(k0s.CertsDir))
 	if t.cfg.plan || t.cfg.remove && !exists(dir) {
@@ -143,14 +142,14 @@ func (t *tool) lock() (unlock func(), err error) {
 	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		d.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, cli.TryAgain(fmt.Errorf("%s: another run is at work", dir))
+			return nil, cli.TryAgain(fmt.Errorf("%s: another run is in progress", dir))
 		}
 		return nil, &fs.PathError{Op: "lock", Path: dir, Err: err}
 	}
 	return func() { d.Close() }, nil
 }
 
-// report tells what is in the way. It is an error that ends the run before
+// report prints the conflicts. It returns an error that ends the run before
 // anything is written.
 func (t *tool) report(found *survey) error {
 	for _, w := range found.warnings {
@@ -167,13 +166,13 @@ func (t *tool) report(found *survey) error {
 	case 0:
 		return nil
 	case 1:
-		return cli.Hint(errors.New("conflicts with a file that k0s-mirror-config does not manage; nothing was written"), "move it away or take the setting out of it, then run this again")
+		return cli.Hint(errors.New("conflicts with a file that k0s-mirror-config does not manage; nothing was written"), "move it away or remove the setting from it, then run this again")
 	default:
-		return cli.Hint(fmt.Errorf("conflicts with %d files that k0s-mirror-config does not manage; nothing was written", n), "move them away or take the settings out of them, then run this again")
+		return cli.Hint(fmt.Errorf("conflicts with %d files that k0s-mirror-config does not manage; nothing was written", n), "move them away or remove the settings from them, then run this again")
 	}
 }
 
-// put puts one file in place or plans to, and tells of it.
+// put writes one file or plans to, and writes its record.
 func (t *tool) put(temp string, f k0s.File) (changed bool, err error) {
 	var r record.File
 	if t.cfg.plan {

@@ -49,7 +49,7 @@ func TestWhatDoesNotSpeakHTTP(t *testing.T) {
 		}
 	}()
 	r := prepare(t, Options{At: l.Addr().String()})
-	if err := r.Connect(t.Context()); err == nil || err.Error() != "not a registry: what answers does not speak HTTP" || cli.HintOf(err) == "" || !r.Hopeless(err) {
+	if err := r.Connect(t.Context()); err == nil || err.Error() != "not a registry: what answers does not speak HTTP" || cli.HintOf(err) == "" || !r.Fatal(err) {
 		t.Errorf("Connect = %v (hint %q)", err, cli.HintOf(err))
 	}
 }
