@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The main job on a small sample bundle, for real: what release it holds, the
-# push into a registry on disk, an image pulled back and checked. Works in a
-# temporary directory and needs Go, make and a base Debian system.
+# The main job on a small sample bundle, for real: print its release, push it to
+# a registry on disk, pull an image back and check it. Works in a temporary
+# directory and needs Go, make and a base Debian system.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 echo "Building the tools, which takes a minute the first time."
@@ -47,10 +47,10 @@ check() {
   printf '  %-8s %s ok, %d bytes\n' "$1" "$2" "$(stat -c %s "$1")"
 }
 
-say 'A small sample in the vendor'\''s layout stands in for the bundle of 22 GB. Which release is it?'
+say 'A small sample in the vendor'\''s layout stands in for the bundle of 22 GB. Print its release:'
 show 'bundle-version bundle.tgz'
 
-say 'A registry on disk, on a free port of the loopback interface:'
+say 'Serve a registry from a directory, on a free port of the loopback interface:'
 echo '$ oci-serve --host 127.0.0.1 --port 0 --storage registry &'
 exec 4< <(exec oci-serve --host 127.0.0.1 --port 0 --storage registry --format '{{.address}}')
 serve=$!
@@ -58,14 +58,14 @@ IFS= read -r address <&4
 port=${address##*:}
 echo "It listens on $address."
 
-say 'Everything in the bundle goes there as a stream, nothing is unpacked:'
+say 'Push everything in the bundle as a stream, without unpacking it:'
 show "bundle-ls bundle.tgz | oci-push --to localhost:$port >pushed"
 tail -n 1 pushed
 
-say 'Again: what is there is not sent twice.'
+say 'Push again: blobs that the registry already has are skipped.'
 show "bundle-ls bundle.tgz | oci-push --to localhost:$port --quiet | tail -n 1"
 
-say 'One image pulled back over HTTP, and every digest of it computed anew:'
+say 'Pull one image back over HTTP, and recompute all its digests:'
 bundle-ls --format '{{.repository}} {{.tag}} {{.digest}} {{.type}}' bundle.tgz >list
 read -r repository tag want _ < <(grep -m 1 ' image$' list)
 get "/v2/$repository/manifests/$tag" manifest
@@ -76,4 +76,4 @@ grep -oE 'sha256:[0-9a-f]{64}' manifest | while read -r want; do
   check blob "$want"
 done
 
-say "Done. The temporary directory, registry included, goes away now: $work"
+say "Done. The temporary directory is removed now: $work"
