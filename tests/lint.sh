@@ -33,4 +33,5 @@ check actionlint . actionlint .github/workflows/ci.yml
 # In their directory and all at once, so that references between them are found.
 mapfile -t pages < <(cd man && ls)
 check mandoc man mandoc -Tlint -Wstyle "${pages[@]}"
+check voice . tests/voice/check.sh
 exit $bad

@@ -31,7 +31,7 @@ type mirrorServer struct {
 	seen []string
 }
 
-// serve gives a registry that holds images, each REPOSITORY:TAG. With a user,
+// serve returns a registry that holds images, each REPOSITORY:TAG. With a user,
 // whose password is "p w", everything wants a login.
 func serve(t *testing.T, secure bool, user string, images ...string) *mirrorServer {
 	t.Helper()
@@ -85,7 +85,7 @@ func serve(t *testing.T, secure bool, user string, images ...string) *mirrorServ
 	return s
 }
 
-// imageRoot gives a host's tree with a k0s that lists these images.
+// imageRoot returns a host's tree with a k0s that lists these images.
 func imageRoot(t *testing.T, images ...string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -171,7 +171,7 @@ func TestCheckOfATagThatMoved(t *testing.T) {
 	}
 	o := start(t, imageRoot(t), image("1"), "--check", "--mirror", s.URL)
 	got := o.images["charts/x:1"]
-	want := regexp.MustCompile(`^` + s.host + `/charts/x:1: the tag has moved: the registry has (sha256:[0-9a-f]{64}), and sha256:1{64} was pushed$`)
+	want := regexp.MustCompile(`^` + s.host + `/charts/x:1: the tag has moved: the registry has (sha256:[0-9a-f]{64}), but sha256:1{64} was pushed$`)
 	found := want.FindStringSubmatch(got.Error)
 	if o.code() != cli.CodeFailed || got.Status != record.StatusFailed || found == nil || !strings.Contains(o.stderr, "hint: push the verified bundle again") {
 		t.Fatalf("code %d, %+v, stderr %q, want both digests", o.code(), got, o.stderr)

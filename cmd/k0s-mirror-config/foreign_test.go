@@ -73,7 +73,7 @@ func TestForeignFiles(t *testing.T) {
 				t.Errorf("stderr %q, want %q", o.stderr, tt.warning)
 			}
 			if text, err := os.ReadFile(root + tt.path); err != nil || string(text) != tt.content {
-				t.Errorf("somebody else's file is %q, %v, want it as it was", text, err)
+				t.Errorf("another program's file is %q, %v, want it as it was", text, err)
 			}
 			if tt.conflict == "" {
 				if o.err != nil {

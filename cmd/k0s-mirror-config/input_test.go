@@ -14,7 +14,7 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// server gives what the file of a registry's directory says of the last mirror.
+// server returns the last mirror in the file of a registry directory.
 func server(t *testing.T, root, host string) k0s.Entry {
 	t.Helper()
 	content, err := os.ReadFile(root + k0s.CertsDir + "/" + host + "/" + k0s.HostsName)

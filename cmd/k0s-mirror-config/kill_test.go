@@ -72,7 +72,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// small gives a host's tree on a file system of a few kilobytes, or skips
+// small returns a host's tree on a file system of a few kilobytes, or skips
 // where none may be mounted.
 func small(t *testing.T, options string) string {
 	t.Helper()

@@ -98,7 +98,7 @@ func ok(t *testing.T, root, stdin string, args ...string) outcome {
 // counts returns how many files had each status.
 func (o outcome) counts() string { return fmt.Sprint(o.sum.Counts) }
 
-// newRoot gives a host's tree with a k0s in it.
+// newRoot returns a host's tree with a k0s in it.
 func newRoot(t *testing.T, version string) string {
 	t.Helper()
 	root, err := os.MkdirTemp("", "k0s") // shorter than t.TempDir: a socket's path has 107 bytes
@@ -123,7 +123,7 @@ func writeFile(t *testing.T, path string, mode fs.FileMode, content string) {
 	}
 }
 
-// snapshot gives every file below a directory with its inode, mode, time and
+// snapshot returns every file below a directory with its inode, mode, time and
 // content: equal ones mean that nothing at all was touched.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()

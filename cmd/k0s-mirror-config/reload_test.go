@@ -16,7 +16,7 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// runningRoot gives a host's tree in which a k0s of this version answers on
+// runningRoot returns a host's tree in which a k0s of this version answers on
 // its socket, with the id of a containerd's process beside it.
 func runningRoot(t *testing.T, version string, workloads bool) string {
 	t.Helper()

@@ -44,7 +44,7 @@ func (c *traffic) reset() {
 	}
 }
 
-// ofType gives an entry of the sample.
+// ofType returns an entry of the sample.
 func ofType(t *testing.T, m samplebundle.Manifest, kind string) samplebundle.Entry {
 	t.Helper()
 	for _, e := range m.Entries {
@@ -56,7 +56,7 @@ func ofType(t *testing.T, m samplebundle.Manifest, kind string) samplebundle.Ent
 	return samplebundle.Entry{}
 }
 
-// as gives an entry another name.
+// as returns an entry another name.
 func as(e samplebundle.Entry, repository, tag string) samplebundle.Entry {
 	e.Repository, e.Tag = repository, tag
 	return e
@@ -164,7 +164,7 @@ func TestAliasPlanSendsNothing(t *testing.T) {
 }
 
 // A registry that cannot link gets no bytes either: that is reported, and no
-// session stays open. What is there already is found.
+// session stays open. Existing blobs are found.
 func TestAliasAtARegistryThatCannotLink(t *testing.T) {
 	var c traffic
 	path, m := write(t, samplebundle.Options{Archives: 12})

@@ -12,7 +12,7 @@ import (
 	"k0rdent-airgap/tests/samplebundle"
 )
 
-// filled gives a registry that holds a sample bundle below a prefix.
+// filled returns a registry that holds a sample bundle below a prefix.
 func filled(t *testing.T, prefix string, o samplebundle.Options, before func(http.ResponseWriter, *http.Request) bool) (host string, m samplebundle.Manifest) {
 	t.Helper()
 	path, m := write(t, o)
@@ -41,7 +41,7 @@ func TestCopyOfAWholeRegistry(t *testing.T) {
 	checkAll(t, to, "b/", m)
 }
 
-// write2 gives a bundle with other content, which a prefix must leave out.
+// write2 returns a bundle with other content, which a prefix must leave out.
 func write2(t *testing.T) string {
 	path, _ := write(t, samplebundle.Options{Seed: 7, Archives: 3})
 	return path
@@ -72,7 +72,7 @@ func TestCopyOfWhatRecordsName(t *testing.T) {
 	}
 }
 
-// A download that breaks off goes on where it broke.
+// A broken download resumes where it broke.
 func TestCopyRidesOutBrokenDownloads(t *testing.T) {
 	t.Parallel()
 	var ranges, n atomic.Int64

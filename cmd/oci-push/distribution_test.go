@@ -88,7 +88,7 @@ func (s *signer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(map[string]string{"token": s.sign(claims)})
 }
 
-// sign gives a JSON web token, with ES256 (RFC 7518, section 3.4).
+// sign returns a JSON web token, with ES256 (RFC 7518, section 3.4).
 func (s *signer) sign(claims map[string]any) string {
 	part := func(v any) string {
 		raw, err := json.Marshal(v)

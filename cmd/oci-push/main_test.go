@@ -251,7 +251,7 @@ func pushTwice(t *testing.T, host, prefix, path string, m samplebundle.Manifest)
 	checkAll(t, host, prefix+"/", m)
 }
 
-// records gives what bundle-ls writes for a bundle, as far as oci-push reads it.
+// records returns the records of bundle-ls for a bundle, as far as oci-push reads it.
 func records(t *testing.T, path string, m samplebundle.Manifest) []string {
 	t.Helper()
 	var lines []string

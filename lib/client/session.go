@@ -130,7 +130,7 @@ func (u *Upload) offset(ctx context.Context) (int64, error) {
 	return n + 1, nil
 }
 
-// cancel tells the registry that a session will not be finished (end-14).
+// cancel notifies the registry that a session will not be finished (end-14).
 func (r *Registry) cancel(ctx context.Context, repository string, session *url.URL) {
 	if resp, err := r.do(ctx, repository, http.MethodDelete, session, nil, 0, nil); err == nil {
 		drain(resp)

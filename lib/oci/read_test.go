@@ -369,7 +369,7 @@ func TestReadStops(t *testing.T) {
 	}
 }
 
-// Open gives access to every blob, and reads no payload.
+// Open provides access to every blob, and reads no payload.
 func TestOpenReadsHeadersOnly(t *testing.T) {
 	l := &layout{t: t}
 	layer := strings.Repeat("0123456789", 1_000_000)

@@ -157,7 +157,7 @@ func TestGuardIgnoresOtherInput(t *testing.T) {
 	for name, stdin := range map[string]io.Reader{
 		"a list": file("list", "a\nb\n"), "an empty file": file("empty", ""), "/dev/null": null, "closed": closed,
 		"an idle pipe": idle, "an idle socket": socket, "YAML": peer(t, "echo 'kind: bundle'; echo 'signature: bad'"),
-		"a loop's JSON": peer(t, `echo '{"name":"a"}'; sleep 30`), "cut short": peer(t, `printf '{"kind":'`), "a loop's list": peer(t, "echo a; sleep 30"), "ended": peer(t, ":"), "no file": strings.NewReader(badLine),
+		"a loop's JSON": peer(t, `echo '{"name":"a"}'; sleep 30`), "truncated": peer(t, `printf '{"kind":'`), "a loop's list": peer(t, "echo a; sleep 30"), "ended": peer(t, ":"), "no file": strings.NewReader(badLine),
 	} {
 		start := time.Now()
 		if out, err := guarded(t, stdin); err != nil || out != "" {

@@ -184,7 +184,7 @@ func TestTextInsteadOfRecords(t *testing.T) {
 		{"two on a line", `{"kind":"a"} {"kind":"b"}`, "jq -c"},
 		{"a table", "REFERENCE  TYPE\nbusybox  image\n", "--format json"},
 		{"the bytes of a bundle", "\x1f\x8b\x08\x00", "give - as the operand"},
-		{"cut short", `{"kind":"bundle","pa`, "truncated"},
+		{"truncated", `{"kind":"bundle","pa`, "truncated"},
 	} {
 		_, _, _, err := collect(t.Context(), "", strings.NewReader(tt.stdin))
 		if got := cli.HintOf(err); !errors.Is(err, record.ErrNotRecord) || !strings.Contains(got, tt.want) {
