@@ -25,7 +25,7 @@ signed() {
 # although they name what they work on themselves.
 modes() {
   printf '%s\n' \
-    "bundle-version $1" "bundle-ls $1" "bundle-ls --blobs $1" \
+    "bundle-verify --key cosign.pub $1" "bundle-version $1" "bundle-ls $1" "bundle-ls --blobs $1" \
     "k0s-extract --to k0s $1" "k0s-extract --plan --to k0s $1" "k0s-extract --from ${1%/*}/k0s-v1.32.8+k0s.0-amd64 --to k0s" \
     "k0s-extract --name --to dir $1" "k0s-extract --export dir --mirror https://m $1" \
     "oci-push --to $registry $1" "oci-push --plan --to $registry $1" "oci-push --platform linux/amd64 --to $registry $1" \

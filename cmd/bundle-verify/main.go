@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -124,9 +125,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	out := record.NewWriter(stdout, cfg.format) // from now on the reader of a pipe knows that a record will come
 	progress := cli.NewProgress("bundle-verify", stderr, cfg.Quiet)
 	defer progress.Close()
+	var guard *pipe.Guard // of another bundle's verdict, which this one must not replace
+	if operand != "-" {
+		guard = pipe.NewGuard(stdin, out, progress.Warn, "verify each bundle with a command of its own")
+	}
+	ctx, stop, err := guard.Begin(ctx)
+	defer stop()
+	if err != nil {
+		return unknown(stdout, cfg.format, operand, err)
+	}
 	v := &verifier{cfg: &cfg, progress: progress, log: cli.Logger(progress, cfg.Verbose)}
 	b, err := v.verify(ctx, operand, stdin)
 	progress.Close()
+	if piped := guard.Settle(ctx); piped != nil {
+		return unknown(stdout, cfg.format, operand, piped)
+	}
 	if b == nil {
 		return unknown(stdout, cfg.format, operand, err)
 	}

@@ -38,15 +38,6 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-func read(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 // testSite is a real registry behind TLS with the sample's release in it.
 type testSite struct {
 	at, ca string
