@@ -96,5 +96,5 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if ctx.Err() != nil { // the cause matters more than its consequences
 		err = context.Cause(ctx)
 	}
-	return errors.Join(err, t.results.close())
+	return progress.Final(errors.Join(err, t.results.close()))
 }
