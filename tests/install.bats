@@ -671,7 +671,9 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   same "$(printf '%s\n' k0rdent-airgap-install k0s k0s-extract k0s-mirror-config k0s-up)" "$(on second ls /usr/local/bin)"
   [ "$(records second 'select(.name == "k0s-start").status' | xargs)" = 'done unchanged' ]
   [ "$(records second 'select(.by).name + " " + .status' | sort -u)" = 'worker failed' ]
-  [ "$(on second sh -c 'find /etc /tmp /run -name "*token*"')" = '' ]
+  # The token stays where k0s reads it, and nowhere else, for as long as the node is not Ready.
+  [ "$(on second sh -c 'find /etc /tmp /run -name "*token*"')" = /etc/k0s/join-token ]
+  [ "$(on second stat -c '%a %U' /etc/k0s/join-token)" = '600 root' ]
 
   # With those files and no other, everything comes from the first host, over TLS.
   containerd second
