@@ -16,7 +16,7 @@ setup_file() {
 
 # found NAME: this part of it held.
 found() {
-  need systemd-nspawn script nft ip
+  need systemd-nspawn script nft ip curl
   [ "$(id -u)" = 0 ] || skip 'not root'
   [ -z "$MISSING" ] || skip "no $MISSING in .cache/bin (tests/setup.sh makes it)"
   grep -qx "ok $1" "$REPORT/results" && return

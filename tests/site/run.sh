@@ -30,7 +30,7 @@ usage() { sed -n '/^#   make site/,/^# Exit/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 misuse() { printf 'site: %s\n' "$1" >&2; usage; }
 
 [ "$(id -u)" = 0 ] || { echo 'site: must run as root: it boots containers' >&2; exit 1; }
-for program in systemd-nspawn nsenter ip nft script jq; do
+for program in systemd-nspawn nsenter ip nft script jq curl; do
   command -v $program >/dev/null || { echo "site: $program is not installed; tests/setup.sh installs it" >&2; exit 1; }
 done
 [ -z "${BUNDLE-}" ] || [ -n "${KEY-}" ] || misuse 'BUNDLE requires KEY'
@@ -214,9 +214,10 @@ prepare() {
     carry "$usb/airgap-bundle-1.3.0.tar.gz" next
     plane "$work/media/plane"
     # k0s brings up a real control plane, whose nodes and controllers are played.
+    cp tests/site/started.sh "$work/media/"
     # shellcheck disable=SC2016 # for the shell of the stand-in
-    there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log K0S_STOP='[ "$1" = worker ] || systemctl stop plane'
-      'K0S_START=[ "$1" = worker ] || { rm -f "$2/pki/admin.conf"; systemd-run --quiet --collect --unit=plane /media/plane/cluster.test -test.run TestServe -test.timeout 0 "$2/pki/admin.conf" /media/plane 127.0.0.1:5000/k0rdent-enterprise '"$ca; }"
+    there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log "K0S_SERVER=${addresses[n1]}:6443" 'K0S_STOP=[ "$1" = worker ] || systemctl stop plane'
+      "K0S_START=sh /media/started.sh \"\$1\" \"\$2\" ${addresses[n1]}"
       K0RDENT_INSTALL_TIMEOUT=100s K0S_UP_TIMEOUT=100s)
     # A container on a small machine is not the host that the preflight asks for.
     IGNORE=${IGNORE-system,memory,disk}
@@ -250,7 +251,8 @@ joined() {
   local digest
   installer n1 '--export-worker /carried/worker.tar.gz' >"$work/exported" || return
   digest=$(grep -o 'sha256:[0-9a-f]\{64\}' "$work/exported" | tail -n 1)
-  installer n2 "--worker /carried/worker.tar.gz ${digest:+--digest $digest}" || return
+  installer n2 "--worker /carried/worker.tar.gz ${digest:+--digest $digest}" &&
+    typed n2 '[ ! -e /etc/k0s/join-token ]' || return
   [ -z "$real" ] || ready n2
 }
 
