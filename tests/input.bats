@@ -27,7 +27,7 @@ modes() {
   printf '%s\n' \
     "bundle-verify --key cosign.pub $1" "bundle-version $1" "bundle-ls $1" "bundle-ls --blobs $1" \
     "k0s-extract --to k0s $1" "k0s-extract --plan --to k0s $1" "k0s-extract --from ${1%/*}/k0s-v1.32.8+k0s.0-amd64 --to k0s" \
-    "k0s-extract --name --to dir $1" "k0s-extract --export dir --mirror https://m $1" \
+    "k0s-extract --name --to dir $1" \
     "oci-push --to $registry $1" "oci-push --plan --to $registry $1" "oci-push --platform linux/amd64 --to $registry $1" \
     "oci-push --alias busybox=site/busybox --to $registry $1" "oci-push --from $registry --to $registry/copy" \
     "oci-push --verified-by verdict --to $registry $1"
@@ -36,7 +36,7 @@ modes() {
 # readers: command lines that read records.
 readers() {
   printf '%s\n' bundle-version 'bundle-version --all' bundle-ls 'bundle-ls --blobs' \
-    'k0s-extract --to k0s' 'k0s-extract --plan --to k0s' 'k0s-extract --name --to dir' 'k0s-extract --export dir --mirror https://m' \
+    'k0s-extract --to k0s' 'k0s-extract --plan --to k0s' 'k0s-extract --name --to dir' \
     "oci-push --to $registry" "oci-push --plan --to $registry" "oci-push --alias busybox=site/busybox --to $registry" \
     "oci-push --from $registry --to $registry/copy -" "oci-push --verified-by - --to $registry $1" \
     'k0s-mirror-config --root root --mirror https://m' 'k0s-mirror-config --root root --mirror https://m --plan' \
@@ -139,7 +139,7 @@ untouched() {
     printf '{"kind":"bundle","path":"%s","digest":"%s","signature":"good"}\n' "$SAMPLE/$form" "$digest" >verdict
     bundle-ls "$SAMPLE/$form" >list
     for mode in bundle-version 'bundle-version --all' bundle-ls 'k0s-extract --to k0s' 'k0s-extract --name --to dir' \
-      'k0s-extract --export dir --mirror https://m' "oci-push --to $registry" "oci-push --verified-by verdict --to $registry $SAMPLE/$form </dev/null"; do
+      "oci-push --to $registry" "oci-push --verified-by verdict --to $registry $SAMPLE/$form </dev/null"; do
       run --separate-stderr bash -c "cat verdict list | $mode >out; exit \${PIPESTATUS[1]}"
       echo "$form: $mode: $status: $stderr"
       [ "$status" = 1 ]

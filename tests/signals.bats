@@ -72,9 +72,7 @@ files() {
     "oci-push --ca $1 --to $registry $SAMPLE/bundle.tgz" "oci-push --username u --password-file $1 --to $registry $SAMPLE/bundle.tgz" \
     "oci-push --from $registry --from-username u --from-password-file $1 --to $registry/copy" \
     "oci-push --verified-by $1 --to $registry $SAMPLE/bundle.tgz" \
-    "k0s-extract --ca $1 --from $registry/k0sproject/k0s --to k0s" "k0s-extract --export dir --mirror https://m --ca $1 $SAMPLE/bundle.tgz" \
-    "k0s-extract --export dir --mirror https://m --token-file $1 $SAMPLE/bundle.tgz" \
-    "k0s-extract --export dir --role controller --mirror https://m --k0s-yaml $1 $SAMPLE/bundle.tgz" \
+    "k0s-extract --ca $1 --from $registry/k0sproject/k0s --to k0s" \
     "k0s-mirror-config --root root --mirror https://m --images $1" "k0s-mirror-config --root root --mirror https://m --ca $1" \
     "k0s-mirror-config --root root --mirror https://m --username u --password-file $1" \
     "k0rdent-install --plan --registry m --ca $1" "k0rdent-install --config-check --credentials $1"; do

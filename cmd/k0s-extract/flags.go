@@ -26,8 +26,6 @@ type config struct {
 	plan      bool
 	flavor    bool
 
-	export packing
-
 	ca           string
 	plainHTTP    bool
 	answer       time.Duration
@@ -46,7 +44,6 @@ func (c *config) flags() *flag.FlagSet {
 	fs.BoolVar(&c.replace, "replace", false, "")
 	fs.BoolVar(&c.plan, "plan", false, "")
 	fs.BoolVar(&c.flavor, "flavor", false, "")
-	c.export.flags(fs)
 	fs.StringVar(&c.ca, "ca", "", "")
 	fs.BoolVar(&c.plainHTTP, "plain-http", false, "")
 	fs.DurationVar(&c.answer, "answer-timeout", client.FirstAnswer, "")
@@ -77,8 +74,6 @@ func (c *config) check(operand string) error {
 	switch {
 	case operand != "" && c.from != "" && !c.isPushed(operand):
 		return cli.Hint(cli.Misuse("%s: --from takes no bundle", operand), "leave one of the two out; - reads records if --from is HOST[:PORT][/PREFIX]")
-	case c.export.to != "" && (c.to != "" || c.name):
-		return cli.Misuse("--export has a place of its own: neither --to nor --name goes with it")
 	case c.name && c.to == "":
 		return cli.Hint(cli.Misuse("--name needs a directory"), "give it with --to; oci-serve hands out what is in k0s below its storage")
 	case len(c.platforms) > 1 && !c.name:
@@ -99,10 +94,8 @@ func (c *config) check(operand string) error {
 	if c.to, err = filepath.Abs(c.to); err != nil {
 		return err
 	}
-	if _, _, err := parseFrom(c.from); err != nil {
-		return err
-	}
-	return c.export.check(c)
+	_, _, err = parseFrom(c.from)
+	return err
 }
 
 func (c *config) registry() bool {

@@ -1,4 +1,4 @@
-// k0s-extract puts k0s on this host, or packs what another host needs to join.
+// k0s-extract puts k0s on this host.
 //
 // It takes k0s out of its image in a bundle, as the bundle passes, or out of
 // that image in a registry, from a file, or from itself where the build carries
@@ -20,9 +20,8 @@ const usage = `usage: k0s-extract [flags] BUNDLE
        k0s-extract --from FILE|HOST[:PORT]/.../k0sproject/k0s[:TAG] [flags]
        k0s-extract --from HOST[:PORT][/PREFIX] [flags] - <RECORDS
        bundle-verify ... | k0s-extract [flags]
-       k0s-extract --export DIR|FILE.tar.gz|- --mirror URL [flags] [BUNDLE]
 
-Put k0s on this host, as one file record; or pack what another host needs.
+Put k0s on this host, as one file record.
 BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-": its bytes come on stdin.
 Without an operand, records on stdin name the bundle; with --from and "-", those
 of oci-push name the images in the registry. All records pass on.
@@ -38,15 +37,7 @@ of oci-push name the images in the registry. All records pass on.
   --k0s-version VERSION       this version, instead of the newest
   --replace                   replace a k0s that runs, is newer, or is none
   --plan                      tell what would be written, and write nothing
-  --export DIR|FILE.tar.gz|-  pack k0s and all that a host needs to join
-  --role ROLE                 of that host: worker (default), controller or
-                              controller+worker
-  --mirror URL                registry that it pulls from; several in their order
-  --mirror-username NAME      user at the mirrors
-  --mirror-password-file FILE file that holds that user's password
-  --token-file FILE           join token to pack, made by k0s token create
-  --k0s-yaml FILE             configuration that all controllers share
-  --ca FILE                   certificate authority of registry and mirrors, in PEM
+  --ca FILE                   certificate authority of the registry of --from, in PEM
   --plain-http                speak HTTP to the registry of --from
   --answer-timeout DURATION   how long to wait for its first answer (default 30s)
   --username NAME             user at the registry of --from
@@ -64,7 +55,7 @@ Exit codes: 0 in place, 1 not, 2 misuse, 75 registry unreachable,
 130 interrupted.
 
   bundle-verify --key cosign.pub bundle.tgz | k0s-extract
-  k0s-extract --export worker.tar.gz --mirror https://10.0.0.5:5000 --ca ca.crt bundle.tgz
+  k0s-extract --from 10.0.0.5:5000/k0sproject/k0s --ca ca.crt
 `
 
 func main() { cli.Main("k0s-extract", run) }
@@ -75,6 +66,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // runAs is run for a build that carries a k0s, or none.
 func runAs(ctx context.Context, own embedded, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	if err := removed(args); err != nil {
+		return err
+	}
 	var cfg config
 	fs := cfg.flags()
 	if err := cli.Parse(fs, args, usage, stdout, 1); err != nil {
@@ -87,18 +81,11 @@ func runAs(ctx context.Context, own embedded, args []string, stdin io.Reader, st
 	if err := cfg.check(operand); err != nil {
 		return err
 	}
-	if err := cfg.export.checkOutput(stdout); err != nil {
-		return err
-	}
 	progress := cli.NewProgress("k0s-extract", stderr, cfg.Quiet)
 	defer progress.Close()
 	out := record.NewWriter(progress.Beside(stdout), cfg.format)
-	if cfg.export.to == "-" {
-		out = record.NewWriter(io.Discard, nil)
-	}
 	w := &wish{
 		platforms: cfg.platforms, version: cfg.version, every: cfg.name,
-		told:     cfg.name || cfg.export.to != "",
 		progress: progress, log: cli.Logger(progress, cfg.Verbose),
 	}
 	guard := cfg.guard(operand, stdin, out, progress)
@@ -120,11 +107,5 @@ func runAs(ctx context.Context, own embedded, args []string, stdin io.Reader, st
 		return err
 	}
 	progress.Close()
-	if cfg.export.to != "" {
-		if have[0].err != nil {
-			return have[0].err
-		}
-		return cfg.export.pack(ctx, have[0], stdout, out, cfg.plan)
-	}
 	return cfg.place(have, out, progress)
 }

@@ -220,33 +220,34 @@ func TestName(t *testing.T) {
 }
 
 func TestMisuse(t *testing.T) {
-	dir := t.TempDir()
-	token := filepath.Join(dir, "token")
-	writeFile(t, token, []byte("no token"), 0o600)
 	for args, want := range map[string]string{
 		"--from x bundle": "--from takes no bundle",
 		"--name bundle":   "--name needs a directory",
-		"--platform linux/amd64,linux/arm64 bundle":         "one file is for one platform",
-		"--platform linux/s390x bundle":                     "want linux/ and one of",
-		"--platform linux/arm,linux/arm bundle":             "there twice",
-		"--k0s-version latest bundle":                       "must be a version such as",
-		"--export x --to y bundle":                          "--export has a place of its own",
-		"--role worker bundle":                              "--role is about what --export packs",
-		"--mirror https://h bundle":                         "--mirror is about what --export packs",
-		"--export x --role boss bundle":                     "must be worker, controller or controller+worker",
-		"--export x --role controller bundle":               "needs the k0s.yaml of the first",
-		"--export x --k0s-yaml y bundle":                    "a worker has no configuration",
-		"--export x --mirror https://localhost:5000 bundle": "on another host that is the other host",
-		"--export x --mirror ftp://h bundle":                "must be https://",
-		"--export x --mirror-username u bundle":             "go together",
-		"--export x --token-file " + token + " bundle":      "not a join token of k0s",
-		"--export x --ca " + dir + "/none bundle":           "no such file",
-		"--from localhost:5000/K0S:v1":                      "must be lower case",
-		"--from localhost:5000/k0s:v1@sha256:ab":            "hex",
+		"--platform linux/amd64,linux/arm64 bundle":   "one file is for one platform",
+		"--platform linux/s390x bundle":               "want linux/ and one of",
+		"--platform linux/arm,linux/arm bundle":       "there twice",
+		"--k0s-version latest bundle":                 "must be a version such as",
+		"--export x --role worker bundle":             "--export was removed",
+		"--mirror https://m --export=x.tar.gz bundle": "--export was removed",
+		"--from localhost:5000/K0S:v1":                "must be lower case",
+		"--from localhost:5000/k0s:v1@sha256:ab":      "hex",
 	} {
 		_, _, err := run1(t, nil, strings.Fields(args)...)
 		if !cli.IsMisuse(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want misuse with %q", args, err, want)
+		}
+	}
+}
+
+// TestRemovedFlag: the command that packs today is in the hint; a file of that name
+// is an operand like any other.
+func TestRemovedFlag(t *testing.T) {
+	if err := removed([]string{"--export", "a.tar.gz"}); !strings.Contains(cli.HintOf(err), "install.sh --export-worker") {
+		t.Errorf("%v, hint %q, want install.sh --export-worker", err, cli.HintOf(err))
+	}
+	for _, args := range [][]string{{"export"}, {"--", "--export"}, {"--to", "export"}, {"--quiet"}} {
+		if err := removed(args); err != nil {
+			t.Errorf("%q: %v", args, err)
 		}
 	}
 }

@@ -14,9 +14,6 @@ import (
 
 // sinks gives the function that makes the sink for what is found.
 func (c *config) sinks(ctx context.Context) func(*k0s.Version, v1.Platform) sink {
-	if c.export.to != "" {
-		return func(*k0s.Version, v1.Platform) sink { return c.export.sink(c.plan) }
-	}
 	return func(v *k0s.Version, p v1.Platform) sink {
 		path := c.path(v, p)
 		return newHostSink(path, c.plan, func() error {

@@ -187,20 +187,6 @@ func TestNoRoom(t *testing.T) {
 	}
 }
 
-// TestNoRoomToPack: neither for k0s nor for the archive.
-func TestNoRoomToPack(t *testing.T) {
-	dir := machine.Tmpfs(t, t.TempDir(), "size=8k")
-	to := filepath.Join(dir, "a.tar.gz")
-	path := writeBundle(t, "tar.gz", k0sAt(v132, image1(t, v132)))
-	_, _, err := run1(t, nil, "--export", to, path)
-	if !errors.Is(err, syscall.ENOSPC) || err.Error() != "write "+to+": no space left on device" {
-		t.Errorf("%v, want no space, told of %s", err, to)
-	}
-	if got := names(t, dir); got != "" {
-		t.Errorf("left behind: %s", got)
-	}
-}
-
 // TestReadOnly: on a /usr that cannot be written, the right k0s is fine.
 func TestReadOnly(t *testing.T) {
 	dir := machine.Tmpfs(t, t.TempDir(), "")

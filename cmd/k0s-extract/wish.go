@@ -30,8 +30,7 @@ func here() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.
 type wish struct {
 	platforms oci.Platforms // each of another architecture
 	version   *k0s.Version  // this one; nil: see every
-	every     bool          // each version, rather than the newest
-	told      bool          // the version must be known, since something depends on it
+	every     bool          // each version, rather than the newest; each must be known, since files are named after it
 	sink      func(*k0s.Version, v1.Platform) sink
 
 	progress *cli.Progress
@@ -60,7 +59,7 @@ func (w *wish) platformOf(arch string) (v1.Platform, bool) {
 
 // known fails where a version must be known and is not.
 func (w *wish) known(v *k0s.Version, what string) error {
-	if v == nil && w.told {
+	if v == nil && w.every {
 		return cli.Hint(cli.Misuse("%s: nothing tells which version it is", what), "give --k0s-version")
 	}
 	return nil

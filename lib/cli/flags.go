@@ -268,15 +268,6 @@ func CheckStdin(stdin io.Reader) error {
 	return nil
 }
 
-// CheckStdout returns misuse if stdout is a terminal, for a tool whose output
-// is not text.
-func CheckStdout(stdout io.Writer) error {
-	if isTerminal(stdout) {
-		return Hint(Misuse("refusing to write an archive to a terminal"), "name a file, or pipe the output to a program")
-	}
-	return nil
-}
-
 // IsMisuse reports whether an error stands for exit code 2.
 func IsMisuse(err error) bool {
 	c, coded := errors.AsType[*codeError](err)

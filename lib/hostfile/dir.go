@@ -188,22 +188,3 @@ func MkdirAll(name string) error {
 	}
 	return err
 }
-
-// Unnamed creates a file without a name, which ceases to exist once it is
-// closed, in a directory that is created if it is missing.
-func Unnamed(name string) (*os.File, error) {
-	d, err := openDir(name, true)
-	if err != nil {
-		return nil, err
-	}
-	defer d.close()
-	f, err := createTemp(d, "unnamed")
-	if err != nil {
-		return nil, err
-	}
-	if err := d.remove(filepath.Base(f.Name())); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}

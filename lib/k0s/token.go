@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
-
-	"k0rdent-airgap/lib/textfile"
 )
 
 // What a host can join a cluster as, as k0s token create has it.
@@ -47,20 +45,6 @@ func (t Token) For(role string) error {
 		return fmt.Errorf("it is for a %s, not for a %s", t.Role, role)
 	}
 	return nil
-}
-
-// ReadToken reads a file with a token. It returns the token's text, without
-// white space around it, and what it says.
-func ReadToken(path string) ([]byte, Token, error) {
-	text, err := textfile.Read(path)
-	if err != nil {
-		return nil, Token{}, err
-	}
-	t, err := ParseToken(text)
-	if err != nil {
-		return nil, Token{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return bytes.TrimSpace(text), t, nil
 }
 
 // CreateToken has the k0s that runs make a token, which is valid for expiry, in

@@ -5,8 +5,6 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -37,36 +35,16 @@ func TestParseToken(t *testing.T) {
 	}
 }
 
-func TestReadToken(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "token")
-	token := standin.Token(workerUser, "https://10.0.0.1:6443")
-	if err := os.WriteFile(path, []byte("\n"+token+" \r\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	text, said, err := ReadToken(path)
-	if err != nil || string(text) != strings.TrimSpace(token) || said.Role != RoleWorker {
-		t.Errorf("ReadToken = %q, %+v, %v", text, said, err)
-	}
-	if err := said.For(RoleWorker); err != nil {
-		t.Error(err)
-	}
-	if err := said.For(RoleController); err == nil || err.Error() != "it is for a worker, not for a controller" {
-		t.Errorf("For(controller) = %v", err)
-	}
-	if err := os.WriteFile(path, []byte("no token"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := ReadToken(path); !errors.Is(err, ErrToken) || !strings.HasPrefix(err.Error(), path) {
-		t.Errorf("ReadToken = %v, want the file's name and ErrToken", err)
-	}
-}
-
 // TestCreateToken: k0s must have made what was asked for.
 func TestCreateToken(t *testing.T) {
 	b := script(t, `[ "$*" = "token create --role worker --expiry 24h0m0s" ] || exit 1
 echo '`+strings.TrimSpace(standin.Token(workerUser, "https://10.0.0.1:6443"))+`'`)
 	if text, said, err := b.CreateToken(t.Context(), RoleWorker, 24*time.Hour); err != nil || said.Server != "https://10.0.0.1:6443" || bytes.ContainsAny(text, " \n") {
 		t.Errorf("CreateToken = %q, %+v, %v", text, said, err)
+	}
+	other := script(t, "echo '"+strings.TrimSpace(standin.Token(controllerUser, "https://10.0.0.1:6443"))+"'")
+	if _, _, err := other.CreateToken(t.Context(), RoleWorker, time.Hour); err == nil || !strings.Contains(err.Error(), "it is for a controller, not for a worker") {
+		t.Errorf("CreateToken = %v, want that it is for a controller", err)
 	}
 	if _, _, err := script(t, "echo hello").CreateToken(t.Context(), RoleWorker, time.Hour); !errors.Is(err, ErrToken) {
 		t.Errorf("CreateToken = %v, want ErrToken", err)

@@ -273,7 +273,6 @@ extract() {
   run extract 'k0s-extract again' 'k0s-extract --quiet --to placed/k0s k0s.tgz'
   run extract 'k0s-extract, verified' 'k0s-extract --quiet --to placed/verified <verdict'
   run extract 'k0s-extract, directory' 'k0s-extract --quiet --to placed/dir k0s-bundle'
-  run extract 'k0s-extract --export' 'k0s-extract --quiet --export placed/worker.tar.gz k0s-bundle'
 }
 
 pull() {
