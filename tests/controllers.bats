@@ -40,7 +40,7 @@ joined() {
   # As the guide has it. There is no API server in which a node could become Ready.
   guide Controllers 1 >lines
   [ "$(wc -l <lines)" = 2 ]
-  there=("${there[@]}" K0S_UP_TIMEOUT=2s K0S_UP_IGNORE=memory,network,ports,sysinfo,system)
+  there=("${there[@]}" K0S_UP_TIMEOUT=2s "K0S_UP_IGNORE=memory,network,ports,sysinfo,system")
   on n1 sh -euc "ln -sf /media/bin/install.sh .; $(sed -n 1p lines)" >/dev/null 2>err || { cat err; return 1; }
   there+=(FIRST=10.0.0.5 "DIGEST=$(sed -n 's/.* --digest //p' err)")
   if [ "$1" = archive ]; then
@@ -199,7 +199,7 @@ alone() {
 @test "controllers: a host in a network that leads nowhere is told what cures it, whichever way it joins" {
   local checks=memory,ports,sysinfo,system,time
   pair
-  there+=(K0S_UP_IGNORE=$checks)
+  there+=("K0S_UP_IGNORE=$checks")
   on n1 sh /media/bin/install.sh --export-controller /root/controller.tar.gz >/dev/null 2>err
   there+=("DIGEST=$(sed -n 's/.* --digest //p' err)")
   on n1 cat /root/controller.tar.gz | on n2 sh -c 'cat >/root/controller.tar.gz'

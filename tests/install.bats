@@ -632,7 +632,7 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   mkdir -p "$MEDIA/alone"
   cp "$ROOT/install.sh" "$MEDIA/alone/"
   # No API server is there in which the node could become Ready; the port answers.
-  there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log K0S_SERVER=10.0.0.5:5000 K0S_UP_TIMEOUT=2s K0S_UP_IGNORE=memory,network,ports,sysinfo,system)
+  there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log K0S_SERVER=10.0.0.5:5000 K0S_UP_TIMEOUT=2s "K0S_UP_IGNORE=memory,network,ports,sysinfo,system")
   host first
   host second
   wire first 10.0.0.5/24 second 10.0.0.6/24
