@@ -197,7 +197,7 @@ func readHeader(src *bufio.Reader) error {
 	if _, err := src.Peek(1); err != nil {
 		return err
 	}
-	// A few bytes of something else are not a member that was cut short.
+	// Bytes that cannot begin a member are foreign data, not a truncated member.
 	if start, _ := src.Peek(len(magic)); !strings.HasPrefix(magic, string(start)) {
 		return ErrHeader
 	}
