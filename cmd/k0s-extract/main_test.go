@@ -225,7 +225,7 @@ func TestMisuse(t *testing.T) {
 		"--name bundle":   "--name needs a directory",
 		"--platform linux/amd64,linux/arm64 bundle":   "one file is for one platform",
 		"--platform linux/s390x bundle":               "want linux/ and one of",
-		"--platform linux/arm,linux/arm bundle":       "there twice",
+		"--platform linux/arm,linux/arm bundle":       "duplicate platform linux/arm",
 		"--k0s-version latest bundle":                 "must be a version such as",
 		"--export x --role worker bundle":             "--export was removed",
 		"--mirror https://m --export=x.tar.gz bundle": "--export was removed",
