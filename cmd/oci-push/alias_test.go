@@ -182,7 +182,7 @@ func TestAliasAtARegistryThatCannotLink(t *testing.T) {
 		t.Errorf("%v, %d requests with blobs, %d of %d sessions ended", r.err, c.blobs.Load(), c.ended.Load(), c.links.Load())
 	}
 	for _, i := range r.images {
-		if !strings.Contains(i.Error, "does not link it from repository "+e.Repository) || i.Reference != host+"/also:v1" {
+		if !strings.Contains(i.Error, "cannot link it from repository "+e.Repository) || i.Reference != host+"/also:v1" {
 			t.Errorf("record = %+v, want that it could not be linked", i)
 		}
 	}

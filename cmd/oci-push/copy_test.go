@@ -120,7 +120,7 @@ func TestCopyReportsWhatIsWrong(t *testing.T) {
 		{"no catalog", []string{"--from", noList}, cli.CodeFailed, "403"},
 		{"no records", []string{"--from", empty, "-"}, cli.CodeFailed, "no image records"},
 		{"a bundle", []string{"--from", empty, "b.tgz"}, cli.CodeMisuse, "does not take a bundle"},
-		{"verified by", []string{"--from", empty, "--verified-by", "x"}, cli.CodeMisuse, "about a bundle"},
+		{"verified by", []string{"--from", empty, "--verified-by", "x"}, cli.CodeMisuse, "mutually exclusive"},
 		{"wrong source", []string{"--from", "http://x"}, cli.CodeMisuse, `--from "http://x"`},
 	}
 	for _, tt := range tests {

@@ -129,7 +129,7 @@ func TestWrongCertificateFiles(t *testing.T) {
 		{"encrypted", cert, writeText(t, "key", encrypted), "/key: the key is encrypted", "decrypt it: openssl pkey -in "},
 		{"encrypted, old form", cert, writeText(t, "key", old), "/key: the key is encrypted", "decrypt it"},
 		{"swapped", writeText(t, "key", s.key), cert, "cert: no private key in it, only CERTIFICATE", "--tls-cert names"},
-		{"two keys", writeText(t, "key", s.key), writeText(t, "key", s.key), "key: no certificate in it, only PRIVATE KEY", "--tls-cert names"},
+		{"two keys", writeText(t, "key", s.key), writeText(t, "key", s.key), "key: no certificate, only PRIVATE KEY", "--tls-cert names"},
 		{"no file", cert + "x", writeText(t, "key", s.key), "certx: no such file", ""},
 		{"empty", writeText(t, "none", ""), writeText(t, "key", s.key), "none: the file is empty", ""},
 		{"PKCS #7", writeText(t, "cert", "0\x0b\x06\x09*\x86H\x86\xf7\x0d\x01\x07\x02"), writeText(t, "key", s.key), "cert: a PKCS #7 container", "openssl pkcs7 -inform DER"},
