@@ -154,6 +154,7 @@ looks() {
 @test "packages: the rpm has the same files, installs, and is erased" {
   local before
   need rpm
+  export HOME=$BATS_TEST_TMPDIR # rpm makes a database there even to read a package
   debian
   same "$(packaged | sort)" "$(rpm -qp --qf '[%{FILEMODES:perms} %{FILENAMES}\n]' "$(released .rpm)" | sed -n 's/^-[^ ]* //p' | sort)"
   [ "$(rpm -qpc "$(released .rpm)")" = /etc/k0rdent-airgap/oci-serve.env ]
