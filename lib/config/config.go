@@ -235,7 +235,7 @@ func (s Secret) Text() string {
 var (
 	HostFlags = []string{
 		"api-address", "api-external-address", "api-port", "etcd-peer-address", "expiry", "k0s-from", "k0s-images",
-		"k0s-version", "last-controller", "network-provider", "pod-cidr", "reset", "san", "service-cidr", "storage-type",
+		"k0s-version", "k0s-yaml", "last-controller", "network-provider", "pod-cidr", "reset", "san", "service-cidr", "storage-type",
 		"token", "token-file",
 	}
 	PlatformFlags = []string{
