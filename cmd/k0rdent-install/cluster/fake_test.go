@@ -116,6 +116,8 @@ func finalize(tracker clienttesting.ObjectTracker) clienttesting.ReactionFunc {
 // failing has the next requests of a kind fail, one for each error, before they
 // reach what is stored.
 func failing(f *clienttesting.Fake, verb, resource string, errs ...error) {
+	f.Lock() // requests may be on their way
+	defer f.Unlock()
 	f.PrependReactor(verb, resource, func(clienttesting.Action) (bool, runtime.Object, error) {
 		if len(errs) == 0 {
 			return false, nil, nil

@@ -60,9 +60,13 @@ const (
 func TestWaitNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		renewed := time.Now()
+		var back time.Time // when the kubelet renews its lease again
 		a := api{
 			"GET " + nodePath: says(200, ready),
 			"GET " + lease: func(*http.Request) (int, string) {
+				if !back.IsZero() && !time.Now().Before(back) {
+					renewed = back
+				}
 				return 200, fmt.Sprintf(`{"spec":{"renewTime":%q}}`, renewed.UTC().Format("2006-01-02T15:04:05.000000Z07:00"))
 			},
 			"GET /api/v1/pods": says(200, `{"items":[{"metadata":{"namespace":"kube-system","name":"kube-router-x"},"status":{"containerStatuses":[{"state":{"waiting":{"reason":"ImagePullBackOff","message":"not found"}}}]}}]}`),
@@ -79,10 +83,7 @@ func TestWaitNode(t *testing.T) {
 		if want := "node a: not ready after 15s: it is as it was before k0s started: its kubelet does not report yet; pod kube-system/kube-router-x: ImagePullBackOff: not found"; err == nil || err.Error() != want {
 			t.Errorf("error %v, want %q", err, want)
 		}
-		go func() {
-			time.Sleep(20 * time.Second)
-			renewed = time.Now()
-		}()
+		back = time.Now().Add(20 * time.Second)
 		if err := c.WaitNode(t.Context(), "a", restarted); err != nil || time.Since(restarted) < 30*time.Second {
 			t.Errorf("%v after %v, want the node once its kubelet is back", err, time.Since(restarted))
 		}
