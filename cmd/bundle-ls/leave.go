@@ -54,7 +54,7 @@ func costly(want pipe.Bundle, b *bundle.Bundle) bool {
 	if b.Format == bundle.FormatDir || b.Format == bundle.FormatTar && want.Digest == "" {
 		return false
 	}
-	if !filepath.IsAbs(want.Path) || strings.HasPrefix(want.Path, "/dev/") || strings.HasPrefix(want.Path, "/proc/") {
+	if !filepath.IsAbs(want.Path) || strings.HasPrefix(want.Path, "/dev/fd/") || strings.HasPrefix(want.Path, "/dev/std") || strings.HasPrefix(want.Path, "/proc/") {
 		return false
 	}
 	info, err := os.Stat(want.Path)
