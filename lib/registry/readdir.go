@@ -112,6 +112,16 @@ func (t *tree) eachName(dir string, visit func(name []byte, kind byte) error) er
 // eachFile calls visit, which may remove it, for each regular file of a
 // directory.
 func (t *tree) eachFile(ctx context.Context, dir string, visit func(name string, stat *fileStat) error) error {
+	return t.eachEntry(ctx, dir, func(name string, stat *fileStat) error {
+		if stat.Mode&unix.S_IFMT != unix.S_IFREG {
+			return nil // not this program's
+		}
+		return visit(name, stat)
+	})
+}
+
+// eachEntry is like eachFile for whatever is in a directory.
+func (t *tree) eachEntry(ctx context.Context, dir string, visit func(name string, stat *fileStat) error) error {
 	o, err := t.openDir(dir)
 	if err != nil {
 		return ifThere(err)
@@ -121,9 +131,6 @@ func (t *tree) eachFile(ctx context.Context, dir string, visit func(name string,
 		stat, err := o.stat(string(name))
 		if err != nil {
 			return ifThere(err) // removed meanwhile
-		}
-		if stat.Mode&unix.S_IFMT != unix.S_IFREG {
-			return nil // not this program's
 		}
 		if err := ctx.Err(); err != nil {
 			return err

@@ -273,6 +273,11 @@ func TestExpiry(t *testing.T) {
 	if err := os.WriteFile(reg.path(uploadsDir+"/tmp-x"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	for _, link := range []string{"/tmp-link", "/foreign"} { // a tag that a kill kept from its place
+		if err := os.Symlink("../nowhere", reg.path(uploadsDir+link)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	reg.begin("a")
 	if _, err := os.Stat(reg.path(uploadsDir + "/tmp-x")); err != nil {
 		t.Errorf("a file that may be in use was removed: %v", err)
@@ -283,8 +288,13 @@ func TestExpiry(t *testing.T) {
 	reg.begin("a")
 	reg.want(404, "GET", old, nil)
 	reg.restart()
-	if _, err := os.Stat(reg.path(uploadsDir + "/tmp-x")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("temporary file after a start: %v, want none", err)
+	for _, name := range []string{"/tmp-x", "/tmp-link"} {
+		if _, err := os.Lstat(reg.path(uploadsDir + name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s after a start: %v, want none", name, err)
+		}
+	}
+	if _, err := os.Lstat(reg.path(uploadsDir + "/foreign")); err != nil {
+		t.Errorf("a link of somebody else after a start: %v", err)
 	}
 	reg.want(204, "GET", fresh, nil)
 	for _, c := range []struct {

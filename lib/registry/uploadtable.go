@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/ref"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -240,8 +242,14 @@ func newID() string {
 // openUploads finds the sessions that a client may go on with, and removes what
 // nobody can. Nobody knows any more whose quota they count for.
 func (d *Disk) openUploads() error {
-	return d.tree.eachFile(context.Background(), uploadsDir, func(name string, stat *fileStat) error {
+	return d.tree.eachEntry(context.Background(), uploadsDir, func(name string, stat *fileStat) error {
 		file := path.Join(uploadsDir, name)
+		switch kind := stat.Mode & unix.S_IFMT; {
+		case kind == unix.S_IFLNK && strings.HasPrefix(name, tempPrefix): // on its way to be a tag or a manifest
+			return d.tree.remove(file)
+		case kind != unix.S_IFREG:
+			return nil // not this program's
+		}
 		if strings.HasPrefix(name, tempPrefix) || stat.Nlink > 1 || !d.uploads.quota.Acquire("", 1) {
 			return d.tree.remove(file)
 		}
