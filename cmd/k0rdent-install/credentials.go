@@ -103,15 +103,7 @@ func (c *settings) readCredentials() (credentials, error) {
 	if c.credentials == "" {
 		return c.file.credentials, nil
 	}
-	var found credentials
-	read := func() (err error) {
-		found, err = readCredentialsFile(c.credentials)
-		return err
-	}
-	if err := textfile.Patiently(c.credentials, read); err != nil {
-		return credentials{}, err
-	}
-	return found, nil
+	return textfile.Patiently(c.credentials, func() (credentials, error) { return readCredentialsFile(c.credentials) })
 }
 
 func readCredentialsFile(path string) (found credentials, err error) {

@@ -28,41 +28,34 @@ type table struct {
 	// them, the same each time, so that the time that takes does not tell which
 	// names there are, though their hashes' costs may differ.
 	decoys [][]byte
+	open   bool // everybody on this host may read the file
 }
 
-// readHtpasswd reads a file of users. open is whether everybody on this host
-// may read it.
-func readHtpasswd(file string) (*table, bool, error) {
-	var t *table
-	var open bool
-	read := func() (err error) {
-		t, open, err = openHtpasswd(file)
-		return err
-	}
-	if err := textfile.Patiently(file, read); err != nil {
-		return nil, false, err
-	}
-	return t, open, nil
+// readHtpasswd reads a file of users.
+func readHtpasswd(file string) (*table, error) {
+	return textfile.Patiently(file, func() (*table, error) { return openHtpasswd(file) })
 }
 
-func openHtpasswd(file string) (t *table, open bool, err error) {
+func openHtpasswd(file string) (*table, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	data, err := textfile.All(f)
-	if err == nil {
-		t, err = parseHtpasswd(data)
-	}
 	if err != nil {
-		return nil, false, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return t, info.Mode()&0o004 != 0, nil
+	t, err := parseHtpasswd(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	t.open = info.Mode()&0o004 != 0
+	return t, nil
 }
 
 // parseHtpasswd reads lines "name:hash" as the htpasswd program writes them.

@@ -71,11 +71,11 @@ func newUsers(file string, log *slog.Logger) (*users, error) {
 
 // read reads the file. u.mu is held, or nobody else has u yet.
 func (u *users) read() error {
-	t, open, err := readHtpasswd(u.file)
+	t, err := readHtpasswd(u.file)
 	if err != nil {
 		return err
 	}
-	if open {
+	if t.open {
 		u.log.Warn(u.file + ": everybody on this host can read it; chmod o-r makes it private")
 	}
 	u.table = t

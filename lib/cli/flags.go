@@ -97,16 +97,19 @@ func parseAll(fs *flag.FlagSet, args []string, file File) error {
 		}))
 	// ff opens and reads the configuration file itself, which may be a pipe.
 	operands := append([]string{"--"}, fs.Args()...)
-	err := textfile.Patiently("", func() error { return ff.Parse(fs, operands, opts...) })
+	value, err := textfile.Patiently("", func() (refusal, error) {
+		err := ff.Parse(fs, operands, opts...)
+		return *refused, err
+	})
 	if err == nil && file.Default != "" {
 		err = checkNamed(fs)
 	}
 	switch {
 	case err == nil:
 		return nil
-	case refused.err != nil: // from a variable: readFile clears refusals from the file
-		name := envPrefix(fs.Name()) + "_" + envPrefix(refused.name)
-		return misuse(fs, refused.err, "", "invalid %s=%q: %v", name, refused.value, refused.err)
+	case value.err != nil: // from a variable: readFile clears refusals from the file
+		name := envPrefix(fs.Name()) + "_" + envPrefix(value.name)
+		return misuse(fs, value.err, "", "invalid %s=%q: %v", name, value.value, value.err)
 	}
 	return misuse(fs, err, "", "%v", err)
 }

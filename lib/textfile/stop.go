@@ -22,20 +22,28 @@ func Stop(err error) {
 	})
 }
 
-// Patiently calls read, which opens and reads the file at path, or an unknown
-// file for "". At Stop it returns without waiting for read, unless path is a
-// regular file; read is then abandoned until the program exits, and whatever it
-// writes to must not be used.
-func Patiently(path string, read func() error) error {
+// Patiently returns what read returns, which opens and reads the file at path, or
+// an unknown file for "". At Stop it returns without waiting for read, unless path
+// is a regular file; read is then abandoned until the program exits, so it must
+// not write to variables of its caller.
+func Patiently[T any](path string, read func() (T, error)) (T, error) {
 	if info, err := os.Stat(path); path != "" && (err != nil || info.Mode().IsRegular()) {
 		return read()
 	}
-	finished := make(chan error, 1)
-	go func() { finished <- read() }()
+	type result struct {
+		value T
+		err   error
+	}
+	finished := make(chan result, 1)
+	go func() {
+		value, err := read()
+		finished <- result{value, err}
+	}()
 	select {
-	case err := <-finished:
-		return err
+	case r := <-finished:
+		return r.value, r.err
 	case <-stopping.done:
-		return stopping.cause
+		var none T
+		return none, stopping.cause
 	}
 }

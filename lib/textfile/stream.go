@@ -13,16 +13,7 @@ import (
 
 // Open opens a file of any size. It waits for the writer of a pipe until Stop.
 func Open(path string) (*os.File, error) {
-	opened := make(chan *os.File, 1)
-	err := Patiently(path, func() error {
-		f, err := os.Open(path)
-		opened <- f
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return <-opened, nil
+	return Patiently(path, func() (*os.File, error) { return os.Open(path) })
 }
 
 // NewReader returns the text of r as UTF-8 with Unix line ends. It reads ahead

@@ -47,15 +47,8 @@ func All(r io.Reader) ([]byte, error) {
 
 // Bytes returns the content of a small file that may be text or binary, such as
 // a key or a signature, unchanged.
-func Bytes(path string) (content []byte, err error) {
-	read := func() (err error) {
-		content, err = bytesAt(path)
-		return err
-	}
-	if err := Patiently(path, read); err != nil {
-		return nil, err
-	}
-	return content, nil
+func Bytes(path string) ([]byte, error) {
+	return Patiently(path, func() ([]byte, error) { return bytesAt(path) })
 }
 
 func bytesAt(path string) ([]byte, error) {
