@@ -11,21 +11,28 @@ BIN     ?= bin
 FUZZTIME ?= 30s
 # How long `make chaos` runs.
 CHAOSTIME ?= 10m
-# The version of a release build; without it, the build information tells.
+# The version of a release build.
 RELEASE ?=
+# A file with the private key that signs a release (make dist).
+KEY     ?=
+# The module's path, if it changes (make module).
+MODULE  ?=
 
 TOOLS   := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
-LDFLAGS := -s -w $(if $(RELEASE),-X k0rdent-airgap/lib/cli.release=$(RELEASE))
+# What --version says: the release, or in a git clone the commit.
+STAMP   := $(shell sed -n 's/^module //p' go.mod)/lib/cli
+COMMIT  := $(if $(RELEASE),,$(shell git describe --always --abbrev=12 --exclude '*' --dirty 2>/dev/null))
+LDFLAGS := -s -w $(if $(RELEASE),-X $(STAMP).release=$(RELEASE)) $(if $(COMMIT),-X $(STAMP).commit=$(COMMIT))
 GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: help chaos build build-all build-airgap clean-airgap test quick race vuln lint demo recording bench fuzz conformance site install uninstall dist docs clean
+.PHONY: help chaos build build-all build-airgap clean-airgap test quick race vuln lint demo recording bench fuzz conformance site install uninstall dist docs man module clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 build: ## build the tools for this machine into bin/
 	@mkdir -p $(BIN)
-	$(GOBUILD) -o $(BIN)/ ./cmd/...
+	$(GOBUILD) -o $(BIN)/ $(addprefix ./cmd/,$(TOOLS))
 
 build-all: ## build the tools for linux/amd64 and linux/arm64 into dist/
 	@for arch in amd64 arm64; do \
@@ -39,7 +46,7 @@ build-all: ## build the tools for linux/amd64 and linux/arm64 into dist/
 AIRGAP  := cmd/k0s-extract/embedded
 EXTRACT  = GOOS= GOARCH= go run ./cmd/k0s-extract --quiet --from '$(K0S)' --platform linux/$$(go env GOARCH) $(if $(K0S_VERSION),--k0s-version $(K0S_VERSION))
 
-build-airgap: ## build k0s-extract with the k0s of K0S=FILE in it, into bin/airgap/
+build-airgap: ## build k0s-extract with the k0s of K0S=FILE, in bin/airgap/
 	@[ -n '$(K0S)' ] || { echo 'make build-airgap K0S=FILE: which k0s?' >&2; exit 2; }
 	@mkdir -p $(AIRGAP) $(BIN)/airgap
 	$(EXTRACT) --name --plan --to $(AIRGAP) --format '{"kind":"file","size":{{.size}},"digest":"{{.digest}}","version":"{{.version}}","platform":"{{.platform}}"}' >$(AIRGAP)/k0s.json
@@ -47,50 +54,50 @@ build-airgap: ## build k0s-extract with the k0s of K0S=FILE in it, into bin/airg
 	CGO_ENABLED=0 go build -trimpath -tags airgap -ldflags "$(LDFLAGS) -X main.Flavor=airgap -X main.K0sVersion=$$(cat $(AIRGAP)/version) \
 	  -X main.BuildTime=$$(date -u -d @$${SOURCE_DATE_EPOCH:-$$(date +%s)} +%FT%TZ)" -o $(BIN)/airgap/ ./cmd/k0s-extract
 
-clean-airgap: ## remove the k0s of the airgap build, and what was built with it
+clean-airgap: ## remove that k0s and what was built with it
 	rm -rf $(AIRGAP) $(BIN)/airgap
 
-test: ## everything that must pass: lint, unit, conformance, browser, containerd, cluster, processes, release
+test: ## run everything that must pass; tests/run.sh runs parts of it
 	@tests/run.sh
 
-quick: ## go test of every package, as any user; what needs root or a missing program is skipped, by name
+quick: ## run go test on every package, as any user
 	@CI= go test -json ./... | go run ./tests/tally
 
-race: ## everything under the race detector, what links Helm too (CI=true make test does as well): takes minutes
+race: ## run every Go test with the race detector: takes minutes
 	CGO_ENABLED=1 go test -race ./...
 
-lint: ## gofmt, vet, staticcheck, shellcheck, mandoc
+lint: ## run gofmt, vet, staticcheck, shellcheck, mandoc and others
 	@tests/run.sh lint
 
-vuln: ## govulncheck of the tools, where its database can be reached
+vuln: ## run govulncheck on the tools; needs its database
 	@packaging/vuln.sh
 
-demo: ## the main job on a sample bundle, for real, in a temporary directory
+demo: ## show the main job on a sample bundle
 	@tests/demo/demo.sh
 
-recording: ## record the demo into docs/demo.svg (needs asciinema, termtosvg, jq)
+recording: ## record the demo into docs/demo.svg
 	@tests/demo/record.sh
 
-bench: ## the figures of tests/bench/README.md, measured here
+bench: ## measure the figures of tests/bench/README.md
 	@tests/bench/run.sh
 
-fuzz: ## run every fuzz target for FUZZTIME (default 30s)
+fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@grep -rloE --include='*_test.go' '^func Fuzz[A-Z]' cmd lib | xargs -n 1 dirname | sort -u | while read -r dir; do \
 	  for target in $$(grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' $$dir | cut -c6-); do \
 	    echo "$$dir $$target" && go test ./$$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x || exit; \
 	  done; \
 	done
 
-site: build ## the whole road on two booted containers: K0S=FILE BUNDLE=FILE KEY=FILE for the real parts
+site: build ## install two booted containers: K0S=FILE BUNDLE=FILE KEY=FILE
 	@tests/site/run.sh
 
-chaos: ## oci-serve killed, stopped and paused for CHAOSTIME (default 10m) while clients push and read
+chaos: ## kill and pause oci-serve under load for CHAOSTIME (10m)
 	go test ./tests/chaos -v -timeout 0 -args -for $(CHAOSTIME)
 
-conformance: ## the OCI distribution-spec conformance suite against oci-serve
+conformance: ## run the OCI distribution-spec suite against oci-serve
 	@tests/run.sh conformance
 
-install: build files ## install tools, man pages, completions and units under DESTDIR/PREFIX
+install: build files ## install tools, pages, completions and units to PREFIX
 
 # All but the papers that dist.sh adds; what is found is installed.
 .PHONY: files
@@ -120,7 +127,7 @@ files:
 	done
 
 # The same list as for install, of files that may be empty.
-uninstall: ## take away what install has put there; settings that were changed stay
+uninstall: ## remove what install put there, except edited settings
 	@stage=$$(mktemp -d) && mkdir $$stage/bin && touch $(addprefix $$stage/bin/,$(TOOLS)) && \
 	$(MAKE) -s files BIN=$$stage/bin DESTDIR=$$stage/root && (cd $$stage/root && find . -type f) | while read -r file; do \
 	  case $$file in .$(SYSCONFDIR)/*) cmp -s $$stage/root/$$file $(DESTDIR)/$$file || continue ;; esac; \
@@ -128,11 +135,17 @@ uninstall: ## take away what install has put there; settings that were changed s
 	done; rm -rf $$stage
 	@rmdir $(DESTDIR)$(SYSCONFDIR)/k0rdent-airgap 2>/dev/null || true
 
-dist: ## reproducible archives, deb and rpm for amd64 and arm64, with SBOMs, in dist/
-	@packaging/dist.sh
+dist: ## write a reproducible release to dist/; KEY=FILE signs it
+	@KEY='$(KEY)' packaging/dist.sh
 
-docs: ## the man pages as HTML, with an index, in dist/docs/ (needs mandoc)
+docs: ## render the manual pages as HTML in dist/docs/
 	@packaging/docs.sh
 
-clean: ## remove what was built (.cache/, with the tests' programs, stays)
+man: ## render the manual pages as Markdown in docs/man/
+	@packaging/man.sh docs/man
+
+module: ## change the module path to MODULE=HOST/PATH, for go install
+	@packaging/module.sh '$(MODULE)'
+
+clean: ## remove what was built, except .cache/
 	rm -rf bin dist

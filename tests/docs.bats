@@ -85,12 +85,66 @@ examples() {
   for target in "${targets[@]}"; do
     grep -q "^  make $target " <<<"$output"
   done
+  run ! grep -E '.{81}' <<<"$output"
 }
 
 @test "docs: a release build says its version" {
   eval "$(make -s -n -C "$ROOT" build RELEASE=v9.8.7 | sed "s,bin/ ,$PWD/bin/ ,; s,^,cd '$ROOT'; ,")"
   run -0 "$BATS_TEST_TMPDIR/bin/bundle-ls" --version
   [[ $output == 'bundle-ls v9.8.7 '* ]]
+}
+
+# clone: a copy of the tree, as the one commit of a repository of its own.
+clone() {
+  mkdir clone
+  tar -C "$ROOT" --exclude-vcs --exclude=./{.cache,bin,dist,cmd/k0s-extract/embedded} -c . | tar -x -C clone
+  cp "$ROOT/.gitignore" clone/
+  git -C clone init -q
+  git -C clone add .
+  git -C clone -c user.name=test -c user.email=test@example.com -c commit.gpgsign=false commit -q -m test
+}
+
+@test "docs: a build of a clone says its commit, also with -buildvcs=false" {
+  local commit
+  need git
+  clone
+  commit=$(git -C clone rev-parse --short=12 HEAD)
+  GOFLAGS="${GOFLAGS-} -buildvcs=false" make -s -C clone build TOOLS=bundle-ls
+  run -0 clone/bin/bundle-ls --version
+  [[ $output == "bundle-ls devel $commit go"* ]]
+  [ "$(ls clone/bin)" = bundle-ls ]
+  echo >>clone/README.md
+  GOFLAGS="${GOFLAGS-} -buildvcs=false" make -s -C clone build TOOLS=bundle-ls
+  run -0 clone/bin/bundle-ls --version
+  [[ $output == "bundle-ls devel $commit-dirty go"* ]]
+}
+
+@test "docs: make module renames the module, and go install finds it where it is published" {
+  local module=example.org/site/k0rdent-airgap version=v9.8.7 at dir
+  need git bsdtar
+  clone
+  run -2 make -s -C clone module MODULE=k0rdent-airgap
+  [[ $output == *'must be a host and a path'* ]]
+  make -s -C clone module MODULE=$module
+  same '' "$(gofmt -l clone/cmd clone/lib clone/tests clone/packaging)"
+  go -C clone vet ./...
+  for dir in packaging tests/browser tests/cluster tests/containerd tests/interop; do
+    go -C clone/$dir list -deps -test ./... >list
+    run ! grep '^k0rdent-airgap/' list
+  done
+
+  # Published, that is: in a proxy, as a zip of what is no module of its own.
+  at=$PWD/proxy/$module/@v
+  mkdir -p "$at" "zip/$module@$version"
+  cp -r clone/{go.mod,go.sum,LICENSE,cmd,lib} "zip/$module@$version/"
+  bsdtar -C zip --format zip -cf "$at/$version.zip" "$module@$version"
+  cp clone/go.mod "$at/$version.mod"
+  echo "{\"Version\":\"$version\"}" >"$at/$version.info"
+  echo $version >"$at/list"
+  GOPROXY=file://$PWD/proxy,file://$(go env GOMODCACHE)/cache/download GOSUMDB=off GOFLAGS=-modcacherw \
+    GOMODCACHE=$PWD/modules GOBIN=$PWD/installed go install "$module/cmd/bundle-ls@$version"
+  run -0 installed/bundle-ls --version
+  [[ $output == "bundle-ls $version go"* ]]
 }
 
 @test "docs: the demo ends well and leaves nothing" {

@@ -22,12 +22,15 @@ export CGO_ENABLED=0 GOFLAGS="${GOFLAGS-} -trimpath"
 
 lint() { tests/lint.sh; }
 
+# As go.mod declares it.
+module=$(sed -n 's/^module //p' go.mod)
+
 # concurrent lists the packages that have goroutines, or call what does. Those
 # that link Helm take minutes to compile for the race detector: they are among
 # them with CI=true, and for `make race`.
 concurrent() {
   grep -rlE --include='*.go' --exclude='*_test.go' '^\s*go |x/sync|net/http' cmd lib | xargs -n 1 dirname | sort -u |
-    if [ "${CI-}" = true ]; then cat; else grep -v ^cmd/k0rdent-install; fi | sed 's,^,k0rdent-airgap/,'
+    if [ "${CI-}" = true ]; then cat; else grep -v ^cmd/k0rdent-install; fi | sed "s,^,$module/,"
 }
 
 # memory makes a directory in memory for temporary files, if there is room: half
@@ -72,8 +75,8 @@ race_tests() {
   # would slow down tenfold: they are built without it.
   CGO_ENABLED=1 go test -ldflags='-s -w' -vet=off -count=1 -parallel 4 -race \
     -gcflags='github.com/klauspost/compress/...=-race=false -d=checkptr=0' \
-    -gcflags='k0rdent-airgap/lib/gunzip=-race=false -d=checkptr=0' \
-    -gcflags='k0rdent-airgap/tests/samplebundle=-race=false -d=checkptr=0' -json "${packages[@]}"
+    -gcflags="$module/lib/gunzip=-race=false -d=checkptr=0" \
+    -gcflags="$module/tests/samplebundle=-race=false -d=checkptr=0" -json "${packages[@]}"
 }
 
 raceable() { command -v "$(go env CC)" >/dev/null; }

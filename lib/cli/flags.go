@@ -215,9 +215,9 @@ func parseConfig(r io.Reader, set func(name, value string) error) error {
 	return s.Err()
 }
 
-// release is set at link time by a release build (-X); otherwise the version
-// comes from the build information.
-var release string
+// release and commit are set at link time (-X), release by a release build only;
+// otherwise they come from the build information.
+var release, commit string
 
 // Version returns the version, the revision it was built from, the toolchain
 // and the platform, on one line.
@@ -233,19 +233,22 @@ func Agent(tool string) string {
 }
 
 func build() (version, revision string) {
-	version = release
+	version, revision = release, commit
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if version == "" {
 			version = info.Main.Version
 		}
 		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				revision = " " + s.Value[:12]
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 && commit == "" {
+				revision = s.Value[:12]
 			}
 		}
 	}
 	if version == "" || version == "(devel)" {
 		version = "devel"
+	}
+	if revision != "" {
+		revision = " " + revision
 	}
 	return version, revision
 }

@@ -7,16 +7,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
 
-const (
-	root   = "../.."
-	module = "k0rdent-airgap"
-)
+const root = "../.."
+
+// module is the path that go.mod declares.
+var module = strings.TrimSuffix(reflect.TypeFor[goPackage]().PkgPath(), "/tests/house")
 
 // goPackage is what the tests use of `go list -json`.
 type goPackage struct {
