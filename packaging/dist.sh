@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Makes what is released into DIST (default dist/): for each of ARCHES an archive,
-# a deb and an rpm, and SHA256SUMS. The same tree, RELEASE and SOURCE_DATE_EPOCH
-# give the same bytes, wherever and whenever; in a git clone the last two
-# come from the last tag and commit.
+# Writes a release to DIST (default dist/): for each of ARCHES an archive, a deb
+# and an rpm, then SHA256SUMS, and SHA256SUMS.sig if KEY names a private key. The
+# same tree, RELEASE and SOURCE_DATE_EPOCH result in the same bytes but for the
+# signature; in a git clone the last two default to the last tag and commit.
 set -euo pipefail
 umask 022
+KEY=${KEY:+$(realpath "$KEY")}
 cd "$(dirname "$0")/.."
 dist=${DIST:-dist}
 
-# version: of RELEASE, or of the last tag, how many commits ago that was, and
-# which commit this is. Semantic versions, which packages sort rightly.
+# version prints RELEASE, or the last tag with the number of commits since and the
+# current commit: a semantic version that package managers sort correctly.
 version() {
   local described
   if [ -n "${RELEASE-}" ]; then
@@ -21,20 +22,24 @@ version() {
   fi
 }
 if ! VERSION=$(version) || ! SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null)}; then
-  echo 'dist: this is no git clone, so RELEASE and SOURCE_DATE_EPOCH must tell the version and its time' >&2
+  echo 'dist: not a git clone: set RELEASE and SOURCE_DATE_EPOCH' >&2
   exit 2
 fi
 export VERSION SOURCE_DATE_EPOCH
-# What the build finds of git must not make a difference.
+if [ -n "${KEY-}" ] && ! openssl pkey -in "$KEY" -noout; then
+  echo "dist: $KEY is not a private key in PEM form" >&2
+  exit 2
+fi
+# A build must not depend on the presence of git.
 export GOFLAGS="${GOFLAGS-} -buildvcs=false"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$dist"
-rm -f "$dist"/*.tar.gz "$dist"/*.deb "$dist"/*.rpm "$dist"/SHA256SUMS
+rm -f "$dist"/*.tar.gz "$dist"/*.deb "$dist"/*.rpm "$dist"/SHA256SUMS{,.sig}
 CGO_ENABLED=0 go -C packaging build -o "$work/" ./sbom ./notices github.com/goreleaser/nfpm/v2/cmd/nfpm
 
-# files DIR: what is installed into DIR/usr and DIR/etc, and the papers.
+# files DIR installs everything below DIR/usr and DIR/etc, documents included.
 files() {
   local doc=$1/usr/share/doc/k0rdent-airgap
   make -s files BIN="$bin" DESTDIR="$1" PREFIX=/usr SYSCONFDIR=/etc
@@ -43,8 +48,8 @@ files() {
   cp -r "$work/sbom-$ARCH" "$doc/sbom"
 }
 
-# archive DIR: the tools, their pages and completions, and beside them what
-# install.sh needs.
+# archive DIR writes the tools, their pages and completions, and what install.sh
+# needs.
 archive() {
   mkdir "$1"
   cp -r "$STAGE/usr/share" lib/systemd "$1"
@@ -77,4 +82,6 @@ for ARCH in ${ARCHES:-amd64 arm64}; do
 done
 cd "$dist"
 sha256sum ./*.tar.gz ./*.deb ./*.rpm | sed 's, \./, ,' >SHA256SUMS
+# The form of `cosign sign-blob`: the base64 of an ECDSA signature of the SHA-256.
+[ -z "${KEY-}" ] || openssl dgst -sha256 -sign "$KEY" SHA256SUMS | base64 -w 0 >SHA256SUMS.sig
 ls -l

@@ -11,6 +11,8 @@ setup_file() {
   mkdir "$BATS_FILE_TMPDIR/copy"
   tar -C "$ROOT" --exclude-vcs --exclude=./{.cache,bin,dist,cmd/k0s-extract/embedded} -c . | tar -x -C "$BATS_FILE_TMPDIR/copy"
   export SOURCE_DATE_EPOCH=1750000000 RELEASE=v9.8.7 ARCHES=amd64
+  export KEY=$BATS_FILE_TMPDIR/release.key
+  openssl ecparam -name prime256v1 -genkey -noout -out "$KEY"
   (umask 077 && TZ=Asia/Tokyo exec make -s -C "$BATS_FILE_TMPDIR/copy" dist DIST="$OTHER") >/dev/null 3>&- &
   make -s -C "$ROOT" dist DIST="$ONE" >/dev/null
   wait $!
@@ -52,6 +54,22 @@ files() { (cd "$1" && find . ! -type d | sed 's,^\.,,' | sort); }
   same "$(cat "$ONE/SHA256SUMS")" "$(cat "$OTHER/SHA256SUMS")"
   (cd "$ONE" && sha256sum --quiet --strict -c SHA256SUMS)
   same "$(cd "$ONE" && ls -- *.deb *.gz *.rpm)" "$(sed 's/^[^ ]*  //' "$ONE/SHA256SUMS" | sort)"
+}
+
+@test "packages: a release is signed as cosign does it, and bundle-verify proves it" {
+  need openssl
+  openssl pkey -in "$KEY" -pubout -out release.pub
+  run -0 --separate-stderr bundle-verify --key release.pub --format '{{.signature}}' "$ONE/SHA256SUMS"
+  [ "$output" = good ]
+  openssl dgst -sha256 -verify release.pub -signature <(base64 -d "$ONE/SHA256SUMS.sig") "$ONE/SHA256SUMS"
+  # Another list of checksums is not the one that was signed.
+  sed 's/^./0/' "$ONE/SHA256SUMS" >SHA256SUMS
+  cp "$ONE/SHA256SUMS.sig" .
+  run -1 --separate-stderr bundle-verify --key release.pub --format '{{.signature}}' SHA256SUMS
+  [ "$output" = bad ]
+  # What cannot sign ends the build before it begins.
+  run -2 make -s -C "$ROOT" dist KEY="$PWD/release.pub" DIST="$PWD/dist"
+  [[ $output == *'release.pub is not a private key'* && ! -e dist ]]
 }
 
 @test "packages: the archive has all that install.sh needs, for everybody to read" {
