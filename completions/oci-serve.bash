@@ -15,14 +15,15 @@ _oci_serve() {
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -d -- "$cur")
     ;;
-  --tls-cert | --tls-key | --htpasswd | --config)
+  --tls-cert | --tls-key | --htpasswd | --password-file | --config)
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     ;;
   --tls-name) ;; # names that this host may not know yet
-  --upload-limit) ;;
+  --upload-limit | --passwd) ;;
   *) mapfile -t COMPREPLY < <(compgen -W '--host --port --storage --k0s-dir --tls --tls-name --tls-constrain
-    --tls-cert --tls-key --write --read --htpasswd --upload-limit --gc --uploads --layout --scrub --repair
+    --tls-cert --tls-key --write --read --htpasswd --passwd
+    --password-file --remove --upload-limit --gc --uploads --layout --scrub --repair
     --purge --yes
     --access-log --format --config --quiet --verbose --help --version' -- "$cur") ;;
   esac

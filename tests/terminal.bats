@@ -49,6 +49,46 @@ wide="verifying $size/1\\.0 TB +[0-9]+% \\|[█ ]+\\| \\($size/s\\) $times"
   shows begin 'bundle-verify: interrupted' 'end 130'
 }
 
+@test "terminal: oci-serve --passwd asks twice, shows nothing, and a running registry accepts the password" {
+  need crane skopeo
+  window 80 'oci-serve --htpasswd users --passwd alice --format "{{.url}}"'
+  shows begin 'New password for alice:'
+  "${tmux[@]}" send-keys 'wonder land' Enter
+  shows begin 'New password for alice:' 'New password for alice again:'
+  "${tmux[@]}" send-keys 'wonder land' Enter
+  shows begin 'New password for alice:' 'New password for alice again:' 'end 0'
+  [ "$(stat -c %a users)" = 600 ]
+  serve --tls auto --htpasswd users --read auth
+  export HOME=$PWD SSL_CERT_FILE=$PWD/storage/tls/ca.pem
+  crane auth login "$registry" -u alice -p 'wonder land'
+  [ "$(crane catalog "$registry")" = '' ]
+  # A registry that runs notices a change, and lets nobody in with the old password.
+  stop "${servers[0]}"
+  window 80 'oci-serve --htpasswd users --passwd alice --format "{{.url}}"'
+  shows begin 'New password for alice:'
+  "${tmux[@]}" send-keys 'looking glass' Enter
+  shows begin 'New password for alice:' 'New password for alice again:'
+  "${tmux[@]}" send-keys 'looking glass' Enter
+  shows begin 'New password for alice:' 'New password for alice again:' 'end 0'
+  sleep 1.1 # the file is looked at once a second
+  mkdir certs
+  cp "$SSL_CERT_FILE" certs/ca.crt
+  skopeo login --cert-dir certs --authfile auth.json -u alice -p 'looking glass' "$registry"
+  run ! crane catalog "$registry"
+}
+
+@test "terminal: oci-serve --passwd changes nothing if the passwords differ, or after ^C, and the terminal shows typing again" {
+  window 80 'oci-serve --htpasswd users --passwd alice; echo code $?; oci-serve --htpasswd users --passwd alice'
+  shows begin 'New password for alice:'
+  "${tmux[@]}" send-keys 'one' Enter 'two' Enter
+  shows begin 'New password for alice:' 'New password for alice again:' 'oci-serve: the two passwords differ' 'hint: .*' 'code 1' 'New password for alice:'
+  "${tmux[@]}" send-keys C-c
+  shows begin 'New password for alice:' 'New password for alice again:' 'oci-serve: the two passwords differ' 'hint: .*' 'code 1' 'New password for alice:' 'oci-serve: interrupted' 'end 130'
+  "${tmux[@]}" send-keys visible
+  shows begin 'New password for alice:' 'New password for alice again:' 'oci-serve: the two passwords differ' 'hint: .*' 'code 1' 'New password for alice:' 'oci-serve: interrupted' 'end 130' visible
+  [ ! -e users ]
+}
+
 @test "terminal: the bar of a stream of unknown length fits too, and makes way for records" {
   local rest
   mkfifo input

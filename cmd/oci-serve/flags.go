@@ -4,12 +4,13 @@ import (
 	"flag"
 	"math"
 	"slices"
+	"strings"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
 )
 
-// config is what the flags say.
+// config holds the values of the flags.
 type config struct {
 	cli.Common
 	host         string
@@ -24,6 +25,9 @@ type config struct {
 	write        string
 	read         string
 	htpasswd     string
+	passwd       string
+	passwordFile string
+	remove       bool
 	uploadLimit  int64
 	gc           bool
 	uploads      bool
@@ -51,6 +55,9 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.write, "write", "", "")
 	fs.StringVar(&c.read, "read", "any", "")
 	fs.StringVar(&c.htpasswd, "htpasswd", "", "")
+	cli.Var(fs, &c.passwd, "passwd", checkedUser)
+	fs.StringVar(&c.passwordFile, "password-file", "", "")
+	fs.BoolVar(&c.remove, "remove", false, "")
 	fs.Int64Var(&c.uploadLimit, "upload-limit", 0, "`BYTES` that one user's unfinished uploads may hold; 0 is no limit")
 	fs.BoolVar(&c.gc, "gc", false, "")
 	fs.BoolVar(&c.uploads, "uploads", false, "")
@@ -64,7 +71,8 @@ func (c *config) flags() *flag.FlagSet {
 	return fs
 }
 
-// check fills in what follows from other flags and tells what does not fit.
+// check fills in the defaults that depend on other flags, and returns misuse for
+// values and combinations that are invalid.
 func (c *config) check() error {
 	if c.write == "" {
 		c.write = "owner"
@@ -85,9 +93,17 @@ func (c *config) check() error {
 			return cli.Misuse("invalid %s %q: must be %s", f.name, f.value, f.wanted)
 		}
 	}
-	needed := c.write == "auth" || c.read == "auth"
+	if err := c.checkServing(); err != nil {
+		return err
+	}
+	return c.checkModes()
+}
+
+// checkServing returns misuse for invalid combinations of the flags for serving.
+func (c *config) checkServing() error {
+	needed := (c.write == "auth" || c.read == "auth") && c.passwd == ""
 	switch {
-	case c.storage == "": // it would be whatever directory this is
+	case c.storage == "": // it would be the current directory
 		return cli.Misuse("--storage: must name a directory")
 	case c.port < 0 || c.port > math.MaxUint16:
 		return cli.Misuse("invalid --port %d: must be a number from 0 to %d", c.port, math.MaxUint16)
@@ -100,23 +116,44 @@ func (c *config) check() error {
 	case len(c.tlsNames) > 0 && c.tls != "auto":
 		return cli.Misuse("--tls-name requires --tls auto")
 	case needed && c.htpasswd == "":
-		return cli.Hint(cli.Misuse("--write auth and --read auth require --htpasswd FILE"), "htpasswd -B -c FILE NAME makes one")
-	case !needed && c.htpasswd != "":
+		return cli.Hint(cli.Misuse("--write auth and --read auth require --htpasswd FILE"), "oci-serve --htpasswd FILE --passwd NAME creates one")
+	case !needed && c.htpasswd != "" && c.passwd == "":
 		return cli.Misuse("--htpasswd %s: protects nothing without --write auth or --read auth", c.htpasswd)
 	case c.tlsConstrain && c.tls != "auto":
 		return cli.Misuse("--tls-constrain requires --tls auto")
+	}
+	return nil
+}
+
+// checkModes returns misuse for invalid combinations of the flags that do
+// something else than serve.
+func (c *config) checkModes() error {
+	var modes []string
+	for _, m := range []struct {
+		name string
+		on   bool
+	}{{"--gc", c.gc}, {"--scrub", c.scrub}, {"--layout", c.layout}, {"--purge", c.purge}, {"--passwd", c.passwd != ""}} {
+		if m.on {
+			modes = append(modes, m.name)
+		}
+	}
+	switch {
+	case len(modes) > 1:
+		return cli.Misuse("%s and %s are mutually exclusive", strings.Join(modes[:len(modes)-1], ", "), modes[len(modes)-1])
 	case c.repair && !c.scrub:
 		return cli.Misuse("--repair requires --scrub")
 	case c.uploads && !c.gc:
 		return cli.Misuse("--uploads requires --gc")
-	case c.gc && c.scrub:
-		return cli.Misuse("--gc and --scrub are mutually exclusive")
-	case c.layout && (c.gc || c.scrub):
-		return cli.Misuse("--layout, --gc and --scrub are mutually exclusive")
-	case c.purge && (c.gc || c.scrub || c.layout):
-		return cli.Misuse("--purge, --layout, --gc and --scrub are mutually exclusive")
 	case c.yes && !c.purge:
 		return cli.Misuse("--yes requires --purge")
+	case c.remove && c.passwd == "":
+		return cli.Misuse("--remove requires --passwd")
+	case c.passwordFile != "" && c.passwd == "":
+		return cli.Misuse("--password-file requires --passwd")
+	case c.remove && c.passwordFile != "":
+		return cli.Misuse("--remove and --password-file are mutually exclusive")
+	case c.remove && c.htpasswd == "":
+		return cli.Misuse("--remove requires --htpasswd FILE")
 	}
 	return nil
 }

@@ -21,6 +21,8 @@ const (
 	hashLen = 60
 )
 
+var errNoUsers = errors.New("no users in it")
+
 // table is what a file of users says: for each name its hash.
 type table struct {
 	hashes map[string][]byte
@@ -81,7 +83,7 @@ func parseHtpasswd(data []byte) (*table, error) {
 		t.decoys = append(t.decoys, hash)
 	}
 	if len(t.hashes) == 0 {
-		return nil, errors.New("no users in it")
+		return nil, errNoUsers
 	}
 	return t, lines.Err()
 }

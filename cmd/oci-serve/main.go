@@ -43,7 +43,12 @@ seconds.
                    user of this host), auth (default with --htpasswd), any or
                    none
   --read WHO       who may pull: any (default) or auth
-  --htpasswd FILE  users and their passwords, as htpasswd -B writes them
+  --htpasswd FILE  users and their passwords, in bcrypt
+  --passwd USER    set a user's password in --htpasswd FILE, or print the line
+                   without it, and exit; asks for the password
+  --password-file FILE
+                   with --passwd: read the password from FILE, or - for stdin
+  --remove         with --passwd: remove the user instead
   --upload-limit BYTES
                    how much the unfinished uploads of one user or address may
                    hold together; 0 (default) is no limit
@@ -94,6 +99,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err := cfg.check(); err != nil {
 		return err
 	}
+	out := record.NewWriter(stdout, cfg.format)
+	if cfg.passwd != "" {
+		return passwd(ctx, cfg, stdin, stdout, stderr, out)
+	}
 	cli.LimitMemory(memoryLimit)
 	var err error
 	if cfg.storage, err = filepath.Abs(cfg.storage); err != nil {
@@ -105,7 +114,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if cfg.k0sDir, err = filepath.Abs(cfg.k0sDir); err != nil {
 		return err
 	}
-	out := record.NewWriter(stdout, cfg.format)
 	if cfg.gc || cfg.scrub || cfg.layout || cfg.purge {
 		if err := registry.IsStorage(cfg.storage); err != nil {
 			return cli.Hint(cli.Misuse("--storage: %w", err), "name the directory that oci-serve serves from")

@@ -20,6 +20,7 @@ import (
 type File struct {
 	path string
 	mode fs.FileMode
+	only bool     // Commit must not replace a file
 	dir  *dir     // the file's final directory
 	temp *dir     // where it is written; often the same
 	f    *os.File // nil once it is committed or aborted
@@ -34,6 +35,16 @@ type File struct {
 // It follows no link in path that another user could have made.
 func Create(path string, mode fs.FileMode) (*File, error) {
 	return CreateVia(filepath.Dir(path), path, mode)
+}
+
+// CreateNew is like Create for a path that must not exist: if it does by then,
+// the error of Commit is fs.ErrExist.
+func CreateNew(path string, mode fs.FileMode) (*File, error) {
+	f, err := Create(path, mode)
+	if err == nil {
+		f.only = true
+	}
+	return f, err
 }
 
 // CreateVia is like Create, but writes the file to another directory first, as
@@ -138,6 +149,16 @@ func (f *File) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Own makes the file belong to a user and a group; -1 leaves either as it is.
+// Call it before Write, so that a secret never belongs to the wrong group.
+func (f *File) Own(uid, gid int) error {
+	err := rename(f.f.Chown(uid, gid), f.path)
+	if err == nil {
+		err = rename(f.f.Chmod(f.mode.Perm()), f.path) // in case the kernel has removed bits
+	}
+	return err
+}
+
 // Digest returns the digest of what has been written so far.
 func (f *File) Digest() string { return fmt.Sprintf("sha256:%x", f.hash.Sum(nil)) }
 
@@ -154,25 +175,27 @@ func (f *File) Commit() (record.File, error) {
 	if f.err != nil {
 		return failed(r, f.err)
 	}
-	same, err := is(f.dir, f.path, f.mode, f.size, func(old io.Reader) (bool, error) {
-		h := sha256.New()
-		_, err := io.Copy(h, old)
-		return err == nil && [sha256.Size]byte(h.Sum(nil)) == digest, err
-	})
-	if err != nil {
-		return failed(r, err)
-	}
-	if same {
-		r.Status = record.StatusUnchanged
-		return r, nil
+	if !f.only {
+		same, err := f.same(digest)
+		if err != nil {
+			return failed(r, err)
+		}
+		if same {
+			r.Status = record.StatusUnchanged
+			return r, nil
+		}
 	}
 	if err := f.f.Sync(); err != nil {
 		return failed(r, rename(err, f.path))
 	}
-	if err := f.temp.move(filepath.Base(f.f.Name()), f.dir, filepath.Base(f.path)); err != nil {
+	place := f.temp.move
+	if f.only {
+		place = f.temp.link
+	}
+	if err := place(filepath.Base(f.f.Name()), f.dir, filepath.Base(f.path)); err != nil {
 		return failed(r, rename(err, f.path))
 	}
-	err = f.dir.sync()
+	err := f.dir.sync()
 	f.f.Close()
 	f.f = nil
 	f.close()
@@ -181,6 +204,15 @@ func (f *File) Commit() (record.File, error) {
 	}
 	r.Status = record.StatusWritten
 	return r, nil
+}
+
+// same reports whether a file with this digest already is at the path.
+func (f *File) same(digest [sha256.Size]byte) (bool, error) {
+	return is(f.dir, f.path, f.mode, f.size, func(old io.Reader) (bool, error) {
+		h := sha256.New()
+		_, err := io.Copy(h, old)
+		return err == nil && [sha256.Size]byte(h.Sum(nil)) == digest, err
+	})
 }
 
 // Abort removes what was written.

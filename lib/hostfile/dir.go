@@ -155,6 +155,14 @@ func (d *dir) move(old string, to *dir, name string) error {
 	return to.error("rename", name, unix.Renameat(d.fd, old, to.fd, name))
 }
 
+// link moves a file of d to another directory, unless the name exists there.
+func (d *dir) link(name string, to *dir, as string) error {
+	if err := unix.Linkat(d.fd, name, to.fd, as, 0); err != nil {
+		return to.error("create", as, err)
+	}
+	return d.remove(name)
+}
+
 // sync is SyncDir.
 func (d *dir) sync() error {
 	f, err := d.open(".", unix.O_RDONLY, 0)

@@ -80,12 +80,26 @@ func Password(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return password(path, text)
+}
+
+// PasswordOf is like Password for a file that is already open and that may be a
+// pipe. Errors call it name.
+func PasswordOf(r io.Reader, name string) (string, error) {
+	text, err := Patiently("", func() ([]byte, error) { return All(r) })
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	return password(name, text)
+}
+
+func password(name string, text []byte) (string, error) {
 	password := strings.TrimSuffix(string(text), "\n")
 	switch {
 	case password == "":
-		return "", fmt.Errorf("%s: the file is empty", path)
+		return "", fmt.Errorf("%s: the file is empty", name)
 	case strings.Contains(password, "\n"):
-		return "", fmt.Errorf("%s: more than one line", path)
+		return "", fmt.Errorf("%s: more than one line", name)
 	}
 	return password, nil
 }
