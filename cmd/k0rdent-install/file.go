@@ -11,6 +11,7 @@ import (
 	kyaml "sigs.k8s.io/yaml"
 
 	"k0rdent-airgap/lib/config"
+	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -34,6 +35,7 @@ type fileSchema struct {
 // fileConfig is what the configuration file says and no flag could.
 type fileConfig struct {
 	read        bool
+	worker      bool // it has k0s-up join this host as a worker
 	values      map[string]any
 	credentials credentials
 	warnings    []string
@@ -66,6 +68,9 @@ func (c *settings) parseFile(r io.Reader, set func(flag, value string) error) er
 
 // take keeps what only the file can say.
 func (c *settings) take(s *fileSchema, text []byte, file any) error {
+	var join struct{ Mode string }
+	_ = s.Join.Decode(&join) // k0s-up refuses what is wrong with it
+	c.file.worker = join.Mode == k0s.RoleWorker
 	if n := s.K0rdent.Helm.Namespace; n != "" && n != namespace {
 		return fmt.Errorf("k0rdent.helm.namespace %q: the platform looks for its own objects in %s only", n, namespace)
 	}

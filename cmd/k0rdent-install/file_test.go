@@ -143,7 +143,8 @@ func TestConfigInit(t *testing.T) {
 		t.Errorf("as it is: %v, %v", c.modes(), err)
 	}
 	text := regexp.MustCompile(`(?m)^( *)# ((?: *- )?[ ]*[a-zA-Z0-9]+:)`).ReplaceAllString(out.String(), "$1$2")
-	c, err := parse(t, text, 0o600)
+	// One of them has this host join as a worker.
+	c, err := parse(t, text, 0o600, "--kubeconfig", "/k")
 	if err != nil {
 		t.Fatalf("with its examples: %v\n%s", err, text)
 	}

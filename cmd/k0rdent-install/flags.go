@@ -70,6 +70,7 @@ func (c *settings) flags() *flag.FlagSet {
 	cli.ListVar(fs, &c.ignore, "ignore", step.ParseIgnored)
 	fs.BoolVar(&c.yes, "yes", false, "")
 	fs.Var(c.format, "format", "")
+	addGone(fs)
 	return fs
 }
 
@@ -92,6 +93,9 @@ func (c *settings) check() error {
 	switch m := c.modes(); {
 	case len(m) > 1:
 		return cli.Misuse("%s are mutually exclusive", strings.Join(m, " and "))
+	case c.file.worker && c.kubeconfig == "" && !c.printValues && !c.configCheck:
+		return cli.Hint(cli.Misuse("join.mode worker in the configuration file: a worker has no access to the cluster"),
+			"k0s-up joins this host; run k0rdent-install on a controller, or with --kubeconfig")
 	case c.releaseFile != "" && !c.upgrade:
 		return cli.Misuse("--release-file requires --upgrade")
 	case c.printValues && c.plan:

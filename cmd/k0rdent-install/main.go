@@ -44,9 +44,6 @@ func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, 
 		_, err := io.WriteString(stdout, config.Template)
 		return err
 	}
-	if err := moved(args); err != nil {
-		return err
-	}
 	cfg := &settings{}
 	fs := cfg.flags()
 	if err := cli.ParseFile(fs, args, usage, stdout, 0, cli.File{Default: h.config, Parse: cfg.parseFile}); err != nil {

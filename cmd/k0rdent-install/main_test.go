@@ -65,23 +65,44 @@ func TestPrintValues(t *testing.T) {
 	}
 }
 
-// TestMovedFlags: a command line of the time when one tool did both is told the
-// new one.
+// TestMovedFlags: flags of the time when one tool did both name the command of
+// today, in whichever way they are given.
 func TestMovedFlags(t *testing.T) {
-	for args, want := range map[string]string{
-		"--join worker --token-file /root/t": "k0s-up --join worker; then",
-		"--token=controller":                 "k0s-up --token controller; then",
-		"--k0s-from /k0s --upgrade":          "k0s-up --k0s-from /k0s; then",
-		"-pod-cidr 10.1.0.0/16":              "k0s-up --pod-cidr 10.1.0.0/16; then",
-		"--single-host-test":                 "--ignore loopback",
+	for _, tt := range []struct{ args, variable, file, want, hint string }{
+		{args: "--join worker --token-file /root/t", want: "--join moved to k0s-up, which brings up the host", hint: "k0s-up --join worker; then"},
+		{args: "--token=controller", want: "--token moved to k0s-up", hint: "k0s-up --token controller; then"},
+		{args: "--k0s-from /k0s --upgrade", want: "--k0s-from moved to k0s-up", hint: "k0s-up --k0s-from /k0s; then"},
+		{args: "-pod-cidr 10.1.0.0/16", want: "--pod-cidr moved", hint: "k0s-up --pod-cidr 10.1.0.0/16; then"},
+		{args: "--reset", want: "--reset moved", hint: "k0s-up --reset; then"},
+		{args: "--single-host-test", want: "--single-host-test was removed", hint: "--ignore loopback"},
+		{variable: "JOIN=worker", want: "K0RDENT_INSTALL_JOIN moved to k0s-up", hint: "k0s-up --join worker; then"},
+		{variable: "TOKEN_FILE=/root/t", want: "K0RDENT_INSTALL_TOKEN_FILE moved", hint: "k0s-up --token-file /root/t; then"},
+		{variable: "LAST_CONTROLLER=true", want: "K0RDENT_INSTALL_LAST_CONTROLLER moved", hint: "k0s-up --last-controller; then"},
+		{variable: "PURGE=true", want: "K0RDENT_INSTALL_PURGE was removed", hint: "oci-serve --purge"},
+		{file: "replace-k0s: true\n", want: "replace-k0s: was removed", hint: "k0s-extract --replace"},
+		{file: "join: {mode: worker}\n", want: "join.mode worker", hint: "k0s-up joins this host"},
 	} {
-		r := try(t, testHost(t), "", strings.Fields(args)...)
-		if cli.Code(r.err) != cli.CodeMisuse || !strings.Contains(cli.HintOf(r.err), want) {
-			t.Errorf("%s: %v, hint %q, want %q", args, r.err, cli.HintOf(r.err), want)
+		t.Run(tt.want, func(t *testing.T) {
+			h := testHost(t)
+			if name, value, ok := strings.Cut(tt.variable, "="); ok {
+				t.Setenv("K0RDENT_INSTALL_"+name, value)
+			}
+			write(t, h.config, tt.file)
+			r := try(t, h, "", strings.Fields(tt.args)...)
+			if cli.Code(r.err) != cli.CodeMisuse || !strings.Contains(r.err.Error(), tt.want) || !strings.Contains(cli.HintOf(r.err), tt.hint) {
+				t.Errorf("%v, hint %q, want %q and %q", r.err, cli.HintOf(r.err), tt.want, tt.hint)
+			}
+		})
+	}
+	// What the file says of the host is k0s-up's, and a worker's file may be
+	// beside another cluster's kubeconfig.
+	for _, text := range []string{"pod-cidr: 10.1.0.0/16\nreset: false\n", "join: {mode: controller}\n", "join: {mode: worker}\nkubeconfig: /k\n"} {
+		if _, err := parse(t, text, 0o600); err != nil {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
-	if err := moved([]string{"--ignore", "cpu", "--set", "a=b"}); err != nil {
-		t.Error(err)
+	if r := try(t, testHost(t), "", "--ignore", "cpu", "--set", "a=b"); strings.Contains(r.err.Error(), "moved") {
+		t.Error(r.err)
 	}
 }
 

@@ -50,6 +50,10 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.username, "username", "", "")
 	fs.StringVar(&c.passwordFile, "password-file", "", "")
 	fs.Var(c.format, "format", "")
+	export := cli.Gone{What: "was removed", Instead: func(string) string {
+		return "install.sh --export-worker or --export-controller packs what a further host needs"
+	}}
+	export.Add(fs, "export")
 	return fs
 }
 

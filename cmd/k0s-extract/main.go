@@ -66,9 +66,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // runAs is run for a build that carries a k0s, or none.
 func runAs(ctx context.Context, own embedded, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	if err := removed(args); err != nil {
-		return err
-	}
 	var cfg config
 	fs := cfg.flags()
 	if err := cli.Parse(fs, args, usage, stdout, 1); err != nil {

@@ -239,14 +239,28 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-// TestRemovedFlag: the command that packs today is in the hint; a file of that name
-// is an operand like any other.
+// TestRemovedFlag: the command that packs today is in the hint, in whichever way
+// --export is given; a file of that name is an operand like any other.
 func TestRemovedFlag(t *testing.T) {
-	if err := removed([]string{"--export", "a.tar.gz"}); !strings.Contains(cli.HintOf(err), "install.sh --export-worker") {
-		t.Errorf("%v, hint %q, want install.sh --export-worker", err, cli.HintOf(err))
+	file := t.TempDir() + "/config"
+	writeFile(t, file, []byte("quiet\nexport a.tar.gz\n"), 0o600)
+	for _, tt := range []struct {
+		args     []string
+		variable string
+		want     string
+	}{
+		{[]string{"--export", "a.tar.gz"}, "", "--export was removed"},
+		{[]string{"--quiet"}, "a.tar.gz", "K0S_EXTRACT_EXPORT was removed"},
+		{[]string{"--config", file}, "", file + ": line 2: export was removed"},
+	} {
+		t.Setenv("K0S_EXTRACT_EXPORT", tt.variable)
+		_, _, err := run1(t, nil, tt.args...)
+		if !cli.IsMisuse(err) || err.Error() != tt.want || !strings.HasPrefix(cli.HintOf(err), "install.sh --export-worker") {
+			t.Errorf("%q: %v, hint %q, want misuse: %s", tt.args, err, cli.HintOf(err), tt.want)
+		}
 	}
-	for _, args := range [][]string{{"export"}, {"--", "--export"}, {"--to", "export"}, {"--quiet"}} {
-		if err := removed(args); err != nil {
+	for _, args := range [][]string{{"export"}, {"--to", "export", "x"}} {
+		if _, _, err := run1(t, nil, args...); cli.IsMisuse(err) {
 			t.Errorf("%q: %v", args, err)
 		}
 	}

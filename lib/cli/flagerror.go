@@ -91,6 +91,9 @@ func rule(v flag.Value, err error) error {
 // checkArgs finds flags that are unknown or lack their value, by the rules of the
 // flag package.
 func checkArgs(fs *flag.FlagSet, args []string) error {
+	if err := checkGone(fs, args); err != nil {
+		return err
+	}
 	for i := 0; i < len(args); i++ {
 		name, hyphen := strings.CutPrefix(args[i], "-")
 		name = strings.TrimPrefix(name, "-")
@@ -115,7 +118,11 @@ func checkArgs(fs *flag.FlagSet, args []string) error {
 // flagNames lists the flags of a set, and those that every tool has.
 func flagNames(fs *flag.FlagSet) []string {
 	names := []string{"help", "version"}
-	fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	fs.VisitAll(func(f *flag.Flag) {
+		if !isGone(f) {
+			names = append(names, f.Name)
+		}
+	})
 	return names
 }
 

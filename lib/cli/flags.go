@@ -109,7 +109,7 @@ func parseAll(fs *flag.FlagSet, args []string, file File) error {
 		return nil
 	case value.err != nil: // from a variable: readFile clears refusals from the file
 		name := envPrefix(fs.Name()) + "_" + envPrefix(value.name)
-		return misuse(fs, value.err, "", "invalid %s=%q: %v", name, value.value, value.err)
+		return misuse(fs, value.err, "", "%s", refusedAs(name, fmt.Sprintf("%s=%q", name, value.value), value.err))
 	}
 	return misuse(fs, err, "", "%v", err)
 }
@@ -125,7 +125,7 @@ func readFile(fs *flag.FlagSet, r io.Reader, file File, refused *refusal, set fu
 		if refused.err == nil {
 			return fmt.Errorf("unknown flag %q%s", name, suggest(flagNames(fs), name, ""))
 		}
-		err = fmt.Errorf("invalid %s: %w", name, refused.err)
+		err = &reworded{refusedAs(name, name, refused.err), refused.err}
 		*refused = refusal{}
 		return err
 	})

@@ -6,6 +6,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/nearest"
 	"k0rdent-airgap/lib/textfile"
 )
@@ -121,6 +123,7 @@ func (c *Common) Apply(set func(flag, value string) error, sections []Setting, f
 		return fmt.Errorf("logLevel %q: must be error, warn, info or debug", c.LogLevel)
 	}
 	var problems []string
+	hint := ""
 	for name, node := range flags {
 		values, err := scalars(&node)
 		switch {
@@ -140,12 +143,13 @@ func (c *Common) Apply(set func(flag, value string) error, sections []Setting, f
 			}
 			if err := set(s.Flag, v); err != nil {
 				problems = append(problems, fmt.Sprintf("%s: %v", s.Key, cause(err)))
+				hint = cmp.Or(hint, cli.HintOf(err))
 			}
 		}
 	}
 	if len(problems) > 0 {
 		slices.Sort(problems)
-		return errors.New(strings.Join(problems, "; "))
+		return cli.Hint(errors.New(strings.Join(problems, "; ")), "%s", hint)
 	}
 	return nil
 }
@@ -232,8 +236,10 @@ func (s Secret) Text() string {
 }
 
 // Flags of one tool that the other leaves alone where they stand in the file.
+// HostSwitches are those of HostFlags that take no value.
 var (
-	HostFlags = []string{
+	HostSwitches = []string{"last-controller", "reset"}
+	HostFlags    = []string{
 		"api-address", "api-external-address", "api-port", "etcd-peer-address", "expiry", "k0s-from", "k0s-images",
 		"k0s-version", "k0s-yaml", "last-controller", "network-provider", "pod-cidr", "reset", "san", "service-cidr", "storage-type",
 		"token", "token-file",

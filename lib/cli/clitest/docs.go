@@ -32,7 +32,11 @@ func documents(tool string) map[string]*regexp.Regexp {
 func Docs(t *testing.T, fs *flag.FlagSet, usage, root string) {
 	t.Helper()
 	want := []string{"help", "version"}
-	fs.VisitAll(func(f *flag.Flag) { want = append(want, f.Name) })
+	fs.VisitAll(func(f *flag.Flag) {
+		if !gone(f) {
+			want = append(want, f.Name)
+		}
+	})
 	slices.Sort(want)
 	compare(t, "usage", names(regexp.MustCompile(`(?m)^ +--([a-z][a-z0-9-]*)`), usage), want)
 	for path, spelt := range documents(fs.Name()) {
@@ -43,6 +47,12 @@ func Docs(t *testing.T, fs *flag.FlagSet, usage, root string) {
 		}
 		compare(t, path, names(spelt, string(text)), want)
 	}
+}
+
+// gone reports whether a flag is one that its tool no longer has, cli.Gone.
+func gone(f *flag.Flag) bool {
+	_, ok := f.Value.(interface{ Gone() bool })
+	return ok
 }
 
 func names(spelt *regexp.Regexp, text string) []string {
@@ -86,7 +96,7 @@ func Shared(t *testing.T, fs *flag.FlagSet, flags []string, page string) {
 	theirs = append(theirs, "join", "k0s")
 	var want []string
 	fs.VisitAll(func(f *flag.Flag) {
-		if !slices.Contains(theirs, f.Name) {
+		if !slices.Contains(theirs, f.Name) && !gone(f) {
 			want = append(want, f.Name)
 		}
 	})
