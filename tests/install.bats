@@ -663,7 +663,7 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   there+=("DIGEST=$DIGEST")
   for again in once twice; do
     run -1 --separate-stderr on second sh -euc "$(sed -n 2p lines)"
-    [[ $stderr == *'step worker'*'k0s-ready failed'* ]] || { echo "$stderr"; false; }
+    [[ $stderr == *'step worker'*'k0s-joined failed'* ]] || { echo "$stderr"; false; }
     looks second >$again
   done
   on second rm /root/install.sh
@@ -671,7 +671,7 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   same "$(printf '%s\n' k0rdent-airgap-install k0s k0s-extract k0s-mirror-config k0s-up)" "$(on second ls /usr/local/bin)"
   [ "$(records second 'select(.name == "k0s-start").status' | xargs)" = 'done unchanged' ]
   [ "$(records second 'select(.by).name + " " + .status' | sort -u)" = 'worker failed' ]
-  # The token stays where k0s reads it, and nowhere else, for as long as the node is not Ready.
+  # The token stays where k0s reads it, and nowhere else, for as long as the host has not joined.
   [ "$(on second sh -c 'find /etc /tmp /run -name "*token*"')" = /etc/k0s/join-token ]
   [ "$(on second stat -c '%a %U' /etc/k0s/join-token)" = '600 root' ]
 

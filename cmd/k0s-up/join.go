@@ -30,8 +30,9 @@ func (u *up) joinSteps() []step.Step {
 		step.Step{Name: "token", Run: u.placeToken},
 		step.Step{Name: "k0s-install", Run: u.install(u.cfg.join)},
 		step.Step{Name: "k0s-start", Run: u.start},
-		step.Step{Name: "k0s-ready", Run: u.waitJoined},
+		step.Step{Name: "k0s-joined", Run: u.waitMember},
 		step.Step{Name: "token-removed", Run: u.removeTokens},
+		step.Step{Name: "k0s-ready", Run: u.waitJoined},
 	)
 }
 
@@ -127,11 +128,11 @@ func (u *up) checkServer(ctx context.Context, server string) {
 // placeToken puts the token where k0s reads it, for its owner only. k0s's own
 // service names that file for ever, so the token is not left in place.
 func (u *up) placeToken(_ context.Context, do bool) (step.Outcome, error) {
-	if u.joined() {
+	if u.member = u.joined(); u.member {
 		return step.Unchanged("this host has joined already"), nil
 	}
 	if !do {
-		return step.Changed(do, "%s, until the node is Ready", u.host.joinToken), nil
+		return step.Changed(do, "%s, until this host has joined", u.host.joinToken), nil
 	}
 	text, err := u.token()
 	if err != nil {
@@ -143,6 +144,26 @@ func (u *up) placeToken(_ context.Context, do bool) (step.Outcome, error) {
 	}
 	r.Digest = ""
 	return step.Changed(do, "%s", u.host.joinToken), u.Out.Write(r)
+}
+
+// waitMember waits until k0s no longer needs the token, which can be long before
+// the node is Ready: kubelet has a kubeconfig once it has a certificate of its
+// own, and a controller is a member of etcd before it has a kubelet.
+func (u *up) waitMember(ctx context.Context, do bool) (step.Outcome, error) {
+	if !do && u.member {
+		return step.Unchanged("this host has joined already"), nil
+	}
+	if !do {
+		return step.Changed(do, "wait until this host has joined as a %s", u.cfg.join), nil
+	}
+	err := u.await(ctx, func(ctx context.Context) error { return u.open(ctx, u.k0s.kubeletConfig) })
+	switch {
+	case err != nil:
+		return step.Outcome{}, err
+	case u.member:
+		return step.Unchanged("this host has joined already"), nil
+	}
+	return step.Changed(do, "this host has joined as a %s", u.cfg.join), nil
 }
 
 // tokenFiles lists the files that a token is in, and no longer needs to be.

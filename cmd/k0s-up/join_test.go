@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +30,12 @@ const (
 // write a kubeconfig for it.
 func apiWithNode(t *testing.T) string {
 	t.Helper()
+	return apiWith(t, func() string { return "True" })
+}
+
+// apiWith is apiWithNode with another status of the condition Ready.
+func apiWith(t *testing.T, ready func() string) string {
+	t.Helper()
 	name, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +43,7 @@ func apiWithNode(t *testing.T) string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
 	mux.HandleFunc("GET /api/v1/nodes/"+strings.ToLower(name), func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `{"metadata":{"name":%q},"status":{"conditions":[{"type":"Ready","status":"True"}],"addresses":[{"type":"InternalIP","address":"10.0.0.9"}]}}`, strings.ToLower(name))
+		fmt.Fprintf(w, `{"metadata":{"name":%q},"status":{"conditions":[{"type":"Ready","status":%q}],"addresses":[{"type":"InternalIP","address":"10.0.0.9"}]}}`, strings.ToLower(name), ready())
 	})
 	mux.HandleFunc("GET /apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/"+strings.ToLower(name), func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `{"kind":"Lease","apiVersion":"coordination.k8s.io/v1","metadata":{"name":"a"},"spec":{"renewTime":%q}}`, time.Now().UTC().Format("2006-01-02T15:04:05.000000Z07:00"))
@@ -71,7 +79,7 @@ func TestJoin(t *testing.T) {
 			if r.err != nil {
 				t.Fatalf("%v\n%s", r.err, r.stderr)
 			}
-			for _, step := range []string{"token", "k0s-install", "k0s-start", "k0s-ready", "token-removed"} {
+			for _, step := range []string{"token", "k0s-install", "k0s-start", "k0s-joined", "token-removed", "k0s-ready"} {
 				if r.step(step).Status != record.StatusDone {
 					t.Errorf("%+v, want it done", r.step(step))
 				}
@@ -168,7 +176,7 @@ func TestUninstallOfAJoinedHost(t *testing.T) {
 
 func TestJoinKilledBetweenSteps(t *testing.T) {
 	s := aSite(t)
-	for _, step := range []string{"preflight", "notes", "token", "k0s-install", "k0s-start", "k0s-ready"} {
+	for _, step := range []string{"preflight", "notes", "token", "k0s-install", "k0s-start", "k0s-joined", "token-removed", "k0s-ready"} {
 		t.Run(step, func(t *testing.T) {
 			h := testHost(t)
 			mirrored(t, h, s)
@@ -191,6 +199,48 @@ func TestJoinKilledBetweenSteps(t *testing.T) {
 				t.Errorf("k0s was run with %q, want two calls", k0sCalls(t, h))
 			}
 		})
+	}
+}
+
+// TestTokenOfANodeThatIsNotReady: it is removed once the host has joined,
+// however long the node then takes, and not before.
+func TestTokenOfANodeThatIsNotReady(t *testing.T) {
+	var ready atomic.Bool
+	h, s := testHost(t), aSite(t)
+	mirrored(t, h, s)
+	server := apiWith(t, func() string {
+		if ready.Load() {
+			return "True"
+		}
+		return "False"
+	})
+	file := h.root + "/root/token"
+	write(t, file, standin.Token(workerUser, server))
+	args := s.args("--join", k0s.RoleWorker, "--token-file", file)
+	joins := os.Getenv("K0S_START")
+	run := func(timeout, steps string, left bool) {
+		t.Helper()
+		r := try(t, h, "", append(args, "--timeout", timeout)...)
+		if !strings.HasSuffix(r.steps(), steps) {
+			t.Errorf("steps %s, want %s; %v\n%s", r.steps(), steps, r.err, r.stderr)
+		}
+		for _, path := range []string{file, h.joinToken} {
+			if _, err := os.Stat(path); (err == nil) != left {
+				t.Errorf("%s: %v, want the token there: %v", path, err, left)
+			}
+		}
+	}
+	t.Setenv("K0S_START", `rm "$2/kubelet.conf"`)
+	run("1s", "k0s-start done, k0s-joined failed, token-removed skipped, k0s-ready skipped", true)
+	if err := exec.Command("/bin/sh", "-c", joins, "start", k0s.RoleWorker, h.data).Run(); err != nil {
+		t.Fatal(err)
+	}
+	run("1s", "k0s-start unchanged, k0s-joined unchanged, token-removed done, k0s-ready failed", false)
+	run("1s", "k0s-start unchanged, k0s-joined unchanged, token-removed unchanged, k0s-ready failed", false)
+	ready.Store(true)
+	run("10m", "k0s-start unchanged, k0s-joined unchanged, token-removed unchanged, k0s-ready unchanged", false)
+	if got := k0sCalls(t, h); len(got) != 2 {
+		t.Errorf("k0s was run with %q, want two calls", got)
 	}
 }
 

@@ -204,24 +204,34 @@ func (u *up) wait(ctx context.Context, do bool, kubeconfig func() string) (step.
 		}
 		return step.Changed(do, "wait until the Kubernetes API answers and node %s is Ready", u.node.name), nil
 	}
-	ctx, cancel := context.WithDeadline(ctx, u.Start.Add(u.cfg.timeout))
-	defer cancel()
-	err := u.open(ctx, kubeconfig)
-	if err == nil {
-		err = u.cluster.WaitAPI(ctx)
-	}
-	if err == nil {
-		err = u.cluster.WaitNode(ctx, u.node.name, u.started)
-	}
+	err := u.await(ctx, func(ctx context.Context) error {
+		if err := u.open(ctx, kubeconfig); err != nil {
+			return err
+		}
+		if err := u.cluster.WaitAPI(ctx); err != nil {
+			return err
+		}
+		return u.cluster.WaitNode(ctx, u.node.name, u.started)
+	})
 	switch {
 	case err != nil:
-		return step.Outcome{}, u.lastWords(ctx, err)
+		return step.Outcome{}, err
 	case u.started.IsZero():
 		return ready, nil
 	case u.cfg.join != "":
 		return step.Changed(do, "node %s is Ready as a %s", u.node.name, u.cfg.join), nil
 	}
 	return step.Changed(do, "node %s is Ready, k0s %v", u.node.name, u.k0s.version), nil
+}
+
+// await waits no longer than --timeout, counted from the start of the run.
+func (u *up) await(ctx context.Context, wait func(context.Context) error) error {
+	ctx, cancel := context.WithDeadline(ctx, u.Start.Add(u.cfg.timeout))
+	defer cancel()
+	if err := wait(ctx); err != nil {
+		return u.lastWords(ctx, err)
+	}
+	return nil
 }
 
 // silence is after how long a k0s that does not come up is reported.

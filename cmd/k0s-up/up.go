@@ -35,6 +35,7 @@ type up struct {
 	yaml  k0sYAML
 
 	worker  bool    // the host is or becomes a worker
+	member  bool    // it had joined before this run
 	cgroup1 bool    // its cgroups are those of version 1
 	balance bool    // k0s.yaml gets node-local load balancing
 	removal removal // what --reset means for the cluster
