@@ -36,31 +36,18 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	if err != nil {
 		return err
 	}
-	b := pipe.Bundle{Path: operand}
-	var promised promise
-	undecided, err := guard.Open()
-	if err != nil {
+	i := input{operand: operand, stdin: stdin, in: in, from: from, bundle: pipe.Bundle{Path: operand}, guard: guard}
+	if err := i.promise(ctx, cfg.verifiedBy, abort); err != nil {
 		return err
 	}
-	if undecided {
-		promised = func(ctx context.Context, _ *bundle.Bundle) error { return guard.Settle(ctx) }
-	}
-	if cfg.verifiedBy != "" {
-		v, err := readVerdict(ctx, cfg.verifiedBy, stdin, out, abort)
-		if err != nil {
-			return err
-		}
-		b.Hash = true
-		promised = func(ctx context.Context, open *bundle.Bundle) error { return b.Named(v.keeps(ctx, open)) }
-	}
-	sel := newSelection(cfg.aliases, progress.Waiting)
+	i.sel = newSelection(cfg.aliases, progress.Waiting)
 	if operand == "" && from == nil {
 		record.AcceptRest(stdin)
-		go sel.read(ctx, in, stdin) // ends with stdin or the run
+		go i.sel.read(ctx, in, stdin) // ends with stdin or the run
 		// A bad verdict on the bundle must end the run before it
 		// connects to the registry.
-		defer sel.watch(ctx)()
-		if _, err := sel.nextBundle(ctx); err != nil {
+		defer i.sel.watch(ctx)()
+		if _, err := i.sel.nextBundle(ctx); err != nil {
 			return err
 		}
 	}
@@ -70,25 +57,63 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	p := &pusher{
 		cfg: cfg, reg: reg, mem: mem, progress: progress, log: log,
 		up:        newUploader(reg, cfg, log, abort),
-		results:   newResults(out, progress, sel.total, sel.unlisted, cfg.aliases),
+		results:   newResults(out, progress, i.sel.total, i.sel.unlisted, cfg.aliases),
 		published: make(map[string]string),
 		aliasers:  make(map[string]*copier),
 	}
+	return progress.Final(p.results.close(ctx, p.send(ctx, &i)))
+}
+
+// input is where what is pushed comes from.
+type input struct {
+	operand  string
+	stdin    io.Reader
+	in       pipe.Reader      // of records on stdin
+	from     *client.Registry // nil unless registries are copied
+	bundle   pipe.Bundle
+	sel      *selection
+	guard    *pipe.Guard
+	promised promise
+}
+
+// promise finds out what must hold of the bundle before a tag appears.
+func (i *input) promise(ctx context.Context, verifiedBy string, abort context.CancelCauseFunc) error {
+	undecided, err := i.guard.Open()
+	if err != nil {
+		return err
+	}
+	if undecided {
+		i.promised = func(ctx context.Context, _ *bundle.Bundle) error { return i.guard.Settle(ctx) }
+	}
+	if verifiedBy == "" {
+		return nil
+	}
+	v, err := readVerdict(ctx, verifiedBy, i.stdin, i.in.Out, abort)
+	if err != nil {
+		return err
+	}
+	i.bundle.Hash = true
+	i.promised = func(ctx context.Context, open *bundle.Bundle) error { return i.bundle.Named(v.keeps(ctx, open)) }
+	return nil
+}
+
+// send pushes or copies what there is, then the aliases.
+func (p *pusher) send(ctx context.Context, i *input) (err error) {
 	switch {
-	case from != nil && operand == "-":
-		err = p.copySelected(ctx, from, in, stdin)
-	case from != nil:
-		if err = guard.Settle(ctx); err == nil {
-			err = p.copyAll(ctx, from)
+	case i.from != nil && i.operand == "-":
+		err = p.copySelected(ctx, i.from, i.in, i.stdin)
+	case i.from != nil:
+		if err = i.guard.Settle(ctx); err == nil {
+			err = p.copyAll(ctx, i.from)
 		}
-	case operand == "":
-		err = p.selected(ctx, sel)
+	case i.operand == "":
+		err = p.selected(ctx, i.sel)
 	default:
-		err = p.everything(ctx, b, stdin, promised)
+		err = p.everything(ctx, i.bundle, i.stdin, i.promised)
 	}
 	p.up.wg.Wait() // images that were complete before an error are still published
 	if err == nil {
-		err = guard.Settle(ctx)
+		err = i.guard.Settle(ctx)
 	}
 	if err == nil && ctx.Err() == nil {
 		err = p.pushAliases(ctx)
@@ -96,7 +121,7 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	if ctx.Err() == nil {
 		err = cmp.Or(err, p.checkPlatforms())
 	}
-	return progress.Final(p.results.close(ctx, err))
+	return err
 }
 
 // connect connects and logs in to the registries.

@@ -47,28 +47,9 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	if err != nil {
 		return err
 	}
-	who.names = func(name string) bool {
-		if certs == nil {
-			return name == cfg.host
-		}
-		pair, err := certs.get(nil)
-		return err == nil && pair.Leaf.VerifyHostname(name) == nil
-	}
+	who.names = namesOfServer(cfg.host, certs)
 	warnClear(cfg, log)
-	srv := &http.Server{
-		Handler:           newPages(cfg.k0sDir, disk, who, counts, certs, log),
-		ReadHeaderTimeout: headerTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    maxHeader,
-		Protocols:         http1(),
-		ConnContext:       withPeer,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelInfo),
-	}
-	open := newConns(maxConns)
-	if certs != nil {
-		open = newConns(maxTLSConns)
-	}
-	srv.ConnState = open.state
+	srv, open := newServer(newPages(cfg.k0sDir, disk, who, counts, certs, log), certs, log)
 	sockets, err := listeners(ctx, cfg)
 	if err != nil {
 		return err
@@ -106,6 +87,36 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 		<-served // every connection that was accepted is counted now
 	}
 	return errors.Join(err, drain(srv, open, log))
+}
+
+// namesOfServer returns what reports whether a name is the server's own: one of
+// its certificate, or of --listen.
+func namesOfServer(host string, certs certificates) func(name string) bool {
+	return func(name string) bool {
+		if certs == nil {
+			return name == host
+		}
+		pair, err := certs.get(nil)
+		return err == nil && pair.Leaf.VerifyHostname(name) == nil
+	}
+}
+
+// newServer returns the server, and the count of its open connections.
+func newServer(h http.Handler, certs certificates, log *slog.Logger) (*http.Server, *conns) {
+	open := newConns(maxConns)
+	if certs != nil {
+		open = newConns(maxTLSConns)
+	}
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		Protocols:         http1(),
+		ConnContext:       withPeer,
+		ConnState:         open.state,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelInfo),
+	}, open
 }
 
 // listeners gives the sockets to serve on: those that systemd has opened, else

@@ -96,7 +96,8 @@ func repeat(out []byte, at, back, length int) {
 // decodeFast reads codes while there are at least reserve bytes of input and
 // slack bytes of room. Its state is in local variables, which the compiler
 // keeps in registers, and a load of input is enough for five literals or one
-// match (48 bits).
+// match (48 bits). It is one function because a call in the loop would spill
+// the registers.
 func (f *inflater) decodeFast() (err error) {
 	const litMask, distMask = 1<<litBits - 1, 1<<distBits - 1
 	in, ip, bits, n := f.in, f.ip, f.bits, f.n

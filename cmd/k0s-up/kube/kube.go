@@ -11,13 +11,10 @@ package kube
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -25,8 +22,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"sigs.k8s.io/yaml"
 )
 
 const (
@@ -42,34 +37,6 @@ type Client struct {
 	server string
 	token  string
 	http   *http.Client
-}
-
-// kubeconfig is what a kubeconfig file says, as far as k0s makes such files.
-type kubeconfig struct {
-	CurrentContext string `json:"current-context"`
-	Clusters       []struct {
-		Name    string
-		Cluster struct {
-			Server        string
-			CA            string `json:"certificate-authority"`
-			CAData        []byte `json:"certificate-authority-data"`
-			TLSServerName string `json:"tls-server-name"`
-		}
-	}
-	Contexts []struct {
-		Name    string
-		Context struct{ Cluster, User string }
-	}
-	Users []struct {
-		Name string
-		User struct {
-			Cert     string `json:"client-certificate"`
-			CertData []byte `json:"client-certificate-data"`
-			Key      string `json:"client-key"`
-			KeyData  []byte `json:"client-key-data"`
-			Token    string
-		}
-	}
 }
 
 // Open reads a kubeconfig file. It does not connect.
@@ -89,83 +56,6 @@ func open(path string, server netip.AddrPort) (*Client, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
-}
-
-// parse makes a client of a kubeconfig, whose relative paths start at dir.
-func parse(text []byte, dir string, server netip.AddrPort) (*Client, error) {
-	var k kubeconfig
-	if err := yaml.Unmarshal(text, &k); err != nil {
-		return nil, errors.New("not a kubeconfig") // the decoder's error may repeat a secret
-	}
-	c := &Client{}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	var cluster, user string
-	for _, x := range k.Contexts {
-		if x.Name == k.CurrentContext {
-			cluster, user = x.Context.Cluster, x.Context.User
-		}
-	}
-	for _, x := range k.Clusters {
-		if x.Name != cluster {
-			continue
-		}
-		c.server, config.ServerName = strings.TrimSuffix(x.Cluster.Server, "/"), x.Cluster.TLSServerName
-		ca, err := content(dir, x.Cluster.CA, x.Cluster.CAData)
-		if err != nil {
-			return nil, err
-		}
-		if len(ca) > 0 {
-			config.RootCAs = x509.NewCertPool()
-			if !config.RootCAs.AppendCertsFromPEM(ca) {
-				return nil, errors.New("no certificate in certificate-authority-data")
-			}
-		}
-	}
-	for _, x := range k.Users {
-		if x.Name != user {
-			continue
-		}
-		c.token = x.User.Token
-		cert, err := content(dir, x.User.Cert, x.User.CertData)
-		if err != nil {
-			return nil, err
-		}
-		key, err := content(dir, x.User.Key, x.User.KeyData)
-		if err != nil {
-			return nil, err
-		}
-		if len(cert) > 0 {
-			pair, err := tls.X509KeyPair(cert, key)
-			if err != nil {
-				return nil, err
-			}
-			config.Certificates = []tls.Certificate{pair}
-		}
-	}
-	u, err := url.Parse(c.server)
-	if err != nil || u.Host == "" {
-		return nil, errors.New("no server in it")
-	}
-	if server.IsValid() {
-		c.server = u.Scheme + "://" + server.String()
-		config.ServerName = "kubernetes" // every API server's certificate has that name
-	}
-	c.http = &http.Client{Transport: &http.Transport{
-		TLSClientConfig: config, DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute,
-	}}
-	return c, nil
-}
-
-// content returns what a kubeconfig has inline or in a file.
-func content(dir, path string, inline []byte) ([]byte, error) {
-	if len(inline) > 0 || path == "" {
-		return inline, nil
-	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(dir, path)
-	}
-	return os.ReadFile(path)
 }
 
 // StatusError is an answer of the API server that is not the one that was asked
