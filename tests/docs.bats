@@ -3,13 +3,14 @@
 # shellcheck disable=SC2154 # registry is set by serve, output and stderr by run
 
 load lib/helper
+load lib/host
 
 # examples: the command lines of the README and the pages that need no more than
 # a bundle and a registry on this host, as a person would copy them.
 # shellcheck disable=SC2016 # backquotes of the README's fences
 examples() {
   local page
-  sed -n '/^```console/,/^```$/s/^\$ //p' "$ROOT/README.md"
+  sed -n '/^```console/,/^```$/s/^\$ //p' "$ROOT/README.md" "$ROOT/docs/tutorial.md"
   for page in "$ROOT"/man/*.[1-9]; do
     mandoc -Tascii -O width=300 "$page" | sed -n 's/.\x08//g; s/^ *\$ //p'
   done
@@ -36,7 +37,7 @@ examples() {
   same "$({ expected; expected | sed -n 's,^k0sproject/coredns 1.12.2 ,coredns/coredns v1.12.2 ,p'; } | sort)" "$(published)"
 }
 
-@test "docs: make docs renders every page, and links between them lead somewhere" {
+@test "docs: make docs renders every page, each leads back, and all links lead somewhere" {
   local page link
   need mandoc
   make -s -C "$ROOT" docs DIST="$PWD"
@@ -45,15 +46,77 @@ examples() {
     grep -qi "<title>${page%.*}(${page##*.})</title>" "docs/$page.html"
     grep -qF "<a href=\"$page.html\">" docs/index.html
   done
-  # No page of ours is looked for on the web.
-  grep -ohE 'href="[^"#]+' docs/*.html | cut -c7- | sort -u >links
-  while IFS= read -r link; do
-    case $link in
-    https://man7.org/*) [ ! -e "$ROOT/man/$(basename "$link" .html)" ] ;;
-    https://*) ;;
-    *) [ -e "docs/$link" ] ;;
-    esac
-  done <links
+  (cd "$ROOT/docs" && find . -name '*.md' ! -path './man/*' | sed 's,README,index,; s,\.md$,.html,') | sort >pages
+  while read -r page; do
+    grep -q '<title>[^<]' "docs/$page"
+  done <pages
+  find docs -name '*.html' ! -path docs/index.html >pages
+  [ "$(wc -l <pages)" -gt 30 ]
+  while read -r page; do
+    case ${page#docs/} in */*) link=../index.html ;; *) link=index.html ;; esac
+    grep -qF "<p><a href=\"$link\">k0rdent-airgap</a></p>" "$page"
+    # No page of ours is looked for on the web, and none leads out of the site.
+    grep -oE '(href|src)="[^"#]+' "$page" | cut -d'"' -f2 | sort -u >links
+    while IFS= read -r link; do
+      case $link in
+      https://man7.org/*) [ ! -e "$ROOT/man/$(basename "$link" .html)" ] ;;
+      https://* | data:*) ;;
+      *) echo "$page: $link"
+        link=$(realpath "$(dirname "$page")/$link")
+        [[ -e $link && $link == "$PWD/docs/"* ]] ;;
+      esac
+    done <links
+  done <pages
+}
+
+@test "docs: the examples are what the tools accept" {
+  local tool
+  hosts
+  export MEDIA=$BATS_TEST_TMPDIR/media
+  mkdir -p "$MEDIA/bin"
+  for tool in $(tools); do cp "$ROOT/bin/$tool" "$MEDIA/bin/"; done
+  cp -r "$ROOT"/{install.sh,download.sh,lib/systemd,docs/examples} "$MEDIA"
+  mkk0s --claim v1.32.8+k0s.0 --out k0s
+  mkbundle --archives 226 --k0s k0s --out "$MEDIA/airgap-bundle-1.2.3.tar.gz"
+  openssl ecparam -name prime256v1 -genkey -noout -out key.pem
+  openssl ec -in key.pem -pubout -out "$MEDIA/cosign.pub" 2>/dev/null
+  openssl dgst -sha256 -sign key.pem -out "$MEDIA/airgap-bundle-1.2.3.tar.gz.sig" "$MEDIA/airgap-bundle-1.2.3.tar.gz"
+  there=(PATH=/media/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin K0S_ROOT=/ K0S_LOG=/root/k0s.log)
+  host a
+  address a 10.0.0.5/24
+  on a sh -euc 'ca=/var/lib/k0rdentd/registry/tls/ca.pem
+    mkdir -p /var/lib/k0rdentd/registry /etc/k0rdentd
+    oci-serve --tls auto --storage /var/lib/k0rdentd/registry >serve.json 2>serve.err &
+    until [ -s serve.json ]; do kill -0 $!; done
+    oci-push --to 127.0.0.1:5000/k0rdent-enterprise --ca $ca --quiet /media/airgap-bundle-1.2.3.tar.gz >pushed
+    k0s-extract --quiet /media/airgap-bundle-1.2.3.tar.gz
+    k0s-mirror-config --mirror https://10.0.0.5:5000/k0rdent-enterprise --ca $ca --quiet
+    cp /media/examples/k0rdentd.yaml /etc/k0rdentd/' >/dev/null
+  # The configuration file and the values.
+  on a sh -c 'k0s-up --plan <pushed | k0rdent-install --values /media/examples/values.yaml --plan' >plan 2>err || { cat err; false; }
+  same 'preflight unchanged;preflight unchanged' "$(jq -r 'select(.name == "preflight") | "\(.name) \(.status)"' plan | paste -sd';')"
+  grep -qF 'k0rdent-enterprise 1.2.3' plan
+  grep -qx 'values:   globalRegistry: 10.0.0.5:5000/k0rdent-enterprise' err
+  grep -qx 'values:   defaultHelmTimeout: 30m' err
+  [ "$(grep -A 1 -x 'values:   velero:' err | tail -n 1)" = 'values:     enabled: false' ]
+
+  # Harbor: what a run would do.
+  on a sh -euc 'cp /var/lib/k0rdentd/registry/tls/ca.pem site-ca.pem; echo secret >harbor.password; chmod 600 harbor.password'
+  run -0 on a sh -c 'cd /media && sh examples/harbor.sh --plan'
+  [[ $output == *"oci-push --to 'harbor.site.example/k0rdent-enterprise'"* || $output == *'--to harbor.site.example/k0rdent-enterprise'* ]]
+
+  # The CI job's script; tests/lint.sh checks its form.
+  serve
+  sed -n '/^ *run: |$/,$s/^          //p' "$ROOT/docs/examples/ci.yml" >script
+  [ -s script ]
+  BUNDLE=$MEDIA/airgap-bundle-1.2.3.tar.gz KEY=$MEDIA/cosign.pub REGISTRY=$registry GITHUB_STEP_SUMMARY=$PWD/summary bash -e script
+  grep -q '"version":"1.2.3"' summary
+  grep -q 'k0rdent-enterprise:1.2.3' <(published | tr ' ' :)
+  # A bundle that is not the signed one is not published.
+  (cat "$MEDIA/airgap-bundle-1.2.3.tar.gz"; echo x) >changed.tar.gz
+  cp "$MEDIA/airgap-bundle-1.2.3.tar.gz.sig" changed.tar.gz.sig
+  run ! env BUNDLE="$PWD/changed.tar.gz" KEY="$MEDIA/cosign.pub" REGISTRY="$registry/changed" bash -e script
+  run ! grep changed <(published)
 }
 
 @test "docs: quotation marks of the pages are closed where they belong" {

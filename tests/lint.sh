@@ -26,10 +26,10 @@ for module in . packaging tests/interop tests/containerd tests/cluster tests/bro
   check "vet $module" $module go vet ./...
   check "staticcheck $module" $module staticcheck ./...
 done
-mapfile -t scripts < <(find .ci completions download.sh install.sh packaging tests -name run -o -name '*.sh' -o -name '*.bats' -o -name '*.bash' | sort)
+mapfile -t scripts < <(find .ci completions docs/examples download.sh install.sh packaging tests -name run -o -name '*.sh' -o -name '*.bats' -o -name '*.bash' | sort)
 check shellcheck . shellcheck "${scripts[@]}"
 check 'shellcheck cases' . shellcheck -s bash -e SC2034,SC2154 tests/cases/*/cmd
-check actionlint . actionlint .github/workflows/ci.yml
+check actionlint . actionlint .github/workflows/ci.yml docs/examples/ci.yml
 # In their directory and all at once, so that references between them are found.
 mapfile -t pages < <(cd man && ls)
 check mandoc man mandoc -Tlint -Wstyle "${pages[@]}"
