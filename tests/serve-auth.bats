@@ -38,7 +38,7 @@ status() { curl -s --cacert "$ca" -o body -w '%{http_code}' "$@"; }
   [ "$(status "https://$registry/metrics")" = 200 ]
   grep -q '^oci_serve_auth_failures_total 1$' body
   grep -q '^oci_serve_certificate_expiry_seconds [0-9]' body
-  grep -q '^oci-serve: wrong user name or password from 127.0.0.1:[0-9]* for alice$' serve.err
+  grep -qx 'oci-serve: 127.0.0.1: wrong user name or password for alice' serve.err
   stop "$server"
   secure --read auth
   [ "$(status "https://$registry/v2/_catalog")" = 401 ]
@@ -54,9 +54,16 @@ status() { curl -s --cacert "$ca" -o body -w '%{http_code}' "$@"; }
   for i in {1..10}; do [ "$(status -u "alice:$i" "https://$registry/v2/")" = 401 ]; done
   [ "$(status -D headers -u alice:11 "https://$registry/v2/")" = 429 ]
   grep -qi '^retry-after: [1-9]' headers
+  # The log has a line of each kind, and counts the others at the end.
+  [ "$(status -u alice:12 "https://$registry/v2/")" = 429 ]
+  [ "$(grep -c ' for alice' serve.err)" = 2 ]
   [ "$(status "https://$registry/v2/_catalog")" = 200 ]
   run -0 curl -s "http://$registry/v2/"
   [[ $output == *'HTTP request to an HTTPS server'* ]]
+  grep -q '^oci-serve: 127.0.0.1 sent plain HTTP to this HTTPS port; use https://' serve.err
+  stop "$server"
+  grep -qx 'oci-serve: 127.0.0.1: wrong user name or password for alice; 9 more since' serve.err
+  grep -qx 'oci-serve: 127.0.0.1: login refused for now, after too many attempts, for alice; 1 more since' serve.err
 }
 
 @test "oci-serve: skopeo with right, wrong and no credentials" {

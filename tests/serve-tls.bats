@@ -44,6 +44,27 @@ load lib/helper
   run -0 openssl s_client -tls1_2 -connect "127.0.0.1:${registry##*:}" </dev/null
 }
 
+@test "oci-serve: the log explains clients that do not trust the registry" {
+  local i
+  need curl skopeo
+  serve --tls auto
+  for i in {1..5}; do run ! curl -s --tls-max 1.2 "https://$registry/v2/"; done
+  becomes "127.0.0.1 does not trust this registry's CA; give it /ca.pem, see CLIENTS in oci-serve(8)" cat serve.err
+  run ! curl -s "https://$registry/v2/"
+  run ! skopeo inspect "docker://$registry/a:b"
+  becomes "127.0.0.1 rejects this registry's certificate: it does not trust the CA (give it /ca.pem" cat serve.err
+  [ "$(wc -l <serve.err)" = 2 ]
+  stop "$server"
+  grep -q "does not trust this registry's CA; .*; 4 more since$" serve.err
+  grep -q "rejects this registry's certificate: .*; [1-9] more since$" serve.err
+  # The old protocol, and what is no protocol.
+  serve --tls auto
+  run ! openssl s_client -tls1_1 -cipher 'ALL:@SECLEVEL=0' -connect "127.0.0.1:${registry##*:}" </dev/null
+  becomes '127.0.0.1 supports neither TLS 1.2' cat serve.err
+  echo EHLO registry.example is here >"/dev/tcp/127.0.0.1/${registry##*:}"
+  becomes '127.0.0.1 sent something that is neither TLS nor HTTP' cat serve.err
+}
+
 # pair NAME: a certificate of its own for localhost, NAME as its subject.
 pair() {
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$1" \

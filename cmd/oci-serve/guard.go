@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"net/http"
 
 	"k0rdent-airgap/lib/registry"
@@ -19,9 +18,9 @@ type guard struct {
 	read  string            // any or auth
 	users *users            // nil without --htpasswd
 	names func(string) bool // reports whether the registry has this host name; nil: none
-	log   *slog.Logger
-	// failed is called for each wrong name or password.
-	failed func()
+	// reports are for the log; failed is called for each wrong name or password.
+	reports *reports
+	failed  func()
 }
 
 // allow is of registry.Options. Credentials that come are always checked, also
@@ -81,13 +80,14 @@ func (g *guard) identify(r *http.Request) (string, error) {
 	case nil:
 		return name, nil
 	case *tooManyError:
+		g.reports.add(withoutPort(r.RemoteAddr), ": login refused for now, after too many attempts,", name[:min(len(name), maxLogged)])
 		return "", e.refusal()
 	}
 	if err != errWrong { // the client has gone
 		return "", registry.ErrUnauthorized
 	}
 	g.failed()
-	g.log.Warn("wrong user name or password", "remote", r.RemoteAddr, "user", name[:min(len(name), maxLogged)])
+	g.reports.add(withoutPort(r.RemoteAddr), ": wrong user name or password", name[:min(len(name), maxLogged)])
 	return "", challenge(registry.ErrUnauthorized)
 }
 

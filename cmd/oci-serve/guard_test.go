@@ -27,7 +27,7 @@ func pagesOver(t testing.TB, write, read string, u *users) (http.Handler, string
 	t.Cleanup(func() { disk.Close() })
 	log := slog.New(slog.DiscardHandler)
 	counts := newMetrics()
-	who := &guard{write: write, read: read, users: u, log: log, failed: counts.failures.Inc}
+	who := &guard{write: write, read: read, users: u, reports: newReports(log), failed: counts.failures.Inc}
 	return newPages(filepath.Join(dir, "k0s"), disk, who, counts, nil, log), dir
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -99,6 +100,9 @@ var words = map[string]string{
 func (h *faultHandler) Handle(_ context.Context, r slog.Record) error {
 	line := "oci-serve: " + r.Message
 	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "repeated" {
+			line += fmt.Sprintf("; %d more since", a.Value.Int64())
+		}
 		if word, ok := words[a.Key]; ok {
 			line += word + a.Value.String()
 			if hint := cli.HintAmong([]any{a.Value.Any()}); hint != "" {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -314,7 +313,7 @@ func TestGuardBrowser(t *testing.T) {
 		{"DNS rebinding with a name like localhost", "localhost.evil.example", nil, want{403, 202}},
 	} {
 		for write, want := range map[string]int{"loopback": c.want.loopback, "any": c.want.any} {
-			g := &guard{write: write, read: "any", log: slog.New(slog.DiscardHandler), names: func(n string) bool { return n == "registry.site" }}
+			g := &guard{write: write, read: "any", names: func(n string) bool { return n == "registry.site" }}
 			h := registryOver(t, g)
 			for _, method := range []string{"POST", "GET"} {
 				r := httptest.NewRequest(method, "/v2/a/blobs/uploads/", nil)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -36,7 +37,8 @@ const (
 // serve accepts connections until ctx ends, then lets transfers finish.
 func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Writer, log *slog.Logger) error {
 	counts := newMetrics()
-	who := &guard{write: cfg.write, read: cfg.read, log: log, failed: counts.failures.Inc}
+	reports := newReports(log)
+	who := &guard{write: cfg.write, read: cfg.read, reports: reports, failed: counts.failures.Inc}
 	var err error
 	if cfg.htpasswd != "" {
 		if who.users, err = newUsers(cfg.htpasswd, log); err != nil {
@@ -49,7 +51,7 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	}
 	who.names = namesOfServer(cfg.host, certs)
 	warnClear(cfg, log)
-	srv, open := newServer(newPages(cfg.k0sDir, disk, who, counts, certs, log), certs, log)
+	srv, open := newServer(newPages(cfg.k0sDir, disk, who, counts, certs, log), certs, &serverLog{reports, ca != ""})
 	sockets, err := listeners(ctx, cfg)
 	if err != nil {
 		return err
@@ -59,6 +61,8 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	if certs != nil {
 		where.URL = "https://" + reach(addr)
 	}
+	go reports.run(ctx)
+	defer reports.flush()
 	self := newInside()
 	defer self.Close()
 	go srv.Serve(self)
@@ -102,7 +106,7 @@ func namesOfServer(host string, certs certificates) func(name string) bool {
 }
 
 // newServer returns the server, and the count of its open connections.
-func newServer(h http.Handler, certs certificates, log *slog.Logger) (*http.Server, *conns) {
+func newServer(h http.Handler, certs certificates, errors *serverLog) (*http.Server, *conns) {
 	open := newConns(maxConns)
 	if certs != nil {
 		open = newConns(maxTLSConns)
@@ -115,7 +119,7 @@ func newServer(h http.Handler, certs certificates, log *slog.Logger) (*http.Serv
 		Protocols:         http1(),
 		ConnContext:       withPeer,
 		ConnState:         open.state,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelInfo),
+		ErrorLog:          stdlog.New(errors, "", 0),
 	}, open
 }
 
