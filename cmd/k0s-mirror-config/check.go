@@ -22,10 +22,39 @@ type checker struct {
 	read     func(path string) ([]byte, error) // a file below certs.d
 	mirrors  map[string]*mirror                // by URL and login
 	planning bool                              // read returns what would be written, not what exists
-	missing  int
+	failed   failed
 	wrong    int      // files that keep containerd from using the mirrors
 	aliases  []string // that would add the missing names
 	aliasAt  string   // the mirror that they are for
+}
+
+// failed counts the images that cannot be pulled from the mirrors, by reason.
+type failed struct {
+	missing, moved int // no mirror has it; it has another digest
+	unknown        int // no mirror could be asked
+}
+
+func (f failed) all() int { return f.missing + f.moved + f.unknown }
+
+// of returns what is wrong with how many of all images.
+func (f failed) of(images int) string {
+	verb := "are"
+	if f.missing == 1 {
+		verb = "is"
+	}
+	if f.missing == f.all() {
+		return fmt.Sprintf("%d of %d images %s not at the mirror", f.missing, images, verb)
+	}
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{f.missing, verb + " not at the mirror"}, {f.moved, "with another digest"}, {f.unknown, "not checked"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	return fmt.Sprintf("%d of %d images failed: %s", f.all(), images, strings.Join(parts, ", "))
 }
 
 // mirror is a registry that a hosts.toml names, and the result of contacting
@@ -217,7 +246,7 @@ func (c *checker) mirror(ctx context.Context, dir string, e k0s.Entry) *mirror {
 // verdict returns the error of the whole check; if no mirror answered, that is
 // the only one.
 func (c *checker) verdict(images int) error {
-	if c.missing == 0 {
+	if c.failed.all() == 0 {
 		for _, m := range c.mirrors {
 			if m.err != nil {
 				c.progress.Problem(m.entry.URL, fmt.Errorf("%w; each pull fails there, then tries the next mirror", m.err))
@@ -232,16 +261,16 @@ func (c *checker) verdict(images int) error {
 		if cli.Code(m.err) == cli.CodeTryAgain {
 			unreachable = fmt.Errorf("%s: %w", m.entry.URL, m.err)
 		} else {
-			reached = fmt.Errorf("%d of %d images are not at the mirror", c.missing, images)
+			reached = errors.New(c.failed.of(images))
 		}
 	}
 	switch {
 	case c.wrong > 0:
-		return fmt.Errorf("wrong containerd files: %d; %d of %d images are not at the mirror", c.wrong, c.missing, images)
+		return fmt.Errorf("wrong containerd files: %d; %s", c.wrong, c.failed.of(images))
 	case reached == nil && unreachable != nil:
 		return unreachable
 	case len(c.aliases) > 0:
 		return cli.Hint(reached, "add the missing names, which sends no content: oci-push --to %s --alias %s", c.aliasAt, strings.Join(c.aliases, ","))
 	}
-	return fmt.Errorf("%d of %d images are not at the mirror", c.missing, images)
+	return errors.New(c.failed.of(images))
 }

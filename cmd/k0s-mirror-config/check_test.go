@@ -176,6 +176,18 @@ func TestCheckOfATagThatMoved(t *testing.T) {
 	if o.code() != cli.CodeFailed || got.Status != record.StatusFailed || found == nil || !strings.Contains(o.stderr, "hint: push the verified bundle again") {
 		t.Fatalf("code %d, %+v, stderr %q, want both digests", o.code(), got, o.stderr)
 	}
+	if want := "1 of 1 images failed: 1 with another digest"; o.err.Error() != want {
+		t.Errorf("error %q, want %q", o.err, want)
+	}
+	absent := `{"kind":"image","repository":"charts/y","tag":"1"}` + "\n"
+	o = start(t, imageRoot(t), image("1")+absent, "--check", "--mirror", s.URL)
+	if want := "2 of 2 images failed: 1 is not at the mirror, 1 with another digest"; o.err == nil || o.err.Error() != want {
+		t.Errorf("error %v, want %q", o.err, want)
+	}
+	o = start(t, imageRoot(t), image("1")+absent, "--check", "--mirror", "https://"+s.host)
+	if want := "2 of 2 images failed: 2 not checked"; o.err == nil || o.err.Error() != want {
+		t.Errorf("error %v, want %q", o.err, want)
+	}
 	other := serve(t, false, "", "charts/x:1")
 	if o := start(t, imageRoot(t), image("1"), "--check", "--mirror", s.URL, "--mirror", other.URL); o.code() != cli.CodeFailed {
 		t.Errorf("with a second mirror: code %d, %s", o.code(), o.counts())

@@ -21,6 +21,7 @@ func (c *checker) image(ctx context.Context, i wantedImage) error {
 	var tried []*mirror
 	var why []string
 	var hint string
+	count := &c.failed.unknown
 	entries, dir, err := c.entries(i.image.Host)
 	switch {
 	case errors.Is(err, errNoMirrors) || errors.Is(err, os.ErrPermission): // it cannot be determined
@@ -43,11 +44,14 @@ func (c *checker) image(ctx context.Context, i wantedImage) error {
 		why = append(why, err.Error())
 		hint = cmp.Or(hint, cli.HintOf(err))
 		if _, moved := errors.AsType[*client.MovedError](err); moved { // containerd tries no other mirror
-			tried = nil
+			count, tried = &c.failed.moved, nil
 			break
 		}
+		if m.err == nil {
+			count = &c.failed.missing
+		}
 	}
-	c.missing++
+	*count++
 	for _, m := range tried {
 		if near := c.nearest(ctx, m, i.image); near != "" {
 			why = append(why, near)

@@ -91,6 +91,46 @@ func TestRefusalOfEverythingEndsTheRun(t *testing.T) {
 	}
 }
 
+// A registry that accepts blobs, but not a method for manifests, ends the run as
+// well: at its first manifest or, if it gives a reason that may be one of that
+// image, at the third repository.
+func TestManifestsThatAreNotAllowed(t *testing.T) {
+	path, m := write(t, samplebundle.Options{Archives: 40})
+	images, _ := count(m)
+	for _, tt := range []struct {
+		method, body string
+		lines        int
+	}{
+		{http.MethodHead, "", 1},
+		{http.MethodPut, "", 1},
+		{http.MethodPut, `{"errors":[{"code":"UNSUPPORTED","message":"not here"}]}`, refusals},
+	} {
+		var refused atomic.Int64
+		host := serve(t, func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != tt.method || !strings.Contains(r.URL.Path, "/manifests/") {
+				return false
+			}
+			refused.Add(1)
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			fmt.Fprint(w, tt.body)
+			return true
+		})
+		r := invoke(t, "", "--to", host, path)
+		want := fmt.Sprintf("registry %s: ", host)
+		hint := tt.method + " requests for manifests"
+		if cli.Code(r.err) != cli.CodeFailed || !strings.HasPrefix(r.err.Error(), want) || !strings.Contains(r.err.Error(), "405 Method Not Allowed") || !strings.Contains(cli.HintOf(r.err), hint) {
+			t.Errorf("%s: %v (code %d, hint %q), want %s and the hint %s", tt.method, r.err, cli.Code(r.err), cli.HintOf(r.err), want, hint)
+		}
+		if n := refused.Load(); n > 12 || int(n) >= images {
+			t.Errorf("%s: %d requests were refused of %d images", tt.method, n, images)
+		}
+		if lines := strings.Count(r.stderr, "oci-push: "); lines > tt.lines {
+			t.Errorf("%s: %d lines:\n%s", tt.method, lines, r.stderr)
+		}
+	}
+}
+
 // One that concerns a few repositories fails those, at once and for good, and
 // no other run is advised.
 func TestRefusalOfSomeImages(t *testing.T) {

@@ -60,8 +60,8 @@ func openAuthority(dir, host string, only *names, now time.Time) (*authority, er
 		return nil, fmt.Errorf("%s is not the key of %s", keyFile, certFile)
 	}
 	if now.After(cert.NotAfter) {
-		return nil, cli.Hint(fmt.Errorf("%s ended on %s", certFile, cert.NotAfter.Format(time.DateOnly)),
-			"remove it, and give every client the new one")
+		return nil, cli.Hint(fmt.Errorf("%s expired on %s", certFile, cert.NotAfter.Format(time.DateOnly)),
+			`this host's clock reads %s: if that is wrong, set it ("timedatectl"); otherwise remove the file, and give every client the new one`, now.UTC().Format(time.RFC3339))
 	}
 	return &authority{cert, key}, nil
 }

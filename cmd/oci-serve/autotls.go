@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -56,9 +57,14 @@ func newAutoTLS(ctx context.Context, storage string, extra []string, constrain b
 		}
 		only = &own
 	}
-	ca, err := openAuthority(dir, host, only, time.Now())
+	now := time.Now()
+	ca, err := openAuthority(dir, host, only, now)
 	if err != nil {
 		return nil, err
+	}
+	if now.Before(ca.cert.NotBefore) { // it is never made in advance
+		log.Warn(fmt.Sprintf("%s is not valid before %s; clients will refuse it, or the clock is wrong: it reads %s (set it with timedatectl)",
+			filepath.Join(dir, "ca.pem"), ca.cert.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
 	}
 	if constrain && !constrained(ca.cert) {
 		log.Warn(filepath.Join(dir, "ca.pem") + " was made without --tls-constrain and can sign for any server; to make another one, remove tls/ and give every client the new ca.pem")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"k0rdent-airgap/lib/cli"
 )
 
 func openAuto(t *testing.T, storage string, extra ...string) *autoTLS {
@@ -93,6 +96,30 @@ func TestRenewal(t *testing.T) {
 	}
 	if renewed < 9 || renewed > 20 {
 		t.Errorf("%d renewals in ten years", renewed)
+	}
+}
+
+// If the authority's dates do not fit, the clock may be at fault.
+func TestAuthorityAndClock(t *testing.T) {
+	now := time.Now()
+	for _, made := range []time.Time{now.Add(-11 * 365 * 24 * time.Hour), now.Add(2 * backdate)} {
+		storage := t.TempDir()
+		dir := filepath.Join(storage, "tls")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openAuthority(dir, "host", nil, made); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		_, err := newAutoTLS(t.Context(), storage, nil, false, slog.New(slog.NewTextHandler(&out, nil)))
+		if made.Before(now) {
+			if err == nil || !strings.Contains(err.Error(), "ca.pem expired on ") || !strings.Contains(cli.HintOf(err), "this host's clock reads "+now.UTC().Format(time.DateOnly)) {
+				t.Errorf("%v (hint %q), want that it expired, by the clock", err, cli.HintOf(err))
+			}
+		} else if err != nil || !strings.Contains(out.String(), "ca.pem is not valid before ") || !strings.Contains(out.String(), "the clock is wrong") {
+			t.Errorf("%v and %q, want a warning of the clock", err, out.String())
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
@@ -175,6 +176,9 @@ func (r *Registry) explainClass(err error, e *statusError) error {
 		return cli.Hint(err, "the registry, or a proxy in front of it, is overloaded or under maintenance: run the same command again later")
 	case e.page && code < http.StatusInternalServerError:
 		return r.adviseProxy(err)
+	case r.unsupported(e):
+		method, items, _ := strings.Cut(kindOf(e.err.Request), " ")
+		return cli.Hint(err, "the registry, or a proxy in front of it, does not allow %s requests for %s: check its configuration", method, items)
 	case code == http.StatusMethodNotAllowed && e.writes():
 		return cli.Hint(err, "the registry is read-only: a pull-through cache, or one under maintenance")
 	}

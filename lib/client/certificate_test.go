@@ -29,13 +29,18 @@ type authority struct {
 }
 
 func newAuthority(t *testing.T, name string) authority {
+	return authorityOf(t, name, -time.Hour, time.Hour)
+}
+
+// authorityOf makes an authority that is valid from and until then.
+func authorityOf(t *testing.T, name string, from, until time.Duration) authority {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	a := authority{&x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
+		NotBefore: time.Now().Add(from), NotAfter: time.Now().Add(until), KeyUsage: x509.KeyUsageCertSign,
 	}, key}
 	raw, err := x509.CreateCertificate(rand.Reader, a.cert, a.cert, key.Public(), key)
 	if err == nil {
@@ -86,6 +91,7 @@ func TestCertificates(t *testing.T) {
 	good := ours.serve(t, -time.Minute, time.Hour, "127.0.0.1")
 	file := theirs.file(t)
 	plain := serve(t, nil)
+	past, next := authorityOf(t, "past", -2*time.Hour, -time.Hour), authorityOf(t, "next", time.Hour, 2*time.Hour)
 	for _, tt := range []struct {
 		name, want, hint string
 		o                Options
@@ -96,6 +102,8 @@ func TestCertificates(t *testing.T) {
 			Options{At: ours.serve(t, -time.Minute, time.Hour, "registry.site", "10.0.0.5"), CAFile: ours.file(t)}},
 		{"expired", "its certificate expired on ", "clock", Options{At: ours.serve(t, -time.Hour, -time.Minute, "127.0.0.1"), CAFile: ours.file(t)}},
 		{"not yet valid", "its certificate is not valid before ", "clock", Options{At: ours.serve(t, time.Hour, 2*time.Hour, "127.0.0.1"), CAFile: ours.file(t)}},
+		{"expired authority", `the certificate of its authority "CN=past" expired on `, "clock", Options{At: past.serve(t, -time.Hour, time.Hour, "127.0.0.1"), CAFile: past.file(t)}},
+		{"authority not yet valid", `the certificate of its authority "CN=next" is not valid before `, "clock", Options{At: next.serve(t, -time.Hour, time.Hour, "127.0.0.1"), CAFile: next.file(t)}},
 		{"HTTP asked for", `the registry speaks HTTPS, and its certificate is signed by an unknown authority`, "remove --plain-http", Options{At: good, PlainHTTP: true}},
 		{"good", "", "", Options{At: good, CAFile: ours.file(t)}},
 		{"good, though HTTP is allowed", "", "", Options{At: good, CAFile: ours.file(t), PlainHTTP: true}},

@@ -95,6 +95,8 @@ type Registry struct {
 	wrote  atomic.Bool // the registry has accepted something
 	served atomic.Bool // it has shown something, or that there is nothing
 
+	allowed sync.Map // the kinds of requests that it has not refused as such
+
 	noReferrers atomic.Bool // the registry does not list referrers
 	noting      sync.Mutex  // held while an index of referrers is changed
 

@@ -37,23 +37,26 @@ func (r *Registry) Connect(ctx context.Context) error {
 }
 
 func (r *Registry) connect(ctx context.Context) error {
-	var kind string
+	var first greeting
 	err := r.retry(ctx, func() (err error) {
-		r.base.scheme, kind, err = r.ping(ctx)
+		r.base.scheme, first, err = r.ping(ctx)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	r.bearer = kind == "bearer"
+	r.bearer = first.login == "bearer"
 	l, err := r.logins.of(r.prefix)
 	if err != nil {
 		return err
 	}
 	// Only its use shows what an anonymous token allows, and registries
 	// that anyone may read ask for a login here all the same.
-	if !l.known() && (kind != "basic" || r.scope == transport.PullScope) {
-		return nil
+	if !l.known() && (first.login != "basic" || r.scope == transport.PullScope) {
+		if first.login != "" || first.named {
+			return nil
+		}
+		return r.retry(ctx, func() error { return r.disprove(ctx, &http.Client{Transport: r.base}) })
 	}
 	return r.retry(ctx, func() error {
 		c, err := r.newClient(ctx, l)
@@ -69,7 +72,11 @@ func (r *Registry) connect(ctx context.Context) error {
 			return plainError(err)
 		}
 		defer drain(resp)
-		return checkRoot(resp, http.StatusOK)
+		err = checkRoot(resp, http.StatusOK)
+		if err != nil || r.bearer || isRegistry(resp) {
+			return err
+		}
+		return r.disprove(ctx, c)
 	})
 }
 

@@ -159,11 +159,14 @@ func (g *guard) ofCertificate(host string, err error) error {
 		return &certificateError{fmt.Sprintf("its certificate is for %s, not for %s", namesIn(e.Certificate), host), remedyName, err}
 	}
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired && e.Cert != nil {
-		now := time.Now()
-		if now.Before(e.Cert.NotBefore) {
-			return &certificateError{fmt.Sprintf("its certificate is not valid before %s", e.Cert.NotBefore.UTC().Format(time.RFC3339)), remedyClock, err}
+		what := "its certificate"
+		if cert != nil && !cert.Equal(e.Cert) {
+			what = fmt.Sprintf("the certificate of its authority %q", clip(e.Cert.Subject.String()))
 		}
-		return &certificateError{fmt.Sprintf("its certificate expired on %s", e.Cert.NotAfter.UTC().Format(time.RFC3339)), remedyClock, err}
+		if time.Now().Before(e.Cert.NotBefore) {
+			return &certificateError{fmt.Sprintf("%s is not valid before %s", what, stamp(e.Cert.NotBefore)), remedyClock, err}
+		}
+		return &certificateError{fmt.Sprintf("%s expired on %s", what, stamp(e.Cert.NotAfter)), remedyClock, err}
 	}
 	return err
 }

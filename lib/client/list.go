@@ -82,7 +82,7 @@ func (r *Registry) page(ctx context.Context, repository string, u *url.URL, fiel
 	}
 	var answer map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &answer); err != nil {
-		return nil, nil, fmt.Errorf("list: %w", err)
+		return nil, nil, problemf(errPage, "registry answered with %d bytes that are not a list", len(raw))
 	}
 	if list := answer[field]; list != nil {
 		if err := json.Unmarshal(list, &names); err != nil {

@@ -26,27 +26,34 @@ const httpAfter = 300 * time.Millisecond
 // maxRoot is how much of the answer for a registry's root is read, in bytes.
 const maxRoot = 4 << 10
 
+// greeting is what a registry answers to the request for its root.
+type greeting struct {
+	login string // what it requires: "bearer", "basic" or ""
+	named bool   // its headers say that it is a registry
+}
+
 // ping requests the registry's root (end-1). It returns the registry's scheme
-// and the kind of login that it requires: "bearer", "basic" or "".
-func (r *Registry) ping(ctx context.Context) (scheme, kind string, err error) {
+// and its answer.
+func (r *Registry) ping(ctx context.Context) (scheme string, g greeting, err error) {
 	if r.base.scheme != "" {
-		kind, err = r.pingOne(ctx, r.base.scheme)
-		return r.base.scheme, kind, err
+		g, err = r.pingOne(ctx, r.base.scheme)
+		return r.base.scheme, g, err
 	}
 	if !r.base.plain {
-		kind, err = r.pingOne(ctx, "https")
-		return "https", kind, err
+		g, err = r.pingOne(ctx, "https")
+		return "https", g, err
 	}
 	type outcome struct {
-		scheme, kind string
-		err          error
+		scheme string
+		greeting
+		err error
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	outcomes := make(chan outcome, 2)
 	start := func(scheme string) {
-		kind, err := r.pingOne(ctx, scheme)
-		outcomes <- outcome{scheme, kind, err}
+		g, err := r.pingOne(ctx, scheme)
+		outcomes <- outcome{scheme, g, err}
 	}
 	go start("https")
 	lead := time.NewTimer(httpAfter)
@@ -58,10 +65,10 @@ func (r *Registry) ping(ctx context.Context) (scheme, kind string, err error) {
 			go start("http")
 		case o := <-outcomes:
 			if o.err == nil {
-				return o.scheme, o.kind, nil
+				return o.scheme, o.greeting, nil
 			}
 			if failed[o.scheme] = o.err; len(failed) == 2 {
-				return "", "", worse(failed["https"], failed["http"], r.plainAsked)
+				return "", g, worse(failed["https"], failed["http"], r.plainAsked)
 			}
 			if o.scheme == "https" && lead.Stop() {
 				lead.Reset(0)
@@ -87,32 +94,60 @@ func worse(https, http error, plainAsked bool) error {
 }
 
 // pingOne is ping with one scheme.
-func (r *Registry) pingOne(ctx context.Context, scheme string) (kind string, err error) {
+func (r *Registry) pingOne(ctx context.Context, scheme string) (g greeting, err error) {
 	u := r.root()
 	u.Scheme = scheme
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return "", err
+		return g, err
 	}
 	resp, err := (&http.Client{Transport: r.base}).Do(req)
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return "", errSpeaksHTTP
+		return g, errSpeaksHTTP
 	case err != nil && strings.Contains(err.Error(), "malformed HTTP"): // net/http has no value for it
-		return "", problemf(errPage, "not a registry: what answers does not speak HTTP")
+		return g, problemf(errPage, "not a registry: what answers does not speak HTTP")
 	case err != nil:
-		return "", plainError(err)
+		return g, plainError(err)
 	}
 	defer drain(resp)
+	g.named = isRegistry(resp)
 	if resp.StatusCode == http.StatusUnauthorized {
 		for _, c := range resp.Header.Values("WWW-Authenticate") {
 			scheme, _, _ := strings.Cut(c, " ")
-			if kind = strings.ToLower(scheme); kind == "basic" || kind == "bearer" {
-				return kind, nil
+			if scheme = strings.ToLower(scheme); scheme == "basic" || scheme == "bearer" {
+				g.login = scheme
+				return g, nil
 			}
 		}
 	}
-	return "", checkRoot(resp, http.StatusOK)
+	return g, checkRoot(resp, http.StatusOK)
+}
+
+// nowhere is a digest that no content has.
+var nowhere = "sha256:" + strings.Repeat("0", 64)
+
+// disprove returns an error if a server claims to have a manifest that cannot
+// exist: it answers every request alike. A registry whose first answer does not
+// name it as one is asked once. Of its answers only a success is telling;
+// whatever else may be wrong, the requests that matter report.
+func (r *Registry) disprove(ctx context.Context, c *http.Client) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url("none", "manifests", nowhere).String(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.Do(req)
+	switch {
+	case err != nil && answerTimedOut(ctx): // a cache may wait for its upstream
+		return nil
+	case err != nil:
+		return ctx.Err()
+	}
+	defer drain(resp)
+	if resp.StatusCode/100 != 2 {
+		return nil
+	}
+	return problemf(errPage, "not a registry: it has an answer for everything, even a manifest that cannot exist%s", whose(resp))
 }
 
 // checkRoot returns an error unless resp is the wanted answer of a registry for
@@ -180,20 +215,28 @@ func mediaType(resp *http.Response) string {
 
 // notRegistry returns an error that names what answered instead of a registry.
 func notRegistry(resp *http.Response, at string) error {
-	what := mediaType(resp)
-	if what == "" {
-		what = "something else"
+	kind, status := mediaType(resp), fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	what := "with " + clip(kind)
+	switch {
+	case kind == "":
+		what = status
+	case resp.StatusCode != http.StatusOK:
+		what += ", " + status
 	}
-	if resp.StatusCode != http.StatusOK {
-		what += fmt.Sprintf(", %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	return problemf(errPage, "not a registry: it answers %s%s%s", what, at, whose(resp))
+}
+
+// whose returns a guess at what sent an answer in a registry's place, in
+// parentheses, or "".
+func whose(resp *http.Response) string {
+	if resp.Request == nil {
+		return ""
 	}
-	whose := ""
-	if resp.Request != nil {
-		if proxy, _ := proxyOf(resp.Request); proxy != nil {
-			whose = fmt.Sprintf(" (a page of the proxy %s?)", proxy.Host)
-		} else if isPage(resp) {
-			whose = " (a proxy's page?)"
-		}
+	if proxy, _ := proxyOf(resp.Request); proxy != nil {
+		return fmt.Sprintf(" (a page of the proxy %s?)", proxy.Host)
 	}
-	return problemf(errPage, "not a registry: it answers with %s%s%s", clip(what), at, whose)
+	if isPage(resp) {
+		return " (a proxy's page?)"
+	}
+	return ""
 }

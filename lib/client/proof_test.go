@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -76,18 +78,18 @@ func TestEveryFirstAnswerIsExplained(t *testing.T) {
 		exit int
 		hint string
 	}{
-		{204, "", "not a registry: it answers with something else, 204 No Content", 1, "in --to"},
-		{304, "", "not a registry: it answers with something else, 304 Not Modified", 1, "in --to"},
+		{204, "", "not a registry: it answers 204 No Content", 1, "in --to"},
+		{304, "", "not a registry: it answers 304 Not Modified", 1, "in --to"},
 		{400, "bad", "not a registry: it answers with text/plain, 400 Bad Request", 1, "in --to"},
 		{404, "404 page not found", "not a registry: it answers with text/plain, 404 Not Found", 1, "in --to"},
-		{404, "", "not a registry: it answers with something else, 404 Not Found", 1, "in --to"},
+		{404, "", "not a registry: it answers 404 Not Found", 1, "in --to"},
 		{404, `{"errors":[{"code":"NAME_UNKNOWN","message":"no v2"}]}`, "registry answered 404 Not Found: NAME_UNKNOWN no v2", 1, "in --to"},
-		{405, "", "not a registry: it answers with something else, 405 Method Not Allowed", 1, "in --to"},
+		{405, "", "not a registry: it answers 405 Method Not Allowed", 1, "in --to"},
 		{410, "gone", "not a registry: it answers with text/plain, 410 Gone", 1, "in --to"},
 		{407, "", "a proxy answered 407 Proxy Authentication Required", 1, "a proxy that requires a login"},
 		{401, "", "registry answered 401 Unauthorized", 1, "--username and --password-file"},
 		{403, "", "registry answered 403 Forbidden", 1, "read"},
-		{501, "", "not a registry: it answers with something else, 501 Not Implemented", 1, "in --to"},
+		{501, "", "not a registry: it answers 501 Not Implemented", 1, "in --to"},
 		{429, "", "registry answered 429 Too Many Requests", 75, "again later"},
 		{500, "", "registry answered 500 Internal Server Error", 75, "log says why"},
 		{502, "", "registry answered 502 Bad Gateway", 75, "again later"},
@@ -110,7 +112,11 @@ func TestEveryFirstAnswerIsExplained(t *testing.T) {
 
 func TestRegistriesOfEveryKindAreAccepted(t *testing.T) {
 	answer := func(code int, kind, body string, header ...string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/v2/" {
+				http.NotFound(w, r)
+				return
+			}
 			for i := 0; i < len(header); i += 2 {
 				w.Header().Set(header[i], header[i+1])
 			}
@@ -142,6 +148,83 @@ func TestRegistriesOfEveryKindAreAccepted(t *testing.T) {
 	}
 }
 
+// always answers every request with 200 and the same body.
+func always(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, body)
+	}
+}
+
+// A server whose first answer might be a registry's has one more request to
+// answer, about a manifest that cannot exist.
+func TestSuccessForEverythingIsNotARegistry(t *testing.T) {
+	login := func(h http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if _, _, ok := r.BasicAuth(); !ok {
+				w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			h(w, r)
+		}
+	}
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		h    http.HandlerFunc
+		o    Options
+	}{
+		{"object", always("{}"), Options{}},
+		{"true", always("true"), Options{}},
+		{"nothing", always(""), Options{}},
+		{"object, to a push", always("{}"), Options{Push: true}},
+		{"object behind a login", login(always("{}")), Options{Username: "u", PasswordFile: password}},
+		{"login that is not necessary", always("{}"), Options{Username: "u", PasswordFile: password}},
+		{"created", func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/v2/" {
+				w.WriteHeader(http.StatusCreated)
+			}
+		}, Options{}},
+	} {
+		tt.o.At = site(t, tt.h) + "/prefix"
+		r := prepare(t, tt.o)
+		err := r.Connect(t.Context())
+		if err == nil || !strings.HasPrefix(err.Error(), "not a registry: it has an answer for everything") || cli.Code(err) != cli.CodeFailed || !r.Fatal(err) || !strings.Contains(cli.HintOf(err), "check the address") {
+			t.Errorf("%s: Connect = %v (code %d, hint %q), want that it is no registry", tt.name, err, cli.Code(err), cli.HintOf(err))
+		}
+	}
+}
+
+// To find that out costs one request, of a registry that does not name itself,
+// and whatever a real one answers to it is accepted.
+func TestDoubtCostsOneRequest(t *testing.T) {
+	for _, named := range []bool{true, false} {
+		host, asked := dropping(t, func(*http.Request) bool { return !named }, "Docker-Distribution-Api-Version")
+		if err := prepare(t, Options{At: host, Push: true}).Connect(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n, want := asked.Load(), map[bool]int64{true: 1, false: 2}[named]; n != want {
+			t.Errorf("named %v: %d requests, want %d", named, n, want)
+		}
+	}
+	for _, code := range []int{400, 401, 403, 404, 405, 410, 429, 500, 501, 503} {
+		var asked atomic.Int64
+		err := prepare(t, Options{At: site(t, func(w http.ResponseWriter, r *http.Request) {
+			if asked.Add(1); r.URL.Path != "/v2/" {
+				w.WriteHeader(code)
+			}
+		})}).Connect(t.Context())
+		if err != nil || asked.Load() != 2 {
+			t.Errorf("%d: %v after %d requests, want none after 2", code, err, asked.Load())
+		}
+	}
+}
+
 // Servers that answer everything with success after a valid first answer are
 // recognised.
 func TestSuccessForEverythingIsNotProof(t *testing.T) {
@@ -159,6 +242,7 @@ func TestSuccessForEverythingIsNotProof(t *testing.T) {
 			r := dial(t, site(t, func(w http.ResponseWriter, r *http.Request) {
 				io.Copy(io.Discard, r.Body)
 				if r.URL.Path == "/v2/" {
+					w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 					fmt.Fprint(w, "{}")
 					return
 				}

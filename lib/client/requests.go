@@ -36,6 +36,9 @@ func (r *Registry) do(ctx context.Context, repository, method string, u *url.URL
 	if err == nil && (resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusNotFound) {
 		r.served.Store(true)
 	}
+	if err == nil && (resp.StatusCode < http.StatusBadRequest || resp.StatusCode == http.StatusNotFound) {
+		r.allowed.Store(kindOf(req), true)
+	}
 	return resp, plainError(err)
 }
 

@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-
 	"k0rdent-airgap/lib/cli"
 )
 
@@ -229,48 +227,4 @@ func (r *Registry) notify(reason any, format string, args ...any) {
 	if _, known := r.noticed.LoadOrStore(reason, true); !known && r.notice != nil {
 		r.notice(fmt.Sprintf(format, args...))
 	}
-}
-
-// Fatal reports whether every further request would fail as well: no answer,
-// not a registry, a full disk, or a missing login.
-func (r *Registry) Fatal(err error) bool {
-	if _, ok := errors.AsType[*elsewhere](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[*postponedError](err); ok {
-		return true
-	}
-	if e, ok := errors.AsType[*proxyError](err); ok && !temporary(e) {
-		return true
-	}
-	if errors.Is(err, ErrUnreachable) || errors.Is(err, errPage) || errors.Is(err, errFull) {
-		return true
-	}
-	if status(err) == http.StatusNetworkAuthenticationRequired { // a portal's, whatever was asked
-		return true
-	}
-	l, lerr := r.logins.of(r.prefix)
-	return status(err) == http.StatusUnauthorized && lerr == nil && !l.known()
-}
-
-// Refused reports whether a registry to push to has refused everything so far,
-// writes as well as reads, in a way that may apply to all images: the next one
-// will show.
-func (r *Registry) Refused(err error) bool {
-	e, ok := errors.AsType[*statusError](err)
-	if !ok || r.wrote.Load() || !e.writes() && (r.scope != transport.PushScope || r.served.Load()) {
-		return false
-	}
-	if e.err.StatusCode < http.StatusBadRequest { // not an answer of a registry
-		return true
-	}
-	switch e.err.StatusCode {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed:
-		return true
-	case http.StatusNotFound, http.StatusLengthRequired, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusNotImplemented:
-		// A request that opens an upload has no content that could be
-		// at fault.
-		return e.err.Request != nil && e.err.Request.Method == http.MethodPost
-	}
-	return false
 }
