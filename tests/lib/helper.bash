@@ -46,13 +46,16 @@ stop() {
   wait "$1" 2>/dev/null || true
 }
 
-# asleep PID: returns when a process waits, and has done nothing for a while.
+# asleep PID: returns when a process waits, and has done nothing for a while. Each
+# of its threads waits: on a busy machine the first one may sleep while another is
+# still initializing what the program consists of.
 asleep() {
   local now before='' same=0
   for _ in {1..200}; do
-    now=$(awk '{ print $3, $14, $15 }' "/proc/$1/stat" 2>/dev/null) || return 0
+    now=$(cat /proc/"$1"/task/*/stat 2>/dev/null | awk '{ printf "%s %s %s ", $3, $14, $15 }')
+    [ -e "/proc/$1/stat" ] || return 0
     same=$([ "$now" = "$before" ] && echo $((same + 1)) || echo 0)
-    [ "$same" -lt 4 ] || [[ $now != S* ]] || return 0
+    [ "$same" -lt 4 ] || [[ $now == *[RD]* ]] || return 0
     before=$now
     sleep 0.05
   done
