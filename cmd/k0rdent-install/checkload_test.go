@@ -7,6 +7,7 @@ import (
 
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
 )
 
 // TestCheckLoad compares requests with a host of 2 CPUs and 8 GiB, of which k0s
@@ -35,8 +36,8 @@ func TestCheckLoad(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			h := host{proc: t.TempDir()}
-			write(t, h.proc+"/cpuinfo", "processor\t: 0\nmodel name\t: x\n\nprocessor\t: 1\n")
-			write(t, h.proc+"/meminfo", "MemTotal:        8388608 kB\n")
+			clitest.Write(t, h.proc+"/cpuinfo", "processor\t: 0\nmodel name\t: x\n\nprocessor\t: 1\n")
+			clitest.Write(t, h.proc+"/meminfo", "MemTotal:        8388608 kB\n")
 			i := testInstaller(t, h, &settings{upgrade: tt.upgrade})
 			i.demand = tt.demand
 			if tt.ignore != "" {

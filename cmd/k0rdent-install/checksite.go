@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/record"
-	"k0rdent-airgap/lib/ref"
 	"k0rdent-airgap/lib/step"
 )
 
@@ -31,12 +29,8 @@ func (i *installer) preflight(ctx context.Context, _ bool) (step.Outcome, error)
 // checkSite asks the registry whether everything is there.
 func (i *installer) checkSite(ctx context.Context) {
 	s := i.site
-	if ref.Loopback(s.host) && !i.cfg.online {
-		hint := "name an address of the registry's host"
-		if _, port, err := net.SplitHostPort(s.host); err == nil && i.node.Address != "" {
-			hint = "--registry " + strings.Replace(s.at, s.host, net.JoinHostPort(i.node.Address, port), 1)
-		}
-		i.Fail("loopback", hint, "%s is this host for this host only: in a pod, it is the pod", s.host)
+	if !i.cfg.online {
+		i.CheckLoopback(s.at, i.node.Address)
 	}
 	if err := s.reg.Connect(ctx); err != nil {
 		i.Fail("registry", "", "%s: %v", s.at, err)

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	kyaml "sigs.k8s.io/yaml"
 
+	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/config"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
@@ -108,9 +109,5 @@ func (i *installer) checkConfig(fs *flag.FlagSet) error {
 	if _, err := i.cfg.readCredentials(); err != nil {
 		return err
 	}
-	what := "the command line (there is no configuration file)"
-	if i.cfg.file.read {
-		what = fs.Lookup("config").Value.String()
-	}
-	return i.Out.Write(record.Step{Name: "config", Status: record.StatusUnchanged, Detail: what + " is valid"})
+	return i.Out.Write(record.Step{Name: "config", Status: record.StatusUnchanged, Detail: cli.Source(fs, i.cfg.file.read) + " is valid"})
 }

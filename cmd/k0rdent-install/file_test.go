@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -12,18 +11,14 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
 )
 
 // parse reads a configuration file as a run does.
 func parse(t *testing.T, text string, mode os.FileMode, args ...string) (*settings, error) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "k0rdentd.yaml")
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
 	c := &settings{}
-	fs := c.flags()
-	if err := cli.ParseFile(fs, args, usage, &bytes.Buffer{}, 0, cli.File{Default: path, Parse: c.parseFile}); err != nil {
+	if err := clitest.ParseFile(t, c.flags(), cli.File{Parse: c.parseFile}, text, mode, args...); err != nil {
 		return c, err
 	}
 	return c, c.check()
@@ -136,7 +131,7 @@ func TestConfigValuesMayReferToOtherPlaces(t *testing.T) {
 // line that is an example switched on.
 func TestConfigInit(t *testing.T) {
 	var out bytes.Buffer
-	if err := runOn(t.Context(), hostBelow(t.TempDir()), []string{"--config-init"}, strings.NewReader(""), &out, &out); err != nil {
+	if err := runOn(t.Context(), hostBelow(t.TempDir()), []string{"--config-init"}, strings.NewReader(""), &out, &out); cli.Code(err) != cli.CodeDone {
 		t.Fatal(err)
 	}
 	if c, err := parse(t, out.String(), 0o644); err != nil || len(c.modes()) > 0 {
@@ -155,14 +150,14 @@ func TestConfigInit(t *testing.T) {
 
 func TestConfigCheck(t *testing.T) {
 	h := testHost(t)
-	write(t, h.config, "k0rdent: {version: 1.2.3}\n")
+	clitest.Write(t, h.config, "k0rdent: {version: 1.2.3}\n")
 	r := try(t, h, "", "--config-check")
-	if s := r.step("config"); r.err != nil || s.Detail != h.config+" is valid" {
-		t.Errorf("%v, %+v, want it fine", r.err, s)
+	if s := r.Step("config"); r.Err != nil || s.Detail != h.config+" is valid" {
+		t.Errorf("%v, %+v, want it fine", r.Err, s)
 	}
-	write(t, h.config, "k0rdent: {versoin: 1.2.3}\n")
-	if r := try(t, h, "", "--config-check"); cli.Code(r.err) != cli.CodeMisuse || !strings.Contains(r.err.Error(), "field versoin not found") {
-		t.Errorf("%v, want the key to be refused", r.err)
+	clitest.Write(t, h.config, "k0rdent: {versoin: 1.2.3}\n")
+	if r := try(t, h, "", "--config-check"); cli.Code(r.Err) != cli.CodeMisuse || !strings.Contains(r.Err.Error(), "field versoin not found") {
+		t.Errorf("%v, want the key to be refused", r.Err)
 	}
 }
 

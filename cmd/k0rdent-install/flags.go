@@ -76,16 +76,7 @@ func (c *settings) flags() *flag.FlagSet {
 
 // modes lists what was asked for besides the default, an installation.
 func (c *settings) modes() []string {
-	var asked []string
-	for _, m := range []struct {
-		name string
-		on   bool
-	}{{"--upgrade", c.upgrade}, {"--uninstall", c.uninstall}, {"--print-values", c.printValues}} {
-		if m.on {
-			asked = append(asked, m.name)
-		}
-	}
-	return asked
+	return cli.Chosen([]string{"--upgrade", "--uninstall", "--print-values"}, c.upgrade, c.uninstall, c.printValues)
 }
 
 // check returns what does not fit, before anything is looked at.

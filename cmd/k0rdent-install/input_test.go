@@ -6,9 +6,9 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 )
@@ -16,40 +16,36 @@ import (
 func TestBadSignatureStops(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	r := try(t, h, `{"kind":"bundle","path":"/b.tgz","signature":"bad"}`+"\n", s.args()...)
-	if !errors.Is(r.err, pipe.ErrBadSignature) || cli.Code(r.err) != cli.CodeFailed || r.steps() != "" {
-		t.Errorf("%v with code %d and steps %q, want nothing done", r.err, cli.Code(r.err), r.steps())
+	if !errors.Is(r.Err, pipe.ErrBadSignature) || cli.Code(r.Err) != cli.CodeFailed || r.Steps() != "" {
+		t.Errorf("%v with code %d and steps %q, want nothing done", r.Err, cli.Code(r.Err), r.Steps())
 	}
 }
 
 func TestRecordsFillInTheFlags(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	stdin := `{"kind":"version","name":"k0rdent-enterprise","version":"1.2.3"}
-{"kind":"image","repository":"a","registry":"` + s.at + `","status":"exists"}
+{"kind":"image","repository":"a","registry":"` + s.At + `","status":"exists"}
 {"kind":"unknown","x":1}
-{"kind":"registry","address":"` + s.at + `","ca":"` + s.ca + `"}
+{"kind":"registry","address":"` + s.At + `","ca":"` + s.CA + `"}
 `
 	r := try(t, h, stdin, "--ignore", "disk,loopback", "--plan")
-	if r.err != nil {
-		t.Fatalf("%v\n%s", r.err, r.stderr)
+	if r.Err != nil {
+		t.Fatalf("%v\n%s", r.Err, r.Stderr)
 	}
-	if !strings.HasPrefix(r.stdout, stdin) {
-		t.Errorf("records were not passed on as they came:\n%s", r.stdout)
+	if !strings.HasPrefix(r.Stdout, stdin) {
+		t.Errorf("records were not passed on as they came:\n%s", r.Stdout)
 	}
-	if !strings.Contains(r.step("preflight").Detail, "k0rdent-enterprise 1.2.3") {
-		t.Errorf("preflight %+v", r.step("preflight"))
+	if !strings.Contains(r.Step("preflight").Detail, "k0rdent-enterprise 1.2.3") {
+		t.Errorf("preflight %+v", r.Step("preflight"))
 	}
 }
 
 // TestInterruptWhileReading: a stdin that never ends does not keep the program
 // from stopping.
 func TestInterruptWhileReading(t *testing.T) {
-	r, w := io.Pipe()
-	defer w.Close()
-	ctx, cancel := context.WithCancelCause(t.Context())
-	time.AfterFunc(20*time.Millisecond, func() { cancel(cli.ErrInterrupted) })
-	if err := runOn(ctx, testHost(t), []string{"--registry", "h:1"}, r, io.Discard, io.Discard); !errors.Is(err, cli.ErrInterrupted) {
-		t.Errorf("error %v, want the interrupt", err)
-	}
+	clitest.InterruptReading(t, func(ctx context.Context, stdin io.Reader) error {
+		return runOn(ctx, testHost(t), []string{"--registry", "h:1"}, stdin, io.Discard, io.Discard)
+	})
 }
 
 // TestHostThatFailed: where k0s-up has failed, nothing is installed.
@@ -57,8 +53,8 @@ func TestHostThatFailed(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	for _, args := range [][]string{s.args(), s.args("--plan")} {
 		r := try(t, h, `{"kind":"step","name":"k0s-ready","status":"failed"}`+"\n", args...)
-		if cli.Code(r.err) != cli.CodeFailed || !strings.Contains(r.err.Error(), "step k0s-ready of a tool before this one failed") || strings.Contains(r.stdout, "preflight") {
-			t.Errorf("%v\n%s", r.err, r.stdout)
+		if cli.Code(r.Err) != cli.CodeFailed || !strings.Contains(r.Err.Error(), "step k0s-ready of a tool before this one failed") || strings.Contains(r.Stdout, "preflight") {
+			t.Errorf("%v\n%s", r.Err, r.Stdout)
 		}
 	}
 }
@@ -66,7 +62,7 @@ func TestHostThatFailed(t *testing.T) {
 func TestNotARecord(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	r := try(t, h, "{\"kind\":\"x\"}\nhello\n", s.args()...)
-	if !errors.Is(r.err, record.ErrNotRecord) || !strings.HasPrefix(r.err.Error(), "stdin: line 2: ") {
-		t.Errorf("%v, want the line to be named", r.err)
+	if !errors.Is(r.Err, record.ErrNotRecord) || !strings.HasPrefix(r.Err.Error(), "stdin: line 2: ") {
+		t.Errorf("%v, want the line to be named", r.Err)
 	}
 }

@@ -65,7 +65,7 @@ type installer struct {
 
 // run does what was asked for, between the records that came and the summary.
 func (i *installer) run(ctx context.Context, stdout io.Writer) error {
-	if err := i.readRecords(ctx); err != nil {
+	if err := pipe.Take(ctx, i.stdin, i.Out, i.Progress.Warn, i.takeRecord); err != nil {
 		return err
 	}
 	if i.failed != nil {
@@ -91,25 +91,6 @@ func (i *installer) run(ctx context.Context, stdout io.Writer) error {
 		{Name: "ready", Run: i.ready}, {Name: "credentials", Run: i.ensureCredentials},
 		{Name: "report", Run: i.tell, Still: func() bool { return i.reached != nil }},
 	})
-}
-
-// readRecords reads stdin to its end, and passes on every record.
-func (i *installer) readRecords(ctx context.Context) error {
-	if pipe.None(i.stdin) {
-		return nil
-	}
-	in := pipe.Reader{Out: i.Out, Optional: true, Wait: func() {
-		i.Progress.Warn("waiting for records on stdin; use </dev/null if there are none")
-	}}
-	for line, err := range in.Records(ctx, i.stdin) {
-		if err == nil {
-			err = i.takeRecord(line)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // takeRecord keeps what a record says.

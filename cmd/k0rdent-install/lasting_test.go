@@ -32,8 +32,8 @@ func TestBusyRegistry(t *testing.T) {
 			r := try(t, testHost(t), "", args...)
 			s.Close()
 			want := fmt.Sprintf("registry answered %d %s, and asks clients to wait until %s", code, http.StatusText(code), time.Now().Add(time.Hour).UTC().Format("2006-01-02T"))
-			if cli.Code(r.err) != cli.CodeTryAgain || !strings.Contains(r.stderr, want) || !strings.Contains(r.stderr, "\nhint: run the same command again after ") {
-				t.Errorf("%s, %d: %v (code %d), want %s\n%s", part, code, r.err, cli.Code(r.err), want, r.stderr)
+			if cli.Code(r.Err) != cli.CodeTryAgain || !strings.Contains(r.Stderr, want) || !strings.Contains(r.Stderr, "\nhint: run the same command again after ") {
+				t.Errorf("%s, %d: %v (code %d), want %s\n%s", part, code, r.Err, cli.Code(r.Err), want, r.Stderr)
 			}
 		}
 	}

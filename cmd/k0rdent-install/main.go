@@ -15,11 +15,9 @@ import (
 	"context"
 	"io"
 	"log"
-	"slices"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/config"
-	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/step"
 )
 
@@ -39,30 +37,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // runOn is run on a host whose files lie below a directory.
 func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	// The file that this one makes would have to be right for it to be made.
-	if slices.Contains(args, "--config-init") || slices.Contains(args, "-config-init") {
-		_, err := io.WriteString(stdout, config.Template)
-		return err
-	}
 	cfg := &settings{}
 	fs := cfg.flags()
-	if err := cli.ParseFile(fs, args, usage, stdout, 0, cli.File{Default: h.config, Parse: cfg.parseFile}); err != nil {
+	if err := cli.ParseFile(fs, args, usage, stdout, 0, cli.File{Default: h.config, Parse: cfg.parseFile, Template: config.Template}); err != nil {
 		return err
 	}
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	progress := cli.NewProgress(tool, stderr, cfg.Quiet)
-	defer progress.Close()
-	for _, w := range cfg.file.warnings {
-		progress.Warn("%s", w)
-	}
 	i := &installer{
 		cfg: cfg, host: h, stdin: stdin, stderr: stderr, Problems: step.Problems{Ignore: cfg.ignore},
-		Runner: step.Runner{
-			Tool: tool, Plan: cfg.plan, Quiet: cfg.Quiet, Progress: progress,
-			Out: record.NewWriter(progress.Beside(stdout), cfg.format), Log: cli.Logger(progress, cfg.Verbose),
-		},
+		Runner: step.NewRunner(tool, cfg.Common, cfg.plan, cfg.format, stdout, stderr),
+	}
+	defer i.Progress.Close()
+	for _, w := range cfg.file.warnings {
+		i.Progress.Warn("%s", w)
 	}
 	if cfg.configCheck {
 		return i.checkConfig(fs)

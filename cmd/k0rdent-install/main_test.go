@@ -34,14 +34,14 @@ func TestMisuse(t *testing.T) {
 	for _, tt := range tests {
 		args := strings.Fields(tt.args)
 		if tt.args == "--set x" {
-			args = append(args, "--registry", s.at, "--ca", s.ca, "--print-values")
+			args = append(args, "--registry", s.At, "--ca", s.CA, "--print-values")
 		}
 		r := try(t, h, "", args...)
-		if cli.Code(r.err) != cli.CodeMisuse || !strings.Contains(r.err.Error(), tt.want) {
-			t.Errorf("%s: %v with code %d, want misuse: %s", tt.args, r.err, cli.Code(r.err), tt.want)
+		if cli.Code(r.Err) != cli.CodeMisuse || !strings.Contains(r.Err.Error(), tt.want) {
+			t.Errorf("%s: %v with code %d, want misuse: %s", tt.args, r.Err, cli.Code(r.Err), tt.want)
 		}
-		if r.stdout != "" {
-			t.Errorf("%s: wrote %s", tt.args, r.stdout)
+		if r.Stdout != "" {
+			t.Errorf("%s: wrote %s", tt.args, r.Stdout)
 		}
 	}
 }
@@ -49,18 +49,18 @@ func TestMisuse(t *testing.T) {
 func TestPrintValues(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	values := t.TempDir() + "/values.yaml"
-	write(t, values, "controller: {replicas: 3, globalRegistry: other.example.org}\n")
-	write(t, h.config, "k0rdent: {helm: {values: {controller: {replicas: 2, logLevel: info}}}}\n")
-	r := try(t, h, "", "--registry", s.at, "--ca", s.ca, "--print-values", "--values", values, "--set", "controller.globalRegistry=third.example.org")
-	if r.err != nil {
-		t.Fatalf("%v\n%s", r.err, r.stderr)
+	clitest.Write(t, values, "controller: {replicas: 3, globalRegistry: other.example.org}\n")
+	clitest.Write(t, h.config, "k0rdent: {helm: {values: {controller: {replicas: 2, logLevel: info}}}}\n")
+	r := try(t, h, "", "--registry", s.At, "--ca", s.CA, "--print-values", "--values", values, "--set", "controller.globalRegistry=third.example.org")
+	if r.Err != nil {
+		t.Fatalf("%v\n%s", r.Err, r.Stderr)
 	}
 	for _, want := range []string{
-		"# k0rdent-enterprise 1.2.3 from " + s.at + "\n", "  replicas: 3\n", "  logLevel: info\n",
-		"  globalRegistry: third.example.org\n", "  templatesRepoURL: oci://" + s.at + "/charts\n",
+		"# k0rdent-enterprise 1.2.3 from " + s.At + "\n", "  replicas: 3\n", "  logLevel: info\n",
+		"  globalRegistry: third.example.org\n", "  templatesRepoURL: oci://" + s.At + "/charts\n",
 	} {
-		if !strings.Contains(r.stdout, want) {
-			t.Errorf("no %q in\n%s", want, r.stdout)
+		if !strings.Contains(r.Stdout, want) {
+			t.Errorf("no %q in\n%s", want, r.Stdout)
 		}
 	}
 }
@@ -87,10 +87,10 @@ func TestMovedFlags(t *testing.T) {
 			if name, value, ok := strings.Cut(tt.variable, "="); ok {
 				t.Setenv("K0RDENT_INSTALL_"+name, value)
 			}
-			write(t, h.config, tt.file)
+			clitest.Write(t, h.config, tt.file)
 			r := try(t, h, "", strings.Fields(tt.args)...)
-			if cli.Code(r.err) != cli.CodeMisuse || !strings.Contains(r.err.Error(), tt.want) || !strings.Contains(cli.HintOf(r.err), tt.hint) {
-				t.Errorf("%v, hint %q, want %q and %q", r.err, cli.HintOf(r.err), tt.want, tt.hint)
+			if cli.Code(r.Err) != cli.CodeMisuse || !strings.Contains(r.Err.Error(), tt.want) || !strings.Contains(cli.HintOf(r.Err), tt.hint) {
+				t.Errorf("%v, hint %q, want %q and %q", r.Err, cli.HintOf(r.Err), tt.want, tt.hint)
 			}
 		})
 	}
@@ -101,8 +101,8 @@ func TestMovedFlags(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	if r := try(t, testHost(t), "", "--ignore", "cpu", "--set", "a=b"); strings.Contains(r.err.Error(), "moved") {
-		t.Error(r.err)
+	if r := try(t, testHost(t), "", "--ignore", "cpu", "--set", "a=b"); strings.Contains(r.Err.Error(), "moved") {
+		t.Error(r.Err)
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -12,59 +11,9 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
-	"k0rdent-airgap/lib/record"
 )
 
 const theChart = "charts/k0rdent-enterprise"
-
-// pushed returns the records of an oci-push that has sent what a site has.
-func pushed(t *testing.T, s testSite, names ...string) string {
-	t.Helper()
-	reg, err := client.New(client.Options{At: s.at, Names: client.SiteNames, CAFile: s.ca})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := reg.Connect(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	out := record.NewWriter(&b, nil)
-	for _, name := range names {
-		repository, tag, _ := strings.Cut(name, ":")
-		digest, err := reg.Digest(t.Context(), repository, tag)
-		if err != nil || digest == "" {
-			t.Fatalf("%s: digest %q, %v", name, digest, err)
-		}
-		r := record.Image{Repository: repository, Tag: tag, Digest: digest, Status: record.StatusPushed, Registry: s.at, Reference: s.at + "/" + name}
-		if err := out.Write(r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return b.String()
-}
-
-// move makes a tag stand for other content of the same repository, as anyone
-// can who may write to the registry. It returns both digests.
-func move(t *testing.T, s testSite, name string) (was, is string) {
-	t.Helper()
-	repository, tag, _ := strings.Cut(name, ":")
-	reg, err := client.New(client.Options{At: s.at, Names: client.SiteNames, CAFile: s.ca})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := reg.Connect(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	d, raw, err := reg.Manifest(t.Context(), repository, tag)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw = bytes.Replace(raw, []byte("{"), []byte("{\n"), 1)
-	if err := reg.PutManifest(t.Context(), repository, tag, string(d.MediaType), raw); err != nil {
-		t.Fatal(err)
-	}
-	return d.Digest.String(), digestOf(raw)
-}
 
 // Whatever the platform is made of may not have changed since it was pushed:
 // the chart, what its templates name, an artifact.
@@ -73,21 +22,21 @@ func TestMovedTags(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
 			h := testHost(t)
-			records := pushed(t, s, name)
-			was, is := move(t, s, name)
+			records := s.Pushed(t, name)
+			was, is := s.Move(t, name)
 			r := try(t, h, records, s.args("--plan")...)
-			problem := r.step("preflight").Error
+			problem := r.Step("preflight").Error
 			for _, want := range []string{was, is, name, "the tag has moved"} {
-				if !strings.Contains(problem, want) || !strings.Contains(r.stderr, want) {
-					t.Errorf("preflight %q, stderr\n%s\nwant %q in both", problem, r.stderr, want)
+				if !strings.Contains(problem, want) || !strings.Contains(r.Stderr, want) {
+					t.Errorf("preflight %q, stderr\n%s\nwant %q in both", problem, r.Stderr, want)
 				}
 			}
-			if !strings.Contains(r.stderr, "hint: push the verified bundle again") {
-				t.Errorf("no hint in\n%s", r.stderr)
+			if !strings.Contains(r.Stderr, "hint: push the verified bundle again") {
+				t.Errorf("no hint in\n%s", r.Stderr)
 			}
 			// What was sent on purpose is accepted with its records.
-			if r := try(t, h, pushed(t, s, name), s.args("--plan")...); strings.Contains(r.stderr, "has moved") {
-				t.Errorf("with new records:\n%s", r.stderr)
+			if r := try(t, h, s.Pushed(t, name), s.args("--plan")...); strings.Contains(r.Stderr, "has moved") {
+				t.Errorf("with new records:\n%s", r.Stderr)
 			}
 		})
 	}
@@ -96,7 +45,7 @@ func TestMovedTags(t *testing.T) {
 // An upgrade reads a chart of its own.
 func TestMovedChartIsNotLoaded(t *testing.T) {
 	s := newSite(t)
-	i := testInstaller(t, testHost(t), &settings{chart: defaultChart, Registry: cli.Registry{At: s.at, CA: s.ca}})
+	i := testInstaller(t, testHost(t), &settings{chart: defaultChart, Registry: cli.Registry{At: s.At, CA: s.CA}})
 	var err error
 	if i.site, err = i.openSite(); err != nil {
 		t.Fatal(err)
@@ -104,7 +53,7 @@ func TestMovedChartIsNotLoaded(t *testing.T) {
 	if err := i.site.reg.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	was, is := move(t, s, theChart+":1.2.3")
+	was, is := s.Move(t, theChart+":1.2.3")
 	i.site.pins = client.Pins{theChart + ":1.2.3": was}
 	c, err := i.fetchChart(t.Context(), theChart, "1.2.3")
 	if _, moved := errors.AsType[*client.MovedError](err); !moved || c != nil {
@@ -145,9 +94,9 @@ func TestTagMovesBetweenQuestions(t *testing.T) {
 // A failed image is not what it should be, and pins nothing.
 func TestFailedImagesPinNothing(t *testing.T) {
 	s, h := aSite(t), testHost(t)
-	line := fmt.Sprintf(`{"kind":"image","registry":%q,"repository":%q,"tag":"1.2.3","digest":%q,"status":"failed"}`+"\n", s.at, theChart, digestOf(nil))
-	if r := try(t, h, line, s.args("--plan")...); strings.Contains(r.stderr, "has moved") {
-		t.Error(r.stderr)
+	line := fmt.Sprintf(`{"kind":"image","registry":%q,"repository":%q,"tag":"1.2.3","digest":%q,"status":"failed"}`+"\n", s.At, theChart, digestOf(nil))
+	if r := try(t, h, line, s.args("--plan")...); strings.Contains(r.Stderr, "has moved") {
+		t.Error(r.Stderr)
 	}
 }
 

@@ -61,21 +61,21 @@ func TestK0sURL(t *testing.T) {
 // chart says.
 func TestOnlinePlan(t *testing.T) {
 	h, s := testHost(t), aSite(t)
-	r := try(t, h, "", "--online", "--registry", s.at, "--ca", s.ca, "--helm-timeout", "30m", "--plan")
-	if r.err != nil {
-		t.Fatalf("%v\n%s", r.err, r.stderr)
+	r := try(t, h, "", "--online", "--registry", s.At, "--ca", s.CA, "--helm-timeout", "30m", "--plan")
+	if r.Err != nil {
+		t.Fatalf("%v\n%s", r.Err, r.Stderr)
 	}
-	if strings.Contains(r.stderr, s.at) || !strings.Contains(r.stderr, "values:   defaultHelmTimeout: 30m0s\n") {
-		t.Errorf("the values lead to the registry of the chart:\n%s", r.stderr)
+	if strings.Contains(r.Stderr, s.At) || !strings.Contains(r.Stderr, "values:   defaultHelmTimeout: 30m0s\n") {
+		t.Errorf("the values lead to the registry of the chart:\n%s", r.Stderr)
 	}
-	if r.step("secrets").Status != record.StatusSkipped {
-		t.Errorf("%+v, want no secrets", r.step("secrets"))
+	if r.Step("secrets").Status != record.StatusSkipped {
+		t.Errorf("%+v, want no secrets", r.Step("secrets"))
 	}
 }
 
 func TestReleaseMustBeChosen(t *testing.T) {
 	h, s := testHost(t), aSite(t)
-	i := testInstaller(t, h, &settings{Registry: cli.Registry{At: s.at, CA: s.ca}})
+	i := testInstaller(t, h, &settings{Registry: cli.Registry{At: s.At, CA: s.CA}})
 	var err error
 	if i.site, err = i.openSite(); err != nil {
 		t.Fatal(err)

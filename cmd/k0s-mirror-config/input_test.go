@@ -3,14 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/k0s"
 )
 
@@ -129,11 +128,7 @@ func TestListOnStdin(t *testing.T) {
 // TestInterruptWhileReading: a stdin that never ends does not keep the program
 // from stopping.
 func TestInterruptWhileReading(t *testing.T) {
-	r, w := io.Pipe()
-	defer w.Close()
-	ctx, cancel := context.WithCancelCause(t.Context())
-	time.AfterFunc(20*time.Millisecond, func() { cancel(cli.ErrInterrupted) })
-	if err := run(ctx, []string{"--mirror", "https://m", "--root", t.TempDir()}, r, io.Discard, io.Discard); !errors.Is(err, cli.ErrInterrupted) {
-		t.Errorf("error %v, want the interrupt", err)
-	}
+	clitest.InterruptReading(t, func(ctx context.Context, stdin io.Reader) error {
+		return run(ctx, []string{"--mirror", "https://m", "--root", t.TempDir()}, stdin, io.Discard, io.Discard)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
 )
@@ -33,26 +34,26 @@ func TestBalance(t *testing.T) {
 			h := testHost(t)
 			mirrored(t, h, tt.site)
 			if tt.have != "" {
-				write(t, h.k0sConfig, tt.have)
+				clitest.Write(t, h.k0sConfig, tt.have)
 			}
 			r := try(t, h, "", append(untilReady(tt.site), tt.args...)...)
-			if r.step("k0s-start").Status != record.StatusDone {
-				t.Fatal(r.stderr)
+			if r.Step("k0s-start").Status != record.StatusDone {
+				t.Fatal(r.Stderr)
 			}
 			text := read(t, h.k0sConfig)
 			if got := strings.Contains(text, "nodeLocalLoadBalancing:\n      enabled: true\n"); got != tt.enabled {
 				t.Errorf("enabled %v, want %v\n%s", got, tt.enabled, text)
 			}
-			if got := strings.Contains(r.stderr, warning); got != tt.warned {
-				t.Errorf("warned %v, want %v\n%s", got, tt.warned, r.stderr)
+			if got := strings.Contains(r.Stderr, warning); got != tt.warned {
+				t.Errorf("warned %v, want %v\n%s", got, tt.warned, r.Stderr)
 			}
 			r = try(t, h, "", "--token", k0s.RoleController)
-			if got := r.step("token").Status == record.StatusDone; got != tt.balanced {
-				t.Errorf("a token: %v, want %v\n%s", r.err, tt.balanced, r.stderr)
+			if got := r.Step("token").Status == record.StatusDone; got != tt.balanced {
+				t.Errorf("a token: %v, want %v\n%s", r.Err, tt.balanced, r.Stderr)
 			}
 			// A cluster that runs is not changed.
-			if r := try(t, h, "", append(untilReady(tt.site), tt.args...)...); r.step("k0s.yaml").Status != record.StatusUnchanged || read(t, h.k0sConfig) != text {
-				t.Errorf("again: %+v", r.step("k0s.yaml"))
+			if r := try(t, h, "", append(untilReady(tt.site), tt.args...)...); r.Step("k0s.yaml").Status != record.StatusUnchanged || read(t, h.k0sConfig) != text {
+				t.Errorf("again: %+v", r.Step("k0s.yaml"))
 			}
 		})
 	}
@@ -63,16 +64,16 @@ func TestBalance(t *testing.T) {
 func TestTokenBesideAnotherRun(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
-	if r := try(t, h, "", untilReady(s)...); r.step("k0s-start").Status != record.StatusDone {
-		t.Fatal(r.stderr)
+	if r := try(t, h, "", untilReady(s)...); r.Step("k0s-start").Status != record.StatusDone {
+		t.Fatal(r.Stderr)
 	}
 	release, err := lock(t.Context(), h.lock)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer release()
-	if r := try(t, h, "", "--token", k0s.RoleWorker); r.err != nil {
-		t.Errorf("%v\n%s", r.err, r.stderr)
+	if r := try(t, h, "", "--token", k0s.RoleWorker); r.Err != nil {
+		t.Errorf("%v\n%s", r.Err, r.Stderr)
 	}
 }
 
@@ -81,9 +82,9 @@ func TestTokenBesideAnotherRun(t *testing.T) {
 func TestAddressOfAnotherHost(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
-	write(t, h.k0sConfig, "spec: {api: {address: 203.0.113.11}}\n")
+	clitest.Write(t, h.k0sConfig, "spec: {api: {address: 203.0.113.11}}\n")
 	r := try(t, h, "", s.args("--plan")...)
-	if got := r.step("preflight").Error; !strings.Contains(got, "network: spec.api.address in k0s.yaml is 203.0.113.11, which this host does not have") {
+	if got := r.Step("preflight").Error; !strings.Contains(got, "network: spec.api.address in k0s.yaml is 203.0.113.11, which this host does not have") {
 		t.Errorf("preflight %q", got)
 	}
 }

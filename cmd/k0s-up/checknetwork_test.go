@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
 )
 
 const (
@@ -57,16 +58,16 @@ func TestCheckRoutes(t *testing.T) {
 			h := testHost(t)
 			os.Remove(h.root + resolvConf)
 			os.Remove(h.proc + "/net/ipv6_route")
-			write(t, h.proc+"/net/route", tt.four)
+			clitest.Write(t, h.proc+"/net/route", tt.four)
 			if tt.six != "" {
-				write(t, h.proc+"/net/ipv6_route", tt.six)
+				clitest.Write(t, h.proc+"/net/ipv6_route", tt.six)
 			}
 			resolv, resolved, found := strings.Cut(tt.resolv, "/")
 			if resolv != "absent" {
-				write(t, h.root+resolvConf, resolv)
+				clitest.Write(t, h.root+resolvConf, resolv)
 			}
 			if found {
-				write(t, h.root+resolvedConf, resolved)
+				clitest.Write(t, h.root+resolvedConf, resolved)
 			}
 			u := testUp(t, h, &settings{})
 			var shown bytes.Buffer

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"io"
 	"slices"
 	"strconv"
@@ -104,12 +103,4 @@ func (c *settings) parseFile(r io.Reader, set func(flag, value string) error) er
 		c.file.warnings = append(c.file.warnings, warning)
 	}
 	return err
-}
-
-// describe names the file that was read.
-func (f fileConfig) describe(fs *flag.FlagSet) string {
-	if !f.read {
-		return "the command line (there is no configuration file)"
-	}
-	return fs.Lookup("config").Value.String()
 }

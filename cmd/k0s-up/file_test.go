@@ -1,15 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/config"
 	"k0rdent-airgap/lib/k0s"
 )
@@ -17,13 +16,8 @@ import (
 // parse reads a configuration file as a run does.
 func parse(t *testing.T, text string, mode os.FileMode, args ...string) (*settings, error) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "k0rdentd.yaml")
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
 	c := &settings{}
-	fs := c.flags()
-	if err := cli.ParseFile(fs, args, usage, &bytes.Buffer{}, 0, cli.File{Default: path, Parse: c.parseFile}); err != nil {
+	if err := clitest.ParseFile(t, c.flags(), cli.File{Parse: c.parseFile}, text, mode, args...); err != nil {
 		return c, err
 	}
 	return c, c.check()
@@ -123,9 +117,9 @@ func TestTemplate(t *testing.T) {
 
 func TestConfigCheck(t *testing.T) {
 	h := testHost(t)
-	write(t, h.config, "k0s: {api: {port: 6444}}\n")
+	clitest.Write(t, h.config, "k0s: {api: {port: 6444}}\n")
 	r := try(t, h, "", "--config-check")
-	if s := r.step("config"); r.err != nil || s.Detail != h.config+" is valid" {
-		t.Errorf("%v, %+v", r.err, s)
+	if s := r.Step("config"); r.Err != nil || s.Detail != h.config+" is valid" {
+		t.Errorf("%v, %+v", r.Err, s)
 	}
 }

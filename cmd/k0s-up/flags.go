@@ -95,16 +95,7 @@ func (c *settings) flags() *flag.FlagSet {
 
 // modes lists what was asked for besides the default, to bring up a cluster.
 func (c *settings) modes() []string {
-	var asked []string
-	for _, m := range []struct {
-		name string
-		on   bool
-	}{{"--upgrade", c.upgrade}, {"--reset", c.reset}, {"--join", c.join != ""}, {"--token", c.token != ""}} {
-		if m.on {
-			asked = append(asked, m.name)
-		}
-	}
-	return asked
+	return cli.Chosen([]string{"--upgrade", "--reset", "--join", "--token"}, c.upgrade, c.reset, c.join != "", c.token != "")
 }
 
 // check returns what does not fit, before anything is looked at.

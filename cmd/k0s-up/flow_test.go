@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
 )
 
@@ -17,7 +18,7 @@ import (
 var errKilled = errors.New("killed")
 
 // killed runs the tool until a step has ended.
-func killed(t *testing.T, h host, step, stdin string, args ...string) result {
+func killed(t *testing.T, h host, step, stdin string, args ...string) clitest.Result {
 	t.Helper()
 	return tryOn(t.Context(), h, stdin, func(name string) error {
 		if name == step {
@@ -39,10 +40,10 @@ func TestInstallUntilTheCluster(t *testing.T) {
 	mirrored(t, h, s)
 	r := try(t, h, "", untilReady(s)...)
 	want := "preflight unchanged, notes unchanged, k0s.yaml done, k0s-install done, k0s-start done, k0s-ready failed"
-	if got := r.steps(); got != want || cli.Code(r.err) != cli.CodeFailed {
-		t.Fatalf("steps %s, want %s; %v\n%s", got, want, r.err, r.stderr)
+	if got := r.Steps(); got != want || cli.Code(r.Err) != cli.CodeFailed {
+		t.Fatalf("steps %s, want %s; %v\n%s", got, want, r.Err, r.Stderr)
 	}
-	if got := r.step("k0s-ready").Error; !strings.Contains(got, "k0s has not made "+h.data+"/pki/admin.conf") {
+	if got := r.Step("k0s-ready").Error; !strings.Contains(got, "k0s has not made "+h.data+"/pki/admin.conf") {
 		t.Errorf("k0s-ready: %q", got)
 	}
 	if info, err := os.Stat(h.k0sConfig); err != nil || info.Mode().Perm() != 0o600 {
@@ -54,8 +55,8 @@ func TestInstallUntilTheCluster(t *testing.T) {
 	}
 	before := tree(t, h.root)
 	r = try(t, h, "", untilReady(s)...)
-	if got := r.steps(); !strings.HasPrefix(got, "preflight unchanged, notes unchanged, k0s.yaml unchanged, k0s-install unchanged, k0s-start unchanged, k0s-ready failed") {
-		t.Errorf("again: steps %s\n%s", got, r.stderr)
+	if got := r.Steps(); !strings.HasPrefix(got, "preflight unchanged, notes unchanged, k0s.yaml unchanged, k0s-install unchanged, k0s-start unchanged, k0s-ready failed") {
+		t.Errorf("again: steps %s\n%s", got, r.Stderr)
 	}
 	if after := tree(t, h.root); after != before {
 		t.Errorf("the second run changed the host:\n%s\nwas\n%s", after, before)
@@ -73,12 +74,12 @@ func TestKilledBetweenSteps(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			h := testHost(t)
 			mirrored(t, h, s)
-			write(t, h.k0sConfig, operatorsYAML)
-			if r := killed(t, h, step, "", untilReady(s)...); !errors.Is(r.err, errKilled) {
-				t.Fatalf("%v, want it killed\n%s", r.err, r.stderr)
+			clitest.Write(t, h.k0sConfig, operatorsYAML)
+			if r := killed(t, h, step, "", untilReady(s)...); !errors.Is(r.Err, errKilled) {
+				t.Fatalf("%v, want it killed\n%s", r.Err, r.Stderr)
 			}
-			if r := try(t, h, "", untilReady(s)...); r.step("k0s-ready").Status != record.StatusFailed {
-				t.Errorf("the next run: %s\n%s", r.steps(), r.stderr)
+			if r := try(t, h, "", untilReady(s)...); r.Step("k0s-ready").Status != record.StatusFailed {
+				t.Errorf("the next run: %s\n%s", r.Steps(), r.Stderr)
 			}
 			if got, want := k0sCalls(t, h), []string{"install controller --enable-worker --no-taints", "start"}; !slices.Equal(got, want) {
 				t.Errorf("k0s was run with %q, want %q", got, want)
@@ -103,21 +104,21 @@ func TestUninstallOfHalfAnInstallation(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			h := testHost(t)
 			mirrored(t, h, s)
-			write(t, h.k0sConfig, operatorsYAML)
+			clitest.Write(t, h.k0sConfig, operatorsYAML)
 			if err := os.Chmod(h.k0sConfig, 0o640); err != nil {
 				t.Fatal(err)
 			}
 			before := tree(t, h.root)
-			if r := killed(t, h, step, "", untilReady(s)...); !errors.Is(r.err, errKilled) {
-				t.Fatalf("%v, want it killed\n%s", r.err, r.stderr)
+			if r := killed(t, h, step, "", untilReady(s)...); !errors.Is(r.Err, errKilled) {
+				t.Fatalf("%v, want it killed\n%s", r.Err, r.Stderr)
 			}
 			planned := tree(t, h.root)
-			if r := try(t, h, "", "--reset", "--plan"); r.err != nil || tree(t, h.root) != planned {
-				t.Errorf("the plan: %v; it changed the host: %v", r.err, tree(t, h.root) != planned)
+			if r := try(t, h, "", "--reset", "--plan"); r.Err != nil || tree(t, h.root) != planned {
+				t.Errorf("the plan: %v; it changed the host: %v", r.Err, tree(t, h.root) != planned)
 			}
 			r := try(t, h, "", "--reset", "--yes")
-			if r.err != nil {
-				t.Fatalf("%v\n%s", r.err, r.stderr)
+			if r.Err != nil {
+				t.Fatalf("%v\n%s", r.Err, r.Stderr)
 			}
 			os.Remove(h.lock)
 			for _, dir := range []string{h.runDir, filepath.Dir(h.data), filepath.Join(h.root, "var")} {
@@ -126,8 +127,8 @@ func TestUninstallOfHalfAnInstallation(t *testing.T) {
 			if after := tree(t, h.root); after != before {
 				t.Errorf("left:\n%s\nwant what was there before:\n%s", after, before)
 			}
-			if r := try(t, h, "", "--reset", "--yes"); r.err != nil || strings.Contains(r.steps(), "done") {
-				t.Errorf("again: %v, %s, want nothing to do", r.err, r.steps())
+			if r := try(t, h, "", "--reset", "--yes"); r.Err != nil || strings.Contains(r.Steps(), "done") {
+				t.Errorf("again: %v, %s, want nothing to do", r.Err, r.Steps())
 			}
 		})
 	}
@@ -137,8 +138,8 @@ func TestUninstallAsks(t *testing.T) {
 	h := testHost(t)
 	before := tree(t, h.root)
 	r := try(t, h, "", "--reset")
-	if cli.Code(r.err) != cli.CodeMisuse || !strings.Contains(r.err.Error(), "cannot ask for confirmation: stdin is not a terminal") {
-		t.Errorf("%v, want it to ask", r.err)
+	if cli.Code(r.Err) != cli.CodeMisuse || !strings.Contains(r.Err.Error(), "cannot ask for confirmation: stdin is not a terminal") {
+		t.Errorf("%v, want it to ask", r.Err)
 	}
 	os.Remove(h.lock)
 	if tree(t, h.root) != before {
@@ -149,13 +150,13 @@ func TestUninstallAsks(t *testing.T) {
 func TestUninstallKeepsWhatWasChanged(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
-	if r := try(t, h, "", untilReady(s)...); r.step("k0s-start").Status != record.StatusDone {
-		t.Fatal(r.stderr)
+	if r := try(t, h, "", untilReady(s)...); r.Step("k0s-start").Status != record.StatusDone {
+		t.Fatal(r.Stderr)
 	}
-	write(t, h.k0sConfig, read(t, h.k0sConfig)+"# mine\n")
+	clitest.Write(t, h.k0sConfig, read(t, h.k0sConfig)+"# mine\n")
 	r := try(t, h, "", "--reset", "--yes")
-	if r.err != nil || !strings.Contains(r.stderr, h.k0sConfig+" stays: it was changed since") {
-		t.Errorf("%v, want to hear that it stays\n%s", r.err, r.stderr)
+	if r.Err != nil || !strings.Contains(r.Stderr, h.k0sConfig+" stays: it was changed since") {
+		t.Errorf("%v, want to hear that it stays\n%s", r.Err, r.Stderr)
 	}
 	if !strings.HasSuffix(read(t, h.k0sConfig), "# mine\n") {
 		t.Error("the file of the operator is gone")
@@ -170,14 +171,14 @@ func TestUninstallTakesFilesOfOtherToolsAway(t *testing.T) {
 {"kind":"file","path":%q,"status":"unchanged","digest":%q}
 `, dropIn, digestOf([]byte(read(t, dropIn))), h.certs+"/_default/hosts.toml", digestOf([]byte(read(t, h.certs+"/_default/hosts.toml"))))
 	r := killed(t, h, "notes", stdin, untilReady(s)...)
-	if !errors.Is(r.err, errKilled) || r.step("notes").Status != record.StatusDone {
-		t.Fatalf("%v, %+v, want the files noted\n%s", r.err, r.step("notes"), r.stderr)
+	if !errors.Is(r.Err, errKilled) || r.Step("notes").Status != record.StatusDone {
+		t.Fatalf("%v, %+v, want the files noted\n%s", r.Err, r.Step("notes"), r.Stderr)
 	}
-	if !strings.HasPrefix(r.stdout, stdin) {
-		t.Errorf("records were not passed on:\n%s", r.stdout)
+	if !strings.HasPrefix(r.Stdout, stdin) {
+		t.Errorf("records were not passed on:\n%s", r.Stdout)
 	}
-	if r := try(t, h, "", "--reset", "--yes"); r.err != nil {
-		t.Fatalf("%v\n%s", r.err, r.stderr)
+	if r := try(t, h, "", "--reset", "--yes"); r.Err != nil {
+		t.Fatalf("%v\n%s", r.Err, r.Stderr)
 	}
 	if _, err := os.Stat(filepath.Dir(dropIn)); err == nil {
 		t.Error("an empty directory is left")
@@ -193,7 +194,7 @@ func TestUninstallTakesFilesOfOtherToolsAway(t *testing.T) {
 func TestTwoAtOnce(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
-	var second result
+	var second clitest.Result
 	first := tryOn(t.Context(), h, "", func(step string) error {
 		if step != "k0s.yaml" {
 			return nil
@@ -201,18 +202,18 @@ func TestTwoAtOnce(t *testing.T) {
 		second = try(t, h, "", untilReady(s)...)
 		return errKilled
 	}, untilReady(s)...)
-	if !errors.Is(first.err, errKilled) {
-		t.Fatalf("%v\n%s", first.err, first.stderr)
+	if !errors.Is(first.Err, errKilled) {
+		t.Fatalf("%v\n%s", first.Err, first.Stderr)
 	}
 	want := fmt.Sprintf("another run is at work on this host (process %d)", os.Getpid())
-	if cli.Code(second.err) != cli.CodeTryAgain || second.err.Error() != want || second.steps() != "" {
-		t.Errorf("the second: %v with code %d and steps %q, want %q", second.err, cli.Code(second.err), second.steps(), want)
+	if cli.Code(second.Err) != cli.CodeTryAgain || second.Err.Error() != want || second.Steps() != "" {
+		t.Errorf("the second: %v with code %d and steps %q, want %q", second.Err, cli.Code(second.Err), second.Steps(), want)
 	}
-	if r := try(t, h, "", s.args("--plan")...); r.err != nil {
-		t.Errorf("a plan: %v, want it to need no lock", r.err)
+	if r := try(t, h, "", s.args("--plan")...); r.Err != nil {
+		t.Errorf("a plan: %v, want it to need no lock", r.Err)
 	}
-	if r := try(t, h, "", untilReady(s)...); r.step("k0s-start").Status != record.StatusDone {
-		t.Errorf("after the first: %s", r.steps())
+	if r := try(t, h, "", untilReady(s)...); r.Step("k0s-start").Status != record.StatusDone {
+		t.Errorf("after the first: %s", r.Steps())
 	}
 }
 
@@ -221,26 +222,26 @@ func TestTwoAtOnce(t *testing.T) {
 func TestChangedConfigurationStartsK0sAgain(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
-	if r := try(t, h, "", untilReady(s)...); r.step("k0s-start").Status != record.StatusDone {
-		t.Fatal(r.stderr)
+	if r := try(t, h, "", untilReady(s)...); r.Step("k0s-start").Status != record.StatusDone {
+		t.Fatal(r.Stderr)
 	}
 	args := append(untilReady(s), "--san", "mgmt.example.org")
-	if r := killed(t, h, "k0s.yaml", "", args...); !errors.Is(r.err, errKilled) {
-		t.Fatal(r.err)
+	if r := killed(t, h, "k0s.yaml", "", args...); !errors.Is(r.Err, errKilled) {
+		t.Fatal(r.Err)
 	}
 	r := try(t, h, "", args...)
-	if got := r.step("k0s.yaml").Status + " " + r.step("k0s-start").Status; got != "unchanged done" {
-		t.Errorf("after the kill: %s\n%s", got, r.stderr)
+	if got := r.Step("k0s.yaml").Status + " " + r.Step("k0s-start").Status; got != "unchanged done" {
+		t.Errorf("after the kill: %s\n%s", got, r.Stderr)
 	}
-	if r := try(t, h, "", args...); r.step("k0s-start").Status != record.StatusUnchanged {
-		t.Errorf("a third time: %+v, want nothing done", r.step("k0s-start"))
+	if r := try(t, h, "", args...); r.Step("k0s-start").Status != record.StatusUnchanged {
+		t.Errorf("a third time: %+v, want nothing done", r.Step("k0s-start"))
 	}
 	if _, err := os.Stat(backupName(h.k0sConfig)); err == nil {
 		t.Error("there is a backup of what this program itself wrote")
 	}
-	write(t, h.k0sConfig, read(t, h.k0sConfig)+"# mine\n")
-	if r := try(t, h, "", append(args, "--san", "another.example.org")...); r.step("k0s.yaml").Status != record.StatusDone {
-		t.Errorf("with an edit: %+v", r.step("k0s.yaml"))
+	clitest.Write(t, h.k0sConfig, read(t, h.k0sConfig)+"# mine\n")
+	if r := try(t, h, "", append(args, "--san", "another.example.org")...); r.Step("k0s.yaml").Status != record.StatusDone {
+		t.Errorf("with an edit: %+v", r.Step("k0s.yaml"))
 	}
 	if got := read(t, backupName(h.k0sConfig)); !strings.HasSuffix(got, "# mine\n") || !strings.HasSuffix(read(t, h.k0sConfig), "# mine\n") {
 		t.Errorf("the operator's edit is not kept: %s", got)
@@ -255,16 +256,16 @@ func TestChangedConfigurationStartsK0sAgain(t *testing.T) {
 func TestKilledBetweenBackupAndFile(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
-	write(t, h.k0sConfig, operatorsYAML)
-	write(t, backupName(h.k0sConfig), operatorsYAML)
-	if r := killed(t, h, "k0s.yaml", "", untilReady(s)...); !errors.Is(r.err, errKilled) {
-		t.Fatal(r.err)
+	clitest.Write(t, h.k0sConfig, operatorsYAML)
+	clitest.Write(t, backupName(h.k0sConfig), operatorsYAML)
+	if r := killed(t, h, "k0s.yaml", "", untilReady(s)...); !errors.Is(r.Err, errKilled) {
+		t.Fatal(r.Err)
 	}
 	if _, err := os.Stat(backupName(h.k0sConfig) + ".1"); err == nil {
 		t.Error("there is a second backup")
 	}
-	if r := try(t, h, "", "--reset", "--yes"); r.err != nil || read(t, h.k0sConfig) != operatorsYAML {
-		t.Errorf("%v, want the operator's file back", r.err)
+	if r := try(t, h, "", "--reset", "--yes"); r.Err != nil || read(t, h.k0sConfig) != operatorsYAML {
+		t.Errorf("%v, want the operator's file back", r.Err)
 	}
 }
 
@@ -275,11 +276,11 @@ func TestFailingK0s(t *testing.T) {
 		mirrored(t, h, s)
 		t.Setenv("K0S_FAIL", tt.command)
 		r := try(t, h, "", untilReady(s)...)
-		if got := r.step(tt.step); got.Status != record.StatusFailed || !strings.HasSuffix(got.Error, tt.command+" fails, as it was told to") {
+		if got := r.Step(tt.step); got.Status != record.StatusFailed || !strings.HasSuffix(got.Error, tt.command+" fails, as it was told to") {
 			t.Errorf("%+v, want it failed with k0s's own words", got)
 		}
-		if !strings.Contains(r.err.Error(), tt.step+": k0s "+tt.command) {
-			t.Errorf("error %v, want the step and the command in it", r.err)
+		if !strings.Contains(r.Err.Error(), tt.step+": k0s "+tt.command) {
+			t.Errorf("error %v, want the step and the command in it", r.Err)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/k0s"
 )
 
@@ -43,17 +44,17 @@ func TestRoleAndStore(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := testHost(t)
 			if tt.unit != "" {
-				write(t, filepath.Join(h.root+"/etc/systemd/system", tt.unit), "[Service]\nExecStart=/usr/local/bin/k0s "+tt.args+"\n")
+				clitest.Write(t, filepath.Join(h.root+"/etc/systemd/system", tt.unit), "[Service]\nExecStart=/usr/local/bin/k0s "+tt.args+"\n")
 			}
 			for _, path := range tt.data {
-				write(t, filepath.Join(h.data, path), "")
+				clitest.Write(t, filepath.Join(h.data, path), "")
 			}
 			path, text := h.k0sConfig, tt.config
 			if rest, found := strings.CutPrefix(text, "/srv/k0s.yaml "); found {
 				path, text = h.root+"/srv/k0s.yaml", rest
 			}
 			if text != "" {
-				write(t, path, text)
+				clitest.Write(t, path, text)
 			}
 			f, err := testUp(t, h, &settings{}).gather(t.Context())
 			if err != nil || f.role != tt.role || f.store != tt.store || f.stored != tt.stored || f.running {
@@ -69,12 +70,12 @@ func TestRoleAndStore(t *testing.T) {
 // TestUninstallWithAStoreThatCannotBeRead: which it is decides what may go.
 func TestUninstallWithAStoreThatCannotBeRead(t *testing.T) {
 	h := testHost(t)
-	write(t, filepath.Join(h.root+"/etc/systemd/system", "k0scontroller.service"), "[Service]\nExecStart=/usr/local/bin/k0s controller\n")
-	write(t, h.data+"/pki/ca.key", "")
-	write(t, h.k0sConfig, "spec: [")
+	clitest.Write(t, filepath.Join(h.root+"/etc/systemd/system", "k0scontroller.service"), "[Service]\nExecStart=/usr/local/bin/k0s controller\n")
+	clitest.Write(t, h.data+"/pki/ca.key", "")
+	clitest.Write(t, h.k0sConfig, "spec: [")
 	r := try(t, h, "", "--reset", "--yes")
-	if cli.Code(r.err) != cli.CodeFailed || cli.HintOf(r.err) == "" {
-		t.Errorf("%v, want it refused with a hint", r.err)
+	if cli.Code(r.Err) != cli.CodeFailed || cli.HintOf(r.Err) == "" {
+		t.Errorf("%v, want it refused with a hint", r.Err)
 	}
 	if _, err := os.Stat(h.data); err != nil {
 		t.Error(err)

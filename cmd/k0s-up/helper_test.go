@@ -9,12 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/k0s"
-	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/step"
 	"k0rdent-airgap/tests/machine"
 	"k0rdent-airgap/tests/sampleregistry"
 )
@@ -30,15 +30,15 @@ func testHost(t *testing.T) host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, h.k0s, string(script))
+	clitest.Write(t, h.k0s, string(script))
 	if err := os.Chmod(h.k0s, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, h.proc+"/filesystems", "nodev\tproc\n\text4\nnodev\toverlay\n")
-	write(t, h.proc+"/meminfo", "MemTotal:       16384000 kB\nMemFree:        1 kB\n")
-	write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n")
-	write(t, h.proc+"/net/route", routeHead+gateway)
-	write(t, h.root+resolvConf, "nameserver 10.77.0.1\n")
+	clitest.Write(t, h.proc+"/filesystems", "nodev\tproc\n\text4\nnodev\toverlay\n")
+	clitest.Write(t, h.proc+"/meminfo", "MemTotal:       16384000 kB\nMemFree:        1 kB\n")
+	clitest.Write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n")
+	clitest.Write(t, h.proc+"/net/route", routeHead+gateway)
+	clitest.Write(t, h.root+resolvConf, "nameserver 10.77.0.1\n")
 	for _, dir := range []string{filepath.Dir(h.lock), h.root + "/etc/systemd/system"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -47,16 +47,6 @@ func testHost(t *testing.T) host {
 	t.Setenv("K0S_ROOT", h.root)
 	t.Setenv("K0S_LOG", filepath.Join(h.root, "k0s.log"))
 	return h
-}
-
-func write(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func read(t *testing.T, path string) string {
@@ -85,58 +75,39 @@ func k0sCalls(t *testing.T, h host) []string {
 }
 
 // testSite is a real registry behind TLS with the sample's release in it.
-type testSite struct {
-	at, ca string
-}
+type testSite struct{ *sampleregistry.Registry }
 
 // args are the flags that every run against the site has.
 func (s testSite) args(more ...string) []string {
-	return append([]string{"--registry", s.at, "--ca", s.ca, "--ignore", "loopback"}, more...)
+	return append([]string{"--registry", s.At, "--ca", s.CA, "--ignore", "loopback"}, more...)
 }
 
 // shared is a site with everything, for tests that only read.
-var shared struct {
-	once sync.Once
-	site testSite
-	end  func()
-}
+var shared = sampleregistry.Shared{Content: content}
+
+var content = sampleregistry.Content{Repositories: "k0sproject/", Made: absent}
 
 func TestMain(m *testing.M) {
 	code := machine.AsRoot(m)
-	if shared.end != nil {
-		shared.end()
-	}
+	shared.Close()
 	os.Exit(code)
 }
 
-// aSite gives a site with all that is wanted.
+// aSite returns a site with all that is needed.
 func aSite(t *testing.T) testSite {
 	t.Helper()
-	shared.once.Do(func() {
-		dir, err := os.MkdirTemp("", "k0s-up-site")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var end func()
-		shared.site, end = serve(t, dir)
-		shared.end = func() { end(); os.RemoveAll(dir) }
-	})
-	return shared.site
+	return testSite{shared.Get(t)}
 }
 
 // newSite serves a registry with the images of k0s v1.32.8, but not those that
 // are named.
 func newSite(t *testing.T, without ...string) testSite {
 	t.Helper()
-	s, end := serve(t, t.TempDir(), without...)
-	t.Cleanup(end)
-	return s
-}
-
-func serve(t *testing.T, dir string, without ...string) (testSite, func()) {
-	t.Helper()
-	r := sampleregistry.Serve(t, dir, sampleregistry.Content{Repositories: "k0sproject/", Made: absent, Without: without})
-	return testSite{r.At, r.CA}, r.Close
+	c := content
+	c.Without = without
+	r := sampleregistry.Serve(t, t.TempDir(), c)
+	t.Cleanup(r.Close)
+	return testSite{r}
 }
 
 // absent are images that k0s v1.32.8 wants and the sample does not have, each
@@ -154,44 +125,38 @@ var absent = map[string]string{
 // mirrored puts the files in place that k0s-mirror-config writes for a site.
 func mirrored(t *testing.T, h host, s testSite) {
 	t.Helper()
-	m, err := k0s.ParseMirror(s.at)
+	m, err := k0s.ParseMirror(s.At)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.CA = []byte(read(t, s.ca))
+	m.CA = []byte(read(t, s.CA))
 	v, _ := k0s.ParseVersion("v1.32.8+k0s.0")
 	files, err := k0s.MirrorFiles(v, []k0s.Mirror{m}, k0s.DefaultHosts())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		write(t, h.root+f.Path, string(f.Content))
+		clitest.Write(t, h.root+f.Path, string(f.Content))
 	}
 }
 
-// result is what a run has written.
-type result struct {
-	err            error
-	stdout, stderr string
-}
-
 // try runs the tool on a host. Its standard input is empty unless given.
-func try(t *testing.T, h host, stdin string, args ...string) result {
+func try(t *testing.T, h host, stdin string, args ...string) clitest.Result {
 	t.Helper()
 	return tryCtx(t.Context(), h, stdin, args...)
 }
 
-func tryCtx(ctx context.Context, h host, stdin string, args ...string) result {
+func tryCtx(ctx context.Context, h host, stdin string, args ...string) clitest.Result {
 	return tryOn(ctx, h, stdin, func(string) error { return nil }, args...)
 }
 
 // tryOn runs the tool, and calls after with the name of each step once its
 // record was written. An error of that is one of stdout.
-func tryOn(ctx context.Context, h host, stdin string, after func(step string) error, args ...string) result {
+func tryOn(ctx context.Context, h host, stdin string, after func(step string) error, args ...string) clitest.Result {
 	var stderr bytes.Buffer
 	stdout := &watched{after: after}
 	err := runOn(ctx, h, args, strings.NewReader(stdin), stdout, &stderr)
-	return result{err, stdout.String(), stderr.String()}
+	return clitest.Result{Err: err, Stdout: stdout.String(), Stderr: stderr.String()}
 }
 
 type watched struct {
@@ -206,40 +171,6 @@ func (w *watched) Write(line []byte) (int, error) {
 		return len(line), w.after(s.Name)
 	}
 	return len(line), nil
-}
-
-// steps gives "name status" of each step.
-func (r result) steps() string {
-	var all []string
-	for _, s := range records[record.Step](r, "step") {
-		all = append(all, s.Name+" "+s.Status)
-	}
-	return strings.Join(all, ", ")
-}
-
-// step gives the record of one step.
-func (r result) step(name string) record.Step {
-	for _, s := range records[record.Step](r, "step") {
-		if s.Name == name {
-			return s
-		}
-	}
-	return record.Step{}
-}
-
-// records gives all records of a kind.
-func records[T any](r result, kind string) []T {
-	var all []T
-	for line, err := range record.Read(strings.NewReader(r.stdout)) {
-		if err != nil || line.Kind != kind {
-			continue
-		}
-		var v T
-		if json.Unmarshal(line.Raw, &v) == nil {
-			all = append(all, v)
-		}
-	}
-	return all
 }
 
 // tree lists the files below a directory with what is in them, to find out
@@ -280,7 +211,7 @@ func testUp(t *testing.T, h host, c *settings) *up {
 		t.Fatal(err)
 	}
 	u := &up{cfg: c, host: h, state: s, stderr: io.Discard, stdin: strings.NewReader("")}
-	u.Out, u.Progress, u.Log = record.NewWriter(io.Discard, nil), cli.NewProgress(tool, io.Discard, true), cli.Logger(io.Discard, false)
+	u.Runner = step.NewRunner(tool, cli.Common{Quiet: true}, false, nil, io.Discard, io.Discard)
 	u.k0s = program{Binary: k0s.Binary{Path: h.k0s}, host: h}
 	return u
 }

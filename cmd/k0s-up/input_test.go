@@ -6,9 +6,9 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 )
@@ -17,8 +17,8 @@ func TestBadSignatureStops(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	before := tree(t, h.root)
 	r := try(t, h, `{"kind":"bundle","path":"/b.tgz","signature":"bad"}`+"\n", s.args()...)
-	if !errors.Is(r.err, pipe.ErrBadSignature) || cli.Code(r.err) != cli.CodeFailed || r.steps() != "" {
-		t.Errorf("%v with code %d and steps %q, want nothing done", r.err, cli.Code(r.err), r.steps())
+	if !errors.Is(r.Err, pipe.ErrBadSignature) || cli.Code(r.Err) != cli.CodeFailed || r.Steps() != "" {
+		t.Errorf("%v with code %d and steps %q, want nothing done", r.Err, cli.Code(r.Err), r.Steps())
 	}
 	if tree(t, h.root) != before || len(k0sCalls(t, h)) > 0 {
 		t.Error("the host was touched")
@@ -30,18 +30,18 @@ func TestBadSignatureStops(t *testing.T) {
 func TestRecordsFillInTheFlags(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
-	stdin := `{"kind":"image","repository":"a","registry":"` + s.at + `","status":"exists"}
+	stdin := `{"kind":"image","repository":"a","registry":"` + s.At + `","status":"exists"}
 {"kind":"unknown","x":1}
-{"kind":"registry","address":"` + s.at + `","ca":"` + s.ca + `"}
+{"kind":"registry","address":"` + s.At + `","ca":"` + s.CA + `"}
 `
 	r := try(t, h, stdin, "--ignore", "loopback", "--plan")
-	if r.err != nil {
-		t.Fatalf("%v\n%s", r.err, r.stderr)
+	if r.Err != nil {
+		t.Fatalf("%v\n%s", r.Err, r.Stderr)
 	}
-	if !strings.HasPrefix(r.stdout, stdin) {
-		t.Errorf("records were not passed on as they came:\n%s", r.stdout)
+	if !strings.HasPrefix(r.Stdout, stdin) {
+		t.Errorf("records were not passed on as they came:\n%s", r.Stdout)
 	}
-	clusters := records[record.Cluster](r, "cluster")
+	clusters := clitest.Records[record.Cluster](r)
 	want := record.Cluster{Kubeconfig: h.data + "/pki/admin.conf", K0s: "v1.32.8+k0s.0", Kubernetes: "v1.32.8", Status: record.StatusPlanned}
 	if len(clusters) != 1 || clusters[0].Node == "" || clusters[0].Address == "" {
 		t.Fatalf("clusters %+v", clusters)
@@ -54,11 +54,7 @@ func TestRecordsFillInTheFlags(t *testing.T) {
 // TestInterruptWhileReading: a stdin that never ends does not keep the program
 // from stopping.
 func TestInterruptWhileReading(t *testing.T) {
-	r, w := io.Pipe()
-	defer w.Close()
-	ctx, cancel := context.WithCancelCause(t.Context())
-	time.AfterFunc(20*time.Millisecond, func() { cancel(cli.ErrInterrupted) })
-	if err := runOn(ctx, testHost(t), []string{"--registry", "h:1"}, r, io.Discard, io.Discard); !errors.Is(err, cli.ErrInterrupted) {
-		t.Errorf("error %v, want the interrupt", err)
-	}
+	clitest.InterruptReading(t, func(ctx context.Context, stdin io.Reader) error {
+		return runOn(ctx, testHost(t), []string{"--registry", "h:1"}, stdin, io.Discard, io.Discard)
+	})
 }

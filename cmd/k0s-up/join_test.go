@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
 	standin "k0rdent-airgap/tests/k0s"
@@ -51,7 +52,7 @@ func apiWith(t *testing.T, ready func() string) string {
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	kubeconfig := t.TempDir() + "/kubeconfig"
-	write(t, kubeconfig, fmt.Sprintf("apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: k, cluster: {server: %q}}]\ncontexts: [{name: c, context: {cluster: k, user: u}}]\nusers: [{name: u, user: {}}]\n", srv.URL))
+	clitest.Write(t, kubeconfig, fmt.Sprintf("apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: k, cluster: {server: %q}}]\ncontexts: [{name: c, context: {cluster: k, user: u}}]\nusers: [{name: u, user: {}}]\n", srv.URL))
 	t.Setenv("K0S_START", "cp "+kubeconfig+` "$2/kubelet.conf"; mkdir -p "$2/pki"; cp `+kubeconfig+` "$2/pki/admin.conf"`)
 	return strings.Replace(srv.URL, "http://", "https://", 1)
 }
@@ -66,22 +67,22 @@ func TestJoin(t *testing.T) {
 			mirrored(t, h, s)
 			server := apiWithNode(t)
 			file := h.root + "/root/token"
-			write(t, file, standin.Token(tt.user, server))
+			clitest.Write(t, file, standin.Token(tt.user, server))
 			if tt.role == k0s.RoleController {
-				write(t, h.k0sConfig, firstYAML)
+				clitest.Write(t, h.k0sConfig, firstYAML)
 			}
 			args := s.args("--join", tt.role, "--token-file", file)
 			before := tree(t, h.root)
-			if r := try(t, h, "", append(args, "--plan")...); r.err != nil || tree(t, h.root) != before {
-				t.Fatalf("the plan: %v; it changed the host: %v\n%s", r.err, tree(t, h.root) != before, r.stderr)
+			if r := try(t, h, "", append(args, "--plan")...); r.Err != nil || tree(t, h.root) != before {
+				t.Fatalf("the plan: %v; it changed the host: %v\n%s", r.Err, tree(t, h.root) != before, r.Stderr)
 			}
 			r := try(t, h, "", args...)
-			if r.err != nil {
-				t.Fatalf("%v\n%s", r.err, r.stderr)
+			if r.Err != nil {
+				t.Fatalf("%v\n%s", r.Err, r.Stderr)
 			}
 			for _, step := range []string{"token", "k0s-install", "k0s-start", "k0s-joined", "token-removed", "k0s-ready"} {
-				if r.step(step).Status != record.StatusDone {
-					t.Errorf("%+v, want it done", r.step(step))
+				if r.Step(step).Status != record.StatusDone {
+					t.Errorf("%+v, want it done", r.Step(step))
 				}
 			}
 			for _, path := range []string{file, h.joinToken} {
@@ -96,8 +97,8 @@ func TestJoin(t *testing.T) {
 				t.Errorf("k0s was run with %q, want %q", got, want)
 			}
 			after := tree(t, h.root)
-			if r := try(t, h, "", args...); r.err != nil || strings.Contains(r.steps(), "done") || tree(t, h.root) != after {
-				t.Errorf("again: %v, %s, want nothing to do\n%s", r.err, r.steps(), r.stderr)
+			if r := try(t, h, "", args...); r.Err != nil || strings.Contains(r.Steps(), "done") || tree(t, h.root) != after {
+				t.Errorf("again: %v, %s, want nothing to do\n%s", r.Err, r.Steps(), r.Stderr)
 			}
 		})
 	}
@@ -112,22 +113,22 @@ func TestJoinTakesItsOwnAddress(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
 	server := apiWithNode(t)
-	write(t, h.root+"/root/token", standin.Token(controllerUser, server))
+	clitest.Write(t, h.root+"/root/token", standin.Token(controllerUser, server))
 	args := s.args("--join", k0s.RoleController, "--token-file", h.root+"/root/token")
-	write(t, h.k0sConfig, "spec: {api: {address: 203.0.113.11}}\n")
-	if r := try(t, h, "", args...); !strings.Contains(r.step("preflight").Error, "k0s.yaml: neither spec.network.nodeLocalLoadBalancing nor spec.api.externalAddress") {
-		t.Errorf("%v, want a cluster for one controller refused", r.err)
+	clitest.Write(t, h.k0sConfig, "spec: {api: {address: 203.0.113.11}}\n")
+	if r := try(t, h, "", args...); !strings.Contains(r.Step("preflight").Error, "k0s.yaml: neither spec.network.nodeLocalLoadBalancing nor spec.api.externalAddress") {
+		t.Errorf("%v, want a cluster for one controller refused", r.Err)
 	}
-	write(t, h.k0sConfig, firstYAML)
-	if r := try(t, h, "", args...); r.err != nil {
-		t.Fatalf("%v\n%s", r.err, r.stderr)
+	clitest.Write(t, h.k0sConfig, firstYAML)
+	if r := try(t, h, "", args...); r.Err != nil {
+		t.Fatalf("%v\n%s", r.Err, r.Stderr)
 	}
 	var y k0sYAML
 	text := read(t, h.k0sConfig)
 	if err := y.read([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
-	n, err := findNode(t.Context(), "", s.at)
+	n, err := findNode(t.Context(), "", s.At)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,26 +148,26 @@ func TestUninstallOfAJoinedHost(t *testing.T) {
 		mirrored(t, h, s)
 		server := apiWithNode(t)
 		user := map[string]string{k0s.RoleWorker: workerUser, k0s.RoleController: controllerUser}[role]
-		write(t, h.root+"/root/token", standin.Token(user, server))
-		write(t, h.k0sConfig, firstYAML)
-		if r := try(t, h, "", s.args("--join", role, "--token-file", h.root+"/root/token")...); r.err != nil {
-			t.Fatalf("%v\n%s", r.err, r.stderr)
+		clitest.Write(t, h.root+"/root/token", standin.Token(user, server))
+		clitest.Write(t, h.k0sConfig, firstYAML)
+		if r := try(t, h, "", s.args("--join", role, "--token-file", h.root+"/root/token")...); r.Err != nil {
+			t.Fatalf("%v\n%s", r.Err, r.Stderr)
 		}
 		name, err := os.Hostname()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if role == k0s.RoleController {
-			write(t, h.data+"/etcd/members", "n1 https://203.0.113.11:2380\n"+name+" https://192.0.2.12:2380\n")
+			clitest.Write(t, h.data+"/etcd/members", "n1 https://203.0.113.11:2380\n"+name+" https://192.0.2.12:2380\n")
 		}
 		detail := map[string]string{k0s.RoleWorker: "this host is a worker", k0s.RoleController: "the cluster goes on with n1"}[role]
 		plan := try(t, h, "", "--reset", "--plan")
-		if !strings.Contains(plan.step("preflight").Detail, detail) || plan.step("preflight").Cluster != "stays" {
-			t.Errorf("%s: the plan %v, %+v", role, plan.err, plan.step("preflight"))
+		if !strings.Contains(plan.Step("preflight").Detail, detail) || plan.Step("preflight").Cluster != "stays" {
+			t.Errorf("%s: the plan %v, %+v", role, plan.Err, plan.Step("preflight"))
 		}
 		r := try(t, h, "", "--reset", "--yes")
-		if r.err != nil || !strings.Contains(r.step("preflight").Detail, detail) || r.step("preflight").Cluster != "stays" {
-			t.Errorf("%s: %v, %+v", role, r.err, r.step("preflight"))
+		if r.Err != nil || !strings.Contains(r.Step("preflight").Detail, detail) || r.Step("preflight").Cluster != "stays" {
+			t.Errorf("%s: %v, %+v", role, r.Err, r.Step("preflight"))
 		}
 		if got := k0sCalls(t, h)[2:]; !slices.Equal(got, want) {
 			t.Errorf("%s: k0s was run with %q, want %q", role, got, want)
@@ -182,13 +183,13 @@ func TestJoinKilledBetweenSteps(t *testing.T) {
 			mirrored(t, h, s)
 			server := apiWithNode(t)
 			file := h.root + "/root/token"
-			write(t, file, standin.Token(workerUser, server))
+			clitest.Write(t, file, standin.Token(workerUser, server))
 			args := s.args("--join", k0s.RoleWorker, "--token-file", file)
-			if r := killed(t, h, step, "", args...); !errors.Is(r.err, errKilled) {
-				t.Fatalf("%v, want it killed\n%s", r.err, r.stderr)
+			if r := killed(t, h, step, "", args...); !errors.Is(r.Err, errKilled) {
+				t.Fatalf("%v, want it killed\n%s", r.Err, r.Stderr)
 			}
-			if r := try(t, h, "", args...); r.err != nil {
-				t.Fatalf("%v\n%s", r.err, r.stderr)
+			if r := try(t, h, "", args...); r.Err != nil {
+				t.Fatalf("%v\n%s", r.Err, r.Stderr)
 			}
 			for _, path := range []string{file, h.joinToken} {
 				if _, err := os.Stat(path); err == nil {
@@ -215,14 +216,14 @@ func TestTokenOfANodeThatIsNotReady(t *testing.T) {
 		return "False"
 	})
 	file := h.root + "/root/token"
-	write(t, file, standin.Token(workerUser, server))
+	clitest.Write(t, file, standin.Token(workerUser, server))
 	args := s.args("--join", k0s.RoleWorker, "--token-file", file)
 	joins := os.Getenv("K0S_START")
 	run := func(timeout, steps string, left bool) {
 		t.Helper()
 		r := try(t, h, "", append(args, "--timeout", timeout)...)
-		if !strings.HasSuffix(r.steps(), steps) {
-			t.Errorf("steps %s, want %s; %v\n%s", r.steps(), steps, r.err, r.stderr)
+		if !strings.HasSuffix(r.Steps(), steps) {
+			t.Errorf("steps %s, want %s; %v\n%s", r.Steps(), steps, r.Err, r.Stderr)
 		}
 		for _, path := range []string{file, h.joinToken} {
 			if _, err := os.Stat(path); (err == nil) != left {
@@ -260,16 +261,16 @@ func TestJoinRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := testHost(t)
 			mirrored(t, h, s)
-			write(t, h.config, tt.config)
+			clitest.Write(t, h.config, tt.config)
 			if tt.token != "" {
-				write(t, h.root+"/root/token", tt.token)
+				clitest.Write(t, h.root+"/root/token", tt.token)
 			}
 			before := tree(t, h.root)
 			r := try(t, h, "", s.args("--join", tt.role, "--token-file", h.root+"/root/token")...)
-			if got := r.step("preflight").Error; !strings.Contains(got, tt.want) || cli.Code(r.err) != cli.CodeFailed {
-				t.Errorf("preflight %q, %v, want %q", got, r.err, tt.want)
+			if got := r.Step("preflight").Error; !strings.Contains(got, tt.want) || cli.Code(r.Err) != cli.CodeFailed {
+				t.Errorf("preflight %q, %v, want %q", got, r.Err, tt.want)
 			}
-			if strings.Contains(r.stdout+r.stderr, "0123456789abcdef") {
+			if strings.Contains(r.Stdout+r.Stderr, "0123456789abcdef") {
 				t.Error("the secret of the token is in the output")
 			}
 			os.Remove(h.lock)
@@ -284,25 +285,25 @@ func TestJoinWithATokenInTheConfiguration(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
 	server := apiWithNode(t)
-	write(t, h.config, fmt.Sprintf("join: {mode: worker, server: %q, token: %q}\n", server, strings.TrimSpace(standin.Token(workerUser, server))))
-	if r := try(t, h, "", s.args()...); r.err != nil || r.step("token-removed").Status != record.StatusDone {
-		t.Errorf("%v, %s\n%s", r.err, r.steps(), r.stderr)
+	clitest.Write(t, h.config, fmt.Sprintf("join: {mode: worker, server: %q, token: %q}\n", server, strings.TrimSpace(standin.Token(workerUser, server))))
+	if r := try(t, h, "", s.args()...); r.Err != nil || r.Step("token-removed").Status != record.StatusDone {
+		t.Errorf("%v, %s\n%s", r.Err, r.Steps(), r.Stderr)
 	}
 }
 
 func TestMakeToken(t *testing.T) {
 	h, s := testHost(t), aSite(t)
-	if r := try(t, h, "", "--token", "worker"); !strings.Contains(fmt.Sprint(r.err), "no k0s runs here") {
-		t.Errorf("%v, want to hear that no k0s runs", r.err)
+	if r := try(t, h, "", "--token", "worker"); !strings.Contains(fmt.Sprint(r.Err), "no k0s runs here") {
+		t.Errorf("%v, want to hear that no k0s runs", r.Err)
 	}
 	mirrored(t, h, s)
-	if r := try(t, h, "", untilReady(s)...); r.step("k0s-start").Status != record.StatusDone {
-		t.Fatal(r.stderr)
+	if r := try(t, h, "", untilReady(s)...); r.Step("k0s-start").Status != record.StatusDone {
+		t.Fatal(r.Stderr)
 	}
 	for _, role := range []string{k0s.RoleWorker, k0s.RoleController} {
 		r := try(t, h, "", "--token", role, "--expiry", "36h")
-		if r.err != nil {
-			t.Fatalf("%v\n%s", r.err, r.stderr)
+		if r.Err != nil {
+			t.Fatalf("%v\n%s", r.Err, r.Stderr)
 		}
 		path := h.state + "/" + role + "-token"
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
@@ -312,18 +313,18 @@ func TestMakeToken(t *testing.T) {
 		if err != nil || made.Role != role {
 			t.Errorf("%+v, %v, want a token for a %s", made, err, role)
 		}
-		if files := records[record.File](r, "file"); len(files) != 1 || files[0].Path != path || files[0].Digest != "" {
+		if files := clitest.Records[record.File](r); len(files) != 1 || files[0].Path != path || files[0].Digest != "" {
 			t.Errorf("records %+v, want one of the file, without a digest of the secret", files)
 		}
 		if calls := k0sCalls(t, h); calls[len(calls)-1] != "token create --role "+role+" --expiry 36h0m0s" {
 			t.Errorf("k0s was run with %q", calls[len(calls)-1])
 		}
-		if strings.Contains(r.stdout+r.stderr, strings.TrimSpace(read(t, path))) {
+		if strings.Contains(r.Stdout+r.Stderr, strings.TrimSpace(read(t, path))) {
 			t.Error("the token is in the output")
 		}
 	}
-	if r := try(t, h, "", "--token", "worker", "--plan", "--token-file", h.root+"/x"); r.err != nil || r.step("token").Status != record.StatusPlanned {
-		t.Errorf("the plan: %v, %+v", r.err, r.step("token"))
+	if r := try(t, h, "", "--token", "worker", "--plan", "--token-file", h.root+"/x"); r.Err != nil || r.Step("token").Status != record.StatusPlanned {
+		t.Errorf("the plan: %v, %+v", r.Err, r.Step("token"))
 	}
 	if _, err := os.Stat(h.root + "/x"); err == nil {
 		t.Error("the plan wrote a token")

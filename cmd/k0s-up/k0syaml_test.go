@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"k0rdent-airgap/lib/cli/clitest"
+
 	kyaml "sigs.k8s.io/yaml"
 )
 
@@ -154,7 +156,7 @@ func TestMergeK0sYAMLWithReferences(t *testing.T) {
 func TestSettingsKeepTheAddress(t *testing.T) {
 	i := testUp(t, testHost(t), &settings{k0sImages: imagesMirror})
 	i.node = node{name: "mgmt", address: netip.MustParseAddr("10.0.0.99")}
-	write(t, i.host.k0sConfig, "spec: {api: {address: 10.9.9.9}}\n")
+	clitest.Write(t, i.host.k0sConfig, "spec: {api: {address: 10.9.9.9}}\n")
 	if err := i.planYAML(); err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,6 @@ package main
 import (
 	"context"
 	"io"
-	"slices"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/config"
@@ -38,33 +37,24 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // runOn is run on a host whose files lie below a directory.
 func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	// The file that this one makes would have to be right for it to be made.
-	if slices.Contains(args, "--config-init") || slices.Contains(args, "-config-init") {
-		_, err := io.WriteString(stdout, config.Template)
-		return err
-	}
 	cfg := &settings{}
 	fs := cfg.flags()
-	if err := cli.ParseFile(fs, args, usage, stdout, 0, cli.File{Default: h.config, Parse: cfg.parseFile}); err != nil {
+	if err := cli.ParseFile(fs, args, usage, stdout, 0, cli.File{Default: h.config, Parse: cfg.parseFile, Template: config.Template}); err != nil {
 		return err
 	}
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	progress := cli.NewProgress(tool, stderr, cfg.Quiet)
-	defer progress.Close()
-	for _, w := range cfg.file.warnings {
-		progress.Warn("%s", w)
-	}
 	u := &up{
 		cfg: cfg, host: h, stdin: stdin, stderr: stderr, Problems: step.Problems{Ignore: cfg.ignore},
-		Runner: step.Runner{
-			Tool: tool, Plan: cfg.plan, Quiet: cfg.Quiet, Progress: progress,
-			Out: record.NewWriter(progress.Beside(stdout), cfg.format), Log: cli.Logger(progress, cfg.Verbose),
-		},
+		Runner: step.NewRunner(tool, cfg.Common, cfg.plan, cfg.format, stdout, stderr),
+	}
+	defer u.Progress.Close()
+	for _, w := range cfg.file.warnings {
+		u.Progress.Warn("%s", w)
 	}
 	if cfg.configCheck {
-		return u.Out.Write(record.Step{Name: "config", Status: record.StatusUnchanged, Detail: cfg.file.describe(fs) + " is valid"})
+		return u.Out.Write(record.Step{Name: "config", Status: record.StatusUnchanged, Detail: cli.Source(fs, cfg.file.read) + " is valid"})
 	}
 	return u.run(ctx)
 }

@@ -39,11 +39,11 @@ func TestMisuse(t *testing.T) {
 		{"x", `unexpected argument "x"`},
 	} {
 		r := try(t, h, "", strings.Fields(tt.args)...)
-		if cli.Code(r.err) != cli.CodeMisuse || !strings.Contains(r.err.Error(), tt.want) {
-			t.Errorf("%s: %v with code %d, want misuse: %s", tt.args, r.err, cli.Code(r.err), tt.want)
+		if cli.Code(r.Err) != cli.CodeMisuse || !strings.Contains(r.Err.Error(), tt.want) {
+			t.Errorf("%s: %v with code %d, want misuse: %s", tt.args, r.Err, cli.Code(r.Err), tt.want)
 		}
-		if r.stdout != "" {
-			t.Errorf("%s: wrote %s", tt.args, r.stdout)
+		if r.Stdout != "" {
+			t.Errorf("%s: wrote %s", tt.args, r.Stdout)
 		}
 	}
 }

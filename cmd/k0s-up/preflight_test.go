@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/step"
 )
@@ -25,16 +26,16 @@ func TestPlanTouchesNothing(t *testing.T) {
 	mirrored(t, h, s)
 	before := tree(t, h.root)
 	r := try(t, h, "", s.args("--plan")...)
-	if r.err != nil {
-		t.Fatalf("%v\n%s", r.err, r.stderr)
+	if r.Err != nil {
+		t.Fatalf("%v\n%s", r.Err, r.Stderr)
 	}
 	want := "preflight unchanged, notes unchanged, k0s.yaml planned, k0s-install planned, k0s-start planned, k0s-ready planned"
-	if got := r.steps(); got != want {
+	if got := r.Steps(); got != want {
 		t.Errorf("steps %s, want %s", got, want)
 	}
 	for _, shown := range []string{"k0s.yaml: spec.telemetry.enabled: false"} {
-		if !strings.Contains(r.stderr, shown+"\n") {
-			t.Errorf("the plan does not show %q:\n%s", shown, r.stderr)
+		if !strings.Contains(r.Stderr, shown+"\n") {
+			t.Errorf("the plan does not show %q:\n%s", shown, r.Stderr)
 		}
 	}
 	if after := tree(t, h.root); after != before {
@@ -56,46 +57,46 @@ func TestPreflight(t *testing.T) {
 		hint   string
 	}{
 		{"port in use", func(t *testing.T, h *host) {
-			write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st\n   0: 00000000:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n"+
+			clitest.Write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st\n   0: 00000000:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n"+
 				"   1: 0100007F:24E3 0100007F:1234 01 00000000:00000000 00:00000000 00000000     0        0 4712 1\n")
-			write(t, h.proc+"/77/comm", "k3s-server\n")
+			clitest.Write(t, h.proc+"/77/comm", "k3s-server\n")
 			if err := errors.Join(os.MkdirAll(h.proc+"/77/fd", 0o755), os.Symlink("socket:[4711]", h.proc+"/77/fd/9")); err != nil {
 				t.Fatal(err)
 			}
 		}, nil, []string{"ports: port 6443 is in use by k3s-server (process 77); k0s needs it for the Kubernetes API"}, "stop it"},
 		{"another port for the API", func(t *testing.T, h *host) {
-			write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st\n   0: 00000000:1A0A 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n")
+			clitest.Write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st\n   0: 00000000:1A0A 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n")
 		}, []string{"--api-port", "6666"}, []string{"ports: port 6666 is in use by another program"}, ""},
-		{"little memory", func(t *testing.T, h *host) { write(t, h.proc+"/meminfo", "MemTotal: 512000 kB\n") },
+		{"little memory", func(t *testing.T, h *host) { clitest.Write(t, h.proc+"/meminfo", "MemTotal: 512000 kB\n") },
 			nil, []string{"memory: 524.3 MB; k0s alone needs"}, ""},
-		{"no overlay", func(t *testing.T, h *host) { write(t, h.proc+"/filesystems", "\text4\n") },
+		{"no overlay", func(t *testing.T, h *host) { clitest.Write(t, h.proc+"/filesystems", "\text4\n") },
 			nil, []string{"system: the kernel has no overlay file system"}, ""},
 		{"no k0s", func(t *testing.T, h *host) { h.k0s += "-absent" },
 			nil, []string{"k0s: ", "k0s-absent does not exist"}, "k0s-extract extracts it from the bundle"},
 		{"another k0s is wanted", nil, []string{"--k0s-version", "v1.33.1+k0s.0"}, []string{"k0s is v1.32.8+k0s.0, not v1.33.1+k0s.0"}, "k0s-extract"},
 		{"no mirror", func(t *testing.T, h *host) { os.Remove(h.root + "/etc/k0s/containerd.d/cri-registry.toml") },
-			nil, []string{"cri-registry.toml does not exist"}, "k0s-mirror-config --mirror https://" + s.at + " --ca " + s.ca},
-		{"a mirror that containerd ignores", func(t *testing.T, h *host) { write(t, h.certs+"/quay.io/hosts.toml", "server = \n") },
+			nil, []string{"cri-registry.toml does not exist"}, "k0s-mirror-config --mirror https://" + s.At + " --ca " + s.CA},
+		{"a mirror that containerd ignores", func(t *testing.T, h *host) { clitest.Write(t, h.certs+"/quay.io/hosts.toml", "server = \n") },
 			nil, []string{"mirror: images of quay.io: ", "not a hosts.toml"}, ""},
-		{"a key that k0s has not", func(t *testing.T, h *host) { write(t, h.k0sConfig, "spec:\n  registry:\n    mirrors: []\n") },
+		{"a key that k0s has not", func(t *testing.T, h *host) { clitest.Write(t, h.k0sConfig, "spec:\n  registry:\n    mirrors: []\n") },
 			nil, []string{"k0s.yaml: ", "line 2: spec.registry: k0s has no such key and would not start; the nearest is spec."}, ""},
-		{"the network of the pods is the host's", func(t *testing.T, h *host) { write(t, h.k0sConfig, "spec: {network: {podCIDR: 0.0.0.0/0}}\n") },
+		{"the network of the pods is the host's", func(t *testing.T, h *host) { clitest.Write(t, h.k0sConfig, "spec: {network: {podCIDR: 0.0.0.0/0}}\n") },
 			nil, []string{"network: the network of the pods, 0.0.0.0/0, overlaps with that of this host"}, "--pod-cidr"},
 		{"networks overlap", nil, []string{"--pod-cidr", "10.96.0.0/16"}, []string{"network: the networks of pods 10.96.0.0/16 and services 10.96.0.0/12 overlap"}, ""},
 		{"not an address of this host", nil, []string{"--api-address", "203.0.113.77"}, []string{"network: 203.0.113.77 is not an address of this host"}, ""},
 		{"set up as a worker", func(t *testing.T, h *host) {
-			write(t, h.root+"/etc/systemd/system"+"/k0sworker.service", "[Service]\nExecStart=/usr/local/bin/k0s worker --token-file=/x\n")
+			clitest.Write(t, h.root+"/etc/systemd/system"+"/k0sworker.service", "[Service]\nExecStart=/usr/local/bin/k0s worker --token-file=/x\n")
 		}, nil, []string{"k0s: this host is set up as a worker"}, "--reset"},
 		{"a controller without pods", func(t *testing.T, h *host) {
-			write(t, h.root+"/etc/systemd/system"+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller\n")
+			clitest.Write(t, h.root+"/etc/systemd/system"+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller\n")
 		}, nil, []string{"k0s: k0s is installed as a controller that runs no pods"}, "--reset"},
 		{"another k0s runs", func(t *testing.T, h *host) {
-			write(t, h.root+"/etc/systemd/system"+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller --enable-worker=true --no-taints=true\n")
-			write(t, h.runDir+"/status.sock", "controller v1.31.5+k0s.0\n")
+			clitest.Write(t, h.root+"/etc/systemd/system"+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller --enable-worker=true --no-taints=true\n")
+			clitest.Write(t, h.runDir+"/status.sock", "controller v1.31.5+k0s.0\n")
 		}, nil, []string{"k0s: k0s v1.31.5+k0s.0 runs, and ", "k0s is v1.32.8+k0s.0"}, "--upgrade"},
 		{"all at once", func(t *testing.T, h *host) {
-			write(t, h.proc+"/meminfo", "MemTotal: 512000 kB\n")
-			write(t, h.proc+"/filesystems", "\n")
+			clitest.Write(t, h.proc+"/meminfo", "MemTotal: 512000 kB\n")
+			clitest.Write(t, h.proc+"/filesystems", "\n")
 			os.Remove(h.root + "/etc/k0s/containerd.d/cri-registry.toml")
 		}, nil, []string{"memory: ", "system: ", "mirror: "}, ""},
 	}
@@ -108,10 +109,10 @@ func TestPreflight(t *testing.T) {
 			}
 			before := tree(t, h.root)
 			r := try(t, h, "", s.args(tt.args...)...)
-			if cli.Code(r.err) != cli.CodeFailed {
-				t.Fatalf("code %d, %v, want 1\n%s", cli.Code(r.err), r.err, r.stderr)
+			if cli.Code(r.Err) != cli.CodeFailed {
+				t.Fatalf("code %d, %v, want 1\n%s", cli.Code(r.Err), r.Err, r.Stderr)
 			}
-			got := r.step("preflight")
+			got := r.Step("preflight")
 			if got.Status != record.StatusFailed {
 				t.Fatalf("preflight %+v, want it failed", got)
 			}
@@ -123,8 +124,8 @@ func TestPreflight(t *testing.T) {
 			if strings.Contains(got.Error, "port 9443") {
 				t.Errorf("error %q: a connection from that port is no server", got.Error)
 			}
-			if !strings.Contains(r.stderr, tt.hint) {
-				t.Errorf("no hint %q:\n%s", tt.hint, r.stderr)
+			if !strings.Contains(r.Stderr, tt.hint) {
+				t.Errorf("no hint %q:\n%s", tt.hint, r.Stderr)
 			}
 			os.Remove(h.lock)
 			if after := tree(t, h.root); after != before {
@@ -139,26 +140,13 @@ func TestPreflight(t *testing.T) {
 
 func TestRegistryThatCannotBeUsed(t *testing.T) {
 	s := aSite(t)
-	tests := []struct {
-		name string
-		args []string
-		want string
-		code int
-	}{
-		{"nobody there", []string{"--registry", "127.0.0.1:1", "--ca", s.ca, "--ignore", "loopback"}, "registry: 127.0.0.1:1: ", cli.CodeTryAgain},
-		{"localhost", []string{"--registry", s.at, "--ca", s.ca}, "is this host for this host only", cli.CodeFailed},
-		{"unknown authority", []string{"--registry", s.at, "--ignore", "loopback"}, "its certificate is signed by an unknown authority", cli.CodeFailed},
-		{"none", nil, "", cli.CodeMisuse},
-		{"no such file", []string{"--registry", s.at, "--ca", "/no/such/ca.pem"}, "", cli.CodeMisuse},
-		{"not a certificate", []string{"--registry", s.at, "--ca", "/dev/null"}, "", cli.CodeMisuse},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	for _, tt := range s.Unusable() {
+		t.Run(tt.Name, func(t *testing.T) {
 			h := testHost(t)
 			mirrored(t, h, s)
-			r := try(t, h, "", tt.args...)
-			if cli.Code(r.err) != tt.code || !strings.Contains(r.step("preflight").Error, tt.want) {
-				t.Errorf("code %d, %v, preflight %q; want code %d and %q", cli.Code(r.err), r.err, r.step("preflight").Error, tt.code, tt.want)
+			r := try(t, h, "", tt.Args...)
+			if cli.Code(r.Err) != tt.Code || !strings.Contains(r.Step("preflight").Error, tt.Want) {
+				t.Errorf("code %d, %v, preflight %q; want code %d and %q", cli.Code(r.Err), r.Err, r.Step("preflight").Error, tt.Code, tt.Want)
 			}
 		})
 	}
@@ -166,25 +154,25 @@ func TestRegistryThatCannotBeUsed(t *testing.T) {
 
 func TestIgnoreMakesAWarningOfIt(t *testing.T) {
 	h, s := testHost(t), aSite(t)
-	write(t, h.proc+"/meminfo", "MemTotal: 512000 kB\n")
+	clitest.Write(t, h.proc+"/meminfo", "MemTotal: 512000 kB\n")
 	r := try(t, h, "", s.args("--plan", "--ignore", "memory,mirror")...)
-	if r.err != nil || !strings.Contains(r.stderr, "memory: 524.3 MB") || !strings.Contains(r.stderr, "cri-registry.toml does not exist") {
-		t.Errorf("%v, want the two as warnings\n%s", r.err, r.stderr)
+	if r.Err != nil || !strings.Contains(r.Stderr, "memory: 524.3 MB") || !strings.Contains(r.Stderr, "cri-registry.toml does not exist") {
+		t.Errorf("%v, want the two as warnings\n%s", r.Err, r.Stderr)
 	}
 }
 
 func TestMirrorThatLeadsElsewhere(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
-	write(t, h.certs+"/quay.io/hosts.toml", "server = \"https://other.example.org\"\n\n[host]\n")
+	clitest.Write(t, h.certs+"/quay.io/hosts.toml", "server = \"https://other.example.org\"\n\n[host]\n")
 	r := try(t, h, "", s.args("--plan")...)
-	if want := "mirror: images of quay.io: " + h.certs + "/quay.io/hosts.toml leads to https://other.example.org, not to " + s.at; r.err != nil || !strings.Contains(r.stderr, want) {
-		t.Errorf("%v, want a warning\n%s", r.err, r.stderr)
+	if want := "mirror: images of quay.io: " + h.certs + "/quay.io/hosts.toml leads to https://other.example.org, not to " + s.At; r.Err != nil || !strings.Contains(r.Stderr, want) {
+		t.Errorf("%v, want a warning\n%s", r.Err, r.Stderr)
 	}
-	write(t, h.root+"/etc/k0s/containerd.d/cri-registry.toml", "# Managed by k0s-mirror-config\nversion = 3\n")
+	clitest.Write(t, h.root+"/etc/k0s/containerd.d/cri-registry.toml", "# Managed by k0s-mirror-config\nversion = 3\n")
 	r = try(t, h, "", s.args("--plan")...)
-	if want := "was written for another version of k0s than v1.32.8+k0s.0"; !strings.Contains(r.step("preflight").Error, want) {
-		t.Errorf("%+v, want %s", r.step("preflight"), want)
+	if want := "was written for another version of k0s than v1.32.8+k0s.0"; !strings.Contains(r.Step("preflight").Error, want) {
+		t.Errorf("%+v, want %s", r.Step("preflight"), want)
 	}
 }
 
@@ -192,10 +180,10 @@ func TestMirrorThatLeadsElsewhere(t *testing.T) {
 func TestPortsOfAStoppedK0s(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
-	write(t, h.root+"/etc/systemd/system"+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller --enable-worker=true --no-taints=true\n")
-	write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st\n   0: 00000000:2810 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n")
-	if r := try(t, h, "", s.args("--plan")...); r.err != nil {
-		t.Errorf("%v\n%s", r.err, r.stderr)
+	clitest.Write(t, h.root+"/etc/systemd/system"+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller --enable-worker=true --no-taints=true\n")
+	clitest.Write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st\n   0: 00000000:2810 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n")
+	if r := try(t, h, "", s.args("--plan")...); r.Err != nil {
+		t.Errorf("%v\n%s", r.Err, r.Stderr)
 	}
 }
 
@@ -203,17 +191,17 @@ func TestPortsOfAStoppedK0s(t *testing.T) {
 func TestSilentK0s(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
-	if r := try(t, h, "", untilReady(s)...); r.step("k0s-start").Status != record.StatusDone {
-		t.Fatal(r.stderr)
+	if r := try(t, h, "", untilReady(s)...); r.Step("k0s-start").Status != record.StatusDone {
+		t.Fatal(r.Stderr)
 	}
-	write(t, h.k0s, strings.Replace(read(t, h.k0s), "status() {", "status() {\n  exec sleep 60", 1))
+	clitest.Write(t, h.k0s, strings.Replace(read(t, h.k0s), "status() {", "status() {\n  exec sleep 60", 1))
 	if err := os.Chmod(h.k0s, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	h.patience = 100 * time.Millisecond
 	r := try(t, h, "", untilReady(s)...)
-	if r.step("preflight").Status != record.StatusUnchanged || r.step("k0s-start").Status != record.StatusUnchanged {
-		t.Errorf("steps %s, want it to be waited for\n%s", r.steps(), r.stderr)
+	if r.Step("preflight").Status != record.StatusUnchanged || r.Step("k0s-start").Status != record.StatusUnchanged {
+		t.Errorf("steps %s, want it to be waited for\n%s", r.Steps(), r.Stderr)
 	}
 }
 
@@ -230,9 +218,9 @@ func TestExpiredAuthority(t *testing.T) {
 		t.Fatal(err)
 	}
 	both := h.root + "/ca.pem"
-	write(t, both, read(t, s.ca)+string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	r := try(t, h, "", "--registry", s.at, "--ca", both, "--ignore", "loopback")
-	if got := r.step("preflight").Error; !strings.Contains(got, "the registry's authority is valid from 1970-01-01T00:00:00Z to 2001-09-09T01:46:40Z") {
+	clitest.Write(t, both, read(t, s.CA)+string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	r := try(t, h, "", "--registry", s.At, "--ca", both, "--ignore", "loopback")
+	if got := r.Step("preflight").Error; !strings.Contains(got, "the registry's authority is valid from 1970-01-01T00:00:00Z to 2001-09-09T01:46:40Z") {
 		t.Errorf("preflight %q", got)
 	}
 }
@@ -265,19 +253,19 @@ func TestMissingImages(t *testing.T) {
 	before := tree(t, h.root)
 	r := try(t, h, "", s.args()...)
 	missing := make(map[string]string)
-	for _, i := range records[record.Image](r, "image") {
+	for _, i := range clitest.Records[record.Image](r) {
 		missing[i.Reference] = i.Error
 	}
 	for reference, want := range map[string]string{
 		"registry.k8s.io/pause:3.9":         "wanted by k0s v1.32.8+k0s.0",
 		"quay.io/k0sproject/coredns:1.12.2": "not in the registry",
 	} {
-		if !strings.Contains(missing[reference], want) || !strings.Contains(r.stderr, reference+": not in the registry") {
-			t.Errorf("%s: %q, want %q in it; missing are %v\n%s", reference, missing[reference], want, missing, r.stderr)
+		if !strings.Contains(missing[reference], want) || !strings.Contains(r.Stderr, reference+": not in the registry") {
+			t.Errorf("%s: %q, want %q in it; missing are %v\n%s", reference, missing[reference], want, missing, r.Stderr)
 		}
 	}
 	os.Remove(h.lock)
-	if cli.Code(r.err) != cli.CodeFailed || len(missing) != 2 || tree(t, h.root) != before {
-		t.Errorf("%v, %v; want the host as it was", r.err, missing)
+	if cli.Code(r.Err) != cli.CodeFailed || len(missing) != 2 || tree(t, h.root) != before {
+		t.Errorf("%v, %v; want the host as it was", r.Err, missing)
 	}
 }

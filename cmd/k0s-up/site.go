@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -56,13 +55,11 @@ const maxSkew = 5 * time.Minute
 // checkSite asks the registry for k0s's images, and the time.
 func (u *up) checkSite(ctx context.Context) {
 	s := u.site
-	if ref.Loopback(s.host) {
-		hint := "name an address of this host"
-		if _, port, err := net.SplitHostPort(s.host); err == nil && u.node.address.IsValid() {
-			hint = "--registry " + strings.Replace(s.at, s.host, net.JoinHostPort(u.node.address.String(), port), 1)
-		}
-		u.Fail("loopback", hint, "%s is this host for this host only: in a pod, it is the pod", s.host)
+	own := ""
+	if u.node.address.IsValid() {
+		own = u.node.address.String()
 	}
+	u.CheckLoopback(s.at, own)
 	if err := s.reg.Connect(ctx); err != nil {
 		u.Fail("registry", "", "%s: %v", s.at, err)
 		return

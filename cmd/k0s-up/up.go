@@ -46,7 +46,7 @@ type up struct {
 
 // run does what was asked for, between the records that came and the summary.
 func (u *up) run(ctx context.Context) error {
-	if err := u.readRecords(ctx); err != nil {
+	if err := pipe.Take(ctx, u.stdin, u.Out, u.Progress.Warn, u.takeRecord); err != nil {
 		return err
 	}
 	u.Start = time.Now() // the tools before this one may have taken hours
@@ -75,29 +75,18 @@ func (u *up) run(ctx context.Context) error {
 	return u.Run(ctx, u.steps())
 }
 
-// readRecords reads stdin to its end, and passes on every record.
-func (u *up) readRecords(ctx context.Context) error {
-	if pipe.None(u.stdin) {
+// takeRecord keeps what a record says.
+func (u *up) takeRecord(line record.Line) error {
+	if err := u.in.Take(line); err != nil {
+		return err
+	}
+	var f record.File
+	if line.Kind != f.Kind() {
 		return nil
 	}
-	in := pipe.Reader{Out: u.Out, Optional: true, Wait: func() {
-		u.Progress.Warn("waiting for records on stdin; use </dev/null if there are none")
-	}}
-	for line, err := range in.Records(ctx, u.stdin) {
-		if err == nil {
-			err = u.in.Take(line)
-		}
-		var f record.File
-		if err == nil && line.Kind == f.Kind() {
-			if err = line.Decode(&f); err == nil {
-				u.files = append(u.files, f)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	err := line.Decode(&f)
+	u.files = append(u.files, f)
+	return err
 }
 
 // prepare finds out what needs no question to anyone else.

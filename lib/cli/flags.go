@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"strings"
 
 	"github.com/peterbourgon/ff/v3"
@@ -47,6 +45,9 @@ type File struct {
 	// not change flags that were already set on the command line or by
 	// variables.
 	Parse func(r io.Reader, set func(name, value string) error) error
+	// Template is what --config-init prints, in place of reading the file: what
+	// it prints must not have to be right for it to be printed.
+	Template string
 }
 
 // ParseFile is like Parse, for a tool whose configuration file holds more than
@@ -54,12 +55,15 @@ type File struct {
 func ParseFile(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, operands int, file File) error {
 	stderr := fs.Output()
 	fs.SetOutput(io.Discard) // the flag package would print each error a second time
-	switch asked(args) {
+	switch asked(args, file.Template != "") {
 	case "help":
 		fmt.Fprint(stdout, usage)
 		return errShown
 	case "version":
 		fmt.Fprintf(stdout, "%s %s\n", fs.Name(), Version())
+		return errShown
+	case "template":
+		fmt.Fprint(stdout, file.Template)
 		return errShown
 	}
 	if err := parseAll(fs, args, file); err != nil {
@@ -145,10 +149,31 @@ func checkNamed(fs *flag.FlagSet) (err error) {
 	return err
 }
 
-// asked finds --help or --version among the flags, or "help" as the operand.
+// Source names what the settings of a tool with a file of its own come from:
+// that file, if it was read.
+func Source(fs *flag.FlagSet, read bool) string {
+	if !read {
+		return "the command line (there is no configuration file)"
+	}
+	return fs.Lookup("config").Value.String()
+}
+
+// Chosen returns those of a tool's modes, flags of which one at most can be
+// given, that are on.
+func Chosen(flags []string, on ...bool) (chosen []string) {
+	for i, flag := range flags {
+		if on[i] {
+			chosen = append(chosen, flag)
+		}
+	}
+	return chosen
+}
+
+// asked finds --help or --version among the flags, or "help" as the operand, or
+// --config-init where there is a template.
 // They are not flags of the set, since variables can set each of those, and
 // OCI_PUSH_VERSION in the environment must not stop the program.
-func asked(args []string) string {
+func asked(args []string, template bool) string {
 	if len(args) == 1 && args[0] == "help" {
 		if _, err := os.Stat("help"); err != nil {
 			return "help"
@@ -160,6 +185,10 @@ func asked(args []string) string {
 			return "help"
 		case "-version", "--version":
 			return "version"
+		case "-config-init", "--config-init":
+			if template {
+				return "template"
+			}
 		case "--":
 			return ""
 		}
@@ -213,44 +242,6 @@ func parseConfig(r io.Reader, set func(name, value string) error) error {
 		}
 	}
 	return s.Err()
-}
-
-// release and commit are set at link time (-X), release by a release build only;
-// otherwise they come from the build information.
-var release, commit string
-
-// Version returns the version, the revision it was built from, the toolchain
-// and the platform, on one line.
-func Version() string {
-	version, revision := build()
-	return fmt.Sprintf("%s%s %s %s/%s", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-}
-
-// Agent returns a tool's User-Agent: NAME/VERSION.
-func Agent(tool string) string {
-	version, _ := build()
-	return tool + "/" + version
-}
-
-func build() (version, revision string) {
-	version, revision = release, commit
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if version == "" {
-			version = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 && commit == "" {
-				revision = s.Value[:12]
-			}
-		}
-	}
-	if version == "" || version == "(devel)" {
-		version = "devel"
-	}
-	if revision != "" {
-		revision = " " + revision
-	}
-	return version, revision
 }
 
 // Open returns the input of a tool that reads one file or, for "" and "-",

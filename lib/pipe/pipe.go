@@ -159,13 +159,33 @@ func isText(line []byte) bool {
 	return true
 }
 
+// Take reads stdin to its end for a tool that can do without it, passes on every
+// record, and has take keep what each says.
+func Take(ctx context.Context, stdin io.Reader, out *record.Writer, warn func(format string, args ...any), take func(record.Line) error) error {
+	if None(stdin) {
+		return nil
+	}
+	in := Reader{Out: out, Optional: true, Wait: func() { warn(waiting) }}
+	for line, err := range in.Records(ctx, stdin) {
+		if err == nil {
+			err = take(line)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const waiting = "waiting for records on stdin; use </dev/null if there are none"
+
 // Waiting returns a function that warns that nothing has arrived on stdin yet,
 // or nil for a tool in the middle of a pipeline, whose last tool warns.
 func Waiting(warn func(format string, args ...any), stdout io.Writer) func() {
 	if Piped(stdout) {
 		return nil
 	}
-	return func() { warn("waiting for records on stdin; use </dev/null if there are none") }
+	return func() { warn(waiting) }
 }
 
 // None reports whether stdin holds nothing for a tool whose input is optional:

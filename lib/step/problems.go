@@ -3,11 +3,13 @@ package step
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
 )
 
 // Ignorable are the checks that --ignore turns into warnings: those that guess
@@ -54,6 +56,20 @@ func (p *Problems) Fail(check, hint, format string, args ...any) {
 		q.hint = cli.HintAmong(args)
 	}
 	p.list = append(p.list, q)
+}
+
+// CheckLoopback adds a problem if a registry, HOST[:PORT][/PREFIX], is at an
+// address that a pod takes for itself. own is the address of the node, if known.
+func (p *Problems) CheckLoopback(at, own string) {
+	host, _, _ := strings.Cut(at, "/")
+	if !ref.Loopback(host) {
+		return
+	}
+	hint := "name an address of the registry's host with --registry"
+	if _, port, err := net.SplitHostPort(host); err == nil && own != "" {
+		hint = "--registry " + strings.Replace(at, host, net.JoinHostPort(own, port), 1)
+	}
+	p.Fail("loopback", hint, "%s is this host for this host only: in a pod, it is the pod", host)
 }
 
 // Warn adds something that an operator should know.

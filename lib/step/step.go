@@ -6,6 +6,7 @@ package step
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"time"
@@ -73,6 +74,16 @@ type Runner struct {
 
 	total  int
 	failed bool
+}
+
+// NewRunner returns a Runner that writes records to stdout and messages to
+// stderr. The caller closes its Progress.
+func NewRunner(tool string, c cli.Common, plan bool, format *record.Format, stdout, stderr io.Writer) Runner {
+	progress := cli.NewProgress(tool, stderr, c.Quiet)
+	return Runner{
+		Tool: tool, Plan: plan, Quiet: c.Quiet, Progress: progress,
+		Out: record.NewWriter(progress.Beside(stdout), format), Log: cli.Logger(progress, c.Verbose),
+	}
 }
 
 // Run works through steps in order, and writes a record of each and a summary.
