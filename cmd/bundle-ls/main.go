@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	overrides, err := readOverrides(cfg.overrides)
 	if err != nil {
-		return err
+		return cli.Named(fs, err)
 	}
 	quiet := cfg.Quiet || pipe.Piped(stdout)
 	progress := cli.NewProgress("bundle-ls", stderr, quiet)

@@ -120,7 +120,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	operand := fs.Arg(0)
 	if err := cfg.check(operand); err != nil {
-		return unknown(stdout, cfg.format, operand, err)
+		return unknown(stdout, cfg.format, operand, cli.Named(fs, err))
 	}
 	out := record.NewWriter(stdout, cfg.format) // from now on the reader of a pipe knows that a record will come
 	progress := cli.NewProgress("bundle-verify", stderr, cfg.Quiet)

@@ -3,7 +3,6 @@ package main
 import (
 	"flag"
 	"os"
-	"strings"
 	"time"
 
 	"k0rdent-airgap/lib/cli"
@@ -12,7 +11,7 @@ import (
 	"k0rdent-airgap/lib/step"
 )
 
-// settings are what flags, environment and configuration file say.
+// settings holds the values of flags and of the configuration file.
 type settings struct {
 	cli.Common
 	cli.Registry
@@ -44,7 +43,7 @@ const (
 
 func (c *settings) flags() *flag.FlagSet {
 	fs := cli.NewFlagSet(tool, &c.Common)
-	c.format = record.NewFormat(record.Step{})
+	c.format, c.timeout, c.helmTimeout = record.NewFormat(record.Step{}), 45*time.Minute, 20*time.Minute
 	fs.BoolVar(&c.plan, "plan", false, "")
 	fs.BoolVar(&c.upgrade, "upgrade", false, "")
 	fs.BoolVar(&c.uninstall, "uninstall", false, "")
@@ -65,8 +64,8 @@ func (c *settings) flags() *flag.FlagSet {
 	fs.StringVar(&c.k0sURL, "k0s-url", "", "")
 	fs.BoolVar(&c.atomic, "atomic", false, "")
 
-	fs.DurationVar(&c.timeout, "timeout", 45*time.Minute, "")
-	fs.DurationVar(&c.helmTimeout, "helm-timeout", 20*time.Minute, "")
+	cli.DurationVar(fs, &c.timeout, "timeout")
+	cli.DurationVar(fs, &c.helmTimeout, "helm-timeout")
 	cli.ListVar(fs, &c.ignore, "ignore", step.ParseIgnored)
 	fs.BoolVar(&c.yes, "yes", false, "")
 	fs.Var(c.format, "format", "")
@@ -74,27 +73,20 @@ func (c *settings) flags() *flag.FlagSet {
 	return fs
 }
 
-// modes lists what was asked for besides the default, an installation.
-func (c *settings) modes() []string {
-	return cli.Chosen([]string{"--upgrade", "--uninstall", "--print-values"}, c.upgrade, c.uninstall, c.printValues)
-}
-
-// check returns what does not fit, before anything is looked at.
+// check returns misuse if flags contradict each other, before anything is looked
+// at.
 func (c *settings) check() error {
-	switch m := c.modes(); {
-	case len(m) > 1:
-		return cli.Misuse("%s are mutually exclusive", strings.Join(m, " and "))
+	if err := cli.Exclusive([]string{"--upgrade", "--uninstall", "--print-values"}, c.upgrade, c.uninstall, c.printValues); err != nil {
+		return err
+	}
+	switch {
 	case c.file.worker && c.kubeconfig == "" && !c.printValues && !c.configCheck:
 		return cli.Hint(cli.Misuse("join.mode worker in the configuration file: a worker has no access to the cluster"),
 			"k0s-up joins this host; run k0rdent-install on a controller, or with --kubeconfig")
 	case c.releaseFile != "" && !c.upgrade:
 		return cli.Misuse("--release-file requires --upgrade")
 	case c.printValues && c.plan:
-		return cli.Misuse("--print-values changes nothing: it needs no --plan")
-	case c.timeout <= 0:
-		return cli.Misuse("--timeout %v: must be a time such as 45m", c.timeout)
-	case c.helmTimeout <= 0:
-		return cli.Misuse("--helm-timeout %v: must be a time such as 20m", c.helmTimeout)
+		return cli.Misuse("--print-values and --plan are mutually exclusive")
 	}
 	for _, name := range c.values {
 		if _, err := os.Stat(name); err != nil {

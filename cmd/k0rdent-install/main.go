@@ -43,7 +43,7 @@ func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, 
 		return err
 	}
 	if err := cfg.check(); err != nil {
-		return err
+		return cli.Named(fs, err)
 	}
 	i := &installer{
 		cfg: cfg, host: h, stdin: stdin, stderr: stderr, Problems: step.Problems{Ignore: cfg.ignore},
@@ -56,5 +56,5 @@ func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, 
 	if cfg.configCheck {
 		return i.checkConfig(fs)
 	}
-	return i.run(ctx, stdout)
+	return cli.Named(fs, i.run(ctx, stdout))
 }

@@ -12,7 +12,7 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// config is what the flags say.
+// config holds the values of the flags.
 type config struct {
 	cli.Common
 	format *record.Format
@@ -35,7 +35,7 @@ type config struct {
 
 func (c *config) flags() *flag.FlagSet {
 	fs := cli.NewFlagSet("k0s-extract", &c.Common)
-	c.format = record.NewFormat(record.File{})
+	c.format, c.answer = record.NewFormat(record.File{}), client.FirstAnswer
 	fs.StringVar(&c.to, "to", "", "")
 	fs.BoolVar(&c.name, "name", false, "")
 	fs.StringVar(&c.from, "from", "", "")
@@ -46,7 +46,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.BoolVar(&c.flavor, "flavor", false, "")
 	fs.StringVar(&c.ca, "ca", "", "")
 	fs.BoolVar(&c.plainHTTP, "plain-http", false, "")
-	fs.DurationVar(&c.answer, "answer-timeout", client.FirstAnswer, "")
+	cli.DurationVar(fs, &c.answer, "answer-timeout")
 	fs.StringVar(&c.username, "username", "", "")
 	fs.StringVar(&c.passwordFile, "password-file", "", "")
 	fs.Var(c.format, "format", "")
@@ -57,33 +57,33 @@ func (c *config) flags() *flag.FlagSet {
 	return fs
 }
 
-// checkPlatforms wants those that there is a k0s for, and one of each architecture,
-// by which files are told apart.
+// checkPlatforms returns misuse for a platform that k0s does not support, and for
+// two of one architecture, whose files would have the same name.
 func (c *config) checkPlatforms() error {
 	seen := make(map[string]bool)
 	for _, p := range c.platforms {
 		if p.OS != "linux" || machines()[p.Architecture] == 0 {
-			return cli.Misuse("--platform %s: want linux/ and one of amd64, arm64, arm, riscv64", p)
+			return cli.Misuse("invalid --platform %q: must be linux/ and amd64, arm64, arm or riscv64", p)
 		}
 		if seen[p.Architecture] {
-			return cli.Misuse("--platform: %s is there twice", p.Architecture)
+			return cli.Misuse("invalid --platform %q: duplicate architecture %s", c.platforms, p.Architecture)
 		}
 		seen[p.Architecture] = true
 	}
 	return nil
 }
 
-// check finds contradictions, and fills in what is not said.
+// check returns misuse if flags contradict each other, and fills in defaults.
 func (c *config) check(operand string) error {
 	switch {
 	case operand != "" && c.from != "" && !c.isPushed(operand):
-		return cli.Hint(cli.Misuse("%s: --from takes no bundle", operand), "leave one of the two out; - reads records if --from is HOST[:PORT][/PREFIX]")
+		return cli.Hint(cli.Misuse("--from and a bundle are mutually exclusive: unexpected argument %q", operand), "- reads records if --from is HOST[:PORT][/PREFIX]")
 	case c.name && c.to == "":
-		return cli.Hint(cli.Misuse("--name needs a directory"), "give it with --to; oci-serve hands out what is in k0s below its storage")
+		return cli.Hint(cli.Misuse("--name requires --to DIR"), "oci-serve serves what is in the directory k0s of its storage")
 	case len(c.platforms) > 1 && !c.name:
-		return cli.Hint(cli.Misuse("one file is for one platform"), "--name puts several side by side")
+		return cli.Hint(cli.Misuse("several platforms require --name"), "--name --to DIR writes one file for each platform")
 	case len(c.platforms) > 1 && c.from != "" && !c.registry() && operand == "":
-		return cli.Misuse("--from %s is for one platform", c.from)
+		return cli.Misuse("--from FILE and several platforms are mutually exclusive")
 	}
 	if err := c.checkPlatforms(); err != nil {
 		return err

@@ -76,7 +76,7 @@ func runAs(ctx context.Context, own embedded, args []string, stdin io.Reader, st
 	}
 	operand := fs.Arg(0)
 	if err := cfg.check(operand); err != nil {
-		return err
+		return cli.Named(fs, err)
 	}
 	progress := cli.NewProgress("k0s-extract", stderr, cfg.Quiet)
 	defer progress.Close()

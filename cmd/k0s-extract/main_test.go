@@ -221,10 +221,10 @@ func TestName(t *testing.T) {
 
 func TestMisuse(t *testing.T) {
 	for args, want := range map[string]string{
-		"--from x bundle": "--from takes no bundle",
-		"--name bundle":   "--name needs a directory",
-		"--platform linux/amd64,linux/arm64 bundle":   "one file is for one platform",
-		"--platform linux/s390x bundle":               "want linux/ and one of",
+		"--from x bundle": "--from and a bundle are mutually exclusive",
+		"--name bundle":   "--name requires --to DIR",
+		"--platform linux/amd64,linux/arm64 bundle":   "several platforms require --name",
+		"--platform linux/s390x bundle":               `invalid --platform "linux/s390x": must be linux/ and amd64`,
 		"--platform linux/arm,linux/arm bundle":       "duplicate platform linux/arm",
 		"--k0s-version latest bundle":                 "must be a version such as",
 		"--export x --role worker bundle":             "--export was removed",

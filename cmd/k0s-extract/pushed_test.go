@@ -47,7 +47,7 @@ func TestPushed(t *testing.T) {
 		{"no digest", of("v1.32.8-k0s.0", "", "pushed", ""), "", "", "has no digest"},
 		{"a bad signature", a + bad, "", "", "signature"},
 		{"no records", "text\n", "", "", "not a JSON record"},
-		{"a tag with it", a, "--from " + host + "/site/k0sproject/k0s:v1.32.8-k0s.0", "", "--from takes no bundle"},
+		{"a tag with it", a, "--from " + host + "/site/k0sproject/k0s:v1.32.8-k0s.0", "", "--from and a bundle are mutually exclusive"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			to := filepath.Join(t.TempDir(), "k0s")

@@ -23,7 +23,7 @@ func parseFrom(from string) (r ref.Reference, ok bool, err error) {
 		return ref.Reference{}, false, nil
 	}
 	if r, err = ref.ParseImage(from); err != nil {
-		err = cli.Hint(cli.Misuse("--from %q: %w", from, err), "use HOST[:PORT]/.../k0sproject/k0s:TAG, or the name of a file")
+		err = cli.Hint(cli.Misuse("invalid --from %q: %w", from, err), "use HOST[:PORT]/.../k0sproject/k0s:TAG, or the name of a file")
 	}
 	return r, true, err
 }

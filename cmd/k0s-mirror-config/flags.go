@@ -37,7 +37,8 @@ func (c *config) flags() *flag.FlagSet {
 	cli.ListVar(fs, &c.ca, "ca", func(s string) (string, error) { return s, nil })
 	fs.StringVar(&c.username, "username", "", "")
 	fs.StringVar(&c.passwordFile, "password-file", "", "")
-	fs.DurationVar(&c.answer, "answer-timeout", client.FirstAnswer, "")
+	c.answer = client.FirstAnswer
+	cli.DurationVar(fs, &c.answer, "answer-timeout")
 	fs.StringVar(&c.k0s, "k0s", "", "")
 	cli.Var(fs, &c.version, "k0s-version", k0s.VersionFlag)
 	fs.StringVar(&c.images, "images", "", "")
@@ -52,11 +53,13 @@ func (c *config) flags() *flag.FlagSet {
 
 // check returns misuse if the flags contradict each other, and completes them.
 func (c *config) check() error {
+	if err := cli.Exclusive([]string{"--check", "--plan", "--remove", "--restart"}, c.checking, c.checking && c.plan,
+		c.checking && c.remove, c.checking && c.restart); err != nil {
+		return err
+	}
 	switch {
-	case c.checking && (c.remove || c.plan || c.restart):
-		return cli.Misuse("--check cannot be combined with --plan, --remove or --restart")
 	case (c.username == "") != (c.passwordFile == ""):
-		return cli.Misuse("--username and --password-file must be given together")
+		return cli.Misuse("--username and --password-file require each other")
 	case c.remove && len(c.mirrors) > 0:
 		return cli.Misuse("--remove and --mirror are mutually exclusive")
 	}
@@ -76,7 +79,7 @@ func (c *config) check() error {
 		c.format = record.NewFormat(record.Image{})
 	}
 	if err := c.format.Set(c.formatText); err != nil {
-		return cli.Misuse("--format %q: %w", c.formatText, err)
+		return cli.Misuse("invalid --format %q: %w", c.formatText, err)
 	}
 	return nil
 }

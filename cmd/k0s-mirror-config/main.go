@@ -68,11 +68,12 @@ func main() { cli.Main("k0s-mirror-config", run) }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var cfg config
-	if err := cli.Parse(cfg.flags(), args, usage, stdout, 0); err != nil {
+	fs := cfg.flags()
+	if err := cli.Parse(fs, args, usage, stdout, 0); err != nil {
 		return err
 	}
 	if err := cfg.check(); err != nil {
-		return err
+		return cli.Named(fs, err)
 	}
 	progress := cli.NewProgress("k0s-mirror-config", stderr, cfg.Quiet)
 	defer progress.Close()

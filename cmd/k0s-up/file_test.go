@@ -60,9 +60,10 @@ func TestConfigFileReportsWhatIsWrong(t *testing.T) {
 		mode       os.FileMode
 		want       []string
 	}{
-		{"unknown keys", "k0s:\n  netwrok: {}\nairgap:\n  registry:\n    addres: x\n", 0o600, []string{"line 2: field netwrok not found", "line 5: field addres not found"}},
-		{"a value that the flag refuses", "k0s: {storage: {type: zfs}}", 0o600, []string{`--storage-type "zfs": must be etcd or kine`}},
-		{"a port that is none", "k0s: {api: {port: verysecret}}", 0o600, []string{"cannot unmarshal !!str into int"}},
+		{"unknown keys", "k0s:\n  netwrok: {}\nairgap:\n  registry:\n    addres: x\n", 0o600, []string{"line 2: unknown key netwrok (did you mean network?)", "line 5: unknown key addres (did you mean address?)"}},
+		{"a value that the flag refuses", "k0s: {storage: {type: zfs}}", 0o600, []string{`invalid k0s.storage.type "zfs": must be etcd or kine`}},
+		{"a flag's value", "timeout: soon", 0o600, []string{`invalid timeout "soon": must be a duration such as 30s or 5m`}},
+		{"a port that is none", "k0s: {api: {port: verysecret}}", 0o600, []string{"line 1: must be a number"}},
 		{"a token that is none", "join: {token: [verysecret]}", 0o600, []string{"line 1: must be a text"}},
 		{"readable by all, with a secret", "join: {mode: worker, token: verysecret}", 0o644, []string{"contains secrets and is readable by others (mode 0644)"}},
 		{"two documents", "debug: true\n---\ndebug: false\n", 0o600, []string{"more than one document"}},

@@ -43,7 +43,7 @@ func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, 
 		return err
 	}
 	if err := cfg.check(); err != nil {
-		return err
+		return cli.Named(fs, err)
 	}
 	u := &up{
 		cfg: cfg, host: h, stdin: stdin, stderr: stderr, Problems: step.Problems{Ignore: cfg.ignore},
@@ -56,5 +56,5 @@ func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, 
 	if cfg.configCheck {
 		return u.Out.Write(record.Step{Name: "config", Status: record.StatusUnchanged, Detail: cli.Source(fs, cfg.file.read) + " is valid"})
 	}
-	return u.run(ctx)
+	return cli.Named(fs, u.run(ctx))
 }

@@ -22,21 +22,23 @@ func TestMisuse(t *testing.T) {
 	h := testHost(t)
 	for _, tt := range []struct{ args, want string }{
 		{"--join worker --reset", "--reset and --join are mutually exclusive"},
-		{"--join boss", `--join "boss": must be worker or controller`},
-		{"--registry https://10.0.0.5", "--registry"},
+		{"--join boss", `invalid --join "boss": must be worker or controller`},
+		{"--registry https://10.0.0.5", `invalid --registry "https://10.0.0.5"`},
 		{"--ca x --plain-http --registry h", "mutually exclusive"},
-		{"--username u", "--username and --password-file must be given together"},
+		{"--username u", "--username and --password-file require each other"},
 		{"--last-controller", "--last-controller requires --reset"},
 		{"--k0s-from x", "--k0s-from requires --upgrade"},
 		{"--ignore luck", `--ignore "luck": must be one of cpu disk`},
-		{"--k0s-version latest", "is not a k0s version"},
-		{"--api-address 0.0.0.0", "--api-address"},
-		{"--pod-cidr 10.1.2.3/16", "--pod-cidr"},
-		{"--api-port 70000", "--api-port 70000"},
-		{"--expiry 100ms", "--expiry 100ms"},
-		{"--timeout 0s", "--timeout 0s"},
+		{"--join workre", `invalid --join "workre": must be worker or controller (did you mean worker?)`},
+		{"--k0s-version latest", `invalid --k0s-version "latest": must be a version such as v1.32.8+k0s.0`},
+		{"--api-address 0.0.0.0", `invalid --api-address "0.0.0.0": must be the address of an interface`},
+		{"--pod-cidr 10.1.2.3/16", `invalid --pod-cidr "10.1.2.3/16": must be a network`},
+		{"--api-port 70000", `invalid --api-port "70000": must be a number from 1 to 65535`},
+		{"--expiry 1100ms", `invalid --expiry "1.1s": must be whole seconds`},
+		{"--timeout 0s", `invalid --timeout "0s": must be a duration such as 30s or 5m`},
 		{"--values x", "unknown flag --values"},
 		{"x", `unexpected argument "x"`},
+		{"reset", `unexpected argument "reset" (did you mean --reset?)`},
 	} {
 		r := try(t, h, "", strings.Fields(tt.args)...)
 		if cli.Code(r.Err) != cli.CodeMisuse || !strings.Contains(r.Err.Error(), tt.want) {

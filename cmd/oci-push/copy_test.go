@@ -119,7 +119,7 @@ func TestCopyReportsWhatIsWrong(t *testing.T) {
 		{"empty source", []string{"--from", empty}, cli.CodeFailed, "nothing to copy"},
 		{"no catalog", []string{"--from", noList}, cli.CodeFailed, "403"},
 		{"no records", []string{"--from", empty, "-"}, cli.CodeFailed, "no image records"},
-		{"a bundle", []string{"--from", empty, "b.tgz"}, cli.CodeMisuse, "does not take a bundle"},
+		{"a bundle", []string{"--from", empty, "b.tgz"}, cli.CodeMisuse, "--from and a bundle are mutually exclusive"},
 		{"verified by", []string{"--from", empty, "--verified-by", "x"}, cli.CodeMisuse, "mutually exclusive"},
 		{"wrong source", []string{"--from", "http://x"}, cli.CodeMisuse, `--from "http://x"`},
 	}

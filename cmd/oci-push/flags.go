@@ -42,10 +42,10 @@ type config struct {
 
 func (c *config) flags() *flag.FlagSet {
 	fs := cli.NewFlagSet("oci-push", &c.Common)
-	c.format, c.memory = record.NewFormat(record.Image{}), 64<<20
+	c.format, c.jobs, c.memory, c.answer = record.NewFormat(record.Image{}), 5, 64<<20, client.FirstAnswer
 	fs.StringVar(&c.to, "to", "", "")
-	fs.IntVar(&c.jobs, "jobs", 5, "")
-	cli.Var(fs, &c.memory, "memory", parseSize)
+	cli.CountVar(fs, &c.jobs, "jobs")
+	cli.Var(fs, &c.memory, "memory", parseMemory)
 	cli.Var(fs, &c.platforms, "platform", oci.ParsePlatforms)
 	cli.ListVar(fs, (*[]alias)(&c.aliases), "alias", parseAlias)
 	fs.BoolVar(&c.plan, "plan", false, "")
@@ -55,7 +55,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.fromPasswordFile, "from-password-file", "", "")
 	fs.StringVar(&c.ca, "ca", "", "")
 	fs.BoolVar(&c.plainHTTP, "plain-http", false, "")
-	fs.DurationVar(&c.answer, "answer-timeout", client.FirstAnswer, "")
+	cli.DurationVar(fs, &c.answer, "answer-timeout")
 	fs.BoolVar(&c.skipVerify, "insecure-skip-tls-verify", false, "")
 	fs.StringVar(&c.username, "username", "", "")
 	fs.StringVar(&c.passwordFile, "password-file", "", "")
@@ -76,12 +76,8 @@ func (c *config) check(operand string, stdin io.Reader) (string, io.Reader, erro
 	switch {
 	case c.to == "":
 		return "", nil, cli.Hint(cli.Misuse("no registry to push to"), "give --to HOST[:PORT][/PREFIX]")
-	case c.jobs < 1:
-		return "", nil, cli.Misuse("--jobs: must be at least 1")
-	case c.answer <= 0:
-		return "", nil, cli.Misuse("--answer-timeout %v: must be longer than 0", c.answer)
 	case c.from != "" && operand != "" && operand != "-":
-		return "", nil, cli.Hint(cli.Misuse("%s: --from does not take a bundle", operand), "- reads records from stdin")
+		return "", nil, cli.Hint(cli.Misuse("--from and a bundle are mutually exclusive: unexpected argument %q", operand), "- reads records from stdin")
 	case c.from != "" && c.verifiedBy != "":
 		return "", nil, cli.Misuse("--verified-by and --from are mutually exclusive")
 	case c.verifiedBy != "" && (operand == "" || operand == "-" && c.verifiedBy == "-"):

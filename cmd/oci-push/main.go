@@ -74,17 +74,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	operand, stdin, err := cfg.check(fs.Arg(0), stdin)
 	if err != nil {
-		return err
+		return cli.Named(fs, err)
 	}
 	if err := cli.CheckProxies(); err != nil {
 		return err
 	}
-	mem, err := newMemory(cfg.memory)
-	if err != nil {
-		return err
-	}
+	mem := newMemory(cfg.memory)
 	// Pieces of the budget are reused; this keeps the rest, the garbage of
 	// requests, from growing to the same size before it is collected.
 	cli.LimitMemory(cfg.memory + overhead)
-	return push(ctx, &cfg, mem, operand, stdin, stdout, stderr)
+	return cli.Named(fs, push(ctx, &cfg, mem, operand, stdin, stdout, stderr))
 }

@@ -444,11 +444,11 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-func TestSize(t *testing.T) {
-	for in, want := range map[string]int64{"64MiB": 64 << 20, "1GB": 1e9, "100": 100, "2KiB": 2048, "": -1, "MiB": -1, "1.5MiB": -1, "9999999GiB": -1, "-1": -1, "1mib": 1 << 20, "1G": 1e9, "64 MiB": 64 << 20, "10k": 1e4, "1Gi": 1 << 30, "1GG": -1, "1 2": -1, "b": -1} {
-		got, err := parseSize(in)
+func TestMemory(t *testing.T) {
+	for in, want := range map[string]int64{"64MiB": 64 << 20, "1G": 1 << 30, "1GB": 1e9, "1TiB": 1 << 40, "31MiB": -1, "1.1TiB": -1, "lots": -1} {
+		got, err := parseMemory(in)
 		if want < 0 && err == nil || want >= 0 && (err != nil || got != want) {
-			t.Errorf("parseSize(%q) = %d, %v, want %d", in, got, err, want)
+			t.Errorf("parseMemory(%q) = %d, %v, want %d", in, got, err, want)
 		}
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strconv"
-	"strings"
 
 	"k0rdent-airgap/lib/cli"
 )
@@ -13,6 +11,7 @@ import (
 const (
 	chunkSize = 256 << 10 // of the pieces that hold blobs, in bytes
 	minMemory = 32 << 20
+	maxMemory = 1 << 40
 	// overhead is the memory used for other things than blobs: read-ahead
 	// of the bundle, manifests of waiting images.
 	overhead = 16 << 20
@@ -30,16 +29,13 @@ type memory struct {
 	window int64
 }
 
-func newMemory(budget int64) (*memory, error) {
-	if budget < minMemory {
-		return nil, cli.Misuse("--memory: must be at least 32MiB")
-	}
+func newMemory(budget int64) *memory {
 	pieces := (budget - overhead) / chunkSize
 	m := &memory{free: make(chan []byte, pieces), most: pieces * chunkSize / 4, window: pieces * chunkSize / 2}
 	for range pieces {
 		m.free <- nil
 	}
-	return m, nil
+	return m
 }
 
 // hold reads a blob of the given size into pieces. The caller must release
@@ -74,16 +70,11 @@ func (m *memory) release(chunks [][]byte) {
 	}
 }
 
-// parseSize parses a number of bytes, with a unit: 64MiB, 100MB, 1G, 1048576.
-func parseSize(text string) (int64, error) {
-	text = strings.ToLower(text)
-	number := strings.TrimRight(text, "kmgib ")
-	unit, ok := map[string]int64{
-		"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30,
-	}[strings.TrimSuffix(strings.TrimSpace(text[len(number):]), "b")]
-	n, err := strconv.ParseInt(number, 10, 64)
-	if !ok || err != nil || n < 0 || n > 1<<40/unit {
-		return 0, errors.New("must be a size such as 64MiB or 1G")
+// parseMemory parses the budget.
+func parseMemory(text string) (int64, error) {
+	budget, err := cli.ParseSize(text)
+	if err == nil && (budget < minMemory || budget > maxMemory) {
+		err = errors.New("must be from 32MiB to 1TiB")
 	}
-	return n * unit, nil
+	return budget, err
 }

@@ -97,7 +97,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	if err := cfg.check(); err != nil {
-		return err
+		return cli.Named(fs, err)
 	}
 	out := record.NewWriter(stdout, cfg.format)
 	if cfg.passwd != "" {

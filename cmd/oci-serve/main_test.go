@@ -248,7 +248,7 @@ func TestRefusals(t *testing.T) {
 		{"write", []string{"--write", "me"}, 2, "must be owner, loopback, auth, any or none"},
 		{"read", []string{"--read", "none"}, 2, "must be any or auth"},
 		{"auth without users", []string{"--write", "auth"}, 2, "require --htpasswd"},
-		{"users without auth", []string{"--write", "any", "--htpasswd", file}, 2, "protects nothing"},
+		{"users without auth", []string{"--write", "any", "--htpasswd", file}, 2, "--htpasswd requires --write auth or --read auth"},
 		{"no users", []string{"--storage", t.TempDir(), "--htpasswd", file}, 2, "no users"},
 		{"tls", []string{"--tls", "on"}, 2, "must be auto"},
 		{"two certificates", []string{"--tls", "auto", "--tls-cert", file, "--tls-key", file}, 2, "mutually exclusive"},
@@ -261,7 +261,7 @@ func TestRefusals(t *testing.T) {
 		{"access log", []string{"--access-log", "xml"}, 2, "must be text or json"},
 		{"scrub of no storage", []string{"--scrub", "--storage", t.TempDir()}, 2, "not a registry's"},
 		{"repair while it runs", []string{"--scrub", "--repair", "--storage", used.record.Storage}, 75, "in use"},
-		{"empty storage", []string{"--port", "0", "--storage", ""}, 2, "must name a directory"},
+		{"empty storage", []string{"--port", "0", "--storage", ""}, 2, "must be a directory"},
 		{"operand", []string{"bundle.tgz"}, 2, "unexpected argument \"bundle.tgz\"\nhint: --storage names"},
 		{"host", []string{"--host", "192.0.2.1", "--port", "0", "--storage", t.TempDir()}, 1, "hint: the addresses of this host are: 127.0.0.1"},
 	} {

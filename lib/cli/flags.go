@@ -76,7 +76,6 @@ func ParseFile(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, 
 // parseAll parses args, then lets ff read the variables and the file. With two
 // steps, the source of an error is known without parsing its text.
 func parseAll(fs *flag.FlagSet, args []string, file File) error {
-	refused := watch(fs)
 	var opts []ff.Option
 	if file.Default != "" {
 		config := fs.Lookup("config")
@@ -86,24 +85,27 @@ func parseAll(fs *flag.FlagSet, args []string, file File) error {
 		config.DefValue = file.Default
 		opts = append(opts, ff.WithAllowMissingConfigFile(true))
 	}
-	if err := checkArgs(fs, args); err != nil {
+	p := watch(fs)
+	args, err := arrange(fs, args)
+	if err != nil {
 		return err
 	}
 	if err := fs.Parse(args); err != nil {
-		if refused.err == nil {
+		if p.refused == nil {
 			return misuse(fs, err, "", "%v", err)
 		}
-		return misuse(fs, refused.err, "", "invalid --%s %q: %v", refused.name, refused.value, refused.err)
+		return misuse(fs, p.refused.err, "", "%v", p.refused)
 	}
+	p.source = variable
 	opts = append(opts, ff.WithEnvVarPrefix(envPrefix(fs.Name())), ff.WithConfigFileFlag("config"),
 		ff.WithConfigFileParser(func(r io.Reader, set func(name, value string) error) error {
-			return readFile(fs, r, file, refused, set)
+			return p.readFile(fs, r, file, set)
 		}))
 	// ff opens and reads the configuration file itself, which may be a pipe.
 	operands := append([]string{"--"}, fs.Args()...)
-	value, err := textfile.Patiently("", func() (refusal, error) {
+	refused, err := textfile.Patiently("", func() (*refusal, error) {
 		err := ff.Parse(fs, operands, opts...)
-		return *refused, err
+		return p.refused, err
 	})
 	if err == nil && file.Default != "" {
 		err = checkNamed(fs)
@@ -111,27 +113,27 @@ func parseAll(fs *flag.FlagSet, args []string, file File) error {
 	switch {
 	case err == nil:
 		return nil
-	case value.err != nil: // from a variable: readFile clears refusals from the file
-		name := envPrefix(fs.Name()) + "_" + envPrefix(value.name)
-		return misuse(fs, value.err, "", "%s", refusedAs(name, fmt.Sprintf("%s=%q", name, value.value), value.err))
+	case refused != nil: // from a variable: readFile clears refusals from the file
+		return misuse(fs, refused.err, "", "%v", refused)
 	}
 	return misuse(fs, err, "", "%v", err)
 }
 
 // readFile reads the configuration file. Its errors name the file and what is
 // wrong with it.
-func readFile(fs *flag.FlagSet, r io.Reader, file File, refused *refusal, set func(name, value string) error) error {
+func (p *parsing) readFile(fs *flag.FlagSet, r io.Reader, file File, set func(name, value string) error) error {
+	p.source = line
 	err := file.Parse(r, func(name, value string) error {
 		err := set(name, value)
 		if err == nil {
 			return nil
 		}
-		if refused.err == nil {
-			return fmt.Errorf("unknown flag %q%s", name, suggest(flagNames(fs), name, ""))
+		refused := p.refused
+		if refused == nil {
+			return fmt.Errorf("unknown flag %q%s", name, suggest(fs, name, ""))
 		}
-		err = &reworded{refusedAs(name, name, refused.err), refused.err}
-		*refused = refusal{}
-		return err
+		p.refused = nil
+		return refused
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", fs.Lookup("config").Value, err)
@@ -156,64 +158,6 @@ func Source(fs *flag.FlagSet, read bool) string {
 		return "the command line (there is no configuration file)"
 	}
 	return fs.Lookup("config").Value.String()
-}
-
-// Chosen returns those of a tool's modes, flags of which one at most can be
-// given, that are on.
-func Chosen(flags []string, on ...bool) (chosen []string) {
-	for i, flag := range flags {
-		if on[i] {
-			chosen = append(chosen, flag)
-		}
-	}
-	return chosen
-}
-
-// asked finds --help or --version among the flags, or "help" as the operand, or
-// --config-init where there is a template.
-// They are not flags of the set, since variables can set each of those, and
-// OCI_PUSH_VERSION in the environment must not stop the program.
-func asked(args []string, template bool) string {
-	if len(args) == 1 && args[0] == "help" {
-		if _, err := os.Stat("help"); err != nil {
-			return "help"
-		}
-	}
-	for _, a := range args {
-		switch a {
-		case "-h", "-help", "--help":
-			return "help"
-		case "-version", "--version":
-			return "version"
-		case "-config-init", "--config-init":
-			if template {
-				return "template"
-			}
-		case "--":
-			return ""
-		}
-	}
-	return ""
-}
-
-func checkOperands(fs *flag.FlagSet, most int) error {
-	rest := fs.Args()
-	for _, a := range rest {
-		if len(a) > 1 && a[0] == '-' {
-			return Hint(Misuse("flag %s must come before the argument", a), "%s %s ... %s", fs.Name(), a, rest[0])
-		}
-	}
-	if len(rest) <= most {
-		if len(rest) > 0 && strings.Contains(rest[0], "://") {
-			return Hint(Misuse("%s: a URL, not a file", rest[0]), "get the file first: curl -LO %s", rest[0])
-		}
-		return nil
-	}
-	err := Misuse("unexpected argument %q", rest[most])
-	if most > 0 {
-		return Hint(err, "%s takes one argument; quote a name that contains blanks", fs.Name())
-	}
-	return Hint(err, "%s takes flags only; %s --help lists them", fs.Name(), fs.Name())
 }
 
 // envPrefix returns the prefix of a tool's variables, whose names cannot

@@ -63,12 +63,3 @@ func checkGone(fs *flag.FlagSet, args []string) error {
 	}
 	return nil
 }
-
-// refusedAs returns the text for a value that a variable or key has and its
-// flag refuses: called is the variable or key, with the value if that helps.
-func refusedAs(name, called string, err error) string {
-	if _, ok := errors.AsType[*goneError](err); ok {
-		return name + " " + err.Error()
-	}
-	return "invalid " + called + ": " + err.Error()
-}

@@ -22,7 +22,8 @@ func (r *Registry) Flags(fs *flag.FlagSet, timeout time.Duration) {
 	fs.StringVar(&r.Username, "username", "", "")
 	fs.StringVar(&r.PasswordFile, "password-file", "", "")
 	fs.BoolVar(&r.PlainHTTP, "plain-http", false, "")
-	fs.DurationVar(&r.Timeout, "answer-timeout", timeout, "")
+	r.Timeout = timeout
+	DurationVar(fs, &r.Timeout, "answer-timeout")
 }
 
 // Check returns misuse if the flags contradict each other, and makes paths
@@ -32,9 +33,7 @@ func (r *Registry) Check() error {
 	case r.CA != "" && r.PlainHTTP:
 		return Misuse("--ca and --plain-http are mutually exclusive")
 	case (r.Username == "") != (r.PasswordFile == ""):
-		return Misuse("--username and --password-file must be given together")
-	case r.Timeout <= 0:
-		return Misuse("--answer-timeout %v: must be longer than 0", r.Timeout)
+		return Misuse("--username and --password-file require each other")
 	}
 	r.At = strings.TrimSuffix(r.At, "/")
 	return Absolute(&r.CA, &r.PasswordFile)

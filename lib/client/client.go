@@ -110,11 +110,11 @@ func ParseSite(n Names, at string) (ref.Site, error) {
 	site, err := ref.ParseSite(at)
 	switch {
 	case errors.Is(err, ref.ErrLogin):
-		return ref.Site{}, advise(cli.Misuse("%s: %w", n.At, err), "use %s and %s", n.Username, n.PasswordFile)
+		return ref.Site{}, advise(cli.Misuse("invalid %s: %w", n.At, err), "use %s and %s", n.Username, n.PasswordFile)
 	case errors.Is(err, ref.ErrScheme):
-		return ref.Site{}, advise(cli.Misuse("%s %q: %w", n.At, at, err), "omit the scheme; %s allows HTTP", n.PlainHTTP)
+		return ref.Site{}, advise(cli.Misuse("invalid %s %q: %w", n.At, at, err), "omit the scheme; %s allows HTTP", n.PlainHTTP)
 	case err != nil:
-		return ref.Site{}, cli.Misuse("%s %q: %w", n.At, at, err)
+		return ref.Site{}, cli.Misuse("invalid %s %q: %w", n.At, at, err)
 	}
 	return site, nil
 }
@@ -133,7 +133,7 @@ func New(o Options) (*Registry, error) {
 	}
 	reg, err := name.NewRegistry(site.Host, opts...)
 	if err != nil {
-		return nil, cli.Misuse("%s %q: %w", o.Names.At, o.At, err)
+		return nil, cli.Misuse("invalid %s %q: %w", o.Names.At, o.At, err)
 	}
 	base, err := newTransport(o)
 	if err != nil {

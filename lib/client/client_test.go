@@ -73,7 +73,7 @@ func TestParseSite(t *testing.T) {
 		t.Errorf("ParseSite = %s, %v", site, err)
 	}
 	for _, at := range []string{"", "/", "http://x", "x/UPPER", "x/a//b", "x/../y"} {
-		if _, err := ParseSite(testNames, at); !cli.IsMisuse(err) || !strings.HasPrefix(err.Error(), "--to ") {
+		if _, err := ParseSite(testNames, at); !cli.IsMisuse(err) || !strings.HasPrefix(err.Error(), "invalid --to ") {
 			t.Errorf("ParseSite(%q) = %v, want misuse of --to", at, err)
 		}
 	}
@@ -88,8 +88,8 @@ func TestWrongOptions(t *testing.T) {
 		options Options
 		want    string
 	}{
-		{Options{At: "x:y:z"}, `--to "x:y:z": `},
-		{Options{At: "https://x"}, `--to "https://x": must be HOST`},
+		{Options{At: "x:y:z"}, `invalid --to "x:y:z": `},
+		{Options{At: "https://x"}, `invalid --to "https://x": must be HOST`},
 		{Options{At: "x", Username: "u"}, "--username requires --password-file"},
 		{Options{At: "x", Username: "u", PasswordFile: "/nonexistent"}, "--password-file: open /nonexistent"},
 		{Options{At: "x", CAFile: "/nonexistent"}, "--ca: open /nonexistent"},

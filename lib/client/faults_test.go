@@ -243,13 +243,13 @@ func TestRedirectedUploads(t *testing.T) {
 
 func TestInvalidAddresses(t *testing.T) {
 	for at, want := range map[string]string{
-		"alice:s3cret@localhost:5000":         "--to: no user name or password in the address",
-		"https://alice:s3cret@localhost:5000": "--to: no user name or password in the address",
-		"localhost:99999":                     `--to "localhost:99999": invalid port "99999": must be a number from 1 to 65535`,
-		"localhost:":                          `--to "localhost:": invalid port "": must be a number from 1 to 65535`,
-		"localhost:abc/x":                     `--to "localhost:abc/x": invalid port "abc": must be a number from 1 to 65535`,
-		"host/Site":                           `--to "host/Site": invalid prefix "Site": must be lower case`,
-		"a b":                                 `--to "a b": invalid host "a b": must be HOST[:PORT]`,
+		"alice:s3cret@localhost:5000":         "invalid --to: no user name or password in the address",
+		"https://alice:s3cret@localhost:5000": "invalid --to: no user name or password in the address",
+		"localhost:99999":                     `invalid --to "localhost:99999": invalid port "99999": must be a number from 1 to 65535`,
+		"localhost:":                          `invalid --to "localhost:": invalid port "": must be a number from 1 to 65535`,
+		"localhost:abc/x":                     `invalid --to "localhost:abc/x": invalid port "abc": must be a number from 1 to 65535`,
+		"host/Site":                           `invalid --to "host/Site": invalid prefix "Site": must be lower case`,
+		"a b":                                 `invalid --to "a b": invalid host "a b": must be HOST[:PORT]`,
 	} {
 		_, err := New(Options{At: at, Names: testNames})
 		if !cli.IsMisuse(err) || err.Error() != want {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -86,7 +87,7 @@ func Decode(r io.Reader, into any) ([]byte, error) {
 	case errors.Is(err, io.EOF):
 		return nil, nil
 	case err != nil:
-		return nil, reworded(err)
+		return nil, reworded(err, into)
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more than one document")
@@ -94,33 +95,75 @@ func Decode(r io.Reader, into any) ([]byte, error) {
 	return text, nil
 }
 
-// What the decoder says of values, and of the types here.
+// What the decoder reports: a key that is unknown, or a value of the wrong type.
 var (
-	valueWords = regexp.MustCompile("(?s)`.*?` ")
-	typeWords  = regexp.MustCompile(`(?s) in type .*`)
-	tableWords = regexp.MustCompile(`(?s) into (struct|config|main).*`)
+	unknownKey = regexp.MustCompile(`(?s)field (.*) not found in type .*`)
+	wrongType  = regexp.MustCompile("(?s)cannot unmarshal .* into (.*)")
 )
 
-func reworded(err error) error {
+// reworded returns the decoder's error in the words of this program, without
+// values. into is what was decoded into.
+func reworded(err error, into any) error {
 	t, ok := errors.AsType[*yaml.TypeError](err)
 	if !ok {
 		return err
 	}
+	known := keys(reflect.TypeOf(into))
 	var all []string
 	for _, text := range t.Errors {
-		text = typeWords.ReplaceAllString(valueWords.ReplaceAllString(text, ""), "")
-		all = append(all, tableWords.ReplaceAllString(text, " into keys and values"))
+		line, _, _ := strings.Cut(text, ": ")
+		if m := unknownKey.FindStringSubmatch(text); m != nil {
+			text = line + ": unknown key " + m[1] + nearest.Meant(m[1], known, "")
+		}
+		if m := wrongType.FindStringSubmatch(text); m != nil {
+			text = line + ": must be " + typeName(m[1])
+		}
+		all = append(all, text)
 	}
 	return errors.New(strings.Join(all, "; "))
 }
 
-// Apply gives flags their values: those that both tools have, those of the
+// typeName returns what people call a type of the schema.
+func typeName(goType string) string {
+	switch {
+	case goType == "int":
+		return "a number"
+	case goType == "bool":
+		return "true or false"
+	case goType == "string":
+		return "a text"
+	case strings.HasPrefix(goType, "[]"):
+		return "a list"
+	}
+	return "keys and values"
+}
+
+// keys lists the keys of a schema, at every depth.
+func keys(t reflect.Type) (all []string) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for f := range t.Fields() {
+		if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" {
+			all = append(all, name)
+		}
+		if f.Type != reflect.TypeFor[yaml.Node]() {
+			all = append(all, keys(f.Type)...)
+		}
+	}
+	return all
+}
+
+// Apply sets flags: those that both tools have, those of the
 // tool's own sections, and those that stand by their names. own reports whether
 // the tool has a flag that may stand by its name, others are the flags of the
 // other tool.
 func (c *Common) Apply(set func(flag, value string) error, sections []Setting, flags Flags, own func(string) bool, others []string) error {
-	if !slices.Contains([]string{"", "error", "warn", "warning", "info", "debug", "trace"}, c.LogLevel) {
-		return fmt.Errorf("logLevel %q: must be error, warn, info or debug", c.LogLevel)
+	if levels := []string{"error", "warn", "warning", "info", "debug", "trace"}; c.LogLevel != "" && !slices.Contains(levels, c.LogLevel) {
+		return fmt.Errorf("invalid logLevel %q: must be error, warn, info or debug%s", c.LogLevel, nearest.Meant(c.LogLevel, levels, ""))
 	}
 	var problems []string
 	hint := ""
@@ -129,7 +172,7 @@ func (c *Common) Apply(set func(flag, value string) error, sections []Setting, f
 		switch {
 		case slices.Contains(others, name):
 		case !own(name):
-			problems = append(problems, fmt.Sprintf("line %d: unknown setting %s%s", node.Line, name, suggestion(name, others)))
+			problems = append(problems, fmt.Sprintf("line %d: unknown key %s%s", node.Line, name, suggestion(name, others)))
 		case err != nil:
 			problems = append(problems, fmt.Sprintf("line %d: %s: %v", node.Line, name, err))
 		default:
@@ -142,7 +185,7 @@ func (c *Common) Apply(set func(flag, value string) error, sections []Setting, f
 				continue
 			}
 			if err := set(s.Flag, v); err != nil {
-				problems = append(problems, fmt.Sprintf("%s: %v", s.Key, cause(err)))
+				problems = append(problems, cli.Renamed(err, s.Key).Error())
 				hint = cmp.Or(hint, cli.HintOf(err))
 			}
 		}
@@ -156,10 +199,7 @@ func (c *Common) Apply(set func(flag, value string) error, sections []Setting, f
 
 func suggestion(name string, others []string) string {
 	sections := []string{"k0s", "k0rdent", "airgap", "join", "debug", "logLevel"}
-	if near := nearest.Likely(name, append(sections, others...)); near != "" {
-		return " (did you mean " + near + "?)"
-	}
-	return ""
+	return nearest.Meant(name, append(sections, others...), "")
 }
 
 // scalars returns the values of a flag: one, or those of a list.
@@ -181,14 +221,6 @@ func scalars(n *yaml.Node) ([]string, error) {
 		}
 	}
 	return values, nil
-}
-
-// cause leaves out what the flag packages say around an error.
-func cause(err error) error {
-	if inner := errors.Unwrap(err); inner != nil {
-		return inner
-	}
-	return err
 }
 
 // Private refuses secrets in a file that every user of the host can read, and

@@ -21,6 +21,15 @@ func Likely(word string, list []string) string {
 	return ""
 }
 
+// Meant returns " (did you mean --to?)", with prefix before the word of the
+// list that word is likely a typo of, or "".
+func Meant(word string, list []string, prefix string) string {
+	if near := Likely(word, list); near != "" {
+		return " (did you mean " + prefix + near + "?)"
+	}
+	return ""
+}
+
 // Word returns the word of a list that is most similar to word, the first one
 // if several are equally similar.
 func Word(word string, list []string) string {

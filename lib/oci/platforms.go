@@ -1,12 +1,13 @@
 package oci
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/nearest"
 )
 
 // Platforms are the platforms to select images for. If empty, all are selected.
@@ -28,15 +29,44 @@ func ParsePlatforms(s string) (Platforms, error) {
 	for one := range strings.SplitSeq(s, ",") {
 		parsed, err := v1.ParsePlatform(one)
 		if err != nil || parsed.OS == "" || parsed.Architecture == "" {
-			return nil, errors.New("must be OS/ARCHITECTURE such as linux/amd64")
+			return nil, fmt.Errorf("must be OS/ARCHITECTURE such as linux/amd64%s", nearest.Meant(one, common, ""))
 		}
-		named := normal(*parsed)
-		if slices.ContainsFunc(all, named.Equals) {
+		p := normal(*parsed)
+		if meant := mistyped(p); meant != "" {
+			return nil, fmt.Errorf("unknown platform %s (did you mean %s?)", one, meant)
+		}
+		if slices.ContainsFunc(all, p.Equals) {
 			return nil, fmt.Errorf("duplicate platform %s", one)
 		}
-		all = append(all, named)
+		all = append(all, p)
 	}
 	return all, nil
+}
+
+// common are platforms that people mean by an abbreviation.
+var common = []string{"linux/amd64", "linux/arm64"}
+
+// named are the operating systems and architectures of Go, in which images name
+// their platforms.
+var named = struct{ systems, architectures []string }{
+	strings.Fields("aix android darwin dragonfly freebsd hurd illumos ios js linux netbsd openbsd plan9 solaris wasi wasip1 wasip2 windows zos"),
+	strings.Fields("386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc ppc64 ppc64le riscv riscv64 s390 s390x sparc64 wasm"),
+}
+
+// mistyped returns the platform that one with an unknown name is likely a typo
+// of, or "". Other unknown names are left to the images that have them.
+func mistyped(p v1.Platform) string {
+	system, architecture := p.OS, p.Architecture
+	if !slices.Contains(named.systems, system) {
+		system = nearest.Likely(system, named.systems)
+	}
+	if !slices.Contains(named.architectures, architecture) {
+		architecture = nearest.Likely(architecture, named.architectures)
+	}
+	if system == "" || architecture == "" || system == p.OS && architecture == p.Architecture {
+		return ""
+	}
+	return system + "/" + architecture
 }
 
 // normal returns a platform in the spelling that images use. It follows

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"text/template"
+
+	"k0rdent-airgap/lib/nearest"
 )
 
 const (
@@ -56,7 +58,8 @@ func (f *Format) Set(s string) error {
 			return fmt.Errorf("fields of %s records are %s: %w", f.main.Kind(), strings.Join(fields(reflect.TypeOf(f.main)), " "), err)
 		}
 	default:
-		return fmt.Errorf("must be json, table or a template such as '{{.%s}}'", fields(reflect.TypeOf(f.main))[0])
+		return fmt.Errorf("must be json, table or a template such as '{{.%s}}'%s", fields(reflect.TypeOf(f.main))[0],
+			nearest.Meant(s, []string{formatJSON, formatTable}, ""))
 	}
 	f.text = s
 	return nil

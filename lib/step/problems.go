@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/nearest"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
 )
@@ -22,7 +23,7 @@ var Ignorable = []string{
 // ParseIgnored parses a value of --ignore.
 func ParseIgnored(name string) (string, error) {
 	if !slices.Contains(Ignorable, name) {
-		return "", fmt.Errorf("must be one of %s", strings.Join(Ignorable, " "))
+		return "", fmt.Errorf("must be one of %s%s", strings.Join(Ignorable, " "), nearest.Meant(name, Ignorable, ""))
 	}
 	return name, nil
 }
