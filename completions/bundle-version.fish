@@ -2,8 +2,8 @@
 
 complete -c bundle-version -l all -d 'read a stream to its end, for the list of k0s versions'
 complete -c bundle-version -l format -x -a 'json table' -d 'json, table or a template'
-complete -c bundle-version -l quiet -d 'no progress, warnings and errors only'
-complete -c bundle-version -l verbose -d 'log what is done to stderr'
+complete -c bundle-version -l quiet -d 'print only warnings and errors'
+complete -c bundle-version -l verbose -d 'log each action to stderr'
 complete -c bundle-version -l config -r -F -d 'read flags from a file'
 complete -c bundle-version -l help -d 'print the usage'
 complete -c bundle-version -l version -d 'print the version'

@@ -14,7 +14,7 @@ _oci_push() {
     compopt -o nospace
     mapfile -t COMPREPLY < <(compgen -W "$names" -- "$cur")
     ;;
-  --memory) mapfile -t COMPREPLY < <(compgen -W '32MiB 64MiB 256MiB' -- "$cur") ;;
+  --memory) mapfile -t COMPREPLY < <(compgen -W '64MiB 256MiB 1GiB' -- "$cur") ;;
   --platform) mapfile -t COMPREPLY < <(compgen -W 'linux/amd64 linux/arm64' -- "$cur") ;;
   --answer-timeout) mapfile -t COMPREPLY < <(compgen -W '30s 2m' -- "$cur") ;;
   --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;

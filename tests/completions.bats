@@ -32,6 +32,15 @@ offers() {
   done
 }
 
+@test "completions: flags are offered after the argument too" {
+  local tool shell
+  need bash zsh fish
+  for tool in bundle-verify bundle-version bundle-ls oci-push k0s-extract; do echo "$tool file.tgz --form"; done >lines
+  for shell in bash fish zsh; do
+    same "$(for tool in bundle-ls bundle-verify bundle-version k0s-extract oci-push; do printf '%s\t--format\n' "$tool file.tgz --form"; done)" "$(offers $shell)"
+  done
+}
+
 @test "completions: the three shells offer the same values for every flag" {
   local tool flag
   need bash zsh fish

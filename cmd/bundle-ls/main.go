@@ -24,25 +24,30 @@ import (
 const usage = `usage: bundle-ls [flags] BUNDLE
        bundle-verify ... | bundle-ls [flags]
 
+  bundle-ls bundle.tgz | oci-push --to localhost:5000
+  bundle-ls --format '{{.repository}}:{{.tag}}' bundle.tgz
+
 List the images, charts and artifacts in a bundle, one record each.
 BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-" for stdin.
 Without BUNDLE, bundle records are read from stdin. All records are passed on.
 
+Listing:
   --map FILE       read references from FILE, lines of: ENTRY REPOSITORY:TAG
   --blobs          print a record for each blob as well
+
+Output:
   --format FORMAT  json (default), table, or a template: '{{.repository}}'
   --quiet          print only warnings and errors
   --verbose        log each action to stderr
+
+General:
   --config FILE    read flags from FILE, one 'name value' per line
-  --help           print this text
+  --help, -h       print this text
   --version        print the version
 
 Every flag is also an environment variable: BUNDLE_LS_MAP for --map.
 Exit codes: 0 all listed, 1 an entry or the bundle is damaged, 2 misuse,
 130 interrupted.
-
-  bundle-ls bundle.tgz | oci-push --to localhost:5000
-  bundle-ls --format '{{.repository}}:{{.tag}}' bundle.tgz
 `
 
 // config holds the values of the flags.

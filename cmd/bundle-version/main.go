@@ -21,26 +21,30 @@ import (
 const usage = `usage: bundle-version [flags] BUNDLE
        bundle-verify ... | bundle-version [flags]
 
+  bundle-version bundle.tgz
+  bundle-version --format '{{.version}}' bundle.tgz
+
 Print which release a bundle holds, as one version record.
 BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-" for stdin.
 Without BUNDLE, bundle records are read from stdin. All records are passed on.
 
-  --all            read the whole bundle, for the list of k0s versions
+Reading:
+  --all            read the whole bundle, for the list of k0s versions; for a
+                   directory or a plain tar that list is always printed
+
+Output:
   --format FORMAT  json (default), table, or a template: '{{.version}}'
   --quiet          print only warnings and errors
   --verbose        log each action to stderr
-  --config FILE    read flags from FILE, one 'name value' per line
-  --help           print this text
-  --version        print the version
 
-The list of k0s versions requires the whole bundle: it is always printed for a
-directory or a plain tar, and for other bundles only with --all.
+General:
+  --config FILE    read flags from FILE, one 'name value' per line
+  --help, -h       print this text
+  --version        print the version
 
 Every flag is also an environment variable: BUNDLE_VERSION_FORMAT for --format.
 Exit codes: 0 found, 1 not found or the bundle is damaged, 2 misuse,
 130 interrupted.
-
-  bundle-version --format '{{.version}}' bundle.tgz
 `
 
 // config holds the values of the flags.

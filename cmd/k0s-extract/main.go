@@ -21,41 +21,56 @@ const usage = `usage: k0s-extract [flags] BUNDLE
        k0s-extract --from HOST[:PORT][/PREFIX] [flags] - <RECORDS
        bundle-verify ... | k0s-extract [flags]
 
-Put k0s on this host, as one file record.
-BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-": its bytes come on stdin.
-Without an operand, records on stdin name the bundle; with --from and "-", those
-of oci-push name the images in the registry. All records pass on.
-
-  --to FILE                   where to (default /usr/local/bin/k0s)
-  --name                      --to is a directory: put k0s-VERSION-ARCH there, of
-                              every version, for child clusters
-  --from FILE|REFERENCE       take k0s from a file or a registry; "embedded": from
-                              this program itself
-  --platform OS/ARCH[,...]    what k0s is to run on (default this machine; more
-                              than one with --name, by default all that records
-                              of oci-push list)
-  --k0s-version VERSION       this version, instead of the newest
-  --replace                   replace a k0s that runs, is newer, or is none
-  --plan                      tell what would be written, and write nothing
-  --ca FILE                   certificate authority of the registry of --from, in PEM
-  --plain-http                speak HTTP to the registry of --from
-  --answer-timeout DURATION   how long to wait for its first answer (default 30s)
-  --username NAME             user at the registry of --from
-  --password-file FILE        file that holds the user's password
-  --flavor                    print which build this is, and which k0s it carries
-  --format FORMAT             json (default), table, or a template: '{{.version}}'
-  --quiet                     no progress, warnings and errors only
-  --verbose                   log what is done to stderr
-  --config FILE               read flags from FILE, one 'name value' a line
-  --help                      print this text
-  --version                   print the version
-
-Every flag is also a variable: K0S_EXTRACT_TO for --to.
-Exit codes: 0 in place, 1 not, 2 misuse, 75 registry unreachable,
-130 interrupted.
-
+  k0s-extract bundle.tgz
   bundle-verify --key cosign.pub bundle.tgz | k0s-extract
   k0s-extract --from 10.0.0.5:5000/k0sproject/k0s --ca ca.crt
+
+Install k0s on this host from a bundle, a registry or a file; print one file
+record. BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-" for stdin.
+Without BUNDLE, records on stdin name the bundle; with --from and "-", records
+of oci-push name the images in the registry. All records are passed on.
+
+Which k0s:
+  --from FILE|REFERENCE
+                       take k0s from a file or a registry; "embedded": from this
+                       program itself
+  --platform OS/ARCH[,...]
+                       for this platform (default: that of this machine);
+                       several with --name, by default all that the records of
+                       oci-push list
+  --k0s-version VERSION
+                       this version instead of the newest
+  --flavor             print which build this is and which k0s it contains
+
+Where to:
+  --to FILE            write to FILE (default /usr/local/bin/k0s)
+  --name               --to is a directory: write k0s-VERSION-ARCH of every
+                       version there, for child clusters
+  --replace            replace the file even if it is running, newer, or not k0s
+  --plan               report what would be written, and write nothing
+
+Registry of --from:
+  --username NAME      log in as this user
+  --password-file FILE
+                       file that holds the user's password
+  --ca FILE            its certificate authority, in PEM
+  --plain-http         use plain HTTP
+  --answer-timeout DURATION
+                       wait for its first answer (default 30s)
+
+Output:
+  --format FORMAT      json (default), table, or a template: '{{.version}}'
+  --quiet              print only warnings and errors
+  --verbose            log each action to stderr
+
+General:
+  --config FILE        read flags from FILE, one 'name value' per line
+  --help, -h           print this text
+  --version            print the version
+
+Every flag is also an environment variable: K0S_EXTRACT_TO for --to.
+Exit codes: 0 in place, 1 not, 2 misuse, 75 registry unreachable,
+130 interrupted.
 `
 
 func main() { cli.Main("k0s-extract", run) }

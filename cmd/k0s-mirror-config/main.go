@@ -29,29 +29,42 @@ const usage = `usage: k0s-mirror-config --mirror https://HOST[:PORT][/PREFIX] [f
        k0s-mirror-config --check [flags]
        k0s-mirror-config --remove [flags]
 
+  k0s-mirror-config --mirror https://10.0.0.5:5000/k0rdent --ca ca.crt
+  k0s-mirror-config --check
+
 Make the containerd of k0s pull every image from the site's registry, and from
 nowhere else. Without --mirror, the records of oci-serve and oci-push on stdin
 name the registry. All records are passed on.
 
+What to do:
+  --plan               report what would be written, and write nothing
+  --restart            wait until k0s uses a changed drop-in; restart it if
+                       needed
+  --check              check that the mirrors have the images; write nothing
+  --remove             remove the files that this program wrote
+
+Mirrors:
   --mirror URL         a registry to pull from; several are tried in order
   --ca FILE            certificate authorities of the mirrors, in PEM
   --username NAME      user at the mirrors
   --password-file FILE file that holds the user's password
   --answer-timeout DURATION
                        wait for a mirror's first answer (default 30s)
+
+k0s:
   --k0s FILE           the k0s to configure (default /usr/local/bin/k0s)
   --k0s-version V      its version, if not installed yet or about to be replaced
   --images FILE        a list of more images, one per line ("-" for stdin)
   --root DIR           write below DIR instead of /
-  --plan               report what would be written, and write nothing
-  --restart            wait until k0s uses a changed drop-in; restart it if needed
-  --check              check that the mirrors have the images; write nothing
-  --remove             remove the files that this program wrote
+
+Output:
   --format FORMAT      json (default), table, or a template: '{{.path}}'
   --quiet              print only warnings and errors
   --verbose            log each action to stderr
+
+General:
   --config FILE        read flags from FILE, one 'name value' per line
-  --help               print this text
+  --help, -h           print this text
   --version            print the version
 
 --mirror and --ca may be repeated, or list several with commas.
@@ -59,9 +72,6 @@ Every flag is also an environment variable:
 K0S_MIRROR_CONFIG_MIRROR for --mirror.
 Exit codes: 0 done, 1 a file conflicts, an image is missing or something failed,
 2 misuse, 75 no mirror answers or another run is in progress, 130 interrupted.
-
-  k0s-mirror-config --mirror https://10.0.0.5:5000/k0rdent --ca ca.crt
-  k0s-mirror-config --check
 `
 
 func main() { cli.Main("k0s-mirror-config", run) }

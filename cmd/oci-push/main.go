@@ -21,47 +21,64 @@ const usage = `usage: bundle-ls BUNDLE | oci-push --to HOST[:PORT][/PREFIX] [fla
        oci-push --from HOST[:PORT][/PREFIX] --to ... [flags] [-]
        oci-push --to ... --alias FROM=TO [flags]
 
+  bundle-ls bundle.tgz | oci-push --to localhost:5000
+  bundle-ls bundle.tgz | grep '"type":"chart"' | oci-push --to localhost:5000
+  bundle-verify --key cosign.pub bundle.tgz | bundle-ls |
+      oci-push --to localhost:5000
+
 Push the images and charts of a bundle to a registry, as a stream.
 Without BUNDLE, the images named by records on stdin are pushed; with it,
 everything in the bundle ("-" for stdin). With --from, everything that another
 registry lists is copied or, with "-", the images named by records on stdin.
 
-  --to HOST[:PORT][/PREFIX]   the registry, and a path before every repository
-  --from HOST[:PORT][/PREFIX] copy from this registry instead of a bundle
-  --jobs N                    uploads at a time (default 5)
-  --memory SIZE               memory budget for blobs (default 64MiB)
-  --platform OS/ARCH[,...]    omit other platforms' images from indexes
-  --verified-by FILE          publish only once the bundle record in FILE ("-":
-                              stdin), perhaps still being written, says good
-  --alias FROM=TO             after pushing, tag FROM as TO in the registry too;
-                              both are REPOSITORY:TAG, or REPOSITORY for all
-                              tags; may be repeated, or list several with commas
-  --plan                      report what would be sent, and send nothing
-  --ca FILE                   certificate authority of the registries, in PEM
-  --plain-http                use plain HTTP (tried automatically for localhost)
-  --answer-timeout DURATION   how long to wait for a registry's first answer
-                              (default 30s)
-  --insecure-skip-tls-verify  do not check the registry's certificate
-  --username NAME             user, instead of a login file
-  --password-file FILE        file that holds the user's password
-  --from-username NAME        user at the registry of --from
-  --from-password-file FILE   file that holds that user's password
-  --format FORMAT             json (default), table, or a template such as
-                              '{{.reference}}'
-  --quiet                     print only warnings and errors
-  --verbose                   log each action to stderr
-  --config FILE               read flags from FILE, one 'name value' per line
-  --help                      print this text
-  --version                   print the version
+What to push:
+  --from HOST[:PORT][/PREFIX]
+                      copy from this registry instead of a bundle
+  --platform OS/ARCH[,...]
+                      omit other platforms' images from indexes
+  --verified-by FILE  publish only once the bundle record in FILE ("-": stdin),
+                      perhaps still being written, says that the bundle is good
+  --alias FROM=TO     after pushing, tag FROM as TO in the registry too; both
+                      are REPOSITORY:TAG, or REPOSITORY for all tags; may be
+                      repeated, or list several with commas
+  --plan              report what would be sent, and send nothing
+
+Registry:
+  --to HOST[:PORT][/PREFIX]
+                      the registry, and a path before every repository
+  --username NAME     user, instead of a login file
+  --password-file FILE
+                      file that holds the user's password
+  --from-username NAME
+                      user at the registry of --from
+  --from-password-file FILE
+                      file that holds that user's password
+  --ca FILE           certificate authority of the registries, in PEM
+  --plain-http        use plain HTTP (tried automatically for localhost)
+  --insecure-skip-tls-verify
+                      do not check the registry's certificate
+  --answer-timeout DURATION
+                      wait for a registry's first answer (default 30s)
+
+Resources:
+  --jobs N            uploads at a time (default 5)
+  --memory SIZE       memory budget for blobs, such as 500M or 1GiB
+                      (default 64MiB)
+
+Output:
+  --format FORMAT     json (default), table, or a template such as
+                      '{{.reference}}'
+  --quiet             print only warnings and errors
+  --verbose           log each action to stderr
+
+General:
+  --config FILE       read flags from FILE, one 'name value' per line
+  --help, -h          print this text
+  --version           print the version
 
 Every flag is also an environment variable: OCI_PUSH_TO for --to.
 Exit codes: 0 all pushed, 1 some failed, 2 misuse, 75 registry unreachable,
 130 interrupted.
-
-  bundle-ls bundle.tgz | oci-push --to localhost:5000
-  bundle-verify --key cosign.pub bundle.tgz | bundle-ls |
-      oci-push --to localhost:5000
-  bundle-ls bundle.tgz | grep '"type":"chart"' | oci-push --to localhost:5000
 `
 
 func main() { cli.Main("oci-push", run) }

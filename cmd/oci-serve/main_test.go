@@ -244,7 +244,7 @@ func TestRefusals(t *testing.T) {
 		{"storage in use", []string{"--port", "0", "--storage", used.record.Storage}, 75, fmt.Sprintf("in use by process %d", used.record.PID)},
 		{"gc while serving", []string{"--gc", "--storage", used.record.Storage}, 75, "hint: stop the registry"},
 		{"storage is a file", []string{"--port", "0", "--storage", file}, 1, "hint: --storage names a directory"},
-		{"port", []string{"--port", "70000"}, 2, "invalid --port 70000"},
+		{"port", []string{"--port", "70000"}, 2, `invalid --port "70000": must be a number from 0 to 65535`},
 		{"write", []string{"--write", "me"}, 2, "must be owner, loopback, auth, any or none"},
 		{"read", []string{"--read", "none"}, 2, "must be any or auth"},
 		{"auth without users", []string{"--write", "auth"}, 2, "require --htpasswd"},

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -90,6 +92,9 @@ func isFlagOf(fs *flag.FlagSet, arg string) bool {
 	return found && (slices.Contains(flagNames(fs), name))
 }
 
+// ErrUnexpected is the cause of the error for more operands than a tool takes.
+var ErrUnexpected = errors.New("unexpected argument")
+
 // checkOperands returns misuse if there are more than most operands.
 func checkOperands(fs *flag.FlagSet, most int) error {
 	rest := fs.Args()
@@ -100,7 +105,8 @@ func checkOperands(fs *flag.FlagSet, most int) error {
 		return nil
 	}
 	extra := rest[most]
-	err := Misuse("unexpected argument %q%s", extra, nearest.Meant(extra, flagNames(fs), "--"))
+	text := fmt.Sprintf("unexpected argument %q%s", extra, nearest.Meant(extra, flagNames(fs), "--"))
+	err := Misuse("%w", &reworded{text, ErrUnexpected})
 	if most > 0 {
 		return Hint(err, "%s takes one argument; quote a name that contains blanks", fs.Name())
 	}

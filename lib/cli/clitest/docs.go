@@ -38,6 +38,7 @@ func Docs(t *testing.T, fs *flag.FlagSet, usage, root string) {
 		}
 	})
 	slices.Sort(want)
+	checkUsage(t, fs.Name(), usage)
 	compare(t, "usage", names(regexp.MustCompile(`(?m)^ +--([a-z][a-z0-9-]*)`), usage), want)
 	for path, spelt := range documents(fs.Name()) {
 		text, err := os.ReadFile(filepath.Join(root, path))
