@@ -23,7 +23,7 @@ load lib/helper
     told "$tool"
     run -2 --separate-stderr "$tool" one two
     told "$tool"
-    run -2 --separate-stderr "$tool" operand --quiet
+    run -2 --separate-stderr "$tool" one --no-such-flag
     told "$tool"
     run -2 --separate-stderr "$tool" --config /no/such/file
     told "$tool"

@@ -79,7 +79,7 @@ func TestMovedFlags(t *testing.T) {
 		{variable: "TOKEN_FILE=/root/t", want: "K0RDENT_INSTALL_TOKEN_FILE moved", hint: "k0s-up --token-file /root/t; then"},
 		{variable: "LAST_CONTROLLER=true", want: "K0RDENT_INSTALL_LAST_CONTROLLER moved", hint: "k0s-up --last-controller; then"},
 		{variable: "PURGE=true", want: "K0RDENT_INSTALL_PURGE was removed", hint: "oci-serve --purge"},
-		{file: "replace-k0s: true\n", want: "replace-k0s: was removed", hint: "k0s-extract --replace"},
+		{file: "replace-k0s: true\n", want: "replace-k0s was removed", hint: "k0s-extract --replace"},
 		{file: "join: {mode: worker}\n", want: "join.mode worker", hint: "k0s-up joins this host"},
 	} {
 		t.Run(tt.want, func(t *testing.T) {
