@@ -237,6 +237,6 @@ func (d *Disk) untagEdit(name, tag string, digest Digest) edit {
 			return target != tagTarget(digest), err
 		},
 		do:   func() error { return d.tree.remove(file) },
-		undo: func() error { return d.setLink(file, tagTarget(digest)) },
+		undo: func() error { return d.restoreLink(file, tagTarget(digest)) },
 	}
 }

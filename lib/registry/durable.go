@@ -196,7 +196,7 @@ func (d *Disk) removeFile(name string, again func() error) edit {
 
 // removeLink removes a symbolic link.
 func (d *Disk) removeLink(name, target string) edit {
-	return d.removeFile(name, func() error { return d.setLink(name, target) })
+	return d.removeFile(name, func() error { return d.restoreLink(name, target) })
 }
 
 // linkEdit makes a symbolic link, or points it at another target.
@@ -213,9 +213,18 @@ func (d *Disk) linkEdit(name, target string) edit {
 			if old == "" {
 				return d.tree.remove(name)
 			}
-			return d.setLink(name, old)
+			return d.restoreLink(name, old)
 		},
 	}
+}
+
+// restoreLink undoes a change of a symbolic link. If the change failed before it
+// touched the link, it makes nothing, for which a full disk may have no room.
+func (d *Disk) restoreLink(name, target string) error {
+	if now, err := d.tree.readlink(name); err == nil && now == target {
+		return nil
+	}
+	return d.setLink(name, target)
 }
 
 // setLink replaces a symbolic link at once. It is not synced.

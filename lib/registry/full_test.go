@@ -68,6 +68,42 @@ func fillDisk(t *testing.T, file string) {
 	}
 }
 
+// However many inodes are left when a push fails, the tag that it was to replace
+// can still be pulled.
+func TestFullDiskKeepsTheTag(t *testing.T) {
+	reg := &testRegistry{t: t, dir: small(t, "9m,nr_inodes=200")}
+	reg.start()
+	t.Cleanup(func() { reg.stop() })
+	kept := reg.pushImage("a", "v1", "x")
+	config := reg.pushBlob("a", []byte("{}"))
+	reg.restart() // index.json is written
+	var fillers []string
+	for {
+		name := reg.path(fmt.Sprint("inode", len(fillers)))
+		if err := os.WriteFile(name, nil, 0o644); errors.Is(err, syscall.ENOSPC) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		fillers = append(fillers, name)
+	}
+	for free := 0; free < len(fillers); free++ {
+		m := image(config, "y")
+		answer := reg.do("PUT", "/v2/a/manifests/v1", m, "Content-Type", mediaTypeImage)
+		if answer.StatusCode == 201 {
+			if free == 0 {
+				t.Error("a push succeeds with no inode free")
+			}
+			return
+		}
+		if got := reg.do("GET", "/v2/a/manifests/v1", nil); got.StatusCode != 200 || got.Header.Get("Docker-Content-Digest") != string(kept) {
+			t.Errorf("%d inodes free: the push answers %d, then the tag %d %s", free, answer.StatusCode, got.StatusCode, got.body)
+		}
+		os.Remove(fillers[free])
+	}
+	t.Error("no push succeeds")
+}
+
 // With no byte and no inode free, and what a kill left, the registry starts,
 // serves and deletes, and a collection of garbage makes room.
 func TestFullDiskStarts(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +30,7 @@ func TestFullAtRandom(t *testing.T) {
 				for range 15 {
 					f.act()
 				}
+				f.check(fmt.Sprintf("round %d, on a full disk", round))
 				f.end()
 				f.open()
 				f.check(fmt.Sprintf("round %d, after a start on a full disk", round))
@@ -77,7 +79,7 @@ func (f *fullDisk) open() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.disk, f.h = disk, New(disk, Options{})
+	f.disk, f.h = disk, New(disk, Options{Log: slog.New(slog.NewTextHandler(f.t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))})
 }
 
 // end closes the storage, or leaves it as a kill does.
