@@ -2,8 +2,10 @@ package registry
 
 import (
 	"context"
-	"fmt"
+	"os"
 	"path"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -12,126 +14,128 @@ import (
 
 // Repositories is of Store. A repository is listed once it has a manifest.
 func (d *Disk) Repositories(ctx context.Context, last string, limit int) ([]string, bool, error) {
-	if limit == 0 {
-		return nil, true, nil
-	}
-	if limit == noLimit || limit > maxPage {
-		limit = maxPage
-	}
-	return d.share(ctx, fmt.Sprintf("%s %d %s", reposDir, limit, last), func() (names []string, more bool, err error) {
-		for more = true; more; {
-			var page []string
-			// One more than asked for shows whether others follow; some are none.
-			if page, more, err = d.directories(last, limit+1-len(names)+64); err != nil {
-				return nil, false, err
+	return d.share(ctx, reposDir, last, limit, func(limit int) (names []string, more bool, err error) {
+		err = d.eachDirectory("", last, limit+1, func(name string) (repository bool, err error) {
+			if ref.CheckRepository(name) != nil {
+				return false, nil
 			}
-			for _, last = range page {
-				if ref.CheckRepository(last) == nil && d.hasManifest(last) {
-					names = append(names, last)
-				}
+			if repository, err = d.hasManifest(name); err != nil || !repository {
+				return false, err
 			}
-			if len(names) > limit {
-				return names[:limit], true, nil
+			if more = len(names) == limit; more {
+				return true, errFound
 			}
-		}
-		return names, false, nil
+			names = append(names, name)
+			return true, nil
+		})
+		return names, more, unlessFound(err)
 	})
 }
 
-// hasManifest reports whether a repository has a manifest. It is asked of a
-// thousand repositories for one page, so it does not go through os.Root, whose
-// look-up would cost the most.
-func (d *Disk) hasManifest(name string) bool {
-	buf := direntBuffers.Get().(*[]byte)
-	defer direntBuffers.Put(buf)
+// hasManifest reports whether a repository has a manifest. Each page asks it of
+// a thousand repositories, so it does not go through os.Root, whose look-up
+// would cost the most.
+func (d *Disk) hasManifest(name string) (bool, error) {
 	for _, dir := range manifestDirs(name) {
 		fd, err := unix.Openat(int(d.top.Fd()), dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
-		if err != nil {
+		if err == unix.ENOENT {
 			continue
 		}
-		n, err := unix.Getdents(fd, *buf)
-		unix.Close(fd)
 		if err != nil {
-			continue
+			return false, &os.PathError{Op: "open", Path: dir, Err: err}
 		}
-		pending := d.names.pending(dir)
-		if err := eachDirent((*buf)[:n], func(entry []byte, _ byte) error {
-			if existed, editing := pending[string(entry)]; editing && !existed {
+		err = readEntries(fd, dir, func(entry []byte, _ byte) error {
+			// Asked after the entry has been read: what is not pending any more is there for good.
+			if existed, editing := d.names.pending(dir)[string(entry)]; editing && !existed {
 				return nil
 			}
 			return errFound
-		}); err == errFound {
-			return true
+		})
+		unix.Close(fd)
+		if err != nil {
+			return err == errFound, unlessFound(err)
 		}
 	}
-	return false
+	return false, nil
 }
 
 // walkRepos calls visit for each repository, in the order of their names.
 func (d *Disk) walkRepos(ctx context.Context, visit func(name string) error) error {
-	for last, more := "", true; more; {
-		var names []string
-		var err error
-		if names, more, err = d.directories(last, maxPage); err != nil {
+	return d.eachDirectory("", "", maxPage, func(name string) (repository bool, err error) {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		if ref.CheckRepository(name) != nil || !d.hasRepo(name) {
+			return false, nil
+		}
+		return true, visit(name)
+	})
+}
+
+// subtree follows a directory's name where its turn comes to be descended into:
+// what is in "a/" comes after "a-b". No name has a character that sorts after it.
+const subtree = "/~"
+
+// eachDirectory calls visit, which reports whether it is a repository, for each
+// directory of a repository or above one, in lexical order: those below prefix,
+// "" or ending in "/", whose names follow last. It holds about limit names of a
+// directory at a time.
+func (d *Disk) eachDirectory(prefix, last string, limit int, visit func(name string) (bool, error)) error {
+	var repository string // the last one
+	for more := true; more; {
+		start := last
+		// Some are none, and up to 127, of which each begins the next, wait for their subtree.
+		page := lowest{limit: limit + 192}
+		full := []byte(prefix)
+		err := d.tree.eachName(path.Join(reposDir, prefix), func(entry []byte, kind byte) error {
+			if kind != isDir && kind != isUnknown || entry[0] == '_' || entry[0] == '.' {
+				return nil
+			}
+			full = append(append(full[:len(prefix)], entry...), subtree...)
+			if string(full) > start {
+				page.add(full[:len(full)-len(subtree)])
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
-		for _, last = range names {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if ref.CheckRepository(last) != nil || !d.hasRepo(last) {
+		var names []string
+		names, more = page.done()
+		for _, name := range names {
+			names = append(names, name+subtree)
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			if name <= start {
 				continue
 			}
-			if err := visit(last); err != nil {
-				return err
+			if more && name >= page.bound {
+				break
+			}
+			last = name
+			if dir, below := strings.CutSuffix(name, subtree); !below {
+				is, err := visit(name)
+				if err != nil {
+					return err
+				}
+				if is {
+					repository = name
+				}
+			} else if dir != repository || !d.isLeaf(dir) {
+				if err := d.eachDirectory(dir+"/", start, limit, visit); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
 }
 
-// directories returns the first names, after last, that a repository's directory
-// has or one above it.
-func (d *Disk) directories(last string, limit int) (names []string, more bool, err error) {
-	page := lowest{limit: limit, after: last}
-	if err := d.collectNames("", &page); err != nil {
-		return nil, false, err
-	}
-	names, more = page.done()
-	return names, more, nil
-}
-
-// collectNames adds the names of all directories whose name begins with prefix,
-// "" or ending in "/". It does not look where none can be on the page.
-func (d *Disk) collectNames(prefix string, page *lowest) error {
-	var below []string
-	full := []byte(prefix)
-	err := d.tree.eachName(path.Join(reposDir, prefix), func(entry []byte, kind byte) error {
-		if kind != isDir && kind != isUnknown || entry[0] == '_' || entry[0] == '.' {
-			return nil
-		}
-		full = append(full[:len(prefix)], entry...)
-		page.add(full)
-		if full = append(full, '/'); page.mayHold(full) {
-			below = append(below, string(full))
-		}
-		return nil
-	})
-	for _, dir := range below {
-		if err == nil && page.mayHold([]byte(dir)) && !d.isLeaf(dir) {
-			err = d.collectNames(dir, page)
-		}
-	}
-	return err
-}
-
-// isLeaf reports whether a directory has no other directory in it than a layout,
-// as far as its number of links tells: that has one for each, and two more.
+// isLeaf reports whether a repository's directory has no other directory in it
+// than the layout, as far as its number of links tells: that has one for each,
+// and two more.
 func (d *Disk) isLeaf(dir string) bool {
 	stat, err := d.stat(path.Join(reposDir, dir))
-	if err != nil || stat.Nlink != 3 {
-		return false
-	}
-	_, err = d.stat(path.Join(reposDir, dir, layoutDir))
-	return err == nil
+	return err == nil && stat.Nlink == 3
 }

@@ -58,13 +58,7 @@ func (d *Disk) sorted(ctx context.Context, dir, last string) iter.Seq2[string, e
 // namesIn returns a page of the links in a directory. Requests for the same page
 // share one reading of the directory, unless something has changed in between.
 func (d *Disk) namesIn(ctx context.Context, dir, last string, limit int) ([]string, bool, error) {
-	if limit == 0 {
-		return nil, true, nil
-	}
-	if limit == noLimit || limit > maxPage {
-		limit = maxPage
-	}
-	return d.share(ctx, fmt.Sprintf("%s %d %s", dir, limit, last), func() ([]string, bool, error) {
+	return d.share(ctx, dir, last, limit, func(limit int) ([]string, bool, error) {
 		for tries := 0; ; tries++ {
 			before := d.names.changes.Load()
 			page := lowest{limit: limit, after: last}
@@ -115,13 +109,19 @@ type namesPage struct {
 	more  bool
 }
 
-// share lets requests that ask the same at once share the answer.
-func (d *Disk) share(ctx context.Context, key string, f func() ([]string, bool, error)) ([]string, bool, error) {
-	key = fmt.Sprintf("%d %s", d.names.changes.Load(), key)
+// share lets requests that ask for the same page at once share the answer.
+func (d *Disk) share(ctx context.Context, dir, last string, limit int, f func(limit int) ([]string, bool, error)) ([]string, bool, error) {
+	if limit == 0 {
+		return nil, true, nil
+	}
+	if limit == noLimit || limit > maxPage {
+		limit = maxPage
+	}
+	key := fmt.Sprintf("%d %s %d %s", d.names.changes.Load(), dir, limit, last)
 	v, err, _ := d.flights.Do(key, func() (any, error) {
 		var p namesPage
 		err := d.list(context.WithoutCancel(ctx), func() (err error) {
-			p.names, p.more, err = f()
+			p.names, p.more, err = f(limit)
 			return err
 		})
 		return p, err

@@ -1,9 +1,6 @@
 package registry
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // maxPage is how many names a listing holds at a time.
 const maxPage = 10000
@@ -19,7 +16,7 @@ type lowest struct {
 }
 
 func (l *lowest) add(name []byte) {
-	if string(name) <= l.after || l.more && string(name) >= l.bound {
+	if string(name) <= l.after || l.ends(name) {
 		return
 	}
 	l.names = append(l.names, string(name))
@@ -28,10 +25,8 @@ func (l *lowest) add(name []byte) {
 	}
 }
 
-// mayHold reports whether a name that begins with prefix can be on the page.
-func (l *lowest) mayHold(prefix []byte) bool {
-	return (!l.more || string(prefix) < l.bound) && (string(prefix) > l.after || strings.HasPrefix(l.after, string(prefix)))
-}
+// ends reports whether a name is on a later page.
+func (l *lowest) ends(name []byte) bool { return l.more && string(name) >= l.bound }
 
 func (l *lowest) cut() {
 	slices.Sort(l.names)

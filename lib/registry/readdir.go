@@ -46,15 +46,20 @@ func (o *openDir) close() { o.f.Close() }
 // is valid until visit returns: a directory of 100,000 entries is read in some
 // 20 ms and allocates nothing.
 func (o *openDir) each(visit func(name []byte, kind byte) error) error {
+	return readEntries(int(o.f.Fd()), o.name, visit)
+}
+
+// readEntries is openDir.each for a file descriptor.
+func readEntries(fd int, name string, visit func(name []byte, kind byte) error) error {
 	buf := direntBuffers.Get().(*[]byte)
 	defer direntBuffers.Put(buf)
 	for {
-		n, err := unix.Getdents(int(o.f.Fd()), *buf)
+		n, err := unix.Getdents(fd, *buf)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
-			return &os.PathError{Op: "readdir", Path: o.name, Err: err}
+			return &os.PathError{Op: "readdir", Path: name, Err: err}
 		}
 		if n == 0 {
 			return nil
@@ -187,10 +192,15 @@ func eachDirent(b []byte, visit func(name []byte, kind byte) error) error {
 // isEmpty reports whether a directory has no entries, or does not exist.
 func (t *tree) isEmpty(dir string) (bool, error) {
 	err := t.eachName(dir, func([]byte, byte) error { return errFound })
+	return err == nil, unlessFound(err)
+}
+
+// unlessFound drops errFound.
+func unlessFound(err error) error {
 	if err == errFound {
-		return false, nil
+		return nil
 	}
-	return err == nil, err
+	return err
 }
 
 // ifThere drops the error that says that there is no such file.
