@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -271,8 +272,47 @@ func checkReplayed(t *testing.T, dir string, requests []request, line int, push 
 	if err := disk.Close(); err != nil {
 		t.Errorf("close: %v", err)
 	}
+	checkLeft(t, dir)
 	if log.Len() > 0 {
 		t.Errorf("log: %s", &log)
+	}
+}
+
+// kept are the paths that a storage has, other than directories, by their kind.
+// What a change makes under another name on its way there matches none.
+var kept = map[fs.FileMode]*regexp.Regexp{
+	0: regexp.MustCompile(`^(lock|format|clock|` +
+		`((blobs|repositories/\S+/_layout/blobs)/sha256/[0-9a-f]{64})|` +
+		`repositories/\S+/_layout/(index\.json|oci-layout)|` +
+		`uploads/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9a-f]{16})$`),
+	fs.ModeSymlink: regexp.MustCompile(`^repositories/\S+/_layout/(tags/[\w.-]+|manifests/sha256/[0-9a-f]{64}|` +
+		`referrers/sha256/[0-9a-f]{64}/sha256-[0-9a-f]{64}|deleted/sha256-[0-9a-f]{64})$`),
+}
+
+// checkLeft looks for temporary files and links, and for sessions whose file is a
+// blob already.
+func checkLeft(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(file string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		name, _ := filepath.Rel(dir, file)
+		form := kept[e.Type()]
+		switch {
+		case form == nil || !form.MatchString(name):
+			t.Errorf("left behind: %s, %v", name, info.Mode())
+		case strings.HasPrefix(name, "uploads/") && info.Sys().(*syscall.Stat_t).Nlink > 1:
+			t.Errorf("left behind: %s, which is a blob", name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
