@@ -3,8 +3,6 @@ package registry
 import (
 	"errors"
 	"os"
-	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -29,23 +27,6 @@ type bulkWriter struct {
 
 // maxBulk bounds how many bodies have a buffer of bulkBuffer bytes at once.
 const maxBulk = 16
-
-// bulkPool lends those buffers.
-type bulkPool struct {
-	buffers sync.Pool // of *[]byte
-	used    atomic.Int32
-}
-
-// acquire reports whether one more body may take a buffer.
-func (p *bulkPool) acquire() bool {
-	if p.used.Add(1) > maxBulk {
-		p.used.Add(-1)
-		return false
-	}
-	return true
-}
-
-func (p *bulkPool) release() { p.used.Add(-1) }
 
 // newBulkWriter begins at offset, where the file stands.
 func newBulkWriter(to *treeWriter, offset int64) *bulkWriter {

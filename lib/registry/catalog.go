@@ -28,7 +28,7 @@ func (d *Disk) Repositories(ctx context.Context, last string, limit int) ([]stri
 			names = append(names, name)
 			return true, nil
 		})
-		return names, more, unlessFound(err)
+		return names, more, unless(err, errFound)
 	})
 }
 
@@ -53,7 +53,7 @@ func (d *Disk) hasManifest(name string) (bool, error) {
 		})
 		unix.Close(fd)
 		if err != nil {
-			return err == errFound, unlessFound(err)
+			return err == errFound, unless(err, errFound)
 		}
 	}
 	return false, nil

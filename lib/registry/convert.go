@@ -97,7 +97,7 @@ func (d *Disk) convertRepo(name string) error {
 			}
 		}
 	}
-	if err = ifThere(err); err == nil {
+	if err = ifExists(err); err == nil {
 		err = d.replayJournal(name)
 	}
 	if err == nil {
@@ -167,7 +167,7 @@ func (d *Disk) recoverManifests(name string) error {
 func (d *Disk) replayJournal(name string) error {
 	f, err := d.tree.root.Open(path.Join(journalsDir, fmt.Sprintf("%x", sha256.Sum256([]byte(name)))))
 	if err != nil {
-		return ifThere(err)
+		return ifExists(err)
 	}
 	defer f.Close()
 	for dec := json.NewDecoder(f); ; {

@@ -75,23 +75,22 @@ func (d *Disk) sweep(ctx context.Context, name string) error {
 	}
 	digests := slices.Sorted(maps.Values(deleted)) // so that two sweeps cannot wait for each other
 	for some := range slices.Chunk(digests, sweepAtOnce) {
-		if err := d.sweepSome(ctx, name, some); err != nil {
+		unlock := make([]func(), len(some)) // meanwhile none is pushed or deleted again
+		for i, digest := range some {
+			unlock[i] = d.lockManifest(name, digest)
+		}
+		err := d.sweepLocked(ctx, name, some...)
+		for _, f := range unlock {
+			f()
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sweepSome does that for some manifests, which it locks: meanwhile none is
-// pushed or deleted again.
-func (d *Disk) sweepSome(ctx context.Context, name string, digests []Digest) error {
-	for _, digest := range digests {
-		defer d.lockManifest(name, digest)()
-	}
-	return d.sweepLocked(ctx, name, digests...)
-}
-
-// sweepLocked does that for manifests that the caller has locked.
+// sweepLocked removes the tags of deleted manifests that the caller has locked.
 func (d *Disk) sweepLocked(ctx context.Context, name string, digests ...Digest) error {
 	targets := make(map[string]Digest)
 	var notes []edit
@@ -130,8 +129,8 @@ func (d *Disk) removeTags(ctx context.Context, name string, targets map[string]D
 			if err != nil {
 				return err
 			}
-			if digest, ok := targets[target]; ok {
-				edits = append(edits, d.untagEdit(name, last, digest))
+			if _, ok := targets[target]; ok {
+				edits = append(edits, d.removeLink(tagPath(name, last), target))
 			}
 		}
 		if err := d.edit(tagsPath(name), edits...); err != nil {
@@ -145,7 +144,7 @@ func (d *Disk) removeTags(ctx context.Context, name string, targets map[string]D
 func (d *Disk) tagsOf(name string, targets map[string]Digest, page *lowest) error {
 	dir, err := d.tree.openDir(tagsPath(name))
 	if err != nil {
-		return ifThere(err)
+		return ifExists(err)
 	}
 	defer dir.close()
 	return dir.each(func(tag []byte, _ byte) error {

@@ -44,24 +44,25 @@ const (
 
 // Disk is the Store on disk that the package comment describes.
 type Disk struct {
-	dir       string
-	tree      tree
-	top       *os.File // the storage directory
-	lock      *os.File // nil for a storage that is only looked at
-	readOnly  bool     // the file system was when the storage was opened
-	clock     clock
-	names     names // of the storage's files
-	manifests names // of manifests, for requests that change more than one file of one
-	buffers   sync.Pool
-	bulk      bulkPool
-	parsing   *semaphore.Weighted
-	listing   *semaphore.Weighted
-	flights   singleflight.Group
-	uploads   uploadTable
-	indexes   indexer
-	health    health
-	warnings  []error
-	opened    atomic.Bool
+	dir         string
+	tree        tree
+	top         *os.File // the storage directory
+	lock        *os.File // nil for a storage that is only looked at
+	readOnly    bool     // the file system was when the storage was opened
+	clock       clock
+	names       names // of the storage's files
+	manifests   names // of manifests, for requests that change more than one file of one
+	buffers     sync.Pool
+	bulk        *semaphore.Weighted // of places for bodies that have one of bulkBuffers
+	bulkBuffers sync.Pool
+	parsing     *semaphore.Weighted
+	listing     *semaphore.Weighted
+	flights     singleflight.Group
+	uploads     uploadTable
+	indexes     indexer
+	health      health
+	warnings    []error
+	opened      atomic.Bool
 }
 
 // InUseError says that another process has the storage open.
@@ -159,11 +160,12 @@ func newDisk(dir string) (*Disk, error) {
 		dir: dir, tree: tree{root: root}, top: top,
 		parsing: semaphore.NewWeighted(parseBudget),
 		listing: semaphore.NewWeighted(maxListing),
+		bulk:    semaphore.NewWeighted(maxBulk),
 	}
 	d.tree.makeRoom = d.endAbandoned
 	d.uploads.quota.Limit = maxSessions
 	d.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
-	d.bulk.buffers.New = func() any { b := make([]byte, bulkBuffer); return &b }
+	d.bulkBuffers.New = func() any { b := make([]byte, bulkBuffer); return &b }
 	return d, nil
 }
 
@@ -283,7 +285,7 @@ func (d *Disk) Close() error {
 	}
 	complete, err := d.indexes.stop(d)
 	if complete {
-		err = ifThere(unlessStuck(d.clock.close(&d.tree))) // whoever removes a storage holds it meanwhile
+		err = ifExists(unlessStuck(d.clock.close(&d.tree))) // whoever removes a storage holds it meanwhile
 	}
 	return errors.Join(err, d.closeFiles())
 }

@@ -104,11 +104,13 @@ func (d *Disk) DeleteBlob(_ context.Context, name string, digest Digest) error {
 // unlink removes a blob from a repository, if it is there.
 func (d *Disk) unlink(name string, digest Digest) error {
 	file := blobPath(name, digest)
-	return d.edit(path.Dir(file), d.removeFile(file, func() error {
-		err := d.tree.link(poolPath(digest), file)
-		if errors.Is(err, fs.ErrExist) {
-			return nil
-		}
-		return err
-	}))
+	return d.edit(path.Dir(file), edit{
+		name: file,
+		already: func() (bool, error) {
+			there, err := d.tree.exists(file)
+			return !there, err
+		},
+		do:   func() error { return d.tree.remove(file) },
+		undo: func() error { return unless(d.tree.link(poolPath(digest), file), fs.ErrExist) },
+	})
 }

@@ -173,7 +173,7 @@ func (d *Disk) DeleteManifest(ctx context.Context, name, tag string, digest Dige
 	}
 	defer d.indexes.note(name)
 	if tag != "" {
-		return d.edit(tagsPath(name), d.untagEdit(name, tag, digest))
+		return d.edit(tagsPath(name), d.removeLink(tagPath(name, tag), tagTarget(digest)))
 	}
 	subject, err := d.subjectOf(ctx, name, digest, mediaType)
 	if err != nil {
@@ -225,18 +225,4 @@ func (d *Disk) parsed(ctx context.Context, name string, digest Digest, mediaType
 	}
 	m, err := d.readManifest(ctx, f, info.Size(), mediaType)
 	return m, info.Size(), err
-}
-
-// untagEdit removes a tag unless it has been pointed at another manifest.
-func (d *Disk) untagEdit(name, tag string, digest Digest) edit {
-	file := tagPath(name, tag)
-	return edit{
-		name: file,
-		already: func() (bool, error) {
-			target, err := d.tree.readlink(file)
-			return target != tagTarget(digest), err
-		},
-		do:   func() error { return d.tree.remove(file) },
-		undo: func() error { return d.restoreLink(file, tagTarget(digest)) },
-	}
 }

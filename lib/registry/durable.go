@@ -181,22 +181,17 @@ func (d *Disk) makeDir(dir string) error {
 	})
 }
 
-// removeFile removes a name; again restores it.
-func (d *Disk) removeFile(name string, again func() error) edit {
+// removeLink removes a symbolic link, unless it points to another target by then.
+func (d *Disk) removeLink(name, target string) edit {
 	return edit{
 		name: name,
 		already: func() (bool, error) {
-			there, err := d.tree.exists(name)
-			return !there, err
+			now, err := d.tree.readlink(name)
+			return now != target, err
 		},
 		do:   func() error { return d.tree.remove(name) },
-		undo: again,
+		undo: func() error { return d.restoreLink(name, target) },
 	}
-}
-
-// removeLink removes a symbolic link.
-func (d *Disk) removeLink(name, target string) edit {
-	return d.removeFile(name, func() error { return d.restoreLink(name, target) })
 }
 
 // linkEdit makes a symbolic link, or points it at another target.

@@ -136,7 +136,7 @@ func (d *Disk) eachManifest(ctx context.Context, name string, visit func(Digest)
 func (d *Disk) eachNamed(name string, digest Digest, visit func(Digest)) error {
 	f, err := d.tree.root.Open(blobPath(name, digest))
 	if err != nil {
-		return ifThere(err) // removed by hand
+		return ifExists(err) // removed by hand
 	}
 	defer f.Close()
 	dec := json.NewDecoder(f)

@@ -48,7 +48,7 @@ func (d *Disk) indexEnd(name string) (string, error) {
 		if wait == 0 {
 			return "\n],\"annotations\":{\"" + annotationState + "\":\"" + state[1:] + "\"}}\n", nil
 		}
-		time.Sleep(wait)
+		time.Sleep(wait) // nothing tells when the kernel's clock has moved on
 	}
 	return "\n]}\n", nil // it keeps changing
 }
@@ -207,7 +207,7 @@ func (ix *indexWriter) entry(name string, digest Digest, tag string) error {
 	}
 	stat, err := blobs.stat(path.Base(blob))
 	if err != nil {
-		return ifThere(err)
+		return ifExists(err)
 	}
 	quoted, err := json.Marshal(mediaType)
 	if err != nil {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,12 +27,11 @@ const (
 // lists for the same address take all of it.
 func (h *Handler) held(r *http.Request, size int, list func() ([]byte, error)) (body []byte, release func(), err error) {
 	from := Network(r)
-	for end := time.Now().Add(answerWait); ; size = len(body) {
-		for !h.answers.Acquire(from, size) {
-			if body = nil; time.Now().After(end) || r.Context().Err() != nil {
-				return nil, nil, &Refusal{ErrTooMany, http.Header{"Retry-After": {"1"}}}
-			}
-			time.Sleep(20 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(r.Context(), answerWait)
+	defer cancel()
+	for ; ; size, body = len(body), nil {
+		if !h.answers.Wait(ctx, from, size) {
+			return nil, nil, &Refusal{ErrTooMany, http.Header{"Retry-After": {"1"}}}
 		}
 		release = func() { h.answers.Release(from, size) }
 		if body, err = list(); err == nil && len(body) <= size {
@@ -137,7 +137,7 @@ func (h *Handler) listReferrers(w *response, r *http.Request, req *Request) erro
 			SchemaVersion int          `json:"schemaVersion"`
 			MediaType     string       `json:"mediaType"`
 			Manifests     []Descriptor `json:"manifests"`
-		}{2, mediaTypeIndex, orEmpty(list)})
+		}{2, mediaTypeIndex, append([]Descriptor{}, list...)}) // [] rather than null
 	})
 	if err != nil {
 		return err
@@ -155,14 +155,6 @@ func (h *Handler) listReferrers(w *response, r *http.Request, req *Request) erro
 
 func setLink(w *response, r *http.Request, query url.Values) {
 	w.Header().Set("Link", fmt.Sprintf(`<%s?%s>; rel="next"`, r.URL.EscapedPath(), query.Encode()))
-}
-
-// orEmpty makes an empty list encode as [] and not as null.
-func orEmpty[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
 }
 
 // encode returns a value as JSON, which is not longer than what it was made of:

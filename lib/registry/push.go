@@ -30,16 +30,9 @@ func (h *Handler) uploadWhole(w *response, r *http.Request, req *Request) error 
 		err = h.store.FinishUpload(ctx, session, req.Digest)
 	}
 	if err != nil { // the client never learnt the session's name, so nobody can go on with it
-		return errors.Join(err, ignoreUnknown(h.store.CancelUpload(ctx, session)))
+		return errors.Join(err, unless(h.store.CancelUpload(ctx, session), ErrUploadUnknown))
 	}
 	return created(w, req.Name, "blobs", req.Digest)
-}
-
-func ignoreUnknown(err error) error {
-	if errors.Is(err, ErrUploadUnknown) {
-		return nil
-	}
-	return err
 }
 
 func (h *Handler) mount(w *response, r *http.Request, req *Request) error {

@@ -91,6 +91,9 @@ func (d *Disk) stat(file string) (*fileStat, error) {
 // fileStat is what a file system says of a file.
 type fileStat struct{ unix.Stat_t }
 
+// kind returns the bits of the mode for the kind of a file.
+func (s *fileStat) kind() uint32 { return s.Mode & unix.S_IFMT }
+
 func (s *fileStat) modified() time.Time { return time.Unix(s.Mtim.Unix()) }
 
 func (s *fileStat) same(other *fileStat) bool { return s.Dev == other.Dev && s.Ino == other.Ino }
@@ -108,34 +111,23 @@ func (o *openDir) stat(name string) (*fileStat, error) {
 func (t *tree) eachName(dir string, visit func(name []byte, kind byte) error) error {
 	o, err := t.openDir(dir)
 	if err != nil {
-		return ifThere(err)
+		return ifExists(err)
 	}
 	defer o.close()
 	return o.each(visit)
 }
 
-// eachFile calls visit, which may remove it, for each regular file of a
-// directory.
-func (t *tree) eachFile(ctx context.Context, dir string, visit func(name string, stat *fileStat) error) error {
-	return t.eachEntry(ctx, dir, func(name string, stat *fileStat) error {
-		if stat.Mode&unix.S_IFMT != unix.S_IFREG {
-			return nil // not this program's
-		}
-		return visit(name, stat)
-	})
-}
-
-// eachEntry is like eachFile for whatever is in a directory.
+// eachEntry calls visit, which may remove it, for each entry of a directory.
 func (t *tree) eachEntry(ctx context.Context, dir string, visit func(name string, stat *fileStat) error) error {
 	o, err := t.openDir(dir)
 	if err != nil {
-		return ifThere(err)
+		return ifExists(err)
 	}
 	defer o.close()
 	return o.each(func(name []byte, kind byte) error {
 		stat, err := o.stat(string(name))
 		if err != nil {
-			return ifThere(err) // removed meanwhile
+			return ifExists(err) // removed meanwhile
 		}
 		if err := ctx.Err(); err != nil {
 			return err
@@ -149,9 +141,9 @@ func (t *tree) eachEntry(ctx context.Context, dir string, visit func(name string
 func (t *tree) eachBlob(ctx context.Context, blobs string, visit func(file string, digest Digest, stat *fileStat) error) error {
 	for _, algorithm := range algorithms {
 		dir := path.Join(blobs, algorithm)
-		err := t.eachFile(ctx, dir, func(name string, stat *fileStat) error {
+		err := t.eachEntry(ctx, dir, func(name string, stat *fileStat) error {
 			digest, err := ParseDigest(algorithm + ":" + name)
-			if err != nil {
+			if err != nil || stat.kind() != unix.S_IFREG {
 				return nil // not this program's
 			}
 			return visit(path.Join(dir, name), digest, stat)
@@ -192,21 +184,16 @@ func eachDirent(b []byte, visit func(name []byte, kind byte) error) error {
 // isEmpty reports whether a directory has no entries, or does not exist.
 func (t *tree) isEmpty(dir string) (bool, error) {
 	err := t.eachName(dir, func([]byte, byte) error { return errFound })
-	return err == nil, unlessFound(err)
+	return err == nil, unless(err, errFound)
 }
 
-// unlessFound drops errFound.
-func unlessFound(err error) error {
-	if err == errFound {
+// unless returns err, or nil if err is expected.
+func unless(err, expected error) error {
+	if errors.Is(err, expected) {
 		return nil
 	}
 	return err
 }
 
-// ifThere drops the error that says that there is no such file.
-func ifThere(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
+// ifExists returns err, or nil if err means that a file does not exist.
+func ifExists(err error) error { return unless(err, fs.ErrNotExist) }

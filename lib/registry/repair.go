@@ -38,7 +38,7 @@ func (d *Disk) SetAside(ctx context.Context, damage Damage) error {
 	if err := d.tree.remove(damage.Path); err != nil {
 		return err
 	}
-	return ifThere(d.tree.syncDir(path.Dir(damage.Path)))
+	return ifExists(d.tree.syncDir(path.Dir(damage.Path)))
 }
 
 // quarantine gives a file a second name below quarantine/, under its own path.
@@ -46,7 +46,7 @@ func (d *Disk) SetAside(ctx context.Context, damage Damage) error {
 func (d *Disk) quarantine(file string) error {
 	info, err := d.tree.root.Stat(file)
 	if err != nil {
-		return ifThere(err)
+		return ifExists(err)
 	}
 	to := path.Join(quarantineDir, file)
 	if err := d.makeDir(path.Dir(to)); err != nil {

@@ -2,7 +2,10 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"io"
+
+	"k0rdent-airgap/lib/ref"
 )
 
 // Store holds the content that the handler serves. Names, digests, tags and
@@ -116,4 +119,17 @@ type Descriptor struct {
 	Size         int64             `json:"size"`
 	ArtifactType string            `json:"artifactType,omitempty"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
+}
+
+// Digest names content. One that ParseDigest returned is safe as a path.
+type Digest = ref.Digest
+
+// ParseDigest is ref.ParseDigest for what a client sent. The error is
+// ErrDigestInvalid, and does not repeat it.
+func ParseDigest(s string) (Digest, error) {
+	d, err := ref.ParseDigest(s)
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", ErrDigestInvalid, ref.DigestRule)
+	}
+	return d, nil
 }

@@ -137,9 +137,9 @@ func (d *Disk) WriteUpload(ctx context.Context, s Session, part Part, body io.Re
 // writePart appends a body to a session's file, a large one around the page
 // cache as long as there are buffers for that.
 func (d *Disk) writePart(u *upload, f *os.File, file string, size, length int64, body io.Reader) (int64, error) {
-	if (length < 0 || length >= bulkBody) && d.bulk.acquire() {
-		defer d.bulk.release()
-		return receive(&quotaWriter{newBulkWriter(d.tree.writer(f, file), size), d, u}, &d.bulk.buffers, u.hash, body, length)
+	if (length < 0 || length >= bulkBody) && d.bulk.TryAcquire(1) {
+		defer d.bulk.Release(1)
+		return receive(&quotaWriter{newBulkWriter(d.tree.writer(f, file), size), d, u}, &d.bulkBuffers, u.hash, body, length)
 	}
 	return receive(&quotaWriter{d.tree.writer(f, file), d, u}, &d.buffers, u.hash, body, length)
 }

@@ -244,13 +244,11 @@ func newID() string {
 func (d *Disk) openUploads() error {
 	return d.tree.eachEntry(context.Background(), uploadsDir, func(name string, stat *fileStat) error {
 		file := path.Join(uploadsDir, name)
-		switch kind := stat.Mode & unix.S_IFMT; {
-		case kind == unix.S_IFLNK && strings.HasPrefix(name, tempPrefix): // on its way to be a tag or a manifest
-			return d.tree.remove(file)
-		case kind != unix.S_IFREG:
+		temporary := strings.HasPrefix(name, tempPrefix)
+		switch kind := stat.kind(); {
+		case kind != unix.S_IFREG && (kind != unix.S_IFLNK || !temporary):
 			return nil // not this program's
-		}
-		if strings.HasPrefix(name, tempPrefix) || stat.Nlink > 1 || !d.uploads.quota.Acquire("", 1) {
+		case temporary || stat.Nlink > 1 || !d.uploads.quota.Acquire("", 1):
 			return d.tree.remove(file)
 		}
 		d.uploads.put(file, "sha256", "", stat.Size)
@@ -263,8 +261,8 @@ func (d *Disk) openUploads() error {
 // future counts as new.
 func (d *Disk) removeUploads(all bool) (removed int, err error) {
 	before := d.now().Add(-uploadExpiry)
-	err = d.tree.eachFile(context.Background(), uploadsDir, func(name string, stat *fileStat) error {
-		if !all && stat.modified().After(before) {
+	err = d.tree.eachEntry(context.Background(), uploadsDir, func(name string, stat *fileStat) error {
+		if stat.kind() != unix.S_IFREG || !all && stat.modified().After(before) {
 			return nil
 		}
 		removed++
