@@ -45,7 +45,7 @@ func BenchmarkManifest(b *testing.B) {
 	}
 }
 
-// manyTags gives a repository of a registry tags, without syncing each.
+// manyTags adds tags to a repository without syncing them.
 func manyTags(t testing.TB, reg *testRegistry, name string, tags int) Digest {
 	t.Helper()
 	d := reg.pushImage(name, "v", "x")
@@ -107,8 +107,8 @@ func BenchmarkManyTags(b *testing.B) {
 	}
 }
 
-// byTurns measures two ways side by side and reports the ratio of the medians of
-// their times, and the first one's as ns/op.
+// byTurns runs two functions alternately and reports the ratio of their median
+// times, and the first one's as ns/op.
 func byTurns(b *testing.B, unit string, one, other func(i int)) {
 	times := make([][]time.Duration, 2)
 	b.ResetTimer()
@@ -125,7 +125,7 @@ func byTurns(b *testing.B, unit string, one, other func(i int)) {
 	b.ReportMetric(float64(times[0][b.N/2]), "ns/op")
 }
 
-// idle waits until no index is behind.
+// idle waits until no index is stale.
 func (x *indexer) idle() {
 	for behind := 1; behind > 0; time.Sleep(10 * time.Millisecond) {
 		x.writing.Lock()
@@ -136,8 +136,8 @@ func (x *indexer) idle() {
 	}
 }
 
-// Lists of many tags, whole and for many clients at once, take little memory
-// and are complete.
+// Lists of many tags are complete and take little memory, also for many clients at
+// a time.
 func TestListManyTags(t *testing.T) {
 	const tags = 12000
 	reg := newRegistry(t)
@@ -176,7 +176,7 @@ func TestListManyTags(t *testing.T) {
 	}
 }
 
-// A deletion by digest finds every tag of its manifest, and no other.
+// A deletion by digest removes every tag of its manifest and no other.
 func TestDeleteWithManyTags(t *testing.T) {
 	reg := newRegistry(t)
 	d := manyTags(t, reg, "a", maxPage+10)
@@ -290,8 +290,8 @@ func TestCatalogWithSignals(t *testing.T) {
 
 // BenchmarkCatalog asks for pages of a catalog of 100,000 repositories: the
 // first, the last, and the whole. The registry remembers nothing of a page, so
-// each request costs what the first one after a start does. cpu-ms is the time
-// that the process computed for one, in the system and outside.
+// each request costs what the first one after a start does. cpu-ms is the
+// process's user and system time for one.
 func BenchmarkCatalog(b *testing.B) {
 	reg := newRegistry(b)
 	names := manyRepos(b, reg, 100000)

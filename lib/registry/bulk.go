@@ -8,27 +8,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A large body goes around the page cache: a bundle is larger than many a
-// host's memory, and pushing it through the cache would cost a copy of each
-// byte, and the host everything else that it had cached. Such a body is read
-// into pieces of bulkBuffer bytes, which the runtime places on page boundaries.
+// Large bodies bypass the page cache: a bundle can exceed the host's memory, and
+// would cost a copy of each byte and evict everything else. The runtime aligns
+// buffers of bulkBuffer bytes to pages.
 const (
 	bulkBuffer = 512 << 10
-	bulkBody   = 2 * bulkBuffer // the least that is worth it
+	bulkBody   = 2 * bulkBuffer // the smallest body that benefits
 	bulkAlign  = 4096           // of offset, length and memory; see open(2) on O_DIRECT
 )
 
-// bulkWriter writes to a file, around the page cache as long as it can: to the
-// tail of a body, or to where the file system does not do that.
+// bulkWriter writes to a file and bypasses the page cache, except for the tail of a
+// body and where the file system does not support that.
 type bulkWriter struct {
 	w      *treeWriter
 	direct bool
 }
 
-// maxBulk bounds how many bodies have a buffer of bulkBuffer bytes at once.
+// maxBulk bounds how many bodies have a buffer of bulkBuffer bytes.
 const maxBulk = 16
 
-// newBulkWriter begins at offset, where the file stands.
+// newBulkWriter returns a writer at offset, the current one of the file.
 func newBulkWriter(to *treeWriter, offset int64) *bulkWriter {
 	w := &bulkWriter{w: to}
 	if offset%bulkAlign == 0 {
@@ -37,8 +36,8 @@ func newBulkWriter(to *treeWriter, offset int64) *bulkWriter {
 	return w
 }
 
-// Write is of io.Writer. Once a piece is not a multiple of bulkAlign long, all
-// that follows goes through the page cache.
+// Write implements io.Writer. From the first length that is no multiple of bulkAlign
+// on, it uses the page cache.
 func (w *bulkWriter) Write(p []byte) (int, error) {
 	if w.direct && len(p)%bulkAlign != 0 {
 		if err := w.cached(); err != nil {
@@ -46,7 +45,7 @@ func (w *bulkWriter) Write(p []byte) (int, error) {
 		}
 	}
 	n, err := w.w.Write(p)
-	if w.direct && errors.Is(err, syscall.EINVAL) { // accepted by fcntl, yet not by the file system
+	if w.direct && errors.Is(err, syscall.EINVAL) { // accepted by fcntl, but not by the file system
 		if err := w.cached(); err != nil {
 			return n, err
 		}

@@ -13,11 +13,11 @@ import (
 	"k0rdent-airgap/tests/machine"
 )
 
-// pieces are body sizes around the places where the way of writing changes.
+// pieces are body sizes around those at which the way of writing changes.
 var pieces = []int{bulkBody - 1, bulkBody, bulkBody + 1, bulkBody + bulkAlign, 3*bulkBuffer - 1, 3 * bulkBuffer}
 
-// A blob is the bytes that were sent, wherever a part ends: parts that begin
-// at odd offsets follow parts that went around the page cache.
+// A blob has the bytes that were sent, wherever a part ends: parts at odd offsets
+// follow parts that bypassed the page cache.
 func TestBulkParts(t *testing.T) {
 	reg := newRegistry(t)
 	ctx := context.Background()
@@ -49,8 +49,8 @@ func TestBulkParts(t *testing.T) {
 	}
 }
 
-// Pieces of a large body go around the page cache where the file system lets
-// them, and a tail does not stop what follows.
+// Pieces of a large body bypass the page cache where the file system supports it, and
+// writes continue after a tail.
 func TestBulkWriter(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
 	if err != nil {

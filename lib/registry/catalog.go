@@ -12,7 +12,7 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// Repositories is of Store. A repository is listed once it has a manifest.
+// Repositories implements Store. It lists repositories that have a manifest.
 func (d *Disk) Repositories(ctx context.Context, last string, limit int) ([]string, bool, error) {
 	return d.share(ctx, reposDir, last, limit, func(limit int) (names []string, more bool, err error) {
 		err = d.eachDirectory("", last, limit+1, func(name string) (repository bool, err error) {
@@ -32,9 +32,8 @@ func (d *Disk) Repositories(ctx context.Context, last string, limit int) ([]stri
 	})
 }
 
-// hasManifest reports whether a repository has a manifest. Each page asks it of
-// a thousand repositories, so it does not go through os.Root, whose look-up
-// would cost the most.
+// hasManifest reports whether a repository has a manifest. A page needs it for a
+// thousand of them, so it avoids os.Root, whose look-up would cost the most.
 func (d *Disk) hasManifest(name string) (bool, error) {
 	for _, dir := range manifestDirs(name) {
 		fd, err := unix.Openat(int(d.top.Fd()), dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
@@ -45,7 +44,7 @@ func (d *Disk) hasManifest(name string) (bool, error) {
 			return false, &os.PathError{Op: "open", Path: dir, Err: err}
 		}
 		err = readEntries(fd, dir, func(entry []byte, _ byte) error {
-			// Asked after the entry has been read: what is not pending any more is there for good.
+			// After the entry has been read: if it is not pending any more, it is durable.
 			if existed, editing := d.names.pending(dir)[string(entry)]; editing && !existed {
 				return nil
 			}
@@ -72,19 +71,18 @@ func (d *Disk) walkRepos(ctx context.Context, visit func(name string) error) err
 	})
 }
 
-// subtree follows a directory's name where its turn comes to be descended into:
-// what is in "a/" comes after "a-b". No name has a character that sorts after it.
+// subtree is added to a directory's name to sort its subtree: "a/b" comes after
+// "a-b". No character of a name sorts after it.
 const subtree = "/~"
 
-// eachDirectory calls visit, which reports whether it is a repository, for each
-// directory of a repository or above one, in lexical order: those below prefix,
-// "" or ending in "/", whose names follow last. It holds about limit names of a
-// directory at a time.
+// eachDirectory calls visit for the directories below prefix, "" or ending in "/",
+// that are or may contain repositories, in lexical order after last. visit reports
+// whether one is a repository. About limit names of a directory are in memory.
 func (d *Disk) eachDirectory(prefix, last string, limit int, visit func(name string) (bool, error)) error {
 	var repository string // the last one
 	for more := true; more; {
 		start := last
-		// Some are none, and up to 127, of which each begins the next, wait for their subtree.
+		// Some are no repositories, and up to 127, each a prefix of the next, wait for their subtree.
 		page := lowest{limit: limit + 192}
 		full := []byte(prefix)
 		err := d.tree.eachName(path.Join(reposDir, prefix), func(entry []byte, kind byte) error {
@@ -132,9 +130,8 @@ func (d *Disk) eachDirectory(prefix, last string, limit int, visit func(name str
 	return nil
 }
 
-// isLeaf reports whether a repository's directory has no other directory in it
-// than the layout, as far as its number of links tells: that has one for each,
-// and two more.
+// isLeaf reports whether a repository's directory contains only the layout, if the
+// file system counts a link for each directory and two more.
 func (d *Disk) isLeaf(dir string) bool {
 	stat, err := d.stat(path.Join(reposDir, dir))
 	return err == nil && stat.Nlink == 3

@@ -10,33 +10,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clockFile holds the storage's time, see clock.
+// clockFile holds a clockNote.
 const clockFile = "clock"
 
-// clockSize is the length of clockFile in bytes. It never changes, so that the
-// file can be written when nothing is free.
+// clockSize is the constant length of clockFile in bytes, so that it can be written
+// while the disk is full.
 const clockSize = 256
 
-// saveEvery is how much of the storage's time a loss of power may cost.
+// saveEvery is how much of the storage's time a power failure may lose.
 const saveEvery = time.Hour
 
-// clock is the storage's own time. It never runs ahead of real time, whatever
-// the host's clock is set to: only time that has certainly passed is added, that
-// is, since the last note if the host has not been started since, otherwise
-// since that start. What the store dates, it dates by this clock.
+// clock is the storage's own time, which dates all that the store dates. Whatever
+// the host's clock is set to, it is never ahead of real time: it only advances by
+// time that has certainly passed, since the last note or, if the host has been
+// restarted since, since that start.
 type clock struct {
-	mu    sync.Mutex
-	note  clockNote
-	saved time.Duration // uptime when the note was written
-	// unclean says that the storage was not closed in order, and crashed that the
-	// host was restarted since.
-	unclean, crashed bool
+	mu      sync.Mutex
+	note    clockNote
+	saved   time.Duration // uptime at the last save
+	unclean bool          // the storage was not closed in order
+	crashed bool          // and the host was restarted since
 }
 
 // clockNote is the content of clockFile.
 type clockNote struct {
 	Time   time.Time     `json:"time"`   // of the storage
-	Boot   string        `json:"boot"`   // id of the host's start
+	Boot   string        `json:"boot"`   // ID of the host's start
 	Uptime time.Duration `json:"uptime"` // since then
 	Closed bool          `json:"closed"` // the storage was closed in order
 }
@@ -50,11 +49,11 @@ func uptime() time.Duration {
 }
 
 func bootID() string {
-	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // "" is no start that is known
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // "" if unknown
 	return strings.TrimSpace(string(id))
 }
 
-// advance updates a note.
+// advance returns the note at a later uptime.
 func (n clockNote) advance(boot string, up time.Duration) clockNote {
 	switch {
 	case boot == "":
@@ -67,8 +66,7 @@ func (n clockNote) advance(boot string, up time.Duration) clockNote {
 	return n
 }
 
-// open reads the note that the last process left. Without one, the storage's
-// time begins with the host's.
+// open reads the last process's note. Without one, time starts at the host's.
 func (c *clock) open(t *tree) {
 	boot, up := bootID(), uptime()
 	c.note = clockNote{Time: time.Now().UTC(), Boot: boot, Uptime: up, Closed: true}
@@ -80,19 +78,19 @@ func (c *clock) open(t *tree) {
 	c.note.Closed = false
 }
 
-// now returns the storage's time, and notes it from time to time.
+// now returns the storage's time, and saves it every saveEvery.
 func (c *clock) now(t *tree) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	up := uptime()
 	c.note = c.note.advance(c.note.Boot, up)
 	if up-c.saved > saveEvery {
-		c.save(t) // or the next time
+		c.save(t) // the next call retries
 	}
 	return c.note.Time
 }
 
-// save writes the note in place. A note that cannot be read counts as none.
+// save writes the note in place. A torn one counts as none.
 func (c *clock) save(t *tree) error {
 	text, err := json.Marshal(c.note)
 	if err != nil {
@@ -111,7 +109,7 @@ func (c *clock) save(t *tree) error {
 	return t.sync(f, clockFile)
 }
 
-// close notes that the storage was closed in order.
+// close records that the storage was closed in order.
 func (c *clock) close(t *tree) error {
 	c.now(t)
 	c.mu.Lock()

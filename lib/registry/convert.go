@@ -15,9 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file converts the first format of the storage, in which index.json was
-// the record of a repository's manifests and tags, and journals/ had the latest
-// changes to large ones.
+// In the first format, index.json was the record of a repository's manifests and
+// tags, and journals/ held the latest changes to large ones.
 
 const (
 	// formatFile holds the version of the storage's format.
@@ -26,13 +25,13 @@ const (
 	journalsDir = "journals"
 )
 
-// checkFormat reports whether a storage must be converted, and refuses one that
+// checkFormat reports whether a storage must be converted. The error means that it
 // cannot be used.
 func (d *Disk) checkFormat() (old bool, err error) {
 	text, err := d.tree.root.ReadFile(formatFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && d.readOnly:
-		return false, errors.New("its format is that of an earlier version, and it cannot be converted while it is read-only")
+		return false, errors.New("its format is an earlier version's, and a read-only storage cannot be converted")
 	case errors.Is(err, fs.ErrNotExist):
 		return true, nil
 	case err == nil && string(text) != format:
@@ -41,9 +40,9 @@ func (d *Disk) checkFormat() (old bool, err error) {
 	return false, err
 }
 
-// convert converts a storage of the first format to this one, in place. If it is
-// interrupted, the next start completes it: converting a repository twice has the
-// same result. No request is served before it has ended.
+// convert converts a storage of the first format in place, before any request is
+// served. The next start completes an interrupted conversion: converting a
+// repository twice has the same result.
 func (d *Disk) convert() error {
 	old, err := d.checkFormat()
 	if err != nil || !old {
@@ -66,7 +65,7 @@ func (d *Disk) convert() error {
 		err = d.tree.syncDir(".")
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, ErrNoSpace) {
-		err = fmt.Errorf("%w: the conversion needs an inode for each tag and each manifest, and goes on at the next start", ErrNoSpace)
+		err = fmt.Errorf("%w: the conversion needs an inode for each tag and manifest; the next start completes it", ErrNoSpace)
 	}
 	if err != nil {
 		return fmt.Errorf("convert to this version's format: %w", err)
@@ -74,8 +73,8 @@ func (d *Disk) convert() error {
 	return d.tree.root.RemoveAll(journalsDir)
 }
 
-// convertRepo makes the tags and manifests of a repository from its index.json
-// and its journal. It syncs nothing.
+// convertRepo makes a repository's tags and manifests from its index.json and
+// journal, without syncing them.
 func (d *Disk) convertRepo(name string) error {
 	index := repoPath(name, "index.json")
 	f, err := d.tree.root.Open(index)
@@ -86,7 +85,7 @@ func (d *Disk) convertRepo(name string) error {
 				if err := d.quarantine(index); err != nil {
 					return err
 				}
-				d.warnings = append(d.warnings, fmt.Errorf("%s: %w; it is kept in %s, and tags may be missing", index, damage, quarantineDir))
+				d.warnings = append(d.warnings, fmt.Errorf("%s: %w; moved to %s; tags may be missing", index, damage, quarantineDir))
 				if err := d.recoverManifests(name); err != nil {
 					return err
 				}
@@ -106,8 +105,7 @@ func (d *Disk) convertRepo(name string) error {
 	return err
 }
 
-// convertManifest makes a blob a manifest, unless it is absent, and points its
-// tags at it.
+// convertManifest makes a blob a manifest with its tags, unless it is absent.
 func (d *Disk) convertManifest(name string, e indexEntry) error {
 	if there, err := d.tree.exists(blobPath(name, e.Digest)); err != nil || !there {
 		return err
@@ -127,7 +125,7 @@ func (d *Disk) convertManifest(name string, e indexEntry) error {
 		links = append(links, [2]string{tagPath(name, tag), tagTarget(e.Digest)})
 	}
 	for _, link := range links {
-		if is, err := d.tree.readlink(link[0]); err != nil || is == link[1] { // by an attempt before
+		if is, err := d.tree.readlink(link[0]); err != nil || is == link[1] { // by an earlier attempt
 			if err != nil {
 				return err
 			}
@@ -143,8 +141,8 @@ func (d *Disk) convertManifest(name string, e indexEntry) error {
 	return nil
 }
 
-// recoverManifests makes manifests of the blobs that look like some, so that the
-// next collection of garbage does not take what they name.
+// recoverManifests makes blobs that look like manifests manifests, so that the next
+// garbage collection keeps the blobs that they name.
 func (d *Disk) recoverManifests(name string) error {
 	ctx := context.Background()
 	return d.tree.eachBlob(ctx, repoPath(name, "blobs"), func(_ string, digest Digest, _ *fileStat) error {
@@ -162,8 +160,8 @@ func (d *Disk) recoverManifests(name string) error {
 	})
 }
 
-// replayJournal applies a repository's journal. It stops at a change that a
-// crash cut short: nobody was told of that.
+// replayJournal applies a repository's journal, up to a change that a crash
+// truncated and that was never acknowledged.
 func (d *Disk) replayJournal(name string) error {
 	f, err := d.tree.root.Open(path.Join(journalsDir, fmt.Sprintf("%x", sha256.Sum256([]byte(name)))))
 	if err != nil {

@@ -15,8 +15,7 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// firstFormat turns a storage into one of the first format, with the index.json
-// that each repository has, and stops its registry.
+// firstFormat stops a registry and turns its storage into one of the first format.
 func (reg *testRegistry) firstFormat() {
 	reg.t.Helper()
 	reg.stop()
@@ -47,7 +46,7 @@ func writeJournal(t *testing.T, reg *testRegistry, name, text string) {
 }
 
 // A storage of the first format keeps its tags, manifests, media types and
-// referrers, with the changes that its journals have; a line cut short is none.
+// referrers, with the changes in its journals, except for a truncated line.
 func TestConvert(t *testing.T) {
 	reg := newRegistry(t)
 	one, two := reg.pushImage("a", "v1", "one"), reg.pushImage("a", "v2", "two")
@@ -133,8 +132,8 @@ func TestConvertInterrupted(t *testing.T) {
 	}
 }
 
-// A conversion needs inodes. One that finds too few says so, keeps what it has
-// done, and is completed when there are more.
+// A conversion that runs out of inodes reports it, keeps its work, and is completed
+// when there are more.
 func TestConvertWithoutInodes(t *testing.T) {
 	reg := &testRegistry{t: t, dir: small(t, "4m,nr_inodes=300")}
 	reg.start()
@@ -159,7 +158,7 @@ func TestConvertWithoutInodes(t *testing.T) {
 			disk.Close()
 			break
 		}
-		if !errors.Is(err, ErrNoSpace) || !strings.Contains(err.Error(), "an inode for each tag and each manifest, and goes on at the next start") {
+		if !errors.Is(err, ErrNoSpace) || !strings.Contains(err.Error(), "an inode for each tag and manifest; the next start completes it") {
 			t.Fatalf("OpenDisk: %v", err)
 		}
 		made, err := filepath.Glob(reg.path(tagPath("*", "*")))
@@ -186,8 +185,8 @@ func TestConvertWithoutInodes(t *testing.T) {
 	}
 }
 
-// What cannot be read of an index.json is kept and told; the manifests are found
-// again, so that no collection of garbage takes what they name.
+// A damaged index.json is kept and reported; its manifests are recovered, so that
+// garbage collection keeps what they name.
 func TestConvertDamaged(t *testing.T) {
 	reg := newRegistry(t)
 	d := reg.pushImage("a", "v1", "x")
@@ -224,7 +223,7 @@ func TestConvertDamaged(t *testing.T) {
 	reg.want(200, "GET", "/v2/a/manifests/"+string(d), nil)
 }
 
-// A layout that another tool has written is understood.
+// indexEntries reads layouts that other tools wrote.
 func TestParseForeignIndex(t *testing.T) {
 	const text = `{"schemaVersion":2, "annotations":{"a":"b"}, "manifests":[
 	 {"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + dig256 + `","size":7,"platform":{"os":"linux"},
@@ -256,7 +255,7 @@ func TestParseDamagedIndex(t *testing.T) {
 	}
 }
 
-// FuzzParseIndex passes on only what is safe to use as a path.
+// FuzzParseIndex: every entry is safe to use in a path.
 func FuzzParseIndex(f *testing.F) {
 	f.Add([]byte(`{"manifests":[{"digest":"` + dig256 + `"},{"digest":"` + dig256 + `","size":3,"annotations":{"org.opencontainers.image.ref.name":"../x"}}]}`))
 	f.Add([]byte(`{"put":{"digest":"sha256:../.."},"tags":["../x"],"untag":"../y","remove":"x"}`))

@@ -13,7 +13,7 @@ import (
 // change is a line of a journal.
 type change struct {
 	Put    *Descriptor `json:"put"`
-	Tags   []string    `json:"tags"` // to point at Put
+	Tags   []string    `json:"tags"` // that point at Put
 	Untag  string      `json:"untag"`
 	Remove Digest      `json:"remove"`
 }
@@ -40,13 +40,11 @@ func (c change) valid() bool {
 // indexEntry is an entry of an index.json.
 type indexEntry struct {
 	Descriptor
-	tags []string // one, or none
+	tags []string // at most one
 }
 
-// indexEntries returns the entries of an index.json, and the error that ends
-// it, if it is damaged. Entries of other programs are understood; what a registry
-// could not serve (an unknown digest algorithm) is passed over, and a reference
-// that is no tag counts as none.
+// indexEntries returns the entries of an index.json, and an error if it is damaged.
+// It skips digests of unknown algorithms and ignores references that are no tags.
 func indexEntries(r io.Reader) iter.Seq2[indexEntry, error] {
 	return func(yield func(indexEntry, error) bool) {
 		dec := json.NewDecoder(bufio.NewReader(r))

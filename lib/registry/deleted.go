@@ -9,26 +9,26 @@ import (
 	"strings"
 )
 
-// A deletion by digest must not look at all tags for those of its manifest. It
-// leaves a note in deletedPath, before it removes the manifest: from then on
-// those tags count as absent. They are swept away before the index is written,
-// and before the manifest is pushed again.
+// A deletion by digest does not search all tags for those of the manifest. Before it
+// removes the manifest it adds a mark in deletedPath, with which those tags count as
+// absent. A sweep removes them before the index is written, and before the manifest
+// is pushed again.
 
-// deletedPath is the directory of those notes.
+// deletedPath returns the directory of the marks.
 func deletedPath(name string) string { return repoPath(name, "deleted") }
 
-// deletedMark is what a note's link points to.
+// deletedMark is the target of a mark, which is a link.
 const deletedMark = "deleted"
 
-// sweepAtOnce bounds how many deletions a sweep completes at a time.
+// sweepAtOnce bounds how many manifests a sweep locks at a time.
 const sweepAtOnce = 1000
 
-// deletedNote is the name of a manifest's note, as that of a referrer's link.
-func deletedNote(name string, digest Digest) string {
+// deletedMarkPath returns the mark of a manifest.
+func deletedMarkPath(name string, digest Digest) string {
 	return path.Join(deletedPath(name), referrerName(digest))
 }
 
-// deleted returns what tags of deleted manifests point to.
+// deleted returns the digests of deleted manifests by their tags' target.
 func (d *Disk) deleted(name string) (map[string]Digest, error) {
 	targets := make(map[string]Digest)
 	err := d.tree.eachName(deletedPath(name), func(entry []byte, _ byte) error {
@@ -40,7 +40,7 @@ func (d *Disk) deleted(name string) (map[string]Digest, error) {
 	return targets, err
 }
 
-// withoutDeleted returns those of some tags whose manifests are there.
+// withoutDeleted returns the tags whose manifests exist.
 func (d *Disk) withoutDeleted(name string, tags []string, deleted map[string]Digest) ([]string, error) {
 	dir, err := d.tree.openDir(tagsPath(name))
 	if err != nil {
@@ -73,9 +73,9 @@ func (d *Disk) sweep(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	digests := slices.Sorted(maps.Values(deleted)) // so that two sweeps cannot wait for each other
+	digests := slices.Sorted(maps.Values(deleted)) // so that two sweeps cannot deadlock
 	for some := range slices.Chunk(digests, sweepAtOnce) {
-		unlock := make([]func(), len(some)) // meanwhile none is pushed or deleted again
+		unlock := make([]func(), len(some)) // meanwhile none is pushed or deleted
 		for i, digest := range some {
 			unlock[i] = d.lockManifest(name, digest)
 		}
@@ -93,27 +93,27 @@ func (d *Disk) sweep(ctx context.Context, name string) error {
 // sweepLocked removes the tags of deleted manifests that the caller has locked.
 func (d *Disk) sweepLocked(ctx context.Context, name string, digests ...Digest) error {
 	targets := make(map[string]Digest)
-	var notes []edit
+	var marks []edit
 	for _, digest := range digests {
 		_, err := d.mediaType(name, digest)
 		switch {
-		case errors.Is(err, errUntrusted): // the note is needed until that is known
+		case errors.Is(err, errUntrusted): // the mark is needed until the state is known
 			continue
 		case err == ErrManifestUnknown:
 			targets[tagTarget(digest)] = digest
-		case err != nil: // else a crash came before the deletion, or that failed
+		case err != nil: // otherwise a crash or a fault prevented the deletion
 			return err
 		}
-		notes = append(notes, d.removeLink(deletedNote(name, digest), deletedMark))
+		marks = append(marks, d.removeLink(deletedMarkPath(name, digest), deletedMark))
 	}
 	if err := d.removeTags(ctx, name, targets); err != nil {
 		return err
 	}
-	return d.edit(deletedPath(name), notes...)
+	return d.edit(deletedPath(name), marks...)
 }
 
-// removeTags removes the tags that point at some manifests, by what they point to,
-// a page of them at a time. The caller has locked the manifests.
+// removeTags removes the tags with certain targets, a page at a time. The caller
+// has locked the manifests.
 func (d *Disk) removeTags(ctx context.Context, name string, targets map[string]Digest) error {
 	for last, more := "", len(targets) > 0; more; {
 		page := lowest{limit: maxPage, after: last}
@@ -140,7 +140,7 @@ func (d *Disk) removeTags(ctx context.Context, name string, targets map[string]D
 	return nil
 }
 
-// tagsOf adds the tags to a page that point at some manifests.
+// tagsOf adds the tags with certain targets to a page.
 func (d *Disk) tagsOf(name string, targets map[string]Digest, page *lowest) error {
 	dir, err := d.tree.openDir(tagsPath(name))
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A deletion by digest takes as many steps with many tags as with none, and the
-// tags are gone with its answer, also for one who pushes the manifest again.
+// A deletion by digest takes as many steps with many tags as with none. Its tags are
+// gone with its answer, also when the manifest is pushed again.
 func TestDeletionByDigest(t *testing.T) {
 	steps := make(map[int]int)
 	for _, tags := range []int{0, maxPage + 10} {
@@ -57,8 +57,8 @@ func TestDeletionByDigest(t *testing.T) {
 	}
 }
 
-// A kill between a deletion and the sweep of its tags brings none of them back,
-// and a kill within a deletion takes no tag of what is still there.
+// A kill between a deletion and the sweep of its tags restores none of them, and a
+// kill during a deletion removes no tag of a manifest that remains.
 func TestDeletionKilled(t *testing.T) {
 	reg := newRegistry(t)
 	d := reg.pushImage("a", "v1", "x")
@@ -68,15 +68,15 @@ func TestDeletionKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, digest := range []Digest{d, kept} {
-		if err := os.Symlink(deletedMark, reg.path(deletedNote("a", digest))); err != nil {
+		if err := os.Symlink(deletedMark, reg.path(deletedMarkPath("a", digest))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := os.Remove(reg.path(manifestPath("a", d))); err != nil {
 		t.Fatal(err)
 	}
-	if s, told := reg.scrubbed(false); s.Bad > 0 {
-		t.Errorf("scrub: %q", told)
+	if s, found := reg.scrubbed(false); s.Bad > 0 {
+		t.Errorf("scrub: %q", found)
 	}
 	reg.start()
 	reg.want(404, "GET", "/v2/a/manifests/v1", nil)
@@ -93,8 +93,8 @@ func TestDeletionKilled(t *testing.T) {
 	reg.want(200, "GET", "/v2/a/manifests/v2", nil)
 }
 
-// Clients that push, delete and list the same manifests at once see no tag again
-// that a deletion has removed.
+// Clients that push, delete and list the same manifests at a time never see a deleted
+// tag again.
 func TestDeletionAtOnce(t *testing.T) {
 	reg := newRegistry(t)
 	reg.pushBlob("a", []byte("{}"))

@@ -30,15 +30,15 @@ const (
 	layoutDir     = "_layout"
 )
 
-// algorithms are those of the digests that the store knows.
+// algorithms are the digest algorithms that the store supports.
 var algorithms = []string{"sha256", "sha512"}
 
 const (
-	// copyBuffer is the piece in which uploads are hashed and written, in bytes.
+	// copyBuffer is the size in bytes of the pieces that uploads are written in.
 	copyBuffer = 64 << 10
-	// parseBudget bounds the bytes of manifests that are held in memory at once.
+	// parseBudget bounds the bytes of manifests in memory.
 	parseBudget = 2 * maxManifest
-	// maxListing bounds how many directories are read for lists at once.
+	// maxListing bounds how many lists read directories at a time.
 	maxListing = 2
 )
 
@@ -47,13 +47,13 @@ type Disk struct {
 	dir         string
 	tree        tree
 	top         *os.File // the storage directory
-	lock        *os.File // nil for a storage that is only looked at
+	lock        *os.File // nil for a storage that is only scrubbed
 	readOnly    bool     // the file system was when the storage was opened
 	clock       clock
 	names       names // of the storage's files
-	manifests   names // of manifests, for requests that change more than one file of one
+	manifests   names // of manifests, for requests that change several of its files
 	buffers     sync.Pool
-	bulk        *semaphore.Weighted // of places for bodies that have one of bulkBuffers
+	bulk        *semaphore.Weighted // of bulkBuffers
 	bulkBuffers sync.Pool
 	parsing     *semaphore.Weighted
 	listing     *semaphore.Weighted
@@ -65,10 +65,10 @@ type Disk struct {
 	opened      atomic.Bool
 }
 
-// InUseError says that another process has the storage open.
+// InUseError means that another process has the storage open.
 type InUseError struct {
 	Dir string
-	PID int // 0 if it did not say
+	PID int // 0 if unknown
 }
 
 func (e *InUseError) Error() string {
@@ -78,10 +78,9 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("storage %s: in use by process %d", e.Dir, e.PID)
 }
 
-// OpenDisk opens the storage in a directory, creates it if necessary, and
-// removes what a crash left behind. It does not look at what is stored, so the
-// time it takes does not depend on that; once, it converts a storage of an
-// earlier version. A storage on a file system that is read-only can be read. The
+// OpenDisk opens or creates the storage in a directory and removes what a crash
+// left behind. It does not read what is stored, except to convert a storage of an
+// earlier version once. A storage on a read-only file system can be read. The
 // error is an *InUseError while another process has the storage open.
 func OpenDisk(dir string) (*Disk, error) {
 	if err := makeStorage(dir); err != nil {
@@ -106,8 +105,7 @@ func OpenDisk(dir string) (*Disk, error) {
 	return d, nil
 }
 
-// IsStorage returns an error unless a registry has kept something in dir. It
-// creates nothing.
+// IsStorage returns an error unless dir is a storage.
 func IsStorage(dir string) error {
 	if _, err := os.Stat(dir); err != nil {
 		return err
@@ -120,10 +118,10 @@ func IsStorage(dir string) error {
 	return nil
 }
 
-// Warnings returns what OpenDisk found that an operator should know.
+// Warnings returns problems that OpenDisk found, for the operator.
 func (d *Disk) Warnings() []error { return d.warnings }
 
-// makeStorage makes a directory and syncs the way that leads to it.
+// makeStorage makes a directory and syncs the path to it.
 func makeStorage(dir string) error {
 	if info, err := os.Stat(dir); err == nil {
 		if !info.IsDir() {
@@ -140,7 +138,7 @@ func makeStorage(dir string) error {
 	}
 	f, err := os.Open(parent)
 	if err != nil {
-		return nil // a directory that may be passed through but not read
+		return nil // the directory cannot be read, only searched
 	}
 	defer f.Close()
 	return f.Sync()
@@ -177,7 +175,7 @@ func (d *Disk) closeFiles() error {
 	return err
 }
 
-// lockStorage takes the lock that ends with the process, however that ends.
+// lockStorage takes the lock, which ends with the process.
 func (d *Disk) lockStorage() error {
 	f, err := d.tree.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o644)
 	if errors.Is(err, syscall.EROFS) {
@@ -199,13 +197,13 @@ func (d *Disk) lockStorage() error {
 	if d.readOnly {
 		return nil
 	}
-	// In place and always as long, so that it needs no space when nothing is free.
+	// In place and of constant length, so that a full disk does not matter.
 	_, err = f.WriteAt(fmt.Appendf(nil, "%-11d\n", os.Getpid()), 0)
 	return unlessStuck(err)
 }
 
-// unlessStuck drops an error that says the disk is full or has become read-only:
-// what can be done without writing goes on then.
+// unlessStuck returns err, or nil if the disk is full or read-only and the rest can
+// be done without writing.
 func unlessStuck(err error) error {
 	if known := storageError(err); isFull(known) || errors.Is(known, ErrReadOnly) {
 		return nil
@@ -242,7 +240,7 @@ func (d *Disk) prepare() error {
 	return unlessStuck(d.clock.save(&d.tree))
 }
 
-// probe checks that the storage is one file system, and one with links.
+// probe checks that the storage is one file system, with both kinds of links.
 func (d *Disk) probe() error {
 	var first unix.Stat_t
 	for i, dir := range []string{uploadsDir, poolDir, poolDir + "/sha256", poolDir + "/sha512", reposDir} {
@@ -274,8 +272,8 @@ func (d *Disk) probe() error {
 	return nil
 }
 
-// Close updates every index.json and releases the storage. Call it
-// when no method runs any more.
+// Close updates every index.json and releases the storage. No other method may run
+// meanwhile.
 func (d *Disk) Close() error {
 	if !d.opened.Swap(false) {
 		return nil
@@ -285,7 +283,7 @@ func (d *Disk) Close() error {
 	}
 	complete, err := d.indexes.stop(d)
 	if complete {
-		err = ifExists(unlessStuck(d.clock.close(&d.tree))) // whoever removes a storage holds it meanwhile
+		err = ifExists(unlessStuck(d.clock.close(&d.tree))) // Purge may have removed it
 	}
 	return errors.Join(err, d.closeFiles())
 }
@@ -293,7 +291,7 @@ func (d *Disk) Close() error {
 // now returns the storage's time.
 func (d *Disk) now() time.Time { return d.clock.now(&d.tree) }
 
-// tempFile makes a file in uploads/ that the next start would remove.
+// tempFile creates a file in uploads/. A start removes the ones that are left.
 func (d *Disk) tempFile() (*os.File, string, error) {
 	name := path.Join(uploadsDir, tempPrefix+newID())
 	f, err := d.tree.create(name)

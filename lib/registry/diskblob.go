@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// promiseTime is for how long a blob stays that a client has been told of, or
-	// has sent, before a manifest must name it.
+	// promiseTime is how long a blob that a client has seen or pushed stays before a
+	// manifest must name it.
 	promiseTime = 24 * time.Hour
-	// promiseEvery is how old a blob's date may be when it is promised again.
+	// promiseEvery is how old a blob's date must be to be renewed.
 	promiseEvery = time.Hour
 )
 
-// Blob is of Store.
+// Blob implements Store.
 func (d *Disk) Blob(_ context.Context, name string, digest Digest) (Content, error) {
 	c, err := d.blob(name, digest)
 	if err == nil {
@@ -56,8 +56,8 @@ func (d *Disk) blob(name string, digest Digest) (Content, error) {
 	}, nil
 }
 
-// promise dates a blob, so that it survives collections of garbage for
-// promiseTime. A date that cannot be set is the old one.
+// promise dates a blob, so that garbage collection keeps it for promiseTime. If
+// that fails, the old date stays.
 func (d *Disk) promise(file string) {
 	info, err := d.tree.root.Stat(file)
 	if err != nil {
@@ -69,7 +69,7 @@ func (d *Disk) promise(file string) {
 	}
 }
 
-// Mount is of Store.
+// Mount implements Store.
 func (d *Disk) Mount(_ context.Context, name string, digest Digest) error {
 	var there bool
 	err := d.names.read(poolPath(digest), func() (err error) {
@@ -85,7 +85,7 @@ func (d *Disk) Mount(_ context.Context, name string, digest Digest) error {
 	return d.linkIn(name, digest)
 }
 
-// DeleteBlob is of Store.
+// DeleteBlob implements Store.
 func (d *Disk) DeleteBlob(_ context.Context, name string, digest Digest) error {
 	defer d.lockManifest(name, digest)()
 	_, err := d.mediaType(name, digest)
@@ -101,7 +101,7 @@ func (d *Disk) DeleteBlob(_ context.Context, name string, digest Digest) error {
 	return d.unlink(name, digest)
 }
 
-// unlink removes a blob from a repository, if it is there.
+// unlink removes a blob from a repository, if it exists.
 func (d *Disk) unlink(name string, digest Digest) error {
 	file := blobPath(name, digest)
 	return d.edit(path.Dir(file), edit{

@@ -10,17 +10,16 @@ import (
 	"strings"
 )
 
-// maxReferrers is the size in bytes up to which a page of referrers grows,
-// unless its first entry is larger.
+// maxReferrers bounds a page of referrers, in bytes, unless its first is larger.
 const maxReferrers = 512 << 10
 
-// Tags is of Store. Tags of manifests that have been deleted are left out.
+// Tags implements Store. It omits tags of deleted manifests.
 func (d *Disk) Tags(ctx context.Context, name, last string, limit int) ([]string, bool, error) {
 	if !d.hasRepo(name) {
 		return nil, false, ErrNameUnknown
 	}
 	for {
-		deleted, err := d.deleted(name) // before the tags: a sweep removes those first
+		deleted, err := d.deleted(name) // before the tags, which a sweep removes first
 		if err != nil {
 			return nil, false, err
 		}
@@ -35,8 +34,7 @@ func (d *Disk) Tags(ctx context.Context, name, last string, limit int) ([]string
 	}
 }
 
-// sorted returns the names in a directory that follow last, a page of them at a
-// time in memory.
+// sorted returns the names in a directory after last. One page is in memory.
 func (d *Disk) sorted(ctx context.Context, dir, last string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for more := true; more; {
@@ -55,8 +53,8 @@ func (d *Disk) sorted(ctx context.Context, dir, last string) iter.Seq2[string, e
 	}
 }
 
-// namesIn returns a page of the links in a directory. Requests for the same page
-// share one reading of the directory, unless something has changed in between.
+// namesIn returns a page of the links in a directory. Concurrent requests for it
+// share one read, unless something has changed meanwhile.
 func (d *Disk) namesIn(ctx context.Context, dir, last string, limit int) ([]string, bool, error) {
 	return d.share(ctx, dir, last, limit, func(limit int) ([]string, bool, error) {
 		for tries := 0; ; tries++ {
@@ -72,11 +70,11 @@ func (d *Disk) namesIn(ctx context.Context, dir, last string, limit int) ([]stri
 				return nil, false, err
 			}
 			names, more, end := d.settled(dir, page)
-			if len(names) == 0 && more { // none of the page is there for good yet
+			if len(names) == 0 && more { // none is durable yet
 				last = end
 				continue
 			}
-			// What failed meanwhile may have been seen, and is gone.
+			// A change that failed meanwhile may have been seen.
 			if d.names.changes.Load() == before || !d.names.failing() || tries == 3 {
 				return names, more, nil
 			}
@@ -84,9 +82,8 @@ func (d *Disk) namesIn(ctx context.Context, dir, last string, limit int) ([]stri
 	})
 }
 
-// settled returns a page as it is on disk for good: without names that are being
-// added, and with those that are being removed.
-// end is where the page ends.
+// settled returns the durable names of a page: without those that are being added,
+// and with those that are being removed. end is where the page ends.
 func (d *Disk) settled(dir string, page lowest) (names []string, more bool, end string) {
 	pending := d.names.pending(dir)
 	for name, existed := range pending {
@@ -109,7 +106,7 @@ type namesPage struct {
 	more  bool
 }
 
-// share lets requests that ask for the same page at once share the answer.
+// share shares the result of f among concurrent requests for the same page.
 func (d *Disk) share(ctx context.Context, dir, last string, limit int, f func(limit int) ([]string, bool, error)) ([]string, bool, error) {
 	if limit == 0 {
 		return nil, true, nil
@@ -130,8 +127,7 @@ func (d *Disk) share(ctx context.Context, dir, last string, limit int, f func(li
 	return p.names, p.more, err
 }
 
-// Referrers is of Store. The types and annotations of those that refer to a
-// subject are read from the manifests themselves.
+// Referrers implements Store. It reads types and annotations from the manifests.
 func (d *Disk) Referrers(ctx context.Context, name string, subject Digest, artifactType, last string) ([]Descriptor, bool, error) {
 	if !d.hasRepo(name) {
 		return nil, false, ErrNameUnknown
@@ -147,7 +143,7 @@ func (d *Disk) Referrers(ctx context.Context, name string, subject Digest, artif
 		}
 		digest, err := ParseDigest(strings.Replace(link, "-", ":", 1))
 		if err != nil {
-			continue // not this program's
+			continue // not the registry's
 		}
 		desc, err := d.referrer(ctx, name, digest)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrManifestUnknown) { // deleted since
@@ -182,10 +178,10 @@ func (d *Disk) referrer(ctx context.Context, name string, digest Digest) (Descri
 	return m.referrer(digest, size), nil
 }
 
-// list runs f when few others read directories.
+// list runs f while few other lists read directories.
 func (d *Disk) list(ctx context.Context, f func() error) error {
 	if err := d.listing.Acquire(ctx, 1); err != nil {
-		return &bodyError{err} // the client has gone
+		return &bodyError{err} // the client disconnected
 	}
 	defer d.listing.Release(1)
 	return f()

@@ -12,7 +12,7 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// Manifest is of Store.
+// Manifest implements Store.
 func (d *Disk) Manifest(_ context.Context, name, tag string, digest Digest) (c Content, err error) {
 	for {
 		if tag != "" {
@@ -29,8 +29,7 @@ func (d *Disk) Manifest(_ context.Context, name, tag string, digest Digest) (c C
 		if err == nil || !errors.Is(err, ErrManifestUnknown) && !errors.Is(err, ErrBlobUnknown) {
 			return c, err
 		}
-		// Either it is not there, or the tag has moved and the old manifest has
-		// been deleted meanwhile.
+		// It is absent, or the tag moved and the old manifest was deleted meanwhile.
 		if tag == "" || digest == "" {
 			break
 		}
@@ -44,8 +43,8 @@ func (d *Disk) Manifest(_ context.Context, name, tag string, digest Digest) (c C
 	return Content{}, ErrManifestUnknown
 }
 
-// PutManifest is of Store. The manifest arrives in a file as a blob does, so
-// that many slow clients cost no memory, and is read back when it is complete.
+// PutManifest implements Store. The body goes to a file first, so that many slow
+// clients take no memory.
 func (d *Disk) PutManifest(ctx context.Context, name string, put ManifestPut, body io.Reader) (Stored, error) {
 	f, temp, err := d.tempFile()
 	if err != nil {
@@ -84,11 +83,10 @@ func (d *Disk) PutManifest(ctx context.Context, name string, put ManifestPut, bo
 	return stored, d.putManifest(ctx, name, temp, m.MediaType, stored, put.Tags)
 }
 
-// readManifest parses a manifest from a file, waiting while others use up the
-// memory for that.
+// readManifest parses a manifest from a file once there is memory for it.
 func (d *Disk) readManifest(ctx context.Context, f io.ReaderAt, size int64, mediaType string) (*manifest, error) {
 	if err := d.parsing.Acquire(ctx, size); err != nil {
-		return nil, &bodyError{err} // the client has gone
+		return nil, &bodyError{err} // the client disconnected
 	}
 	defer d.parsing.Release(size)
 	data := make([]byte, size)
@@ -98,15 +96,14 @@ func (d *Disk) readManifest(ctx context.Context, f io.ReaderAt, size int64, medi
 	return parseManifest(data, mediaType)
 }
 
-// putManifest makes a synced file a blob of the repository, then a manifest,
-// and points tags at it, in an order that leaves nothing pointing at what is
-// absent. The manifest is locked meanwhile, so that no deletion comes between.
+// putManifest makes a synced file a blob of the repository, then a manifest, and
+// then points tags at it, so that nothing ever points to what is absent.
 func (d *Disk) putManifest(ctx context.Context, name, file, mediaType string, stored Stored, tags []string) error {
 	defer d.lockManifest(name, stored.Digest)()
 	if err := d.commit(file, name, stored.Digest); err != nil {
 		return err
 	}
-	if deleted, err := d.tree.exists(deletedNote(name, stored.Digest)); err != nil {
+	if deleted, err := d.tree.exists(deletedMarkPath(name, stored.Digest)); err != nil {
 		return err
 	} else if deleted {
 		if err := d.sweepLocked(ctx, name, stored.Digest); err != nil {
@@ -124,8 +121,7 @@ func (d *Disk) putManifest(ctx context.Context, name, file, mediaType string, st
 	return d.editIn(tagsPath(name), edits...)
 }
 
-// listManifest makes a blob of a repository a manifest, and one that refers to
-// its subject.
+// listManifest makes a blob of a repository a manifest and a referrer of its subject.
 func (d *Disk) listManifest(name, mediaType string, stored Stored) error {
 	if stored.Subject != "" {
 		link := referrerPath(name, stored.Subject, stored.Digest)
@@ -137,10 +133,9 @@ func (d *Disk) listManifest(name, mediaType string, stored Stored) error {
 	return d.editIn(path.Dir(file), d.linkEdit(file, mediaType))
 }
 
-// checkConfig reports whether an image's config is there; a push to the wrong
-// repository fails by it. Nothing else has to be: layers may be missing when
-// they are not distributable, and an index may lack platforms. The conformance
-// suite requires that an image without one of its layers is accepted as well.
+// checkConfig returns ErrManifestBlobUnknown if an image's config is absent, as in
+// a push to the wrong repository. Layers may be absent: some are not distributable,
+// an index may lack platforms, and the conformance suite requires it.
 func (d *Disk) checkConfig(name string, m *manifest) error {
 	if !m.isImage() {
 		return nil
@@ -152,8 +147,8 @@ func (d *Disk) checkConfig(name string, m *manifest) error {
 	return err
 }
 
-// DeleteManifest is of Store. It costs the same in any repository, unless the
-// disk is full.
+// DeleteManifest implements Store. Unless the disk is full, its cost does not
+// depend on the repository.
 func (d *Disk) DeleteManifest(ctx context.Context, name, tag string, digest Digest) (err error) {
 	if tag != "" {
 		digest, err = d.resolve(name, tag)
@@ -179,7 +174,7 @@ func (d *Disk) DeleteManifest(ctx context.Context, name, tag string, digest Dige
 	if err != nil {
 		return err
 	}
-	err = d.editIn(deletedPath(name), d.linkEdit(deletedNote(name, digest), deletedMark))
+	err = d.editIn(deletedPath(name), d.linkEdit(deletedMarkPath(name, digest), deletedMark))
 	if isFull(err) { // a deletion makes room
 		err = d.removeTags(ctx, name, map[string]Digest{tagTarget(digest): digest})
 	}
@@ -199,8 +194,7 @@ func (d *Disk) DeleteManifest(ctx context.Context, name, tag string, digest Dige
 	return d.unlink(name, digest)
 }
 
-// subjectOf returns the subject of a manifest; "" also if the manifest is
-// damaged or gone, and is only in the way.
+// subjectOf returns the subject of a manifest, or "" if it has none or is damaged.
 func (d *Disk) subjectOf(ctx context.Context, name string, digest Digest, mediaType string) (Digest, error) {
 	m, _, err := d.parsed(ctx, name, digest, mediaType)
 	if err != nil {
@@ -209,7 +203,7 @@ func (d *Disk) subjectOf(ctx context.Context, name string, digest Digest, mediaT
 	return m.subject(), nil
 }
 
-// parsed returns a manifest of a repository, parsed, and its size.
+// parsed parses a manifest of a repository, and returns its size as well.
 func (d *Disk) parsed(ctx context.Context, name string, digest Digest, mediaType string) (*manifest, int64, error) {
 	f, err := d.tree.root.Open(blobPath(name, digest))
 	if err != nil {

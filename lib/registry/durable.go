@@ -11,27 +11,27 @@ import (
 	"sync/atomic"
 )
 
-// errUntrusted means that a failed change of a name could not be undone, so
-// what the disk holds under it is unknown.
+// errUntrusted means that a failed change could not be undone, so the disk's
+// content is unknown.
 var errUntrusted = errors.New("the disk failed; its content is not known until it is written again")
 
 // edit is a change of one name in a directory.
 type edit struct {
 	name string
-	// already reports whether the name is what the edit makes it.
+	// already reports whether the change has been made.
 	already func() (bool, error)
-	// do makes the change; undo restores what was there before.
+	// do makes the change; undo restores the previous state.
 	do, undo func() error
 }
 
-// edit makes changes in one directory, and returns when all of them are on disk
-// for good. If that fails, they are taken back. What a failed change left is
-// never taken for done: the next edit of the name makes it again.
+// edit makes changes in one directory and returns once they are durable. If that
+// fails, it undoes them, and the next edit of a name makes its change again,
+// whatever the directory looks like.
 func (d *Disk) edit(dir string, edits ...edit) error {
 	slices.SortFunc(edits, func(a, b edit) int { return strings.Compare(a.name, b.name) })
 	edits = slices.CompactFunc(edits, func(a, b edit) bool { return a.name == b.name })
 	locks := make([]*nameLock, len(edits))
-	for i, e := range edits { // in their order, so that two callers cannot wait for each other
+	for i, e := range edits { // in order, so that two callers cannot deadlock
 		locks[i] = d.names.enter(e.name)
 		locks[i].Lock()
 		defer d.names.leave(e.name, locks[i])
@@ -60,7 +60,7 @@ func (d *Disk) edit(dir string, edits ...edit) error {
 	return storageError(err)
 }
 
-// editIn makes changes in a directory that may have to be made.
+// editIn is like edit, but makes the directory if necessary.
 func (d *Disk) editIn(dir string, edits ...edit) error {
 	if err := d.makeDir(dir); err != nil {
 		return err
@@ -68,7 +68,7 @@ func (d *Disk) editIn(dir string, edits ...edit) error {
 	return d.edit(dir, edits...)
 }
 
-// make makes those edits that are not made already, and adds them to made.
+// make makes the edits that have not been made, and adds their indexes to made.
 func (d *Disk) make(edits []edit, locks []*nameLock, made *[]int) error {
 	for i, e := range edits {
 		existed, err := d.tree.exists(e.name)
@@ -91,7 +91,7 @@ func (d *Disk) make(edits []edit, locks []*nameLock, made *[]int) error {
 	return nil
 }
 
-// dirSync lets those that wait for a directory to be synced share one sync.
+// dirSync shares one sync of a directory among the edits that wait for it.
 type dirSync struct {
 	users    int // guarded by names.mu
 	mu       sync.Mutex
@@ -123,9 +123,9 @@ func (n *names) leaveDir(dir string, s *dirSync) {
 	}
 }
 
-// sync returns after a sync that began after the call. After one that failed,
-// the kernel may count pages as written that are not, so whoever changed the
-// directory before must not trust a later one: see failures.
+// sync returns after a sync that began after the call. After a failed one the
+// kernel may count lost pages as written, so edits made before it must not trust a
+// later one: see failures.
 func (s *dirSync) sync(fsync func() error) error {
 	s.mu.Lock()
 	if b := s.next; b != nil {
@@ -138,7 +138,7 @@ func (s *dirSync) sync(fsync func() error) error {
 	s.mu.Unlock()
 	s.running.Lock()
 	s.mu.Lock()
-	s.next = nil // what is changed from here on waits for another
+	s.next = nil // later changes wait for another
 	s.mu.Unlock()
 	if b.err = fsync(); b.err != nil {
 		s.failures.Add(1)
@@ -148,8 +148,8 @@ func (s *dirSync) sync(fsync func() error) error {
 	return b.err
 }
 
-// makeDir makes a directory with its parents. Whoever needs one that another
-// request is making waits until it is on disk for good.
+// makeDir makes a directory with its parents. If another request is making it,
+// makeDir waits until it is durable.
 func (d *Disk) makeDir(dir string) error {
 	if dir == "." {
 		return nil
@@ -170,7 +170,7 @@ func (d *Disk) makeDir(dir string) error {
 		already: func() (bool, error) { return d.tree.exists(dir) },
 		do: func() error {
 			err := d.tree.mkdir(dir)
-			if errors.Is(err, fs.ErrExist) { // a failed edit left it, and may not be on disk
+			if errors.Is(err, fs.ErrExist) { // a failed edit left it, perhaps only in memory
 				if err = d.tree.remove(dir); err == nil {
 					err = d.tree.mkdir(dir)
 				}
@@ -181,7 +181,7 @@ func (d *Disk) makeDir(dir string) error {
 	})
 }
 
-// removeLink removes a symbolic link, unless it points to another target by then.
+// removeLink removes a symbolic link, unless it points to another target meanwhile.
 func (d *Disk) removeLink(name, target string) edit {
 	return edit{
 		name: name,
@@ -194,7 +194,7 @@ func (d *Disk) removeLink(name, target string) edit {
 	}
 }
 
-// linkEdit makes a symbolic link, or points it at another target.
+// linkEdit creates or replaces a symbolic link.
 func (d *Disk) linkEdit(name, target string) edit {
 	var old string
 	return edit{
@@ -213,8 +213,8 @@ func (d *Disk) linkEdit(name, target string) edit {
 	}
 }
 
-// restoreLink undoes a change of a symbolic link. If the change failed before it
-// touched the link, it makes nothing, for which a full disk may have no room.
+// restoreLink undoes a change of a symbolic link. If the link has not changed, it
+// makes none, for which a full disk may have no room.
 func (d *Disk) restoreLink(name, target string) error {
 	if now, err := d.tree.readlink(name); err == nil && now == target {
 		return nil
@@ -222,7 +222,7 @@ func (d *Disk) restoreLink(name, target string) error {
 	return d.setLink(name, target)
 }
 
-// setLink replaces a symbolic link at once. It is not synced.
+// setLink replaces a symbolic link atomically, without syncing it.
 func (d *Disk) setLink(name, target string) error {
 	temp := path.Join(uploadsDir, tempPrefix+newID())
 	if err := d.tree.symlink(target, temp); err != nil {

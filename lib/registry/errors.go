@@ -9,8 +9,8 @@ import (
 	"strconv"
 )
 
-// Error is a condition that a client is told about: the code of
-// distribution-spec, "Error Codes", and the HTTP status it is sent with.
+// Error is an error that clients see: a code of distribution-spec, "Error Codes",
+// and its HTTP status.
 type Error struct {
 	Code    string
 	Status  int
@@ -19,8 +19,8 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
-// What a Store or a handler may return; test with errors.Is. Anything else is
-// a fault of the server and answered with 500.
+// Errors of stores and handlers, for errors.Is. Any other error is a fault of the
+// server and is answered with 500.
 var (
 	ErrBlobUnknown         = &Error{"BLOB_UNKNOWN", http.StatusNotFound, "blob unknown to repository"}
 	ErrUploadInvalid       = &Error{"BLOB_UPLOAD_INVALID", http.StatusBadRequest, "blob upload invalid"}
@@ -44,28 +44,24 @@ var (
 	ErrEndpointUnknown     = &Error{"UNSUPPORTED", http.StatusNotFound, "no such endpoint"}
 	ErrQueryInvalid        = &Error{"UNSUPPORTED", http.StatusBadRequest, "query invalid"}
 
-	// ErrNoSpace is sent as 507. Clients repeat a request after 500, 502, 503
-	// and 429, which would only fill the disk again; 507 they report at once.
-	ErrNoSpace = &Error{"UNKNOWN", http.StatusInsufficientStorage, "no space left on the registry's disk"}
-	ErrQuota   = &Error{"DENIED", http.StatusInsufficientStorage, "the registry's disk quota is used up"}
-	// These do not pass either. Clients report 405 and 501 at once.
+	// Clients retry after 429, 500, 502 and 503; they report 507, 405 and 501 at once.
+	ErrNoSpace        = &Error{"UNKNOWN", http.StatusInsufficientStorage, "no space left on the registry's disk"}
+	ErrQuota          = &Error{"DENIED", http.StatusInsufficientStorage, "the registry's disk quota is used up"}
 	ErrReadOnly       = &Error{"UNSUPPORTED", http.StatusMethodNotAllowed, "the registry's file system is read-only"}
 	ErrTwoFileSystems = &Error{"UNSUPPORTED", http.StatusNotImplemented, "the registry's storage spans two file systems"}
 )
 
-// errInternal stands for every error that is not an *Error. Its cause goes to
-// the log, not to the client.
+// errInternal is the answer to every error that is not an *Error.
 var errInternal = &Error{"UNKNOWN", http.StatusInternalServerError, "internal error; the registry's log has the cause"}
 
-// bodyError is a request body that could not be read to its end, because the
-// client went away or sent less than it had announced.
+// bodyError is an error while a request body is read: the client disconnected or
+// sent less than it announced.
 type bodyError struct{ err error }
 
 func (e *bodyError) Error() string { return "request body: " + e.err.Error() }
 func (e *bodyError) Unwrap() error { return e.err }
 
-// Refusal is an error whose answer has headers of its own, such as
-// WWW-Authenticate.
+// Refusal is an error with headers for the response, such as WWW-Authenticate.
 type Refusal struct {
 	Err    error
 	Header http.Header
@@ -74,7 +70,7 @@ type Refusal struct {
 func (r *Refusal) Error() string { return r.Err.Error() }
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// classify gives the answer that stands for err, and its message.
+// classify returns the error that clients see for err, and its message.
 func classify(err error) (*Error, string) {
 	if known, ok := errors.AsType[*Error](err); ok {
 		return known, err.Error()
@@ -88,8 +84,8 @@ func classify(err error) (*Error, string) {
 	return errInternal, errInternal.Message
 }
 
-// WriteError answers with the JSON of distribution-spec, "Error Codes", and
-// with the headers of a Refusal.
+// WriteError writes the response for an error: the JSON of distribution-spec,
+// "Error Codes", and the headers of a Refusal.
 func WriteError(w http.ResponseWriter, err error) {
 	if refused, ok := errors.AsType[*Refusal](err); ok {
 		maps.Copy(w.Header(), refused.Header)

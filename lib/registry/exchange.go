@@ -7,32 +7,31 @@ import (
 	"time"
 )
 
-// exchange wraps both sides of a request: it counts their bytes and cuts a
-// client that stalls.
+// exchange wraps both sides of a request to count their bytes and to disconnect
+// a client that stalls.
 func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) (*response, *requestBody) {
 	control := http.NewResponseController(w)
 	// Twice, since the server waits for the rest of the body before it answers.
-	out := &response{ResponseWriter: w, wait: patience{2 * h.Stall, control.SetWriteDeadline, time.Time{}}}
-	in := &requestBody{ReadCloser: r.Body, wait: patience{h.Stall, control.SetReadDeadline, time.Time{}}}
+	out := &response{ResponseWriter: w, wait: stallTimer{2 * h.Stall, control.SetWriteDeadline, time.Time{}}}
+	in := &requestBody{ReadCloser: r.Body, wait: stallTimer{h.Stall, control.SetReadDeadline, time.Time{}}}
 	if r.ContentLength != 0 {
-		in.wait.renew(0) // also if nobody reads the body: the server discards it then
+		in.wait.renew(0) // even if no handler reads the body: the server discards it then
 	}
 	r.Body = in
 	return out, in
 }
 
-// patience moves a deadline on while there is progress. A connection that
-// cannot have a deadline has none.
-type patience struct {
+// stallTimer extends a deadline while there is progress. Connections without
+// deadlines are never cut.
+type stallTimer struct {
 	stall time.Duration
 	set   func(time.Time) error
 	last  time.Time
 }
 
-// renew restarts the client's time, less what it has used up. Setting a
-// deadline costs more than reading the clock, so it is done eight times at most
-// while it lasts.
-func (p *patience) renew(used time.Duration) {
+// renew restarts the client's time, less what it has used. It sets a deadline at
+// most eight times per period, because that costs more than reading the clock.
+func (p *stallTimer) renew(used time.Duration) {
 	if p.stall == 0 {
 		return
 	}
@@ -42,24 +41,23 @@ func (p *patience) renew(used time.Duration) {
 	}
 }
 
-// end takes the deadline away. The server reads on in the background, and would
-// take the deadline's passing for the loss of the connection.
-func (p *patience) end() {
+// end clears the deadline: the server keeps reading in the background and would
+// treat an expired deadline as a lost connection.
+func (p *stallTimer) end() {
 	if !p.last.IsZero() {
 		p.last = time.Time{}
 		p.set(time.Time{})
 	}
 }
 
-// response notes what was answered. It has ReadFrom because the server's own
-// writer has: through it a file reaches the socket by sendfile.
+// response records the status and size of a response. Its ReadFrom keeps the
+// server's use of sendfile.
 type response struct {
 	http.ResponseWriter
-	wait   patience
-	status int
-	bytes  int64
-	// aborted says that what was answered is not complete.
-	aborted bool
+	wait    stallTimer
+	status  int
+	bytes   int64
+	aborted bool // the body is incomplete
 }
 
 func (w *response) WriteHeader(status int) {
@@ -74,16 +72,16 @@ func (w *response) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// abort makes the server close the connection at the end of the request, as one
-// whose answer could not be completed.
+// abort makes the server close the connection after the request, so that the
+// client sees an incomplete response.
 func (w *response) abort() { w.aborted = true }
 
-// sendPiece is what a client must have taken, in bytes, before its time to stall
-// begins anew: with four minutes, 4 kB/s.
+// sendPiece is how many bytes a client must accept to restart its time: 4 kB/s
+// with four minutes.
 const sendPiece = 1 << 20
 
 func (w *response) ReadFrom(r io.Reader) (int64, error) {
-	// The kernel is handed a file within one limit, not two.
+	// sendfile works through one LimitedReader, not two.
 	whole, ok := r.(*io.LimitedReader)
 	if !ok {
 		whole = &io.LimitedReader{R: r, N: math.MaxInt64}
@@ -103,18 +101,18 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 	return sent, nil
 }
 
-// Unwrap lets http.ResponseController reach the server's writer.
+// Unwrap is for http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// receivePiece is what a client must have sent, in bytes, before its time to
-// stall begins anew: with two minutes, half a kilobyte a second.
+// receivePiece is how many bytes a client must send to restart its time: half a
+// kilobyte a second with two minutes.
 const receivePiece = 64 << 10
 
-// requestBody counts what arrives and marks errors as the client's. Only time
-// spent waiting for the client counts as the client's.
+// requestBody counts bytes and marks errors as the client's. Only the time spent
+// in Read counts against the client.
 type requestBody struct {
 	io.ReadCloser
-	wait   patience
+	wait   stallTimer
 	bytes  int64
 	piece  int
 	waited time.Duration // for this piece

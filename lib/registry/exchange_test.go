@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// stalling serves what a registry holds and cuts clients after a stall.
+// stalling serves a registry and cuts clients after a stall.
 func stalling(t *testing.T, reg *testRegistry, stall time.Duration) *testRegistry {
 	server := httptest.NewServer(New(reg.disk, Options{Stall: stall}))
 	t.Cleanup(server.Close)
@@ -22,7 +22,7 @@ func stalling(t *testing.T, reg *testRegistry, stall time.Duration) *testRegistr
 	return reg
 }
 
-// The same through TLS, where deadlines are those of the connection below.
+// The same through TLS, whose deadlines are the connection's.
 func TestStalledTLS(t *testing.T) {
 	reg := newRegistry(t)
 	at := reg.begin("a")
@@ -51,8 +51,8 @@ func dial(t *testing.T, reg *testRegistry) net.Conn {
 	return conn
 }
 
-// An upload that stops arriving or trickles in is cut, and can be resumed; one
-// that takes far longer than the stall, but keeps to the least rate, is not.
+// An upload that stalls or trickles in is cut and can be resumed. One that takes far
+// longer than the stall, but at the minimum rate, is not.
 func TestStalledUpload(t *testing.T) {
 	t.Parallel()
 	const stall = 1500 * time.Millisecond // a busy machine pauses for long
@@ -96,11 +96,11 @@ func TestStalledUpload(t *testing.T) {
 		t.Errorf("a slow upload was answered with %d", status)
 	}
 	if status := send(15, 1); status != 408 {
-		t.Errorf("an upload below the least rate was answered with %d, want 408", status)
+		t.Errorf("an upload below the minimum rate was answered with %d, want 408", status)
 	}
 }
 
-// A body that nobody reads must not hold the connection either.
+// An unread body does not hold the connection either.
 func TestStalledUnreadBody(t *testing.T) {
 	reg := stalling(t, newRegistry(t), 200*time.Millisecond)
 	conn := dial(t, reg)
@@ -110,7 +110,7 @@ func TestStalledUnreadBody(t *testing.T) {
 	}
 }
 
-// A client that takes nothing is cut; one that reads slowly gets everything.
+// A client that reads nothing is cut; one that reads slowly gets everything.
 func TestStalledPull(t *testing.T) {
 	t.Parallel()
 	const stall = time.Second
@@ -144,7 +144,7 @@ func TestStalledPull(t *testing.T) {
 	}
 }
 
-// One upload more than are received at once is told to come again.
+// One upload more than the limit is asked to retry.
 func TestTooManyUploads(t *testing.T) {
 	reg := newRegistry(t)
 	h := New(reg.disk, Options{})

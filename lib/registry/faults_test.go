@@ -15,9 +15,9 @@ import (
 	"testing"
 )
 
-// modelDisk is what a disk holds for certain. A name is on it once its
-// directory was synced after the name's last change; a sync that failed loses
-// for good what it should have written, until it is changed again.
+// modelDisk is what a disk certainly holds. A name is on it once its directory has
+// been synced after the name's last change; a failed sync loses what it should have
+// written, until that is changed again.
 type modelDisk struct {
 	mu     sync.Mutex
 	now    int
@@ -34,7 +34,7 @@ func newModelDisk(seed uint64) *modelDisk {
 		random: rand.New(rand.NewPCG(seed, 1)), failed: map[string]int{}}
 }
 
-// faults are those that a step may end with.
+// faults are the errors that a step may return.
 var faults = map[string][]error{
 	"fsync":   {syscall.EIO, syscall.ENOSPC},
 	"link":    {syscall.EIO, syscall.ENOSPC},
@@ -78,12 +78,12 @@ func (m *modelDisk) ended(op, name string, began int, err error) {
 	}
 }
 
-// durable reports whether a name would survive a loss of power. m.mu is held.
+// durable reports whether a name would survive a power failure. m.mu is held.
 func (m *modelDisk) durable(name string) bool {
 	return !m.lost[name] && m.change[name] <= m.synced[path.Dir(name)]
 }
 
-// check tells of a file that would not survive, on all of its way.
+// check reports a file or directory on a path that would not survive.
 func (m *modelDisk) check(t *testing.T, why string, names ...string) {
 	t.Helper()
 	m.mu.Lock()
@@ -91,14 +91,14 @@ func (m *modelDisk) check(t *testing.T, why string, names ...string) {
 	for _, name := range names {
 		for ; name != "."; name = path.Dir(name) {
 			if m.change[name] > 0 && !m.durable(name) {
-				t.Errorf("%s: a loss of power would take %s back", why, name)
+				t.Errorf("%s: a power failure would undo %s", why, name)
 			}
 		}
 	}
 }
 
-// What has been acknowledged or read would survive a loss of power at any time,
-// though any step of the disk may fail, and clients repeat what failed.
+// Everything acknowledged or read would survive a power failure, though any step may
+// fail and clients repeat what failed.
 func TestFaults(t *testing.T) {
 	for seed := range uint64(2) {
 		for _, rate := range []float64{0.02, 0.15} {
@@ -135,7 +135,7 @@ func testFaults(t *testing.T, seed uint64, rate float64) {
 	for name := range disk.names.suspect {
 		t.Logf("left suspect: %s", name)
 	}
-	// When the disk works again, everything does.
+	// When the disk works again, so does everything.
 	c := faultClient{t, h, m, rand.New(rand.NewPCG(seed, 99)), 0}
 	for r := range 3 {
 		for n := range 4 {
@@ -173,7 +173,7 @@ func (c *faultClient) do(method, target, body string) *httptest.ResponseRecorder
 func (c *faultClient) act() {
 	name, tag, n := fmt.Sprintf("r%d/x", c.random.IntN(3)), fmt.Sprintf("t%d", c.random.IntN(3)), c.random.IntN(4)
 	own := c.random.IntN(2) == 0
-	if own { // nobody else changes it, but for the directories that lead there
+	if own { // no other client changes it, except for its directories
 		name = fmt.Sprintf("r%d/own%d", c.random.IntN(3), c.number)
 	}
 	d := digestBytes("sha256", faultImage(n))
@@ -199,7 +199,7 @@ func faultImage(n int) []byte {
 	return image(digestBytes("sha256", []byte("{}")), fmt.Sprint(n))
 }
 
-// push sends an image, and each request of it again while it fails.
+// push pushes an image and repeats each request while it fails.
 func (c *faultClient) push(name, tag string, n int) bool {
 	config, m := digestBytes("sha256", []byte("{}")), faultImage(n)
 	for _, step := range []struct {
@@ -227,8 +227,8 @@ func (c *faultClient) push(name, tag string, n int) bool {
 	return true
 }
 
-// A write whose sync failed is not acknowledged when it is repeated, unless it
-// is made and synced again.
+// A write whose sync failed is acknowledged only after it has been made and synced
+// again.
 func TestRepeatAfterFailedSync(t *testing.T) {
 	reg := newRegistry(t)
 	config := reg.pushBlob("a", []byte("{}"))
@@ -263,7 +263,7 @@ func TestRepeatAfterFailedSync(t *testing.T) {
 	}
 }
 
-// A deletion whose sync failed is taken back.
+// A deletion whose sync failed is undone.
 func TestFailedDeletion(t *testing.T) {
 	reg := newRegistry(t)
 	d := reg.pushImage("a", "v1", "x")
@@ -284,7 +284,7 @@ func TestFailedDeletion(t *testing.T) {
 	reg.want(404, "GET", "/v2/a/manifests/v1", nil)
 }
 
-// Nobody sees a tag, a manifest or a blob before it is on disk for good.
+// A tag, a manifest or a blob is not visible before it is durable.
 func TestNothingSeenEarly(t *testing.T) {
 	reg := newRegistry(t)
 	config := reg.pushBlob("a", []byte("{}"))
@@ -309,7 +309,7 @@ func TestNothingSeenEarly(t *testing.T) {
 	go func() { got <- reg.do("GET", "/v2/a/manifests/v2", nil) }()
 	select {
 	case a := <-got:
-		t.Errorf("GET = %d before the tag is on disk", a.StatusCode)
+		t.Errorf("GET = %d before the tag is durable", a.StatusCode)
 	default:
 	}
 	goOn <- struct{}{}
@@ -330,8 +330,8 @@ func TestNothingSeenEarly(t *testing.T) {
 	reg.want(200, "GET", "/v2/a/manifests/"+string(first), nil)
 }
 
-// A full disk, a used-up quota, a read-only file system and a storage on two
-// mounts have an answer each, and none that clients repeat.
+// A full disk, a used-up quota, a read-only file system and a storage on two mounts
+// each have an answer that clients do not retry.
 func TestFaultsHaveAnswers(t *testing.T) {
 	reg := newRegistry(t)
 	config := reg.pushBlob("a", []byte("{}"))
@@ -372,7 +372,7 @@ func TestFaultsHaveAnswers(t *testing.T) {
 	}
 }
 
-// A file that can have no more links is copied.
+// A file that cannot have more links is copied.
 func TestTooManyLinks(t *testing.T) {
 	reg := newRegistry(t)
 	d := reg.pushBlob("a", []byte("shared"))
@@ -390,13 +390,13 @@ func TestTooManyLinks(t *testing.T) {
 	}
 	reg.disk.tree.observe = nil
 	checkStorage(t, reg.dir)
-	if s, told := reg.scrubbed(false); s.Bad != 0 {
-		t.Errorf("scrub: %q", told)
+	if s, found := reg.scrubbed(false); s.Bad != 0 {
+		t.Errorf("scrub: %q", found)
 	}
 }
 
-// The sync of a directory that fails may leave unwritten what others changed in
-// it before, though their own sync succeeds: they must not trust that one.
+// A failed sync of a directory may lose other changes made before it, although their
+// own sync succeeds: they fail too.
 func TestFailedSyncOfAnother(t *testing.T) {
 	reg := newRegistry(t)
 	reg.pushImage("a", "v", "x")

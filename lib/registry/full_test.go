@@ -68,8 +68,8 @@ func fillDisk(t *testing.T, file string) {
 	}
 }
 
-// However many inodes are left when a push fails, the tag that it was to replace
-// can still be pulled.
+// However many inodes are free when a push fails, the tag that it would replace can
+// still be pulled.
 func TestFullDiskKeepsTheTag(t *testing.T) {
 	reg := &testRegistry{t: t, dir: small(t, "9m,nr_inodes=200")}
 	reg.start()
@@ -104,8 +104,8 @@ func TestFullDiskKeepsTheTag(t *testing.T) {
 	t.Error("no push succeeds")
 }
 
-// With no byte and no inode free, and what a kill left, the registry starts,
-// serves and deletes, and a collection of garbage makes room.
+// Without a free byte or inode, and after a kill, the registry starts, serves and
+// deletes, and garbage collection makes room.
 func TestFullDiskStarts(t *testing.T) {
 	reg := &testRegistry{t: t, dir: small(t, "9m,nr_inodes=400")}
 	reg.start()
@@ -157,7 +157,7 @@ func TestFullDiskStarts(t *testing.T) {
 	checkStorage(t, reg.dir)
 }
 
-// A file system that is read-only can be served from; what writes is told so.
+// A read-only file system is served from; writes are refused.
 func TestReadOnly(t *testing.T) {
 	dir := small(t, "8m")
 	reg := &testRegistry{t: t, dir: dir}
@@ -183,8 +183,8 @@ func TestReadOnly(t *testing.T) {
 	if err := reg.disk.Check(); !errors.Is(err, ErrReadOnly) {
 		t.Errorf("Check = %v", err)
 	}
-	if s, told := reg.scrubbed(false); s.Bad > 0 || s.Good != 2 {
-		t.Errorf("scrub: %+v %q", s, told)
+	if s, found := reg.scrubbed(false); s.Bad > 0 || s.Good != 2 {
+		t.Errorf("scrub: %+v %q", s, found)
 	}
 	_, err := OpenDisk(dir)
 	if _, inUse := errors.AsType[*InUseError](err); !inUse {
@@ -197,7 +197,7 @@ func TestReadOnly(t *testing.T) {
 	reg.want(200, "GET", "/v2/a/manifests/v2", nil)
 }
 
-// A storage that is spread over two file systems is refused at the start.
+// A storage on two file systems is refused at startup.
 func TestTwoFileSystems(t *testing.T) {
 	dir := small(t, "8m")
 	if err := os.MkdirAll(filepath.Join(dir, "blobs"), 0o755); err != nil {

@@ -14,9 +14,9 @@ import (
 	"testing"
 )
 
-// The disk and its inode table fill up at random points, the registry is killed
-// there or stops in order, and space returns. Nothing acknowledged is lost, and
-// each start and each collection of garbage succeeds, also with nothing free.
+// The disk and its inode table fill up at random points, the registry stops or is
+// killed there, and space returns. Nothing acknowledged is lost, and every start and
+// garbage collection succeeds, also on the full disk.
 func TestFullAtRandom(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -59,8 +59,8 @@ func TestFullAtRandom(t *testing.T) {
 	}
 }
 
-// fullDisk is a registry on a small disk. want has what each tag may lead to, of
-// which all but the first have not been acknowledged.
+// fullDisk is a registry on a small disk. want holds the possible digests of each
+// tag, of which only the first has been acknowledged.
 type fullDisk struct {
 	t       *testing.T
 	dir     string
@@ -184,7 +184,7 @@ func (f *fullDisk) push(name, tag, note string) {
 	f.change(name+":"+tag, string(digestBytes("sha256", m)), pushed)
 }
 
-// change notes what a tag is, or may be.
+// change records what a tag is or may be.
 func (f *fullDisk) change(key, digest string, acknowledged bool) {
 	switch {
 	case acknowledged:

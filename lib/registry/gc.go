@@ -11,21 +11,19 @@ import (
 	"time"
 )
 
-// Collected is what a collection of garbage found: blobs of the pool, in files
-// and bytes, uploads, and repositories that were empty.
+// Collected is the result of a garbage collection: blobs of the pool, and removed
+// uploads and repositories.
 type Collected struct {
 	Removed, Kept           int
 	RemovedBytes, KeptBytes int64
 	Uploads, Repositories   int
 }
 
-// Collect takes out of each repository the blobs that none of its manifests
-// names, unless a client has sent them, or has been told that they are there,
-// within the last day: their manifest may still follow. It removes repositories
-// that are empty then, the files of the pool that no repository links to,
-// expired uploads and, with uploads, all of them. It makes no file, so that it
-// can run when nothing is free. It requires the storage to itself: no other
-// method may run meanwhile.
+// Collect removes from each repository the blobs that none of its manifests names,
+// unless a client has pushed or seen them within the last day, since their manifest
+// may still follow. It also removes empty repositories, files of the pool without
+// links, and expired uploads, or all with uploads. It creates no file, so that it
+// works on a full disk. No other method may run meanwhile.
 func (d *Disk) Collect(ctx context.Context, uploads bool) (c Collected, err error) {
 	if d.readOnly {
 		return c, ErrReadOnly
@@ -65,8 +63,7 @@ func (d *Disk) Collect(ctx context.Context, uploads bool) (c Collected, err erro
 	return c, err
 }
 
-// removeBlobs removes the files of digests in a directory for which unused
-// returns true.
+// removeBlobs removes the blobs in a directory for which unused returns true.
 func (d *Disk) removeBlobs(ctx context.Context, blobs string, unused func(Digest, *fileStat) bool) error {
 	removed := make(map[string]bool) // directories
 	err := d.tree.eachBlob(ctx, blobs, func(file string, digest Digest, stat *fileStat) error {
@@ -82,8 +79,8 @@ func (d *Disk) removeBlobs(ctx context.Context, blobs string, unused func(Digest
 	return err
 }
 
-// digestSet holds digests by their beginnings. Where those of two are the same,
-// a blob is kept that need not be.
+// digestSet is a set of digests, by their first 16 bytes: a collision keeps a blob
+// that could be removed.
 type digestSet map[[16]byte]struct{}
 
 func digestKey(digest Digest) (key [16]byte) {
@@ -98,8 +95,8 @@ func (s digestSet) has(digest Digest) bool {
 	return ok
 }
 
-// unlinkUnnamed removes from a repository what no manifest names and what is
-// older than a time. A manifest that cannot be read ends the collection.
+// unlinkUnnamed removes from a repository the blobs that no manifest names and that
+// are older than a time. A manifest that cannot be read is an error.
 func (d *Disk) unlinkUnnamed(ctx context.Context, name string, before time.Time) error {
 	named := make(digestSet)
 	err := d.eachManifest(ctx, name, func(digest Digest) error {
@@ -120,7 +117,7 @@ func (d *Disk) eachManifest(ctx context.Context, name string, visit func(Digest)
 		err := d.tree.eachName(dir, func(hex []byte, _ byte) error {
 			digest, err := ParseDigest(algorithms[i] + ":" + string(hex))
 			if err != nil {
-				return ctx.Err() // not this program's
+				return ctx.Err() // not the registry's
 			}
 			return errors.Join(ctx.Err(), visit(digest))
 		})
@@ -131,8 +128,8 @@ func (d *Disk) eachManifest(ctx context.Context, name string, visit func(Digest)
 	return nil
 }
 
-// eachNamed calls visit for every digest that occurs in a manifest, wherever that
-// is: what other kinds of manifests refer to must be kept as well.
+// eachNamed calls visit for every digest anywhere in a manifest, so that all kinds
+// of manifests keep their blobs.
 func (d *Disk) eachNamed(name string, digest Digest, visit func(Digest)) error {
 	f, err := d.tree.root.Open(blobPath(name, digest))
 	if err != nil {
@@ -156,8 +153,7 @@ func (d *Disk) eachNamed(name string, digest Digest, visit func(Digest)) error {
 	}
 }
 
-// removeEmpty removes a repository that holds nothing, and the directories
-// above it that become empty.
+// removeEmpty removes an empty repository and the empty directories above it.
 func (d *Disk) removeEmpty(name string) (gone bool, err error) {
 	for _, dir := range append(manifestDirs(name), repoPath(name, "blobs/sha256"), repoPath(name, "blobs/sha512")) {
 		if empty, err := d.tree.isEmpty(dir); err != nil || !empty {

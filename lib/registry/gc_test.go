@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Mount, deduplication and deletion are links; gc takes what has none.
+// Mount, deduplication and deletion change links; gc removes files without any.
 func TestLinksAndCollect(t *testing.T) {
 	reg := newRegistry(t)
 	d := reg.pushBlob("a", []byte("shared"))
@@ -33,8 +33,8 @@ func TestLinksAndCollect(t *testing.T) {
 	reg.want(202, "POST", "/v2/c/blobs/uploads/?mount="+string(gone), nil)
 }
 
-// What a deleted manifest leaves in its repository is taken out a day later;
-// what a manifest names, in whatever field, stays.
+// Blobs of a deleted manifest are removed a day later; a blob that any field of a
+// manifest names stays.
 func TestCollectUnnamed(t *testing.T) {
 	reg := newRegistry(t)
 	layer := reg.pushBlob("a", []byte("layer"))
@@ -58,10 +58,10 @@ func TestCollectUnnamed(t *testing.T) {
 	checkStorage(t, reg.dir)
 }
 
-// A blob that a client was told of, or has sent, survives for a day after that,
-// though it is older: the client does not send it again.
+// A blob that a client has seen or pushed stays for a day after that, however old it
+// is, because the client does not push it again.
 func TestPromises(t *testing.T) {
-	for name, tell := range map[string]func(reg *testRegistry, d Digest){
+	for name, promise := range map[string]func(reg *testRegistry, d Digest){
 		"HEAD":  func(reg *testRegistry, d Digest) { reg.want(200, "HEAD", "/v2/a/blobs/"+string(d), nil) },
 		"mount": func(reg *testRegistry, d Digest) { reg.want(201, "POST", "/v2/b/blobs/uploads/?mount="+string(d), nil) },
 		"push":  func(reg *testRegistry, _ Digest) { reg.pushBlob("b", []byte("layer")) },
@@ -70,7 +70,7 @@ func TestPromises(t *testing.T) {
 			reg := newRegistry(t)
 			d := reg.pushBlob("a", []byte("layer"))
 			reg.age(d)
-			tell(reg, d)
+			promise(reg, d)
 			reg.restart()
 			if got, err := reg.disk.Collect(context.Background(), false); err != nil || got.Removed != 0 {
 				t.Errorf("Collect = %+v, %v, want the blob kept", got, err)
@@ -83,7 +83,7 @@ func TestPromises(t *testing.T) {
 	}
 }
 
-// The storage's time passes as the host runs, whatever its clock says.
+// The storage's time passes while the host runs, whatever its clock shows.
 func TestClock(t *testing.T) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	note := clockNote{Time: start, Boot: "one", Uptime: time.Hour}
@@ -111,7 +111,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// A blob whose date lies in the future, as the host's clock was wrong, is kept.
+// A blob with a date in the future, from a wrong clock, is kept.
 func TestCollectWrongClock(t *testing.T) {
 	reg := newRegistry(t)
 	d := reg.pushBlob("a", []byte("layer"))

@@ -8,38 +8,35 @@ import (
 	"time"
 )
 
-// maxReceiving bounds how many request bodies are received at once; each takes
-// a buffer of copyBuffer bytes. They are shared among the addresses that send
-// them, see Share; one more is answered with 429.
+// maxReceiving bounds the request bodies received at a time, each with a buffer
+// of copyBuffer bytes. A Share divides them among addresses; one more gets 429.
 const maxReceiving = 256
 
-// Options of a handler. The zero value lets everybody do everything, waits for
-// a client without end, and logs nothing.
+// Options of a handler. The zero value allows everything, waits for clients
+// forever, and logs nothing.
 type Options struct {
-	// Allow, if set, is asked before each request; its error is the answer. The
-	// user that it gives, or "", goes to the log.
+	// Allow, if set, is called before each request. It returns the user, or "", or
+	// the error to answer with.
 	Allow func(*http.Request, Kind) (user string, err error)
-	// Stall is for how long a client may send nothing of a body, or take nothing
-	// of an answer; 0 is for ever. A slow client that makes progress is not cut.
+	// Stall is how long a client may send nothing of a body, or accept nothing of a
+	// response; 0 means forever. A slow client that makes progress is not cut.
 	Stall time.Duration
-	// Observe, if set, is told of each request when it has been answered.
+	// Observe, if set, is called after each request.
 	Observe func(Observation)
-	// Log gets a line for each request at level info, and one for each fault of
-	// the server at level error.
+	// Log receives each request at level info, or error for a fault of the server.
 	Log *slog.Logger
 }
 
-// Observation is what became of a request.
+// Observation describes a request that has been answered.
 type Observation struct {
-	Kind   Kind // zero if the request asked for nothing that there is
+	Kind   Kind // zero if Parse failed
 	Status int
-	In     int64 // bytes of the request's body
-	Out    int64 // bytes of the answer's
+	In     int64 // bytes of the request body
+	Out    int64 // bytes of the response body
 }
 
-// New gives a handler that serves the store under /v2/. It never redirects,
-// and it ignores ?ns=, by which containerd names the registry that it takes
-// this one for.
+// New returns a handler that serves a store under /v2/. It never redirects, and
+// ignores ?ns=, with which containerd names the registry that this one mirrors.
 func New(store Store, o Options) *Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -47,7 +44,7 @@ func New(store Store, o Options) *Handler {
 	return &Handler{store: store, Options: o, receiving: Share{Limit: maxReceiving}, answers: Share{Limit: maxAnswers}, building: make(chan struct{}, 1)}
 }
 
-// FromLoopback refuses a request, with ErrDenied, unless it comes from this host.
+// FromLoopback returns ErrDenied unless a request comes from this host.
 func FromLoopback(r *http.Request) error {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -59,8 +56,8 @@ func FromLoopback(r *http.Request) error {
 	return nil
 }
 
-// Network returns what counts as one address of those that requests come from:
-// an IPv6 host has a whole /64.
+// Network returns what counts as the address of a request: an IPv4 address or an
+// IPv6 /64.
 func Network(r *http.Request) string {
 	a, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -69,13 +66,13 @@ func Network(r *http.Request) string {
 	return NetworkOf(a.Addr())
 }
 
-// NetworkOf is Network for an address.
+// NetworkOf returns what counts as one address.
 func NetworkOf(a netip.Addr) string {
 	if a = a.Unmap().WithZone(""); a.Is4() {
 		return a.String()
 	}
 	p, err := a.Prefix(64)
-	if err != nil { // the zero address, which is one too
+	if err != nil { // the zero address
 		return ""
 	}
 	return p.String()
@@ -85,17 +82,16 @@ func NetworkOf(a netip.Addr) string {
 type Handler struct {
 	store Store
 	Options
-	receiving Share         // of places for bodies
+	receiving Share         // of request bodies
 	answers   Share         // of memory for lists, in bytes
-	building  chan struct{} // holds a value while a list of referrers is made
+	building  chan struct{} // holds a value while a list of referrers is built
 }
 
-// Receiving returns the number of request bodies that are being received.
+// Receiving returns how many request bodies are being received.
 func (h *Handler) Receiving() int { return h.receiving.Used() }
 
-// handlers has the function for each kind of request that Parse gives. A
-// function that returns an error has written nothing, or what cut its body short
-// is the error.
+// handlers maps each kind that Parse returns to its function, which returns an
+// error before it writes anything, or the one that interrupted the body.
 var handlers = [kindCount]func(*Handler, *response, *http.Request, *Request) error{
 	Ping:           (*Handler).ping,
 	BlobRead:       (*Handler).readBlob,
@@ -116,23 +112,22 @@ var handlers = [kindCount]func(*Handler, *response, *http.Request, *Request) err
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// Docker's clients look for this header to tell a registry from a web server.
+	// Docker's clients recognize a registry by this header.
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	harmless(w)
 	h.answer(w, r, h.serve)
 }
 
-// harmless keeps a browser from interpreting an answer: clients choose what lies
-// under a digest, and its media type.
+// harmless keeps browsers from interpreting content, which clients choose along
+// with its media type.
 func harmless(w http.ResponseWriter) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; sandbox")
 }
 
-// Beside gives a handler for files that are no registry content. Its requests
-// are treated as the registry's own: Allow is asked, about the kind File; a
-// client that stalls is cut; Observe and Log are told; an error that serve
-// returns before it has written anything is the answer.
+// Beside returns a handler for files outside the registry's content. Options
+// apply to its requests, of kind File, and an error that serve returns before it
+// writes anything is the response.
 func (h *Handler) Beside(serve func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.answer(w, r, func(out *response, r *http.Request, done *done) (err error) {
@@ -145,7 +140,7 @@ func (h *Handler) Beside(serve func(http.ResponseWriter, *http.Request) error) h
 	})
 }
 
-// answer sees one request through.
+// answer handles one request.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(*response, *http.Request, *done) error) {
 	start := time.Now()
 	out, in := h.exchange(w, r)
@@ -159,11 +154,11 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(*res
 	}
 	h.log(out, r, done.user, err, time.Since(start))
 	if out.aborted {
-		panic(http.ErrAbortHandler) // the server's way to cut a connection
+		panic(http.ErrAbortHandler) // closes the connection
 	}
 }
 
-// done is what was found out about a request.
+// done is what is known about a request when it ends.
 type done struct {
 	kind Kind
 	user string
@@ -205,7 +200,7 @@ func (h *Handler) log(w *response, r *http.Request, user string, err error, took
 	if user != "" {
 		attrs = append(attrs, slog.String("user", user))
 	}
-	// containerd says whose registry it is that this one stands in for.
+	// containerd names the registry that this one mirrors.
 	if r.URL.RawQuery != "" {
 		if origin := r.URL.Query().Get("ns"); origin != "" {
 			attrs = append(attrs, slog.String("ns", origin))

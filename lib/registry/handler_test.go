@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A GET or HEAD of content, with what a client may send and must get.
+// GET and HEAD of content, with conditions and ranges.
 func TestPull(t *testing.T) {
 	reg := newRegistry(t)
 	data := []byte("0123456789")
@@ -108,7 +108,7 @@ func TestManifestRefusals(t *testing.T) {
 	checkStorage(t, reg.dir)
 }
 
-// A manifest of 4 MiB is the largest that must be taken.
+// A manifest may have up to 4 MiB.
 func TestLargestManifest(t *testing.T) {
 	reg := newRegistry(t)
 	const head, tail = `{"annotations":{"a":"`, `"}}`
@@ -159,7 +159,7 @@ func TestFromLoopback(t *testing.T) {
 	}
 }
 
-// Every kind of request must ask, and say truly whether it writes.
+// Allow is called for every kind, and Writes is right about each.
 func TestAllow(t *testing.T) {
 	reg := newRegistry(t)
 	reg.pushImage("a", "v1", "x")
@@ -198,7 +198,7 @@ func TestAllow(t *testing.T) {
 	}
 }
 
-// A mirror's operator sees for whom it was asked.
+// The log names the registry that was mirrored.
 func TestLogTellsTheOrigin(t *testing.T) {
 	var log strings.Builder
 	h := New(newRegistry(t).disk, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})

@@ -13,7 +13,7 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// digestBytes gives the digest of content.
+// digestBytes returns the digest of content.
 func digestBytes(algorithm string, data []byte) Digest {
 	h := ref.NewHash(algorithm)
 	h.Write(data)
@@ -23,11 +23,11 @@ func digestBytes(algorithm string, data []byte) Digest {
 // session names an upload to repository a.
 func session(id string) Session { return Session{Repository: "a", ID: id} }
 
-// transport is the tests' own: whenever an httptest.Server is closed, that ends
-// idle connections of http.DefaultTransport, just as another test takes one.
+// transport is not http.DefaultTransport, whose idle connections every
+// httptest.Server closes, even while another test uses one.
 var transport = &http.Transport{}
 
-// testRegistry is the handler over a disk store, behind a real server.
+// testRegistry is a server of a disk store.
 type testRegistry struct {
 	t    testing.TB
 	dir  string
@@ -72,8 +72,7 @@ type answer struct {
 	body string
 }
 
-// do sends a request; headers come in pairs. Redirects are not followed, since
-// there must be none.
+// do sends a request with pairs of headers. It does not follow redirects.
 func (reg *testRegistry) do(method, target string, body []byte, headers ...string) answer {
 	reg.t.Helper()
 	if len(target) > 0 && target[0] == '/' {
@@ -121,7 +120,7 @@ func image(config Digest, note string) []byte {
 		mediaTypeImage, config, note)
 }
 
-// pushImage pushes an image with the given tag and gives its digest.
+// pushImage pushes an image with a tag and returns its digest.
 func (reg *testRegistry) pushImage(name, tag, note string) Digest {
 	reg.t.Helper()
 	m := image(reg.pushBlob(name, []byte("{}")), note)
@@ -131,7 +130,7 @@ func (reg *testRegistry) pushImage(name, tag, note string) Digest {
 
 func (reg *testRegistry) path(rest string) string { return filepath.Join(reg.dir, rest) }
 
-// age makes a blob of the pool, and thereby of all repositories, two days old.
+// age makes a blob two days old.
 func (reg *testRegistry) age(digest Digest) {
 	reg.t.Helper()
 	old := reg.disk.now().Add(-2 * promiseTime)
@@ -140,9 +139,8 @@ func (reg *testRegistry) age(digest Digest) {
 	}
 }
 
-// checkStorage looks at every file of the storage: content under a digest must
-// have that digest, every tag must point to a manifest, every manifest must be
-// there, and index.json must list both.
+// checkStorage checks that every blob has its digest, every tag points to a manifest,
+// and every manifest exists.
 func checkStorage(t testing.TB, dir string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(file string, e os.DirEntry, err error) error {
@@ -185,8 +183,8 @@ func checkStorage(t testing.TB, dir string) {
 	}
 }
 
-// listed returns what a repository's index.json says: digest by tag, and ""
-// followed by the digest for a manifest without one.
+// listed returns the entries of a repository's index.json: digests by tag, or by "@"
+// and the digest for a manifest without one.
 func listed(t testing.TB, dir, name string) map[string]Digest {
 	t.Helper()
 	got, err := readListed(dir, name)
@@ -196,7 +194,7 @@ func listed(t testing.TB, dir, name string) map[string]Digest {
 	return got
 }
 
-// readListed is listed where index.json may be damaged.
+// readListed is listed for an index.json that may be damaged.
 func readListed(dir, name string) (map[string]Digest, error) {
 	f, err := os.Open(filepath.Join(dir, repoPath(name, "index.json")))
 	if err != nil {

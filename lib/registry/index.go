@@ -11,27 +11,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// indexDelay is for how long a repository must not have changed before its
-// index.json is written.
+// indexDelay is how long a repository must stay unchanged before its index.json is
+// written.
 const indexDelay = 400 * time.Millisecond
 
-// indexer writes the index.json of repositories that have changed. It is made
-// from the tags and manifests for other programs; the store never reads it.
+// indexer writes the index.json of changed repositories. The store never reads it.
 type indexer struct {
 	mu      sync.Mutex
-	changed map[string]time.Time // repositories whose index is behind, and since when
-	behind  bool                 // others may be, which is not known
-	wrote   bool                 // indexes that are not synced
+	changed map[string]time.Time // repositories whose index is stale, and since when
+	behind  bool                 // others may be stale
+	wrote   bool                 // indexes have been written and not synced
 	wake    chan struct{}
-	writing sync.Mutex // held by whoever writes indexes, or removes repositories
+	writing sync.Mutex // held while indexes are written or repositories removed
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 }
 
-// note has the index of a repository written that has changed.
+// note records that a repository has changed.
 func (x *indexer) note(name string) {
 	x.mu.Lock()
-	if x.changed != nil { // it has been started
+	if x.changed != nil { // the indexer runs
 		x.changed[name] = time.Now()
 	}
 	x.mu.Unlock()
@@ -41,8 +40,8 @@ func (x *indexer) note(name string) {
 	}
 }
 
-// due returns the repositories that have not changed for delay, and how long to
-// wait for others; wait is 0 if there are none.
+// due returns the repositories that have not changed for delay, and how long to wait
+// for the next one, or 0 if there is none.
 func (x *indexer) due(delay time.Duration) (names []string, wait time.Duration) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -59,9 +58,8 @@ func (x *indexer) due(delay time.Duration) (names []string, wait time.Duration) 
 	return names, wait
 }
 
-// start writes indexes in the background until stop. After a process that did
-// not stop in order any of them may be behind; after a crash of the host, any
-// may be damaged as well.
+// start writes indexes in the background until stop. After an unclean stop any of
+// them may be stale (behind), after a crash of the host also damaged.
 func (x *indexer) start(d *Disk, behind, damaged bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	x.changed, x.wake, x.cancel, x.behind = make(map[string]time.Time), make(chan struct{}, 1), cancel, behind
@@ -93,7 +91,7 @@ func (x *indexer) start(d *Disk, behind, damaged bool) {
 }
 
 // writeAll updates indexes. If that fails, as on a full disk, the next change or
-// the next start tries again.
+// start retries.
 func (x *indexer) writeAll(d *Disk, names []string) {
 	for _, name := range names {
 		x.writing.Lock()
@@ -106,7 +104,7 @@ func (x *indexer) writeAll(d *Disk, names []string) {
 	}
 }
 
-// stop writes what is behind, and reports whether no index is.
+// stop writes the stale indexes and reports whether all are up to date.
 func (x *indexer) stop(d *Disk) (complete bool, err error) {
 	x.cancel()
 	x.running.Wait()
@@ -117,8 +115,7 @@ func (x *indexer) stop(d *Disk) (complete bool, err error) {
 	return !x.behind && err == nil, err
 }
 
-// RenewIndexes writes each index.json that does not say what its repository
-// holds, and returns how many those were.
+// RenewIndexes writes each stale index.json and returns their number.
 func (d *Disk) RenewIndexes(ctx context.Context) (renewed int, err error) {
 	return d.renewIndexes(ctx, false)
 }

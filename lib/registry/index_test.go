@@ -33,13 +33,12 @@ func TestIndexFollows(t *testing.T) {
 	reg.stop()
 	want["v3"] = three
 	if got := listed(t, reg.dir, "a"); !maps.Equal(got, want) {
-		t.Errorf("after a stop index.json says %v, want %v", got, want)
+		t.Errorf("after a stop index.json lists %v, want %v", got, want)
 	}
 	reg.start()
 }
 
-// After a kill the next start writes what is behind, and after a crash of the
-// host all.
+// A start writes the stale indexes after a kill, and all after a crash of the host.
 func TestIndexAfterCrash(t *testing.T) {
 	reg := newRegistry(t)
 	one := reg.pushImage("a/b", "v1", "one")
@@ -72,7 +71,7 @@ func TestIndexAfterCrash(t *testing.T) {
 				break
 			}
 			if time.Now().After(end) {
-				t.Fatalf("after %s index.json says %v, %v", c.name, got, err)
+				t.Fatalf("after %s index.json lists %v, %v", c.name, got, err)
 			}
 		}
 		reg.stop()
@@ -89,8 +88,8 @@ func TestIndexAfterCrash(t *testing.T) {
 	}
 }
 
-// A change that comes right after an index has been read shows in its end, though
-// file systems date changes to the millisecond at best.
+// A change right after indexEnd shows in the next one, though file systems date
+// changes to the millisecond at best.
 func TestIndexEnd(t *testing.T) {
 	reg := newRegistry(t)
 	d := reg.pushImage("a", "v0", "x")

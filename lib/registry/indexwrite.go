@@ -18,18 +18,17 @@ import (
 const (
 	// annotationTag holds the tag of an entry in index.json (image-spec, annotations).
 	annotationTag = "org.opencontainers.image.ref.name"
-	// annotationState is what index.json ends with, see indexEnd.
+	// annotationState is the annotation that indexEnd writes.
 	annotationState = "oci-serve.state"
 	// layoutText is the file that marks an OCI image layout (image-spec, image layout).
 	layoutText = `{"imageLayoutVersion":"1.0.0"}`
-	// settled is the age from which the date of a directory differs from that of
-	// the next change: file systems date with the kernel's tick.
+	// settled is the age from which a directory's date differs from that of its next
+	// change: file systems use the kernel's tick.
 	settled = 50 * time.Millisecond
 )
 
-// indexEnd returns the end of an index.json that is up to date. It holds the
-// dates of the directories that the index is made from, and so shows that the
-// file is complete and that nothing has changed since.
+// indexEnd returns the end of an up-to-date index.json: the dates of the directories
+// that it is derived from.
 func (d *Disk) indexEnd(name string) (string, error) {
 	for range 3 {
 		state, wait := "", time.Duration(0)
@@ -53,7 +52,7 @@ func (d *Disk) indexEnd(name string) (string, error) {
 	return "\n]}\n", nil // it keeps changing
 }
 
-// manifestDirs are the directories of a repository's manifests, one an algorithm.
+// manifestDirs returns the directories of a repository's manifests, by algorithm.
 func manifestDirs(name string) (dirs []string) {
 	for _, algorithm := range algorithms {
 		dirs = append(dirs, repoPath(name, "manifests/"+algorithm))
@@ -82,10 +81,9 @@ func (d *Disk) sameIndex(name string) (bool, error) {
 	return string(got) == end, err
 }
 
-// writeIndex replaces a repository's index.json, and makes its layout one that
-// other programs know.
+// writeIndex replaces a repository's index.json and adds oci-layout if necessary.
 func (d *Disk) writeIndex(name string) error {
-	if !d.hasRepo(name) { // removed by a collection of garbage
+	if !d.hasRepo(name) { // removed by garbage collection
 		return nil
 	}
 	if err := d.sweep(context.Background(), name); err != nil {
@@ -99,7 +97,7 @@ func (d *Disk) writeIndex(name string) error {
 			return err
 		}
 	}
-	end, err := d.indexEnd(name) // before what it describes is read
+	end, err := d.indexEnd(name) // before the directories are read
 	if err != nil {
 		return err
 	}
@@ -112,8 +110,7 @@ func (d *Disk) writeIndex(name string) error {
 	})
 }
 
-// replaceFile replaces a file that can be made again at any time: readers see
-// the old or the new one, and nothing is synced.
+// replaceFile replaces a derived file atomically, without syncing it.
 func (d *Disk) replaceFile(name string, write func(io.Writer) error) (err error) {
 	f, temp, err := d.tempFile()
 	if err != nil {
@@ -138,8 +135,8 @@ func (d *Disk) replaceFile(name string, write func(io.Writer) error) (err error)
 	return err
 }
 
-// index writes the beginning of an index.json, up to its last entry: one for
-// each tag, and one for each manifest without a tag.
+// index writes an index.json up to its last entry: one for each tag, and one for
+// each manifest without a tag.
 func (d *Disk) index(name string, w io.Writer) error {
 	if _, err := io.WriteString(w, `{"schemaVersion":2,"mediaType":"`+mediaTypeIndex+`","manifests":[`); err != nil {
 		return err
@@ -154,7 +151,7 @@ func (d *Disk) index(name string, w io.Writer) error {
 			return err
 		}
 	}
-	// In the directory's order: to sort it, it would have to be read several times.
+	// In directory order: sorted, it would be read several times.
 	if tags := ix.dirs[tagsPath(name)]; tags != nil {
 		err := tags.each(func(tag []byte, _ byte) error {
 			target, err := tags.readlink(string(tag))
@@ -162,7 +159,7 @@ func (d *Disk) index(name string, w io.Writer) error {
 				return err
 			}
 			digest, err := tagDigest(target)
-			if err != nil || ref.CheckTag(string(tag)) != nil { // deleted since, or not this program's
+			if err != nil || ref.CheckTag(string(tag)) != nil { // deleted since, or not the registry's
 				return nil
 			}
 			return ix.entry(name, digest, string(tag))
@@ -193,8 +190,8 @@ func (ix *indexWriter) close() {
 	}
 }
 
-// entry writes the descriptor of a manifest, if it is there. Digests and tags
-// hold nothing that JSON would escape.
+// entry writes the descriptor of a manifest, if it exists. Digests and tags need no
+// escaping.
 func (ix *indexWriter) entry(name string, digest Digest, tag string) error {
 	manifest, blob := manifestPath(name, digest), blobPath(name, digest)
 	manifests, blobs := ix.dirs[path.Dir(manifest)], ix.dirs[path.Dir(blob)]

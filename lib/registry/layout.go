@@ -12,7 +12,7 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// repoPath returns the place of something in a repository's layout.
+// repoPath returns the path of a file in a repository's layout.
 func repoPath(name, rest string) string {
 	return path.Join(reposDir, name, layoutDir, rest)
 }
@@ -23,8 +23,8 @@ func blobPath(name string, digest Digest) string {
 	return repoPath(name, path.Join("blobs", digest.Path()))
 }
 
-// manifestPath is the link that makes a blob of a repository a manifest. Its
-// target is the manifest's media type.
+// manifestPath returns the link that makes a blob a manifest. Its target is the
+// manifest's media type.
 func manifestPath(name string, digest Digest) string {
 	return repoPath(name, path.Join("manifests", digest.Path()))
 }
@@ -32,7 +32,7 @@ func manifestPath(name string, digest Digest) string {
 func tagsPath(name string) string     { return repoPath(name, "tags") }
 func tagPath(name, tag string) string { return path.Join(tagsPath(name), tag) }
 
-// tagTarget is what a tag's link points to.
+// tagTarget returns the target of a tag's link.
 func tagTarget(digest Digest) string { return "../blobs/" + digest.Path() }
 
 // tagDigest returns the digest that a tag's link points to.
@@ -44,26 +44,26 @@ func tagDigest(target string) (Digest, error) {
 	return ParseDigest(strings.Replace(rest, "/", ":", 1))
 }
 
-// referrersPath is the directory of those that refer to a subject.
+// referrersPath returns the directory of a subject's referrers.
 func referrersPath(name string, subject Digest) string {
 	return repoPath(name, path.Join("referrers", subject.Path()))
 }
 
-// referrerPath is the link there of one that does.
+// referrerPath returns the link of a referrer.
 func referrerPath(name string, subject, digest Digest) string {
 	return path.Join(referrersPath(name, subject), referrerName(digest))
 }
 
-// referrerName is the name of a manifest's link in there.
+// referrerName returns the base name of that link.
 func referrerName(digest Digest) string { return strings.Replace(string(digest), ":", "-", 1) }
 
-// hasRepo reports whether a repository exists, for errors.
+// hasRepo reports whether a repository exists.
 func (d *Disk) hasRepo(name string) bool {
 	_, err := d.tree.root.Stat(repoPath(name, ""))
 	return err == nil
 }
 
-// lockManifest keeps a manifest from being pushed, deleted or swept by others.
+// lockManifest keeps other requests from pushing, deleting or sweeping a manifest.
 func (d *Disk) lockManifest(name string, digest Digest) (unlock func()) {
 	return d.manifests.lock(name + "@" + string(digest))
 }
@@ -97,15 +97,14 @@ func (d *Disk) resolve(name, tag string) (digest Digest, err error) {
 	return tagDigest(target)
 }
 
-// link makes a file of the storage known under another name as well, in a
-// directory that must exist.
+// link links a file into a directory, which must exist.
 func (d *Disk) link(from, to string) error {
 	return d.edit(path.Dir(to), edit{
 		name:    to,
 		already: func() (bool, error) { return d.tree.exists(to) },
 		do: func() error {
 			err := d.tree.link(from, to)
-			if errors.Is(err, fs.ErrExist) { // a failed edit left it, and may not be on disk
+			if errors.Is(err, fs.ErrExist) { // a failed edit left it, perhaps only in memory
 				if err = d.tree.remove(to); err == nil {
 					err = d.tree.link(from, to)
 				}
@@ -116,9 +115,8 @@ func (d *Disk) link(from, to string) error {
 	})
 }
 
-// commit makes a finished file a blob of the pool and of a repository; the
-// caller then removes it. The file has been synced: under its digest it must
-// never be seen with less than its content.
+// commit links a complete, synced file into the pool and a repository. The caller
+// then removes it.
 func (d *Disk) commit(file, name string, digest Digest) error {
 	if err := d.link(file, poolPath(digest)); err != nil {
 		return err
@@ -133,7 +131,7 @@ func (d *Disk) linkIn(name string, digest Digest) error {
 		return err
 	}
 	err := d.link(from, to)
-	for range 3 { // others may use up the copy's links meanwhile
+	for range 3 { // other requests may use up the copy's links meanwhile
 		if !errors.Is(err, syscall.EMLINK) {
 			break
 		}
@@ -147,8 +145,8 @@ func (d *Disk) linkIn(name string, digest Digest) error {
 	return err
 }
 
-// copyPooled puts a copy in the place of a file in the pool that can have no
-// more links. The repositories that have the old one keep it.
+// copyPooled replaces a file of the pool that cannot have more links by a copy.
+// Repositories that link to the old one keep it.
 func (d *Disk) copyPooled(digest Digest) (err error) {
 	pooled := poolPath(digest)
 	from, err := d.tree.root.Open(pooled)

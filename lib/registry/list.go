@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// maxAnswers bounds the memory of lists that clients have not taken yet, in
-	// bytes. It is shared among their addresses, see Share.
+	// maxAnswers bounds the bytes of lists that clients have not received. A Share
+	// divides them among addresses.
 	maxAnswers = 16 << 20
-	// minNames and minReferrers are what one takes at least.
+	// minNames and minReferrers are the bytes that a list reserves at first.
 	minNames, minReferrers = 128 << 10, 1 << 20
 	// answerWait is how long a client waits for such memory.
 	answerWait = 20 * time.Second
 )
 
-// held makes the body of a list when there is memory for it, of size bytes, and
-// again if there must be more. Call release when it has been sent. The error is ErrTooMany while
-// lists for the same address take all of it.
-func (h *Handler) held(r *http.Request, size int, list func() ([]byte, error)) (body []byte, release func(), err error) {
+// reserve builds the body of a list once it has reserved size bytes, and again if
+// the body needs more. Call release when it has been sent. The error is ErrTooMany
+// while lists for the same address use the memory.
+func (h *Handler) reserve(r *http.Request, size int, list func() ([]byte, error)) (body []byte, release func(), err error) {
 	from := Network(r)
 	ctx, cancel := context.WithTimeout(r.Context(), answerWait)
 	defer cancel()
@@ -55,13 +55,11 @@ func (h *Handler) listRepositories(w *response, r *http.Request, req *Request) e
 	})
 }
 
-// writeList answers with a list of names, which hold nothing that JSON would
-// escape. A client that gave a limit gets one page, of those that the store
-// makes; another one gets the whole list, of which one page at a time is in
-// memory.
+// writeList writes a list of names, which need no escaping: one page of the store's
+// if the client set a limit, otherwise the whole list, with one page in memory.
 func (h *Handler) writeList(w *response, r *http.Request, req *Request, head string, next func(last string, limit int) ([]string, bool, error)) error {
 	last, limit, whole := req.Last, req.Limit, false
-	piece := func() ([]byte, error) { // the next page, with what stands before and behind it
+	piece := func() ([]byte, error) { // the next page with its delimiters
 		page, more, err := next(last, limit)
 		if err != nil {
 			return nil, err
@@ -81,7 +79,7 @@ func (h *Handler) writeList(w *response, r *http.Request, req *Request, head str
 		}
 		return append(body, "]}"...), nil
 	}
-	body, release, err := h.held(r, minNames, func() ([]byte, error) {
+	body, release, err := h.reserve(r, minNames, func() ([]byte, error) {
 		last = req.Last
 		return piece()
 	})
@@ -102,7 +100,7 @@ func (h *Handler) writeList(w *response, r *http.Request, req *Request, head str
 			return nil
 		}
 		if body, err = piece(); err != nil {
-			w.abort() // so that the client does not take this for all
+			w.abort() // so that the client does not take the list for complete
 			return err
 		}
 	}
@@ -121,12 +119,12 @@ func appendNames(b []byte, names []string) []byte {
 
 func (h *Handler) listReferrers(w *response, r *http.Request, req *Request) error {
 	query := url.Values{}
-	body, release, err := h.held(r, minReferrers, func() ([]byte, error) {
-		h.building <- struct{}{} // what a list is made of takes as much again
+	body, release, err := h.reserve(r, minReferrers, func() ([]byte, error) {
+		h.building <- struct{}{} // building a list takes as much memory again
 		defer func() { <-h.building }()
 		list, more, err := h.store.Referrers(r.Context(), req.Name, req.Digest, req.ArtifactType, req.Last)
-		// A registry with this API never answers it with 404 (distribution-spec,
-		// "Listing Referrers"): clients would fall back to the older tag scheme.
+		// Never 404 (distribution-spec, "Listing Referrers"): clients would fall back
+		// to the tag scheme.
 		if err != nil && !errors.Is(err, ErrNameUnknown) {
 			return nil, err
 		}
@@ -157,8 +155,8 @@ func setLink(w *response, r *http.Request, query url.Values) {
 	w.Header().Set("Link", fmt.Sprintf(`<%s?%s>; rel="next"`, r.URL.EscapedPath(), query.Encode()))
 }
 
-// encode returns a value as JSON, which is not longer than what it was made of:
-// no harmless character is escaped.
+// encode returns a value as JSON without escaping HTML, which would make it longer
+// than its source.
 func encode(v any) ([]byte, error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)

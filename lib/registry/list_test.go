@@ -74,7 +74,7 @@ func TestReferrers(t *testing.T) {
 	}
 }
 
-// A list of referrers must not outgrow what clients take as a manifest.
+// A list of referrers does not outgrow the manifests that clients accept.
 func TestReferrersPages(t *testing.T) {
 	reg := newRegistry(t)
 	want := map[Digest]bool{}

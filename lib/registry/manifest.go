@@ -6,8 +6,8 @@ import (
 	"regexp"
 )
 
-// maxManifest is the size in bytes up to which a manifest is taken, the least
-// that distribution-spec, "Pushing Manifests", wants registries to support.
+// maxManifest bounds a manifest in bytes: the least that distribution-spec, "Pushing
+// Manifests", requires.
 const maxManifest = 4 << 20
 
 const (
@@ -16,8 +16,7 @@ const (
 	mediaTypeDockerImage = "application/vnd.docker.distribution.manifest.v2+json"
 )
 
-// manifest has those fields of image manifests and indexes that a registry
-// looks at.
+// manifest holds the fields of image manifests and indexes that a registry uses.
 type manifest struct {
 	MediaType    string            `json:"mediaType"`
 	ArtifactType string            `json:"artifactType"`
@@ -27,7 +26,7 @@ type manifest struct {
 	Annotations  map[string]string `json:"annotations"`
 }
 
-// present notes that a field is there, whatever it holds.
+// present is true if a field exists, whatever its value.
 type present bool
 
 func (p *present) UnmarshalJSON([]byte) error {
@@ -35,8 +34,8 @@ func (p *present) UnmarshalJSON([]byte) error {
 	return nil
 }
 
-// parseManifest reads a manifest that was given with a media type, or with "".
-// The MediaType of the result is never empty. The error is ErrManifestInvalid.
+// parseManifest parses a manifest with the media type that the client gave, or "".
+// The result's is never empty. The error is ErrManifestInvalid.
 func parseManifest(data []byte, given string) (*manifest, error) {
 	var m manifest
 	if err := json.Unmarshal(data, &m); err != nil {
@@ -74,10 +73,10 @@ func parseManifest(data []byte, given string) (*manifest, error) {
 	return &m, nil
 }
 
-// mediaTypeForm is that of RFC 6838, section 4.2.
+// mediaTypeForm is the form of RFC 6838, section 4.2.
 var mediaTypeForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}$`)
 
-// validMediaType reports whether a media type is one, and thereby short.
+// validMediaType reports whether s is a media type, and so not long.
 func validMediaType(s string) bool { return mediaTypeForm.MatchString(s) }
 
 func (m *manifest) isImage() bool {
@@ -91,7 +90,7 @@ func (m *manifest) subject() Digest {
 	return m.Subject.Digest
 }
 
-// referrer gives the manifest's entry in a list of referrers
+// referrer returns the manifest's descriptor in a list of referrers
 // (distribution-spec, "Listing Referrers").
 func (m *manifest) referrer(d Digest, size int64) Descriptor {
 	desc := Descriptor{

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzParseManifest wants what is accepted to have a media type, digests that
-// are safe as paths, and an entry for a list of referrers.
+// FuzzParseManifest: a parsed manifest has a media type, digests that are safe in
+// paths, and a descriptor for a list of referrers.
 func FuzzParseManifest(f *testing.F) {
 	f.Add(image(dig256, "note"), mediaTypeImage)
 	f.Add([]byte(`{"manifests":null,"subject":{"digest":"`+dig512+`"}}`), "")

@@ -7,13 +7,12 @@ import (
 	"sync/atomic"
 )
 
-// names has a lock for each name of the storage that is being read or changed.
-// A name is changed under its lock until the change is on disk for good, so
-// readers never see what a crash could undo.
+// names holds a lock for each name in use. A change keeps its name locked until
+// it is durable, so readers never see what a crash could undo.
 type names struct {
 	mu      sync.Mutex
 	m       map[string]*nameLock
-	suspect map[string]bool // names whose last change failed; true: not taken back
+	suspect map[string]bool // names whose last change failed; true: it could not be undone
 	dirs    map[string]*dirSync
 	changes atomic.Uint64 // counts changes and failures, for lists
 }
@@ -48,14 +47,14 @@ func (n *names) leave(name string, l *nameLock) {
 	}
 }
 
-// lock locks a name for one holder alone, and returns the function that unlocks it.
+// lock locks a name exclusively and returns the function that unlocks it.
 func (n *names) lock(name string) (unlock func()) {
 	l := n.enter(name)
 	l.Lock()
 	return func() { l.Unlock(); n.leave(name, l) }
 }
 
-// read calls f while no name changes.
+// read calls f while the name does not change.
 func (n *names) read(name string, f func() error) error {
 	l := n.enter(name)
 	defer n.leave(name, l)
@@ -71,7 +70,7 @@ func (n *names) read(name string, f func() error) error {
 }
 
 // pending returns the names in a directory that are being changed, and whether
-// each was there before.
+// each existed before.
 func (n *names) pending(dir string) map[string]bool {
 	found := make(map[string]bool)
 	n.mu.Lock()
@@ -84,15 +83,14 @@ func (n *names) pending(dir string) map[string]bool {
 	return found
 }
 
-// failing reports whether any change has failed and not been made since.
+// failing reports whether any failed change has not been made since.
 func (n *names) failing() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(n.suspect) > 0
 }
 
-// begin notes that an edit begins, and reports whether the last one of that name
-// failed.
+// begin records that an edit begins, and reports whether the name's last one failed.
 func (n *names) begin(name string, l *nameLock, existed bool) (failed bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -101,7 +99,7 @@ func (n *names) begin(name string, l *nameLock, existed bool) (failed bool) {
 	return failed
 }
 
-// end notes how an edit ended: undone is nil if it was taken back or succeeded.
+// end records how an edit ended; undone is the error of undoing it.
 func (n *names) end(name string, l *nameLock, err, undone error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -2,16 +2,16 @@ package registry
 
 import "slices"
 
-// maxPage is how many names a listing holds at a time.
+// maxPage is how many names a list holds at a time.
 const maxPage = 10000
 
-// lowest collects the first limit names, in lexical order, of those that follow
-// after. Memory is that of four times as many, however many are added.
+// lowest collects the first limit names, in lexical order, after a name. It holds
+// four times as many at most.
 type lowest struct {
 	limit int
 	after string
 	names []string
-	bound string // with more: names from here on are on a later page
+	bound string // with more: names from here on belong to a later page
 	more  bool
 }
 
@@ -25,7 +25,7 @@ func (l *lowest) add(name []byte) {
 	}
 }
 
-// ends reports whether a name is on a later page.
+// ends reports whether a name belongs to a later page.
 func (l *lowest) ends(name []byte) bool { return l.more && string(name) >= l.bound }
 
 func (l *lowest) cut() {

@@ -29,9 +29,8 @@ func (h *Handler) readManifest(w *response, r *http.Request, req *Request) error
 	return serveContent(w, r, c)
 }
 
-// serveContent answers GET and HEAD with ranges and conditions. It is
-// http.ServeContent with OCI errors, with a digest as the entity tag, and
-// without opening the file for HEAD.
+// serveContent answers GET and HEAD with ranges and conditions. Unlike
+// http.ServeContent it returns OCI errors and does not open the file for HEAD.
 func serveContent(w *response, r *http.Request, c Content) error {
 	etag := `"` + string(c.Digest) + `"`
 	header := w.Header()
@@ -75,22 +74,22 @@ func sendPart(w *response, c Content, part span, whole bool) error {
 		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.start, part.start+part.length-1, c.Size))
 		w.WriteHeader(http.StatusPartialContent)
 	}
-	// A body cut short closes the connection, since its length was announced.
+	// An incomplete body closes the connection, since its length was announced.
 	if _, err := io.CopyN(w, f, part.length); err != nil {
 		return &bodyError{err}
 	}
 	return nil
 }
 
-// ifRange tells whether a Range header counts: without If-Range, or when that
-// names the content as it is (RFC 9110, section 13.1.5).
+// ifRange reports whether a Range header applies: without If-Range, or if it names
+// the current content (RFC 9110, section 13.1.5).
 func ifRange(r *http.Request, etag string) bool {
 	cond := r.Header.Get("If-Range")
 	return cond == "" || cond == etag
 }
 
-// matches tells whether an If-None-Match header lists an entity tag. Weak tags
-// match too (RFC 9110, section 13.1.2).
+// matches reports whether an If-None-Match header lists an entity tag, weak or not
+// (RFC 9110, section 13.1.2).
 func matches(header, etag string) bool {
 	for item := range strings.SplitSeq(header, ",") {
 		if item = strings.TrimSpace(item); item == "*" || strings.TrimPrefix(item, "W/") == etag {

@@ -9,13 +9,12 @@ import (
 	"syscall"
 )
 
-// Purge removes the storage in dir: all that the registry keeps there, and dir
-// itself unless something else is in it, which left names, or dir cannot be
-// removed, as one that is mounted. Killed on the way, it can be run again.
+// Purge removes the storage in dir, and dir itself unless it holds other files,
+// which left names. An interrupted Purge can be repeated.
 //
-// Before anything is removed, confirm is called with what the storage holds, and
-// then beside, which removes what a server keeps in dir besides. While they run,
-// no other process can open the storage; the error is an *InUseError if one has.
+// First it calls confirm with what the storage holds, then beside, which removes
+// other files of the server from dir. The error is an *InUseError while another
+// process has the storage open.
 func Purge(dir string, confirm func(Usage) error, beside func(*os.Root) error) (left []string, err error) {
 	if err := IsStorage(dir); err != nil {
 		return nil, err
@@ -32,7 +31,7 @@ func Purge(dir string, confirm func(Usage) error, beside func(*os.Root) error) (
 		return nil, &fs.PathError{Op: "remove", Path: dir, Err: syscall.EROFS}
 	}
 	usage, err := d.Usage()
-	if err == nil || errors.Is(err, fs.ErrNotExist) { // an earlier run was killed
+	if err == nil || errors.Is(err, fs.ErrNotExist) { // an interrupted Purge
 		err = confirm(usage)
 	}
 	if err == nil {
@@ -47,16 +46,15 @@ func Purge(dir string, confirm func(Usage) error, beside func(*os.Root) error) (
 	return d.leave()
 }
 
-// removeAll removes what the registry keeps. The two directories by which a
-// storage is recognized go last, and empty: a server that starts once the lock is
-// gone keeps what it makes in them.
+// removeAll removes the registry's files. The two directories that identify a storage
+// go last, and only if empty: a server that starts without the lock may use them.
 func (d *Disk) removeAll() error {
 	root := d.tree.root
 	repositories, err := fs.ReadDir(root.FS(), reposDir)
 	if err != nil {
 		return err
 	}
-	names := []string{uploadsDir, quarantineDir, journalsDir, "stale", clockFile, formatFile} // two are of earlier versions
+	names := []string{uploadsDir, quarantineDir, journalsDir, "stale", clockFile, formatFile} // two are from earlier versions
 	for _, e := range repositories {
 		names = append(names, path.Join(reposDir, e.Name()))
 	}
@@ -71,7 +69,7 @@ func (d *Disk) removeAll() error {
 	return errors.Join(d.tree.remove(lockFile), d.tree.remove(reposDir), d.tree.remove(poolDir))
 }
 
-// leave removes the directory, or returns what else is in it.
+// leave removes the directory, or returns what else it holds.
 func (d *Disk) leave() (left []string, err error) {
 	entries, err := fs.ReadDir(d.tree.root.FS(), ".")
 	if err != nil {

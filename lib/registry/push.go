@@ -29,7 +29,7 @@ func (h *Handler) uploadWhole(w *response, r *http.Request, req *Request) error 
 	if _, err = h.store.WriteUpload(ctx, session, part, r.Body); err == nil {
 		err = h.store.FinishUpload(ctx, session, req.Digest)
 	}
-	if err != nil { // the client never learnt the session's name, so nobody can go on with it
+	if err != nil { // the client does not know the session's id, so it cannot resume
 		return errors.Join(err, unless(h.store.CancelUpload(ctx, session), ErrUploadUnknown))
 	}
 	return created(w, req.Name, "blobs", req.Digest)
@@ -68,8 +68,8 @@ func (h *Handler) finishUpload(w *response, r *http.Request, req *Request) error
 	return created(w, req.Name, "blobs", req.Digest)
 }
 
-// writePart appends the request's body to its session. A part out of order is
-// answered with where the session stands, so the client can go on from there.
+// writePart appends the request's body to its session. After a part out of order,
+// the headers show where the client can resume.
 func (h *Handler) writePart(w *response, r *http.Request, req *Request) (int64, error) {
 	part := Part{Start: -1, Length: r.ContentLength}
 	if header := r.Header.Get("Content-Range"); header != "" {
@@ -151,8 +151,8 @@ func (h *Handler) deleteBlob(w *response, r *http.Request, req *Request) error {
 	return nil
 }
 
-// created answers 201 with the place of new content. Locations are paths
-// without a host, since a proxy or port forward may stand in between.
+// created answers 201 with the location of new content, without a host, because a
+// proxy may stand in between.
 func created(w *response, name, collection string, d Digest) error {
 	w.Header().Set("Location", "/v2/"+name+"/"+collection+"/"+string(d))
 	w.Header().Set("Docker-Content-Digest", string(d))
@@ -160,8 +160,8 @@ func created(w *response, name, collection string, d Digest) error {
 	return nil
 }
 
-// setUpload tells where a session stands. The header cannot express "nothing
-// yet"; registries send 0-0 then.
+// setUpload sets the headers for a session. Range cannot express an empty one;
+// registries send 0-0.
 func setUpload(w *response, name, id string, size int64) {
 	w.Header().Set("Location", "/v2/"+name+"/blobs/uploads/"+id)
 	w.Header().Set("Range", fmt.Sprintf("0-%d", max(size-1, 0)))

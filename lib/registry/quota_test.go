@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Uploads that lie idle make room for others of the same user; those that are
-// being received do not, and one alone must fit.
+// Idle uploads make room for others of the same user. Those that are being received
+// do not, and one larger than the quota is refused.
 func TestUploadLimit(t *testing.T) {
 	reg := newRegistry(t)
 	reg.disk.LimitUploads(100000)
@@ -26,7 +26,7 @@ func TestUploadLimit(t *testing.T) {
 	}
 	reg.want(404, "GET", fresh, nil)
 
-	// While one is received that takes the whole, another one is asked to wait.
+	// While one that takes the whole quota is received, another one is asked to retry.
 	ctx := context.Background()
 	id, err := reg.disk.StartUpload(ctx, Session{Repository: "a", Owner: "alice"}, "sha256")
 	if err != nil {
@@ -93,8 +93,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// What a user has left unfinished does not keep others from storing, when it has
-// filled the disk.
+// Abandoned uploads that fill the disk do not keep others from storing.
 func TestAbandonedUploadsMakeRoom(t *testing.T) {
 	reg := &testRegistry{t: t, dir: small(t, "8m")}
 	reg.start()

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// Many clients that push the same blob at once must all succeed, and leave one
-// file.
+// Clients that push the same blob at a time all succeed and leave one file.
 func TestSameBlobAtOnce(t *testing.T) {
 	reg := newRegistry(t)
 	data := bytes.Repeat([]byte("blob"), 100000)
@@ -33,8 +32,7 @@ func TestSameBlobAtOnce(t *testing.T) {
 	checkStorage(t, reg.dir)
 }
 
-// While a blob or a manifest is pushed and deleted at once, a tag must never
-// point at something absent.
+// While a manifest is pushed and deleted at a time, no tag points to an absent one.
 func TestPushAgainstDelete(t *testing.T) {
 	reg := newRegistry(t)
 	config := reg.pushBlob("a", []byte("{}"))
@@ -58,7 +56,7 @@ func TestPushAgainstDelete(t *testing.T) {
 	loop(func() { reg.do("DELETE", "/v2/a/manifests/"+string(d), nil) })
 	loop(func() { reg.do("DELETE", "/v2/a/blobs/"+string(d), nil) })
 	for range 300 {
-		// Under the manifest's lock nothing changes, so what is tagged must be there.
+		// Nothing changes under the manifest's lock, so a tagged one exists.
 		unlock := reg.disk.manifests.lock("a@" + string(d))
 		if c, err := reg.disk.Manifest(t.Context(), "a", "v1", ""); err == nil {
 			if _, err := os.Stat(reg.path(blobPath("a", c.Digest))); err != nil {

@@ -8,10 +8,10 @@ import (
 // span is a part of a blob: length bytes from start.
 type span struct{ start, length int64 }
 
-// parseRange reads a Range header (RFC 9110, section 14.2) for content of size
-// bytes. whole means that all of it is to be sent: no header, another unit, or
-// several ranges, which a server need not support. The error is ErrRange for a
-// range that holds no byte of the content and for one that is malformed.
+// parseRange parses a Range header (RFC 9110, section 14.2) for content of size
+// bytes. whole reports whether to send all of it: for another unit, or several
+// ranges, which a server may ignore. The error is ErrRange for a range that is
+// malformed or outside the content.
 func parseRange(header string, size int64) (s span, whole bool, err error) {
 	spec, ok := strings.CutPrefix(header, "bytes=")
 	if !ok || strings.Contains(spec, ",") {
@@ -43,9 +43,9 @@ func parseRange(header string, size int64) (s span, whole bool, err error) {
 	return span{start, end - start + 1}, false, nil
 }
 
-// parseContentRange reads the Content-Range header of an upload. It has the
-// form of distribution-spec, "Pushing a blob in chunks": two offsets, both
-// inclusive, and no unit. The error is ErrRange.
+// parseContentRange parses the Content-Range header of an upload: two inclusive
+// offsets without a unit (distribution-spec, "Pushing a blob in chunks"). The error
+// is ErrRange.
 func parseContentRange(header string) (span, error) {
 	first, last, ok := strings.Cut(header, "-")
 	if !ok {
@@ -62,7 +62,7 @@ func parseContentRange(header string) (span, error) {
 	return span{start, end - start + 1}, nil
 }
 
-// parseOffset reads an unsigned number; strconv alone would take a sign.
+// parseOffset parses a number without a sign, which strconv would accept.
 func parseOffset(s string) (int64, error) {
 	if strings.Trim(s, "0123456789") != "" {
 		return 0, ErrRange

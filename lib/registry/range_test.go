@@ -54,7 +54,7 @@ func TestParseContentRange(t *testing.T) {
 	}
 }
 
-// FuzzParseRange wants every range that is accepted to lie within the content.
+// FuzzParseRange: every range lies within the content.
 func FuzzParseRange(f *testing.F) {
 	f.Add("bytes=0-", int64(1))
 	f.Add("bytes=-5", int64(3))
@@ -74,7 +74,7 @@ func FuzzParseRange(f *testing.F) {
 	})
 }
 
-// FuzzParseContentRange wants what is accepted to print back.
+// FuzzParseContentRange: a parsed range prints as it was.
 func FuzzParseContentRange(f *testing.F) {
 	f.Add("0-1023")
 	f.Add("1024-1023")

@@ -22,11 +22,11 @@ const (
 
 var direntBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 
-// errFound ends a look through a directory.
+// errFound ends a walk.
 var errFound = errors.New("found")
 
-// openDir is a directory whose entries are read and looked up without the
-// detours of an os.Root. Its names are single components, and no link is followed.
+// openDir is a directory whose entries are read without the overhead of os.Root.
+// Names are single components, and links are not followed.
 type openDir struct {
 	f    *os.File
 	name string
@@ -42,9 +42,8 @@ func (t *tree) openDir(dir string) (*openDir, error) {
 
 func (o *openDir) close() { o.f.Close() }
 
-// each calls visit, which may remove it, for each entry, in no order. The name
-// is valid until visit returns: a directory of 100,000 entries is read in some
-// 20 ms and allocates nothing.
+// each calls visit, which may remove it, for each entry, in no order. The name is
+// valid only until visit returns, so that nothing is allocated.
 func (o *openDir) each(visit func(name []byte, kind byte) error) error {
 	return readEntries(int(o.f.Fd()), o.name, visit)
 }
@@ -70,7 +69,7 @@ func readEntries(fd int, name string, visit func(name []byte, kind byte) error) 
 	}
 }
 
-// readlink returns a link's target, or "" if there is no link.
+// readlink returns the target of a link, or "" if it does not exist or is no link.
 func (o *openDir) readlink(name string) (string, error) {
 	var buf [1024]byte
 	n, err := unix.Readlinkat(int(o.f.Fd()), name, buf[:])
@@ -83,12 +82,12 @@ func (o *openDir) readlink(name string) (string, error) {
 	return string(buf[:n]), nil
 }
 
-// stat looks up a file of the storage as openDir.stat does.
+// stat is openDir.stat for a path in the storage.
 func (d *Disk) stat(file string) (*fileStat, error) {
 	return (&openDir{d.top, "."}).stat(file)
 }
 
-// fileStat is what a file system says of a file.
+// fileStat is the result of stat(2).
 type fileStat struct{ unix.Stat_t }
 
 // kind returns the bits of the mode for the kind of a file.
@@ -106,8 +105,7 @@ func (o *openDir) stat(name string) (*fileStat, error) {
 	return s, nil
 }
 
-// eachName calls visit for each entry of a directory, as openDir.each does. A
-// directory that does not exist has no entries.
+// eachName is openDir.each for a directory, which may be absent.
 func (t *tree) eachName(dir string, visit func(name []byte, kind byte) error) error {
 	o, err := t.openDir(dir)
 	if err != nil {
@@ -136,8 +134,7 @@ func (t *tree) eachEntry(ctx context.Context, dir string, visit func(name string
 	})
 }
 
-// eachBlob calls visit for each file of the digests' directories in a directory:
-// the pool's, or a repository's.
+// eachBlob calls visit for each blob in the pool's or a repository's directory.
 func (t *tree) eachBlob(ctx context.Context, blobs string, visit func(file string, digest Digest, stat *fileStat) error) error {
 	for _, algorithm := range algorithms {
 		dir := path.Join(blobs, algorithm)
@@ -155,8 +152,8 @@ func (t *tree) eachBlob(ctx context.Context, blobs string, visit func(file strin
 	return nil
 }
 
-// eachDirent parses what getdents64(2) returned: inode and offset of 8 bytes
-// each, the record's length in 2, the kind in 1, the name with a zero byte.
+// eachDirent parses the result of getdents64(2): inode and offset of 8 bytes each,
+// the record's length in 2, the kind in 1, the name and a zero byte.
 func eachDirent(b []byte, visit func(name []byte, kind byte) error) error {
 	const header = 19
 	for len(b) >= header {
@@ -181,7 +178,7 @@ func eachDirent(b []byte, visit func(name []byte, kind byte) error) error {
 	return nil
 }
 
-// isEmpty reports whether a directory has no entries, or does not exist.
+// isEmpty reports whether a directory has no entries or does not exist.
 func (t *tree) isEmpty(dir string) (bool, error) {
 	err := t.eachName(dir, func([]byte, byte) error { return errFound })
 	return err == nil, unless(err, errFound)

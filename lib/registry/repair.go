@@ -9,10 +9,9 @@ import (
 	"path"
 )
 
-// SetAside takes what is damaged out of its repositories, a manifest with its
-// tags, and moves the file to quarantine/, so that a push stores it anew. It
-// requires the storage to itself, as Collect does. A crash leaves the file where
-// a scrub finds it again.
+// SetAside removes what is damaged from its repositories, a manifest with its tags,
+// and moves the file to quarantine/, so that a push stores it again. After a crash a
+// scrub finds it again. No other method may run meanwhile.
 func (d *Disk) SetAside(ctx context.Context, damage Damage) error {
 	if damage.Tag != "" {
 		name := damage.Repositories[0]
@@ -41,8 +40,8 @@ func (d *Disk) SetAside(ctx context.Context, damage Damage) error {
 	return ifExists(d.tree.syncDir(path.Dir(damage.Path)))
 }
 
-// quarantine gives a file a second name below quarantine/, under its own path.
-// Nothing there is overwritten, and a file that is gone needs none.
+// quarantine links a file, if it exists, to its path below quarantine/, where it
+// overwrites nothing.
 func (d *Disk) quarantine(file string) error {
 	info, err := d.tree.root.Stat(file)
 	if err != nil {
@@ -60,7 +59,7 @@ func (d *Disk) quarantine(file string) error {
 		if !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		if there, err := d.tree.root.Stat(to); err == nil && os.SameFile(there, info) { // a crash came between
+		if there, err := d.tree.root.Stat(to); err == nil && os.SameFile(there, info) { // before a crash
 			return nil
 		}
 		to = fmt.Sprintf("%s.%d", path.Join(quarantineDir, file), n)

@@ -10,8 +10,8 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// Kind says what a request asks for. The numbers are those of the table of
-// endpoints in distribution-spec.
+// Kind is what a request asks for. The numbers are from distribution-spec's table of
+// endpoints.
 type Kind int
 
 const (
@@ -19,7 +19,7 @@ const (
 	Ping                // end-1: GET /v2/
 	BlobRead            // end-2: GET, HEAD a blob
 	ManifestRead        // end-3: GET, HEAD a manifest
-	UploadStart         // end-4a, end-4c: POST, a session begins
+	UploadStart         // end-4a, end-4c: POST, opens a session
 	UploadWhole         // end-4b: POST with ?digest= and the whole blob
 	UploadChunk         // end-5: PATCH
 	UploadFinish        // end-6: PUT with ?digest=
@@ -31,12 +31,12 @@ const (
 	Referrers           // end-12a, end-12b: GET
 	UploadStatus        // end-13: GET
 	UploadCancel        // end-14: DELETE
-	Catalog             // GET /v2/_catalog, not in the specification but asked by many clients
-	File                // GET, HEAD a file beside the registry, see Handler.Beside
+	Catalog             // GET /v2/_catalog, not in the specification
+	File                // GET, HEAD a file, see Handler.Beside
 	kindCount
 )
 
-// Writes tells whether a request of this kind may change what is stored.
+// Writes reports whether a request of this kind may change the store.
 func (k Kind) Writes() bool {
 	switch k {
 	case UploadStart, UploadWhole, UploadChunk, UploadFinish, UploadCancel,
@@ -46,7 +46,7 @@ func (k Kind) Writes() bool {
 	return false
 }
 
-// receives tells whether a request of this kind has a body that is stored.
+// receives reports whether the body of such a request is stored.
 func (k Kind) receives() bool {
 	switch k {
 	case UploadWhole, UploadChunk, UploadFinish, ManifestWrite:
@@ -76,34 +76,33 @@ var kindNames = [kindCount]string{
 	File:           "file",
 }
 
-// String gives a kind's name, as metrics have it.
+// String returns a kind's name in metrics.
 func (k Kind) String() string { return kindNames[k] }
 
-// noLimit is the Limit of a request that gave no ?n=.
+// noLimit is the Limit of a request without ?n=.
 const noLimit = -1
 
-// Request is what a request asks for. Every field that is set has been
-// checked; those that its kind does not use are empty.
+// Request is a parsed request. Fields that its kind does not use are empty.
 type Request struct {
 	Kind         Kind
 	Name         string // repository
-	User         string // who asks, if Options.Allow knows
+	User         string // from Options.Allow
 	Digest       Digest // of a blob or manifest; the subject for Referrers
-	Tag          string // when a manifest is named by tag, instead of Digest
+	Tag          string // of a manifest, instead of Digest
 	Upload       string // session
-	Algorithm    string // for UploadStart: what the client will finish with
+	Algorithm    string // for UploadStart: of the final digest
 	Tags         []string
 	Limit        int    // ?n=, or noLimit
-	Last         string // ?last=: the list goes on after this
+	Last         string // ?last=: where the list continues
 	ArtifactType string
 }
 
-// session returns the upload session that a request names or is to open.
+// session returns the upload session that a request names or opens.
 func (q *Request) session(r *http.Request) Session {
 	return Session{Repository: q.Name, ID: q.Upload, Owner: q.User, Client: Network(r)}
 }
 
-// place is where a path leads, before the method is looked at.
+// place is what a path names.
 type place int
 
 const (
@@ -117,8 +116,7 @@ const (
 	atRoot
 )
 
-// methods gives the kinds that a place has, in the order in which an Allow
-// header lists them.
+// methods holds the kinds of a place, in the order of an Allow header.
 var methods = map[place][]struct {
 	method string
 	kind   Kind
@@ -133,7 +131,7 @@ var methods = map[place][]struct {
 	atReferrers: {{"GET", Referrers}, {"HEAD", Referrers}},
 }
 
-// Parse finds out what a request asks for. Its errors are ErrEndpointUnknown,
+// Parse parses a request. Its errors are ErrEndpointUnknown,
 // ErrUnsupported, ErrNameInvalid, ErrDigestInvalid, ErrTagInvalid,
 // ErrUploadUnknown and ErrQueryInvalid.
 func Parse(r *http.Request) (*Request, error) {
@@ -163,9 +161,8 @@ func Parse(r *http.Request) (*Request, error) {
 	return req, req.fill(last, query)
 }
 
-// locate splits a path from its end, since a repository name may itself have
-// components such as "blobs". last is the path's last component where the
-// place has one of its own.
+// locate splits a path from its end, because a repository name may have components
+// such as "blobs". last is the digest, reference or session.
 func locate(path string) (at place, name, last string, err error) {
 	rest, ok := strings.CutPrefix(path, "/v2")
 	if !ok || rest != "" && rest[0] != '/' {
@@ -198,8 +195,7 @@ func locate(path string) (at place, name, last string, err error) {
 	return 0, "", "", ErrEndpointUnknown
 }
 
-// fill sets the fields that the kind needs from the path's last component and
-// the query.
+// fill sets the fields that the kind uses.
 func (q *Request) fill(last string, query url.Values) (err error) {
 	switch q.Kind {
 	case BlobRead, BlobDelete, Referrers:
@@ -244,8 +240,7 @@ func (q *Request) fillManifest(reference string, query url.Values) (err error) {
 func (q *Request) fillStart(query url.Values) (err error) {
 	switch {
 	case query.Has("mount"):
-		// The blob is looked for in the pool, which all repositories share, so
-		// the repository that ?from= names makes no difference.
+		// All repositories share the pool, so ?from= makes no difference.
 		q.Kind = BlobMount
 		q.Digest, err = ParseDigest(query.Get("mount"))
 	case query.Has("digest"):

@@ -105,8 +105,7 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// FuzzParse wants every request either refused or made of parts that are safe
-// as paths.
+// FuzzParse: a request is refused, or its parts are safe in paths.
 func FuzzParse(f *testing.F) {
 	f.Add("GET", "/v2/a/b/blobs/"+dig256, "ns=docker.io")
 	f.Add("PUT", "/v2/a/manifests/"+dig512, "tag=a&tag=b")

@@ -12,41 +12,39 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// Damage is a file of the storage that is not what its name promises.
+// Damage is a file of the storage whose content does not match its name.
 type Damage struct {
-	Path         string // below the storage
-	Digest       Digest // what it should hold; "" for a tag
-	Tag          string // that points at what is absent
+	Path         string // in the storage
+	Digest       Digest // that its name promises; "" for a tag
+	Tag          string // that points to an absent manifest
 	Size         int64  // in bytes
 	Repositories []string
-	Affected     []string // repository:tag of what leads there, the first of each repository
+	Affected     []string // repository:tag, the first ones of each repository
 	Err          error
 }
 
-// Reasons of a Damage; others are the disk's.
+// Errors of a Damage; others are the disk's.
 var (
 	errOtherContent = errors.New("its content has another digest")
 	errAbsent       = errors.New("listed as a manifest, but absent")
 	errDangling     = errors.New("points to a manifest that is absent")
 )
 
-// Scrubbed is what a scrub went through. Good and Bad count blobs, tags that
-// point at nothing and manifests that are absent.
+// Scrubbed is the result of a scrub. Good and Bad count blobs; Bad also counts
+// dangling tags and absent manifests.
 type Scrubbed struct {
 	Good, Bad int
-	Bytes     int64 // that were read
+	Bytes     int64 // read
 }
 
-// Watcher is told how a scrub goes.
+// Watcher follows a scrub.
 type Watcher struct {
-	Total func(bytes int64)  // about how much there is to read; called once
-	Read  *atomic.Int64      // kept at the number of bytes read so far
-	Found func(Damage) error // may set what is damaged aside
+	Total func(bytes int64)  // called once with the approximate amount to read
+	Read  *atomic.Int64      // updated with the bytes read so far
+	Found func(Damage) error // may call SetAside
 }
 
-// Scrub looks at the storage in a directory without holding it: a registry may
-// serve from it meanwhile, since what lies under a digest does not change. See
-// Disk.Scrub.
+// Scrub is Disk.Scrub for a storage that a registry may serve meanwhile.
 func Scrub(ctx context.Context, dir string, w Watcher) (Scrubbed, error) {
 	if err := IsStorage(dir); err != nil {
 		return Scrubbed{}, err
@@ -59,8 +57,8 @@ func Scrub(ctx context.Context, dir string, w Watcher) (Scrubbed, error) {
 	return d.Scrub(ctx, w)
 }
 
-// Scrub reads every blob and looks up every tag and manifest, and tells of each
-// that is damaged. Memory does not depend on what is stored.
+// Scrub reads every blob, looks up every tag and manifest, and reports damage.
+// Memory does not depend on what is stored.
 func (d *Disk) Scrub(ctx context.Context, w Watcher) (Scrubbed, error) {
 	usage, err := d.Usage()
 	if err != nil {
@@ -85,7 +83,7 @@ type scrub struct {
 	watcher Watcher
 }
 
-func (s *scrub) tell(damage Damage) error {
+func (s *scrub) report(damage Damage) error {
 	for _, name := range damage.Repositories {
 		tags := []string{damage.Tag}
 		if damage.Tag == "" {
@@ -105,9 +103,8 @@ func (s *scrub) tell(damage Damage) error {
 	return s.watcher.Found(damage)
 }
 
-// repository looks at a repository's tags and manifests, and at those of its
-// blobs that are not links to the pool, as in a storage that was copied without
-// its links.
+// repository checks a repository's tags and manifests, and the blobs that are not
+// links to the pool, as in a copied storage.
 func (s *scrub) repository(name string) error {
 	if err := s.links(name); err != nil {
 		return err
@@ -120,13 +117,11 @@ func (s *scrub) repository(name string) error {
 	})
 }
 
-// maxDangling bounds how much of one repository is reported at once.
+// maxDangling bounds the tags and manifests that are reported of a repository.
 const maxDangling = 10000
 
-// links looks for tags that point at no manifest, and for manifests that are
-// absent. While the registry runs, one may be deleted between two looks at it, so
-// those found are looked at again after a while: none is in that state for longer
-// than a deletion takes.
+// links looks for dangling tags and absent manifests. While a registry runs, a
+// deletion may look like one for as long as it takes, so links checks again.
 func (s *scrub) links(name string) error {
 	var found []Damage
 	add := func(damage Damage) error {
@@ -139,7 +134,7 @@ func (s *scrub) links(name string) error {
 	}
 	err := s.disk.tree.eachName(tagsPath(name), func(tag []byte, _ byte) error {
 		if ref.CheckTag(string(tag)) != nil {
-			return s.ctx.Err() // not this program's
+			return s.ctx.Err() // not the registry's
 		}
 		return add(Damage{Path: tagPath(name, string(tag)), Tag: string(tag)})
 	})
@@ -165,14 +160,13 @@ func (s *scrub) links(name string) error {
 	}
 	for _, damage := range found {
 		if err == nil {
-			err = s.tell(damage)
+			err = s.report(damage)
 		}
 	}
 	return err
 }
 
-// link sets the Err of a damage if its tag points at no manifest or its manifest
-// is absent.
+// link sets the Err of a damage if its tag dangles or its manifest is absent.
 func (s *scrub) link(name string, damage *Damage) error {
 	tree, digest := &s.disk.tree, damage.Digest
 	damage.Err = nil
@@ -194,7 +188,7 @@ func (s *scrub) link(name string, damage *Damage) error {
 	if digest, damage.Err = tagDigest(target); damage.Err != nil {
 		return nil
 	}
-	for _, file := range []string{manifestPath(name, digest), deletedNote(name, digest)} {
+	for _, file := range []string{manifestPath(name, digest), deletedMarkPath(name, digest)} {
 		if there, err := tree.exists(file); err != nil || there {
 			return err
 		}
@@ -203,7 +197,7 @@ func (s *scrub) link(name string, damage *Damage) error {
 	return nil
 }
 
-// blob reads a file and compares its digest with its name.
+// blob compares a file's digest with its name.
 func (s *scrub) blob(repository, file string, digest Digest, stat *fileStat) error {
 	f, err := s.disk.tree.root.Open(file)
 	if errors.Is(err, fs.ErrNotExist) { // deleted meanwhile
@@ -230,10 +224,10 @@ func (s *scrub) blob(repository, file string, digest Digest, stat *fileStat) err
 			return err
 		}
 	}
-	return s.tell(damage)
+	return s.report(damage)
 }
 
-// scrubReader counts, and stops when the scrub is to stop.
+// scrubReader counts bytes and ends with the context.
 type scrubReader struct {
 	f io.Reader
 	s *scrub
@@ -248,7 +242,7 @@ func (r *scrubReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// linked returns the repositories that have a link to a file of the pool.
+// linked returns the repositories that link to a file of the pool.
 func (d *Disk) linked(ctx context.Context, digest Digest, file *fileStat) (names []string, err error) {
 	err = d.walkRepos(ctx, func(name string) error {
 		if stat, err := d.stat(blobPath(name, digest)); err == nil && stat.same(file) {
@@ -259,18 +253,18 @@ func (d *Disk) linked(ctx context.Context, digest Digest, file *fileStat) (names
 	return names, err
 }
 
-// maxAffected bounds how many tags of a repository are named for one damage.
+// maxAffected bounds the tags of a repository that a Damage names.
 const maxAffected = 10
 
-// tagsLeadingTo returns the first tags of a repository whose manifests name
-// something, by themselves or through other manifests.
+// tagsLeadingTo returns the first tags of a repository whose manifests name a digest,
+// directly or through other manifests.
 func (d *Disk) tagsLeadingTo(ctx context.Context, name string, digest Digest) ([]string, error) {
 	leading := make(digestSet)
 	leading.add(digest)
 	for before := 0; before < len(leading); {
 		before = len(leading)
 		err := d.eachManifest(ctx, name, func(m Digest) error {
-			d.eachNamed(name, m, func(named Digest) { // or part of them, if it is damaged itself
+			d.eachNamed(name, m, func(named Digest) { // as far as a damaged one can be read
 				if leading.has(named) {
 					leading.add(m)
 				}

@@ -22,20 +22,20 @@ func flip(t *testing.T, file string) {
 	}
 }
 
-// scrubbed scrubs a storage and repairs it if asked; the damages that it gives
-// are in the form "path: reason".
+// scrubbed scrubs a storage, repairs it if asked, and returns each damage as "path:
+// reason".
 func (reg *testRegistry) scrubbed(repair bool) (Scrubbed, []string) {
 	reg.t.Helper()
 	var read atomic.Int64
-	var told []string
-	found := func(damage Damage) error {
-		told = append(told, damage.Path+": "+damage.Err.Error())
+	var found []string
+	add := func(damage Damage) error {
+		found = append(found, damage.Path+": "+damage.Err.Error())
 		if repair {
 			return reg.disk.SetAside(context.Background(), damage)
 		}
 		return nil
 	}
-	w := Watcher{func(int64) {}, &read, found}
+	w := Watcher{func(int64) {}, &read, add}
 	scrub := func() (Scrubbed, error) { return Scrub(context.Background(), reg.dir, w) }
 	if repair {
 		scrub = func() (Scrubbed, error) { return reg.disk.Scrub(context.Background(), w) }
@@ -44,23 +44,23 @@ func (reg *testRegistry) scrubbed(repair bool) (Scrubbed, []string) {
 	if err != nil {
 		reg.t.Fatal(err)
 	}
-	return s, told
+	return s, found
 }
 
-// Whatever is damaged is found, and after a repair a push makes it whole.
+// All damage is found, and a push after a repair restores the content.
 func TestScrub(t *testing.T) {
 	config := digestBytes("sha256", []byte("{}"))
 	manifest := digestBytes("sha256", image(config, "x"))
 	for _, c := range []struct {
 		name   string
 		damage func(t *testing.T, reg *testRegistry)
-		told   string // the file that is told, with the reason
+		found  string // the file and the reason
 	}{
 		{"a blob", func(t *testing.T, reg *testRegistry) { flip(t, reg.path(poolPath(config))) },
 			poolPath(config) + ": its content has another digest"},
 		{"a manifest", func(t *testing.T, reg *testRegistry) { flip(t, reg.path(poolPath(manifest))) },
 			poolPath(manifest) + ": its content has another digest"},
-		{"a blob cut short", func(t *testing.T, reg *testRegistry) {
+		{"a truncated blob", func(t *testing.T, reg *testRegistry) {
 			if err := os.Truncate(reg.path(poolPath(config)), 0); err != nil {
 				t.Fatal(err)
 			}
@@ -89,16 +89,16 @@ func TestScrub(t *testing.T) {
 			reg := newRegistry(t)
 			reg.pushImage("a", "v1", "x")
 			reg.pushImage("b/c", "v1", "x")
-			if s, told := reg.scrubbed(false); len(told) > 0 || s.Good != 2 || s.Bytes == 0 {
-				t.Fatalf("before the damage: %+v, %q", s, told)
+			if s, found := reg.scrubbed(false); len(found) > 0 || s.Good != 2 || s.Bytes == 0 {
+				t.Fatalf("before the damage: %+v, %q", s, found)
 			}
 			c.damage(t, reg)
-			if s, told := reg.scrubbed(false); s.Bad != 1 || len(told) != 1 || !strings.HasPrefix(told[0], c.told) {
-				t.Fatalf("scrub told %q, want %q", told, c.told)
+			if s, found := reg.scrubbed(false); s.Bad != 1 || len(found) != 1 || !strings.HasPrefix(found[0], c.found) {
+				t.Fatalf("scrub found %q, want %q", found, c.found)
 			}
 			reg.scrubbed(true)
-			if s, told := reg.scrubbed(false); s.Bad != 0 {
-				t.Errorf("after the repair: %q", told)
+			if s, found := reg.scrubbed(false); s.Bad != 0 {
+				t.Errorf("after the repair: %q", found)
 			}
 			reg.restart()
 			reg.pushImage("a", "v1", "x")
@@ -109,15 +109,15 @@ func TestScrub(t *testing.T) {
 					t.Errorf("%s: config %q after the repair and a push", name, a.body)
 				}
 			}
-			if s, told := reg.scrubbed(false); s.Bad != 0 || s.Good != 2 {
-				t.Errorf("at last: %+v, %q", s, told)
+			if s, found := reg.scrubbed(false); s.Bad != 0 || s.Good != 2 {
+				t.Errorf("at last: %+v, %q", s, found)
 			}
 		})
 	}
 }
 
-// A damage names the images that it concerns, also through an index, and a
-// repository where no tag leads there.
+// A damage names the images that it affects, also through an index, and a repository
+// without such a tag.
 func TestScrubNamesImages(t *testing.T) {
 	reg := newRegistry(t)
 	child := reg.pushImage("a", "direct", "x")
@@ -142,7 +142,7 @@ func TestScrubNamesImages(t *testing.T) {
 	}
 }
 
-// A tag must not lead to what was set aside, and the bytes must not be lost.
+// No tag leads to what was set aside, and its bytes are kept.
 func TestSetAsideKeeps(t *testing.T) {
 	reg := newRegistry(t)
 	manifest := reg.pushImage("a", "v1", "x")

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// Share divides a number of places, or bytes, among holders: a holder may have as
-// many as are still free. So one alone gets half of them, the next one half of the
-// rest, and however many there are, each newcomer finds a place.
+// Share divides places, or bytes, among holders: a holder may have as many as are
+// still free. One alone gets half, the next one half of the rest, and so on, so that
+// each newcomer finds a place.
 type Share struct {
 	Limit int
 
@@ -17,7 +17,7 @@ type Share struct {
 	freed chan struct{} // closed when places are released; nil while nobody waits
 }
 
-// Acquire reserves n places for a holder, and reports whether they were free.
+// Acquire reserves n places for a holder and reports whether it could.
 func (s *Share) Acquire(holder string, n int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,52 +9,51 @@ import (
 )
 
 // Store holds the content that the handler serves. Names, digests, tags and
-// upload ids that reach it have passed Parse. Every method may return, besides
-// the errors that it lists, any other error for a fault of its own, and those
-// that write ErrQuota and ErrReadOnly; one that
-// cannot change anything returns ErrUnsupported from all methods that write.
-// Methods may be called at the same time from several goroutines.
+// upload ids have passed Parse. Besides the errors that it lists, a method may
+// return any other error for a fault of its own, and one that writes ErrQuota and
+// ErrReadOnly; a read-only store returns ErrUnsupported from all that write.
+// Methods are safe for concurrent use.
 type Store interface {
-	// Blob gives what a repository has under a digest, blob or manifest.
+	// Blob returns the blob or manifest d of a repository.
 	// Errors: ErrBlobUnknown, ErrNameUnknown.
 	Blob(ctx context.Context, name string, d Digest) (Content, error)
 
-	// Manifest gives a manifest by tag or, if tag is "", by digest.
+	// Manifest returns a manifest by tag or, if tag is "", by digest.
 	// Errors: ErrManifestUnknown, ErrNameUnknown.
 	Manifest(ctx context.Context, name, tag string, d Digest) (Content, error)
 
-	// Tags returns tags in lexical order, starting after last: up to limit, or as
-	// many as the store likes to return at once. more reports whether others follow.
+	// Tags returns tags in lexical order, starting after last: up to limit, or fewer
+	// if the store returns less at a time. more reports whether others follow.
 	// Errors: ErrNameUnknown.
 	Tags(ctx context.Context, name, last string, limit int) (tags []string, more bool, err error)
 
-	// Repositories does the same for the names of repositories.
+	// Repositories returns the names of repositories in the same way.
 	Repositories(ctx context.Context, last string, limit int) (names []string, more bool, err error)
 
-	// Referrers gives descriptors of the manifests whose subject is d, in the
-	// order of their digests, those after last only; artifactType "" means any.
-	// more says that the page is full.
+	// Referrers returns descriptors of the manifests whose subject is d, ordered by
+	// digest, starting after last; artifactType "" means any. more reports whether
+	// the page is full.
 	// Errors: ErrNameUnknown.
 	Referrers(ctx context.Context, name string, d Digest, artifactType, last string) (list []Descriptor, more bool, err error)
 
-	// StartUpload opens a session, whose id it chooses. algorithm is the one that FinishUpload is
-	// expected to name; another one works, but reads the bytes again.
+	// StartUpload opens a session and returns its id. FinishUpload with a digest of
+	// another algorithm reads the bytes again.
 	// Errors: ErrNoSpace, ErrTooMany, ErrUnsupported.
 	StartUpload(ctx context.Context, s Session, algorithm string) (id string, err error)
 
-	// UploadSize gives the number of bytes that a session has received.
+	// UploadSize returns the number of bytes that a session has received.
 	// Errors: ErrUploadUnknown.
 	UploadSize(ctx context.Context, s Session) (int64, error)
 
-	// WriteUpload appends body to a session and gives its new size. The part
-	// must begin where the session ends, unless its start is negative. What
-	// arrived before body failed is kept, so that the client can go on.
+	// WriteUpload appends body to a session and returns its new size. The part must
+	// begin where the session ends, unless its start is negative. What arrived
+	// before body failed is kept, so that the client can resume.
 	// Errors: ErrUploadUnknown, ErrRange, ErrSizeInvalid, ErrNoSpace (which ends
 	// the session), ErrUnsupported, and body's own.
 	WriteUpload(ctx context.Context, s Session, part Part, body io.Reader) (int64, error)
 
-	// FinishUpload makes a session's bytes a blob of the repository. When it
-	// returns nil, the blob survives a loss of power.
+	// FinishUpload makes a session's bytes a blob of the repository. Once it returns
+	// nil, the blob survives a power failure.
 	// Errors: ErrUploadUnknown, ErrDigestInvalid (which ends the session),
 	// ErrNoSpace, ErrUnsupported.
 	FinishUpload(ctx context.Context, s Session, d Digest) error
@@ -63,29 +62,28 @@ type Store interface {
 	// Errors: ErrUploadUnknown, ErrUnsupported.
 	CancelUpload(ctx context.Context, s Session) error
 
-	// Mount makes a blob that any repository has a blob of this one as well.
+	// Mount adds a blob of any repository to this one.
 	// Errors: ErrBlobUnknown, ErrNoSpace, ErrUnsupported.
 	Mount(ctx context.Context, name string, d Digest) error
 
-	// DeleteBlob takes a blob, but not a manifest, out of a repository.
+	// DeleteBlob removes a blob, but not a manifest, from a repository.
 	// Errors: ErrBlobUnknown, ErrNameUnknown, ErrUnsupported.
 	DeleteBlob(ctx context.Context, name string, d Digest) error
 
-	// PutManifest stores a manifest and points tags at it. If it fails, some may
-	// point at it.
-	// When it returns nil, both survive a loss of power.
+	// PutManifest stores a manifest and points tags at it; if it fails, some may.
+	// Once it returns nil, all of it survives a power failure.
 	// Errors: ErrManifestInvalid, ErrManifestTooLarge, ErrManifestBlobUnknown,
 	// ErrDigestInvalid, ErrNoSpace, ErrUnsupported, and body's own.
 	PutManifest(ctx context.Context, name string, put ManifestPut, body io.Reader) (Stored, error)
 
-	// DeleteManifest takes a manifest and all its tags out of a repository or,
-	// if tag is not "", that tag alone.
+	// DeleteManifest removes a manifest and all its tags from a repository or, if
+	// tag is not "", only that tag.
 	// Errors: ErrManifestUnknown, ErrNameUnknown, ErrUnsupported.
 	DeleteManifest(ctx context.Context, name, tag string, d Digest) error
 }
 
-// Content is a blob or a manifest. It is not opened before Open is called, so
-// that a HEAD request costs no more than looking it up.
+// Content is a blob or a manifest. Only Open opens it, so that a HEAD request
+// costs no more than a look-up.
 type Content struct {
 	Digest    Digest
 	MediaType string // of a manifest
@@ -93,17 +91,17 @@ type Content struct {
 	Open      func() (io.ReadSeekCloser, error)
 }
 
-// Part is the piece of an upload that a request says it carries.
+// Part is the piece of an upload that a request announces.
 type Part struct {
-	Start  int64 // offset of its first byte; negative: the end of what is there
-	Length int64 // negative: not known
+	Start  int64 // offset of its first byte; negative: the end of the session
+	Length int64 // negative if unknown
 }
 
-// ManifestPut says what a manifest that arrives is to become.
+// ManifestPut describes a manifest that is pushed.
 type ManifestPut struct {
-	MediaType string   // as the client gave it, without parameters; may be ""
-	Digest    Digest   // what the client calls it; "" if it gave a tag only
-	Tags      []string // to point at it
+	MediaType string   // from the client, without parameters; may be ""
+	Digest    Digest   // from the client; "" if it sent only a tag
+	Tags      []string // that will point at it
 }
 
 // Stored is a manifest that has been stored.
@@ -121,11 +119,10 @@ type Descriptor struct {
 	Annotations  map[string]string `json:"annotations,omitempty"`
 }
 
-// Digest names content. One that ParseDigest returned is safe as a path.
+// Digest is a content digest. A parsed one is safe in a path.
 type Digest = ref.Digest
 
-// ParseDigest is ref.ParseDigest for what a client sent. The error is
-// ErrDigestInvalid, and does not repeat it.
+// ParseDigest parses a digest that a client sent. The error is ErrDigestInvalid.
 func ParseDigest(s string) (Digest, error) {
 	d, err := ref.ParseDigest(s)
 	if err != nil {

@@ -8,19 +8,18 @@ import (
 	"syscall"
 )
 
-// tree is the storage directory. Neither a name nor a link leads out of it.
-// Everything the store changes or syncs goes through these methods, so a test
-// can make any step fail.
+// tree is the storage directory, which no name or link leaves. All changes and
+// syncs use its methods, so that a test can make any step fail.
 type tree struct {
 	root *os.Root
-	// observe, if set, is asked before each step, and its error takes the step's
-	// place. The function that it returns is told how the step ended.
+	// observe, if set, is called before each step, which its error replaces. The
+	// function that it returns is called with the step's result.
 	observe func(op, name string) (ended func(error), err error)
-	// makeRoom, if set, frees some space, and reports whether it could.
+	// makeRoom, if set, frees some space and reports whether it did.
 	makeRoom func() bool
 }
 
-// step runs one step, again while the disk is full and room can be made.
+// step runs one step, and repeats it while the disk is full and makeRoom helps.
 func (t *tree) step(op, name string, do func() error) error {
 	err := t.once(op, name, do)
 	for err != nil && t.makeRoom != nil && isFull(storageError(err)) && t.makeRoom() {
@@ -53,7 +52,7 @@ func (t *tree) rename(from, to string) error {
 	return t.step("rename", to, func() error { return t.root.Rename(from, to) })
 }
 
-// remove removes a file or an empty directory. It succeeds if there is none.
+// remove removes a file or an empty directory, if it exists.
 func (t *tree) remove(name string) error {
 	err := t.step("unlink", name, func() error { return t.root.Remove(name) })
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +84,7 @@ func (t *tree) syncDir(dir string) error {
 	return t.sync(f, dir)
 }
 
-// writer makes writes to a file steps that can fail.
+// writer returns a writer to a file whose writes are steps.
 func (t *tree) writer(f *os.File, name string) *treeWriter { return &treeWriter{t, f, name} }
 
 type treeWriter struct {
@@ -103,7 +102,7 @@ func (w *treeWriter) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// exists reports whether there is a file under a name.
+// exists reports whether a file exists.
 func (t *tree) exists(name string) (bool, error) {
 	_, err := t.root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -112,7 +111,7 @@ func (t *tree) exists(name string) (bool, error) {
 	return err == nil, err
 }
 
-// readlink returns a link's target, or "" if there is no link.
+// readlink returns the target of a link, or "" if it does not exist.
 func (t *tree) readlink(name string) (string, error) {
 	target, err := t.root.Readlink(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -121,11 +120,11 @@ func (t *tree) readlink(name string) (string, error) {
 	return target, err
 }
 
-// isFull reports whether a storageError is that of a full disk or quota.
+// isFull reports whether a storageError means a full disk or quota.
 func isFull(err error) bool { return errors.Is(err, ErrNoSpace) || errors.Is(err, ErrQuota) }
 
-// storageError replaces the errors of a file system that a client is to know
-// about by those of this package.
+// storageError replaces errors of the file system that concern clients by those of
+// this package.
 func storageError(err error) error {
 	for errno, known := range map[syscall.Errno]*Error{
 		syscall.ENOSPC: ErrNoSpace,

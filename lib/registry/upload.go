@@ -15,7 +15,7 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// StartUpload is of Store.
+// StartUpload implements Store.
 func (d *Disk) StartUpload(_ context.Context, s Session, algorithm string) (string, error) {
 	for _, file := range d.uploads.expired(time.Now()) {
 		if err := d.tree.remove(file); err != nil {
@@ -46,7 +46,7 @@ func (d *Disk) StartUpload(_ context.Context, s Session, algorithm string) (stri
 	return s.ID, f.Close()
 }
 
-// UploadSize is of Store.
+// UploadSize implements Store.
 func (d *Disk) UploadSize(_ context.Context, s Session) (int64, error) {
 	info, err := d.tree.root.Stat(uploadPath(s))
 	if err == nil && committed(info) {
@@ -58,8 +58,8 @@ func (d *Disk) UploadSize(_ context.Context, s Session) (int64, error) {
 	return info.Size(), nil
 }
 
-// committed reports whether a session's file has become a blob already, which a
-// crash or a fault kept from being removed. Writing to it would change the blob.
+// committed reports whether a session's file is a blob already, because a fault
+// prevented its removal. Writing to it would change the blob.
 func committed(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && stat.Nlink > 1
@@ -103,7 +103,7 @@ func (d *Disk) openSession(file string) (*os.File, error) {
 	return f, nil
 }
 
-// WriteUpload is of Store.
+// WriteUpload implements Store.
 func (d *Disk) WriteUpload(ctx context.Context, s Session, part Part, body io.Reader) (int64, error) {
 	file := uploadPath(s)
 	u, f, done, err := d.session(ctx, file)
@@ -127,15 +127,15 @@ func (d *Disk) WriteUpload(ctx context.Context, s Session, part Part, body io.Re
 	if isFull(err) || errors.Is(err, ErrUploadTooLarge) {
 		return 0, errors.Join(err, d.drop(file))
 	}
-	if errors.Is(err, ErrSizeInvalid) { // none of the part is to be trusted
+	if errors.Is(err, ErrSizeInvalid) { // discard the part
 		u.hash, n = nil, 0
 		err = errors.Join(err, f.Truncate(size))
 	}
 	return size + n, err
 }
 
-// writePart appends a body to a session's file, a large one around the page
-// cache as long as there are buffers for that.
+// writePart appends a body to a session's file. A large one bypasses the page cache
+// while there are buffers for that.
 func (d *Disk) writePart(u *upload, f *os.File, file string, size, length int64, body io.Reader) (int64, error) {
 	if (length < 0 || length >= bulkBody) && d.bulk.TryAcquire(1) {
 		defer d.bulk.Release(1)
@@ -144,8 +144,8 @@ func (d *Disk) writePart(u *upload, f *os.File, file string, size, length int64,
 	return receive(&quotaWriter{d.tree.writer(f, file), d, u}, &d.buffers, u.hash, body, length)
 }
 
-// quotaWriter counts what a session grows by, before it does. Sessions that lie
-// idle make room.
+// quotaWriter counts a session's bytes before it writes them, and ends idle sessions
+// to make room.
 type quotaWriter struct {
 	w io.Writer
 	d *Disk
@@ -167,21 +167,18 @@ func (w *quotaWriter) Write(p []byte) (int, error) {
 	}
 }
 
-// endAbandoned ends an upload for the space that it takes, and reports whether
-// there was one.
+// endAbandoned ends an abandoned upload for its space and reports whether it did.
 func (d *Disk) endAbandoned() bool {
 	victim := d.uploads.abandoned()
 	return victim != "" && d.tree.remove(victim) == nil
 }
 
-// LimitUploads bounds the bytes that the unfinished uploads of one user, or of
-// one address without a user, hold together. 0 is no bound. Call it before any
-// other method.
+// LimitUploads bounds the bytes of the unfinished uploads of one user or, without a
+// user, of one address. 0 is no bound. Call it before any other method.
 func (d *Disk) LimitUploads(bytes int64) { d.uploads.limit = bytes }
 
-// receive copies body to w and to h, if there is one, in pieces that fill a
-// buffer, and gives the number of bytes that reached w. More than length bytes
-// are an ErrSizeInvalid.
+// receive copies body to w and h, which may be nil, in pieces of a full buffer, and
+// returns the number of bytes written to w. More than length are an ErrSizeInvalid.
 func receive(w io.Writer, buffers *sync.Pool, h hash.Hash, body io.Reader, length int64) (n int64, err error) {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
@@ -205,8 +202,8 @@ func receive(w io.Writer, buffers *sync.Pool, h hash.Hash, body io.Reader, lengt
 	}
 }
 
-// fill reads until buf is full or r ends. Unlike io.ReadFull it gives r's own
-// error, so that a body cut short differs from one that ended.
+// fill is io.ReadFull with r's own error, which tells an incomplete body from the
+// end of one.
 func fill(r io.Reader, buf []byte) (n int, err error) {
 	for n < len(buf) && err == nil {
 		var got int
@@ -216,7 +213,7 @@ func fill(r io.Reader, buf []byte) (n int, err error) {
 	return n, err
 }
 
-// FinishUpload is of Store.
+// FinishUpload implements Store.
 func (d *Disk) FinishUpload(ctx context.Context, s Session, digest Digest) error {
 	file := uploadPath(s)
 	u, f, done, err := d.session(ctx, file)
@@ -235,14 +232,13 @@ func (d *Disk) FinishUpload(ctx context.Context, s Session, digest Digest) error
 	if err = storageError(d.tree.sync(f, file)); err == nil {
 		err = d.commit(file, s.Repository, digest)
 	}
-	// After a failed sync the kernel may count lost pages as written, so another
-	// try on the same file could succeed wrongly: the client has to start again.
+	// After a failed sync the kernel may count lost pages as written, so a second one
+	// proves nothing: the client must start again.
 	return errors.Join(err, d.drop(file))
 }
 
-// uploadDigest gives the digest of a session's bytes, from memory if that has
-// seen them all with this algorithm, otherwise from the file: after a restart,
-// or when the client named the algorithm only at the end.
+// uploadDigest returns the digest of a session's bytes: the running one or, after a
+// restart or with another algorithm, that of the file.
 func (d *Disk) uploadDigest(u *upload, f *os.File, algorithm string) (Digest, error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -254,12 +250,12 @@ func (d *Disk) uploadDigest(u *upload, f *os.File, algorithm string) (Digest, er
 	return d.fileDigest(f, algorithm)
 }
 
-// fileDigest reads a file from its start.
+// fileDigest returns the digest of a file.
 func (d *Disk) fileDigest(f *os.File, algorithm string) (Digest, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
-	// The wrapper hides the file's own WriteTo, which would not use the buffer.
+	// The wrapper hides the file's WriteTo, which would not use the buffer.
 	return d.readDigest(struct{ io.Reader }{f}, algorithm)
 }
 
@@ -273,7 +269,7 @@ func (d *Disk) readDigest(r io.Reader, algorithm string) (Digest, error) {
 	return ref.Sum(algorithm, h), nil
 }
 
-// CancelUpload is of Store.
+// CancelUpload implements Store.
 func (d *Disk) CancelUpload(ctx context.Context, s Session) error {
 	file := uploadPath(s)
 	_, _, done, err := d.session(ctx, file)
@@ -284,7 +280,7 @@ func (d *Disk) CancelUpload(ctx context.Context, s Session) error {
 	return d.drop(file)
 }
 
-// drop removes a session that the caller has locked.
+// drop removes a session, which the caller has locked.
 func (d *Disk) drop(file string) error {
 	if err := d.tree.remove(file); err != nil {
 		return err

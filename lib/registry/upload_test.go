@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// begin opens a session and gives its location.
+// begin opens a session and returns its location.
 func (reg *testRegistry) begin(name string) string {
 	reg.t.Helper()
 	return reg.want(202, "POST", "/v2/"+name+"/blobs/uploads/", nil).Header.Get("Location")
@@ -106,8 +106,7 @@ func TestUploadRefusals(t *testing.T) {
 	}
 }
 
-// brokenReader gives some bytes and then an error, as a connection does that
-// is lost.
+// brokenReader returns some bytes and then an error, like a lost connection.
 type brokenReader struct{ left int }
 
 func (r *brokenReader) Read(p []byte) (int, error) {
@@ -161,8 +160,7 @@ func TestTooLong(t *testing.T) {
 	}
 }
 
-// Requests for one session take turns, and one that waits gives up with its
-// client.
+// Requests for one session take turns, and one that waits ends with its client.
 func TestSessionIsExclusive(t *testing.T) {
 	reg := newRegistry(t)
 	ctx := context.Background()
@@ -191,8 +189,8 @@ func TestSessionIsExclusive(t *testing.T) {
 	}
 }
 
-// An owner with too many sessions loses the one that lay idle longest; others
-// keep theirs, and find room for more.
+// An owner with too many sessions loses the one that has been idle longest; others
+// keep theirs and find room for more.
 func TestSessionQuota(t *testing.T) {
 	reg := newRegistry(t)
 	ctx := context.Background()
@@ -227,8 +225,7 @@ func TestSessionQuota(t *testing.T) {
 	}
 }
 
-// Nobody but its owner can write to, look at or end an upload, also after a
-// restart.
+// Only its owner can write to, look up or end an upload, also after a restart.
 func TestSessionOwner(t *testing.T) {
 	reg := newRegistry(t)
 	ctx := context.Background()
@@ -260,8 +257,8 @@ func TestSessionOwner(t *testing.T) {
 	}
 }
 
-// Uploads expire by the time that they lay idle, not by the host's clock, which
-// may jump; --gc removes them by their date, and with --uploads all.
+// Uploads expire by their idle time, not by the host's clock, which may jump. --gc
+// removes them by their date, and with --uploads all.
 func TestExpiry(t *testing.T) {
 	reg := newRegistry(t)
 	old, fresh := reg.begin("a"), reg.begin("a")
@@ -273,7 +270,7 @@ func TestExpiry(t *testing.T) {
 	if err := os.WriteFile(reg.path(uploadsDir+"/tmp-x"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, link := range []string{"/tmp-link", "/foreign"} { // a tag that a kill kept from its place
+	for _, link := range []string{"/tmp-link", "/foreign"} { // a tag that a kill left
 		if err := os.Symlink("../nowhere", reg.path(uploadsDir+link)); err != nil {
 			t.Fatal(err)
 		}
@@ -294,7 +291,7 @@ func TestExpiry(t *testing.T) {
 		}
 	}
 	if _, err := os.Lstat(reg.path(uploadsDir + "/foreign")); err != nil {
-		t.Errorf("a link of somebody else after a start: %v", err)
+		t.Errorf("a foreign link after a start: %v", err)
 	}
 	reg.want(204, "GET", fresh, nil)
 	for _, c := range []struct {
@@ -308,8 +305,8 @@ func TestExpiry(t *testing.T) {
 	reg.want(404, "GET", fresh, nil)
 }
 
-// After a crash between the two steps of a commit the session's file is the
-// blob; writing to the session must not change that.
+// After a crash during a commit the session's file is the blob, which a write to the
+// session does not change.
 func TestCrashInCommit(t *testing.T) {
 	reg := newRegistry(t)
 	data := []byte("content")

@@ -20,55 +20,55 @@ import (
 )
 
 const (
-	// tempPrefix starts the names of files in uploads/ that nobody can go on
-	// with; sessions have names that do not start so.
+	// tempPrefix begins the names of temporary files in uploads/; sessions have other
+	// names.
 	tempPrefix = "tmp-"
-	// uploadIDLen is the length of a session's id, a UUID.
+	// uploadIDLen is the length of a session's ID, a UUID.
 	uploadIDLen = 36
-	// uploadExpiry is how long a session may lie untouched.
+	// uploadExpiry is how long a session may be idle.
 	uploadExpiry = 24 * time.Hour
-	// sweepEvery is how often sessions are looked through for expired ones.
+	// sweepEvery is how often expired sessions are removed.
 	sweepEvery = time.Hour
-	// maxSessions bounds how many sessions there are. Of one owner's there may be
-	// as many as others leave free; one more ends the one that lay idle longest.
+	// maxSessions bounds the sessions. A Share divides them among payers; one more of
+	// a payer ends the one that has been idle longest.
 	maxSessions = 1024
-	// abandonedAfter is how long a session must have lain idle to be ended for
-	// the space that it takes, when the disk is full.
+	// abandonedAfter is how long a session must have been idle to be ended for its
+	// space on a full disk.
 	abandonedAfter = 5 * time.Minute
 )
 
-// Session names an upload. Only its owner can go on with it.
+// Session names an upload. Only its owner can resume it.
 type Session struct {
 	Repository string
 	ID         string
-	Owner      string // the user who opened it; "" for anyone without a name
-	Client     string // what the quota counts for, if there is no owner
+	Owner      string // the user who opened it; "" without one
+	Client     string // whose quota it counts for, without an owner
 }
 
-// upload is what memory knows of a session; its file knows the rest. A session
-// is written by one request at a time.
+// upload is the state of a session besides its file. One request writes to it at a
+// time.
 type upload struct {
-	busy      chan struct{} // holds a value while a request has the session
-	users     int           // requests that have it or wait for it; guarded by uploadTable.mu
-	used      time.Time     // when the last of them ended, by the monotonic clock
+	busy      chan struct{} // holds a value while a request has locked the session
+	users     int           // requests that use it or wait for it; guarded by uploadTable.mu
+	used      time.Time     // when the last of them ended
 	payer     string        // whose quotas it counts for
-	size      int64         // in bytes, as it counts
+	size      int64         // that counts for the quota, in bytes
 	algorithm string
-	hash      hash.Hash // of the file's first hashed bytes; nil if not known
+	hash      hash.Hash // of the file's first hashed bytes; nil if unknown
 	hashed    int64
 }
 
-// uploadTable has all sessions by the path of their file.
+// uploadTable holds all sessions by the path of their file.
 type uploadTable struct {
 	mu    sync.Mutex
 	m     map[string]*upload
 	quota Share
-	limit int64            // of the bytes that one payer's sessions hold; 0 for none
+	limit int64            // of the bytes of one payer's sessions; 0 for none
 	held  map[string]int64 // those bytes, by payer
 	swept time.Time
 }
 
-// join returns the state of the session in a file, locked.
+// join locks a session and returns its state.
 func (t *uploadTable) join(ctx context.Context, file string) (*upload, error) {
 	t.mu.Lock()
 	u := t.m[file]
@@ -83,7 +83,7 @@ func (t *uploadTable) join(ctx context.Context, file string) (*upload, error) {
 		return u, nil
 	case <-ctx.Done():
 		t.part(u)
-		return nil, &bodyError{ctx.Err()} // the client has gone
+		return nil, &bodyError{ctx.Err()} // the client disconnected
 	}
 }
 
@@ -100,8 +100,8 @@ func (t *uploadTable) part(u *upload) {
 	u.used = time.Now()
 }
 
-// add puts a session in. victim is the file of one that has ended for it, or "".
-// The error is ErrTooMany if none could.
+// add adds a session. victim is the file of one that it ended to make room, or "".
+// The error is ErrTooMany if it could end none.
 func (t *uploadTable) add(file, algorithm, payer string) (victim string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -115,9 +115,9 @@ func (t *uploadTable) add(file, algorithm, payer string) (victim string, err err
 	return victim, nil
 }
 
-// grow counts n more bytes of a session. victim is the file of one that has ended
-// for them, and then it must be called again. The error is ErrUploadTooLarge, or
-// ErrTooMany while others of the payer's are being received.
+// grow counts n more bytes of a session. If victim is not "", it is the file of a
+// session that has been ended to make room, and grow must be called again. The error
+// is ErrUploadTooLarge, or ErrTooMany while the payer's other sessions are in use.
 func (t *uploadTable) grow(u *upload, n int64) (victim string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -135,8 +135,8 @@ func (t *uploadTable) grow(u *upload, n int64) (victim string, err error) {
 	return victim, nil
 }
 
-// abandoned ends a session for its space, one of the payer that holds the most,
-// and returns its file, or "".
+// abandoned ends an abandoned session of the payer that holds the most, and returns
+// its file, or "".
 func (t *uploadTable) abandoned() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -150,8 +150,8 @@ func (t *uploadTable) abandoned() string {
 	return ""
 }
 
-// idlest returns the file of the payer's session that has lain idle longest, and
-// for a time at least, or "". t.mu is held.
+// idlest returns the file of the payer's session that has been idle longest, at least
+// for a time, or "". t.mu is held.
 func (t *uploadTable) idlest(payer string, atLeast time.Duration) (file string) {
 	for other, u := range t.m {
 		if u.payer == payer && u.users == 0 && time.Since(u.used) >= atLeast && (file == "" || u.used.Before(t.m[file].used)) {
@@ -169,14 +169,14 @@ func (t *uploadTable) count(u *upload, n int64) {
 	}
 }
 
-// settle counts a session by the size that it has.
+// settle corrects the counted size of a session.
 func (t *uploadTable) settle(u *upload, size int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.count(u, size-u.size)
 }
 
-// put puts a session in whose place has been acquired. t.mu is held.
+// put adds a session whose place has been acquired. t.mu is held.
 func (t *uploadTable) put(file, algorithm, payer string, size int64) {
 	if t.m == nil {
 		t.m, t.held = make(map[string]*upload), make(map[string]int64)
@@ -186,7 +186,7 @@ func (t *uploadTable) put(file, algorithm, payer string, size int64) {
 	t.count(u, size)
 }
 
-// end takes a session out. t.mu is held.
+// end removes a session. t.mu is held.
 func (t *uploadTable) end(file string) {
 	if u := t.m[file]; u != nil {
 		t.count(u, -u.size)
@@ -195,15 +195,14 @@ func (t *uploadTable) end(file string) {
 	}
 }
 
-// forget takes a session out whose file has been removed.
+// forget removes a session whose file has been removed.
 func (t *uploadTable) forget(file string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.end(file)
 }
 
-// expired removes the sessions that have lain untouched for too long, if it is
-// time to look for them, and returns their files.
+// expired removes expired sessions every sweepEvery, and returns their files.
 func (t *uploadTable) expired(now time.Time) (files []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -220,9 +219,8 @@ func (t *uploadTable) expired(now time.Time) (files []string) {
 	return files
 }
 
-// uploadPath returns the file of a session. The repository and the owner are
-// part of its name, so that a session answers to them only and needs no record
-// beside its file.
+// uploadPath returns the file of a session. A hash of repository and owner in its
+// name makes the session theirs.
 func uploadPath(s Session) string {
 	scope := s.Repository
 	if s.Owner != "" {
@@ -231,7 +229,7 @@ func uploadPath(s Session) string {
 	return path.Join(uploadsDir, fmt.Sprintf("%s-%x", s.ID, sha256.Sum256([]byte(scope)))[:uploadIDLen+17])
 }
 
-// newID makes a random UUID.
+// newID returns a random UUID.
 func newID() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails
@@ -239,15 +237,15 @@ func newID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// openUploads finds the sessions that a client may go on with, and removes what
-// nobody can. Nobody knows any more whose quota they count for.
+// openUploads finds the sessions that clients can resume and removes other files. It
+// is unknown whose quota they count for.
 func (d *Disk) openUploads() error {
 	return d.tree.eachEntry(context.Background(), uploadsDir, func(name string, stat *fileStat) error {
 		file := path.Join(uploadsDir, name)
 		temporary := strings.HasPrefix(name, tempPrefix)
 		switch kind := stat.kind(); {
 		case kind != unix.S_IFREG && (kind != unix.S_IFLNK || !temporary):
-			return nil // not this program's
+			return nil // not the registry's
 		case temporary || stat.Nlink > 1 || !d.uploads.quota.Acquire("", 1):
 			return d.tree.remove(file)
 		}
@@ -256,9 +254,8 @@ func (d *Disk) openUploads() error {
 	})
 }
 
-// removeUploads removes expired sessions, or all, while no request runs. A
-// session's date is that of the host when its last byte came, so one from the
-// future counts as new.
+// removeUploads removes expired sessions, or all, while no request runs. The host's
+// clock dates a session, so one from the future counts as new.
 func (d *Disk) removeUploads(all bool) (removed int, err error) {
 	before := d.now().Add(-uploadExpiry)
 	err = d.tree.eachEntry(context.Background(), uploadsDir, func(name string, stat *fileStat) error {

@@ -9,15 +9,14 @@ import (
 	"time"
 )
 
-// Usage is what a storage holds and what its file system has left, in bytes.
+// Usage is the size of a storage and the space left.
 type Usage struct {
 	Blobs int
 	Bytes int64 // of all blobs
-	Free  int64 // for this process
+	Free  int64 // in bytes, for this process
 }
 
-// Usage looks at every file of the pool, though into none: some 200,000 a
-// second.
+// Usage looks up every file of the pool, some 200,000 a second.
 func (d *Disk) Usage() (Usage, error) {
 	var u Usage
 	err := d.tree.eachBlob(context.Background(), poolDir, func(_ string, _ Digest, stat *fileStat) error {
@@ -36,18 +35,18 @@ func (d *Disk) Usage() (Usage, error) {
 	return u, nil
 }
 
-// checkEvery is how old the result of a Check may be.
+// checkEvery is how old the result of Check may be.
 const checkEvery = 2 * time.Second
 
-// health remembers the last Check.
+// health is the result of the last Check.
 type health struct {
 	mu   sync.Mutex
 	at   time.Time
 	last error
 }
 
-// Check reports whether a push would succeed: it makes, writes, syncs, links
-// and removes a file, as a push does. The result may be two seconds old.
+// Check returns an error unless a push would succeed: it creates, writes, syncs,
+// links and removes a file. The result may be checkEvery old.
 func (d *Disk) Check() error {
 	d.health.mu.Lock()
 	defer d.health.mu.Unlock()
