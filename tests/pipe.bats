@@ -244,6 +244,30 @@ once() {
 }
 
 
+@test "pipe: a registry is listed, and what is selected of it is copied to another one" {
+  local from
+  need jq
+  serve
+  from=$registry
+  oci-push --to "$from" --quiet "$SAMPLE/bundle.tgz" >/dev/null
+  bundle-ls --registry "$from" --quiet >listed
+  same "$(expected)" "$(jq -r 'select(.kind == "image") | "\(.repository) \(.tag) \(.digest)"' listed | sort)"
+  # Size, blobs and platforms are those of the bundle.
+  bundle-ls --quiet "$SAMPLE/bundle.tgz" >bundled
+  fields='select(.kind == "image") | {repository, tag, digest, mediaType, type, size, blobs, platforms, chart}'
+  same "$(jq -cS "$fields" bundled | sort)" "$(jq -cS "$fields" listed | sort)"
+  serve --storage other
+  bundle-ls --registry "$from" | oci-push --from "$from" --to "$registry" --quiet - >out
+  same "$(expected)" "$(published)"
+  serve --storage charts
+  bundle-ls --registry "$from" | grep '"type":"chart"' | oci-push --from "$from" --to "$registry" --quiet - >out
+  same "$(expected | grep '^charts/')" "$(published)"
+  # Each byte of a storage is counted once.
+  bundle-ls --registry "$from" --du --quiet >space
+  [ "$(jq 'select(.kind == "summary").bytes' space)" = "$(jq -s 'map(select(.kind == "repository") | .size - (.sharedBytes // 0)) | add' space)" ]
+  [ "$(jq 'select(.kind == "summary").bytes' space)" = "$(curl -s "http://$from/metrics" | awk '$1 == "oci_serve_storage_bytes" { printf "%d", $2 }')" ]
+}
+
 @test "pipe: a second name needs no bundle, neither at a terminal nor from a script" {
   need script
   serve

@@ -5,35 +5,51 @@
 // It reads the bundle given as its argument, or those named by bundle records
 // on stdin, once and without unpacking. In a directory or a plain tar it reads
 // only headers and JSON; a stream is read completely, and every digest is
-// checked. It writes only to stdout and leaves nothing behind if killed.
+// checked. With --registry it lists a registry instead, by its API. It writes only
+// to stdout and leaves nothing behind if killed.
 package main
 
 import (
-	"bytes"
 	"context"
-	"flag"
 	"io"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
-	"k0rdent-airgap/lib/ref"
-	"k0rdent-airgap/lib/textfile"
 )
 
 const usage = `usage: bundle-ls [flags] BUNDLE
        bundle-verify ... | bundle-ls [flags]
+       bundle-ls --registry HOST[:PORT][/PREFIX] [--du] [flags]
 
   bundle-ls bundle.tgz | oci-push --to localhost:5000
   bundle-ls --format '{{.repository}}:{{.tag}}' bundle.tgz
+  bundle-ls --registry localhost:5000 --du --format table
 
-List the images, charts and artifacts in a bundle, one record each.
+List the images, charts and artifacts in a bundle or a registry, one record
+each.
 BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-" for stdin.
 Without BUNDLE, bundle records are read from stdin. All records are passed on.
 
 Listing:
   --map FILE       read references from FILE, lines of: ENTRY REPOSITORY:TAG
   --blobs          print a record for each blob as well
+
+Registry:
+  --registry HOST[:PORT][/PREFIX]
+                   list this registry instead of a bundle
+  --du             print the space used by each repository; what several share
+                   counts once in the total
+  --ca FILE        certificate authority of the registry, in PEM
+  --plain-http     use plain HTTP (tried automatically for localhost)
+  --answer-timeout DURATION
+                   how long to wait for the registry's first answer (default
+                   30s)
+  --insecure-skip-tls-verify
+                   do not check the registry's certificate
+  --username NAME  user, instead of a login file
+  --password-file FILE
+                   file that holds the user's password
 
 Output:
   --format FORMAT  json (default), table, or a template: '{{.repository}}'
@@ -46,26 +62,9 @@ General:
   --version        print the version
 
 Every flag is also an environment variable: BUNDLE_LS_MAP for --map.
-Exit codes: 0 all listed, 1 an entry or the bundle is damaged, 2 misuse,
-130 interrupted.
+Exit codes: 0 all listed, 1 something cannot be read, 2 misuse, 75 registry
+unreachable, 130 interrupted.
 `
-
-// config holds the values of the flags.
-type config struct {
-	cli.Common
-	format    *record.Format
-	overrides string
-	blobs     bool
-}
-
-func (c *config) flags() *flag.FlagSet {
-	fs := cli.NewFlagSet("bundle-ls", &c.Common)
-	c.format = record.NewFormat(record.Image{})
-	fs.StringVar(&c.overrides, "map", "", "")
-	fs.BoolVar(&c.blobs, "blobs", false, "")
-	fs.Var(c.format, "format", "")
-	return fs
-}
 
 func main() { cli.Main("bundle-ls", run) }
 
@@ -74,6 +73,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	fs := cfg.flags()
 	if err := cli.Parse(fs, args, usage, stdout, 1); err != nil {
 		return err
+	}
+	if err := cfg.check(fs.Arg(0)); err != nil {
+		return cli.Named(fs, err)
 	}
 	overrides, err := readOverrides(cfg.overrides)
 	if err != nil {
@@ -84,7 +86,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	defer progress.Close()
 	l := newLister(record.NewWriter(progress.Beside(stdout), cfg.format), progress, overrides, cfg.blobs)
 	l.log = cli.Logger(progress, cfg.Verbose)
-	guard := pipe.GuardOperand(fs.Arg(0), stdin, l.out, progress.Warn)
+	if cfg.registry.At != "" {
+		return l.registry(ctx, &cfg)
+	}
+	return l.all(ctx, fs.Arg(0), stdin, stdout)
+}
+
+// all lists the bundle that is the operand, or those named by records on stdin.
+func (l *lister) all(ctx context.Context, operand string, stdin io.Reader, stdout io.Writer) error {
+	guard := pipe.GuardOperand(operand, stdin, l.out, l.progress.Warn)
 	ctx, stop, err := guard.Begin(ctx)
 	defer stop()
 	if err == nil {
@@ -97,17 +107,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	l.leaves = overrides == nil && !cfg.blobs && !open
-	in := pipe.Reader{Out: l.out, Wait: pipe.Waiting(progress.Warn, stdout)}
+	l.leaves = l.overrides == nil && !l.blobs && !open
+	in := pipe.Reader{Out: l.out, Wait: pipe.Waiting(l.progress.Warn, stdout)}
 	var failed error // of the first bundle that could not be listed
-	for b, err := range in.Bundles(ctx, fs.Arg(0), stdin) {
+	for b, err := range in.Bundles(ctx, operand, stdin) {
 		if err != nil {
 			return l.broken(ctx, err)
 		}
 		if err := l.bundle(ctx, b, stdin); failed == nil {
 			failed = err
 		} else if err != nil && ctx.Err() == nil {
-			progress.Warn("%v", err)
+			l.progress.Warn("%v", err)
 		}
 	}
 	if failed != nil {
@@ -117,21 +127,4 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	return l.finish()
-}
-
-// readOverrides reads the file that --map names. Its errors are misuse, as for
-// any other setting.
-func readOverrides(name string) (ref.Overrides, error) {
-	if name == "" {
-		return nil, nil
-	}
-	text, err := textfile.Read(name)
-	if err != nil {
-		return nil, cli.Misuse("--map: %w", err)
-	}
-	overrides, err := ref.ParseOverrides(bytes.NewReader(text))
-	if err != nil {
-		return nil, cli.Misuse("--map %s: %w", name, err)
-	}
-	return overrides, nil
 }

@@ -108,12 +108,12 @@ func (r *Registry) published(ctx context.Context, repository, reference string, 
 	case stated == d.String():
 		return nil
 	}
-	_, got, err := r.getManifest(ctx, repository, reference)
+	got, err := r.getManifest(ctx, repository, reference)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return errors.New("registry accepted it, but does not have it")
-	case err == nil && !bytes.Equal(got, raw):
-		return fmt.Errorf("registry accepted it, but has %d other bytes", len(got))
+	case err == nil && !bytes.Equal(got.raw, raw):
+		return fmt.Errorf("registry accepted it, but has %d other bytes", len(got.raw))
 	}
 	return err
 }

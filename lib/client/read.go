@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -46,8 +47,8 @@ func (r *Registry) Digest(ctx context.Context, repository, reference string) (di
 		if _, err := v1.NewHash(digest); err == nil {
 			return nil
 		}
-		d, _, err := r.getManifest(ctx, repository, reference)
-		digest = d.Digest.String()
+		m, err := r.getManifest(ctx, repository, reference)
+		digest = m.Digest.String()
 		return err
 	})
 	if err != nil {
@@ -59,53 +60,76 @@ func (r *Registry) Digest(ctx context.Context, repository, reference string) (di
 // Manifest gets a manifest or index of at most 4 MiB by tag or digest (end-3),
 // and checks its bytes against the digest. The error for one that does not
 // exist is ErrNotFound.
-func (r *Registry) Manifest(ctx context.Context, repository, reference string) (d v1.Descriptor, raw []byte, err error) {
+func (r *Registry) Manifest(ctx context.Context, repository, reference string) (v1.Descriptor, []byte, error) {
+	m, err := r.manifest(ctx, repository, reference)
+	return m.Descriptor, m.raw, err
+}
+
+// dated is a manifest as a registry served it.
+type dated struct {
+	v1.Descriptor
+	raw      []byte
+	modified time.Time // zero if the registry does not say
+}
+
+// manifest is Manifest with the time.
+func (r *Registry) manifest(ctx context.Context, repository, reference string) (m dated, err error) {
 	err = r.retry(ctx, func() error {
-		d, raw, err = r.getManifest(ctx, repository, reference)
+		m, err = r.getManifest(ctx, repository, reference)
 		return err
 	})
 	if err != nil {
-		return v1.Descriptor{}, nil, err
+		return dated{}, err
 	}
-	if want, err := v1.NewHash(reference); err == nil && want != d.Digest && want.Algorithm == d.Digest.Algorithm {
-		return v1.Descriptor{}, nil, fmt.Errorf("manifest %s: %w: content is %s", want, oci.ErrDigest, d.Digest)
+	if want, err := v1.NewHash(reference); err == nil && want != m.Digest && want.Algorithm == m.Digest.Algorithm {
+		return dated{}, fmt.Errorf("manifest %s: %w: content is %s", want, oci.ErrDigest, m.Digest)
 	}
-	return d, raw, nil
+	return m, nil
 }
 
-func (r *Registry) getManifest(ctx context.Context, repository, reference string) (v1.Descriptor, []byte, error) {
+func (r *Registry) getManifest(ctx context.Context, repository, reference string) (dated, error) {
 	resp, err := r.do(ctx, repository, http.MethodGet, r.url(repository, "manifests", reference), nil, 0, map[string]string{"Accept": manifestTypes})
 	if err != nil {
-		return v1.Descriptor{}, nil, err
+		return dated{}, err
 	}
 	defer drain(resp)
 	if err := checkStatus(resp, http.StatusOK); err != nil {
-		return v1.Descriptor{}, nil, err
+		return dated{}, err
 	}
 	raw, err := readCapped(resp.Body, maxManifest)
 	if err != nil {
-		return v1.Descriptor{}, nil, err
+		return dated{}, err
 	}
 	if err := checkManifest(raw); err != nil {
-		return v1.Descriptor{}, nil, err
+		return dated{}, err
 	}
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	d := v1.Descriptor{MediaType: types.MediaType(kind), Size: int64(len(raw))}
-	d.Digest, _, err = v1.SHA256(bytes.NewReader(raw))
-	return d, raw, err
+	m := dated{Descriptor: v1.Descriptor{MediaType: types.MediaType(kind), Size: int64(len(raw))}, raw: raw}
+	if at, err := http.ParseTime(resp.Header.Get("Last-Modified")); err == nil {
+		m.modified = at
+	}
+	m.Digest, _, err = v1.SHA256(bytes.NewReader(raw))
+	return m, err
 }
 
 // Image gets the manifests that a tag or digest leads to, and the configs that
 // describe a platform or a chart, each checked against its digest. Anything
 // below the root that the repository lacks is in the image's Missing.
 func (r *Registry) Image(ctx context.Context, repository, reference string) (*oci.Image, error) {
-	root, raw, err := r.Manifest(ctx, repository, reference)
+	img, _, err := r.DatedImage(ctx, repository, reference)
+	return img, err
+}
+
+// DatedImage is like Image, and also returns when the registry received the
+// manifest or tag, or the zero time if it does not say (Last-Modified).
+func (r *Registry) DatedImage(ctx context.Context, repository, reference string) (*oci.Image, time.Time, error) {
+	root, err := r.manifest(ctx, repository, reference)
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
-	return oci.Follow(root, func(d v1.Descriptor, manifest bool) ([]byte, error) {
+	img, err := oci.Follow(root.Descriptor, func(d v1.Descriptor, manifest bool) ([]byte, error) {
 		if d.Digest == root.Digest {
-			return raw, nil
+			return root.raw, nil
 		}
 		var raw []byte
 		var err error
@@ -119,6 +143,7 @@ func (r *Registry) Image(ctx context.Context, repository, reference string) (*oc
 		}
 		return raw, err
 	})
+	return img, root.modified, err
 }
 
 // small gets a blob of at most maxManifest bytes.

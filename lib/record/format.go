@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -23,14 +24,19 @@ type Format struct {
 	name  string
 	text  string
 	main  Record
+	also  []Record
 	blank map[string]any // every field of main, empty
 	tmpl  *template.Template
 }
 
 // NewFormat returns the JSON format of a tool whose own records are of main's
-// kind; a template is applied only to those.
-func NewFormat(main Record) *Format {
-	return &Format{name: formatJSON, text: formatJSON, main: main, blank: blank(reflect.TypeOf(main))}
+// kind, or of others; a template is applied only to those.
+func NewFormat(main Record, also ...Record) *Format {
+	f := &Format{name: formatJSON, text: formatJSON, main: main, also: also, blank: blank(reflect.TypeOf(main))}
+	for _, r := range also {
+		f.blank = overlay(blank(reflect.TypeOf(r)), f.blank)
+	}
+	return f
 }
 
 // String returns the flag's value.
@@ -68,7 +74,8 @@ func (f *Format) Set(s string) error {
 // execute applies the template to a record of the tool's own kind and ends
 // the result with a line end.
 func (f *Format) execute(w *Writer, r Record) error {
-	if r.Kind() != f.main.Kind() {
+	own := func(other Record) bool { return other.Kind() == r.Kind() }
+	if !own(f.main) && !slices.ContainsFunc(f.also, own) {
 		return nil
 	}
 	line, err := Marshal(r)

@@ -91,7 +91,19 @@ type Image struct {
 	PushedBytes   int64  `json:"pushedBytes,omitempty"`
 	ExistingBytes int64  `json:"existingBytes,omitempty"`
 	Replaces      string `json:"replaces,omitempty"` // digest that the tag had before
+	PushedAt      string `json:"pushedAt,omitempty"` // time
 	Error         string `json:"error,omitempty"`
+}
+
+// Repository is the space that a repository of a registry uses, written by
+// bundle-ls --du.
+type Repository struct {
+	Registry    string `json:"registry,omitempty"` // host:port
+	Prefix      string `json:"prefix,omitempty"`
+	Repository  string `json:"repository,omitempty"`
+	Tags        int    `json:"tags,omitempty"`
+	Size        int64  `json:"size,omitempty"`        // bytes of distinct blobs and manifests
+	SharedBytes int64  `json:"sharedBytes,omitempty"` // those of them that an earlier repository has as well
 }
 
 // Name returns a name for people: the reference, or the known part of it, with
@@ -175,13 +187,14 @@ type Summary struct {
 	Seconds float64        `json:"seconds,omitempty"`
 }
 
-func (Bundle) Kind() string   { return "bundle" }
-func (Version) Kind() string  { return "version" }
-func (Image) Kind() string    { return "image" }
-func (Blob) Kind() string     { return "blob" }
-func (Skipped) Kind() string  { return "skipped" }
-func (Registry) Kind() string { return "registry" }
-func (File) Kind() string     { return "file" }
-func (Step) Kind() string     { return "step" }
-func (Cluster) Kind() string  { return "cluster" }
-func (Summary) Kind() string  { return "summary" }
+func (Bundle) Kind() string     { return "bundle" }
+func (Version) Kind() string    { return "version" }
+func (Image) Kind() string      { return "image" }
+func (Repository) Kind() string { return "repository" }
+func (Blob) Kind() string       { return "blob" }
+func (Skipped) Kind() string    { return "skipped" }
+func (Registry) Kind() string   { return "registry" }
+func (File) Kind() string       { return "file" }
+func (Step) Kind() string       { return "step" }
+func (Cluster) Kind() string    { return "cluster" }
+func (Summary) Kind() string    { return "summary" }

@@ -85,6 +85,15 @@ func cells(kind string, r Record) []string {
 		return []string{r.Name(), r.Type, Bytes(r.Size), r.Status, strings.Join(r.Platforms, ","), note}
 	case Skipped:
 		return []string{r.Entry, "skipped", Bytes(r.Size), r.Status, "", r.Reason}
+	case Repository:
+		note := fmt.Sprintf("%d tags", r.Tags)
+		if r.Tags == 1 {
+			note = "1 tag"
+		}
+		if r.SharedBytes > 0 {
+			note += ", " + Bytes(r.SharedBytes) + " shared with the above"
+		}
+		return []string{r.Repository, "", Bytes(r.Size), "", "", note}
 	case Blob:
 		return []string{"  " + r.Digest, "blob", Bytes(r.Size), "", "", r.MediaType}
 	case File:

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
+	"k0rdent-airgap/lib/textfile"
+)
+
+// config holds the values of the flags.
+type config struct {
+	cli.Common
+	format    *record.Format
+	overrides string
+	blobs     bool
+
+	registry   cli.Registry
+	skipVerify bool
+	du         bool
+}
+
+func (c *config) flags() *flag.FlagSet {
+	fs := cli.NewFlagSet("bundle-ls", &c.Common)
+	c.format = record.NewFormat(record.Image{}, record.Repository{})
+	fs.StringVar(&c.overrides, "map", "", "")
+	fs.BoolVar(&c.blobs, "blobs", false, "")
+	c.registry.Flags(fs, client.FirstAnswer)
+	fs.BoolVar(&c.skipVerify, "insecure-skip-tls-verify", false, "")
+	fs.BoolVar(&c.du, "du", false, "")
+	fs.Var(c.format, "format", "")
+	return fs
+}
+
+// check returns misuse for contradictory flags.
+func (c *config) check(operand string) error {
+	r := c.registry
+	if r.At == "" {
+		if c.du {
+			return cli.Misuse("--du requires --registry")
+		}
+		return nil
+	}
+	switch {
+	case operand != "":
+		return cli.Misuse("%s: --registry does not take a bundle", operand)
+	case c.overrides != "" || c.blobs:
+		return cli.Misuse("--registry and the flags for bundles, --map and --blobs, are mutually exclusive")
+	}
+	return c.registry.Check()
+}
+
+// client returns a client of the registry to list.
+func (c *config) client(l *lister) (*client.Registry, error) {
+	if err := cli.CheckProxies(); err != nil {
+		return nil, err
+	}
+	r := c.registry
+	reg, err := client.New(client.Options{
+		At: r.At, Names: client.SiteNames, Username: r.Username, PasswordFile: r.PasswordFile,
+		PlainHTTP: r.PlainHTTP, SkipVerify: c.skipVerify, CAFile: r.CA, Jobs: lookups, Timeout: r.Timeout,
+		LoginFiles: cli.LoginFiles(), Agent: cli.Agent("bundle-ls"), Log: l.log,
+		Notice: func(text string) { l.progress.Warn("%s", text) },
+	})
+	if err == nil && c.skipVerify {
+		l.progress.Warn("the certificate of %s is not checked: anyone on the network path can change what is listed", reg.Host())
+	}
+	return reg, err
+}
+
+// readOverrides reads the file that --map names. Its errors are misuse, as for
+// any other setting.
+func readOverrides(name string) (ref.Overrides, error) {
+	if name == "" {
+		return nil, nil
+	}
+	text, err := textfile.Read(name)
+	if err != nil {
+		return nil, cli.Misuse("--map: %w", err)
+	}
+	overrides, err := ref.ParseOverrides(bytes.NewReader(text))
+	if err != nil {
+		return nil, cli.Misuse("--map %s: %w", name, err)
+	}
+	return overrides, nil
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
+)
+
+const (
+	// lookups is how many images are read at a time.
+	lookups = 8
+	// patience is how many images in a row a registry may be too busy for.
+	patience = 3
+)
+
+// found is a tag of a registry, or a repository that cannot be listed.
+type found struct {
+	repository, tag string
+
+	done  chan struct{} // closed once the rest is set
+	image record.Image
+	blobs []v1.Descriptor // of the image, and its manifests
+	err   error
+}
+
+// site lists a registry.
+type site struct {
+	*lister
+	reg   *client.Registry
+	space *space // nil to list images
+	busy  int    // images in a row that the registry was too busy for
+}
+
+// registry lists all tags of a registry, or the space that its repositories use.
+func (l *lister) registry(ctx context.Context, cfg *config) error {
+	reg, err := cfg.client(l)
+	if err != nil {
+		return err
+	}
+	if err := reg.Connect(ctx); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("registry %s: %w", reg.Host(), err)
+	}
+	s := &site{lister: l, reg: reg}
+	if cfg.du {
+		s.space = newSpace(s)
+	}
+	l.progress.Start("listing", 0, nil)
+	defer l.progress.Close()
+	err = s.list(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err == nil && s.space != nil {
+		err = s.space.flush()
+	}
+	return s.end(err)
+}
+
+// end writes the summary, and returns an error if something failed.
+func (s *site) end(err error) error {
+	failed := s.counts["failed"]
+	switch {
+	case err != nil:
+		s.counts["failed"]++
+	case len(s.counts) == 0:
+		below := ""
+		if s.reg.Prefix() != "" {
+			below = " below " + s.reg.Prefix()
+		}
+		err = cli.Hint(fmt.Errorf("registry %s: no images%s", s.reg.Host(), below), "push some with oci-push, or check the prefix in --registry")
+	case failed == 1:
+		err = errors.New("1 image or repository could not be read")
+	case failed > 1:
+		err = fmt.Errorf("%d images or repositories could not be read", failed)
+	}
+	return errors.Join(err, s.summary())
+}
+
+// list writes what a registry has in the order of its lists. The error ends the
+// run.
+func (s *site) list(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	all, failed := make(chan *found, lookups), make(chan error, 1)
+	go func() { // ends with the catalog or ctx
+		defer close(all)
+		failed <- s.walk(ctx, all)
+	}()
+	defer func() {
+		stop()
+		for f := range all {
+			<-f.done
+		}
+	}()
+	for f := range all {
+		<-f.done
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := s.one(f); err != nil {
+			return err
+		}
+	}
+	return <-failed
+}
+
+// walk sends every tag to all, and reads its image meanwhile. The error is that
+// of the catalog.
+func (s *site) walk(ctx context.Context, all chan<- *found) error {
+	places := make(chan struct{}, lookups)
+	for repository, err := range s.reg.Repositories(ctx) {
+		if err != nil {
+			err = fmt.Errorf("registry %s: list: %w", s.reg.Host(), err)
+			if cli.HintOf(err) == "" {
+				err = cli.Hint(err, "not every registry has a catalog, and some show it to administrators only")
+			}
+			return err
+		}
+		for tag, err := range s.reg.Tags(ctx, repository) {
+			if errors.Is(err, client.ErrNotFound) {
+				break // it has no tags, or has been deleted
+			}
+			f := &found{repository: repository, tag: tag, done: make(chan struct{})}
+			if err != nil {
+				f.err = fmt.Errorf("list of tags: %w", err)
+				close(f.done)
+			} else {
+				select {
+				case places <- struct{}{}:
+				case <-ctx.Done():
+					return nil
+				}
+				go func() {
+					defer close(f.done)
+					s.read(ctx, f)
+					<-places
+				}()
+			}
+			select {
+			case all <- f:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// read reads the image of a tag.
+func (s *site) read(ctx context.Context, f *found) {
+	img, at, err := s.reg.DatedImage(ctx, f.repository, f.tag)
+	if err != nil {
+		f.err = err
+		return
+	}
+	r := img.Record("", "")
+	r.Repository, r.Tag = f.repository, f.tag
+	r.Registry, r.Prefix, r.Reference = s.reg.Host(), s.reg.Prefix(), s.reg.Reference(f.repository, f.tag)
+	if !at.IsZero() {
+		r.PushedAt = at.UTC().Format(time.RFC3339)
+	}
+	f.image = r
+	if s.space == nil {
+		return
+	}
+	for _, m := range img.Manifests {
+		f.blobs = append(f.blobs, v1.Descriptor{Digest: m.Descriptor.Digest, Size: m.Descriptor.Size})
+	}
+	for _, b := range img.Blobs {
+		f.blobs = append(f.blobs, v1.Descriptor{Digest: b.Digest, Size: b.Size})
+	}
+}
+
+// one writes or counts what was found. The error ends the run.
+func (s *site) one(f *found) error {
+	if f.err != nil {
+		return s.unreadable(f)
+	}
+	s.busy = 0
+	r := f.image
+	s.counts[r.Type]++
+	if s.space != nil {
+		return s.space.add(f)
+	}
+	s.bytes += r.Size
+	if r.Warning != "" {
+		s.progress.Warn("%s: %s", r.Reference, r.Warning)
+	}
+	s.progress.Item(0, cli.ItemText(r.Name(), r.Type, r.Size))
+	return s.out.Write(r)
+}
+
+// unreadable records a tag or a repository that cannot be read. The error ends the
+// run, if every other request would fail as well.
+func (s *site) unreadable(f *found) error {
+	if cli.Code(f.err) == cli.CodeTryAgain {
+		s.busy++
+	}
+	if s.busy >= patience || s.reg.Fatal(f.err) {
+		return fmt.Errorf("registry %s: %w", s.reg.Host(), f.err)
+	}
+	name := ref.Reference{Host: s.reg.Host(), Repository: s.reg.Repository(f.repository), Tag: f.tag}.String()
+	s.counts["failed"]++
+	s.progress.Problem(name, f.err)
+	return s.out.Write(record.Skipped{Entry: name, Status: record.StatusFailed, Reason: f.err.Error()})
+}
