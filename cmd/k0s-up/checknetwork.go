@@ -86,9 +86,9 @@ func (u *up) routeHint(six bool) string {
 		if u.node.own(gateway) {
 			gateway = gateway.Next()
 		}
-		return fmt.Sprintf("%q does, even if nothing has that address; make it permanent in the host's network settings", command+gateway.String())
+		return fmt.Sprintf("add one, even to an address that nothing has: %q; make it permanent in the host's network settings", command+gateway.String())
 	}
-	return fmt.Sprintf("%q, with an address of a network that this host is in", command+"ADDRESS")
+	return fmt.Sprintf("add one, to an address in a network of this host: %q", command+"ADDRESS")
 }
 
 const (
@@ -135,7 +135,7 @@ func (u *up) nameserverHint(resolved bool) string {
 	if u.node.address.IsValid() {
 		address = u.node.address.String()
 	}
-	const site = "; in a site without DNS, this host's own address does"
+	const site = "; in a site without DNS, this host's own address will do"
 	if resolved {
 		return fmt.Sprintf(`mkdir -p /etc/systemd/resolved.conf.d && printf '[Resolve]\nDNS=%s\n' >/etc/systemd/resolved.conf.d/site.conf && systemctl restart systemd-resolved`, address) + site
 	}
