@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -176,9 +177,11 @@ func (r *Registry) explainClass(err error, e *statusError) error {
 		return cli.Hint(err, "the registry, or a proxy in front of it, is overloaded or under maintenance: run the same command again later")
 	case e.page && code < http.StatusInternalServerError:
 		return r.adviseProxy(err)
-	case r.unsupported(e):
-		method, items, _ := strings.Cut(kindOf(e.err.Request), " ")
+	case r.unsupported(e), code == http.StatusMethodNotAllowed && e.method() == http.MethodPatch:
+		method, items, _ := strings.Cut(cmp.Or(kindOf(e.err.Request), "PATCH blobs"), " ")
 		return cli.Hint(err, "the registry, or a proxy in front of it, does not allow %s requests for %s: check its configuration", method, items)
+	case code == http.StatusMethodNotAllowed && e.writes() && r.wrote.Load():
+		return cli.Hint(err, "the registry does not allow this one: its repository may be read-only, or its tag locked")
 	case code == http.StatusMethodNotAllowed && e.writes():
 		return cli.Hint(err, "the registry is read-only: a pull-through cache, or one under maintenance")
 	}

@@ -56,7 +56,7 @@ func (r *Registry) Refused(err error) bool {
 	case http.StatusNotFound, http.StatusLengthRequired, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusNotImplemented:
 		// A request that opens an upload has no content that could be
 		// at fault.
-		return e.err.Request != nil && e.err.Request.Method == http.MethodPost
+		return e.method() == http.MethodPost
 	}
 	return false
 }

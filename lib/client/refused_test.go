@@ -58,8 +58,8 @@ func TestMethodsThatAreNotAllowed(t *testing.T) {
 		{"PUT", "/manifests/", "", 405, func(r *Registry) error { return put(r, "a") }, true, true, "PUT requests for manifests"},
 		{"PUT", "/manifests/", `{"errors":[{"code":"UNSUPPORTED","message":"locked"}]}`, 405, func(r *Registry) error { return put(r, "a") }, false, true, "PUT requests for manifests"},
 		{"PUT", "/blobs/", "", 405, func(r *Registry) error { return r.Upload("a", d, size).Send(t.Context(), bytes.NewReader(layer)) }, true, true, "PUT requests for blobs"},
-		{"PATCH", "/blobs/", "", 405, func(r *Registry) error { return r.Upload("a", d, size).Send(t.Context(), bytes.NewReader(layer)) }, false, false, ""}, // others are small
-		{"PUT", "/b/manifests/", "", 405, func(r *Registry) error { return cmp.Or(put(r, "a"), put(r, "b")) }, false, false, "read-only"},
+		{"PATCH", "/blobs/", "", 405, func(r *Registry) error { return r.Upload("a", d, size).Send(t.Context(), bytes.NewReader(layer)) }, false, false, "PATCH requests for blobs"}, // others are small
+		{"PUT", "/b/manifests/", "", 405, func(r *Registry) error { return cmp.Or(put(r, "a"), put(r, "b")) }, false, false, "its tag locked"},
 	} {
 		r := dial(t, serve(t, refuse(tt.method, tt.path, tt.code, tt.body)))
 		if strings.HasSuffix(tt.path, "/manifests/") { // blobs are accepted

@@ -62,10 +62,18 @@ func (e *statusError) code() string {
 	return ""
 }
 
+// method returns the request's method, or "" if it is unknown.
+func (e *statusError) method() string {
+	if e.err.Request == nil {
+		return ""
+	}
+	return e.err.Request.Method
+}
+
 // writes reports whether the request was a write.
 func (e *statusError) writes() bool {
-	r := e.err.Request
-	return r == nil || r.Method != http.MethodGet && r.Method != http.MethodHead
+	m := e.method()
+	return m != http.MethodGet && m != http.MethodHead
 }
 
 // ofRoot reports whether the request was for the registry's root.
