@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# The main job on a small sample bundle, for real: print its release, push it to
-# a registry on disk, pull an image back and check it. Works in a temporary
-# directory and needs Go, make and a base Debian system.
+# The main job on a small sample bundle, for real: verify it, push it to a registry
+# on disk, interrupt that and complete it, pull an image back and check it. Works in
+# a temporary directory and needs Go, make and openssl, and once the network for
+# Go modules. DEMO_SIZE is the size of the sample.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-echo "Building the tools, which takes a minute the first time."
-make -s build
-PATH=$PWD/bin:$PATH
+command -v openssl >/dev/null || { echo 'demo: openssl is not installed' >&2; exit 1; }
 work=$(mktemp -d -t demo.XXXXXX)
 serve=
 cleanup() {
@@ -15,19 +14,26 @@ cleanup() {
   rm -rf "$work"
 }
 trap cleanup EXIT
-go run ./tests/samplebundle/cmd/mkbundle --out "$work/bundle.tgz" --size 20MiB
-cd "$work"
 
-say() { printf '\n# %s\n' "$*"; }
+bold='' green='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR-}" ] && [ "${TERM-dumb}" != dumb ]; then
+  bold=$'\e[1m' green=$'\e[32m' plain=$'\e[m'
+fi
 
-# show COMMAND: prints a command line as one would type it, and runs it.
+# say prints a heading.
+say() { printf '\n%s# %s%s\n' "$bold" "$*" "$plain"; }
+
+# prompt prints a command line as one would type it.
+prompt() { printf '%s$%s %s\n' "$green" "$plain" "$1"; }
+
+# show runs a command line after printing it. Its output may be cut by head.
 show() {
-  printf '$ %s\n' "$1"
-  eval "set -o pipefail; $1"
+  prompt "$1"
+  eval "set -o pipefail; $1" || [ $? = 141 ]
 }
 
-# get PATH FILE: fetches from the registry with nothing but the shell, so that
-# the check shares no code with the tools.
+# get PATH FILE fetches from the registry with nothing but the shell, so that the
+# check shares no code with the tools.
 get() {
   local status
   exec 5<>"/dev/tcp/127.0.0.1/$port"
@@ -47,26 +53,52 @@ check() {
   printf '  %-8s %s ok, %d bytes\n' "$1" "$2" "$(stat -c %s "$1")"
 }
 
-say 'A small sample in the vendor'\''s layout stands in for the bundle of 22 GB. Print its release:'
-show 'bundle-version bundle.tgz'
+# stored prints how many bytes the registry has on disk.
+stored() { du -sb registry | cut -f1; }
 
-say 'Serve a registry from a directory, on a free port of the loopback interface:'
-echo '$ oci-serve --host 127.0.0.1 --port 0 --storage registry &'
+echo 'Building the tools and a sample bundle; the first time, this downloads Go modules.'
+build() {
+  make -s build BIN="$work/bin" TOOLS='bundle-verify bundle-version bundle-ls oci-push oci-serve' &&
+    go run ./tests/samplebundle/cmd/mkbundle --out "$work/bundle.tgz" --size "${DEMO_SIZE:-200MiB}"
+}
+build >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+cd "$work"
+PATH=$work/bin:$PATH
+openssl ecparam -name prime256v1 -genkey -noout -out vendor.key
+openssl ec -in vendor.key -pubout -out cosign.pub 2>/dev/null
+openssl dgst -sha256 -sign vendor.key -out bundle.tgz.sig bundle.tgz
+
+say "Verify the vendor's signature:"
+show 'bundle-verify --key cosign.pub bundle.tgz'
+
+say 'Which release is it, and what is in it?'
+show 'bundle-version bundle.tgz'
+show 'bundle-ls --format table bundle.tgz | head -n 8 | cut -c-100'
+
+say 'Serve a registry from a directory:'
+prompt 'oci-serve --host 127.0.0.1 --port 0 --storage registry &'
 exec 4< <(exec oci-serve --host 127.0.0.1 --port 0 --storage registry --format '{{.address}}')
 serve=$!
 IFS= read -r address <&4
 port=${address##*:}
-echo "It listens on $address."
+echo "listening on $address"
+push="bundle-verify --key cosign.pub bundle.tgz | bundle-ls | oci-push --to localhost:$port"
 
-say 'Push everything in the bundle as a stream, without unpacking it:'
-show "bundle-ls bundle.tgz | oci-push --to localhost:$port >pushed"
-tail -n 1 pushed
+say 'Push the bundle as a stream while it is verified, and press Control-C halfway:'
+prompt "$push >pushed"
+half=$(($(stat -c %s bundle.tgz) / 2))
+set -m # a process group of its own gets the signal, as on a terminal
+eval "$push >pushed" </dev/null &
+while kill -0 $! 2>/dev/null && [ "$(stored)" -lt $half ]; do sleep 0.02; done
+kill -INT -- -$! 2>/dev/null || true
+wait $! || true
+set +m
 
-say 'Push again: blobs that the registry already has are skipped.'
-show "bundle-ls bundle.tgz | oci-push --to localhost:$port --quiet | tail -n 1"
+say 'Run the same command again: it sends what is missing.'
+show "$push --format table | tail -n 1"
 
-say 'Pull one image back over HTTP, and recompute all its digests:'
-bundle-ls --format '{{.repository}} {{.tag}} {{.digest}} {{.type}}' bundle.tgz >list
+say 'Pull one image back over HTTP, and recompute its digests:'
+bundle-ls --quiet --format '{{.repository}} {{.tag}} {{.digest}} {{.type}}' bundle.tgz >list
 read -r repository tag want _ < <(grep -m 1 ' image$' list)
 get "/v2/$repository/manifests/$tag" manifest
 echo "$repository:$tag"
@@ -76,4 +108,8 @@ grep -oE 'sha256:[0-9a-f]{64}' manifest | while read -r want; do
   check blob "$want"
 done
 
-say "Done. The temporary directory is removed now: $work"
+say "The registry has a page for people: http://localhost:$port/"
+if [ -t 0 ] && [ -t 1 ]; then
+  read -rp 'Open it in a browser, then press Enter to end the demo. ' _
+fi
+echo "Done. $work is removed now."
