@@ -3,9 +3,9 @@
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
-# Where settings lie; a file that is there already stays as it is.
+# Where settings are installed; an existing file is kept.
 SYSCONFDIR ?= /etc
-# Where binaries are built, and installed from.
+# Where binaries are built and installed from.
 BIN     ?= bin
 # How long each fuzz target runs under `make fuzz`.
 FUZZTIME ?= 30s

@@ -1,7 +1,7 @@
 # fish completion for bundle-ls(1)
 
-complete -c bundle-ls -l map -r -F -d 'references for entries, from a file'
-complete -c bundle-ls -l blobs -d 'print a record for each blob as well'
+complete -c bundle-ls -l map -r -F -d 'file of references for entries'
+complete -c bundle-ls -l blobs -d 'also print a record for each blob'
 complete -c bundle-ls -l registry -x -d 'list this registry instead of a bundle'
 complete -c bundle-ls -l du -d 'with --registry, print the space used by each repository'
 complete -c bundle-ls -l ca -r -F -d 'authority of the registry'

@@ -1,6 +1,6 @@
 # fish completion for k0s-extract(1)
 
-complete -c k0s-extract -l to -r -F -d 'where k0s goes'
+complete -c k0s-extract -l to -r -F -d 'file or directory to write'
 complete -c k0s-extract -l name -d 'write k0s-VERSION-ARCH into the directory of --to'
 complete -c k0s-extract -l from -r -F -d 'take k0s from a file or a registry'
 complete -c k0s-extract -l platform -x -a 'linux/amd64 linux/arm64 linux/arm linux/riscv64' -d 'platform of k0s'
@@ -11,7 +11,7 @@ complete -c k0s-extract -l ca -r -F -d 'certificate authority of the registry, i
 complete -c k0s-extract -l plain-http -d 'use plain HTTP to the registry'
 complete -c k0s-extract -l answer-timeout -x -a '30s 2m' -d 'wait for the first answer'
 complete -c k0s-extract -l username -x -d 'user at the registry'
-complete -c k0s-extract -l password-file -r -F -d 'file that holds the password'
+complete -c k0s-extract -l password-file -r -F -d 'file with the password'
 complete -c k0s-extract -l flavor -d 'print which build this is'
 complete -c k0s-extract -l format -x -a 'json table' -d 'json, table or a template'
 complete -c k0s-extract -l quiet -d 'print only warnings and errors'

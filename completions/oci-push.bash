@@ -6,7 +6,7 @@ _oci_push() {
   case $prev in
   --to | --from | --jobs | --username | --from-username) return ;;
   --alias)
-    # What is in bundles that are directories, since that is known at once.
+    # Lists the repositories of bundles that are directories, which takes no time.
     local word names=
     for word in "${COMP_WORDS[@]:1}"; do
       [ ! -d "$word" ] || names+=" $(bundle-ls --quiet --format '{{.repository}}=' "$word" 2>/dev/null | sort -u)"

@@ -1,6 +1,6 @@
 # fish completion for oci-push(1)
 
-# What is in bundles that are directories, since that is known at once.
+# Lists the repositories of bundles that are directories, which takes no time.
 function __oci_push_names
     for word in (commandline --tokenize)
         test -d "$word"
@@ -8,11 +8,11 @@ function __oci_push_names
     end
 end
 
-complete -c oci-push -l to -x -d 'registry, and a path before every repository'
+complete -c oci-push -l to -x -d 'registry, and a prefix for every repository'
 complete -c oci-push -l from -x -d 'copy from this registry instead of a bundle'
 complete -c oci-push -l jobs -x -d 'uploads at a time'
 complete -c oci-push -l memory -x -a '64MiB 256MiB 1GiB' -d 'budget for blobs under way'
-complete -c oci-push -l platform -x -a 'linux/amd64 linux/arm64' -d 'leave images of other platforms out of indexes'
+complete -c oci-push -l platform -x -a 'linux/amd64 linux/arm64' -d 'omit other platforms from indexes'
 complete -c oci-push -l verified-by -r -F -d 'publish when the bundle record in this file is good'
 complete -c oci-push -l alias -x -a '(__oci_push_names)' -d 'also tag FROM as TO, after pushing'
 complete -c oci-push -l plan -d 'report what would be sent, and send nothing'
@@ -21,9 +21,9 @@ complete -c oci-push -l plain-http -d 'use plain HTTP'
 complete -c oci-push -l answer-timeout -x -a '30s 2m' -d 'wait for the first answer'
 complete -c oci-push -l insecure-skip-tls-verify -d 'do not check the certificate of the registry'
 complete -c oci-push -l username -x -d 'user at the registry'
-complete -c oci-push -l password-file -r -F -d 'file that holds the password'
+complete -c oci-push -l password-file -r -F -d 'file with the password'
 complete -c oci-push -l from-username -x -d 'user at the registry of --from'
-complete -c oci-push -l from-password-file -r -F -d 'file that holds that password'
+complete -c oci-push -l from-password-file -r -F -d 'file with that password'
 complete -c oci-push -l format -x -a 'json table' -d 'json, table or a template'
 complete -c oci-push -l quiet -d 'print only warnings and errors'
 complete -c oci-push -l verbose -d 'log each action to stderr'

@@ -1,6 +1,6 @@
 #!/bin/sh
-# After unpacking: dpkg calls it with "configure", rpm with how many versions are
-# installed now. Starts nothing that was not running.
+# Runs after unpacking: dpkg calls it with "configure", rpm with the number of
+# installed versions. It starts nothing that was not running.
 set -e
 case $1 in
 configure | [1-9]*) ;;
@@ -16,6 +16,6 @@ fi
 
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload
-  # After an upgrade; with oci-serve.socket no client is refused meanwhile.
+  # After an upgrade; with oci-serve.socket no client is refused during the restart.
   systemctl try-restart oci-serve.service
 fi

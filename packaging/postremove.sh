@@ -1,6 +1,6 @@
 #!/bin/sh
-# After removal; "purge" is dpkg's word for taking everything away. The content
-# of the registry is not the package's to throw away, and nor is its user then.
+# Runs after removal; dpkg calls it with "purge" to remove everything. The registry's
+# data does not belong to the package, so it stays, and its user with it.
 set -e
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload
@@ -9,7 +9,7 @@ fi
 
 registry=/var/lib/k0rdentd/registry
 if [ -d $registry ] && [ -n "$(ls -A $registry)" ]; then
-  echo "k0rdent-airgap: $registry and the user oci-serve stay; remove them if the registry's content is of no use any more" >&2
+  echo "k0rdent-airgap: $registry and the user oci-serve stay; remove them if the registry is no longer needed" >&2
   exit 0
 fi
 rmdir $registry /var/lib/k0rdentd 2>/dev/null || true

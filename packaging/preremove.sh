@@ -1,5 +1,5 @@
 #!/bin/sh
-# Before removal, and not before an upgrade: dpkg says "remove", rpm 0.
+# Runs before removal, not before an upgrade: dpkg calls it with "remove", rpm with 0.
 set -e
 case $1 in
 remove | 0) ;;

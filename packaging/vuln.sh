@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Looks for known vulnerabilities in what the tools are made of. Its database is on
-# the network: without one, it says so and ends well.
+# Checks the tools and their dependencies for known vulnerabilities. If the database
+# cannot be reached, it prints a warning and succeeds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! curl -fsS --max-time 30 -o /dev/null https://vuln.go.dev/index/db.json; then

@@ -10,7 +10,7 @@ import (
 // command line, by its variable or in the configuration file, learns what to
 // use instead. It is not listed among the tool's flags.
 type Gone struct {
-	What    string                    // what became of it, such as "was removed"
+	What    string                    // what happened to it, such as "was removed"
 	Instead func(value string) string // the hint
 	Boolean bool                      // it took no value
 }
@@ -22,7 +22,7 @@ func (g *Gone) String() string   { return "" }
 func (g *Gone) IsBoolFlag() bool { return g.Boolean }
 func (g *Gone) Gone() bool       { return true }
 
-// Set returns what became of the flag.
+// Set returns what happened to the flag.
 func (g *Gone) Set(value string) error {
 	if g.Boolean && value == "true" {
 		value = ""

@@ -1,6 +1,6 @@
-// Command notices writes the licences of all modules that are linked into the
-// given Go binaries to standard output, since most of them ask for that where
-// a binary is passed on. It reads the module cache that they were built from.
+// Command notices writes the licences of all modules linked into the given Go
+// binaries to standard output; most licences require this for distribution. It
+// reads the module cache that they were built from.
 //
 //	notices BINARY…
 package main
@@ -31,7 +31,7 @@ func main() {
 	}
 }
 
-// linked lists what is in the binaries, as "path@version" in order.
+// linked lists the modules in the binaries, as "path@version" in order.
 func linked(binaries []string) ([]string, error) {
 	var modules []string
 	for _, path := range binaries {
@@ -70,7 +70,7 @@ func write(w io.Writer, modules []string) error {
 	return nil
 }
 
-// directories tells where the module cache keeps each module.
+// directories returns the directory of each module in the module cache.
 func directories(modules []string) (map[string]string, error) {
 	out, err := exec.Command("go", append([]string{"mod", "download", "-json"}, modules...)...).Output()
 	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -90,7 +90,7 @@ func directories(modules []string) (map[string]string, error) {
 	}
 }
 
-// legal matches the files that a licence is found in.
+// legal matches the names of files that contain a licence.
 var legal = regexp.MustCompile(`(?i)^(un)?(licen[cs]e|copying|copyright|notice|patents)([-._].*)?$`)
 
 // section writes the licence files at the root of a module.

@@ -4,8 +4,8 @@
 //
 //	sbom NAME VERSION BINARY
 //
-// The same binary, name, version and SOURCE_DATE_EPOCH give the same bytes: no
-// serial number, and no time but that one.
+// The same binary, name, version and SOURCE_DATE_EPOCH result in the same bytes:
+// there is no serial number and no other time.
 package main
 
 import (
@@ -76,7 +76,8 @@ func digestOf(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// describe gives what the linker recorded: how the program was built, and of what.
+// describe returns what the linker recorded: how the program was built, and its
+// modules.
 func describe(info *debug.BuildInfo) (*cdx.BOM, error) {
 	var built []cdx.Property
 	for _, s := range info.Settings {

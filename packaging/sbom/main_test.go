@@ -12,8 +12,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// The schemas that CycloneDX publishes lie in the source of its library. Each is
-// known by the address that the others name it by.
+// The schemas that CycloneDX publishes are in the source of its library. Others
+// refer to each by its address.
 const (
 	schemas  = "http://cyclonedx.org/schema/"
 	bom      = "bom-1.6.schema.json"
