@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"os"
+	"strings"
 	"time"
+
+	"helm.sh/helm/v4/pkg/strvals"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
@@ -59,7 +63,7 @@ func (c *settings) flags() *flag.FlagSet {
 	fs.StringVar(&c.releaseFile, "release-file", "", "")
 
 	fs.Func("values", "", func(s string) error { c.values = append(c.values, s); return nil })
-	fs.Func("set", "", func(s string) error { c.sets = append(c.sets, s); return nil })
+	fs.Func("set", "", c.addSet)
 	fs.StringVar(&c.credentials, "credentials", "", "")
 	fs.StringVar(&c.k0sURL, "k0s-url", "", "")
 	fs.BoolVar(&c.atomic, "atomic", false, "")
@@ -71,6 +75,15 @@ func (c *settings) flags() *flag.FlagSet {
 	fs.Var(c.format, "format", "")
 	addGone(fs)
 	return fs
+}
+
+// addSet adds a value of --set.
+func (c *settings) addSet(s string) error {
+	if err := strvals.ParseInto(s, map[string]any{}); err != nil || !strings.Contains(s, "=") {
+		return errors.New("must be PATH=VALUE")
+	}
+	c.sets = append(c.sets, s)
+	return nil
 }
 
 // check returns misuse if flags contradict each other, before anything is looked

@@ -194,7 +194,7 @@ func (c *settings) userValues() (map[string]any, error) {
 	}
 	for _, set := range c.sets {
 		if err := strvals.ParseInto(set, values); err != nil {
-			return nil, cli.Misuse("--set %s: %w", set, err)
+			return nil, cli.Misuse("invalid --set %q: %w", set, err)
 		}
 	}
 	return values, nil

@@ -57,9 +57,10 @@ func (c *config) check() error {
 		c.checking && c.remove, c.checking && c.restart); err != nil {
 		return err
 	}
+	if err := cli.Together("--username", "--password-file", c.username != "", c.passwordFile != ""); err != nil {
+		return err
+	}
 	switch {
-	case (c.username == "") != (c.passwordFile == ""):
-		return cli.Misuse("--username and --password-file require each other")
 	case c.remove && len(c.mirrors) > 0:
 		return cli.Misuse("--remove and --mirror are mutually exclusive")
 	}

@@ -25,7 +25,7 @@ func TestMisuse(t *testing.T) {
 		{"--join boss", `invalid --join "boss": must be worker or controller`},
 		{"--registry https://10.0.0.5", `invalid --registry "https://10.0.0.5"`},
 		{"--ca x --plain-http --registry h", "mutually exclusive"},
-		{"--username u", "--username and --password-file require each other"},
+		{"--username u", "--username requires --password-file"},
 		{"--last-controller", "--last-controller requires --reset"},
 		{"--k0s-from x", "--k0s-from requires --upgrade"},
 		{"--ignore luck", `--ignore "luck": must be one of cpu disk`},

@@ -444,6 +444,13 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
+func TestNoFlagForTheBundle(t *testing.T) {
+	r := invoke(t, "", "--to", "x", "--budle", "b.tgz")
+	if want := "name the bundle without a flag: oci-push ... BUNDLE"; cli.HintOf(r.err) != want {
+		t.Errorf("%v, hint %q, want %q", r.err, cli.HintOf(r.err), want)
+	}
+}
+
 func TestMemory(t *testing.T) {
 	for in, want := range map[string]int64{"64MiB": 64 << 20, "1G": 1 << 30, "1GB": 1e9, "1TiB": 1 << 40, "31MiB": -1, "1.1TiB": -1, "lots": -1} {
 		got, err := parseMemory(in)

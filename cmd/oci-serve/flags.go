@@ -89,8 +89,6 @@ func (c *config) checkServing() error {
 	switch {
 	case c.storage == "": // it would be the current directory
 		return cli.Misuse("invalid --storage \"\": must be a directory")
-	case (c.tlsCert == "") != (c.tlsKey == ""):
-		return cli.Misuse("--tls-cert and --tls-key require each other")
 	case c.tls == "auto" && c.tlsCert != "":
 		return cli.Misuse("--tls auto and --tls-cert are mutually exclusive")
 	case len(c.tlsNames) > 0 && c.tls != "auto":
@@ -102,7 +100,7 @@ func (c *config) checkServing() error {
 	case c.tlsConstrain && c.tls != "auto":
 		return cli.Misuse("--tls-constrain requires --tls auto")
 	}
-	return nil
+	return cli.Together("--tls-cert", "--tls-key", c.tlsCert != "", c.tlsKey != "")
 }
 
 // checkModes returns misuse for invalid combinations of the flags that do

@@ -252,7 +252,7 @@ func TestRefusals(t *testing.T) {
 		{"no users", []string{"--storage", t.TempDir(), "--htpasswd", file}, 2, "no users"},
 		{"tls", []string{"--tls", "on"}, 2, "must be auto"},
 		{"two certificates", []string{"--tls", "auto", "--tls-cert", file, "--tls-key", file}, 2, "mutually exclusive"},
-		{"no key", []string{"--tls-cert", file}, 2, "require each other"},
+		{"no key", []string{"--tls-cert", file}, 2, "--tls-cert requires --tls-key"},
 		{"bad certificate", []string{"--storage", t.TempDir(), "--tls-cert", file, "--tls-key", file}, 2, "the file is empty"},
 		{"name without auto", []string{"--tls-name", "a.example"}, 2, "requires --tls auto"},
 		{"name that is none", []string{"--tls", "auto", "--tls-name", "a b"}, 2, "neither a host name nor an address"},

@@ -178,6 +178,7 @@ func TestParseSuggestsWhatWasMeant(t *testing.T) {
 		{[]string{"-v"}, "unknown flag -v (did you mean --verbose?)", "my-tool --help"},
 		{[]string{"-x"}, "unknown flag -x", "my-tool --help"},
 		{[]string{"--password", "x"}, "unknown flag --password", "name a file that holds it"},
+		{[]string{"--budle=x"}, "unknown flag --budle", "my-tool --help"},
 		{[]string{"--key=x"}, "unknown flag --key", "bundle-verify --key FILE BUNDLE | my-tool"},
 		{[]string{"a", "listne"}, `unexpected argument "listne" (did you mean --listen?)`, "my-tool takes one argument"},
 		{[]string{"a", "--listne=x"}, "unknown flag --listne (did you mean --listen?)", "my-tool --help"},
@@ -269,9 +270,13 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
-	var c testConfig
-	if err := Parse(c.flags(), []string{"--config", file + "x"}, "", &bytes.Buffer{}, 1); !errors.Is(err, fs.ErrNotExist) || Code(err) != CodeMisuse {
-		t.Errorf("missing config file: %v, want not-exist and code 2", err)
+	for variable, args := range map[string][]string{"--config": {"--config", file + "x"}, "MY_TOOL_CONFIG": nil} {
+		t.Setenv("MY_TOOL_CONFIG", file+"x")
+		var c testConfig
+		err := Parse(c.flags(), args, "", &bytes.Buffer{}, 1)
+		if want := variable + ": open " + file + "x: "; !errors.Is(err, fs.ErrNotExist) || Code(err) != CodeMisuse || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("missing config file: %v, want %s and code 2", err, want)
+		}
 	}
 }
 

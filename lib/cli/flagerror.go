@@ -59,6 +59,10 @@ func suggest(fs *flag.FlagSet, name, prefix string) string {
 
 // elsewhere returns a hint about a flag that another tool has, or "".
 func elsewhere(tool, name string) string {
+	readers := []string{"bundle-verify", "bundle-version", "bundle-ls", "oci-push", "k0s-extract"}
+	if slices.Contains(readers, tool) && nearest.Distance(name, "bundle") <= 1 {
+		return "name the bundle without a flag: " + tool + " ... BUNDLE"
+	}
 	switch name {
 	case "key", "signature":
 		return "bundle-verify checks signatures: bundle-verify --key FILE BUNDLE | " + tool

@@ -116,6 +116,9 @@ func parseAll(fs *flag.FlagSet, args []string, file File) error {
 	case refused != nil: // from a variable: readFile clears refusals from the file
 		return misuse(fs, refused.err, "", "%v", refused)
 	}
+	if p, ok := errors.AsType[*os.PathError](err); ok && p.Error() == err.Error() { // the file cannot be opened
+		return Named(fs, misuse(fs, err, "", "--config: %v", err))
+	}
 	return misuse(fs, err, "", "%v", err)
 }
 

@@ -29,11 +29,11 @@ func (r *Registry) Flags(fs *flag.FlagSet, timeout time.Duration) {
 // Check returns misuse if the flags contradict each other, and makes paths
 // absolute.
 func (r *Registry) Check() error {
-	switch {
-	case r.CA != "" && r.PlainHTTP:
-		return Misuse("--ca and --plain-http are mutually exclusive")
-	case (r.Username == "") != (r.PasswordFile == ""):
-		return Misuse("--username and --password-file require each other")
+	if err := Exclusive([]string{"--ca", "--plain-http"}, r.CA != "", r.PlainHTTP); err != nil {
+		return err
+	}
+	if err := Together("--username", "--password-file", r.Username != "", r.PasswordFile != ""); err != nil {
+		return err
 	}
 	r.At = strings.TrimSuffix(r.At, "/")
 	return Absolute(&r.CA, &r.PasswordFile)

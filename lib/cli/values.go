@@ -135,3 +135,14 @@ func Exclusive(flags []string, given ...bool) error {
 	}
 	return nil
 }
+
+// Together returns misuse if only one of two flags is given.
+func Together(one, other string, oneGiven, otherGiven bool) error {
+	switch {
+	case oneGiven && !otherGiven:
+		return Misuse("%s requires %s", one, other)
+	case otherGiven && !oneGiven:
+		return Misuse("%s requires %s", other, one)
+	}
+	return nil
+}

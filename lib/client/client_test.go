@@ -91,6 +91,7 @@ func TestWrongOptions(t *testing.T) {
 		{Options{At: "x:y:z"}, `invalid --to "x:y:z": `},
 		{Options{At: "https://x"}, `invalid --to "https://x": must be HOST`},
 		{Options{At: "x", Username: "u"}, "--username requires --password-file"},
+		{Options{At: "x", PasswordFile: "p"}, "--password-file requires --username"},
 		{Options{At: "x", Username: "u", PasswordFile: "/nonexistent"}, "--password-file: open /nonexistent"},
 		{Options{At: "x", CAFile: "/nonexistent"}, "--ca: open /nonexistent"},
 		{Options{At: "x", CAFile: empty}, "--ca: " + empty + ": the file is empty"},

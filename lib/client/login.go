@@ -58,15 +58,15 @@ type loginEntry struct {
 // newLogins uses the user and password of the options; without them, login
 // files are read when a repository is accessed.
 func newLogins(o Options, host string) (logins, error) {
+	if err := cli.Together(o.Names.Username, o.Names.PasswordFile, o.Username != "", o.PasswordFile != ""); err != nil {
+		return logins{}, err
+	}
 	if o.Username == "" {
 		l := logins{host: host}
 		for _, f := range o.LoginFiles {
 			l.files = append(l.files, loginFile{f, sync.OnceValues(func() (loginConfig, error) { return readLogins(f) })})
 		}
 		return l, nil
-	}
-	if o.PasswordFile == "" {
-		return logins{}, cli.Misuse("%s requires %s", o.Names.Username, o.Names.PasswordFile)
 	}
 	password, err := textfile.Password(o.PasswordFile)
 	if err != nil {

@@ -162,10 +162,10 @@ func keys(t reflect.Type) (all []string) {
 // the tool has a flag that may stand by its name, others are the flags of the
 // other tool.
 func (c *Common) Apply(set func(flag, value string) error, sections []Setting, flags Flags, own func(string) bool, others []string) error {
-	if levels := []string{"error", "warn", "warning", "info", "debug", "trace"}; c.LogLevel != "" && !slices.Contains(levels, c.LogLevel) {
-		return fmt.Errorf("invalid logLevel %q: must be error, warn, info or debug%s", c.LogLevel, nearest.Meant(c.LogLevel, levels, ""))
-	}
 	var problems []string
+	if levels := []string{"error", "warn", "warning", "info", "debug", "trace"}; c.LogLevel != "" && !slices.Contains(levels, c.LogLevel) {
+		problems = append(problems, fmt.Sprintf("invalid logLevel %q: must be error, warn, info or debug%s", c.LogLevel, nearest.Meant(c.LogLevel, levels, "")))
+	}
 	hint := ""
 	for name, node := range flags {
 		values, err := scalars(&node)

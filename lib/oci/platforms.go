@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +30,11 @@ func ParsePlatforms(s string) (Platforms, error) {
 	for one := range strings.SplitSeq(s, ",") {
 		parsed, err := v1.ParsePlatform(one)
 		if err != nil || parsed.OS == "" || parsed.Architecture == "" {
-			return nil, fmt.Errorf("must be OS/ARCHITECTURE such as linux/amd64%s", nearest.Meant(one, common, ""))
+			meant := nearest.Likely(normal(v1.Platform{Architecture: one}).Architecture, named.architectures)
+			if meant == "" {
+				return nil, errors.New("must be OS/ARCHITECTURE such as linux/amd64")
+			}
+			return nil, fmt.Errorf("must be OS/ARCHITECTURE (did you mean linux/%s?)", meant)
 		}
 		p := normal(*parsed)
 		if meant := mistyped(p); meant != "" {
@@ -42,9 +47,6 @@ func ParsePlatforms(s string) (Platforms, error) {
 	}
 	return all, nil
 }
-
-// common are platforms that people mean by an abbreviation.
-var common = []string{"linux/amd64", "linux/arm64"}
 
 // named are the operating systems and architectures of Go, in which images name
 // their platforms.

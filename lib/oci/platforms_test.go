@@ -30,6 +30,27 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
+// A mistyped platform is refused, and the one that was meant is named; one that
+// is only unknown is not.
+func TestMistypedPlatforms(t *testing.T) {
+	for s, want := range map[string]string{
+		"linux/amd46":             "unknown platform linux/amd46 (did you mean linux/amd64?)",
+		"linux/amd64,liunx/arm64": "unknown platform liunx/arm64 (did you mean linux/arm64?)",
+		"linux/ppc64el":           "unknown platform linux/ppc64el (did you mean linux/ppc64le?)",
+		"amd64":                   "must be OS/ARCHITECTURE (did you mean linux/amd64?)",
+		"x86_64":                  "must be OS/ARCHITECTURE (did you mean linux/amd64?)",
+		"linux":                   "must be OS/ARCHITECTURE such as linux/amd64",
+		"linux/e2k":               "",
+		"wasi/wasm":               "",
+		"linux/riscv64":           "",
+	} {
+		switch _, err := ParsePlatforms(s); {
+		case err == nil && want != "", err != nil && err.Error() != want:
+			t.Errorf("ParsePlatforms(%q) = %v, want %s", s, err, want)
+		}
+	}
+}
+
 func TestRuns(t *testing.T) {
 	for _, tt := range []struct {
 		want, have string

@@ -3,8 +3,10 @@ package record
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"text/template"
@@ -57,11 +59,11 @@ func (f *Format) Set(s string) error {
 	case strings.Contains(s, "{{"):
 		t, err := template.New("format").Option("missingkey=error").Parse(s)
 		if err != nil {
-			return err
+			return errors.New(position.ReplaceAllString(err.Error(), ""))
 		}
 		f.name, f.tmpl = formatTemplate, t
 		if err := t.Execute(&bytes.Buffer{}, f.blank); err != nil {
-			return fmt.Errorf("fields of %s records are %s: %w", f.main.Kind(), strings.Join(fields(reflect.TypeOf(f.main)), " "), err)
+			return f.unknown(err)
 		}
 	default:
 		return fmt.Errorf("must be json, table or a template such as '{{.%s}}'%s", fields(reflect.TypeOf(f.main))[0],
@@ -69,6 +71,24 @@ func (f *Format) Set(s string) error {
 	}
 	f.text = s
 	return nil
+}
+
+// What text/template puts before an error, and its error for a field that a
+// record does not have.
+var (
+	position = regexp.MustCompile(`^template: format:[0-9:]* *`)
+	noField  = regexp.MustCompile(`map has no entry for key "([^"]*)"`)
+)
+
+// unknown returns the error for a template that cannot be applied to the tool's
+// own kind of record.
+func (f *Format) unknown(err error) error {
+	names := fields(reflect.TypeOf(f.main))
+	problem := position.ReplaceAllString(err.Error(), "")
+	if m := noField.FindStringSubmatch(problem); m != nil {
+		problem = fmt.Sprintf("unknown field %s%s", m[1], nearest.Meant(m[1], names, ""))
+	}
+	return fmt.Errorf("%s; %s records have %s", problem, f.main.Kind(), strings.Join(names, " "))
 }
 
 // execute applies the template to a record of the tool's own kind and ends
