@@ -44,11 +44,14 @@ func (c *config) check(operand string) error {
 		}
 		return nil
 	}
-	switch {
-	case operand != "":
-		return cli.Misuse("%s: --registry does not take a bundle", operand)
-	case c.overrides != "" || c.blobs:
-		return cli.Misuse("--registry and the flags for bundles, --map and --blobs, are mutually exclusive")
+	if operand != "" {
+		return cli.Misuse("--registry and a bundle are mutually exclusive: unexpected argument %q", operand)
+	}
+	if err := cli.Exclusive([]string{"--map", "--registry"}, c.overrides != "", true); err != nil {
+		return err
+	}
+	if err := cli.Exclusive([]string{"--blobs", "--registry"}, c.blobs, true); err != nil {
+		return err
 	}
 	return c.registry.Check()
 }

@@ -38,13 +38,12 @@ Listing:
 Registry:
   --registry HOST[:PORT][/PREFIX]
                    list this registry instead of a bundle
-  --du             print the space used by each repository; what several share
-                   counts once in the total
+  --du             print the space used by each repository; the total counts
+                   shared blobs once
   --ca FILE        certificate authority of the registry, in PEM
   --plain-http     use plain HTTP (tried automatically for localhost)
   --answer-timeout DURATION
-                   how long to wait for the registry's first answer (default
-                   30s)
+                   wait for the registry's first answer (default 30s)
   --insecure-skip-tls-verify
                    do not check the registry's certificate
   --username NAME  user, instead of a login file

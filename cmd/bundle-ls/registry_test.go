@@ -179,8 +179,8 @@ func TestRegistryMisuse(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--registry", "localhost:1", "bundle.tgz"}, "--registry does not take a bundle"},
-		{[]string{"--registry", "localhost:1", "--blobs"}, "mutually exclusive"},
+		{[]string{"--registry", "localhost:1", "bundle.tgz"}, "--registry and a bundle are mutually exclusive"},
+		{[]string{"--registry", "localhost:1", "--blobs"}, "--blobs and --registry are mutually exclusive"},
 		{[]string{"--du", "bundle.tgz"}, "--du requires --registry"},
 		{[]string{"--registry", "localhost:1", "--username", "alice"}, "--password-file"},
 	} {
