@@ -1,98 +1,93 @@
 #!/bin/sh
-# Takes a host from the vendor's bundle to a running platform. Each step is one or
-# two of the tools, and what --plan prints is what a run does, line by line. Every
-# step can be run again, and does what is left to do. k0rdent-airgap(7) is the
-# guide.
+# Takes a host from the vendor's bundle to a running platform. A step prints its
+# commands: --plan shows them, and a run gives them to a shell. Each step can be run
+# again, and does what is left to do. k0rdent-airgap(7) is the guide.
 #
-# It needs the tools beside it (or on the PATH), a POSIX shell, coreutils, awk,
-# cmp, find, grep, sed, tar, and setsid where there is no systemd: every Linux
-# system has them.
+# It needs the tools beside it (or on the PATH), a POSIX shell, coreutils, awk, cmp,
+# find, grep, sed, setsid and tar: every Linux system has them.
 set -eu
-umask 022 # whatever root has: what lies open to others is not to be trusted
+umask 022 # whatever root has: what other users can write is not trusted
 
 usage() {
   cat <<'END'
-usage: install.sh --bundle FILE --key FILE [flags] [-- FLAGS OF k0s-up AND k0rdent-install]
+usage: install.sh --bundle FILE --key FILE [flags] [-- FLAGS OF THE TOOLS]
        install.sh --export-worker|--export-controller FILE.tar.gz
-       install.sh --worker|--controller ARCHIVE --digest DIGEST [--plan]
+       install.sh --worker|--controller ARCHIVE --digest DIGEST
+       install.sh --status
        install.sh --uninstall [--purge]
 
 Take this host from the vendor's bundle to a cluster on which k0rdent is ready,
 without the internet. The steps, in this order:
 
   check     bundle, signature, key, tools and disk space
-  tools     the tools and the registry's unit into their places
-  version   which release the bundle holds
-  serve     the site's registry: oci-serve, with a certificate of its own
-  push      the bundle into it; nothing is published before it is verified
-  k0s       k0s out of it onto this host, and for child clusters
-  mirror    containerd pulls from the site's registry only
-  install   k0s is started, k0rdent is installed and gets ready
+  tools     install the tools and the registry's service
+  version   print which release the bundle holds
+  serve     start the site's registry, with a certificate of its own
+  push      push the bundle; nothing is published before it is verified
+  k0s       install k0s, for this host and for child clusters
+  mirror    have containerd pull from the site's registry only
+  install   start k0s, install k0rdent, wait until it is ready
 
   --bundle FILE         the vendor's airgap-bundle-VERSION.tar.gz
   --key FILE            the vendor's public key
-  --signature FILE      its signature (default FILE.sig beside the bundle)
+  --signature FILE      the bundle's signature (default FILE.sig beside it)
   --no-verify           use the bundle unverified
-  --host-address IP     the address of this host for other nodes and pods
+  --host-address IP     the address of this host for nodes and pods
                         (default: its only one)
   --external-registry HOST[:PORT][/PREFIX]
                         push to this registry instead of serving one; "none"
-                        serves one after all
+                        switches back
   --ca FILE             authorities of the external registry's certificate
   --username NAME       log in to the external registry
   --password-file FILE  with the password in FILE
-  --from STEP           begin at a step
-  --only STEP           do this step alone
-  --plan                print the commands of each step, which can be pasted, and
-                        change nothing
-  --log FILE            records of all that was done
-                        (default /var/log/k0rdent-airgap/install.ndjson)
+  --from STEP           start at a step
+  --only STEP           run only this step
+  --plan                print the commands of each step, and change nothing
+  --log FILE            (default /var/log/k0rdent-airgap/install.ndjson)
 
   --export-worker FILE, --export-controller FILE
-                        pack all that a further host needs to join the cluster of
-                        this one, its token included
+                        pack what another host needs to join this one's cluster
   --worker ARCHIVE, --controller ARCHIVE
-                        make this host a node, with what was packed
+                        make this host a node, from such an archive
   --digest DIGEST       the archive's digest, as it was printed
+  --status              print the state of this site
   --uninstall           remove k0rdent, k0s and the registry
   --purge               also remove the registry's content and the log
   --yes                 do not ask before --uninstall
-  --last-controller     with --uninstall: continue even if it is unknown whether
-                        the cluster has other controllers; they are lost for good
-  --help                print this text
-  --version             print the version
+  --last-controller     with --uninstall: continue even if other controllers may
+                        exist; they are lost for good
+  --help, --version     print this text, or the version
 
-The registry's address is remembered on this host. On a host with the internet,
-download.sh gets the bundle, its signature and the key.
-
-Variables: K0RDENTD_AIRGAP_BUNDLE_PATH for --bundle, K0RDENT_COSIGN_KEY for
---key, K0RDENTD_VERIFY_SIGNATURE=false for --no-verify, and for the registry
-K0RDENTD_REGISTRY_HOST (0.0.0.0), K0RDENTD_REGISTRY_PORT (5000) and
-K0RDENTD_REGISTRY_STORAGE (/var/lib/k0rdentd/registry).
+Flags after -- are those of k0s-up and k0rdent-install. The registry's address
+is remembered. Variables: K0RDENTD_AIRGAP_BUNDLE_PATH for --bundle,
+K0RDENT_COSIGN_KEY for --key, K0RDENTD_VERIFY_SIGNATURE=false for --no-verify,
+and for the registry K0RDENTD_REGISTRY_HOST (0.0.0.0), K0RDENTD_REGISTRY_PORT
+(5000) and K0RDENTD_REGISTRY_STORAGE (/var/lib/k0rdentd/registry).
 Exit codes: 0 done, 1 failed, 2 misuse, 75 try again, 130 interrupted.
 END
 }
 
 bin=/usr/local/bin
 state=/var/lib/k0rdentd/install # what one run leaves to the next, for root alone
+pack=$state/pack
 run=/run/k0rdent-airgap
 units=/etc/systemd/system
 settings=/etc/k0rdent-airgap/oci-serve.env
 own=/var/lib/k0rdentd/registry # where the service may write by itself
 prefix=k0rdent-enterprise
 tools='bundle-verify bundle-version bundle-ls oci-serve oci-push k0s-extract k0s-mirror-config k0s-up k0rdent-install'
-packed='k0s-extract k0s-mirror-config k0s-up' # for a further host, and k0s
+packed='k0s-extract k0s-mirror-config k0s-up' # for another host, and k0s
 steps='check tools version serve push k0s mirror install'
+passing='/^\{"kind":"(image|bundle|version)"|"tool":"oci-push"/d' # records that most steps only pass on
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 PATH=$here/bin:$PATH:$bin
 
 bundle=${K0RDENTD_AIRGAP_BUNDLE_PATH-} key=${K0RDENT_COSIGN_KEY-} signature='' verify=yes
 listen=${K0RDENTD_REGISTRY_HOST-} port=${K0RDENTD_REGISTRY_PORT-} storage=${K0RDENTD_REGISTRY_STORAGE-} log=''
-address='' external='' ca='' username='' password=''
+address='' external='' ca='' username='' password='' filling='' before=0 trusted=''
 mode=install first='' only='' plan='' archive='' digest='' purge='' yes='' last='' stays='' kept=''
-through='/^\{"kind":"(image|bundle|version)"|"tool":"oci-push"/d' # what the log has from the push
-filling='' before=0 room='' restart='' work='' step='' back='' error='' authority=''
+started=$(date +%s) number=1 total=1 room='' step='' child='' back='' error='' restart='' remembered='' authority=''
 
 say() { printf 'install.sh: %s\n' "$*" >&2; }
 
@@ -105,15 +100,6 @@ fail() {
 }
 
 misuse() { fail "$1" "${2-install.sh --help lists the flags}" 2; }
-
-# json TEXT: as a JSON string.
-json() { printf '"%s"' "$(printf %s "$1" | tr '\n\t' '  ' | tr -d '\000-\037' | sed 's/["\\]/\\&/g')"; }
-
-# note STATUS: the record of the step, into the log.
-note() {
-  printf '{"kind":"step","by":"install.sh","name":"%s","status":"%s","seconds":%s,"time":"%s"%s}\n' \
-    "$step" "$1" $(($(date +%s) - begun)) "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "${error:+,\"error\":$(json "$error")}" >>"$log"
-}
 
 # quote WORD…: as a shell reads them.
 quote() {
@@ -129,35 +115,89 @@ quote() {
   printf %s "$line"
 }
 
-# run LINE [> FILE | >> FILE]: a line of shell, and where its records go; with ">"
-# the file is replaced when the line has succeeded. A plan prints it; otherwise a
-# shell of its own runs it, as if it had been pasted, and the log has the records
-# as they come, but for those of the push that only pass through.
+# run LINE [FILE]: prints a command of the step. The records that it writes become
+# FILE once it has succeeded.
 run() {
-  into=''
-  case ${2-} in
-  '>') into=" >$(quote "$3.new") && $(quote mv -f "$3.new" "$3")" ;;
-  '>>') into=" >>$(quote "$3")" ;;
-  esac
+  [ -z "${2-}" ] || set -- "$1 >$2.new && cat $2.new && mv -f $2.new $2"
+  if [ -n "$plan" ]; then printf '%s\n' "$1"; else printf '{ %s\n} || exit\n' "$1" 2>/dev/null || full; fi
+}
+
+full() { fail "cannot write to $state" "make room there; \"df $state\" shows what is free"; }
+
+# perform NAME COMMAND…: a step, whose commands COMMAND prints. A shell runs them in
+# a session of its own, which an interruption can end as a whole.
+perform() {
+  step=$1 begun=$(date +%s) back='' code=0
+  shift
   if [ -n "$plan" ]; then
-    printf '%s\n' "$1$into"
+    echo "# $step"
+    "$@"
     return
   fi
-  out=${3-/dev/null}
-  [ "${2-}" != '>' ] || { out=$3.new && rm -f -- "$out"; }
-  rm -f -- "$work/code" "$work/pid"
-  # shellcheck disable=SC2016 # for the inner shell
-  {
-    {
-      code=0
-      sh -c 'echo $$ >"$0" && exec sh -c "$1"' "$work/pid" "$1" </dev/null || code=$?
-      echo $code >"$work/code"
-    } | sed -uE "$through" | tee -a -- "$out" >>"$log"
-  } &
-  wait $! || fail "the records of step $step cannot be written to $log"
-  code=$(cat "$work/code")
-  [ "$code" = 0 ] || return "$code"
-  [ "${2-}" != '>' ] || mv -f -- "$out" "$3"
+  say "[$number/$total] $step"
+  echo "trap 'exit 130' TERM" 2>/dev/null >$state/step.new || full # once what runs has ended
+  "$@" >>$state/step.new
+  setsid sh $state/step.new </dev/null >$state/records.new &
+  child=$!
+  wait "$child" || code=$?
+  child=''
+  if [ "$code" != 0 ]; then
+    case $step in serve | push) "${step}_failed" "$code" ;; esac
+    exit "$code"
+  fi
+  collect || fail "cannot write to $log"
+  note "done"
+  say "[$number/$total] $step done in $(since "$begun")"
+  step=''
+}
+
+# since TIME: how long ago that was.
+since() { echo "$(($(date +%s) - $1)) s"; }
+
+# note STATUS: the record of the step, into the log.
+note() {
+  text=$(printf %s "$error" | tr '\n\t' '  ' | tr -d '\000-\037' | sed 's/["\\]/\\&/g')
+  printf '{"kind":"step","by":"install.sh","name":"%s","status":"%s","seconds":%s,"time":"%s"%s}\n' \
+    "$step" "$1" $(($(date +%s) - begun)) "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "${error:+,\"error\":\"$text\"}" 2>/dev/null >>"$log" || say "cannot write to $log"
+}
+
+# collect adds to the log what the step has written, or one that a kill ended;
+# records that are only passed on are there from the push.
+collect() {
+  for file in pushed extracted mirrored up records; do
+    case $file$step in pushed* | recordspush) through='' ;; *) through=$passing ;; esac
+    [ ! -e $state/$file.new ] || sed -nE "$through;/}\$/p" $state/$file.new 2>/dev/null >>"$log" || return
+  done
+  rm -f $state/*.new
+}
+
+# ended CODE is the end of every run. A step that did not succeed is in the log.
+ended() {
+  trap '' INT TERM HUP
+  [ -z "$room" ] || rm -rf -- "$room"
+  if [ -z "$step" ] || [ -n "$plan" ]; then return 0; fi
+  collect || true
+  note failed
+  if [ "$1" = 130 ]; then
+    say "interrupted in step $step after $(since "$begun"); run the same command to continue where it stopped"
+  elif [ "$mode" = install ] && [ "$1" != 2 ] && [ "$back" != never ]; then
+    from=" and --from ${back:-$step}"
+    [ "$step" != check ] && [ -z "$only" ] || from=''
+    say "step $step failed after $(since "$begun"); fix that, then resume with the same command$from"
+  fi
+}
+
+# interrupted ends the step that runs, and all that it has started. A program that
+# was only about to start has missed the first signal.
+interrupted() {
+  trap '' INT TERM HUP
+  error=interrupted tries=0
+  while [ -n "$child" ] && readlink "/proc/$child/exe" >/dev/null; do
+    [ $((tries % 100)) != 0 ] || kill -s TERM -- "-$child" 2>/dev/null || kill -s TERM "$child" 2>/dev/null || true
+    tries=$((tries + 1))
+    sleep 0.1
+  done
+  exit 130
 }
 
 parse() {
@@ -171,7 +211,7 @@ parse() {
       ;;
     --no-verify) verify='' ;;
     --plan) plan=yes ;;
-    --uninstall) as uninstall "$1" ;;
+    --status | --uninstall) as "${1#--}" ;;
     --purge) purge=yes ;;
     --yes) yes=yes ;;
     --last-controller) last=yes ;;
@@ -188,7 +228,7 @@ parse() {
       break
       ;;
     -*) misuse "unknown flag $1" 'install.sh --help lists the flags; those of k0s-up and k0rdent-install come after --' ;;
-    *) misuse "unexpected argument \"$1\"" "name the bundle with --bundle $1; install.sh --help lists the flags" ;;
+    *) misuse "unexpected argument \"$1\"; did you mean --bundle $1?" ;;
     esac
     shift
   done
@@ -197,7 +237,7 @@ parse() {
 
 value() {
   case $1 in
-  --bundle) bundle=$(absolute "$2") ;;
+  --bundle) bundle=$2 ;;
   --key) case $2 in *://*) key=$2 ;; *) key=$(absolute "$2") ;; esac ;;
   --signature) signature=$(absolute "$2") ;;
   --host-address) address=$2 ;;
@@ -206,7 +246,7 @@ value() {
   --username) username=$2 ;;
   --password-file) password=$(absolute "$2") ;;
   --log) log=$(absolute "$2") ;;
-  --worker | --controller | --export-worker | --export-controller) as "${1#--}" "$1" && archive=$(absolute "$2") ;;
+  --worker | --controller | --export-worker | --export-controller) as "${1#--}" && archive=$(absolute "$2") ;;
   --digest) digest=$2 ;;
   --from | --only)
     case " $steps " in *" $2 "*) ;; *) misuse "$1 $2: no such step" "the steps are: $steps" ;; esac
@@ -215,15 +255,16 @@ value() {
   esac
 }
 
-# as MODE FLAG: what is asked for, once.
+# as MODE: the one thing that was asked for.
 as() {
-  [ "$mode" = install ] || misuse "$2 and --$mode are mutually exclusive"
+  [ "$mode" = install ] || misuse "--$1 and --$mode are mutually exclusive"
   mode=$1
 }
 
 absolute() { case $1 in /*) printf %s "$1" ;; *) printf %s "$PWD/$1" ;; esac; }
 
-# check_flags refuses what contradicts itself.
+# check_flags refuses what contradicts itself. What one mode ignores could be meant
+# to make it harmless.
 check_flags() {
   case ${K0RDENTD_VERIFY_SIGNATURE:-true} in
   true | True | TRUE | t | T | 1) ;;
@@ -234,16 +275,15 @@ check_flags() {
   case ${digest:+$mode} in '' | worker | controller) ;; *) misuse '--digest requires --worker or --controller' ;; esac
   [ -z "$last" ] || [ "$mode" = uninstall ] || misuse '--last-controller requires --uninstall'
   [ -z "$first" ] || [ -z "$only" ] || misuse '--from and --only are mutually exclusive'
-  # What one mode leaves alone could be meant to make it harmless.
   if [ "$mode" != install ]; then
     [ -z "$first$only" ] || misuse "--from and --only cannot be combined with --$mode"
-    [ "$rest" = 0 ] || misuse "no flags are allowed after -- with --$mode" "put --plan before -- to see what would be done"
+    [ "$rest" = 0 ] || misuse "no flags are allowed after -- with --$mode" 'put --plan before -- to see what would be done'
   fi
   [ "${username:+x}" = "${password:+x}" ] || misuse '--username and --password-file require each other'
 }
 
-# recall fills in what was not said: as in the last run on this host, or else as
-# usual.
+# recall fills in what was not given: as in the last run on this host, or else the
+# default.
 recall() {
   [ ! -r $state/site ] || while IFS='=' read -r name was; do
     case $name in
@@ -256,14 +296,16 @@ recall() {
     username) username=${username:-$was} ;;
     password) password=${password:-$was} ;;
     log) log=${log:-$was} ;;
-    filling) filling=$was ;; # the bundle that was pushed last, and what was there before
-    before) before=$was ;;
+    filling) filling=$was ;; # the bundle that was pushed last, with its size,
+    before) before=$was ;;   # what was stored before it,
+    trusted) trusted=$was ;; # and the key that it was verified with
     esac
   done <$state/site
   [ "$external" != none ] || external='' ca='' username='' password=''
   [ -n "$external" ] || [ -z "$ca$username" ] || misuse '--ca, --username and --password-file require --external-registry'
   listen=${listen:-0.0.0.0} port=${port:-5000} storage=$(absolute "${storage:-$own}") log=${log:-/var/log/k0rdent-airgap/install.ndjson}
   case $storage/ in *[!A-Za-z0-9/._-]* | */../*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: must be a path of letters, digits and ._-" ;; esac
+  if [ -n "$plan" ]; then bundle=${bundle:-${filling% *}} key=${key:-$trusted}; fi
   [ -z "$bundle" ] || bundle=$(absolute "$bundle")
   # All of the storage is given to the registry's user, by whichever name.
   real=$(readlink -m -- "$storage")
@@ -271,6 +313,14 @@ recall() {
   case $real/ in $state/*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: must not lie in $state, which is for root alone" ;; esac
   case $port in 0* | *[!0-9]* | ??????*) port=0 ;; esac
   { [ "$port" -ge 1 ] && [ "$port" -le 65535 ]; } || misuse "invalid K0RDENTD_REGISTRY_PORT=${K0RDENTD_REGISTRY_PORT-}: must be a number from 1 to 65535"
+}
+
+# remember leaves that to the next run.
+remember() {
+  set -- "listen=$listen" "port=$port" "storage=$storage" "address=$address" "external=$external" "ca=$ca" \
+    "username=$username" "password=$password" "log=$log" "filling=$filling" "before=$before" "trusted=$trusted"
+  [ "$*" = "$remembered" ] || write $state/site "$@" || true
+  remembered=$*
 }
 
 systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null; }
@@ -286,9 +336,9 @@ addresses() {
 # (far).
 site() {
   if [ -n "$external" ]; then
-    # oci-push has the last word.
-    case ${external%%/*} in '' | *[!A-Za-z0-9.:[]-]* | [.:]* | *:) external_form ;; esac
-    case ${external#"${external%%/*}"} in *[!a-z0-9._/-]* | *//*) external_form ;; esac
+    wrong="invalid --external-registry \"$external\": must be HOST[:PORT][/PREFIX]" # oci-push has the last word
+    case ${external%%/*} in '' | *[!A-Za-z0-9.:[]-]* | [.:]* | *:) misuse "$wrong" ;; esac
+    case ${external#"${external%%/*}"} in *[!a-z0-9._/-]* | *//*) misuse "$wrong" ;; esac
     for file in "$ca" "$password"; do [ -z "$file" ] || [ -r "$file" ] || fail "$file cannot be read"; done
     near=$external far=$external authority=$ca
     return
@@ -313,8 +363,6 @@ site() {
   near=127.0.0.1:$port/$prefix far=$host:$port/$prefix authority=$storage/tls/ca.pem
 }
 
-external_form() { misuse "invalid --external-registry \"$external\": must be HOST[:PORT][/PREFIX]"; }
-
 # with TOOL ARGUMENT…: the command with what it takes to speak to the registry.
 with() {
   tool=$1
@@ -322,6 +370,86 @@ with() {
   [ -z "$username" ] || set -- --username "$username" --password-file "$password" "$@"
   [ -z "$authority" ] || set -- --ca "$authority" "$@"
   quote "$tool" "$@"
+}
+
+# begin makes a place for scratch files, and the log, which is nobody else's.
+begin() {
+  trap 'ended $?' EXIT
+  [ -z "$plan" ] || return 0
+  guarded
+  mkdir -p -- ${state%/*}
+  [ -d $state ] || mkdir -m 700 -- $state
+  [ ! -e $state/restart ] || restart=yes
+  (umask 077 && mkdir -p -- "$(dirname -- "$log")" && : >>"$log") 2>/dev/null || fail "cannot write to $log" 'name another file with --log'
+  collect || fail "cannot write to $log"
+  trap interrupted INT TERM HUP
+}
+
+# guarded refuses to work with notes that another user could have written, or a log
+# that another user has linked to a file of the host.
+guarded() {
+  for dir in "${state%/*}" $state; do
+    if [ -L "$dir" ] || [ -e "$dir" ]; then
+      case $(stat -c '%u %A' -- "$dir") in
+      0\ d????-??-?) ;;
+      *) fail "$dir is not a directory that only root can change" "look at what is in it; chown root $dir and chmod 755 $dir if that is yours" ;;
+      esac
+    fi
+  done
+  for file in "$log" "$(dirname -- "$log")" "$(dirname -- "$log")/oci-serve.log"; do
+    if [ -L "$file" ] && [ "$(stat -c %u -- "$file")" != 0 ]; then fail "$file is a symbolic link of another user" 'name another file with --log'; fi
+  done
+}
+
+install() {
+  [ -n "$plan" ] || root
+  site
+  begin
+  [ -z "$external" ] || say "the registry is $external"
+  if [ -n "$plan" ]; then
+    run "umask 022; export $(quote PATH="$here/bin"):\$PATH"
+    run "mkdir -p ${state%/*} $(quote "$(dirname -- "$(dirname -- "$log")")") && mkdir -p -m 700 $state $(quote "$(dirname -- "$log")")"
+  fi
+  number=0 total=8 going=yes
+  [ -z "$first$only" ] || going=''
+  for name in $steps; do
+    number=$((number + 1))
+    case $name in "$first" | "$only") going=yes ;; esac
+    [ -z "$going" ] || perform "$name" of_site "step_$name" "$@"
+    [ -z "$only" ] || going=''
+  done
+  if [ -n "$plan$only" ]; then return; fi
+  case " $* " in
+  *' --plan '*) say 'the registry is filled; the cluster was only planned: run the same command without -- --plan to install it' ;;
+  *)
+    printf '%-13s %s\n' "${authority:+registry CA}" "$authority${authority:+, for other clients of https://$far}" \
+      'another node' 'install.sh --export-worker FILE packs what it needs' 'this site' 'install.sh --status' | grep . >&2
+    say "done in $(since "$started"); every record is in $log"
+    ;;
+  esac
+}
+
+of_site() {
+  remember
+  "$@"
+}
+
+# step_check compares the disk, too, with what will lie there: the registry has each
+# blob once, so not more than the bundle. What it has of this bundle already is not
+# counted again.
+step_check() {
+  # shellcheck disable=SC2086 # words
+  present $tools
+  inputs
+  [ -z "$external" ] || return 0
+  dir=$storage
+  while [ ! -d "$dir" ]; do dir=$(dirname -- "$dir"); done
+  need=$(($(size "$bundle") * 105 / 100))
+  [ "$filling" != "$bundle $(size "$bundle")" ] || need=$((need + before - $(size "$storage/blobs")))
+  free=$(df -Pk -- "$dir" | awk 'NR == 2 {print $4}')
+  text="the bundle's content needs $(mb "$need") in $storage, where $(mb "$free") are free"
+  [ "$free" -ge "$need" ] || fail "$text" 'make room, or name another place with K0RDENTD_REGISTRY_STORAGE'
+  [ -z "$plan" ] || echo "# $text"
 }
 
 # inputs looks whether the bundle and what it is verified with are there.
@@ -339,33 +467,15 @@ inputs() {
   fail "${signature:-$bundle.sig} cannot be read" 'carry the signature in beside the bundle; download.sh gets both'
 }
 
-# present TOOL…: they are there.
+# present TOOL…: they are installed, and run here.
 present() {
   for tool; do
-    command -v "$tool" >/dev/null || fail "$tool is not there" 'unpack the whole release archive, and run the install.sh in it'
+    command -v "$tool" >/dev/null || fail "$tool is missing" 'unpack the whole release archive, and run the install.sh in it'
   done
   "$1" --version >/dev/null 2>&1 || fail "the tools do not run on this $(uname -m)" 'use the release archive that is for it'
 }
 
-# step_check compares the disk, too, with what will lie there: the registry has
-# each blob once, so not more than the bundle, which does not shrink any more. What
-# it has of this bundle already is not counted again.
-step_check() {
-  # shellcheck disable=SC2086 # words
-  present $tools
-  inputs
-  [ -z "$external" ] || return 0
-  dir=$storage
-  while [ ! -d "$dir" ]; do dir=$(dirname -- "$dir"); done
-  need=$(($(size "$bundle") * 105 / 100))
-  [ "$filling" != "$bundle $(size "$bundle")" ] || need=$((need + before - $(size "$storage/blobs")))
-  free=$(df -Pk -- "$dir" | awk 'NR == 2 {print $4}')
-  text="the bundle's content needs $(mb "$need") in $storage, where $(mb "$free") are free"
-  [ "$free" -ge "$need" ] || fail "$text" 'make room, or name another place with K0RDENTD_REGISTRY_STORAGE'
-  [ -z "$plan" ] || echo "# $text"
-}
-
-# size FILE|DIR: in KiB; 0 of nothing.
+# size FILE|DIR: in KiB; 0 if it does not exist.
 size() {
   if [ -f "$1" ]; then
     echo $((($(stat -Lc %s -- "$1") + 1023) / 1024))
@@ -420,7 +530,7 @@ step_tools() {
   esac
   source=$here/systemd
   [ -d "$source" ] || source=$here/lib/systemd
-  [ -f "$source/oci-serve.service" ] || fail 'oci-serve.service is not there' 'unpack the whole release archive, and run the install.sh in it'
+  [ -f "$source/oci-serve.service" ] || fail 'oci-serve.service is missing' 'unpack the whole release archive, and run the install.sh in it'
   put "$source/oci-serve.service" "$units/oci-serve.service" 644 restart
   put "$source/oci-serve.sysusers" /etc/sysusers.d/oci-serve.conf 644
   [ -e $settings ] || put "$source/oci-serve.env" $settings 644 # it is the operator's from then on
@@ -438,7 +548,7 @@ step_version() {
   run "$(quote "$@") >&2"
 }
 
-# step_serve starts the registry, or leaves the one that runs as it is.
+# step_serve starts the registry, unless it runs already as it would be started.
 step_serve() {
   if [ -n "$external" ]; then
     [ -z "$plan" ] || echo "# nothing: $external serves"
@@ -448,6 +558,7 @@ step_serve() {
   [ ! -d "$storage" ] || [ -d "$storage/blobs" ] || [ -z "$(find "$storage/" -mindepth 1 ! -name lost+found | head -n 1)" ] ||
     fail "$storage has other things in it" 'name a directory that is empty'
   if systemd; then serve_unit; else serve_alone; fi
+  [ -z "$restart" ] || run "rm -f $state/restart"
 }
 
 # serve_unit: what the operator says in the environment file comes after this.
@@ -461,107 +572,103 @@ serve_unit() {
   if [ "$storage" != $own ] && [ "$(stat -c %U "$storage" 2>/dev/null)" != oci-serve ]; then
     run "$(quote mkdir -p "$storage") && $(quote chown -hR oci-serve: "$storage")"
   fi
-  run 'systemctl daemon-reload && systemctl enable --quiet oci-serve.service'
   how=start
   [ -z "$restart" ] || how=restart
-  if ! run "systemctl $how oci-serve.service"; then # it is ready when that returns
-    pid=$(systemctl show --value -p ExecMainPID oci-serve.service)
-    for try in 1 2 3 4 5; do # the journal may be behind
-      ! journalctl -q "_PID=$pid" -n 2 -o cat --no-pager | grep . >"$work/why" || break
-      sleep "0.$try"
-    done
-    not_started "$(systemctl show --value -p ExecMainStatus oci-serve.service)"
-  fi
-  [ -z "$restart" ] || run "rm -f $state/restart"
-}
-
-# not_started CODE: oci-serve has ended, and its words are in "why". If another
-# program has the port, root can find out which, where the service cannot.
-not_started() {
-  inode=''
-  [ "$1" != 75 ] || inode=$(awk -v at=":$(printf %04X "$port")" '$4 == "0A" && substr($2, length($2) - 4) == at {print $10; exit}' /proc/net/tcp /proc/net/tcp6 2>/dev/null || true)
-  if [ -z "$inode" ]; then
-    cat "$work/why" >&2
-    fail 'oci-serve does not start' '' "$(($1 == 75 ? 75 : 1))"
-  fi
-  who='another program'
-  for process in /proc/[0-9]*; do
-    # shellcheck disable=SC2010 # for where the links lead
-    if ls -l "$process/fd" 2>/dev/null | grep -qF "socket:[$inode]"; then who="$(cat "$process/comm") (process ${process#/proc/})"; fi
-  done
-  fail "port $port is in use by $who" 'stop that program, or set K0RDENTD_REGISTRY_PORT to another port' 75
+  run 'systemctl daemon-reload && systemctl enable --quiet oci-serve.service'
+  run "systemctl $how oci-serve.service" # it is ready when that returns
 }
 
 # serve_alone: without systemd, oci-serve runs in the background, as the user who
-# began, until the host is shut down. In a session of its own, an interrupt of this
-# script is none of its business.
+# began, until the host is shut down; its record comes when it accepts connections.
 serve_alone() {
-  errors=$(dirname -- "$log")/oci-serve.log
   program=$bin/oci-serve # which stays when what was carried in goes
   [ -x "$program" ] || [ -n "$plan" ] || program=$(command -v oci-serve)
   set -- "$program" --host "$listen" --port "$port" --storage "$storage" --tls auto --tls-name "$address"
   if alone && [ -z "$restart" ] && printf '%s\0' "$@" | cmp -s - "/proc/$pid/cmdline"; then return 0; fi
   stop_alone
-  run "$(quote mkdir -p $run "$storage") && rm -f $run/oci-serve.record $run/oci-serve.pid"
-  # shellcheck disable=SC2016 # for the inner shell
-  run "$(quote setsid sh -c 'echo $$ >"$0/oci-serve.pid"; exec "$@" >"$0/oci-serve.record"' $run "$@") 2>>$(quote "$errors") &"
-  if [ -n "$plan" ]; then
-    run "until [ -s $run/oci-serve.record ]; do sleep 0.1; done; rm -f $state/restart"
-    return
-  fi
-  until [ -s $run/oci-serve.record ]; do # it accepts connections
-    sleep 0.1
-    if [ -s $run/oci-serve.pid ] && ! alone && [ ! -s $run/oci-serve.record ]; then
-      tail -n 2 "$errors" >"$work/why"
-      code=1
-      ! grep -q 'in use' "$work/why" || code=75
-      not_started $code
-    fi
-  done
-  cat $run/oci-serve.record >>"$log"
-  [ -z "$restart" ] || run "rm -f $state/restart"
-  say 'there is no systemd here: after each start of this host, install.sh --only serve starts the registry'
+  run "$(quote mkdir -p $run "$storage")"
+  run "{ $(quote setsid "$@") 2>>$(quote "$(dirname -- "$log")/oci-serve.log") & } | head -n 1 >$run/oci-serve.record; grep . $run/oci-serve.record"
+  [ -n "$plan" ] || say 'without systemd: run install.sh --only serve after each start of this host'
 }
 
-# alone: an oci-serve of ours runs, as process $pid.
+# alone reports whether an oci-serve of ours runs without systemd, as process $pid.
 alone() {
-  [ -s $run/oci-serve.pid ] || return 1
-  pid=$(cat $run/oci-serve.pid)
-  case $(readlink "/proc/$pid/exe" || true) in */oci-serve* | */sh | */dash | */bash | */busybox) ;; *) return 1 ;; esac
+  pid=$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' $run/oci-serve.record 2>/dev/null)
+  case $(readlink "/proc/${pid:-none}/exe" || true) in */oci-serve*) ;; *) return 1 ;; esac
 }
 
 # stop_alone ends it; transfers get their 30 seconds.
 stop_alone() { ! alone || run "kill $pid && while [ -e /proc/$pid/exe ]; do sleep 0.1; done"; }
 
-# step_push reads the bundle once, verifying and sending at the same time;
-# oci-push publishes nothing before bundle-verify has said that it is good.
+# serve_failed: oci-serve did not start. If another program has the port, root can
+# find out which, where the service cannot.
+serve_failed() {
+  if systemd; then
+    pid=$(systemctl show --value -p ExecMainPID oci-serve.service)
+    for try in 1 2 3 4 5; do # the journal may be behind
+      why=$(journalctl -q "_PID=$pid" -n 2 -o cat --no-pager)
+      [ -z "$why" ] || break
+      sleep "0.$try"
+    done
+  else
+    why=$(tail -n 2 "$(dirname -- "$log")/oci-serve.log")
+  fi
+  code=1
+  case $why in *'in use'*)
+    code=75
+    who=$(timeout 5 oci-serve --host "$listen" --port "$port" --storage $state/none.new 2>&1 >/dev/null </dev/null | sed -n 's/^oci-serve: \(port .*)\): .*/\1/p')
+    rm -rf $state/none.new
+    [ -z "$who" ] || fail "$who" 'stop that program, or set K0RDENTD_REGISTRY_PORT to another port' 75
+    ;;
+  esac
+  printf '%s\n' "$why" >&2
+  fail 'oci-serve does not start' '' $code
+}
+
+# step_push reads the bundle once, verifying and sending at the same time; oci-push
+# publishes nothing before bundle-verify has said that it is good.
 step_push() {
   inputs
-  named="$bundle $(size "$bundle")"
+  named="$bundle $(size "$bundle")" trusted=${verify:+$key}
   [ "$filling" = "$named" ] || filling=$named before=$(size "$storage/blobs")
   remember
-  line="$(quote bundle-version --quiet "$bundle") && $(with oci-push --to "$near" "$bundle")"
+  [ -n "$plan" ] || estimate
   if [ -n "$verify" ]; then
     set -- bundle-verify --quiet --key "$key" "$bundle"
     [ -z "$signature" ] || set -- bundle-verify --quiet --key "$key" --signature "$signature" "$bundle"
-    line="$(quote "$@") | bundle-version --quiet | $(with oci-push --to "$near" --verified-by - "$bundle")"
+    run "$(quote "$@") | bundle-version --quiet | $(with oci-push --to "$near" --verified-by - "$bundle")" $state/pushed
+  else
+    run "{ $(quote bundle-version --quiet "$bundle") && $(with oci-push --to "$near" "$bundle"); }" $state/pushed
   fi
-  code=0 all=$through through=''
-  run "$line" '>' $state/pushed || code=$?
-  through=$all
-  [ "$code" != 0 ] || return 0
-  bad=$(grep -m 1 '"signature":"bad"' $state/pushed.new || true)
-  rm -f $state/pushed.new
-  [ -z "$bad" ] || back=never
-  [ -z "$bad" ] || fail "STOPPED: $bundle is NOT what the owner of $key signed; nothing of it was published"
-  return "$code"
+}
+
+# estimate says how long reading the bundle takes, by its first 256 MB.
+estimate() {
+  [ -f "$bundle" ] || return 0
+  from=$(date +%s%N)
+  got=$(head -c 256000000 -- "$bundle" | wc -c)
+  awk -v got="$got" -v ns=$(($(date +%s%N) - from)) -v all="$(stat -Lc %s -- "$bundle")" 'BEGIN {
+    if (got == 0 || ns <= 0) exit
+    rate = got / ns * 1e9
+    left = all / rate
+    printf "install.sh: %.1f MB to read at %.1f MB/s: at least ", all / 1e6, rate / 1e6
+    if (left < 120) printf "%d s\n", left + 1; else printf "%d minutes\n", left / 60
+  }' >&2
+}
+
+# push_failed: for a bundle that is not the vendor's, the last word is to stop.
+push_failed() {
+  grep -qs '"signature":"bad"' $state/pushed.new || return 0
+  back=never
+  fail "STOPPED: the bundle is not what the owner of $(basename -- "$key") signed; nothing was published" \
+    "compare $(basename -- "$bundle") with the vendor's checksum and $(basename -- "$key") with a copy obtained by another route"
 }
 
 # pushed looks whether it is known what was pushed: nothing else is installed.
 pushed() {
   [ -z "$plan" ] || return 0
   back=push
-  [ -s $state/pushed ] || fail 'it is not known yet what the registry holds'
+  [ -s $state/pushed ] || fail 'nothing has been pushed yet'
   [ "$(grep -c '^{"kind":"image",.*"tag":"[^"]*","digest":"sha256:' $state/pushed)" = "$(grep -c '"tag":"' $state/pushed)" ] ||
     fail "$state/pushed does not have the digest of every image"
   back=version
@@ -574,27 +681,26 @@ pushed() {
 step_k0s() {
   pushed
   line="grep '\"repository\":\"k0sproject/k0s\"' $state/pushed | "
-  [ -n "$external" ] || run "$line$(with k0s-extract --quiet --from "$near" --name --to "$storage/k0s" -)" '>>' $state/made
   [ -e $bin/k0s ] || ours $bin/k0s
-  run "$line$(with k0s-extract --from "$near" --to $bin/k0s -)" '>>' $state/made
+  all="$line$(with k0s-extract --from "$near" --to $bin/k0s -)"
+  [ -n "$external" ] || all="{ $line$(with k0s-extract --quiet --from "$near" --name --to "$storage/k0s" -) && $all; }"
+  run "$all" $state/extracted
 }
 
-step_mirror() { run "$(with k0s-mirror-config --mirror "https://$far" --k0s $bin/k0s) </dev/null" '>>' $state/made; }
+step_mirror() { run "$(with k0s-mirror-config --mirror "https://$far" --k0s $bin/k0s) </dev/null" $state/mirrored; }
 
 # step_install hands on the release and the digests that were pushed, to which both
 # tools hold the registry from then on. Both check everything before the host is
 # changed.
 step_install() {
   pushed
-  [ -n "$plan" ] || : >>$state/made
   case " $* " in *' --plan '*) ;; *) both --plan --quiet "$@" ;; esac
   both "$@"
-  [ -n "$plan" ] || [ ! -e ${state%/*}/install.json ] || rm -f $state/made # k0s-up has them in its own notes
 }
 
 # both FLAG…: the host, and then the platform on it.
 both() {
-  run "cat $state/pushed $state/made | $(with k0s-up --registry "$far" ${address:+--api-address "$address"})$(flags host "$@")" '>' $state/up
+  run "cat $state/pushed $state/extracted $state/mirrored 2>/dev/null | $(with k0s-up --registry "$far" ${address:+--api-address "$address"})$(flags host "$@")" $state/up
   run "{ cat $state/pushed && grep '^{\"kind\":\"cluster\"' $state/up; } | $(with k0rdent-install --registry "$far")$(flags platform "$@")"
 }
 
@@ -613,125 +719,26 @@ flags() {
   done
 }
 
-# walk does the steps that were asked for.
-walk() {
-  going=yes
-  [ -z "$first" ] || going=''
-  for name in $steps; do
-    [ "$name" != "$first" ] || going=yes
-    [ -z "$only" ] || going=''
-    [ "$name" != "$only" ] || going=yes
-    [ -z "$going" ] || timed "$name" "step_$name" "$@"
-  done
-}
-
-# timed NAME COMMAND…: does a step, and leaves its record.
-timed() {
-  step=$1 back='' begun=$(date +%s)
-  shift
-  if [ -n "$plan" ]; then
-    echo "# $step"
-    "$@"
-    return
-  fi
-  say "step $step"
-  "$@"
-  [ -z "$step" ] || note "done"
-  step=''
-}
-
-# ended CODE is the end of every run. A step that was not done is in the log.
-ended() {
-  trap '' INT TERM
-  rm -rf -- ${work:+"$work"} ${room:+"$room"}
-  if [ -z "$step" ] || [ -n "$plan" ]; then return 0; fi
-  note failed
-  if [ "$1" = 130 ]; then
-    say "interrupted in step $step after $(($(date +%s) - begun)) s; run the same command to continue where it stopped"
-  elif [ "$mode" = install ] && [ "$1" != 2 ] && [ "$back" != never ]; then
-    from=" and --from ${back:-$step}"
-    [ "$step" != check ] && [ -z "$only" ] || from=''
-    say "step $step failed; fix that, then resume with the same command$from"
-  fi
-}
-
-# interrupted SIGNAL: a terminal sends SIGINT to the tools as well, which end then;
-# SIGTERM comes here alone, and a tool may only be about to start.
-interrupted() {
-  trap '' INT TERM
-  error=interrupted
-  patience=0
-  [ "$1" = TERM ] || patience=50
-  while readlink "/proc/${!-none}/exe" >/dev/null; do
-    if [ $patience -le 0 ] && [ -s "$work/pid" ]; then
-      stop "$(cat "$work/pid")"
-      patience=1000000 # the second signal would not let it end in order
-    fi
-    patience=$((patience - 1))
-    sleep 0.1
-  done
-  exit 130
-}
-
-# stop PID: ends a process and what it has started.
-stop() {
-  # shellcheck disable=SC2013 # words
-  for one in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do stop "$one"; done
-  kill "$1" 2>/dev/null || true
-}
-
-# begin makes a place for scratch files, and the log, which is nobody else's.
-begin() {
-  trap 'ended $?' EXIT
-  [ -z "$plan" ] || return 0
-  guarded
-  mkdir -p -- $run ${state%/*}
-  [ -d $state ] || mkdir -m 700 -- $state
-  work=$(mktemp -d $run/XXXXXX) || fail "no directory can be made in $run"
-  [ ! -e $state/restart ] || restart=yes
-  (umask 077 && mkdir -p -- "$(dirname -- "$log")" && : >>"$log")
-  trap 'interrupted INT' INT
-  trap 'interrupted TERM' TERM
-}
-
-# guarded refuses to work with notes that another user could have written, or
-# a log that another user has linked to a file of the host.
-guarded() {
-  for dir in "${state%/*}" $state; do
-    if [ -L "$dir" ] || [ -e "$dir" ]; then
-      case $(stat -c '%u %A' -- "$dir") in
-      0\ d????-??-?) ;;
-      *) fail "$dir is not a directory that only root can change" "look at what is in it; chown root $dir and chmod 755 $dir if that is yours" ;;
-      esac
-    fi
-  done
-  for file in "$log" "$(dirname -- "$log")" "$(dirname -- "$log")/oci-serve.log"; do
-    if [ -L "$file" ] && [ "$(stat -c %u -- "$file")" != 0 ]; then fail "$file is a symbolic link of another user" 'name another file with --log'; fi
-  done
-}
-
-# remember leaves to the next run what this one was told.
-remember() {
-  write $state/site "listen=$listen" "port=$port" "storage=$storage" "address=$address" "external=$external" "ca=$ca" \
-    "username=$username" "password=$password" "log=$log" "filling=$filling" "before=$before" || true
-}
-
-install() {
-  [ -n "$plan" ] || root
+# status prints what there is of this site.
+status() {
+  [ -r $state/site ] || fail 'nothing is installed on this host, or this user may not look'
   site
-  begin
-  [ -z "$external" ] || say "the registry is $external"
-  if [ -n "$plan" ]; then
-    run "umask 022; export $(quote PATH="$here/bin"):\$PATH"
-    run "mkdir -p ${state%/*} $(quote "$(dirname -- "$(dirname -- "$log")")") && mkdir -p -m 700 $state $(quote "$(dirname -- "$log")")"
+  well=0
+  if [ -n "$external" ]; then
+    serves="https://$far, an external registry"
+  elif systemctl -q is-active oci-serve.service 2>/dev/null || alone; then
+    serves="https://$far, served by this host from $storage"
+  else
+    serves='not running; install.sh --only serve starts it' well=1
   fi
-  remember
-  walk "$@"
-  if [ -n "$plan$only" ]; then return; fi
-  case " $* " in
-  *' --plan '*) say 'the registry is filled; the cluster was only planned: run the same command without -- --plan to install it' ;;
-  *) say "done; every record is in $log" ;;
-  esac
+  release=$(sed -n 's/^{"kind":"version".*"version":"\([^"]*\)".*/\1/p' $state/pushed 2>/dev/null | tail -n 1)
+  nodes=$(k0s kubectl get nodes --no-headers 2>&1) || well=1
+  platform=$(k0s kubectl get management kcm --no-headers 2>&1) || well=1
+  ended=$(grep '"by":"install.sh"' "$log" 2>/dev/null | tail -n 1 | sed 's/.*"name":"\([^"]*\)","status":"\([^"]*\)".*"time":"\([^"]*\)".*/step \1 \2 at \3/')
+  printf '%-9s %s\n' registry "$serves" release "${release:-none was pushed}" last\ run "${ended:-none}"
+  printf '%s\n' "$nodes" | sed 's/^/node      /'
+  printf '%s\n' "$platform" | sed 's/^/k0rdent   /'
+  return $well
 }
 
 # join makes this host a node. Nothing in the archive is used before all of it is
@@ -742,11 +749,15 @@ join() {
   [ ! -d "$archive" ] || fail "$archive is a directory" "name the file that install.sh --export-$mode wrote"
   [ -r "$archive" ] || fail "$archive cannot be read"
   begin
-  room=$(mktemp -d) || fail "no directory can be made in ${TMPDIR:-/tmp}"
-  cat -- "$archive" >"$room/archive" || fail "$archive cannot be copied to ${TMPDIR:-/tmp}" 'set TMPDIR to a directory with more room'
+  room=$(mktemp -d 2>/dev/null) || fail "cannot create a directory in ${TMPDIR:-/tmp}"
+  no_room="cannot write to ${TMPDIR:-/tmp}: $archive does not fit"
+  cat -- "$archive" 2>/dev/null >"$room/archive" || fail "$no_room" 'make room there, or set TMPDIR to a directory with more'
   authentic "$room/archive"
   mkdir "$room/node"
-  tar xzf "$room/archive" -C "$room/node" 2>/dev/null || fail "$archive cannot be unpacked" "$again"
+  if ! tar xzf "$room/archive" -C "$room/node" 2>"$room/why"; then
+    ! grep -q 'No space' "$room/why" || fail "$no_room" 'make room there, or set TMPDIR to a directory with more'
+    fail "$archive cannot be unpacked" "$again"
+  fi
   rm -f "$room/archive"
   [ -z "$(find "$room/node" ! -type d ! -type f -o -type f -links +1)" ] || fail "$archive has links or devices in it" "$again"
   [ -f "$room/node/join.sh" ] || fail "$archive does not hold a join.sh" "$again"
@@ -754,10 +765,10 @@ join() {
   if [ -n "$plan" ]; then
     code=0
     sh "$room/node/join.sh" --plan >"$room/planned" || code=$?
-    sed -E "$through" "$room/planned"
+    sed -E "$passing" "$room/planned"
     return "$code"
   fi
-  timed "$mode" joined
+  perform "$mode" joined
   say "$archive holds a join token: remove it, or keep it where nobody else reads it"
 }
 
@@ -784,39 +795,41 @@ authentic() {
   [ "$has" = "$want" ] || fail "$archive has the digest sha256:$has, not sha256:$want" "copy it again; if that does not help, it was changed on the way: $again"
 }
 
-# export packs all that a further host needs: the tools and files with which the
-# first one was made a node.
+# export_node packs all that another host needs: the tools and files with which the
+# first one was made a node. It does so in a directory that is root's, since others
+# may replace what lies elsewhere.
 export_node() {
   role=${mode#export-}
   [ -n "$plan" ] || root
   site
   begin
   [ -z "$plan" ] || echo "# what is packed has a digest, which a run prints"
-  timed "$mode" pack
-  [ -z "$plan" ] || return 0
+  perform "$mode" pack
+  if [ -n "$plan" ]; then
+    run "rm -rf $pack"
+    return
+  fi
+  digest=$(sha256sum <$pack/archive | cut -c 1-64)
+  rm -rf $pack
   say "carry $archive to the $role, to where nobody else can read it, and run there:"
-  say "  install.sh --$role $(basename -- "$archive") --digest sha256:$(cut -c 1-64 <"$work/digest")"
+  say "  install.sh --$role $(basename -- "$archive") --digest sha256:$digest"
   say 'the digest is what proves the archive: write it down, or send it by a different route'
 }
 
-# pack writes the archive by way of a directory that is root's: others may replace
-# what lies elsewhere.
 pack() {
-  dir=$state/pack
-  run "$(quote rm -rf $dir) && $(quote mkdir -m 700 $dir)"
-  run "$(quote k0s-up --quiet --token "$role" --token-file $dir/token --k0s $bin/k0s) </dev/null"
+  run "rm -rf $pack && mkdir -m 700 $pack"
+  run "$(quote k0s-up --quiet --token "$role" --token-file $pack/token --k0s $bin/k0s) </dev/null"
   set -- k0s token join.sh records
   for file in $packed; do set -- "$@" "$file"; done
-  line="$(quote cp $bin/k0s) $(for tool in $packed; do printf '%s ' "$(quote "$(command -v "$tool")")"; done)$dir/ && cat $state/pushed >$dir/records"
-  [ -n "$plan" ] || [ -e $state/pushed ] || line=${line%&& *}"&& : >$dir/records"
-  if [ -n "$authority" ]; then line="$line && $(quote cp "$authority" $dir/ca.pem)" && set -- "$@" ca.pem; fi
-  if [ -n "$username" ]; then line="$line && $(quote cp "$password" $dir/password)" && set -- "$@" password; fi
-  if [ "$role" = controller ]; then line="$line && cp /etc/k0s/k0s.yaml $dir/" && set -- "$@" k0s.yaml; fi
+  line="$(quote cp $bin/k0s) $(for tool in $packed; do printf '%s ' "$(quote "$(command -v "$tool")")"; done)$pack/ && cat $state/pushed >$pack/records"
+  [ -n "$plan" ] || [ -e $state/pushed ] || line=${line%&& *}"&& : >$pack/records"
+  if [ -n "$authority" ]; then line="$line && $(quote cp "$authority" $pack/ca.pem)" && set -- "$@" ca.pem; fi
+  if [ -n "$username" ]; then line="$line && $(quote cp "$password" $pack/password)" && set -- "$@" password; fi
+  if [ "$role" = controller ]; then line="$line && cp /etc/k0s/k0s.yaml $pack/" && set -- "$@" k0s.yaml; fi
   run "$line"
-  run "$(quote printf '%s\n' "$(join_script)") >$dir/join.sh"
-  run "cd $dir && $(quote sha256sum "$@") >SHA256SUMS && $(quote tar --owner=0 --group=0 --numeric-owner -czf archive SHA256SUMS "$@")"
-  [ -n "$plan" ] || sha256sum <$dir/archive >"$work/digest"
-  run "$(quote install -m 600 $dir/archive "$archive.new") && $(quote mv -f "$archive.new" "$archive") && rm -rf $dir"
+  run "$(quote printf '%s\n' "$(join_script)") >$pack/join.sh"
+  run "(cd $pack && $(quote sha256sum "$@") >SHA256SUMS && $(quote tar --owner=0 --group=0 --numeric-owner -czf archive SHA256SUMS "$@"))"
+  run "$(quote install -m 600 $pack/archive "$archive.new") && $(quote mv -f "$archive.new" "$archive")"
 }
 
 # join_script prints what makes the other host a node.
@@ -869,14 +882,15 @@ uninstall() {
     ask
   fi
   begin
-  timed uninstall take_away "$@"
+  perform uninstall remove "$@"
+  [ -z "$purge" ] || forget
   [ -z "$plan" ] || return 0
   summary
   [ -z "$kept$purge" ] || return 0
   for left in "$storage" "$(dirname -- "$log")" $state $settings; do [ ! -e "$left" ] || say "$left stays, until --uninstall --purge"; done
 }
 
-# ask asks whether what was found out may go.
+# ask asks whether what was found may be removed.
 ask() {
   [ -z "$yes" ] || return 0
   if [ -n "$stays" ]; then
@@ -890,7 +904,7 @@ ask() {
   case $answer in y | Y | yes) ;; *) fail 'nothing was removed' ;; esac
 }
 
-# summary says what is gone and what is not.
+# summary says what was removed and what was not.
 summary() {
   gone='k0rdent, k0s and the registry are removed'
   [ -z "$external" ] || gone="k0rdent and k0s are removed; the registry $external is as it was"
@@ -900,10 +914,10 @@ summary() {
   [ -z "$kept" ] || say 'this host still serves the registry that the others pull from; install.sh --uninstall once more removes it'
 }
 
-# take_away ends at the first thing that does not go: what is left is needed to
+# remove stops at the first thing that cannot be removed: what is left is needed to
 # remove that. The platform goes first, unless its cluster goes on, or does not
 # answer any more. It gets the arguments of k0s-up.
-take_away() {
+remove() {
   [ -n "$stays" ] || run 'k0rdent-install --uninstall --yes </dev/null || [ $? = 75 ] # it goes with its cluster'
   run "$(quote k0s-up "$@" --yes) </dev/null"
   run "$(quote k0s-mirror-config --remove --k0s $bin/k0s) </dev/null"
@@ -914,57 +928,42 @@ take_away() {
   fi
   stop_alone
   if systemd && [ -n "$(systemctl show --value -p FragmentPath oci-serve.service)" ]; then
-    run 'systemctl disable --quiet --now oci-serve.socket oci-serve.service' || ! systemctl is-active --quiet oci-serve.service || fail 'oci-serve does not stop'
+    run 'systemctl disable --quiet --now oci-serve.socket oci-serve.service || ! systemctl is-active --quiet oci-serve.service'
   fi
-  [ -z "$purge" ] || purge_storage
-  unlist
-  if systemd; then run 'systemctl daemon-reload'; fi
-  tidy $units/oci-serve.service.d /etc/k0s/containerd.d /etc/k0s
-  # What --purge asks for later stays: where the registry is, and whose its user.
-  run "rm -f $state/pushed* $state/made $state/up* $state/restart && rm -f $run/oci-serve.*"
-  [ -z "$purge" ] || purge
-}
-
-# tidy DIR…: removes directories in which nothing is left.
-tidy() { for dir; do if [ -d "$dir" ]; then run "$(quote rmdir "$dir") 2>/dev/null || true"; fi; done; }
-
-# unlist removes the files of ours that are there, but for what --purge removes.
-unlist() {
-  [ -f $state/files ] || return 0
+  if [ -n "$purge" ] && [ -d "$storage/blobs" ]; then run "$(quote oci-serve --purge --yes --storage "$storage")"; fi
+  # The files of ours, but for what --purge removes: whose user the registry's is, and
+  # where it is.
   set --
-  while IFS= read -r file; do
+  [ ! -f $state/files ] || while IFS= read -r file; do
     case $file in user/* | "$settings") continue ;; esac
     for one in "$file" "$file.new"; do [ ! -e "$one" ] || set -- "$@" "$one"; done
   done <$state/files
   [ $# = 0 ] || run "$(quote rm -f -- "$@")"
-}
-
-# purge_storage removes what the registry holds, while its tool is there.
-purge_storage() {
-  if [ -d "$storage/blobs" ]; then
-    run "$(quote oci-serve --purge --yes --storage "$storage")"
-  else
-    tidy "$storage"
-  fi
-}
-
-# purge removes all that is known of the registry.
-purge() {
+  if systemd; then run 'systemctl daemon-reload'; fi
+  tidy $units/oci-serve.service.d /etc/k0s/containerd.d /etc/k0s
+  run "rm -f $state/pushed* $state/extracted* $state/mirrored* $state/up* $state/restart $run/oci-serve.*"
+  [ -n "$purge" ] || return 0
   if grep -qxF user/oci-serve $state/files 2>/dev/null; then
-    run 'userdel oci-serve && { ! getent group oci-serve >/dev/null || groupdel oci-serve; }' || say 'the user oci-serve stays'
+    run 'userdel oci-serve && { ! getent group oci-serve >/dev/null || groupdel oci-serve; } || echo "install.sh: the user oci-serve stays" >&2'
   fi
   if grep -qxF $settings $state/files 2>/dev/null; then
     run "rm -f $settings"
     tidy "$(dirname $settings)"
   fi
-  tidy $own # the unit makes it wherever the storage is
+  tidy "$storage" $own # the unit makes the latter wherever the storage is
+}
+
+# tidy DIR…: removes directories in which nothing is left.
+tidy() { for dir; do if [ -d "$dir" ]; then run "$(quote rmdir "$dir") 2>/dev/null || true"; fi; done; }
+
+# forget removes the last of it, with which this run has worked.
+forget() {
+  set -- rm -rf $state $run "$log" "$(dirname -- "$log")/oci-serve.log"
   if [ -n "$plan" ]; then
-    run "rm -rf $state $run $(quote "$log" "$(dirname -- "$log")/oci-serve.log")"
+    run "$(quote "$@")"
     return
   fi
-  note "done"
-  step=''
-  rm -rf -- $state $run "$log" "$(dirname -- "$log")/oci-serve.log"
+  "$@"
   rmdir -- "$(dirname -- "$log")" "${state%/*}" 2>/dev/null || true
 }
 
@@ -983,6 +982,7 @@ check_flags
 recall
 case $mode in
 install) install "$@" ;;
+status) status ;;
 worker | controller) join ;;
 export-*) export_node ;;
 uninstall) uninstall ;;

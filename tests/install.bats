@@ -55,7 +55,7 @@ storage=/var/lib/k0rdentd/registry
 # looks NAME: every file that the host was given: its kind, mode, time and size.
 # Logs are left out, and so are the records of the last push and of what was written.
 looks() {
-  on "$1" find /written ! -path '/written/var/log/*' ! -name k0s.log ! -path '*/install/pushed' ! -path '*/install/made' ! -path '*/install/up' ! -type d -printf '%P %y %m %T@ %s\n' | sort
+  on "$1" find /written ! -path '/written/var/log/*' ! -name k0s.log ! -path '*/install/*ed' ! -path '*/install/up' ! -type d -printf '%P %y %m %T@ %s\n' | sort
 }
 
 # timeless: the same without the times, and without what differs from host to
@@ -102,7 +102,9 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   # A plan of what is done already has no file to write, and a registry that runs.
   run -0 script two "${cp[@]}" --plan
   [[ $output != *install\ -D* && $output != *setsid* ]]
+  looks two >before
   script two --uninstall --purge --plan >plan
+  same "$(cat before)" "$(looks two)"
   on two sh -e <plan >out 2>err || { cat err; false; }
   [ "$(looks two | grep -v "^root/it's here")" = '' ]
 }
@@ -130,6 +132,19 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   grep -qF "report planned: $report" err
   [ "$(records one 'select(.path == "/usr/local/bin/k0s").version' | sort -u)" = v1.32.8+k0s.0 ]
 
+  grep -qE '^install.sh: [0-9.]+ MB to read at [0-9.]+ MB/s: at least [0-9]+ s$' err
+
+  # A plan needs not be told which bundle that was, and a run does.
+  same "$(script one "${whole[@]}" --plan)" "$(script one --plan)"
+  # What there is of the site: a registry, and no cluster yet.
+  run -1 --separate-stderr script one --status
+  same 'registry  https://10.0.0.5:5000/k0rdent-enterprise, served by this host from /var/lib/k0rdentd/registry
+release   1.2.3' "$(head -n 2 <<<"$output")"
+  [[ $output =~ $'\n''last run  step install done at 20'[0-9T:-]+Z ]]
+  grep -q '^node  ' <<<"$output" && grep -q '^k0rdent  ' <<<"$output"
+  run -2 --separate-stderr script one
+  [[ $stderr == *'no bundle given'*'the last one was /media/bundle.tgz'* ]]
+
   # Nothing is done twice.
   looks one >before
   script one "${whole[@]}" -- --plan >out 2>err
@@ -138,9 +153,10 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
 
   # From a step on, and one alone, by what is remembered.
   script one --from mirror -- --plan >out 2>err
-  same 'mirror install' "$(sed -n 's/^install.sh: step //p' err | xargs)"
+  same '[7/8] mirror [8/8] install' "$(begun err)"
   script one --only k0s >out 2>err
-  same k0s "$(sed -n 's/^install.sh: step //p' err)"
+  same '[6/8] k0s' "$(begun err)"
+  grep -qE '^install.sh: \[6/8\] k0s done in [0-9]+ s$' err
   same "$(cat before)" "$(looks one)"
 }
 
@@ -167,7 +183,8 @@ published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -ex
     run -1 --separate-stderr script one --bundle /root/$name.tgz --key /media/cosign.pub
     echo "$name: $stderr"
     # The last word is to stop, and nobody is told to go on.
-    [ "$(tail -n 1 <<<"$stderr")" = "install.sh: STOPPED: /root/$name.tgz is NOT what the owner of /media/cosign.pub signed; nothing of it was published" ]
+    [ "$(tail -n 1 <<<"$stderr")" = "hint: compare $name.tgz with the vendor's checksum and cosign.pub with a copy obtained by another route" ]
+    [ "$(tail -n 2 <<<"$stderr" | head -n 1)" = 'install.sh: STOPPED: the bundle is not what the owner of cosign.pub signed; nothing was published' ]
     [[ $stderr != *'resume with'* ]]
     [ "$(published one)" = 0 ]
     [ "$(records one 'select(.by).name + " " + select(.by).status' | tail -n 1)" = 'push failed' ]
@@ -241,6 +258,10 @@ operand
 --external-registry a.example//x --bundle /media/bundle.tgz --key /media/cosign.pub --plan
 --external-registry :5000/x --bundle /media/bundle.tgz --key /media/cosign.pub --plan
 END
+  run -2 --separate-stderr script one bundle.tgz
+  [[ $stderr == 'install.sh: unexpected argument "bundle.tgz"; did you mean --bundle bundle.tgz?'* ]]
+  run -1 --separate-stderr script one --status
+  [[ $stderr == *'nothing is installed on this host'* ]]
   run -1 --separate-stderr script one "${whole[@]}" --external-registry a.example --ca /media/none.pem --plan
   told install.sh
   [[ $stderr == *'/media/none.pem cannot be read'* ]]
@@ -280,10 +301,13 @@ END
   run -0 as_nobody --plan
 }
 
-# struck NAME TEXT COMMAND…: runs install.sh there, and when it has said TEXT, ends
+# begun FILE: the steps that install.sh said it began.
+begun() { sed -nE 's/^install.sh: (\[[0-9]\/[0-9]\] [a-z0-9]+)$/\1/p' "$1" | xargs; }
+
+# struck NAME STEP COMMAND…: runs install.sh there, and when it has begun STEP, ends
 # it and every other process of the host, as if the power had gone.
 struck() {
-  local name=$1 text=$2 line running said
+  local name=$1 text=$2 line='' running said
   shift 2
   rm -f said
   mkfifo said
@@ -291,9 +315,9 @@ struck() {
   running=$!
   exec {said}<said
   while IFS= read -r -u "$said" line; do
-    [ "$line" != "$text" ] || break
+    [[ $line != "install.sh: "*"] $text" ]] || break
   done
-  [ "$line" = "$text" ]
+  [[ $line == "install.sh: "*"] $text" ]]
   sleep "$(awk -v r=$RANDOM 'BEGIN {printf "%.3f", r / 32768 / 4}')" # somewhere in it
   on "$name" sh -c 'kill -KILL -1' || true
   wait $running || true
@@ -307,7 +331,7 @@ struck() {
   timeless one >whole
   site two 10.0.0.5
   for step in check tools version serve push k0s mirror install; do
-    struck two "install.sh: step $step" "${whole[@]}" -- --plan
+    struck two "$step" "${whole[@]}" -- --plan
   done
   script two "${whole[@]}" -- --plan >out 2>err
   filled two
@@ -315,24 +339,27 @@ struck() {
   # Each line of the log is whole.
   [ "$(on two cat $log | jq -c . | wc -l)" = "$(on two cat $log | wc -l)" ]
   # And so when all of it is taken away.
-  struck two 'install.sh: step uninstall' --uninstall --purge --yes
+  struck two uninstall --uninstall --purge --yes
   script two --uninstall --purge --yes 2>err || { cat err; false; }
   [ "$(looks two)" = '' ]
 }
 
-# pressed NAME TEXT COMMAND…: runs install.sh there as at a terminal, and when it has
-# said TEXT, somebody presses control-C: all that runs in the foreground gets SIGINT.
+# serving NAME: the process of the registry there.
+serving() { on "$1" cat /run/k0rdent-airgap/oci-serve.record | jq .pid; }
+
+# pressed NAME TEXT COMMAND…: runs install.sh there as at a terminal, and when a line
+# of it has ended with TEXT, somebody presses control-C: all that runs in the foreground gets SIGINT.
 # With $signal, that goes to the script alone.
 pressed() {
-  local name=$1 text=$2 line running said
+  local name=$1 text=$2 line='' running said
   shift 2
   rm -f said
   mkfifo said
   on "$name" setsid --wait sh -c 'echo $$ >/run/pressed; exec env --default-signal=INT sh /media/release/install.sh "$@"' sh "$@" 2>said >/dev/null &
   running=$!
   exec {said}<said
-  while IFS= read -r -u "$said" line && [ "$line" != "$text" ]; do :; done
-  [ "$line" = "$text" ]
+  while IFS= read -r -u "$said" line && [[ $line != *"$text" ]]; do :; done
+  [[ $line == *"$text" ]]
   if [ -n "${signal-}" ]; then
     on "$name" sh -c "kill -$signal \$(cat /run/pressed)"
   else
@@ -347,23 +374,31 @@ pressed() {
   site one 10.0.0.5
   for step in push install push; do
     [ -z "${pid-}" ] || [ $step = install ] || signal=TERM count=2
-    run -130 pressed one "install.sh: step $step" "${whole[@]}" -- --plan
+    if [ -z "${signal-}" ]; then
+      run -130 pressed one "] $step" "${whole[@]}" -- --plan
+    else
+      # The registry does not answer, so oci-push is in the middle of it.
+      on one sh -c "kill -STOP $pid"
+      run -130 pressed one 'waiting for the first answer of 127.0.0.1:5000' "${whole[@]}" -- --plan
+      on one sh -c "kill -CONT $pid"
+      grep -qx 'oci-push: interrupted' after
+    fi
     # The last word is what was interrupted, and when; the log has it once.
     [[ "$(tail -n 1 after)" =~ ^"install.sh: interrupted in step $step after "[0-9]+" s; run the same command to continue where it stopped"$ ]]
     [ "$(records one 'select(.by) | "\(.name) \(.status) \(.error)"' | tail -n 1)" = "$step failed interrupted" ]
     [ "$(records one 'select(.by and .status == "failed").name' | grep -c "^$step$")" = $count ]
     [ "$(on one find /tmp -mindepth 1)" = '' ]
-    pid=$(on one cat /run/k0rdent-airgap/oci-serve.pid)
+    pid=$(serving one)
     [ "$(on one readlink "/proc/$pid/exe")" = /usr/local/bin/oci-serve ]
     [ "$(on one find /proc -maxdepth 2 -name exe -lname '*/bin/oci-push')" = '' ]
   done
   script one "${whole[@]}" -- --plan 2>err
   filled one
-  [ "$(on one cat /run/k0rdent-airgap/oci-serve.pid)" = "$pid" ]
+  [ "$(serving one)" = "$pid" ]
   # Without systemd, the next command after a start of the host is this.
   on one sh -c "kill -KILL $pid"
   script one --only serve 2>err
-  [ "$(on one cat /run/k0rdent-airgap/oci-serve.pid)" != "$pid" ]
+  [ "$(serving one)" != "$pid" ]
 }
 
 @test "install.sh: what fails is told with its step, and goes on from there" {
@@ -374,7 +409,7 @@ pressed() {
   until [ -s serve.out ]; do kill -0 $!; sleep 0.05; done
   run -75 --separate-stderr script one "${whole[@]}" -- --plan
   echo "$stderr"
-  [[ $stderr == *"port 5000 is in use by oci-serve (process "*'K0RDENTD_REGISTRY_PORT'*$'\ninstall.sh: step serve failed; fix that, then resume with the same command and --from serve' ]]
+  [[ $stderr == *"port 5000 is in use by oci-serve (process "*'K0RDENTD_REGISTRY_PORT'*$'\ninstall.sh: step serve failed after '[0-9]*' s; fix that, then resume with the same command and --from serve' ]]
   [ "$(records one 'select(.by).name + " " + select(.by).status' | tail -n 1)" = 'serve failed' ]
   on one sh -c 'kill -TERM $(sed -n "s/.*\"pid\":\([0-9]*\).*/\1/p")' <serve.out
   wait "${servers[-1]}" || true
@@ -433,6 +468,30 @@ pressed() {
   [ "$(on one df --output=avail -k $small | tail -n 1)" -lt "$(($(stat -c %s large.tgz) / 1024))" ]
   large -- --plan 2>err
   same "$(expected large.json | sed 's,^,k0rdent-enterprise/,')" "$(on one /media/bin/audit $small/registry)"
+}
+
+@test "install.sh: where there is no room for notes or a copy, it says which directory is full" {
+  local dir
+  site one 10.0.0.5
+  script one "${whole[@]}" -- --plan 2>err
+  # full DIR: hides DIR under a file system in which nothing more can be written.
+  full() { on one sh -euc 'cp -a "$1/." /tmp/kept; mount -t tmpfs -o size=16k,mode=700 full "$1"; cp -a /tmp/kept/site "$1" 2>/dev/null || :; cat /dev/zero >"$1/zero" 2>/dev/null || :; rm -r /tmp/kept' sh "$1"; }
+  dir=/var/lib/k0rdentd/install
+  full $dir
+  for step in version k0s mirror; do
+    run -1 --separate-stderr script one --only $step --bundle /media/bundle.tgz
+    echo "$stderr"
+    [[ $stderr == *"install.sh: cannot write to $dir"$'\nhint: make room there'* ]]
+    [[ $stderr != *error* && $stderr != *'No space left'* ]]
+  done
+  on one umount $dir
+  # The copy of an archive goes to TMPDIR.
+  full /mnt
+  on one sh -c 'head -c 100000 /dev/urandom >/root/archive'
+  run -1 --separate-stderr on one env TMPDIR=/mnt sh /media/release/install.sh --worker /root/archive --digest "$(printf '%064d' 0)"
+  [ "$(head -n 1 <<<"$stderr")" = 'install.sh: cannot write to /mnt: /root/archive does not fit' ]
+  [ "$(on one ls /mnt)" = zero ]
+  script one "${whole[@]}" -- --plan 2>err
 }
 
 @test "install.sh: the variables of the older daemon are honoured, and remembered" {
@@ -663,7 +722,7 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   there+=("DIGEST=$DIGEST")
   for again in once twice; do
     run -1 --separate-stderr on second sh -euc "$(sed -n 2p lines)"
-    [[ $stderr == *'step worker'*'k0s-joined failed'* ]] || { echo "$stderr"; false; }
+    [[ $stderr == *'[1/1] worker'*'k0s-joined failed'* ]] || { echo "$stderr"; false; }
     looks second >$again
   done
   on second rm /root/install.sh
@@ -715,6 +774,7 @@ packed() {
   # Each archive below would leave a mark if anything in it ran.
   on one sh -eu <<'END'
     mkdir /root/a && cd /root/a && tar xzf ../worker.tar.gz
+    for file in k0s*; do echo "touch /root/owned" >$file; done # a quick one
     repack() { sha256sum $(ls | grep -v SHA256SUMS) >SHA256SUMS && tar czf "../$1" *; }
     { sed 1q join.sh; echo 'touch /root/owned'; sed 1d join.sh; } >x && mv x join.sh
     repack changed.tar.gz
@@ -804,7 +864,7 @@ END
   for change in 's/"digest":/"Digest":/' '/velero/s/"digest":/"Digest":/' 's/"kind":"image"/"kind": "image"/' d; do
     on one sh -c 'sed "$1" /root/pushed >"$2"' sh "$change" $pushed
     run -1 --separate-stderr script one --only install -- --plan
-    [[ $stderr == *"install.sh: "*'digest of every image'* || $stderr == *'not known yet what the registry holds'* ]]
+    [[ $stderr == *"install.sh: "*'digest of every image'* || $stderr == *'nothing has been pushed yet'* ]]
     run -1 --separate-stderr script one --from install -- --plan
     [[ $stderr == *'resume with the same command and --from push'* ]]
   done
