@@ -95,7 +95,7 @@ func (s *site) argument(ctx context.Context, t *testing.T, name string) string {
 func TestInstallation(t *testing.T) {
 	s, ctx := open(t)
 	k := s.play(t)
-	k.requeue, s.settle = 10*time.Second, 0 // as in a cluster of the real parts
+	k.asReal()
 
 	s.install(ctx, t, "1.2.3", values(), cluster.Installed)
 	var told []string

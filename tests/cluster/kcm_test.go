@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ var (
 type kcm struct {
 	t       *testing.T
 	s       *site
-	requeue time.Duration // the real one's is 10 s
+	requeue atomic.Int64 // a time.Duration; the real one's is 10 s
 
 	mu     sync.Mutex
 	broken map[string]string // component → what it says instead of success
@@ -78,7 +79,8 @@ func (s *site) playWith(t *testing.T, chart func(version string) *chart.Chart) *
 // playAlone starts kcm, for a Flux that is there already.
 func (s *site) playAlone(t *testing.T) *kcm {
 	t.Helper()
-	k := &kcm{t: t, s: s, requeue: time.Second, broken: make(map[string]string)}
+	k := &kcm{t: t, s: s, broken: make(map[string]string)}
+	k.requeue.Store(int64(time.Second))
 	k.loop("kcm", k.reconcile)
 	var beaten time.Time
 	k.loop("leases", func(ctx context.Context) error {
@@ -89,6 +91,13 @@ func (s *site) playAlone(t *testing.T) *kcm {
 		return k.beat(ctx)
 	})
 	return k
+}
+
+// asReal has kcm, and what waits for it, take the time that they take in a
+// cluster of the real parts.
+func (k *kcm) asReal() {
+	k.requeue.Store(int64(10 * time.Second))
+	k.s.settle = 0
 }
 
 // loop calls f again and again, until the test ends.
@@ -206,7 +215,7 @@ func (k *kcm) reconcile(ctx context.Context) error {
 	k.seen, k.due = m.GetResourceVersion(), time.Time{}
 	ready, err := k.components(ctx, m)
 	if !ready || err != nil {
-		k.due = time.Now().Add(k.requeue)
+		k.due = time.Now().Add(time.Duration(k.requeue.Load()))
 	}
 	return err
 }

@@ -69,7 +69,6 @@ func TestRealFlux(t *testing.T) {
 		s.runFlux(ctx, t, name)
 	}
 	k := s.playAlone(t)
-	k.requeue, s.settle = 10*time.Second, 0 // as in a cluster of the real parts
 
 	install := func(version string, want cluster.Status, more ...any) {
 		t.Helper()
@@ -106,6 +105,7 @@ func TestRealFlux(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	k.asReal() // once: the waits before this one are as good with shorter times
 	if _, err := s.Upgrade(ctx, release, nil, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,9 @@ func (s *site) runFlux(ctx context.Context, t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	// There is no leader election outside a pod; the leases are played.
-	args := []string{"--metrics-addr=0", "--health-addr=0"}
+	// A chart that is not fetched yet, or a release that another waits for, is
+	// looked at again after a second, not after half a minute.
+	args := []string{"--metrics-addr=0", "--health-addr=0", "--requeue-dependency=1s"}
 	if name == "source-controller" {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
