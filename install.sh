@@ -357,7 +357,7 @@ site() {
   # It goes into certificates and notes, where a mistake would last.
   printf '%s\n' "$address" | awk -F. '/:/ {exit /[^0-9a-fA-F:.]/} NF != 4 || /[^0-9.]/ {exit 1} {for (i = 1; i <= 4; i++) if ($i == "" || $i > 255) exit 1}' ||
     misuse "$address is not the address of a host" "$named"
-  case $address in 127.* | ::1) misuse "$address is this host for this host only" "$named" ;; esac
+  case $address in 127.* | ::1) misuse "$address is a loopback address" "$named" ;; esac
   host=$address
   case $host in *:*) host="[$host]" ;; esac
   near=127.0.0.1:$port/$prefix far=$host:$port/$prefix authority=$storage/tls/ca.pem

@@ -127,7 +127,7 @@ alone() {
   # The first one is lost, and with it the quorum.
   kill -KILL "${inits[0]}"
   run -1 --separate-stderr on n2 k0s-up --reset --yes </dev/null
-  [[ $stderr == *'cannot tell whether this cluster has other controllers'*'--last-controller'* ]]
+  [[ $stderr == *'cannot determine whether this cluster has other controllers'*'--last-controller'* ]]
   [ "$(calls n2)" = stop,start ]
   run -0 on n2 sh /media/bin/install.sh --uninstall --yes --last-controller
   [ "$(calls n2)" = stop,start,stop,reset ]

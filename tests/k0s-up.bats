@@ -92,7 +92,7 @@ END
     wait "$pid" || true
   done
   run -1 on a k0s-up "${flags[@]}" </dev/null
-  [[ $output == *'k0s has not made /var/lib/k0s/pki/admin.conf'* ]]
+  [[ $output == *'k0s has not created /var/lib/k0s/pki/admin.conf'* ]]
   [ "$(calls)" = 'install controller --enable-worker --no-taints,start' ]
   [ "$(on a find /etc /usr/local /var/lib/k0rdentd -name '.*.new')" = '' ]
   run -0 on a k0s-up --reset --yes </dev/null
@@ -108,7 +108,7 @@ END
   first=$!
   until on a test -e /root/starting; do kill -0 "$first"; done
   run -75 --separate-stderr on a k0s-up "${flags[@]}" </dev/null
-  [[ $stderr == *'another run is at work on this host (process '*')'*'hint: '* ]]
+  [[ $stderr == *'another run is in progress on this host (process '*')'*'hint: '* ]]
   run -0 on a k0s-up "${flags[@]}" --plan --quiet </dev/null
   on a touch /root/go
   until grep -q '"name":"k0s-start","status":"done"' first; do kill -0 "$first"; done

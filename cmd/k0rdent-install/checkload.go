@@ -13,7 +13,7 @@ import (
 // little less than it was given.
 const enoughMemory = 8_000_000_000 * 9 / 10
 
-// checkLoad compares what the platform's pods request with what is there for
+// checkLoad compares what the platform's pods request with what a node has for
 // them. One that does not fit stays Pending, and the platform never gets ready.
 func (i *installer) checkLoad(ctx context.Context) {
 	where, have := "the cluster", chart.Requests{}
@@ -21,7 +21,7 @@ func (i *installer) checkLoad(ctx context.Context) {
 	case i.cluster != nil:
 		cpu, memory, err := i.cluster.Capacity(ctx)
 		if err != nil {
-			i.Warn("cpu", "what the cluster's nodes have is not known: %v", err)
+			i.Warn("cpu", "the capacity of the cluster's nodes is unknown: %v", err)
 			return
 		}
 		have = chart.Requests{CPU: cpu, Memory: memory}

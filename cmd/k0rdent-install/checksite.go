@@ -40,7 +40,7 @@ func (i *installer) checkSite(ctx context.Context) {
 		i.Warn("registry", "%s asks for a login; if that is needed to read, the platform gets one by --username and --password-file only", s.at)
 	}
 	if i.cfg.PlainHTTP && !i.cfg.online {
-		i.Warn("registry", "%s speaks plain HTTP: the platform's Cluster API operator asks over HTTPS only, and Management will not get ready", s.at)
+		i.Warn("registry", "%s speaks plain HTTP: the platform's Cluster API operator uses HTTPS only, and Management will not become ready", s.at)
 	}
 	if i.in.Failed > 0 {
 		i.Warn("registry", "oci-push could not push %s", step.Count(i.in.Failed, "image", "images"))
@@ -120,7 +120,7 @@ func (i *installer) checkNeeds() {
 	}
 }
 
-// checkNodes tells the operator of a foreign cluster what its nodes must be able
+// checkNodes warns the operator of a foreign cluster of what its nodes must be able
 // to do, which nothing here can look at.
 func (i *installer) checkNodes() {
 	if !i.foreign() {
@@ -174,14 +174,14 @@ const (
 	keptFree = 0.15
 )
 
-// checkDisk compares what images will take with what is there.
+// checkDisk compares what images will take with the free space.
 func (i *installer) checkDisk(ctx context.Context) {
 	if i.foreign() || i.cluster != nil && !i.cfg.upgrade {
 		return // it is about other hosts, or the images are there already
 	}
 	size, err := i.imageBytes(ctx)
 	if err != nil {
-		i.Warn("disk", "how much room the images take is not known: %v", err)
+		i.Warn("disk", "the size of the images is unknown: %v", err)
 		return
 	}
 	need := int64(k0sDisk + unpacked*float64(size))

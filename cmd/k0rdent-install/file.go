@@ -76,7 +76,7 @@ func (c *settings) take(s *fileSchema, text []byte, file any) error {
 		return fmt.Errorf("k0rdent.helm.namespace %q: the platform looks for its own objects in %s only", n, namespace)
 	}
 	if s.Airgap.BundlePath != "" {
-		c.file.warnings = append(c.file.warnings, "config: airgap.bundlePath is not needed: the registry tells which release it has")
+		c.file.warnings = append(c.file.warnings, "config: airgap.bundlePath is not needed: the registry lists its releases")
 	}
 	// Numbers and the many words for true and false are what Helm takes them for.
 	var helm struct {

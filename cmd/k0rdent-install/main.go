@@ -4,7 +4,7 @@
 // The cluster is the one of a record of k0s-up, of this host, or of any
 // kubeconfig. Before the first object is created, everything that the platform
 // will ask the registry for has been looked up there, and what is not there is
-// listed. Then the work is done in steps, each of which looks at what is there
+// listed. Then the work is done in steps, each of which checks the current state
 // and does what is missing, so that a run that was killed at any instant is
 // completed by the next one.
 //

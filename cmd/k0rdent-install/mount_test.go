@@ -6,7 +6,7 @@ import (
 	"k0rdent-airgap/tests/machine"
 )
 
-// smallDisk gives a file system of a size, or skips where none may be
+// smallDisk returns a file system of a size, or skips where none may be
 // mounted.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()

@@ -22,7 +22,7 @@ func TestPlanWithoutACluster(t *testing.T) {
 	if got := r.Steps(); got != want {
 		t.Errorf("steps %s, want %s", got, want)
 	}
-	for _, shown := range []string{"values:   globalRegistry: " + s.At, "values:   registryCertSecret: k0rdent-registry-ca", "cluster: there is no cluster yet: what it has room for and what is installed in it could not be checked"} {
+	for _, shown := range []string{"values:   globalRegistry: " + s.At, "values:   registryCertSecret: k0rdent-registry-ca", "cluster: there is no cluster yet: its capacity and what is installed in it were not checked"} {
 		if !strings.Contains(r.Stderr, shown) {
 			t.Errorf("the plan does not show %q:\n%s", shown, r.Stderr)
 		}

@@ -81,13 +81,13 @@ func (i *installer) checkCluster(ctx context.Context) {
 	none := errors.Is(err, errNoCluster)
 	switch {
 	case none && i.Plan:
-		i.Warn("cluster", "there is no cluster yet: what it has room for and what is installed in it could not be checked; k0s-up brings one up on this host")
+		i.Warn("cluster", "there is no cluster yet: its capacity and what is installed in it were not checked; k0s-up brings one up on this host")
 		return
 	case none:
 		i.Fail("cluster", "k0s-up brings one up on this host; --kubeconfig FILE names another", "%v: %s does not exist", err, i.kubeconfig())
 		return
 	case err != nil && i.Plan && !i.foreign():
-		i.Warn("cluster", "what the cluster has room for and what is installed in it could not be checked: %v", err)
+		i.Warn("cluster", "the cluster's capacity and what is installed in it were not checked: %v", err)
 		return
 	case err != nil:
 		i.Fail("cluster", "", "%v", err)

@@ -85,7 +85,7 @@ func chartRepository(name string) string {
 	return strings.TrimPrefix(strings.Trim(path, "/"), "k0rdent-enterprise/")
 }
 
-// releaseVersion gives the release that was asked for, or that the bundle
+// releaseVersion returns the release that was asked for, or that the bundle
 // had, or the only one that the registry has.
 func (i *installer) releaseVersion(ctx context.Context, repository string) (string, error) {
 	if i.cfg.release != "" {
@@ -153,10 +153,10 @@ func (i *installer) findK0sURL(ctx context.Context) (address, note string) {
 	if i.cfg.PlainHTTP {
 		scheme = "http://"
 	}
-	const elsewhere = "child clusters will look for k0s at its makers' site; --k0s-url names another place"
+	const elsewhere = "child clusters will look for k0s at the vendor's site; --k0s-url names another place"
 	r, err := i.site.reg.Page(ctx, "/k0s/")
 	if err != nil {
-		return "", fmt.Sprintf("whether the registry serves k0s is not known (%v): %s", err, elsewhere)
+		return "", fmt.Sprintf("cannot determine whether the registry serves k0s (%v): %s", err, elsewhere)
 	}
 	files := strings.Fields(string(r.Body))
 	if r.Status != http.StatusOK || r.Type != "text/plain" || slices.ContainsFunc(files, func(l string) bool { return !strings.HasPrefix(l, "k0s-") }) {
@@ -177,7 +177,7 @@ func (i *installer) kubeVersion() string {
 	return version
 }
 
-// userValues gives the operator's values: of the configuration file, of the
+// userValues returns the operator's values: of the configuration file, of the
 // files of --values in order, and of --set.
 func (c *settings) userValues() (map[string]any, error) {
 	values := chart.Merge(nil, c.file.values)
@@ -237,7 +237,7 @@ func (i *installer) imageBytes(ctx context.Context) (int64, error) {
 	return <-total, err
 }
 
-// blobsOf gives the sizes of the blobs of one image.
+// blobsOf returns the sizes of the blobs of one image.
 func (i *installer) blobsOf(ctx context.Context, n chart.Need) (map[v1.Hash]int64, error) {
 	image, err := ref.ParseImage(n.Reference)
 	if err != nil {

@@ -121,7 +121,7 @@ func (i *installer) findUI() (ui, bool) {
 	return found, found.reach != ""
 }
 
-// servicePort gives a Service's first port and its type.
+// servicePort returns a Service's first port and its type.
 func servicePort(service map[string]any) (port, kind string) {
 	spec, _ := service["spec"].(map[string]any)
 	kind, _ = spec["type"].(string)

@@ -55,7 +55,7 @@ func (i *installer) openSite() (*site, error) {
 		return nil, err
 	}
 	if a, err := netip.ParseAddrPort(where.Host); err == nil && a.Addr().IsUnspecified() {
-		return nil, cli.Hint(cli.Misuse("the registry listens on all addresses, and which one nodes reach is not known"), "name it with --registry")
+		return nil, cli.Hint(cli.Misuse("the registry listens on all addresses, and the one that nodes reach is unknown"), "name it with --registry")
 	}
 	s := &site{at: where.String(), host: where.Host, public: i.cfg.online, reg: reg, ca: ca}
 	if !i.cfg.online {
@@ -95,7 +95,7 @@ func (s *site) Tags(ctx context.Context, repository string) ([]string, error) {
 	return found, nil
 }
 
-// Resolve gives the digest of a tag or of what a digest names.
+// Resolve returns the digest of a tag or of what a digest names.
 func (s *site) Resolve(ctx context.Context, repository, reference string) (string, error) {
 	digest, err := s.reg.Digest(ctx, repository, reference)
 	if err == nil && digest == "" {
@@ -110,7 +110,7 @@ func (s *site) Resolve(ctx context.Context, repository, reference string) (strin
 	return digest, s.wrap(repository, reference, err)
 }
 
-// Manifest gives a manifest and its type.
+// Manifest returns a manifest and its type.
 func (s *site) Manifest(ctx context.Context, repository, reference string) ([]byte, string, error) {
 	if digest := s.pins.Of(s.reg, repository, reference); digest != "" {
 		if _, err := s.Resolve(ctx, repository, reference); err != nil {

@@ -53,7 +53,7 @@ func (i *installer) newRelease(ctx context.Context) (*cluster.Release, error) {
 		}
 		return cluster.ParseRelease(text)
 	}
-	return nil, errors.New("chart kcm-templates has no Release in it")
+	return nil, errors.New("chart kcm-templates contains no Release")
 }
 
 // upgrade brings the platform to the new Release.

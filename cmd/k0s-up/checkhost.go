@@ -27,7 +27,7 @@ const (
 // checkSystem looks at what k0s needs of the operating system.
 func (u *up) checkSystem() {
 	if os.Geteuid() != 0 {
-		u.Fail("root", "run it as root; --plan, too, reads what only root may", "must run as root (uid is %d)", os.Geteuid())
+		u.Fail("root", "run it as root; --plan also reads files that only root can read", "must run as root (uid is %d)", os.Geteuid())
 	}
 	if runtime.GOOS != "linux" || u.host.arch != "amd64" && u.host.arch != "arm64" {
 		u.Fail("system", "", "%s/%s: the platform's images are for linux/amd64 and linux/arm64", runtime.GOOS, u.host.arch)
@@ -99,7 +99,7 @@ func (u *up) checkName() {
 	case !a.IsValid():
 		u.Fail("network", "give it an address and a route, or name the address with --api-address", "this host has no address that other nodes and pods could reach")
 	case a.IsLoopback():
-		u.Fail("network", "", "%v is reached from this host only", a)
+		u.Fail("network", "", "%v can be reached from this host only", a)
 	case !u.node.own(a):
 		u.Fail("network", "", "%v is not an address of this host, which has %v", a, u.node.networks)
 	default:
@@ -135,7 +135,7 @@ func (u *up) checkNetworks() {
 			host = h
 		}
 		if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && n.prefix.Contains(a) {
-			u.Fail("network", "choose another one with "+n.flag, "the network of the %s, %v, has the registry's address %v in it", n.what, n.prefix, a)
+			u.Fail("network", "choose another one with "+n.flag, "the network of the %s, %v, contains the registry's address %v", n.what, n.prefix, a)
 		}
 	}
 }

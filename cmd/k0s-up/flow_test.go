@@ -43,7 +43,7 @@ func TestInstallUntilTheCluster(t *testing.T) {
 	if got := r.Steps(); got != want || cli.Code(r.Err) != cli.CodeFailed {
 		t.Fatalf("steps %s, want %s; %v\n%s", got, want, r.Err, r.Stderr)
 	}
-	if got := r.Step("k0s-ready").Error; !strings.Contains(got, "k0s has not made "+h.data+"/pki/admin.conf") {
+	if got := r.Step("k0s-ready").Error; !strings.Contains(got, "k0s has not created "+h.data+"/pki/admin.conf") {
 		t.Errorf("k0s-ready: %q", got)
 	}
 	if info, err := os.Stat(h.k0sConfig); err != nil || info.Mode().Perm() != 0o600 {
@@ -155,7 +155,7 @@ func TestUninstallKeepsWhatWasChanged(t *testing.T) {
 	}
 	clitest.Write(t, h.k0sConfig, read(t, h.k0sConfig)+"# mine\n")
 	r := try(t, h, "", "--reset", "--yes")
-	if r.Err != nil || !strings.Contains(r.Stderr, h.k0sConfig+" stays: it was changed since") {
+	if r.Err != nil || !strings.Contains(r.Stderr, h.k0sConfig+": it was changed since") {
 		t.Errorf("%v, want to hear that it stays\n%s", r.Err, r.Stderr)
 	}
 	if !strings.HasSuffix(read(t, h.k0sConfig), "# mine\n") {
@@ -205,7 +205,7 @@ func TestTwoAtOnce(t *testing.T) {
 	if !errors.Is(first.Err, errKilled) {
 		t.Fatalf("%v\n%s", first.Err, first.Stderr)
 	}
-	want := fmt.Sprintf("another run is at work on this host (process %d)", os.Getpid())
+	want := fmt.Sprintf("another run is in progress on this host (process %d)", os.Getpid())
 	if cli.Code(second.Err) != cli.CodeTryAgain || second.Err.Error() != want || second.Steps() != "" {
 		t.Errorf("the second: %v with code %d and steps %q, want %q", second.Err, cli.Code(second.Err), second.Steps(), want)
 	}

@@ -252,11 +252,11 @@ func (u *up) open(ctx context.Context, kubeconfig func() string) error {
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return context.Cause(ctx)
 			}
-			return fmt.Errorf("k0s has not made %s", kubeconfig())
+			return fmt.Errorf("k0s has not created %s", kubeconfig())
 		}
 		if !warn.IsZero() && time.Now().After(warn) {
 			warn = time.Time{}
-			u.Progress.Warn("k0s-ready: k0s has not made %s yet%s", kubeconfig(), u.journal(ctx))
+			u.Progress.Warn("k0s-ready: k0s has not created %s yet%s", kubeconfig(), u.journal(ctx))
 		}
 	}
 }

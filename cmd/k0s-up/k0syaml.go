@@ -89,13 +89,13 @@ func checkKeys(root *yaml.Node) error {
 	for i := 0; i+1 < len(spec.Content); i += 2 {
 		key := spec.Content[i]
 		if key.ShortTag() != "!!merge" && !slices.Contains(specKeys, key.Value) {
-			return fmt.Errorf("line %d: spec.%s: k0s has no such key and would not start; the nearest is spec.%s", key.Line, key.Value, nearest.Word(key.Value, specKeys))
+			return fmt.Errorf("line %d: spec.%s: k0s does not know this key and would not start; the nearest is spec.%s", key.Line, key.Value, nearest.Word(key.Value, specKeys))
 		}
 	}
 	return nil
 }
 
-// child gives the value of a key in a table, or in one that is merged into it
+// child returns the value of a key in a table, or in one that is merged into it
 // by "<<"; else nil.
 func child(table *yaml.Node, key string) *yaml.Node {
 	table = resolve(table)
@@ -179,7 +179,7 @@ func extend(at *yaml.Node, key string, have *yaml.Node, s setting) (string, erro
 	return fmt.Sprintf("%v: and %s", s, strings.Join(added, ", ")), nil
 }
 
-// below gives the table that a key has, and makes it if there is none. A
+// below returns the table that a key has, and makes it if there is none. A
 // table that other places refer to is copied first.
 func below(table *yaml.Node, key string) (*yaml.Node, error) {
 	have := child(table, key)
@@ -203,7 +203,7 @@ func below(table *yaml.Node, key string) (*yaml.Node, error) {
 	return have, nil
 }
 
-// direct tells whether a value stands in the table itself.
+// direct reports whether a value stands in the table itself.
 func direct(table, value *yaml.Node) bool { return slices.Contains(resolve(table).Content, value) }
 
 // put sets a key of a table. A comment behind the old value stays.
@@ -233,7 +233,7 @@ func clone(n *yaml.Node) *yaml.Node {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// encode gives a value's node. Texts stand in quotes: k0s reads YAML 1.1, in
+// encode returns a value's node. Texts stand in quotes: k0s reads YAML 1.1, in
 // which more words and numbers than one thinks are something else.
 func encode(value any) *yaml.Node {
 	switch v := value.(type) {
@@ -286,12 +286,12 @@ func nothingLost(have, merged []byte, settings []setting) error {
 		ours[s.String()] = true
 	}
 	if path := lost(old, now, "", ours); path != "" {
-		return fmt.Errorf("%s would be lost or changed, which is a defect of this program", path)
+		return fmt.Errorf("internal error: editing would change %s; please report this", path)
 	}
 	return nil
 }
 
-// lost gives the path of the first value that is not in now as it is in old.
+// lost returns the path of the first value that is not in now as it is in old.
 func lost(old, now map[string]any, at string, ours map[string]bool) string {
 	for _, key := range slices.Sorted(maps.Keys(old)) {
 		path := strings.TrimPrefix(at+"."+key, ".")

@@ -171,7 +171,7 @@ func TestSettingsKeepTheAddress(t *testing.T) {
 
 func TestMergeK0sYAMLRefuses(t *testing.T) {
 	for _, tt := range []struct{ have, want string }{
-		{"spec: {registry: {mirrors: []}}", "spec.registry: k0s has no such key"},
+		{"spec: {registry: {mirrors: []}}", "spec.registry: k0s does not know this key"},
 		{"spec: {netwrok: {}}", "the nearest is spec.network"},
 		{"spec: {api: 7}", "spec.api.address: api: must be keys and values"},
 		{"spec: {api: {sans: x}}", "spec.api.sans: must be a list"},
@@ -224,7 +224,7 @@ func FuzzMergeK0sYAML(f *testing.F) {
 	})
 }
 
-// flat gives the values of a tree by path, and nothing for an empty table.
+// flat returns the values of a tree by path, and nothing for an empty table.
 func flat(v any, at string) map[string]any {
 	all := make(map[string]any)
 	if m, ok := v.(map[string]any); ok {

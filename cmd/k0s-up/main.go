@@ -4,7 +4,7 @@
 //
 // Before the first file is written it has checked the host, k0s, its
 // configuration, its ports, containerd's mirrors and that the registry has k0s's
-// images. Then it works in steps, each of which looks at what is there and does
+// images. Then it works in steps, each of which checks the current state and does
 // what is missing, so that a run that was killed at any instant is completed by
 // the next one. Its last record is that of the cluster, from which k0rdent-install
 // goes on.

@@ -59,7 +59,7 @@ func findNode(ctx context.Context, asked, registry string) (node, error) {
 	return n, nil
 }
 
-// sourceFor gives the address from which packets to HOST[:PORT] go out.
+// sourceFor returns the address from which packets to HOST[:PORT] go out.
 func sourceFor(ctx context.Context, target string) netip.Addr {
 	if target == "" {
 		return netip.Addr{}
@@ -76,7 +76,7 @@ func sourceFor(ctx context.Context, target string) netip.Addr {
 	return a.Addr().Unmap()
 }
 
-// own tells whether an address is one of this host's.
+// own reports whether an address is one of this host's.
 func (n node) own(a netip.Addr) bool {
 	for _, p := range n.networks {
 		if p.Addr() == a.Unmap() {

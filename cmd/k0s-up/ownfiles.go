@@ -59,7 +59,7 @@ func (u *up) removeFiles(_ context.Context, do bool) (step.Outcome, error) {
 		switch err = nil; {
 		case gone:
 		case keep:
-			u.Progress.Warn("files: %s stays: it was changed since", f.Path)
+			u.Progress.Warn("files: keeping %s: it was changed since", f.Path)
 		case backup != nil:
 			if r, err = hostfile.Put(f.Path, cmp.Or(f.Mode, configMode), backup); err == nil {
 				_, err = hostfile.Remove(f.Backup)
@@ -110,7 +110,7 @@ func (u *up) removeStale() error {
 		case err != nil:
 			return err
 		default:
-			u.Progress.Warn("files: %s is kept as %s.removed: it is of the cluster that this host has left", u.host.k0sConfig, u.host.k0sConfig)
+			u.Progress.Warn("files: %s is kept as %s.removed: it belongs to the cluster that this host has left", u.host.k0sConfig, u.host.k0sConfig)
 		}
 	}
 	u.removeEmpty(filepath.Dir(u.host.k0sConfig))

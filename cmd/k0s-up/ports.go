@@ -64,6 +64,6 @@ func (u *up) checkPorts() {
 		if who == "" {
 			who = "another program"
 		}
-		u.Fail("ports", "stop it, or find another host: k0s has no other port for this", "%s is in use by %s; k0s needs it for %s", name, who, port.what)
+		u.Fail("ports", "stop it, or use another host: k0s cannot use another port for this", "%s is in use by %s; k0s needs it for %s", name, who, port.what)
 	}
 }

@@ -79,7 +79,7 @@ func TestPreflight(t *testing.T) {
 		{"a mirror that containerd ignores", func(t *testing.T, h *host) { clitest.Write(t, h.certs+"/quay.io/hosts.toml", "server = \n") },
 			nil, []string{"mirror: images of quay.io: ", "not a hosts.toml"}, ""},
 		{"a key that k0s has not", func(t *testing.T, h *host) { clitest.Write(t, h.k0sConfig, "spec:\n  registry:\n    mirrors: []\n") },
-			nil, []string{"k0s.yaml: ", "line 2: spec.registry: k0s has no such key and would not start; the nearest is spec."}, ""},
+			nil, []string{"k0s.yaml: ", "line 2: spec.registry: k0s does not know this key and would not start; the nearest is spec."}, ""},
 		{"the network of the pods is the host's", func(t *testing.T, h *host) { clitest.Write(t, h.k0sConfig, "spec: {network: {podCIDR: 0.0.0.0/0}}\n") },
 			nil, []string{"network: the network of the pods, 0.0.0.0/0, overlaps with that of this host"}, "--pod-cidr"},
 		{"networks overlap", nil, []string{"--pod-cidr", "10.96.0.0/16"}, []string{"network: the networks of pods 10.96.0.0/16 and services 10.96.0.0/12 overlap"}, ""},

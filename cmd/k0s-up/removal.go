@@ -121,7 +121,7 @@ func (f facts) unanswered(r removal, cause error) (removal, error) {
 	case f.last:
 		return r, nil
 	}
-	err := fmt.Errorf("cannot tell whether this cluster has other controllers: %w", cause)
+	err := fmt.Errorf("cannot determine whether this cluster has other controllers: %w", cause)
 	hint := `wait until "k0s status" answers and run this again`
 	if !f.running {
 		err = errors.New("k0s is stopped, so it is unknown whether this cluster has other controllers")

@@ -73,8 +73,8 @@ func TestDecide(t *testing.T) {
 		{"others answer, and are said to be lost", func(f *facts) { f.members, f.last = map[string]string{"n1": n1, "n2": n2}, true },
 			removal{}, "--last-controller: etcd answers and has other members: n1"},
 
-		{"etcd is silent", func(f *facts) { f.membersErr = silent }, removal{}, "cannot tell whether this cluster has other controllers: k0s etcd member-list: no answer"},
-		{"etcd is silent, the API knows only this host", func(f *facts) { f.membersErr, f.api = silent, known("n2") }, removal{}, "cannot tell whether"},
+		{"etcd is silent", func(f *facts) { f.membersErr = silent }, removal{}, "cannot determine whether this cluster has other controllers: k0s etcd member-list: no answer"},
+		{"etcd is silent, the API knows only this host", func(f *facts) { f.membersErr, f.api = silent, known("n2") }, removal{}, "cannot determine whether"},
 		{"k0s is stopped", func(f *facts) { f.membersErr, f.running = silent, false }, removal{}, "k0s is stopped, so it is unknown whether"},
 		{"k0s is stopped, the others are lost", func(f *facts) { f.membersErr, f.running, f.last = silent, false, true }, removal{Role: k0s.RoleController}, ""},
 		{"k0s is stopped, and has left etcd", func(f *facts) { f.membersErr, f.running, f.begun = silent, false, begun }, *begun, ""},
@@ -85,7 +85,7 @@ func TestDecide(t *testing.T) {
 		{"a database, with others", func(f *facts) {
 			f.store, f.api = storeShared, &kube.Controllers{Names: []string{"n1", "n2"}, Endpoints: []netip.AddrPort{addr("10.0.0.11:6443"), addr("10.0.0.12:6443")}}
 		}, removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
-		{"a database, and the API is silent", func(f *facts) { f.store, f.apiErr = storeShared, silent }, removal{}, "cannot tell whether"},
+		{"a database, and the API is silent", func(f *facts) { f.store, f.apiErr = storeShared, silent }, removal{}, "cannot determine whether"},
 		{"a database, stopped, the others are lost", func(f *facts) { f.store, f.apiErr, f.running, f.last = storeShared, silent, false, true }, removal{Role: k0s.RoleController}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

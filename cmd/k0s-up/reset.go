@@ -62,7 +62,7 @@ func (u *up) checkPlatform(ctx context.Context) error {
 	case errors.Is(context.Cause(ctx), cli.ErrInterrupted):
 		return context.Cause(ctx)
 	case err != nil:
-		u.Warn("platform", "cannot tell whether k0rdent is installed: %v", err)
+		u.Warn("platform", "cannot determine whether k0rdent is installed: %v", err)
 	case there && u.Plan:
 		u.Warn("platform", "k0rdent is installed in this cluster; remove it first with k0rdent-install --uninstall")
 	case there:

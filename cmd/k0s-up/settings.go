@@ -180,7 +180,7 @@ const balanceHint = "on every controller, set spec.network.nodeLocalLoadBalancin
 // planBalance has the nodes of a new cluster reach all of its controllers, through
 // a load balancer that k0s runs on each: without that, no second controller
 // could be added later. It needs one more image, which not every bundle has; a
-// cluster that is there already is not changed.
+// cluster that already exists is not changed.
 func (u *up) planBalance(ctx context.Context) error {
 	if u.cfg.join != "" || u.cfg.upgrade || u.k0s.running != nil || u.yaml.balanced || u.yaml.merged == nil {
 		return nil

@@ -51,7 +51,7 @@ func readState(dir string) (*state, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(text, s); err != nil {
-		return nil, cli.Hint(fmt.Errorf("%s: %w", s.path, err), "move it away; --reset then no longer knows which files it wrote")
+		return nil, cli.Hint(fmt.Errorf("%s: %w", s.path, err), "move it away; --reset will then not know which files it wrote")
 	}
 	return s, nil
 }
@@ -110,7 +110,7 @@ func (s *state) forget(path string) {
 func lock(ctx context.Context, path string) (release func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, cli.Hint(err, "run it as root; --plan, too, has to read what only root may")
+		return nil, cli.Hint(err, "run it as root; --plan also reads files that only root can read")
 	}
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func lock(ctx context.Context, path string) (release func(), err error) {
 		}
 		who := make([]byte, 32)
 		n, _ := f.ReadAt(who, 0)
-		return nil, cli.Hint(cli.TryAgain(fmt.Errorf("another run is at work on this host (process %s)", who[:n])), "wait for it; a run after it finds out what is left to do")
+		return nil, cli.Hint(cli.TryAgain(fmt.Errorf("another run is in progress on this host (process %s)", who[:n])), "wait for it to end; the next run does what is left")
 	}
 	if err := errors.Join(f.Truncate(0), writeAt(f, fmt.Sprint(os.Getpid()))); err != nil {
 		f.Close()

@@ -44,15 +44,15 @@ func (u *up) checkUpgrade() {
 	}
 	running, err := k0s.ParseVersion(u.k0s.running.Version)
 	if err != nil {
-		u.Fail("k0s", "", "the k0s that runs: %v", err)
+		u.Fail("k0s", "", "the running k0s: %v", err)
 		return
 	}
 	to := u.k0s.version
 	switch {
 	case to.Compare(running) < 0:
-		u.Fail("k0s", "", "k0s %v runs: Kubernetes cannot go back to %v", running, to)
+		u.Fail("k0s", "", "k0s %v is running: Kubernetes cannot be downgraded to %v", running, to)
 	case to.Minor > running.Minor+1:
-		u.Warn("k0s", "from k0s %v to %v: Kubernetes is made to be upgraded by one minor version at a time", running, to)
+		u.Warn("k0s", "from k0s %v to %v: Kubernetes supports upgrades by one minor version at a time", running, to)
 	}
 }
 

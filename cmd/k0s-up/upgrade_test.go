@@ -69,7 +69,7 @@ func TestUpgradeOfK0s(t *testing.T) {
 			}
 			older := newK0s(t, h, "v1.31.9+k0s.0")
 			r = try(t, h, "", s.args("--upgrade", "--k0s-from", older)...)
-			if got := r.Step("preflight").Error; !strings.Contains(got, "Kubernetes cannot go back to v1.31.9+k0s.0") {
+			if got := r.Step("preflight").Error; !strings.Contains(got, "Kubernetes cannot be downgraded to v1.31.9+k0s.0") {
 				t.Errorf("preflight %q, want it to refuse to go back", got)
 			}
 		})

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// script gives a program that stands in for k0s.
+// script returns a program that stands in for k0s.
 func script(t *testing.T, body string) Binary {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "k0s")

@@ -39,7 +39,7 @@ type File struct {
 	Content []byte
 }
 
-// DefaultHosts gives the registries whose images k0s and the charts of
+// DefaultHosts returns the registries whose images k0s and the charts of
 // k0rdent use. All others are served by the directory _default.
 func DefaultHosts() []string {
 	return []string{
@@ -48,7 +48,7 @@ func DefaultHosts() []string {
 	}
 }
 
-// MirrorFiles gives the files that make the containerd of a k0s version pull
+// MirrorFiles returns the files that make the containerd of a k0s version pull
 // from mirrors, asked in order, and from nowhere else. There is a directory
 // for each of hosts, one for each mirror's own name and _default for all
 // other registries. In each, the authority's certificate comes before the
@@ -97,7 +97,7 @@ func MirrorFiles(v Version, mirrors []Mirror, hosts []string) ([]File, error) {
 	return append(files, File{DropInPath, 0o644, dropIn(v)}), nil
 }
 
-// mapped gives the mirrors as they are asked for the images of a host. Two
+// mapped returns the mirrors as they are asked for the images of a host. Two
 // that are one then stay in the later place if that is the last one, which
 // stands apart in the file, else in the first.
 func mapped(mirrors []Mirror, host string) []Mirror {
@@ -113,7 +113,7 @@ func mapped(mirrors []Mirror, host string) []Mirror {
 	return append(out, last)
 }
 
-// dropIn gives the drop-in that tells containerd the one directory to look
+// dropIn returns the drop-in that tells containerd the one directory to look
 // in. A list of directories, which the key would take, disables all mirrors
 // in containerd 2.
 func dropIn(v Version) []byte {
@@ -132,7 +132,7 @@ version = 3
 	return []byte(header + text + "  config_path = " + quote(CertsDir) + "\n")
 }
 
-// hostFiles gives a directory of CertsDir: hosts.toml and what it names.
+// hostFiles returns a directory of CertsDir: hosts.toml and what it names.
 func hostFiles(dir string, containerd int, mirrors []Mirror) ([]File, error) {
 	var files []File
 	h := Hosts{}

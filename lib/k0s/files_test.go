@@ -24,7 +24,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// testCA gives a certificate in PEM; its bytes differ each time.
+// testCA returns a certificate in PEM; its bytes differ each time.
 func testCA(t testing.TB, name string) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -66,7 +66,7 @@ const (
 	current = "v1.36.3+k0s.2" // containerd 2
 )
 
-// content gives one of the files, or "" if it is not among them.
+// content returns one of the files, or "" if it is not among them.
 func content(files []File, path string) string {
 	for _, f := range files {
 		if f.Path == path {
@@ -208,7 +208,7 @@ func TestMirrorsThatAreOne(t *testing.T) {
 	}
 }
 
-// randomMirrors gives mirrors of all the forms that there are.
+// randomMirrors returns mirrors of all the forms that there are.
 func randomMirrors(t *testing.T, r *mathrand.Rand, ca []byte, ipv6 bool) []Mirror {
 	t.Helper()
 	pick := func(of ...string) string { return of[r.IntN(len(of))] }
@@ -290,7 +290,7 @@ func checkInward(t *testing.T, v Version, ms []Mirror, files []File) {
 	}
 }
 
-// inOrder tells whether urls are the mirrors' in their order: the last one
+// inOrder reports whether urls are the mirrors' in their order: the last one
 // last, none twice, none that is no mirror.
 func inOrder(urls []string, ms []Mirror, host string) bool {
 	var all []string

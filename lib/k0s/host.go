@@ -14,7 +14,7 @@ const DataDir = "/var/lib/k0s"
 // AdminConfig is the administrator's kubeconfig that a controller makes.
 const AdminConfig = DataDir + "/pki/admin.conf"
 
-// What a host's own programs take away from pods: the requests of the pods that
+// What a host's own programs leave to no pod: the requests of the pods that
 // k0s itself starts, which are kube-router, CoreDNS and metrics-server (k0s,
 // pkg/component/controller), and the memory that a kubelet keeps free.
 const (

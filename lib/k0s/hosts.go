@@ -69,7 +69,7 @@ func (h Hosts) marshal(containerd int) ([]byte, error) {
 		return nil, err
 	}
 	if !reflect.DeepEqual(got, h) {
-		return nil, fmt.Errorf("does not read back as what was meant")
+		return nil, fmt.Errorf("does not parse back to the intended configuration")
 	}
 	if err := OldDialect(content); containerd == 1 && err != nil {
 		return nil, fmt.Errorf("containerd 1 cannot decode it: %w", err)
@@ -86,7 +86,7 @@ func (e Entry) options(b *strings.Builder, indent string) {
 	}
 }
 
-// quote gives a TOML basic string. What it is used for, URLs, file names and
+// quote returns a TOML basic string. What it is used for, URLs, file names and
 // base64, has nothing to escape; anything that has would not be read back.
 func quote(s string) string { return `"` + s + `"` }
 
@@ -174,7 +174,7 @@ func tableKeys(content []byte) [][]string {
 	return keys
 }
 
-// hostOrder gives the [host] tables in the order in which containerd asks
+// hostOrder returns the [host] tables in the order in which containerd asks
 // them. Mirrors in an inline table are asked by some versions only, and not
 // counted.
 func hostOrder(content []byte) []string {
@@ -187,7 +187,7 @@ func hostOrder(content []byte) []string {
 	return urls
 }
 
-// OldDialect tells why the TOML dialect of containerd 1, with which k0s checks
+// OldDialect returns why the TOML dialect of containerd 1, with which k0s checks
 // drop-ins for containerd 2 as well, refuses a document that others take: a
 // closing bracket in a table's key, which every IPv6 address has.
 func OldDialect(content []byte) error {

@@ -60,10 +60,10 @@ func (m Mirror) check() error {
 
 func (m Mirror) site() ref.Site { return ref.Site{Host: m.Host, Prefix: m.Prefix} }
 
-// String gives the mirror as a person writes it, without what is secret.
+// String returns the mirror as a person writes it, without what is secret.
 func (m Mirror) String() string { return strings.TrimSuffix(m.Scheme+"://"+m.Host+"/"+m.Prefix, "/") }
 
-// BasicAuth gives the value of Authorization for a user and a password (RFC
+// BasicAuth returns the value of Authorization for a user and a password (RFC
 // 7617).
 func BasicAuth(user, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
@@ -76,7 +76,7 @@ const (
 	vendorPath = "k0rdent-enterprise"
 )
 
-// For gives the mirror with the prefix at which it holds the images of a
+// For returns the mirror with the prefix at which it holds the images of a
 // registry. containerd drops the registry's name from a reference, keeps the
 // path, and puts the prefix before it. So a mirror's own images, whose path
 // has the prefix already, are asked for without, and so are the vendor's
@@ -91,7 +91,7 @@ func (m Mirror) For(host string) Mirror {
 	return m
 }
 
-// names gives the spellings of the mirror's own name in a reference: with the
+// names returns the spellings of the mirror's own name in a reference: with the
 // scheme's own port and without it, these are directories of their own.
 func (m Mirror) names() []string {
 	port := map[string]string{"https": ":443", "http": ":80"}[m.Scheme]
@@ -104,7 +104,7 @@ func (m Mirror) names() []string {
 	return []string{m.Host}
 }
 
-// root gives the URL of the registry's API below the prefix, and whether it
+// root returns the URL of the registry's API below the prefix, and whether it
 // has a path, to which containerd must be told to add nothing.
 func (m Mirror) root() (url string, override bool) {
 	url = m.Scheme + "://" + m.Host
@@ -114,7 +114,7 @@ func (m Mirror) root() (url string, override bool) {
 	return url + "/v2/" + m.Prefix, true
 }
 
-// certificates gives the certificates of a PEM text and nothing else of it,
+// certificates returns the certificates of a PEM text and nothing else of it,
 // such as a key that stands beside them in a file that only root may read.
 func certificates(text []byte) ([]byte, error) {
 	var out bytes.Buffer
@@ -134,7 +134,7 @@ func certificates(text []byte) ([]byte, error) {
 		}
 	}
 	if out.Len() == 0 {
-		return nil, errors.New("no PEM certificate in it")
+		return nil, errors.New("it contains no PEM certificate")
 	}
 	return out.Bytes(), nil
 }

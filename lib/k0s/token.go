@@ -78,18 +78,18 @@ func ParseToken(text []byte) (Token, error) {
 	}
 	config, err := io.ReadAll(io.LimitReader(z, maxToken+1))
 	if err != nil || len(config) > maxToken {
-		return Token{}, fmt.Errorf("%w: cut short, or too long", ErrToken)
+		return Token{}, fmt.Errorf("%w: truncated, or too long", ErrToken)
 	}
 	var k struct {
 		Clusters []struct{ Cluster struct{ Server string } }
 		Users    []struct{ Name string }
 	}
 	if yaml.Unmarshal(config, &k) != nil || len(k.Clusters) == 0 || len(k.Users) == 0 {
-		return Token{}, fmt.Errorf("%w: no kubeconfig in it", ErrToken)
+		return Token{}, fmt.Errorf("%w: it contains no kubeconfig", ErrToken)
 	}
 	t := Token{Server: k.Clusters[0].Cluster.Server}
 	if u, err := url.Parse(t.Server); err != nil || u.Scheme != "https" || u.Host == "" {
-		return Token{}, fmt.Errorf("%w: no server in it", ErrToken)
+		return Token{}, fmt.Errorf("%w: no server in the kubeconfig", ErrToken)
 	}
 	switch k.Users[0].Name {
 	case workerUser:

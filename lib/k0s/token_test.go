@@ -17,12 +17,12 @@ func TestParseToken(t *testing.T) {
 		{"for a worker", standin.Token(workerUser, "https://10.0.0.1:6443"), "worker https://10.0.0.1:6443"},
 		{"for a controller", standin.Token(controllerUser, "https://[fd00::1]:9443"), "controller https://[fd00::1]:9443"},
 		{"for somebody else", standin.Token("admin", "https://10.0.0.1:6443"), "not a join token of k0s: for a user that k0s does not have"},
-		{"no server", standin.Token(workerUser, "10.0.0.1"), "not a join token of k0s: no server in it"},
+		{"no server", standin.Token(workerUser, "10.0.0.1"), "not a join token of k0s: no server in the kubeconfig"},
 		{"not base64", "no token", "not a join token of k0s: not in base64"},
 		{"base64 of something", "aGVsbG8=", "not a join token of k0s: not compressed"},
 		{"empty", "", "not a join token of k0s: not compressed"},
-		{"a bomb", bomb(), "not a join token of k0s: cut short, or too long"},
-		{"cut short", standin.Token(workerUser, "https://10.0.0.1:6443")[:80], "not a join token of k0s: cut short, or too long"},
+		{"a bomb", bomb(), "not a join token of k0s: truncated, or too long"},
+		{"truncated", standin.Token(workerUser, "https://10.0.0.1:6443")[:80], "not a join token of k0s: truncated, or too long"},
 	} {
 		got, err := ParseToken([]byte(tt.text))
 		text := got.Role + " " + got.Server

@@ -53,10 +53,10 @@ func VersionFlag(s string) (*Version, error) {
 	return &v, nil
 }
 
-// String gives the version as k0s tells it.
+// String returns the version as k0s tells it.
 func (v Version) String() string { return v.with("+") }
 
-// Tag gives the version as the tag of the image k0sproject/k0s.
+// Tag returns the version as the tag of the image k0sproject/k0s.
 func (v Version) Tag() string { return v.with("-") }
 
 func (v Version) with(separator string) string {
@@ -70,7 +70,7 @@ func (v Version) with(separator string) string {
 	return s
 }
 
-// FileName gives the name under which child clusters download this version
+// FileName returns the name under which child clusters download this version
 // for an architecture, such as k0s-v1.32.8+k0s.0-amd64.
 func (v Version) FileName(arch string) string { return "k0s-" + v.String() + "-" + arch }
 
@@ -108,10 +108,10 @@ func compareParts(a, b string) int {
 // which a table must not come twice.
 var dropIns = Version{Major: 1, Minor: 27, Patch: 5}
 
-// DropIns tells whether drop-ins for containerd work in this version.
+// DropIns reports whether drop-ins for containerd work in this version.
 func (v Version) DropIns() bool { return v.Compare(dropIns) >= 0 }
 
-// Containerd gives the major version of the containerd in k0s: 1 up to k0s
+// Containerd returns the major version of the containerd in k0s: 1 up to k0s
 // 1.35, 2 from 1.36 on. It decides what a drop-in looks like; each stops at
 // the other's.
 func (v Version) Containerd() int {

@@ -167,7 +167,7 @@ func TestParseOverrides(t *testing.T) {
 }
 
 // Whatever a name gives is a valid reference, and where it was certain, the
-// reference gives the name back.
+// reference returns the name back.
 func FuzzEntry(f *testing.F) {
 	for _, s := range []string{"charts/kcm_1.2.3.tar", "x/a_b_v1.2.3.tar", "my_dir/x_1.0.tar", "k0s:v1_0.tar", "a__b_1.tar", "provider/x.tar", "x_1.tar.tar"} {
 		f.Add(s, "1.2.3", "kcm", "1.2.3")

@@ -38,7 +38,7 @@ func ParseOverrides(r io.Reader) (Overrides, error) {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		if _, twice := all[entry]; twice {
-			return nil, fmt.Errorf("line %d: entry %s has an override already", n, entry)
+			return nil, fmt.Errorf("line %d: duplicate override for entry %s", n, entry)
 		}
 		if len(all) == maxOverrides {
 			return nil, fmt.Errorf("line %d: more than %d overrides", n, maxOverrides)

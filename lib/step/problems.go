@@ -70,7 +70,7 @@ func (p *Problems) CheckLoopback(at, own string) {
 	if _, port, err := net.SplitHostPort(host); err == nil && own != "" {
 		hint = "--registry " + strings.Replace(at, host, net.JoinHostPort(own, port), 1)
 	}
-	p.Fail("loopback", hint, "%s is this host for this host only: in a pod, it is the pod", host)
+	p.Fail("loopback", hint, "%s is a loopback address: in a pod, it is the pod itself", host)
 }
 
 // Warn adds something that an operator should know.

@@ -1,5 +1,5 @@
 // Package step does the work of a tool that changes a host or a cluster: in
-// steps, each of which looks at what is there, does what is missing, and leaves
+// steps, each of which checks the current state, does what is missing, and leaves
 // a record. A plan is the same steps, told to change nothing.
 package step
 
@@ -18,7 +18,7 @@ import (
 // Step is one part of the work.
 type Step struct {
 	Name string
-	// Run looks at what is there and, if do is set, does what is missing.
+	// Run checks the current state and, if do is set, does what is missing.
 	// Otherwise it changes nothing and returns what it would do.
 	Run func(ctx context.Context, do bool) (Outcome, error)
 	// Still reports, after a step before has failed, whether there is something

@@ -60,7 +60,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("records %q, want %q", got, want)
 		}
 		if !r.Did(status, "last") || r.Did(status, "third") || !r.Did("failed") {
-			t.Error("Did does not know what became of the steps")
+			t.Error("Did does not know the results of the steps")
 		}
 	}
 }

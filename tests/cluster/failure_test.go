@@ -81,7 +81,7 @@ func TestHookImageIsMissing(t *testing.T) {
 	var told []string
 	o := cluster.Options{Timeout: 3 * time.Second, Atomic: true, Warn: func(line string) { told = append(told, line) }}
 	_, err := s.InstallChart(ctx, platform(t, "1.2.3"), absent, o)
-	stuck(t, err, "pod kcm-system/kcm-flux-check-", "image 10.0.0.5:5000/absent/flux-cli:v2.6.4", "ImagePullBackOff", "code = NotFound", "it was taken back")
+	stuck(t, err, "pod kcm-system/kcm-flux-check-", "image 10.0.0.5:5000/absent/flux-cli:v2.6.4", "ImagePullBackOff", "code = NotFound", "it was rolled back")
 	if len(told) != 1 || !strings.Contains(told[0], "10.0.0.5:5000/absent/flux-cli:v2.6.4") {
 		t.Errorf("told = %q, want the image, once", told)
 	}
@@ -164,7 +164,7 @@ func TestUpgradeFails(t *testing.T) {
 	s.install(ctx, t, "1.2.3", quick(), cluster.Installed)
 	failing := quick("flux2.enabled", true, "flux2.crds.migration.enabled", true, "flux2.cli.image", "10.0.0.5:5000/failing/flux-cli")
 	_, err := s.InstallChart(ctx, platform(t, "1.2.4"), failing, cluster.Options{Timeout: 10 * time.Second, Atomic: true})
-	stuck(t, err, "upgrading 1.2.4: its pre-upgrade hook failed", "pod kcm-system/kcm-flux-migrate-", "exit code 3", "it was taken back")
+	stuck(t, err, "upgrading 1.2.4: its pre-upgrade hook failed", "pod kcm-system/kcm-flux-migrate-", "exit code 3", "it was rolled back")
 	if got := s.revisions(t); !slices.Equal(got, []string{"superseded", "failed", "deployed"}) {
 		t.Errorf("revisions are %q, want the first one again as the third", got)
 	}

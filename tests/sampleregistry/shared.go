@@ -108,7 +108,7 @@ type Unusable struct {
 func (r *Registry) Unusable() []Unusable {
 	return []Unusable{
 		{"nobody there", []string{"--registry", "127.0.0.1:1", "--ca", r.CA, "--ignore", "loopback"}, "registry: 127.0.0.1:1: ", cli.CodeTryAgain},
-		{"localhost", []string{"--registry", r.At, "--ca", r.CA}, "is this host for this host only", cli.CodeFailed},
+		{"localhost", []string{"--registry", r.At, "--ca", r.CA}, "is a loopback address", cli.CodeFailed},
 		{"unknown authority", []string{"--registry", r.At, "--ignore", "loopback"}, "its certificate is signed by an unknown authority", cli.CodeFailed},
 		{"none", nil, "", cli.CodeMisuse},
 		{"no such file", []string{"--registry", r.At, "--ca", "/no/such/ca.pem"}, "", cli.CodeMisuse},

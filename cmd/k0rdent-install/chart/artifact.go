@@ -138,7 +138,7 @@ func (r *remembered) Read(p []byte) (int, error) {
 }
 
 // titled fetches the first of the files called names that an artifact holds,
-// or gives false.
+// or returns false.
 func (k *closure) titled(ctx context.Context, repository string, m *v1.Manifest, names []string) (p []byte, found bool, err error) {
 	for _, name := range names {
 		for _, l := range m.Layers {

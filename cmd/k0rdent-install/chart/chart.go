@@ -28,8 +28,8 @@ const (
 	maxNesting  = 4
 )
 
-// ErrTooBig tells that a chart or an artifact is larger than any real one.
-var ErrTooBig = errors.New("larger than any real one")
+// ErrTooBig means that a chart or an artifact is larger than any real one.
+var ErrTooBig = errors.New("larger than any real chart or image")
 
 // The names under which the platform is installed. Before kcm 1.9 the
 // controller looks for a Helm release named exactly kcm; by another name it
@@ -60,7 +60,7 @@ type Chart struct {
 
 // Load reads a packaged chart (a tar.gz, as helm package writes it), to the
 // end of r, so that an r that compares a digest there gets to. A chart that is
-// larger than any real one is refused with ErrTooBig before it is unpacked
+// larger than any real chart or image is refused with ErrTooBig before it is unpacked
 // further, subcharts packed in it included.
 func Load(r io.Reader) (*Chart, error) {
 	left := int64(maxUnpacked)
@@ -77,7 +77,7 @@ func Load(r io.Reader) (*Chart, error) {
 	return c, nil
 }
 
-// unpack gives the files of a chart, packed subcharts replaced by their files.
+// unpack returns the files of a chart, packed subcharts replaced by their files.
 func unpack(r io.Reader, left *int64, depth int) ([]*archive.BufferedFile, error) {
 	if depth > maxNesting {
 		return nil, fmt.Errorf("subcharts packed more than %d deep: %w", maxNesting, ErrTooBig)
@@ -134,7 +134,7 @@ func (c *Chart) Name() string { return c.meta.Name }
 // Version is the chart's version as it writes it.
 func (c *Chart) Version() string { return c.meta.Version }
 
-// Helm gives the chart in Helm's form, a new one at each call, since Helm's
+// Helm returns the chart in Helm's form, a new one at each call, since Helm's
 // functions change what they work on.
 func (c *Chart) Helm() (*helm.Chart, error) {
 	h, err := loader.LoadFiles(c.files)

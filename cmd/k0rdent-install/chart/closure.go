@@ -227,7 +227,7 @@ func (k *closure) anyOf(ctx context.Context, n *Need, repository string) error {
 	return err
 }
 
-// cover gives the path of the value by which an image got its name, or "".
+// cover returns the path of the value by which an image got its name, or "".
 func (k *closure) cover(name string) string {
 	i := slices.IndexFunc(k.leaves, func(l leaf) bool { return full(l.name) == full(name) })
 	if i < 0 {

@@ -58,7 +58,7 @@ func (c *Chart) Derive(ctx context.Context, site Site, inv Inventory) (map[strin
 	return d.values, d.notes, nil
 }
 
-// knows tells whether the chart has a value, be it null.
+// knows reports whether the chart has a value, be it null.
 func (d *derivation) knows(path string) bool {
 	_, ok := lookup(d.defaults, parsePath(path))
 	return ok

@@ -98,7 +98,7 @@ func TestClosureFaults(t *testing.T) {
 			huge := m.layer("application/octet-stream", "components.yaml", []byte("x"))
 			huge["size"] = maxComponents + 1
 			m.push("capi/cluster-api-components", "v1.13.2", manifestType, object{"schemaVersion": 2, "layers": []any{m.layer("text/plain", "metadata.yaml", nil), huge}})
-		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; unusable: blob " + sum([]byte("x")) + ": larger than any real one"}},
+		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; unusable: blob " + sum([]byte("x")) + ": larger than any real chart or image"}},
 
 		{"a blob claims to be less than nothing", "", func(m *memory) {
 			less := m.layer("application/octet-stream", "components.yaml", []byte("x"))

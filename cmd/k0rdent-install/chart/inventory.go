@@ -18,10 +18,10 @@ type Inventory interface {
 	Repositories(ctx context.Context) ([]string, error)
 	// Tags lists the tags of a repository, in any order.
 	Tags(ctx context.Context, repository string) ([]string, error)
-	// Resolve gives the digest of a manifest, without fetching it if possible.
+	// Resolve returns the digest of a manifest, without fetching it if possible.
 	// A *client.MovedError means that it is not what was pushed.
 	Resolve(ctx context.Context, repository, reference string) (digest string, err error)
-	// Manifest gives a manifest and its media type.
+	// Manifest returns a manifest and its media type.
 	Manifest(ctx context.Context, repository, reference string) (raw []byte, mediaType string, err error)
 	// Blob opens a blob. The caller reads no more of it than it can hold,
 	// compares the digest, and closes it.
@@ -49,7 +49,7 @@ type Need struct {
 	WantedBy  []string // who asks, such as "Deployment kcm-controller-manager"
 	Digest    string   // of what the site's registry has
 	Missing   bool     // it is not there
-	Moved     error    // a *client.MovedError: what is there is not what was pushed
+	Moved     error    // a *client.MovedError: the registry has other content than was pushed
 	Outside   bool     // it is asked from another registry than the site's
 	Optional  bool     // the platform becomes ready without it; child clusters need it
 	Value     string   // path of the value that would bring an image inside, "" for none

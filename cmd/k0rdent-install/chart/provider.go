@@ -112,7 +112,7 @@ func (k *closure) provider(ctx context.Context, o Object, chart Manifests, who s
 	return nil
 }
 
-// componentFiles gives the names under which the operator looks for a
+// componentFiles returns the names under which the operator looks for a
 // provider's components and metadata, in its order (cluster-api-operator,
 // internal/controller/oci_source.go).
 func componentFiles(o Object) (components, metadata []string) {
@@ -126,7 +126,7 @@ func componentFiles(o Object) (components, metadata []string) {
 		[]string{whole + "metadata.yaml", "metadata.yaml"}
 }
 
-// lastNames gives the last elements of the images that a chart takes from the
+// lastNames returns the last elements of the images that a chart takes from the
 // site's registry, in whatever field or text.
 func (k *closure) lastNames(chart Manifests) map[string]bool {
 	last := map[string]bool{}

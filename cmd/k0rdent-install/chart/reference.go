@@ -16,7 +16,7 @@ func full(name string) string {
 	return r.Normalized().Name()
 }
 
-// inside gives the repository, below the site's prefix, of a name that lies in
+// inside returns the repository, below the site's prefix, of a name that lies in
 // the site's registry.
 func (s Site) inside(name string) (string, bool) {
 	if s.Registry == "" {

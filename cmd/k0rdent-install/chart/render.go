@@ -40,7 +40,7 @@ func (o Object) Name() string { return text(o.Content, "metadata", "name") }
 
 func (o Object) String() string { return o.Kind() + " " + o.Name() }
 
-// text gives the string at a path, or "".
+// text returns the string at a path, or "".
 func text(m map[string]any, p ...string) string {
 	v, _ := lookup(m, p)
 	s, _ := v.(string)
@@ -65,7 +65,7 @@ func (c *Chart) Validate(values map[string]any) error {
 	return nil
 }
 
-// Render gives the manifests of one of the two passes. It fails as helm would:
+// Render returns the manifests of one of the two passes. It fails as helm would:
 // values against a schema, a Kubernetes that the chart does not support, a
 // template that fails or gives no YAML.
 func (c *Chart) Render(values map[string]any, site Site, pass int) (Manifests, error) {
@@ -80,7 +80,7 @@ func (c *Chart) Render(values map[string]any, site Site, pass int) (Manifests, e
 	return c.render(values, site.KubeVersion, release)
 }
 
-// processed gives the chart without the subcharts that values switch off.
+// processed returns the chart without the subcharts that values switch off.
 func (c *Chart) processed(values map[string]any) (*helm.Chart, error) {
 	h, err := c.Helm()
 	if err != nil {
@@ -165,7 +165,7 @@ func documents(stream string) []string {
 	return append(all, doc.String())
 }
 
-// isDefinition tells it from the text: such documents are the larger part of a
+// isDefinition decides by the text: such documents are the larger part of a
 // chart, and are not worth parsing.
 func isDefinition(doc string) bool {
 	for line := range strings.Lines(doc) {

@@ -46,7 +46,7 @@ func sample(t *testing.T, o samplebundle.Options) (*memory, *Chart) {
 	return m, c
 }
 
-// unpacked gives the files of a tar.
+// unpacked returns the files of a tar.
 func unpacked(t *testing.T, name string) [][]byte {
 	t.Helper()
 	p, err := os.ReadFile(name)

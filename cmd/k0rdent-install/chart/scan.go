@@ -57,7 +57,7 @@ func scan(v any, p keyPath, found func(reference, container string)) {
 	}
 }
 
-// isContainer tells whether p is that of a container in a pod.
+// isContainer reports whether p is that of a container in a pod.
 func isContainer(p keyPath) bool {
 	if len(p) < 2 {
 		return false
@@ -69,7 +69,7 @@ func isContainer(p keyPath) bool {
 	return false
 }
 
-// isImageVariable tells whether a variable of a container is for an image, as
+// isImageVariable reports whether a variable of a container is for an image, as
 // RELATED_IMAGE_AGENT and AGENT_IMAGE are.
 func isImageVariable(name, value string) bool {
 	if !strings.HasPrefix(name, "RELATED_IMAGE_") && !strings.HasSuffix(name, "_IMAGE") {
@@ -79,7 +79,7 @@ func isImageVariable(name, value string) bool {
 	return err == nil
 }
 
-// podSpec gives the specification of the pods that an object makes.
+// podSpec returns the specification of the pods that an object makes.
 func podSpec(object map[string]any) (map[string]any, bool) {
 	for _, p := range []string{"spec.template.spec", "spec.jobTemplate.spec.template.spec", "spec"} {
 		v, _ := lookup(object, parsePath(p))

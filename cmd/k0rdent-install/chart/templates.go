@@ -103,7 +103,7 @@ func (k *closure) excuse(err error, kind, reference, who string) error {
 	}
 }
 
-// templatesOf gives the templates among objects, by name.
+// templatesOf returns the templates among objects, by name.
 func templatesOf(objects Manifests) map[string]template {
 	all := map[string]template{}
 	for _, o := range objects {

@@ -43,7 +43,7 @@ func (d *derivation) bare(o Object) {
 	}
 }
 
-// carries tells whether a pod, or the account that its pods run under, has the
+// carries reports whether a pod, or the account that its pods run under, has the
 // pull secret.
 func carries(spec map[string]any, secret string) bool {
 	list, _ := spec["imagePullSecrets"].([]any)

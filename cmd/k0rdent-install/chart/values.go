@@ -66,7 +66,7 @@ func (p keyPath) String() string {
 	return b.String()
 }
 
-// to gives the path of something below p, sharing nothing with p.
+// to returns the path of something below p, sharing nothing with p.
 func (p keyPath) to(elements ...string) keyPath { return append(slices.Clone(p), elements...) }
 
 func item(i int) string { return "[" + strconv.Itoa(i) + "]" }
@@ -81,7 +81,7 @@ func index(element string) (int, bool) {
 	return n, err == nil && n >= 0
 }
 
-// lookup gives the value at a path and whether there is one, which may be null.
+// lookup returns the value at a path and whether there is one, which may be null.
 func lookup(values map[string]any, p keyPath) (any, bool) {
 	var at any = values
 	for _, e := range p {
@@ -146,7 +146,7 @@ func putItem(list []any, p keyPath, v any) error {
 	}
 	table, ok := list[i].(map[string]any)
 	if !ok {
-		return fmt.Errorf("item %s is no table", p[0])
+		return fmt.Errorf("item %s is not a table", p[0])
 	}
 	return put(table, p[1:], v, table)
 }

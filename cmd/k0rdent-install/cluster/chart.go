@@ -52,7 +52,7 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("release %s: version %s runs, %s is wanted", ReleaseName, e.Have, e.Want)
 }
 
-// PlanChart tells what InstallChart will do, and changes nothing. The error is
+// PlanChart returns what InstallChart would do, and changes nothing. The error is
 // a *VersionError if another version has been installed and kcm has taken over.
 func (c *Cluster) PlanChart(ctx context.Context, ch *chart.Chart, values map[string]any) (*Plan, error) {
 	want, err := plain(values)
@@ -119,7 +119,7 @@ func planRelease(history []*release.Release, ch *chart.Chart, want map[string]an
 	}
 	switch {
 	case last.Info.Status == common.StatusUninstalling:
-		return nil, cli.Hint(fmt.Errorf("release %s: its removal was begun and did not end", ReleaseName), "finish it first: --uninstall")
+		return nil, cli.Hint(fmt.Errorf("release %s: its removal was started and did not finish", ReleaseName), "finish it first: --uninstall")
 	case last.Info.Status == common.StatusUninstalled || p.good == 0:
 		p.again, p.Have = true, ""
 		return p, nil

@@ -3,7 +3,7 @@
 // the platform is ready, cloud credentials, upgrade and removal.
 //
 // Every function may be called again, after a success or after the process was
-// killed at any instant: it looks at what is there and does what is missing.
+// killed at any instant: it checks the current state and does what is missing.
 // Where something does not come up, the error names the pod, image, hook or
 // component that is in the way, in the words of the component that failed.
 //
@@ -48,7 +48,7 @@ const (
 	ReleaseName = chart.ReleaseName
 )
 
-// Status tells what became of an object.
+// Status is the result for an object.
 type Status string
 
 // The values of a Status.

@@ -20,7 +20,7 @@ var componentLabel = map[string]string{"k0rdent.mirantis.com/component": "kcm"}
 // prints its secrets.
 type Credential interface {
 	fmt.Stringer
-	// objects gives the Secret, and the object of the cloud's provider that
+	// objects returns the Secret, and the object of the cloud's provider that
 	// refers to it, or nil where the Secret is referred to directly.
 	objects() (Secret, *unstructured.Unstructured, error)
 	// name and description are those of the Credential object.
@@ -164,7 +164,7 @@ func (c *Cluster) EnsureCredential(ctx context.Context, cred Credential) (status
 	return status, "", nil
 }
 
-// missing tells why a credential cannot be made.
+// missing returns why a credential cannot be made.
 func missing(u *unstructured.Unstructured) string {
 	if u.GetKind() == credentialKind.Kind {
 		return "k0rdent is not installed: there is no kind Credential"
@@ -185,7 +185,7 @@ func credentialObject(cred Credential, secret Secret, identity *unstructured.Uns
 	return u
 }
 
-// client gives a client for an object's kind in the version that it names.
+// client returns a client for an object's kind in the version that it names.
 func (c *Cluster) client(u *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
 	kind := u.GroupVersionKind()
 	if _, err := c.resource(kind.GroupKind(), u.GetNamespace()); err != nil {
@@ -239,7 +239,7 @@ func (c *Cluster) ensure(ctx context.Context, want *unstructured.Unstructured) (
 	return status, err
 }
 
-// fits tells whether an object holds what is wanted, whatever else it holds.
+// fits reports whether an object holds what is wanted, whatever else it holds.
 func fits(have, want *unstructured.Unstructured) bool {
 	labels := have.GetLabels()
 	for k, v := range want.GetLabels() {

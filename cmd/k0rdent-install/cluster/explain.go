@@ -86,7 +86,7 @@ func (c *Cluster) stuck(ctx context.Context, what string, start time.Time) error
 	return &StuckError{What: what, After: since(start), Problems: c.Explain(ctx)}
 }
 
-// Explain gives what is stuck, the most likely cause first: nodes that are not
+// Explain returns what is stuck, the most likely cause first: nodes that are not
 // ready, pods whose images cannot be pulled, that fail, find no node or are not
 // ready, in all namespaces, and what Flux, the Cluster API operator and kcm say of
 // themselves. What may just need time comes last, and before it pods that the
@@ -164,7 +164,7 @@ func (c *Cluster) podProblems(ctx context.Context, namespace string) []Problem {
 	return append(problems, c.podless(ctx, namespace)...)
 }
 
-// podless gives the Deployments that cannot make pods at all.
+// podless returns the Deployments that cannot make pods at all.
 func (c *Cluster) podless(ctx context.Context, namespace string) []Problem {
 	list, err := c.kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -181,7 +181,7 @@ func (c *Cluster) podless(ctx context.Context, namespace string) []Problem {
 	return problems
 }
 
-// look gives the objects of a kind in all namespaces; none where they cannot
+// look returns the objects of a kind in all namespaces; none where they cannot
 // be read.
 func (c *Cluster) look(ctx context.Context, kind schema.GroupKind) []unstructured.Unstructured {
 	client, err := c.known(kind, metav1.NamespaceAll)
@@ -262,7 +262,7 @@ type cond struct {
 	ObservedGeneration      int64
 }
 
-// condition gives an object's condition of a type, or a zero one.
+// condition returns an object's condition of a type, or a zero one.
 func condition(u *unstructured.Unstructured, kind string) cond {
 	list, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
 	for _, item := range list {

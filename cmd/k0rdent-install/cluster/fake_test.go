@@ -85,7 +85,7 @@ func newFake(t *testing.T, objects ...runtime.Object) *fake {
 	f := &fake{t: t}
 	untypedAPI := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), lists, untyped...)
 	clients := kubefake.NewClientset(typed...)
-	// Unlike a server, client-go's fake sends what is there as if it had just
+	// Unlike a server, client-go's fake sends existing objects as if they had just
 	// changed, to whoever watches from whatever version.
 	silent := func(clienttesting.Action) (bool, watch.Interface, error) { return true, watch.NewRaceFreeFake(), nil }
 	untypedAPI.PrependWatchReactor("*", silent)

@@ -186,7 +186,7 @@ func (c *Cluster) undo(ctx context.Context, cfg *action.Configuration, p *Plan, 
 		err = remove(cfg, timeout)
 	}
 	if err != nil {
-		return fmt.Errorf("%w; and it could not be taken back: %w", cause, err)
+		return fmt.Errorf("%w; and it could not be rolled back: %w", cause, err)
 	}
-	return fmt.Errorf("%w; it was taken back", cause)
+	return fmt.Errorf("%w; it was rolled back", cause)
 }

@@ -74,7 +74,7 @@ func (c *Cluster) notHeld(ctx context.Context, seen *coordinationv1.Lease) error
 	if !timedOut(ctx) || seen == nil {
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("another run (%s) still works on this cluster", *seen.Spec.HolderIdentity)
+	return fmt.Errorf("another run (%s) is still in progress on this cluster", *seen.Spec.HolderIdentity)
 }
 
 // busyError says that somebody has the lease.
@@ -164,7 +164,7 @@ func parseHolder(s string) holder {
 	return holder{s[:i], pid}
 }
 
-// gone tells for sure that the process has ended: it was one of this host, and
+// gone reports whether the process has certainly ended: it was one of this host, and
 // there is none of its number.
 func (h holder) gone(host string) bool {
 	return h.pid > 0 && h.host == host && errors.Is(syscall.Kill(h.pid, 0), syscall.ESRCH)

@@ -41,7 +41,7 @@ type Component struct {
 	Error    string // why not
 }
 
-// management gives Management/kcm; nil if there is none, or no such kind.
+// management returns Management/kcm; nil if there is none, or no such kind.
 func (c *Cluster) management(ctx context.Context) (*unstructured.Unstructured, error) {
 	client, err := c.resource(managementKind, "")
 	if absent(err) {
@@ -57,7 +57,7 @@ func (c *Cluster) management(ctx context.Context) (*unstructured.Unstructured, e
 	return u, err
 }
 
-// release gives a Release; nil if there is none of that name.
+// release returns a Release; nil if there is none of that name.
 func (c *Cluster) release(ctx context.Context, name string) (*unstructured.Unstructured, error) {
 	client, err := c.resource(releaseKind, "")
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *Cluster) release(ctx context.Context, name string) (*unstructured.Unstr
 	return u, err
 }
 
-// State tells how far the platform is; nil without an error if kcm has not
+// State returns how far the platform is; nil without an error if kcm has not
 // created Management yet.
 //
 // The platform is ready when Management's condition Ready is True for the
@@ -131,7 +131,7 @@ func (s *State) allComponents() bool {
 	return !slices.ContainsFunc(s.Components, func(c Component) bool { return !c.Ready })
 }
 
-// notReady gives the first reason for which Management is not ready, or "".
+// notReady returns the first reason for which Management is not ready, or "".
 func (s *State) notReady(m *unstructured.Unstructured) string {
 	var waiting []string
 	for _, component := range s.Components {
@@ -163,7 +163,7 @@ func (s *State) notReady(m *unstructured.Unstructured) string {
 	return ""
 }
 
-// releaseNotReady gives the reason for which a Release is not ready, or "".
+// releaseNotReady returns the reason for which a Release is not ready, or "".
 func releaseNotReady(u *unstructured.Unstructured) string {
 	ready, _, _ := unstructured.NestedBool(u.Object, "status", "ready")
 	observed, _, _ := unstructured.NestedInt64(u.Object, "status", "observedGeneration")
@@ -194,7 +194,7 @@ func components(m *unstructured.Unstructured) []Component {
 	return list
 }
 
-// config gives the values that kcm gives to its own chart.
+// config returns the values that kcm gives to its own chart.
 func config(m *unstructured.Unstructured) map[string]any {
 	values, _, _ := unstructured.NestedMap(m.Object, "spec", "core", "kcm", "config")
 	return values

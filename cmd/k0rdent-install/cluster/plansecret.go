@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// PlanSecret tells what EnsureSecret would do, and changes nothing.
+// PlanSecret returns what EnsureSecret would do, and changes nothing.
 func (c *Cluster) PlanSecret(ctx context.Context, want Secret) (Status, error) {
 	have, err := c.kube.CoreV1().Secrets(Namespace).Get(ctx, want.Name, metav1.GetOptions{})
 	switch {

@@ -67,7 +67,7 @@ func (p Problem) key() string {
 	return p.Object + " " + p.Reason
 }
 
-// podProblem tells what is wrong with a pod, from its status alone; nothing if
+// podProblem returns what is wrong with a pod, from its status alone; nothing if
 // it is ready, has succeeded or just needs time.
 func podProblem(pod *corev1.Pod) (Problem, bool) {
 	p := Problem{Object: "pod " + pod.Namespace + "/" + pod.Name}
@@ -126,13 +126,13 @@ func containerProblem(p *Problem, s corev1.ContainerStatus) bool {
 	return true
 }
 
-// containers gives the states of a pod's containers in the order in which
+// containers returns the states of a pod's containers in the order in which
 // they start.
 func containers(pod *corev1.Pod) []corev1.ContainerStatus {
 	return append(append([]corev1.ContainerStatus{}, pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...)
 }
 
-// imageOf gives the image as the pod asks for it; the status may hold another
+// imageOf returns the image as the pod asks for it; the status may hold another
 // name for it.
 func imageOf(pod *corev1.Pod, container string) string {
 	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
@@ -162,7 +162,7 @@ func (c *Cluster) detail(ctx context.Context, pod *corev1.Pod, p *Problem) {
 	p.Message = oneLine(p.Message)
 }
 
-// slowPod tells what a pod waits for that has no problem of its own, of which
+// slowPod returns what a pod waits for that has no problem of its own, of which
 // one wants to hear when time is up.
 func slowPod(pod *corev1.Pod) (Problem, bool) {
 	p := Problem{Object: "pod " + pod.Namespace + "/" + pod.Name}
@@ -198,7 +198,7 @@ func (c *Cluster) warning(ctx context.Context, pod *corev1.Pod) string {
 	return c.newestEvent(ctx, pod, func(e *corev1.Event) bool { return e.Type == corev1.EventTypeWarning })
 }
 
-// newestEvent gives the message of the newest event of a pod that is wanted.
+// newestEvent returns the message of the newest event of a pod that is wanted.
 func (c *Cluster) newestEvent(ctx context.Context, pod *corev1.Pod, wanted func(*corev1.Event) bool) string {
 	events, err := c.kube.CoreV1().Events(pod.Namespace).List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("involvedObject.uid", string(pod.UID)).String()})
 	if err != nil {
@@ -246,7 +246,7 @@ const (
 	maxMessage = 600 // bytes of a message that fits into an error
 )
 
-// lastLines gives the end of a log as one line.
+// lastLines returns the end of a log as one line.
 func lastLines(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return oneLine(strings.Join(lines[max(0, len(lines)-tailLines):], " | "))

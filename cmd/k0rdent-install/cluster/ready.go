@@ -44,9 +44,9 @@ type Watcher struct {
 // components, the Flux objects and the pods that are in the way. An API server
 // that does not answer for a while does not end the wait.
 //
-// Flux gives up on an upgrade that has failed, kcm's own among them, until it
-// is told to begin anew. WaitReady tells it so once at the beginning, since
-// whoever calls it has just changed something, and whenever nothing moves.
+// Flux stops retrying an upgrade that has failed, kcm's own among them, until it
+// is asked to. WaitReady asks once at the beginning, since its caller has just
+// changed something, and whenever nothing changes.
 func (c *Cluster) WaitReady(ctx context.Context, w Watcher) (*State, error) {
 	w.Quiet, w.Settle = cmp.Or(w.Quiet, quiet), cmp.Or(w.Settle, settle)
 	start := time.Now()
@@ -209,7 +209,7 @@ func (c *Cluster) managementChange(ctx context.Context, state *State, most time.
 	oneEvent(ctx, w, err, most)
 }
 
-// restart tells Flux to begin anew with every HelmRelease that it has given up
+// restart has Flux start again with every HelmRelease that it has given up
 // on. The annotations are those that "flux reconcile --reset" sets. A failure
 // to do so shows in what the wait finds.
 func (c *Cluster) restart(ctx context.Context) {

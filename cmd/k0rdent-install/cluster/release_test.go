@@ -89,7 +89,7 @@ func FuzzParseRelease(f *testing.F) {
 	})
 }
 
-// past gives a history of releases of version 1.2.3, the oldest first.
+// past returns a history of releases of version 1.2.3, the oldest first.
 func past(states ...common.Status) []*release.Release {
 	var list []*release.Release
 	for i, s := range states {

@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// again tells errors that are gone after a while: the API server restarts or
+// again reports whether an error is gone after a while: the API server restarts or
 // is busy, two clients changed an object at once, or kcm's webhooks are
 // registered and their pod is not up yet, as happens during its second pass.
 func again(err error) bool {
@@ -47,10 +47,10 @@ func patiently(ctx context.Context, f func() error) error {
 	}
 }
 
-// absent tells that an object does not exist, be it that its kind does not.
+// absent reports whether an error means that an object, or its kind, does not exist.
 func absent(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
 
-// resource gives a client for a kind in whatever version the server prefers.
+// resource returns a client for a kind in whatever version the server prefers.
 // The error satisfies absent if there is no such kind. namespace is ignored for
 // kinds that have none; "" means all of them.
 func (c *Cluster) resource(kind schema.GroupKind, namespace string) (dynamic.ResourceInterface, error) {

@@ -40,7 +40,7 @@ func (c *Cluster) EnsureNamespace(ctx context.Context, name string) (Status, err
 	return Unchanged, nil
 }
 
-// namespaceHeld tells what keeps a namespace from going away.
+// namespaceHeld returns what keeps a namespace from going away.
 func namespaceHeld(ns *corev1.Namespace) string {
 	for _, cond := range ns.Status.Conditions {
 		if cond.Type == corev1.NamespaceContentRemaining || cond.Type == corev1.NamespaceFinalizersRemaining {

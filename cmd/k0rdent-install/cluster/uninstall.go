@@ -76,7 +76,7 @@ func (c *Cluster) Uninstall(ctx context.Context, timeout time.Duration, warn fun
 	return status, nil
 }
 
-// inUse gives an error that names what the platform manages.
+// inUse returns an error that names what the platform manages.
 func (c *Cluster) inUse(ctx context.Context) error {
 	var names []string
 	for _, kind := range []schema.GroupKind{clusterDeploymentKind, regionKind} {
@@ -91,7 +91,7 @@ func (c *Cluster) inUse(ctx context.Context) error {
 	if len(names) == 0 {
 		return nil
 	}
-	return cli.Hint(fmt.Errorf("%w: %s", ErrInUse, strings.Join(names, ", ")), "delete them first, so that what they stand for in the cloud goes away with them")
+	return cli.Hint(fmt.Errorf("%w: %s", ErrInUse, strings.Join(names, ", ")), "delete them first, so that their resources in the cloud are removed with them")
 }
 
 // removeAll deletes all objects of a kind and waits until they are gone. It
@@ -160,7 +160,7 @@ func (c *Cluster) all(ctx context.Context, kind schema.GroupKind) ([]unstructure
 	return list.Items, nil
 }
 
-// held tells what keeps objects.
+// held returns what keeps objects.
 func held(left []unstructured.Unstructured, kind schema.GroupKind) string {
 	if len(left) == 0 {
 		return "objects of kind " + kind.Kind + " could not be listed"
@@ -173,7 +173,7 @@ func held(left []unstructured.Unstructured, kind schema.GroupKind) string {
 }
 
 // removeRelease uninstalls the Helm release, be it one that never completed,
-// and tells whether there was one.
+// and reports whether there was one.
 func (c *Cluster) removeRelease(ctx context.Context, timeout time.Duration, warn func(string)) (bool, error) {
 	cfg := c.helm()
 	start := time.Now()

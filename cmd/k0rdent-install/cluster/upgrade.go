@@ -89,7 +89,7 @@ type UpgradePlan struct {
 	New     []string // providers of the new Release that Management does not enable
 }
 
-// PlanUpgrade tells what Upgrade will do, and changes nothing. A provider that
+// PlanUpgrade returns what Upgrade would do, and changes nothing. A provider that
 // Management enables and the new Release does not have is an error: kcm could
 // never make it ready.
 func (c *Cluster) PlanUpgrade(ctx context.Context, r *Release, values map[string]any) (*UpgradePlan, error) {
@@ -126,7 +126,7 @@ func (c *Cluster) PlanUpgrade(ctx context.Context, r *Release, values map[string
 	return p, nil
 }
 
-// hasTemplate tells whether Management names a template for a provider itself.
+// hasTemplate reports whether Management names a template for a provider itself.
 func hasTemplate(m *unstructured.Unstructured, name string) bool {
 	list, _, _ := unstructured.NestedSlice(m.Object, "spec", "providers")
 	return slices.ContainsFunc(list, func(item any) bool {

@@ -10,7 +10,7 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 )
 
-// fromJSON gives values as a server would.
+// fromJSON returns values as a server would.
 func fromJSON(t *testing.T, text string) map[string]any {
 	t.Helper()
 	var m map[string]any

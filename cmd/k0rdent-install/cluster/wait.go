@@ -37,13 +37,13 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// timedOut tells a deadline, which is explained, from an interrupt, which is
+// timedOut distinguishes a deadline, which is explained, from an interrupt, which is
 // obeyed.
 func timedOut(ctx context.Context) bool {
 	return errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
 
-// later gives a context for questions after ctx has ended.
+// later returns a context for questions after ctx has ended.
 func later(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 }
@@ -85,7 +85,7 @@ func (c *Cluster) readyz(ctx context.Context) error {
 	return err
 }
 
-// failedChecks gives the names of the checks that a verbose readyz marks with
+// failedChecks returns the names of the checks that a verbose readyz marks with
 // "[-]", as in "[-]etcd failed: reason withheld".
 func failedChecks(body string) string {
 	var names []string

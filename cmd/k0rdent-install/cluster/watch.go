@@ -200,7 +200,7 @@ func (w *podWatch) hookFailed() bool {
 	return w.over
 }
 
-// worst gives what is wrong now, the most likely cause first.
+// worst returns what is wrong now, the most likely cause first.
 func (w *podWatch) worst() []Problem {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -80,7 +80,7 @@ func TestWaitNode(t *testing.T) {
 		short, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 		defer cancel()
 		err := c.WaitNode(short, "a", restarted)
-		if want := "node a: not ready after 15s: it is as it was before k0s started: its kubelet does not report yet; pod kube-system/kube-router-x: ImagePullBackOff: not found"; err == nil || err.Error() != want {
+		if want := "node a: not ready after 15s: its kubelet has not reported since k0s started; pod kube-system/kube-router-x: ImagePullBackOff: not found"; err == nil || err.Error() != want {
 			t.Errorf("error %v, want %q", err, want)
 		}
 		back = time.Now().Add(20 * time.Second)
@@ -301,7 +301,7 @@ func TestOpen(t *testing.T) {
 	for text, want := range map[string]string{
 		config("certificate-authority: /no/such/file"):      "/no/such/file",
 		config("certificate-authority-data: aGVsbG8="):      "no certificate",
-		"current-context: c\n":                              "no server in it",
+		"current-context: c\n":                              "no server in the kubeconfig",
 		"clusters: 7\nusers: [{user: {token: verysecret}}]": "not a kubeconfig",
 	} {
 		if _, err := Open(write("bad", text)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "verysecret") {

@@ -57,7 +57,7 @@ func parse(text []byte, dir string, server netip.AddrPort) (*Client, error) {
 	}
 	u, err := url.Parse(c.server)
 	if err != nil || u.Host == "" {
-		return nil, errors.New("no server in it")
+		return nil, errors.New("no server in the kubeconfig")
 	}
 	if server.IsValid() {
 		c.server = u.Scheme + "://" + server.String()

@@ -109,7 +109,7 @@ func (c *Client) checkNode(ctx context.Context, name string, since time.Time) er
 		return errors.New(ready.Message)
 	}
 	if !since.IsZero() && !c.alive(ctx, name, since) {
-		return errors.New("it is as it was before k0s started: its kubelet does not report yet")
+		return errors.New("its kubelet has not reported since k0s started")
 	}
 	for _, a := range n.Status.Addresses {
 		if _, err := netip.ParseAddr(a.Address); a.Type == "InternalIP" && err == nil {
