@@ -69,6 +69,10 @@ func TestMovedChartIsNotLoaded(t *testing.T) {
 // asked for content.
 func TestTagMovesBetweenQuestions(t *testing.T) {
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v2/" && !strings.HasPrefix(r.URL.Path, "/v2/a/") {
+			http.NotFound(w, r)
+			return
+		}
 		good := []byte(`{"schemaVersion":2}`)
 		w.Header().Set("Docker-Content-Digest", digestOf(good))
 		w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")

@@ -31,6 +31,10 @@ func TestK0sURL(t *testing.T) {
 			if r.URL.Path == "/v2/" {
 				return
 			}
+			if strings.HasPrefix(r.URL.Path, "/v2/") {
+				http.NotFound(w, r)
+				return
+			}
 			if r.URL.Path != "/k0s/" {
 				t.Errorf("%s: asked for %s", tt.name, r.URL.Path)
 			}

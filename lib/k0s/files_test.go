@@ -167,7 +167,7 @@ func TestRefused(t *testing.T) {
 		{"host leads out", current, mirrors(t, "https://m"), []string{"../../root"}, "invalid host"},
 		{"hand-made mirror", current, []Mirror{{Scheme: "https", Host: "x\"]"}}, nil, "invalid host"},
 		{"header breaks out of its quotes", current, quoted, nil, "hosts.toml"},
-		{"header with an escape", current, escaped, nil, "does not read back"},
+		{"header with an escape", current, escaped, nil, "does not parse back"},
 	}
 	for _, tt := range tests {
 		files, err := MirrorFiles(version(t, tt.version), tt.mirrors, tt.hosts)

@@ -158,7 +158,7 @@ func TestParseOverrides(t *testing.T) {
 		"a.tar\n":              "line 1",
 		"\na.tar x\n":          "line 2: invalid reference",
 		"a.tar X:1\n":          "lower case",
-		"a.tar x:1\na.tar y:1": "line 2: entry a.tar",
+		"a.tar x:1\na.tar y:1": "line 2: duplicate override for entry a.tar",
 	} {
 		if got, err := ParseOverrides(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("ParseOverrides(%q) = %v, %v, want an error with %q", text, got, err, want)

@@ -102,7 +102,7 @@ func TestHoldInVain(t *testing.T) {
 		f := newFake(t, leaseOf("other/7", "1"))
 		short, cancel := context.WithTimeout(t.Context(), leaseSeconds*time.Second/2)
 		defer cancel()
-		if _, _, err := f.hold(short, nil); err == nil || err.Error() != "another run (other/7) still works on this cluster" {
+		if _, _, err := f.hold(short, nil); err == nil || err.Error() != "another run (other/7) is still in progress on this cluster" {
 			t.Errorf("error = %v, want who works there", err)
 		}
 		interrupted := errors.New("interrupted")
