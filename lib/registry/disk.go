@@ -255,17 +255,11 @@ func (d *Disk) probe() error {
 			return fmt.Errorf("%w: %s and %s", ErrTwoFileSystems, uploadsDir, dir)
 		}
 	}
-	for _, try := range []struct {
-		what string
-		link func(name string) error
-	}{
-		{"hard", func(name string) error { return d.tree.root.Link(lockFile, name) }},
-		{"symbolic", func(name string) error { return d.tree.root.Symlink("x", name) }},
-	} {
+	for what, link := range map[string]func(old, name string) error{"hard": d.tree.root.Link, "symbolic": d.tree.root.Symlink} {
 		name := path.Join(uploadsDir, tempPrefix+"probe")
 		d.tree.root.Remove(name) // left by a crash
-		if err := unlessStuck(try.link(name)); err != nil {
-			return fmt.Errorf("the file system must support %s links: %w", try.what, err)
+		if err := unlessStuck(link(lockFile, name)); err != nil {
+			return fmt.Errorf("the file system must support %s links: %w", what, err)
 		}
 		d.tree.root.Remove(name)
 	}

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"k0rdent-airgap/lib/ref"
@@ -48,28 +47,22 @@ func (d *Disk) StartUpload(_ context.Context, s Session, algorithm string) (stri
 
 // UploadSize implements Store.
 func (d *Disk) UploadSize(_ context.Context, s Session) (int64, error) {
-	info, err := d.tree.root.Stat(uploadPath(s))
-	if err == nil && committed(info) {
-		err = fs.ErrNotExist
-	}
+	stat, err := d.sessionStat(uploadPath(s))
 	if err != nil {
-		return 0, unknownUpload(err)
+		return 0, err
 	}
-	return info.Size(), nil
+	return stat.Size, nil
 }
 
-// committed reports whether a session's file is a blob already, because a fault
-// prevented its removal. Writing to it would change the blob.
-func committed(info fs.FileInfo) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && stat.Nlink > 1
-}
-
-func unknownUpload(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return ErrUploadUnknown
+// sessionStat looks up a session's file. The error is ErrUploadUnknown also if it is
+// a blob already, because a fault prevented its removal: writing to it would change
+// the blob.
+func (d *Disk) sessionStat(file string) (*fileStat, error) {
+	stat, err := d.stat(file)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && stat.Nlink > 1 {
+		return nil, ErrUploadUnknown
 	}
-	return err
+	return stat, err
 }
 
 // session locks a session and opens its file; done closes and unlocks.
@@ -77,30 +70,17 @@ func (d *Disk) session(ctx context.Context, file string) (u *upload, f *os.File,
 	if u, err = d.uploads.join(ctx, file); err != nil {
 		return nil, nil, nil, err
 	}
-	if f, err = d.openSession(file); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
+	if _, err = d.sessionStat(file); err == nil {
+		f, err = d.tree.root.OpenFile(file, os.O_RDWR, 0)
+	}
+	if err != nil {
+		if err == ErrUploadUnknown {
 			d.uploads.forget(file)
 		}
 		d.uploads.leave(u)
-		return nil, nil, nil, unknownUpload(storageError(err))
+		return nil, nil, nil, storageError(err)
 	}
 	return u, f, func() { f.Close(); d.uploads.leave(u) }, nil
-}
-
-func (d *Disk) openSession(file string) (*os.File, error) {
-	f, err := d.tree.root.OpenFile(file, os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && committed(info) {
-		err = fs.ErrNotExist
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
 }
 
 // WriteUpload implements Store.
@@ -247,11 +227,6 @@ func (d *Disk) uploadDigest(u *upload, f *os.File, algorithm string) (Digest, er
 	if u.hash != nil && u.algorithm == algorithm && u.hashed == size {
 		return ref.Sum(algorithm, u.hash), nil
 	}
-	return d.fileDigest(f, algorithm)
-}
-
-// fileDigest returns the digest of a file.
-func (d *Disk) fileDigest(f *os.File, algorithm string) (Digest, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
