@@ -50,19 +50,7 @@ func (d *Disk) convert() error {
 	}
 	err = d.walkRepos(context.Background(), d.convertRepo)
 	if err == nil {
-		err = d.replaceFile(formatFile+".new", func(w io.Writer) error {
-			_, err := io.WriteString(w, format)
-			return err
-		})
-	}
-	if err == nil {
-		err = unix.Syncfs(int(d.top.Fd()))
-	}
-	if err == nil {
-		err = d.tree.rename(formatFile+".new", formatFile)
-	}
-	if err == nil {
-		err = d.tree.syncDir(".")
+		err = d.writeFormat()
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, ErrNoSpace) {
 		err = fmt.Errorf("%w: the conversion needs an inode for each tag and manifest; the next start completes it", ErrNoSpace)
@@ -71,6 +59,26 @@ func (d *Disk) convert() error {
 		return fmt.Errorf("convert to this version's format: %w", err)
 	}
 	return d.tree.root.RemoveAll(journalsDir)
+}
+
+// writeFormat syncs the storage and then states its format.
+func (d *Disk) writeFormat() error {
+	f, temp, err := d.tempFile()
+	if err != nil {
+		return err
+	}
+	defer d.tree.remove(temp)
+	_, err = io.WriteString(d.tree.writer(f, temp), format)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = unix.Syncfs(int(d.top.Fd()))
+	}
+	if err == nil {
+		err = d.tree.rename(temp, formatFile)
+	}
+	if err == nil {
+		err = d.tree.syncDir(".")
+	}
+	return err
 }
 
 // convertRepo makes a repository's tags and manifests from its index.json and
