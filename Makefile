@@ -28,6 +28,7 @@ GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 .PHONY: help chaos build build-all build-airgap clean-airgap test quick race vuln lint demo recording bench fuzz conformance site install uninstall dist docs man module clean
 
 help: ## list the targets
+	@printf '%s\n' 'usage: make TARGET [VARIABLE=VALUE]' '' '  make build && sudo make install PREFIX=/usr' '' 'Targets:'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 build: ## build the tools for this machine into bin/

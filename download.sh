@@ -1,7 +1,7 @@
 #!/bin/sh
-# Gets a release of k0rdent Enterprise, on a host with the internet: the bundle,
-# its signature, the vendor's key, and the k0s programs. What broke off is resumed,
-# and all of it is verified.
+# Downloads a release of k0rdent Enterprise, on a host with the internet: the
+# bundle, its signature, the vendor's key, and the k0s programs. Partial downloads
+# are resumed, and all of it is verified.
 #
 # It needs bundle-verify and bundle-version beside it (or on the PATH), a POSIX
 # shell, coreutils, sed, and curl or wget.
@@ -11,16 +11,23 @@ usage() {
   cat <<'END'
 usage: download.sh VERSION [--bundle FILE] [--key FILE] [--plan]
 
-Get the bundle of a release, its signature, the vendor's key and the release's
-k0s programs, resume what broke off, and verify them.
+  download.sh 1.2.3
+  download.sh 1.2.3 --bundle /media/usb/airgap-bundle-1.2.3.tar.gz
 
-  --bundle FILE  where to (default airgap-bundle-VERSION.tar.gz, here)
-  --key FILE     the vendor's public key; fetched into FILE if there is none
+Download the bundle of a release, its signature, the vendor's key and the
+release's k0s programs; resume partial downloads; verify all of it.
+
+Files:
+  --bundle FILE  download the bundle to FILE
+                 (default airgap-bundle-VERSION.tar.gz in this directory)
+  --key FILE     the vendor's public key, downloaded to FILE if it does not exist
                  (default cosign.pub beside the bundle)
-  --plan         print what would be fetched, and fetch nothing
-  --help         print this text
 
-K0RDENT_DOWNLOAD_URL is where releases are found, instead of the vendor's site.
+General:
+  --plan         print what would be downloaded, and download nothing
+  --help, -h     print this text
+
+K0RDENT_DOWNLOAD_URL is the address of the releases, instead of the vendor's.
 Exit codes: 0 done, 1 failed, 2 misuse, 75 try again, 130 interrupted.
 END
 }
@@ -39,23 +46,23 @@ fail() {
   exit "${3-1}"
 }
 
-misuse() { fail "$1" 'download.sh --help shows the usage' 2; }
+misuse() { fail "$1" 'download.sh --help lists the flags' 2; }
 
 bytes() { if [ -e "$1" ]; then stat -Lc %s -- "$1"; else echo 0; fi; }
 
-# get URL FILE: adds to FILE what it lacks of URL. Its status is curl's or wget's.
+# get URL FILE: downloads the rest of URL into FILE. Its status is curl's or wget's.
 get() {
   if command -v curl >/dev/null; then
     curl -fL --retry 3 -C - -o "$2" "$1"
   elif command -v wget >/dev/null; then
     wget -c -O "$2" "$1"
   else
-    fail 'neither curl nor wget is there'
+    fail 'neither curl nor wget is installed'
   fi
 }
 
-# fetch URL FILE: gets a file, however often the line breaks, as long as something
-# comes. It fails if the server has none.
+# fetch URL FILE: downloads a file, however often the connection breaks, as long as
+# data arrives. It fails if the server does not have it.
 fetch() {
   [ ! -s "$2" ] || return 0
   idle=0
@@ -70,20 +77,26 @@ fetch() {
     esac
     idle=$((idle + 1))
     [ "$(bytes "$2.part")" -le "$had" ] || idle=0
-    [ $idle -lt 3 ] || fail "$1 cannot be fetched" 'run the same again: it resumes where it broke off' 75
+    [ $idle -lt 3 ] || fail "cannot download $1" 'run the same command again; it resumes the download' 75
     sleep $idle
   done
   mv -- "$2.part" "$2"
 }
 
-# need URL FILE: fetch of what must be there.
-need() { fetch "$1" "$2" || fail "the server has no $1" 'check whether there is such a release'; }
+# need URL FILE: fetch of a file that must exist.
+need() { fetch "$1" "$2" || fail "the server has no $1" 'check the version'; }
 
-# signed FILE: a file that was fetched is what its vendor signed.
-signed() { bundle-verify --key "$key" "$1" >/dev/null || fail "$1 is not what its vendor signed" "remove it and $1.sig, and run the same again" $?; }
+# signed FILE: verifies a downloaded file.
+signed() { bundle-verify --key "$key" "$1" >/dev/null || fail "$1 is not what its vendor signed" "remove it and $1.sig, and run the same command again" $?; }
 
 while [ $# -gt 0 ]; do
   case $1 in
+  --bundle=* | --key=*)
+    word=$1
+    shift
+    set -- "${word%%=*}" "${word#*=}" "$@"
+    continue
+    ;;
   --bundle | --key | --download)
     [ -n "${2-}" ] || misuse "$1 requires a value"
     case $1 in
@@ -108,7 +121,7 @@ while [ $# -gt 0 ]; do
 done
 case $release in
 '') misuse 'no version given' ;;
-.* | *[!A-Za-z0-9._+-]*) misuse "$release: must be a version, such as 1.2.3" ;;
+.* | *[!A-Za-z0-9._+-]*) misuse "invalid VERSION \"$release\": must be a version such as 1.2.3" ;;
 esac
 bundle=${bundle:-airgap-bundle-$release.tar.gz}
 dir=$(dirname -- "$bundle")
@@ -135,5 +148,5 @@ for name in $(for v in $versions; do echo "k0s-$v-amd64 k0s-$v-arm64"; done); do
     break
   done
 done
-say "carry these into the site: $got"
-say "and compare $key with a copy obtained by a different route: what lies beside a file proves nothing about it"
+say "carry these files into the site: $got"
+say "compare $key with a copy obtained by a different route: a key downloaded with the bundle proves nothing about it"

@@ -635,7 +635,7 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
     cmp served/1.2.3/k0s-v1.32.8+k0s.0-amd64 $program/k0s-v1.32.8+k0s.0-amd64
     cmp served/1.2.3/k0s-v1.32.8-k0s.0-arm64 $program/k0s-v1.32.8+k0s.0-arm64
     [ "$(find $program -name '*.part')" = '' ]
-    [[ $(tail -n 2 $program/err | head -n 1) == 'download.sh: carry these into the site: '*airgap-bundle-1.2.3.tar.gz.sig*cosign.pub*k0s-v1.32.8+k0s.0-arm64* ]]
+    [[ $(tail -n 2 $program/err | head -n 1) == 'download.sh: carry these files into the site: '*airgap-bundle-1.2.3.tar.gz.sig*cosign.pub*k0s-v1.32.8+k0s.0-arm64* ]]
     # And is what the next command wants.
     bundle-verify --quiet --key $program/cosign.pub $program/airgap-bundle-1.2.3.tar.gz >/dev/null
     rm bin/$program
@@ -651,7 +651,7 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
   [[ $stderr == *'the server has no '*9.9.9* ]]
   stop "${servers[-1]}"
   run -75 --separate-stderr bash -c 'mkdir nobody && cd nobody && sh "$ROOT/download.sh" 1.2.3'
-  [[ $stderr == *'hint: run the same again'* ]]
+  [[ $stderr == *'hint: run the same command again'* ]]
   for at in ../1.2.3 1/2 '' '1.2.3 x' --no-such '1.2.3 --bundle'; do
     # shellcheck disable=SC2086 # words
     run -2 --separate-stderr sh "$ROOT/download.sh" $at

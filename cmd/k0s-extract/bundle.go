@@ -99,7 +99,7 @@ func (s *search) walk(ctx context.Context, b *bundle.Bundle) error {
 	return s.open(ctx)
 }
 
-// entry tells whether an entry holds a k0s, and which.
+// entry reports whether an entry holds a k0s, and which.
 func (s *search) entry(e *bundle.Entry) (k0sEntry, bool) {
 	k := k0sEntry{path: e.Path, at: e.At, size: e.Size}
 	var tag string
@@ -125,7 +125,7 @@ func (s *search) entry(e *bundle.Entry) (k0sEntry, bool) {
 	return k, true
 }
 
-// wanted tells whether an entry is to be read, given what was read before.
+// wanted reports whether an entry is to be read, given what was read before.
 func (s *search) wanted(k k0sEntry) bool {
 	if n := s.bundle.newest; n != nil && !s.wish.every && s.wish.version == nil && k.version.Compare(*n) != 0 {
 		return false

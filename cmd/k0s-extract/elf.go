@@ -24,7 +24,7 @@ func machines() map[string]elf.Machine {
 	}
 }
 
-// machineName gives the architecture of a machine.
+// machineName returns the architecture of a machine.
 func machineName(m elf.Machine) string {
 	for arch, machine := range machines() {
 		if machine == m {
@@ -122,7 +122,7 @@ func checkStreams(r *io.SectionReader) error {
 	return nil
 }
 
-// elfEnd gives the length of the program itself, headers and all. The table of
+// elfEnd returns the length of the program itself, headers and all. The table of
 // section headers often stands last, and the library does not tell where.
 func elfEnd(f *elf.File, r io.ReaderAt) int64 {
 	var end uint64

@@ -12,5 +12,5 @@ var (
 	embeddedAbout []byte
 )
 
-// self gives the k0s that was put into this build.
+// self returns the k0s that was put into this build.
 func self() embedded { return embedded{embeddedProgram, embeddedAbout} }

@@ -19,7 +19,7 @@ import (
 // comes that tells the right one. The vendor's have one.
 const maxCandidates = 4
 
-// layersFor gives the layers of the image for a platform, lowest first.
+// layersFor returns the layers of the image for a platform, lowest first.
 func layersFor(images []*oci.Image, want v1.Platform) ([]v1.Descriptor, error) {
 	var have []string
 	for _, image := range images {

@@ -168,7 +168,7 @@ func (s *scanner) entry(t *tar.Reader, h *tar.Header, l *layer) error {
 	return nil
 }
 
-// above tells whether a directory has inImage below it.
+// above reports whether a directory has inImage below it.
 func above(dir string) bool { return dir == "" || strings.HasPrefix(inImage, dir+"/") }
 
 // program passes k0s on.

@@ -44,7 +44,7 @@ func TestLayers(t *testing.T) {
 		{"as the vendor's", [][]byte{base, good}, ""},
 		{"not in the last layer", [][]byte{good, base}, ""},
 		{"replaced by a later layer", [][]byte{k0sLayer(t, k0sFor(v133)), good, base}, ""},
-		{"taken away and put back", [][]byte{good, layer(member{name: "usr/local/bin/.wh.k0s"}), good}, ""},
+		{"removed and restored", [][]byte{good, layer(member{name: "usr/local/bin/.wh.k0s"}), good}, ""},
 		{"a layer that hides what is below itself", [][]byte{layer(member{name: "usr/local/bin/.wh..wh..opq"}, member{name: inImage, body: k})}, ""},
 		{"name with a dot and slash", [][]byte{layer(member{name: "./usr//local/bin/k0s", body: k})}, ""},
 		{"absolute name", [][]byte{layer(member{name: "/" + inImage, body: k})}, ""},
@@ -188,7 +188,7 @@ func without(b blobs, digest string) blobs {
 	return out
 }
 
-// memorySink takes bytes and counts what became of it.
+// memorySink takes bytes and counts it.
 type memorySink struct {
 	bytes.Buffer
 	dropped bool

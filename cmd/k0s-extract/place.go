@@ -12,7 +12,7 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// sinks gives the function that makes the sink for what is found.
+// sinks returns the function that makes the sink for what is found.
 func (c *config) sinks(ctx context.Context) func(*k0s.Version, v1.Platform) sink {
 	return func(v *k0s.Version, p v1.Platform) sink {
 		path := c.path(v, p)
@@ -25,7 +25,7 @@ func (c *config) sinks(ctx context.Context) func(*k0s.Version, v1.Platform) sink
 	}
 }
 
-// path gives where a k0s goes. With --name its version is known.
+// path returns where a k0s goes. With --name its version is known.
 func (c *config) path(v *k0s.Version, p v1.Platform) string {
 	if !c.name || v == nil {
 		return c.to

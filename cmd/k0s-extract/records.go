@@ -13,10 +13,10 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// errNoBundle tells a run that had nothing to look into.
+// errNoBundle is the error of a run without any input.
 var errNoBundle = errors.New("stdin: no record that names a bundle")
 
-// isNothing tells that the records were in order and named nothing to read.
+// isNothing reports whether the records were valid but named nothing to read.
 func isNothing(err error) bool { return errors.Is(err, errNoBundle) || errors.Is(err, errNoImage) }
 
 var errNoImage = errors.New("stdin: none of the image records is of " + repository)

@@ -144,7 +144,7 @@ func unmoved(ctx context.Context, reg *client.Registry, r ref.Reference) error {
 		"push the verified bundle again, and find out who else may write to the registry")
 }
 
-// counted tells a person how far a layer has come.
+// counted reports the progress of a layer.
 type counted struct {
 	*client.Blob
 	n        atomic.Int64

@@ -218,7 +218,7 @@ func TestReference(t *testing.T) {
 		}
 	}
 	if _, _, err := parseFrom("reg.local/a/b@sha256:ab"); !cli.IsMisuse(err) {
-		t.Errorf("a digest that is cut short: %v, want misuse", err)
+		t.Errorf("a truncated digest: %v, want misuse", err)
 	}
 	writeFile(t, "my.dir/k0s", nil, 0o644)
 	if _, ok, _ := parseFrom("my.dir/k0s"); ok {

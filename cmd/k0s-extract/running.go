@@ -22,7 +22,7 @@ type guard struct {
 	named   bool         // the path tells the version: several are kept, none is replaced
 }
 
-// refuse tells why what is at the path has to stay, if so.
+// refuse returns an error if the file at the path must not be replaced.
 func (g guard) refuse() error {
 	if pid, err := runs(g.path); err != nil {
 		return fmt.Errorf("%s: is it running? %w", g.path, err)
@@ -57,7 +57,7 @@ func (g guard) refuse() error {
 	return nil
 }
 
-// runs gives a process that runs from a file, or 0. It looks at processes
+// runs returns a process that runs from a file, or 0. It looks at processes
 // rather than at k0s's socket, which tells of a k0s, but not of which file it
 // is. A process whose file was replaced or removed counts as well: what lies
 // at the path is what its service starts next.
@@ -97,7 +97,7 @@ func runs(path string) (pid int, err error) {
 	return 0, nil
 }
 
-// runsFrom tells whether one process runs from a file. A process that ends
+// runsFrom reports whether one process runs from a file. A process that ends
 // meanwhile does not.
 func runsFrom(proc, path string, file fs.FileInfo, mine string) bool {
 	exe, err := os.Readlink(proc + "/exe")

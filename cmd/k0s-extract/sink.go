@@ -84,7 +84,7 @@ func (s *hostSink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// matches tells whether the file that is there goes on with p.
+// matches reports whether the file that is there goes on with p.
 func (s *hostSink) matches(p []byte) bool {
 	for at := s.size; len(p) > 0; {
 		n := min(len(p), len(s.buf))
@@ -126,7 +126,7 @@ func (s *hostSink) drop() {
 	}
 }
 
-// same tells whether the file that is there has exactly the bytes that came.
+// same reports whether the file that is there has exactly the bytes that came.
 func (s *hostSink) same() bool {
 	if s.old == nil {
 		return false

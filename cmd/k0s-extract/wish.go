@@ -23,7 +23,7 @@ import (
 // version of.
 const repository = "k0sproject/k0s"
 
-// here gives the platform of this machine.
+// here returns the platform of this machine.
 func here() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
 
 // A wish is which k0s is wanted, and where its bytes go.
@@ -37,7 +37,7 @@ type wish struct {
 	log      *slog.Logger
 }
 
-// wants tells whether a version is wanted, given those that are found already.
+// wants reports whether a version is wanted, given those that are found already.
 func (w *wish) wants(v k0s.Version, have []found) bool {
 	if w.version != nil && w.version.Compare(v) != 0 {
 		return false
@@ -48,7 +48,7 @@ func (w *wish) wants(v k0s.Version, have []found) bool {
 	})
 }
 
-// platformOf gives the platform that an architecture's programs are wanted for.
+// platformOf returns the platform that an architecture's programs are wanted for.
 func (w *wish) platformOf(arch string) (v1.Platform, bool) {
 	i := slices.IndexFunc(w.platforms, func(p v1.Platform) bool { return p.Architecture == arch })
 	if i < 0 {
@@ -94,7 +94,7 @@ func drop(have []found) {
 	}
 }
 
-// file gives the record of a found, as far as that tells it.
+// file returns the record of a found, as far as that tells it.
 func (f found) file(path string) record.File {
 	r := record.File{Path: path, Platform: f.platform.String(), Source: f.source}
 	if f.version != nil {
@@ -108,7 +108,7 @@ func (f found) file(path string) record.File {
 // sign are seen.
 var fileName = regexp.MustCompile(`^k0s-(v[0-9].*?)(?:-(amd64|arm64|arm|riscv64))?$`)
 
-// fileVersion gives the version that a file's name tells, nil if it tells none.
+// fileVersion returns the version that a file's name tells, nil if it tells none.
 func fileVersion(path string) *k0s.Version {
 	m := fileName.FindStringSubmatch(filepath.Base(path))
 	if m == nil {
@@ -121,7 +121,7 @@ func fileVersion(path string) *k0s.Version {
 	return &v
 }
 
-// newest gives the greatest of some versions.
+// newest returns the greatest of some versions.
 func newest(versions []k0s.Version) k0s.Version { return slices.MaxFunc(versions, k0s.Version.Compare) }
 
 // list names versions for a person, newest first.

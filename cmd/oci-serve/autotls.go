@@ -70,7 +70,7 @@ func newAutoTLS(ctx context.Context, storage string, extra []string, constrain b
 		log.Warn(filepath.Join(dir, "ca.pem") + " was made without --tls-constrain and can sign for any server; to make another one, remove tls/ and give every client the new ca.pem")
 	}
 	a := &autoTLS{ca: ca, file: filepath.Join(dir, "server.pem"), fixed: append(fixed, extra...), log: log, now: time.Now}
-	// One that cannot be read, or was cut short, is made anew.
+	// One that cannot be read, or was truncated, is created again.
 	if pair, err := tls.LoadX509KeyPair(a.file, a.file); err == nil {
 		a.current = &pair
 	}
@@ -103,7 +103,7 @@ func makeDir(dir string) error {
 // caFile is what clients are to trust.
 func (a *autoTLS) caFile() string { return filepath.Join(filepath.Dir(a.file), "ca.pem") }
 
-// get gives the certificate, renewed before it ends. If that fails, the old one
+// get returns the certificate, renewed before it ends. If that fails, the old one
 // is served on.
 func (a *autoTLS) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	a.mu.Lock()
@@ -153,7 +153,7 @@ func (a *autoTLS) renew(now time.Time) error {
 	return nil
 }
 
-// serves tells whether a certificate is the authority's, has exactly the names
+// serves reports whether a certificate is the authority's, has exactly the names
 // that are wanted, and has more than a third of its time left, or will end with
 // the authority, so that another one would not be better.
 func (a *autoTLS) serves(leaf *x509.Certificate, names names, now time.Time) bool {

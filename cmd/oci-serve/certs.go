@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// tlsConfig gives the settings of a TLS server with certificates from a
+// tlsConfig returns the settings of a TLS server with certificates from a
 // function. HTTP/2 stays off, since it is slower: on two cores, client included,
 // one client pulls 0.7 GB/s through it instead of 1.1, and 16 requests 0.6 to
 // 0.8 GB/s in one connection instead of 1.1 to 1.9 in their own.
@@ -33,7 +33,7 @@ func http1() *http.Protocols {
 	return &p
 }
 
-// certificates gives the certificate for a handshake.
+// certificates returns the certificate for a handshake.
 type certificates interface {
 	get(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// expiry is when the one that is served now ends.

@@ -263,7 +263,7 @@ func TestKill(t *testing.T) {
 	t.Logf("%d images, %d blobs, %d tags, %d deleted, over %d kills", done[0]+done[1]+done[2], len(l.blobs), len(l.tags), len(l.deleted), rounds)
 }
 
-// tagMany gives the repository "many" another tag.
+// tagMany adds a tag to the repository "many".
 func tagMany(url string, n int) error {
 	if n == 0 {
 		if err := expect(201, "POST", url+"/v2/many/blobs/uploads/?digest="+digest(configBlob), configBlob); err != nil {

@@ -54,7 +54,7 @@ func (g *guard) allow(r *http.Request, k registry.Kind) (string, error) {
 	return user, nil
 }
 
-// needsUser tells whether a request needs credentials. GET /v2/ does whenever
+// needsUser reports whether a request needs credentials. GET /v2/ does whenever
 // anything does: docker and containers/image (skopeo, podman) send credentials
 // only to a registry that asks for them there. Those that have none go on to
 // read without, but for docker's classic image store: it wants a login then.
@@ -68,7 +68,7 @@ func (g *guard) needsUser(k registry.Kind) bool {
 	return g.read == "auth"
 }
 
-// identify gives the user whose credentials a request carries, "" if none.
+// identify returns the user whose credentials a request carries, "" if none.
 func (g *guard) identify(r *http.Request) (string, error) {
 	name, password, ok := r.BasicAuth()
 	// containers/image answers a challenge with an empty pair if it has none.

@@ -16,7 +16,7 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// pagesOver gives all that oci-serve answers, over a fresh storage.
+// pagesOver returns all that oci-serve answers, over a fresh storage.
 func pagesOver(t testing.TB, write, read string, u *users) (http.Handler, string) {
 	t.Helper()
 	dir := t.TempDir()

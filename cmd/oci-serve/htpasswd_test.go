@@ -42,7 +42,7 @@ func TestParseHtpasswd(t *testing.T) {
 		{"plain text", aliceLine + "\nbob:secret", 0, `line 2: user "bob": not a bcrypt hash`},
 		{"md5", "bob:$apr1$5Xw1bG0j$aaaaaaaaaaaaaaaaaaaaaa", 0, "not a bcrypt hash"},
 		{"sha", "bob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", 0, "not a bcrypt hash"},
-		{"cut short", "bob:" + hash[:59], 0, "not a bcrypt hash"},
+		{"truncated", "bob:" + hash[:59], 0, "not a bcrypt hash"},
 		{"cost", "bob:$2y$31" + hash[6:], 0, "cost 31, must be at most 15"},
 		{"cost that is none", "bob:$2y$xx" + hash[6:], 0, `user "bob"`},
 		{"twice", aliceLine + "\n" + aliceLine, 0, `line 2: user "alice" has a line already`},

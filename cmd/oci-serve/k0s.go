@@ -34,7 +34,7 @@ var k0sPrefixes = []string{"/k0s/", "/k0rdent-enterprise/"}
 // between its parts, "+" or "-".
 var k0sName = regexp.MustCompile(`^(k0s(?:-airgap-bundle)?-v?[0-9]+\.[0-9]+\.[0-9]+(?:-[a-z]+\.[0-9]+)?)[+-](k0s\.[0-9]+(?:\.[a-z0-9]+)*(?:-[a-z0-9_]+)+(?:\.[a-z0-9]+)*)$`)
 
-// spellings gives the names under which the file that is asked for may lie, the
+// spellings returns the names under which the file that is asked for may lie, the
 // one that was asked for first; none if no such file is ever offered.
 func spellings(name string) []string {
 	m := k0sName.FindStringSubmatch(name)
@@ -48,7 +48,7 @@ func spellings(name string) []string {
 	return []string{minus, plus}
 }
 
-// k0sPath gives the name that a path asks for, and whether it leads to k0s files
+// k0sPath returns the name that a path asks for, and whether it leads to k0s files
 // at all. The path has been decoded, so "%2B" reads "+" and "%2f" a slash.
 func k0sPath(path string) (name string, ok bool) {
 	for _, prefix := range k0sPrefixes {

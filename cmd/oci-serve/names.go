@@ -27,7 +27,7 @@ func checkedName(name string) (string, error) {
 	return name, err
 }
 
-// parseName gives a name's one spelling; addr is valid if it is an address.
+// parseName returns a name's one spelling; addr is valid if it is an address.
 func parseName(name string) (string, error) {
 	if a, err := netip.ParseAddr(name); err == nil {
 		if a.Zone() != "" || a.IsUnspecified() {
@@ -78,7 +78,7 @@ func (n names) equal(other names) bool {
 	return slices.Equal(n.dns, other.dns) && slices.Equal(n.ips, other.ips)
 }
 
-// namesOf gives the names in a certificate.
+// namesOf returns the names in a certificate.
 func namesOf(cert *x509.Certificate) (n names) {
 	n.add(cert.DNSNames...)
 	for _, ip := range cert.IPAddresses {
@@ -87,7 +87,7 @@ func namesOf(cert *x509.Certificate) (n names) {
 	return n
 }
 
-// hostNames gives this host's name and, if that can be found out, its full one.
+// hostNames returns this host's name and, if that can be found out, its full one.
 func hostNames(ctx context.Context) []string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -128,7 +128,7 @@ func leadsHere(ctx context.Context, leaf *x509.Certificate) bool {
 	return false
 }
 
-// localNames gives what this host is called, and every address that it has now;
+// localNames returns what this host is called, and every address that it has now;
 // but not those of one link only, which need the name of an interface.
 func localNames(fixed []string) (names, error) {
 	var n names

@@ -52,7 +52,7 @@ func TestPageIsForBrowsers(t *testing.T) {
 }
 
 // Anyone can fetch the authority's certificate, and nothing else of tls/. The
-// page shows its fingerprint to those who may pull.
+// page shows its fingerprint to users who can pull.
 func TestAuthorityIsServed(t *testing.T) {
 	dir := t.TempDir()
 	disk, err := registry.OpenDisk(dir)

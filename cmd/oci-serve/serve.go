@@ -123,7 +123,7 @@ func newServer(h http.Handler, certs certificates, errors *serverLog) (*http.Ser
 	}, open
 }
 
-// listeners gives the sockets to serve on: those that systemd has opened, else
+// listeners returns the sockets to serve on: those that systemd has opened, else
 // the one that the flags say. If only this host may write, there is one on
 // loopback as well.
 func listeners(ctx context.Context, cfg config) ([]net.Listener, error) {
@@ -147,7 +147,7 @@ func listeners(ctx context.Context, cfg config) ([]net.Listener, error) {
 	return append(sockets, local), nil
 }
 
-// openTLS gives what the flags say about certificates: nil for plain HTTP. ca
+// openTLS returns what the flags say about certificates: nil for plain HTTP. ca
 // is the file that clients are to trust, if it is the registry's own.
 func openTLS(ctx context.Context, cfg config, log *slog.Logger) (certs certificates, ca string, err error) {
 	switch {
@@ -211,7 +211,7 @@ func listen(ctx context.Context, host string, port int) (net.Listener, error) {
 	return ln, nil
 }
 
-// reach gives the address under which this host reaches a listener: one that
+// reach returns the address under which this host reaches a listener: one that
 // listens on all addresses is reached on loopback.
 func reach(addr string) string {
 	a, err := netip.ParseAddrPort(addr)

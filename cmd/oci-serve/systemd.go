@@ -19,7 +19,7 @@ import (
 // has started it: see sd_listen_fds(3), sd_notify(3) and sd_watchdog_enabled(3).
 // Elsewhere nothing here does anything.
 
-// inherited gives the sockets that systemd has opened for the service; none if
+// inherited returns the sockets that systemd has opened for the service; none if
 // it is to open its own.
 func inherited() ([]net.Listener, error) {
 	all, err := activation.Listeners()
@@ -53,7 +53,7 @@ func (m *manager) stopping() {
 	m.tell(daemon.SdNotifyStopping + "\nSTATUS=Letting transfers finish")
 }
 
-// watch tells a watchdog, if one wants to know, that the server is alive: twice
+// watch notifies a watchdog, if there is one, that the server is alive: twice
 // in the time after which it would be ended, and only if ask succeeds. It
 // returns when ctx ends.
 func (m *manager) watch(ctx context.Context, ask func(context.Context) error) {

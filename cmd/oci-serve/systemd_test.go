@@ -35,7 +35,7 @@ func listenNotify(t *testing.T) *notified {
 	return n
 }
 
-// next gives the next message, or "" if none comes in time.
+// next returns the next message, or "" if none comes in time.
 func (n *notified) next(within time.Duration) string {
 	n.t.Helper()
 	buf := make([]byte, 4096)

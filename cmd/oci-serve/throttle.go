@@ -48,7 +48,7 @@ func newThrottle() *throttle {
 	return &throttle{seed: maphash.MakeSeed(), failed: make(map[source]time.Time)}
 }
 
-// sources gives what the limits hold for.
+// sources returns what the limits hold for.
 func (t *throttle) sources(from netip.Addr, name string) (one, all source) {
 	at := registry.NetworkOf(from)
 	return source{at, maphash.String(t.seed, name)}, source{at, 0}
@@ -68,7 +68,7 @@ func (t *throttle) take(from netip.Addr, name string, now time.Time) time.Durati
 	return 0
 }
 
-// wait gives how long one more failure would be too many.
+// wait returns how long one more failure would be too many.
 func (t *throttle) wait(s source, l limit, now time.Time) time.Duration {
 	owed := max(0, t.failed[s].Sub(now)) + l.every
 	return max(0, owed-time.Duration(l.most)*l.every)
@@ -125,7 +125,7 @@ func (e *tooManyError) refusal() error {
 	}
 }
 
-// address gives the address that a request came from, the zero one if unknown.
+// address returns the address that a request came from, the zero one if unknown.
 func address(r *http.Request) netip.Addr {
 	a, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {

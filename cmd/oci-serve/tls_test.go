@@ -67,7 +67,7 @@ func TestAutoTLS(t *testing.T) {
 		t.Error(err)
 	}
 	if verify(t, other, "registry.example", time.Now()) == nil {
-		t.Error("a name that was taken away is still good")
+		t.Error("a removed name is still valid")
 	}
 	if now, _ := os.ReadFile(a.caFile()); string(now) != string(ca) {
 		t.Error("the authority has changed")
@@ -132,10 +132,10 @@ func TestAuthorityFiles(t *testing.T) {
 	}{
 		{"certificate gone", func(dir string) error { return os.Remove(dir + "/ca.pem") }, ""},
 		{"everything gone", os.RemoveAll, ""},
-		{"server's cut short", func(dir string) error { return os.Truncate(dir+"/server.pem", 100) }, ""},
+		{"server's truncated", func(dir string) error { return os.Truncate(dir+"/server.pem", 100) }, ""},
 		{"key gone", func(dir string) error { return os.Remove(dir + "/ca.key") }, "ca.key is absent"},
-		{"key cut short", func(dir string) error { return os.Truncate(dir+"/ca.key", 10) }, "no certificate or key"},
-		{"certificate cut short", func(dir string) error { return os.Truncate(dir+"/ca.pem", 10) }, "no certificate or key"},
+		{"truncated key", func(dir string) error { return os.Truncate(dir+"/ca.key", 10) }, "no certificate or key"},
+		{"truncated certificate", func(dir string) error { return os.Truncate(dir+"/ca.pem", 10) }, "no certificate or key"},
 		{"left by a crash", func(dir string) error { return os.WriteFile(dir+"/.new-1", nil, 0o600) }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

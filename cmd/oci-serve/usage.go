@@ -30,10 +30,11 @@ TLS:
   --tls-key FILE   the key of --tls-cert; both are read again when they change
 
 Access:
-  --write WHO      who may push and delete: owner (default; root and the user
-                   that oci-serve runs as, from this host), loopback (every user
-                   of this host), auth (default with --htpasswd), any or none
-  --read WHO       who may pull: any (default) or auth
+  --write WHO      allow pushing and deleting for: owner (default; root and the
+                   user that oci-serve runs as, from this host), loopback (every
+                   user of this host), auth (default with --htpasswd), any or
+                   none
+  --read WHO       allow pulling for: any (default) or auth
   --htpasswd FILE  users and their passwords, in bcrypt
   --passwd USER    set a user's password in --htpasswd FILE, or print the line
                    without it, and exit; asks for the password

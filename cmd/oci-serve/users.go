@@ -83,7 +83,7 @@ func (u *users) read() error {
 	return nil
 }
 
-// find gives the hash to compare a password with, whether the name is known,
+// find returns the hash to compare a password with, whether the name is known,
 // and under what the answer is remembered; good is whether it is already.
 func (u *users) find(name, password string) (hash []byte, known bool, mark [sha256.Size]byte, good bool) {
 	u.mu.Lock()
@@ -126,7 +126,7 @@ func (u *users) remember(mark [sha256.Size]byte) {
 	u.good[mark] = now.Add(goodFor)
 }
 
-// check tells whether a password is a user's. The error is errWrong, a
+// check reports whether a password is a user's. The error is errWrong, a
 // *tooManyError for who has failed too often or when too many wait,
 // or the context's. Nobody waits for a penalty to pass: that would cost a
 // goroutine and a connection each.

@@ -31,7 +31,7 @@ func (s stamp) same(other stamp) bool {
 	return s.modified.Equal(other.modified) && s.size == other.size && s.mode == other.mode && os.SameFile(s.info, other.info)
 }
 
-// changed tells whether the files differ from when it last said so. It is true
+// changed reports whether the files differ from when it last said so. It is true
 // the first time, and false within watchEvery of the time before.
 func (w *watch) changed(now time.Time) bool {
 	if now.Sub(w.looked) < watchEvery {
