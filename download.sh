@@ -20,8 +20,8 @@ release's k0s programs; resume partial downloads; verify all of it.
 Files:
   --bundle FILE  download the bundle to FILE
                  (default airgap-bundle-VERSION.tar.gz in this directory)
-  --key FILE     the vendor's public key, downloaded to FILE if it does not exist
-                 (default cosign.pub beside the bundle)
+  --key FILE     the vendor's public key, downloaded to FILE if that does not
+                 exist (default cosign.pub beside the bundle)
 
 General:
   --plan         print what would be downloaded, and download nothing

@@ -16,6 +16,9 @@ usage: install.sh --bundle FILE --key FILE [flags] [-- FLAGS OF THE TOOLS]
        install.sh --status
        install.sh --uninstall [--purge]
 
+  install.sh --bundle airgap-bundle-1.2.3.tar.gz --key cosign.pub --plan
+  install.sh --bundle airgap-bundle-1.2.3.tar.gz --key cosign.pub
+
 Take this host from the vendor's bundle to a cluster on which k0rdent is ready,
 without the internet. The steps, in this order:
 
@@ -28,35 +31,48 @@ without the internet. The steps, in this order:
   mirror    have containerd pull from the site's registry only
   install   start k0s, install k0rdent, wait until it is ready
 
+Bundle:
   --bundle FILE         the vendor's airgap-bundle-VERSION.tar.gz
   --key FILE            the vendor's public key
   --signature FILE      the bundle's signature (default FILE.sig beside it)
   --no-verify           use the bundle unverified
+
+Registry:
   --host-address IP     the address of this host for nodes and pods
                         (default: its only one)
   --external-registry HOST[:PORT][/PREFIX]
                         push to this registry instead of serving one; "none"
                         switches back
-  --ca FILE             authorities of the external registry's certificate
-  --username NAME       log in to the external registry
-  --password-file FILE  with the password in FILE
+  --ca FILE             certificate authorities of the external registry, in PEM
+  --username NAME       user at the external registry
+  --password-file FILE  file that holds the user's password
+
+Steps:
   --from STEP           start at a step
   --only STEP           run only this step
   --plan                print the commands of each step, and change nothing
-  --log FILE            (default /var/log/k0rdent-airgap/install.ndjson)
 
-  --export-worker FILE, --export-controller FILE
-                        pack what another host needs to join this one's cluster
-  --worker ARCHIVE, --controller ARCHIVE
-                        make this host a node, from such an archive
+Other hosts:
+  --export-worker FILE  pack what a worker needs to join this host's cluster
+  --export-controller FILE
+                        pack what another controller needs
+  --worker ARCHIVE      make this host a worker, from such an archive
+  --controller ARCHIVE  make this host a controller, from such an archive
   --digest DIGEST       the archive's digest, as it was printed
-  --status              print the state of this site
+
+Uninstalling:
   --uninstall           remove k0rdent, k0s and the registry
   --purge               also remove the registry's content and the log
   --yes                 do not ask before --uninstall
   --last-controller     with --uninstall: continue even if other controllers may
                         exist; they are lost for good
-  --help, --version     print this text, or the version
+
+General:
+  --status              print the state of this site
+  --log FILE            write records to FILE
+                        (default /var/log/k0rdent-airgap/install.ndjson)
+  --help, -h            print this text
+  --version             print the version
 
 Flags after -- are those of k0s-up and k0rdent-install. The registry's address
 is remembered. Variables: K0RDENTD_AIRGAP_BUNDLE_PATH for --bundle,
@@ -100,6 +116,32 @@ fail() {
 }
 
 misuse() { fail "$1" "${2-install.sh --help lists the flags}" 2; }
+
+# meant WORD NAME…: " (did you mean NAME?)" if WORD is likely a typo of a NAME.
+meant() {
+  printf '%s\n' "$@" | awk '
+    function least(a, b) { return a < b ? a : b }
+    NR == 1 { word = $0; most = 1 + int(length(word) / 4); next }
+    { # the letters to insert, delete or replace, in one row at a time
+      size = length($0)
+      for (j = 0; j <= size; j++) row[j] = j
+      for (i = 1; i <= length(word); i++) {
+        above = row[0]; row[0] = i
+        for (j = 1; j <= size; j++) {
+          cost = least(least(row[j], row[j - 1]) + 1, above + (substr(word, i, 1) != substr($0, j, 1)))
+          above = row[j]; row[j] = cost
+        }
+      }
+      if (row[size] <= most) { most = row[size] - 1; near = $0 }
+    }
+    END { if (near != "") printf " (did you mean %s?)", near }'
+}
+
+# a_flag WORD: meant, of the flags.
+a_flag() {
+  # shellcheck disable=SC2046 # words
+  meant "$1" $(usage | sed -n 's/^  \(--[a-z-]*\).*/\1/p')
+}
 
 # quote WORD…: as a shell reads them.
 quote() {
@@ -203,6 +245,12 @@ interrupted() {
 parse() {
   while [ $# -gt 0 ]; do
     case $1 in
+    --[a-z]*=*)
+      word=$1
+      shift
+      set -- "${word%%=*}" "${word#*=}" "$@"
+      continue
+      ;;
     --bundle | --key | --signature | --host-address | --external-registry | --ca | --username | --password-file | --from | --only | --log | \
       --worker | --controller | --digest | --export-worker | --export-controller)
       [ -n "${2-}" ] || misuse "$1 requires a value"
@@ -227,8 +275,11 @@ parse() {
       shift
       break
       ;;
-    -*) misuse "unknown flag $1" 'install.sh --help lists the flags; those of k0s-up and k0rdent-install come after --' ;;
-    *) misuse "unexpected argument \"$1\"; did you mean --bundle $1?" ;;
+    -*) misuse "unknown flag $1$(a_flag "$1")" 'install.sh --help lists the flags; those of k0s-up and k0rdent-install come after --' ;;
+    *)
+      case $1 in *[./]*) near='' ;; *) near=$(a_flag "--$1") ;; esac
+      misuse "unexpected argument \"$1\"${near:- (did you mean --bundle $1?)}"
+      ;;
     esac
     shift
   done
@@ -249,7 +300,8 @@ value() {
   --worker | --controller | --export-worker | --export-controller) as "${1#--}" && archive=$(absolute "$2") ;;
   --digest) digest=$2 ;;
   --from | --only)
-    case " $steps " in *" $2 "*) ;; *) misuse "$1 $2: no such step" "the steps are: $steps" ;; esac
+    # shellcheck disable=SC2086 # words
+    case " $steps " in *" $2 "*) ;; *) misuse "invalid $1 \"$2\": must be one of $steps$(meant "$2" $steps)" ;; esac
     if [ "$1" = --from ]; then first=$2; else only=$2; fi
     ;;
   esac
@@ -269,17 +321,19 @@ check_flags() {
   case ${K0RDENTD_VERIFY_SIGNATURE:-true} in
   true | True | TRUE | t | T | 1) ;;
   false | False | FALSE | f | F | 0) verify='' ;;
-  *) misuse "K0RDENTD_VERIFY_SIGNATURE=$K0RDENTD_VERIFY_SIGNATURE: must be true or false" ;;
+  *) misuse "invalid K0RDENTD_VERIFY_SIGNATURE=\"$K0RDENTD_VERIFY_SIGNATURE\": must be true or false" ;;
   esac
   [ -z "$purge" ] || [ "$mode" = uninstall ] || misuse '--purge requires --uninstall'
   case ${digest:+$mode} in '' | worker | controller) ;; *) misuse '--digest requires --worker or --controller' ;; esac
   [ -z "$last" ] || [ "$mode" = uninstall ] || misuse '--last-controller requires --uninstall'
   [ -z "$first" ] || [ -z "$only" ] || misuse '--from and --only are mutually exclusive'
   if [ "$mode" != install ]; then
-    [ -z "$first$only" ] || misuse "--from and --only cannot be combined with --$mode"
+    [ -z "$first" ] || misuse "--from and --$mode are mutually exclusive"
+    [ -z "$only" ] || misuse "--only and --$mode are mutually exclusive"
     [ "$rest" = 0 ] || misuse "no flags are allowed after -- with --$mode" 'put --plan before -- to see what would be done'
   fi
-  [ "${username:+x}" = "${password:+x}" ] || misuse '--username and --password-file require each other'
+  [ -z "$username" ] || [ -n "$password" ] || misuse '--username requires --password-file'
+  [ -z "$password" ] || [ -n "$username" ] || misuse '--password-file requires --username'
 }
 
 # recall fills in what was not given: as in the last run on this host, or else the
@@ -304,15 +358,15 @@ recall() {
   [ "$external" != none ] || external='' ca='' username='' password=''
   [ -n "$external" ] || [ -z "$ca$username" ] || misuse '--ca, --username and --password-file require --external-registry'
   listen=${listen:-0.0.0.0} port=${port:-5000} storage=$(absolute "${storage:-$own}") log=${log:-/var/log/k0rdent-airgap/install.ndjson}
-  case $storage/ in *[!A-Za-z0-9/._-]* | */../*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: must be a path of letters, digits and ._-" ;; esac
+  case $storage/ in *[!A-Za-z0-9/._-]* | */../*) misuse "invalid K0RDENTD_REGISTRY_STORAGE=\"$storage\": must be a path of letters, digits and ._-" ;; esac
   if [ -n "$plan" ]; then bundle=${bundle:-${filling% *}} key=${key:-$trusted}; fi
   [ -z "$bundle" ] || bundle=$(absolute "$bundle")
   # All of the storage is given to the registry's user, by whichever name.
   real=$(readlink -m -- "$storage")
-  case $state/ in "${real%/}"/*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: must not contain $state, which is for root alone" ;; esac
-  case $real/ in $state/*) misuse "K0RDENTD_REGISTRY_STORAGE=$storage: must not lie in $state, which is for root alone" ;; esac
+  case $state/ in "${real%/}"/*) misuse "invalid K0RDENTD_REGISTRY_STORAGE=\"$storage\": must not contain $state, which is for root alone" ;; esac
+  case $real/ in $state/*) misuse "invalid K0RDENTD_REGISTRY_STORAGE=\"$storage\": must not lie in $state, which is for root alone" ;; esac
   case $port in 0* | *[!0-9]* | ??????*) port=0 ;; esac
-  { [ "$port" -ge 1 ] && [ "$port" -le 65535 ]; } || misuse "invalid K0RDENTD_REGISTRY_PORT=${K0RDENTD_REGISTRY_PORT-}: must be a number from 1 to 65535"
+  { [ "$port" -ge 1 ] && [ "$port" -le 65535 ]; } || misuse "invalid K0RDENTD_REGISTRY_PORT=\"${K0RDENTD_REGISTRY_PORT-}\": must be a number from 1 to 65535"
 }
 
 # remember leaves that to the next run.
@@ -344,7 +398,7 @@ site() {
     return
   fi
   named='name the one that nodes and pods can reach with --host-address'
-  [ "$listen" != :: ] || misuse 'K0RDENTD_REGISTRY_HOST=::: not an address that clients of IPv4 reach on every host' 'use 0.0.0.0 for all addresses, or one of this host'
+  [ "$listen" != :: ] || misuse 'invalid K0RDENTD_REGISTRY_HOST="::": must be an address that IPv4 clients can reach' 'use 0.0.0.0 for all addresses, or one of this host'
   if [ -z "$address" ]; then
     address=$listen
     [ "$listen" != 0.0.0.0 ] || address=$(addresses)
@@ -790,7 +844,7 @@ authentic() {
   fi
   want=$(printf %s "${digest#sha256:}" | tr A-F a-f)
   case $want in *[!0-9a-f]*) want='' ;; esac
-  [ ${#want} = 64 ] || misuse "--digest $digest: must be sha256: and 64 hexadecimal digits" "install.sh --export-$mode prints it"
+  [ ${#want} = 64 ] || misuse "invalid --digest \"$digest\": must be sha256: and 64 hexadecimal digits" "install.sh --export-$mode prints it"
   has=$(sha256sum <"$1" | cut -c 1-64)
   [ "$has" = "$want" ] || fail "$archive has the digest sha256:$has, not sha256:$want" "copy it again; if that does not help, it was changed on the way: $again"
 }

@@ -162,6 +162,26 @@ examples() {
   grep -q 'prefers-reduced-motion: reduce' "$ROOT/docs/demo.svg"
 }
 
+# usage COMMAND…: it prints a synopsis, then an example, in 80 columns.
+usage() {
+  local name
+  echo "$*"
+  run -0 "$@"
+  run ! grep -E '.{81}' <<<"$output"
+  run -0 "$@"
+  name=${output#usage: }
+  name=${name%% *}
+  [[ $output == "usage: $name "* ]]
+  awk -v RS= 'NR == 2' <<<"$output" | grep -qE "^  $name [^[]+$"
+}
+
+@test "docs: the help of the scripts and of make fits 80 columns and starts with an example" {
+  usage sh "$ROOT/install.sh" --help
+  usage sh "$ROOT/install.sh" -h
+  usage sh "$ROOT/download.sh" --help
+  usage make -s -C "$ROOT" help
+}
+
 @test "docs: make help names every target" {
   local target targets
   run -0 make -s -C "$ROOT" help

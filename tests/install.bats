@@ -258,8 +258,22 @@ operand
 --external-registry a.example//x --bundle /media/bundle.tgz --key /media/cosign.pub --plan
 --external-registry :5000/x --bundle /media/bundle.tgz --key /media/cosign.pub --plan
 END
+  while IFS=: read -r line said; do
+    # shellcheck disable=SC2086 # words
+    run -2 --separate-stderr script one $line
+    [[ $stderr == "install.sh: $said"* ]]
+  done <<'END'
+--budle x:unknown flag --budle (did you mean --bundle?)
+--xyz:unknown flag --xyz
+status:unexpected argument "status" (did you mean --status?)
+--from psuh:invalid --from "psuh": must be one of check tools version serve push k0s mirror install (did you mean push?)
+--only=nowhere:invalid --only "nowhere": must be one of check tools version serve push k0s mirror install
+--username x:--username requires --password-file
+--uninstall --only serve:--only and --uninstall are mutually exclusive
+--bundle=:--bundle requires a value
+END
   run -2 --separate-stderr script one bundle.tgz
-  [[ $stderr == 'install.sh: unexpected argument "bundle.tgz"; did you mean --bundle bundle.tgz?'* ]]
+  [[ $stderr == 'install.sh: unexpected argument "bundle.tgz" (did you mean --bundle bundle.tgz?)'* ]]
   run -1 --separate-stderr script one --status
   [[ $stderr == *'nothing is installed on this host'* ]]
   run -1 --separate-stderr script one "${whole[@]}" --external-registry a.example --ca /media/none.pem --plan

@@ -43,7 +43,7 @@ func withoutStamp(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// journalHandler gives each line the priority under which the journal files it,
+// journalHandler adds to each line the priority under which the journal files it,
 // as sd-daemon(3) has it.
 type journalHandler struct{ errors, warnings, others slog.Handler }
 
