@@ -130,6 +130,7 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   report=$(records one 'select(.name == "report").detail')
   [[ $report == "release: 1.2.3, as its vendor signed it; registry: https://10.0.0.5:5000/k0rdent-enterprise; pushed: $(expected "$MEDIA/manifest.json" | wc -l); the last push sent "*' kB; '* ]]
   grep -qF "report planned: $report" err
+  [[ $(tail -1 err) == 'install.sh: the registry is filled; the cluster was only planned: '* ]]
   [ "$(records one 'select(.path == "/usr/local/bin/k0s").version' | sort -u)" = v1.32.8+k0s.0 ]
 
   grep -qE '^install.sh: [0-9.]+ MB to read at [0-9.]+ MB/s: at least [0-9]+ s$' err
