@@ -1,10 +1,17 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"net"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
@@ -49,6 +56,34 @@ func TestPreflight(t *testing.T) {
 		r := try(t, testHost(t), "", append(s.args("--plan"), tt.args...)...)
 		if got := r.Step("preflight").Error; cli.Code(r.Err) != cli.CodeFailed || !strings.Contains(got, tt.want) || !strings.Contains(r.Stderr, tt.hint) {
 			t.Errorf("%s: %v, %q; want %q and the hint %q\n%s", tt.name, r.Err, got, tt.want, tt.hint, r.Stderr)
+		}
+	}
+}
+
+// TestAPIThatCannotBeReached asks a server at which nobody listens, or to which
+// no route leads.
+func TestAPIThatCannotBeReached(t *testing.T) {
+	refused := filepath.Join(t.TempDir(), "kubeconfig")
+	text := "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\ncontexts: [{name: c, context: {cluster: c}}]\ncurrent-context: c\n"
+	if err := os.WriteFile(refused, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := cluster.Open(refused)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err = c.WaitAPI(ctx)
+	for _, tt := range []struct {
+		err  error
+		hint string
+	}{
+		{err, `check the server in FILE, and that the cluster runs: "k0s status" on its host`},
+		{fmt.Errorf("api server: %w", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}), `this host has no route there: check the server in FILE, and "ip route"`},
+	} {
+		if got := apiHint(tt.err, "FILE"); tt.err == nil || got != tt.hint {
+			t.Errorf("%v: hint %q, want %q", tt.err, got, tt.hint)
 		}
 	}
 }

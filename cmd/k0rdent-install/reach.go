@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
@@ -65,13 +66,22 @@ func (i *installer) reach(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, glance)
 	defer cancel()
 	if err := c.WaitAPI(ctx); err != nil {
-		return cli.TryAgain(err)
+		return cli.TryAgain(cli.Hint(err, "%s", apiHint(err, path)))
 	}
 	if i.version, err = c.Version(ctx); err != nil {
 		return err
 	}
 	i.cluster = c
 	return nil
+}
+
+// apiHint returns what helps if the API server that a kubeconfig names does not
+// answer.
+func apiHint(err error, kubeconfig string) string {
+	if errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH) {
+		return fmt.Sprintf(`this host has no route there: check the server in %s, and "ip route"`, kubeconfig)
+	}
+	return fmt.Sprintf(`check the server in %s, and that the cluster runs: "k0s status" on its host`, kubeconfig)
 }
 
 // checkCluster checks that there is a cluster that the platform is for. A plan
