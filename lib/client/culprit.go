@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -124,7 +125,7 @@ func (g *guard) blame(req *http.Request, err error) error {
 	case !strings.HasPrefix(req.URL.Path, "/v2/") && req.Method != http.MethodPut && req.Method != http.MethodPatch:
 		how = "sends its clients for a login to"
 	}
-	return &elsewhere{how, req.URL.Host, err}
+	return &elsewhere{how, cmp.Or(req.URL.Host, clip(req.URL.Scheme+"://"+req.URL.Path)), err}
 }
 
 // innermost returns the cause of a connection error, without the addresses that
