@@ -1,5 +1,5 @@
-# `make help` lists the targets. Go and make are enough for all of them; what
-# the tests need beside is installed by tests/setup.sh.
+# `make help` lists the targets. Most need only Go and make; tests/setup.sh installs
+# what the tests need.
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -42,13 +42,13 @@ build-all: ## build the tools for linux/amd64 and linux/arm64 into dist/
 	  GOOS=linux GOARCH=$$arch $(GOBUILD) -o dist/linux-$$arch/ ./cmd/... || exit; \
 	done
 
-# The k0s in an airgap build, and what is noted about it. K0S_VERSION tells the
-# version of a file whose name does not.
+# The k0s of an airgap build and its description. Set K0S_VERSION if the name of the
+# file does not contain its version.
 AIRGAP  := cmd/k0s-extract/embedded
 EXTRACT  = GOOS= GOARCH= go run ./cmd/k0s-extract --quiet --from '$(K0S)' --platform linux/$$(go env GOARCH) $(if $(K0S_VERSION),--k0s-version $(K0S_VERSION))
 
 build-airgap: ## build k0s-extract with the k0s of K0S=FILE, in bin/airgap/
-	@[ -n '$(K0S)' ] || { echo 'make build-airgap K0S=FILE: which k0s?' >&2; exit 2; }
+	@[ -n '$(K0S)' ] || { echo 'make build-airgap: K0S=FILE is required' >&2; exit 2; }
 	@mkdir -p $(AIRGAP) $(BIN)/airgap
 	$(EXTRACT) --name --plan --to $(AIRGAP) --format '{"kind":"file","size":{{.size}},"digest":"{{.digest}}","version":"{{.version}}","platform":"{{.platform}}"}' >$(AIRGAP)/k0s.json
 	@$(EXTRACT) --replace --to $(AIRGAP)/k0s --format '{{.version}}' >$(AIRGAP)/version
@@ -100,7 +100,7 @@ conformance: ## run the OCI distribution-spec suite against oci-serve
 
 install: build files ## install tools, pages, completions and units to PREFIX
 
-# All but the papers that dist.sh adds; what is found is installed.
+# Everything except the documents that dist.sh adds.
 .PHONY: files
 files:
 	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -127,7 +127,7 @@ files:
 	  install $$script $(DESTDIR)$(PREFIX)/bin/k0rdent-airgap-install || exit; \
 	done
 
-# The same list as for install, of files that may be empty.
+# It has the same list of files as install, made of empty ones.
 uninstall: ## remove what install put there, except edited settings
 	@stage=$$(mktemp -d) && mkdir $$stage/bin && touch $(addprefix $$stage/bin/,$(TOOLS)) && \
 	$(MAKE) -s files BIN=$$stage/bin DESTDIR=$$stage/root && (cd $$stage/root && find . -type f) | while read -r file; do \
