@@ -97,7 +97,7 @@ becomes() {
   serve --tls-cert cert.pem --tls-key key.pem
   [[ $(subject) == *first ]]
   echo broken >cert.pem
-  becomes 'stays as it was' eval 'subject >/dev/null; cat serve.err'
+  becomes 'keeping the old certificate' eval 'subject >/dev/null; cat serve.err'
   [[ $(subject) == *first ]]
   cp second.key key.pem
   cp second.pem cert.pem

@@ -22,27 +22,27 @@ import (
 
 const (
 	authorityLife = 10 * 365 * 24 * time.Hour
-	// leafLife keeps to what the strictest clients take: 398 days.
+	// leafLife is below 398 days, the limit of the strictest clients.
 	leafLife = 397 * 24 * time.Hour
 	// backdate lets hosts whose clock is behind trust a new certificate.
 	backdate = 24 * time.Hour
 )
 
-// authority is a certificate authority of one registry's own.
+// authority is the certificate authority of a registry.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// openAuthority reads the authority in a directory, or makes it. A new one is
-// never made over an old one: every node has the old one's certificate.
+// openAuthority reads the authority in a directory, or creates it. It never
+// replaces one, since every node trusts the old certificate.
 func openAuthority(dir, host string, only *names, now time.Time) (*authority, error) {
 	certFile, keyFile := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca.key")
 	key, err := readKey(keyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(certFile); err == nil {
-			return nil, cli.Hint(fmt.Errorf("%s is absent", keyFile),
-				"put it back, or remove ca.pem beside it and give every client the new one")
+			return nil, cli.Hint(fmt.Errorf("%s is missing", keyFile),
+				"restore it, or remove ca.pem beside it and distribute the new one to every client")
 		}
 		key, err = makeKey(keyFile)
 	}
@@ -61,14 +61,14 @@ func openAuthority(dir, host string, only *names, now time.Time) (*authority, er
 	}
 	if now.After(cert.NotAfter) {
 		return nil, cli.Hint(fmt.Errorf("%s expired on %s", certFile, cert.NotAfter.Format(time.DateOnly)),
-			`this host's clock reads %s: if that is wrong, set it ("timedatectl"); otherwise remove the file, and give every client the new one`, now.UTC().Format(time.RFC3339))
+			`this host's clock reads %s: if that is wrong, set it ("timedatectl"); otherwise remove the file, and distribute the new one to every client`, now.UTC().Format(time.RFC3339))
 	}
 	return &authority{cert, key}, nil
 }
 
-// makeAuthority makes the authority's own certificate. It can sign certificates
-// of servers only, and no further authorities. only, unless it is nil, holds it
-// to some names as well; docs/decisions says why that is not the default.
+// makeAuthority creates the authority's certificate. It can sign certificates of
+// servers only, not of other authorities, and unless only is nil, only for those
+// names; docs/decisions has the reason why that is not the default.
 func makeAuthority(file string, key *ecdsa.PrivateKey, host string, only *names, now time.Time) (*x509.Certificate, error) {
 	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	if err != nil {
@@ -100,8 +100,8 @@ func makeAuthority(file string, key *ecdsa.PrivateKey, host string, only *names,
 	return x509.ParseCertificate(der)
 }
 
-// issue makes a certificate for a server's names and gives it with its key, as
-// one PEM text.
+// issue returns a new certificate for a server's names, followed by its key, in
+// PEM.
 func (a *authority) issue(names names, now time.Time) ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -193,11 +193,11 @@ func readBlock(file, kind string) ([]byte, error) {
 	return blocks[0].Bytes, nil
 }
 
-// tlsTemp begins the name of a file that writeFile has not put in place yet.
+// tlsTemp is the prefix of the files that writeFile has not renamed yet.
 const tlsTemp = ".new-"
 
-// writeFile puts a file in place as a whole: after a crash it has its old or
-// its new content.
+// writeFile replaces a file atomically: after a crash it has its old or its new
+// content.
 func writeFile(file string, data []byte, mode fs.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(file), tlsTemp+"*") // mode 0600
 	if err != nil {

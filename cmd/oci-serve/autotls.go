@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// renewEvery is how often, when it is used, the certificate is looked at: is it
-// to be renewed, has this host got other addresses.
+// renewEvery is how often a certificate in use is checked: whether it expires
+// soon, and whether this host has other addresses.
 const renewEvery = time.Minute
 
 // autoTLS serves a certificate of the registry's own authority.
 type autoTLS struct {
 	ca    *authority
 	file  string   // of the certificate with its key
-	fixed []string // names that are given and looked up once
+	fixed []string // names that were given or looked up at startup
 	log   *slog.Logger
 	now   func() time.Time
 
@@ -32,9 +32,9 @@ type autoTLS struct {
 	current *tls.Certificate
 }
 
-// newAutoTLS opens or makes everything in a directory below the storage.
-// With constrain, an authority that is made now can sign for nothing but the names
-// and addresses that the registry has now.
+// newAutoTLS opens or creates everything in a directory below the storage. With
+// constrain, a new authority can only sign for the names and addresses that the
+// registry has now.
 func newAutoTLS(ctx context.Context, storage string, extra []string, constrain bool, log *slog.Logger) (*autoTLS, error) {
 	dir := filepath.Join(storage, "tls")
 	if err := makeDir(dir); err != nil {
@@ -63,11 +63,11 @@ func newAutoTLS(ctx context.Context, storage string, extra []string, constrain b
 		return nil, err
 	}
 	if now.Before(ca.cert.NotBefore) { // it is never made in advance
-		log.Warn(fmt.Sprintf("%s is not valid before %s; clients will refuse it, or the clock is wrong: it reads %s (set it with timedatectl)",
+		log.Warn(fmt.Sprintf("%s is not valid before %s; clients will reject it, or the clock is wrong: it reads %s (set it with timedatectl)",
 			filepath.Join(dir, "ca.pem"), ca.cert.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
 	}
 	if constrain && !constrained(ca.cert) {
-		log.Warn(filepath.Join(dir, "ca.pem") + " was made without --tls-constrain and can sign for any server; to make another one, remove tls/ and give every client the new ca.pem")
+		log.Warn(filepath.Join(dir, "ca.pem") + " was created without --tls-constrain and can sign for any server; to replace it, remove tls/ and distribute the new ca.pem to every client")
 	}
 	a := &autoTLS{ca: ca, file: filepath.Join(dir, "server.pem"), fixed: append(fixed, extra...), log: log, now: time.Now}
 	// One that cannot be read, or was truncated, is created again.
@@ -78,12 +78,12 @@ func newAutoTLS(ctx context.Context, storage string, extra []string, constrain b
 		if a.current == nil {
 			return nil, err
 		}
-		log.Error("the certificate stays as it was", "error", err) // on a read-only file system
+		log.Error("keeping the old certificate", "error", err) // on a read-only file system
 	}
 	return a, nil
 }
 
-// makeDir makes a directory, if there is none, that survives a loss of power.
+// makeDir creates a directory, unless it exists, that survives a power cut.
 func makeDir(dir string) error {
 	err := os.Mkdir(dir, 0o755)
 	if errors.Is(err, fs.ErrExist) {
@@ -100,7 +100,7 @@ func makeDir(dir string) error {
 	return parent.Sync()
 }
 
-// caFile is what clients are to trust.
+// caFile returns the file that clients must trust.
 func (a *autoTLS) caFile() string { return filepath.Join(filepath.Dir(a.file), "ca.pem") }
 
 // get returns the certificate, renewed before it ends. If that fails, the old one
@@ -110,7 +110,7 @@ func (a *autoTLS) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer a.mu.Unlock()
 	if now := a.now(); now.Sub(a.looked) >= renewEvery {
 		if err := a.renew(now); err != nil {
-			a.log.Error("the certificate stays as it was", "error", err)
+			a.log.Error("keeping the old certificate", "error", err)
 		}
 	}
 	return a.current, nil
@@ -122,8 +122,8 @@ func (a *autoTLS) expiry() time.Time {
 	return a.current.Leaf.NotAfter
 }
 
-// renew makes another certificate if this one does not serve any more. a.mu is
-// held, or nobody else has a yet.
+// renew issues a new certificate if the current one is no longer suitable. The
+// caller holds a.mu, or is the only user of a.
 func (a *autoTLS) renew(now time.Time) error {
 	a.looked = now
 	names, err := localNames(a.fixed)
@@ -149,7 +149,7 @@ func (a *autoTLS) renew(now time.Time) error {
 		return err
 	}
 	a.current = &pair
-	a.log.Info("made a certificate", "dns", names.dns, "ip", names.ips, "until", pair.Leaf.NotAfter)
+	a.log.Info("issued a certificate", "dns", names.dns, "ip", names.ips, "until", pair.Leaf.NotAfter)
 	return nil
 }
 

@@ -15,7 +15,7 @@ import (
 func tlsConfig(source func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		// For TLS 1.2 those that authenticate what they encrypt; TLS 1.3 has no others.
+		// For TLS 1.2, only suites with authenticated encryption; TLS 1.3 has no others.
 		CipherSuites: []uint16{
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
@@ -36,7 +36,7 @@ func http1() *http.Protocols {
 // certificates returns the certificate for a handshake.
 type certificates interface {
 	get(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// expiry is when the one that is served now ends.
+	// expiry returns when the current one expires.
 	expiry() time.Time
 }
 
@@ -58,7 +58,7 @@ func newCertFiles(cert, key string, log *slog.Logger) (*certFiles, error) {
 	return c, c.read()
 }
 
-// read reads the files. c.mu is held, or nobody else has c yet.
+// read reads the files. The caller holds c.mu, or is the only user of c.
 func (c *certFiles) read() error {
 	pair, err := loadPair(c.cert, c.key)
 	if err != nil {
@@ -71,16 +71,16 @@ func (c *certFiles) read() error {
 	return nil
 }
 
-// get keeps the old pair as long as the new one is not complete: the files are
-// replaced one after the other.
+// get keeps the old pair until the new one is complete: the files are replaced
+// one after the other.
 func (c *certFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.watch.changed(c.now()) {
 		if err := c.read(); err != nil {
-			c.log.Error("the certificate stays as it was", "error", err)
+			c.log.Error("keeping the old certificate", "error", err)
 		} else {
-			c.log.Info("the certificate was read again", "until", c.current.Leaf.NotAfter)
+			c.log.Info("reloaded the certificate", "until", c.current.Leaf.NotAfter)
 		}
 	}
 	return c.current, nil

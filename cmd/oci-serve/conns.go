@@ -12,23 +12,23 @@ import (
 )
 
 const (
-	// maxConns bounds the connections, for the memory that each takes: 18 kB, and
-	// with TLS twice as much.
+	// maxConns bounds the connections by their memory: 18 kB each, and twice that
+	// with TLS.
 	maxConns, maxTLSConns = 2048, 1024
-	// connFiles is how many descriptors a connection may need: its socket, a
-	// blob, and a directory on the way there. spareFiles remain for the rest.
+	// connFiles is how many descriptors a connection may need: its socket, a blob,
+	// and a directory of its path. spareFiles remain for everything else.
 	connFiles, spareFiles = 3, 16
 )
 
-// conns shares the connections among the addresses that they come from, so that
-// one that opens as many as it can leaves the others theirs. Where there is no
-// place left, the connection that has been idle longest makes room.
+// conns shares the connections among the client addresses, so that one that opens
+// as many as it can leaves some for the others. When there is no room, the
+// connection that has been idle longest is closed.
 type conns struct {
 	share registry.Share
 
 	mu   sync.Mutex
-	open map[net.Conn]*list.Element // in idle; nil while it is not idle, or does not count
-	out  map[net.Conn]bool          // closed by this side; they count no more
+	open map[net.Conn]*list.Element // in idle; nil for one that is busy or not counted
+	out  map[net.Conn]bool          // closed by this side and no longer counted
 	idle list.List                  // of net.Conn, the one that has been idle longest in front
 }
 
@@ -40,7 +40,7 @@ func newConns(limit int) *conns {
 	return &conns{share: registry.Share{Limit: limit}, open: make(map[net.Conn]*list.Element), out: make(map[net.Conn]bool)}
 }
 
-// state is of http.Server.
+// state is the ConnState of an http.Server.
 func (c *conns) state(conn net.Conn, s http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,8 +89,8 @@ func (c *conns) count() int {
 	return len(c.open)
 }
 
-// holderOf returns whose share a connection counts for. The server's own, which
-// comes over no network, counts for nobody's.
+// holderOf returns whose share a connection counts against. The server's own
+// connection does not come over a network and is not counted.
 func holderOf(conn net.Conn) (holder string, counts bool) {
 	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
 	if !ok {
@@ -99,8 +99,8 @@ func holderOf(conn net.Conn) (holder string, counts bool) {
 	return registry.NetworkOf(tcp.AddrPort().Addr()), true
 }
 
-// inside is a listener that only this process can connect to. The watchdog's
-// question comes through it: no client can take its place.
+// inside is a listener that only this process can connect to. The watchdog uses
+// it, so no client can block its check.
 type inside struct {
 	conns  chan net.Conn
 	closed chan struct{}

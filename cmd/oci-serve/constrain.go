@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// constrain holds a certificate authority to names: to addresses, and to domains
-// with what lies below them.
+// constrain limits a certificate authority to names: addresses, and domains with
+// their subdomains.
 func constrain(ca *x509.Certificate, only *names) {
 	if only == nil {
 		return
@@ -24,13 +24,13 @@ func constrain(ca *x509.Certificate, only *names) {
 	}
 }
 
-// constrained reports whether an authority is held to names.
+// constrained reports whether an authority is limited to names.
 func constrained(ca *x509.Certificate) bool {
 	return len(ca.PermittedDNSDomains) > 0 || len(ca.PermittedIPRanges) > 0
 }
 
-// permitted returns those of some names that an authority may sign for, and the
-// others. One of these would make clients refuse the whole certificate.
+// permitted returns which names an authority may sign for, and the others. A
+// single one of those would make clients reject the whole certificate.
 func permitted(ca *x509.Certificate, all names) (own names, foreign []string) {
 	if !constrained(ca) {
 		return all, nil

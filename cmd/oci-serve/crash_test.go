@@ -43,7 +43,7 @@ func makeImage(n int) pushed {
 	return p
 }
 
-// ledger notes what the registry has acknowledged.
+// ledger records what the registry has acknowledged.
 type ledger struct {
 	mu      sync.Mutex
 	blobs   map[string]bool   // repository/blobs/digest
@@ -95,7 +95,7 @@ func (l *ledger) push(url string, n int) error {
 	return nil
 }
 
-// expect sends a request and wants a status.
+// expect sends a request and checks the status.
 func expect(status int, method, url string, body []byte, headers ...string) error {
 	resp, text, err := do(method, url, body, headers...)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // storageError adds the storage's name, the exit code and the remedy to what
-// OpenDisk returned. alone means that nothing else may use the storage meanwhile.
+// OpenDisk returned. If alone is true, nothing else may use the storage.
 func storageError(dir string, err error, alone bool) error {
 	if !strings.Contains(err.Error(), dir) {
 		err = fmt.Errorf("storage %s: %w", dir, err)
@@ -34,21 +34,21 @@ func storageError(dir string, err error, alone bool) error {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return cli.Hint(err, "make room there, or name another directory with --storage")
 	case link:
-		return cli.Hint(err, "put the storage on a local file system such as ext4 or xfs; SMB, FAT and some others have no hard links")
+		return cli.Hint(err, "use a local file system such as ext4 or xfs for the storage; SMB, FAT and some others have no hard links")
 	case errors.Is(err, fs.ErrPermission):
-		return cli.Hint(err, "run as root, or name a directory of yours with --storage")
+		return cli.Hint(err, "run as root, or name a directory that you own with --storage")
 	}
 	return err
 }
 
-// listenError adds the exit code and the remedy to what the kernel said.
+// listenError adds the exit code and the remedy to an error of listen(2).
 func listenError(err error, port int) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return cli.Hint(cli.TryAgain(fmt.Errorf("port %d is in use by %s: %w", port, ports.Holder(ports.Proc, port), err)),
-			"stop that program, or take another port with --port (OCI_SERVE_PORT)")
+			"stop that program, or choose another port with --port (OCI_SERVE_PORT)")
 	case errors.Is(err, syscall.EACCES):
-		return cli.Hint(err, "ports below 1024 are for root; --port names another")
+		return cli.Hint(err, "ports below 1024 require root; choose another with --port")
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return cli.Hint(err, "the addresses of this host are: %s", strings.Join(addresses(), ", "))
 	}

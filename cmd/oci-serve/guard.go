@@ -6,13 +6,13 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// realm is what a client is told that its credentials are for.
+// realm is the challenge for clients without valid credentials.
 const realm = `Basic realm="oci-serve"`
 
-// maxLogged bounds how much of a wrong name goes to the log, in bytes.
+// maxLogged bounds how much of a wrong user name is logged, in bytes.
 const maxLogged = 64
 
-// guard decides who may do what.
+// guard decides which requests are allowed.
 type guard struct {
 	write string            // owner, loopback, auth, any or none
 	read  string            // any or auth
@@ -23,8 +23,8 @@ type guard struct {
 	failed  func()
 }
 
-// allow is of registry.Options. Credentials that come are always checked, also
-// where none are needed: a client that logs in wants to know.
+// allow is for registry.Options. Credentials are always checked, even if none are
+// needed: a client that logs in expects to learn whether they are right.
 func (g *guard) allow(r *http.Request, k registry.Kind) (string, error) {
 	if k.Writes() {
 		if err := g.refuseBrowser(r); err != nil {
@@ -56,8 +56,9 @@ func (g *guard) allow(r *http.Request, k registry.Kind) (string, error) {
 
 // needsUser reports whether a request needs credentials. GET /v2/ does whenever
 // anything does: docker and containers/image (skopeo, podman) send credentials
-// only to a registry that asks for them there. Those that have none go on to
-// read without, but for docker's classic image store: it wants a login then.
+// only to a registry that asks for them there. Clients without credentials still
+// read anonymously, except for docker's classic image store, which then requires
+// a login.
 func (g *guard) needsUser(k registry.Kind) bool {
 	switch {
 	case k == registry.Ping:
@@ -71,7 +72,7 @@ func (g *guard) needsUser(k registry.Kind) bool {
 // identify returns the user whose credentials a request carries, "" if none.
 func (g *guard) identify(r *http.Request) (string, error) {
 	name, password, ok := r.BasicAuth()
-	// containers/image answers a challenge with an empty pair if it has none.
+	// Without credentials, containers/image answers a challenge with an empty pair.
 	if !ok || g.users == nil || name == "" && password == "" {
 		return "", nil
 	}
@@ -83,7 +84,7 @@ func (g *guard) identify(r *http.Request) (string, error) {
 		g.reports.add(withoutPort(r.RemoteAddr), ": login refused for now, after too many attempts,", name[:min(len(name), maxLogged)])
 		return "", e.refusal()
 	}
-	if err != errWrong { // the client has gone
+	if err != errWrong { // the client is gone
 		return "", registry.ErrUnauthorized
 	}
 	g.failed()
@@ -95,7 +96,7 @@ func challenge(err error) error {
 	return &registry.Refusal{Err: err, Header: http.Header{"Www-Authenticate": {realm}}}
 }
 
-// guardRead protects a page that is no registry content as reading is.
+// guardRead applies --read to a page outside the registry's API.
 func (g *guard) guardRead(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, err := g.identify(r)

@@ -110,7 +110,7 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// A client that guesses is told when to come again.
+// A client that guesses learns when to try again.
 func TestGuardRefuses(t *testing.T) {
 	u, _, _ := testUsers(t)
 	h, _ := pagesOver(t, "auth", "any", u)

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// maxCost bounds a hash's cost: 15 takes about two seconds, and each step
-	// more twice as long.
+	// maxCost bounds the cost of a hash: 15 takes about two seconds, and each
+	// further step doubles that.
 	maxCost = 15
 	// hashLen is the length of every bcrypt hash, as text.
 	hashLen = 60
@@ -23,14 +23,14 @@ const (
 
 var errNoUsers = errors.New("no users in it")
 
-// table is what a file of users says: for each name its hash.
+// table is the content of a file of users.
 type table struct {
 	hashes map[string][]byte
-	// decoys are all hashes. An unknown name's password is compared with one of
-	// them, the same each time, so that the time that takes does not tell which
-	// names there are, though their hashes' costs may differ.
+	// decoys are all hashes. The password of an unknown name is compared with one
+	// of them, always the same, so that the response time does not reveal which
+	// names exist, even if the costs of their hashes differ.
 	decoys [][]byte
-	open   bool // everybody on this host may read the file
+	open   bool // the file is readable by others
 }
 
 // readHtpasswd reads a file of users.
@@ -61,8 +61,8 @@ func openHtpasswd(file string) (*table, error) {
 }
 
 // parseHtpasswd reads lines "name:hash" as the htpasswd program writes them.
-// Empty lines and those that start with "#" mean nothing. Hashes other than
-// bcrypt's are refused: they are quick to guess.
+// Empty lines and lines that start with "#" are ignored. Hashes other than
+// bcrypt's are refused, since their passwords are quick to guess.
 func parseHtpasswd(data []byte) (*table, error) {
 	t := &table{hashes: make(map[string][]byte)}
 	lines := bufio.NewScanner(bytes.NewReader(data))
@@ -74,7 +74,7 @@ func parseHtpasswd(data []byte) (*table, error) {
 		}
 		name, hash, err := parseUser(line)
 		if err == nil && t.hashes[name] != nil {
-			err = fmt.Errorf("user %q has a line already", name)
+			err = fmt.Errorf("user %q has two lines", name)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
@@ -95,7 +95,7 @@ func parseUser(line string) (name string, hash []byte, err error) {
 	}
 	text, _, _ = strings.Cut(text, ":") // further fields are allowed in such files
 	if !strings.HasPrefix(text, "$2") || len(text) != hashLen {
-		return "", nil, fmt.Errorf("user %q: not a bcrypt hash, as htpasswd -B makes", name)
+		return "", nil, fmt.Errorf("user %q: not a bcrypt hash, as --passwd writes", name)
 	}
 	cost, err := bcrypt.Cost([]byte(text))
 	if err != nil {

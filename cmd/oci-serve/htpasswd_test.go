@@ -45,7 +45,7 @@ func TestParseHtpasswd(t *testing.T) {
 		{"truncated", "bob:" + hash[:59], 0, "not a bcrypt hash"},
 		{"cost", "bob:$2y$31" + hash[6:], 0, "cost 31, must be at most 15"},
 		{"cost that is none", "bob:$2y$xx" + hash[6:], 0, `user "bob"`},
-		{"twice", aliceLine + "\n" + aliceLine, 0, `line 2: user "alice" has a line already`},
+		{"twice", aliceLine + "\n" + aliceLine, 0, `line 2: user "alice" has two lines`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := parseHtpasswd([]byte(c.text))

@@ -23,11 +23,11 @@ const (
 	maxName = 255
 )
 
-// k0sPrefixes are where k0s files are offered: below a name of ours, and below
-// the one that the vendor's download site has them at.
+// k0sPrefixes are the paths below which k0s files are served: our own, and that of
+// the vendor's download site.
 var k0sPrefixes = []string{"/k0s/", "/k0rdent-enterprise/"}
 
-// k0sName matches the names that are offered: k0s, or the bundle of its images,
+// k0sName matches the names that are served: k0s, or the bundle of its images,
 // of a version and for a platform, and what belongs to such a file, such as its
 // signature. The version is k0s's own (v1.32.8+k0s.0, v1.33.0-rc.1+k0s.0),
 // where k0rdent's templates and the vendor's pages do not agree on the sign
@@ -59,12 +59,12 @@ func k0sPath(path string) (name string, ok bool) {
 	return "", false
 }
 
-// k0sFiles hands out the k0s files of a directory, as they are at the time of
-// each request.
+// k0sFiles serves the k0s files of a directory, as they are at the time of each
+// request.
 type k0sFiles struct{ dir string }
 
-// errNoK0s is the answer for a file that is not there.
-var errNoK0s = &registry.Error{Code: "NAME_UNKNOWN", Status: http.StatusNotFound, Message: "no such file; /k0s/ lists those that there are"}
+// errNoK0s is the answer for a file that does not exist.
+var errNoK0s = &registry.Error{Code: "NAME_UNKNOWN", Status: http.StatusNotFound, Message: "no such file; /k0s/ lists the existing ones"}
 
 // serve is for registry.Handler.Beside.
 func (k *k0sFiles) serve(w http.ResponseWriter, r *http.Request) error {

@@ -14,7 +14,7 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// deny refuses a request and says to whom it would not be refused.
+// deny returns a refusal whose message names who is allowed.
 func deny(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", registry.ErrDenied, fmt.Sprintf(format, args...))
 }
@@ -34,7 +34,7 @@ func fromOwner(r *http.Request) error {
 	uid, err := p.uid()
 	switch {
 	case err != nil && !errors.Is(err, errNoOwner):
-		return fmt.Errorf("the user at the other end: %w", err) // which the client may try again
+		return fmt.Errorf("the user at the other end: %w", err) // the client may retry
 	case err != nil:
 		return deny("%s, and %v; %s", allowed, err, change)
 	case uid != 0 && uid != self:
@@ -43,7 +43,7 @@ func fromOwner(r *http.Request) error {
 	return nil
 }
 
-// userName returns the name of a user, or the number where there is none.
+// userName returns the name of a user, or the number if there is none.
 func userName(uid uint32) string {
 	number := strconv.FormatUint(uint64(uid), 10)
 	if u, err := user.LookupId(number); err == nil {
@@ -52,12 +52,12 @@ func userName(uid uint32) string {
 	return number
 }
 
-// refuseBrowser refuses what a web page may have had a browser send. Clients of
-// a registry never say which page they act for.
+// refuseBrowser refuses requests that a web page may have caused. Registry clients
+// never send the headers that name a page.
 //
-// Where the place that a request comes from is enough to write, no page at all
-// may: after DNS rebinding, a foreign page shares the registry's origin, but
-// under a host name that is not the registry's.
+// If the origin of a request alone allows writing, no page may write: after DNS
+// rebinding, a foreign page has the registry's origin, but a host name that is not
+// the registry's.
 func (g *guard) refuseBrowser(r *http.Request) error {
 	if g.write != "owner" && g.write != "loopback" {
 		if err := http.NewCrossOriginProtection().Check(r); err != nil {
@@ -75,8 +75,7 @@ func (g *guard) refuseBrowser(r *http.Request) error {
 }
 
 // knows reports whether a request's Host cannot be another site's: it is an
-// address, or a name that the registry has. Clients that send none are no
-// browsers.
+// address, or a name of the registry. Clients that send none are not browsers.
 func (g *guard) knows(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -13,11 +13,10 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// newLog makes the log of a person or program that wants to know of each
-// request, or else of one who wants to see faults and warnings only, in the form
-// of all the tools' messages.
+// newLog returns a log of each request with --access-log or --verbose, or else of
+// errors and warnings only, in the form of all tools' messages.
 func newLog(stderr io.Writer, cfg config) *slog.Logger {
-	journald, _ := journal.StderrIsJournalStream() // not if that cannot be found out
+	journald, _ := journal.StderrIsJournalStream() // false if that is unknown
 	var options slog.HandlerOptions
 	form := func(w io.Writer) slog.Handler { return &faultHandler{w} }
 	switch {
@@ -35,7 +34,7 @@ func newLog(stderr io.Writer, cfg config) *slog.Logger {
 	return slog.New(form(stderr))
 }
 
-// withoutStamp leaves out what the journal notes of each line by itself.
+// withoutStamp omits what the journal records of each line itself.
 func withoutStamp(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {
 		return slog.Attr{}
@@ -72,7 +71,7 @@ func (h *journalHandler) Handle(ctx context.Context, r slog.Record) error {
 func (h *journalHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 func (h *journalHandler) WithGroup(string) slog.Handler      { return h }
 
-// prefixed writes something before each line, which comes in one Write.
+// prefixed writes a prefix before each line. A line is one Write.
 type prefixed struct {
 	w      io.Writer
 	prefix string
@@ -88,7 +87,7 @@ type faultHandler struct{ w io.Writer }
 
 func (h *faultHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
 
-// words has what stands before a value in a line; others are left out.
+// words maps the attributes that are printed to the text before their value.
 var words = map[string]string{
 	"method": " ",
 	"path":   " ",
@@ -115,7 +114,7 @@ func (h *faultHandler) Handle(_ context.Context, r slog.Record) error {
 	return err
 }
 
-// printable keeps what clients send from moving a terminal's cursor.
+// printable replaces what could move a terminal's cursor, since clients send it.
 func printable(r rune) rune {
 	if !unicode.IsPrint(r) {
 		return '?'

@@ -18,14 +18,15 @@ func TestVerbose(t *testing.T) {
 	}
 }
 
-// The access log names who did what, and a password in the clear is warned of.
+// The access log has the user of each request, and unencrypted passwords cause a
+// warning.
 func TestAccessLog(t *testing.T) {
 	c := startChild(t, t.TempDir(), "--access-log", "json", "--host", "0.0.0.0", "--htpasswd", writeUsers(t, aliceLine))
 	login := "Basic " + base64.StdEncoding.EncodeToString([]byte("alice:wonder land"))
 	c.want(202, "POST", "/v2/a/blobs/uploads/", nil, "Authorization", login)
 	c.stop()
 	for _, want := range []string{
-		`"msg":"passwords cross the network as they are; --tls auto encrypts them"`,
+		`"msg":"passwords cross the network unencrypted; use --tls auto"`,
 		`"method":"POST","path":"/v2/a/blobs/uploads/","status":202,`,
 		`"user":"alice"`,
 	} {
@@ -35,7 +36,7 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
-// What a client sends must not move the cursor of who reads the log.
+// What a client sends must not move the cursor of the terminal that shows the log.
 func TestFaultLines(t *testing.T) {
 	var out strings.Builder
 	slog.New(&faultHandler{&out}).Warn("wrong", "user", "\x1b[2J\r\nx", "remote", "192.0.2.1:5", "more", 1)

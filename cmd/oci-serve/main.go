@@ -1,9 +1,9 @@
-// oci-serve is an OCI registry on disk: distribution-spec 1.1, whole, in
-// constant memory.
+// oci-serve is an OCI registry on disk: all of distribution-spec 1.1, in constant
+// memory.
 //
 // It reads no input. It writes a registry record once it accepts connections.
-// Killed at any instant, it leaves nothing that a reader could take for
-// complete; what it has acknowledged is there when it starts again.
+// Killed at any time, it leaves nothing incomplete visible, and everything that it
+// has acknowledged is there after a restart.
 package main
 
 import (
@@ -17,8 +17,8 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// memoryLimit is what the Go runtime keeps its memory below, in bytes, unless
-// GOMEMLIMIT is fs. The process takes some more; 64 MB are promised.
+// memoryLimit is the soft memory limit of the Go runtime, in bytes, unless
+// GOMEMLIMIT is set. The process uses some more; the promise is 64 MB.
 const memoryLimit = 40 << 20
 
 func main() { cli.Main("oci-serve", run) }
@@ -28,7 +28,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	fs := cfg.flags()
 	if err := cli.Parse(fs, args, usage, stdout, 0); err != nil {
 		if errors.Is(err, cli.ErrUnexpected) {
-			err = cli.Hint(err, "--storage names the directory to serve from; bundle-ls BUNDLE | oci-push --to localhost:5000 fills it")
+			err = cli.Hint(err, "name the directory to serve from with --storage; fill it with bundle-ls BUNDLE | oci-push --to localhost:5000")
 		}
 		return err
 	}
@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	disk.LimitUploads(cfg.uploadLimit)
 	log := newLog(stderr, cfg)
 	for _, warning := range disk.Warnings() {
-		log.Warn("converted the storage, but not all of it", "error", warning)
+		log.Warn("the storage was converted only in part", "error", warning)
 	}
 	switch {
 	case cfg.gc:

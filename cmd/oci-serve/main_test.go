@@ -167,7 +167,7 @@ func TestReach(t *testing.T) {
 }
 
 // Given an IPv4 address, the registry must not be open on IPv6 as well.
-func TestListenOnWhatWasAsked(t *testing.T) {
+func TestListenBindsOneAddress(t *testing.T) {
 	ln, err := listen(context.Background(), "0.0.0.0", 0)
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +262,7 @@ func TestRefusals(t *testing.T) {
 		{"scrub of no storage", []string{"--scrub", "--storage", t.TempDir()}, 2, "not a registry's"},
 		{"repair while it runs", []string{"--scrub", "--repair", "--storage", used.record.Storage}, 75, "in use"},
 		{"empty storage", []string{"--port", "0", "--storage", ""}, 2, "must be a directory"},
-		{"operand", []string{"bundle.tgz"}, 2, "unexpected argument \"bundle.tgz\"\nhint: --storage names"},
+		{"operand", []string{"bundle.tgz"}, 2, "unexpected argument \"bundle.tgz\"\nhint: name the directory"},
 		{"host", []string{"--host", "192.0.2.1", "--port", "0", "--storage", t.TempDir()}, 1, "hint: the addresses of this host are: 127.0.0.1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -294,7 +294,7 @@ func TestNothingIsMadeOfATypo(t *testing.T) {
 	}
 }
 
-func TestStorageErrorsSayWhatToDo(t *testing.T) {
+func TestStorageErrorsHaveHints(t *testing.T) {
 	for want, err := range map[string]error{
 		"mount the file system read-write": &os.PathError{Op: "openat", Path: "lock", Err: syscall.EROFS},
 		"local file system such as ext4":   fmt.Errorf("want a file system with hard links: %w", &os.LinkError{Op: "linkat", Old: "lock", New: "x", Err: syscall.EPERM}),

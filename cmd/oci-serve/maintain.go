@@ -8,7 +8,7 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// collect removes what nothing refers to.
+// collect removes blobs and repositories that are unused.
 func collect(ctx context.Context, disk *registry.Disk, uploads bool, out *record.Writer) error {
 	start := time.Now()
 	c, err := disk.Collect(ctx, uploads)
@@ -24,8 +24,7 @@ func collect(ctx context.Context, disk *registry.Disk, uploads bool, out *record
 	return out.Write(record.Summary{Tool: "oci-serve", Counts: counts, Bytes: c.RemovedBytes, Seconds: record.Seconds(time.Since(start))})
 }
 
-// renew writes the index.json of the repositories that other programs would see
-// an old state of.
+// renew writes every index.json that is out of date.
 func renew(ctx context.Context, disk *registry.Disk, out *record.Writer) error {
 	start := time.Now()
 	n, err := disk.RenewIndexes(ctx)

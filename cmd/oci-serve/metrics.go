@@ -13,11 +13,11 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// usageEvery is how old the storage's size may be in the metrics. To find it
-// out, every blob's size is asked of the file system.
+// usageEvery is how old the size of the storage may be in the metrics. Computing
+// it requires a stat of every blob.
 const usageEvery = time.Minute
 
-// metrics counts what /metrics shows.
+// metrics holds the figures of /metrics.
 type metrics struct {
 	all      *prometheus.Registry
 	requests *prometheus.CounterVec
@@ -41,7 +41,7 @@ func newMetrics() *metrics {
 	return m
 }
 
-// observe is of registry.Options.
+// observe is for registry.Options.
 func (m *metrics) observe(o registry.Observation) {
 	m.requests.WithLabelValues(o.Kind.String(), strconv.Itoa(o.Status)).Inc()
 	m.in.Add(float64(o.In))
@@ -52,8 +52,7 @@ func (m *metrics) gauge(name, help string, value func() float64) {
 	m.all.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
 
-// follow adds what is not counted but looked up when it is asked for. certs is
-// nil without TLS.
+// follow adds the figures that are computed on request. certs is nil without TLS.
 func (m *metrics) follow(h *registry.Handler, size *storageSize, certs certificates) {
 	m.gauge("oci_serve_uploads", "Blobs and manifests that are being received.", func() float64 { return float64(h.Receiving()) })
 	m.gauge("oci_serve_storage_blobs", "Blobs in the storage, as of at most a minute ago.", func() float64 { return float64(size.get().Blobs) })
@@ -68,7 +67,7 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.all, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 }
 
-// storageSize remembers what the storage holds.
+// storageSize caches the size of the storage.
 type storageSize struct {
 	disk *registry.Disk
 	log  *slog.Logger

@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// lookupTime bounds how long a name server may take to tell this host's full
-// name. In a site without one, the name in /etc/hosts is found at once.
+// lookupTime bounds the lookup of this host's full name. In a site without a name
+// server, the name in /etc/hosts is found at once.
 const lookupTime = 2 * time.Second
 
-// dnsName is what may stand in a certificate: labels of letters, digits and
-// hyphens; the first may be "*".
+// dnsName matches the host names that a certificate can have: labels of letters,
+// digits and hyphens, of which the first may be "*".
 var dnsName = regexp.MustCompile(`^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
 
-// checkedName returns a name for --tls-name as it was written.
+// checkedName returns a name for --tls-name unchanged.
 func checkedName(name string) (string, error) {
 	_, err := parseName(name)
 	return name, err
@@ -31,7 +31,7 @@ func checkedName(name string) (string, error) {
 func parseName(name string) (string, error) {
 	if a, err := netip.ParseAddr(name); err == nil {
 		if a.Zone() != "" || a.IsUnspecified() {
-			return "", fmt.Errorf("%q is no address that a certificate can have", name)
+			return "", fmt.Errorf("%q is not an address that a certificate can have", name)
 		}
 		return a.Unmap().String(), nil
 	}
@@ -42,13 +42,13 @@ func parseName(name string) (string, error) {
 	return lower, nil
 }
 
-// names is what a server is called, each list sorted and without repetition.
+// names are the names of a server; each list is sorted and without duplicates.
 type names struct {
 	dns []string
 	ips []string
 }
 
-// add adds names and addresses; what cannot stand in a certificate is left out.
+// add adds names and addresses, except those that a certificate cannot have.
 func (n *names) add(list ...string) {
 	for _, name := range list {
 		name, err := parseName(name)

@@ -13,8 +13,8 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// pages puts what is beside the registry before it. Paths are compared as they
-// came: a mux would clean them, and redirect.
+// pages serves the registry and the pages beside it. Paths are compared as they
+// are: a mux would clean them, and redirect.
 type pages struct {
 	registry http.Handler
 	people   http.Handler // the page at /
@@ -24,7 +24,7 @@ type pages struct {
 	ca       *x509.Certificate // of the registry's own authority, or nil
 }
 
-// newPages returns all that oci-serve answers. certs is nil without TLS.
+// newPages returns the handler of oci-serve. certs is nil without TLS.
 func newPages(k0sDir string, disk *registry.Disk, who *guard, counts *metrics, certs certificates, log *slog.Logger) *pages {
 	h := registry.New(disk, registry.Options{Allow: who.allow, Stall: stallTime, Observe: counts.observe, Log: log})
 	size := &storageSize{disk: disk, log: log}
@@ -61,11 +61,11 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// notRead is the answer to a request that would change what can only be read.
+// notRead is the answer to a write request for a read-only page.
 var notRead = &registry.Refusal{Err: registry.ErrUnsupported, Header: http.Header{"Allow": {"GET, HEAD"}}}
 
-// small serves a page that is read only and short. Whatever a client sends with
-// its request must come at once.
+// small serves a short read-only page. The body of the request, if any, must
+// arrive at once.
 func (p *pages) small(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	if r.ContentLength != 0 {
 		http.NewResponseController(w).SetReadDeadline(time.Now().Add(headerTime)) // where there is a connection
@@ -77,8 +77,8 @@ func (p *pages) small(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	h.ServeHTTP(w, r)
 }
 
-// health reports whether a push would succeed, and if not, why. It needs no
-// credentials, since those who ask it have none, and tells nothing else.
+// health reports whether a push would succeed, and if not, why. It requires no
+// credentials, since monitoring has none, and reveals nothing else.
 func (p *pages) health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if err := p.check(); err != nil {
@@ -89,15 +89,15 @@ func (p *pages) health(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, "ok\n")
 }
 
-// authority answers with the certificate that clients must trust. It needs no
-// credentials: a client that has it can send them over a connection that it
-// trusts.
+// authority serves the certificate that clients must trust. It requires no
+// credentials, since a client needs the certificate before it can send them
+// safely.
 func (p *pages) authority(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/x-pem-file")
 	w.Write(encode(pemfile.Certificate, p.ca.Raw))
 }
 
-// unhealthy returns why a push would fail, without what only the log should have.
+// unhealthy returns why a push would fail, without details for the log only.
 func unhealthy(err error) string {
 	if known, ok := errors.AsType[*registry.Error](err); ok {
 		return known.Message

@@ -27,7 +27,7 @@ func loadPair(certFile, keyFile string) (*tls.Certificate, error) {
 	}
 	chain, _, err := pemfile.Certificates(certFile)
 	if err != nil && cli.HintOf(err) == "" {
-		err = cli.Hint(err, "--tls-cert names the certificate and its chain, --tls-key the key")
+		err = cli.Hint(err, "name the certificate and its chain with --tls-cert, and the key with --tls-key")
 	}
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func loadKey(file string) (crypto.Signer, error) {
 	at := slices.IndexFunc(blocks, func(b *pem.Block) bool { return strings.HasSuffix(b.Type, pemfile.PrivateKey) })
 	if at < 0 {
 		return nil, cli.Hint(fmt.Errorf("%s: no private key in it, only %s", file, blocks[0].Type),
-			"--tls-cert names the certificate and its chain, --tls-key the key")
+			"name the certificate and its chain with --tls-cert, and the key with --tls-key")
 	}
 	b := blocks[at]
 	if b.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED") {
@@ -82,16 +82,16 @@ func parseKey(b *pem.Block) (any, error) {
 	return x509.ParsePKCS8PrivateKey(b.Bytes)
 }
 
-// belongs reports whether a certificate is of a key.
+// belongs reports whether a certificate belongs to a key.
 func belongs(key crypto.Signer, c *x509.Certificate) bool {
 	public, ok := c.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && public.Equal(key.Public())
 }
 
-// unfit returns why clients will refuse a certificate that is served all the
-// same: the clock may be wrong, and some clients check less than others.
+// unfit returns why clients will reject a certificate. It is served nevertheless:
+// the clock may be wrong, and some clients check less than others.
 func unfit(leaf *x509.Certificate, now time.Time) (problems []string) {
-	const advice = "clients will refuse it; replace it, or set the clock (it is %s here)"
+	const advice = "clients will reject it; replace it, or set the clock (it is %s here)"
 	clock := now.UTC().Format(time.RFC3339)
 	switch {
 	case now.After(leaf.NotAfter):
@@ -100,13 +100,13 @@ func unfit(leaf *x509.Certificate, now time.Time) (problems []string) {
 		problems = append(problems, fmt.Sprintf("the certificate is not valid before %s, "+advice, leaf.NotBefore.UTC().Format(time.RFC3339), clock))
 	}
 	if len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
-		problems = append(problems, "the certificate has no subject alternative names; clients will refuse it")
+		problems = append(problems, "the certificate has no subject alternative names; clients will reject it")
 	}
 	return problems
 }
 
-// unreadable is the misuse of a flag whose file cannot be read or says nothing
-// that can be used: another start would not help.
+// unreadable returns misuse for a flag whose file cannot be read or is invalid, so
+// that another start would not help.
 func unreadable(flag string, err error) error {
 	misuse := cli.Misuse("%s: %w", flag, err)
 	e, ok := errors.AsType[*fs.PathError](err)

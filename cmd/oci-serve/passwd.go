@@ -77,7 +77,7 @@ func written(out *record.Writer, r record.File) error {
 	return out.Write(r)
 }
 
-// checkedUser returns a name for --passwd as it was written.
+// checkedUser returns a name for --passwd unchanged.
 func checkedUser(name string) (string, error) {
 	unfit := func(r rune) bool { return r == ':' || !unicode.IsPrint(r) }
 	if name == "" || name[0] == '#' || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unfit) {

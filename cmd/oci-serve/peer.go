@@ -27,8 +27,8 @@ var (
 type peer struct {
 	remote, local netip.AddrPort
 	// uid returns the user at the other end, in this process's user namespace.
-	// The kernel is asked once a connection, when it first matters. An error
-	// other than errNoOwner may pass.
+	// The kernel is asked once per connection, when needed. Errors other than
+	// errNoOwner may be temporary.
 	uid func() (uint32, error)
 }
 
@@ -48,7 +48,8 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, peerKey{}, p)
 }
 
-// remember asks until there is an answer, and returns that from then on.
+// remember returns a function that calls ask until it succeeds, and then returns
+// that answer.
 func remember(ask func() (uint32, error)) func() (uint32, error) {
 	var mu sync.Mutex
 	var known bool
@@ -127,7 +128,7 @@ func established(tcp *net.TCPConn) bool {
 }
 
 // tcpEstablished is TCP_ESTABLISHED of the kernel's net/tcp_states.h. In any
-// other state the uid that is reported may be root's for want of an owner.
+// other state the reported uid may be root's because there is no owner.
 const tcpEstablished = 1
 
 // inUserNamespace reports whether some users of the host have no number here,

@@ -16,7 +16,7 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// purge removes the storage with all that oci-serve keeps in it.
+// purge removes the storage and everything that oci-serve keeps in it.
 func purge(ctx context.Context, cfg config, stdin io.Reader, out *record.Writer, stderr io.Writer) error {
 	start := time.Now()
 	var held registry.Usage
@@ -34,7 +34,7 @@ func purge(ctx context.Context, cfg config, stdin io.Reader, out *record.Writer,
 		return storageError(cfg.storage, err, true)
 	}
 	if len(left) > 0 && !cfg.Quiet {
-		fmt.Fprintf(stderr, "oci-serve: %s stays, because something else is in it: %s\n", cfg.storage, strings.Join(left, ", "))
+		fmt.Fprintf(stderr, "oci-serve: %s is kept, because it contains other files: %s\n", cfg.storage, strings.Join(left, ", "))
 	}
 	return out.Write(record.Summary{Tool: "oci-serve", Counts: map[string]int{"removed": held.Blobs}, Bytes: held.Bytes, Seconds: record.Seconds(time.Since(start))})
 }

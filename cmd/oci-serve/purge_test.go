@@ -78,7 +78,7 @@ func TestPurgeLeavesWhatIsNotOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, stderr := purges(link, "--yes")
-	if code != 0 || !strings.Contains(stderr, "stays, because something else is in it: k0s, lost, tls") {
+	if code != 0 || !strings.Contains(stderr, "is kept, because it contains other files: k0s, lost, tls") {
 		t.Errorf("code %d, stderr %q", code, stderr)
 	}
 	var left []string

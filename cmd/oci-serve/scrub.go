@@ -13,12 +13,11 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// maxTold bounds how many images a message names.
-const maxTold = 5
+// maxNamed bounds how many images a message lists.
+const maxNamed = 5
 
-// scrub goes through the storage and writes a record for each blob that is
-// damaged, and a summary. disk is nil if nothing is to be repaired; the storage
-// may be in use then.
+// scrub reads the storage and writes a record for each damaged blob, and a
+// summary. Without --repair, disk is nil and the storage may be in use.
 func scrub(ctx context.Context, cfg config, disk *registry.Disk, out *record.Writer, stderr io.Writer) error {
 	start := time.Now()
 	var read atomic.Int64
@@ -66,18 +65,18 @@ func scrub(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 			"stop the registry, set them aside with --scrub --repair, start it, and push again")
 	}
 	return cli.Hint(fmt.Errorf("storage %s: %d damaged, and set aside", cfg.storage, done.Bad),
-		"push again what they belong to")
+		"push the affected images again")
 }
 
-// in names images for a message.
+// in lists images for a message.
 func in(names []string) string {
 	if len(names) == 0 {
 		return ""
 	}
 	more := ""
-	if len(names) > maxTold {
-		more = fmt.Sprintf(" and %d more", len(names)-maxTold)
-		names = names[:maxTold]
+	if len(names) > maxNamed {
+		more = fmt.Sprintf(" and %d more", len(names)-maxNamed)
+		names = names[:maxNamed]
 	}
 	return " (in " + strings.Join(names, ", ") + more + ")"
 }

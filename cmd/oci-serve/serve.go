@@ -19,15 +19,15 @@ import (
 )
 
 const (
-	// drainTime is how long running transfers may go on after a signal.
+	// drainTime is how long running transfers may take after a signal.
 	drainTime = 30 * time.Second
 	drainTick = 20 * time.Millisecond
-	// A client that has connected must say what it wants within headerTime, and
-	// say something more within idleTime.
+	// A client must send the headers of a request within headerTime, and the next
+	// request within idleTime.
 	headerTime = 20 * time.Second
 	idleTime   = 2 * time.Minute
-	// stallTime is how long 64 KiB of a body may take. There is no limit to the
-	// whole: a layer of 5 GB over a slow line takes hours.
+	// stallTime is how long 64 KiB of a body may take. A whole body has no limit: a
+	// layer of 5 GB takes hours over a slow line.
 	stallTime = 2 * time.Minute
 	// maxHeader bounds a request's headers in bytes, and thereby how many tags
 	// one push can name.
@@ -170,19 +170,19 @@ func openTLS(ctx context.Context, cfg config, log *slog.Logger) (certs certifica
 	return nil, "", nil
 }
 
-// warnClear warns of passwords that everybody on the network can read.
+// warnClear warns if passwords cross the network unencrypted.
 func warnClear(cfg config, log *slog.Logger) {
 	a, err := netip.ParseAddr(cfg.host)
 	local := cfg.host == "localhost" || err == nil && a.IsLoopback()
 	if cfg.htpasswd != "" && cfg.tls == "" && cfg.tlsCert == "" && !local {
-		log.Warn("passwords cross the network as they are; --tls auto encrypts them")
+		log.Warn("passwords cross the network unencrypted; use --tls auto")
 	}
 }
 
-// drain waits until the open connections, on which nobody new comes, have got
-// what they asked for. Those that take too long are cut, which their clients
-// notice; uploads can be resumed. [http.Server.Shutdown] would drop a request
-// that arrives just then without an answer.
+// drain waits until the open connections have finished their requests. Those that
+// take too long are closed, which their clients notice; uploads can be resumed.
+// [http.Server.Shutdown] would drop a request that arrives at that moment without
+// an answer.
 func drain(srv *http.Server, open *conns, log *slog.Logger) error {
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
@@ -191,14 +191,14 @@ func drain(srv *http.Server, open *conns, log *slog.Logger) error {
 			log.Error(fmt.Sprintf("transfers still running after %v were cut", drainTime))
 			break
 		}
-		// Closes what is idle now, and whatever else after its next answer.
+		// Closes idle connections now, and the others after their next answer.
 		srv.SetKeepAlivesEnabled(false)
 	}
 	return srv.Close()
 }
 
-// listen binds what was asked for and not more: given an IPv4 address, Go alone
-// would listen on the IPv6 ones as well.
+// listen binds exactly the given address: for an IPv4 one, Go would also listen on
+// IPv6.
 func listen(ctx context.Context, host string, port int) (net.Listener, error) {
 	network := "tcp"
 	if a, err := netip.ParseAddr(host); err == nil && a.Is4() {

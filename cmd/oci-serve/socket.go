@@ -28,8 +28,8 @@ func socketOwner(at, to netip.AddrPort) (uint32, error) {
 	return uid, err
 }
 
-// diagPing asks for this end of the connection, which there is for certain. The
-// kernel answers ENOENT for no such socket and for no module tcp_diag alike.
+// diagPing asks for this end of the connection, which certainly exists: the kernel
+// answers ENOENT for a missing socket and for a missing module tcp_diag alike.
 func diagPing(at, to netip.AddrPort) error {
 	_, err := diagOwner(at, to)
 	if err == unix.ENOENT {
@@ -50,8 +50,7 @@ const (
 	anyCookie        = 1<<32 - 1
 )
 
-// diagOwner asks for one socket over netlink, which takes the same time however
-// many sockets there are.
+// diagOwner asks for one socket over netlink, which takes constant time.
 func diagOwner(at, to netip.AddrPort) (uint32, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
@@ -108,7 +107,7 @@ func diagAnswer(b []byte) (uint32, error) {
 		return 0, io.ErrUnexpectedEOF
 	}
 	uid, inode := native.Uint32(msg[64:]), native.Uint32(msg[68:])
-	// Where there is no such connection, the answer may be a socket that listens.
+	// If there is no such connection, the answer may be a listening socket.
 	if msg[1] != tcpEstablished || inode == 0 {
 		return 0, errNoOwner
 	}

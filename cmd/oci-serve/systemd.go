@@ -15,9 +15,8 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// This file is what the program says to systemd, and takes from it, where that
-// has started it: see sd_listen_fds(3), sd_notify(3) and sd_watchdog_enabled(3).
-// Elsewhere nothing here does anything.
+// This file is the interface to systemd, see sd_listen_fds(3), sd_notify(3) and
+// sd_watchdog_enabled(3). It does nothing if systemd did not start the program.
 
 // inherited returns the sockets that systemd has opened for the service; none if
 // it is to open its own.
@@ -27,8 +26,8 @@ func inherited() ([]net.Listener, error) {
 		return nil, err
 	}
 	for _, ln := range all {
-		if _, ok := ln.(*net.TCPListener); !ok { // nil for what is no stream
-			return nil, cli.Hint(errors.New("a socket of systemd's is no TCP socket"), "ListenStream= of oci-serve.socket wants an address with a port")
+		if _, ok := ln.(*net.TCPListener); !ok { // nil if it is not a stream
+			return nil, cli.Hint(errors.New("the socket from systemd is not a TCP socket"), "set ListenStream= of oci-serve.socket to an address with a port")
 		}
 	}
 	return all, nil
@@ -43,12 +42,12 @@ func (m *manager) tell(state string) {
 	}
 }
 
-// ready says that connections are accepted.
+// ready reports that connections are accepted.
 func (m *manager) ready(url string) {
 	m.tell(daemon.SdNotifyReady + "\nSTATUS=Serving on " + url)
 }
 
-// stopping says that no more are, and that running transfers end.
+// stopping reports that no more are accepted and that transfers are finishing.
 func (m *manager) stopping() {
 	m.tell(daemon.SdNotifyStopping + "\nSTATUS=Letting transfers finish")
 }
@@ -84,9 +83,9 @@ func (m *manager) watch(ctx context.Context, ask func(context.Context) error) {
 	}
 }
 
-// selfAsker returns a function that asks the server, over a connection of its
-// own, whether it is there. Whatever it answers will do, and the storage is not
-// looked at: a restart fixes no disk.
+// selfAsker returns a function that checks over a connection of its own whether the
+// server answers. Any answer counts, and the storage is not checked: a restart does
+// not fix a disk.
 func selfAsker(dial func() (net.Conn, error)) func(context.Context) error {
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,

@@ -14,31 +14,31 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// limit is how many failures are forgiven at once, and how soon one more.
+// limit is how many failures are allowed at once, and how soon one more.
 type limit struct {
 	most  int
 	every time.Duration
 }
 
 var (
-	// limitName holds for a name from an address. A client that was left with an
-	// old password keeps nobody but that user from logging in there.
+	// limitName applies to a name at an address. A client with an old password
+	// blocks only that user there.
 	limitName = limit{10, 5 * time.Second}
-	// limitAll holds for all names from an address together.
+	// limitAll applies to all names at an address together.
 	limitAll = limit{50, time.Second}
 )
 
 // maxFailed bounds how many limits are remembered.
 const maxFailed = 8192
 
-// throttle slows down who guesses passwords.
+// throttle limits password guessing.
 type throttle struct {
 	mu     sync.Mutex
 	seed   maphash.Seed
 	failed map[source]time.Time // when all failures will be forgiven
 }
 
-// source is what a limit holds for.
+// source is what a limit applies to.
 type source struct {
 	network string // see registry.NetworkOf
 	name    uint64 // a hash, so that long names take no memory; 0 for all names
@@ -54,8 +54,8 @@ func (t *throttle) sources(from netip.Addr, name string) (one, all source) {
 	return source{at, maphash.String(t.seed, name)}, source{at, 0}
 }
 
-// take counts an attempt as failed before it is made, so that many at once are
-// no way around. It gives how long to wait if it may not be made, or zero.
+// take counts an attempt as failed before it is made, so that parallel attempts
+// do not evade the limit. It returns how long to wait before the attempt, or zero.
 func (t *throttle) take(from netip.Addr, name string, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -85,8 +85,8 @@ func (t *throttle) add(s source, every time.Duration, now time.Time) {
 	t.failed[s] = forgiven.Add(every)
 }
 
-// makeRoom forgets what has been forgiven, or else anything: an eighth at once,
-// so that not every failure from a new address looks through them all.
+// makeRoom drops expired entries, or else any: an eighth at a time, so that not
+// every failure from a new address scans them all.
 func (t *throttle) makeRoom(now time.Time) {
 	if len(t.failed) < maxFailed {
 		return
@@ -100,7 +100,7 @@ func (t *throttle) makeRoom(now time.Time) {
 	}
 }
 
-// giveBack takes an attempt back that did not fail.
+// giveBack uncounts an attempt that did not fail.
 func (t *throttle) giveBack(from netip.Addr, name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -112,7 +112,7 @@ func (t *throttle) giveBack(from netip.Addr, name string) {
 	}
 }
 
-// tooManyError says when to try again.
+// tooManyError is the error of an attempt that was not allowed.
 type tooManyError struct{ wait time.Duration }
 
 func (e *tooManyError) Error() string { return fmt.Sprintf("too many attempts; wait %v", e.wait) }

@@ -133,7 +133,7 @@ func TestAuthorityFiles(t *testing.T) {
 		{"certificate gone", func(dir string) error { return os.Remove(dir + "/ca.pem") }, ""},
 		{"everything gone", os.RemoveAll, ""},
 		{"server's truncated", func(dir string) error { return os.Truncate(dir+"/server.pem", 100) }, ""},
-		{"key gone", func(dir string) error { return os.Remove(dir + "/ca.key") }, "ca.key is absent"},
+		{"key gone", func(dir string) error { return os.Remove(dir + "/ca.key") }, "ca.key is missing"},
 		{"truncated key", func(dir string) error { return os.Truncate(dir+"/ca.key", 10) }, "no certificate or key"},
 		{"truncated certificate", func(dir string) error { return os.Truncate(dir+"/ca.pem", 10) }, "no certificate or key"},
 		{"left by a crash", func(dir string) error { return os.WriteFile(dir+"/.new-1", nil, 0o600) }, ""},
@@ -204,7 +204,7 @@ func TestCertFiles(t *testing.T) {
 	}
 	first := get()
 	copyPair(t, cert) // half of the way
-	if get() != first || !strings.Contains(log.String(), "stays as it was") {
+	if get() != first || !strings.Contains(log.String(), "keeping the old certificate") {
 		t.Errorf("with a broken pair, log %q", &log)
 	}
 	log.Reset()

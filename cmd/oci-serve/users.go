@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// goodFor is how long credentials count as good once their hash was
-	// computed, which takes some 60 ms of a core. A push makes many requests.
+	// goodFor is how long valid credentials are remembered: computing their hash
+	// takes some 60 ms, and a push makes many requests.
 	goodFor = 5 * time.Minute
 	// maxGood bounds how many of them are remembered.
 	maxGood = 1024
@@ -29,7 +29,7 @@ const (
 	maxWaiting = 64
 )
 
-// errWrong says that there is no such user, or that the password is not theirs.
+// errWrong means that there is no such user, or that the password is wrong.
 var errWrong = errors.New("wrong user name or password")
 
 // users checks names and passwords against a file, read again when it changes.
@@ -45,7 +45,7 @@ type users struct {
 	key   [32]byte                        // of the digests in good
 
 	throttle *throttle
-	waiting  registry.Share // of places for requests that want a hash
+	waiting  registry.Share // of places for requests that need a hash
 	turns    turns          // an address has one hash computed at a time
 	hashing  chan struct{}  // has a value for each hash that is being computed
 }
@@ -60,8 +60,8 @@ func newUsers(file string, log *slog.Logger) (*users, error) {
 		good:     make(map[[sha256.Size]byte]time.Time),
 		throttle: newThrottle(),
 		waiting:  registry.Share{Limit: maxWaiting},
-		// Two at least, so that one address cannot take all. Otherwise half of the
-		// cores stay with those who need no hash.
+		// At least two, so that one address cannot occupy all. Half of the cores
+		// remain for requests that need no hash.
 		hashing: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)/2)),
 	}
 	rand.Read(u.key[:]) // never fails
@@ -69,14 +69,14 @@ func newUsers(file string, log *slog.Logger) (*users, error) {
 	return u, u.read()
 }
 
-// read reads the file. u.mu is held, or nobody else has u yet.
+// read reads the file. The caller holds u.mu, or is the only user of u.
 func (u *users) read() error {
 	t, err := readHtpasswd(u.file)
 	if err != nil {
 		return err
 	}
 	if t.open {
-		u.log.Warn(u.file + ": everybody on this host can read it; chmod o-r makes it private")
+		u.log.Warn(u.file + ": readable by every user of this host; make it private with chmod o-r")
 	}
 	u.table = t
 	clear(u.good)
@@ -91,7 +91,7 @@ func (u *users) find(name, password string) (hash []byte, known bool, mark [sha2
 	now := u.now()
 	if u.watch.changed(now) {
 		if err := u.read(); err != nil {
-			u.log.Error("the users stay as they were", "error", err)
+			u.log.Error("keeping the old users", "error", err)
 		}
 	}
 	if hash, known = u.table.hashes[name]; !known {
@@ -100,7 +100,7 @@ func (u *users) find(name, password string) (hash []byte, known bool, mark [sha2
 		n := binary.BigEndian.Uint64(mac.Sum(nil))
 		return u.table.decoys[n%uint64(len(u.table.decoys))], false, mark, false
 	}
-	// The hash is in the mark, so a password that was changed counts no more.
+	// The hash is part of the mark, so a changed password invalidates it.
 	mac := hmac.New(sha256.New, u.key[:])
 	mac.Write(hash)
 	mac.Write([]byte(name + "\x00" + password))
@@ -108,8 +108,8 @@ func (u *users) find(name, password string) (hash []byte, known bool, mark [sha2
 	return hash, true, mark, now.Before(u.good[mark])
 }
 
-// remember notes that credentials are good. What is no longer true makes room,
-// and if that is not enough, anything does.
+// remember records that credentials are valid. Expired entries make room, and if
+// that is not enough, any do.
 func (u *users) remember(mark [sha256.Size]byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -151,7 +151,7 @@ func (u *users) check(ctx context.Context, from netip.Addr, name, password strin
 	return err
 }
 
-// compare computes a hash when its turn comes.
+// compare computes a hash when it is the request's turn.
 func (u *users) compare(ctx context.Context, from string, hash []byte, password string) error {
 	if !u.waiting.Acquire(from, 1) {
 		return &tooManyError{time.Second}
@@ -174,15 +174,15 @@ func (u *users) compare(ctx context.Context, from string, hash []byte, password 
 	return nil
 }
 
-// turns lets one of an address's requests go on at a time, so that the next
-// hash is another address's, if one waits.
+// turns admits one request of each address at a time, so that the next hash is
+// computed for another address, if one waits.
 type turns struct {
 	mu sync.Mutex
 	m  map[string]*turn
 }
 
 type turn struct {
-	taken chan struct{} // has a value while one goes on
+	taken chan struct{} // has a value while a request is admitted
 	users int
 }
 

@@ -56,7 +56,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Who guesses is stopped; others, and those who are known, are not.
+// Guessing is stopped; other users, and valid credentials, are not.
 func TestGuessing(t *testing.T) {
 	u, now, _ := testUsers(t)
 	ctx := context.Background()
@@ -108,7 +108,7 @@ func TestSpraying(t *testing.T) {
 	}
 }
 
-// More requests than may wait are sent away, and who leaves gives a place back.
+// Requests beyond the limit are refused, and each that ends frees its place.
 func TestTooManyWait(t *testing.T) {
 	u, _, _ := testUsers(t)
 	for range cap(u.hashing) {
@@ -177,7 +177,7 @@ func TestUsersAreReadAgain(t *testing.T) {
 		*now = now.Add(2 * watchEvery)
 	}
 	replace("alice:secret\n")
-	if err := u.check(ctx, here, "alice", "wonder land"); err != nil || !strings.Contains(log.String(), "stay as they were") {
+	if err := u.check(ctx, here, "alice", "wonder land"); err != nil || !strings.Contains(log.String(), "keeping the old users") {
 		t.Errorf("with a wrong file: %v, log %q", err, log)
 	}
 	replace(bobLine + "\n")
@@ -189,7 +189,7 @@ func TestUsersAreReadAgain(t *testing.T) {
 	}
 	*now = now.Add(2 * watchEvery)
 	u.check(ctx, here, "bob", "b:uilder")
-	if !strings.Contains(log.String(), "everybody on this host can read it") {
+	if !strings.Contains(log.String(), "readable by every user of this host") {
 		t.Errorf("log %q, want a warning", log)
 	}
 }

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// watchEvery is how often files are looked at for changes, when they are used.
+// watchEvery is how often files in use are checked for changes.
 const watchEvery = time.Second
 
-// watch notices when one of some files was replaced or written to.
+// watch detects that one of several files was replaced or written to.
 type watch struct {
 	files  []string
 	stamps []stamp
 	looked time.Time
 }
 
-// stamp changes when a file does. A file that is not there has the zero stamp.
+// stamp changes when a file does. A missing file has the zero stamp.
 type stamp struct {
 	modified time.Time
 	size     int64

@@ -146,7 +146,7 @@ journalled() {
   echo 'alice:$2y$05$kxH0jQ7XtkyhWxZpxU/0.OOWdP6pNrteF.wRfJnjeprEcvTT3DVXi' >/etc/users
   systemctl start oci-serve.service || return
   journalctl -q --flush --rotate
-  journalctl -q -u oci-serve -p warning -o cat | grep -qx 'oci-serve: passwords cross the network as they are; --tls auto encrypts them' || return
+  journalctl -q -u oci-serve -p warning -o cat | grep -qx 'oci-serve: passwords cross the network unencrypted; use --tls auto' || return
   printf 'OCI_SERVE_WRITE=me\n' >/etc/k0rdent-airgap/oci-serve.env
   ! restart
   [ "$(property ExecMainStatus)" = 2 ] && [ "$(property NRestarts)" = 0 ] && [ "$(property ActiveState)" = failed ]

@@ -10,7 +10,7 @@ trap 'rm -f "$list" "$list.new"' EXIT
 
 mapfile -t pending < <(grep -v '^#' $here/pending)
 # The number of pending paths may be lowered, never raised.
-[ ${#pending[@]} -le 4 ] || echo "$here/pending: ${#pending[@]} paths, more than before"
+[ ${#pending[@]} -le 0 ] || echo "$here/pending: ${#pending[@]} paths, more than before"
 find cmd lib man completions packaging tests/demo .github docs/examples docs/tutorial.md \
   README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md install.sh download.sh Makefile \
   -type f ! -path '*/testdata/*' ! -path '*/.git/*' | sort >"$list"

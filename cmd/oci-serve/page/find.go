@@ -15,7 +15,7 @@ import (
 const (
 	// scanRows is how many names are read at a time when all are looked through.
 	scanRows = 2500
-	// scanTime is how long that goes on for one page.
+	// scanTime bounds that for one page.
 	scanTime = time.Second
 	// chartName ends the name of the repository whose tags are the releases.
 	chartName = "charts/k0rdent-enterprise"
@@ -69,7 +69,7 @@ type release struct {
 	Version, Repository, Link string
 }
 
-// releases remembers which releases there are for a little while.
+// releases caches the list of releases briefly.
 type releases struct {
 	mu      sync.Mutex
 	until   time.Time

@@ -36,7 +36,7 @@ type item struct {
 	Digest      registry.Digest
 	Platforms   []string
 	Bytes       int64
-	Partial     bool // there was more than was counted
+	Partial     bool // not everything was counted
 	Description string
 }
 

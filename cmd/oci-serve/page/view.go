@@ -85,7 +85,7 @@ func (v *view) authority(ca *x509.Certificate) {
 // command is a command that pulls something, of one program.
 type command struct{ Program, Text string }
 
-// from says how a client reaches the registry.
+// from is how a client reaches the registry.
 type from struct {
 	host  string
 	plain bool // without TLS
