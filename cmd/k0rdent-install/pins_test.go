@@ -15,7 +15,7 @@ import (
 
 const theChart = "charts/k0rdent-enterprise"
 
-// Nothing that the platform is made of may have changed since it was pushed:
+// No part of the platform may have changed since it was pushed:
 // the chart, what its templates name, an artifact.
 func TestMovedTags(t *testing.T) {
 	for _, name := range []string{theChart + ":1.2.3", "charts/kcm-templates:1.2.3", "kcm-controller:1.2.3"} {
