@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # What is written about the tools, tried.
 # shellcheck disable=SC2154,SC2034 # registry is set by serve, output and stderr by run; on uses there
-# shellcheck disable=SC2016 # for shells over there
+# shellcheck disable=SC2016,SC2030,SC2031 # for shells over there; each test has its output
 
 load lib/helper
 load lib/host
