@@ -4,7 +4,7 @@
 # again, and does what is left to do. k0rdent-airgap(7) is the guide.
 #
 # It needs the tools beside it (or on the PATH), a POSIX shell, coreutils, awk, cmp,
-# find, grep, sed, setsid and tar: every Linux system has them.
+# find, flock, grep, sed, setsid and tar: every Linux system has them.
 set -eu
 umask 022 # whatever root has: what other users can write is not trusted
 
@@ -179,7 +179,7 @@ perform() {
   say "[$number/$total] $step"
   echo "trap 'exit 130' TERM" 2>/dev/null >$state/step.new || full # once what runs has ended
   "$@" >>$state/step.new
-  setsid sh $state/step.new </dev/null >$state/records.new &
+  setsid sh $state/step.new </dev/null >$state/records.new 9<&- &
   child=$!
   wait "$child" || code=$?
   child=''
@@ -210,7 +210,7 @@ collect() {
     case $file$step in pushed* | recordspush) through='' ;; *) through=$passing ;; esac
     [ ! -e $state/$file.new ] || sed -nE "$through;/}\$/p" $state/$file.new 2>/dev/null >>"$log" || return
   done
-  rm -f $state/*.new
+  rm -rf $state/*.new
 }
 
 # ended CODE is the end of every run. A step that did not succeed is in the log.
@@ -244,6 +244,7 @@ interrupted() {
 
 parse() {
   while [ $# -gt 0 ]; do
+    takes=1
     case $1 in
     --[a-z]*=*)
       word=$1
@@ -251,26 +252,31 @@ parse() {
       set -- "${word%%=*}" "${word#*=}" "$@"
       continue
       ;;
-    --bundle | --key | --signature | --host-address | --external-registry | --ca | --username | --password-file | --from | --only | --log | \
-      --worker | --controller | --digest | --export-worker | --export-controller)
-      [ -n "${2-}" ] || misuse "$1 requires a value"
-      value "$1" "$2"
-      shift
-      ;;
+    --bundle) given "$@" && bundle=$2 ;;
+    --key) given "$@" && case $2 in *://*) key=$2 ;; *) key=$(absolute "$2") ;; esac ;;
+    --signature) given "$@" && signature=$(absolute "$2") ;;
     --no-verify) verify='' ;;
+    --host-address) given "$@" && address=$2 ;;
+    --external-registry) given "$@" && external=${2%/} ;;
+    --ca) given "$@" && ca=$(absolute "$2") ;;
+    --username) given "$@" && username=$2 ;;
+    --password-file) given "$@" && password=$(absolute "$2") ;;
+    --from | --only)
+      given "$@"
+      # shellcheck disable=SC2086 # words
+      case " $steps " in *" $2 "*) ;; *) misuse "invalid $1 \"$2\": must be one of $steps$(meant "$2" $steps)" ;; esac
+      if [ "$1" = --from ]; then first=$2; else only=$2; fi
+      ;;
     --plan) plan=yes ;;
+    --log) given "$@" && log=$(absolute "$2") ;;
+    --worker | --controller | --export-worker | --export-controller) given "$@" && as "${1#--}" && archive=$(absolute "$2") ;;
+    --digest) given "$@" && digest=$2 ;;
     --status | --uninstall) as "${1#--}" ;;
     --purge) purge=yes ;;
     --yes) yes=yes ;;
     --last-controller) last=yes ;;
-    --help | -h)
-      usage
-      exit
-      ;;
-    --version)
-      oci-push --version | sed 's/^oci-push/install.sh/'
-      exit
-      ;;
+    --help | -h) usage && exit ;;
+    --version) oci-push --version | sed 's/^oci-push/install.sh/' && exit ;;
     --)
       shift
       break
@@ -281,30 +287,15 @@ parse() {
       misuse "unexpected argument \"$1\"${near:- (did you mean --bundle $1?)}"
       ;;
     esac
-    shift
+    shift $takes
   done
   rest=$#
 }
 
-value() {
-  case $1 in
-  --bundle) bundle=$2 ;;
-  --key) case $2 in *://*) key=$2 ;; *) key=$(absolute "$2") ;; esac ;;
-  --signature) signature=$(absolute "$2") ;;
-  --host-address) address=$2 ;;
-  --external-registry) external=${2%/} ;;
-  --ca) ca=$(absolute "$2") ;;
-  --username) username=$2 ;;
-  --password-file) password=$(absolute "$2") ;;
-  --log) log=$(absolute "$2") ;;
-  --worker | --controller | --export-worker | --export-controller) as "${1#--}" && archive=$(absolute "$2") ;;
-  --digest) digest=$2 ;;
-  --from | --only)
-    # shellcheck disable=SC2086 # words
-    case " $steps " in *" $2 "*) ;; *) misuse "invalid $1 \"$2\": must be one of $steps$(meant "$2" $steps)" ;; esac
-    if [ "$1" = --from ]; then first=$2; else only=$2; fi
-    ;;
-  esac
+# given FLAG VALUE: there is a value.
+given() {
+  [ -n "${2-}" ] || misuse "$1 requires a value"
+  takes=2
 }
 
 # as MODE: the one thing that was asked for.
@@ -433,6 +424,8 @@ begin() {
   guarded
   mkdir -p -- ${state%/*}
   [ -d $state ] || mkdir -m 700 -- $state
+  exec 9<$state
+  flock -n 9 || fail 'another install.sh is at work on this host' 'wait until it has ended' 75
   [ ! -e $state/restart ] || restart=yes
   (umask 077 && mkdir -p -- "$(dirname -- "$log")" && : >>"$log") 2>/dev/null || fail "cannot write to $log" 'name another file with --log'
   collect || fail "cannot write to $log"
@@ -530,13 +523,7 @@ present() {
 }
 
 # size FILE|DIR: in KiB; 0 if it does not exist.
-size() {
-  if [ -f "$1" ]; then
-    echo $((($(stat -Lc %s -- "$1") + 1023) / 1024))
-  else
-    { du -sk -- "$1" 2>/dev/null || echo 0; } | awk 'END {print $1}'
-  fi
-}
+size() { { du -skL --apparent-size -- "$1" 2>/dev/null || echo 0; } | awk 'END {print $1}'; }
 
 # mb KIB: in the units that the tools print.
 mb() { awk -v n="$1" 'BEGIN { n *= 1024; if (n < 1e9) printf "%.1f MB\n", n / 1e6; else printf "%.1f GB\n", n / 1e9 }'; }
@@ -657,26 +644,16 @@ stop_alone() { ! alone || run "kill $pid && while [ -e /proc/$pid/exe ]; do slee
 # serve_failed: oci-serve did not start. If another program has the port, root can
 # find out which, where the service cannot.
 serve_failed() {
-  if systemd; then
-    pid=$(systemctl show --value -p ExecMainPID oci-serve.service)
-    for try in 1 2 3 4 5; do # the journal may be behind
-      why=$(journalctl -q "_PID=$pid" -n 2 -o cat --no-pager)
-      [ -z "$why" ] || break
-      sleep "0.$try"
-    done
+  who=$(timeout 2 oci-serve --host "$listen" --port "$port" --storage $state/none.new 2>&1 >/dev/null </dev/null | sed -n 's/^oci-serve: \(port .*)\): .*/\1/p')
+  [ -z "$who" ] || fail "$who" 'stop that program, or set K0RDENTD_REGISTRY_PORT to another port' 75
+  if systemd; then # whose journal is up to date by now
+    why=$(journalctl -q "_PID=$(systemctl show --value -p ExecMainPID oci-serve.service)" -n 2 -o cat --no-pager)
   else
     why=$(tail -n 2 "$(dirname -- "$log")/oci-serve.log")
   fi
-  code=1
-  case $why in *'in use'*)
-    code=75
-    who=$(timeout 5 oci-serve --host "$listen" --port "$port" --storage $state/none.new 2>&1 >/dev/null </dev/null | sed -n 's/^oci-serve: \(port .*)\): .*/\1/p')
-    rm -rf $state/none.new
-    [ -z "$who" ] || fail "$who" 'stop that program, or set K0RDENTD_REGISTRY_PORT to another port' 75
-    ;;
-  esac
   printf '%s\n' "$why" >&2
-  fail 'oci-serve does not start' '' $code
+  case $why in *'in use'*) fail 'oci-serve does not start' '' 75 ;; esac
+  fail 'oci-serve does not start'
 }
 
 # step_push reads the bundle once, verifying and sending at the same time; oci-push

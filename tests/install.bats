@@ -886,6 +886,17 @@ END
   script one "${whole[@]}" --from push -- --plan 2>err
 }
 
+@test "install.sh: one run at a time" {
+  site one 10.0.0.5
+  script one "${whole[@]}" --only check 2>err
+  run -75 --separate-stderr on one flock /var/lib/k0rdentd/install sh /media/release/install.sh "${whole[@]}" --only serve
+  [[ $stderr == 'install.sh: another install.sh is at work on this host'$'\n''hint: '* ]]
+  # What a run leaves behind does not count.
+  script one "${whole[@]}" --only serve 2>err
+  serving one
+  script one "${whole[@]}" --only serve 2>err
+}
+
 @test "install.sh: a directory with other things in it does not become the registry's" {
   site one 10.0.0.5
   on one sh -c 'mkdir /srv/shared; echo precious >/srv/shared/file; ln -s shared /srv/link'

@@ -253,7 +253,8 @@ joined() {
   digest=$(grep -o 'sha256:[0-9a-f]\{64\}' "$work/exported" | tail -n 1)
   installer n2 "--worker /carried/worker.tar.gz ${digest:+--digest $digest}" &&
     typed n2 '[ ! -e /etc/k0s/join-token ]' || return
-  [ -z "$real" ] || ready n2
+  [ -z "$real" ] || ready n2 || return
+  installer n1 --status
 }
 
 # ready HOST: the cluster has it as a node that is Ready.
