@@ -9,7 +9,7 @@ _bundle_ls() {
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     ;;
-  --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
+  --format) mapfile -t COMPREPLY < <(compgen -W 'auto json table' -- "$cur") ;;
   *)
     case $cur in
     -*) mapfile -t COMPREPLY < <(compgen -W '--map --blobs --registry --du --ca --plain-http --answer-timeout

@@ -4,7 +4,7 @@ _bundle_verify() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=
   [ "$COMP_CWORD" -eq 0 ] || prev=${COMP_WORDS[COMP_CWORD - 1]}
   case $prev in
-  --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
+  --format) mapfile -t COMPREPLY < <(compgen -W 'auto json table' -- "$cur") ;;
   --digest) mapfile -t COMPREPLY < <(compgen -W 'sha256:' -- "$cur") ;;
   *)
     case $cur in

@@ -8,7 +8,7 @@ _k0rdent_install() {
   --answer-timeout) mapfile -t COMPREPLY < <(compgen -W '30s 2m' -- "$cur") ;;
   --helm-timeout) mapfile -t COMPREPLY < <(compgen -W '20m 40m' -- "$cur") ;;
   --ignore) mapfile -t COMPREPLY < <(compgen -W 'cpu disk images loopback memory' -- "$cur") ;;
-  --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
+  --format) mapfile -t COMPREPLY < <(compgen -W 'auto json table' -- "$cur") ;;
   --ca | --password-file | --release-file | --values | --credentials | --kubeconfig | --config)
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -7,7 +7,7 @@ _k0s_extract() {
   --k0s-version | --username) return ;;
   --platform) mapfile -t COMPREPLY < <(compgen -W 'linux/amd64 linux/arm64 linux/arm linux/riscv64' -- "$cur") ;;
   --answer-timeout) mapfile -t COMPREPLY < <(compgen -W '30s 2m' -- "$cur") ;;
-  --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
+  --format) mapfile -t COMPREPLY < <(compgen -W 'auto json table' -- "$cur") ;;
   *)
     case $cur in
     -*) mapfile -t COMPREPLY < <(compgen -W '--to --name --from --platform --k0s-version

@@ -13,7 +13,7 @@ complete -c k0s-extract -l answer-timeout -x -a '30s 2m' -d 'wait for the first 
 complete -c k0s-extract -l username -x -d 'user at the registry'
 complete -c k0s-extract -l password-file -r -F -d 'file with the password'
 complete -c k0s-extract -l flavor -d 'print which build this is'
-complete -c k0s-extract -l format -x -a 'json table' -d 'json, table or a template'
+complete -c k0s-extract -l format -x -a 'auto json table' -d 'auto, json, table or a template'
 complete -c k0s-extract -l quiet -d 'print only warnings and errors'
 complete -c k0s-extract -l verbose -d 'log each action to stderr'
 complete -c k0s-extract -l config -r -F -d 'read flags from a file'

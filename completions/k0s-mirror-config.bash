@@ -5,7 +5,7 @@ _k0s_mirror_config() {
   [ "$COMP_CWORD" -eq 0 ] || prev=${COMP_WORDS[COMP_CWORD - 1]}
   case $prev in
   --answer-timeout) mapfile -t COMPREPLY < <(compgen -W '30s 2m' -- "$cur") ;;
-  --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
+  --format) mapfile -t COMPREPLY < <(compgen -W 'auto json table' -- "$cur") ;;
   --mirror) mapfile -t COMPREPLY < <(compgen -W 'https://' -- "$cur") ;;
   --username | --k0s-version) COMPREPLY=() ;;
   --root)

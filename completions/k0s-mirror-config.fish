@@ -14,7 +14,7 @@ complete -c k0s-mirror-config -l plan -d 'report what would be written, and writ
 complete -c k0s-mirror-config -l restart -d 'wait until k0s uses a changed drop-in'
 complete -c k0s-mirror-config -l check -d 'ask the mirrors for the images, and write nothing'
 complete -c k0s-mirror-config -l remove -d 'remove what this program wrote'
-complete -c k0s-mirror-config -l format -x -a 'json table' -d 'json, table or a template'
+complete -c k0s-mirror-config -l format -x -a 'auto json table' -d 'auto, json, table or a template'
 complete -c k0s-mirror-config -l quiet -d 'print only warnings and errors'
 complete -c k0s-mirror-config -l verbose -d 'log each action to stderr'
 complete -c k0s-mirror-config -l config -r -F -d 'read flags from a file'

@@ -12,7 +12,7 @@ _k0s_up() {
   --timeout) mapfile -t COMPREPLY < <(compgen -W '30m 45m 2h' -- "$cur") ;;
   --answer-timeout) mapfile -t COMPREPLY < <(compgen -W '30s 2m' -- "$cur") ;;
   --ignore) mapfile -t COMPREPLY < <(compgen -W 'images loopback memory mirror network platform ports sysinfo system time' -- "$cur") ;;
-  --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
+  --format) mapfile -t COMPREPLY < <(compgen -W 'auto json table' -- "$cur") ;;
   --ca | --password-file | --k0s | --k0s-from | --k0s-yaml | --token-file | --config)
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -17,7 +17,7 @@ _oci_push() {
   --memory) mapfile -t COMPREPLY < <(compgen -W '64MiB 256MiB 1GiB' -- "$cur") ;;
   --platform) mapfile -t COMPREPLY < <(compgen -W 'linux/amd64 linux/arm64' -- "$cur") ;;
   --answer-timeout) mapfile -t COMPREPLY < <(compgen -W '30s 2m' -- "$cur") ;;
-  --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
+  --format) mapfile -t COMPREPLY < <(compgen -W 'auto json table' -- "$cur") ;;
   *)
     case $cur in
     -*) mapfile -t COMPREPLY < <(compgen -W '--to --from --jobs --memory --platform

@@ -10,7 +10,7 @@ _oci_serve() {
   --write) mapfile -t COMPREPLY < <(compgen -W 'owner loopback auth any none' -- "$cur") ;;
   --read) mapfile -t COMPREPLY < <(compgen -W 'any auth' -- "$cur") ;;
   --access-log) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$cur") ;;
-  --format) mapfile -t COMPREPLY < <(compgen -W 'json table' -- "$cur") ;;
+  --format) mapfile -t COMPREPLY < <(compgen -W 'auto json table' -- "$cur") ;;
   --storage | --k0s-dir)
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -d -- "$cur")

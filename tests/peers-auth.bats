@@ -148,7 +148,7 @@ H
   pid=$!
   exec {feed}>bundle
   head -c 100000 "$SAMPLE/bundle.tgz" >&"$feed"
-  until grep -q msg=blob err; do
+  until grep -q '^oci-push: blob: ' err; do
     kill -0 "$pid"
     sleep 0.05
   done

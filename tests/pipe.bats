@@ -225,7 +225,7 @@ once() {
   bundle-ls "$SAMPLE/bundle.tgz" >records
   run -0 --separate-stderr oci-push --to "$registry" <records
   [ "$(wc -l <<<"$stderr")" = "$(expected | wc -l)" ]
-  grep -Eq "^\[[0-9]+/63\] $registry/charts/k0rdent-enterprise:1.2.3 pushed [0-9.]+ kB" <<<"$stderr"
+  grep -Eq "^\[[0-9]+/63\] charts/k0rdent-enterprise:1.2.3 pushed [0-9.]+ kB" <<<"$stderr"
   run -0 --separate-stderr oci-push --to "$registry" --quiet <records
   [ -z "$stderr" ]
 }

@@ -109,6 +109,7 @@ func (l *lister) refused(err error) error {
 // entry lists one entry and returns how many images it had. The error ends the
 // run.
 func (l *lister) entry(ctx context.Context, e *bundle.Entry) (int, error) {
+	l.progress.Doing(e.Path)
 	archive, err := oci.Load(ctx, e.At, e.Size, e, nil)
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
@@ -142,7 +143,6 @@ func (l *lister) write(one oci.Listed) error {
 		} else {
 			l.counts["skipped"]++
 		}
-		l.progress.Item(0, fmt.Sprintf("%s skipped: %s", skipped.Entry, skipped.Reason))
 		return l.out.Write(*skipped)
 	}
 	r := one.Record
@@ -150,7 +150,7 @@ func (l *lister) write(one oci.Listed) error {
 		l.progress.Warn("%s: %s", r.Entry, r.Warning)
 	}
 	l.counts[r.Type]++
-	l.progress.Item(0, cli.ItemText(r.Name(), r.Type, r.Size))
+	l.progress.Item(0, "") // the record is the line
 	return l.out.Write(r)
 }
 

@@ -15,7 +15,6 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/pipe"
-	"k0rdent-airgap/lib/record"
 )
 
 const usage = `usage: bundle-ls [flags] BUNDLE
@@ -51,7 +50,7 @@ Registry:
                    file that holds the user's password
 
 Output:
-  --format FORMAT  json (default), table, or a template: '{{.repository}}'
+  --format FORMAT  auto (default), json, table, or a template: '{{.repository}}'
   --quiet          print only warnings and errors
   --verbose        log each action to stderr
 
@@ -83,7 +82,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	quiet := cfg.Quiet || pipe.Piped(stdout)
 	progress := cli.NewProgress("bundle-ls", stderr, quiet)
 	defer progress.Close()
-	l := newLister(record.NewWriter(progress.Beside(stdout), cfg.format), progress, overrides, cfg.blobs)
+	l := newLister(progress.Records(stdout, cfg.format), progress, overrides, cfg.blobs)
 	l.log = cli.Logger(progress, cfg.Verbose)
 	if cfg.registry.At != "" {
 		return l.registry(ctx, &cfg)

@@ -196,7 +196,7 @@ func (s *site) one(f *found) error {
 	if r.Warning != "" {
 		s.progress.Warn("%s: %s", r.Reference, r.Warning)
 	}
-	s.progress.Item(0, cli.ItemText(r.Name(), r.Type, r.Size))
+	s.progress.Item(0, "") // the record is the line
 	return s.out.Write(r)
 }
 

@@ -93,8 +93,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err := cfg.check(operand); err != nil {
 		return unknown(stdout, cfg.format, operand, cli.Named(fs, err))
 	}
-	out := record.NewWriter(stdout, cfg.format) // from now on the reader of a pipe knows that a record will come
 	progress := cli.NewProgress("bundle-verify", stderr, cfg.Quiet)
+	out := progress.Records(stdout, cfg.format) // from now on the reader of a pipe knows that a record will come
 	defer progress.Close()
 	var guard *pipe.Guard // of another bundle's verdict, which this one must not replace
 	if operand != "-" {
@@ -114,5 +114,5 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if b == nil {
 		return unknown(stdout, cfg.format, operand, err)
 	}
-	return cmp.Or(out.Write(*b), err)
+	return cmp.Or(out.WriteAs(*b, v.sentence(operand, b)), err)
 }

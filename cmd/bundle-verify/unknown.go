@@ -13,7 +13,7 @@ import (
 // result, and returns why. Without it, the later programs in the pipeline could
 // not tell it from no pipeline at all.
 func unknown(stdout io.Writer, format *record.Format, operand string, why error) error {
-	if !cli.IsPipe(stdout) || format.String() != "json" || cli.Code(why) == cli.CodeDone {
+	if !cli.IsPipe(stdout) || !format.JSON() || cli.Code(why) == cli.CodeDone {
 		return why
 	}
 	path := operand

@@ -16,7 +16,7 @@ Verification:
                       sha256sum
 
 Output:
-  --format FORMAT     json (default), table, or a template: '{{.digest}}'
+  --format FORMAT     auto (default), json, table, or a template: '{{.digest}}'
   --quiet             print only warnings and errors
   --verbose           log each action to stderr
 

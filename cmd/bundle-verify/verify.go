@@ -197,19 +197,30 @@ func (c *claim) sumBy(algorithm string, sums [][]byte) ([]byte, bool) {
 	return nil, false
 }
 
-// report prints the outcome, and what was not checked.
+// report prints what was not checked.
 func (v *verifier) report(b *record.Bundle, c *claim) {
-	outcome := "digest as expected"
-	if v.cfg.key != "" {
-		outcome = "signature good"
-		if slices.ContainsFunc(c.keys, func(k *key) bool { return k.fingerprint == b.Key && k.certificate != nil }) {
-			v.progress.Warn("key %s is a certificate: only its key was used; issuer and validity were not checked", v.cfg.key)
-		}
-		if rest := c.signature.unchecked; len(rest) > 0 {
-			v.progress.Warn("%s: the signature was checked with the key and is good; not checked: %s", c.path, strings.Join(rest, ", "))
-		}
+	if v.cfg.key == "" {
+		return
 	}
-	v.progress.Item(1, cli.ItemText(b.Path, outcome, b.Size))
+	if slices.ContainsFunc(c.keys, func(k *key) bool { return k.fingerprint == b.Key && k.certificate != nil }) {
+		v.progress.Warn("key %s is a certificate: only its key was used; issuer and validity were not checked", v.cfg.key)
+	}
+	if rest := c.signature.unchecked; len(rest) > 0 {
+		v.progress.Warn("%s: the signature was checked with the key and is good; not checked: %s", c.path, strings.Join(rest, ", "))
+	}
+}
+
+// sentence returns the outcome for a person.
+func (v *verifier) sentence(operand string, b *record.Bundle) record.Sentence {
+	is, what := "is", "what the owner of "+v.cfg.key+" signed"
+	if v.cfg.key == "" {
+		is, what = "has", "the digest that was given"
+	}
+	outcome := record.SignatureGood
+	if b.Signature == record.SignatureBad {
+		outcome, is = record.SignatureBad, map[string]string{"is": "is not", "has": "does not have"}[is]
+	}
+	return record.Sentence(fmt.Sprintf("%s: %s %s %s (%s, %s)", outcome, operand, is, what, record.Bytes(b.Size), b.Digest[:len("sha256:")+12]+"…"))
 }
 
 // An input is the file to verify.

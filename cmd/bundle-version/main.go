@@ -12,6 +12,7 @@ import (
 	"context"
 	"flag"
 	"io"
+	"strings"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/pipe"
@@ -33,7 +34,7 @@ Reading:
                    directory or a plain tar that list is always printed
 
 Output:
-  --format FORMAT  json (default), table, or a template: '{{.version}}'
+  --format FORMAT  auto (default), json, table, or a template: '{{.version}}'
   --quiet          print only warnings and errors
   --verbose        log each action to stderr
 
@@ -70,8 +71,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err := cli.Parse(fs, args, usage, stdout, 1); err != nil {
 		return err
 	}
-	out := record.NewWriter(stdout, cfg.format)
 	progress := cli.NewProgress("bundle-version", stderr, cfg.Quiet || pipe.Piped(stdout))
+	out := progress.Records(stdout, cfg.format)
 	defer progress.Close()
 	f := &finder{all: cfg.all, progress: progress, log: cli.Logger(progress, cfg.Verbose)}
 	guard := pipe.GuardOperand(fs.Arg(0), stdin, out, progress.Warn)
@@ -100,9 +101,18 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if err := guard.Settle(ctx); err != nil {
 			return err
 		}
-		if err := out.Write(found); err != nil {
+		if err := out.WriteAs(found, sentence(found)); err != nil {
 			return err
 		}
 	}
 	return cmp.Or(failed, f.incomplete())
+}
+
+// sentence returns the release for a person.
+func sentence(v record.Version) record.Sentence {
+	text := v.Name + " " + v.Version
+	if len(v.K0s) > 0 {
+		text += ", k0s " + strings.Join(v.K0s, " ")
+	}
+	return record.Sentence(text)
 }

@@ -47,7 +47,7 @@ const (
 
 func (c *settings) flags() *flag.FlagSet {
 	fs := cli.NewFlagSet(tool, &c.Common)
-	c.format, c.timeout, c.helmTimeout = record.NewFormat(record.Step{}), 45*time.Minute, 20*time.Minute
+	c.format, c.timeout, c.helmTimeout = record.NewFormat(record.Step{}).Table("STEP", "STATUS", "SECONDS", "NOTE"), 45*time.Minute, 20*time.Minute
 	fs.BoolVar(&c.plan, "plan", false, "")
 	fs.BoolVar(&c.upgrade, "upgrade", false, "")
 	fs.BoolVar(&c.uninstall, "uninstall", false, "")

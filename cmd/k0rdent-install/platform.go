@@ -23,6 +23,12 @@ func (i *installer) bounded(ctx context.Context) (context.Context, context.Cance
 	return context.WithDeadline(ctx, i.Start.Add(i.cfg.timeout))
 }
 
+// await shows that a step waits for something, and how to look at it with
+// kubectl, until the function that it returns is called.
+func (i *installer) await(name, what string, since time.Time, limit time.Duration, look string) (done func()) {
+	return i.Progress.Await(name, what, since, limit, i.kubectl()+" "+look).Done
+}
+
 // ensureSecrets makes the Secrets by which the platform reaches the registry,
 // and the one that keeps what was pushed. They come before the chart: its
 // controller waits for them.
@@ -112,6 +118,9 @@ func (i *installer) helm(ctx context.Context, do bool) (step.Outcome, error) {
 		return step.Outcome{}, err
 	}
 	var p *cluster.Plan
+	if do {
+		defer i.await("helm", name, time.Now(), i.cfg.helmTimeout, "get pods -n "+namespace)()
+	}
 	switch {
 	case do:
 		p, err = i.cluster.InstallChart(ctx, ch, r.values, cluster.Options{
@@ -155,6 +164,7 @@ func (i *installer) ready(ctx context.Context, do bool) (step.Outcome, error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
 	waited := false
+	defer i.await("ready", "Management/kcm", i.Start, i.cfg.timeout, "get management kcm -o yaml")()
 	state, err := i.cluster.WaitReady(ctx, cluster.Watcher{
 		Component: func(c cluster.Component) {
 			text := "component " + c.Name + " is ready"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 	"k0rdent-airgap/lib/cli"
@@ -41,6 +42,7 @@ func (i *installer) remove(ctx context.Context, do bool) (step.Outcome, error) {
 	case !do:
 		return step.Changed(do, "%s", what), nil
 	}
+	defer i.await("platform", "k0rdent to remove what it installed", time.Now(), i.cfg.helmTimeout, "get management kcm -o yaml")()
 	bounded, cancel := context.WithTimeout(ctx, i.cfg.helmTimeout)
 	defer cancel()
 	status, err := i.cluster.Uninstall(bounded, i.cfg.helmTimeout, func(text string) { i.Progress.Warn("platform: %s", text) })

@@ -69,6 +69,7 @@ func (i *installer) upgrade(ctx context.Context, do bool) (step.Outcome, error) 
 	case i.cluster == nil:
 		return step.Changed(do, "release %s, when the cluster answers", r.Name()), nil
 	case do:
+		defer i.await("upgrade", "release "+r.Name(), i.Start, i.cfg.timeout, "get management kcm -o yaml")()
 		p, err = i.cluster.Upgrade(ctx, r, i.release.values, func(text string) { i.Progress.Warn("upgrade: %s", text) })
 	default:
 		p, err = i.cluster.PlanUpgrade(ctx, r, i.release.values)

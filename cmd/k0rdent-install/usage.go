@@ -61,7 +61,7 @@ Checks and waiting:
   --yes                do not ask before --uninstall
 
 Output:
-  --format FORMAT      json (default), table, or a template: '{{.name}}'
+  --format FORMAT      auto (default), json, table, or a template: '{{.name}}'
   --quiet              print only warnings and errors
   --verbose            log each action to stderr
 

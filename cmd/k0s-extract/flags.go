@@ -35,7 +35,7 @@ type config struct {
 
 func (c *config) flags() *flag.FlagSet {
 	fs := cli.NewFlagSet("k0s-extract", &c.Common)
-	c.format, c.answer = record.NewFormat(record.File{}), client.FirstAnswer
+	c.format, c.answer = record.NewFormat(record.File{}).Table("PATH", "VERSION", "PLATFORM", "SIZE", "STATUS"), client.FirstAnswer
 	fs.StringVar(&c.to, "to", "", "")
 	fs.BoolVar(&c.name, "name", false, "")
 	fs.StringVar(&c.from, "from", "", "")

@@ -13,7 +13,6 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/pipe"
-	"k0rdent-airgap/lib/record"
 )
 
 const usage = `usage: k0s-extract [flags] BUNDLE
@@ -59,7 +58,8 @@ Registry of --from:
                        wait for its first answer (default 30s)
 
 Output:
-  --format FORMAT      json (default), table, or a template: '{{.version}}'
+  --format FORMAT      auto (default), json, table, or a template:
+                       '{{.version}}'
   --quiet              print only warnings and errors
   --verbose            log each action to stderr
 
@@ -95,7 +95,7 @@ func runAs(ctx context.Context, own embedded, args []string, stdin io.Reader, st
 	}
 	progress := cli.NewProgress("k0s-extract", stderr, cfg.Quiet)
 	defer progress.Close()
-	out := record.NewWriter(progress.Beside(stdout), cfg.format)
+	out := progress.Records(stdout, cfg.format)
 	w := &wish{
 		platforms: cfg.platforms, version: cfg.version, every: cfg.name,
 		progress: progress, log: cli.Logger(progress, cfg.Verbose),

@@ -47,7 +47,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.BoolVar(&c.restart, "restart", false, "")
 	fs.BoolVar(&c.checking, "check", false, "")
 	fs.BoolVar(&c.remove, "remove", false, "")
-	fs.StringVar(&c.formatText, "format", "json", "")
+	fs.StringVar(&c.formatText, "format", "auto", "")
 	return fs
 }
 
@@ -75,9 +75,9 @@ func (c *config) check() error {
 		c.k0s = filepath.Join(root, k0s.BinaryPath)
 	}
 	// A check writes image records, everything else file records.
-	c.format = record.NewFormat(record.File{})
+	c.format = record.NewFormat(record.File{}).Table("PATH", "STATUS")
 	if c.checking {
-		c.format = record.NewFormat(record.Image{})
+		c.format = record.NewFormat(record.Image{}).Table("REFERENCE", "STATUS")
 	}
 	if err := c.format.Set(c.formatText); err != nil {
 		return cli.Misuse("invalid --format %q: %w", c.formatText, err)

@@ -21,7 +21,6 @@ import (
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/pipe"
-	"k0rdent-airgap/lib/record"
 )
 
 const usage = `usage: k0s-mirror-config --mirror https://HOST[:PORT][/PREFIX] [flags]
@@ -58,7 +57,7 @@ k0s:
   --root DIR           write below DIR instead of /
 
 Output:
-  --format FORMAT      json (default), table, or a template: '{{.path}}'
+  --format FORMAT      auto (default), json, table, or a template: '{{.path}}'
   --quiet              print only warnings and errors
   --verbose            log each action to stderr
 
@@ -87,7 +86,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	progress := cli.NewProgress("k0s-mirror-config", stderr, cfg.Quiet)
 	defer progress.Close()
-	out := record.NewWriter(progress.Beside(stdout), cfg.format)
+	out := progress.Records(stdout, cfg.format)
 	t := &tool{
 		cfg: &cfg, progress: progress, log: cli.Logger(progress, cfg.Verbose),
 		results: newResults(out), binary: k0s.Binary{Path: cfg.k0s},

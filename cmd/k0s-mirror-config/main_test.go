@@ -337,7 +337,7 @@ func TestMisuse(t *testing.T) {
 		{"not a mirror", []string{"--mirror", "oci://x"}, "must be https://"},
 		{"API path", []string{"--mirror", "https://x/v2/y"}, "/v2, is left out"},
 		{"not a version", []string{"--k0s-version", "latest"}, "must be a version such as"},
-		{"not a format", []string{"--format", "yaml"}, "must be json, table or a template"},
+		{"not a format", []string{"--format", "yaml"}, "must be auto, json, table or a template"},
 		{"field of another record", []string{"--format", "{{.repository}}"}, "unknown field repository; file records have path mode"},
 		{"check and plan", []string{"--check", "--plan"}, "--check and --plan are mutually exclusive"},
 		{"remove and mirror", []string{"--remove", "--mirror", "x"}, "mutually exclusive"},

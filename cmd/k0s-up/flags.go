@@ -54,7 +54,7 @@ const (
 
 func (c *settings) flags() *flag.FlagSet {
 	fs := cli.NewFlagSet(tool, &c.Common)
-	c.format, c.k0sImages, c.expiry, c.timeout = record.NewFormat(record.Step{}), imagesMirror, 24*time.Hour, 45*time.Minute
+	c.format, c.k0sImages, c.expiry, c.timeout = record.NewFormat(record.Step{}).Table("STEP", "STATUS", "SECONDS", "NOTE"), imagesMirror, 24*time.Hour, 45*time.Minute
 	fs.BoolVar(&c.plan, "plan", false, "")
 	cli.ChoiceVar(fs, &c.join, "join", k0s.RoleWorker, k0s.RoleController)
 	cli.ChoiceVar(fs, &c.token, "token", k0s.RoleWorker, k0s.RoleController)

@@ -156,7 +156,7 @@ func (u *up) waitMember(ctx context.Context, do bool) (step.Outcome, error) {
 	if !do {
 		return step.Changed(do, "wait until this host has joined as a %s", u.cfg.join), nil
 	}
-	err := u.await(ctx, func(ctx context.Context) error { return u.open(ctx, u.k0s.kubeletConfig) })
+	err := u.await(ctx, "k0s-joined", func(ctx context.Context, _ *cli.Wait) error { return u.open(ctx, u.k0s.kubeletConfig) })
 	switch {
 	case err != nil:
 		return step.Outcome{}, err

@@ -204,13 +204,15 @@ func (u *up) wait(ctx context.Context, do bool, kubeconfig func() string) (step.
 		}
 		return step.Changed(do, "wait until the Kubernetes API answers and node %s is Ready", u.node.name), nil
 	}
-	err := u.await(ctx, func(ctx context.Context) error {
+	err := u.await(ctx, "k0s-ready", func(ctx context.Context, shown *cli.Wait) error {
 		if err := u.open(ctx, kubeconfig); err != nil {
 			return err
 		}
+		shown.For("the Kubernetes API")
 		if err := u.cluster.WaitAPI(ctx); err != nil {
 			return err
 		}
+		shown.For("node " + u.node.name)
 		return u.cluster.WaitNode(ctx, u.node.name, u.started)
 	})
 	switch {
@@ -222,16 +224,6 @@ func (u *up) wait(ctx context.Context, do bool, kubeconfig func() string) (step.
 		return step.Changed(do, "node %s is Ready as a %s", u.node.name, u.cfg.join), nil
 	}
 	return step.Changed(do, "node %s is Ready, k0s %v", u.node.name, u.k0s.version), nil
-}
-
-// await waits no longer than --timeout, counted from the start of the run.
-func (u *up) await(ctx context.Context, wait func(context.Context) error) error {
-	ctx, cancel := context.WithDeadline(ctx, u.Start.Add(u.cfg.timeout))
-	defer cancel()
-	if err := wait(ctx); err != nil {
-		return u.lastWords(ctx, err)
-	}
-	return nil
 }
 
 // silence is after how long a k0s that does not come up is reported.

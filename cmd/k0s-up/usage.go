@@ -71,7 +71,7 @@ Checks and waiting:
   --timeout DURATION   how long to wait for the node (default 45m)
 
 Output:
-  --format FORMAT      json (default), table, or a template: '{{.name}}'
+  --format FORMAT      auto (default), json, table, or a template: '{{.name}}'
   --quiet              print only warnings and errors
   --verbose            log each action to stderr
 

@@ -42,7 +42,7 @@ type config struct {
 
 func (c *config) flags() *flag.FlagSet {
 	fs := cli.NewFlagSet("oci-push", &c.Common)
-	c.format, c.jobs, c.memory, c.answer = record.NewFormat(record.Image{}), 5, 64<<20, client.FirstAnswer
+	c.format, c.jobs, c.memory, c.answer = record.NewFormat(record.Image{}).Table("REFERENCE", "SIZE", "STATUS"), 5, 64<<20, client.FirstAnswer
 	fs.StringVar(&c.to, "to", "", "")
 	cli.CountVar(fs, &c.jobs, "jobs")
 	cli.Var(fs, &c.memory, "memory", parseMemory)

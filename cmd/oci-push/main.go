@@ -66,8 +66,8 @@ Resources:
                       (default 64MiB)
 
 Output:
-  --format FORMAT     json (default), table, or a template such as
-                      '{{.reference}}'
+  --format FORMAT     auto (default), json, table, or a template such
+                      as '{{.reference}}'
   --quiet             print only warnings and errors
   --verbose           log each action to stderr
 

@@ -160,6 +160,7 @@ func (p *pusher) read(ctx context.Context, want pipe.Bundle, b *bundle.Bundle, d
 // any, all of them under their own names. The error ends the run; an error of
 // the entry alone becomes a record.
 func (p *pusher) entry(ctx context.Context, path string, e *bundle.Entry, names []record.Image) error {
+	p.progress.Doing(e.Path)
 	guess := guessRepository(e, names)
 	archive, err := p.archive(ctx, e, guess)
 	if ctx.Err() != nil {

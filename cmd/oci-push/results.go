@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -100,7 +101,7 @@ func (r *results) write() {
 			r.progress.Warn("%s: the tag %s from %s to %s", label(rec), moved, rec.Replaces, rec.Digest)
 		}
 		if !it.quiet {
-			r.progress.Item(r.total(), cli.ItemText(label(rec), rec.Status, rec.Size))
+			r.progress.Item(r.total(), cli.ItemText(strings.TrimPrefix(label(rec), rec.Registry+"/"), rec.Status, rec.Size))
 		}
 		r.put(rec)
 	}

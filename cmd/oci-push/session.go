@@ -27,7 +27,7 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	if cfg.skipVerify {
 		progress.Warn("the certificate of %s is not checked: anyone on the network path can read and change what is sent", reg.Host())
 	}
-	out := record.NewWriter(progress.Beside(stdout), cfg.format)
+	out := progress.Records(stdout, cfg.format)
 	in := pipe.Reader{Out: out, Own: []string{record.Image{}.Kind(), record.Rest{}.Kind()}, Wait: pipe.Waiting(progress.Warn, stdout),
 		Optional: from == nil && len(cfg.aliases) > 0}
 	guard := cfg.guard(operand, stdin, out, progress)

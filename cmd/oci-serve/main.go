@@ -7,13 +7,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"path/filepath"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/registry"
 )
 
@@ -35,7 +35,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err := cfg.check(); err != nil {
 		return cli.Named(fs, err)
 	}
-	out := record.NewWriter(stdout, cfg.format)
+	progress := cli.NewProgress("oci-serve", stderr, cfg.Quiet)
+	defer progress.Close()
+	out := progress.Records(stdout, cfg.format)
 	if cfg.passwd != "" {
 		return passwd(ctx, cfg, stdin, stdout, stderr, out)
 	}
@@ -44,10 +46,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if cfg.storage, err = filepath.Abs(cfg.storage); err != nil {
 		return err
 	}
-	if cfg.k0sDir == "" {
-		cfg.k0sDir = filepath.Join(cfg.storage, "k0s")
-	}
-	if cfg.k0sDir, err = filepath.Abs(cfg.k0sDir); err != nil {
+	if cfg.k0sDir, err = filepath.Abs(cmp.Or(cfg.k0sDir, filepath.Join(cfg.storage, "k0s"))); err != nil {
 		return err
 	}
 	if cfg.gc || cfg.scrub || cfg.layout || cfg.purge {
@@ -59,7 +58,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return purge(ctx, cfg, stdin, out, stderr)
 	}
 	if cfg.scrub && !cfg.repair {
-		return scrub(ctx, cfg, nil, out, stderr)
+		return scrub(ctx, cfg, nil, out, progress)
 	}
 	disk, err := registry.OpenDisk(cfg.storage)
 	if err != nil {
@@ -76,9 +75,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case cfg.layout:
 		err = renew(ctx, disk, out)
 	case cfg.scrub:
-		err = scrub(ctx, cfg, disk, out, stderr)
+		err = scrub(ctx, cfg, disk, out, progress)
 	default:
-		err = serve(ctx, cfg, disk, out, log)
+		err = serve(ctx, cfg, disk, out, log, progress.Warn)
 	}
 	return errors.Join(err, disk.Close())
 }

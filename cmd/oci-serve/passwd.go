@@ -74,7 +74,7 @@ func written(out *record.Writer, r record.File) error {
 		return nil
 	}
 	r.Digest = "" // nobody needs it of a file with secrets
-	return out.Write(r)
+	return out.WriteAs(r, record.Sentence("oci-serve: "+r.Path+" "+r.Status))
 }
 
 // checkedUser returns a name for --passwd unchanged.

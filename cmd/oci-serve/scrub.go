@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,11 +17,9 @@ const maxNamed = 5
 
 // scrub reads the storage and writes a record for each damaged blob, and a
 // summary. Without --repair, disk is nil and the storage may be in use.
-func scrub(ctx context.Context, cfg config, disk *registry.Disk, out *record.Writer, stderr io.Writer) error {
+func scrub(ctx context.Context, cfg config, disk *registry.Disk, out *record.Writer, progress *cli.Progress) error {
 	start := time.Now()
 	var read atomic.Int64
-	progress := cli.NewProgress("oci-serve", stderr, cfg.Quiet)
-	defer progress.Close()
 	aside := 0
 	found := func(d registry.Damage) error {
 		progress.Warn("%s: %v%s", d.Path, d.Err, in(d.Affected))

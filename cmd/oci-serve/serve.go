@@ -35,7 +35,7 @@ const (
 )
 
 // serve accepts connections until ctx ends, then lets transfers finish.
-func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Writer, log *slog.Logger) error {
+func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Writer, log *slog.Logger, say func(format string, args ...any)) error {
 	counts := newMetrics()
 	reports := newReports(log)
 	who := &guard{write: cfg.write, read: cfg.read, reports: reports, failed: counts.failures.Inc}
@@ -73,7 +73,7 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 		}
 		go func() { served <- srv.Serve(ln) }()
 	}
-	if err = out.Write(where); err == nil {
+	if err = out.WriteAs(where, startup(cfg, where)); err == nil {
 		systemd := &manager{log}
 		systemd.ready(where.URL)
 		go systemd.watch(ctx, selfAsker(self.dial))
@@ -90,7 +90,7 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	for range sockets {
 		<-served // every connection that was accepted is counted now
 	}
-	return errors.Join(err, drain(srv, open, log))
+	return errors.Join(err, drain(srv, open, log, say))
 }
 
 // namesOfServer returns what reports whether a name is the server's own: one of
@@ -183,10 +183,20 @@ func warnClear(cfg config, log *slog.Logger) {
 // take too long are closed, which their clients notice; uploads can be resumed.
 // [http.Server.Shutdown] would drop a request that arrives at that moment without
 // an answer.
-func drain(srv *http.Server, open *conns, log *slog.Logger) error {
+func drain(srv *http.Server, open *conns, log *slog.Logger, say func(format string, args ...any)) error {
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
-	for end := time.Now().Add(drainTime); open.count() > 0; <-tick.C {
+	start, said := time.Now(), false
+	for end := start.Add(drainTime); open.count() > 0; <-tick.C {
+		// What was only idle is gone by then.
+		if n := open.count(); n > 0 && !said && time.Since(start) > 10*drainTick {
+			said = true
+			transfers := "1 transfer"
+			if n > 1 {
+				transfers = fmt.Sprintf("%d transfers", n)
+			}
+			say("waiting for %s (%.0f s at most); ^C again ends at once", transfers, drainTime.Seconds())
+		}
 		if time.Now().After(end) {
 			log.Error(fmt.Sprintf("transfers still running after %v were cut", drainTime))
 			break
@@ -194,7 +204,11 @@ func drain(srv *http.Server, open *conns, log *slog.Logger) error {
 		// Closes idle connections now, and the others after their next answer.
 		srv.SetKeepAlivesEnabled(false)
 	}
-	return srv.Close()
+	err := srv.Close()
+	if said {
+		say("stopped")
+	}
+	return err
 }
 
 // listen binds exactly the given address: for an IPv4 one, Go would also listen on

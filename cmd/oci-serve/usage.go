@@ -55,7 +55,7 @@ Maintenance:
 Output:
   --access-log FORMAT
                    log each request to stderr: text or json
-  --format FORMAT  json (default), table, or a template: '{{.url}}'
+  --format FORMAT  auto (default), json, table, or a template: '{{.url}}'
   --quiet          print only warnings and errors (the default)
   --verbose        the same as --access-log text
 

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
@@ -34,8 +36,8 @@ func newBar(title string, total int64) *bar {
 	b := &bar{title: title, total: total, meter: progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(io.Discard),
 		progressbar.OptionShowBytes(true),
-		progressbar.OptionSetPredictTime(total > 0),
-		progressbar.OptionSetElapsedTime(true),
+		progressbar.OptionSetPredictTime(false), // it is written out here
+		progressbar.OptionSetElapsedTime(false),
 		// Otherwise a goroutine updates the spinner until the program
 		// exits.
 		progressbar.OptionSetSpinnerChangeInterval(0),
@@ -55,27 +57,69 @@ func (b *bar) advance(n int64) bool {
 	return b.at > 0
 }
 
+// nameCells is how many cells the name of an item may take, and how few are of
+// any use. The title is less useful than nameTitle of them.
+const (
+	nameCells = 32
+	nameTitle = 20
+	nameLeast = 10
+)
+
 // line returns the bar in fewer than width cells: the share, the rate and the
-// time, preceded by the title and the bytes, or only the bytes, if there is
-// room.
-func (b *bar) line(width int) string {
-	count := b.count()
-	for _, form := range []struct {
-		text  string
-		least int
-	}{{b.title + " " + count, barLeast}, {count, barLeast}, {"", 0}} {
-		line := b.render(form.text, barCells)
-		over := utf8.RuneCountInString(line) - (width - 1)
-		if over > 0 && b.total > 0 && barCells-over >= form.least {
-			line = b.render(form.text, barCells-over)
-			over = 0
-		}
-		if over <= 0 {
+// time, and before them, as far as there is room, the title, the number of items
+// done, the name of the one at work, and the bytes.
+func (b *bar) line(items, total int, doing string, width int) string {
+	texts := b.named(items, total, doing, width)
+	if items > 0 {
+		texts = append(texts, b.title+" "+share(items, total)+" "+b.count())
+	}
+	texts = append(texts, b.title+" "+b.count(), b.count())
+	for _, text := range texts {
+		if line := b.fit(text, barLeast, false, width); line != "" {
 			return line
 		}
 	}
-	line := []rune(b.render("", 0))
+	for _, text := range []string{b.count(), ""} {
+		if line := b.fit(text, barLeast*min(1, len(text)), true, width); line != "" {
+			return line
+		}
+	}
+	line := []rune(b.render("", 0, true))
 	return string(line[:max(0, min(width-1, len(line)))])
+}
+
+// fit returns the bar with as many of its cells as there is room for, or "" if
+// fewer than least fit.
+func (b *bar) fit(text string, least int, brief bool, width int) string {
+	line := b.render(text, barCells, brief)
+	over := utf8.RuneCountInString(line) - (width - 1)
+	if over > 0 && b.total > 0 && barCells-over >= least {
+		return b.render(text, barCells-over, brief)
+	}
+	if over > 0 {
+		return ""
+	}
+	return line
+}
+
+// named returns the text before the bar with the name of the item at work, if
+// there is room for it. The room is that which a short bar leaves, so that the
+// name moves as little as it can.
+func (b *bar) named(items, total int, doing string, width int) []string {
+	if doing == "" {
+		return nil
+	}
+	short := utf8.RuneCountInString(b.render(b.count(), barLeast, false))
+	for _, form := range []struct {
+		head  string
+		least int
+	}{{b.title + " " + share(items, total), nameTitle}, {share(items, total), nameLeast}} {
+		room := min(nameCells, width-1-short-len(form.head+"  "))
+		if room >= form.least {
+			return []string{fmt.Sprintf("%s %-*s %s", form.head, room, record.Elide(doing, room), b.count())}
+		}
+	}
+	return nil
 }
 
 // waiting returns the line for a tool that is waiting, in fewer than width
@@ -96,10 +140,25 @@ func (b *bar) count() string {
 	return record.Bytes(b.at)
 }
 
-// render makes the library render the bar; each of its characters takes one
-// cell.
-func (b *bar) render(text string, cells int) string {
+// render makes the library render the bar, and adds the times; each character
+// takes one cell.
+func (b *bar) render(text string, cells int, brief bool) string {
 	progressbar.OptionSetWidth(cells)(b.meter)
 	b.meter.Describe(text)
-	return strings.Trim(b.meter.String(), "\r ")
+	return strings.Trim(b.meter.String(), "\r ") + " " + b.times(brief)
+}
+
+// times returns how long the bar has been moving and, if the total is known,
+// how long it still has to, at the average rate; only the latter if brief.
+func (b *bar) times(brief bool) string {
+	s := b.meter.State()
+	taken := shortDuration(time.Duration(s.SecondsSince * float64(time.Second)))
+	if b.total <= 0 {
+		return taken
+	}
+	left := shortDuration(time.Duration(s.SecondsLeft*float64(time.Second))) + " left"
+	if brief {
+		return left
+	}
+	return taken + ", " + left
 }

@@ -15,14 +15,14 @@ func TestBarFitsTheTerminal(t *testing.T) {
 		want    []string // what a person sees
 		wantNot []string
 	}{
-		{"wide", 22e9, 200, []string{"pushing 9.9 GB/22.0 GB", "45% |" + strings.Repeat("█", 10) + strings.Repeat(" ", 14) + "|", "/s)", "["}, nil},
-		{"80 columns", 22e9, 80, []string{"pushing 9.9 GB/22.0 GB", "45%", "/s)", "["}, nil},
-		{"50 columns", 22e9, 50, []string{"9.9 GB/22.0 GB", "45%", "/s)", "["}, []string{"pushing"}},
-		{"40 columns", 22e9, 40, []string{"45% |█", "/s)", "["}, []string{"pushing", "22.0 GB"}},
+		{"wide", 22e9, 200, []string{"pushing 9.9 GB/22.0 GB", "45% |" + strings.Repeat("█", 10) + strings.Repeat(" ", 14) + "|", "/s)", "s left"}, nil},
+		{"80 columns", 22e9, 80, []string{"pushing 9.9 GB/22.0 GB", "45%", "/s)", "s left"}, nil},
+		{"50 columns", 22e9, 50, []string{"9.9 GB/22.0 GB", "45%", "/s)", "s left"}, []string{"pushing"}},
+		{"40 columns", 22e9, 40, []string{"45% |█", "/s)", "s left"}, []string{"pushing", "22.0 GB"}},
 		{"20 columns", 22e9, 20, []string{"45% |"}, []string{"pushing"}},
 		{"one column", 22e9, 1, nil, nil},
-		{"unknown total", 0, 80, []string{"pushing 9.9 GB", "/s)", "["}, []string{"%"}},
-		{"unknown total, 40 columns", 0, 40, []string{"9.9 GB", "/s)", "["}, []string{"%"}},
+		{"unknown total", 0, 80, []string{"pushing 9.9 GB", "/s) 0s"}, []string{"%"}},
+		{"unknown total, 40 columns", 0, 40, []string{"9.9 GB", "/s) 0s"}, []string{"%"}},
 		{"done", 9.9e9, 80, []string{"pushing 9.9 GB/9.9 GB", "100%"}, nil},
 	}
 	for _, tt := range tests {
@@ -30,7 +30,7 @@ func TestBarFitsTheTerminal(t *testing.T) {
 			b := newBar("pushing", tt.total)
 			b.advance(9.8e9)
 			b.advance(9.9e9)
-			line := b.line(tt.width)
+			line := b.line(0, 0, "", tt.width)
 			if n := utf8.RuneCountInString(line); n >= tt.width {
 				t.Errorf("line of %d cells, want fewer than %d: %q", n, tt.width, line)
 			}
@@ -48,11 +48,33 @@ func TestBarFitsTheTerminal(t *testing.T) {
 	}
 }
 
+// TestBarNamesTheItemAtWork: with how many are done, where there is room.
+func TestBarNamesTheItemAtWork(t *testing.T) {
+	for _, tt := range []struct {
+		width int
+		total int
+		want  string
+	}{
+		{130, 120, "pushing 12/120 alertmanager_v0.27.0             9.9 GB/22.0 GB "},
+		{80, 120, "12/120 "},
+		{80, 0, "12 alert"},
+		{64, 120, "pushing 9.9 GB/22.0 GB "},
+		{40, 120, "45% |"},
+	} {
+		b := newBar("pushing", 22e9)
+		b.advance(9.9e9)
+		line := b.line(12, tt.total, "alertmanager_v0.27.0", tt.width)
+		if !strings.HasPrefix(strings.TrimSpace(line), tt.want) || utf8.RuneCountInString(line) >= tt.width {
+			t.Errorf("line in %d columns is %q, want it to begin with %q", tt.width, line, tt.want)
+		}
+	}
+}
+
 func TestBarShowsTheRateSinceItsStart(t *testing.T) {
 	b := newBar("pushing", 100e6)
 	time.Sleep(50 * time.Millisecond)
 	b.advance(1e6)
-	if line := b.line(80); !strings.Contains(line, " MB/s)") {
+	if line := b.line(0, 0, "", 80); !strings.Contains(line, " MB/s)") {
 		t.Errorf("line is %q, want at most 20 MB/s", line)
 	}
 }
@@ -64,7 +86,7 @@ func TestBarNeverGoesBack(t *testing.T) {
 	}
 	b.advance(50e6)
 	b.advance(20e6)
-	if line := b.line(80); !strings.Contains(line, "50.0 MB/100.0 MB") {
+	if line := b.line(0, 0, "", 80); !strings.Contains(line, "50.0 MB/100.0 MB") {
 		t.Errorf("line is %q, want 50.0 MB of 100.0 MB still", line)
 	}
 }

@@ -90,10 +90,10 @@ func Report(stderr io.Writer, name string, err error) {
 	if err == nil || errors.Is(err, errShown) {
 		return
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", name, text(err))
+	fmt.Fprintf(stderr, "%s %s\n", paint(stderr, failure, name+":"), text(err))
 	_, seen := errors.AsType[*hinted](err)
 	if hint := HintOf(err); hint != "" && !seen {
-		fmt.Fprintf(stderr, "hint: %s\n", oneLine(hint))
+		io.WriteString(stderr, hintLine(stderr, hint))
 	}
 }
 

@@ -348,7 +348,7 @@ func TestProgressLinesWithoutTerminal(t *testing.T) {
 	p.Item(3, "b\nc")
 	p.Warn("entry %s: odd", "x")
 	p.Close()
-	if got, want := out.String(), "[1/?] a:1 pushed 1.2 kB\n[2/3] b c\ntool: entry x: odd\n"; got != want {
+	if got, want := out.String(), "[1] a:1 pushed 1.2 kB\n[2/3] b c\ntool: entry x: odd\n"; got != want {
 		t.Errorf("wrote %q, want %q", got, want)
 	}
 	out.Reset()

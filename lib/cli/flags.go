@@ -69,6 +69,9 @@ func ParseFile(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, 
 	if err := parseAll(fs, args, file); err != nil {
 		return err
 	}
+	if err := siteFormat(fs); err != nil {
+		return err
+	}
 	warnVariables(fs, stderr, os.Environ())
 	return checkOperands(fs, operands)
 }

@@ -32,16 +32,16 @@ func (p *Progress) Problem(item string, err error) {
 	known := p.problems.repeated(details.ReplaceAllString(text, "...$2"))
 	p.mu.Unlock()
 	if !known {
-		p.say(oneLine(item)+": "+text, HintOf(err))
+		p.say(failure, oneLine(item)+": "+text, HintOf(err))
 	}
 }
 
 // say writes a message, then its hint unless that was already printed.
-func (p *Progress) say(message, hint string) {
-	lines := fmt.Sprintf("%s: %s\n", p.name, message)
+func (p *Progress) say(style, message, hint string) {
+	lines := fmt.Sprintf("%s %s\n", paint(p.out, style, p.name+":"), message)
 	p.mu.Lock()
 	if hint = oneLine(hint); hint != "" && !p.problems.hinted(hint) {
-		lines += fmt.Sprintf("hint: %s\n", hint)
+		lines += hintLine(p.out, hint)
 	}
 	p.mu.Unlock()
 	io.WriteString(p, lines)

@@ -3,13 +3,10 @@ package cli
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/term"
 
 	"k0rdent-airgap/lib/record"
 )
@@ -30,6 +27,8 @@ type Progress struct {
 	quiet    bool
 	lines    bool
 	items    int
+	total    int    // of items, or 0
+	doing    string // the item at work
 	problems problems
 
 	bar   *bar   // nil unless on a terminal
@@ -61,7 +60,32 @@ func (p *Progress) Start(title string, total int64, at func() int64) {
 	}
 	p.bar = newBar(title, total)
 	p.stop, p.done = make(chan struct{}), make(chan struct{})
-	go p.follow(at)
+	go func() {
+		defer close(p.done)
+		every(tick, p.stop, func() { p.draw(p.barAt(at())) })
+	}()
+}
+
+// every calls do at intervals until stop is closed.
+func every(interval time.Duration, stop <-chan struct{}, do func()) {
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-t.C:
+			do()
+		}
+	}
+}
+
+// Doing names the item at work, for the bar: an entry or a reference, whose last
+// part is shown.
+func (p *Progress) Doing(item string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doing = strings.TrimSuffix(oneLine(item[strings.LastIndexByte(item, '/')+1:]), ".tar")
 }
 
 // Waiting makes the bar show what the tool is waiting for, without a rate or a
@@ -72,36 +96,28 @@ func (p *Progress) Waiting(what string) {
 	p.idle, p.since = what, time.Now()
 }
 
-func (p *Progress) follow(at func() int64) {
-	defer close(p.done)
-	t := time.NewTicker(tick)
-	defer t.Stop()
-	for {
-		select {
-		case <-p.stop:
-			return
-		case <-t.C:
-			p.draw(at())
+// barAt returns the bar's line at n bytes, for a window of some width; "" if
+// there is nothing to show.
+func (p *Progress) barAt(n int64) func(width int) string {
+	return func(width int) string {
+		moved := p.bar.advance(n)
+		switch {
+		case p.idle != "" && time.Since(p.since) > patience:
+			return p.bar.waiting(p.idle, width)
+		case moved:
+			return p.bar.line(p.items, p.total, p.doing, width)
 		}
+		return ""
 	}
 }
 
-// draw shows the current bar at the window's current width.
-func (p *Progress) draw(n int64) {
+// draw shows a line at the window's current width. The line is made while no
+// other is written.
+func (p *Progress) draw(make func(width int) string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	moved := p.bar.advance(n)
-	width := p.width()
-	line := ""
-	switch {
-	case p.idle != "" && time.Since(p.since) > patience:
-		line = p.bar.waiting(p.idle, width)
-	case moved:
-		line = p.bar.line(width)
-	default:
-		return
-	}
-	if line != p.shown {
+	width := widthOf(p.out)
+	if line := make(width); line != "" && line != p.shown {
 		// The cursor rests at the start of the line, and stays there if
 		// the window shrinks and the line wraps. Autowrap is off while
 		// drawing (DECAWM of the VT100), in case the window shrank and
@@ -123,43 +139,44 @@ func (p *Progress) erase(width int) string {
 	return "\r\x1b[K\x1b7" + strings.Repeat("\x1b[B\x1b[2K", broken) + "\x1b8"
 }
 
-// width returns the terminal's width in cells, or that of most terminals if it
-// is not known, as on a serial console.
-func (p *Progress) width() int {
-	if w, _, err := term.GetSize(int(p.out.(*os.File).Fd())); err == nil && w > 0 {
-		return w
-	}
-	return 80
-}
-
 // clear removes the bar from the terminal until it is drawn again.
 func (p *Progress) clear() {
 	if p.shown != "" {
-		io.WriteString(p.out, p.erase(p.width()))
+		io.WriteString(p.out, p.erase(widthOf(p.out)))
 		p.shown = ""
 	}
 }
 
-// Item reports that one item is done, as the line "[i/total] text", except on a
-// terminal, where the bar is enough. A total of 0 means unknown.
+// Item reports that one item is done, as the line "[i/total] text", unless there
+// is a bar, the records are in the same place, or there is no text. A total of 0
+// means unknown.
 func (p *Progress) Item(total int, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.items++
-	if !p.lines {
-		return
+	p.total = total
+	if p.lines && text != "" {
+		fmt.Fprintf(p.out, "[%s] %s\n", share(p.items, total), oneLine(text))
 	}
-	of := "?"
+}
+
+// share returns "i/total", or "i" if the total is unknown.
+func share(i, total int) string {
 	if total > 0 {
-		of = fmt.Sprint(total)
+		return fmt.Sprintf("%d/%d", i, total)
 	}
-	fmt.Fprintf(p.out, "[%d/%s] %s\n", p.items, of, oneLine(text))
+	return fmt.Sprint(i)
 }
 
 // Warn prints a message that is not an error of the whole run, as one line
 // preceded by the tool's name, then the hint of an error among args.
 func (p *Progress) Warn(format string, args ...any) {
-	p.say(oneLine(fmt.Sprintf(format, args...)), HintAmong(args))
+	p.say(warning, oneLine(fmt.Sprintf(format, args...)), HintAmong(args))
+}
+
+// Hint prints what helps against the problem in the line before.
+func (p *Progress) Hint(hint string) {
+	io.WriteString(p, hintLine(p.out, hint))
 }
 
 // Write writes whole lines; the bar is cleared first and drawn again later.
@@ -185,22 +202,7 @@ func (p *Progress) Close() {
 	io.WriteString(p.out, p.problems.repeats(p.name))
 }
 
-// Logger returns a logger that writes to w if verbose, and discards everything
-// otherwise.
-func Logger(w io.Writer, verbose bool) *slog.Logger {
-	if !verbose {
-		return slog.New(slog.DiscardHandler)
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
 // ItemText is the text of one item's progress line.
 func ItemText(reference, status string, size int64) string {
 	return fmt.Sprintf("%s %s %s", reference, status, record.Bytes(size))
-}
-
-// isTerminal reports whether a stream is a terminal.
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

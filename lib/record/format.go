@@ -15,31 +15,44 @@ import (
 )
 
 const (
+	formatAuto     = "auto"
 	formatJSON     = "json"
 	formatTable    = "table"
 	formatTemplate = "template"
 )
 
-// Format is the value of a --format flag: "json", "table" or a Go template.
-// It has the methods of flag.Value.
+// Format is the value of a --format flag: "auto", "json", "table" or a Go
+// template. It has the methods of flag.Value.
 type Format struct {
-	name  string
-	text  string
-	main  Record
-	also  []Record
-	blank map[string]any // every field of main, empty
-	tmpl  *template.Template
+	name   string
+	text   string
+	main   Record
+	also   []Record
+	titles []string       // of the table's columns
+	blank  map[string]any // every field of main, empty
+	tmpl   *template.Template
 }
 
-// NewFormat returns the JSON format of a tool whose own records are of main's
-// kind, or of others; a template is applied only to those.
+// NewFormat returns the automatic format, a table on a terminal and JSON
+// elsewhere, of a tool whose own records are of main's kind, or of others; a
+// template is applied only to those.
 func NewFormat(main Record, also ...Record) *Format {
-	f := &Format{name: formatJSON, text: formatJSON, main: main, also: also, blank: blank(reflect.TypeOf(main))}
+	f := &Format{name: formatAuto, text: formatAuto, main: main, also: also, blank: blank(reflect.TypeOf(main))}
 	for _, r := range also {
 		f.blank = overlay(blank(reflect.TypeOf(r)), f.blank)
 	}
 	return f
 }
+
+// Table sets the columns of the table. A tool without any answers in sentences.
+func (f *Format) Table(titles ...string) *Format {
+	f.titles = titles
+	return f
+}
+
+// JSON reports whether records are written as JSON where stdout is not a
+// terminal.
+func (f *Format) JSON() bool { return f == nil || f.name == formatJSON || f.name == formatAuto }
 
 // String returns the flag's value.
 func (f *Format) String() string {
@@ -54,7 +67,7 @@ func (f *Format) String() string {
 // not an empty line later.
 func (f *Format) Set(s string) error {
 	switch {
-	case s == formatJSON || s == formatTable:
+	case s == formatAuto || s == formatJSON || s == formatTable:
 		f.name = s
 	case strings.Contains(s, "{{"):
 		t, err := template.New("format").Option("missingkey=error").Parse(s)
@@ -66,8 +79,8 @@ func (f *Format) Set(s string) error {
 			return f.unknown(err)
 		}
 	default:
-		return fmt.Errorf("must be json, table or a template such as '{{.%s}}'%s", fields(reflect.TypeOf(f.main))[0],
-			nearest.Meant(s, []string{formatJSON, formatTable}, ""))
+		return fmt.Errorf("must be auto, json, table or a template such as '{{.%s}}'%s", fields(reflect.TypeOf(f.main))[0],
+			nearest.Meant(s, []string{formatAuto, formatJSON, formatTable}, ""))
 	}
 	f.text = s
 	return nil

@@ -93,7 +93,7 @@ func TestFormat(t *testing.T) {
 		{"{{.chart.name}} {{.chart.version}}|{{.warning}}|{{range .platforms}}x{{end}}", "y ||\n", ""},
 		{"{{.repositori}}", "", "unknown field repositori (did you mean repository?); image records have bundle entry"},
 		{"{{.repository", "", "unclosed action"},
-		{"yaml", "", "must be json, table or a template such as '{{.bundle}}'"},
+		{"yaml", "", "must be auto, json, table or a template such as '{{.bundle}}'"},
 	}
 	for _, tt := range tests {
 		f := NewFormat(Image{})
@@ -128,7 +128,7 @@ func TestTemplateShowsOnlyTheToolsOwnKind(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	f := NewFormat(Image{})
+	f := NewFormat(Image{}).Table("REFERENCE", "TYPE", "SIZE", "PLATFORMS")
 	if err := f.Set("table"); err != nil {
 		t.Fatal(err)
 	}
@@ -144,9 +144,9 @@ func TestTable(t *testing.T) {
 		}
 	}
 	want := []string{
-		"REFERENCE TYPE SIZE STATUS PLATFORMS NOTE",
-		"a/b:1 index 1.5 kB - linux/amd64,linux/arm64 -",
-		"README skipped 3 B - - text",
+		"REFERENCE TYPE SIZE PLATFORMS NOTE",
+		"a/b:1 index 1.5 kB linux/amd64,linux/arm64 -",
+		"README skipped 3 B - text",
 		"bundle-ls: 1 image; 1 skipped; 1.5 kB in 0.2 s",
 	}
 	for i, line := range strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n") {
@@ -157,7 +157,7 @@ func TestTable(t *testing.T) {
 }
 
 func TestTableOfFiles(t *testing.T) {
-	f := NewFormat(File{})
+	f := NewFormat(File{}).Table("PATH", "VERSION", "SIZE", "STATUS")
 	if err := f.Set("table"); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestTableOfFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := "PATH STATUS MODE SIZE NOTE\n/usr/local/bin/k0s unchanged 0755 2.0 kB v1.32.8+k0s.0 linux/amd64\n/x failed - 0 B not ours"
+	want := "PATH VERSION SIZE STATUS NOTE\n/usr/local/bin/k0s v1.32.8+k0s.0 2.0 kB unchanged -\n/x - 0 B failed not ours"
 	var got []string
 	for line := range strings.Lines(out.String()) {
 		got = append(got, strings.Join(strings.Fields(line), " "))
@@ -182,14 +182,14 @@ func TestTableOfFiles(t *testing.T) {
 }
 
 func TestTableOfSteps(t *testing.T) {
-	f := NewFormat(Step{})
+	f := NewFormat(Step{}).Table("STEP", "STATUS", "SECONDS", "NOTE")
 	if err := f.Set("table"); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
 	w := NewWriter(&out, f)
 	for _, r := range []Record{
-		Image{Reference: "10.0.0.5:5000/velero/velero:v1.17.0", Status: StatusFailed, Error: "not in the registry"},
+		Image{Reference: "10.0.0.5:5000/velero/velero:v1.17.0", Repository: "velero/velero", Tag: "v1.17.0", Status: StatusFailed, Error: "not in the registry"},
 		Step{Name: "k0s.yaml", Status: StatusDone, Seconds: 0.04, Detail: "new"},
 		File{Path: "/etc/k0s/k0s.yaml", Mode: "0600", Status: StatusWritten},
 		Step{Name: "k0s-start", Status: StatusFailed, Detail: "d", Error: "no service"},
@@ -198,7 +198,7 @@ func TestTableOfSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := "STEP STATUS SECONDS NOTE\n10.0.0.5:5000/velero/velero:v1.17.0 failed - not in the registry\n" +
+	want := "STEP STATUS SECONDS NOTE\nvelero/velero:v1.17.0 failed - not in the registry\n" +
 		"k0s.yaml done 0.0 new\n/etc/k0s/k0s.yaml written - -\nk0s-start failed 0.0 no service"
 	var got []string
 	for line := range strings.Lines(out.String()) {

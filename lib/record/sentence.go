@@ -22,6 +22,21 @@ var parts = [][]struct{ key, one, many string }{
 	{{"skipped", "skipped", ""}},
 }
 
+// Sentence is what a person reads in place of a record; see Writer.WriteAs.
+type Sentence string
+
+// sentence returns the sentence that is shown for a record, or "".
+func sentence(shown any) string {
+	switch r := shown.(type) {
+	case Sentence:
+		return printable(string(r))
+	case Summary:
+		return r.String()
+	default:
+		return ""
+	}
+}
+
 // String returns the summary as a sentence.
 func (s Summary) String() string {
 	rest := maps.Clone(s.Counts)

@@ -1,137 +1,258 @@
 package record
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // column is one column of a table. Rows are written as they arrive, so the
-// width is fixed in advance; a longer cell shifts the rest of its line.
+// width is fixed in advance; a longer cell shifts the rest of its line, except
+// on a terminal.
 type column struct {
 	title string
 	width int
+	right bool // aligned
+	// On a terminal, the first column takes what the others leave, and a column
+	// is dropped if that is less than room.
+	room int
 }
 
-// columns returns the columns of a tool's table, by the kind of its own
-// records.
-func columns(kind string) []column {
-	switch kind {
-	case "bundle":
-		return []column{{"PATH", 40}, {"FORMAT", 8}, {"SIZE", 9}, {"SIGNATURE", 9}, {"DIGEST", 0}}
-	case "version":
-		return []column{{"NAME", 24}, {"VERSION", 14}, {"APPVERSION", 14}, {"K0S", 0}}
-	case "image":
-		return []column{{"REFERENCE", 56}, {"TYPE", 8}, {"SIZE", 9}, {"STATUS", 8}, {"PLATFORMS", 24}, {"NOTE", 0}}
-	case "registry":
-		return []column{{"URL", 32}, {"PID", 8}, {"STORAGE", 36}, {"CA", 0}}
-	case "file":
-		return []column{{"PATH", 52}, {"STATUS", 9}, {"MODE", 4}, {"SIZE", 9}, {"NOTE", 0}}
-	case "step":
-		return []column{{"STEP", 16}, {"STATUS", 9}, {"SECONDS", 7}, {"NOTE", 0}}
-	default:
-		return []column{{"KIND", 10}, {"DETAIL", 0}}
+// note is the title of the column whose text may be longer than its line. On a
+// terminal it continues on the next one.
+const note = "NOTE"
+
+// mostName is how wide the first column gets on a terminal.
+const mostName = 64
+
+// noteRoom is how many cells on a terminal a note needs to start on the line of
+// its record.
+const noteRoom = 30
+
+var columns = []column{
+	{title: "REFERENCE", width: 56},
+	{title: "PATH", width: 52},
+	{title: "STEP", width: 13},
+	{title: "TYPE", width: 8, room: 24},
+	{title: "VERSION", width: 14, room: 18},
+	{title: "PLATFORM", width: 11, room: 18},
+	{title: "SIZE", width: 8, right: true, room: 24},
+	{title: "STATUS", width: 9, room: 8},
+	{title: "SECONDS", width: 7, right: true, room: 10},
+	{title: "PLATFORMS", width: 24, room: 40},
+	{title: note},
+}
+
+// layout returns the columns of a table in width cells, or of their usual width
+// if that is 0.
+func layout(titles []string, width int) []column {
+	var cols []column
+	for _, title := range titles {
+		i := slices.IndexFunc(columns, func(c column) bool { return c.title == title })
+		cols = append(cols, columns[i])
+	}
+	if width == 0 {
+		if len(cols) > 0 && cols[len(cols)-1].title != note {
+			cols = append(cols, column{title: note})
+		}
+		return cols
+	}
+	for {
+		rest, narrow := width, 0
+		for _, c := range cols[1:] {
+			rest -= c.width + 2
+		}
+		for i, c := range cols {
+			if i > 0 && rest < c.room && c.room > cols[narrow].room {
+				narrow = i
+			}
+		}
+		if narrow == 0 {
+			if cols[len(cols)-1].title != note { // which takes the rest
+				cols[0].width = max(1, min(rest, mostName))
+			}
+			return cols
+		}
+		cols = slices.Delete(cols, narrow, narrow+1)
 	}
 }
 
-func (w *Writer) row(r Record) error {
-	if s, ok := r.(Summary); ok {
-		return w.put([]byte(s.String() + "\n"))
+// row writes a record as a row of the table, or as a sentence.
+func (w *Writer) row(shown any) error {
+	if text := sentence(shown); text != "" {
+		if w.screen == nil {
+			return w.put([]byte(text + "\n"))
+		}
+		const indent = 2
+		text = wrap(text, w.screen.Width()-indent, indent)
+		if word, rest, ok := strings.Cut(text, ":"); ok {
+			text = w.screen.Mark(word) + ":" + rest
+		}
+		return w.put([]byte(text))
 	}
-	cols := columns(w.format.main.Kind())
-	var b strings.Builder
+	if len(w.format.titles) == 0 {
+		return nil // the tool answers in sentences
+	}
+	width := 0
+	if w.screen != nil {
+		width = w.screen.Width()
+	}
+	cols := layout(w.format.titles, width)
+	text := ""
 	if !w.header {
 		w.header = true
-		titles := make([]string, len(cols))
-		for i, c := range cols {
-			titles[i] = c.title
+		titles := make(map[string]string)
+		for _, c := range cols {
+			titles[c.title] = c.title
 		}
-		line(&b, cols, titles)
+		text = w.line(cols, titles, width)
 	}
-	line(&b, cols, cells(w.format.main.Kind(), r))
-	return w.put([]byte(b.String()))
+	have := cells(shown)
+	for title, cell := range have {
+		have[title] = printable(cell)
+	}
+	if first := cols[0].title; have[first] == "" { // of another kind than the table's
+		have[first] = "  " + cmp.Or(have["REFERENCE"], have["PATH"])
+	}
+	return w.put([]byte(text + w.line(cols, have, width)))
 }
 
-func line(b *strings.Builder, cols []column, cells []string) {
-	var row strings.Builder
+// line returns one line of a table. On a terminal it has at most width cells,
+// and a note has as many lines as it needs.
+func (w *Writer) line(cols []column, cells map[string]string, width int) string {
+	var row []string
+	used := -2
 	for i, c := range cols {
-		cell := "-"
-		if i < len(cells) && cells[i] != "" {
-			cell = cells[i]
+		cell := cells[c.title]
+		switch {
+		case width == 0:
+			cell = cmp.Or(cell, "-")
+		case c.title == note:
+			continue
+		case i > 0 || cols[len(cols)-1].title != note:
+			cell = Elide(cell, c.width)
+		default: // a path in a table of steps, which a status follows
+			cell = Elide(cell, max(c.width, width-11))
 		}
-		if i > 0 {
-			row.WriteString("  ")
+		n := utf8.RuneCountInString(cell)
+		pad := strings.Repeat(" ", max(0, c.width-n))
+		if c.title == "STATUS" && w.screen != nil {
+			cell = w.screen.Mark(cell)
 		}
-		fmt.Fprintf(&row, "%-*s", c.width, cell)
+		if c.right {
+			row = append(row, pad+cell)
+		} else {
+			row = append(row, cell+pad)
+		}
+		used += max(n, c.width) + 2
 	}
-	b.WriteString(strings.TrimRight(row.String(), " ") + "\n")
+	text := strings.Join(row, "  ")
+	short := strings.TrimRight(text, " ") + "\n"
+	switch more := cells[note]; {
+	case width == 0 || more == "" || cols[len(cols)-1].title != note:
+		return short
+	case width-used-2 >= noteRoom:
+		return text + "  " + wrap(more, width-used-2, used+2)
+	case more == note: // the header
+		return short
+	default:
+		const indent = 4
+		return short + strings.Repeat(" ", indent) + wrap(more, width-indent, indent)
+	}
 }
 
-// cells returns the row of a record in a table of a kind, in the order of its
-// columns. Records of other kinds fill the columns that they can.
-func cells(kind string, r Record) []string {
-	if kind == "step" {
-		return stepCells(r)
-	}
-	switch r := r.(type) {
-	case Bundle:
-		return []string{r.Path, r.Format, Bytes(r.Size), r.Signature, r.Digest}
-	case Version:
-		return []string{r.Name, r.Version, r.AppVersion, strings.Join(r.K0s, " ")}
+// cells returns what a record has for the columns of a table.
+func cells(shown any) map[string]string {
+	switch r := shown.(type) {
 	case Image:
-		note := r.Warning
-		if r.Error != "" {
-			note = r.Error
+		short := r
+		short.Reference = "" // without the registry, which is the same in every row
+		name := short.Name()
+		if r.Repository == "" {
+			name = cmp.Or(r.Reference, r.Entry, r.Bundle)
 		}
-		return []string{r.Name(), r.Type, Bytes(r.Size), r.Status, strings.Join(r.Platforms, ","), note}
+		return map[string]string{
+			"REFERENCE": name, "TYPE": r.Type, "SIZE": Bytes(r.Size), "STATUS": r.Status,
+			"PLATFORMS": strings.Join(r.Platforms, ","), note: cmp.Or(r.Error, r.Warning),
+		}
 	case Skipped:
-		return []string{r.Entry, "skipped", Bytes(r.Size), r.Status, "", r.Reason}
+		return map[string]string{
+			"REFERENCE": r.Entry, "TYPE": "skipped", "SIZE": Bytes(r.Size), "STATUS": cmp.Or(r.Status, StatusSkipped), note: r.Reason,
+		}
 	case Repository:
-		note := fmt.Sprintf("%d tags", r.Tags)
+		tags := fmt.Sprintf("%d tags", r.Tags)
 		if r.Tags == 1 {
-			note = "1 tag"
+			tags = "1 tag"
 		}
+		shared := ""
 		if r.SharedBytes > 0 {
-			note += ", " + Bytes(r.SharedBytes) + " shared with the above"
+			shared = Bytes(r.SharedBytes) + " shared"
 		}
-		return []string{r.Repository, "", Bytes(r.Size), "", "", note}
+		return map[string]string{"REFERENCE": r.Repository, "TYPE": tags, "SIZE": Bytes(r.Size), "PLATFORMS": shared}
 	case Blob:
-		return []string{"  " + r.Digest, "blob", Bytes(r.Size), "", "", r.MediaType}
+		return map[string]string{"REFERENCE": "  " + r.Digest, "TYPE": "blob", "SIZE": Bytes(r.Size), note: r.MediaType}
 	case File:
-		note := r.Error
-		if note == "" {
-			note = strings.TrimSpace(r.Version + " " + r.Platform)
+		return map[string]string{
+			"PATH": r.Path, "VERSION": r.Version, "PLATFORM": r.Platform, "SIZE": Bytes(r.Size), "STATUS": r.Status, note: r.Error,
 		}
-		return []string{r.Path, r.Status, r.Mode, Bytes(r.Size), note}
-	case Registry:
-		return []string{r.URL, fmt.Sprint(r.PID), r.Storage, r.CA}
+	case Step:
+		return map[string]string{
+			"STEP": r.Name, "STATUS": r.Status, "SECONDS": fmt.Sprintf("%.1f", r.Seconds), note: cmp.Or(r.Error, r.Detail),
+		}
+	case Cluster:
+		return map[string]string{
+			"STEP": r.Kind(), "STATUS": cmp.Or(r.Status, StatusDone),
+			note: fmt.Sprintf("%s at %s, k0s %s, %s", r.Node, r.Address, r.K0s, r.Kubeconfig),
+		}
 	default:
-		return []string{r.Kind(), fmt.Sprint(r)}
+		return map[string]string{note: fmt.Sprint(r)}
 	}
 }
 
-// stepCells returns the row of a record in a table of steps, which also lists
-// the files that the steps write and the images that are missing.
-func stepCells(r Record) []string {
-	switch r := r.(type) {
-	case Step:
-		note := r.Error
-		if note == "" {
-			note = r.Detail
-		}
-		return []string{r.Name, r.Status, fmt.Sprintf("%.1f", r.Seconds), note}
-	case File:
-		return []string{"  " + r.Path, r.Status, "", r.Error}
-	case Cluster:
-		status := r.Status
-		if status == "" {
-			status = StatusDone
-		}
-		return []string{"cluster", status, "", fmt.Sprintf("%s at %s, k0s %s, %s", r.Node, r.Address, r.K0s, r.Kubeconfig)}
-	case Image:
-		return []string{"  " + r.Reference, r.Status, "", r.Error}
-	default:
-		return []string{r.Kind(), "", "", fmt.Sprint(r)}
+// Elide shortens a text to n cells by what is in its middle.
+func Elide(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
 	}
+	tail := n / 2
+	return string(r[:max(0, n-1-tail)]) + "…" + string(r[len(r)-tail:])
+}
+
+// wrap breaks a text between words into lines of at most n cells, all but the
+// first one indented, each with its line end. A longer word has its own line.
+func wrap(s string, n, indent int) string {
+	var b strings.Builder
+	at := 0
+	for i, word := range strings.Fields(s) {
+		size := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case at+1+size > n:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = 0
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += size
+	}
+	return b.String() + "\n"
+}
+
+// printable keeps what a bundle or a registry sends from moving a terminal's
+// cursor.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // Bytes formats a size for people, in powers of 1000 as for disks and on the

@@ -15,14 +15,23 @@ type Writer struct {
 	mu     sync.Mutex
 	w      io.Writer
 	format *Format
-	header bool     // the table's header has been written
-	pipe   *os.File // that JSON is written to, or nil
+	table  bool
+	screen *Screen   // nil unless w is a terminal
+	aside  io.Writer // gets the sentences too; nil if nothing does
+	header bool      // the table's header has been written
+	pipe   *os.File  // that JSON is written to, or nil
+}
+
+// Screen is a terminal that records are written to.
+type Screen struct {
+	Width func() int               // in cells, at this moment
+	Mark  func(word string) string // returns a word with its colour, if it has one
 }
 
 // NewWriter returns a writer; a nil format means JSON. If w is a pipe, it is
 // marked as one that carries records; see Announced.
 func NewWriter(w io.Writer, f *Format) *Writer {
-	out := &Writer{w: w, format: f}
+	out := &Writer{w: w, format: f, table: f != nil && f.name == formatTable}
 	for out.json() {
 		if pipe, ok := w.(*os.File); ok {
 			announce(pipe)
@@ -37,22 +46,40 @@ func NewWriter(w io.Writer, f *Format) *Writer {
 	return out
 }
 
-func (w *Writer) json() bool { return w.format == nil || w.format.name == formatJSON }
+// NewScreenWriter returns a writer to a terminal, for which the automatic format
+// is the table.
+func NewScreenWriter(w io.Writer, f *Format, s Screen) *Writer {
+	return &Writer{w: w, format: f, screen: &s, table: f.name == formatTable || f.name == formatAuto}
+}
+
+// Aside makes the writer repeat summaries and sentences to aside, for a person
+// who does not see the output.
+func (w *Writer) Aside(aside io.Writer) { w.aside = aside }
+
+func (w *Writer) json() bool { return !w.table && w.format.JSON() }
 
 // Write writes one record with a single call to the underlying writer, so that
 // the lines of two programs that share a pipe do not mix.
-func (w *Writer) Write(r Record) error {
+func (w *Writer) Write(r Record) error { return w.WriteAs(r, r) }
+
+// WriteAs is like Write, but in the table shown takes the place of r: a record
+// with less in it, or a Sentence.
+func (w *Writer) WriteAs(r Record, shown any) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if text := sentence(shown); w.aside != nil && text != "" {
+		// Nobody may be watching any more, which does not affect the records.
+		_, _ = io.WriteString(w.aside, text+"\n")
+	}
 	switch {
+	case w.table:
+		return w.row(shown)
 	case w.json():
 		line, err := Marshal(r)
 		if err != nil {
 			return err
 		}
 		return w.put(line)
-	case w.format.name == formatTable:
-		return w.row(r)
 	default:
 		return w.format.execute(w, r)
 	}

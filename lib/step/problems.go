@@ -101,7 +101,7 @@ func (r *Runner) Report(p *Problems) (Outcome, error) {
 		}
 		r.Progress.Warn("%s: %s", q.check, q.text)
 		if q.hint != "" {
-			fmt.Fprintf(r.Progress, "hint: %s\n", q.hint)
+			r.Progress.Hint(q.hint)
 		}
 		if q.warning {
 			continue

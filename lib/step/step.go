@@ -82,7 +82,7 @@ func NewRunner(tool string, c cli.Common, plan bool, format *record.Format, stdo
 	progress := cli.NewProgress(tool, stderr, c.Quiet)
 	return Runner{
 		Tool: tool, Plan: plan, Quiet: c.Quiet, Progress: progress,
-		Out: record.NewWriter(progress.Beside(stdout), format), Log: cli.Logger(progress, c.Verbose),
+		Out: progress.Records(stdout, format), Log: cli.Logger(progress, c.Verbose),
 	}
 }
 
@@ -148,8 +148,13 @@ func (r *Runner) report(s record.Step, elapsed time.Duration, shown bool) error 
 	if !r.failed || s.Status != record.StatusSkipped {
 		r.Progress.Item(r.total, text)
 	}
+	row := s // without what a person has read, or reads at the end
+	if shown || s.Status == record.StatusSkipped && r.failed {
+		row.Detail = ""
+	}
+	row.Error = ""
 	r.failed = r.failed || s.Status == record.StatusFailed
-	return r.Out.Write(s)
+	return r.Out.WriteAs(s, row)
 }
 
 // Show prints lines about a step, for people.

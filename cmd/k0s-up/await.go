@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+	"os/exec"
+
+	"k0rdent-airgap/lib/cli"
+)
+
+// await waits for k0s no longer than --timeout, counted from the start of the
+// run, and shows what for.
+func (u *up) await(ctx context.Context, name string, wait func(context.Context, *cli.Wait) error) error {
+	ctx, cancel := context.WithDeadline(ctx, u.Start.Add(u.cfg.timeout))
+	defer cancel()
+	shown := u.Progress.Await(name, "k0s", u.Start, u.cfg.timeout, u.logCommand())
+	defer shown.Done()
+	if err := wait(ctx, shown); err != nil {
+		return u.lastWords(ctx, err)
+	}
+	return nil
+}
+
+// logCommand returns the command that shows what k0s does, or "".
+func (u *up) logCommand() string {
+	s, _ := u.k0s.service()
+	if _, err := exec.LookPath("journalctl"); s == nil || err != nil {
+		return ""
+	}
+	return "journalctl -fu k0s" + s.Role
+}
