@@ -209,7 +209,7 @@ once() {
   run -0 --separate-stderr bundle-version --format '{{.version}}' "$SAMPLE/bundle.tgz"
   [ "$output" = 1.2.3 ]
   run -0 --separate-stderr bundle-version --format table "$SAMPLE/bundle.tgz"
-  [[ ${lines[0]} == NAME*VERSION* && ${lines[1]} == k0rdent-enterprise*1.2.3* ]]
+  [ "$output" = 'k0rdent-enterprise 1.2.3' ]
   run -0 --separate-stderr bundle-ls --format table "$SAMPLE/bundle.tgz"
   [[ ${lines[0]} == REFERENCE*TYPE*SIZE* ]]
   grep -Eq '^charts/k0rdent-enterprise:1.2.3 +chart ' <<<"$output"
