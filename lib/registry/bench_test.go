@@ -246,10 +246,7 @@ func TestCatalogOrder(t *testing.T) {
 	for i := range 120 {
 		want = append(want, "x"+strings.Repeat("-x", i))
 	}
-	want = append(want, want[119]+"/y")
-	for _, name := range []string{"a", "a-b", "a-b/c", "a.b", "a/b", "a/b-c", "a/b/c", "ab", "b/c/d/e", "x/y", "x-x/y"} {
-		want = append(want, name)
-	}
+	want = append(want, want[119]+"/y", "a", "a-b", "a-b/c", "a.b", "a/b", "a/b-c", "a/b/c", "ab", "b/c/d/e", "x/y", "x-x/y")
 	for _, name := range want {
 		listRepo(t, reg, name)
 	}
