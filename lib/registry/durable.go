@@ -37,13 +37,13 @@ func (d *Disk) edit(dir string, edits ...edit) error {
 		defer d.names.leave(e.name, locks[i])
 		defer locks[i].Unlock()
 	}
-	ds := d.names.enterDir(dir)
-	defer d.names.leaveDir(dir, ds)
-	failures := ds.failures.Load()
+	dirLock := d.names.enter(dir)
+	defer d.names.leave(dir, dirLock)
+	failures := dirLock.syncs.failures.Load()
 	var made []int
 	err := d.make(edits, locks, &made)
 	if err == nil && len(made) > 0 {
-		if err = ds.sync(func() error { return d.tree.syncDir(dir) }); err == nil && ds.failures.Load() != failures {
+		if err = dirLock.syncs.sync(func() error { return d.tree.syncDir(dir) }); err == nil && dirLock.syncs.failures.Load() != failures {
 			err = fmt.Errorf("%s: another sync of this directory failed", dir)
 		}
 	}
@@ -93,7 +93,6 @@ func (d *Disk) make(edits []edit, locks []*nameLock, made *[]int) error {
 
 // dirSync shares one sync of a directory among the edits that wait for it.
 type dirSync struct {
-	users    int // guarded by names.mu
 	mu       sync.Mutex
 	next     *syncBatch
 	running  sync.Mutex
@@ -103,24 +102,6 @@ type dirSync struct {
 type syncBatch struct {
 	done chan struct{}
 	err  error
-}
-
-func (n *names) enterDir(dir string) *dirSync {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.dirs[dir] == nil {
-		n.dirs[dir] = new(dirSync)
-	}
-	n.dirs[dir].users++
-	return n.dirs[dir]
-}
-
-func (n *names) leaveDir(dir string, s *dirSync) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if s.users--; s.users == 0 {
-		delete(n.dirs, dir)
-	}
 }
 
 // sync returns after a sync that began after the call. After a failed one the

@@ -13,22 +13,22 @@ type names struct {
 	mu      sync.Mutex
 	m       map[string]*nameLock
 	suspect map[string]bool // names whose last change failed; true: it could not be undone
-	dirs    map[string]*dirSync
-	changes atomic.Uint64 // counts changes and failures, for lists
+	changes atomic.Uint64   // counts changes and failures, for lists
 }
 
 type nameLock struct {
 	sync.RWMutex
 	users   int
-	editing bool // guarded by names.mu, as is existed
-	existed bool // before the edit
+	editing bool    // guarded by names.mu, as is existed
+	existed bool    // before the edit
+	syncs   dirSync // of a directory
 }
 
 func (n *names) enter(name string) *nameLock {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.m == nil {
-		n.m, n.suspect, n.dirs = make(map[string]*nameLock), make(map[string]bool), make(map[string]*dirSync)
+		n.m, n.suspect = make(map[string]*nameLock), make(map[string]bool)
 	}
 	l := n.m[name]
 	if l == nil {
