@@ -166,7 +166,7 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
 @test "k0s-extract: --export says what packs today, and writes nothing" {
   run -2 --separate-stderr k0s-extract --export a.tar.gz --role worker --mirror https://10.0.0.5:5000 "$SAMPLE/bundle.tgz"
   told k0s-extract
-  [[ $stderr == *'--export was removed'*'hint: install.sh --export-worker or --export-controller '* ]]
+  [[ $stderr == *'--export was removed'*'hint: use install.sh --export-worker or --export-controller '* ]]
   [ ! -e a.tar.gz ]
 }
 
@@ -176,7 +176,7 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   [[ $output == *'K0S=FILE is required'* ]]
   head -c 1000 k0s-v1.32.8+k0s.0-amd64 >k0s-v1.32.9+k0s.0-amd64
   run ! make -s -C "$ROOT" build-airgap BIN="$PWD/bin" K0S="$PWD/k0s-v1.32.9+k0s.0-amd64"
-  [[ $output == *'carries nothing'* ]]
+  [[ $output == *'no payload'* ]]
   SOURCE_DATE_EPOCH=1700000000 make -s -C "$ROOT" build-airgap BIN="$PWD/bin" K0S="$PWD/k0s-v1.32.8+k0s.0-amd64"
   make -s -C "$ROOT" clean-airgap BIN="$PWD/none"
   [ ! -e "$ROOT/cmd/k0s-extract/embedded" ]
@@ -190,5 +190,5 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   run -0 script -qec 'bin/airgap/k0s-extract --to placed --format "{{.status}}"' /dev/null
   [[ $output == unchanged* ]]
   run -1 --separate-stderr k0s-extract --from embedded
-  [[ $stderr == *'this build carries no k0s'* ]]
+  [[ $stderr == *'this build does not include k0s'* ]]
 }

@@ -10,8 +10,8 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// TestBrokenEntry: of several k0s in a bundle, one whose archive is damaged is
-// reported and counted, and the others are written.
+// TestBrokenEntry checks that of several k0s in a bundle, a damaged one is reported
+// and counted, and the others are written.
 func TestBrokenEntry(t *testing.T) {
 	const other = "v1.31.5+k0s.0"
 	for _, form := range forms {

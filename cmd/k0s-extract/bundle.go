@@ -15,29 +15,29 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// A bundleWish is a bundle to look into, and what records told of it.
-type bundleWish struct {
+// A bundleRequest is a bundle to search, and what records said about it.
+type bundleRequest struct {
 	pipe.Bundle
-	images map[string]image // by entry, if records name the images of k0s in it
-	newest *k0s.Version     // the newest in it, if that was told
+	images map[string]image // by entry; nil if no record names the images of k0s
+	newest *k0s.Version     // the newest in it; nil if unknown
 }
 
-// image is what a record said of an image of k0s.
+// An image is what a record says about an image of k0s.
 type image struct{ tag, digest string }
 
 // An entry of a bundle that holds a k0s.
 type k0sEntry struct {
 	path    string
 	version k0s.Version
-	digest  string // that its record told
+	digest  string // from its record
 	at      io.ReaderAt
 	size    int64
 }
 
-// fromBundle looks for k0s in a bundle. What it gives includes have, as far as
-// that is still wanted. The bundle's digest, if one was promised, has been
-// compared when it returns without an error.
-func (w *wish) fromBundle(ctx context.Context, want bundleWish, stdin io.Reader, have []found) ([]found, error) {
+// fromBundle searches a bundle for k0s. The result includes those in have that
+// are still wanted. If it returns without an error, the bundle has the digest
+// that a record promised, if any.
+func (w *request) fromBundle(ctx context.Context, want bundleRequest, stdin io.Reader, have []found) ([]found, error) {
 	b, err := want.Open(ctx, stdin)
 	if err != nil {
 		return have, err
@@ -46,7 +46,7 @@ func (w *wish) fromBundle(ctx context.Context, want bundleWish, stdin io.Reader,
 	w.log.Debug("bundle opened", "path", want.Path, "format", b.Format, "bytes", b.Size, "digest", want.Digest)
 	w.progress.Start("looking for k0s", b.Size, b.Offset)
 	defer w.progress.Close()
-	s := search{wish: w, bundle: want, have: have}
+	s := search{req: w, bundle: want, have: have}
 	if err = want.Named(s.walk(ctx, b)); err == nil {
 		err = want.Check(ctx, b)
 	}
@@ -61,8 +61,8 @@ func (w *wish) fromBundle(ctx context.Context, want bundleWish, stdin io.Reader,
 
 // search is the state of one walk through a bundle.
 type search struct {
-	wish   *wish
-	bundle bundleWish
+	req    *request
+	bundle bundleRequest
 	have   []found
 	seen   []k0s.Version
 	later  []k0sEntry // entries that can be read in any order
@@ -73,7 +73,7 @@ func (s *search) walk(ctx context.Context, b *bundle.Bundle) error {
 	for e, err := range b.Entries(ctx) {
 		if errors.Is(err, bundle.ErrEntry) {
 			entry, problem := pipe.Refused(err)
-			s.wish.progress.Problem(fmt.Sprintf("%s: entry %q", s.bundle.Path, entry), problem)
+			s.req.progress.Problem(fmt.Sprintf("%s: entry %q", s.bundle.Path, entry), problem)
 			continue
 		}
 		if err != nil {
@@ -104,11 +104,11 @@ func (s *search) entry(e *bundle.Entry) (k0sEntry, bool) {
 	k := k0sEntry{path: e.Path, at: e.At, size: e.Size}
 	var tag string
 	if s.bundle.images != nil {
-		said, ok := s.bundle.images[e.Path]
+		img, ok := s.bundle.images[e.Path]
 		if !ok {
 			return k, false
 		}
-		tag, k.digest = said.tag, said.digest
+		tag, k.digest = img.tag, img.digest
 	} else {
 		name, _, err := ref.Predict(e.Path)
 		if err != nil || name.Repository != repository {
@@ -118,72 +118,72 @@ func (s *search) entry(e *bundle.Entry) (k0sEntry, bool) {
 	}
 	var err error
 	if k.version, err = k0s.ParseVersion(tag); err != nil {
-		s.wish.progress.Warn("entry %s: its tag %s is no version of k0s, so it is left out", e.Path, tag)
+		s.req.progress.Warn("entry %s: skipped: tag %s is not a k0s version", e.Path, tag)
 		return k, false
 	}
 	s.seen = append(s.seen, k.version)
 	return k, true
 }
 
-// wanted reports whether an entry is to be read, given what was read before.
+// wanted reports whether to read an entry, given what was read before.
 func (s *search) wanted(k k0sEntry) bool {
-	if n := s.bundle.newest; n != nil && !s.wish.every && s.wish.version == nil && k.version.Compare(*n) != 0 {
+	if n := s.bundle.newest; n != nil && !s.req.every && s.req.version == nil && k.version.Compare(*n) != 0 {
 		return false
 	}
-	return s.wish.wants(k.version, s.have)
+	return s.req.wants(k.version, s.have)
 }
 
-// enough reports whether the rest of a stream can hold nothing that is needed.
+// enough reports whether the rest of a stream cannot hold anything needed.
 func (s *search) enough() bool {
 	switch {
 	case s.bundle.images != nil && len(s.seen) == len(s.bundle.images):
 		return true
-	case s.wish.every:
-		return s.wish.version != nil && s.read > 0
+	case s.req.every:
+		return s.req.version != nil && s.read > 0
 	}
-	return (s.wish.version != nil || s.bundle.newest != nil) && s.read > 0
+	return (s.req.version != nil || s.bundle.newest != nil) && s.read > 0
 }
 
 func (s *search) source(k k0sEntry) string { return "bundle " + s.bundle.Path + " " + k.path }
 
-// stream reads an entry that passes.
+// stream reads an entry of a stream.
 func (s *search) stream(ctx context.Context, r io.Reader, k k0sEntry) error {
-	s.wish.log.Debug("reading", "entry", k.path, "version", k.version.String())
-	news, err := s.wish.fromStream(ctx, r, &k.version, s.source(k), k)
+	s.req.log.Debug("reading", "entry", k.path, "version", k.version.String())
+	got, err := s.req.fromStream(ctx, r, &k.version, s.source(k), k)
 	if err != nil {
 		return s.fail(ctx, k, err)
 	}
-	s.keep(k, news)
+	s.keep(k, got)
 	return nil
 }
 
-// fail notes that an entry cannot be used, so that one does not end a search for
-// several. It returns the errors that do: those of the bundle itself.
+// fail records that an entry cannot be used, so that it does not end a search for
+// several. It returns the errors that do end it: those of the bundle itself.
 func (s *search) fail(ctx context.Context, k k0sEntry, err error) error {
 	if _, damage := errors.AsType[*bundle.DamageError](err); damage || ctx.Err() != nil {
 		return fmt.Errorf("entry %s: %w", k.path, err)
 	}
-	var news []found
-	for _, p := range s.wish.platforms {
-		news = append(news, found{version: &k.version, platform: p, source: s.source(k), err: err})
+	var got []found
+	for _, p := range s.req.platforms {
+		got = append(got, found{version: &k.version, platform: p, source: s.source(k), err: err})
 	}
-	s.keep(k, news)
+	s.keep(k, got)
 	return nil
 }
 
-// keep notes what an entry had, also that it had nothing that can be used: a
-// newer one may make that no matter, an older one does not.
-func (s *search) keep(k k0sEntry, news []found) {
+// keep records the outcome of an entry, errors included: a newer entry may
+// supersede an error, an older one does not.
+func (s *search) keep(k k0sEntry, got []found) {
 	s.read++
-	for i := range news {
-		if err := news[i].err; err != nil {
-			news[i].err = fmt.Errorf("%s: entry %s: %w", s.bundle.Path, k.path, err)
+	for i := range got {
+		if err := got[i].err; err != nil {
+			got[i].err = fmt.Errorf("%s: entry %s: %w", s.bundle.Path, k.path, err)
 		}
 	}
-	s.have = s.wish.add(s.have, news...)
+	s.have = s.req.add(s.have, got...)
 }
 
-// open reads those entries that can be read in any order, newest first.
+// open reads the entries that can be read in any order, newest first.
 func (s *search) open(ctx context.Context) error {
 	for len(s.later) > 0 {
 		next := 0
@@ -205,7 +205,7 @@ func (s *search) open(ctx context.Context) error {
 }
 
 func (s *search) openEntry(ctx context.Context, k k0sEntry) error {
-	s.wish.log.Debug("opening", "entry", k.path, "version", k.version.String())
+	s.req.log.Debug("opening", "entry", k.path, "version", k.version.String())
 	packed, err := oci.Packed(k.at, k.size)
 	if err != nil {
 		return s.fail(ctx, k, err)
@@ -221,10 +221,10 @@ func (s *search) openEntry(ctx context.Context, k k0sEntry) error {
 	if err != nil {
 		return s.fail(ctx, k, err)
 	}
-	s.keep(k, s.wish.fromImage(ctx, images, &k.version, s.source(k), func(d v1.Descriptor) (io.ReadCloser, error) {
+	s.keep(k, s.req.fromImage(ctx, images, &k.version, s.source(k), func(d v1.Descriptor) (io.ReadCloser, error) {
 		blob, ok := archive.Blob(d.Digest)
 		if !ok {
-			return nil, fmt.Errorf("layer %v is not there", d.Digest)
+			return nil, fmt.Errorf("layer %v is missing", d.Digest)
 		}
 		return io.NopCloser(blob), nil
 	}))

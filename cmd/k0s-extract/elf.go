@@ -13,18 +13,18 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// elfHead is as much of a program as tells which machine it is for.
+// elfHead is enough of a program to identify its machine.
 const elfHead = 20
 
-// machines has the architectures that k0s is built for, as images and its
-// files name them.
+// machines lists the architectures that k0s is built for, as images and file
+// names spell them.
 func machines() map[string]elf.Machine {
 	return map[string]elf.Machine{
 		"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "arm": elf.EM_ARM, "riscv64": elf.EM_RISCV,
 	}
 }
 
-// machineName returns the architecture of a machine.
+// machineName returns the name of a machine's architecture.
 func machineName(m elf.Machine) string {
 	for arch, machine := range machines() {
 		if machine == m {
@@ -36,7 +36,7 @@ func machineName(m elf.Machine) string {
 
 var errNotProgram = errors.New("not a program for linux (no ELF header)")
 
-// machineOf reads the beginning of an ELF header.
+// machineOf parses the beginning of an ELF header.
 func machineOf(head []byte) (elf.Machine, error) {
 	if len(head) < elfHead || string(head[:4]) != elf.ELFMAG || elf.Data(head[elf.EI_DATA]) != elf.ELFDATA2LSB {
 		return 0, errNotProgram
@@ -50,18 +50,18 @@ func machineOf(head []byte) (elf.Machine, error) {
 
 var errMachine = errors.New("wrong architecture")
 
-// checkMachine compares a program with the platform that it is wanted for.
+// checkMachine compares a program's machine with the requested platform.
 func checkMachine(m elf.Machine, want v1.Platform) error {
 	if m != machines()[want.Architecture] {
-		return fmt.Errorf("%w: a program for %s, not for %s", errMachine, machineName(m), want.Architecture)
+		return fmt.Errorf("%w: built for %s, not for %s", errMachine, machineName(m), want.Architecture)
 	}
 	return nil
 }
 
-// checkWhole looks at a k0s for which no digest vouches: is it a program,
-// and does it carry all that it unpacks when it runs? That follows the
-// program: since 1.36 a zip, before one gzip stream after another. Each is
-// read to its end, where a checksum stands, so a copy that broke off is found.
+// checkWhole checks a k0s that has no digest to compare with: that it is a
+// program, and that the payload behind it is complete. Since 1.36 the payload is
+// a zip, before that a series of gzip streams. Each is read to its checksum at
+// the end, so a truncated copy is found.
 func checkWhole(r io.ReaderAt, size int64, want v1.Platform) error {
 	head := make([]byte, elfHead)
 	n, err := r.ReadAt(head, 0)
@@ -85,11 +85,11 @@ func checkWhole(r io.ReaderAt, size int64, want v1.Platform) error {
 		return checkStreams(io.NewSectionReader(r, end, size-end))
 	}
 	if err != nil {
-		return fmt.Errorf("what it carries is damaged: %w", err)
+		return fmt.Errorf("payload is damaged: %w", err)
 	}
 	for _, member := range z.File {
 		if err := checkMember(member); err != nil {
-			return fmt.Errorf("what it carries is damaged: %s: %w", member.Name, err)
+			return fmt.Errorf("payload is damaged: %s: %w", member.Name, err)
 		}
 	}
 	return nil
@@ -108,8 +108,8 @@ func checkMember(member *zip.File) error {
 	return err
 }
 
-// errNoPayload is also told of a program that is cut off right at its end.
-var errNoPayload = errors.New("a program that carries nothing: not a k0s, or not all of one")
+// errNoPayload is also the error for a program that ends where its payload should begin.
+var errNoPayload = errors.New("no payload: not a k0s binary, or truncated")
 
 func checkStreams(r *io.SectionReader) error {
 	z, err := gzip.NewReader(r)
@@ -117,13 +117,13 @@ func checkStreams(r *io.SectionReader) error {
 		return errNoPayload
 	}
 	if _, err := io.CopyN(io.Discard, z, maxInflated); err != io.EOF {
-		return fmt.Errorf("what it carries is damaged: %w", err)
+		return fmt.Errorf("payload is damaged: %w", err)
 	}
 	return nil
 }
 
-// elfEnd returns the length of the program itself, headers and all. The table of
-// section headers often stands last, and the library does not tell where.
+// elfEnd returns the length of the program itself, including headers. The section
+// header table often comes last, and debug/elf does not export its offset.
 func elfEnd(f *elf.File, r io.ReaderAt) int64 {
 	var end uint64
 	if f.Class == elf.ELFCLASS64 {

@@ -13,8 +13,8 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// What the build was told with -ldflags "-X main.Flavor=...": which it is,
-// which k0s it carries, and when it was made.
+// Set at build time with -ldflags "-X main.Flavor=...": the flavor, the embedded
+// k0s version, and the build time.
 var (
 	Flavor     = "plain"
 	K0sVersion string
@@ -22,21 +22,21 @@ var (
 )
 
 // embedded is the k0s in this program, and the file record that k0s-extract
-// itself wrote about it when it was put in.
+// wrote when it was embedded.
 type embedded struct {
-	program string // a string's bytes stay in the file, and are read as needed
+	program string // a string stays in the executable and is paged in as needed
 	about   []byte
 }
 
 func (e embedded) there() bool { return e.program != "" }
 
-// errPlain is told by a build without a k0s in it.
-var errPlain = fmt.Errorf("this build carries no k0s (its flavor is %s)", Flavor)
+// errPlain is the error of a build without k0s.
+var errPlain = fmt.Errorf("this build does not include k0s (flavor %s)", Flavor)
 
-// meta reads what was noted about the k0s.
+// meta parses the record of the embedded k0s.
 func (e embedded) meta() (r record.File, err error) {
 	if !e.there() {
-		return r, cli.Hint(errPlain, "make build-airgap K0S=FILE builds one that does; name a bundle, or give --from FILE or --from HOST/.../k0sproject/k0s:TAG")
+		return r, cli.Hint(errPlain, "name a bundle, or use --from FILE or --from HOST/.../k0sproject/k0s:TAG; \"make build-airgap K0S=FILE\" builds k0s-extract with k0s included")
 	}
 	if err := json.Unmarshal(e.about, &r); err != nil {
 		return r, fmt.Errorf("embedded k0s: %w", err)
@@ -44,7 +44,7 @@ func (e embedded) meta() (r record.File, err error) {
 	return r, nil
 }
 
-// describe prints the flavor of this build, one property a line.
+// describe returns the flavor of this build, one property per line.
 func (e embedded) describe(w io.Writer) error {
 	text := "flavor " + Flavor + "\n"
 	if e.there() {
@@ -58,8 +58,8 @@ func (e embedded) describe(w io.Writer) error {
 	return err
 }
 
-// fromSelf takes the k0s that this program carries.
-func (w *wish) fromSelf(ctx context.Context, e embedded) ([]found, error) {
+// fromSelf uses the k0s embedded in this program.
+func (w *request) fromSelf(ctx context.Context, e embedded) ([]found, error) {
 	r, err := e.meta()
 	if err != nil {
 		return nil, err
@@ -69,11 +69,11 @@ func (w *wish) fromSelf(ctx context.Context, e embedded) ([]found, error) {
 		return nil, fmt.Errorf("embedded k0s: %w", err)
 	}
 	if w.version != nil && w.version.Compare(v) != 0 {
-		return nil, fmt.Errorf("embedded k0s: it is %s, not %s", v, w.version)
+		return nil, fmt.Errorf("embedded k0s: version is %s, not %s", v, w.version)
 	}
 	want := w.platforms[0]
 	if want.String() != r.Platform {
-		return nil, fmt.Errorf("embedded k0s: it is for %s, not for %s", r.Platform, want)
+		return nil, fmt.Errorf("embedded k0s: built for %s, not for %s", r.Platform, want)
 	}
 	out := w.sink(&v, want)
 	sum := sha256.New()
@@ -83,7 +83,7 @@ func (w *wish) fromSelf(ctx context.Context, e embedded) ([]found, error) {
 	}
 	if got := fmt.Sprintf("sha256:%x", sum.Sum(nil)); got != r.Digest {
 		out.drop()
-		return nil, fmt.Errorf("embedded k0s: its digest is %s, and was %s when it was put in: this program is damaged", got, r.Digest)
+		return nil, fmt.Errorf("embedded k0s: digest mismatch: got %s, want %s: this program is damaged", got, r.Digest)
 	}
 	return []found{{version: &v, platform: want, source: "embedded", sink: out}}, nil
 }

@@ -12,5 +12,5 @@ var (
 	embeddedAbout []byte
 )
 
-// self returns the k0s that was put into this build.
+// self returns the k0s embedded in this build.
 func self() embedded { return embedded{embeddedProgram, embeddedAbout} }

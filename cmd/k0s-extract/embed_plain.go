@@ -2,5 +2,5 @@
 
 package main
 
-// self is empty: only a build with the tag airgap carries a k0s.
+// self is empty: only builds with the tag airgap embed k0s.
 func self() embedded { return embedded{} }

@@ -13,8 +13,8 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// fromFile takes a k0s that is a file, such as the vendor offers for download.
-func (w *wish) fromFile(ctx context.Context, path string) ([]found, error) {
+// fromFile reads k0s from a file, such as one downloaded from the vendor.
+func (w *request) fromFile(ctx context.Context, path string) ([]found, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, cli.Hint(err, "--from takes a file, or HOST[:PORT]/.../k0sproject/k0s:TAG for a registry")
@@ -22,8 +22,8 @@ func (w *wish) fromFile(ctx context.Context, path string) ([]found, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() { // opening a pipe may wait for ever
-		return nil, cli.Hint(fmt.Errorf("%s: not a regular file", path), "a bundle is the operand: k0s-extract BUNDLE")
+	if !info.Mode().IsRegular() { // opening a pipe may block forever
+		return nil, cli.Hint(fmt.Errorf("%s: not a regular file", path), "name a bundle without --from: k0s-extract BUNDLE")
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -40,40 +40,40 @@ func (w *wish) fromFile(ctx context.Context, path string) ([]found, error) {
 	return w.fromReader(ctx, f, info.Size(), v, "file "+path)
 }
 
-// versionOf finds out which version a file is: by its name, or by running it
-// if it is meant to run here.
-func (w *wish) versionOf(ctx context.Context, path string) (*k0s.Version, error) {
+// versionOf determines the version of a file: from its name, or by running it
+// if it is for this machine.
+func (w *request) versionOf(ctx context.Context, path string) (*k0s.Version, error) {
 	v := fileVersion(path)
 	switch {
 	case v != nil && w.version != nil && v.Compare(*w.version) != 0:
-		return nil, cli.Misuse("%s: by its name it is k0s %s, not %s", path, v, w.version)
+		return nil, cli.Misuse("%s: file name says k0s %s, not %s", path, v, w.version)
 	case w.version != nil:
 		return w.version, nil
 	case v != nil:
 		return v, nil
 	}
 	if !strings.Contains(path, "/") {
-		path = "./" + path // what is named so is not looked for elsewhere
+		path = "./" + path // keep exec from searching PATH
 	}
 	if w.platforms[0].Architecture != here().Architecture {
 		return nil, nil
 	}
-	told, err := k0s.Binary{Path: path}.Version(ctx)
-	if err != nil { // most often: not executable, as a download is
+	own, err := k0s.Binary{Path: path}.Version(ctx)
+	if err != nil { // usually not executable, like a fresh download
 		w.log.Debug("asked for its version", "path", path, "error", err)
 		return nil, interrupted(ctx, nil)
 	}
-	return &told, nil
+	return &own, nil
 }
 
-// fromReader takes a k0s for which no digest vouches.
-func (w *wish) fromReader(ctx context.Context, r io.ReaderAt, size int64, v *k0s.Version, source string) ([]found, error) {
+// fromReader reads a k0s that has no digest to compare with.
+func (w *request) fromReader(ctx context.Context, r io.ReaderAt, size int64, v *k0s.Version, source string) ([]found, error) {
 	want := w.platforms[0]
 	_, what, _ := strings.Cut(source, " ")
 	if err := checkWhole(r, size, want); err != nil {
 		err = fmt.Errorf("%s: %w", what, err)
 		if errors.Is(err, errMachine) {
-			err = cli.Hint(err, "--platform names what it is for")
+			err = cli.Hint(err, "use --platform OS/ARCH if it is for another machine")
 		}
 		return nil, err
 	}

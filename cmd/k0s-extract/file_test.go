@@ -13,15 +13,15 @@ import (
 	standin "k0rdent-airgap/tests/k0s"
 )
 
-// oldKind makes a k0s as it was before 1.36: gzip streams behind the program.
+// oldKind makes a k0s as built before 1.36, with gzip streams behind the program.
 func oldKind(t *testing.T, version string) []byte {
 	t.Helper()
 	p := bytes.TrimSuffix(k0sFor(version), standin.Payload())
 	return append(append(p, zipped(t, []byte("kubelet"))...), zipped(t, bytes.Repeat([]byte("containerd"), 1000))...)
 }
 
-// sectionsLast makes one whose table of sections stands behind all else of
-// the program, as linkers other than Go's put it.
+// sectionsLast makes a k0s whose section header table comes last, as linkers
+// other than Go's place it.
 func sectionsLast(t *testing.T) []byte {
 	t.Helper()
 	p := bytes.TrimSuffix(k0sFor(v132), standin.Payload())
@@ -36,7 +36,7 @@ func sectionsLast(t *testing.T) []byte {
 	return append(append(p, table...), zipped(t, []byte("kubelet"))...)
 }
 
-// TestFile: which files are a k0s, and which version.
+// TestFile checks which files are accepted as k0s, and their versions.
 func TestFile(t *testing.T) {
 	whole, old := k0sFor(v132), oldKind(t, v132)
 	arm := standin.Program("arm64", v132)
@@ -45,7 +45,7 @@ func TestFile(t *testing.T) {
 		content []byte
 		mode    fs.FileMode
 		args    string
-		version string // that the record tells
+		version string // in the record
 		want    string // error
 	}{
 		"the vendor's name":        {"k0s-v1.32.8+k0s.0-amd64", whole, 0o644, "", v132, ""},
@@ -53,21 +53,21 @@ func TestFile(t *testing.T) {
 		"without an architecture":  {"k0s-v1.32.8+k0s.0", whole, 0o644, "", v132, ""},
 		"before 1.36":              {"k0s-v1.32.8+k0s.0-amd64", old, 0o644, "", v132, ""},
 		"sections last":            {"k0s-v1.32.8+k0s.0-amd64", sectionsLast(t), 0o644, "", v132, ""},
-		"asked for its version":    {"k0s", whole, 0o755, "", v132, ""},
-		"told":                     {"k0s", whole, 0o644, "--k0s-version " + v132, v132, ""},
-		"nothing tells":            {"k0s", whole, 0o644, "", "", ""},
+		"run for its version":      {"k0s", whole, 0o755, "", v132, ""},
+		"flag":                     {"k0s", whole, 0o644, "--k0s-version " + v132, v132, ""},
+		"version unknown":          {"k0s", whole, 0o644, "", "", ""},
 		"for another machine":      {"k0s-v1.32.8+k0s.0-arm64", arm, 0o644, "--platform linux/arm64", v132, ""},
 		"another machine, unknown": {"k0s", arm, 0o755, "--platform linux/arm64", "", ""},
 
-		"name and flag differ":      {"k0s-v1.32.8+k0s.0-amd64", whole, 0o644, "--k0s-version " + v133, "", "by its name it is k0s v1.32.8+k0s.0"},
-		"wrong machine":             {"k0s-v1.32.8+k0s.0-arm64", arm, 0o644, "", "", "wrong architecture: a program for arm64, not for amd64"},
-		"named, of unknown version": {"k0s", whole, 0o644, "--name", "", "nothing tells which version it is"},
-		"cut off in the program":    {"k0s-v1.32.8+k0s.0-amd64", whole[:500], 0o644, "", "", "carries nothing"},
-		"cut off behind it":         {"k0s-v1.32.8+k0s.0-amd64", bytes.TrimSuffix(whole, standin.Payload()), 0o644, "", "", "carries nothing"},
-		"cut off in the zip":        {"k0s-v1.32.8+k0s.0-amd64", whole[:len(whole)-10], 0o644, "", "", "carries nothing"},
-		"bit in the zip":            {"k0s-v1.32.8+k0s.0-amd64", flip(whole, []byte("stand-in carries")), 0o644, "", "", "what it carries is damaged: containerd"},
-		"cut off in a stream":       {"k0s-v1.32.8+k0s.0-amd64", old[:len(old)-6], 0o644, "", "", "what it carries is damaged"},
-		"a page about an error":     {"k0s-v1.32.8+k0s.0-amd64", []byte("<html><title>404</title></html>"), 0o644, "", "", "not a program for linux"},
+		"name and flag differ":      {"k0s-v1.32.8+k0s.0-amd64", whole, 0o644, "--k0s-version " + v133, "", "file name says k0s v1.32.8+k0s.0"},
+		"wrong machine":             {"k0s-v1.32.8+k0s.0-arm64", arm, 0o644, "", "", "wrong architecture: built for arm64, not for amd64"},
+		"named, of unknown version": {"k0s", whole, 0o644, "--name", "", "cannot determine its k0s version"},
+		"cut off in the program":    {"k0s-v1.32.8+k0s.0-amd64", whole[:500], 0o644, "", "", "no payload"},
+		"cut off behind it":         {"k0s-v1.32.8+k0s.0-amd64", bytes.TrimSuffix(whole, standin.Payload()), 0o644, "", "", "no payload"},
+		"cut off in the zip":        {"k0s-v1.32.8+k0s.0-amd64", whole[:len(whole)-10], 0o644, "", "", "no payload"},
+		"bit in the zip":            {"k0s-v1.32.8+k0s.0-amd64", flip(whole, []byte("stand-in carries")), 0o644, "", "", "payload is damaged: containerd"},
+		"cut off in a stream":       {"k0s-v1.32.8+k0s.0-amd64", old[:len(old)-6], 0o644, "", "", "payload is damaged"},
+		"an error page":             {"k0s-v1.32.8+k0s.0-amd64", []byte("<html><title>404</title></html>"), 0o644, "", "", "not a program for linux"},
 		"empty":                     {"k0s-v1.32.8+k0s.0-amd64", nil, 0o644, "", "", "not a program for linux"},
 		"an object file":            {"k0s-v1.32.8+k0s.0-amd64", objectFile(whole), 0o644, "", "", "not a program for linux"},
 	} {
@@ -97,7 +97,7 @@ func TestFile(t *testing.T) {
 		})
 	}
 	if _, _, err := run1(t, nil, "--from", filepath.Join(t.TempDir(), "gone"), "--to", "/dev/null/x"); err == nil || cli.Code(err) != 1 {
-		t.Errorf("a file that is not there: %v", err)
+		t.Errorf("a missing file: %v", err)
 	}
 	if _, _, err := run1(t, nil, "--from", t.TempDir(), "--to", "/dev/null/x"); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a directory: %v", err)
@@ -106,7 +106,7 @@ func TestFile(t *testing.T) {
 	writeFile(t, to, k0sFor(v132), 0o755)
 	unknown := filepath.Join(t.TempDir(), "download")
 	writeFile(t, unknown, k0sFor(v133), 0o644)
-	if _, _, err := run1(t, nil, "--from", unknown, "--to", to); err == nil || !strings.Contains(err.Error(), "which version is to replace it is not known") {
+	if _, _, err := run1(t, nil, "--from", unknown, "--to", to); err == nil || !strings.Contains(err.Error(), "the version of the new file is unknown") {
 		t.Errorf("unknown over known: %v", err)
 	}
 }
@@ -123,8 +123,8 @@ func objectFile(p []byte) []byte {
 	return p
 }
 
-// FuzzWhole: whatever a file holds, looking at it ends without a panic, and
-// what is accepted is a program for the wanted machine.
+// FuzzWhole checks that no content makes checkWhole panic, and that what it
+// accepts is a program for the requested machine.
 func FuzzWhole(f *testing.F) {
 	f.Add(k0sFor(v132))
 	f.Add(bytes.TrimSuffix(k0sFor(v132), standin.Payload()))
@@ -140,7 +140,7 @@ func FuzzWhole(f *testing.F) {
 	})
 }
 
-// FuzzFileVersion: a version that a name tells gives a name that tells it.
+// FuzzFileVersion checks that a version read from a name survives a round trip.
 func FuzzFileVersion(f *testing.F) {
 	for _, name := range []string{"k0s-v1.32.8+k0s.0-amd64", "k0s-v1.35.1-k0s.1-arm64", "k0s-v1.36.3", "k0s-v1.35.1-rc.1+k0s.0", "k0s-v1-amd64"} {
 		f.Add(name)
@@ -152,7 +152,7 @@ func FuzzFileVersion(f *testing.F) {
 		}
 		again := fileVersion(v.FileName("riscv64"))
 		if again == nil || *again != *v {
-			t.Errorf("fileVersion(%q) = %v, whose file name tells %v", name, v, again)
+			t.Errorf("fileVersion(%q) = %v, whose file name has %v", name, v, again)
 		}
 	})
 }

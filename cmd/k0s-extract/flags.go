@@ -51,14 +51,14 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.passwordFile, "password-file", "", "")
 	fs.Var(c.format, "format", "")
 	export := cli.Gone{What: "was removed", Instead: func(string) string {
-		return "install.sh --export-worker or --export-controller packs what a further host needs"
+		return "use install.sh --export-worker or --export-controller to prepare another host"
 	}}
 	export.Add(fs, "export")
 	return fs
 }
 
 // checkPlatforms returns misuse for a platform that k0s does not support, and for
-// two of one architecture, whose files would have the same name.
+// two with the same architecture, whose files would have the same name.
 func (c *config) checkPlatforms() error {
 	seen := make(map[string]bool)
 	for _, p := range c.platforms {
@@ -77,7 +77,7 @@ func (c *config) checkPlatforms() error {
 func (c *config) check(operand string) error {
 	switch {
 	case operand != "" && c.from != "" && !c.isPushed(operand):
-		return cli.Hint(cli.Misuse("--from and a bundle are mutually exclusive: unexpected argument %q", operand), "- reads records if --from is HOST[:PORT][/PREFIX]")
+		return cli.Hint(cli.Misuse("--from and a bundle are mutually exclusive: unexpected argument %q", operand), "- reads records from stdin if --from is HOST[:PORT][/PREFIX]")
 	case c.name && c.to == "":
 		return cli.Hint(cli.Misuse("--name requires --to DIR"), "oci-serve serves what is in the directory k0s of its storage")
 	case len(c.platforms) > 1 && !c.name:

@@ -11,7 +11,7 @@ import (
 	"k0rdent-airgap/tests/machine"
 )
 
-// theirs makes a file of a user that is neither root nor runs the test.
+// theirs makes a file that belongs to neither root nor the user of the test.
 func theirs(t *testing.T, path, content string) {
 	t.Helper()
 	machine.NeedRoot(t, "give files away")
@@ -20,8 +20,8 @@ func theirs(t *testing.T, path, content string) {
 	}
 }
 
-// What another user owns can change at any time: the program that is there is
-// neither run nor left in place.
+// A file that another user owns can change at any time: it is neither run nor
+// left in place.
 func TestProgramOfAnotherUser(t *testing.T) {
 	dir := t.TempDir()
 	from, to, ran := filepath.Join(dir, "from"), filepath.Join(dir, "k0s"), filepath.Join(dir, "ran")
@@ -30,8 +30,8 @@ func TestProgramOfAnotherUser(t *testing.T) {
 	}
 	theirs(t, to, "#!/bin/sh\ntouch "+ran+"\necho v1.0.0+k0s.0\n")
 	args := []string{"--from", from, "--k0s-version", v132, "--to", to}
-	if _, _, err := run1(t, nil, args...); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
-		t.Errorf("another program: %v, want it refused", err)
+	if _, _, err := run1(t, nil, args...); err == nil || !strings.Contains(err.Error(), "owned by another user") {
+		t.Errorf("different program: %v, want an error", err)
 	}
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("the program was run")
@@ -43,13 +43,13 @@ func TestProgramOfAnotherUser(t *testing.T) {
 			t.Fatalf("the same program: %s, %v, want %s", out, err, want)
 		}
 		if info, err := os.Stat(to); err != nil || foreign(info) {
-			t.Errorf("%v, %v, want it to be root's", info, err)
+			t.Errorf("%v, %v, want root as the owner", info, err)
 		}
 	}
 }
 
-// The registry's storage belongs to its service. A link that it put where child
-// clusters' k0s goes is not followed.
+// The registry's storage belongs to its service. A link that the service put in
+// the directory of child clusters' k0s is not followed.
 func TestLinkInTheStorage(t *testing.T) {
 	dir := t.TempDir()
 	storage, from := filepath.Join(dir, "registry"), filepath.Join(dir, "from")
@@ -60,7 +60,7 @@ func TestLinkInTheStorage(t *testing.T) {
 	}
 	args := []string{"--from", from, "--k0s-version", v132, "--name", "--to", storage + "/k0s"}
 	if _, _, err := run1(t, nil, args...); err == nil || !strings.Contains(err.Error(), "another user could have made") {
-		t.Errorf("%v, want the link refused", err)
+		t.Errorf("%v, want an error about the link", err)
 	}
 	if left, err := os.ReadDir(victim); err != nil || len(left) > 0 {
 		t.Errorf("%v, %v was written through the link", left, err)

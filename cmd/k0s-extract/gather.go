@@ -17,14 +17,14 @@ func (c *config) guard(operand string, stdin io.Reader, out *record.Writer, prog
 	case c.isPushed(operand):
 		return nil
 	case c.from != "":
-		return pipe.NewGuard(stdin, out, progress.Warn, "leave --from out, and k0s is taken from the bundle that the records name")
+		return pipe.NewGuard(stdin, out, progress.Warn, "omit --from to read k0s from the bundle that the records name")
 	}
 	return pipe.GuardOperand(operand, stdin, out, progress.Warn)
 }
 
-// gather gets k0s from the source that was named. On an error it still returns
-// what it has, to be dropped.
-func (w *wish) gather(ctx context.Context, c *config, own embedded, operand string, stdin io.Reader, in pipe.Reader) ([]found, error) {
+// gather gets k0s from the requested source. On an error it still returns what
+// it has, for the caller to drop.
+func (w *request) gather(ctx context.Context, c *config, own embedded, operand string, stdin io.Reader, in pipe.Reader) ([]found, error) {
 	o := client.Options{
 		PlainHTTP: c.plainHTTP, CAFile: c.ca, Username: c.username, PasswordFile: c.passwordFile, Timeout: c.answer,
 		LoginFiles: cli.LoginFiles(), Agent: cli.Agent("k0s-extract"), Log: w.log,
@@ -37,7 +37,7 @@ func (w *wish) gather(ctx context.Context, c *config, own embedded, operand stri
 	if c.isPushed(operand) {
 		return w.fromPushed(ctx, c.from, o, in, stdin)
 	}
-	if r, ok, _ := parseFrom(c.from); ok { // check has seen to the error
+	if r, ok, _ := parseFrom(c.from); ok { // check has reported the error
 		o.At = r.Host
 		return w.fromRegistry(ctx, r, o)
 	}
@@ -50,13 +50,13 @@ func (w *wish) gather(ctx context.Context, c *config, own embedded, operand stri
 		if err := cli.CheckStdin(stdin); err != nil {
 			return nil, err
 		}
-		return w.fromBundle(ctx, bundleWish{Bundle: pipe.Bundle{Path: "-"}}, stdin, nil)
+		return w.fromBundle(ctx, bundleRequest{Bundle: pipe.Bundle{Path: "-"}}, stdin, nil)
 	case operand != "":
 		path, err := filepath.Abs(operand)
 		if err != nil {
 			return nil, err
 		}
-		return w.fromBundle(ctx, bundleWish{Bundle: pipe.Bundle{Path: path}}, nil, nil)
+		return w.fromBundle(ctx, bundleRequest{Bundle: pipe.Bundle{Path: path}}, nil, nil)
 	}
 	if err := cli.CheckStdin(stdin); err != nil {
 		if own.there() {

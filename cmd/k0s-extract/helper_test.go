@@ -19,13 +19,13 @@ import (
 	standin "k0rdent-airgap/tests/k0s"
 )
 
-// version133 and so on are what images in these tests are tagged with.
+// version133 and so on are the tags of images in these tests.
 const (
 	v132 = "v1.32.8+k0s.0"
 	v133 = "v1.33.1+k0s.10"
 )
 
-// run1 runs the tool as a build without a k0s of its own.
+// run1 runs the tool as a build without an embedded k0s.
 func run1(t *testing.T, stdin io.Reader, args ...string) (out, errs string, err error) {
 	t.Helper()
 	return runBuild(t, embedded{}, stdin, args...)
@@ -41,7 +41,7 @@ func runBuild(t *testing.T, own embedded, stdin io.Reader, args ...string) (out,
 	return o.String(), e.String(), err
 }
 
-// records reads what the tool wrote.
+// records parses the tool's output.
 func records(t *testing.T, out string) []record.File {
 	t.Helper()
 	var all []record.File
@@ -61,16 +61,16 @@ func records(t *testing.T, out string) []record.File {
 	return all
 }
 
-// program is k0s for amd64.
+// program returns a k0s for amd64.
 func k0sFor(version string) []byte { return standin.Program("amd64", version) }
 
-// member is an entry of a layer.
+// A member is an entry of a layer.
 type member struct {
 	name string
-	typ  byte // 0 stands for a file
+	typ  byte // 0 means a file
 	body []byte
 	link string
-	size int64 // instead of the body's, which then is cut off
+	size int64 // overrides the size of the body, which is then truncated
 }
 
 // layerTar makes a layer.
@@ -102,7 +102,7 @@ func layerTar(t *testing.T, members ...member) []byte {
 	return b.Bytes()
 }
 
-// k0sLayer makes the layer that the vendor's image has.
+// k0sLayer makes a layer like the vendor's.
 func k0sLayer(t *testing.T, program []byte) []byte {
 	t.Helper()
 	return zipped(t, layerTar(t, member{name: "usr/", typ: tar.TypeDir}, member{name: "usr/local/", typ: tar.TypeDir},
@@ -124,7 +124,7 @@ func zipped(t *testing.T, p []byte) []byte {
 
 func digestOf(p []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(p)) }
 
-// platformImage is an image for one platform: its layers, lowest first.
+// A platformImage is an image for one platform: its layers, lowest first.
 type platformImage struct {
 	arch   string
 	layers [][]byte
@@ -137,7 +137,7 @@ type descriptor struct {
 	Platform  map[string]string `json:"platform,omitempty"`
 }
 
-// blobs is the content of an OCI archive, and its top.
+// blobs is the content of an OCI archive, and its top-level descriptor.
 type blobs struct {
 	by  map[string][]byte // by digest
 	top descriptor
@@ -158,7 +158,7 @@ const (
 	typeManifest = "application/vnd.oci.image.manifest.v1+json"
 )
 
-// blobsOf makes an image of some platforms, an index if it is more than one.
+// blobsOf makes an image, or an index if there are several platforms.
 func blobsOf(images ...platformImage) blobs {
 	b := blobs{by: map[string][]byte{}}
 	var tops []descriptor
@@ -179,7 +179,7 @@ func blobsOf(images ...platformImage) blobs {
 	return b
 }
 
-// archive writes blobs as skopeo does: by digest, index.json after them.
+// archive writes blobs in the order of skopeo: by digest, index.json last.
 func (b blobs) archive(t *testing.T) []byte {
 	t.Helper()
 	var all []member
@@ -191,13 +191,13 @@ func (b blobs) archive(t *testing.T) []byte {
 	return layerTar(t, append(all, member{name: "index.json", body: index}, member{name: "oci-layout", body: []byte(`{"imageLayoutVersion":"1.0.0"}`)})...)
 }
 
-// image makes an archive of the vendor's kind for amd64.
+// image makes an archive like the vendor's for amd64.
 func image1(t *testing.T, version string) []byte {
 	t.Helper()
 	return blobsOf(platformImage{"amd64", [][]byte{k0sLayer(t, k0sFor(version))}}).archive(t)
 }
 
-// entry is a file of a bundle.
+// An entry is a file of a bundle.
 type entry struct {
 	name    string
 	content []byte
@@ -208,10 +208,10 @@ func k0sAt(version string, content []byte) entry {
 	return entry{"k0sproject/k0s_" + strings.Replace(version, "+", "-", 1) + ".tar", content}
 }
 
-// The forms of a bundle: a stream, and two that can be read in any order.
+// The formats of a bundle: a stream, and two that can be read in any order.
 var forms = []string{"tar.gz", "tar", "dir"}
 
-// writeBundle makes a bundle, and gives its path.
+// writeBundle writes a bundle and returns its path.
 func writeBundle(t *testing.T, form string, entries ...entry) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "bundle")
@@ -243,7 +243,7 @@ func writeFile(t *testing.T, path string, content []byte, mode os.FileMode) {
 	}
 }
 
-// checkFile compares a file with what it ought to hold.
+// checkFile compares a file's content and mode with the expected ones.
 func checkFile(t *testing.T, path string, want []byte) {
 	t.Helper()
 	got, err := os.ReadFile(path)
@@ -252,7 +252,7 @@ func checkFile(t *testing.T, path string, want []byte) {
 	}
 }
 
-// names lists a directory, hidden files included.
+// names lists a directory, including hidden files.
 func names(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

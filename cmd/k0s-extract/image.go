@@ -14,9 +14,9 @@ import (
 	"k0rdent-airgap/lib/oci"
 )
 
-// maxCandidates is how many layers of an archive that streams may hold a k0s
-// for a wanted platform: each takes its size on the disk until the manifest
-// comes that tells the right one. The vendor's have one.
+// maxCandidates limits the layers of a streamed archive that may hold a k0s for
+// a requested platform: each is kept on disk until the manifest says which one
+// counts. The vendor's archives have one.
 const maxCandidates = 4
 
 // layersFor returns the layers of the image for a platform, lowest first.
@@ -35,11 +35,11 @@ func layersFor(images []*oci.Image, want v1.Platform) ([]v1.Descriptor, error) {
 			return parsed.Layers, nil
 		}
 	}
-	return nil, fmt.Errorf("holds %s, not %s", strings.Join(have, ", "), want)
+	return nil, fmt.Errorf("contains %s, not %s", strings.Join(have, ", "), want)
 }
 
-// fromImage takes k0s out of an image whose layers can be asked for one by one.
-func (w *wish) fromImage(ctx context.Context, images []*oci.Image, v *k0s.Version, source string, open func(v1.Descriptor) (io.ReadCloser, error)) []found {
+// fromImage reads k0s from an image whose layers are available in any order.
+func (w *request) fromImage(ctx context.Context, images []*oci.Image, v *k0s.Version, source string, open func(v1.Descriptor) (io.ReadCloser, error)) []found {
 	var all []found
 	for _, want := range w.platforms {
 		f := found{version: v, platform: want, source: source}
@@ -49,7 +49,7 @@ func (w *wish) fromImage(ctx context.Context, images []*oci.Image, v *k0s.Versio
 	return all
 }
 
-func (w *wish) openLayers(ctx context.Context, images []*oci.Image, v *k0s.Version, want v1.Platform, open func(v1.Descriptor) (io.ReadCloser, error)) (out sink, err error) {
+func (w *request) openLayers(ctx context.Context, images []*oci.Image, v *k0s.Version, want v1.Platform, open func(v1.Descriptor) (io.ReadCloser, error)) (out sink, err error) {
 	layers, err := layersFor(images, want)
 	if err != nil {
 		return nil, err
@@ -81,17 +81,17 @@ func (w *wish) openLayers(ctx context.Context, images []*oci.Image, v *k0s.Versi
 	return p.sink, nil
 }
 
-// fromStream takes k0s out of an archive that passes once. What its layers
-// are is told behind them, so that every k0s in it is taken until then.
-func (w *wish) fromStream(ctx context.Context, r io.Reader, v *k0s.Version, source string, k k0sEntry) ([]found, error) {
+// fromStream reads k0s from an archive that streams. The manifest follows the
+// layers, so every k0s is kept until then.
+func (w *request) fromStream(ctx context.Context, r io.Reader, v *k0s.Version, source string, k k0sEntry) ([]found, error) {
 	layers := make(map[v1.Hash]layer)
-	taken := 0
+	kept := 0
 	scan := newScanner(func(m elf.Machine) (sink, error) {
 		want, ok := w.platformOf(machineName(m))
 		if !ok {
 			return nil, nil
 		}
-		if taken++; taken > maxCandidates*len(w.platforms) {
+		if kept++; kept > maxCandidates*len(w.platforms) {
 			return nil, fmt.Errorf("more than %d layers hold a k0s for a platform", maxCandidates)
 		}
 		return w.sink(v, want), nil
@@ -126,7 +126,7 @@ func (w *wish) fromStream(ctx context.Context, r io.Reader, v *k0s.Version, sour
 	return all, nil
 }
 
-// passed finds k0s in layers that have passed.
+// passed finds k0s in layers that have been read.
 func passed(images []*oci.Image, want v1.Platform, layers map[v1.Hash]layer) (sink, error) {
 	names, err := layersFor(images, want)
 	if err != nil {
@@ -135,7 +135,7 @@ func passed(images []*oci.Image, want v1.Platform, layers map[v1.Hash]layer) (si
 	p, err := find(len(names), func(i int) (layer, error) {
 		l, ok := layers[names[i].Digest]
 		if !ok {
-			return layer{}, fmt.Errorf("layer %v is not there", names[i].Digest)
+			return layer{}, fmt.Errorf("layer %v is missing", names[i].Digest)
 		}
 		return l, nil
 	})
@@ -145,8 +145,8 @@ func passed(images []*oci.Image, want v1.Platform, layers map[v1.Hash]layer) (si
 	return p.sink, checkMachine(p.machine, want)
 }
 
-// usable returns the image of an entry: the one that a record named, or the one
-// that the entry's name belongs to.
+// usable returns the images of an entry: the one that a record named, or those
+// that match the entry's name.
 func usable(archive *oci.Archive, k k0sEntry) ([]*oci.Image, error) {
 	if k.digest == "" {
 		image, err := archive.Main(k.path)
@@ -161,5 +161,5 @@ func usable(archive *oci.Archive, k k0sEntry) ([]*oci.Image, error) {
 			return []*oci.Image{image}, nil
 		}
 	}
-	return nil, fmt.Errorf("holds no image %s, which its record names", k.digest)
+	return nil, fmt.Errorf("image %s, which its record names, is missing", k.digest)
 }

@@ -12,8 +12,8 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// A registry that has no time, whatever it is asked, ends the run with the code for
-// another try and the time for it, and nothing is written.
+// A registry that answers every request with "try again later" ends the run with
+// exit code 75 and the time of the next attempt, and nothing is written.
 func TestBusyRegistry(t *testing.T) {
 	layer := k0sLayer(t, k0sFor(v132))
 	image := blobsOf(platformImage{"amd64", [][]byte{layer}})

@@ -16,32 +16,32 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// inImage is where the image k0sproject/k0s holds k0s: its Dockerfile adds it
-// there in a layer of its own.
+// inImage is the path of k0s in the image k0sproject/k0s. Its Dockerfile adds it
+// in a layer of its own.
 const inImage = "usr/local/bin/k0s"
 
 const (
-	// maxProgram is the largest k0s that is taken; those of today are some
+	// maxProgram is the largest k0s that is accepted; current releases are about
 	// 250 MB.
 	maxProgram = 1 << 30
-	// maxInflated bounds what the layers of one archive may come to, so that a
-	// few bytes which inflate for ever end within a minute.
+	// maxInflated limits the uncompressed size of an archive's layers, so that a
+	// decompression bomb ends within a minute.
 	maxInflated = 8 << 30
-	// zstdWindow is the largest window that a layer may ask for.
+	// zstdWindow is the largest window that a layer may use.
 	zstdWindow = 64 << 20
 )
 
-// Prefixes of names in a layer by which it takes away what layers below it
-// have (image-spec, layer.md, "Whiteouts").
+// Prefixes of names by which a layer removes files of lower layers (image-spec,
+// layer.md, "Whiteouts").
 const (
 	whiteout = ".wh."
 	opaque   = ".wh..wh..opq"
 )
 
-// layer is what one layer does to inImage.
+// A layer is the effect of one layer on inImage.
 type layer struct {
-	program *program // the layer holds it
-	hides   bool     // it takes away what layers below have
+	program *program // k0s, if the layer contains it
+	hides   bool     // it removes k0s of lower layers
 	refused error    // why the image cannot be used if this layer counts
 }
 
@@ -49,23 +49,23 @@ type layer struct {
 type program struct {
 	machine elf.Machine
 	size    int64
-	sink    sink // where its bytes went; nil if nobody wanted those of this machine
+	sink    sink // where its bytes went; nil if its machine was not requested
 }
 
-// A taker gives the sink for a program of a machine, or nil.
+// A taker returns the sink for a program built for a machine, or nil.
 type taker func(machine elf.Machine) (sink, error)
 
 // A scanner reads layers.
 type scanner struct {
 	take taker
-	left int64 // bytes that may still be inflated
+	left int64 // bytes that may still be decompressed
 }
 
 func newScanner(take taker) *scanner { return &scanner{take: take, left: maxInflated} }
 
-// scan reads one layer to its end. What is wrong with it stands in the result,
-// since it matters only if the image turns out to be made of it. Nothing is
-// unpacked: only the bytes of inImage go anywhere, and they go to a sink.
+// scan reads one layer to its end. Problems are part of the result, since they
+// matter only if the image uses the layer. Nothing is unpacked: only the bytes
+// of inImage are written, to a sink.
 func (s *scanner) scan(r io.Reader) layer {
 	var l layer
 	in, end, err := s.inflate(r)
@@ -79,14 +79,14 @@ func (s *scanner) scan(r io.Reader) layer {
 	return l
 }
 
-// errUnwanted ends the reading of a layer that holds k0s for another machine:
-// whatever else is in it, the image cannot be used.
-var errUnwanted = errors.New("for another machine")
+// errUnwanted ends the reading of a layer with k0s for another machine: whatever
+// else the layer contains, the image cannot be used.
+var errUnwanted = errors.New("built for another machine")
 
-var errInflated = fmt.Errorf("its layers inflate to more than %d GiB", maxInflated>>30)
+var errInflated = fmt.Errorf("layers decompress to more than %d GiB", maxInflated>>30)
 
-// inflate undoes a layer's compression, which is told by content: the media
-// type is another's word. end frees what that takes.
+// inflate decompresses a layer. It detects the compression from the content,
+// since the media type may be wrong. end frees the decompressor.
 func (s *scanner) inflate(r io.Reader) (in io.Reader, end func(), err error) {
 	b := bufio.NewReaderSize(r, 64<<10)
 	head, err := b.Peek(4)
@@ -111,7 +111,7 @@ func (s *scanner) inflate(r io.Reader) (in io.Reader, end func(), err error) {
 	return &budget{in, &s.left}, end, nil
 }
 
-// budget ends a reader when what all readers of an archive may give is spent.
+// A budget ends a reader when all readers of an archive together reach a limit.
 type budget struct {
 	r    io.Reader
 	left *int64
@@ -126,13 +126,13 @@ func (b *budget) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// walk goes through a layer's tar, and on to the end of what it is packed in.
+// walk reads a layer's tar, and its compressed stream to the end.
 func (s *scanner) walk(in io.Reader, l *layer) error {
 	t := tar.NewReader(in)
 	for {
 		h, err := t.Next()
 		if err == io.EOF {
-			_, err := io.Copy(io.Discard, in) // there a checksum stands
+			_, err := io.Copy(io.Discard, in) // reads the checksum at the end
 			return err
 		}
 		if err != nil {
@@ -150,7 +150,7 @@ func (s *scanner) entry(t *tar.Reader, h *tar.Header, l *layer) error {
 	}
 	for part := range strings.SplitSeq(h.Name, "/") {
 		if part == ".." {
-			return fmt.Errorf("hostile name %.80q", h.Name)
+			return fmt.Errorf("unsafe name %.80q", h.Name)
 		}
 	}
 	name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
@@ -163,23 +163,23 @@ func (s *scanner) entry(t *tar.Reader, h *tar.Header, l *layer) error {
 	case name == inImage:
 		return s.program(t, h, l)
 	case above(name) && h.Typeflag != tar.TypeDir:
-		return fmt.Errorf("%s is %s, so %s lies elsewhere", name, kind(h), inImage)
+		return fmt.Errorf("%s is %s, not a directory", name, kind(h))
 	}
 	return nil
 }
 
-// above reports whether a directory has inImage below it.
+// above reports whether inImage lies below a directory.
 func above(dir string) bool { return dir == "" || strings.HasPrefix(inImage, dir+"/") }
 
-// program passes k0s on.
+// program copies k0s to its sink.
 func (s *scanner) program(t *tar.Reader, h *tar.Header, l *layer) error {
 	switch {
 	case l.program != nil:
-		return fmt.Errorf("%s occurs twice", inImage)
+		return fmt.Errorf("duplicate entry %s", inImage)
 	case h.Typeflag != tar.TypeReg || len(h.PAXRecords["GNU.sparse.major"]) > 0 || len(h.PAXRecords["GNU.sparse.map"]) > 0:
 		return fmt.Errorf("%s is %s, not a plain file", inImage, kind(h))
 	case h.Size > maxProgram:
-		return fmt.Errorf("%s is %d bytes, more than %d", inImage, h.Size, maxProgram)
+		return fmt.Errorf("%s has %d bytes, more than the limit of %d", inImage, h.Size, maxProgram)
 	}
 	head := make([]byte, min(h.Size, elfHead))
 	if _, err := io.ReadFull(t, head); err != nil {
@@ -201,14 +201,14 @@ func (s *scanner) program(t *tar.Reader, h *tar.Header, l *layer) error {
 	return err
 }
 
-// onlyWriter keeps io.Copy to the buffer that it was given.
+// onlyWriter hides ReadFrom, so that io.Copy uses the given buffer.
 type onlyWriter struct{ io.Writer }
 
-// kind says what an entry of a tar is.
+// kind describes the type of a tar entry.
 func kind(h *tar.Header) string {
 	switch h.Typeflag {
 	case tar.TypeReg:
-		return "a file with holes"
+		return "a sparse file"
 	case tar.TypeLink:
 		return fmt.Sprintf("a hard link to %.80q", h.Linkname)
 	case tar.TypeSymlink:
@@ -216,16 +216,16 @@ func kind(h *tar.Header) string {
 	case tar.TypeDir:
 		return "a directory"
 	case tar.TypeGNUSparse:
-		return "a file with holes"
+		return "a sparse file"
 	}
 	return "a device or a pipe"
 }
 
-// errNoProgram says that an image is not that of k0s.
-var errNoProgram = errors.New("no " + inImage + " in it")
+// errNoProgram reports that an image does not contain k0s.
+var errNoProgram = errors.New("image does not contain " + inImage)
 
-// find looks for k0s in an image, from its topmost layer down, as its files
-// are seen in a container. It asks for no more layers than it needs.
+// find searches an image for k0s from the topmost layer down, applying
+// whiteouts as a container runtime does. It reads no more layers than needed.
 func find(layers int, at func(i int) (layer, error)) (*program, error) {
 	for i := layers - 1; i >= 0; i-- {
 		l, err := at(i)
@@ -237,7 +237,7 @@ func find(layers int, at func(i int) (layer, error)) (*program, error) {
 		case l.program != nil:
 			return l.program, nil
 		case l.hides:
-			return nil, fmt.Errorf("%w: layer %d of %d takes it away", errNoProgram, i+1, layers)
+			return nil, fmt.Errorf("%w: layer %d of %d removes it", errNoProgram, i+1, layers)
 		}
 	}
 	return nil, errNoProgram

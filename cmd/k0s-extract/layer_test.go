@@ -23,8 +23,8 @@ import (
 	standin "k0rdent-airgap/tests/k0s"
 )
 
-// TestLayers: what an image can be made of, and what becomes of a k0s that is
-// there already.
+// TestLayers checks which images are accepted, and that an existing k0s survives
+// the others.
 func TestLayers(t *testing.T) {
 	k := k0sFor(v132)
 	good := k0sLayer(t, k)
@@ -41,7 +41,7 @@ func TestLayers(t *testing.T) {
 		layers [][]byte
 		want   string // error; "" for none
 	}{
-		{"as the vendor's", [][]byte{base, good}, ""},
+		{"like the vendor's", [][]byte{base, good}, ""},
 		{"not in the last layer", [][]byte{good, base}, ""},
 		{"replaced by a later layer", [][]byte{k0sLayer(t, k0sFor(v133)), good, base}, ""},
 		{"removed and restored", [][]byte{good, layer(member{name: "usr/local/bin/.wh.k0s"}), good}, ""},
@@ -52,25 +52,25 @@ func TestLayers(t *testing.T) {
 		{"no compression", [][]byte{layerTar(t, member{name: inImage, body: k})}, ""},
 		{"link in a layer below", [][]byte{layer(member{name: "usr/local/bin", typ: tar.TypeSymlink, link: "/opt"}), good}, ""},
 
-		{"none", [][]byte{base}, "no usr/local/bin/k0s in it"},
-		{"no layers", nil, "no usr/local/bin/k0s in it"},
-		{"whiteout", [][]byte{good, layer(member{name: "usr/local/bin/.wh.k0s"})}, "takes it away"},
-		{"whiteout of a directory", [][]byte{good, layer(member{name: "usr/.wh.local"})}, "takes it away"},
-		{"opaque directory", [][]byte{good, layer(member{name: "usr/local/.wh..wh..opq"})}, "takes it away"},
-		{"opaque root", [][]byte{good, layer(member{name: ".wh..wh..opq"})}, "takes it away"},
+		{"none", [][]byte{base}, "image does not contain usr/local/bin/k0s"},
+		{"no layers", nil, "image does not contain usr/local/bin/k0s"},
+		{"whiteout", [][]byte{good, layer(member{name: "usr/local/bin/.wh.k0s"})}, "removes it"},
+		{"whiteout of a directory", [][]byte{good, layer(member{name: "usr/.wh.local"})}, "removes it"},
+		{"opaque directory", [][]byte{good, layer(member{name: "usr/local/.wh..wh..opq"})}, "removes it"},
+		{"opaque root", [][]byte{good, layer(member{name: ".wh..wh..opq"})}, "removes it"},
 		{"symbolic link", [][]byte{layer(member{name: inImage, typ: tar.TypeSymlink, link: "/etc/shadow"})}, `a symbolic link to "/etc/shadow", not a plain file`},
 		{"hard link", [][]byte{good, layer(member{name: inImage, typ: tar.TypeLink, link: "opt/k0s"})}, `a hard link to "opt/k0s", not a plain file`},
 		{"device", [][]byte{layer(member{name: inImage, typ: tar.TypeChar})}, "a device or a pipe, not a plain file"},
 		{"directory", [][]byte{layer(member{name: inImage + "/", typ: tar.TypeDir})}, "a directory, not a plain file"},
-		{"its directory is a link", [][]byte{good, layer(member{name: "usr/local/bin", typ: tar.TypeSymlink, link: "/opt"})}, "so usr/local/bin/k0s lies elsewhere"},
-		{"its directory is a file", [][]byte{good, layer(member{name: "usr", body: []byte("x")})}, "so usr/local/bin/k0s lies elsewhere"},
-		{"name that leads out", [][]byte{layer(member{name: "../usr/local/bin/k0s", body: k})}, "hostile name"},
-		{"name that leads out later", [][]byte{layer(member{name: "usr/../../x", body: k}, member{name: inImage, body: k})}, "hostile name"},
-		{"twice", [][]byte{layer(member{name: inImage, body: k}, member{name: inImage, body: k})}, "occurs twice"},
+		{"its directory is a link", [][]byte{good, layer(member{name: "usr/local/bin", typ: tar.TypeSymlink, link: "/opt"})}, ", not a directory"},
+		{"its directory is a file", [][]byte{good, layer(member{name: "usr", body: []byte("x")})}, ", not a directory"},
+		{"name that leads out", [][]byte{layer(member{name: "../usr/local/bin/k0s", body: k})}, "unsafe name"},
+		{"name that leads out later", [][]byte{layer(member{name: "usr/../../x", body: k}, member{name: inImage, body: k})}, "unsafe name"},
+		{"twice", [][]byte{layer(member{name: inImage, body: k}, member{name: inImage, body: k})}, "duplicate entry"},
 		{"a script", [][]byte{k0sLayer(t, []byte("#!/bin/sh\necho v1.32.8+k0s.0 and more\n"))}, "not a program for linux"},
 		{"short", [][]byte{k0sLayer(t, []byte("\x7fELF"))}, "not a program for linux"},
-		{"another architecture", [][]byte{k0sLayer(t, standin.Program("arm64", v132))}, "wrong architecture: a program for arm64, not for amd64"},
-		{"claims 2 GiB", [][]byte{layerTar(t, member{name: inImage, body: k, size: 2 << 30})}, "2147483648 bytes, more than 1073741824"},
+		{"another architecture", [][]byte{k0sLayer(t, standin.Program("arm64", v132))}, "wrong architecture: built for arm64, not for amd64"},
+		{"claims 2 GiB", [][]byte{layerTar(t, member{name: inImage, body: k, size: 2 << 30})}, "2147483648 bytes, more than the limit of 1073741824"},
 		{"cut off", [][]byte{zipped(t, layerTar(t, member{name: inImage, body: k})[:700])}, "unexpected EOF"},
 		{"wrong checksum", [][]byte{broken}, "checksum"},
 		{"no tar", [][]byte{zipped(t, bytes.Repeat([]byte("no tar "), 200))}, "layer 1 of 1"},
@@ -102,7 +102,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// TestDamage: bytes that are not those that their digests name.
+// TestDamage checks that bytes which do not match their digests are rejected.
 func TestDamage(t *testing.T) {
 	b := blobsOf(platformImage{"amd64", [][]byte{k0sLayer(t, k0sFor(v132))}})
 	whole := b.archive(t)
@@ -121,7 +121,7 @@ func TestDamage(t *testing.T) {
 		"ends in the layer":     {whole[:bytes.Index(whole, layer)+len(layer)/2], "truncated"},
 		"ends before the index": {whole[:bytes.Index(whole, []byte("index.json"))], "truncated"},
 		"no archive":            {[]byte("hello"), "not an OCI archive"},
-		"without the layer":     {without(b, layerDigest(t, b)).archive(t), "is not there"},
+		"without the layer":     {without(b, layerDigest(t, b)).archive(t), "is missing"},
 		"without the manifest":  {without(b, b.top.Digest).archive(t), "lacks"},
 	} {
 		for _, form := range forms {
@@ -129,7 +129,7 @@ func TestDamage(t *testing.T) {
 			writeFile(t, to, []byte("old"), 0o755)
 			_, _, err := run1(t, nil, "--to", to, "--replace", writeBundle(t, form, k0sAt(v132, tt.archive)))
 			if name == "bit in the config" && form != "tar.gz" && err == nil {
-				continue // which is not read there, and tells nothing that is needed
+				continue // not read there: nothing in it is needed
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%s, %s: %v, want %q", name, form, err, tt.want)
@@ -142,7 +142,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestDamagedBundle: the outer file is cut off or changed anywhere.
+// TestDamagedBundle truncates or changes the outer file anywhere.
 func TestDamagedBundle(t *testing.T) {
 	path := writeBundle(t, "tar.gz", k0sAt(v132, image1(t, v132)), entry{"z_1.tar", bytes.Repeat([]byte("zyx"), 1000)})
 	whole, err := os.ReadFile(path)
@@ -188,7 +188,7 @@ func without(b blobs, digest string) blobs {
 	return out
 }
 
-// memorySink takes bytes and counts it.
+// A memorySink counts the bytes it receives.
 type memorySink struct {
 	bytes.Buffer
 	dropped bool
@@ -197,21 +197,21 @@ type memorySink struct {
 func (m *memorySink) failed() error { return nil }
 func (m *memorySink) drop()         { m.dropped = true }
 
-// TestBomb: layers that inflate for ever end at the budget of their archive.
+// TestBomb checks that decompression bombs end at the budget of their archive.
 func TestBomb(t *testing.T) {
 	zeros := zipped(t, layerTar(t, member{name: "var/zeros", body: make([]byte, 1<<20)}))
 	s := newScanner(nil)
 	s.left = 3 << 19
 	if l := s.scan(bytes.NewReader(zeros)); l.refused != nil {
-		t.Errorf("first layer: %v, want it taken", l.refused)
+		t.Errorf("first layer: %v, want it accepted", l.refused)
 	}
 	if l := s.scan(bytes.NewReader(zeros)); !errors.Is(l.refused, errInflated) {
-		t.Errorf("second layer: %v, want it refused", l.refused)
+		t.Errorf("second layer: %v, want an error", l.refused)
 	}
 }
 
-// TestCandidates: an archive whose manifest comes last cannot make the tool
-// fill the disk with every k0s in it, nor write those of other machines.
+// TestCandidates checks that an archive whose manifest comes last cannot fill the
+// disk with many k0s, nor with those of other machines.
 func TestCandidates(t *testing.T) {
 	layers := [][]byte{}
 	for _, v := range []string{"v1.1.1", "v1.1.2", "v1.1.3", "v1.1.4", "v1.1.5", "v1.1.6"} {
@@ -219,7 +219,7 @@ func TestCandidates(t *testing.T) {
 	}
 	images := []platformImage{{"amd64", layers}, {"arm64", [][]byte{k0sLayer(t, standin.Program("arm64", v132))}}}
 	var sinks []*memorySink
-	w := &wish{platforms: []v1.Platform{{OS: "linux", Architecture: "amd64"}}, progress: cli.NewProgress("test", io.Discard, true)}
+	w := &request{platforms: []v1.Platform{{OS: "linux", Architecture: "amd64"}}, progress: cli.NewProgress("test", io.Discard, true)}
 	w.sink = func(*k0s.Version, v1.Platform) sink {
 		sinks = append(sinks, &memorySink{})
 		return sinks[len(sinks)-1]
@@ -234,13 +234,13 @@ func TestCandidates(t *testing.T) {
 			kept++
 		}
 	}
-	// Which layers passed first is a matter of their digests.
+	// The order of layers follows their digests.
 	if want := map[bool]int{true: 1, false: 0}[have[0].err == nil]; kept != want {
 		t.Errorf("%d sinks kept, %v, want %d", kept, have[0].err, want)
 	}
 }
 
-// sumSink counts and hashes.
+// A sumSink counts and hashes.
 type sumSink struct {
 	hash.Hash
 	n int64
@@ -250,8 +250,8 @@ func (s *sumSink) Write(p []byte) (int, error) { s.n += int64(len(p)); return s.
 func (s *sumSink) failed() error               { return nil }
 func (s *sumSink) drop()                       {}
 
-// FuzzScan: whatever a layer holds, nothing is inflated beyond the budget, and
-// a k0s that is found has come whole.
+// FuzzScan checks that nothing is decompressed beyond the budget, and that a k0s
+// that is found is complete.
 func FuzzScan(f *testing.F) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -278,7 +278,7 @@ func FuzzScan(f *testing.F) {
 			t.Errorf("found %d bytes, got %+v", l.program.size, got)
 		}
 		if l.program == nil && l.refused == nil && got != nil {
-			t.Error("bytes were taken, and nothing was found")
+			t.Error("bytes were written, but nothing was found")
 		}
 	})
 }

@@ -1,10 +1,10 @@
-// k0s-extract puts k0s on this host.
+// k0s-extract installs k0s on this host.
 //
-// It takes k0s out of its image in a bundle, as the bundle passes, or out of
-// that image in a registry, from a file, or from itself where the build carries
-// one. The only bytes that it writes are those of the file that it puts in
-// place, under another name until they are known to be right; a run that was
-// killed leaves at most that other name behind, which the next one removes.
+// It reads k0s from its image in a bundle as the bundle streams, from that image
+// in a registry, from a file, or from itself if the build embeds one. It writes
+// only the file that it installs, under a temporary name until the bytes are
+// verified; a run that was killed leaves at most that temporary file, which the
+// next run removes.
 package main
 
 import (
@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return runAs(ctx, self(), args, stdin, stdout, stderr)
 }
 
-// runAs is run for a build that carries a k0s, or none.
+// runAs is run for a build with or without an embedded k0s.
 func runAs(ctx context.Context, own embedded, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var cfg config
 	fs := cfg.flags()
@@ -96,7 +96,7 @@ func runAs(ctx context.Context, own embedded, args []string, stdin io.Reader, st
 	progress := cli.NewProgress("k0s-extract", stderr, cfg.Quiet)
 	defer progress.Close()
 	out := progress.Records(stdout, cfg.format)
-	w := &wish{
+	w := &request{
 		platforms: cfg.platforms, version: cfg.version, every: cfg.name,
 		progress: progress, log: cli.Logger(progress, cfg.Verbose),
 	}

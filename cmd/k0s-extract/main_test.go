@@ -32,7 +32,7 @@ func inode(t *testing.T, path string) uint64 {
 	return info.Sys().(*syscall.Stat_t).Ino
 }
 
-// TestForms takes k0s out of each form of a bundle, twice.
+// TestForms extracts k0s from each format of a bundle, twice.
 func TestForms(t *testing.T) {
 	for _, form := range append(forms, "stdin") {
 		t.Run(form, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestSample takes k0s out of a bundle that was made by other code.
+// TestSample extracts k0s from a bundle that independent code made.
 func TestSample(t *testing.T) {
 	var b bytes.Buffer
 	if _, err := samplebundle.Write(&b, samplebundle.Options{Format: samplebundle.TarZst, Size: 4 << 20, Top: "airgap-bundle-1.2.3"}); err != nil {
@@ -109,7 +109,7 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// TestVersions: several in one bundle, in either order, and a tag that is none.
+// TestVersions covers several versions in either order, and a tag that is not one.
 func TestVersions(t *testing.T) {
 	old, recent := k0sAt(v132, image1(t, v132)), k0sAt(v133, image1(t, v133))
 	latest := entry{"k0sproject/k0s_latest.tar", image1(t, "v1.99.0+k0s.0")}
@@ -124,7 +124,7 @@ func TestVersions(t *testing.T) {
 				{"", v133, ""},
 				{"--k0s-version=v1.32.8-k0s.0", v132, ""},
 				{"--k0s-version=1.33.1+k0s.10", v133, ""},
-				{"--k0s-version=v1.33.1+k0s.1", "", "no k0s v1.33.1+k0s.1 in it, but v1.33.1+k0s.10, v1.32.8+k0s.0"},
+				{"--k0s-version=v1.33.1+k0s.1", "", "does not contain k0s v1.33.1+k0s.1, only v1.33.1+k0s.10, v1.32.8+k0s.0"},
 			} {
 				to := filepath.Join(t.TempDir(), "k0s")
 				out, errs, err := run1(t, nil, append(strings.Fields(tt.args), "--to", to, path)...)
@@ -142,7 +142,7 @@ func TestVersions(t *testing.T) {
 				if r := records(t, out); len(r) != 1 || r[0].Version != tt.want {
 					t.Errorf("%s, %s, %s: %+v, want %s", form, name, tt.args, r, tt.want)
 				}
-				if !strings.Contains(errs, "its tag latest is no version of k0s") && tt.args == "" {
+				if !strings.Contains(errs, "tag latest is not a k0s version") && tt.args == "" {
 					t.Errorf("%s, %s: stderr %q, want a warning about latest", form, name, errs)
 				}
 				if got := names(t, filepath.Dir(to)); got != "k0s" {
@@ -153,8 +153,8 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestNewestCounts: an older version that cannot be used is no matter, and one
-// that could be is not taken in place of a newer one that cannot.
+// TestNewestCounts checks that an unusable older version is ignored, and that an
+// older version does not replace an unusable newer one.
 func TestNewestCounts(t *testing.T) {
 	arm := func(version string) entry {
 		return k0sAt(version, blobsOf(platformImage{"arm64", [][]byte{k0sLayer(t, standin.Program("arm64", version))}}).archive(t))
@@ -165,8 +165,8 @@ func TestNewestCounts(t *testing.T) {
 			want    string // error
 		}{
 			"the older is for others": {[]entry{arm(v132), k0sAt(v133, image1(t, v133))}, ""},
-			"the newer is for others": {[]entry{k0sAt(v132, image1(t, v132)), arm(v133)}, "k0s_v1.33.1-k0s.10.tar: holds linux/arm64, not linux/amd64"},
-			"the newer comes first":   {[]entry{arm(v133), k0sAt(v132, image1(t, v132))}, "k0s_v1.33.1-k0s.10.tar: holds linux/arm64, not linux/amd64"},
+			"the newer is for others": {[]entry{k0sAt(v132, image1(t, v132)), arm(v133)}, "k0s_v1.33.1-k0s.10.tar: contains linux/arm64, not linux/amd64"},
+			"the newer comes first":   {[]entry{arm(v133), k0sAt(v132, image1(t, v132))}, "k0s_v1.33.1-k0s.10.tar: contains linux/arm64, not linux/amd64"},
 		} {
 			to := filepath.Join(t.TempDir(), "k0s")
 			out, _, err := run1(t, nil, "--to", to, writeBundle(t, form, tt.entries...))
@@ -181,7 +181,7 @@ func TestNewestCounts(t *testing.T) {
 	}
 }
 
-// TestName fills the directory from which child clusters download.
+// TestName fills the directory from which child clusters download k0s.
 func TestName(t *testing.T) {
 	both := blobsOf(platformImage{"amd64", [][]byte{k0sLayer(t, k0sFor(v132))}},
 		platformImage{"arm64", [][]byte{k0sLayer(t, standin.Program("arm64", v132))}})
@@ -189,8 +189,8 @@ func TestName(t *testing.T) {
 		path := writeBundle(t, form, k0sAt(v132, both.archive(t)), k0sAt(v133, image1(t, v133)))
 		dir := filepath.Join(t.TempDir(), "k0s")
 		out, errs, err := run1(t, nil, "--name", "--to", dir, "--platform", "linux/amd64,linux/arm64", path)
-		if err == nil || err.Error() != "1 of 4 failed" || !strings.Contains(errs, "entry k0sproject/k0s_v1.33.1-k0s.10.tar: holds linux/amd64, not linux/arm64") {
-			t.Errorf("%s: %v, stderr %q, want that one of four is told to be missing", form, err, errs)
+		if err == nil || err.Error() != "1 of 4 failed" || !strings.Contains(errs, "entry k0sproject/k0s_v1.33.1-k0s.10.tar: contains linux/amd64, not linux/arm64") {
+			t.Errorf("%s: %v, stderr %q, want one of four reported missing", form, err, errs)
 		}
 		got := map[string]string{}
 		for _, r := range records(t, out) {
@@ -207,9 +207,9 @@ func TestName(t *testing.T) {
 		if got, want := names(t, dir), "k0s-v1.32.8+k0s.0-amd64 k0s-v1.32.8+k0s.0-arm64 k0s-v1.33.1+k0s.10-amd64"; got != want {
 			t.Errorf("%s: directory %s, want %s", form, got, want)
 		}
-		// One that is served already is not exchanged for another.
+		// A file that is already served is not replaced.
 		writeFile(t, filepath.Join(dir, "k0s-v1.33.1+k0s.10-amd64"), []byte("other"), 0o755)
-		if _, _, err := run1(t, nil, "--name", "--to", dir, "--k0s-version", v133, path); err == nil || !strings.Contains(err.Error(), "another content") {
+		if _, _, err := run1(t, nil, "--name", "--to", dir, "--k0s-version", v133, path); err == nil || !strings.Contains(err.Error(), "different content") {
 			t.Errorf("%s: %v, want that the other file stays", form, err)
 		}
 		if _, _, err := run1(t, nil, "--name", "--to", dir, "--k0s-version", v133, "--replace", path); err != nil {
@@ -239,8 +239,8 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-// TestRemovedFlag: the command that packs today is in the hint, in whichever way
-// --export is given; a file of that name is an operand like any other.
+// TestRemovedFlag checks that every form of --export names its replacement, and
+// that a file of that name is an ordinary argument.
 func TestRemovedFlag(t *testing.T) {
 	file := t.TempDir() + "/config"
 	writeFile(t, file, []byte("quiet\nexport a.tar.gz\n"), 0o600)
@@ -255,7 +255,7 @@ func TestRemovedFlag(t *testing.T) {
 	} {
 		t.Setenv("K0S_EXTRACT_EXPORT", tt.variable)
 		_, _, err := run1(t, nil, tt.args...)
-		if !cli.IsMisuse(err) || err.Error() != tt.want || !strings.HasPrefix(cli.HintOf(err), "install.sh --export-worker") {
+		if !cli.IsMisuse(err) || err.Error() != tt.want || !strings.HasPrefix(cli.HintOf(err), "use install.sh --export-worker") {
 			t.Errorf("%q: %v, hint %q, want misuse: %s", tt.args, err, cli.HintOf(err), tt.want)
 		}
 	}

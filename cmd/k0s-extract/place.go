@@ -12,7 +12,7 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// sinks returns the function that makes the sink for what is found.
+// sinks returns the function that creates the sink for a k0s.
 func (c *config) sinks(ctx context.Context) func(*k0s.Version, v1.Platform) sink {
 	return func(v *k0s.Version, p v1.Platform) sink {
 		path := c.path(v, p)
@@ -25,7 +25,7 @@ func (c *config) sinks(ctx context.Context) func(*k0s.Version, v1.Platform) sink
 	}
 }
 
-// path returns where a k0s goes. With --name its version is known.
+// path returns the path of a k0s. With --name its version is known.
 func (c *config) path(v *k0s.Version, p v1.Platform) string {
 	if !c.name || v == nil {
 		return c.to
@@ -33,7 +33,7 @@ func (c *config) path(v *k0s.Version, p v1.Platform) string {
 	return filepath.Join(c.to, v.FileName(p.Architecture))
 }
 
-// place puts what was found where it belongs.
+// place installs what was found.
 func (c *config) place(have []found, out *record.Writer, progress *cli.Progress) error {
 	var failed error
 	failures := 0

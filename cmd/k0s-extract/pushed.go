@@ -18,8 +18,8 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// isPushed reports whether records on stdin say what to take from the registry of
-// --from.
+// isPushed reports whether records on stdin name the images to read from the
+// registry of --from.
 func (c *config) isPushed(operand string) bool {
 	if operand != "-" || !ref.HasHost(c.from+"/") {
 		return false
@@ -28,15 +28,15 @@ func (c *config) isPushed(operand string) bool {
 	return err == nil
 }
 
-// errNotPushed is the error of records that name no k0s.
-var errNotPushed = cli.Hint(errors.New("stdin: no record of an image "+repository+" that is in the registry"),
-	"push a bundle that holds one; oci-push writes such records")
+// errNotPushed is the error of records that do not name k0s.
+var errNotPushed = cli.Hint(errors.New("stdin: no record names an image "+repository+" in the registry"),
+	"push a bundle that contains one with oci-push, and pipe its records here")
 
-// fromPushed takes k0s out of the images that the registry at HOST[:PORT][/PREFIX]
-// has by records on stdin, as oci-push has written them: of the newest version or
-// of every one, always by the digest that the record has. Anyone who can write to
-// the registry can move a tag.
-func (w *wish) fromPushed(ctx context.Context, at string, o client.Options, in pipe.Reader, stdin io.Reader) ([]found, error) {
+// fromPushed reads k0s from the images in the registry at HOST[:PORT][/PREFIX]
+// that records of oci-push on stdin name: the newest version or every version,
+// always by the digest of the record. Anyone who can write to the registry can
+// move a tag.
+func (w *request) fromPushed(ctx context.Context, at string, o client.Options, in pipe.Reader, stdin io.Reader) ([]found, error) {
 	if err := cli.CheckStdin(stdin); err != nil {
 		return nil, err
 	}
@@ -75,24 +75,24 @@ func (w *wish) fromPushed(ctx context.Context, at string, o client.Options, in p
 		if len(one.platforms) == 0 {
 			one.platforms = images[v].platforms
 		}
-		news, err := one.fromTag(ctx, reg, images[v].tagged)
+		got, err := one.fromTag(ctx, reg, images[v].tagged)
 		if err != nil {
 			drop(all)
 			return nil, interrupted(ctx, fmt.Errorf("%s: %w", images[v].Reference, err))
 		}
-		all = append(all, news...)
+		all = append(all, got...)
 	}
 	return all, nil
 }
 
-// pushed is an image of k0s that a record names.
+// A pushed is an image of k0s that a record names.
 type pushed struct {
 	tagged
-	platforms oci.Platforms // that it has a k0s for
+	platforms oci.Platforms // for which it contains k0s
 }
 
-// readPushed reads records to their end, and passes them on. Of two that name one
-// version the later counts.
+// readPushed reads records to their end and passes them on. If two name the same
+// version, the later one counts.
 func readPushed(ctx context.Context, in pipe.Reader, stdin io.Reader, site ref.Site) (map[k0s.Version]pushed, error) {
 	all := make(map[k0s.Version]pushed)
 	for line, err := range in.Records(ctx, stdin) {
@@ -128,8 +128,8 @@ func readPushed(ctx context.Context, in pipe.Reader, stdin io.Reader, site ref.S
 	return all, nil
 }
 
-// runnable returns the platforms that there are k0s programs for; this machine's
-// where a record names none.
+// runnable returns the platforms for which k0s exists; this machine's if a record
+// names none.
 func runnable(names []string) oci.Platforms {
 	var all oci.Platforms
 	seen := make(map[string]bool)

@@ -11,7 +11,7 @@ import (
 	standin "k0rdent-airgap/tests/k0s"
 )
 
-// TestPushed takes k0s out of a registry by the records of what was pushed there.
+// TestPushed extracts k0s from a registry, given the records of a push.
 func TestPushed(t *testing.T) {
 	host := serve(t, nil)
 	image := blobsOf(platformImage{"amd64", [][]byte{k0sLayer(t, k0sFor(v132))}}, platformImage{"arm64", [][]byte{k0sLayer(t, standin.Program("arm64", v132))}})
@@ -40,10 +40,10 @@ func TestPushed(t *testing.T) {
 		{"without platforms", of("v1.32.8-k0s.0", image.top.Digest, "pushed", ""), "--name", "k0s-v1.32.8+k0s.0-amd64", ""},
 
 		{"moved", of("v1.33.1-k0s.10", image.top.Digest, "pushed", ""), "", "", "the tag has moved: the registry has " + newer.top.Digest + ", not " + image.top.Digest},
-		{"absent", a, "--k0s-version v1.31.0", "", "no k0s v1.31.0 in it, but v1.32.8+k0s.0"},
-		{"none", other + signature, "", "", "no record of an image k0sproject/k0s"},
-		{"nothing", "", "", "", "no record of an image k0sproject/k0s"},
-		{"not pushed", of("v1.32.8-k0s.0", image.top.Digest, "failed", ""), "", "", "no record of an image k0sproject/k0s"},
+		{"absent", a, "--k0s-version v1.31.0", "", "does not contain k0s v1.31.0, only v1.32.8+k0s.0"},
+		{"none", other + signature, "", "", "no record names an image k0sproject/k0s"},
+		{"nothing", "", "", "", "no record names an image k0sproject/k0s"},
+		{"not pushed", of("v1.32.8-k0s.0", image.top.Digest, "failed", ""), "", "", "no record names an image k0sproject/k0s"},
 		{"no digest", of("v1.32.8-k0s.0", "", "pushed", ""), "", "", "has no digest"},
 		{"a bad signature", a + bad, "", "", "signature"},
 		{"no records", "text\n", "", "", "not a JSON record"},

@@ -13,28 +13,27 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// errNoBundle is the error of a run without any input.
-var errNoBundle = errors.New("stdin: no record that names a bundle")
+// errNoBundle is the error of a run without input.
+var errNoBundle = errors.New("stdin: no record names a bundle")
 
 // isNothing reports whether the records were valid but named nothing to read.
 func isNothing(err error) bool { return errors.Is(err, errNoBundle) || errors.Is(err, errNoImage) }
 
-var errNoImage = errors.New("stdin: none of the image records is of " + repository)
+var errNoImage = errors.New("stdin: no image record names " + repository)
 
-// readRecords reads all records and passes them on. Bundles are named by
-// bundle, version and image records; where there are image records of a
-// bundle, those of k0s say where in it k0s is. It reads to the end before
-// anything is looked into, since the last record may say that the bundle is
-// bad.
-func readRecords(ctx context.Context, in pipe.Reader, stdin io.Reader) ([]*bundleWish, error) {
-	var all []*bundleWish
-	at := func(path string) *bundleWish {
+// readRecords reads all records and passes them on. Bundle, version and image
+// records name bundles; image records also say which entry of a bundle holds
+// k0s. It reads to the end before any bundle is opened, since the last record
+// may say that the signature is bad.
+func readRecords(ctx context.Context, in pipe.Reader, stdin io.Reader) ([]*bundleRequest, error) {
+	var all []*bundleRequest
+	at := func(path string) *bundleRequest {
 		for _, b := range all {
 			if b.Path == path {
 				return b
 			}
 		}
-		all = append(all, &bundleWish{Bundle: pipe.Bundle{Path: path}})
+		all = append(all, &bundleRequest{Bundle: pipe.Bundle{Path: path}})
 		return all[len(all)-1]
 	}
 	for line, err := range in.Records(ctx, stdin) {
@@ -45,7 +44,7 @@ func readRecords(ctx context.Context, in pipe.Reader, stdin io.Reader) ([]*bundl
 			return nil, err
 		}
 	}
-	var with []*bundleWish
+	var with []*bundleRequest
 	for _, b := range all {
 		if b.images == nil || len(b.images) > 0 {
 			with = append(with, b)
@@ -53,15 +52,15 @@ func readRecords(ctx context.Context, in pipe.Reader, stdin io.Reader) ([]*bundl
 	}
 	switch {
 	case len(all) == 0:
-		return nil, cli.Hint(errNoBundle, "bundle-verify, bundle-version and bundle-ls write such records; or name the bundle: k0s-extract BUNDLE")
+		return nil, cli.Hint(errNoBundle, "pipe records of bundle-verify, bundle-version or bundle-ls here, or name the bundle: k0s-extract BUNDLE")
 	case len(with) == 0:
 		return nil, errNoImage
 	}
 	return with, nil
 }
 
-// note takes one record into account.
-func note(line record.Line, at func(path string) *bundleWish) error {
+// note processes one record.
+func note(line record.Line, at func(path string) *bundleRequest) error {
 	switch line.Kind {
 	case record.Bundle{}.Kind():
 		var b record.Bundle
@@ -89,7 +88,7 @@ func note(line record.Line, at func(path string) *bundleWish) error {
 		if err := line.Decode(&i); err != nil {
 			return fmt.Errorf("stdin: %w", err)
 		}
-		if i.Bundle == "" { // of a registry that was copied
+		if i.Bundle == "" { // copied from a registry
 			return nil
 		}
 		if err := pipe.CheckPath(line, i.Bundle); err != nil {
@@ -100,7 +99,7 @@ func note(line record.Line, at func(path string) *bundleWish) error {
 			b.images = make(map[string]image)
 		}
 		if _, err := k0s.ParseVersion(i.Tag); err != nil && b.images[i.Entry] != (image{}) {
-			return nil // a signature of it, which lies in the same archive
+			return nil // its signature, in the same archive
 		}
 		if i.Entry != "" && (i.Repository == repository || strings.HasSuffix(i.Repository, "/"+repository)) {
 			b.images[i.Entry] = image{i.Tag, i.Digest}
@@ -109,7 +108,7 @@ func note(line record.Line, at func(path string) *bundleWish) error {
 	return nil
 }
 
-// decode reads a record and checks the bundle that it names.
+// decode parses a record and checks the bundle that it names.
 func decode(line record.Line, r any, path *string) error {
 	if err := line.Decode(r); err != nil {
 		return fmt.Errorf("stdin: %w", err)

@@ -20,7 +20,8 @@ func line(t *testing.T, r record.Record) string {
 	return string(text)
 }
 
-// TestRecords: what names a bundle, what binds it, and what passes on.
+// TestRecords covers which records name a bundle, which bind it, and what is
+// passed on.
 func TestRecords(t *testing.T) {
 	odd := blobsOf(platformImage{"amd64", [][]byte{k0sLayer(t, k0sFor("v1.31.0+k0s.0"))}})
 	path := writeBundle(t, "tar.gz", entry{"a/odd.tar", odd.archive(t)}, k0sAt(v132, image1(t, v132)), k0sAt(v133, image1(t, v133)))
@@ -55,11 +56,11 @@ func TestRecords(t *testing.T) {
 		"other bytes than verified": {other + note, "", "not the bundle that was verified: want " + digestOf(nil)},
 		"images, and other bytes":   {all + other, "", "not the bundle that was verified"},
 		"bad signature":             {line(t, record.Bundle{Path: path}) + bad + note, "", "its signature is bad"},
-		"other image than listed":   {image(path, "a/odd.tar", repository, "v1.31.0-k0s.0", digestOf(nil)), "", "holds no image " + digestOf(nil)},
-		"no records":                {"", "", "no record that names a bundle"},
-		"none of a bundle":          {note, "", "no record that names a bundle"},
-		"no image of k0s":           {image(path, "x_1.tar", "x", "1", ""), "", "none of the image records is of k0sproject/k0s"},
-		"entry that is not there":   {image(path, "gone.tar", repository, "v1.31.0-k0s.0", ""), "", "no image k0sproject/k0s in it"},
+		"other image than listed":   {image(path, "a/odd.tar", repository, "v1.31.0-k0s.0", digestOf(nil)), "", "image " + digestOf(nil) + ", which its record names, is missing"},
+		"no records":                {"", "", "no record names a bundle"},
+		"none of a bundle":          {note, "", "no record names a bundle"},
+		"no image of k0s":           {image(path, "x_1.tar", "x", "1", ""), "", "no image record names k0sproject/k0s"},
+		"entry that is not there":   {image(path, "gone.tar", repository, "v1.31.0-k0s.0", ""), "", "does not contain the image k0sproject/k0s"},
 		"bundle on another's stdin": {line(t, record.Version{Bundle: "-"}), "", "cannot be read again"},
 		"bundle without a path":     {`{"kind":"bundle"}`, "", "without a path"},
 		"bundle that is gone":       {line(t, record.Bundle{Path: path + ".gone"}), "", "no such file"},
@@ -91,7 +92,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// TestSeveralBundles takes the newest of all.
+// TestSeveralBundles extracts the newest version of several bundles.
 func TestSeveralBundles(t *testing.T) {
 	one := writeBundle(t, "tar.gz", k0sAt(v133, image1(t, v133)))
 	two := writeBundle(t, "dir", k0sAt(v132, image1(t, v132)))
@@ -111,8 +112,8 @@ func TestSeveralBundles(t *testing.T) {
 	}
 }
 
-// TestReadsNoMoreThanNeeded: with the version known, a stream is unpacked until
-// it was found; with a digest to compare, the rest is read as it is.
+// TestReadsNoMoreThanNeeded checks that a stream is decompressed only until the
+// known version is found, and that with a digest the rest is only hashed.
 func TestReadsNoMoreThanNeeded(t *testing.T) {
 	path := writeBundle(t, "tar.gz", k0sAt(v132, image1(t, v132)), entry{"z_1.tar", []byte("z")})
 	raw, err := os.ReadFile(path)
@@ -133,9 +134,9 @@ func TestReadsNoMoreThanNeeded(t *testing.T) {
 		stdin string
 		ok    bool
 	}{
-		"newest is told": {line(t, record.Version{Bundle: short, K0s: []string{v132}}), true},
-		"entry is told":  {line(t, record.Image{Bundle: short, Entry: "k0sproject/k0s_v1.32.8-k0s.0.tar", Repository: repository, Tag: "v1.32.8-k0s.0"}), true},
-		"digest is told": {line(t, record.Version{Bundle: short, K0s: []string{v132}}) + line(t, record.Bundle{Path: short, Digest: digestOf(raw[:len(raw)-12])}), true},
+		"known newest":   {line(t, record.Version{Bundle: short, K0s: []string{v132}}), true},
+		"known entry":    {line(t, record.Image{Bundle: short, Entry: "k0sproject/k0s_v1.32.8-k0s.0.tar", Repository: repository, Tag: "v1.32.8-k0s.0"}), true},
+		"known digest":   {line(t, record.Version{Bundle: short, K0s: []string{v132}}) + line(t, record.Bundle{Path: short, Digest: digestOf(raw[:len(raw)-12])}), true},
 		"another digest": {line(t, record.Version{Bundle: short, K0s: []string{v132}}) + line(t, record.Bundle{Path: short, Digest: digestOf(raw)}), false},
 	} {
 		_, _, err := run1(t, strings.NewReader(tt.stdin), "--to", to)
@@ -146,7 +147,7 @@ func TestReadsNoMoreThanNeeded(t *testing.T) {
 	}
 }
 
-// TestEmbedded: a build that carries a k0s.
+// TestEmbedded runs a build with an embedded k0s.
 func TestEmbedded(t *testing.T) {
 	p := k0sFor(v132)
 	about := line(t, record.File{Digest: digestOf(p), Version: v132, Platform: "linux/amd64"})
@@ -160,13 +161,13 @@ func TestEmbedded(t *testing.T) {
 		want  string // error
 	}{
 		"asked for":              {own, "--from embedded", "", ""},
-		"nothing else said":      {own, "", "", ""},
+		"no other source":        {own, "", "", ""},
 		"in a pipe":              {own, "", bundle, ""},
 		"behind a bad signature": {own, "", bad, "its signature is bad"},
-		"another version":        {own, "--from embedded --k0s-version " + v133, "", "it is v1.32.8+k0s.0, not v1.33.1+k0s.10"},
-		"another platform":       {own, "--from embedded --platform linux/arm64", "", "it is for linux/amd64, not for linux/arm64"},
+		"another version":        {own, "--from embedded --k0s-version " + v133, "", "version is v1.32.8+k0s.0, not v1.33.1+k0s.10"},
+		"another platform":       {own, "--from embedded --platform linux/arm64", "", "built for linux/amd64, not for linux/arm64"},
 		"damaged":                {embedded{string(k0sFor(v133)), []byte(about)}, "--from embedded", "", "this program is damaged"},
-		"none":                   {embedded{}, "--from embedded", "", "this build carries no k0s"},
+		"none":                   {embedded{}, "--from embedded", "", "this build does not include k0s"},
 	} {
 		to := filepath.Join(t.TempDir(), "k0s")
 		out, _, err := runBuild(t, tt.own, strings.NewReader(tt.stdin), append(strings.Fields(tt.args), "--to", to)...)

@@ -16,8 +16,8 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// parseFrom parses --from as the name of an image. ok is false for that of a file;
-// the error is misuse.
+// parseFrom parses --from as the name of an image. ok is false if it is the name
+// of a file; the error is misuse.
 func parseFrom(from string) (r ref.Reference, ok bool, err error) {
 	if _, absent := os.Stat(from); !ref.HasHost(from) || absent == nil {
 		return ref.Reference{}, false, nil
@@ -28,8 +28,8 @@ func parseFrom(from string) (r ref.Reference, ok bool, err error) {
 	return r, true, err
 }
 
-// fromRegistry takes k0s out of an image that a registry has.
-func (w *wish) fromRegistry(ctx context.Context, r ref.Reference, o client.Options) ([]found, error) {
+// fromRegistry reads k0s from an image in a registry.
+func (w *request) fromRegistry(ctx context.Context, r ref.Reference, o client.Options) ([]found, error) {
 	if err := cli.CheckProxies(); err != nil {
 		return nil, err
 	}
@@ -46,25 +46,25 @@ func (w *wish) fromRegistry(ctx context.Context, r ref.Reference, o client.Optio
 	}
 	var all []found
 	for _, t := range wanted {
-		news, err := w.fromTag(ctx, reg, t)
+		got, err := w.fromTag(ctx, reg, t)
 		if err != nil {
 			drop(all)
 			return nil, interrupted(ctx, fmt.Errorf("%s: %w", t.Reference, err))
 		}
-		all = append(all, news...)
+		all = append(all, got...)
 	}
 	return all, nil
 }
 
-// tagged is an image and the version that its tag tells, if it tells one.
+// A tagged is an image, and the version in its tag, if it has one.
 type tagged struct {
 	ref.Reference
 	version *k0s.Version
 }
 
-// tags settles which images are wanted. Without a tag, those that the
-// registry lists tell which versions there are.
-func (w *wish) tags(ctx context.Context, reg *client.Registry, r ref.Reference) ([]tagged, error) {
+// tags returns the images to read. Without a tag in the reference, the
+// registry's list of tags determines the available versions.
+func (w *request) tags(ctx context.Context, reg *client.Registry, r ref.Reference) ([]tagged, error) {
 	if r.Tag != "" || r.Digest != "" {
 		t := tagged{Reference: r, version: w.version}
 		if v, err := k0s.ParseVersion(r.Tag); err == nil {
@@ -106,7 +106,7 @@ func (w *wish) tags(ctx context.Context, reg *client.Registry, r ref.Reference) 
 	return all, nil
 }
 
-func (w *wish) fromTag(ctx context.Context, reg *client.Registry, t tagged) ([]found, error) {
+func (w *request) fromTag(ctx context.Context, reg *client.Registry, t tagged) ([]found, error) {
 	if t.Digest != "" {
 		if err := unmoved(ctx, reg, t.Reference); err != nil {
 			return nil, err
@@ -117,21 +117,21 @@ func (w *wish) fromTag(ctx context.Context, reg *client.Registry, t tagged) ([]f
 		return nil, err
 	}
 	w.log.Debug("image", "reference", t.String(), "digest", img.Descriptor.Digest.String())
-	news := w.fromImage(ctx, []*oci.Image{img}, t.version, "registry "+t.String(), func(d v1.Descriptor) (io.ReadCloser, error) {
+	got := w.fromImage(ctx, []*oci.Image{img}, t.version, "registry "+t.String(), func(d v1.Descriptor) (io.ReadCloser, error) {
 		in := &counted{Blob: reg.Blob(ctx, t.Repository, d.Digest), progress: w.progress}
 		w.progress.Start("reading k0s", d.Size, in.n.Load)
 		return in, nil
 	})
-	for i := range news {
-		if err := news[i].err; err != nil {
-			news[i].err = fmt.Errorf("%s: %w", t.Reference, err)
+	for i := range got {
+		if err := got[i].err; err != nil {
+			got[i].err = fmt.Errorf("%s: %w", t.Reference, err)
 		}
 	}
-	return news, nil
+	return got, nil
 }
 
-// unmoved returns an error if the registry has something else under the tag of
-// a reference than its digest: what was verified has been replaced.
+// unmoved returns an error if the tag of a reference no longer has its digest:
+// the image that was verified has been replaced.
 func unmoved(ctx context.Context, reg *client.Registry, r ref.Reference) error {
 	if r.Tag == "" {
 		return nil
@@ -141,10 +141,10 @@ func unmoved(ctx context.Context, reg *client.Registry, r ref.Reference) error {
 		return err
 	}
 	return cli.Hint(fmt.Errorf("the tag has moved: the registry has %s, not %s", have, r.Digest),
-		"push the verified bundle again, and find out who else may write to the registry")
+		"push the verified bundle again, and find out who else can write to the registry")
 }
 
-// counted reports the progress of a layer.
+// counted counts the bytes of a layer, for progress.
 type counted struct {
 	*client.Blob
 	n        atomic.Int64

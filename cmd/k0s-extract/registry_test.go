@@ -19,8 +19,8 @@ import (
 	standin "k0rdent-airgap/tests/k0s"
 )
 
-// serve runs a real registry. before sees each request first, and answers
-// itself when it gives true.
+// serve runs a real registry. before is called with each request; if it returns
+// true, it has answered.
 func serve(t *testing.T, before func(http.ResponseWriter, *http.Request) bool) (host string) {
 	t.Helper()
 	t.Setenv("DOCKER_CONFIG", t.TempDir()) // nobody's credentials
@@ -79,7 +79,7 @@ func upload(t *testing.T, host, repository, tag string, b blobs) {
 	put(tag, b.by[b.top.Digest])
 }
 
-// TestRegistry takes k0s out of a registry.
+// TestRegistry extracts k0s from a registry.
 func TestRegistry(t *testing.T) {
 	host := serve(t, nil)
 	const at = "site/k0sproject/k0s"
@@ -106,11 +106,11 @@ func TestRegistry(t *testing.T) {
 		{at + ":v1.32.8-k0s.0@" + image.top.Digest, "", v132, at + ":v1.32.8-k0s.0@" + image.top.Digest, k0sFor(v132), ""},
 
 		{at + ":v1.33.1-k0s.10@" + image.top.Digest, "", "", "", nil, "the tag has moved: the registry has " + newer.top.Digest + ", not " + image.top.Digest},
-		{at + ":v1.33.1-k0s.10", "--platform linux/arm64", "", "", nil, "holds linux/amd64, not linux/arm64"},
+		{at + ":v1.33.1-k0s.10", "--platform linux/arm64", "", "", nil, "contains linux/amd64, not linux/arm64"},
 		{at + ":v1.32.8-k0s.0", "--k0s-version " + v133, "", "", nil, "is not k0s v1.33.1+k0s.10"},
-		{at, "--k0s-version v1.31.0", "", "", nil, "no k0s v1.31.0 in it, but v1.33.1+k0s.10, v1.32.8+k0s.0"},
+		{at, "--k0s-version v1.31.0", "", "", nil, "does not contain k0s v1.31.0, only v1.33.1+k0s.10, v1.32.8+k0s.0"},
 		{at + ":v1.31.0-k0s.0", "", "", "", nil, "404 Not Found"},
-		{"busybox:v1.0.0", "", "", "", nil, "no usr/local/bin/k0s in it"},
+		{"busybox:v1.0.0", "", "", "", nil, "image does not contain usr/local/bin/k0s"},
 		{"gone/k0s", "", "", "", nil, "404 Not Found"},
 	} {
 		to := filepath.Join(t.TempDir(), "k0s")
@@ -144,8 +144,8 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
-// TestRegistryBreaksOff: the connection ends in the middle of the layer, and
-// what comes in its place is another's.
+// TestRegistryBreaksOff closes the connection in the middle of the layer, and
+// continues with bytes of another one.
 func TestRegistryBreaksOff(t *testing.T) {
 	layer := k0sLayer(t, append(k0sFor(v132), bytes.Repeat([]byte("0123456789"), 100_000)...))
 	var cut atomic.Bool
@@ -194,7 +194,7 @@ func TestRegistryIsNotThere(t *testing.T) {
 	}
 }
 
-// TestReference: which values of --from are files, and which are images.
+// TestReference checks which values of --from are files, and which are images.
 func TestReference(t *testing.T) {
 	t.Chdir(t.TempDir())
 	digest := digestOf(nil)

@@ -14,21 +14,21 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// guard decides whether a k0s may be replaced by another one.
+// A guard decides whether a k0s may be replaced by another one.
 type guard struct {
 	ctx     context.Context
 	path    string
-	version *k0s.Version // of what is to come, nil if that is not known
-	named   bool         // the path tells the version: several are kept, none is replaced
+	version *k0s.Version // of the new k0s; nil if unknown
+	named   bool         // the path names the version: several are kept, none is replaced
 }
 
 // refuse returns an error if the file at the path must not be replaced.
 func (g guard) refuse() error {
 	if pid, err := runs(g.path); err != nil {
-		return fmt.Errorf("%s: is it running? %w", g.path, err)
+		return fmt.Errorf("%s: cannot find out whether it is running: %w", g.path, err)
 	} else if pid != 0 {
-		return cli.Hint(fmt.Errorf("%s: another k0s runs from it, as process %d", g.path, pid),
-			"k0s stop ends it, and its pods run on; --replace replaces the file under it, for its next start")
+		return cli.Hint(fmt.Errorf("%s: in use by process %d", g.path, pid),
+			"stop it with \"k0s stop\" (its pods keep running), or use --replace; the new file takes effect at its next start")
 	}
 	info, err := os.Lstat(g.path)
 	switch {
@@ -37,34 +37,34 @@ func (g guard) refuse() error {
 	case err != nil:
 		return err
 	case g.named:
-		return cli.Hint(fmt.Errorf("%s: is there with another content", g.path), "--replace replaces it")
+		return cli.Hint(fmt.Errorf("%s: already exists with different content", g.path), "use --replace to overwrite it")
 	}
-	// Asking a program for its version runs it.
+	// Getting the version of a program runs it.
 	if foreign(info) {
-		return cli.Hint(fmt.Errorf("%s: belongs to another user, and is not run to ask for its version", g.path), "--replace replaces it")
+		return cli.Hint(fmt.Errorf("%s: owned by another user, so it is not run to get its version", g.path), "use --replace to overwrite it")
 	}
 	there, err := k0s.Binary{Path: g.path}.Version(g.ctx)
 	switch {
 	case g.ctx.Err() != nil:
 		return context.Cause(g.ctx)
 	case err != nil:
-		return cli.Hint(fmt.Errorf("%s: exists and is not a k0s that runs: %w", g.path, err), "--replace replaces it")
+		return cli.Hint(fmt.Errorf("%s: exists but is not a working k0s binary: %w", g.path, err), "use --replace to overwrite it")
 	case g.version == nil:
-		return cli.Hint(fmt.Errorf("%s: is k0s %s, and which version is to replace it is not known", g.path, there), "tell with --k0s-version, or give --replace")
+		return cli.Hint(fmt.Errorf("%s: is k0s %s, and the version of the new file is unknown", g.path, there), "name it with --k0s-version, or use --replace")
 	case there.Compare(*g.version) > 0:
-		return cli.Hint(fmt.Errorf("%s: is k0s %s, newer than %s", g.path, there, g.version), "k0s does not support going back; --replace does it all the same")
+		return cli.Hint(fmt.Errorf("%s: is k0s %s, newer than %s", g.path, there, g.version), "k0s does not support downgrades; use --replace to downgrade anyway")
 	}
 	return nil
 }
 
 // runs returns a process that runs from a file, or 0. It looks at processes
-// rather than at k0s's socket, which tells of a k0s, but not of which file it
-// is. A process whose file was replaced or removed counts as well: what lies
-// at the path is what its service starts next.
+// rather than at k0s's socket, which does not reveal the file. A process whose
+// file was replaced or removed counts as well: its service would start the new
+// file next.
 //
-// In a container, which the pods of hosted control planes are, a path means
-// another file, so that by its path alone only a process in the same mount
-// namespace is known.
+// In a container, such as the pod of a hosted control plane, the same path is
+// another file, so only processes in the same mount namespace are matched by
+// path alone.
 func runs(path string) (pid int, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
@@ -97,11 +97,11 @@ func runs(path string) (pid int, err error) {
 	return 0, nil
 }
 
-// runsFrom reports whether one process runs from a file. A process that ends
-// meanwhile does not.
+// runsFrom reports whether a process runs from a file. A process that has ended
+// does not.
 func runsFrom(proc, path string, file fs.FileInfo, mine string) bool {
 	exe, err := os.Readlink(proc + "/exe")
-	if errors.Is(err, fs.ErrPermission) { // another user's: its name has to do
+	if errors.Is(err, fs.ErrPermission) { // another user's: only its name is known
 		comm, err := os.ReadFile(proc + "/comm")
 		return err == nil && strings.TrimSpace(string(comm)) == filepath.Base(path)
 	}

@@ -16,29 +16,29 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// programMode is what everybody may do with k0s.
+// programMode is the mode of k0s.
 const programMode fs.FileMode = 0o755
 
-// A sink takes the bytes of one k0s before it is known whether they are the
-// right ones: in a stream, what a layer belongs to is told after it. Write
-// never fails, so that the source is read on; failed tells why the bytes will
-// be of no use.
+// A sink receives the bytes of one k0s before it is known whether they are the
+// right ones: in a stream, the manifest follows the layers. Write never fails, so
+// that the source is read to its end; failed returns why the bytes cannot be
+// used.
 type sink interface {
 	io.Writer
 	failed() error
 	drop()
 }
 
-// hostSink takes a k0s to its path on this host. As long as the bytes are those
-// of the file that is there, nothing is written: the usual second run needs
-// neither room nor a file system that can be written to. From the first
-// difference on, they go to a temporary file beside it.
+// A hostSink writes k0s to its path on this host. As long as the bytes equal
+// those of the existing file, nothing is written: the usual second run needs
+// neither free space nor a writable file system. From the first difference on,
+// they go to a temporary file in the same directory.
 type hostSink struct {
 	path   string
 	plan   bool
-	refuse func() error // tells whether another file may not be replaced
+	refuse func() error // returns an error if the existing file must not be replaced
 
-	old     *os.File // the file that is there, as long as all bytes are its own
+	old     *os.File // the existing file, as long as all bytes are equal
 	oldMode fs.FileMode
 	foreign bool // it belongs to another user, who can change it at any time
 	buf     []byte
@@ -48,8 +48,8 @@ type hostSink struct {
 	err     error
 }
 
-// newHostSink prepares for a path. With plan nothing is ever written. refuse
-// is asked once, when the bytes prove to be others than those at path.
+// newHostSink prepares to write to a path. With plan nothing is ever written.
+// refuse is called once, when the bytes differ from those at path.
 func newHostSink(path string, plan bool, refuse func() error) *hostSink {
 	s := &hostSink{path: path, plan: plan, refuse: refuse, hash: sha256.New()}
 	info, err := os.Stat(path)
@@ -59,7 +59,7 @@ func newHostSink(path string, plan bool, refuse func() error) *hostSink {
 	case err != nil:
 		s.err = err
 	case info.IsDir():
-		s.err = cli.Hint(&fs.PathError{Op: "replace", Path: path, Err: errors.New("a directory")}, "name a file, or let --name choose one in it")
+		s.err = cli.Hint(&fs.PathError{Op: "replace", Path: path, Err: errors.New("is a directory")}, "name a file, or use --name to let k0s-extract name the file")
 	case !info.Mode().IsRegular(): // which must not even be opened
 		s.err = &fs.PathError{Op: "replace", Path: path, Err: hostfile.ErrNotRegular}
 	default:
@@ -84,7 +84,7 @@ func (s *hostSink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// matches reports whether the file that is there goes on with p.
+// matches reports whether the existing file continues with p.
 func (s *hostSink) matches(p []byte) bool {
 	for at := s.size; len(p) > 0; {
 		n := min(len(p), len(s.buf))
@@ -96,7 +96,7 @@ func (s *hostSink) matches(p []byte) bool {
 	return true
 }
 
-// differ turns from comparing to writing: what was equal so far is copied.
+// differ switches from comparing to writing, and copies what was equal so far.
 func (s *hostSink) differ() {
 	old := s.old
 	s.old = nil
@@ -126,7 +126,7 @@ func (s *hostSink) drop() {
 	}
 }
 
-// same reports whether the file that is there has exactly the bytes that came.
+// same reports whether the existing file has exactly the bytes that were written.
 func (s *hostSink) same() bool {
 	if s.old == nil {
 		return false
@@ -135,7 +135,7 @@ func (s *hostSink) same() bool {
 	return err == nil && info.Size() == s.size
 }
 
-// commit puts the file in place. The record's status is "written", "unchanged"
+// commit moves the file into place. The record's status is "written", "unchanged"
 // or "planned"; with an error it is "failed".
 func (s *hostSink) commit() (record.File, error) {
 	defer s.drop()
@@ -147,10 +147,10 @@ func (s *hostSink) commit() (record.File, error) {
 	case s.same() && s.oldMode == programMode && !s.foreign:
 		r.Status = record.StatusUnchanged
 		return r, nil
-	case s.same(): // only the mode or the owner is another
+	case s.same(): // only the mode or the owner differs
 		s.refuse = func() error { return nil }
 		s.differ()
-	case s.old != nil: // the file that is there goes on
+	case s.old != nil: // the existing file is longer
 		s.differ()
 	}
 	if s.err == nil && s.plan {
@@ -158,7 +158,7 @@ func (s *hostSink) commit() (record.File, error) {
 		return r, nil
 	}
 	if s.err == nil && s.out.Digest() != r.Digest {
-		s.err = &fs.PathError{Op: "replace", Path: s.path, Err: errors.New("the file that is there changed while it was read")}
+		s.err = &fs.PathError{Op: "replace", Path: s.path, Err: errors.New("the existing file changed while it was read")}
 	}
 	if s.err == nil {
 		var done record.File
@@ -170,14 +170,14 @@ func (s *hostSink) commit() (record.File, error) {
 	return r, s.err
 }
 
-// foreign reports whether a file belongs neither to root nor to the user that
-// this process runs as.
+// foreign reports whether a file belongs neither to root nor to the user of this
+// process.
 func foreign(info fs.FileInfo) bool {
 	owner := int(info.Sys().(*syscall.Stat_t).Uid)
 	return owner != 0 && owner != os.Geteuid()
 }
 
-// copyFrom copies as far as ctx lets it.
+// copyFrom copies until ctx is done.
 func copyFrom(ctx context.Context, w io.Writer, r io.Reader) error {
 	_, err := io.CopyBuffer(onlyWriter{w}, &interruptible{ctx, r}, make([]byte, 256<<10))
 	return err

@@ -15,7 +15,7 @@ import (
 	"k0rdent-airgap/tests/machine"
 )
 
-// TestSink: every way in which a file that is there can be like what comes.
+// TestSink covers how an existing file can compare with a new one.
 func TestSink(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	for name, tt := range map[string]struct {
@@ -36,7 +36,7 @@ func TestSink(t *testing.T) {
 			writeFile(t, path, tt.old, tt.mode)
 			s := newHostSink(path, plan, func() error { return nil })
 			for rest := content; len(rest) > 0; {
-				n := min(len(rest), 300_001) // more than the sink compares at a time
+				n := min(len(rest), 300_001) // more than the sink compares at once
 				s.Write(rest[:n])
 				rest = rest[n:]
 			}
@@ -60,7 +60,7 @@ func TestSink(t *testing.T) {
 	}
 }
 
-// place1 puts k0s of a version where another file is.
+// place1 installs a k0s over an existing file.
 func place1(t *testing.T, to, version string, flags ...string) (record.File, error) {
 	t.Helper()
 	path := writeBundle(t, "tar.gz", k0sAt(version, image1(t, version)))
@@ -75,7 +75,7 @@ func place1(t *testing.T, to, version string, flags ...string) (record.File, err
 	return all[0], err
 }
 
-// TestRefusals: what is not replaced unless --replace says so.
+// TestRefusals checks what is not replaced without --replace.
 func TestRefusals(t *testing.T) {
 	for name, tt := range map[string]struct {
 		old  []byte
@@ -84,8 +84,8 @@ func TestRefusals(t *testing.T) {
 		"older":                           {k0sFor("v1.32.8+k0s.0-rc"), ""},
 		"the same version, another build": {append(k0sFor(v133), 0), ""},
 		"newer":                           {k0sFor("v1.33.1+k0s.11"), "is k0s v1.33.1+k0s.11, newer than v1.33.1+k0s.10"},
-		"no k0s":                          {[]byte("#!/bin/sh\nexit 7\n"), "exists and is not a k0s that runs"},
-		"no program":                      {[]byte("notes"), "exists and is not a k0s that runs"},
+		"no k0s":                          {[]byte("#!/bin/sh\nexit 7\n"), "exists but is not a working k0s binary"},
+		"no program":                      {[]byte("notes"), "exists but is not a working k0s binary"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			to := filepath.Join(t.TempDir(), "k0s")
@@ -110,7 +110,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestRunning: a program that runs from the file, whichever way.
+// TestRunning covers the ways in which a program can run from the file.
 func TestRunning(t *testing.T) {
 	sleep, err := os.ReadFile("/bin/sleep")
 	if err != nil {
@@ -126,8 +126,8 @@ func TestRunning(t *testing.T) {
 	if err := os.Link(to, to+".link"); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{to, to + ".link"} { // another name of the same file
-		if _, err := place1(t, path, v132); err == nil || !strings.Contains(err.Error(), "another k0s runs from it") {
+	for _, path := range []string{to, to + ".link"} { // a second name of the same file
+		if _, err := place1(t, path, v132); err == nil || !strings.Contains(err.Error(), "in use by process") {
 			t.Errorf("%s: %v, want that it runs", path, err)
 		}
 		checkFile(t, path, sleep)
@@ -136,9 +136,9 @@ func TestRunning(t *testing.T) {
 		t.Errorf("--replace: %v", err)
 	}
 	checkFile(t, to, k0sFor(v132))
-	// The old file has lost its name and still runs; its service would start
-	// whatever is there next.
-	if _, err := place1(t, to, v133); err == nil || !strings.Contains(err.Error(), "another k0s runs from it") {
+	// The old file was unlinked and still runs; its service would start the new
+	// file next.
+	if _, err := place1(t, to, v133); err == nil || !strings.Contains(err.Error(), "in use by process") {
 		t.Errorf("replaced under it: %v, want that it runs", err)
 	}
 	if r, err := place1(t, to, v132); err != nil || r.Status != record.StatusUnchanged {
@@ -147,7 +147,7 @@ func TestRunning(t *testing.T) {
 	if err := os.Remove(to); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := place1(t, to, v133); err == nil || !strings.Contains(err.Error(), "another k0s runs from it") {
+	if _, err := place1(t, to, v133); err == nil || !strings.Contains(err.Error(), "in use by process") {
 		t.Errorf("removed under it: %v, want that it runs", err)
 	}
 	if got := names(t, filepath.Dir(to)); got != "k0s.link" {
@@ -155,7 +155,7 @@ func TestRunning(t *testing.T) {
 	}
 }
 
-// TestOtherKinds: things that are not replaced at all.
+// TestOtherKinds covers what is never replaced.
 func TestOtherKinds(t *testing.T) {
 	dir := t.TempDir()
 	if err := errors.Join(syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644), os.Mkdir(filepath.Join(dir, "dir"), 0o755),
@@ -172,7 +172,7 @@ func TestOtherKinds(t *testing.T) {
 	}
 }
 
-// TestNoRoom: the disk fills up in the middle, and the old k0s stays.
+// TestNoRoom fills the disk half-way, and expects the old k0s to stay.
 func TestNoRoom(t *testing.T) {
 	dir := machine.Tmpfs(t, t.TempDir(), "size=8k")
 	to := filepath.Join(dir, "k0s")
@@ -187,7 +187,7 @@ func TestNoRoom(t *testing.T) {
 	}
 }
 
-// TestReadOnly: on a /usr that cannot be written, the right k0s is fine.
+// TestReadOnly checks that a read-only /usr does not matter if k0s is up to date.
 func TestReadOnly(t *testing.T) {
 	dir := machine.Tmpfs(t, t.TempDir(), "")
 	to := filepath.Join(dir, "k0s")

@@ -19,37 +19,36 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// repository is the name of k0s's image, which the vendor's tags tell the
-// version of.
+// repository is the name of k0s's image. The vendor's tags are k0s versions.
 const repository = "k0sproject/k0s"
 
 // here returns the platform of this machine.
 func here() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
 
-// A wish is which k0s is wanted, and where its bytes go.
-type wish struct {
+// A request describes the k0s to get, and where its bytes go.
+type request struct {
 	platforms oci.Platforms // each of another architecture
-	version   *k0s.Version  // this one; nil: see every
-	every     bool          // each version, rather than the newest; each must be known, since files are named after it
+	version   *k0s.Version  // nil: see every
+	every     bool          // every version rather than the newest; versions must be known, since files are named after them
 	sink      func(*k0s.Version, v1.Platform) sink
 
 	progress *cli.Progress
 	log      *slog.Logger
 }
 
-// wants reports whether a version is wanted, given those that are found already.
-func (w *wish) wants(v k0s.Version, have []found) bool {
+// wants reports whether a version is wanted, given those already found.
+func (w *request) wants(v k0s.Version, have []found) bool {
 	if w.version != nil && w.version.Compare(v) != 0 {
 		return false
 	}
 	return !slices.ContainsFunc(have, func(f found) bool {
-		// What a bundle holds always has a version.
+		// Every k0s in a bundle has a version.
 		return v.Compare(*f.version) == 0 || !w.every && v.Compare(*f.version) < 0
 	})
 }
 
-// platformOf returns the platform that an architecture's programs are wanted for.
-func (w *wish) platformOf(arch string) (v1.Platform, bool) {
+// platformOf returns the requested platform with an architecture.
+func (w *request) platformOf(arch string) (v1.Platform, bool) {
 	i := slices.IndexFunc(w.platforms, func(p v1.Platform) bool { return p.Architecture == arch })
 	if i < 0 {
 		return v1.Platform{}, false
@@ -57,35 +56,35 @@ func (w *wish) platformOf(arch string) (v1.Platform, bool) {
 	return w.platforms[i], true
 }
 
-// known fails where a version must be known and is not.
-func (w *wish) known(v *k0s.Version, what string) error {
+// known returns an error if a version is unknown but required.
+func (w *request) known(v *k0s.Version, what string) error {
 	if v == nil && w.every {
-		return cli.Hint(cli.Misuse("%s: nothing tells which version it is", what), "give --k0s-version")
+		return cli.Hint(cli.Misuse("%s: cannot determine its k0s version", what), "name it with --k0s-version")
 	}
 	return nil
 }
 
-// A found is one k0s: all of its bytes have come, and they are those that its
-// source vouches for; or it is what came of the search for it.
+// A found is one k0s, complete and verified against its source; or the error of
+// the search for it.
 type found struct {
-	version  *k0s.Version // nil if nothing tells it
+	version  *k0s.Version // nil if unknown
 	platform v1.Platform
-	source   string // what kind of source, and where it is
+	source   string // the kind of source, and its location
 	sink     sink   // nil with err
 	err      error  // why there is none
 }
 
-// add notes what was found in one source, which may replace what was found
-// in others.
-func (w *wish) add(have []found, news ...found) []found {
+// add merges the results of one source into those of others. Unless every version
+// is wanted, they replace them.
+func (w *request) add(have []found, got ...found) []found {
 	if !w.every {
 		drop(have)
 		have = nil
 	}
-	return append(have, news...)
+	return append(have, got...)
 }
 
-// drop lets go of what is not wanted after all.
+// drop discards results that are no longer wanted.
 func drop(have []found) {
 	for _, f := range have {
 		if f.sink != nil {
@@ -94,7 +93,7 @@ func drop(have []found) {
 	}
 }
 
-// file returns the record of a found, as far as that tells it.
+// file returns the record of a found.
 func (f found) file(path string) record.File {
 	r := record.File{Path: path, Platform: f.platform.String(), Source: f.source}
 	if f.version != nil {
@@ -103,12 +102,12 @@ func (f found) file(path string) record.File {
 	return r
 }
 
-// fileName is what the vendor, and its cluster templates, call the program of
-// a version, for an architecture or without one. Both spellings of the plus
-// sign are seen.
+// fileName is the name that the vendor, and its cluster templates, use for k0s:
+// with a version, and with or without an architecture. The plus sign has two
+// spellings.
 var fileName = regexp.MustCompile(`^k0s-(v[0-9].*?)(?:-(amd64|arm64|arm|riscv64))?$`)
 
-// fileVersion returns the version that a file's name tells, nil if it tells none.
+// fileVersion returns the version in a file's name, or nil.
 func fileVersion(path string) *k0s.Version {
 	m := fileName.FindStringSubmatch(filepath.Base(path))
 	if m == nil {
@@ -121,10 +120,10 @@ func fileVersion(path string) *k0s.Version {
 	return &v
 }
 
-// newest returns the greatest of some versions.
+// newest returns the greatest of several versions.
 func newest(versions []k0s.Version) k0s.Version { return slices.MaxFunc(versions, k0s.Version.Compare) }
 
-// list names versions for a person, newest first.
+// list formats versions for a message, newest first.
 func list(versions []k0s.Version) string {
 	slices.SortFunc(versions, func(a, b k0s.Version) int { return b.Compare(a) })
 	var names []string
@@ -134,18 +133,18 @@ func list(versions []k0s.Version) string {
 	return cmp.Or(strings.Join(names, ", "), "none")
 }
 
-// absent is the error of a source that has no k0s that is wanted.
-func (w *wish) absent(where string, seen []k0s.Version) error {
+// absent returns the error of a source that has no k0s that is wanted.
+func (w *request) absent(where string, seen []k0s.Version) error {
 	switch {
 	case len(seen) == 0:
-		return cli.Hint(fmt.Errorf("%s: no image %s in it", where, repository), "bundle-ls shows what a bundle holds; --from takes k0s from a file or a registry")
+		return cli.Hint(fmt.Errorf("%s: does not contain the image %s", where, repository), "list the bundle with bundle-ls, or use --from to get k0s from a file or a registry")
 	case w.version != nil:
-		return fmt.Errorf("%s: no k0s %s in it, but %s", where, w.version, list(seen))
+		return fmt.Errorf("%s: does not contain k0s %s, only %s", where, w.version, list(seen))
 	}
-	return fmt.Errorf("%s: no k0s in it that could be used", where)
+	return fmt.Errorf("%s: does not contain a usable k0s", where)
 }
 
-// interrupted prefers what ended the run to what that made fail.
+// interrupted returns the cause of a cancelled run rather than an error that it caused.
 func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
