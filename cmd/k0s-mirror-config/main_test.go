@@ -335,7 +335,7 @@ func TestMisuse(t *testing.T) {
 	}{
 		{"no mirror", nil, "no mirror to pull from"},
 		{"not a mirror", []string{"--mirror", "oci://x"}, "must be https://"},
-		{"API path", []string{"--mirror", "https://x/v2/y"}, "/v2, is left out"},
+		{"API path", []string{"--mirror", "https://x/v2/y"}, "omit the path of the registry's API, /v2"},
 		{"not a version", []string{"--k0s-version", "latest"}, "must be a version such as"},
 		{"not a format", []string{"--format", "yaml"}, "must be auto, json, table or a template"},
 		{"field of another record", []string{"--format", "{{.repository}}"}, "unknown field repository; file records have path mode"},
@@ -373,7 +373,7 @@ func TestFails(t *testing.T) {
 		{"k0s too old", "v1.27.4+k0s.0", []string{"--mirror", "https://x"}, "requires v1.27.5 or later"},
 		{"another program", "hello", []string{"--mirror", "https://x"}, "is not a k0s version"},
 		{"no k0s", current, []string{"--mirror", "https://x", "--k0s", "/nowhere"}, "unknown version of k0s: stat /nowhere"},
-		{"IPv6 first", old, []string{"--mirror", "https://[::1]:5000,https://x"}, "as the last mirror only"},
+		{"IPv6 first", old, []string{"--mirror", "https://[::1]:5000,https://x"}, "only for the last mirror"},
 		{"bad list", current, []string{"--mirror", "https://x", "--images", "/etc/passwd"}, "/etc/passwd: line 1: image"},
 	}
 	for _, tt := range tests {

@@ -253,7 +253,7 @@ func TestJoinRefuses(t *testing.T) {
 	}{
 		{"a token for the other role", k0s.RoleController, standin.Token(workerUser, "https://127.0.0.1:1"), "token: it is for a worker, not for a controller", ""},
 		{"no token", k0s.RoleWorker, "", "does not exist", ""},
-		{"not a token", k0s.RoleWorker, "hello", "token: not a join token of k0s: not in base64", ""},
+		{"not a token", k0s.RoleWorker, "hello", "token: not a join token of k0s: not base64", ""},
 		{"a server that does not answer", k0s.RoleWorker, standin.Token(workerUser, "https://127.0.0.1:1"), "server: dial tcp 127.0.0.1:1", ""},
 		{"another server than the configuration says", k0s.RoleWorker, standin.Token(workerUser, "https://127.0.0.1:1"), "it is for https://127.0.0.1:1, not for 10.0.0.10, which", "join: {server: 10.0.0.10}"},
 	}

@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// patience bounds each run of the binary. It unpacks nothing for what it is
-	// asked here, and answers in a tenth of a second.
+	// patience limits each run of the binary. What it is run for here takes no
+	// unpacking, and a tenth of a second.
 	patience = 30 * time.Second
-	// servicePatience bounds a run that stops, starts or resets the service, for
-	// which k0s waits for processes and for kubelet's mounts.
+	// servicePatience limits a run that stops, starts or resets the service, in which
+	// k0s waits for processes and for kubelet's mounts.
 	servicePatience = 10 * time.Minute
-	// maxOutput bounds what is kept of its output, in bytes.
+	// maxOutput limits how much of its output is kept, in bytes.
 	maxOutput = 1 << 20
 )
 
-// Binary is a k0s program on this host. This is the only place that runs one:
-// every run is bounded in time and in the output that is kept of it, and the
-// text that k0s prints is interpreted here alone.
+// Binary is a k0s program on this host. Nothing else runs one: every run is
+// limited in time and output, and the text that k0s prints is interpreted only
+// here.
 type Binary struct{ Path string }
 
 // Version returns the binary's version.
@@ -41,8 +41,8 @@ func (b Binary) Version(ctx context.Context) (Version, error) {
 	return v, nil
 }
 
-// ListImages returns the images with which it runs a cluster. config is the
-// name of a k0s.yaml; without one, k0s reads its own.
+// ListImages returns the images that k0s runs a cluster with. config is the name
+// of a k0s.yaml; without one, k0s reads its own.
 func (b Binary) ListImages(ctx context.Context, config string) ([]ref.Reference, error) {
 	args := []string{"airgap", "list-images"}
 	if config != "" {
@@ -99,8 +99,8 @@ func (e *runError) Error() string {
 
 func (e *runError) Unwrap() error { return e.err }
 
-// printed reports whether k0s failed with one of these texts in its last words.
-// Only functions that name the texts' meaning call it.
+// printed reports whether the last line of a failed k0s contains one of these
+// texts. Only functions that name the texts' meaning call it.
 func printed(err error, texts ...string) bool {
 	e, ok := errors.AsType[*runError](err)
 	if !ok {
@@ -114,13 +114,13 @@ func printed(err error, texts ...string) bool {
 	return false
 }
 
-// run returns what the binary prints to standard output. Its error has the last
-// line of standard error, and wraps context.DeadlineExceeded if the time was up.
+// run returns the standard output of the binary. Its error contains the last line
+// of standard error, and wraps context.DeadlineExceeded after a timeout.
 func (b Binary) run(ctx context.Context, limit time.Duration, stdin []byte, args ...string) (string, error) {
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(bounded, b.Path, args...)
-	cmd.WaitDelay = time.Second // a child of it may hold the pipes
+	cmd.WaitDelay = time.Second // a child process may hold the pipes
 	if stdin != nil {
 		cmd.Stdin = bytes.NewReader(stdin)
 	}
@@ -144,8 +144,8 @@ func (b Binary) run(ctx context.Context, limit time.Duration, stdin []byte, args
 	return stdout.String(), &runError{args: args, words: words, err: err}
 }
 
-// capped keeps the first maxOutput bytes that are written to it. The buffer is
-// not embedded: its other methods would let the rest in.
+// capped keeps the first maxOutput bytes written to it. The buffer is not
+// embedded, since its other methods would bypass the limit.
 type capped struct {
 	kept bytes.Buffer
 	over bool

@@ -76,8 +76,8 @@ func TestBinaryThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// An interrupt ends the wait for a binary that hangs, also if a child of it
-// holds the pipe.
+// An interrupt ends the wait for a binary that hangs, even if a child process holds
+// the pipe.
 func TestBinaryIsInterrupted(t *testing.T) {
 	interrupted := errors.New("interrupted")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -96,7 +96,7 @@ func TestBinaryIsInterrupted(t *testing.T) {
 	}
 }
 
-// The text is in the form that k0s 1.36 prints.
+// The text has the form that k0s 1.36 prints.
 func TestSysinfo(t *testing.T) {
 	b := script(t, `cat <<'END'
 Total memory: 7.8 GiB (pass)
@@ -129,7 +129,7 @@ exit 1`)
 		}
 	}
 	if _, err := script(t, "echo no such command >&2; exit 1").Sysinfo(t.Context()); err == nil {
-		t.Error("a k0s without sysinfo gives no error")
+		t.Error("no error for a k0s without sysinfo")
 	}
 }
 

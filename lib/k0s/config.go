@@ -6,14 +6,13 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// ErrUnbalanced means that a cluster with this k0s.yaml works with one
-// controller only. kubelets, konnectivity agents and kube-proxy would know the
-// first controller alone; "kubectl logs", webhooks and aggregated APIs would
-// fail at every other.
+// ErrUnbalanced means that a cluster with this k0s.yaml works with one controller
+// only: kubelets, konnectivity agents and kube-proxy would know only the first,
+// and "kubectl logs", webhooks and aggregated APIs would fail at every other.
 var ErrUnbalanced = errors.New("neither spec.network.nodeLocalLoadBalancing nor spec.api.externalAddress leads to a second controller")
 
-// Balanced reports, as nil or ErrUnbalanced, whether a k0s.yaml lets a cluster
-// have several controllers.
+// Balanced returns ErrUnbalanced unless a k0s.yaml lets a cluster have several
+// controllers.
 func Balanced(config []byte) error {
 	var c struct {
 		Spec struct {

@@ -18,7 +18,7 @@ func (b Binary) EtcdMembers(ctx context.Context, limit time.Duration) (map[strin
 	return parseMembers(out)
 }
 
-// parseMembers reads what "k0s etcd member-list" prints.
+// parseMembers parses the output of "k0s etcd member-list".
 func parseMembers(out string) (map[string]string, error) {
 	var answer struct{ Members map[string]string }
 	// Log lines may come first.
@@ -35,15 +35,15 @@ func parseMembers(out string) (map[string]string, error) {
 	return answer.Members, nil
 }
 
-// EtcdLeave removes the member with this peer address from etcd. Where etcd
-// refuses for the moment only, the error satisfies Settling.
+// EtcdLeave removes the member with this peer address from etcd. If etcd refuses
+// only for the moment, Settling reports true for the error.
 func (b Binary) EtcdLeave(ctx context.Context, peer string) error {
 	_, err := b.run(ctx, servicePatience, nil, "etcd", "leave", "--peer-address", peer)
 	return err
 }
 
-// Settling reports whether etcd may agree in a while: it refuses to lose a
-// member until that has been connected to the others for five seconds, and
-// while it elects a leader (etcd-io/etcd, api/v3rpc/rpctypes, ErrGRPCUnhealthy
-// and ErrGRPCLeaderChanged).
+// Settling reports whether etcd may agree later: it refuses to lose a member that
+// has been connected to the others for less than five seconds, and refuses while it
+// elects a leader (etcd-io/etcd, api/v3rpc/rpctypes, ErrGRPCUnhealthy and
+// ErrGRPCLeaderChanged).
 func Settling(err error) bool { return printed(err, "unhealthy cluster", "leader changed") }

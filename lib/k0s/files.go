@@ -8,27 +8,25 @@ import (
 	"strings"
 )
 
-// Where k0s looks. The directories are k0s's own choice, but for CertsDir,
-// which drop-ins of ours name.
+// Paths of k0s. All but CertsDir, which our drop-ins name, are k0s's own.
 const (
 	BinaryPath       = "/usr/local/bin/k0s"
 	ConfigPath       = "/etc/k0s/k0s.yaml"
 	ContainerdConfig = "/etc/k0s/containerd.toml"
 	DropInDir        = "/etc/k0s/containerd.d"
 	DropInPath       = DropInDir + "/cri-registry.toml"
-	// CertsDir lies outside DropInDir, in which every change restarts
-	// containerd.
+	// CertsDir is outside DropInDir, where every change restarts containerd.
 	CertsDir = "/etc/k0s/certs.d"
 )
 
-// Marker is how the first line of every file starts that may be rewritten or
-// removed without asking whose it is.
+// Marker begins the first line of every file that may be rewritten or removed
+// without checking whose it is.
 const Marker = "# Managed by k0s-mirror-config"
 
 const header = Marker + ": it replaces this file, --remove takes it away.\n"
 
-// ManagedLine is the first line of a ContainerdConfig that k0s writes anew at
-// each start, with the drop-ins in it (k0sproject/k0s,
+// ManagedLine is the first line of a ContainerdConfig that k0s rewrites at each
+// start, including the drop-ins (k0sproject/k0s,
 // pkg/component/worker/containerd).
 const ManagedLine = "# k0s_managed=true"
 
@@ -39,8 +37,8 @@ type File struct {
 	Content []byte
 }
 
-// DefaultHosts returns the registries whose images k0s and the charts of
-// k0rdent use. All others are served by the directory _default.
+// DefaultHosts returns the registries of the images that k0s and the charts of
+// k0rdent use. The directory _default covers all others.
 func DefaultHosts() []string {
 	return []string{
 		"docker.io", "gcr.io", "ghcr.io", "mcr.microsoft.com", "public.ecr.aws", "quay.io",
@@ -49,13 +47,13 @@ func DefaultHosts() []string {
 }
 
 // MirrorFiles returns the files that make the containerd of a k0s version pull
-// from mirrors, asked in order, and from nowhere else. There is a directory
-// for each of hosts, one for each mirror's own name and _default for all
-// other registries. In each, the authority's certificate comes before the
-// file that names it; the drop-in that makes containerd look there comes last.
+// from mirrors, in order, and from nowhere else. There is a directory for each of
+// hosts, one for each mirror's own name, and _default for all other registries.
+// In each, the authority's certificate comes before the file that names it; the
+// drop-in that points containerd there comes last.
 //
-// Directories are to be put in place whole: a directory without its
-// hosts.toml sends the pulls of its registry to the public one.
+// Directories must appear complete: a directory without its hosts.toml sends the
+// pulls of its registry to the public one.
 func MirrorFiles(v Version, mirrors []Mirror, hosts []string) ([]File, error) {
 	if !v.DropIns() {
 		return nil, fmt.Errorf("k0s %s does not support containerd drop-ins (requires %s or later)", v, dropIns)
@@ -97,9 +95,9 @@ func MirrorFiles(v Version, mirrors []Mirror, hosts []string) ([]File, error) {
 	return append(files, File{DropInPath, 0o644, dropIn(v)}), nil
 }
 
-// mapped returns the mirrors as they are asked for the images of a host. Two
-// that are one then stay in the later place if that is the last one, which
-// stands apart in the file, else in the first.
+// mapped returns the mirrors as they are requested for the images of a host. If
+// two are the same, the last place is kept if one of them has it, since it is
+// separate in the file; otherwise the first one.
 func mapped(mirrors []Mirror, host string) []Mirror {
 	last := mirrors[len(mirrors)-1].For(host)
 	var out []Mirror
@@ -113,9 +111,8 @@ func mapped(mirrors []Mirror, host string) []Mirror {
 	return append(out, last)
 }
 
-// dropIn returns the drop-in that tells containerd the one directory to look
-// in. A list of directories, which the key would take, disables all mirrors
-// in containerd 2.
+// dropIn returns the drop-in that points containerd to CertsDir. A list of
+// directories, which the key accepts, disables all mirrors in containerd 2.
 func dropIn(v Version) []byte {
 	text := `# For the containerd 1 of k0s up to v1.35; k0s from v1.36 on does not start with this file.
 version = 2
@@ -132,7 +129,7 @@ version = 3
 	return []byte(header + text + "  config_path = " + quote(CertsDir) + "\n")
 }
 
-// hostFiles returns a directory of CertsDir: hosts.toml and what it names.
+// hostFiles returns a directory of CertsDir: hosts.toml and the files it names.
 func hostFiles(dir string, containerd int, mirrors []Mirror) ([]File, error) {
 	var files []File
 	h := Hosts{}
@@ -160,7 +157,7 @@ func hostFiles(dir string, containerd int, mirrors []Mirror) ([]File, error) {
 			continue
 		}
 		if containerd == 1 && strings.Contains(m.Host, "[") {
-			return nil, fmt.Errorf("mirror %s: containerd 1 takes an IPv6 address as the last mirror only; give it last, or by name", m)
+			return nil, fmt.Errorf("mirror %s: containerd 1 accepts an IPv6 address only for the last mirror; put it last, or use a name", m)
 		}
 		h.Hosts = append(h.Hosts, e)
 	}

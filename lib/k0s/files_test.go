@@ -76,8 +76,8 @@ func content(files []File, path string) string {
 	return ""
 }
 
-// TestGolden shows the files as they are written. Certificates are random, so
-// only their names are compared.
+// TestGolden compares the written files. Certificates are random, so only their
+// names are compared.
 func TestGolden(t *testing.T) {
 	ca := testCA(t, "site")
 	three := mirrors(t, "http://10.0.0.9:30020", "https://10.0.0.5:5000/k0rdent-enterprise", "https://[fd00::5]:5000/k0rdent-enterprise")
@@ -122,8 +122,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestSecretsStayPrivate: what has a password in it is for root alone, and a
-// key that stands beside the certificate goes nowhere.
+// TestSecretsStayPrivate checks that only root can read a password, and that a key
+// next to the certificate is not copied.
 func TestSecretsStayPrivate(t *testing.T) {
 	m := mirrors(t, "https://m:5000")
 	m[0].Authorization = BasicAuth("u", "secret")
@@ -180,8 +180,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestMirrorsThatAreOne: a registry that is asked under two names is not asked
-// twice, which a file could not even say.
+// TestMirrorsThatAreOne checks that a registry with two names is not requested
+// twice, which a file could not even express.
 func TestMirrorsThatAreOne(t *testing.T) {
 	files, err := MirrorFiles(version(t, current), mirrors(t, "https://m/k0rdent-enterprise", "https://n", "https://m", "https://n", "https://m"), DefaultHosts())
 	if err != nil {
@@ -208,7 +208,7 @@ func TestMirrorsThatAreOne(t *testing.T) {
 	}
 }
 
-// randomMirrors returns mirrors of all the forms that there are.
+// randomMirrors returns mirrors of all forms.
 func randomMirrors(t *testing.T, r *mathrand.Rand, ca []byte, ipv6 bool) []Mirror {
 	t.Helper()
 	pick := func(of ...string) string { return of[r.IntN(len(of))] }
@@ -230,10 +230,9 @@ func randomMirrors(t *testing.T, r *mathrand.Rand, ca []byte, ipv6 bool) []Mirro
 	return all
 }
 
-// TestEveryFileLeadsInward holds what matters for any set of mirrors: each
-// directory has a file that parses, with a server that is a mirror, the
-// mirrors in their order, every authority that it names beside it, and no key
-// that the older dialect refuses.
+// TestEveryFileLeadsInward checks what matters for any set of mirrors: each
+// directory has a file that parses, with a mirror as its server, the mirrors in
+// order, every authority that it names, and no key that the older dialect rejects.
 func TestEveryFileLeadsInward(t *testing.T) {
 	ca := testCA(t, "x")
 	r := mathrand.New(mathrand.NewPCG(1, 2))
@@ -271,7 +270,7 @@ func checkInward(t *testing.T, v Version, ms []Mirror, files []File) {
 			got = append(got, e.URL)
 			for _, name := range e.CA {
 				if content(files, path.Join(path.Dir(f.Path), name)) == "" {
-					t.Errorf("%s names %s, which is not there", f.Path, name)
+					t.Errorf("%s names %s, which is missing", f.Path, name)
 				}
 			}
 			if e.OverridePath != strings.Contains(e.URL, "/v2/") {
@@ -290,8 +289,8 @@ func checkInward(t *testing.T, v Version, ms []Mirror, files []File) {
 	}
 }
 
-// inOrder reports whether urls are the mirrors' in their order: the last one
-// last, none twice, none that is no mirror.
+// inOrder reports whether urls are the mirrors' in order: the last one last, none
+// twice, and nothing else.
 func inOrder(urls []string, ms []Mirror, host string) bool {
 	var all []string
 	for _, m := range ms {
@@ -316,8 +315,8 @@ func inOrder(urls []string, ms []Mirror, host string) bool {
 	return true
 }
 
-// Whatever host, port and prefix go in, the output parses and has the mirrors
-// in order, or there is no output.
+// For any host, port and prefix, the output parses and has the mirrors in order, or
+// there is no output.
 func FuzzMirrorFiles(f *testing.F) {
 	f.Add("https://10.0.0.5:5000/p", "http://[::1]:5000", "quay.io", "Basic YTpi", true)
 	f.Add("https://a\"]\n", "", "..", "\\u005d", false)
@@ -349,8 +348,8 @@ func FuzzMirrorFiles(f *testing.F) {
 	})
 }
 
-// TestDropIns reads the drop-ins with a strict parser: the key stands in the
-// table of the containerd in question, and there is nothing else.
+// TestDropIns parses the drop-ins strictly: the key is in the table of the right
+// containerd, and there is nothing else.
 func TestDropIns(t *testing.T) {
 	for v, want := range map[string]map[string]any{
 		old:     {"version": int64(2), "plugins": map[string]any{"io.containerd.grpc.v1.cri": map[string]any{"registry": map[string]any{"config_path": "/etc/k0s/certs.d"}}}},
@@ -392,7 +391,7 @@ func TestReadHostsRefusesWhatContainerdIgnores(t *testing.T) {
 	}
 }
 
-// Reading never panics, and what was read and written reads as the same.
+// Reading never panics, and what was written reads back the same.
 func FuzzReadHosts(f *testing.F) {
 	f.Add([]byte("server = \"https://m\"\n[host]\n"))
 	f.Add([]byte("[host.\"https://m\"]\nca=[\"a\"]\n[host.\"https://m\".header]\nauthorization=\"x\"\n"))
@@ -405,7 +404,7 @@ func FuzzReadHosts(f *testing.F) {
 		}
 		out, err := h.marshal(2)
 		if err != nil {
-			return // it says what is never written
+			return // it contains what is never written
 		}
 		if again, err := ReadHosts(out); err != nil || !reflect.DeepEqual(again, h) {
 			t.Errorf("%q reads as %+v, rewritten as %+v, %v", text, h, again, err)

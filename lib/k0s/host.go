@@ -8,22 +8,21 @@ import (
 	"strings"
 )
 
-// DataDir is where k0s keeps everything on a host.
+// DataDir is the data directory of k0s.
 const DataDir = "/var/lib/k0s"
 
-// AdminConfig is the administrator's kubeconfig that a controller makes.
+// AdminConfig is the administrator's kubeconfig on a controller.
 const AdminConfig = DataDir + "/pki/admin.conf"
 
-// What a host's own programs leave to no pod: the requests of the pods that
-// k0s itself starts, which are kube-router, CoreDNS and metrics-server (k0s,
-// pkg/component/controller), and the memory that a kubelet keeps free.
+// What a host's own programs use: the requests of the pods that k0s itself starts,
+// kube-router, CoreDNS and metrics-server (k0s, pkg/component/controller), and
+// the memory that a kubelet keeps free.
 const (
 	OwnCPU    = 360 // in thousandths of a CPU
 	OwnMemory = 116<<20 + 100<<20
 )
 
-// Memory returns how much memory a host has, in bytes, by the kernel's tables
-// in proc.
+// Memory returns a host's memory in bytes, from the kernel's tables in proc.
 func Memory(proc string) (int64, error) {
 	path := filepath.Join(proc, "meminfo")
 	text, err := os.ReadFile(path)
@@ -39,7 +38,7 @@ func Memory(proc string) (int64, error) {
 	return 0, &os.PathError{Op: "read", Path: path, Err: os.ErrNotExist}
 }
 
-// CPUs returns how many CPUs a host has, 0 if that is not known.
+// CPUs returns a host's number of CPUs, or 0 if it is unknown.
 func CPUs(proc string) int64 {
 	text, err := os.ReadFile(filepath.Join(proc, "cpuinfo"))
 	if err != nil {

@@ -9,17 +9,16 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// HostsName is the file in a directory of CertsDir that containerd reads.
+// HostsName is the file that containerd reads in a directory of CertsDir.
 const HostsName = "hosts.toml"
 
-// dialTimeout is how long containerd 2 waits for a mirror that is not the
-// last one, instead of 30 s for each request of a pull. containerd 1 does not
-// know the key.
+// dialTimeout is how long containerd 2 waits for a mirror other than the last one,
+// instead of 30 s for each request of a pull. containerd 1 ignores the key.
 const dialTimeout = "3s"
 
-// Hosts is what a hosts.toml says: the mirrors in order, and the server that
-// is asked when none of them has the image. A file without one leads to the
-// public registry.
+// Hosts is the content of a hosts.toml: the mirrors in order, and the server to
+// use if none of them has the image. A file without a server leads to the public
+// registry.
 type Hosts struct {
 	Server Entry
 	Hosts  []Entry
@@ -33,15 +32,14 @@ type Entry struct {
 	Authorization string
 }
 
-// marshal writes the file, and reads it back: what comes out is what went in,
-// and what every containerd of that major version can decode.
+// marshal returns the file, after parsing it back: it contains the same settings,
+// and every containerd of that major version can decode it.
 //
-// The server stands in top-level keys, above all tables, with an authority of
-// its own, since nothing of a [host] table holds for it. Versions of
-// containerd 1 throw a file away that has no [host] table, and turn to the
-// public registry, so there is an empty one where nothing stands in it. An
-// encoder would leave that out, and write keys in single quotes, which the
-// older dialect does not always take.
+// The server is in top-level keys before all tables, with its own authority, since
+// nothing in a [host] table applies to it. Some versions of containerd 1 discard a
+// file without a [host] table and use the public registry, so an empty one is
+// written. An encoder would omit it, and write keys in single quotes, which the
+// older dialect does not always accept.
 func (h Hosts) marshal(containerd int) ([]byte, error) {
 	var b strings.Builder
 	b.WriteString(header)
@@ -86,12 +84,12 @@ func (e Entry) options(b *strings.Builder, indent string) {
 	}
 }
 
-// quote returns a TOML basic string. What it is used for, URLs, file names and
-// base64, has nothing to escape; anything that has would not be read back.
+// quote returns a TOML basic string. URLs, file names and base64 contain nothing to
+// escape; anything that does would not parse back.
 func quote(s string) string { return `"` + s + `"` }
 
-// ReadHosts reads a hosts.toml. An error says that containerd would ignore
-// the file.
+// ReadHosts parses a hosts.toml. An error means that containerd would ignore the
+// file.
 func ReadHosts(content []byte) (Hosts, error) {
 	var raw struct {
 		Server string `toml:"server"`
@@ -154,7 +152,7 @@ func (k entryKeys) entry(url string) (Entry, error) {
 	return e, nil
 }
 
-// tableKeys lists the keys of a document's tables, each as its parts, in
+// tableKeys returns the keys of a document's tables, each split into its parts, in
 // order.
 func tableKeys(content []byte) [][]string {
 	var p unstable.Parser
@@ -174,9 +172,8 @@ func tableKeys(content []byte) [][]string {
 	return keys
 }
 
-// hostOrder returns the [host] tables in the order in which containerd asks
-// them. Mirrors in an inline table are asked by some versions only, and not
-// counted.
+// hostOrder returns the [host] tables in the order in which containerd tries them.
+// Mirrors in an inline table are not counted, since only some versions use them.
 func hostOrder(content []byte) []string {
 	var urls []string
 	for _, parts := range tableKeys(content) {
@@ -187,14 +184,14 @@ func hostOrder(content []byte) []string {
 	return urls
 }
 
-// OldDialect returns why the TOML dialect of containerd 1, with which k0s checks
-// drop-ins for containerd 2 as well, refuses a document that others take: a
-// closing bracket in a table's key, which every IPv6 address has.
+// OldDialect returns an error if the TOML dialect of containerd 1, with which k0s
+// also checks drop-ins for containerd 2, rejects a document that others accept: a
+// closing bracket in a table's key, as in every IPv6 address.
 func OldDialect(content []byte) error {
 	for _, parts := range tableKeys(content) {
 		for _, part := range parts {
 			if strings.Contains(part, "]") {
-				return fmt.Errorf("the key %q has a closing bracket in it", part)
+				return fmt.Errorf("the key %q contains a closing bracket", part)
 			}
 		}
 	}

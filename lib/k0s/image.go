@@ -7,7 +7,7 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// Image returns what containerd asks for when it is to pull s.
+// Image returns what containerd requests to pull s.
 func Image(s string) (ref.Reference, error) {
 	r, err := ref.ParseImage(s)
 	if err == nil {
@@ -20,8 +20,8 @@ func Image(s string) (ref.Reference, error) {
 	return r, nil
 }
 
-// checkHost returns an error if host is not a registry's in the form in which
-// containerd looks for its directory: case matters there.
+// checkHost returns an error if host is not a registry in the form in which
+// containerd looks for its directory, where case matters.
 func checkHost(host string) error {
 	if err := ref.CheckHost(host); err != nil {
 		return err
@@ -32,8 +32,8 @@ func checkHost(host string) error {
 	return nil
 }
 
-// Repository returns the repository of r at the mirror: what containerd asks for
-// when it reads the files of MirrorFiles.
+// Repository returns the repository of r at the mirror, as containerd requests it
+// with the files of MirrorFiles.
 func (m Mirror) Repository(r ref.Reference) string {
 	return m.For(r.Host).site().Repository(r.Repository)
 }

@@ -13,17 +13,17 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// Mirror is a registry of the site from which containerd is to pull.
+// Mirror is a registry of the site for containerd to pull from.
 type Mirror struct {
-	Scheme        string // "https", or "http" if that was asked for
+	Scheme        string // "https", or "http" if requested
 	Host          string // HOST[:PORT], lower case, an IPv6 address in brackets
-	Prefix        string // path before every repository, no slashes around it; may be empty
-	CA            []byte // PEM; empty: the authorities that the host trusts anyway
+	Prefix        string // path before every repository, without slashes at its ends; may be empty
+	CA            []byte // PEM; empty: only the host's trusted authorities
 	Authorization string // value of that header; empty: no login
 }
 
 // ParseMirror parses [https://]HOST[:PORT][/PREFIX], or http:// for a mirror
-// without TLS. Its error does not repeat s, in which a password may be.
+// without TLS. Its error does not repeat s, which may contain a password.
 func ParseMirror(s string) (Mirror, error) {
 	scheme, rest, found := strings.Cut(s, "://")
 	if !found {
@@ -50,37 +50,35 @@ func (m Mirror) check() error {
 	if _, err := ref.ParseSite(m.site().String()); err != nil {
 		return err
 	}
-	// The path of the API is what containerd wants to know; people give the
-	// prefix.
+	// containerd's files need the API's path; people write the prefix.
 	if m.Prefix == "v2" || strings.HasPrefix(m.Prefix, "v2/") {
-		return errors.New("the path of the registry's API, /v2, is left out")
+		return errors.New("omit the path of the registry's API, /v2")
 	}
 	return nil
 }
 
 func (m Mirror) site() ref.Site { return ref.Site{Host: m.Host, Prefix: m.Prefix} }
 
-// String returns the mirror as a person writes it, without what is secret.
+// String returns the mirror without secrets.
 func (m Mirror) String() string { return strings.TrimSuffix(m.Scheme+"://"+m.Host+"/"+m.Prefix, "/") }
 
-// BasicAuth returns the value of Authorization for a user and a password (RFC
-// 7617).
+// BasicAuth returns the Authorization header for a user and a password (RFC 7617).
 func BasicAuth(user, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
-// The vendor's own registry holds under this path what a site's registry
-// holds under the prefix that it was pushed with.
+// The vendor's own registry keeps under this path what a site's registry keeps
+// under the prefix that it was pushed with.
 const (
 	vendorHost = "registry.mirantis.com"
 	vendorPath = "k0rdent-enterprise"
 )
 
-// For returns the mirror with the prefix at which it holds the images of a
-// registry. containerd drops the registry's name from a reference, keeps the
-// path, and puts the prefix before it. So a mirror's own images, whose path
-// has the prefix already, are asked for without, and so are the vendor's
-// where the prefix ends with the path that they all have.
+// For returns the mirror with the prefix of the images of a registry. containerd
+// removes the registry's name from a reference, keeps the path, and puts the prefix
+// before it. A mirror's own images already have the prefix in their path, so they
+// are requested without it, and so are the vendor's if the prefix ends with the
+// path that they all share.
 func (m Mirror) For(host string) Mirror {
 	switch {
 	case slices.Contains(m.names(), host):
@@ -91,8 +89,8 @@ func (m Mirror) For(host string) Mirror {
 	return m
 }
 
-// names returns the spellings of the mirror's own name in a reference: with the
-// scheme's own port and without it, these are directories of their own.
+// names returns the spellings of the mirror's own name in a reference: with and
+// without the scheme's default port, for which containerd has separate directories.
 func (m Mirror) names() []string {
 	port := map[string]string{"https": ":443", "http": ":80"}[m.Scheme]
 	if short, found := strings.CutSuffix(m.Host, port); found {
@@ -104,8 +102,8 @@ func (m Mirror) names() []string {
 	return []string{m.Host}
 }
 
-// root returns the URL of the registry's API below the prefix, and whether it
-// has a path, to which containerd must be told to add nothing.
+// root returns the URL of the registry's API below the prefix, and whether it has a
+// path, to which containerd must not add anything.
 func (m Mirror) root() (url string, override bool) {
 	url = m.Scheme + "://" + m.Host
 	if m.Prefix == "" {
@@ -114,8 +112,8 @@ func (m Mirror) root() (url string, override bool) {
 	return url + "/v2/" + m.Prefix, true
 }
 
-// certificates returns the certificates of a PEM text and nothing else of it,
-// such as a key that stands beside them in a file that only root may read.
+// certificates returns only the certificates of a PEM text, without a private key
+// that a file may also contain.
 func certificates(text []byte) ([]byte, error) {
 	var out bytes.Buffer
 	for {

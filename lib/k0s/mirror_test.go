@@ -36,7 +36,7 @@ func TestParseMirror(t *testing.T) {
 		"https://[10.0.0.5]":        "IPv6",
 		"https://h/Prefix":          "must be lower case",
 		"https://h/a//b":            "invalid prefix",
-		"https://h/v2/k0rdent":      "/v2, is left out",
+		"https://h/v2/k0rdent":      "omit the path of the registry's API, /v2",
 		"https://h/p?x=1":           "invalid prefix",
 		"https://h\"\n[host.\"x\"]": "invalid host",
 		"https://-h":                "invalid host",
@@ -48,7 +48,7 @@ func TestParseMirror(t *testing.T) {
 	}
 }
 
-// What a mirror is asked for, by the registry that an image names.
+// The requests at a mirror, by the registry in an image's name.
 func TestFor(t *testing.T) {
 	tests := []struct{ mirror, image, want string }{
 		{"https://m:5000", "quay.io/k0sproject/coredns:1.12.2", "k0sproject/coredns"},
@@ -60,8 +60,8 @@ func TestFor(t *testing.T) {
 		{"https://m/p", "m:443/p/x:1", "p/x"},
 		{"https://m.site:443/p", "m.site/p/x:1", "p/x"},
 		{"http://m.site/p", "m.site:443/p/x:1", "p/p/x"},
-		// The vendor's images have its path, as they have in a site's registry
-		// that was filled under it, directly or as a project of a proxy.
+		// The vendor's images keep their path in a site's registry that was filled
+		// under it, directly or as a proxy's project.
 		{"https://m:5000/k0rdent-enterprise", "registry.mirantis.com/k0rdent-enterprise/kcm-controller:1.2.3", "k0rdent-enterprise/kcm-controller"},
 		{"https://m:5000/proxy/k0rdent-enterprise", "registry.mirantis.com/k0rdent-enterprise/kcm-controller:1.2.3", "proxy/k0rdent-enterprise/kcm-controller"},
 		{"https://m:5000/xk0rdent-enterprise", "registry.mirantis.com/k0rdent-enterprise/x:1", "xk0rdent-enterprise/k0rdent-enterprise/x"},
@@ -119,8 +119,8 @@ func TestBasicAuth(t *testing.T) {
 	}
 }
 
-// What parses is a reference of the same image, and cannot lead out of a
-// directory that is named after its registry.
+// What parses is a reference to the same image, and cannot lead out of a directory
+// named after its registry.
 func FuzzImage(f *testing.F) {
 	for _, s := range []string{"busybox", "a.b/c:d", "[::1]:5000/x@sha256:" + strings.Repeat("a", 64), "localhost/x", "a/b/c", ":/"} {
 		f.Add(s)
@@ -134,7 +134,7 @@ func FuzzImage(f *testing.F) {
 			t.Errorf("Image(%q) = %v, Image of that = %v, %v", s, i, again, err)
 		}
 		if strings.ContainsAny(i.Host, "/\\\"\n") || strings.HasPrefix(i.Host, ".") {
-			t.Errorf("Image(%q) gives the host %q", s, i.Host)
+			t.Errorf("Image(%q) has the host %q", s, i.Host)
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// RunDir is where a running k0s has its sockets and its processes' ids.
+// RunDir is where a running k0s keeps its sockets and process ids.
 const RunDir = "/run/k0s"
 
 // Status is what a running k0s reports about itself (k0sproject/k0s,
@@ -28,11 +28,11 @@ type Status struct {
 	K0sVars    struct{ AdminKubeConfigPath, KubeletAuthConfigPath string }
 }
 
-// ErrSilent means that k0s runs and does not answer, as while it starts.
-var ErrSilent = errors.New("k0s runs and does not answer")
+// ErrSilent means that k0s is running but does not answer, as while it starts.
+var ErrSilent = errors.New("k0s is running but does not answer")
 
-// Status asks the k0s that runs, by way of the binary. The result is nil if none
-// runs, which the socket in runDir tells.
+// Status returns the status of the running k0s, as the binary reports it, or nil if
+// none is running, according to the socket in runDir.
 func (b Binary) Status(ctx context.Context, runDir string, limit time.Duration) (*Status, error) {
 	out, err := b.run(ctx, limit, nil, "status", "-o", "json")
 	switch {
@@ -50,8 +50,8 @@ func (b Binary) Status(ctx context.Context, runDir string, limit time.Duration) 
 	return s, nil
 }
 
-// listens reports whether a k0s may have the status socket: not if there is
-// none, or nobody at its other end, as after k0s was killed.
+// listens reports whether a k0s may have the status socket: not if it does not
+// exist or nothing listens on it, as after k0s was killed.
 func listens(ctx context.Context, runDir string) bool {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", filepath.Join(runDir, statusSocket))
 	if err == nil {
@@ -66,8 +66,8 @@ func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// Running asks the k0s whose run directory this is, where there may be no
-// binary. The result is nil if none runs there.
+// Running returns the status of the k0s with this run directory, without a binary,
+// or nil if none is running.
 func Running(ctx context.Context, runDir string) (*Status, error) {
 	socket := filepath.Join(runDir, statusSocket)
 	ctx, cancel := context.WithTimeout(ctx, patience)

@@ -11,24 +11,24 @@ import (
 	"strings"
 )
 
-// Service is k0s as the host's init system has it.
+// Service is the k0s service in the host's init system.
 type Service struct {
 	Role string // RoleController or RoleWorker
 	Unit string // the file
 	args []string
 }
 
-// Where a host's init system has its services, below the root.
+// Directories of services, by init system, below the root.
 const (
 	unitDir = "/etc/systemd/system"
 	initDir = "/etc/init.d" // of OpenRC
 )
 
-// execLine matches how a unit of systemd or OpenRC starts k0s.
+// execLine matches the command with which a unit of systemd or OpenRC starts k0s.
 var execLine = regexp.MustCompile(`(?m)^(?:ExecStart=\S+|command_args=["']?)\s*(.*?)["']?\s*$`)
 
-// Installed returns the service of the host whose files lie below root, or nil
-// if there is none. Like k0s, it looks for a controller first.
+// Installed returns the k0s service of the host whose files are below root, or nil.
+// Like k0s, it looks for a controller first.
 func Installed(root string) (*Service, error) {
 	for _, role := range []string{RoleController, RoleWorker} {
 		for _, unit := range []string{filepath.Join(unitDir, "k0s"+role+".service"), filepath.Join(initDir, "k0s"+role)} {
@@ -49,8 +49,8 @@ func Installed(root string) (*Service, error) {
 	return nil, nil
 }
 
-// Value returns the value that the service gives one of k0s's flags under any
-// of its names, or "".
+// Value returns the value of one of k0s's flags in the service, under any of the
+// flag's names, or "".
 func (s *Service) Value(names ...string) string {
 	if s == nil {
 		return ""
@@ -80,13 +80,13 @@ func (s *Service) Has(flag string) bool {
 	})
 }
 
-// Install makes k0s a service of the host: "k0s install" with these arguments.
+// Install installs the service: it runs "k0s install" with these arguments.
 func (b Binary) Install(ctx context.Context, args ...string) error {
 	_, err := b.run(ctx, servicePatience, nil, append([]string{"install"}, args...)...)
 	return err
 }
 
-// Start starts the service. One that runs is left as it is.
+// Start starts the service unless it is running.
 func (b Binary) Start(ctx context.Context) error {
 	_, err := b.run(ctx, servicePatience, nil, "start")
 	if alreadyRunning(err) {
@@ -95,8 +95,7 @@ func (b Binary) Start(ctx context.Context) error {
 	return err
 }
 
-// Stop stops the service. Running pods go on. A service that is stopped or not
-// installed is left as it is.
+// Stop stops the service, if it is installed and running. Running pods continue.
 func (b Binary) Stop(ctx context.Context) error {
 	_, err := b.run(ctx, servicePatience, nil, "stop")
 	if alreadyStopped(err) || notInstalled(err) {
@@ -111,7 +110,7 @@ func (b Binary) Reset(ctx context.Context) error {
 	return err
 }
 
-// What k0s says of its service (k0sproject/k0s, cmd/start/start.go,
+// What k0s prints about its service (k0sproject/k0s, cmd/start/start.go,
 // cmd/stop/stop.go and pkg/service).
 
 func alreadyRunning(err error) bool { return printed(err, "already running") }

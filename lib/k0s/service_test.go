@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestWords: what k0s prints where it refuses, and what that means.
+// TestWords checks the meaning of what k0s prints when it refuses.
 func TestWords(t *testing.T) {
 	const (
 		usage   = "Usage:\n  k0s start [flags]\n\n" // of versions that print it before the error
@@ -46,10 +46,10 @@ func TestWords(t *testing.T) {
 
 func TestStartAndStop(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		do   func(Binary) error
-		said string
-		want string
+		name    string
+		do      func(Binary) error
+		printed string
+		want    string
 	}{
 		{"start", func(b Binary) error { return b.Start(t.Context()) }, "already running", ""},
 		{"start", func(b Binary) error { return b.Start(t.Context()) }, "already stopped", "k0s start: already stopped"},
@@ -58,16 +58,16 @@ func TestStartAndStop(t *testing.T) {
 		{"stop", func(b Binary) error { return b.Stop(t.Context()) }, "failed to stop", "k0s stop: failed to stop"},
 	} {
 		text := ""
-		if err := tt.do(script(t, `[ "$*" = `+tt.name+` ] && echo "Error: `+tt.said+`" >&2; exit 1`)); err != nil {
+		if err := tt.do(script(t, `[ "$*" = `+tt.name+` ] && echo "Error: `+tt.printed+`" >&2; exit 1`)); err != nil {
 			text = err.Error()
 		}
 		if text != tt.want {
-			t.Errorf("%s, where k0s says %q: error %q, want %q", tt.name, tt.said, text, tt.want)
+			t.Errorf("%s, k0s prints %q: error %q, want %q", tt.name, tt.printed, text, tt.want)
 		}
 	}
 }
 
-// TestStatus: only the socket tells whether k0s runs, not the words of an error.
+// TestStatus: only the socket shows whether k0s is running, not the words of an error.
 func TestStatus(t *testing.T) {
 	answer := `echo '{"Version":"v1.32.8+k0s.0","Role":"controller","K0sVars":{"AdminKubeConfigPath":"/x/admin.conf"}}'`
 	dir, err := os.MkdirTemp("", "k0s") // the path of a socket is short

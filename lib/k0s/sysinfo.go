@@ -7,28 +7,28 @@ import (
 	"strings"
 )
 
-// Probe is one line of what k0s sysinfo prints about the host.
+// Probe is one line of k0s sysinfo about the host.
 type Probe struct {
 	Name    string
 	Value   string
-	Verdict string // pass, warning, rejected or error; k0s does not start with one of the last two
+	Verdict string // pass, warning, rejected or error; k0s does not start after either of the last two
 	Message string
 }
 
-// Sysinfo runs the checks that k0s makes before it starts. What they reject
-// is no error, but a probe.
+// Sysinfo runs the checks that k0s makes before it starts. A rejected check is a
+// probe, not an error.
 func (b Binary) Sysinfo(ctx context.Context) ([]Probe, error) {
 	out, err := b.run(ctx, patience, nil, "sysinfo")
 	probes := parseSysinfo(out)
-	// It also ends with a status of 1 when something is rejected.
+	// It also exits with status 1 if something is rejected.
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() && len(probes) > 0 {
 		err = nil
 	}
 	return probes, err
 }
 
-// parseSysinfo reads lines such as "  NAME: VALUE (rejected: why)". A message
-// may go over several lines.
+// parseSysinfo parses lines such as "  NAME: VALUE (rejected: why)". A message may
+// span several lines.
 func parseSysinfo(out string) []Probe {
 	var probes []Probe
 	lines := strings.Split(out, "\n")
@@ -57,7 +57,7 @@ func parseSysinfo(out string) []Probe {
 	return probes
 }
 
-// cutVerdict cuts a line before the verdict in its parentheses.
+// cutVerdict splits a line before the verdict in parentheses.
 func cutVerdict(line string) (head, verdict string, found bool) {
 	for _, word := range []string{"pass", "warning", "rejected", "error"} {
 		for _, end := range []string{")", ": "} {

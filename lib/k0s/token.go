@@ -14,29 +14,29 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// What a host can join a cluster as, as k0s token create has it.
+// The roles that a host can join a cluster as, named as in k0s token create.
 const (
 	RoleWorker     = "worker"
 	RoleController = "controller"
 )
 
-// The users in join tokens, by which k0s tells what one is good for
+// The users in join tokens, from which k0s determines the role of a token
 // (k0sproject/k0s, pkg/token/kubeconfig.go).
 const (
 	workerUser     = "kubelet-bootstrap"
 	controllerUser = "controller-bootstrap"
 )
 
-// maxToken bounds the kubeconfig in a token, in bytes.
+// maxToken limits the size of the kubeconfig in a token, in bytes.
 const maxToken = 1 << 20
 
-// ErrToken is wrapped by what is wrong with a token.
+// ErrToken is wrapped by the errors for an invalid token.
 var ErrToken = errors.New("not a join token of k0s")
 
-// Token is what a join token says, without what is secret in it.
+// Token is the content of a join token without its secret.
 type Token struct {
-	Role   string // RoleWorker or RoleController: what one joins as
-	Server string // URL of the API that is joined
+	Role   string // RoleWorker or RoleController
+	Server string // URL of the cluster's API
 }
 
 // For returns an error if the token is for another role.
@@ -47,7 +47,7 @@ func (t Token) For(role string) error {
 	return nil
 }
 
-// CreateToken has the k0s that runs make a token, which is valid for expiry, in
+// CreateToken makes a token at the running k0s, which is valid for expiry, in
 // whole seconds.
 func (b Binary) CreateToken(ctx context.Context, role string, expiry time.Duration) ([]byte, Token, error) {
 	out, err := b.run(ctx, servicePatience, nil, "token", "create", "--role", role, "--expiry", expiry.String())
@@ -64,13 +64,13 @@ func (b Binary) CreateToken(ctx context.Context, role string, expiry time.Durati
 	return bytes.TrimSpace([]byte(out)), t, nil
 }
 
-// ParseToken reads a token: a kubeconfig, packed with gzip and then written in
-// base64 (k0sproject/k0s, pkg/token/joinencode.go). Its errors wrap ErrToken,
-// and have nothing of the token in them.
+// ParseToken parses a token: a kubeconfig, compressed with gzip and encoded in
+// base64 (k0sproject/k0s, pkg/token/joinencode.go). Its errors wrap ErrToken and
+// do not repeat the token.
 func ParseToken(text []byte) (Token, error) {
 	raw, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(text)))
 	if err != nil {
-		return Token{}, fmt.Errorf("%w: not in base64", ErrToken)
+		return Token{}, fmt.Errorf("%w: not base64", ErrToken)
 	}
 	z, err := gzip.NewReader(bytes.NewReader(raw))
 	if err != nil {

@@ -1,11 +1,11 @@
-// Package k0s knows what differs between k0s versions, how the containerd
-// inside k0s is told to pull from mirrors, join tokens, the k0s binary and its
-// service on a host.
+// Package k0s covers what differs between k0s versions, the configuration that
+// makes the containerd inside k0s pull from mirrors, join tokens, and the k0s
+// binary and its service on a host.
 //
-// Versions and files are pure functions over data; only Binary runs anything.
-// TOML that was written is read back with github.com/pelletier/go-toml/v2
-// before it leaves this package, because a file that containerd cannot decode
-// does not fail: it sends the pull to the public registry.
+// Versions and files are pure functions over data; only Binary runs anything. TOML
+// is parsed back with github.com/pelletier/go-toml/v2 before it leaves this
+// package, because containerd does not fail on a file that it cannot decode: it
+// pulls from the public registry.
 package k0s
 
 import (
@@ -18,20 +18,20 @@ import (
 	"strings"
 )
 
-// Version is a version of k0s, such as v1.32.8+k0s.0: that of its Kubernetes
-// and its own build of it.
+// Version is a version of k0s, such as v1.32.8+k0s.0: a Kubernetes version and the
+// build of k0s for it.
 type Version struct {
 	Major, Minor, Patch int
 	Pre                 string // "rc.1" of v1.35.1-rc.1+k0s.0
-	Build               string // "0" of +k0s.0; empty where it is not told
+	Build               string // "0" of +k0s.0; may be empty
 }
 
-// versionPattern takes the version that k0s tells and the tag of its image,
-// which cannot have a plus sign.
+// versionPattern matches k0s's own version and the tag of its image, which cannot
+// have a plus sign.
 var versionPattern = regexp.MustCompile(`^v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:-([0-9A-Za-z.-]+?))??(?:[+-]k0s\.([0-9A-Za-z.-]+))?$`)
 
-// ParseVersion reads v1.32.8+k0s.0, the tag v1.32.8-k0s.0, and both without
-// the "v" or without k0s's build.
+// ParseVersion parses v1.32.8+k0s.0, the tag v1.32.8-k0s.0, and both without the
+// "v" or without the build.
 func ParseVersion(s string) (Version, error) {
 	m := versionPattern.FindStringSubmatch(s)
 	if m == nil {
@@ -53,10 +53,10 @@ func VersionFlag(s string) (*Version, error) {
 	return &v, nil
 }
 
-// String returns the version as k0s tells it.
+// String returns the version as k0s prints it.
 func (v Version) String() string { return v.with("+") }
 
-// Tag returns the version as the tag of the image k0sproject/k0s.
+// Tag returns the tag of the image k0sproject/k0s for the version.
 func (v Version) Tag() string { return v.with("-") }
 
 func (v Version) with(separator string) string {
@@ -74,9 +74,8 @@ func (v Version) with(separator string) string {
 // for an architecture, such as k0s-v1.32.8+k0s.0-amd64.
 func (v Version) FileName(arch string) string { return "k0s-" + v.String() + "-" + arch }
 
-// Compare orders versions as v1.35.1-rc.1+k0s.0 < v1.35.1+k0s.0 <
-// v1.35.1+k0s.1: by semantic versioning, then by the build, which that leaves
-// out.
+// Compare orders versions as v1.35.1-rc.1+k0s.0 < v1.35.1+k0s.0 < v1.35.1+k0s.1: by
+// semantic versioning, then by the build, which semantic versioning ignores.
 func (v Version) Compare(w Version) int {
 	byPre := compareParts(v.Pre, w.Pre)
 	if (v.Pre == "") != (w.Pre == "") {
@@ -103,17 +102,16 @@ func compareParts(a, b string) int {
 	})
 }
 
-// dropIns is the first version whose drop-ins can set where mirrors are: those
-// before it write the settings of drop-ins below their own into one file, in
-// which a table must not come twice.
+// dropIns is the first version in which drop-ins can set mirrors: earlier ones
+// append drop-ins to their own settings in one file, in which a table must not
+// occur twice.
 var dropIns = Version{Major: 1, Minor: 27, Patch: 5}
 
 // DropIns reports whether drop-ins for containerd work in this version.
 func (v Version) DropIns() bool { return v.Compare(dropIns) >= 0 }
 
-// Containerd returns the major version of the containerd in k0s: 1 up to k0s
-// 1.35, 2 from 1.36 on. It decides what a drop-in looks like; each stops at
-// the other's.
+// Containerd returns the major version of the containerd in k0s: 1 up to k0s 1.35,
+// 2 from 1.36 on. It determines the form of a drop-in; each fails on the other's.
 func (v Version) Containerd() int {
 	if v.Major > 1 || v.Minor >= 36 {
 		return 2
@@ -121,5 +119,5 @@ func (v Version) Containerd() int {
 	return 1
 }
 
-// Kubernetes returns the version of the Kubernetes in a k0s, such as v1.32.8.
+// Kubernetes returns the version of Kubernetes in a k0s version, such as v1.32.8.
 func (v Version) Kubernetes() string { return fmt.Sprintf("v%d.%d.%d", v.Major, v.Minor, v.Patch) }

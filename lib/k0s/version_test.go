@@ -61,8 +61,8 @@ func TestVersionsInOrder(t *testing.T) {
 	}
 }
 
-// What parses prints to something that parses to the same, as a version and
-// as a tag.
+// What parses prints to something that parses to the same, as a version and as a
+// tag.
 func FuzzParseVersion(f *testing.F) {
 	for _, s := range []string{"v1.32.8+k0s.0", "1.36.1-rc.0-k0s.0", "v1.2.3--k0s.1", "v1.2.3-k0s.1-k0s.2", "v1.2.3-a+k0s.b"} {
 		f.Add(s)
