@@ -143,8 +143,8 @@ func (n *names) belongs(image *Image) bool {
 }
 
 // claims returns what the archive says of the image that has the entry's name.
-func (n *names) claims() ref.Said {
-	var claims ref.Said
+func (n *names) claims() ref.Metadata {
+	var claims ref.Metadata
 	if i := slices.IndexFunc(n.main.Names, n.fits); i >= 0 {
 		claims.Annotation = n.main.Names[i]
 	}

@@ -227,7 +227,7 @@ func FuzzNamed(f *testing.F) {
 		if err != nil {
 			t.Fatalf("Named returns %d images, Main %v", len(all), err)
 		}
-		own, _, err := ref.Resolve(entry, ref.Said{})
+		own, _, err := ref.Resolve(entry, ref.Metadata{})
 		digests := map[string]v1.Hash{}
 		for _, n := range all {
 			name := n.Reference.String()

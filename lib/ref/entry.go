@@ -6,16 +6,15 @@ import (
 	"strings"
 )
 
-// The vendor's upload script takes the path without ".tar", and calls what
-// stands before the last underscore the repository and what follows the first
-// one the tag. The two agree only where there is exactly one, which is the
-// case in the vendor's bundles. The rules here give the same for those, and
-// for other names look at what the archive says of itself.
+// The vendor's upload script takes the path without ".tar" as the repository up to
+// the last underscore, and as the tag from the first one on. The two agree only if
+// there is exactly one, which is so in the vendor's bundles. The rules here have the
+// same result for those, and for other names consult the archive's metadata.
 
-// Entry returns the name that the vendor gives to the entry of r.
+// Entry returns the vendor's name for the entry of r.
 func (r Reference) Entry() string { return r.Repository + "_" + r.Tag + ".tar" }
 
-// extensions are those of the files that archives come in, packed or not.
+// extensions are those of archives, compressed or not.
 var extensions = []string{".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".oci"}
 
 // trim returns an entry's name without its extension, and reports whether it
@@ -29,15 +28,15 @@ func trim(entry string) (name string, found bool) {
 	return entry, false
 }
 
-// unreadable are the extensions of packings that are not inflated, and
-// unreadableTar those that stand for a tar in one.
+// unreadable are the extensions of compressions that are not supported, and
+// unreadableTar those of a tar in one.
 var (
 	unreadable    = []string{".xz", ".bz2", ".lz4", ".lzma", ".lz", ".lzo", ".Z", ".zip", ".7z", ".rar"}
 	unreadableTar = []string{".txz", ".tbz", ".tbz2", ".tlz", ".taz"}
 )
 
-// IsImage reports whether an entry has the name of an image, REPOSITORY_TAG.tar
-// or the like, whatever its content.
+// IsImage reports whether an entry is named like an image, such as
+// REPOSITORY_TAG.tar, whatever its content.
 func IsImage(entry string) bool {
 	for _, extension := range unreadable {
 		entry = strings.TrimSuffix(entry, extension)
@@ -51,9 +50,9 @@ func IsImage(entry string) bool {
 	return found && len(splits(entry)) > 0
 }
 
-// splits lists every way to read an entry's name, first separator first. The
-// separator is "_" or ":", in the file's own name, since no tag has a slash.
-// A colon can be nothing but the separator, so it leaves no choice.
+// splits returns every way to split an entry's name, first separator first. The
+// separator is "_" or ":", in the file's own name, since a tag cannot contain a
+// slash. A colon is always the separator, so it leaves no choice.
 func splits(entry string) []Reference {
 	name, _ := trim(entry)
 	dir, base := path.Split(name)
@@ -70,10 +69,10 @@ func splits(entry string) []Reference {
 	return all
 }
 
-// Predict returns the reference that an entry's name alone gives. certain is
-// true if the name can be read in one way only, so that nothing the archive
-// says can make it another one. An error says that the name gives none; the
-// archive still may (see Resolve).
+// Predict returns the reference of an entry from its name alone. certain is true if
+// the name has only one reading, so that no metadata of the archive can change it.
+// An error means that the name has none; the archive may still have one (see
+// Resolve).
 func Predict(entry string) (r Reference, certain bool, err error) { return predict(entry, false) }
 
 // PredictChart is Predict for the entry of a Helm chart.
@@ -95,8 +94,8 @@ func predict(entry string, chart bool) (r Reference, certain bool, err error) {
 }
 
 // Guess returns the repository that an entry most likely belongs to, before its
-// archive has said anything. The error says that it can belong to none, whatever
-// the archive says.
+// archive has been read. The error means that it cannot belong to any, whatever the
+// archive contains.
 func Guess(entry string) (repository string, err error) {
 	all := splits(entry)
 	for i := len(all) - 1; i >= 0; i-- {

@@ -6,79 +6,79 @@ import (
 	"testing"
 )
 
-// The first column is the vendor's rule as its script has it, run in a shell;
-// "fails" where the copy fails, "stray" where it pushes what is no archive.
+// The first column is the result of the vendor's script, run in a shell: "fails" if
+// the copy fails, "stray" if it pushes something that is not an archive.
 func TestResolve(t *testing.T) {
 	for _, tt := range []struct {
 		name, entry string
-		said        Said
+		meta        Metadata
 		want        string // "" for an error
 		warning     string // a part of it
 	}{
 		// One underscore: nothing to choose.
-		{"chart", "charts/k0rdent-enterprise_1.2.3.tar", Said{Chart: "k0rdent-enterprise", Version: "1.2.3"}, "charts/k0rdent-enterprise:1.2.3", ""},
-		{"chart, v in version", "charts/cert-manager_v1.16.4.tar", Said{Chart: "cert-manager", Version: "v1.16.4"}, "charts/cert-manager:v1.16.4", ""},
-		{"dots and hyphens in tag", "k8s/kube-router_v2.4.1-iptables1.8.9-0.tar", Said{}, "k8s/kube-router:v2.4.1-iptables1.8.9-0", ""},
-		{"k0s tag", "k0sproject/k0s_v1.32.8-k0s.0.tar", Said{}, "k0sproject/k0s:v1.32.8-k0s.0", ""},
-		{"mirantis tag", "capi/capi-openstack-controller_v0.12.5-mirantis.0.tar", Said{}, "capi/capi-openstack-controller:v0.12.5-mirantis.0", ""},
-		{"at the root", "alpine_3.22.tar", Said{}, "alpine:3.22", ""},
-		{"deep", "a/b/c/d_1.tar", Said{}, "a/b/c/d:1", ""},
-		{"annotation agrees", "x/a_v1.tar", Said{Annotation: "v1"}, "x/a:v1", ""},
-		{"annotation of another tag", "x/a_v1.tar", Said{Annotation: "latest"}, "x/a:v1", ""},
-		{"chart disagrees", "charts/a_1.0.tar", Said{Chart: "a", Version: "1.1"}, "charts/a:1.0", "calls itself a 1.1"},
-		{"chart's name disagrees", "charts/a_1.0.tar", Said{Chart: "b", Version: "1.0"}, "charts/a:1.0", "calls itself b 1.0"},
+		{"chart", "charts/k0rdent-enterprise_1.2.3.tar", Metadata{Chart: "k0rdent-enterprise", Version: "1.2.3"}, "charts/k0rdent-enterprise:1.2.3", ""},
+		{"chart, v in version", "charts/cert-manager_v1.16.4.tar", Metadata{Chart: "cert-manager", Version: "v1.16.4"}, "charts/cert-manager:v1.16.4", ""},
+		{"dots and hyphens in tag", "k8s/kube-router_v2.4.1-iptables1.8.9-0.tar", Metadata{}, "k8s/kube-router:v2.4.1-iptables1.8.9-0", ""},
+		{"k0s tag", "k0sproject/k0s_v1.32.8-k0s.0.tar", Metadata{}, "k0sproject/k0s:v1.32.8-k0s.0", ""},
+		{"mirantis tag", "capi/capi-openstack-controller_v0.12.5-mirantis.0.tar", Metadata{}, "capi/capi-openstack-controller:v0.12.5-mirantis.0", ""},
+		{"at the root", "alpine_3.22.tar", Metadata{}, "alpine:3.22", ""},
+		{"deep", "a/b/c/d_1.tar", Metadata{}, "a/b/c/d:1", ""},
+		{"annotation agrees", "x/a_v1.tar", Metadata{Annotation: "v1"}, "x/a:v1", ""},
+		{"annotation of another tag", "x/a_v1.tar", Metadata{Annotation: "latest"}, "x/a:v1", ""},
+		{"chart disagrees", "charts/a_1.0.tar", Metadata{Chart: "a", Version: "1.1"}, "charts/a:1.0", "calls itself a 1.1"},
+		{"chart's name disagrees", "charts/a_1.0.tar", Metadata{Chart: "b", Version: "1.0"}, "charts/a:1.0", "calls itself b 1.0"},
 
 		// Several underscores: the vendor's rule gives x/a_b:b_v1.2.3.
-		{"last of two", "x/a_b_v1.2.3.tar", Said{}, "x/a_b:v1.2.3", "several underscores"},
-		{"two, told by the annotation", "x/a_b_v1.2.3.tar", Said{Annotation: "v1.2.3"}, "x/a_b:v1.2.3", ""},
-		{"two, tag with underscore", "x/a_b_v1.tar", Said{Annotation: "b_v1"}, "x/a:b_v1", ""},
-		{"two, annotation is no end of the name", "x/a_b_v1.tar", Said{Annotation: "v2"}, "x/a_b:v1", "several underscores"},
-		{"annotation ends the name, but not after a separator", "x/a_b_v1.tar", Said{Annotation: "1"}, "x/a_b:v1", "several underscores"},
-		{"annotation is a reference", "x/a_b_v1.tar", Said{Annotation: "registry.example.com:5000/x/a:b_v1"}, "x/a:b_v1", ""},
-		{"annotation is a reference with digest", "x/a_b_v1.tar", Said{Annotation: "quay.io/x/a:b_v1@sha256:00"}, "x/a:b_v1", ""},
-		{"annotation is a reference without tag", "x/a_b_v1.tar", Said{Annotation: "localhost:5000/b_v1"}, "x/a_b:v1", "several underscores"},
+		{"last of two", "x/a_b_v1.2.3.tar", Metadata{}, "x/a_b:v1.2.3", "several underscores"},
+		{"two, resolved by the annotation", "x/a_b_v1.2.3.tar", Metadata{Annotation: "v1.2.3"}, "x/a_b:v1.2.3", ""},
+		{"two, tag with underscore", "x/a_b_v1.tar", Metadata{Annotation: "b_v1"}, "x/a:b_v1", ""},
+		{"two, annotation is no end of the name", "x/a_b_v1.tar", Metadata{Annotation: "v2"}, "x/a_b:v1", "several underscores"},
+		{"annotation ends the name, but not after a separator", "x/a_b_v1.tar", Metadata{Annotation: "1"}, "x/a_b:v1", "several underscores"},
+		{"annotation is a reference", "x/a_b_v1.tar", Metadata{Annotation: "registry.example.com:5000/x/a:b_v1"}, "x/a:b_v1", ""},
+		{"annotation is a reference with digest", "x/a_b_v1.tar", Metadata{Annotation: "quay.io/x/a:b_v1@sha256:00"}, "x/a:b_v1", ""},
+		{"annotation is a reference without tag", "x/a_b_v1.tar", Metadata{Annotation: "localhost:5000/b_v1"}, "x/a_b:v1", "several underscores"},
 
 		// The vendor's rule gives x/chart_1.2.3:1.2.3_build.
-		{"build metadata, told by the chart", "x/chart_1.2.3_build.tar", Said{Chart: "chart", Version: "1.2.3+build"}, "x/chart:1.2.3_build", ""},
-		{"build metadata, told by nobody", "x/chart_1.2.3_build.tar", Said{}, "x/chart_1.2.3:build", "several underscores"},
-		{"chart with an underscore in its name", "charts/my_chart_1.0.tar", Said{Chart: "my_chart", Version: "1.0"}, "charts/my_chart:1.0", ""},
+		{"build metadata, told by the chart", "x/chart_1.2.3_build.tar", Metadata{Chart: "chart", Version: "1.2.3+build"}, "x/chart:1.2.3_build", ""},
+		{"build metadata, told by nobody", "x/chart_1.2.3_build.tar", Metadata{}, "x/chart_1.2.3:build", "several underscores"},
+		{"chart with an underscore in its name", "charts/my_chart_1.0.tar", Metadata{Chart: "my_chart", Version: "1.0"}, "charts/my_chart:1.0", ""},
 
 		// The vendor's copy fails: its tag is dir/x_1.0.
-		{"underscore in a directory", "my_dir/x_1.0.tar", Said{}, "my_dir/x:1.0", ""},
-		{"underscore only in a directory", "my_dir/x.tar", Said{}, "", "no _"},
+		{"underscore in a directory", "my_dir/x_1.0.tar", Metadata{}, "my_dir/x:1.0", ""},
+		{"underscore only in a directory", "my_dir/x.tar", Metadata{}, "", "no _"},
 
 		// The vendor's copy fails: its tag is provider/x.
-		{"no separator", "provider/x.tar", Said{}, "", "no _"},
-		{"no separator, but a chart", "charts/x.tar", Said{Chart: "x", Version: "1.0+b"}, "charts/x:1.0_b", ""},
-		{"no separator, another chart", "charts/x.tar", Said{Chart: "y", Version: "1.0"}, "", "no _"},
+		{"no separator", "provider/x.tar", Metadata{}, "", "no _"},
+		{"no separator, but a chart", "charts/x.tar", Metadata{Chart: "x", Version: "1.0+b"}, "charts/x:1.0_b", ""},
+		{"no separator, another chart", "charts/x.tar", Metadata{Chart: "y", Version: "1.0"}, "", "no _"},
 
-		{"colon", "k0sproject/k0s:v1.32.8-k0s.0.tar", Said{}, "k0sproject/k0s:v1.32.8-k0s.0", ""},
-		{"colon decides", "a_b:v1_x.tar", Said{}, "a_b:v1_x", ""},
-		{"two colons", "a:b:c.tar", Said{}, "", "repository"},
+		{"colon", "k0sproject/k0s:v1.32.8-k0s.0.tar", Metadata{}, "k0sproject/k0s:v1.32.8-k0s.0", ""},
+		{"colon decides", "a_b:v1_x.tar", Metadata{}, "a_b:v1_x", ""},
+		{"two colons", "a:b:c.tar", Metadata{}, "", "repository"},
 
-		{"no .tar", "x/a_1.0.img", Said{}, "x/a:1.0.img", "does not end in .tar"},
-		{"capitals", "X/a_1.0.tar", Said{}, "", "lower case"},
-		{"backslash", `x\a_1.0.tar`, Said{}, "", "repository"},
-		{"blank", "x/a b_1.0.tar", Said{}, "", "repository"},
-		{"empty tag", "x/a_.tar", Said{}, "", "tag"},
-		{"empty repository", "_1.0.tar", Said{}, "", "repository"},
-		{"hidden file", "x/._a_1.0.tar", Said{}, "", "repository"},
-		{"tag too long", "a_" + strings.Repeat("1", 129) + ".tar", Said{}, "", "tag"},
-		{"longest tag", "a_" + strings.Repeat("1", 128) + ".tar", Said{}, "a:" + strings.Repeat("1", 128), ""},
-		{"repository too long", strings.Repeat("a", 256) + "_1.tar", Said{}, "", "longer"},
-		{"gzip", "x/a_1.0.tar.gz", Said{}, "x/a:1.0", ""},
-		{"tgz", "x/a_1.0.tgz", Said{}, "x/a:1.0", ""},
-		{"zstd", "x/a_1.0.tar.zst", Said{}, "x/a:1.0", ""},
-		{"oci", "x/a_1.0.oci", Said{}, "x/a:1.0", ""},
-		{"plus in a chart's name", "charts/a_1.2.3+b.5.tar", Said{Chart: "a", Version: "1.2.3+b.5"}, "charts/a:1.2.3_b.5", ""},
-		{"plus in a chart's name, annotated", "charts/a_1.2.3+b.5.tar", Said{"1.2.3_b.5", "a", "1.2.3+b.5"}, "charts/a:1.2.3_b.5", ""},
-		{"plus in the name of a chart of another version", "charts/a_1+b.tar", Said{Chart: "a", Version: "2"}, "charts/a:1_b", "calls itself a 2"},
-		{"plus in a chart's repository", "charts/a+b_1.tar", Said{Chart: "a+b", Version: "1"}, "", "repository"},
-		{"plus in an image's name", "k0s_v1.32.8+k0s.0.tar", Said{Annotation: "v1.32.8-k0s.0"}, "", "tag"},
-		{"chart version is no tag", "charts/x.tar", Said{Chart: "x", Version: "1 0"}, "", "tag"},
+		{"no .tar", "x/a_1.0.img", Metadata{}, "x/a:1.0.img", "does not end in .tar"},
+		{"capitals", "X/a_1.0.tar", Metadata{}, "", "lower case"},
+		{"backslash", `x\a_1.0.tar`, Metadata{}, "", "repository"},
+		{"blank", "x/a b_1.0.tar", Metadata{}, "", "repository"},
+		{"empty tag", "x/a_.tar", Metadata{}, "", "tag"},
+		{"empty repository", "_1.0.tar", Metadata{}, "", "repository"},
+		{"hidden file", "x/._a_1.0.tar", Metadata{}, "", "repository"},
+		{"tag too long", "a_" + strings.Repeat("1", 129) + ".tar", Metadata{}, "", "tag"},
+		{"longest tag", "a_" + strings.Repeat("1", 128) + ".tar", Metadata{}, "a:" + strings.Repeat("1", 128), ""},
+		{"repository too long", strings.Repeat("a", 256) + "_1.tar", Metadata{}, "", "longer"},
+		{"gzip", "x/a_1.0.tar.gz", Metadata{}, "x/a:1.0", ""},
+		{"tgz", "x/a_1.0.tgz", Metadata{}, "x/a:1.0", ""},
+		{"zstd", "x/a_1.0.tar.zst", Metadata{}, "x/a:1.0", ""},
+		{"oci", "x/a_1.0.oci", Metadata{}, "x/a:1.0", ""},
+		{"plus in a chart's name", "charts/a_1.2.3+b.5.tar", Metadata{Chart: "a", Version: "1.2.3+b.5"}, "charts/a:1.2.3_b.5", ""},
+		{"plus in a chart's name, annotated", "charts/a_1.2.3+b.5.tar", Metadata{"1.2.3_b.5", "a", "1.2.3+b.5"}, "charts/a:1.2.3_b.5", ""},
+		{"plus in the name of a chart of another version", "charts/a_1+b.tar", Metadata{Chart: "a", Version: "2"}, "charts/a:1_b", "calls itself a 2"},
+		{"plus in a chart's repository", "charts/a+b_1.tar", Metadata{Chart: "a+b", Version: "1"}, "", "repository"},
+		{"plus in an image's name", "k0s_v1.32.8+k0s.0.tar", Metadata{Annotation: "v1.32.8-k0s.0"}, "", "tag"},
+		{"chart version is no tag", "charts/x.tar", Metadata{Chart: "x", Version: "1 0"}, "", "tag"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, warning, err := Resolve(tt.entry, tt.said)
+			got, warning, err := Resolve(tt.entry, tt.meta)
 			if tt.want == "" {
 				if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), tt.warning) {
 					t.Fatalf("Resolve(%q) = %v, %v, want an ErrInvalid with %q", tt.entry, got, err, tt.warning)
@@ -166,8 +166,8 @@ func TestParseOverrides(t *testing.T) {
 	}
 }
 
-// Whatever a name gives is a valid reference, and where it was certain, the
-// reference returns the name back.
+// A name yields a valid reference or an error, and if it was certain, the reference
+// yields the name again.
 func FuzzEntry(f *testing.F) {
 	for _, s := range []string{"charts/kcm_1.2.3.tar", "x/a_b_v1.2.3.tar", "my_dir/x_1.0.tar", "k0s:v1_0.tar", "a__b_1.tar", "provider/x.tar", "x_1.tar.tar"} {
 		f.Add(s, "1.2.3", "kcm", "1.2.3")
@@ -177,12 +177,12 @@ func FuzzEntry(f *testing.F) {
 		if err == nil && predicted.Check() != nil {
 			t.Fatalf("Predict(%q) = %v, which is invalid", entry, predicted)
 		}
-		r, _, resolveErr := Resolve(entry, Said{annotation, chart, version})
+		r, _, resolveErr := Resolve(entry, Metadata{annotation, chart, version})
 		if resolveErr == nil && r.Check() != nil {
 			t.Fatalf("Resolve(%q) = %v, which is invalid", entry, r)
 		}
 		if repository, guessErr := Guess(entry); resolveErr == nil && (guessErr != nil || CheckRepository(repository) != nil) {
-			t.Fatalf("Guess(%q) = %q, %v, but Resolve gives %v", entry, repository, guessErr, r)
+			t.Fatalf("Guess(%q) = %q, %v, but Resolve = %v", entry, repository, guessErr, r)
 		}
 		if !certain {
 			return
@@ -191,7 +191,7 @@ func FuzzEntry(f *testing.F) {
 			t.Fatalf("Resolve(%q) = %v, %v, but Predict was certain of %v", entry, r, resolveErr, predicted)
 		}
 		if !strings.Contains(entry, ":") && strings.HasSuffix(entry, ".tar") && r.Entry() != entry {
-			t.Fatalf("%q gives %v, which gives %q", entry, r, r.Entry())
+			t.Fatalf("%q has the reference %v, whose entry is %q", entry, r, r.Entry())
 		}
 		if again, err := Parse(r.String()); err != nil || again != r {
 			t.Fatalf("Parse(%q) = %v, %v", r, again, err)

@@ -149,7 +149,7 @@ func TestParseSite(t *testing.T) {
 	}
 }
 
-// What parses is printed as it was, and its parts stand for themselves.
+// What parses is printed unchanged, and so are its parts.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"a/b:1@" + digest, "a", "a:b:c", "a@", ":", "x:1/y"} {
 		f.Add(s)
@@ -171,8 +171,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// What parses is printed as it was; normalized, it stays as it is, has a host
-// and one of tag and digest, and cannot lead out of a directory of its name.
+// What parses is printed unchanged. Normalized, it does not change again, has a host
+// and a tag or a digest, and cannot lead out of a directory of its name.
 func FuzzParseImage(f *testing.F) {
 	for _, s := range []string{"busybox", "a.b/c:d", "[::1]:5000/x@sha256:" + strings.Repeat("a", 64), "localhost/x", "a/b/c", ":/", "index.docker.io/redis",
 		"10.0.0.5:5000/k0sproject/k0s:v1@sha256:ab", "localhost/a:b/c@", "quay.io/jetstack/cert-manager-controller:v1.19.1@" + digest, "a:b"} {
@@ -197,13 +197,13 @@ func FuzzParseImage(f *testing.F) {
 			t.Fatalf("%q is %+v in full", s, n)
 		}
 		if strings.ContainsAny(n.Host, "/\\\"\n") || strings.HasPrefix(n.Host, ".") {
-			t.Fatalf("%q gives the host %q", s, n.Host)
+			t.Fatalf("%q has the host %q", s, n.Host)
 		}
 	})
 }
 
-// What parses is printed as it was but for a slash at the end, and a repository
-// can be below it.
+// What parses is printed unchanged, except for a trailing slash, and a repository can
+// be below it.
 func FuzzSite(f *testing.F) {
 	for _, s := range []string{"localhost:5000", "a/b/c/", "[::1]/x", "http://a", "a/B", "/"} {
 		f.Add(s)

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// maxOverrides bounds what a file of overrides can make us remember.
+// maxOverrides limits the memory that a file of overrides can use.
 const maxOverrides = 100_000
 
-// Overrides are the references of entries, by name, against all rules.
+// Overrides are the references of entries, by name, which replace all rules.
 type Overrides map[string]Reference
 
-// ParseOverrides reads lines of an entry's name, white space and the
-// repository:tag that it gets. Blank lines and lines that start with "#" are
-// passed over. Errors name the line.
+// ParseOverrides parses lines of an entry's name, white space and its
+// repository:tag. Blank lines and lines that start with "#" are ignored. Errors name
+// the line.
 func ParseOverrides(r io.Reader) (Overrides, error) {
 	all := Overrides{}
 	lines := bufio.NewScanner(r)
@@ -24,7 +24,7 @@ func ParseOverrides(r io.Reader) (Overrides, error) {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		// An entry's name may have blanks, a reference has none.
+		// An entry's name may contain blanks, a reference cannot.
 		i := strings.LastIndexAny(line, " \t")
 		if i < 0 {
 			return nil, fmt.Errorf("line %d: must be an entry and repository:tag", n)

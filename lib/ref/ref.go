@@ -1,10 +1,10 @@
-// Package ref is the vocabulary for what lies in a registry: the repository, the
-// tag, the digest, the reference made of them, the site (a registry and the
-// prefix below which a site keeps everything), and the names that a bundle's
-// entries have for them. Each has one grammar and one parser, and both are here.
+// Package ref has the types and parsers for names in a registry: the repository, the
+// tag, the digest, the reference made of them, the site (a registry and the prefix
+// below which a site keeps everything), and the names of a bundle's entries. Each has
+// one grammar and one parser.
 //
-// Where runtimes and registries differ, the stricter rule holds, so that what
-// was pushed can be pulled. Everything in this package is a pure function.
+// Where runtimes and registries differ, the stricter rule applies, so that what was
+// pushed can be pulled. Everything in this package is a pure function.
 package ref
 
 import (
@@ -16,25 +16,25 @@ import (
 	"strings"
 )
 
-// ErrInvalid is matched by every error: the text is not what it should be.
+// ErrInvalid is wrapped by every error about a text.
 var ErrInvalid = errors.New("invalid reference")
 
-// problem is the error for a text that breaks the rules of what it stands for.
+// problem is the error for a text that breaks the rules for its kind.
 type problem struct{ what, value, rule string }
 
 func (e *problem) Error() string { return fmt.Sprintf("invalid %s %q: %s", e.what, e.value, e.rule) }
 
 func (e *problem) Is(target error) bool { return target == ErrInvalid }
 
-// Repository and tag, as in distribution-spec 1.1, "Pulling manifests". The
-// length of a name is bounded by what registries store, and by what a client may
-// send, host included; the spec only warns.
+// Repository and tag, as in distribution-spec 1.1, "Pulling manifests". The length of
+// a name is limited by what registries store and by what a client may send, including
+// the host; the spec only warns.
 var (
 	repositoryPattern = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
 	tagPattern        = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 )
 
-// hostPattern is a name of DNS or an IPv4 address. DNS has no underscore, names
+// hostPattern matches a DNS name or an IPv4 address. DNS has no underscore, but names
 // of containers do.
 var hostPattern = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?)*$`)
 
@@ -48,7 +48,7 @@ const (
 // with a dot or an underscore, or has a character besides a-z, 0-9 and . _ -.
 func CheckRepository(name string) error { return checkPath("repository", name) }
 
-// checkPath checks a path in a registry, which errors call what.
+// checkPath checks a path in a registry; what is its name in errors.
 func checkPath(what, path string) error {
 	switch {
 	case len(path) > maxRepository:
@@ -99,7 +99,7 @@ func Hostname(host string) string {
 	return name
 }
 
-// cutPort cuts HOST:PORT at the colon that is not part of an IPv6 address.
+// cutPort splits HOST:PORT at the colon that is not part of an IPv6 address.
 func cutPort(host string) (name, port string, found bool) {
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		return host[:i], host[i+1:], true

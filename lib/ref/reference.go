@@ -6,7 +6,7 @@ import (
 
 // A Reference names an image or a repository: [HOST/]REPOSITORY[:TAG][@DIGEST].
 type Reference struct {
-	Host       string // HOST[:PORT]; empty for one below a registry, or where none is written
+	Host       string // HOST[:PORT]; empty below a registry, or if it is omitted
 	Repository string
 	Tag        string // may be empty
 	Digest     Digest // may be empty
@@ -33,8 +33,8 @@ func Parse(s string) (Reference, error) {
 	return r, nil
 }
 
-// ParseImage parses the name of an image anywhere, as a container runtime reads
-// it. Host is empty where none is written; see Normalized.
+// ParseImage parses the name of any image, as a container runtime does. Host is empty
+// if it is omitted; see Normalized.
 func ParseImage(s string) (Reference, error) {
 	host, rest := "", s
 	if HasHost(s) {
@@ -54,16 +54,16 @@ func ParseImage(s string) (Reference, error) {
 	return r, nil
 }
 
-// HasHost reports whether the first part of a name is a registry's and not a
-// directory's: it has a dot or a port, or is localhost (distribution/reference,
+// HasHost reports whether the first part of a name is a registry rather than a
+// directory: it has a dot or a port, or is localhost (distribution/reference,
 // "splitDockerDomain").
 func HasHost(s string) bool {
 	first, _, found := strings.Cut(s, "/")
 	return found && (strings.ContainsAny(first, ".:") && first[0] != '.' || first == "localhost")
 }
 
-// cut cuts NAME[:TAG][@DIGEST]. tag and digest keep their separators, which tell
-// an empty one from none.
+// cut splits NAME[:TAG][@DIGEST]. tag and digest keep their separators, which
+// distinguish an empty one from none.
 func cut(s string) (name, tag, digest string) {
 	name = s
 	if i := strings.IndexByte(name, '@'); i >= 0 {
@@ -105,8 +105,8 @@ func (r Reference) Suffix() string {
 
 func (r Reference) String() string { return r.Name() + r.Suffix() }
 
-// Identifier returns what a registry is asked for in the repository: the digest,
-// else the tag, else latest.
+// Identifier returns what to request in the repository: the digest, else the tag,
+// else latest.
 func (r Reference) Identifier() string {
 	switch {
 	case r.Digest != "":
@@ -119,9 +119,9 @@ func (r Reference) Identifier() string {
 
 const dockerHub = "docker.io"
 
-// Normalized returns r as a container runtime asks for it, the same for all
-// spellings: at docker.io where no host is written, in library/ there if it has
-// no other directory, by digest if it has one, else by tag (distribution/reference,
+// Normalized returns r as a container runtime requests it, the same for all
+// spellings: at docker.io if the host is omitted, in library/ there if it has no
+// directory, by digest if it has one, else by tag (distribution/reference,
 // "ParseDockerRef").
 func (r Reference) Normalized() Reference {
 	if r.Host == "" || r.Host == "index."+dockerHub {

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// Said is what an archive says of itself.
-type Said struct {
-	// Annotation is org.opencontainers.image.ref.name: a tag, or with some
-	// tools a whole reference.
+// Metadata is what an archive says about itself.
+type Metadata struct {
+	// Annotation is org.opencontainers.image.ref.name: a tag or, from some
+	// tools, a whole reference.
 	Annotation string
-	// Chart and Version are the name and version in a Helm chart's config,
-	// empty for anything else.
+	// Chart and Version are the name and version in a Helm chart's config; empty
+	// for anything else.
 	Chart, Version string
 }
 
@@ -25,31 +25,31 @@ type Said struct {
 //  3. there is exactly one separator;
 //  4. the last separator, with a warning.
 //
-// A tag has no "+": where the annotation or a chart's config explains one in the
-// name, it becomes "_", as Helm writes it.
+// A tag cannot contain "+": if the annotation or a chart's config explains one in
+// the name, it becomes "_", as Helm writes it.
 //
-// warning is "" unless the operator should look at the choice. The error is
-// an ErrInvalid: only an override can help.
-func Resolve(entry string, said Said) (r Reference, warning string, err error) {
+// warning is "" unless the operator should check the choice. The error is an
+// ErrInvalid: only an override can help.
+func Resolve(entry string, meta Metadata) (r Reference, warning string, err error) {
 	var warnings []string
-	r, ok := byAnnotation(entry, said.Annotation)
+	r, ok := byAnnotation(entry, meta.Annotation)
 	if !ok {
-		r, ok = byChart(entry, said)
+		r, ok = byChart(entry, meta)
 	}
 	if !ok {
 		var certain bool
-		if r, certain, err = predict(entry, said.Chart != ""); err != nil {
+		if r, certain, err = predict(entry, meta.Chart != ""); err != nil {
 			return Reference{}, "", err
 		}
 		if !certain {
-			warnings = append(warnings, "the name has several underscores, took the last as the one before the tag")
+			warnings = append(warnings, "the name has several underscores; the tag follows the last one")
 		}
 	}
 	if err := r.Check(); err != nil {
 		return Reference{}, "", err
 	}
-	if tag := ChartTag(said.Version); tag != "" && (tag != r.Tag || said.Chart != path.Base(r.Repository)) {
-		warnings = append(warnings, fmt.Sprintf("the chart calls itself %s %s", said.Chart, said.Version))
+	if tag := ChartTag(meta.Version); tag != "" && (tag != r.Tag || meta.Chart != path.Base(r.Repository)) {
+		warnings = append(warnings, fmt.Sprintf("the chart calls itself %s %s", meta.Chart, meta.Version))
 	}
 	if _, found := trim(entry); !found {
 		warnings = append(warnings, "the name does not end in .tar")
@@ -64,8 +64,8 @@ func Fits(entry, annotation string) bool {
 	return ok
 }
 
-// ParseAnnotation splits what an archive calls an image: a tag alone, or with
-// some tools a whole reference. Either part may be empty.
+// ParseAnnotation splits an archive's name for an image: a tag or, from some tools,
+// a whole reference. Either part may be empty.
 func ParseAnnotation(annotation string) (repository, tag string) {
 	name, tag, digest := cut(annotation)
 	if tag == "" && digest == "" && !strings.Contains(name, "/") {
@@ -74,15 +74,15 @@ func ParseAnnotation(annotation string) (repository, tag string) {
 	return name, strings.TrimPrefix(tag, ":")
 }
 
-// fallback matches tags that are made of the digest of what they are about:
-// referrers where a registry lists none (distribution-spec, "Referrers tag
-// schema"), and cosign's signatures, attestations and bills of materials.
+// fallback matches tags that consist of a digest: referrers in a registry that does
+// not list them (distribution-spec, "Referrers tag schema"), and cosign's signatures,
+// attestations and bills of materials.
 var fallback = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})(\.[a-z]+)?$`)
 
-// IsFallback reports whether a tag says only to which digest its content refers.
+// IsFallback reports whether a tag only names the digest that its content refers to.
 func IsFallback(tag string) bool { return fallback.MatchString(tag) }
 
-// byAnnotation finds the split whose tag the annotation has.
+// byAnnotation finds the split with the annotation's tag.
 func byAnnotation(entry, annotation string) (Reference, bool) {
 	_, tag := ParseAnnotation(annotation)
 	return bySplit(entry, tag)
@@ -101,21 +101,21 @@ func bySplit(entry, tag string) (Reference, bool) {
 	return Reference{}, false
 }
 
-// byChart finds the split that a chart's own name and version tell.
-func byChart(entry string, said Said) (Reference, bool) {
-	tag := ChartTag(said.Version)
-	if tag == "" || said.Chart == "" {
+// byChart finds the split that matches a chart's own name and version.
+func byChart(entry string, meta Metadata) (Reference, bool) {
+	tag := ChartTag(meta.Version)
+	if tag == "" || meta.Chart == "" {
 		return Reference{}, false
 	}
 	if r, ok := bySplit(entry, tag); ok {
 		return r, true
 	}
-	if name, _ := trim(entry); len(splits(entry)) == 0 && path.Base(name) == said.Chart {
+	if name, _ := trim(entry); len(splits(entry)) == 0 && path.Base(name) == meta.Chart {
 		return Reference{Repository: name, Tag: tag}, true
 	}
 	return Reference{}, false
 }
 
-// ChartTag returns the tag that Helm pushes a chart's version under: "+" is no
-// character of a tag (helm.sh, "Use OCI-based registries").
+// ChartTag returns the tag under which Helm pushes a chart's version: a tag cannot
+// contain "+" (helm.sh, "Use OCI-based registries").
 func ChartTag(version string) string { return strings.ReplaceAll(version, "+", "_") }

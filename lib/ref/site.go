@@ -6,23 +6,23 @@ import (
 	"strings"
 )
 
-// A Site is where the images of a site are: a registry, and the path in it that
-// stands before every repository.
+// A Site is where a site keeps its images: a registry, and the path in it before every
+// repository.
 type Site struct {
 	Host   string // HOST[:PORT]
-	Prefix string // without slashes around it; may be empty
+	Prefix string // without slashes at its ends; may be empty
 }
 
 const siteForm = "must be HOST[:PORT][/PREFIX]"
 
-// Two mistakes that have a remedy of their own. No error repeats a text that may
-// have a password in it.
+// Two mistakes with a hint of their own. No error repeats a text that may contain a
+// password.
 var (
 	ErrLogin  = errors.New("no user name or password in the address")
 	ErrScheme = errors.New(siteForm)
 )
 
-// ParseSite parses HOST[:PORT][/PREFIX]. A slash at its end means nothing.
+// ParseSite parses HOST[:PORT][/PREFIX]. A trailing slash is ignored.
 func ParseSite(s string) (Site, error) {
 	host, prefix, below := strings.Cut(strings.TrimSuffix(s, "/"), "/")
 	switch {
@@ -52,7 +52,7 @@ func (s Site) String() string {
 	return s.Host + "/" + s.Prefix
 }
 
-// Repository returns the registry's own name for a repository of the site.
+// Repository returns the full name of one of the site's repositories in the registry.
 func (s Site) Repository(name string) string {
 	if s.Prefix == "" {
 		return name
@@ -60,8 +60,8 @@ func (s Site) Repository(name string) string {
 	return s.Prefix + "/" + name
 }
 
-// Loopback reports whether a host with or without a port is this machine, where
-// nobody can listen in and HTTP does no harm.
+// Loopback reports whether a host, with or without a port, is this machine, where
+// nobody can listen in and HTTP is safe.
 func Loopback(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
