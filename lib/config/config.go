@@ -1,8 +1,7 @@
-// Package config reads the one configuration file that k0s-up and
-// k0rdent-install share, k0rdentd.yaml. Its sections are those of k0rdentd's
-// own configuration. Each tool reads its sections strictly and leaves the
-// other's to the other; beside the sections, every flag of either tool can
-// stand by its name.
+// Package config reads k0rdentd.yaml, the configuration file that k0s-up and
+// k0rdent-install share. Its sections are those of k0rdentd's own configuration.
+// Each tool parses its own sections strictly and ignores the other's; next to the
+// sections, every flag of either tool can be set by its name.
 package config
 
 import (
@@ -23,11 +22,11 @@ import (
 	"k0rdent-airgap/lib/textfile"
 )
 
-// Path is where the tools look for the file.
+// Path is the default path of the file.
 const Path = "/etc/k0rdentd/k0rdentd.yaml"
 
-// Common is what both tools read. Each has it in line in a struct of the whole
-// file, with Flags, and the other's sections as a yaml.Node.
+// Common is the part that both tools read. Each inlines it in a struct of the whole
+// file, with Flags, and with the other's sections as a yaml.Node.
 type Common struct {
 	Airgap struct {
 		BundlePath string `yaml:"bundlePath"`
@@ -44,14 +43,14 @@ type Common struct {
 	LogLevel string `yaml:"logLevel"`
 }
 
-// Flags is what stands in the file beside the sections, by its name.
+// Flags are the settings next to the sections, by the flag's name.
 type Flags map[string]yaml.Node
 
-// Setting is a flag to which the file gives values.
+// Setting is a flag that the file sets.
 type Setting struct {
 	Key    string // in the file, for errors
 	Flag   string
-	Values []string // empty ones are left out
+	Values []string // empty ones are ignored
 }
 
 // One returns a setting with one value.
@@ -73,9 +72,9 @@ func (c *Common) settings() []Setting {
 	return all
 }
 
-// Decode reads the one document of a file into a struct, strictly. It returns
-// the file's text, which is empty if there is nothing in it. All that is wrong
-// is in the one error, which repeats no value: that may be a secret.
+// Decode strictly parses the only document of a file into a struct. It returns the
+// file's text, which is empty if the file has no content. Its error covers all
+// problems and repeats no value, which may be a secret.
 func Decode(r io.Reader, into any) ([]byte, error) {
 	text, err := textfile.All(r)
 	if err != nil {
@@ -95,14 +94,14 @@ func Decode(r io.Reader, into any) ([]byte, error) {
 	return text, nil
 }
 
-// What the decoder reports: a key that is unknown, or a value of the wrong type.
+// The decoder's errors: an unknown key, or a value of the wrong type.
 var (
 	unknownKey = regexp.MustCompile(`(?s)field (.*) not found in type .*`)
 	wrongType  = regexp.MustCompile("(?s)cannot unmarshal .* into (.*)")
 )
 
-// reworded returns the decoder's error in the words of this program, without
-// values. into is what was decoded into.
+// reworded returns the decoder's error with this program's names for types, and
+// without values. into is the target of the decoder.
 func reworded(err error, into any) error {
 	t, ok := errors.AsType[*yaml.TypeError](err)
 	if !ok {
@@ -123,7 +122,7 @@ func reworded(err error, into any) error {
 	return errors.New(strings.Join(all, "; "))
 }
 
-// typeName returns what people call a type of the schema.
+// typeName returns the common name of a type of the schema.
 func typeName(goType string) string {
 	switch {
 	case goType == "int":
@@ -157,10 +156,9 @@ func keys(t reflect.Type) (all []string) {
 	return all
 }
 
-// Apply sets flags: those that both tools have, those of the
-// tool's own sections, and those that stand by their names. own reports whether
-// the tool has a flag that may stand by its name, others are the flags of the
-// other tool.
+// Apply sets the flags that both tools have, those of the tool's own sections, and
+// those set by their names. own reports whether the tool has a flag that may be set by
+// its name; others are the flags of the other tool.
 func (c *Common) Apply(set func(flag, value string) error, sections []Setting, flags Flags, own func(string) bool, others []string) error {
 	var problems []string
 	if levels := []string{"error", "warn", "warning", "info", "debug", "trace"}; c.LogLevel != "" && !slices.Contains(levels, c.LogLevel) {
@@ -223,9 +221,8 @@ func scalars(n *yaml.Node) ([]string, error) {
 	return values, nil
 }
 
-// Private refuses secrets in a file that every user of the host can read, and
-// returns a warning about one that a group can read. What is not a file, nobody
-// else can open.
+// Private returns an error if a file with secrets is readable by every user of the
+// host, and a warning if it is readable by a group. Anything but a file is private.
 func Private(what string, file any) (warning string, err error) {
 	f, ok := file.(interface{ Stat() (fs.FileInfo, error) })
 	if !ok {
@@ -245,11 +242,11 @@ func Private(what string, file any) (warning string, err error) {
 	return "", nil
 }
 
-// Secret is a text that is not printed, wherever it is: methods that hide it
-// would not be called inside a struct's own fields, so it is behind a function.
+// Secret is a text that fmt does not print. fmt does not call the methods of unexported
+// fields, so the text is behind a function.
 type Secret struct{ reveal func() string }
 
-// UnmarshalYAML reads the text. Its error does not repeat it.
+// UnmarshalYAML sets the text. Its error does not repeat it.
 func (s *Secret) UnmarshalYAML(n *yaml.Node) error {
 	if n.Kind != yaml.ScalarNode {
 		return fmt.Errorf("line %d: must be a text", n.Line)
@@ -259,7 +256,7 @@ func (s *Secret) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// Text returns what is hidden; "" if there is nothing.
+// Text returns the secret, or "".
 func (s Secret) Text() string {
 	if s.reveal == nil {
 		return ""
@@ -267,8 +264,8 @@ func (s Secret) Text() string {
 	return s.reveal()
 }
 
-// Flags of one tool that the other leaves alone where they stand in the file.
-// HostSwitches are those of HostFlags that take no value.
+// Flags of one tool that the other ignores in the file. HostSwitches are those of
+// HostFlags without a value.
 var (
 	HostSwitches = []string{"last-controller", "reset"}
 	HostFlags    = []string{

@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// file is the whole file as one of two tools reads it.
+// file is the whole file as one of the two tools parses it.
 type file struct {
 	Common `yaml:",inline"`
 	Flags  `yaml:",inline"`
@@ -23,7 +23,7 @@ type file struct {
 	Others yaml.Node `yaml:"others"`
 }
 
-// apply reads a text and returns the flags that it sets.
+// apply parses a text and returns the flags that it sets.
 func apply(text string) (string, error) {
 	var f file
 	if _, err := Decode(strings.NewReader(text), &f); err != nil {
@@ -104,7 +104,7 @@ func TestPrivate(t *testing.T) {
 	}
 }
 
-// TestSecret: nothing prints it.
+// TestSecret checks that no format prints it.
 func TestSecret(t *testing.T) {
 	var f file
 	if _, err := Decode(strings.NewReader("own: {token: 1234}"), &f); err != nil || f.Own.Token.Text() != "1234" || (Secret{}).Text() != "" {

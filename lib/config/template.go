@@ -4,27 +4,27 @@ package config
 // example.
 const Template = `# /etc/k0rdentd/k0rdentd.yaml: settings of k0s-up and k0rdent-install.
 #
-# A flag beats a variable, which beats this file. Lines with a leading "#" are
-# examples or defaults. Beside the keys below, every flag of the two can stand
-# here by its name, such as "timeout: 1h". With secrets in it the file must be readable by
-# its owner only: chmod 600.
+# A flag takes precedence over its variable, which takes precedence over this
+# file. Lines with a leading "#" are examples or defaults. Next to the keys
+# below, every flag of either tool can be set by its name, such as
+# "timeout: 1h". A file with secrets must be readable only by its owner: chmod 600.
 
 k0s:
   # binary: /usr/local/bin/k0s
-  # version: v1.32.8+k0s.0       # refuse any other
+  # version: v1.32.8+k0s.0       # reject any other version
   # images: mirror               # mirror: public names through containerd's mirrors;
-  #                              # registry: the names that the registry has
+  #                              # registry: names in the registry
   # api:
   #   address: 10.0.0.10         # of this host, for other nodes and for pods
   #   port: 6443
-  #   sans: [mgmt.example.org]   # further names of the API
-  #   externalAddress: ""        # of a load balancer before several controllers
+  #   sans: [mgmt.example.org]   # additional names of the API
+  #   externalAddress: ""        # of a load balancer for several controllers
   # network:
   #   provider: kuberouter       # or calico, custom
   #   podCIDR: 10.244.0.0/16
   #   serviceCIDR: 10.96.0.0/12
   # storage:
-  #   type: etcd                 # which other controllers can join; or kine
+  #   type: etcd                 # or kine, which other controllers cannot join
   #   etcd:
   #     peerAddress: 10.0.0.10
 
@@ -32,8 +32,8 @@ k0rdent:
   # version: 1.2.3               # if the registry has several
   # helm:
   #   chart: charts/k0rdent-enterprise
-  #   namespace: kcm-system      # no other is possible
-  #   values:                    # over all that are derived from the chart
+  #   namespace: kcm-system      # the only supported one
+  #   values:                    # override those derived from the chart
   #     controller:
   #       replicas: 1
   # credentials:
@@ -42,7 +42,7 @@ k0rdent:
   #       region: eu-central-1
   #       accessKeyID: AKIAEXAMPLE
   #       secretAccessKey: example
-  #       sessionToken: example  # of temporary keys only
+  #       sessionToken: example  # only for temporary keys
   #   azure:
   #     - name: azure-prod
   #       subscriptionID: 00000000-0000-0000-0000-000000000000
@@ -66,15 +66,15 @@ airgap:
   # registry:
   #   address: 10.0.0.5:5000     # HOST[:PORT][/PREFIX]
   #   ca: /etc/k0rdentd/ca.pem
-  #   insecure: false            # true: it speaks plain HTTP
+  #   insecure: false            # true: use plain HTTP
   #   username: k0rdent
   #   passwordFile: /etc/k0rdentd/registry-password
 
-# join:                          # on a host that is to join a cluster
+# join:                          # on a host that joins a cluster
 #   mode: worker                 # or controller
-#   server: https://10.0.0.10:6443  # refuse a token for another one
+#   server: https://10.0.0.10:6443  # reject a token for another one
 #   tokenFile: /root/worker-token
-#   token: example               # the token itself, in place of the file
+#   token: example               # the token itself, instead of the file
 
 # debug: false                   # the same as --verbose
 # logLevel: info

@@ -13,9 +13,9 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// Ignorable are the checks that --ignore turns into warnings: those that guess
-// what will happen. What certainly fails is not among them. Tools that share a
-// configuration file accept each other's.
+// Ignorable lists the checks that --ignore turns into warnings: those that predict a
+// problem, not those that are certain to fail. Tools that share a configuration file
+// accept each other's.
 var Ignorable = []string{
 	"cpu", "disk", "images", "loopback", "memory", "mirror", "network", "platform", "ports", "sysinfo", "system", "time",
 }
@@ -28,11 +28,11 @@ func ParseIgnored(name string) (string, error) {
 	return name, nil
 }
 
-// Problems collects everything that is wrong before the work begins, so that an
-// operator learns of it at once.
+// Problems collects all problems before the first change, so that an operator sees
+// them at once.
 type Problems struct {
 	Ignore  []string       // checks that only warn
-	Missing []record.Image // what is not in the registry; reported with the problem "images"
+	Missing []record.Image // images missing from the registry; reported with the problem "images"
 
 	list  []problem
 	notes []string
@@ -40,12 +40,12 @@ type Problems struct {
 
 type problem struct {
 	check, text, hint string
-	err               error // the cause, where its kind matters
+	err               error // the cause, for its exit code
 	warning           bool
 }
 
-// Fail adds a problem and what helps; without a hint, the one of an error among
-// args. If the check is ignored, the problem is a warning.
+// Fail adds a problem and its hint; without a hint, that of an error among args. If
+// the check is ignored, the problem is a warning.
 func (p *Problems) Fail(check, hint, format string, args ...any) {
 	q := problem{check: check, text: fmt.Sprintf(format, args...), hint: hint, warning: slices.Contains(p.Ignore, check)}
 	for _, a := range args {
@@ -59,8 +59,8 @@ func (p *Problems) Fail(check, hint, format string, args ...any) {
 	p.list = append(p.list, q)
 }
 
-// CheckLoopback adds a problem if a registry, HOST[:PORT][/PREFIX], is at an
-// address that a pod takes for itself. own is the address of the node, if known.
+// CheckLoopback adds a problem if a registry, HOST[:PORT][/PREFIX], has an address
+// that in a pod is the pod itself. own is the address of the node, if known.
 func (p *Problems) CheckLoopback(at, own string) {
 	host, _, _ := strings.Cut(at, "/")
 	if !ref.Loopback(host) {
@@ -73,18 +73,18 @@ func (p *Problems) CheckLoopback(at, own string) {
 	p.Fail("loopback", hint, "%s is a loopback address: in a pod, it is the pod itself", host)
 }
 
-// Warn adds something that an operator should know.
+// Warn adds a warning.
 func (p *Problems) Warn(check, format string, args ...any) {
 	p.list = append(p.list, problem{check: check, text: fmt.Sprintf(format, args...), hint: cli.HintAmong(args), warning: true})
 }
 
-// Note adds something that was found, for the step's record.
+// Note adds a finding to the step's record.
 func (p *Problems) Note(format string, args ...any) {
 	p.notes = append(p.notes, fmt.Sprintf(format, args...))
 }
 
-// Report prints each problem, and returns the outcome of the step that found
-// them: an error if one of them is more than a warning.
+// Report prints each problem, and returns the outcome of the step that found them: an
+// error if any of them is more than a warning.
 func (r *Runner) Report(p *Problems) (Outcome, error) {
 	for _, m := range p.Missing {
 		if err := r.Out.Write(m); err != nil {
@@ -92,7 +92,7 @@ func (r *Runner) Report(p *Problems) (Outcome, error) {
 		}
 	}
 	var texts []string
-	later := 0 // of these, may be gone on the next try
+	later := 0 // how many of these may disappear on the next try
 	for _, q := range p.list {
 		if q.check == "images" && !q.warning {
 			for _, m := range p.Missing {
@@ -121,8 +121,8 @@ func (r *Runner) Report(p *Problems) (Outcome, error) {
 	}
 }
 
-// listedError is for problems that a person has read already. Records have
-// them in full.
+// listedError is the error for problems that have been printed already. Records
+// contain them in full.
 type listedError struct{ texts []string }
 
 func (e *listedError) Error() string {
@@ -132,7 +132,7 @@ func (e *listedError) Error() string {
 	return fmt.Sprintf("%d problems (see above); nothing was changed", len(e.texts))
 }
 
-// Full returns all that an error knows, for a record.
+// Full returns the complete text of an error, for a record.
 func Full(err error) string {
 	if l, ok := errors.AsType[*listedError](err); ok {
 		return strings.Join(l.texts, "; ")

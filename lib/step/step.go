@@ -1,6 +1,6 @@
-// Package step does the work of a tool that changes a host or a cluster: in
-// steps, each of which checks the current state, does what is missing, and leaves
-// a record. A plan is the same steps, told to change nothing.
+// Package step runs a tool that changes a host or a cluster in steps. Each step checks
+// the current state, makes the missing changes, and writes a record. A plan runs the
+// same steps without changes.
 package step
 
 import (
@@ -15,14 +15,14 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// Step is one part of the work.
+// Step is one part of a run.
 type Step struct {
 	Name string
-	// Run checks the current state and, if do is set, does what is missing.
+	// Run checks the current state and, if do is set, makes the missing changes.
 	// Otherwise it changes nothing and returns what it would do.
 	Run func(ctx context.Context, do bool) (Outcome, error)
-	// Still reports, after a step before has failed, whether there is something
-	// to do all the same; nil means no.
+	// Still reports whether the step must run even after an earlier one failed;
+	// nil means no.
 	Still func() bool
 }
 
@@ -30,17 +30,17 @@ type Step struct {
 type Outcome struct {
 	Status string
 	Detail string
-	Shown  bool // a person has read the detail already
+	Shown  bool // the detail has already been printed
 
-	Cluster string // what becomes of the cluster, if that is not its end
+	Cluster string // the value for record.Step, if the cluster remains
 }
 
-// Unchanged is the outcome where there is nothing to do.
+// Unchanged is the outcome of a step with nothing to do.
 func Unchanged(format string, args ...any) Outcome {
 	return Outcome{Status: record.StatusUnchanged, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Changed is the outcome where something was done or, if do is not set, would be.
+// Changed is the outcome of a step that made a change or, without do, would make one.
 func Changed(do bool, format string, args ...any) Outcome {
 	o := Outcome{Status: record.StatusPlanned, Detail: fmt.Sprintf(format, args...)}
 	if do {
@@ -54,13 +54,13 @@ func Skipped(format string, args ...any) Outcome {
 	return Outcome{Status: record.StatusSkipped, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Taken is a step that has ended.
-type Taken struct {
+// Result is a step that has ended.
+type Result struct {
 	Step    record.Step
 	Elapsed time.Duration
 }
 
-// Runner works through steps.
+// Runner runs steps.
 type Runner struct {
 	Tool     string
 	Plan     bool
@@ -69,8 +69,8 @@ type Runner struct {
 	Progress *cli.Progress
 	Log      *slog.Logger
 
-	Start time.Time // of the run, for the summary
-	Taken []Taken
+	Start   time.Time // of the run, for the summary
+	Results []Result
 
 	total  int
 	failed bool
@@ -86,14 +86,14 @@ func NewRunner(tool string, c cli.Common, plan bool, format *record.Format, stdo
 	}
 }
 
-// Run works through steps in order, and writes a record of each and a summary.
-// After one that fails the rest is skipped.
+// Run runs steps in order, and writes a record of each and a summary. After a failure
+// it skips the rest.
 func (r *Runner) Run(ctx context.Context, steps []Step) error {
 	r.total = len(steps)
 	failure := r.all(ctx, steps)
 	r.Progress.Close()
 	counts := make(map[string]int)
-	for _, t := range r.Taken {
+	for _, t := range r.Results {
 		counts[t.Step.Status]++
 	}
 	err := r.Out.Write(record.Summary{Tool: r.Tool, Counts: counts, Seconds: record.Seconds(time.Since(r.Start))})
@@ -107,7 +107,7 @@ func (r *Runner) all(ctx context.Context, steps []Step) error {
 	var failure error
 	for _, s := range steps {
 		if failure != nil && (s.Still == nil || !s.Still()) {
-			if err := r.report(record.Step{Name: s.Name, Status: record.StatusSkipped, Detail: "a step before it failed"}, 0, false); err != nil {
+			if err := r.report(record.Step{Name: s.Name, Status: record.StatusSkipped, Detail: "an earlier step failed"}, 0, false); err != nil {
 				return err
 			}
 			continue
@@ -139,8 +139,8 @@ func (r *Runner) step(ctx context.Context, s Step) error {
 // report writes the record of a step that has ended.
 func (r *Runner) report(s record.Step, elapsed time.Duration, shown bool) error {
 	s.Seconds = record.Seconds(elapsed)
-	r.Taken = append(r.Taken, Taken{s, elapsed})
-	// A failure is reported at the end, and what it leaves undone is no news.
+	r.Results = append(r.Results, Result{s, elapsed})
+	// A failure is reported at the end, which covers the skipped steps too.
 	text := s.Name + " " + s.Status
 	if s.Detail != "" && !shown && s.Status != record.StatusFailed {
 		text += ": " + s.Detail
@@ -148,7 +148,7 @@ func (r *Runner) report(s record.Step, elapsed time.Duration, shown bool) error 
 	if !r.failed || s.Status != record.StatusSkipped {
 		r.Progress.Item(r.total, text)
 	}
-	row := s // without what a person has read, or reads at the end
+	row := s // without details that are printed elsewhere
 	if shown || s.Status == record.StatusSkipped && r.failed {
 		row.Detail = ""
 	}
@@ -167,14 +167,15 @@ func (r *Runner) Show(what string, lines []string) {
 	}
 }
 
-// Did reports whether a step of this run, of these names if there are any, ended
-// with a status.
+// Did reports whether a step of this run, optionally one with these names, ended with
+// a status.
 func (r *Runner) Did(status string, names ...string) bool {
-	return slices.ContainsFunc(r.Taken, func(t Taken) bool {
+	return slices.ContainsFunc(r.Results, func(t Result) bool {
 		return t.Step.Status == status && (len(names) == 0 || slices.Contains(names, t.Step.Name))
 	})
 }
 
+// Count formats a number of things.
 // Count returns a number of things.
 func Count(n int, one, many string) string {
 	if n == 1 {

@@ -12,15 +12,15 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// aRunner returns a runner and what it writes to stdout and stderr.
+// aRunner returns a runner and its stdout and stderr.
 func aRunner(plan bool) (r *Runner, stdout, stderr *bytes.Buffer) {
 	stdout, stderr = &bytes.Buffer{}, &bytes.Buffer{}
 	progress := cli.NewProgress("t", stderr, false)
 	return &Runner{Tool: "t", Plan: plan, Out: record.NewWriter(stdout, nil), Progress: progress, Log: cli.Logger(progress, false)}, stdout, stderr
 }
 
-// TestRun: a plan is the same steps; after one that fails only those are done
-// that have something to do all the same.
+// TestRun covers a plan, and a failure, after which only steps that must still run
+// do.
 func TestRun(t *testing.T) {
 	for _, plan := range []bool{true, false} {
 		r, stdout, _ := aRunner(plan)
@@ -79,8 +79,8 @@ func TestInterruptedRun(t *testing.T) {
 	}
 }
 
-// TestReport: every problem is reported at once, and the code is that of a script
-// that may try again only if nothing else is wrong.
+// TestReport: every problem is reported at once, and the exit code is "try again" only
+// if that can solve all of them.
 func TestReport(t *testing.T) {
 	later := cli.TryAgain(cli.Hint(errors.New("nobody answers"), "start it"))
 	for _, tt := range []struct {

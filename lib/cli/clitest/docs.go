@@ -1,4 +1,4 @@
-// Package clitest checks that what is written about a tool's flags is true.
+// Package clitest checks that the documentation of a tool's flags is complete.
 package clitest
 
 import (
@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// documents gives, for a tool, the files that must name every flag of it and
-// no other, with how a flag is spelt there. The paths start at the root.
+// documents returns the files that must name exactly the flags of a tool, with a
+// pattern for a flag. The paths start at the root of the repository.
 func documents(tool string) map[string]*regexp.Regexp {
 	long := regexp.MustCompile(`--([a-z][a-z0-9-]*)`)
 	page := "man/" + tool + ".1"
@@ -27,8 +27,8 @@ func documents(tool string) map[string]*regexp.Regexp {
 	}
 }
 
-// Docs fails when a flag is missing from the usage text, the manual page or a
-// completion file, or when one of them names a flag that does not exist.
+// Docs fails if a flag is missing from the usage text, the manual page or a completion
+// file, or if one of them names a flag that does not exist.
 func Docs(t *testing.T, fs *flag.FlagSet, usage, root string) {
 	t.Helper()
 	want := []string{"help", "version"}
@@ -83,9 +83,9 @@ func compare(t *testing.T, where string, got, want []string) {
 	}
 }
 
-// Shared fails unless flags is the list of those flags of a tool that its sister,
-// with which it shares a configuration file, does not have. page is the manual
-// page of the sister.
+// Shared fails unless flags is the list of those flags of a tool that the other tool
+// with the same configuration file does not have. page is the manual page of the other
+// tool.
 func Shared(t *testing.T, fs *flag.FlagSet, flags []string, page string) {
 	t.Helper()
 	text, err := os.ReadFile(page)
@@ -93,7 +93,7 @@ func Shared(t *testing.T, fs *flag.FlagSet, flags []string, page string) {
 		t.Fatal(err)
 	}
 	theirs := names(regexp.MustCompile(`(?m)^\.It Fl -([a-z][a-z0-9-]*)`), string(text))
-	// What is a section of the file, or what the file says for good.
+	// Sections of the file, or settings that the file fixes.
 	theirs = append(theirs, "join", "k0s")
 	var want []string
 	fs.VisitAll(func(f *flag.Flag) {

@@ -16,7 +16,7 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// Result is what a run of a tool that works in steps has written.
+// Result is the output of a run of a tool that works in steps.
 type Result struct {
 	Err            error
 	Stdout, Stderr string
@@ -54,7 +54,7 @@ func Records[T interface{ Kind() string }](r Result) []T {
 	return all
 }
 
-// Write writes a file, and makes its directory.
+// Write writes a file, and creates its directory.
 func Write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -76,8 +76,8 @@ func ParseFile(t *testing.T, fs *flag.FlagSet, file cli.File, text string, mode 
 	return cli.ParseFile(fs, args, "", io.Discard, 0, file)
 }
 
-// InterruptReading fails unless a run ends when it is interrupted while it waits
-// for a stdin that never ends.
+// InterruptReading fails unless an interrupt ends a run that waits for a stdin that
+// never ends.
 func InterruptReading(t *testing.T, run func(ctx context.Context, stdin io.Reader) error) {
 	t.Helper()
 	r, w := io.Pipe()
@@ -85,6 +85,6 @@ func InterruptReading(t *testing.T, run func(ctx context.Context, stdin io.Reade
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(20*time.Millisecond, func() { cancel(cli.ErrInterrupted) })
 	if err := run(ctx, r); !errors.Is(err, cli.ErrInterrupted) {
-		t.Errorf("error %v, want the interrupt", err)
+		t.Errorf("error %v, want ErrInterrupted", err)
 	}
 }
