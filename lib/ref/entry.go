@@ -9,7 +9,8 @@ import (
 // The vendor's upload script takes the path without ".tar" as the repository up to
 // the last underscore, and as the tag from the first one on. The two agree only if
 // there is exactly one, which is so in the vendor's bundles. The rules here have the
-// same result for those, and for other names consult the archive's metadata.
+// same result for those, and for other names consult the archive's metadata. Names of
+// further bundles are decoded first; see Plain.
 
 // Entry returns the vendor's name for the entry of r.
 func (r Reference) Entry() string { return r.Repository + "_" + r.Tag + ".tar" }
@@ -54,7 +55,7 @@ func IsImage(entry string) bool {
 // separator is "_" or ":", in the file's own name, since a tag cannot contain a
 // slash. A colon is always the separator, so it leaves no choice.
 func splits(entry string) []Reference {
-	name, _ := trim(entry)
+	name, _ := trim(decode(entry, false))
 	dir, base := path.Split(name)
 	separators := "_"
 	if strings.Contains(base, ":") {
@@ -103,7 +104,7 @@ func Guess(entry string) (repository string, err error) {
 			return all[i].Repository, nil
 		}
 	}
-	if name, _ := trim(entry); len(all) == 0 {
+	if name, _ := trim(decode(entry, false)); len(all) == 0 {
 		return name, CheckRepository(name)
 	}
 	return "", err

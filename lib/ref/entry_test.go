@@ -56,6 +56,20 @@ func TestResolve(t *testing.T) {
 		{"colon decides", "a_b:v1_x.tar", Metadata{}, "a_b:v1_x", ""},
 		{"two colons", "a:b:c.tar", Metadata{}, "", "repository"},
 
+		// The vendor's further bundles: the second and third are cut by
+		// "cut -d / -f 3-".
+		{"bare metal", "images/k0rdent-bm&images&external&metal3-io&ironic@v29.0.0.tar", Metadata{}, "k0rdent-bm/images/external/metal3-io/ironic:v29.0.0", ""},
+		{"bare metal, below bundle", "bundle/charts/k0rdent-bm&charts&capm3-crds@0.2.1.tar", Metadata{Chart: "capm3-crds", Version: "0.2.1"}, "k0rdent-bm/charts/capm3-crds:0.2.1", ""},
+		{"a host in the middle", "images/k0rdent-bm&images&external&gcr.io&kubebuilder&kube-rbac-proxy@v0.5.1-amd64--2025.tar", Metadata{}, "k0rdent-bm/images/external/gcr.io/kubebuilder/kube-rbac-proxy:v0.5.1-amd64--2025", ""},
+		{"a host in front", "images/msr.example.com&ceph&mcp&ceph-controller@v1.0.11.tar", Metadata{}, "mcp/ceph-controller:v1.0.11", ""},
+		{"a host and a name", "quay.io&ceph@v19.tar", Metadata{}, "ceph:v19", ""},
+		{"@ alone", "images/ntp@2025-04-16.tar", Metadata{Annotation: "2025-04-16"}, "ntp:2025-04-16", ""},
+		{"underscores in front of @", "a&b_c@1_0.tar", Metadata{}, "a/b_c:1_0", ""},
+		{"& and underscore", "charts/a&b_1.tar", Metadata{}, "a/b:1", ""},
+		{"nothing between &", "images/a&&b@1.tar", Metadata{}, "", "repository"},
+		{"up and out", "images/a&..&b@1.tar", Metadata{}, "", "repository"},
+		{"two @", "images/a@b@1.tar", Metadata{}, "", "repository"},
+
 		{"no .tar", "x/a_1.0.img", Metadata{}, "x/a:1.0.img", "does not end in .tar"},
 		{"capitals", "X/a_1.0.tar", Metadata{}, "", "lower case"},
 		{"backslash", `x\a_1.0.tar`, Metadata{}, "", "repository"},
@@ -169,7 +183,8 @@ func TestParseOverrides(t *testing.T) {
 // A name yields a valid reference or an error, and if it was certain, the reference
 // yields the name again.
 func FuzzEntry(f *testing.F) {
-	for _, s := range []string{"charts/kcm_1.2.3.tar", "x/a_b_v1.2.3.tar", "my_dir/x_1.0.tar", "k0s:v1_0.tar", "a__b_1.tar", "provider/x.tar", "x_1.tar.tar"} {
+	for _, s := range []string{"charts/kcm_1.2.3.tar", "x/a_b_v1.2.3.tar", "my_dir/x_1.0.tar", "k0s:v1_0.tar", "a__b_1.tar", "provider/x.tar", "x_1.tar.tar",
+		"images/k0rdent-bm&images&ironic@v29.0.0.tar", "quay.io&ceph&ceph_x@1_0.tar", "a&@.tar", "&&_1.tar"} {
 		f.Add(s, "1.2.3", "kcm", "1.2.3")
 	}
 	f.Fuzz(func(t *testing.T, entry, annotation, chart, version string) {
@@ -190,8 +205,8 @@ func FuzzEntry(f *testing.F) {
 		if resolveErr != nil || r != predicted {
 			t.Fatalf("Resolve(%q) = %v, %v, but Predict was certain of %v", entry, r, resolveErr, predicted)
 		}
-		if !strings.Contains(entry, ":") && strings.HasSuffix(entry, ".tar") && r.Entry() != entry {
-			t.Fatalf("%q has the reference %v, whose entry is %q", entry, r, r.Entry())
+		if !strings.ContainsAny(entry, ":&@") && strings.HasSuffix(entry, ".tar") && r.Entry() != entry {
+			t.Fatalf("%q gives %v, which gives %q", entry, r, r.Entry())
 		}
 		if again, err := Parse(r.String()); err != nil || again != r {
 			t.Fatalf("Parse(%q) = %v, %v", r, again, err)

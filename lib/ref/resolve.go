@@ -110,7 +110,7 @@ func byChart(entry string, meta Metadata) (Reference, bool) {
 	if r, ok := bySplit(entry, tag); ok {
 		return r, true
 	}
-	if name, _ := trim(entry); len(splits(entry)) == 0 && path.Base(name) == meta.Chart {
+	if name, _ := trim(decode(entry, false)); len(splits(entry)) == 0 && path.Base(name) == meta.Chart {
 		return Reference{Repository: name, Tag: tag}, true
 	}
 	return Reference{}, false
