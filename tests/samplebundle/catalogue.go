@@ -19,27 +19,34 @@ const CoreArchives = 63
 //go:embed catalogue.txt
 var catalogue string
 
+// further lists the contents of the further bundles in the same way.
+//
+//go:embed further.txt
+var further string
+
 // A product is one line of the catalogue.
 type product struct {
-	kind   string // image, multi (image for two platforms), chart, provider, components, signature, sbom
+	kind   string // image, multi (image for two platforms), chart, provider, components, signature, sbom, file
 	path   string
 	tag    string
 	weight float64
 }
 
-// products gives the first n lines of the catalogue.
-func products(n int, release string) ([]product, error) {
-	if n == 0 {
-		n = CoreArchives
+// furtherProducts gives the contents of a further bundle.
+func furtherProducts(bundle, release string) ([]product, error) {
+	_, text, found := strings.Cut(further, "\n["+bundle+"]\n")
+	if !found {
+		return nil, fmt.Errorf("no such bundle: %q", bundle)
 	}
-	var all []product
-	for line := range strings.Lines(catalogue) {
+	text, _, _ = strings.Cut(text, "\n[")
+	return parseProducts(text, release)
+}
+
+func parseProducts(text, release string) (all []product, err error) {
+	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) == 0 || f[0] == "#" {
 			continue
-		}
-		if len(all) == n {
-			return all, nil
 		}
 		weight, err := strconv.ParseFloat(f[3], 64)
 		if err != nil {
@@ -47,10 +54,22 @@ func products(n int, release string) ([]product, error) {
 		}
 		all = append(all, product{f[0], f[1], strings.ReplaceAll(f[2], "R", release), weight})
 	}
-	if n > len(all) || n < 0 {
+	return all, nil
+}
+
+// products gives the first n lines of the catalogue.
+func products(n int, release string) ([]product, error) {
+	if n == 0 {
+		n = CoreArchives
+	}
+	all, err := parseProducts(catalogue, release)
+	if err != nil {
+		return nil, err
+	}
+	if n < 0 || n > len(all) {
 		return nil, fmt.Errorf("%d archives: the catalogue has %d", n, len(all))
 	}
-	return all, nil
+	return all[:n:n], nil
 }
 
 // chartVersion turns a tag into a chart's version: Helm writes "+" as "_".

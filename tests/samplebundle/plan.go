@@ -23,7 +23,12 @@ type builder struct {
 func plan(o Options) ([]*archive, error) {
 	b := &builder{Options: o, corpus: newCorpus(o.Seed)}
 	var err error
-	if b.products, err = products(o.Archives, b.release()); err != nil {
+	if o.Bundle != "" {
+		b.products, err = furtherProducts(o.Bundle, b.release())
+	} else {
+		b.products, err = products(o.Archives, b.release())
+	}
+	if err != nil {
 		return nil, err
 	}
 	archives, err := b.archives()
@@ -45,25 +50,38 @@ func plan(o Options) ([]*archive, error) {
 	return b.archives()
 }
 
-func (b *builder) release() string { return cmp.Or(b.Release, DefaultRelease) }
+func (b *builder) release() string {
+	return cmp.Or(b.Release, map[string]string{BareMetal: DefaultBareMetal, Ceph: DefaultCeph}[b.Bundle], DefaultRelease)
+}
 
 func (b *builder) archives() ([]*archive, error) {
 	b.at, b.bases, b.tops = 0, map[string]*layer{}, map[string]*blob{}
 	var all []*archive
 	for i, p := range b.products {
-		a, err := b.archive(p, i)
+		one := b.archive
+		if p.kind == "file" {
+			one = b.file
+		}
+		a, err := one(p, i)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.path, err)
 		}
 		all = append(all, a)
+	}
+	if b.Bundle != "" {
+		return inOrder(all), nil
 	}
 	docker, err := b.dockerArchive()
 	if err != nil {
 		return nil, err
 	}
 	all = append(all, docker, stray("README.txt", "A sample bundle. It holds no software.\n"))
+	return inOrder(all), nil
+}
+
+func inOrder(all []*archive) []*archive {
 	slices.SortFunc(all, func(x, y *archive) int { return strings.Compare(x.entry.Path, y.entry.Path) })
-	return all, nil
+	return all
 }
 
 // archive makes the i-th product of the catalogue.
@@ -73,6 +91,9 @@ func (b *builder) archive(p product, i int) (*archive, error) {
 		return nil, err
 	}
 	e := Entry{Path: p.path + "_" + p.tag + ".tar", Kind: KindOCI, Repository: p.path, Tag: p.tag}
+	if b.Bundle != "" {
+		b.rename(&e, p)
+	}
 	if i%3 != 1 { // skopeo writes the name only when it was given one
 		e.Annotation = p.tag
 	}

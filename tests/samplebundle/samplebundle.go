@@ -39,6 +39,9 @@ type Options struct {
 	Seed uint64
 	// Release is the version of the vendor's charts; "" stands for DefaultRelease.
 	Release string
+	// Bundle is one of the vendor's further bundles, BareMetal or Ceph, and ""
+	// the platform's own. Archives has no effect on a further one.
+	Bundle string
 	// Top is a directory around everything, "" for none.
 	Top string
 	// DotSlash puts "./" before every name, as tar -C DIR . does.
@@ -57,6 +60,15 @@ const StandIn = "stand-in"
 
 // DefaultRelease is the release whose contents the catalogue follows.
 const DefaultRelease = "1.2.3"
+
+// The vendor's further bundles, and the releases that their contents follow.
+const (
+	BareMetal = "bare-metal"
+	Ceph      = "ceph"
+
+	DefaultBareMetal = "0.2.2"
+	DefaultCeph      = "1.0.11"
+)
 
 // Format is the encoding of a bundle in a file.
 type Format string
@@ -81,13 +93,15 @@ const (
 	KindOCI    = "oci"    // an OCI archive
 	KindDocker = "docker" // a docker-archive, not for the registry
 	KindStray  = "stray"  // not an archive
+	KindFile   = "file"   // not an archive, for an HTTP server
 )
 
 // An Entry is one file of the bundle.
 type Entry struct {
 	Path       string   `json:"path"` // from the root, with slashes
 	Kind       string   `json:"kind"`
-	Size       int64    `json:"size"` // of the file
+	Size       int64    `json:"size"`           // of the file
+	Name       string   `json:"name,omitempty"` // of a file, below a server's address
 	Repository string   `json:"repository,omitempty"`
 	Tag        string   `json:"tag,omitempty"`
 	Digest     string   `json:"digest,omitempty"`

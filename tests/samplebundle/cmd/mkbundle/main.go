@@ -30,7 +30,9 @@ flags give the same bytes.
   --size SIZE       about how large as a tar, such as 64KiB or 3GiB (default: the least)
   --archives N      OCI archives in it, at most 226 (default 63, which are complete in themselves)
   --seed N          other content, other digests
-  --release V       version of the vendor's charts (default 1.2.3)
+  --bundle NAME     one of the vendor's further bundles instead: bare-metal or ceph
+  --release V       version of the vendor's charts (default 1.2.3; 0.2.2 for
+                    bare-metal, 1.0.11 for ceph)
   --top DIR         put everything in this directory
   --k0s FILE        what stands at /usr/local/bin/k0s in the k0s image; "stand-in":
                     the stand-in of tests/k0s, for each platform
@@ -62,7 +64,8 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.size, "size", "0", "about how large as a tar")
 	fs.IntVar(&c.options.Archives, "archives", samplebundle.CoreArchives, "number of OCI archives")
 	fs.Uint64Var(&c.options.Seed, "seed", 0, "vary the content")
-	fs.StringVar(&c.options.Release, "release", samplebundle.DefaultRelease, "version of the vendor's charts")
+	fs.StringVar(&c.options.Bundle, "bundle", "", "one of the vendor's further bundles instead")
+	fs.StringVar(&c.options.Release, "release", "", "version of the vendor's charts")
 	fs.StringVar(&c.options.Top, "top", "", "directory around everything")
 	fs.StringVar(&c.options.K0s, "k0s", "", "k0s program to put in")
 	fs.StringVar(&c.manifest, "manifest", "", "tell in JSON what the bundle holds")
