@@ -25,7 +25,7 @@ type config struct {
 
 func (c *config) flags() *flag.FlagSet {
 	fs := cli.NewFlagSet("bundle-ls", &c.Common)
-	c.format = record.NewFormat(record.Image{}, record.Repository{}).Table("REFERENCE", "TYPE", "SIZE", "PLATFORMS")
+	c.format = record.NewFormat(record.Image{}, record.Repository{}, record.File{}).Table("REFERENCE", "TYPE", "SIZE", "PLATFORMS")
 	fs.StringVar(&c.overrides, "map", "", "")
 	fs.BoolVar(&c.blobs, "blobs", false, "")
 	c.registry.Flags(fs, client.FirstAnswer)

@@ -78,7 +78,7 @@ func (l *lister) bundle(ctx context.Context, want pipe.Bundle, stdin io.Reader) 
 }
 
 // entries lists a bundle's entries, and returns how many are listed, and how many
-// images they hold.
+// images and files they hold.
 func (l *lister) entries(ctx context.Context, want pipe.Bundle, b *bundle.Bundle) (entries, images int, err error) {
 	for e, err := range b.Entries(ctx) {
 		n := 0
@@ -106,9 +106,12 @@ func (l *lister) refused(err error) error {
 	return l.out.Write(record.Skipped{Bundle: l.path, Entry: entry, Status: record.StatusFailed, Reason: problem.Error()})
 }
 
-// entry lists one entry and returns how many images it had. The error ends the
+// entry lists one entry and returns how many images or files it had. The error ends the
 // run.
 func (l *lister) entry(ctx context.Context, e *bundle.Entry) (int, error) {
+	if _, given := l.overrides[e.Path]; ref.IsFile(e.Path) && !given {
+		return 1, l.file(ctx, e)
+	}
 	l.progress.Doing(e.Path)
 	archive, err := oci.Load(ctx, e.At, e.Size, e, nil)
 	if ctx.Err() != nil {

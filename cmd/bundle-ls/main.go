@@ -1,6 +1,6 @@
 // bundle-ls lists what a bundle holds for a registry: one image record for each
 // image, index, chart and artifact, in the bundle's order, written as soon as
-// it is known.
+// it is known, and a file record for each file that is for an HTTP server.
 //
 // It reads the bundle given as its argument, or those named by bundle records
 // on stdin, once and without unpacking. In a directory or a plain tar it reads

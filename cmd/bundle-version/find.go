@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
+	"path"
 	"strings"
 
 	"k0rdent-airgap/lib/bundle"
@@ -27,8 +27,9 @@ const (
 
 // A finder finds the versions of bundles.
 type finder struct {
-	all      bool // read streams to their end
-	unread   int  // entries that the system could not read
+	all      bool   // read streams to their end
+	unread   int    // entries that the system could not read
+	further  string // what the entries so far say about a further bundle
 	progress *cli.Progress
 	log      *slog.Logger
 }
@@ -53,6 +54,9 @@ func (f *finder) find(ctx context.Context, want pipe.Bundle, stdin io.Reader) (r
 		return record.Version{}, err
 	}
 	if found.Entry == "" {
+		found = f.byName(path)
+	}
+	if found.Version == "" {
 		err := fmt.Errorf("%s: no chart %s_*.tar found", path, chartRepository)
 		return record.Version{}, cli.Hint(err, "bundle-ls lists its contents")
 	}
@@ -91,25 +95,28 @@ func (f *finder) search(ctx context.Context, b *bundle.Bundle) (found record.Ver
 		if strings.HasPrefix(e.Path, chartRepository) {
 			predict = ref.PredictChart
 		}
+		f.note(e.Path)
 		name, _, err := predict(e.Path)
+		kind := ofFurther(e.Path, name)
 		switch {
 		case err != nil:
 			continue
 		case name.Repository == k0sRepository:
 			tags = append(tags, name.Tag)
 			continue
-		case name.Repository != chartRepository || !ref.IsImage(e.Path):
+		case kind == "" && (name.Repository != chartRepository || !ref.IsImage(e.Path)):
 			continue
 		case found.Entry != "":
 			f.progress.Warn("entry %s: another chart of the product; the first one is used", e.Path)
 			continue
 		}
-		if found, err = f.chart(ctx, e, name.Tag); err != nil {
+		if found, err = f.chart(ctx, e, name.Repository, name.Tag); err != nil {
 			if _, named := errors.AsType[*bundle.DamageError](err); named {
 				return found, err
 			}
 			return found, fmt.Errorf("entry %s: %w", e.Path, err)
 		}
+		found.Type = kind
 		if e.At == nil && !f.all {
 			return found, nil
 		}
@@ -119,7 +126,7 @@ func (f *finder) search(ctx context.Context, b *bundle.Bundle) (found record.Ver
 }
 
 // chart reads the chart's own name and version.
-func (f *finder) chart(ctx context.Context, e *bundle.Entry, tag string) (record.Version, error) {
+func (f *finder) chart(ctx context.Context, e *bundle.Entry, repository, tag string) (record.Version, error) {
 	archive, err := oci.Load(ctx, e.At, e.Size, e, nil)
 	if err != nil {
 		return record.Version{}, err
@@ -132,21 +139,8 @@ func (f *finder) chart(ctx context.Context, e *bundle.Entry, tag string) (record
 	if c == nil || c.Version == "" {
 		return record.Version{}, errors.New("no chart with a version in it")
 	}
-	if ref.ChartTag(c.Version) != tag || c.Name != chartName {
+	if ref.ChartTag(c.Version) != tag || c.Name != path.Base(repository) {
 		f.progress.Warn("entry %s: the chart calls itself %s %s", e.Path, c.Name, c.Version)
 	}
 	return record.Version{Entry: e.Path, Name: c.Name, Version: c.Version, AppVersion: c.AppVersion}, nil
-}
-
-// fileVersion returns the version in a bundle's file name, as the vendor names
-// it: airgap-bundle-1.2.3.tar.gz.
-func fileVersion(path string) string {
-	version, ok := strings.CutPrefix(filepath.Base(path), "airgap-bundle-")
-	if !ok {
-		return ""
-	}
-	for _, ext := range []string{".gz", ".zst", ".tgz", ".tar"} {
-		version = strings.TrimSuffix(version, ext)
-	}
-	return version
 }

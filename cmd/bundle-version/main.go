@@ -110,7 +110,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // sentence returns the release for a person.
 func sentence(v record.Version) record.Sentence {
-	text := v.Name + " " + v.Version
+	text := cmp.Or(v.Type, v.Name) + " " + v.Version
 	if len(v.K0s) > 0 {
 		text += ", k0s " + strings.Join(v.K0s, " ")
 	}

@@ -158,6 +158,33 @@ func TestRecordsOnStdin(t *testing.T) {
 	}
 }
 
+// A further bundle has the version of its own chart or, without that, the one in
+// its file's name.
+func TestFurtherBundles(t *testing.T) {
+	for _, tt := range []struct{ bundle, file, without, want, warning string }{
+		{"bare-metal", "airgap-bundle-0.2.2.tar.gz", "", `,"entry":"charts/k0rdent-bm&charts&cluster-api-provider-metal3@0.2.2.tar","name":"cluster-api-provider-metal3","version":"0.2.2","type":"bare-metal"}`, ""},
+		{"bare-metal", "other", "", `"version":"0.2.2","type":"bare-metal"}`, ""},
+		{"bare-metal", "airgap-bundle-0.2.3.tar.gz", "", `"version":"0.2.2","type":"bare-metal"}`, "the file name says 0.2.3"},
+		{"bare-metal", "airgap-bundle-0.2.2", "charts", `,"version":"0.2.2","type":"bare-metal"}`, ""},
+		{"ceph", "airgap-bundle-ceph-1.0.11.tar.gz", "", `"name":"ceph-controller","version":"1.0.11","type":"ceph"}`, ""},
+		{"ceph", "airgap-bundle-ceph-1.0.11", "charts", `,"version":"1.0.11","type":"ceph"}`, ""},
+		{"ceph", "other", "charts", "", "no chart"},
+		{"bare-metal", "airgap-bundle-ceph-1.0.11", "charts", "", "no chart"},
+	} {
+		path := filepath.Join(t.TempDir(), tt.file)
+		if tt.without == "" {
+			path = sample(t, tt.file, samplebundle.Options{Bundle: tt.bundle})
+		} else if _, err := samplebundle.WriteDir(path, samplebundle.Options{Bundle: tt.bundle}); err != nil {
+			t.Fatal(err)
+		}
+		os.RemoveAll(filepath.Join(path, "bundle", tt.without))
+		out, stderr, code := version(t, nil, path)
+		if (code == 0) != (tt.want != "") || !strings.Contains(out, tt.want) || !strings.Contains(stderr, tt.warning) || tt.warning == "" && stderr != "" {
+			t.Errorf("%s as %s without %q: %d, %s%s, want %s and %q", tt.bundle, tt.file, tt.without, code, out, stderr, tt.want, tt.warning)
+		}
+	}
+}
+
 func TestNewestFirst(t *testing.T) {
 	tags := []string{"v1.32.8-k0s.0", "v1.9.1-k0s.0", "v1.35.1-rc.1-k0s.0", "v1.35.1-k0s.0", "v1.35.1-k0s.10", "v1.35.1-k0s.2", "v1.32.8-k0s.0", "latest"}
 	got := newestFirst(tags)

@@ -97,8 +97,12 @@ func (i *installer) run(ctx context.Context, stdout io.Writer) error {
 func (i *installer) takeRecord(line record.Line) error {
 	switch line.Kind {
 	case record.Version{}.Kind():
-		i.bundle = new(record.Version)
-		return line.Decode(i.bundle)
+		var v record.Version
+		err := line.Decode(&v)
+		if v.Type == "" { // the platform's own
+			i.bundle = &v
+		}
+		return err
 	case record.Cluster{}.Kind():
 		i.node = record.Cluster{}
 		return line.Decode(&i.node)

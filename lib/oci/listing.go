@@ -38,7 +38,7 @@ func (l *Listing) Entry(entry string, size int64, archive *Archive, err error) [
 		if r, ok := l.Overrides[entry]; ok {
 			given = &r
 		}
-		images, err = archive.Named(entry, given)
+		images, err = archive.Named(ref.Plain(l.Bundle, entry), given)
 	}
 	switch {
 	case Stray(entry, err):

@@ -57,7 +57,8 @@ type Version struct {
 	Name       string   `json:"name,omitempty"`
 	Version    string   `json:"version,omitempty"`
 	AppVersion string   `json:"appVersion,omitempty"`
-	K0s        []string `json:"k0s,omitempty"` // newest first
+	K0s        []string `json:"k0s,omitempty"`  // newest first
+	Type       string   `json:"type,omitempty"` // of one of the vendor's further bundles: bare-metal or ceph
 }
 
 // Chart is the part of a Helm chart's Chart.yaml that names it.
@@ -145,18 +146,28 @@ type Registry struct {
 	PID     int    `json:"pid,omitempty"`
 }
 
-// File is a file of the host that a tool manages, and its status.
+// File is a file of the host that a tool manages, and its status; or a file in a
+// bundle that is for an HTTP server, which oci-push writes again with its status.
 type File struct {
 	Path   string `json:"path,omitempty"` // absolute
 	Mode   string `json:"mode,omitempty"` // permission bits in octal, such as 0644
 	Size   int64  `json:"size,omitempty"`
 	Digest string `json:"digest,omitempty"`
-	Status string `json:"status,omitempty"` // written, unchanged, planned, removed or failed
+	Status string `json:"status,omitempty"` // written, unchanged, planned, removed or failed; pushed or exists
 	Error  string `json:"error,omitempty"`
 
 	Version  string `json:"version,omitempty"`  // of a program
 	Platform string `json:"platform,omitempty"` // that it runs on
 	Source   string `json:"source,omitempty"`   // where it came from
+
+	Bundle     string `json:"bundle,omitempty"`
+	Entry      string `json:"entry,omitempty"`
+	Name       string `json:"name,omitempty"`       // path below the address of an HTTP server
+	Repository string `json:"repository,omitempty"` // of the artifact that holds it
+	Tag        string `json:"tag,omitempty"`
+	Registry   string `json:"registry,omitempty"` // host:port
+	Prefix     string `json:"prefix,omitempty"`
+	Reference  string `json:"reference,omitempty"`
 }
 
 // Step is one step of the work on a host, and its status.

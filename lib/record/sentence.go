@@ -14,7 +14,7 @@ import (
 var parts = [][]struct{ key, one, many string }{
 	{{"failed", "failed", ""}, {"missing", "missing", ""}, {"bad", "damaged", ""}, {"setAside", "set aside", ""}},
 	{
-		{"image", "image", "images"}, {"chart", "chart", "charts"}, {"index", "index", "indexes"}, {"artifact", "artifact", "artifacts"},
+		{"image", "image", "images"}, {"chart", "chart", "charts"}, {"index", "index", "indexes"}, {"artifact", "artifact", "artifacts"}, {"file", "file", "files"},
 		{"pushed", "pushed", ""}, {"exists", "already exists", "already exist"}, {"planned", "planned", ""},
 		{"done", "done", ""}, {"written", "written", ""}, {"unchanged", "unchanged", ""}, {"removed", "removed", ""},
 		{"kept", "kept", ""}, {"good", "good", ""},

@@ -196,6 +196,7 @@ func cells(shown any) map[string]string {
 		return map[string]string{"REFERENCE": "  " + r.Digest, "TYPE": "blob", "SIZE": Bytes(r.Size), note: r.MediaType}
 	case File:
 		return map[string]string{
+			"REFERENCE": r.Name, "TYPE": r.Kind(),
 			"PATH": r.Path, "VERSION": r.Version, "PLATFORM": r.Platform, "SIZE": Bytes(r.Size), "STATUS": r.Status, note: r.Error,
 		}
 	case Step:

@@ -206,7 +206,7 @@ func FuzzEntry(f *testing.F) {
 			t.Fatalf("Resolve(%q) = %v, %v, but Predict was certain of %v", entry, r, resolveErr, predicted)
 		}
 		if !strings.ContainsAny(entry, ":&@") && strings.HasSuffix(entry, ".tar") && r.Entry() != entry {
-			t.Fatalf("%q gives %v, which gives %q", entry, r, r.Entry())
+			t.Fatalf("%q has the reference %v, whose entry is %q", entry, r, r.Entry())
 		}
 		if again, err := Parse(r.String()); err != nil || again != r {
 			t.Fatalf("Parse(%q) = %v, %v", r, again, err)
