@@ -84,7 +84,12 @@ func alone(ctx context.Context, t *testing.T, dir string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.Stop)
+	t.Cleanup(func() {
+		p.Stop()
+		if t.Failed() {
+			t.Logf("kwok:\n%s\nkube-controller-manager:\n%s", p.Log("kwok"), p.Log("kube-controller-manager"))
+		}
+	})
 	c, err := cluster.Open(p.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)

@@ -107,8 +107,10 @@ func (p *Plane) start(ctx context.Context) error {
 	if err := p.connect(ctx); err != nil {
 		return err
 	}
+	// kwok does not make a pod ready again that a late lease of its node made
+	// unready, so a busy machine gets five minutes.
 	for _, args := range [][]string{
-		{"kube-controller-manager", "--kubeconfig=" + p.Kubeconfig, "--bind-address=127.0.0.1", "--secure-port=" + ports[3],
+		{"kube-controller-manager", "--node-monitor-grace-period=5m", "--kubeconfig=" + p.Kubeconfig, "--bind-address=127.0.0.1", "--secure-port=" + ports[3],
 			"--leader-elect=false", "--service-account-private-key-file=" + p.path("sa.key"), "--root-ca-file=" + p.path("apiserver.crt")},
 		{"kube-scheduler", "--kubeconfig=" + p.Kubeconfig, "--bind-address=127.0.0.1", "--secure-port=" + ports[4], "--leader-elect=false"},
 	} {
