@@ -3,7 +3,7 @@
 //
 // A bundle is a tree of OCI archives. It arrives as tar.gz (of one gzip member
 // or many), tar.zst, tar, an unpacked directory, or any of the first three on
-// stdin; the content decides which. Entries come in archive order and are never
+// stdin or cut into a series of parts; the content decides which. Entries come in archive order and are never
 // held in memory, whose use is bounded by constants whatever the bundle's size:
 //
 //	source read-ahead   1 MiB    (not for a plain tar file or a directory)
@@ -59,6 +59,7 @@ type Bundle struct {
 
 	file   *os.File      // nil on a pipe and for a directory
 	own    bool          // file is ours to close
+	parts  *Parts        // of a series; file is then nil
 	base   int64         // where in file the bundle begins
 	root   *os.Root      // the directory
 	opened []*dirFile    // files of the directory that At may have open
@@ -98,10 +99,11 @@ type Option func(*Bundle)
 // (At is nil). Open refuses a directory, which has no digest.
 func WithDigest() Option { return func(b *Bundle) { b.hash = sha256.New() } }
 
-// Open opens the bundle at path; "-" means stdin. It reads as much as it needs
+// Open opens the bundle at path; "-" means stdin, and any part of a series the
+// whole (FindSeries). It reads as much as it needs
 // to detect the format; ctx covers only that. An error about the bundle's
-// content is an ErrFormat, an ErrTruncated or an ErrCorrupt; any other comes
-// from the system.
+// content is an ErrFormat, an ErrTruncated or an ErrCorrupt, one about a
+// part an ErrPart; any other comes from the system.
 func Open(ctx context.Context, path string, stdin io.Reader, options ...Option) (*Bundle, error) {
 	b := &Bundle{name: filepath.Base(path)}
 	for _, o := range options {
@@ -123,6 +125,9 @@ func (b *Bundle) open(ctx context.Context, path string, stdin io.Reader) error {
 		}
 		return b.openFile(ctx, f)
 	}
+	if s, err := FindSeries(path); err != nil || s != nil {
+		return b.openSeries(ctx, s, err)
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -136,6 +141,18 @@ func (b *Bundle) open(ctx context.Context, path string, stdin io.Reader) error {
 	}
 	b.own = true
 	return b.openFile(ctx, f)
+}
+
+// openSeries opens a bundle in parts, always as a stream.
+func (b *Bundle) openSeries(ctx context.Context, s *Series, err error) error {
+	if err != nil {
+		return err
+	}
+	if b.parts, err = s.Open(); err != nil {
+		return err
+	}
+	b.name, b.Size = filepath.Base(s.Whole), b.parts.Size()
+	return b.openStream(ctx, b.parts)
 }
 
 // openFile opens the bundle in f, which may be a pipe or a terminal on stdin.
@@ -260,6 +277,9 @@ func (b *Bundle) Close() error {
 	b.opened = nil
 	if b.root != nil {
 		return b.root.Close()
+	}
+	if b.parts != nil {
+		return b.parts.Close()
 	}
 	if b.own && b.file != nil {
 		return b.file.Close()

@@ -25,22 +25,36 @@ var (
 	ErrLayout = errors.New("unclear layout")
 )
 
+// FAT32Max is the size of the largest file that FAT32 holds. A copy of a larger
+// file ends there.
+const FAT32Max = 1<<32 - 1
+
 // A DamageError means that the bundle cannot be read any further.
 type DamageError struct {
-	Kind   error  // ErrTruncated or ErrCorrupt
+	Kind   error  // ErrTruncated, ErrCorrupt or ErrPart
 	Offset int64  // bytes of the file consumed when it was detected
 	Entry  string // the entry being read when it was detected, "" if between entries
+	Part   string // of a series, the part that it was detected in
 	Err    error  // the error of the reader below
 }
 
 func (e *DamageError) Error() string {
+	if e.Kind == ErrPart {
+		return e.Err.Error()
+	}
 	prep := "near"
 	if e.Kind == ErrTruncated {
 		prep = "at"
 	}
 	where := ""
+	if e.Part != "" {
+		where = " of the whole, in " + e.Part
+	}
 	if e.Entry != "" {
-		where = ", in the middle of entry " + e.Entry
+		where += ", in the middle of entry " + e.Entry
+	}
+	if e.Kind == ErrTruncated && e.Offset == FAT32Max && e.Part == "" {
+		where += ", which is the largest size of a file on FAT32"
 	}
 	text := fmt.Sprintf("%v %s byte %d%s", e.Kind, prep, e.Offset, where)
 	if e.Err == io.ErrUnexpectedEOF || e.Err == io.EOF {

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"errors"
 	"hash"
 	"io"
 	"sync"
@@ -26,8 +27,9 @@ type pump struct {
 
 	current []byte // unread part of block
 	block   []byte
-	read    atomic.Int64 // bytes returned
-	failure atomic.Bool  // Read has failed other than by reaching the end
+	read    atomic.Int64              // bytes returned
+	failure atomic.Bool               // Read has failed other than by reaching the end
+	wrong   atomic.Pointer[PartError] // with this, if it was that
 
 	once    sync.Once
 	stopped chan struct{}
@@ -77,6 +79,9 @@ func (p *pump) run(r io.Reader) {
 func (p *pump) Read(b []byte) (int, error) {
 	if len(p.current) == 0 {
 		if err := p.next(); err != nil {
+			if wrong, ok := errors.AsType[*PartError](err); ok {
+				p.wrong.Store(wrong)
+			}
 			p.failure.Store(err != io.EOF)
 			return 0, err
 		}

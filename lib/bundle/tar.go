@@ -107,7 +107,13 @@ func (b *Bundle) lookAhead(l *layout) {
 		return
 	}
 	ahead := &Bundle{name: b.name}
-	if ahead.openStream(context.Background(), io.NewSectionReader(b.file, b.base, b.Size)) != nil {
+	source := io.Reader(io.NewSectionReader(b.file, b.base, b.Size))
+	if b.parts != nil {
+		again := &Parts{series: b.parts.series.unchecked()}
+		defer again.Close()
+		source = again
+	}
+	if ahead.openStream(context.Background(), source) != nil {
 		return
 	}
 	defer ahead.endStream(os.ErrClosed)

@@ -95,8 +95,8 @@ func isFlagOf(fs *flag.FlagSet, arg string) bool {
 // ErrUnexpected is the cause of the error for more operands than a tool takes.
 var ErrUnexpected = errors.New("unexpected argument")
 
-// checkOperands returns misuse if there are more than most operands.
-func checkOperands(fs *flag.FlagSet, most int) error {
+// CheckOperands returns misuse if there are more than most operands.
+func CheckOperands(fs *flag.FlagSet, most int) error {
 	rest := fs.Args()
 	if len(rest) <= most {
 		if len(rest) > 0 && strings.Contains(rest[0], "://") {

@@ -20,6 +20,9 @@ type Common struct {
 	Verbose bool
 }
 
+// A FlagSet holds the flags and operands of a tool.
+type FlagSet = flag.FlagSet
+
 // NewFlagSet returns a tool's flag set with the common flags.
 func NewFlagSet(name string, c *Common) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
@@ -73,7 +76,7 @@ func ParseFile(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, 
 		return err
 	}
 	warnVariables(fs, stderr, os.Environ())
-	return checkOperands(fs, operands)
+	return CheckOperands(fs, operands)
 }
 
 // parseAll parses args, then lets ff read the variables and the file. With two

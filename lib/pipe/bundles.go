@@ -147,6 +147,9 @@ func (b Bundle) Named(err error) error {
 	if err == nil {
 		return nil
 	}
+	if _, ok := errors.AsType[*bundle.PartError](err); ok {
+		return PartHint(err)
+	}
 	err = b.remedied(err)
 	if at, ok := errors.AsType[*fs.PathError](err); ok && at.Path == b.Path {
 		return err

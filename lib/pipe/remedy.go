@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"k0rdent-airgap/lib/bundle"
@@ -44,14 +43,19 @@ func (b Bundle) remedied(err error) error {
 }
 
 func (b Bundle) remedy(err error) string {
-	others := b.otherParts()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return b.missing()
 	case errors.Is(err, fs.ErrPermission):
 		return "run it as a user with read permission"
-	case others != "" && (errors.Is(err, bundle.ErrTruncated) || errors.Is(err, bundle.ErrFormat)):
-		return fmt.Sprintf("this is one of several parts; join them in a pipe: cat %s | ... -", others)
+	}
+	if hint := b.partsRemedy(err); hint != "" {
+		return hint
+	}
+	damage, _ := errors.AsType[*bundle.DamageError](err)
+	switch {
+	case errors.Is(err, bundle.ErrTruncated) && damage != nil && damage.Offset == bundle.FAT32Max:
+		return "FAT32 has cut it off: carry it in parts (split -b 4000M FILE FILE.part-), or on exFAT, ext4 or NTFS"
 	case errors.Is(err, bundle.ErrTruncated):
 		return "copy it again; resume a download with curl -C - -LO URL"
 	case errors.Is(err, bundle.ErrCorrupt):
@@ -86,27 +90,6 @@ func (b Bundle) signed() string {
 	for _, suffix := range []string{".sig", ".sigstore.json", ".sigstore", ".bundle", ".asc", ".sha256"} {
 		if file, found := strings.CutSuffix(b.Path, suffix); found {
 			return "name the bundle itself: " + file
-		}
-	}
-	return ""
-}
-
-// part matches the names that split(1) and people who number by hand give to
-// the parts of a file.
-var part = regexp.MustCompile(`^(.*[._-](?:part)?[._-]?)([a-z]{2,3}|[0-9]{1,4})$`)
-
-// otherParts returns a pattern for the parts next to this one, or "" if it is
-// not a part.
-func (b Bundle) otherParts() string {
-	dir, name := filepath.Split(b.Path)
-	m := part.FindStringSubmatch(name)
-	if m == nil || strings.HasSuffix(name, ".gz") || strings.HasSuffix(name, ".tgz") || strings.HasSuffix(name, ".tar") {
-		return ""
-	}
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		if o := part.FindStringSubmatch(e.Name()); o != nil && o[1] == m[1] && o[2] != m[2] && len(o[2]) == len(m[2]) {
-			return filepath.Join(dir, m[1]) + "*"
 		}
 	}
 	return ""
