@@ -51,6 +51,9 @@ func (l *lister) untilAccepted(ctx context.Context, want pipe.Bundle, b *bundle.
 // costly reports whether a bundle is a file that another program can open by
 // the same name, and that must be read completely to list it.
 func costly(want pipe.Bundle, b *bundle.Bundle) bool {
+	if want.Parts() > 0 {
+		return true
+	}
 	if b.Format == bundle.FormatDir || b.Format == bundle.FormatTar && want.Digest == "" {
 		return false
 	}

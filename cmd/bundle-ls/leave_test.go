@@ -159,3 +159,33 @@ func TestKeepsTheRestForALateVerdict(t *testing.T) {
 		t.Errorf("%v, %d entries, left %+v", err, before, rest)
 	}
 }
+
+// TestLeavesASeries: a bundle in parts is left to the reader by the path that its
+// records name it with.
+func TestLeavesASeries(t *testing.T) {
+	path, _ := sample(t, samplebundle.Options{Size: 8 << 20})
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := t.TempDir(), t.TempDir()
+	half := len(b) / 2
+	for file, content := range map[string][]byte{
+		filepath.Join(one, "b.001"): b[:half], filepath.Join(one, "b.002"): b[half:], filepath.Join(two, "b.002"): b[half:],
+	} {
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := filepath.Join(one, "b.001"), filepath.Join(two, "b.002")
+	for _, tt := range []struct {
+		operands []string
+		want     string
+	}{{[]string{first}, first}, {[]string{second, first}, first + ":" + second}} {
+		lines, err := lsInto(t, 0, nil, tt.operands...)
+		rest, _ := restIn(t, lines)
+		if err != nil || rest == nil || rest.Bundle != tt.want || rest.Size != int64(len(b)) {
+			t.Errorf("%q: %v, %+v, want the rest of %s", tt.operands, err, rest, tt.want)
+		}
+	}
+}

@@ -28,6 +28,7 @@ const usage = `usage: bundle-ls [flags] BUNDLE
 List the images, charts and artifacts in a bundle or a registry, one record
 each.
 BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-" for stdin.
+A bundle in parts is named by its first part, or by all parts in any order.
 Without BUNDLE, bundle records are read from stdin. All records are passed on.
 
 Listing:
@@ -69,10 +70,14 @@ func main() { cli.Main("bundle-ls", run) }
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var cfg config
 	fs := cfg.flags()
-	if err := cli.Parse(fs, args, usage, stdout, 1); err != nil {
+	if err := cli.Parse(fs, args, usage, stdout, pipe.MostParts); err != nil {
 		return err
 	}
-	if err := cfg.check(fs.Arg(0)); err != nil {
+	operand, err := pipe.Operand(fs)
+	if err != nil {
+		return err
+	}
+	if err := cfg.check(operand); err != nil {
 		return cli.Named(fs, err)
 	}
 	overrides, err := readOverrides(cfg.overrides)
@@ -87,7 +92,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if cfg.registry.At != "" {
 		return l.registry(ctx, &cfg)
 	}
-	return l.all(ctx, fs.Arg(0), stdin, stdout)
+	return l.all(ctx, operand, stdin, stdout)
 }
 
 // all lists the bundle that is the operand, or those named by records on stdin.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/textfile"
@@ -22,6 +23,12 @@ func remedy(in *input, b *record.Bundle, otherwise string) string {
 	name := strings.ToLower(in.name)
 	packed := strings.HasSuffix(name, ".gz") || strings.HasSuffix(name, ".tgz") || strings.HasSuffix(name, ".zst")
 	switch {
+	case in.parts != nil && in.parts.Series().Odd() != "":
+		return in.parts.Series().Odd()
+	case in.parts != nil:
+		return "a part is damaged, missing at the end, or has another's name: compare each with the original (sha256sum)"
+	case b.Size == bundle.FAT32Max:
+		return "FAT32, which holds no larger file, has probably cut it off; carry it in parts (split -b 4000M FILE FILE.part-), or on exFAT, ext4 or NTFS"
 	case b.Size == 0:
 		return "the file is empty; copy it again"
 	case bytes.HasPrefix(bytes.TrimSpace(in.head), []byte("<")):

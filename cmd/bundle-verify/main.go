@@ -86,10 +86,13 @@ func main() { cli.Main("bundle-verify", run) }
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var cfg config
 	fs := cfg.flags()
-	if err := cli.Parse(fs, args, usage, stdout, 1); err != nil {
+	if err := cli.Parse(fs, args, usage, stdout, pipe.MostParts); err != nil {
 		return unknown(stdout, cfg.format, "", err)
 	}
-	operand := fs.Arg(0)
+	operand, err := pipe.Operand(fs)
+	if err != nil {
+		return unknown(stdout, cfg.format, fs.Arg(0), err)
+	}
 	if err := cfg.check(operand); err != nil {
 		return unknown(stdout, cfg.format, operand, cli.Named(fs, err))
 	}

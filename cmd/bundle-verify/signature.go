@@ -15,6 +15,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/textfile"
 )
@@ -41,14 +42,15 @@ type digest struct {
 var suffixes = [...]string{".sig", ".sigstore.json"}
 
 // findSignature returns the signature file next to a file, or next to the
-// target of a symbolic link.
+// target of a symbolic link. That of a series has the name of the whole.
 func findSignature(operand string) (string, error) {
 	if operand == "-" {
 		return "", cli.Hint(errors.New("stdin: no signature"), "name its file with --signature")
 	}
-	beside := []string{operand}
+	whole := bundle.Whole(operand)
+	beside := []string{whole, operand}
 	if target, err := filepath.EvalSymlinks(operand); err == nil {
-		beside = append(beside, target)
+		beside = append(beside, bundle.Whole(target), target)
 	}
 	for _, file := range beside {
 		for _, s := range suffixes {
@@ -60,7 +62,7 @@ func findSignature(operand string) (string, error) {
 	if err := mistaken(operand); err != nil {
 		return "", err
 	}
-	name := filepath.Base(operand)
+	name := filepath.Base(whole)
 	return "", cli.Hint(fmt.Errorf("%s: no signature: neither %s%s nor %[2]s%[4]s exists", operand, name, suffixes[0], suffixes[1]),
 		"get it where the file came from, at the same URL plus %s, or name it with --signature", suffixes[0])
 }

@@ -5,9 +5,11 @@ const usage = `usage: bundle-verify --key FILE [flags] FILE
 
   bundle-verify --key cosign.pub bundle.tgz
   bundle-verify --key cosign.pub bundle.tgz | bundle-version
+  bundle-verify --key cosign.pub bundle.tgz.part-aa
 
 Verify that FILE is what its vendor signed with cosign; print one bundle record.
-FILE is any signed file, or "-" for stdin.
+FILE is any signed file, or "-" for stdin. A file in parts is named by its first
+part, or by all parts in any order; the signature is that of the whole.
 
 Verification:
   --key FILE|URL      the public key or certificate, in PEM form

@@ -7,21 +7,18 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
-	"k0rdent-airgap/lib/textfile"
 )
 
 // headSize is how many bytes from the start of a file identify its format.
@@ -49,7 +46,7 @@ type claim struct {
 func (v *verifier) verify(ctx context.Context, operand string, stdin io.Reader) (*record.Bundle, error) {
 	in, err := openInput(operand, stdin)
 	if err != nil {
-		return nil, err
+		return nil, pipe.PartHint(err)
 	}
 	defer in.close()
 	c := &claim{} // without a scheme, for a digest alone
@@ -60,7 +57,7 @@ func (v *verifier) verify(ctx context.Context, operand string, stdin io.Reader) 
 	}
 	sums, err := v.read(ctx, in, c.schemes)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", in.path, err)
+		return nil, pipe.Bundle{Path: in.path}.Named(err)
 	}
 	b := &record.Bundle{
 		Path: in.path, Format: bundle.FormatOf(in.head), Size: in.at.Load(),
@@ -221,76 +218,4 @@ func (v *verifier) sentence(operand string, b *record.Bundle) record.Sentence {
 		outcome, is = record.SignatureBad, map[string]string{"is": "is not", "has": "does not have"}[is]
 	}
 	return record.Sentence(fmt.Sprintf("%s: %s %s %s (%s, %s)", outcome, operand, is, what, record.Bytes(b.Size), b.Digest[:len("sha256:")+12]+"…"))
-}
-
-// An input is the file to verify.
-type input struct {
-	io.Reader
-	name string // as given
-	path string // absolute, or "-"
-	at   atomic.Int64
-	head []byte
-
-	file   *os.File    // nil unless opened here
-	before os.FileInfo // nil unless a regular file
-}
-
-// openInput opens the file; "-" means stdin.
-func openInput(operand string, stdin io.Reader) (*input, error) {
-	if operand == "-" {
-		if err := cli.CheckStdin(stdin); err != nil {
-			return nil, err
-		}
-		return &input{Reader: stdin, name: operand, path: operand}, nil
-	}
-	path, err := filepath.Abs(operand)
-	if err != nil {
-		return nil, err
-	}
-	f, err := textfile.Open(operand)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	switch {
-	case err == nil && info.IsDir():
-		err = cli.Hint(fmt.Errorf("%s: a directory; the vendor signs a single file", operand), "verify the archive that it was unpacked from, then list and push the archive itself: it need not be unpacked")
-	case err == nil && !info.Mode().IsRegular():
-		info = nil
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return &input{Reader: f, name: operand, path: path, file: f, before: info}, nil
-}
-
-func (in *input) close() {
-	if in.file != nil {
-		in.file.Close()
-	}
-}
-
-// size returns the file's size, or 0 if it is unknown.
-func (in *input) size() int64 {
-	if in.before == nil {
-		return 0
-	}
-	return in.before.Size()
-}
-
-// unchanged returns an error if the file was modified while it was read, since
-// it may then never have had the content that was hashed.
-func (in *input) unchanged() error {
-	if in.before == nil {
-		return nil
-	}
-	after, err := in.file.Stat()
-	if err != nil {
-		return err
-	}
-	if after.Size() != in.before.Size() || in.at.Load() != after.Size() || !after.ModTime().Equal(in.before.ModTime()) {
-		return cli.Hint(errors.New("changed while it was read"), "wait until it is complete")
-	}
-	return nil
 }

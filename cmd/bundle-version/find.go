@@ -61,7 +61,7 @@ func (f *finder) find(ctx context.Context, want pipe.Bundle, stdin io.Reader) (r
 		return record.Version{}, cli.Hint(err, "bundle-ls lists its contents")
 	}
 	found.Bundle = path
-	if named := fileVersion(path); named != "" && named != found.Version {
+	if named := fileVersion(bundle.Whole(path)); named != "" && named != found.Version {
 		f.progress.Warn("%s: the file name says %s, but its chart says %s", path, named, found.Version)
 	}
 	return found, nil

@@ -27,6 +27,7 @@ const usage = `usage: bundle-version [flags] BUNDLE
 
 Print which release a bundle holds, as one version record.
 BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-" for stdin.
+A bundle in parts is named by its first part, or by all parts in any order.
 Without BUNDLE, bundle records are read from stdin. All records are passed on.
 
 Reading:
@@ -68,14 +69,18 @@ func main() { cli.Main("bundle-version", run) }
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var cfg config
 	fs := cfg.flags()
-	if err := cli.Parse(fs, args, usage, stdout, 1); err != nil {
+	if err := cli.Parse(fs, args, usage, stdout, pipe.MostParts); err != nil {
+		return err
+	}
+	operand, err := pipe.Operand(fs)
+	if err != nil {
 		return err
 	}
 	progress := cli.NewProgress("bundle-version", stderr, cfg.Quiet || pipe.Piped(stdout))
 	out := progress.Records(stdout, cfg.format)
 	defer progress.Close()
 	f := &finder{all: cfg.all, progress: progress, log: cli.Logger(progress, cfg.Verbose)}
-	guard := pipe.GuardOperand(fs.Arg(0), stdin, out, progress.Warn)
+	guard := pipe.GuardOperand(operand, stdin, out, progress.Warn)
 	ctx, stop, err := guard.Begin(ctx)
 	defer stop()
 	if err != nil {
@@ -83,7 +88,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	in := pipe.Reader{Out: out, Wait: pipe.Waiting(progress.Warn, stdout)}
 	var failed error // of the first bundle whose version was not found
-	for b, err := range in.Bundles(ctx, fs.Arg(0), stdin) {
+	for b, err := range in.Bundles(ctx, operand, stdin) {
 		if err != nil {
 			return err
 		}

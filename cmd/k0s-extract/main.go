@@ -26,6 +26,7 @@ const usage = `usage: k0s-extract [flags] BUNDLE
 
 Install k0s on this host from a bundle, a registry or a file; print one file
 record. BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-" for stdin.
+A bundle in parts is named by its first part, or by all parts in any order.
 Without BUNDLE, records on stdin name the bundle; with --from and "-", records
 of oci-push name the images in the registry. All records are passed on.
 
@@ -83,13 +84,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 func runAs(ctx context.Context, own embedded, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var cfg config
 	fs := cfg.flags()
-	if err := cli.Parse(fs, args, usage, stdout, 1); err != nil {
+	if err := cli.Parse(fs, args, usage, stdout, pipe.MostParts); err != nil {
 		return err
 	}
 	if cfg.flavor {
 		return own.describe(stdout)
 	}
-	operand := fs.Arg(0)
+	operand, err := pipe.Operand(fs)
+	if err != nil {
+		return err
+	}
 	if err := cfg.check(operand); err != nil {
 		return cli.Named(fs, err)
 	}

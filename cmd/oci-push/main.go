@@ -14,6 +14,7 @@ import (
 	"io"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/pipe"
 )
 
 const usage = `usage: bundle-ls BUNDLE | oci-push --to HOST[:PORT][/PREFIX] [flags]
@@ -30,6 +31,7 @@ Push the images and charts of a bundle to a registry, as a stream.
 Without BUNDLE, the images named by records on stdin are pushed; with it,
 everything in the bundle ("-" for stdin). With --from, everything that another
 registry lists is copied or, with "-", the images named by records on stdin.
+A bundle in parts is named by its first part, or by all parts in any order.
 
 What to push:
   --from HOST[:PORT][/PREFIX]
@@ -86,10 +88,14 @@ func main() { cli.Main("oci-push", run) }
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var cfg config
 	fs := cfg.flags()
-	if err := cli.Parse(fs, args, usage, stdout, 1); err != nil {
+	if err := cli.Parse(fs, args, usage, stdout, pipe.MostParts); err != nil {
 		return err
 	}
-	operand, stdin, err := cfg.check(fs.Arg(0), stdin)
+	operand, err := pipe.Operand(fs)
+	if err != nil {
+		return err
+	}
+	operand, stdin, err = cfg.check(operand, stdin)
 	if err != nil {
 		return cli.Named(fs, err)
 	}
