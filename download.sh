@@ -4,14 +4,15 @@
 # are resumed, and all of it is verified.
 #
 # It needs bundle-verify and bundle-version beside it (or on the PATH), a POSIX
-# shell, coreutils, sed, and curl or wget.
+# shell, coreutils, sed, and curl or wget. For --parts, wget must be version 1.16 or later.
 set -eu
 
 usage() {
   cat <<'END'
-usage: download.sh VERSION [--bundle FILE] [--key FILE] [--plan]
+usage: download.sh VERSION [--bundle FILE] [--parts SIZE] [--key FILE] [--plan]
 
   download.sh 1.2.3
+  download.sh 1.2.3 --parts 4G
   download.sh 1.2.3 --bundle /media/usb/airgap-bundle-1.2.3.tar.gz
 
 Download the bundle of a release, its signature, the vendor's key and the
@@ -20,6 +21,9 @@ release's k0s programs; resume partial downloads; verify all of it.
 Files:
   --bundle FILE  download the bundle to FILE
                  (default airgap-bundle-VERSION.tar.gz in this directory)
+  --parts SIZE   download the bundle in parts of SIZE, such as 700M or 4G (4 GiB
+                 less one byte, the most that FAT32 holds), to FILE.part-001,
+                 FILE.part-002 and so on, with their checksums in FILE.sha256
   --key FILE     the vendor's public key, downloaded to FILE if that does not
                  exist (default cosign.pub beside the bundle)
 
@@ -35,7 +39,7 @@ END
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 PATH=$here/bin:$PATH:/usr/local/bin
 vendor=${K0RDENT_DOWNLOAD_URL:-https://get.mirantis.com/k0rdent-enterprise}
-release='' bundle='' key='' plan=''
+release='' bundle='' key='' plan='' size=''
 
 say() { printf 'download.sh: %s\n' "$*" >&2; }
 
@@ -83,25 +87,90 @@ fetch() {
   mv -- "$2.part" "$2"
 }
 
+# header NAME: the value of a header among those on stdin, after redirections.
+header() { tr -d '\r' | sed -n "s/^ *$1: *//Ip" | tail -n 1; }
+
+# ask URL: the headers of a file that must exist.
+ask() {
+  if command -v curl >/dev/null; then curl -fsSLI "$1"; else wget -S --spider "$1" 2>&1; fi ||
+    fail "the server has no $1" 'check the version, and run the same command again'
+}
+
+# some URL FROM SIZE: so many bytes of a file, from there on, or fewer.
+some() {
+  if command -v curl >/dev/null; then
+    curl -fL -r "$2-$(($2 + $3 - 1))" "$1" || true
+  else
+    wget --tries=1 --start-pos="$2" -O - "$1" || true # which ends when head has enough
+  fi | head -c "$3"
+}
+
+# pieces URL FILE: downloads a file in parts, each of which is resumed.
+pieces() {
+  headers=$(ask "$1")
+  all=$(printf '%s\n' "$headers" | header content-length)
+  case $(printf '%s\n' "$headers" | header accept-ranges):${all:-0} in bytes:[1-9]*) ;; *)
+    fail "the server does not send parts of $1" "download it whole, and cut it: split -b $size -d -a 3 --numeric-suffixes=1 FILE FILE.part-" ;;
+  esac
+  [ $((all / size)) -lt 999 ] || misuse "invalid --parts: $all bytes would be more than 999 parts"
+  from=0 n=1
+  while [ "$from" -lt "$all" ]; do
+    part=$2.part-$(printf %03d $n) want=$((all - from)) idle=0
+    [ "$want" -le "$size" ] || want=$size
+    while [ ! -e "$part" ]; do
+      had=$(bytes "$part.part")
+      [ "$had" -le "$want" ] || { had=0 && rm -f -- "$part.part"; }
+      [ "$had" = "$want" ] || some "$1" $((from + had)) $((want - had)) >>"$part.part"
+      idle=$((idle + 1)) now=$(bytes "$part.part")
+      [ "$now" -le "$had" ] || idle=0
+      if [ "$now" = "$want" ]; then mv -- "$part.part" "$part"; else sleep $idle; fi
+      [ $idle -lt 3 ] || fail "cannot download $1" 'run the same command again; it resumes the download' 75
+    done
+    [ "$(bytes "$part")" = "$want" ] || fail "$part has $(bytes "$part") bytes, not $want: it is from another download" 'remove it, and run the same command again'
+    from=$((from + want)) n=$((n + 1))
+  done
+  (cd -- "$(dirname -- "$2")" && sha256sum -- "$(basename -- "$2")".part-[0-9][0-9][0-9]) >"$2.sha256"
+}
+
+# in_bytes SIZE: its number of bytes, or nothing if it is none.
+in_bytes() {
+  n=${1%%[!0-9]*}
+  case $n in '' | 0* | ?????????????*) return ;; esac
+  case ${1#"$n"} in
+  '') echo "$n" ;;
+  K | KiB) echo $((n << 10)) ;;
+  M | MiB) echo $((n << 20)) ;;
+  G | GiB) echo $((n << 30)) ;;
+  KB) echo $((n * 1000)) ;;
+  MB) echo $((n * 1000000)) ;;
+  GB) echo $((n * 1000000000)) ;;
+  esac
+}
+
 # need URL FILE: fetch of a file that must exist.
 need() { fetch "$1" "$2" || fail "the server has no $1" 'check the version'; }
 
 # signed FILE: verifies a downloaded file.
-signed() { bundle-verify --key "$key" "$1" >/dev/null || fail "$1 is not what its vendor signed" "remove it and $1.sig, and run the same command again" $?; }
+signed() { bundle-verify --key "$key" "$1" >/dev/null || fail "$1 is not what its vendor signed" "remove it and ${2-$1}.sig, and run the same command again" $?; }
 
 while [ $# -gt 0 ]; do
   case $1 in
-  --bundle=* | --key=*)
+  --bundle=* | --key=* | --parts=*)
     word=$1
     shift
     set -- "${word%%=*}" "${word#*=}" "$@"
     continue
     ;;
-  --bundle | --key | --download)
+  --bundle | --key | --parts | --download)
     [ -n "${2-}" ] || misuse "$1 requires a value"
     case $1 in
     --bundle) bundle=$2 ;;
     --key) key=$2 ;;
+    --parts)
+      size=$(in_bytes "$2")
+      [ "${size:-0}" -gt 0 ] || misuse "invalid --parts \"$2\": must be a size such as 700M or 4G"
+      [ "$size" != 4294967296 ] || size=4294967295
+      ;;
     *) release=$2 ;; # as install.sh was told
     esac
     shift
@@ -134,9 +203,15 @@ fi
 mkdir -p -- "$dir"
 need "$vendor/cosign.pub" "$key"
 need "$from/airgap-bundle-$release.tar.gz.sig" "$bundle.sig"
-need "$from/airgap-bundle-$release.tar.gz" "$bundle"
-signed "$bundle"
-got="$bundle, $bundle.sig, $key"
+whole=$bundle got=$bundle
+if [ -n "$size" ]; then
+  pieces "$from/airgap-bundle-$release.tar.gz" "$bundle"
+  bundle=$whole.part-001 got="$whole.part-*, $whole.sha256"
+else
+  need "$from/airgap-bundle-$release.tar.gz" "$bundle"
+fi
+signed "$bundle" "$whole"
+got="$got, $whole.sig, $key"
 # The bundle has k0s in it; by itself it is for hosts that have no registry.
 versions=$(bundle-version --all --quiet --format '{{range .k0s}}{{.}} {{end}}' "$bundle")
 for name in $(for v in $versions; do echo "k0s-$v-amd64 k0s-$v-arm64"; done); do

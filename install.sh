@@ -32,7 +32,8 @@ without the internet. The steps, in this order:
   install   start k0s, install k0rdent, wait until it is ready
 
 Bundle:
-  --bundle FILE         the vendor's airgap-bundle-VERSION.tar.gz
+  --bundle FILE         the vendor's airgap-bundle-VERSION.tar.gz, its first part,
+                        or a pattern in quotes that matches all its parts
   --key FILE            the vendor's public key
   --signature FILE      the bundle's signature (default FILE.sig beside it)
   --no-verify           use the bundle unverified
@@ -306,6 +307,21 @@ as() {
 
 absolute() { case $1 in /*) printf %s "$1" ;; *) printf %s "$PWD/$1" ;; esac; }
 
+# matched FILE: its absolute path or, for a pattern, those of the parts that it
+# matches, with colons between them, as the tools take them.
+matched() (
+  case $1 in *[*?[]*) ;; *) set -- -e "$1" ;; esac
+  if [ "$1" = -e ] || [ -e "$1" ]; then
+    absolute "${2-$1}"
+    exit
+  fi
+  IFS='' all=''
+  for part in $1; do
+    case $part in *.sig | *.sigstore.json | *.sha256) ;; *) all=$all:$(absolute "$part") ;; esac
+  done
+  printf %s "${all#:}"
+)
+
 # check_flags refuses what contradicts itself. What one mode ignores could be meant
 # to make it harmless.
 check_flags() {
@@ -351,7 +367,7 @@ recall() {
   listen=${listen:-0.0.0.0} port=${port:-5000} storage=$(absolute "${storage:-$own}") log=${log:-/var/log/k0rdent-airgap/install.ndjson}
   case $storage/ in *[!A-Za-z0-9/._-]* | */../*) misuse "invalid K0RDENTD_REGISTRY_STORAGE=\"$storage\": must be a path of letters, digits and ._-" ;; esac
   if [ -n "$plan" ]; then bundle=${bundle:-${filling% *}} key=${key:-$trusted}; fi
-  [ -z "$bundle" ] || bundle=$(absolute "$bundle")
+  [ -z "$bundle" ] || bundle=$(matched "$bundle")
   # All of the storage is given to the registry's user, by whichever name.
   real=$(readlink -m -- "$storage")
   case $state/ in "${real%/}"/*) misuse "invalid K0RDENTD_REGISTRY_STORAGE=\"$storage\": must not contain $state, which is for root alone" ;; esac
@@ -491,18 +507,37 @@ step_check() {
   [ -z "$external" ] || return 0
   dir=$storage
   while [ ! -d "$dir" ]; do dir=$(dirname -- "$dir"); done
-  need=$(($(size "$bundle") * 105 / 100))
-  [ "$filling" != "$bundle $(size "$bundle")" ] || need=$((need + before - $(size "$storage/blobs")))
+  need=$(($(bundle_size) * 105 / 100))
+  [ "$filling" != "$bundle $(bundle_size)" ] || need=$((need + before - $(size "$storage/blobs")))
   free=$(df -Pk -- "$dir" | awk 'NR == 2 {print $4}')
   text="the bundle's content needs $(mb "$need") in $storage, where $(mb "$free") are free"
   [ "$free" -ge "$need" ] || fail "$text" 'make room, or name another place with K0RDENTD_REGISTRY_STORAGE'
   [ -z "$plan" ] || echo "# $text"
 }
 
+# whole prints the path of the bundle, without what counts a first part.
+whole() { printf '%s\n' "${bundle%%:/*}" | sed -E 's/([._-]part[._-]?(0*[01]|a+)|[._-](0+[01]|aa+))$//'; }
+
+# parts prints the files of the bundle, one a line.
+parts() (
+  at=$(whole) first=${bundle%%:/*} IFS=''
+  if [ ! -e "$bundle" ]; then
+    printf '%s\n' "$bundle" | sed 's|:/|\n/|g'
+  elif [ "$at" = "$bundle" ] || [ -d "$bundle" ]; then
+    printf '%s\n' "$bundle"
+  else
+    count=$(printf %s "$first" | sed -E 's/.*[._-](part)?//')
+    for part in "${first%"$count"}"$(printf %s "$count" | tr '0-9a-z' '?'); do printf '%s\n' "$part"; done
+  fi
+)
+
+# bundle_size prints the size of the bundle, of all its parts, in KiB.
+bundle_size() { parts | while IFS='' read -r part; do size "$part"; done | awk '{n += $1} END {print n}'; }
+
 # inputs looks whether the bundle and what it is verified with are there.
 inputs() {
   [ -n "$bundle" ] || misuse 'no bundle given' "name it with --bundle${filling:+; the last one was ${filling% *}}"
-  [ -r "$bundle" ] || fail "$bundle cannot be read"
+  parts | while IFS='' read -r part; do [ -r "$part" ] || fail "$part cannot be read"; done || exit
   if [ -z "$verify" ]; then
     say 'WARNING: the bundle is used UNVERIFIED; anyone who could change it on its way here controls this site'
     return
@@ -510,8 +545,10 @@ inputs() {
   [ -n "$key" ] || misuse 'no key given' 'name the public key of the vendor with --key, or use the bundle unverified with --no-verify'
   case $key in *://*) ;; *) [ -r "$key" ] || fail "$key cannot be read" ;; esac
   [ ! -d "$bundle" ] || fail "$bundle is a directory, which no signature is for" 'name the file that it was unpacked from, or use --no-verify'
-  for s in "${signature:-$bundle.sig}" "${signature:-$bundle.sigstore.json}"; do [ ! -r "$s" ] || return 0; done
-  fail "${signature:-$bundle.sig} cannot be read" 'carry the signature in beside the bundle; download.sh gets both'
+  for s in "${signature:-$bundle.sig}" "${signature:-$(whole).sig}" "${signature:-$bundle.sigstore.json}" "${signature:-$(whole).sigstore.json}"; do
+    [ ! -r "$s" ] || return 0
+  done
+  fail "${signature:-$(whole).sig} cannot be read" 'carry the signature in beside the bundle; download.sh gets both'
 }
 
 # present TOOL…: they are installed, and run here.
@@ -660,7 +697,7 @@ serve_failed() {
 # publishes nothing before bundle-verify has said that it is good.
 step_push() {
   inputs
-  named="$bundle $(size "$bundle")" trusted=${verify:+$key}
+  named="$bundle $(bundle_size)" trusted=${verify:+$key}
   [ "$filling" = "$named" ] || filling=$named before=$(size "$storage/blobs")
   remember
   [ -n "$plan" ] || estimate
@@ -675,10 +712,10 @@ step_push() {
 
 # estimate says how long reading the bundle takes, by its first 256 MB.
 estimate() {
-  [ -f "$bundle" ] || return 0
+  [ ! -d "$bundle" ] || return 0
   from=$(date +%s%N)
-  got=$(head -c 256000000 -- "$bundle" | wc -c)
-  awk -v got="$got" -v ns=$(($(date +%s%N) - from)) -v all="$(stat -Lc %s -- "$bundle")" 'BEGIN {
+  got=$(head -c 256000000 -- "${bundle%%:/*}" | wc -c)
+  awk -v got="$got" -v ns=$(($(date +%s%N) - from)) -v all="$(($(bundle_size) * 1024))" 'BEGIN {
     if (got == 0 || ns <= 0) exit
     rate = got / ns * 1e9
     left = all / rate
@@ -692,7 +729,7 @@ push_failed() {
   grep -qs '"signature":"bad"' $state/pushed.new || return 0
   back=never
   fail "STOPPED: the bundle is not what the owner of $(basename -- "$key") signed; nothing was published" \
-    "compare $(basename -- "$bundle") with the vendor's checksum and $(basename -- "$key") with a copy obtained by another route"
+    "compare $(basename -- "${bundle%%:/*}") with the vendor's checksum and $(basename -- "$key") with a copy obtained by another route"
 }
 
 # pushed looks whether it is known what was pushed: nothing else is installed.
