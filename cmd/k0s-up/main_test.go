@@ -28,7 +28,7 @@ func TestMisuse(t *testing.T) {
 		{"--username u", "--username requires --password-file"},
 		{"--last-controller", "--last-controller requires --reset"},
 		{"--k0s-from x", "--k0s-from requires --upgrade"},
-		{"--ignore luck", `--ignore "luck": must be one of cpu disk`},
+		{"--ignore luck", `--ignore "luck": must be one of apparmor cpu disk`},
 		{"--join workre", `invalid --join "workre": must be worker or controller (did you mean worker?)`},
 		{"--k0s-version latest", `invalid --k0s-version "latest": must be a version such as v1.32.8+k0s.0`},
 		{"--api-address 0.0.0.0", `invalid --api-address "0.0.0.0": must be the address of an interface`},

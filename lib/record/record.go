@@ -38,6 +38,12 @@ const (
 	StatusSkipped = "skipped"
 )
 
+// Status values of a Finding, in addition to failed.
+const (
+	StatusWarning = "warning"
+	StatusUnknown = "unknown" // it could not be checked
+)
+
 // Bundle describes a bundle file and the result of checking its signature.
 type Bundle struct {
 	Path          string `json:"path,omitempty"`
@@ -180,6 +186,15 @@ type Step struct {
 	Cluster string  `json:"cluster,omitempty"` // "stays" if --uninstall removes a host from a cluster that keeps running
 }
 
+// Finding is something that a check found wrong before the work began.
+type Finding struct {
+	Check   string `json:"check,omitempty"`   // its name, as --ignore takes it
+	Status  string `json:"status,omitempty"`  // failed, warning or unknown
+	Subject string `json:"subject,omitempty"` // what it is about: a file, a setting
+	Detail  string `json:"detail,omitempty"`
+	Remedy  string `json:"remedy,omitempty"` // a command, where there is one
+}
+
 // Cluster is a Kubernetes cluster of which this host is a controller.
 type Cluster struct {
 	Kubeconfig string `json:"kubeconfig,omitempty"` // of an administrator, absolute
@@ -207,5 +222,6 @@ func (Skipped) Kind() string    { return "skipped" }
 func (Registry) Kind() string   { return "registry" }
 func (File) Kind() string       { return "file" }
 func (Step) Kind() string       { return "step" }
+func (Finding) Kind() string    { return "finding" }
 func (Cluster) Kind() string    { return "cluster" }
 func (Summary) Kind() string    { return "summary" }

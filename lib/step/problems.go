@@ -13,12 +13,16 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// Ignorable lists the checks that --ignore turns into warnings: those that predict a
-// problem, not those that are certain to fail. Tools that share a configuration file
-// accept each other's.
-var Ignorable = []string{
-	"cpu", "disk", "images", "loopback", "memory", "mirror", "network", "platform", "ports", "sysinfo", "system", "time",
+// HostChecks are the checks of k0s-up that --ignore turns into warnings, as its
+// usage, page and completions list them.
+var HostChecks = []string{
+	"apparmor", "dns", "fapolicyd", "files", "fips", "firewalld", "hosts", "images", "inotify", "ipv6", "latency", "loopback", "memory",
+	"mirror", "modules", "mounts", "name", "network", "platform", "ports", "proxy", "selinux", "swap", "sysinfo", "system", "time",
 }
+
+// Ignorable are the values of --ignore: tools that share a configuration file
+// accept each other's.
+var Ignorable = slices.Sorted(slices.Values(append([]string{"cpu", "disk"}, HostChecks...)))
 
 // ParseIgnored parses a value of --ignore.
 func ParseIgnored(name string) (string, error) {
@@ -39,22 +43,43 @@ type Problems struct {
 }
 
 type problem struct {
-	check, text, hint string
-	err               error // the cause, for its exit code
-	warning           bool
+	record.Finding
+	err     error // the cause, for its exit code
+	ignored bool  // a warning that is left to the records
+}
+
+// text returns the problem for people. What is unknown needs its subject.
+func (q problem) text() string {
+	if q.Status == record.StatusUnknown && q.Subject != "" {
+		return q.Subject + " " + q.Detail
+	}
+	return q.Detail
 }
 
 // Fail adds a problem and its hint; without a hint, that of an error among args. If
 // the check is ignored, the problem is a warning.
 func (p *Problems) Fail(check, hint, format string, args ...any) {
-	q := problem{check: check, text: fmt.Sprintf(format, args...), hint: hint, warning: slices.Contains(p.Ignore, check)}
+	if hint == "" {
+		hint = cli.HintAmong(args)
+	}
+	p.Add(record.Finding{Check: check, Status: record.StatusFailed, Detail: fmt.Sprintf(format, args...), Remedy: hint})
 	for _, a := range args {
 		if err, ok := a.(error); ok {
-			q.err = err
+			p.list[len(p.list)-1].err = err
 		}
 	}
-	if hint == "" {
-		q.hint = cli.HintAmong(args)
+}
+
+// Add adds a finding. If its check is ignored, a failure becomes a warning, and
+// anything less is left to the records.
+func (p *Problems) Add(f record.Finding) {
+	q := problem{Finding: f}
+	switch {
+	case !slices.Contains(p.Ignore, f.Check):
+	case f.Status == record.StatusFailed:
+		q.Status = record.StatusWarning
+	default:
+		q.ignored = true
 	}
 	p.list = append(p.list, q)
 }
@@ -75,16 +100,16 @@ func (p *Problems) CheckLoopback(at, own string) {
 
 // Warn adds a warning.
 func (p *Problems) Warn(check, format string, args ...any) {
-	p.list = append(p.list, problem{check: check, text: fmt.Sprintf(format, args...), hint: cli.HintAmong(args), warning: true})
+	p.Add(record.Finding{Check: check, Status: record.StatusWarning, Detail: fmt.Sprintf(format, args...), Remedy: cli.HintAmong(args)})
 }
 
-// Note adds a finding to the step's record.
+// Note adds a text to the step's record.
 func (p *Problems) Note(format string, args ...any) {
 	p.notes = append(p.notes, fmt.Sprintf(format, args...))
 }
 
-// Report prints each problem, and returns the outcome of the step that found them: an
-// error if any of them is more than a warning.
+// Report prints each problem, writes a record of it, and returns the outcome of
+// the step that found them: an error if one of them is a failure.
 func (r *Runner) Report(p *Problems) (Outcome, error) {
 	for _, m := range p.Missing {
 		if err := r.Out.Write(m); err != nil {
@@ -94,19 +119,25 @@ func (r *Runner) Report(p *Problems) (Outcome, error) {
 	var texts []string
 	later := 0 // how many of these may disappear on the next try
 	for _, q := range p.list {
-		if q.check == "images" && !q.warning {
+		if err := r.Out.Write(q.Finding); err != nil {
+			return Outcome{}, err
+		}
+		if q.ignored {
+			continue
+		}
+		if q.Check == "images" && q.Status == record.StatusFailed {
 			for _, m := range p.Missing {
 				r.Progress.Warn("images: %s: %s", m.Reference, m.Error)
 			}
 		}
-		r.Progress.Warn("%s: %s", q.check, q.text)
-		if q.hint != "" {
-			r.Progress.Hint(q.hint)
+		r.Progress.Warn("%s: %s", q.Check, q.text())
+		if q.Remedy != "" {
+			r.Progress.Hint(q.Remedy)
 		}
-		if q.warning {
+		if q.Status != record.StatusFailed {
 			continue
 		}
-		texts = append(texts, q.check+": "+q.text)
+		texts = append(texts, q.Check+": "+q.Detail)
 		if cli.Code(q.err) == cli.CodeTryAgain {
 			later++
 		}

@@ -92,6 +92,10 @@ func TestReport(t *testing.T) {
 	}{
 		{"nothing", func(p *Problems) { p.Note("a %d", 1); p.Note("b") }, 0, "a 1, b", nil},
 		{"a warning", func(p *Problems) { p.Warn("x", "w: %v", later) }, 0, "", []string{"t: x: w: nobody answers", "hint: start it"}},
+		{"an ignored warning", func(p *Problems) { p.Ignore = []string{"swap"}; p.Warn("swap", "it swaps") }, 0, "", nil},
+		{"unknown", func(p *Problems) {
+			p.Add(record.Finding{Check: "files", Status: record.StatusUnknown, Subject: "/f", Detail: "cannot be checked"})
+		}, 0, "", []string{"t: files: /f cannot be checked"}},
 		{"ignored", func(p *Problems) { p.Ignore = []string{"disk"}; p.Fail("disk", "make room", "full") }, 0, "", []string{"t: disk: full", "hint: make room"}},
 		{"one", func(p *Problems) { p.Fail("disk", "", "full") }, cli.CodeFailed, "1 problem (see above); nothing was changed", []string{"t: disk: full"}},
 		{"later", func(p *Problems) { p.Fail("a", "", "%v", later); p.Fail("b", "", "%v", later) }, cli.CodeTryAgain, "2 problems (see above); nothing was changed", nil},
@@ -115,6 +119,12 @@ func TestReport(t *testing.T) {
 		if cli.Code(err) != tt.code || !strings.HasPrefix(text, tt.text) {
 			t.Errorf("%s: %q with code %d, want %q with %d", tt.name, text, cli.Code(err), tt.text, tt.code)
 		}
+		if got := strings.Count(stdout.String(), `"kind":"finding"`); got != len(p.list) {
+			t.Errorf("%s: %d records of findings, want %d", tt.name, got, len(p.list))
+		}
+		if got := stderr.String(); len(tt.shown) == 0 && tt.code == 0 && got != "" {
+			t.Errorf("%s: stderr %q, want nothing", tt.name, got)
+		}
 		for _, want := range tt.shown {
 			if !strings.Contains(stderr.String(), want+"\n") {
 				t.Errorf("%s: stderr %q, want %q", tt.name, stderr, want)
@@ -130,7 +140,7 @@ func TestParseIgnored(t *testing.T) {
 	if name, err := ParseIgnored("disk"); name != "disk" || err != nil {
 		t.Errorf("%q, %v", name, err)
 	}
-	if _, err := ParseIgnored("luck"); err == nil || !strings.HasPrefix(err.Error(), "must be one of cpu disk") {
+	if _, err := ParseIgnored("luck"); err == nil || !strings.HasPrefix(err.Error(), "must be one of apparmor cpu disk") {
 		t.Errorf("%v", err)
 	}
 }
