@@ -1,0 +1,173 @@
+package hostcheck
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// rule is one of fapolicyd.rules(5).
+type rule struct {
+	allow, execute bool
+	subject        []string
+	object         []string
+}
+
+// parseRules parses rules of fapolicyd. A line that is none is skipped, as the
+// daemon does not start with one.
+func parseRules(text string) []rule {
+	var all []rule
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 || strings.HasPrefix(fields[0], "#") || strings.HasPrefix(fields[0], "%") {
+			continue
+		}
+		decision, _, _ := strings.Cut(fields[0], "_")
+		if decision != "allow" && decision != "deny" {
+			continue
+		}
+		r := rule{allow: decision == "allow"}
+		permission, objects := "open", false
+		for _, field := range fields[1:] {
+			value, isPermission := strings.CutPrefix(field, "perm=")
+			switch {
+			case isPermission:
+				permission = value
+			case field == ":":
+				objects = true
+			case objects:
+				r.object = append(r.object, field)
+			default:
+				r.subject = append(r.subject, field)
+			}
+		}
+		r.execute = permission == "execute" || permission == "any"
+		all = append(all, r)
+	}
+	return all
+}
+
+// applies reports whether a rule is for every execution of a path by root. One
+// with any further condition is not, except that a path may be trusted.
+func (r rule) applies(path string, trusted bool) bool {
+	if !r.execute {
+		return false
+	}
+	for _, s := range r.subject {
+		if s != "all" && s != "uid=0" {
+			return false
+		}
+	}
+	for _, o := range r.object {
+		name, value, _ := strings.Cut(o, "=")
+		switch {
+		case o == "all", o == "trust=1" && trusted, name == "path" && value == path:
+		case name == "dir" && strings.HasPrefix(path, strings.TrimSuffix(value, "/")+"/"):
+		default:
+			return false
+		}
+	}
+	return len(r.object) > 0
+}
+
+// executable reports whether the rules let root execute a path. The first rule
+// that applies decides; the daemon allows what none is for.
+func executable(rules []rule, path string, trusted bool) bool {
+	for _, r := range rules {
+		if r.applies(path, trusted) {
+			return r.allow
+		}
+	}
+	return true
+}
+
+// trustedFiles parses a file of fapolicyd.trust(5): a path, its size and its
+// digest. A path may have blanks.
+func trustedFiles(text string) map[string]int64 {
+	found := make(map[string]int64)
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		size, err := strconv.ParseInt(fields[len(fields)-2], 10, 64)
+		if err == nil {
+			found[strings.Join(fields[:len(fields)-2], " ")] = size
+		}
+	}
+	return found
+}
+
+// fapolicyd finds that fapolicyd runs and would not let k0s start its programs:
+// they come from no package, so none is trusted. This fails for certain, with
+// "fork/exec ...: operation not permitted" (rancher/rke2#2848, k3s-io/k3s#9008).
+func (f *findings) fapolicyd() {
+	const check = "fapolicyd"
+	if !f.running(check, "fapolicyd") {
+		return
+	}
+	config, _ := f.read(check, f.Root+"/etc/fapolicyd/fapolicyd.conf")
+	if assignments(config)["permissive"] == "1" {
+		return
+	}
+	rules, err := f.rules()
+	if errors.Is(err, fs.ErrNotExist) {
+		f.unknown(check, "/etc/fapolicyd", err)
+	}
+	if err != nil {
+		return
+	}
+	trusted := make(map[string]int64)
+	for _, path := range append(f.glob("/etc/fapolicyd/trust.d/*"), f.Root+"/etc/fapolicyd/fapolicyd.trust") {
+		text, _ := f.read(check, path)
+		for name, size := range trustedFiles(text) {
+			trusted[name] = size
+		}
+	}
+	for _, path := range []string{f.K0s, f.Data + "/bin/containerd", "/opt/cni/bin/bridge"} {
+		size, listed := trusted[path]
+		if info, err := os.Stat(f.Root + path); err == nil && info.Size() != size {
+			listed = false // another version than the one that is trusted
+		}
+		if executable(rules, path, listed) {
+			continue
+		}
+		f.fail(check, path, f.allowCommand(), "fapolicyd runs and has no rule that allows %s to be executed", path)
+		return
+	}
+}
+
+// rules returns the rules in the order in which the daemon applies them: those
+// that fagenrules has compiled, else those of old versions.
+func (f *findings) rules() ([]rule, error) {
+	const dir = "/etc/fapolicyd/"
+	for _, name := range []string{"compiled.rules", "fapolicyd.rules"} {
+		if text, err := f.load("fapolicyd", f.Root+dir+name); !errors.Is(err, fs.ErrNotExist) {
+			return parseRules(text), err
+		}
+	}
+	var all []rule
+	failed := error(fs.ErrNotExist)
+	for _, path := range f.glob(dir + "rules.d/*.rules") {
+		text, err := f.load("fapolicyd", path)
+		if err != nil {
+			return nil, err
+		}
+		all, failed = append(all, parseRules(text)...), nil
+	}
+	return all, failed
+}
+
+// allowCommand returns a command that adds rules as RKE2's packages do
+// (rancher/rke2#3416), before those that deny.
+func (f *findings) allowCommand() string {
+	lines := "allow perm=any all : path=" + f.K0s
+	for _, dir := range []string{f.Data, filepath.Dir("/opt/cni/bin"), "/run/k0s"} {
+		lines += `\nallow perm=any all : dir=` + dir + "/"
+	}
+	return fmt.Sprintf(`printf '%s\n' >/etc/fapolicyd/rules.d/30-k0s.rules && fagenrules --load && systemctl restart fapolicyd`, lines)
+}

@@ -1,0 +1,110 @@
+package hostcheck
+
+import (
+	"errors"
+	"path"
+	"slices"
+	"strings"
+)
+
+// mount is one line of /proc/self/mountinfo, see proc_pid_mountinfo(5).
+type mount struct {
+	point   string
+	options []string // of the mount and of its file system
+	fsType  string
+}
+
+var errMountinfo = errors.New("not the format of mountinfo")
+
+// parseMounts parses mountinfo.
+func parseMounts(text string) ([]mount, error) {
+	var all []mount
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		dash := slices.Index(fields, "-")
+		if dash < 6 || len(fields) < dash+3 || !strings.HasPrefix(fields[4], "/") {
+			return nil, errMountinfo
+		}
+		all = append(all, mount{
+			point:   path.Clean(unescape(fields[4])),
+			options: slices.Concat(strings.Split(fields[5], ","), strings.Split(fields[len(fields)-1], ",")),
+			fsType:  fields[dash+1],
+		})
+	}
+	if len(all) == 0 {
+		return nil, errMountinfo
+	}
+	return all, nil
+}
+
+// unescape replaces the octal escapes of a path in mountinfo.
+func unescape(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		if digits := text[i+1:]; text[i] == '\\' && len(digits) >= 3 && strings.Trim(digits[:3], "01234567") == "" {
+			b.WriteByte((digits[0]-'0')<<6 | (digits[1]-'0')<<3 | (digits[2] - '0'))
+			i += 3
+			continue
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String()
+}
+
+// under returns the mount that a path is on: of the deepest mount points the one
+// that was mounted last.
+func under(all []mount, of string) (found mount) {
+	for _, m := range all {
+		if within(m.point, of) && len(m.point) >= len(found.point) {
+			found = m
+		}
+	}
+	return found
+}
+
+// within reports whether a path is a directory or is below it.
+func within(dir, of string) bool {
+	return dir == of || strings.HasPrefix(of, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// mounts finds mount options under which k0s cannot run. From a file system
+// mounted with noexec, k0s, the programs that it unpacks to its data directory
+// (k3s-io/k3s#7372 has the same), and the network plugins do not start. nodev is
+// what CIS and STIG ask of /var: containers have a /dev of their own, so only
+// device nodes that a volume has fail.
+func (f *findings) mounts() {
+	const check = "mounts"
+	file := f.Proc + "/self/mountinfo"
+	text, err := readFile(file)
+	var all []mount
+	if err == nil {
+		all, err = parseMounts(text)
+	}
+	if err != nil {
+		f.unknown(check, file, err)
+		return
+	}
+	for _, dir := range []struct {
+		path, what string
+		exec       bool
+	}{
+		{path.Dir(f.K0s), "k0s cannot be started", true},
+		{f.Data, "k0s cannot start the programs that it unpacks there", true},
+		{"/opt/cni/bin", "containerd cannot start the network plugins there, and no pod gets a network", true},
+		{"/etc/k0s", "k0s.yaml cannot be written", false},
+	} {
+		m := under(all, path.Clean(f.Root+dir.path))
+		remount := "mount -o remount,%s " + m.point + "; and in /etc/fstab"
+		switch {
+		case dir.exec && slices.Contains(m.options, "noexec"):
+			f.fail(check, dir.path, strings.Replace(remount, "%s", "exec", 1), "%s is mounted with noexec on %s: %s", dir.path, m.point, dir.what)
+		case slices.Contains(m.options, "ro") && dir.path != path.Dir(f.K0s):
+			f.fail(check, dir.path, strings.Replace(remount, "%s", "rw", 1), "%s is mounted read-only on %s: %s", dir.path, m.point, dir.what)
+		case dir.path == f.Data && slices.Contains(m.options, "nodev"):
+			f.warn(check, dir.path, strings.Replace(remount, "%s", "dev", 1), "%s is mounted with nodev on %s: volumes that are block devices do not work", dir.path, m.point)
+		}
+	}
+}

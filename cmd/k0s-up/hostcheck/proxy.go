@@ -1,0 +1,160 @@
+package hostcheck
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpproxy"
+)
+
+// environ parses the environment of a process, /proc/PID/environ.
+func environ(text string) map[string]string {
+	found := make(map[string]string)
+	for pair := range strings.SplitSeq(text, "\x00") {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			found[name] = value
+		}
+	}
+	return found
+}
+
+// unitEnviron parses the settings of a name, such as Environment, in a file of
+// systemd: pairs NAME=VALUE that are divided by blanks and may be in quotes. An
+// empty setting removes those before.
+func unitEnviron(found map[string]string, text, setting string) {
+	text = strings.ReplaceAll(text, "\\\n", " ")
+	for line := range strings.Lines(text) {
+		value, ok := strings.CutPrefix(strings.TrimSpace(line), setting)
+		value = strings.TrimSpace(value)
+		if value, ok = strings.CutPrefix(value, "="); !ok || !strings.HasPrefix(strings.TrimSpace(line), setting) {
+			continue
+		}
+		if strings.TrimSpace(value) == "" {
+			clear(found)
+		}
+		for _, word := range words(value) {
+			if name, value, ok := strings.Cut(word, "="); ok {
+				found[name] = value
+			}
+		}
+	}
+}
+
+// words splits a text at blanks outside of quotes.
+func words(text string) []string {
+	var all []string
+	var word strings.Builder
+	quote, open := rune(0), false
+	for _, r := range text {
+		switch {
+		case r == quote:
+			quote = 0
+		case quote == 0 && (r == '"' || r == '\''):
+			quote, open = r, true
+		case quote == 0 && (r == ' ' || r == '\t'):
+			if open {
+				all = append(all, word.String())
+			}
+			word.Reset()
+			open = false
+		default:
+			word.WriteRune(r)
+			open = true
+		}
+	}
+	if open {
+		all = append(all, word.String())
+	}
+	return all
+}
+
+// proxyOf returns the settings of an environment, as Go programs take them.
+func proxyOf(env map[string]string) httpproxy.Config {
+	get := func(name string) string {
+		if v := env[name]; v != "" {
+			return v
+		}
+		return env[strings.ToLower(name)]
+	}
+	return httpproxy.Config{HTTPProxy: get("HTTP_PROXY"), HTTPSProxy: get("HTTPS_PROXY"), NoProxy: get("NO_PROXY")}
+}
+
+// through returns those of the hosts and networks that requests for go through a
+// proxy.
+func through(c httpproxy.Config, hosts []string, networks []netip.Prefix) []string {
+	proxy := c.ProxyFunc()
+	asked := func(host string) bool {
+		p, err := proxy(&url.URL{Scheme: "https", Host: host})
+		return err != nil || p != nil
+	}
+	var all []string
+	for _, h := range hosts {
+		if asked(h) {
+			name := h
+			if host, _, err := net.SplitHostPort(h); err == nil {
+				name = host
+			}
+			all = append(all, strings.Trim(name, "[]"))
+		}
+	}
+	for _, n := range networks {
+		if n.IsValid() && asked(net.JoinHostPort(n.Masked().Addr().Next().String(), "443")) {
+			all = append(all, n.String())
+		}
+	}
+	return all
+}
+
+// proxies finds proxies through which the site's own traffic would go. A proxy may
+// let it pass, so this is a warning. In the shell only k0s-up itself is
+// concerned; what systemd passes to k0s reaches containerd, kubelet and the API.
+func (f *findings) proxies() {
+	const check = "proxy"
+	shell, err := os.ReadFile(f.Proc + "/self/environ")
+	if err != nil {
+		f.unknown(check, f.Proc+"/self/environ", err)
+	}
+	if bad := through(proxyOf(environ(string(shell))), f.Internal, nil); len(bad) > 0 {
+		f.warn(check, "shell", "export NO_PROXY=$NO_PROXY,"+strings.Join(bad, ","), "the environment of this shell names a proxy, and NO_PROXY does not have %s", strings.Join(bad, ", "))
+	}
+	env := f.serviceEnviron()
+	c := proxyOf(env)
+	bad := through(c, slices.Concat(f.Internal, []string{f.Name}), f.Networks)
+	if len(bad) == 0 {
+		return
+	}
+	list := strings.Trim(c.NoProxy+","+strings.Join(append(bad, ".svc", ".cluster.local"), ","), ",")
+	f.warn(check, "systemd", `for s in k0scontroller k0sworker; do mkdir -p /etc/systemd/system/$s.service.d && printf '[Service]\nEnvironment="NO_PROXY=`+list+`"\n' >/etc/systemd/system/$s.service.d/no-proxy.conf; done && systemctl daemon-reload`,
+		"systemd passes a proxy to k0s, and NO_PROXY does not have %s", strings.Join(bad, ", "))
+}
+
+// serviceEnviron returns what systemd passes to k0s's service: its own
+// environment, DefaultEnvironment, and the drop-ins of the service.
+func (f *findings) serviceEnviron() map[string]string {
+	const check = "proxy"
+	manager, _ := f.read(check, f.Proc+"/1/environ")
+	env := environ(manager)
+	files := f.glob("/etc/systemd/system.conf")
+	for _, dir := range []string{"/usr/lib", "/run", "/etc"} {
+		files = append(files, f.glob(dir+"/systemd/system.conf.d/*.conf")...)
+	}
+	for _, file := range files {
+		text, _ := f.read(check, file)
+		unitEnviron(env, text, "DefaultEnvironment")
+	}
+	for _, unit := range []string{"k0scontroller", "k0sworker"} {
+		for _, file := range f.glob("/etc/systemd/system/" + unit + ".service.d/*.conf") {
+			text, _ := f.read(check, file)
+			unitEnviron(env, text, "Environment")
+		}
+		text, _ := f.read(check, f.Root+"/etc/sysconfig/"+unit)
+		for name, value := range assignments(text) {
+			env[name] = strings.Trim(value, `"'`)
+		}
+	}
+	return env
+}
