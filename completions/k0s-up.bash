@@ -11,7 +11,7 @@ _k0s_up() {
   --expiry) mapfile -t COMPREPLY < <(compgen -W '1h 24h 168h' -- "$cur") ;;
   --timeout) mapfile -t COMPREPLY < <(compgen -W '30m 45m 2h' -- "$cur") ;;
   --answer-timeout) mapfile -t COMPREPLY < <(compgen -W '30s 2m' -- "$cur") ;;
-  --ignore) mapfile -t COMPREPLY < <(compgen -W 'images loopback memory mirror network platform ports sysinfo system time' -- "$cur") ;;
+  --ignore) mapfile -t COMPREPLY < <(compgen -W 'apparmor dns fapolicyd files fips firewalld hosts images inotify ipv6 latency loopback memory mirror modules mounts name network platform ports proxy selinux swap sysinfo system time' -- "$cur") ;;
   --format) mapfile -t COMPREPLY < <(compgen -W 'auto json table' -- "$cur") ;;
   --ca | --password-file | --k0s | --k0s-from | --k0s-yaml | --token-file | --config)
     compopt -o filenames

@@ -32,7 +32,7 @@ complete -c k0s-up -l etcd-peer-address -x -d 'address for other members of etcd
 complete -c k0s-up -l token-file -r -F -d 'file with the token'
 complete -c k0s-up -l expiry -x -a '1h 24h 168h' -d 'how long a new token is valid'
 complete -c k0s-up -l timeout -x -a '30m 45m 2h' -d 'how long to wait'
-complete -c k0s-up -l ignore -x -a 'images loopback memory mirror network platform ports sysinfo system time' -d 'only warn about a check'
+complete -c k0s-up -l ignore -x -a 'apparmor dns fapolicyd files fips firewalld hosts images inotify ipv6 latency loopback memory mirror modules mounts name network platform ports proxy selinux swap sysinfo system time' -d 'only warn about a check'
 complete -c k0s-up -l yes -d 'do not ask'
 complete -c k0s-up -l last-controller -d 'reset even if the cluster may have other controllers'
 complete -c k0s-up -l format -x -a 'auto json table' -d 'auto, json, table or a template'

@@ -127,3 +127,33 @@ END
   run -1 --separate-stderr on a k0s-up "${flags[@]}" <<<'{"kind":"bundle","path":"/b.tgz","signature":"bad"}'
   [[ $stderr == *'its signature is bad'* ]]
 }
+
+@test "k0s-up: a hardened host, with the remedy for each" {
+  filled
+  # findings: what a plan finds wrong, apart from this machine's own clock, modules and limits.
+  findings() {
+    run --separate-stderr on a k0s-up "${flags[@]}" --plan "$@" </dev/null
+    echo "$output" | jq -r 'select(.kind == "finding" and ([.check] | inside(["mounts","hosts","name","network"]))) | "\(.check) \(.status)"' | paste -sd,
+  }
+  same '' "$(findings)"
+  on a mkdir -p /opt/cni/bin
+  on a mount -t tmpfs -o noexec,nodev hardened /opt/cni
+  on a hostname Node-A
+  nsenter --target "${hosts[a]}" --net ip route del default
+  on a sh -c 'echo "::1 localhost" >/etc/hosts'
+  same 'network failed,mounts failed,name warning,hosts failed' "$(findings)"
+  run -1 --separate-stderr on a k0s-up "${flags[@]}" --plan </dev/null
+  echo "$stderr"
+  [[ $stderr == *'k0s-up: mounts: /opt/cni/bin is mounted with noexec on /opt/cni: '*'hint: mount -o remount,exec /opt/cni; '* ]]
+  [[ $stderr == *'hint: hostnamectl set-hostname node-a'* ]]
+  same 'network warning,mounts warning,name warning,hosts warning' "$(findings --ignore network,mounts,hosts,name)"
+  # What the remedies say helps.
+  on a mount -o remount,exec /opt/cni
+  on a hostname node-a
+  on a sh -c 'echo "127.0.0.1 localhost" >>/etc/hosts'
+  nsenter --target "${hosts[a]}" --net ip route add default via 10.55.0.1
+  same '' "$(findings)"
+  on a hostname "$(printf '%064d' 0)"
+  [[ $(findings) == 'name failed' ]]
+  [ -z "$(calls)" ]
+}

@@ -30,11 +30,14 @@ func (u *up) checkSystem() {
 		u.Fail("root", "run it as root; --plan also reads files that only root can read", "must run as root (uid is %d)", os.Geteuid())
 	}
 	if runtime.GOOS != "linux" || u.host.arch != "amd64" && u.host.arch != "arm64" {
-		u.Fail("system", "", "%s/%s: the platform's images are for linux/amd64 and linux/arm64", runtime.GOOS, u.host.arch)
+		u.Fail("system", "use another host", "%s/%s: the platform's images are for linux/amd64 and linux/arm64", runtime.GOOS, u.host.arch)
 	}
-	for _, program := range []string{"modprobe", "mount", "umount"} {
-		if _, err := exec.LookPath(program); err != nil {
-			u.Warn("system", "no %s in PATH, which k0s uses", program)
+	for _, p := range []struct{ name, from string }{{"modprobe", "kmod"}, {"mount", "mount, or util-linux"}, {"umount", "mount, or util-linux"}} {
+		if _, err := exec.LookPath(p.name); err != nil {
+			u.Add(record.Finding{
+				Check: "system", Status: record.StatusWarning, Subject: p.name,
+				Detail: "no " + p.name + " in PATH, which k0s uses", Remedy: "install the package " + p.from,
+			})
 		}
 	}
 	if !u.hasOverlay() {
@@ -78,7 +81,7 @@ func (u *up) checkMemory() {
 	case err != nil:
 		u.Fail("memory", "", "%v", err)
 	case total < need:
-		u.Fail("memory", "", "%s; k0s alone needs %s", record.Bytes(total), record.Bytes(need))
+		u.Fail("memory", "use a host with more memory", "%s; k0s alone needs %s", record.Bytes(total), record.Bytes(need))
 	}
 }
 
@@ -99,9 +102,9 @@ func (u *up) checkName() {
 	case !a.IsValid():
 		u.Fail("network", "give it an address and a route, or name the address with --api-address", "this host has no address that other nodes and pods could reach")
 	case a.IsLoopback():
-		u.Fail("network", "", "%v can be reached from this host only", a)
+		u.Fail("network", "name another address with --api-address", "%v can be reached from this host only", a)
 	case !u.node.own(a):
-		u.Fail("network", "", "%v is not an address of this host, which has %v", a, u.node.networks)
+		u.Fail("network", "name one of this host with --api-address", "%v is not an address of this host, which has %v", a, u.node.networks)
 	default:
 		u.Note("node %s at %v", u.node.name, a)
 	}
@@ -112,7 +115,7 @@ func (u *up) checkName() {
 func (u *up) checkNetworks() {
 	pods, services := u.yaml.podCIDR, u.yaml.serviceCIDR
 	if pods.IsValid() && services.IsValid() && pods.Overlaps(services) {
-		u.Fail("network", "", "the networks of pods %v and services %v overlap", pods, services)
+		u.Fail("network", "choose others with --pod-cidr and --service-cidr", "the networks of pods %v and services %v overlap", pods, services)
 	}
 	running := u.k0s.running != nil // then the pods' own networks are among the host's
 	for _, n := range []struct {

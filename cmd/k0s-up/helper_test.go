@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/cli/clitest"
@@ -25,7 +27,8 @@ func testHost(t *testing.T) host {
 	t.Helper()
 	h := hostBelow(t.TempDir())
 	h.farewell = 0
-	h.proc = filepath.Join(h.root, "proc")
+	h.proc, h.sys, h.measure = filepath.Join(h.root, "proc"), filepath.Join(h.root, "sys"), time.Millisecond
+	fit(t, h)
 	script, err := os.ReadFile("../../tests/k0s/k0s")
 	if err != nil {
 		t.Fatal(err)
@@ -47,6 +50,27 @@ func testHost(t *testing.T) host {
 	t.Setenv("K0S_ROOT", h.root)
 	t.Setenv("K0S_LOG", filepath.Join(h.root, "k0s.log"))
 	return h
+}
+
+// fit makes a host one on which nothing is in k0s's way.
+func fit(t *testing.T, h host) {
+	t.Helper()
+	for path, text := range map[string]string{
+		"fs/inotify/max_user_instances": "8192\n", "fs/inotify/max_user_watches": "524288\n", "fs/nr_open": "1048576\n", "fs/file-max": "1048576\n",
+		"kernel/osrelease": "6.1.0\n",
+	} {
+		clitest.Write(t, h.proc+"/sys/"+path, text)
+	}
+	for path, text := range map[string]string{"self/mountinfo": "27 1 254:0 / / rw - ext4 /dev/vda rw\n", "self/environ": "", "1/environ": "", "1/comm": "systemd\n"} {
+		clitest.Write(t, h.proc+"/"+path, text)
+	}
+	for _, module := range []string{"nf_tables", "nf_conntrack", "xt_comment", "xt_MASQUERADE", "br_netfilter", "ip_set", "vxlan", "overlay"} {
+		clitest.Write(t, h.sys+"/module/"+module+"/refcnt", "0\n")
+	}
+	clitest.Write(t, h.root+"/etc/hosts", "127.0.0.1 localhost\n")
+	if err := errors.Join(os.MkdirAll(h.sys+"/fs", 0o755), os.Symlink("/sys/fs/cgroup", h.sys+"/fs/cgroup")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func read(t *testing.T, path string) string {

@@ -28,6 +28,7 @@ type host struct {
 	farewell time.Duration // between leaving etcd and stopping it
 	patience time.Duration // for what k0s answers at once unless it is stuck
 
+	measure   time.Duration // how long to write to the disk, to learn how fast it is
 	proc, sys string
 	arch      string // as in GOARCH
 }
@@ -43,6 +44,6 @@ func hostBelow(root string) host {
 		data: at(k0s.DataDir), runDir: at(k0s.RunDir),
 		config: at(config.Path), state: at("/var/lib/k0rdentd"),
 		lock:     at("/run/k0s-up.lock"),
-		farewell: farewell, patience: quickRun, proc: "/proc", sys: "/sys", arch: runtime.GOARCH,
+		farewell: farewell, patience: quickRun, measure: time.Second, proc: "/proc", sys: "/sys", arch: runtime.GOARCH,
 	}
 }

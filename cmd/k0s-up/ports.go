@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
+	"k0rdent-airgap/cmd/k0s-up/hostcheck"
 	"k0rdent-airgap/lib/ports"
 )
 
@@ -10,6 +12,7 @@ import (
 type port struct {
 	number  int
 	udp     bool
+	remote  bool // other hosts connect to it
 	what    string
 	workers bool // on workers, too
 	// provider that it is for; "" for any
@@ -17,18 +20,44 @@ type port struct {
 }
 
 var k0sPorts = []port{
-	{number: 6443, what: "the Kubernetes API"},
-	{number: 9443, what: "k0s's API for joining"},
-	{number: 8132, what: "konnectivity"},
+	{number: 6443, remote: true, what: "the Kubernetes API"},
+	{number: 9443, remote: true, what: "k0s's API for joining"},
+	{number: 8132, remote: true, what: "konnectivity"},
 	{number: 2379, what: "etcd"},
-	{number: 2380, what: "etcd's peers"},
+	{number: 2380, remote: true, what: "etcd's peers"},
 	{number: 10257, what: "kube-controller-manager"},
 	{number: 10259, what: "kube-scheduler"},
-	{number: 10250, what: "kubelet", workers: true},
+	{number: 10250, remote: true, what: "kubelet", workers: true},
 	{number: 10248, what: "kubelet's health", workers: true},
 	{number: 10256, what: "kube-proxy's health", workers: true},
-	{number: 179, what: "kube-router", workers: true, provider: "kuberouter"},
-	{number: 4789, udp: true, what: "calico's VXLAN", workers: true, provider: "calico"},
+	{number: 179, remote: true, what: "kube-router", workers: true, provider: "kuberouter"},
+	{number: 4789, udp: true, remote: true, what: "calico's VXLAN", workers: true, provider: "calico"},
+}
+
+// ports returns the ports that k0s needs on this host.
+func (u *up) ports() []port {
+	var all []port
+	provider := cmp.Or(u.yaml.provider, defaultProvider)
+	for _, p := range k0sPorts {
+		if p.number == 6443 && u.yaml.apiPort != 0 {
+			p.number = u.yaml.apiPort
+		}
+		if (p.workers || !u.worker) && (p.provider == "" || p.provider == provider) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// remotePorts returns those that other hosts connect to.
+func (u *up) remotePorts() []hostcheck.Port {
+	var all []hostcheck.Port
+	for _, p := range u.ports() {
+		if p.remote {
+			all = append(all, hostcheck.Port{Number: p.number, UDP: p.udp})
+		}
+	}
+	return all
 }
 
 // checkPorts finds who is on a port that k0s needs.
@@ -38,17 +67,7 @@ func (u *up) checkPorts() {
 	}
 	tcp, udp := ports.Listeners(u.host.proc, "tcp"), ports.Listeners(u.host.proc, "udp")
 	var owners map[string]string
-	for _, port := range k0sPorts {
-		if port.number == 6443 && u.yaml.apiPort != 0 {
-			port.number = u.yaml.apiPort
-		}
-		provider := u.yaml.provider
-		if provider == "" {
-			provider = "kuberouter"
-		}
-		if u.worker && !port.workers || port.provider != "" && port.provider != provider {
-			continue
-		}
+	for _, port := range u.ports() {
 		table, name := tcp, fmt.Sprintf("port %d", port.number)
 		if port.udp {
 			table, name = udp, name+"/udp"

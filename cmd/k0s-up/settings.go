@@ -28,6 +28,7 @@ type k0sYAML struct {
 	balanced             bool // the text says whether there is node-local load balancing, or an external address
 	apiPort              int
 	provider             string
+	etcd, dualStack      bool // it has etcd of its own; both families
 	podCIDR, serviceCIDR netip.Prefix
 }
 
@@ -123,10 +124,14 @@ func (y *k0sYAML) read(text []byte) error {
 			Network struct {
 				Provider, PodCIDR, ServiceCIDR string
 				NodeLocalLoadBalancing         *struct{ Enabled bool }
+				DualStack                      struct{ Enabled bool }
 			}
 			Storage struct {
 				Type string
-				Etcd struct{ PeerAddress string }
+				Etcd struct {
+					PeerAddress     string
+					ExternalCluster any
+				}
 			}
 		}
 	}
@@ -140,6 +145,8 @@ func (y *k0sYAML) read(text []byte) error {
 		y.apiPort = defaultAPIPort
 	}
 	y.provider = cmp.Or(network.Provider, defaultProvider)
+	y.dualStack = network.DualStack.Enabled
+	y.etcd = config.Spec.Storage.Type != "kine" && config.Spec.Storage.Etcd.ExternalCluster == nil
 	// What is not a network, k0s tells when it validates the text.
 	y.podCIDR, _ = netip.ParsePrefix(cmp.Or(network.PodCIDR, defaultPodCIDR))
 	y.serviceCIDR, _ = netip.ParsePrefix(cmp.Or(network.ServiceCIDR, defaultServiceCIDR))

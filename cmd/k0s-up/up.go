@@ -28,6 +28,7 @@ type up struct {
 
 	in    pipe.Site
 	files []record.File // that other tools have written
+	seen  time.Time     // when the last image was pushed; zero if not known
 	state *state
 	node  node  // this host, as others see it
 	site  *site // nil where nothing is asked of a registry
@@ -78,6 +79,9 @@ func (u *up) run(ctx context.Context) error {
 // takeRecord keeps what a record says.
 func (u *up) takeRecord(line record.Line) error {
 	if err := u.in.Take(line); err != nil {
+		return err
+	}
+	if err := u.takePushed(line); err != nil {
 		return err
 	}
 	var f record.File
@@ -154,6 +158,7 @@ func (u *up) preflight(ctx context.Context, _ bool) (step.Outcome, error) {
 	u.checkPorts()
 	u.checkNetworks()
 	u.checkRoutes()
+	u.checkHardening(ctx)
 	switch {
 	case u.site != nil:
 		u.checkSite(ctx)

@@ -65,9 +65,12 @@ Joining and leaving:
   --yes                do not ask before --reset
 
 Checks and waiting:
-  --ignore CHECK       only warn about a check: images, loopback, memory,
-                       mirror, network, platform, ports, sysinfo, system or
-                       time; repeatable, or with commas
+  --ignore CHECK       only warn about a check, or not at all if it only warns
+                       anyway: apparmor, dns, fapolicyd, files, fips, firewalld,
+                       hosts, images, inotify, ipv6, latency, loopback, memory,
+                       mirror, modules, mounts, name, network, platform, ports,
+                       proxy, selinux, swap, sysinfo, system or time;
+                       repeatable, or with commas
   --timeout DURATION   how long to wait for the node (default 45m)
 
 Output:

@@ -32,8 +32,9 @@ host() {
   unshare --mount --net --uts --pid --fork --kill-child bash -euc '
     dir=$1 name=$2 media=$3 debian=$4
     mount -t tmpfs host "$dir"
-    mkdir "$dir"/{written,work,root}
-    mount -t overlay host -o "lowerdir=$debian,upperdir=$dir/written,workdir=$dir/work" "$dir/root"
+    mkdir -p "$dir"/{written,work,root,installer/etc}
+    echo 127.0.0.1 localhost >"$dir/installer/etc/hosts" # debootstrap makes none
+    mount -t overlay host -o "lowerdir=$dir/installer:$debian,upperdir=$dir/written,workdir=$dir/work" "$dir/root"
     cd "$dir/root"
     mkdir written
     mount --bind "$dir/written" written

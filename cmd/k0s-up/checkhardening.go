@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"k0rdent-airgap/cmd/k0s-up/hostcheck"
+	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/lib/record"
+)
+
+// checkHardening finds what a hardened host has that is in k0s's way.
+func (u *up) checkHardening(ctx context.Context) {
+	name, err := os.Hostname()
+	if err != nil {
+		u.Fail("name", "", "%v", err)
+	}
+	h := hostcheck.Host{
+		Root: u.host.root, Proc: u.host.proc, Sys: u.host.sys,
+		K0s: strings.TrimPrefix(u.k0s.Path, u.host.root), Data: k0s.DataDir, DropIns: k0s.DropInDir, Name: name,
+		Provider: u.yaml.provider, Networks: []netip.Prefix{u.yaml.podCIDR, u.yaml.serviceCIDR},
+		IPv6: u.yaml.dualStack, Ports: u.remotePorts(), Released: u.seen,
+	}
+	if u.k0s.running == nil && !u.worker && u.yaml.etcd {
+		h.Measure = u.host.measure
+	}
+	for _, p := range u.node.networks {
+		h.Addresses = append(h.Addresses, p.Addr())
+	}
+	if u.site != nil {
+		h.Internal = append(h.Internal, u.site.host)
+	}
+	if u.node.address.IsValid() {
+		h.Internal = append(h.Internal, u.node.address.String())
+	}
+	for _, f := range h.Check(ctx, u.Ignore) {
+		u.Add(f)
+	}
+}
+
+// takePushed keeps when the last image of the records was pushed.
+func (u *up) takePushed(line record.Line) error {
+	var i record.Image
+	if line.Kind != i.Kind() {
+		return nil
+	}
+	if err := line.Decode(&i); err != nil {
+		return err
+	}
+	if at, err := time.Parse(time.RFC3339, i.PushedAt); err == nil && at.After(u.seen) {
+		u.seen = at
+	}
+	return nil
+}
