@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"k0rdent-airgap/tests/machine"
 )
 
 // maxBinary bounds each tool, in bytes: the set must stay small enough to
@@ -16,35 +18,37 @@ const maxBinary = 20_000_000
 // 50 MB, and in one tool only. k0s-up is copied to every node.
 var larger = map[string]int64{"k0rdent-install": 80_000_000, "k0s-up": 16_000_000}
 
-// built is where tests/run.sh has built the tools for each platform already. What
-// is up to date, go build does not link again.
+// built is where tests/run.sh has built the tools for each platform already. Go
+// does not link again what is up to date and was built with the same flags, which
+// the Makefile has.
 var built = map[string]string{"amd64": "bin", "arm64": ".cache/arm64"}
 
 // TestBinaries builds the tools as a release does, for both platforms, and
 // looks at what came out.
 func TestBinaries(t *testing.T) {
-	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
+	program := machine.NeedProgram(t, "make")
+	for arch, want := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
 		dir := t.TempDir()
 		for _, tool := range tools(t) {
-			if program, err := os.ReadFile(filepath.Join(root, built[arch], tool)); err == nil {
-				if err := os.WriteFile(filepath.Join(dir, tool), program, 0o755); err != nil {
+			if content, err := os.ReadFile(filepath.Join(root, built[arch], tool)); err == nil {
+				if err := os.WriteFile(filepath.Join(dir, tool), content, 0o755); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir, "./cmd/...")
+		cmd := exec.Command(program, "-s", "build", "BIN="+dir)
 		cmd.Dir = root
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
+		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go build for %s: %v\n%s", arch, err, out)
+			t.Fatalf("make build for %s: %v\n%s", arch, err, out)
 		}
 		for _, tool := range tools(t) {
-			checkBinary(t, filepath.Join(dir, tool), machine)
+			checkBinary(t, filepath.Join(dir, tool), want)
 		}
 	}
 }
 
-func checkBinary(t *testing.T, path string, machine elf.Machine) {
+func checkBinary(t *testing.T, path string, want elf.Machine) {
 	t.Helper()
 	info, err := os.Stat(path)
 	if err != nil {
@@ -52,13 +56,13 @@ func checkBinary(t *testing.T, path string, machine elf.Machine) {
 		return
 	}
 	name := filepath.Base(path)
-	t.Logf("%s %v: %.1f MB", name, machine, float64(info.Size())/1e6)
+	t.Logf("%s %v: %.1f MB", name, want, float64(info.Size())/1e6)
 	most := int64(maxBinary)
 	if own, found := larger[name]; found {
 		most = own
 	}
 	if info.Size() > most {
-		t.Errorf("%s for %v: %d bytes, want at most %d", name, machine, info.Size(), most)
+		t.Errorf("%s for %v: %d bytes, want at most %d", name, want, info.Size(), most)
 	}
 	f, err := elf.Open(path)
 	if err != nil {
@@ -66,12 +70,12 @@ func checkBinary(t *testing.T, path string, machine elf.Machine) {
 		return
 	}
 	defer f.Close()
-	if f.Machine != machine {
-		t.Errorf("%s is for %v, want %v", name, f.Machine, machine)
+	if f.Machine != want {
+		t.Errorf("%s is for %v, want %v", name, f.Machine, want)
 	}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
-			t.Errorf("%s for %v is not static", name, machine)
+			t.Errorf("%s for %v is not static", name, want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package house
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -28,29 +30,52 @@ type goPackage struct {
 	Imports, Deps        []string
 }
 
-// list gives the packages that the patterns name and all that they depend on,
-// by import path, built as the tools are.
-func list(t *testing.T, patterns ...string) map[string]goPackage {
-	t.Helper()
-	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=ImportPath,Dir,Doc,Standard,Module,GoFiles,Imports,Deps"}, patterns...)...)
+// everything holds the module's packages and all that they depend on, by import
+// path, built as the tools are. Its tests share one run of go list.
+var everything = sync.OnceValues(func() (map[string]goPackage, error) {
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Dir,Doc,Standard,Module,GoFiles,Imports,Deps", "./...")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, stderr.Bytes())
+		return nil, fmt.Errorf("go list: %w\n%s", err, stderr.Bytes())
 	}
 	packages := make(map[string]goPackage)
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p goPackage
 		if err := dec.Decode(&p); err == io.EOF {
-			return packages
+			return packages, nil
 		} else if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		packages[p.ImportPath] = p
 	}
+})
+
+// list returns the packages below the given directories of this module, all of
+// them if none is given, and everything that they depend on, by import path.
+func list(t *testing.T, dirs ...string) map[string]goPackage {
+	t.Helper()
+	packages, err := everything()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(dirs) == 0 {
+		return packages
+	}
+	found := make(map[string]goPackage)
+	for path, p := range packages {
+		name, mine := ours(path)
+		if !mine || !slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(name, dir+"/") }) {
+			continue
+		}
+		for _, needed := range append([]string{path}, p.Deps...) {
+			found[needed] = packages[needed]
+		}
+	}
+	return found
 }
 
 // ours tells whether an import path is a package of this module, and gives its
@@ -96,7 +121,7 @@ func rooms(t *testing.T) map[string]room {
 // which so stays the truth in both directions.
 func TestImports(t *testing.T) {
 	table := rooms(t)
-	packages := list(t, "./cmd/...", "./lib/...")
+	packages := list(t, "cmd", "lib")
 	for path, p := range packages {
 		name, mine := ours(path)
 		if !mine {
@@ -159,7 +184,7 @@ func compare(t *testing.T, what string, got, want []string) {
 // do not know each other, and all of them reach registries through lib/client.
 func TestLayers(t *testing.T) {
 	const client = "github.com/google/go-containerregistry/pkg/v1/remote"
-	for path, p := range list(t, "./cmd/...", "./lib/...") {
+	for path, p := range list(t, "cmd", "lib") {
 		name, mine := ours(path)
 		if !mine {
 			continue
@@ -188,7 +213,7 @@ func tool(rel string) string {
 }
 
 func TestPackageComments(t *testing.T) {
-	for path, p := range list(t, "./...") {
+	for path, p := range list(t) {
 		if name, mine := ours(path); mine && len(p.GoFiles) > 0 && !strings.Contains(p.Doc, " ") {
 			t.Errorf("%s has no package comment", name)
 		}
