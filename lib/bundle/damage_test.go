@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +12,7 @@ import (
 
 func small() []member {
 	return append(files("capi/a_1.tar", "charts/k0rdent-enterprise_1.tar"),
-		member{name: "noise_1.tar", body: noise(3000)}, member{name: "zeros_1.tar", body: string(make([]byte, 5000))})
+		member{name: "noise_1.tar", body: noise(1300)}, member{name: "zeros_1.tar", body: string(make([]byte, 2000))})
 }
 
 // Wherever a bundle is cut, the error says that it is truncated and at which
@@ -132,6 +133,30 @@ func TestZerosBehindZstd(t *testing.T) {
 		all, _, err := list(write(t, "b", append(slices.Clone(content), make([]byte, n)...)), nil)
 		if err != nil || len(all) != len(small()) {
 			t.Errorf("%d zeros: %d entries and %v, want %d and no error", n, len(all), err, len(small()))
+		}
+	}
+}
+
+// An entry that inflates to a thousand times its compressed size is never held.
+func TestBombIsNotHeld(t *testing.T) {
+	const size = 64 << 20
+	raw := makeTar(t, member{name: "bomb_1.tar", body: string(make([]byte, size))})
+	for name, content := range map[string][]byte{"gzip": gz(raw), "zstd": zst(raw)} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		b, err := Open(t.Context(), "-", bytes.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for e, err := range b.Entries(t.Context()) {
+			if err != nil || e.Size != size {
+				t.Errorf("%s: %d bytes, %v", name, e.Size, err)
+			}
+		}
+		b.Close()
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > size/2 {
+			t.Errorf("%s: allocated %d bytes, want at most half of the entry", name, n)
 		}
 	}
 }

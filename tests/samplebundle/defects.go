@@ -109,7 +109,7 @@ var entryDefects = []defect{
 	{name: "text-file", about: "a text file with the name of an archive", want: Invalid, change: func(t *tiny) {
 		t.victim.become("<html>404 Not Found</html>\n")
 	}},
-	{name: "gzip-bomb", about: "1 GiB of zeros with the name of an archive", want: Invalid, damage: bomb},
+	{name: "gzip-bomb", about: "64 MiB of zeros with the name of an archive", want: Invalid, damage: bomb},
 }
 
 // nameDefects concern names and references.
@@ -156,10 +156,13 @@ var nameDefects = []defect{
 // (32 KiB) behind the entries before it, which a reader has then seen.
 var big = product{kind: "image", path: "zz/victim", tag: "v1.0", weight: 200_000}
 
-// bomb puts 1 GiB of zeros in place of the victim, as gzip members of 1 MiB.
+const bombSize = 64 << 20
+
+// bomb replaces the victim with 64 MiB of zeros, as gzip members of 1 MiB. That is
+// more than the tools may hold, and tests inflate it dozens of times.
 func bomb(r raw) []byte {
 	var head bytes.Buffer
-	h := &tar.Header{Typeflag: tar.TypeReg, Name: victimPath, Mode: 0o644, Size: 1 << 30}
+	h := &tar.Header{Typeflag: tar.TypeReg, Name: victimPath, Mode: 0o644, Size: bombSize}
 	if err := tar.NewWriter(&head).WriteHeader(h); err != nil {
 		panic(fmt.Sprintf("samplebundle: %v", err)) // a sound header, into memory
 	}
@@ -169,7 +172,7 @@ func bomb(r raw) []byte {
 	}
 	return slices.Concat(
 		member(slices.Concat(r.tar[:r.at], head.Bytes())),
-		bytes.Repeat(member(make([]byte, 1<<20)), 1<<10),
+		bytes.Repeat(member(make([]byte, 1<<20)), bombSize>>20),
 		member(make([]byte, 1024)))
 }
 
