@@ -43,16 +43,17 @@ func newPump(r io.Reader, h hash.Hash) *pump {
 		stopped: make(chan struct{}),
 		hash:    h,
 	}
-	for range pumpBlocks {
-		p.free <- make([]byte, pumpBlock)
-	}
 	go p.run(r)
 	return p
 }
 
 func (p *pump) run(r io.Reader) {
 	defer close(p.full)
-	for {
+	for blocks := 0; ; {
+		if len(p.free) == 0 && blocks < pumpBlocks { // a small source needs few
+			p.free <- make([]byte, pumpBlock)
+			blocks++
+		}
 		var block []byte
 		select {
 		case block = <-p.free:
