@@ -15,8 +15,8 @@ import (
 	"k0rdent-airgap/tests/machine"
 )
 
-// hole writes an archive of one image whose layer is a hole of size bytes, so
-// that it takes no room on disk, and gives back what it wrote.
+// hole writes an archive of one image whose layer is a hole of size bytes, which uses
+// no disk space, and returns what it wrote.
 func hole(t testing.TB, w *os.File, n int, size int64) {
 	t.Helper()
 	digest := func(s string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(s))) }
@@ -55,7 +55,7 @@ func hole(t testing.TB, w *os.File, n int, size int64) {
 	}
 }
 
-// bytesRead is what this process has read so far, by any system call.
+// bytesRead returns how many bytes this process has read so far, by any system call.
 func bytesRead(t testing.TB) int64 {
 	t.Helper()
 	stat, err := os.ReadFile("/proc/self/io")
@@ -71,8 +71,7 @@ func bytesRead(t testing.TB) int64 {
 	return n
 }
 
-// Of 230 archives of 3 GB, as a directory or a plain tar, less than 5 MB are
-// read.
+// Of 230 archives of 3 GB, in a directory or a plain tar, less than 5 MB are read.
 func TestLargeBundleIsNotRead(t *testing.T) {
 	const archives, layer = 230, 13 << 20
 	dir := t.TempDir()
@@ -99,7 +98,7 @@ func TestLargeBundleIsNotRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		hole(t, plain, n, layer)
-		outer = tar.NewWriter(plain) // its payload went past it
+		outer = tar.NewWriter(plain) // its payload was written past it
 	}
 	outer.Close()
 	for _, path := range []string{bundle, plain.Name()} {

@@ -19,8 +19,8 @@ import (
 	"k0rdent-airgap/tests/samplebundle"
 )
 
-// lsInto runs bundle-ls in front of a program that accepts the rest after so many lines,
-// or never if that is less than 0. It returns what the program reads.
+// lsInto runs bundle-ls in front of a program that accepts the rest after so many
+// lines, or never if that is negative. It returns what the program reads.
 func lsInto(t *testing.T, after int, stdin io.Reader, args ...string) (lines []string, err error) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -48,7 +48,7 @@ func lsInto(t *testing.T, after int, stdin io.Reader, args ...string) (lines []s
 }
 
 // restIn returns the record that leaves entries to the reader, and how many records
-// about entries come before it.
+// about entries precede it.
 func restIn(t *testing.T, lines []string) (rest *record.Rest, before int) {
 	t.Helper()
 	for _, line := range lines {
@@ -67,7 +67,7 @@ func restIn(t *testing.T, lines []string) (rest *record.Rest, before int) {
 	return rest, before
 }
 
-// TestLeavesTheRest: at once, or as soon as the reader accepts it.
+// TestLeavesTheRest leaves the rest at once, or as soon as the reader accepts it.
 func TestLeavesTheRest(t *testing.T) {
 	path, m := sample(t, samplebundle.Options{Size: 8 << 20})
 	info, err := os.Stat(path)
@@ -78,7 +78,7 @@ func TestLeavesTheRest(t *testing.T) {
 		lines, err := lsInto(t, after, nil, path)
 		rest, before := restIn(t, lines)
 		if err != nil || rest == nil {
-			t.Fatalf("after %d lines: %v, %q, want that the rest is left", after, err, lines)
+			t.Fatalf("after %d lines: %v, %q, want a rest record", after, err, lines)
 		}
 		if rest.Bundle != path || rest.Size != info.Size() || rest.Listed != before || before < after || before >= len(m.Entries) {
 			t.Errorf("after %d lines: %+v behind %d of %d entries", after, rest, before, len(m.Entries))
@@ -91,7 +91,7 @@ func TestLeavesTheRest(t *testing.T) {
 	}
 }
 
-// TestKeepsTheRest where the reader could not list the same, or it costs nothing.
+// TestKeepsTheRest lists everything if the reader could not list the same, or if it costs nothing.
 func TestKeepsTheRest(t *testing.T) {
 	path, m := sample(t, samplebundle.Options{})
 	plain, _ := sample(t, samplebundle.Options{Format: samplebundle.Tar})
@@ -136,8 +136,8 @@ func TestKeepsTheRest(t *testing.T) {
 	}
 }
 
-// TestKeepsTheRestForALateVerdict: one that is piped in beside the bundle's name is
-// passed on, so this program must not end before it comes.
+// TestKeepsTheRestForALateVerdict: a verdict piped in next to the bundle's name is
+// passed on, so this program must not end before it arrives.
 func TestKeepsTheRestForALateVerdict(t *testing.T) {
 	t.Parallel()
 	path, m := sample(t, samplebundle.Options{})

@@ -22,7 +22,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// ran is what a run left behind.
+// ran is the result of a run.
 type ran struct {
 	out, err string
 	code     int
@@ -36,7 +36,7 @@ func ls(t *testing.T, stdin io.Reader, args ...string) ran {
 	return ran{stdout.String(), stderr.String(), cli.Code(err)}
 }
 
-// sample writes a small bundle and returns its contents.
+// sample writes a small bundle and returns its manifest.
 func sample(t testing.TB, o samplebundle.Options) (string, samplebundle.Manifest) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "bundle")
@@ -73,7 +73,7 @@ func records(t *testing.T, out string) (images []record.Image, others map[string
 	return images, others
 }
 
-// compare checks image records against what the generator put in.
+// compare compares image records with what the generator wrote.
 func compare(t *testing.T, path string, m samplebundle.Manifest, images []record.Image) {
 	t.Helper()
 	var want []samplebundle.Entry
@@ -94,7 +94,7 @@ func compare(t *testing.T, path string, m samplebundle.Manifest, images []record
 			wantChart = &record.Chart{Name: w.Chart.Name, Version: w.Chart.Version, AppVersion: w.Chart.AppVersion}
 		}
 		if strings.Contains(got.Warning, "sparse") {
-			w.Platforms = got.Platforms // of what is held, not of what the index lists
+			w.Platforms = got.Platforms // of the manifests in the archive, not of all in the index
 		}
 		expect := record.Image{Bundle: path, Entry: w.Path, Repository: w.Repository, Tag: w.Tag, Digest: w.Digest, Subject: w.Subject,
 			MediaType: w.MediaType, Type: w.Type, Platforms: w.Platforms, Chart: wantChart,
@@ -141,7 +141,7 @@ func TestEveryForm(t *testing.T) {
 	compare(t, "-", m, images)
 }
 
-// Every vector ends as its class says, and what is whole is listed.
+// Every vector ends as its class requires, and everything intact is listed.
 func TestVectors(t *testing.T) {
 	for _, v := range samplebundle.Vectors() {
 		t.Run(v.Name, func(t *testing.T) {
@@ -159,10 +159,10 @@ func TestVectors(t *testing.T) {
 			switch v.Want {
 			case samplebundle.Fine, samplebundle.Sparse, samplebundle.Ambiguous, samplebundle.Skipped:
 				wantCode = 0
-			case samplebundle.Duplicate: // of a reference is a warning, of a path is refused
+			case samplebundle.Duplicate: // a duplicate reference is a warning, a duplicate path an error
 				wantCode = got.code
 				if !strings.Contains(got.err, "twice") && !strings.Contains(got.err, "same reference") {
-					t.Errorf("stderr does not tell the double: %s", got.err)
+					t.Errorf("stderr does not name the duplicate: %s", got.err)
 				}
 			}
 			if got.code != wantCode {
@@ -281,8 +281,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Two entries with one reference and two digests: a registry can have only one
-// of them, and which one must not be left to their order in silence.
+// Two entries with one reference and two digests: a registry can hold only one of them,
+// and their order must not decide silently which one.
 func TestSameReferenceTwice(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "b")
 	if _, err := samplebundle.WriteDir(dir, samplebundle.Options{}); err != nil {
@@ -301,8 +301,8 @@ func TestSameReferenceTwice(t *testing.T) {
 	}
 }
 
-// A record is written as soon as its archive has passed, while the rest of the
-// bundle is still to come.
+// A record is written as soon as its archive has passed, before the rest of the bundle
+// has arrived.
 func TestRecordsFlow(t *testing.T) {
 	path, _ := sample(t, samplebundle.Options{Format: samplebundle.Tar, Size: 8 << 20})
 	content, _ := os.ReadFile(path)
@@ -319,7 +319,7 @@ func TestRecordsFlow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n++; n == 3 { // came through while half of the bundle was withheld
+		if n++; n == 3 { // arrived while half of the bundle was withheld
 			go func() {
 				feed.Write(content[4<<20:])
 				feed.Close()
@@ -341,7 +341,7 @@ func TestDocs(t *testing.T) {
 	clitest.Docs(t, c.flags(), usage, "../..")
 }
 
-// golden compares with a file of testdata.
+// golden compares with a file in testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)

@@ -16,7 +16,7 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// shelf is a real registry, with a few images.
+// shelf is a real registry with a few images.
 type shelf struct {
 	t      testing.TB
 	server *httptest.Server
@@ -76,8 +76,7 @@ func (s *shelf) blob(repository, kind string, content []byte) string {
 
 const manifestType = "application/vnd.oci.image.manifest.v1+json"
 
-// image stores an image for linux/arm64 with these layers, and returns its
-// manifest.
+// image stores an image for linux/arm64 with these layers, and returns its manifest.
 func (s *shelf) image(repository string, layers []string, tags ...string) []byte {
 	config := s.blob(repository, "application/vnd.oci.image.config.v1+json", []byte(`{"os":"linux","architecture":"arm64"}`))
 	var list []string
@@ -189,11 +188,11 @@ func TestRegistryMisuse(t *testing.T) {
 		}
 	}
 	if got := ls(t, nil, "--registry", "localhost:1"); got.code != 75 {
-		t.Errorf("a registry that is not there: %+v, want code 75", got)
+		t.Errorf("an unreachable registry: %+v, want code 75", got)
 	}
 }
 
-// A list of tags of several pages is read as it comes.
+// A list of tags on several pages is read as it arrives.
 func TestRegistryIsListedInOrder(t *testing.T) {
 	s := newShelf(t)
 	const tags = 1100

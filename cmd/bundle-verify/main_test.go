@@ -30,13 +30,13 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// result is how a run ended.
+// result is the outcome of a run.
 type result struct {
 	out, err string
 	code     int
 }
 
-// runs calls the tool as its main does.
+// runs runs the tool as its main does.
 func runs(t *testing.T, stdin io.Reader, args ...string) result {
 	t.Helper()
 	return runsIn(t, context.Background(), stdin, args...)
@@ -53,7 +53,7 @@ func runsIn(t *testing.T, ctx context.Context, stdin io.Reader, args ...string) 
 	return result{out.String(), errs.String(), cli.Code(err)}
 }
 
-// bundleOf is the one record that a run wrote.
+// bundleOf returns the only record that a run wrote.
 func bundleOf(t *testing.T, out string) record.Bundle {
 	t.Helper()
 	var b record.Bundle
@@ -65,7 +65,7 @@ func bundleOf(t *testing.T, out string) record.Bundle {
 
 const data = "testdata/"
 
-// Everything that cosign signs is good, and each record says with what.
+// Everything that cosign signs verifies, and each record names the key.
 func TestGood(t *testing.T) {
 	type row struct{ key, signature string }
 	var rows []row
@@ -107,8 +107,8 @@ func TestGood(t *testing.T) {
 	}
 }
 
-// What is not as signed is bad: the record says so, for the tools behind, and
-// the message says why, as far as that can be known.
+// What differs from what was signed is bad: the record says so, for the tools
+// behind, and the message gives the reason, if it can be known.
 func TestBad(t *testing.T) {
 	for _, tt := range []struct {
 		key, signature, file string
@@ -156,7 +156,7 @@ func TestBad(t *testing.T) {
 	}
 }
 
-// What cannot be verified at all is refused in words of its own, and writes no
+// What cannot be verified at all is rejected with a message of its own, without a
 // record.
 func TestRefusals(t *testing.T) {
 	dir := t.TempDir()
@@ -245,7 +245,7 @@ func TestDigest(t *testing.T) {
 	}
 }
 
-// What sha256sum prints is a digest.
+// The output of sha256sum is a digest.
 func TestDigestForms(t *testing.T) {
 	hex := strings.Repeat("0a", 32)
 	for text, want := range map[string]string{
@@ -259,7 +259,7 @@ func TestDigestForms(t *testing.T) {
 	}
 }
 
-// A vendor who changes keys publishes both in one file; either may have signed.
+// A vendor who rotates keys publishes both in one file; either may have signed.
 func TestAnyKeyOfTheFile(t *testing.T) {
 	read := func(names ...string) string {
 		var all []byte
@@ -302,7 +302,7 @@ func TestAnyKeyOfTheFile(t *testing.T) {
 	}
 }
 
-// Keys and signatures that went through Windows mean the same.
+// Keys and signatures that were saved on Windows are accepted.
 func TestForeignForms(t *testing.T) {
 	utf16 := func(s []byte) []byte {
 		out := []byte("\xff\xfe")
@@ -334,7 +334,7 @@ func TestForeignForms(t *testing.T) {
 	}
 }
 
-// A file that is not what it is named as is called what it is.
+// The error for a file of the wrong kind names its kind.
 func TestSwappedArguments(t *testing.T) {
 	dir := t.TempDir()
 	put := func(name string, content []byte) string {
@@ -382,7 +382,7 @@ func TestSwappedArguments(t *testing.T) {
 			t.Errorf("%q: %d, %s, want 1 and %q", tt.args, got.code, got.err, tt.want)
 		}
 	}
-	// Where a link leads, its signature may lie.
+	// A signature next to the target of a link is found.
 	link := filepath.Join(t.TempDir(), "today.tgz")
 	if err := os.Symlink(file, link); err != nil {
 		t.Fatal(err)
@@ -392,7 +392,7 @@ func TestSwappedArguments(t *testing.T) {
 	}
 }
 
-// The signature is found beside the file, .sig first.
+// The signature is found next to the file, .sig first.
 func TestFindsSignature(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "b")
@@ -418,8 +418,7 @@ func TestFindsSignature(t *testing.T) {
 	}
 }
 
-// A certificate or a log entry beside the signature is never passed over in
-// silence.
+// A certificate or a log entry next to the signature is always mentioned.
 func TestReportsWhatWasNotChecked(t *testing.T) {
 	file := data + "bundle.tgz"
 	got := runs(t, nil, "--quiet", "--key", data+"p384.crt", "--signature", data+"v3/certificate.sigstore.json", file)
@@ -432,7 +431,7 @@ func TestReportsWhatWasNotChecked(t *testing.T) {
 	if got.code != 1 || !strings.Contains(got.err, "wrong key type") || !strings.Contains(got.err, "hint: the signer has the certificate of") {
 		t.Errorf("%d, %s", got.code, got.err)
 	}
-	// Another key of the same kind, as most signers with a certificate have.
+	// Another key of the same type, as most signers with a certificate have.
 	other, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	der, _ := x509.MarshalPKIXPublicKey(other.Public())
 	path := filepath.Join(t.TempDir(), "k")
@@ -508,7 +507,7 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-// An interrupt ends a run that waits for bytes which never come.
+// An interrupt ends a run that waits for bytes that never arrive.
 func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	stdin, feed := io.Pipe()
@@ -523,8 +522,8 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// A file that grows under our hands, as one does that is still being copied,
-// is neither good nor bad.
+// A file that grows while it is read, such as one still being copied, is neither good
+// nor bad.
 func TestChangedWhileRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	os.WriteFile(path, []byte("half"), 0o644)

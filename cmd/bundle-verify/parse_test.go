@@ -30,7 +30,7 @@ func holds(k *key, sig, message []byte) bool {
 	return false
 }
 
-// keys are the public keys of the vectors.
+// keys are the public keys of the test vectors.
 func keys(t testing.TB) map[string]*key {
 	t.Helper()
 	found := map[string]*key{}
@@ -48,7 +48,7 @@ func keys(t testing.TB) map[string]*key {
 	return found
 }
 
-// library verifies with the standard library alone, given the whole message.
+// library verifies with only the standard library, given the whole message.
 func library(k *key, message, sig []byte) bool {
 	s256, s384, s512 := sha256.Sum256(message), sha512.Sum384(message), sha512.Sum512(message)
 	switch p := k.public.(type) {
@@ -62,8 +62,8 @@ func library(k *key, message, sig []byte) bool {
 	return false
 }
 
-// Whatever a signature file holds, reading it never crashes, and it is good
-// only if the standard library finds the bytes that were taken from it good.
+// No signature file crashes the parser, and a signature is good only if the standard
+// library accepts the bytes that were parsed.
 func FuzzSignature(f *testing.F) {
 	for _, pattern := range []string{"v2/*", "v3/*", "*.sig", "empty"} {
 		files, _ := filepath.Glob(data + pattern)
@@ -97,8 +97,8 @@ func FuzzSignature(f *testing.F) {
 	})
 }
 
-// Whatever a bundle says, its signature is one of the bytes that stand in it,
-// and nothing it says makes a file good that it was not signed for.
+// Whatever a bundle says, its signature is one of the byte strings in it, and nothing
+// in it makes a file good that was not signed.
 func FuzzBundle(f *testing.F) {
 	for _, pattern := range []string{"v2/*.bundle", "v2/*.json", "v3/*.bundle", "v3/*.json"} {
 		files, _ := filepath.Glob(data + pattern)
@@ -129,7 +129,7 @@ func FuzzBundle(f *testing.F) {
 	})
 }
 
-// Streaming Ed25519 decides as the standard library does on the whole message.
+// Streaming Ed25519 agrees with the standard library on the whole message.
 func FuzzEd25519(f *testing.F) {
 	f.Add([]byte("seed"), []byte("message"), 0, byte(0))
 	f.Add([]byte("seed"), []byte("message"), 3, byte(1))
@@ -151,8 +151,8 @@ func FuzzEd25519(f *testing.F) {
 	})
 }
 
-// A binary signature may begin and end with any byte: with those of JSON and
-// HTML, and with white space.
+// A binary signature may begin and end with any bytes, including those of JSON, HTML
+// and white space.
 func TestBinaryBytes(t *testing.T) {
 	for first := range 256 {
 		sig := make([]byte, 64)
@@ -168,7 +168,7 @@ func TestBinaryBytes(t *testing.T) {
 	}
 }
 
-// Ed25519ph is what cosign takes where a transparency log takes part.
+// cosign uses Ed25519ph with a transparency log.
 func TestEd25519ph(t *testing.T) {
 	private := ed25519.NewKeyFromSeed(make([]byte, 32))
 	message := []byte("message")
@@ -180,7 +180,7 @@ func TestEd25519ph(t *testing.T) {
 	}
 }
 
-// Reading ahead gives hashes every byte once and in order, however the bytes
+// Reading ahead passes every byte to the hashes once and in order, however the bytes
 // arrive.
 func TestBlocks(t *testing.T) {
 	content := make([]byte, 3*blockSize+17)
@@ -205,7 +205,7 @@ type pieces struct{ r *bytes.Reader }
 
 func (p *pieces) Read(b []byte) (int, error) { return p.r.Read(b[:min(len(b), 65537)]) }
 
-// The memory that a run takes does not depend on the size of the file.
+// Memory use does not depend on the size of the file.
 func TestMemory(t *testing.T) {
 	allocated := func(size int64) uint64 {
 		var before, after runtime.MemStats

@@ -12,7 +12,7 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// TestNoResultIsARecord in a pipe, so that no program behind it goes on.
+// TestNoResultIsARecord checks that a failed verification in a pipe stops every program after it.
 func TestNoResultIsARecord(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")

@@ -80,7 +80,7 @@ func TestStopsAtTheChart(t *testing.T) {
 	}
 	r, w := io.Pipe()
 	defer w.Close()
-	go w.Write(content[:len(content)*9/10]) // and then nothing, without an end
+	go w.Write(content[:len(content)*9/10]) // then nothing, without closing
 	if out, stderr, code := version(t, r, "-"); code != 0 || !strings.Contains(out, `"version":"1.2.3"`) {
 		t.Errorf("%d, %s%s", code, out, stderr)
 	}
@@ -119,7 +119,7 @@ func TestNotFound(t *testing.T) {
 	os.WriteFile(empty, nil, 0o644)
 	other := filepath.Join(dir, "other")
 	os.MkdirAll(filepath.Join(other, "charts"), 0o755)
-	// Names that a search for the beginning of the product's name would take.
+	// Names that a search for the beginning of the product's name would match.
 	os.WriteFile(filepath.Join(other, "charts/k0rdent-enterprise-extra_1.0.tar"), []byte("x"), 0o644)
 	os.WriteFile(filepath.Join(other, "k0rdent-enterprise_1.0.tar"), []byte("x"), 0o644)
 	broken := filepath.Join(dir, "broken")

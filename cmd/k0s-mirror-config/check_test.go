@@ -22,7 +22,7 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// mirrorServer is a real registry, with what was asked of it.
+// mirrorServer is a real registry that records its requests.
 type mirrorServer struct {
 	*httptest.Server
 	host string
@@ -31,8 +31,8 @@ type mirrorServer struct {
 	seen []string
 }
 
-// serve returns a registry that holds images, each REPOSITORY:TAG. With a user,
-// whose password is "p w", everything wants a login.
+// serve returns a registry with images, each REPOSITORY:TAG. With a user, whose password is
+// "p w", every request requires a login.
 func serve(t *testing.T, secure bool, user string, images ...string) *mirrorServer {
 	t.Helper()
 	store, err := registry.OpenDisk(t.TempDir())
@@ -54,7 +54,7 @@ func serve(t *testing.T, secure bool, user string, images ...string) *mirrorServ
 		h.ServeHTTP(w, r)
 	})
 	s.Server = httptest.NewUnstartedServer(handler)
-	s.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that turn away are meant to
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // failed handshakes are expected
 	if !secure {
 		s.Start()
 	} else {
@@ -99,8 +99,8 @@ const (
 	busybox = "busybox:1.37.0"
 )
 
-// TestCheck asks a registry over its own authority, below a prefix, with a
-// login: for the paths that containerd will ask for.
+// TestCheck checks the requests to a registry with its own authority, a prefix and a login:
+// they must be for the paths that containerd requests.
 func TestCheck(t *testing.T) {
 	s := serve(t, true, "puller", "p/k0sproject/coredns:1.12.2", "p/k8s/pause:3.9", "p/k8s/pause:3.10", "p/library/busybox:1.36.0", "p/charts/x:1")
 	password := filepath.Join(t.TempDir(), "password")
@@ -144,13 +144,13 @@ func TestCheck(t *testing.T) {
 		t.Errorf("asked %q, want %q among it", s.seen, asked)
 	}
 
-	// The same by what is on the host, without a word about mirrors.
+	// The same with only what is on the host, without flags or records.
 	ok(t, root, "", flags...)
 	o = start(t, root, "", "--check")
 	if o.code() != cli.CodeFailed || o.images[coredns].Status != record.StatusExists || !strings.Contains(o.images[pause].Error, "the nearest is p/k8s/pause:3.9") {
 		t.Errorf("check of the host: code %d, %+v\n%s", o.code(), o.images, o.stderr)
 	}
-	// The remedy that the hint names.
+	// The command in the hint solves it.
 	s.seen = nil
 	alias := serve(t, true, "", "p/k0sproject/coredns:1.12.2", "p/pause:3.9")
 	ok(t, root, "", "--mirror", alias.URL+"/p", "--ca", alias.ca)
@@ -162,8 +162,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A tag that stands for something else than its record says is not what was
-// verified, also if a later mirror has that: containerd takes the first one's.
+// If a tag no longer has the digest of its record, it is not what was verified, even if a
+// later mirror has that: containerd uses the first mirror.
 func TestCheckOfATagThatMoved(t *testing.T) {
 	s := serve(t, false, "", "charts/x:1")
 	image := func(digit string) string {
@@ -192,7 +192,7 @@ func TestCheckOfATagThatMoved(t *testing.T) {
 	if o := start(t, imageRoot(t), image("1"), "--check", "--mirror", s.URL, "--mirror", other.URL); o.code() != cli.CodeFailed {
 		t.Errorf("with a second mirror: code %d, %s", o.code(), o.counts())
 	}
-	// The last record counts, as what was pushed last.
+	// The last record counts, since it is the last push.
 	last := image("1") + strings.ReplaceAll(image("1"), "sha256:"+strings.Repeat("1", 64), found[1])
 	if o := start(t, imageRoot(t), last, "--check", "--mirror", s.URL); o.code() != 0 {
 		t.Errorf("after a second push: code %d, %v", o.code(), o.err)
@@ -203,8 +203,7 @@ func containsAll(seen, wanted []string) bool {
 	return !slices.ContainsFunc(wanted, func(w string) bool { return !slices.Contains(seen, w) })
 }
 
-// TestCheckReportsWhatIsWrong: each reason for an ImagePullBackOff is reported
-// as what it is.
+// TestCheckReportsWhatIsWrong: each cause of an ImagePullBackOff has its own message.
 func TestCheckReportsWhatIsWrong(t *testing.T) {
 	secure := serve(t, true, "", "k0sproject/coredns:1.12.2")
 	plain := serve(t, false, "", "k0sproject/coredns:1.12.2")
@@ -262,7 +261,7 @@ func TestCheckReportsWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestCheckOfTheHost finds what keeps containerd from asking the mirror at all.
+// TestCheckOfTheHost finds what keeps containerd from using the mirror at all.
 func TestCheckOfTheHost(t *testing.T) {
 	s := serve(t, false, "", "k0sproject/coredns:1.12.2", "k0sproject/coredns:1.11.0")
 	tests := []struct {
@@ -285,7 +284,7 @@ func TestCheckOfTheHost(t *testing.T) {
 		{"directory without a file", func(t *testing.T, root string) { os.Remove(root + k0s.CertsDir + "/quay.io/hosts.toml") }, "", "containerd contacts quay.io itself"},
 		{"no server", func(t *testing.T, root string) {
 			writeFile(t, root+k0s.CertsDir+"/quay.io/hosts.toml", 0o644, "[host.'"+s.URL+"']\n")
-		}, "", ""}, // it has the image, so nobody is turned to
+		}, "", ""}, // it has the image, so no other registry is contacted
 		{"certificate gone", func(t *testing.T, root string) {
 			writeFile(t, root+k0s.CertsDir+"/quay.io/hosts.toml", 0o644, "server = 'https://"+s.host+"'\nca = ['ca.crt']\n[host]\n")
 		}, "", "ca.crt: no such file"},
@@ -304,7 +303,7 @@ func TestCheckOfTheHost(t *testing.T) {
 			o := start(t, root, "", "--check")
 			if tt.reason == "" {
 				if o.err != nil || o.images[coredns].Status != record.StatusExists {
-					t.Errorf("%v, %+v, want it to be there", o.err, o.images)
+					t.Errorf("%v, %+v, want it to exist", o.err, o.images)
 				}
 				return
 			}
@@ -319,8 +318,7 @@ func TestCheckOfTheHost(t *testing.T) {
 	}
 }
 
-// TestSysinfo: what k0s says of a drop-in counts, what it says of the rest of
-// the host is another matter.
+// TestSysinfo: only k0s's verdicts on drop-ins count, not those on the rest of the host.
 func TestSysinfo(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "k0s")
 	writeFile(t, binary, 0o755, `#!/bin/sh

@@ -16,9 +16,8 @@ const (
 	images2 = "version = 3\n[plugins.\"io.containerd.cri.v1.images\".registry]\n"
 )
 
-// TestForeignFiles: what somebody else has on the host, and what it would do
-// to ours. A conflict ends the run before anything is written, with the file's
-// name; a warning does not.
+// TestForeignFiles covers files of others on the host and their effect on ours. A conflict
+// ends the run before anything is written and names the file; a warning does not.
 func TestForeignFiles(t *testing.T) {
 	dropIn := func(name string) string { return k0s.DropInDir + "/" + name }
 	host := func(name string) string { return k0s.CertsDir + "/" + name + "/hosts.toml" }
@@ -73,7 +72,7 @@ func TestForeignFiles(t *testing.T) {
 				t.Errorf("stderr %q, want %q", o.stderr, tt.warning)
 			}
 			if text, err := os.ReadFile(root + tt.path); err != nil || string(text) != tt.content {
-				t.Errorf("another program's file is %q, %v, want it as it was", text, err)
+				t.Errorf("another program's file is %q, %v, want it unchanged", text, err)
 			}
 			if tt.conflict == "" {
 				if o.err != nil {
@@ -126,8 +125,8 @@ func TestForeignDirectories(t *testing.T) {
 	}
 }
 
-// TestOlderFilesOfOurs: what an earlier version wrote under other names goes,
-// after what takes its place is there.
+// TestOlderFilesOfOurs: files that an earlier version wrote under other names are removed,
+// after their replacements exist.
 func TestOlderFilesOfOurs(t *testing.T) {
 	root := newRoot(t, current)
 	older := k0s.DropInDir + "/registry.toml"
@@ -147,8 +146,8 @@ func TestOlderFilesOfOurs(t *testing.T) {
 	}
 }
 
-// TestForeignFileInOurDirectory is left where it is, and keeps a directory
-// from being removed: without the hosts.toml it would lead outward.
+// TestForeignFileInOurDirectory: a file of others is kept, and so is its directory: without
+// the hosts.toml, pulls would go to the public registry.
 func TestForeignFileInOurDirectory(t *testing.T) {
 	root := newRoot(t, current)
 	images := filepath.Join(t.TempDir(), "images")
@@ -163,8 +162,8 @@ func TestForeignFileInOurDirectory(t *testing.T) {
 	checkTree(t, root)
 }
 
-// FuzzReadSettings: reading what somebody else wrote never panics, and a file
-// that is not TOML is never found harmless.
+// FuzzReadSettings: no content makes the parser panic, and a file that is not TOML is never
+// considered harmless.
 func FuzzReadSettings(f *testing.F) {
 	for _, s := range []string{grpc1, images2, "plugins = 1", "[plugins]\nx = 1", "[[plugins]]", "version = '3'", "[plugins.'io.containerd.grpc.v1.cri'.registry.configs]\nx = 1"} {
 		f.Add(s, true)

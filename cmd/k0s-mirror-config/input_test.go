@@ -27,7 +27,7 @@ func server(t *testing.T, root, host string) k0s.Entry {
 	return h.Server
 }
 
-// TestMirrorFromRecords: the end of a pipe knows where the images went.
+// TestMirrorFromRecords: the last tool of a pipe knows where the images were pushed.
 func TestMirrorFromRecords(t *testing.T) {
 	ca := testCA(t)
 	const pushed = `{"kind":"image","repository":"k0sproject/coredns","tag":"1.12.2","registry":"10.0.0.5:5000","prefix":"k0rdent-enterprise","reference":"10.0.0.5:5000/k0rdent-enterprise/k0sproject/coredns:1.12.2","status":"pushed"}` + "\n"
@@ -81,12 +81,12 @@ func TestRecordsPassOn(t *testing.T) {
 	root := t.TempDir()
 	o := ok(t, root, in, "--mirror", "https://10.0.0.5:5000")
 	if !strings.HasPrefix(o.out, in) {
-		t.Errorf("output %.200s, want it to begin with what came in", o.out)
+		t.Errorf("output %.200s, want it to begin with the input", o.out)
 	}
 	if text, err := os.ReadFile(root + k0s.DropInPath); err != nil || !strings.Contains(string(text), "version = 3") {
 		t.Errorf("drop-in %s, %v, want it for the newest k0s of the bundle", text, err)
 	}
-	// Who has extracted k0s knows better which one it is.
+	// k0s-extract's record has the version that was actually extracted.
 	in += `{"kind":"file","path":"/usr/local/bin/k0s","version":"v1.32.8+k0s.0","status":"planned"}` + "\n"
 	ok(t, root, in, "--mirror", "https://10.0.0.5:5000")
 	if text, err := os.ReadFile(root + k0s.DropInPath); err != nil || !strings.Contains(string(text), "version = 2") {
@@ -94,8 +94,8 @@ func TestRecordsPassOn(t *testing.T) {
 	}
 }
 
-// TestBadSignature: nothing that comes of an untrusted bundle touches the
-// host, and the record stops the tools behind this one, too.
+// TestBadSignature: an untrusted bundle changes nothing on the host, and its record also stops
+// the tools behind this one.
 func TestBadSignature(t *testing.T) {
 	in := `{"kind":"bundle","path":"/b.tgz","signature":"bad"}` + "\n"
 	for _, args := range [][]string{{"--mirror", "https://m"}, {"--remove"}, {"--check"}} {
@@ -110,7 +110,7 @@ func TestBadSignature(t *testing.T) {
 	}
 }
 
-// TestListOnStdin: what k0s prints can be piped in as it is.
+// TestListOnStdin: the output of k0s can be piped in unchanged.
 func TestListOnStdin(t *testing.T) {
 	root := newRoot(t, current)
 	o := ok(t, root, "\n# more\nnvcr.io/x/y:1\n  busybox\n", "--mirror", "https://m", "--images", "-")
@@ -125,8 +125,7 @@ func TestListOnStdin(t *testing.T) {
 	}
 }
 
-// TestInterruptWhileReading: a stdin that never ends does not keep the program
-// from stopping.
+// TestInterruptWhileReading: a stdin that never ends does not keep the program running.
 func TestInterruptWhileReading(t *testing.T) {
 	clitest.InterruptReading(t, func(ctx context.Context, stdin io.Reader) error {
 		return run(ctx, []string{"--mirror", "https://m", "--root", t.TempDir()}, stdin, io.Discard, io.Discard)

@@ -27,9 +27,8 @@ func TestMain(m *testing.M) {
 	os.Exit(machine.Run(m))
 }
 
-// TestKill kills runs that write and remove at random instants. After each, no
-// directory sends pulls outward and every file is whole; in the end one run
-// completes all.
+// TestKill kills runs that write and remove at random instants. After each, no directory leads
+// to a public registry and every file is complete; in the end one run completes all.
 func TestKill(t *testing.T) {
 	root, ca := newRoot(t, current), testCA(t)
 	runs := []string{
@@ -72,8 +71,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// small returns a host's tree on a file system of a few kilobytes, or skips
-// where none may be mounted.
+// small returns a host's tree on a file system of a few kilobytes, or skips the test if none
+// can be mounted.
 func small(t *testing.T, options string) string {
 	t.Helper()
 	root := newRoot(t, current)
@@ -85,8 +84,8 @@ func small(t *testing.T, options string) string {
 	return root
 }
 
-// TestFullDisk: a file that does not fit is named, the drop-in that would lead
-// into an unfinished directory is not written, and no directory is left half.
+// TestFullDisk: the error names a file that does not fit, the drop-in is not written while a
+// directory is incomplete, and no directory is left incomplete.
 func TestFullDisk(t *testing.T) {
 	root := small(t, "size=40k")
 	o := start(t, root, "", "--mirror", "https://10.0.0.5:5000", "--ca", testCA(t))

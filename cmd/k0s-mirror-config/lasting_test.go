@@ -12,7 +12,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// A mirror that has no time is for another run, whatever it is asked.
+// A mirror that asks to be tried later ends the run with exit code 75, whatever the request.
 func TestBusyMirror(t *testing.T) {
 	images := filepath.Join(t.TempDir(), "images")
 	writeFile(t, images, 0o644, coredns+"\n")

@@ -36,7 +36,7 @@ func TestDocs(t *testing.T) {
 	clitest.Docs(t, cfg.flags(), usage, "../..")
 }
 
-// outcome is what a run left to its caller.
+// outcome is the result of a run.
 type outcome struct {
 	files  map[string]record.File // by path below the root
 	images map[string]record.Image
@@ -98,7 +98,7 @@ func ok(t *testing.T, root, stdin string, args ...string) outcome {
 // counts returns how many files had each status.
 func (o outcome) counts() string { return fmt.Sprint(o.sum.Counts) }
 
-// newRoot returns a host's tree with a k0s in it.
+// newRoot returns a host's tree with a k0s.
 func newRoot(t *testing.T, version string) string {
 	t.Helper()
 	root, err := os.MkdirTemp("", "k0s") // shorter than t.TempDir: a socket's path has 107 bytes
@@ -123,8 +123,8 @@ func writeFile(t *testing.T, path string, mode fs.FileMode, content string) {
 	}
 }
 
-// snapshot returns every file below a directory with its inode, mode, time and
-// content: equal ones mean that nothing at all was touched.
+// snapshot returns every file below a directory with its inode, mode, time and content: equal
+// snapshots mean that nothing was changed.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -165,7 +165,7 @@ func untouched(t *testing.T, dir string, before map[string]string) {
 	}
 }
 
-// testCA writes a certificate authority and gives its file.
+// testCA writes a certificate authority and returns its file.
 func testCA(t *testing.T) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -182,9 +182,9 @@ func testCA(t *testing.T) string {
 	return path
 }
 
-// checkTree holds what must be true of a host at any instant: no registry's
-// directory without a hosts.toml, none that containerd cannot decode or that
-// leads elsewhere, no certificate that is named and missing.
+// checkTree checks what must be true of a host at any instant: every registry's directory has a
+// hosts.toml, which containerd can decode and which leads only to the mirrors, and every
+// certificate that is named exists.
 func checkTree(t *testing.T, root string) (hosts int) {
 	t.Helper()
 	dirs, err := os.ReadDir(root + k0s.CertsDir)
@@ -255,8 +255,8 @@ func TestWriteAndAgain(t *testing.T) {
 	}
 }
 
-// TestChanges: what differs is written, what is not wanted any more goes, and
-// nothing else is touched.
+// TestChanges: what differs is written, what is no longer wanted is removed, and nothing else
+// is changed.
 func TestChanges(t *testing.T) {
 	root, ca := newRoot(t, old), testCA(t)
 	images := filepath.Join(t.TempDir(), "images")
@@ -274,7 +274,7 @@ func TestChanges(t *testing.T) {
 		t.Errorf("new k0s: %s, want the drop-in alone written", o.counts())
 	}
 	if f := o.files[k0s.CertsDir+"/nvcr.io/hosts.toml"]; f.Status != record.StatusRemoved {
-		t.Errorf("a registry that is named no more: %+v, want it removed", f)
+		t.Errorf("a registry that is no longer named: %+v, want it removed", f)
 	}
 
 	o = ok(t, root, "", "--mirror", "http://127.0.0.1:30020,https://10.0.0.6:5000", "--k0s-version", current)
@@ -363,7 +363,7 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-// TestFails: what is not misuse and cannot be done writes nothing either.
+// TestFails: runs that fail without being misuse write nothing either.
 func TestFails(t *testing.T) {
 	tests := []struct {
 		name, version string
@@ -421,7 +421,7 @@ func TestSecretsStayPrivate(t *testing.T) {
 	}
 }
 
-// TestLock: two runs do not mix.
+// TestLock: two runs exclude each other.
 func TestLock(t *testing.T) {
 	root := newRoot(t, current)
 	first := &tool{cfg: &config{root: root}}
@@ -438,8 +438,7 @@ func TestLock(t *testing.T) {
 	ok(t, root, "", "--mirror", "https://x")
 }
 
-// TestInterrupt: an interrupted run says so, and leaves a tree that is right as
-// far as it goes.
+// TestInterrupt: an interrupted run says so, and what it has written is correct.
 func TestInterrupt(t *testing.T) {
 	root := newRoot(t, current)
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -16,8 +16,8 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// runningRoot returns a host's tree in which a k0s of this version answers on
-// its socket, with the id of a containerd's process beside it.
+// runningRoot returns a host's tree in which a k0s of this version answers on its socket, with
+// the process id of a containerd.
 func runningRoot(t *testing.T, version string, workloads bool) string {
 	t.Helper()
 	root, err := os.MkdirTemp("", "k0s") // the path of a socket is short
@@ -46,9 +46,8 @@ func listen(t *testing.T, root, name string) net.Listener {
 	return ln
 }
 
-// TestRunningNode: the effect of a change on a running node is reported when
-// there is one, and a drop-in that would end the running containerd is not
-// written.
+// TestRunningNode: a change's effect on a running node is reported, and a drop-in that would
+// stop the running containerd is not written.
 func TestRunningNode(t *testing.T) {
 	const effect = "no pod can start for about 8 s"
 	root := runningRoot(t, current, true)
@@ -78,8 +77,7 @@ func TestRunningNode(t *testing.T) {
 	}
 }
 
-// TestReload waits for the containerd that k0s restarts by itself, and
-// restarts k0s where it does not.
+// TestReload waits for k0s to restart containerd, and restarts k0s if it does not.
 func TestReload(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -126,8 +124,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestReloadOnlyIfNeeded: a run that changed no drop-in waits for
-// nothing, and an interrupt ends the wait.
+// TestReloadOnlyIfNeeded: a run that changed no drop-in does not wait, and an interrupt ends the
+// wait.
 func TestReloadOnlyIfNeeded(t *testing.T) {
 	root := runningRoot(t, current, true)
 	var stderr strings.Builder

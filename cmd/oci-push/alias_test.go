@@ -15,10 +15,10 @@ import (
 	"k0rdent-airgap/tests/samplebundle"
 )
 
-// traffic counts what a registry is sent.
+// traffic counts what is sent to a registry.
 type traffic struct {
 	blobs, links, manifests, ended atomic.Int64
-	noLinks                        atomic.Bool // links are not made: a session is opened instead
+	noLinks                        atomic.Bool // refuse links: open a session instead
 }
 
 func (c *traffic) before(_ http.ResponseWriter, r *http.Request) bool {
@@ -56,7 +56,7 @@ func ofType(t *testing.T, m samplebundle.Manifest, kind string) samplebundle.Ent
 	return samplebundle.Entry{}
 }
 
-// as returns an entry another name.
+// as returns an entry under another name.
 func as(e samplebundle.Entry, repository, tag string) samplebundle.Entry {
 	e.Repository, e.Tag = repository, tag
 	return e
@@ -77,7 +77,7 @@ func TestAliasIsAllOfAnImageAndNoBytes(t *testing.T) {
 		args = append(args, "--alias", e.Repository+":"+e.Tag+"=also/"+kind+":other")
 		want = append(want, as(e, "site/also/"+kind, "other"))
 	}
-	// A tag more in the same repository, and a name for a name.
+	// One more tag in the same repository, and an alias of an alias.
 	args = append(args, "--alias", "also/image:other=also/image:latest,also/image:latest=third:v1")
 	want = append(want, as(want[1], "site/also/image", "latest"), as(want[1], "site/third", "v1"))
 	for _, status := range []string{"pushed", "exists"} {
@@ -163,8 +163,8 @@ func TestAliasPlanSendsNothing(t *testing.T) {
 	}
 }
 
-// A registry that cannot link gets no bytes either: that is reported, and no
-// session stays open. Existing blobs are found.
+// If a registry cannot link, no bytes are sent either: that is reported, and no session
+// stays open. Existing blobs are found.
 func TestAliasAtARegistryThatCannotLink(t *testing.T) {
 	var c traffic
 	path, m := write(t, samplebundle.Options{Archives: 12})
@@ -183,7 +183,7 @@ func TestAliasAtARegistryThatCannotLink(t *testing.T) {
 	}
 	for _, i := range r.images {
 		if !strings.Contains(i.Error, "cannot link it from repository "+e.Repository) || i.Reference != host+"/also:v1" {
-			t.Errorf("record = %+v, want that it could not be linked", i)
+			t.Errorf("record = %+v, want an error about linking", i)
 		}
 	}
 	c.noLinks.Store(false)
@@ -192,7 +192,7 @@ func TestAliasAtARegistryThatCannotLink(t *testing.T) {
 	}
 	c.noLinks.Store(true)
 	if r := invoke(t, "", args...); r.err != nil || r.statuses()["exists"] != 1 {
-		t.Errorf("%v, %v, want that it exists", r.err, r.statuses())
+		t.Errorf("%v, %v, want it to exist", r.err, r.statuses())
 	}
 }
 
@@ -243,7 +243,7 @@ func TestAliasesThatFail(t *testing.T) {
 			}
 		})
 	}
-	// One that fails does not stop the next.
+	// A failing alias does not stop the next one.
 	r := invoke(t, "", "--to", host, "--alias", "no/such:v1=x:v1", "--alias", name+"=fine:v1")
 	if cli.Code(r.err) != cli.CodeFailed || r.statuses()["failed"] != 1 || r.statuses()["pushed"] != 1 {
 		t.Errorf("%v, %v, want one failed and one pushed", r.err, r.statuses())
@@ -251,7 +251,7 @@ func TestAliasesThatFail(t *testing.T) {
 	checkEntry(t, host, "", as(image, "fine", "v1"))
 }
 
-// Without a bundle that holds what was verified, nothing gets a name.
+// If the bundle is not the verified one, nothing gets a name.
 func TestNoAliasOfAnUnverifiedBundle(t *testing.T) {
 	path, m := write(t, samplebundle.Options{Archives: 12})
 	host := serve(t, nil)
@@ -265,7 +265,7 @@ func TestNoAliasOfAnUnverifiedBundle(t *testing.T) {
 	}
 }
 
-// set returns what --alias makes of a value, and that in words.
+// set returns the parsed value of --alias, and its text.
 func set(value string) (aliases, string, error) {
 	var c config
 	err := c.flags().Set("alias", value)
@@ -300,7 +300,7 @@ func FuzzAlias(f *testing.F) {
 			return
 		}
 		if again, same, err := set(text); err != nil || !slices.Equal(all, again) || same != text {
-			t.Errorf("--alias %q is %q, which gives %v, %v", in, text, again, err)
+			t.Errorf("--alias %q is %q, which parses as %v, %v", in, text, again, err)
 		}
 	})
 }

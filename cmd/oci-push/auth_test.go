@@ -25,7 +25,7 @@ const (
 	testSecret = "s3cret-and-more"
 )
 
-// passwordFile holds a password the way an editor leaves it.
+// passwordFile writes a password as an editor saves it.
 func passwordFile(t *testing.T, secret string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "password")
@@ -35,32 +35,32 @@ func passwordFile(t *testing.T, secret string) string {
 	return path
 }
 
-// grant is what a token is good for.
+// grant is what a token allows.
 type grant struct {
 	scopes []string // "repository:NAME:ACTION"
 	used   int
 	over   bool
 }
 
-// tokens stands before a registry and wants a bearer token with every request,
-// as the token specification of distribution has it: 401 names the service and
-// the scope, GET /token trades user and password for a token.
+// tokens is a proxy in front of a registry that requires a bearer token, as the token
+// specification of distribution defines it: 401 names the service and the scope, and
+// GET /token returns a token for a user and a password.
 type tokens struct {
-	// expire ends a token just as the first request of each kind with a body
-	// comes with it.
+	// expire ends a token just as the first request of each kind with a body arrives
+	// with it.
 	expire bool
-	// allow returns which of the requested actions the user may do in a
-	// repository; nil: all of it.
+	// allow returns which of the requested actions the user may perform in a
+	// repository; nil allows all.
 	allow func(actions []string) []string
 	// busy reports whether the token server is busy; nil means never.
 	busy func() bool
 
-	open atomic.Bool // wants no token any more
+	open atomic.Bool // require no token any more
 
 	mu     sync.Mutex
 	all    map[string]*grant
 	mounts int             // links from another repository that were allowed
-	ended  map[string]bool // kinds of requests that came with a token just over
+	ended  map[string]bool // kinds of requests whose token had just expired
 }
 
 func (s *tokens) before(w http.ResponseWriter, r *http.Request) bool {
@@ -83,7 +83,7 @@ func (s *tokens) before(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// good reports whether a request has a token for everything it does.
+// good reports whether a request has a token for all its actions.
 func (s *tokens) good(r *http.Request) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +117,7 @@ func bodyKind(r *http.Request) string {
 	return "blob"
 }
 
-// needed lists the scopes that a request takes, one action each.
+// needed lists the scopes of a request, one action each.
 func needed(r *http.Request) (scopes []string) {
 	path := strings.TrimPrefix(r.URL.Path, "/v2/")
 	if path == "" {
@@ -139,7 +139,7 @@ func needed(r *http.Request) (scopes []string) {
 	return scopes
 }
 
-// joined puts the actions of one repository together, as registries do.
+// joined combines the actions of one repository, as registries do.
 func joined(scopes []string) (out []string) {
 	for _, s := range scopes {
 		at := strings.LastIndex(s, ":")
@@ -194,8 +194,8 @@ func pushAs(t *testing.T, host, secret string, args ...string) result {
 	return invoke(t, "", append([]string{"--to", host, "--username", testUser, "--password-file", passwordFile(t, secret)}, args...)...)
 }
 
-// A token that ends in the middle of a run is renewed, and what it interrupted,
-// a held blob, one that streams past or a manifest, is sent from its first byte.
+// A token that expires in the middle of a run is renewed, and the interrupted request,
+// with a held blob, a streaming one or a manifest, is sent again from its first byte.
 func TestTokenIsRenewedHalfWay(t *testing.T) {
 	t.Parallel()
 	small, ms := write(t, samplebundle.Options{Archives: 12})
@@ -225,8 +225,8 @@ func TestTokenIsRenewedHalfWay(t *testing.T) {
 	}
 }
 
-// A blob is linked from a repository that the user may read, with a token for
-// both, and sent where the user may not.
+// A blob is linked from a repository that the user may read, with a token for both, and
+// sent if the user may not read it.
 func TestTokenForALink(t *testing.T) {
 	path, m := write(t, samplebundle.Options{Archives: 12})
 	for _, tt := range []struct {
@@ -278,9 +278,9 @@ func TestRefusedCredentials(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		before func(http.ResponseWriter, *http.Request) bool
-		secret string // none: no user either
-		failed int    // images that have a record; -1 if the run ends among them
-		want   string // what the run ends with
+		secret string // "" for no user
+		failed int    // images with a record; -1 if the run ends before the last one
+		want   string // the run's error
 	}{
 		{"basic, wrong", wantBasic, "wrong-secret", 0, `login of "pusher" refused: registry answered 401 Unauthorized` + "\nhint: check the user name and the password from /"},
 		{"basic, none", wantBasic, "", 0, "login required: registry answered 401 Unauthorized\nhint: give --username and --password-file, or log in"},
@@ -309,7 +309,7 @@ func TestRefusedCredentials(t *testing.T) {
 			}
 			for _, i := range r.images {
 				if i.Status != record.StatusFailed || tt.failed >= 0 && !strings.Contains(i.Error, "401 Unauthorized") {
-					t.Errorf("%s: error = %q, want that it was refused", i.Entry, i.Error)
+					t.Errorf("%s: error = %q, want a refusal", i.Entry, i.Error)
 				}
 			}
 			if all := r.stderr + report.String() + fmt.Sprint(r.images); tt.secret != "" && strings.Contains(all, tt.secret) {
@@ -319,8 +319,8 @@ func TestRefusedCredentials(t *testing.T) {
 	}
 }
 
-// A registry that everybody may read and few may write asks at /v2/ all the
-// same, since some clients send no credentials otherwise.
+// A registry that anyone may read and only some may write requires a login at /v2/,
+// since some clients otherwise send no credentials.
 func TestOptionalLogin(t *testing.T) {
 	atRoot := func(w http.ResponseWriter, r *http.Request) bool {
 		_, _, known := r.BasicAuth()

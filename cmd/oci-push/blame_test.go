@@ -20,8 +20,8 @@ import (
 	"k0rdent-airgap/tests/samplebundle"
 )
 
-// process runs the tool in a process of its own, whose environment is its own
-// as well: the proxy variables are read once in a process.
+// process runs the tool in a process with an environment of its own: net/http reads the
+// proxy variables only once per process.
 func process(t *testing.T, env []string, args ...string) (code int, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -40,7 +40,7 @@ func process(t *testing.T, env []string, args ...string) (code int, stderr strin
 	return 0, out.String()
 }
 
-// denying is a real registry that refuses all writes, or those that match.
+// denying is a real registry that refuses all writes, or only those that match.
 func denying(t *testing.T, code int, body string, match func(*http.Request) bool) (host string, refused *atomic.Int64) {
 	refused = new(atomic.Int64)
 	return serve(t, func(w http.ResponseWriter, r *http.Request) bool {
@@ -56,8 +56,8 @@ func denying(t *testing.T, code int, body string, match func(*http.Request) bool
 	}), refused
 }
 
-// A refusal that concerns every image ends the run before the bundle has been
-// read, with one line that says why and one that helps.
+// A refusal that concerns every image ends the run before the bundle has been read, with
+// one line for the reason and one hint.
 func TestRefusalOfEverythingEndsTheRun(t *testing.T) {
 	path, m := write(t, samplebundle.Options{Archives: 40})
 	images, _ := count(m)
@@ -91,9 +91,9 @@ func TestRefusalOfEverythingEndsTheRun(t *testing.T) {
 	}
 }
 
-// A registry that accepts blobs, but not a method for manifests, ends the run as
-// well: at its first manifest or, if it gives a reason that may be one of that
-// image, at the third repository.
+// A registry that accepts blobs but not a method for manifests ends the run as well: at
+// its first manifest or, if its reason may apply to that image alone, at the third
+// repository.
 func TestManifestsThatAreNotAllowed(t *testing.T) {
 	path, m := write(t, samplebundle.Options{Archives: 40})
 	images, _ := count(m)
@@ -131,8 +131,8 @@ func TestManifestsThatAreNotAllowed(t *testing.T) {
 	}
 }
 
-// One that concerns a few repositories fails those, at once and for good, and
-// no other run is advised.
+// A refusal that concerns a few repositories fails those at once, and no other run is
+// suggested.
 func TestRefusalOfSomeImages(t *testing.T) {
 	path, m := write(t, samplebundle.Options{Archives: 12})
 	var victim samplebundle.Entry
@@ -164,7 +164,7 @@ func TestRefusalOfSomeImages(t *testing.T) {
 	}
 }
 
-// A registry that is busy for every request ends the run, for another try.
+// A registry that is busy for every request ends the run with "try again".
 func TestBusyRegistryEndsTheRun(t *testing.T) {
 	t.Parallel()
 	path, _ := write(t, samplebundle.Options{Archives: 40})
@@ -184,7 +184,7 @@ func TestBusyRegistryEndsTheRun(t *testing.T) {
 	}
 }
 
-// What answers in a registry's place has nothing pushed to it.
+// Nothing is pushed to a server that is not a registry.
 func TestPageInTheRegistrysPlace(t *testing.T) {
 	path, _ := write(t, samplebundle.Options{Archives: 3})
 	var asked atomic.Int64
@@ -209,7 +209,7 @@ func TestPageInTheRegistrysPlace(t *testing.T) {
 	}
 }
 
-// The proxy is named, not the registry behind it.
+// The error names the proxy, not the registry behind it.
 func TestProxiesAreNamed(t *testing.T) {
 	path, _ := write(t, samplebundle.Options{Archives: 1})
 	proxy := func(code int) string {
@@ -260,8 +260,8 @@ func TestProxiesAreNamed(t *testing.T) {
 	}
 }
 
-// A listener that accepts and never answers is given up on, and a person learns
-// what is waited for.
+// A listener that accepts connections and never answers times out, and the user sees what
+// the tool waits for.
 func TestSilentRegistry(t *testing.T) {
 	t.Parallel()
 	path, _ := write(t, samplebundle.Options{Archives: 1})
@@ -282,8 +282,8 @@ func TestSilentRegistry(t *testing.T) {
 	}
 }
 
-// Variables that net/http would ignore, and one that names no file of logins, end
-// the run with a hint before anything is sent.
+// Variables that net/http would ignore, and one that names a missing login file, end the
+// run with a hint before anything is sent.
 func TestUnreadableVariables(t *testing.T) {
 	path, _ := write(t, samplebundle.Options{Archives: 1})
 	host := serve(t, func(http.ResponseWriter, *http.Request) bool {

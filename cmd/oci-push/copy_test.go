@@ -31,7 +31,7 @@ func TestCopyOfAWholeRegistry(t *testing.T) {
 	}
 	to := serve(t, nil)
 	images, _ := count(m)
-	images++ // the sample's one referrer without a tag
+	images++ // the sample's only referrer without a tag
 	for _, status := range []string{"pushed", "exists"} {
 		r := invoke(t, "", "--from", from+"/site/a", "--to", to+"/b", "--platform", "linux/amd64,linux/arm64")
 		if r.err != nil || r.statuses()[status] != images || len(r.images) != images {
@@ -41,7 +41,7 @@ func TestCopyOfAWholeRegistry(t *testing.T) {
 	checkAll(t, to, "b/", m)
 }
 
-// write2 returns a bundle with other content, which a prefix must leave out.
+// write2 returns a bundle with other content, which a prefix must exclude.
 func write2(t *testing.T) string {
 	path, _ := write(t, samplebundle.Options{Seed: 7, Archives: 3})
 	return path
@@ -72,7 +72,7 @@ func TestCopyOfWhatRecordsName(t *testing.T) {
 	}
 }
 
-// A broken download resumes where it broke.
+// A broken download resumes where it stopped.
 func TestCopyRidesOutBrokenDownloads(t *testing.T) {
 	t.Parallel()
 	var ranges, n atomic.Int64

@@ -33,12 +33,12 @@ import (
 	"k0rdent-airgap/tests/samplebundle"
 )
 
-// leeway is how long distribution takes a token after its end. Tokens that
-// ended nearly so long ago make a short life of it.
+// leeway is how long distribution accepts a token after its end. A token issued almost
+// that long in the past has a short life.
 const leeway = time.Minute
 
-// signer is a token server for distribution: it signs what it is asked for,
-// as JSON web tokens, for the one user there is.
+// signer is a token server for distribution: it signs whatever it is asked for, as JSON
+// web tokens, for its only user.
 type signer struct {
 	key  *ecdsa.PrivateKey
 	cert []byte // DER
@@ -111,9 +111,9 @@ func (s *signer) sign(claims map[string]any) string {
 
 var listening = regexp.MustCompile(`listening on 127\.0\.0\.1:(\d+)`)
 
-// distribution runs a registry of another's over a directory, with the YAML
-// of its auth section and further settings of its storage, and returns its host
-// and port.
+// distribution runs the registry of the distribution project over a directory, with the
+// YAML of its auth section and further settings of its storage, and returns its host and
+// port.
 func distribution(t *testing.T, program, dir, auth string, storage ...string) (host string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "registry.yml")
@@ -155,8 +155,8 @@ func distribution(t *testing.T, program, dir, auth string, storage ...string) (h
 	return "localhost:" + p
 }
 
-// The real registry takes tokens that we fetch, refuses them when they end,
-// and takes the next.
+// The real registry accepts tokens that we fetch, refuses them after their end, and
+// accepts the next ones.
 func TestTokensOfDistribution(t *testing.T) {
 	for _, program := range []string{"registry", "docker-registry"} {
 		t.Run(program, func(t *testing.T) {
@@ -185,8 +185,8 @@ func TestTokensOfDistribution(t *testing.T) {
 	}
 }
 
-// checkTags is checkAll for registries that want to know what a client reads,
-// and that take no manifest before its blobs.
+// checkTags is checkAll for registries that check what a client reads, and that accept no
+// manifest before its blobs.
 func checkTags(t *testing.T, host string, m samplebundle.Manifest) {
 	t.Helper()
 	for _, e := range m.Entries {
@@ -210,8 +210,8 @@ func checkTags(t *testing.T, host string, m samplebundle.Manifest) {
 	}
 }
 
-// detain stands before a registry and holds the first request with a body
-// until its token is over. It counts the refusals of such requests.
+// detain is a proxy that holds the first request with a body until its token has expired.
+// It counts the refusals of such requests.
 func detain(t *testing.T, to string, life time.Duration) (host string, late *atomic.Int64) {
 	t.Helper()
 	late = new(atomic.Int64)
@@ -222,7 +222,7 @@ func detain(t *testing.T, to string, life time.Duration) (host string, late *ato
 				first.Do(func() { time.Sleep(life) })
 			}
 			r.SetURL(&url.URL{Scheme: "http", Host: to})
-			r.Out.Host = r.In.Host // so that addresses lead here
+			r.Out.Host = r.In.Host // so that its addresses point here
 		},
 		ModifyResponse: func(r *http.Response) error {
 			if r.StatusCode == http.StatusUnauthorized && r.Request.ContentLength > 0 {
@@ -235,8 +235,8 @@ func detain(t *testing.T, to string, life time.Duration) (host string, late *ato
 	return strings.Replace(strings.TrimPrefix(s.URL, "http://"), "127.0.0.1", "localhost", 1), late
 }
 
-// What refers to an image survives a journey through the registries that do not
-// list such things, and back to one that does; each of them proves what it has.
+// Referrers survive a copy through registries that do not list them, and back to one that
+// does; each registry proves what it has.
 func TestReferrersThroughDistribution(t *testing.T) {
 	first := serve(t, nil)
 	f := newFiller(t, first)
@@ -266,12 +266,12 @@ func TestReferrersThroughDistribution(t *testing.T) {
 	}
 }
 
-// A registry under maintenance says so once, for all images.
+// A registry under maintenance is reported once, for all images.
 func TestReadOnlyDistribution(t *testing.T) {
 	machine.NeedProgram(t, "registry")
 	path, _ := write(t, samplebundle.Options{Archives: 40})
 	dir := t.TempDir()
-	host := distribution(t, "registry", dir, "") // makes the directory
+	host := distribution(t, "registry", dir, "") // creates the directory
 	if r := invoke(t, "", "--to", host, path); r.err != nil {
 		t.Fatalf("%v\n%s", r.err, r.stderr)
 	}

@@ -17,7 +17,7 @@ import (
 	"k0rdent-airgap/tests/samplebundle"
 )
 
-// big is a bundle with layers that stream through rather than being held.
+// big is a bundle with layers that stream through instead of being held.
 func big(t *testing.T, format samplebundle.Format) (string, samplebundle.Manifest) {
 	t.Helper()
 	path, m := write(t, samplebundle.Options{Format: format, Size: 76 << 20, Archives: 4})
@@ -64,8 +64,8 @@ func TestTemporaryFaultsAreRetried(t *testing.T) {
 	}
 }
 
-// cutter forwards connections and cuts each that has carried limit bytes
-// towards the registry, as long as there are cuts left.
+// cutter forwards connections and cuts each that has carried limit bytes towards the
+// registry, while there are cuts left.
 func cutter(t *testing.T, to string, limit int64, cuts int64) (host string) {
 	t.Helper()
 	return forward(t, to, cuts, func(out, in net.Conn, cut func() bool) {
@@ -75,7 +75,7 @@ func cutter(t *testing.T, to string, limit int64, cuts int64) (host string) {
 	}, func(in, out net.Conn, _ func() bool) { io.Copy(in, out) })
 }
 
-// downCutter is cutter for bytes that come from the registry.
+// downCutter is cutter for bytes from the registry.
 func downCutter(t *testing.T, to string, limit int64, cuts int64) (host string) {
 	t.Helper()
 	return forward(t, to, cuts, func(out, in net.Conn, _ func() bool) { io.Copy(out, in) },
@@ -107,7 +107,7 @@ func forward(t *testing.T, to string, cuts int64, up, down func(dst, src net.Con
 				in.Close()
 				continue
 			}
-			// What is lost here when it cuts is less than is held to be sent again.
+			// A cut loses less than is held to be sent again.
 			in.(*net.TCPConn).SetReadBuffer(1 << 20)
 			cut := func() bool { return left.Add(-1) >= 0 }
 			for _, carry := range []func(){func() { down(in, out, cut) }, func() { up(out, in, cut) }} {
@@ -145,8 +145,8 @@ func TestBrokenUploadResumesWhereTheRegistryStopped(t *testing.T) {
 	}
 }
 
-// loseUpload lets the registry forget the first upload session that has taken
-// more than can be sent again from the least memory.
+// loseUpload makes the registry forget the first upload session that has received more
+// than can be sent again from the minimum of memory.
 func loseUpload() func(http.ResponseWriter, *http.Request) bool {
 	var lost atomic.Bool
 	var session atomic.Value
@@ -175,7 +175,7 @@ func TestLostUploadFailsOneImageOfAStream(t *testing.T) {
 	}
 	for _, i := range r.images {
 		if i.Status == "failed" && !strings.Contains(i.Error, "upload was lost") {
-			t.Errorf("error = %q, want that the upload was lost", i.Error)
+			t.Errorf("error = %q, want a lost upload", i.Error)
 		}
 	}
 	if r := invoke(t, "", "--to", host, path); r.err != nil || r.statuses()["pushed"] != 1 {
@@ -242,7 +242,7 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// A registry that loses what it acknowledged is not believed: the tag stays away.
+// If a registry loses what it acknowledged, the tag is not pushed.
 func TestNoTagWithoutItsBlobs(t *testing.T) {
 	path, m := write(t, samplebundle.Options{Archives: 6})
 	victim := m.Entries[2]

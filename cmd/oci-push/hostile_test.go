@@ -17,8 +17,8 @@ import (
 	"k0rdent-airgap/tests/samplebundle"
 )
 
-// stranger is another host that a registry sends the client to. It takes
-// everything and counts the requests that came, and those with credentials.
+// stranger is another host to which a registry redirects the client. It accepts
+// everything and counts the requests, and those with credentials.
 func stranger(t *testing.T) (url string, came, trusted *atomic.Int64) {
 	came, trusted = new(atomic.Int64), new(atomic.Int64)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -40,7 +40,7 @@ func stranger(t *testing.T) (url string, came, trusted *atomic.Int64) {
 	return s.URL, came, trusted
 }
 
-// wantBasic answers 401 to what comes without a password.
+// wantBasic answers 401 to requests without a password.
 func wantBasic(w http.ResponseWriter, r *http.Request) bool {
 	if user, password, _ := r.BasicAuth(); user == testUser && password == testSecret {
 		return false
@@ -82,7 +82,7 @@ func TestCredentialsStayWithTheRegistry(t *testing.T) {
 				if came.Load() == 0 || trusted.Load() > 0 {
 					t.Errorf("%d of %d requests to another host came with credentials", trusted.Load(), came.Load())
 				}
-				// What went to another host never came to be in this one.
+				// What was sent to another host is not in this one.
 				if lost := way == http.MethodPost; lost != (r.statuses()["failed"] == len(r.images)) || lost == (r.err == nil) {
 					t.Errorf("%v, %v", r.err, r.statuses())
 				}
@@ -91,8 +91,8 @@ func TestCredentialsStayWithTheRegistry(t *testing.T) {
 	}
 }
 
-// A registry behind a proxy that ends TLS often gives addresses with http: what
-// follows still goes through TLS.
+// A registry behind a proxy that ends TLS often returns addresses with http: the requests
+// to them still use TLS.
 func TestLocationDoesNotLeaveTLS(t *testing.T) {
 	path, m := write(t, samplebundle.Options{Archives: 4})
 	store, err := regserver.OpenDisk(t.TempDir())
@@ -122,7 +122,7 @@ func TestLocationDoesNotLeaveTLS(t *testing.T) {
 	checkAll(t, strings.TrimPrefix(plain.URL, "http://"), "", m)
 }
 
-// downgrader writes whole addresses, with http.
+// downgrader returns absolute addresses with http.
 type downgrader struct {
 	http.ResponseWriter
 	base    string
@@ -137,8 +137,7 @@ func (d *downgrader) WriteHeader(code int) {
 	d.ResponseWriter.WriteHeader(code)
 }
 
-// Each answer fails its image soon, with a line that a person can read, and
-// nothing is taken for success.
+// Each answer fails its image soon, with a readable line, and nothing counts as success.
 func TestSenselessAnswers(t *testing.T) {
 	path, m := write(t, samplebundle.Options{Archives: 3})
 	images, _ := count(m)
@@ -155,7 +154,7 @@ func TestSenselessAnswers(t *testing.T) {
 		name   string
 		before func(http.ResponseWriter, *http.Request) bool
 		want   string
-		ends   bool // the run, so that not every image need be reached
+		ends   bool // the run may end before it reaches every image
 	}{
 		{"no address", locationIs(""), "invalid upload location", false},
 		{"invalid address", locationIs("http://[::bad/"), "invalid upload location", false},
@@ -193,7 +192,7 @@ func TestSenselessAnswers(t *testing.T) {
 			w.WriteHeader(http.StatusBadRequest)
 			fmt.Fprint(w, `{"errors":[{"code":"DENIED","message":"`)
 			page := bytes.Repeat([]byte("very "), 200<<10)
-			for range 64 { // far more than sockets hold
+			for range 64 { // far more than socket buffers hold
 				if _, err := w.Write(page); err != nil {
 					return true
 				}

@@ -13,8 +13,7 @@ import (
 	"k0rdent-airgap/tests/samplebundle"
 )
 
-// trouble is a real registry that answers requests of one kind in another way,
-// once it is armed.
+// trouble is a real registry that, once armed, answers requests of one kind differently.
 func trouble(t *testing.T, method, part string, answer http.HandlerFunc) (host string, armed *atomic.Bool) {
 	armed = new(atomic.Bool)
 	return serve(t, func(w http.ResponseWriter, r *http.Request) bool {
@@ -28,8 +27,8 @@ func trouble(t *testing.T, method, part string, answer http.HandlerFunc) (host s
 	}), armed
 }
 
-// kinds are the requests of each way to push, the one that goes wrong at the
-// registry of --from for those with from.
+// kinds are the requests of each way to push; for those with from, the failing request is
+// at the registry of --from.
 var kinds = []struct {
 	way, method, part string
 }{
@@ -83,8 +82,8 @@ func largeBundle(t *testing.T) (path, repository string) {
 	return "", ""
 }
 
-// A registry that asks clients to wait ends the run at once, with exit code 75
-// and the time for the next try, whatever the request.
+// A registry that asks clients to wait ends the run at once, with exit code 75 and the
+// time of the next try, whatever the request.
 func TestRetryAfterOfEveryRequest(t *testing.T) {
 	path, repository := largeBundle(t)
 	for i, k := range kinds {
@@ -108,8 +107,7 @@ func TestRetryAfterOfEveryRequest(t *testing.T) {
 	}
 }
 
-// A page that comes in the place of an answer ends the run with one hint, in the
-// middle of it as at its start.
+// A page in place of an answer ends the run with one hint, at its start and in the middle.
 func TestPageInTheMiddle(t *testing.T) {
 	path, repository := largeBundle(t)
 	for _, k := range kinds {
@@ -122,11 +120,11 @@ func TestPageInTheMiddle(t *testing.T) {
 			if cli.Code(r.err) != cli.CodeFailed || !strings.Contains(r.err.Error(), "not a registry: it answers with text/html") || cli.HintOf(r.err) == "" {
 				t.Errorf("%v (code %d, hint %q)", r.err, cli.Code(r.err), cli.HintOf(r.err))
 			}
-			var said strings.Builder
-			said.WriteString(r.stderr)
-			cli.Report(&said, "oci-push", r.err)
-			if n := strings.Count(said.String(), "hint: "); n != 1 {
-				t.Errorf("%d hints:\n%s", n, said.String())
+			var report strings.Builder
+			report.WriteString(r.stderr)
+			cli.Report(&report, "oci-push", r.err)
+			if n := strings.Count(report.String(), "hint: "); n != 1 {
+				t.Errorf("%d hints:\n%s", n, report.String())
 			}
 		})
 	}

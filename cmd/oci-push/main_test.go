@@ -26,12 +26,11 @@ import (
 	"k0rdent-airgap/tests/samplebundle"
 )
 
-// asTool is the variable that has the test program be the tool.
+// asTool is the variable that makes the test program the tool.
 const asTool = "TEST_OCI_PUSH_AS_TOOL"
 
-// TestMain has the program take the limit of memory for one that was set: many
-// tests push in this one process, which would do little but collect garbage
-// below the limit of a single push.
+// TestMain sets a memory limit, which runs then keep: many tests push in this process,
+// which under the limit of a single push would do little but collect garbage.
 func TestMain(m *testing.M) {
 	if os.Getenv(asTool) != "" {
 		main()
@@ -45,8 +44,8 @@ func TestDocs(t *testing.T) {
 	clitest.Docs(t, c.flags(), usage, "../..")
 }
 
-// serve runs a real registry over a disk store; before, if set, sees each
-// request first and answers itself when it gives true.
+// serve runs a real registry over a disk store; before, if set, is called with each
+// request, and returns true if it has answered.
 func serve(t *testing.T, before func(http.ResponseWriter, *http.Request) bool) (host string) {
 	t.Helper()
 	store, err := regserver.OpenDisk(t.TempDir())
@@ -66,7 +65,7 @@ func serve(t *testing.T, before func(http.ResponseWriter, *http.Request) bool) (
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// result is what a run of the tool gave.
+// result is the outcome of a run of the tool.
 type result struct {
 	err    error
 	images map[string]record.Image // by entry and tag
@@ -83,7 +82,7 @@ func (r result) statuses() map[string]int {
 	return n
 }
 
-// invoke runs the tool with patience for tests: retries come at once.
+// invoke runs the tool with immediate retries.
 func invoke(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	return invokeWith(t, strings.NewReader(stdin), args...)
@@ -111,17 +110,17 @@ func invokeWith(t *testing.T, stdin io.Reader, args ...string) result {
 	return r
 }
 
-// A sample is a bundle that several tests push, and what is in it.
+// A sample is a bundle that several tests push, and its manifest.
 type sample struct {
 	content  []byte
 	manifest samplebundle.Manifest
 }
 
-// samples has a function for each samplebundle.Options that was asked for:
-// making a bundle takes longer than pushing it.
+// samples has a function for each samplebundle.Options in use: making a bundle takes
+// longer than pushing it.
 var samples sync.Map
 
-// write makes a bundle in a file of the test's own.
+// write writes a bundle to a file of the test.
 func write(t *testing.T, o samplebundle.Options) (path string, m samplebundle.Manifest) {
 	t.Helper()
 	once, _ := samples.LoadOrStore(o, sync.OnceValues(func() (sample, error) {
@@ -140,11 +139,11 @@ func write(t *testing.T, o samplebundle.Options) (path string, m samplebundle.Ma
 	return path, s.manifest
 }
 
-// peer is the tests' own: whenever an httptest.Server is closed, that ends
-// idle connections of http.DefaultTransport, just as another test takes one.
+// peer is the client of the tests: closing an httptest.Server also closes the idle
+// connections of http.DefaultTransport, which another test may just be using.
 var peer = &http.Client{Transport: &http.Transport{}}
 
-// fetch gets a path of the registry and its digest by our own count.
+// fetch gets a path of the registry and computes its digest.
 func fetch(t *testing.T, url string) (status int, body []byte, digest string) {
 	t.Helper()
 	resp, err := peer.Get(url)
@@ -159,8 +158,8 @@ func fetch(t *testing.T, url string) (status int, body []byte, digest string) {
 	return resp.StatusCode, body, "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// checkEntry fails unless the registry has an entry whole: the tag, every
-// manifest and every blob, each with the digest that the generator gave it.
+// checkEntry fails unless the registry has an entry completely: the tag, every manifest and
+// every blob, each with the generator's digest.
 func checkEntry(t *testing.T, host, prefix string, e samplebundle.Entry) {
 	t.Helper()
 	base := "http://" + host + "/v2/" + prefix + e.Repository
@@ -251,7 +250,7 @@ func pushTwice(t *testing.T, host, prefix, path string, m samplebundle.Manifest)
 	checkAll(t, host, prefix+"/", m)
 }
 
-// records returns the records of bundle-ls for a bundle, as far as oci-push reads it.
+// records returns those records of bundle-ls for a bundle that oci-push reads.
 func records(t *testing.T, path string, m samplebundle.Manifest) []string {
 	t.Helper()
 	var lines []string

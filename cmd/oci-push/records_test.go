@@ -18,9 +18,9 @@ import (
 	"k0rdent-airgap/tests/samplebundle"
 )
 
-// TestImagesArriveWhileRecordsCome: a record that an entry is no image settles
-// it as one of an image does, so a README does not keep the images behind it
-// waiting for the end of bundle-ls.
+// TestImagesArriveWhileRecordsCome: a record that an entry is not an image settles it like
+// an image's record, so a README does not keep the images behind it waiting for the end of
+// bundle-ls.
 func TestImagesArriveWhileRecordsCome(t *testing.T) {
 	t.Parallel()
 	path, m := write(t, samplebundle.Options{})
@@ -80,7 +80,7 @@ func entryOf(line string) string {
 	return r.Entry
 }
 
-// TestBadSignatureEndsEveryMode, and nothing is stored.
+// TestBadSignatureEndsEveryMode checks that nothing is stored.
 func TestBadSignatureEndsEveryMode(t *testing.T) {
 	t.Parallel()
 	path, m := write(t, samplebundle.Options{})
@@ -121,8 +121,7 @@ func TestBadSignatureEndsEveryMode(t *testing.T) {
 	}
 }
 
-// TestVerdictAndOperand: records that a run would not read end it before
-// anything is sent.
+// TestVerdictAndOperand: records that a run would not read end it before anything is sent.
 func TestVerdictAndOperand(t *testing.T) {
 	t.Parallel()
 	path, _ := write(t, samplebundle.Options{})
@@ -144,8 +143,8 @@ func TestVerdictAndOperand(t *testing.T) {
 	}
 }
 
-// TestStaleRecords: the bundle was replaced or removed since it was listed. One
-// line says so, and every image is counted.
+// TestStaleRecords: if the bundle was replaced or removed since it was listed, one line says
+// so, and every image is counted.
 func TestStaleRecords(t *testing.T) {
 	t.Parallel()
 	path, m := write(t, samplebundle.Options{})
@@ -170,7 +169,7 @@ func TestStaleRecords(t *testing.T) {
 		if strings.Contains(r.stderr, "could not be read to its end") || strings.Contains(r.stderr, "truncated") {
 			t.Errorf("%s: a line for each image, or one beside the run's error:\n%s", name, r.stderr)
 		}
-		checkAll(t, host, "", o) // the other bundle is pushed all the same
+		checkAll(t, host, "", o) // the other bundle is still pushed
 		if r := invoke(t, images[0], "--to", host); cli.Code(r.err) != cli.CodeFailed {
 			t.Errorf("%s alone: %v", name, r.err)
 		}
@@ -194,8 +193,7 @@ func TestImageRecordsHaveThePrefix(t *testing.T) {
 	}
 }
 
-// TestInterruptedCount: how many images there are is known only when all records
-// have come.
+// TestInterruptedCount: the number of images is known only after the last record.
 func TestInterruptedCount(t *testing.T) {
 	path, m := write(t, samplebundle.Options{})
 	all := strings.Join(records(t, path, m), "")
@@ -213,12 +211,12 @@ func TestInterruptedCount(t *testing.T) {
 	s = newSelection(nil, func(string) {})
 	s.read(ctx, pipe.Reader{}, in)
 	if s.total() != 0 {
-		t.Errorf("%d images in all, want that it is unknown", s.total())
+		t.Errorf("total %d, want it unknown", s.total())
 	}
 }
 
-// TestArchiveOfSeveralImages: all records of an archive are waited for, so that
-// the bundle need not be read again for the second.
+// TestArchiveOfSeveralImages waits for all records of an archive, so that the bundle need not
+// be read again for the second.
 func TestArchiveOfSeveralImages(t *testing.T) {
 	s := newSelection(nil, func(string) {})
 	s.more = time.Minute
@@ -230,22 +228,22 @@ func TestArchiveOfSeveralImages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	taken := make(chan int)
+	claimed := make(chan int)
 	go func() {
 		images, _, _ := s.take(t.Context(), "/b", "a.tar", 0)
-		taken <- len(images)
+		claimed <- len(images)
 	}()
 	select {
-	case n := <-taken:
-		t.Fatalf("%d images were taken while more may come", n)
+	case n := <-claimed:
+		t.Fatalf("%d images were claimed while more may arrive", n)
 	case <-time.After(50 * time.Millisecond):
 	}
 	if err := s.add(record.Image{Bundle: "/b", Entry: "a.tar", Repository: "a", Tag: "3"}); err != nil {
 		t.Fatal(err)
 	}
 	s.settle(entryName{"/b", "b.tar"})
-	if n := <-taken; n != 3 {
-		t.Errorf("%d images were taken, want 3", n)
+	if n := <-claimed; n != 3 {
+		t.Errorf("%d images were claimed, want 3", n)
 	}
 	s.more = 0
 	if err := s.add(record.Image{Bundle: "/b", Entry: "c.tar", Repository: "c", Tag: "1"}); err != nil {

@@ -25,7 +25,7 @@ const (
 	indexType    = "application/vnd.oci.image.index.v1+json"
 )
 
-// filler puts manifests of its own into a registry.
+// filler pushes manifests of its own to a registry.
 type filler struct {
 	t   *testing.T
 	reg *client.Registry
@@ -95,7 +95,7 @@ func (f filler) put(repository, tag, mediaType string, doc any) v1.Descriptor {
 	return v1.Descriptor{MediaType: "application/vnd.oci.image.manifest.v1+json", Digest: d, Size: size}
 }
 
-// older runs a registry that knows nothing of referrers, as most did for years.
+// older runs a registry without support for referrers, as most were for years.
 func older(t *testing.T) (host string) {
 	t.Helper()
 	to, err := url.Parse("http://" + serve(t, nil))
@@ -118,8 +118,8 @@ func older(t *testing.T) (host string) {
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// Signatures and the like, tagged or not, of an index, of its children and of
-// one another, go where their image goes.
+// Signatures and the like, tagged or not, of an index, its children and one another are
+// copied with their image.
 func TestReferrersGoAlong(t *testing.T) {
 	t.Parallel()
 	for source, start := range map[string]func() string{
@@ -168,7 +168,7 @@ func TestReferrersGoAlong(t *testing.T) {
 	}
 }
 
-// What cannot be listed or read fails, is counted, and keeps nothing else back.
+// What cannot be listed or read fails and is counted, and the rest is copied.
 func TestCopyContinuesAfterUnreadableImages(t *testing.T) {
 	t.Parallel()
 	var unlisted, unread samplebundle.Entry
@@ -231,7 +231,7 @@ func TestMovedTag(t *testing.T) {
 			t.Errorf("%v, stderr %q, want %q", r.err, r.stderr, want)
 		}
 		if i := r.images[" app/x:1.0"]; i.Replaces != first.Digest.String() {
-			t.Errorf("record = %+v, want that it replaces %s", i, first.Digest)
+			t.Errorf("record = %+v, want it to replace %s", i, first.Digest)
 		}
 	}
 	if r := invoke(t, "", "--from", from, "--to", to); r.err != nil || strings.Contains(r.stderr, "moved") || r.images[" app/x:1.0"].Replaces != "" {

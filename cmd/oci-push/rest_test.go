@@ -21,8 +21,8 @@ import (
 	"k0rdent-airgap/tests/samplebundle"
 )
 
-// listed returns the records of each entry of a bundle, as bundle-ls writes them,
-// up to where it is damaged.
+// listed returns the records of each entry of a bundle, as bundle-ls writes them, up to where
+// it is damaged.
 func listed(t *testing.T, path string) (entries []string) {
 	t.Helper()
 	b, err := bundle.Open(t.Context(), path, nil)
@@ -66,7 +66,7 @@ func restOf(t *testing.T, path string, listed int) string {
 	return line2(record.Rest{Bundle: path, Size: info.Size(), Listed: listed})
 }
 
-// outcome returns what a run wrote, without what depends on its timing.
+// outcome returns the output of a run, without what depends on its timing.
 func outcome(t *testing.T, r result, host string) string {
 	t.Helper()
 	var lines []string
@@ -85,8 +85,8 @@ func outcome(t *testing.T, r result, host string) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestRestAtAnyInstant: whenever bundle-ls leaves the rest to oci-push, the records
-// and the status are those of a bundle that it listed to its end.
+// TestRestAtAnyInstant: whenever bundle-ls leaves the rest to oci-push, the records and the
+// exit code are those of a completely listed bundle.
 func TestRestAtAnyInstant(t *testing.T) {
 	t.Parallel()
 	for _, v := range samplebundle.Vectors() {
@@ -118,7 +118,7 @@ func TestRestAtAnyInstant(t *testing.T) {
 	}
 }
 
-// TestRestComesAfterAFilter: what was passed over by then is still pushed.
+// TestRestComesAfterAFilter: entries that have already passed are still pushed.
 func TestRestComesAfterAFilter(t *testing.T) {
 	t.Parallel()
 	path, m := write(t, samplebundle.Options{Archives: 12})
@@ -160,8 +160,7 @@ func TestRestComesAfterAFilter(t *testing.T) {
 	checkAll(t, host, "", m)
 }
 
-// TestRestIsBound: by the verdict on the bundle, and by the file that bundle-ls
-// has opened.
+// TestRestIsBound to the verdict on the bundle, and to the file that bundle-ls opened.
 func TestRestIsBound(t *testing.T) {
 	t.Parallel()
 	path, m := write(t, samplebundle.Options{Archives: 12})
@@ -184,7 +183,7 @@ func TestRestIsBound(t *testing.T) {
 			host := serve(t, w.before)
 			r := invoke(t, tt.stdin, "--to", host)
 			switch {
-			case tt.name == "verified late": // and then it was read in time, or is an error
+			case tt.name == "verified late": // then it was either read in time, or is an error
 				if r.err != nil && !strings.Contains(r.err.Error(), "came after those of its images") {
 					t.Error(r.err)
 				}
@@ -201,7 +200,7 @@ func TestRestIsBound(t *testing.T) {
 	}
 }
 
-// TestRestOfSeveralBundles, with a plan and a further name beside them.
+// TestRestOfSeveralBundles covers a plan and an alias as well.
 func TestRestOfSeveralBundles(t *testing.T) {
 	t.Parallel()
 	one, m := write(t, samplebundle.Options{Archives: 12})
@@ -227,7 +226,7 @@ func TestRestOfSeveralBundles(t *testing.T) {
 	}
 }
 
-// TestRestOfABundleWithoutImages fails as a named bundle does.
+// TestRestOfABundleWithoutImages fails like a named bundle without images.
 func TestRestOfABundleWithoutImages(t *testing.T) {
 	var content bytes.Buffer
 	z := gzip.NewWriter(&content)

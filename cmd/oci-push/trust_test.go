@@ -29,7 +29,7 @@ func digestOf(t *testing.T, path string) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// watcher notes what a registry was asked to store, in order.
+// watcher records what a registry was asked to store, in order.
 type watcher struct {
 	mu     sync.Mutex
 	stored []string // "blob" or "manifest"
@@ -53,7 +53,7 @@ func (w *watcher) before(_ http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// manifests counts the manifests.
+// manifests returns the number of manifests.
 func (w *watcher) manifests() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -96,7 +96,7 @@ func TestChangedBundlePublishesNothing(t *testing.T) {
 			head := line2(record.Bundle{Path: path, Digest: other, Signature: record.SignatureGood})
 			r := invoke(t, head+strings.Join(records(t, path, m), ""), "--to", host)
 			if cli.Code(r.err) != cli.CodeFailed || !strings.Contains(r.err.Error(), "not the bundle that was verified") {
-				t.Errorf("%v, want that the bundle is another one", r.err)
+				t.Errorf("%v, want an error about another bundle", r.err)
 			}
 			if n := w.manifests(); n != 0 {
 				t.Errorf("%d manifests were sent, want none", n)
@@ -148,7 +148,7 @@ func TestBundleRecordMayNotComeLate(t *testing.T) {
 	}
 	out.Close()
 	if _, _, err := sel.take(t.Context(), path, "nothing", 0); err == nil || !strings.Contains(err.Error(), "came after those of its images") {
-		t.Errorf("take = %v, want that the record came late", err)
+		t.Errorf("take = %v, want an error about a late record", err)
 	}
 }
 
@@ -205,7 +205,7 @@ func TestVerifiedBy(t *testing.T) {
 	}
 }
 
-// While somebody else still verifies, the blobs are on their way; the tags wait.
+// During the verification, blobs are sent and tags wait.
 func TestBlobsGoEarlyAndTagsWaitForTheVerdict(t *testing.T) {
 	t.Parallel()
 	path, m := write(t, samplebundle.Options{Size: 4 << 20})
