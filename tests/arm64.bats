@@ -31,7 +31,7 @@ arm() {
   same "$(bundle-version "$SAMPLE/bundle")" "$(arm bundle-version "$SAMPLE/bundle")"
 }
 
-@test "arm64: a good signature is told from a bad one" {
+@test "arm64: a good signature is distinguished from a bad one" {
   need qemu-aarch64-static openssl
   openssl ecparam -name prime256v1 -genkey -noout -out key.pem
   openssl ec -in key.pem -pubout -out cosign.pub 2>/dev/null
@@ -40,7 +40,7 @@ arm() {
   run -1 arm bundle-verify --key cosign.pub --signature bundle.sig "$SAMPLE/bundle.tar"
 }
 
-@test "arm64: k0s comes out of a bundle, for the platform that the tool runs on" {
+@test "arm64: k0s is extracted from a bundle for the tool's own platform" {
   local platform
   need qemu-aarch64-static
   arm k0s-extract --to "$PWD/k0s" --quiet "$SAMPLE/bundle.tgz" >record

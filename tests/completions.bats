@@ -63,7 +63,7 @@ offers() {
   same '' "$(offers bash | comm -13 - known)"
 }
 
-@test "completions: a further name is given to what is in the bundle" {
+@test "completions: an alias for an image of the bundle" {
   local shell
   need bash zsh fish
   echo 'oci-push ../bundle --alias ' >lines

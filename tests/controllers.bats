@@ -75,7 +75,7 @@ alone() {
   same "$(on "$1" k0s etcd member-list)" "{\"members\":{\"$1\":\"http://$2:2380\"}}"
 }
 
-@test "controllers: joined both ways and removed in each order, the other keeps its quorum" {
+@test "controllers: whichever way they join and in whichever order they leave, the other keeps its quorum" {
   local way
   pair
   for way in --join archive; do
@@ -113,7 +113,7 @@ alone() {
   done
 }
 
-@test "controllers: where nobody can tell, nothing is removed, unless the others are said to be lost" {
+@test "controllers: without an answer about the others nothing is removed, except with --last-controller" {
   pair
   joined archive
   # k0s is stopped: that says nothing about the others.
@@ -133,7 +133,7 @@ alone() {
   [ "$(calls n2)" = stop,start,stop,reset ]
 }
 
-@test "controllers: one that etcd does not let go keeps all it has" {
+@test "controllers: a controller that etcd refuses to remove keeps its data" {
   pair
   joined archive
   # A member that never comes up, and would be needed. etcd takes none before it
@@ -177,7 +177,7 @@ alone() {
   run ! on n1 test -e /var/lib/k0rdentd/registry
 }
 
-@test "controllers: a worker goes with nothing but install.sh and k0s" {
+@test "controllers: a worker is removed with only install.sh and k0s" {
   pair
   on n2 sh -c 'mkdir -p /root/only /etc/k0s/containerd.d /etc/k0s/certs.d/quay.io; cp /media/bin/install.sh /root/only/; cp /media/bin/k0s-up /media/bin/k0s-mirror-config /usr/local/bin/
     for f in containerd.d/cri-registry.toml certs.d/quay.io/hosts.toml; do echo "# Managed by k0s-mirror-config: x" >/etc/k0s/$f; done
@@ -196,7 +196,7 @@ alone() {
   [[ $(calls n1) != *reset* ]]
 }
 
-@test "controllers: a host in a network that leads nowhere is told what cures it, whichever way it joins" {
+@test "controllers: a host without a route gets a hint, whichever way it joins" {
   local checks=memory,ports,sysinfo,system,time
   pair
   there+=("K0S_UP_IGNORE=$checks")

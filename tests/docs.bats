@@ -17,7 +17,7 @@ examples() {
   done
 }
 
-@test "docs: the examples of the README and the pages run as they stand" {
+@test "docs: the examples of the README and the manual pages run unchanged" {
   local line count=0
   need mandoc openssl
   serve
@@ -38,7 +38,7 @@ examples() {
   same "$({ expected; expected | sed -n 's,^k0sproject/coredns 1.12.2 ,coredns/coredns v1.12.2 ,p'; } | sort)" "$(published)"
 }
 
-@test "docs: make docs renders every page, each leads back, and all links lead somewhere" {
+@test "docs: make docs renders every page, each links back, and no link is broken" {
   local page link
   need mandoc
   make -s -C "$ROOT" docs DIST="$PWD"
@@ -70,7 +70,7 @@ examples() {
   done <pages
 }
 
-@test "docs: the manual pages in Markdown are those that make man renders" {
+@test "docs: the manual pages in Markdown are up to date" {
   need mandoc
   "$ROOT/packaging/man.sh" rendered
   diff -ru "$ROOT/docs/man" rendered || { echo 'make man renders them again'; false; }
@@ -78,7 +78,7 @@ examples() {
   [[ $output == *'[oci-push(1)](oci-push.1.md)'* ]]
 }
 
-@test "docs: relative links of Markdown files lead to files" {
+@test "docs: relative links in Markdown files are not broken" {
   local file link
   (cd "$ROOT" && find . -name '*.md' ! -path './.cache/*' ! -path '*/testdata/*' ! -path './dist/*') >files
   [ "$(wc -l <files)" -gt 30 ]
@@ -90,7 +90,7 @@ examples() {
   done <files
 }
 
-@test "docs: the examples are what the tools accept" {
+@test "docs: the tools accept the examples" {
   local tool
   hosts
   export MEDIA=$BATS_TEST_TMPDIR/media
@@ -140,7 +140,7 @@ examples() {
   run ! grep changed <(published)
 }
 
-@test "docs: quotation marks of the pages are closed where they belong" {
+@test "docs: quotation marks in the manual pages are balanced" {
   local page
   need mandoc
   for page in "$ROOT"/man/*.[1-9]; do
@@ -152,7 +152,7 @@ examples() {
   done
 }
 
-@test "docs: the pictures have colours and a frame for those that know no CSS variables and no animation" {
+@test "docs: the pictures look right without CSS variables and animation" {
   # Whoever ignores @supports sees plain colours.
   sed '/^@supports/,/^}/d; /^svg {/d; /^@media/d' "$ROOT/docs/pipeline.svg" >plain
   run ! grep 'var(' plain
@@ -192,7 +192,7 @@ usage() {
   run ! grep -E '.{81}' <<<"$output"
 }
 
-@test "docs: a release build says its version" {
+@test "docs: a release build prints its version" {
   eval "$(make -s -n -C "$ROOT" build RELEASE=v9.8.7 | sed "s,bin/ ,$PWD/bin/ ,; s,^,cd '$ROOT'; ,")"
   run -0 "$BATS_TEST_TMPDIR/bin/bundle-ls" --version
   [[ $output == 'bundle-ls v9.8.7 '* ]]
@@ -208,7 +208,7 @@ clone() {
   git -C clone -c user.name=test -c user.email=test@example.com -c commit.gpgsign=false commit -q -m test
 }
 
-@test "docs: a build of a clone says its commit, also with -buildvcs=false" {
+@test "docs: a build of a clone prints its commit, even with -buildvcs=false" {
   local commit
   need git
   clone
@@ -223,7 +223,7 @@ clone() {
   [[ $output == "bundle-ls devel $commit-dirty go"* ]]
 }
 
-@test "docs: make module renames the module, and go install finds it where it is published" {
+@test "docs: make module renames the module, and go install finds it there" {
   local module=example.org/site/k0rdent-airgap version=v1.8.7 at dir
   need git bsdtar
   clone

@@ -6,7 +6,7 @@ load lib/helper
 
 # Every defect there is goes through the tools' own tests; here, one of each
 # class through the pipe.
-@test "hostile: of a bundle with one defect just the sound archives are published, and the defect is told" {
+@test "hostile: a bundle with one defect: only intact archives are published, and the defect is reported" {
   local defect
   serve
   for defect in truncated-mid-entry flipped-bit wrong-layer-digest missing-manifest inner-truncated index-bomb path-dotdot symlink; do

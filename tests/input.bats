@@ -98,7 +98,7 @@ untouched() {
   done < <(readers "$SAMPLE/bundle.tgz")
 }
 
-@test "input: a verdict is heard behind other text, and however a filter has laid it out" {
+@test "input: a verdict counts after other text, and in any layout" {
   local before mode
   signed
   serve
@@ -113,7 +113,7 @@ untouched() {
   done
 }
 
-@test "input: a verdict that comes late, through another program, is heard before anything is published" {
+@test "input: a verdict that arrives late through another program counts before anything is published" {
   local mode pids=() n=0
   serve
   echo '{"kind":"bundle","path":"/b","signature":"bad"}' >bad
@@ -131,7 +131,7 @@ untouched() {
   untouched
 }
 
-@test "input: what was verified and then changed is neither listed to the end, nor published, nor put in place" {
+@test "input: a bundle that changed after its verification is not listed to the end, published or installed" {
   local form mode
   serve
   digest=sha256:$(printf '%064d' 0)
@@ -158,7 +158,7 @@ failures() {
     'bundle-verify --key cosign.pub --signature nosuch.sig bundle.tgz' 'bundle-verify --kye cosign.pub bundle.tgz' 'bundle-verify --key cosign.pub'
 }
 
-@test "input: a verification that comes to no result ends every tool, in every mode" {
+@test "input: a verification without a result ends every tool, in every mode" {
   local failure mode
   signed
   serve
@@ -187,7 +187,7 @@ failures() {
   done < <(readers "$SAMPLE/bundle.tgz" | grep -v -e ^k0s-mirror-config -e ^k0s-up -e ^k0rdent-install -e --alias)
 }
 
-@test "input: where records are optional, the empty pipe of a remote shell or a job runner is no error" {
+@test "input: where records are optional, the empty pipe of a remote shell or a job runner is not an error" {
   local one
   serve
   oci-push --quiet --to "$registry" "$SAMPLE/bundle.tgz" >pushed
@@ -197,7 +197,7 @@ failures() {
   true | oci-push --quiet --alias "$one=site/copy:1" --to "$registry" | jq -es 'any(.repository == "site/copy" and .status == "pushed")'
 }
 
-@test "input: bundle-verify says at once that a verdict will come" {
+@test "input: bundle-verify announces its verdict at once" {
   local mode
   signed
   serve
@@ -216,7 +216,7 @@ operands() {
   printf '%s\n' "bundle-version $1" "bundle-ls $1" "k0s-extract --replace --to k0s $1" "oci-push --to $registry $1"
 }
 
-@test "input: with a bundle named, no stdin keeps a tool from its work, and a loop keeps its list" {
+@test "input: with a bundle named, a tool waits for no stdin, and leaves a loop its list" {
   local mode i
   serve
   mkfifo idle
@@ -235,7 +235,7 @@ operands() {
   done 4< <(operands "$SAMPLE/bundle.tgz")
 }
 
-@test "input: a program that is silent on the other end of the pipe is waited for, with a word, and not for ever" {
+@test "input: a silent program at the other end of the pipe is waited for, with a message and a limit" {
   local mode pids=() n=0
   serve
   while read -r mode; do

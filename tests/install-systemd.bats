@@ -29,20 +29,20 @@ setup_file() {
   boot install.sh --tmpfs=/usr/local --bind-ro="$media:/media"
 }
 
-# found NAME: as said, where there is a control plane.
+# found NAME: like passed, with a control plane.
 found() {
   [ -z "$MISSING" ] || skip "no $MISSING in .cache/bin (tests/setup.sh makes it)"
-  said "$1"
+  passed "$1"
 }
 
 @test "systemd: a plan changes nothing" { found 'a plan changes nothing'; }
 @test "systemd: killed in the middle, three times" { found 'it is killed in the middle, three times'; }
 @test "systemd: the next run completes, and the platform is ready" { found 'the next run completes, and the platform is ready'; }
 @test "systemd: the registry is a service" { found 'the registry is a service'; }
-@test "systemd: a further run changes nothing" { found 'a further run changes nothing'; }
+@test "systemd: another run changes nothing" { found 'another run changes nothing'; }
 @test "systemd: a newer oci-serve is started" { found 'a newer oci-serve is started'; }
 @test "systemd: a new release" { found 'a new release'; }
-@test "systemd: all is taken away but what is told" { found 'all is taken away but what is told'; }
-@test "systemd: and with --purge that, too" { found 'and with --purge that, too'; }
+@test "systemd: everything but what is listed is removed" { found 'everything but what is listed is removed'; }
+@test "systemd: --purge removes that, too" { found '--purge removes that, too'; }
 @test "systemd: another storage and port, and a port in use" { found 'another storage and port, and a port in use'; }
 @test "systemd: the same by hand" { found 'the same by hand'; }

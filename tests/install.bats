@@ -109,7 +109,7 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   [ "$(looks two | grep -v "^root/it's here")" = '' ]
 }
 
-@test "install.sh: from the bundle to k0rdent-install's plan with nothing but the tools, and again" {
+@test "install.sh: from the bundle to k0rdent-install's plan with only the tools, twice" {
   site one 10.0.0.5
   script one "${whole[@]}" -- --plan >out 2>err
   filled one
@@ -165,7 +165,7 @@ release   1.2.3' "$(head -n 2 <<<"$output")"
 # with a tag or without.
 published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -exec grep -l sha256: {} + 2>/dev/null | wc -l; }
 
-@test "install.sh: a bundle that its vendor did not sign publishes nothing" {
+@test "install.sh: a bundle without the vendor's signature publishes nothing" {
   local size
   site one 10.0.0.5
   size=$(stat -c %s "$MEDIA/bundle.tgz")
@@ -206,7 +206,7 @@ published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -ex
   filled one
 }
 
-@test "install.sh: --no-verify is loud, and so is its variable" {
+@test "install.sh: --no-verify warns, and so does its variable" {
   site one 10.0.0.5
   for how in --no-verify K0RDENTD_VERIFY_SIGNATURE=false; do
     for step in check push; do
@@ -230,7 +230,7 @@ published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -ex
   [ "$(grep -c ' exists' err)" = "$(expected "$MEDIA/manifest.json" | wc -l)" ]
 }
 
-@test "install.sh: misuse is told in a line, and changes nothing" {
+@test "install.sh: misuse is reported in one line, and changes nothing" {
   local line
   site one 10.0.0.5
   on one tee /tmp/archive <<<x >/dev/null
@@ -339,7 +339,7 @@ struck() {
   exec {said}<&-
 }
 
-@test "install.sh: when the power goes at each step, the next run completes" {
+@test "install.sh: after a power cut at each step, the next run completes" {
   local step
   site one 10.0.0.5
   script one "${whole[@]}" -- --plan >out 2>err
@@ -416,7 +416,7 @@ pressed() {
   [ "$(serving one)" != "$pid" ]
 }
 
-@test "install.sh: what fails is told with its step, and goes on from there" {
+@test "install.sh: a failure names its step, and the next run resumes there" {
   site one 10.0.0.5
   # Something else is on the port.
   on one /media/release/bin/oci-serve --storage /root/other --host 0.0.0.0 --port 5000 --quiet >serve.out 2>serve.err &
@@ -459,7 +459,7 @@ pressed() {
   [[ $stderr == *'the bundle holds no k0s'*'hint: get a bundle that holds one'*'--from version'* ]]
 }
 
-@test "install.sh: a disk that is too small is told before, with numbers; a full one goes on" {
+@test "install.sh: a disk that is too small is reported before the run, with numbers; after a full one, the run resumes" {
   local small=/srv/small
   site one 10.0.0.5
   mkbundle --k0s stand-in --size 24MiB --out large.tgz --manifest large.json
@@ -485,7 +485,7 @@ pressed() {
   same "$(expected large.json | sed 's,^,k0rdent-enterprise/,')" "$(on one /media/bin/audit $small/registry)"
 }
 
-@test "install.sh: where there is no room for notes or a copy, it says which directory is full" {
+@test "install.sh: without space for notes or a copy, the error names the full directory" {
   local dir
   site one 10.0.0.5
   script one "${whole[@]}" -- --plan 2>err
@@ -619,7 +619,7 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
   done
 }
 
-@test "install.sh: a download goes on with what broke off, and is checked" {
+@test "install.sh: a download resumes where it stopped, and is verified" {
   local program at
   need openssl curl wget
   mkbundle --k0s stand-in --size 2MiB --out bundle.tgz
@@ -871,7 +871,7 @@ END
   done
 }
 
-@test "install.sh: without the digests that were pushed, nothing is installed" {
+@test "install.sh: without the digests of the push, nothing is installed" {
   local pushed=/var/lib/k0rdentd/install/pushed
   site one 10.0.0.5
   script one "${whole[@]}" -- --plan 2>err
@@ -897,7 +897,7 @@ END
   script one "${whole[@]}" --only serve 2>err
 }
 
-@test "install.sh: a directory with other things in it does not become the registry's" {
+@test "install.sh: a directory with other files is not used as the registry's storage" {
   site one 10.0.0.5
   on one sh -c 'mkdir /srv/shared; echo precious >/srv/shared/file; ln -s shared /srv/link'
   for dir in /srv/shared /srv/link; do
@@ -941,7 +941,7 @@ END
   [ "$(on one cat /root/victim)" = '' ]
 }
 
-@test "install.sh: a bundle that is refused leaves no word of its release" {
+@test "install.sh: a rejected bundle leaves no trace of its release" {
   site one 10.0.0.5
   on one sh -c 'cp /media/bundle.tgz* /root/; echo >>/root/bundle.tgz'
   run -1 --separate-stderr script one --bundle /root/bundle.tgz --key /media/cosign.pub
@@ -949,7 +949,7 @@ END
   [ "$(on one sh -c 'grep -rl 1.2.3 /var/lib/k0rdentd/install /var/lib/k0rdentd/install.json 2>/dev/null')" = '' ]
 }
 
-@test "install.sh: every command that the guide mentions is understood" {
+@test "install.sh: every command in the guide is valid" {
   local tool rest flag count=0
   sed -nE 's/^\.Ql ((bundle|oci|k0s|k0rdent)-[a-z-]+|install\.sh|download\.sh) (.*)/\1 \3/p' "$GUIDE" >commands
   while read -r tool rest; do
@@ -961,7 +961,7 @@ END
   [ $count -ge 15 ]
 }
 
-@test "install.sh: every example of the guide is tried, here or under systemd" {
+@test "install.sh: every example of the guide is tested, here or under systemd" {
   same "$(guided)" "$(cat <<'END'
 2 A SITE WITH ONE HOST
 1 Workers

@@ -33,7 +33,7 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   cmp piped bundle/k0s
 }
 
-@test "k0s-extract: behind bundle-verify, only when every byte is the same" {
+@test "k0s-extract: after bundle-verify, only if every byte is the same" {
   need openssl
   cp "$SAMPLE/bundle.tgz" .
   openssl ecparam -name prime256v1 -genkey -noout -out key.pem
@@ -58,7 +58,7 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   [ ! -e other ]
 }
 
-@test "k0s-extract: a bundle that is cut off or changed leaves the old k0s" {
+@test "k0s-extract: a truncated or changed bundle leaves the old k0s" {
   local size at
   size=$(stat -c %s "$SAMPLE/bundle.tgz")
   mkk0s --claim v1.31.0+k0s.0 --out k0s
@@ -104,7 +104,7 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   [ "$(bin/k0s version)" = v1.32.8+k0s.0 ]
 }
 
-@test "k0s-extract: SIGINT and SIGTERM end it with 130 and nothing left" {
+@test "k0s-extract: SIGINT and SIGTERM end it with 130 and leave nothing behind" {
   local pid signal status
   large
   mkdir bin
@@ -139,7 +139,7 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   [ $status = 130 ]
 }
 
-@test "k0s-extract: a full disk leaves the old k0s, and says so" {
+@test "k0s-extract: a full disk leaves the old k0s, and is reported" {
   [ "$(id -u)" = 0 ] || skip 'only root can mount'
   large
   mkdir mnt
@@ -163,14 +163,14 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   [[ $output == *'no input'* && $output == *hint:* ]]
 }
 
-@test "k0s-extract: --export says what packs today, and writes nothing" {
+@test "k0s-extract: --export names its replacement, and writes nothing" {
   run -2 --separate-stderr k0s-extract --export a.tar.gz --role worker --mirror https://10.0.0.5:5000 "$SAMPLE/bundle.tgz"
   told k0s-extract
   [[ $stderr == *'--export was removed'*'hint: use install.sh --export-worker or --export-controller '* ]]
   [ ! -e a.tar.gz ]
 }
 
-@test "k0s-extract: a build that carries k0s puts it in place without a bundle" {
+@test "k0s-extract: a build that includes k0s installs it without a bundle" {
   mkk0s --out k0s-v1.32.8+k0s.0-amd64
   run -2 make -s -C "$ROOT" build-airgap BIN="$PWD/bin"
   [[ $output == *'K0S=FILE is required'* ]]

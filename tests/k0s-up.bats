@@ -20,7 +20,7 @@ signal() { on a sh -c "kill -$1 \$(cat /run/k0s-up.lock)"; }
 # left: the files that are on host a and were not there at first.
 left() { on a find /written ! -type d ! -path '/written/root/*' ! -path '/written/srv/*' | sort | xargs; }
 
-@test "k0s-up, k0rdent-install: behind all other tools, as a plan and for real" {
+@test "k0s-up, k0rdent-install: after all other tools, as a plan and as a run" {
   site
   # shellcheck disable=SC2016 # for the shell over there
   cat >media/chain <<'END'
@@ -51,7 +51,7 @@ END
   [ -z "$(left)" ]
 }
 
-@test "k0s-up: killed at each step, a run ends where one that was left alone does" {
+@test "k0s-up: killed at each step, the next run has the same result" {
   local step
   filled
   for step in preflight notes k0s.yaml k0s-install k0s-start; do
@@ -74,7 +74,7 @@ END
   run ! on a test -e /etc/k0s/k0s.yaml
 }
 
-@test "k0s-up: two at once, the second says so; a signal ends the first, and the next goes on" {
+@test "k0s-up: of two at once the second fails; a signal ends the first, and the next resumes" {
   filled
   # The service takes its time to start.
   there+=('K0S_START=: >/root/starting; until [ -e /root/go ]; do sleep 0.1; done')
@@ -96,7 +96,7 @@ END
   [ "$(calls)" = 'install controller --enable-worker --no-taints,start' ]
 }
 
-@test "k0s-up, k0rdent-install: what is missing is reported before anything is touched" {
+@test "k0s-up, k0rdent-install: what is missing is reported before anything is changed" {
   site
   on a sh -c "k0s-extract --quiet /media/bundle.tgz && k0s-mirror-config --mirror https://10.55.0.5:5000 --ca $ca --quiet" >/dev/null
   on a sh -c "bundle-ls --quiet /media/bundle.tgz | grep -v -e velero/velero -e k0sproject/coredns | oci-push --to 127.0.0.1:5000 --ca $ca --quiet" >/dev/null

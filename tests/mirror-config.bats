@@ -13,7 +13,7 @@ install_k0s() {
   chmod 755 "$1/usr/local/bin/k0s"
 }
 
-@test "k0s-mirror-config: the end of the pipe passes all on, and knows where the images went" {
+@test "k0s-mirror-config: the last tool of the pipe passes records on, and knows where the images were pushed" {
   need jq
   serve --tls auto
   install_k0s host
@@ -34,7 +34,7 @@ install_k0s() {
   [ "$(tail -n 1 <<<"$output" | jq -r '.counts | keys | join(" ")')" = unchanged ]
 }
 
-@test "k0s-mirror-config: a check names what is missing, and the command of its hint cures it" {
+@test "k0s-mirror-config: a check names what is missing, and the command in its hint adds it" {
   local remedy
   need jq
   serve --tls auto
@@ -55,7 +55,7 @@ install_k0s() {
   [[ $stderr == *'connection refused'* ]]
 }
 
-@test "k0s-mirror-config: variables and a file set what flags do" {
+@test "k0s-mirror-config: variables and a file set the same as flags" {
   install_k0s host
   printf 'mirror https://a.example\nmirror https://b.example\nroot %s\n' "$PWD/host" >settings
   k0s-mirror-config --config settings >/dev/null
@@ -65,7 +65,7 @@ install_k0s() {
   grep -q 'server = "https://a.example"' host/etc/k0s/certs.d/_default/hosts.toml
 }
 
-@test "k0s-mirror-config: at a terminal it waits for nothing" {
+@test "k0s-mirror-config: on a terminal it does not wait for stdin" {
   need script
   install_k0s host
   run -0 timeout 20 script -qec 'k0s-mirror-config --root host --plan --mirror https://m' /dev/null

@@ -20,15 +20,15 @@ setup_file() {
   boot service.sh --bind-ro="$work/root/opt/k0rdent:/opt/k0rdent" --bind-ro="$work/sample:/sample" "${units[@]}"
 }
 
-@test "service: the socket starts it" { said 'the socket starts the service'; }
-@test "service: it has no privilege" { said 'the service has no privilege'; }
-@test "service: root and the service may write, nobody else" { said 'root and the service may write, nobody else'; }
-@test "service: a bundle is pushed to it, and its files are its own" { said 'a bundle is pushed'; }
-@test "service: no client is refused while it restarts behind its socket" { said 'no client is refused while the service restarts behind its socket'; }
-@test "service: what it has is kept" { said 'data is kept'; }
-@test "service: clients that retry ride out a restart without the socket" { said 'clients that retry ride out a restart without the socket'; }
-@test "service: one that hangs is replaced, one that answers is left alone" { said 'a server that hangs is replaced'; }
-@test "service: --tls auto makes a certificate" { said 'a certificate is made for this host'; }
-@test "service: k0s is handed out" { said 'k0s is handed out'; }
-@test "service: garbage is collected by the same user" { said 'garbage is collected by the same user'; }
-@test "service: the journal has priorities, and a wrong setting is not tried again" { said 'the journal has priorities, and wrong settings end the service'; }
+@test "service: the socket starts it" { passed 'the socket starts the service'; }
+@test "service: it has no privilege" { passed 'the service has no privilege'; }
+@test "service: root and the service may write, nobody else" { passed 'root and the service may write, nobody else'; }
+@test "service: a bundle is pushed to it, and its files are its own" { passed 'a bundle is pushed'; }
+@test "service: no client is refused while it restarts behind its socket" { passed 'no client is refused while the service restarts behind its socket'; }
+@test "service: data is kept" { passed 'data is kept'; }
+@test "service: clients that retry ride out a restart without the socket" { passed 'clients that retry ride out a restart without the socket'; }
+@test "service: a server that hangs is restarted, one that answers is not" { passed 'a server that hangs is replaced'; }
+@test "service: --tls auto makes a certificate" { passed 'a certificate is made for this host'; }
+@test "service: k0s is served" { passed 'k0s is served'; }
+@test "service: garbage is collected by the same user" { passed 'garbage is collected by the same user'; }
+@test "service: the journal has priorities, and a wrong setting is not retried" { passed 'the journal has priorities, and wrong settings end the service'; }

@@ -50,13 +50,13 @@ packaged() {
 # files DIR: those below it.
 files() { (cd "$1" && find . ! -type d | sed 's,^\.,,' | sort); }
 
-@test "packages: a second build elsewhere gives the same bytes" {
+@test "packages: a second build elsewhere has the same bytes" {
   same "$(cat "$ONE/SHA256SUMS")" "$(cat "$OTHER/SHA256SUMS")"
   (cd "$ONE" && sha256sum --quiet --strict -c SHA256SUMS)
   same "$(cd "$ONE" && ls -- *.deb *.gz *.rpm)" "$(sed 's/^[^ ]*  //' "$ONE/SHA256SUMS" | sort)"
 }
 
-@test "packages: a release is signed as cosign does it, and bundle-verify proves it" {
+@test "packages: a release is signed like cosign does, and bundle-verify verifies it" {
   need openssl
   openssl pkey -in "$KEY" -pubout -out release.pub
   run -0 --separate-stderr bundle-verify --key release.pub --format '{{.signature}}' "$ONE/SHA256SUMS"
@@ -72,7 +72,7 @@ files() { (cd "$1" && find . ! -type d | sed 's,^\.,,' | sort); }
   [[ $output == *'release.pub is not a private key'* && ! -e dist ]]
 }
 
-@test "packages: the archive has all that install.sh needs, for everybody to read" {
+@test "packages: the archive has everything that install.sh needs, readable by everyone" {
   local archive=$BATS_FILE_TMPDIR/archive
   same "$({
     tools | sed 's,^,/bin/,'
@@ -101,7 +101,7 @@ files() { (cd "$1" && find . ! -type d | sed 's,^\.,,' | sort); }
   same '' "$(comm -23 <(sort -u modules) <(sed -n 's/^==== \(.*\): .*/\1/p' "$archive/share/doc/k0rdent-airgap/copyright" | sort -u))"
 }
 
-@test "packages: make install puts everything in its place, and make uninstall takes it away" {
+@test "packages: make install installs everything, and make uninstall removes it" {
   local root=$PWD/root
   mkdir -p root/opt/bin
   touch root/opt/bin/other
@@ -169,7 +169,7 @@ looks() {
   same "$before" "$(looks)"
 }
 
-@test "packages: the rpm has the same files, installs, and is erased" {
+@test "packages: the rpm has the same files, installs, and is removed" {
   local before
   need rpm
   export HOME=$BATS_TEST_TMPDIR # rpm makes a database there even to read a package

@@ -66,7 +66,7 @@ secretless() {
   ! grep -rlF -e "$secret" -e "$(printf 'pusher:%s' "$secret" | base64)" "$@"
 }
 
-@test "auth: a user with a password file fills registries of others over TLS" {
+@test "auth: a user with a password file pushes to other registries over TLS" {
   local program
   locked
   for program in registry docker-registry; do
@@ -80,7 +80,7 @@ secretless() {
   done
 }
 
-@test "auth: a second name is given at registries of others, and no blob is sent for it" {
+@test "auth: --alias works with other registries, and sends no blob" {
   local program status blobs
   locked
   for program in registry docker-registry; do
@@ -98,7 +98,7 @@ secretless() {
   done
 }
 
-@test "auth: what docker login has written is used" {
+@test "auth: credentials of docker login are used" {
   locked
   peer registry
   mkdir docker
@@ -160,7 +160,7 @@ H
   whole registry
 }
 
-@test "auth: an authority that nobody knows is told, with a hint" {
+@test "auth: an unknown authority is reported, with a hint" {
   locked
   peer registry
   run -1 --separate-stderr push --username pusher --password-file password
@@ -181,7 +181,7 @@ H
   whole registry
 }
 
-@test "auth: plain HTTP to another address is refused before a word of the password" {
+@test "auth: plain HTTP to another address is refused before the password is sent" {
   need curl ip nsenter unshare
   unshare -n true 2>/dev/null || skip 'no network namespaces for this user'
   echo "$secret" >password

@@ -16,7 +16,7 @@ load lib/helper
   done
 }
 
-@test "peer: skopeo pushes an index and a chart in, oci-push finds them there" {
+@test "peer: skopeo pushes an index and a chart, oci-push finds them" {
   local repository
   need skopeo
   serve
@@ -40,7 +40,7 @@ load lib/helper
   done
 }
 
-@test "peer: crane pushes in, copies, lists and validates" {
+@test "peer: crane pushes, copies, lists and validates" {
   local index
   need crane
   serve
@@ -65,7 +65,7 @@ load lib/helper
   [[ " ${lines[-1]} " == *' regional '* || " ${lines[-1]} " == *' kcm-regional '* ]]
 }
 
-@test "peer: oci-push fills another registry, under a prefix, and finds it full the second time" {
+@test "peer: oci-push pushes to another registry, under a prefix, and the second run skips everything" {
   local repository tag digest
   need docker-registry
   cat >registry.yml <<'Y'

@@ -4,7 +4,7 @@
 
 load lib/helper
 
-@test "pipe: bundle-ls | oci-push brings every image into the registry, unchanged" {
+@test "pipe: bundle-ls | oci-push pushes every image unchanged" {
   serve
   bundle-ls "$SAMPLE/bundle.tgz" | oci-push --to "$registry" --quiet >pushed
   same "$(expected)" "$(published)"
@@ -27,7 +27,7 @@ load lib/helper
   [ "$(jq -r 'select(.kind == "image") | "\(.status) \(.pushedBytes // 0)"' again | sort -u)" = 'exists 0' ]
 }
 
-@test "pipe: the bundle's form makes no difference" {
+@test "pipe: the bundle's format makes no difference" {
   local form
   bundle-ls "$SAMPLE/bundle.tgz" | jq -c 'del(.bundle, .seconds, .bytes)' | sort >tgz
   for form in bundle.tar bundle.tzst bundle; do
@@ -35,7 +35,7 @@ load lib/helper
   done
 }
 
-@test "pipe: bundle-ls lists what the generator put in" {
+@test "pipe: bundle-ls lists what the generator wrote" {
   same "$(expected)" "$(bundle-ls --format '{{.repository}} {{.tag}} {{.digest}}' "$SAMPLE/bundle.tgz" | sort)"
 }
 
@@ -51,7 +51,7 @@ load lib/helper
   same "$(expected | grep '^busybox ')" "$(published)"
 }
 
-@test "pipe: the path that images were pushed below reaches the tools at the end" {
+@test "pipe: the prefix of a push reaches the last tools of the pipe" {
   serve
   { echo "{\"kind\":\"registry\",\"url\":\"http://$registry\"}"; bundle-ls "$SAMPLE/bundle.tgz"; } |
     oci-push --to "$registry/site/k0rdent" --quiet | k0s-mirror-config --root root --k0s-version v1.32.8+k0s.0 >out
@@ -59,7 +59,7 @@ load lib/helper
   grep -q "http://$registry/v2/site/k0rdent" root/etc/k0s/certs.d/quay.io/hosts.toml
 }
 
-@test "pipe: images arrive while bundle-ls still reads, whatever stands before them in the bundle" {
+@test "pipe: images arrive while bundle-ls still reads, whatever precedes them in the bundle" {
   local rest
   serve
   mkfifo input
@@ -82,7 +82,7 @@ plain() {
   jq -c 'del(.seconds, .bytes, .pushedBytes, .existingBytes)' "$1" | grep -v '"tool":"bundle-ls"' | sed "s/$registry/REGISTRY/g" | sort
 }
 
-@test "pipe: with another program between, registry, records and statuses are the same" {
+@test "pipe: with another program in between, registry, records and exit codes are the same" {
   local defect way
   for defect in none wrong-layer-digest missing-layer path-dotdot same-reference truncated-mid-entry; do
     cp "$SAMPLE/bundle.tgz" b.tgz
@@ -117,7 +117,7 @@ once() {
   wait $!
 }
 
-@test "pipe: bundle-ls leaves the bundle to an oci-push that reads its records" {
+@test "pipe: bundle-ls leaves the bundle to the oci-push that reads its records" {
   serve
   once env
   same "$(expected)" "$(published)"
@@ -135,7 +135,7 @@ once() {
   [ "$(jq -c 'select(.tool == "bundle-ls") | .counts' pushed)" = null ]
 }
 
-@test "pipe: a bundle that is left to oci-push is still bound by its verdict" {
+@test "pipe: the verdict still applies to a bundle that is left to oci-push" {
   local sum
   serve
   sum=$(sha256sum <"$SAMPLE/bundle.tgz")
@@ -159,7 +159,7 @@ once() {
   [ "$(published | wc -l)" = 1 ]
 }
 
-@test "pipe: a pipe that brings no image is told, not taken for success" {
+@test "pipe: a pipe without an image is reported, and is not success" {
   serve
   run -1 --separate-stderr oci-push --to "$registry" </dev/null
   told oci-push
@@ -181,7 +181,7 @@ once() {
   same "$(expected)" "$(published)"
 }
 
-@test "pipe: a bundle record names the bundle, and every record reaches the end" {
+@test "pipe: a bundle record names the bundle, and every record is passed on" {
   serve
   {
     echo "{\"kind\":\"bundle\",\"path\":\"$SAMPLE/bundle.tgz\",\"signature\":\"good\"}"
@@ -220,7 +220,7 @@ once() {
   told bundle-ls
 }
 
-@test "pipe: oci-push tells its progress line by line, and --quiet silences it" {
+@test "pipe: oci-push reports its progress line by line, and not with --quiet" {
   serve
   bundle-ls "$SAMPLE/bundle.tgz" >records
   run -0 --separate-stderr oci-push --to "$registry" <records
@@ -229,7 +229,7 @@ once() {
   run -0 --separate-stderr oci-push --to "$registry" --quiet <records
   [ -z "$stderr" ]
 }
-@test "pipe: a bundle record's digest binds what is published" {
+@test "pipe: what is published must have the digest of the bundle record" {
   serve
   local sum
   sum=$(sha256sum <"$SAMPLE/bundle.tgz")
@@ -244,7 +244,7 @@ once() {
 }
 
 
-@test "pipe: a registry is listed, and what is selected of it is copied to another one" {
+@test "pipe: a registry is listed, and a selection is copied to another one" {
   local from
   need jq
   serve
@@ -268,7 +268,7 @@ once() {
   [ "$(jq 'select(.kind == "summary").bytes' space)" = "$(curl -s "http://$from/metrics" | awk '$1 == "oci_serve_storage_bytes" { printf "%d", $2 }')" ]
 }
 
-@test "pipe: a second name needs no bundle, neither at a terminal nor from a script" {
+@test "pipe: --alias needs no bundle, neither on a terminal nor in a script" {
   need script
   serve
   oci-push --to "$registry" --quiet "$SAMPLE/bundle.tgz" >/dev/null

@@ -47,7 +47,7 @@ status() { curl -s --cacert "$ca" -o body -w '%{http_code}' "$@"; }
   [ "$(status -u 'alice:wonder land' "https://$registry/v2/_catalog")" = 200 ]
 }
 
-@test "oci-serve: who guesses is slowed down, and a request without TLS is told so" {
+@test "oci-serve: password guessing is throttled, and a request without TLS gets an explanation" {
   local i
   need curl
   secure
@@ -209,7 +209,7 @@ teardown() {
   [ "$(nobody -o /dev/null -w '%{http_code}' -X POST "https://$registry/v2/a/blobs/uploads/")" = 202 ]
 }
 
-@test "oci-serve: a web page cannot have a browser write" {
+@test "oci-serve: a web page cannot make a browser write" {
   local url page
   need curl
   serve

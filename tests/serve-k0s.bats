@@ -14,7 +14,7 @@ binary() {
   echo signature >"storage/k0s/$name.sig"
 }
 
-@test "oci-serve: curl fetches k0s under each of its names, whole, in parts and only the head" {
+@test "oci-serve: curl fetches k0s under each of its names: whole, in ranges, and headers only" {
   local path
   binary
   serve --access-log json
@@ -39,7 +39,7 @@ binary() {
   curl -sSf "http://$registry/metrics" | grep -q '^oci_serve_requests_total{kind="file",status="200"} [1-9]'
 }
 
-@test "oci-serve: no path leads from k0s to another file" {
+@test "oci-serve: no path below /k0s leads to another file" {
   local path
   binary
   echo hidden >storage/k0s/hidden
@@ -57,7 +57,7 @@ binary() {
   run -22 curl -sSf -X PUT --data-binary x "http://$registry/k0s/$name"
 }
 
-@test "oci-serve: k0s is read by those who may pull" {
+@test "oci-serve: clients that may pull can read k0s" {
   binary
   # shellcheck disable=SC2016 # a hash, not variables
   echo 'alice:$2y$05$kxH0jQ7XtkyhWxZpxU/0.OOWdP6pNrteF.wRfJnjeprEcvTT3DVXi' >users

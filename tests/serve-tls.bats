@@ -4,7 +4,7 @@
 
 load lib/helper
 
-@test "oci-serve: openssl verifies the chain, also after a restart" {
+@test "oci-serve: openssl verifies the chain, even after a restart" {
   local round name # run sets i
   need openssl
   for round in first second; do
@@ -28,7 +28,7 @@ load lib/helper
   openssl verify -CAfile ca.pem -verify_hostname new.example storage/tls/server.pem
 }
 
-@test "oci-serve: its record names the CA, and curl needs no more" {
+@test "oci-serve: its record names the CA, which is all that curl needs" {
   need curl jq
   exec {records}< <(exec oci-serve --host 127.0.0.1 --port 0 --storage storage --tls auto 3>&-)
   servers+=($!)
@@ -88,7 +88,7 @@ becomes() {
   return 1
 }
 
-@test "oci-serve: a certificate that is replaced is served within two seconds, a broken one is not" {
+@test "oci-serve: a replaced certificate is served within two seconds, a broken one is not" {
   need openssl
   pair first
   pair second

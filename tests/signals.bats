@@ -31,7 +31,7 @@ push_halfway() {
   cat <&"$lines" >progress.rest 3>&- &
 }
 
-@test "signal: head -1 ends bundle-ls without a word" {
+@test "signal: head -1 ends bundle-ls silently" {
   bundle-ls "$SAMPLE/large.tar" 2>err | head -1 >first || true
   [ -s first ]
   [ ! -s err ]
@@ -80,7 +80,7 @@ files() {
   done
 }
 
-@test "signal: the first SIGINT or SIGTERM ends every tool wherever it waits, with 130 and one line" {
+@test "signal: the first SIGINT or SIGTERM ends every waiting tool, with 130 and one line" {
   local signal=TERM mode waiter
   serve
   mkfifo never nobody
@@ -116,7 +116,7 @@ files() {
   serve
 }
 
-@test "signal: SIGINT in the middle of a push leaves whole images, the next run completes" {
+@test "signal: SIGINT in the middle of a push leaves complete images, the next run completes" {
   local status=0
   serve
   push_halfway "$SAMPLE/large.tar"
@@ -144,7 +144,7 @@ files() {
   same "$(expected "$SAMPLE/large.json")" "$(published)"
 }
 
-@test "kill: a registry that comes back in time costs nothing" {
+@test "kill: a registry that returns in time does no harm" {
   local port
   serve
   port=${registry##*:}
@@ -177,7 +177,7 @@ files() {
   done
 }
 
-@test "kill -9 of oci-serve at random instants: what a tag leads to is whole after the restart" {
+@test "kill -9 of oci-serve at random instants: what a tag refers to is complete after the restart" {
   local i pusher
   for i in {1..8}; do
     serve

@@ -24,10 +24,10 @@ found() {
   return 1
 }
 
-@test "site: the counters count" { found 'the counters count'; }
+@test "site: the counters work" { found 'the counters work'; }
 @test "site: the first host is installed" { found 'the first host is installed'; }
 @test "site: a worker joins" { found 'a worker joins'; }
 @test "site: the first host is restarted" { found 'the first host is restarted'; }
 @test "site: the platform is upgraded" { found 'the platform is upgraded'; }
 @test "site: both hosts are uninstalled" { found 'both hosts are uninstalled'; }
-@test "site: nobody asked for a name or tried to leave" { found 'nobody asked for a name or tried to leave'; }
+@test "site: no lookup and no packet left the site" { found 'no lookup and no packet left the site'; }

@@ -30,7 +30,7 @@ load lib/helper
   done
 }
 
-@test "status 2: a tool that would wait for a person at a terminal says so" {
+@test "status 2: a tool that would wait for input on a terminal says so" {
   local tool
   need script
   for tool in bundle-version bundle-ls 'k0s-extract --to k0s' 'oci-push --to localhost:1'; do
@@ -39,7 +39,7 @@ load lib/helper
   done
 }
 
-@test "status 1: a bundle that is not there, not a bundle, or empty" {
+@test "status 1: a bundle that is missing, not a bundle, or empty" {
   local tool
   : >empty
   echo 'hello, this is no bundle' >text
@@ -54,7 +54,7 @@ load lib/helper
   done
 }
 
-@test "status 1: a line that is not a record is named by its number" {
+@test "status 1: an error names the line that is not a record" {
   local tool
   serve
   printf '{"kind":"note"}\n\nnot json\n' >lines
@@ -66,7 +66,7 @@ load lib/helper
   done
 }
 
-@test "status 75: nobody listens where oci-push is to push" {
+@test "status 75: no registry listens where oci-push pushes" {
   serve
   stop "$server"
   run -75 --separate-stderr oci-push --to "$registry" "$SAMPLE/bundle.tgz"
@@ -89,14 +89,14 @@ load lib/helper
   [[ $stderr == *storage* ]]
 }
 
-@test "oci-serve: a storage that cannot be written" {
+@test "oci-serve: a read-only storage" {
   echo in the way >file
   run -1 --separate-stderr oci-serve --host 127.0.0.1 --port 0 --storage file
   told oci-serve
   [[ $stderr == *file* ]]
 }
 
-@test "settings: flag beats environment beats file beats default" {
+@test "settings: a flag precedes the environment, which precedes the file" {
   run -0 bundle-version "$SAMPLE/bundle.tgz"
   [[ $output == '{"kind":"version"'* ]]
   echo 'format {{.name}}' >file
@@ -117,7 +117,7 @@ load lib/helper
   same "$(expected)" "$(published)"
 }
 
-@test "settings: a wrong variable or line is misuse and names its place" {
+@test "settings: a wrong variable or line is misuse, and the error names it" {
   BUNDLE_LS_FORMAT='{{' run -2 --separate-stderr bundle-ls "$SAMPLE/bundle.tgz"
   told bundle-ls
   [[ $stderr == *BUNDLE_LS_FORMAT* ]]

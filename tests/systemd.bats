@@ -11,7 +11,7 @@ installed() {
   units=$PWD/root/usr/lib/systemd/system
 }
 
-@test "systemd: the units are as systemd wants them" {
+@test "systemd: systemd accepts the units" {
   need systemd-analyze
   installed
   # The program and the page are where the units say, and nothing is unknown.
@@ -20,7 +20,7 @@ installed() {
   [ "$(grep -e oci-serve <<<"$output")" = '' ]
 }
 
-@test "systemd: the service is exposed to little" {
+@test "systemd: the service has little exposure" {
   need systemd-analyze
   # In tenths: at most 2.0 of 10.
   run -0 systemd-analyze security --offline=true --no-pager --threshold=20 "$ROOT/lib/systemd/oci-serve.service"
@@ -53,7 +53,7 @@ installed() {
   [ "$(cat root/etc/k0rdent-airgap/oci-serve.env)" = OCI_SERVE_PORT=1 ]
 }
 
-@test "systemd: a socket that systemd opens is served from the first connection on" {
+@test "systemd: a socket opened by systemd is served from the first connection on" {
   local port
   need systemd-socket-activate curl
   # It takes no port 0, so one that is free has to be found.

@@ -63,7 +63,7 @@ wide="verifying $size/1\\.0 TB +[0-9]+% \\|[█ ]+\\| \\($size/s\\) $times"
   [ ! -e users ]
 }
 
-@test "terminal: the bar of a stream of unknown length fits too, and makes way for records" {
+@test "terminal: the bar of a stream of unknown length fits too, and is cleared for records" {
   local rest
   mkfifo input
   window 40 'bundle-ls --format "{{.kind}}" - <input'
@@ -77,7 +77,7 @@ wide="verifying $size/1\\.0 TB +[0-9]+% \\|[█ ]+\\| \\($size/s\\) $times"
   shows begin '(image|skipped)(.image|.skipped)*' 'end 0'
 }
 
-@test "terminal: the bar is cleared when the reader of the records goes away" {
+@test "terminal: the bar is cleared when the reader of the records exits" {
   local rest
   serve
   mkfifo input go
@@ -91,7 +91,7 @@ wide="verifying $size/1\\.0 TB +[0-9]+% \\|[█ ]+\\| \\($size/s\\) $times"
   shows begin 'status 141' 'end 0'
 }
 
-@test "terminal: control-C in front of tee leaves a clean line that says what is in the registry" {
+@test "terminal: control-C before tee leaves a clean line with the state of the registry" {
   local rest
   serve
   mkfifo input
@@ -118,7 +118,7 @@ wide="verifying $size/1\\.0 TB +[0-9]+% \\|[█ ]+\\| \\($size/s\\) $times"
   same "$(expected "$SAMPLE/large.json")" "$(published)"
 }
 
-@test "terminal: a dumb one gets a line an item, and nothing that moves the cursor" {
+@test "terminal: a dumb terminal gets a line per item, and no cursor movement" {
   need script
   serve
   TERM=dumb script -qec "oci-push --to $registry --format '{{.status}}' '$SAMPLE/bundle.tgz' >/dev/null" /dev/null >raw
@@ -126,7 +126,7 @@ wide="verifying $size/1\\.0 TB +[0-9]+% \\|[█ ]+\\| \\($size/s\\) $times"
   [ "$(grep -cE "^\[[0-9]+\] [^ ]+:[^ ]+ pushed $size" raw)" = "$(wc -l < <(expected))" ]
 }
 
-@test "terminal: oci-serve --purge asks, and control-C is an answer" {
+@test "terminal: oci-serve --purge asks, and control-C declines" {
   local answer
   mkdir -p storage
   oci-serve --storage storage --port 0 >record 3>&- &

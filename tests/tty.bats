@@ -49,7 +49,7 @@ release() {
   openssl dgst -sha256 -sign key.pem "$MEDIA/release.tgz" | base64 -w 0 >"$MEDIA/release.tgz.sig"
 }
 
-@test "tty: what each tool shows when all is well" {
+@test "tty: the output of each tool on success" {
   release
   screen bundle-verify 'bundle-verify --key cosign.pub release.tgz'
   screen bundle-version 'bundle-version release.tgz'
@@ -73,7 +73,7 @@ release() {
   screen json 'K0RDENT_FORMAT=json bundle-version release.tgz'
 }
 
-@test "tty: the mistakes that are made most often" {
+@test "tty: the most common mistakes" {
   release
   head -c 30000 "$MEDIA/release.tgz" >"$MEDIA/cut.tgz"
   cp "$MEDIA/release.tgz.sig" "$MEDIA/cut.tgz.sig"
@@ -94,7 +94,7 @@ release() {
   screen storage-in-use 'oci-serve --gc --storage /srv/registry 2>&1 | sed "s/process [0-9]*/process 42/"'
 }
 
-@test "tty: what is waited for is one line that lives, and a signal ends it" {
+@test "tty: a wait is one live line, and a signal ends it" {
   release
   terminal 80 "k0s-up --registry 10.55.0.5:5000 --ca $ca --timeout 1h </dev/null >/root/steps"
   shows begin '(.*.)?k0s-ready: waiting for k0s … [0-9]+s of 1h'
@@ -124,7 +124,7 @@ release() {
   shows begin "$start" "$waits" 'oci-serve: stopped' 'end 0'
 }
 
-@test "tty: colours are few, on a terminal only, and can be turned off" {
+@test "tty: colours are sparse, only on a terminal, and can be turned off" {
   local esc=$'\e'
   need script
   script -qec 'bundle-ls missing' /dev/null >raw || true

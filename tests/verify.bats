@@ -26,7 +26,7 @@ signed() {
 # "out"; sets output to the status of each part.
 statuses() { run --separate-stderr bash -c "$1 >out; echo \"\${PIPESTATUS[*]}\""; }
 
-@test "verify: a good bundle goes through the whole pipe, its record first" {
+@test "verify: a good bundle passes the whole pipe, its record first" {
   signed
   serve
   bundle-verify --key cosign.pub bundle.tgz | bundle-version | bundle-ls | oci-push --to "$registry" --quiet >out
@@ -36,7 +36,7 @@ statuses() { run --separate-stderr bash -c "$1 >out; echo \"\${PIPESTATUS[*]}\""
   [ "$(jq -r 'select(.kind == "version").version' out)" = 1.2.3 ]
 }
 
-@test "verify: a bad signature stops every tool behind, and nothing is published" {
+@test "verify: a bad signature stops every later tool, and nothing is published" {
   local damage
   signed
   key stranger
@@ -52,7 +52,7 @@ statuses() { run --separate-stderr bash -c "$1 >out; echo \"\${PIPESTATUS[*]}\""
   done
 }
 
-@test "verify: what cannot be verified stops them as well" {
+@test "verify: a failed verification stops them as well" {
   signed
   serve
   rm bundle.tgz.sig
@@ -82,7 +82,7 @@ statuses() { run --separate-stderr bash -c "$1 >out; echo \"\${PIPESTATUS[*]}\""
   [[ $stderr == *directory*hint:* ]]
 }
 
-@test "verify: the key of the whole site, from its variable" {
+@test "verify: the site's key from its variable" {
   signed
   key other
   K0RDENT_COSIGN_KEY=cosign.pub run -0 --separate-stderr bundle-verify bundle.tgz
@@ -92,7 +92,7 @@ statuses() { run --separate-stderr bash -c "$1 >out; echo \"\${PIPESTATUS[*]}\""
   told bundle-verify
 }
 
-@test "verify: keys and signatures of openssl, of every kind" {
+@test "verify: keys and signatures of openssl, of every type" {
   local kind
   need openssl
   cp "$SAMPLE/bundle.tgz" .

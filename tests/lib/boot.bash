@@ -36,8 +36,8 @@ U
   timeout 280 script -qec "$(printf '%q ' "${command[@]}")" /dev/null </dev/null >"$work/out/console" 2>&1 3>&- || true
 }
 
-# said NAME: the container found NAME to be so.
-said() {
+# passed NAME: the check NAME passed in the container.
+passed() {
   need systemd-nspawn script jq
   [ "$(id -u)" = 0 ] || skip 'not root'
   [ -e "${RESULTS%/*}/log" ] || skip "no container boots on this machine: $(tail -n 1 "${RESULTS%/*}/console" | tr -d '\r')"

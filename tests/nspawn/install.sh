@@ -190,11 +190,11 @@ check 'it is killed in the middle, three times' killed
 
 check 'the next run completes, and the platform is ready' installed
 check 'the registry is a service' served
-check 'a further run changes nothing' again
+check 'another run changes nothing' again
 check 'a newer oci-serve is started' renewed
 check 'a new release' upgraded
-check 'all is taken away but what is told' removed
-check 'and with --purge that, too' purged
+check 'everything but what is listed is removed' removed
+check '--purge removes that, too' purged
 check 'another storage and port, and a port in use' elsewhere
 check 'the same by hand' by_hand
 systemctl --no-block poweroff

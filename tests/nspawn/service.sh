@@ -161,7 +161,7 @@ check 'data is kept' kept
 check 'clients that retry ride out a restart without the socket' alone
 check 'a server that hangs is replaced' watched
 check 'a certificate is made for this host' encrypted
-check 'k0s is handed out' k0s
+check 'k0s is served' k0s
 check 'garbage is collected by the same user' collected
 check 'the journal has priorities, and wrong settings end the service' journalled
 systemctl --no-block poweroff

@@ -313,7 +313,7 @@ ca=/var/lib/k0rdentd/registry/tls/ca.pem usb=$work/media/usb
 prepare
 begin
 network
-phase 'the counters count' metered
+phase 'the counters work' metered
 for host in n1 n2; do
   tree "$host"
   boot "$host"
@@ -324,6 +324,6 @@ phase 'the first host is restarted' restarted
 [ ! -e "$usb/next.tar.gz" ] || phase 'the platform is upgraded' upgraded
 journals
 phase 'both hosts are uninstalled' uninstalled
-phase 'nobody asked for a name or tried to leave' silent
+phase 'no lookup and no packet left the site' silent
 cat "$report/report.txt"
 [ -z "$failed" ]
