@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The tools as they are built for arm64, run by qemu on this machine.
+# The tools built for arm64, run by qemu on this machine.
 # shellcheck disable=SC2153 # ROOT is set by setup_suite
 
 load lib/helper

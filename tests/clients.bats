@@ -1,13 +1,12 @@
 #!/usr/bin/env bats
-# The examples of oci-serve(8), CLIENTS and DELETING, as they are printed there:
-# in a network of their own, in which the registry is registry.site.example:5000,
-# and with an /etc of their own.
+# The examples of oci-serve(8), CLIENTS and DELETING, run as printed, in a network
+# where the registry is registry.site.example:5000, and with their own /etc.
 # shellcheck disable=SC2154 # output is set by run
 
 load lib/helper
 load lib/guide
 
-# place: makes that network and /etc. Sets place to a process in there.
+# place: creates that network and /etc. Sets place to a process in it.
 place() {
   [ "$(id -u)" = 0 ] || skip 'not root'
   need unshare nsenter ip curl openssl script
@@ -30,7 +29,7 @@ place() {
   there=(nsenter --target "$place" --mount --net --uts "--wd=$PWD" env -u SSL_CERT_FILE -u SSL_CERT_DIR -u DOCKER_CONFIG -u REGISTRY_AUTH_FILE "HOME=$PWD/home")
 }
 
-# site: a registry in there, with the sample bundle, which wants a login to read.
+# site: a registry there with the sample bundle, which requires a login to read.
 site() {
   place
   printf 'wonder land\n' >password
@@ -46,8 +45,8 @@ site() {
   tr -d '\r' <<<"$output" | grep -qxF "$(openssl x509 -noout -fingerprint -sha256 -in storage/tls/ca.pem)"
 }
 
-# example SECTION [SUBSECTION] N: runs the N-th example there, as a person types it
-# on a terminal: where a password is asked for, it is alice's.
+# example SECTION [SUBSECTION] N: runs the N-th example there, as typed on a
+# terminal; if it asks for a password, with alice's.
 example() {
   GUIDE=$ROOT/man/oci-serve.8 guide "${@: -2:1}" "${@: -1}" >example
   [ -s example ]
@@ -59,7 +58,7 @@ example() {
   )
 }
 
-# digest: that of the sample's busybox.
+# digest: the digest of the sample's busybox.
 digest() { expected | awk '$1 == "busybox" { print $3 }'; }
 
 @test "clients: each example has a test here" {
@@ -112,8 +111,8 @@ T
   tar -tf busybox.tar | grep -q manifest.json
 }
 
-# No docker daemon runs here. The rules for the directory are also those of the
-# library that skopeo is made of, which reads docker's as well.
+# No docker daemon runs here. The library below skopeo reads docker's directory by
+# the same rules.
 @test "clients: docker's directory is the one of the block" {
   need skopeo
   site
@@ -139,7 +138,7 @@ T
   remove block
   run ! has ":1.37.0"
   run ! has "@$(digest)"
-  # A tag alone, by each of the two.
+  # A tag alone, with each of the two.
   for n in 2 3; do
     "${there[@]}" oci-push --to registry.site.example:5000 --ca storage/tls/ca.pem --username alice --password-file password \
       --quiet "$SAMPLE/bundle.tgz" >/dev/null

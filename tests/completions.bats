@@ -1,14 +1,14 @@
 #!/usr/bin/env bats
-# The completions, tried in their shells.
+# The completions, run in their shells.
 # shellcheck disable=SC2153 # ROOT is set by setup_suite
 
 load lib/helper
 
-# valued TOOL: its flags that take a value.
+# valued TOOL: its flags with a value.
 valued() { "$1" --help | sed -n 's/^ *\(--[a-z0-9-]*\) [A-Z].*/\1/p'; }
 
-# offers SHELL: what it offers for the command lines in the file "lines", in a
-# directory that holds a file and another directory.
+# offers SHELL: its completions for the command lines in the file "lines", in a
+# directory with a file and another directory.
 offers() {
   local shell=("$1")
   case $1 in
@@ -50,7 +50,7 @@ offers() {
   [ "$(wc -l <lines)" -ge 40 ]
   same "$(offers bash)" "$(offers fish)"
   same "$(offers bash)" "$(offers zsh)"
-  # Wherever there are known values, files or directories.
+  # Every flag with known values, files or directories.
   for tool in $(tools); do
     for flag in $(valued "$tool"); do
       case $flag in

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
-# Several controllers, each on a host of its own: k0s is the stand-in of
-# tests/k0s, and the etcd below it is real. A second one joins in both ways, and
-# each of the two is removed; what is left must have its quorum.
+# Several controllers, each on its own host: k0s is the stand-in of tests/k0s, with
+# a real etcd. A second one joins in both ways, and each of the two is removed; the
+# other must have its quorum.
 # shellcheck disable=SC2154,SC2034 # output and stderr are set by run; on uses there
 # shellcheck disable=SC2016,SC2030,SC2031 # for shells over there; each test has its hosts
 
@@ -37,7 +37,7 @@ pair() {
 
 # joined WAY: n2 is a second controller, by an archive or by --join.
 joined() {
-  # As the guide has it. There is no API server in which a node could become Ready.
+  # As in the guide. There is no API server in which a node could become Ready.
   guide Controllers 1 >lines
   [ "$(wc -l <lines)" = 2 ]
   there=("${there[@]}" K0S_UP_TIMEOUT=2s "K0S_UP_IGNORE=memory,network,ports,sysinfo,system")
@@ -65,12 +65,12 @@ joined() {
   on n2 sh -c ': >/root/k0s.log'
 }
 
-# calls NAME: what k0s was told to do to the host.
+# calls NAME: what k0s was run for on the host.
 calls() { on "$1" sh -c 'grep -E "^(install|start|stop|reset|etcd leave)" /root/k0s.log | uniq | paste -sd,'; }
 
-# alone NAME ADDRESS: etcd works there, and has no other member.
+# alone NAME ADDRESS: etcd works there, without another member.
 alone() {
-  # An election may be under way, which a lost quorum would never end.
+  # An election may be in progress, which a lost quorum would never end.
   on "$1" etcdpeer write 2>err || on "$1" etcdpeer write
   same "$(on "$1" k0s etcd member-list)" "{\"members\":{\"$1\":\"http://$2:2380\"}}"
 }
@@ -90,21 +90,21 @@ alone() {
     run ! on n2 test -e /var/lib/k0s
     alone n1 10.0.0.5
 
-    # Once more, and now the first one goes.
+    # Again, and now the first one is removed.
     on n2 sh -c 'cp /media/k0s /usr/local/bin/; rm -rf /root/k0s-* /etc/k0s'
     joined $way
     run -0 --separate-stderr on n1 sh /media/bin/install.sh --uninstall --yes
     [ "$(calls n1)" = 'etcd leave --peer-address 10.0.0.5,stop,reset' ]
     alone n2 10.0.0.6
 
-    # What is left is the only one, so nothing leaves etcd.
+    # Only one is left, so nothing leaves etcd.
     run -0 on n2 sh /media/bin/install.sh --uninstall --plan
     [[ $output == *'k0s-leave skipped: this host shares no etcd'* ]]
     run -0 on n2 k0s-up --reset --yes </dev/null
     [[ $output == *'this host is the only controller of its cluster'* ]]
     [ "$(calls n2)" = 'stop,reset' ]
 
-    # From the start, for the other way.
+    # From the start, the other way.
     there=("${there[@]/FIRST=*/FIRST=}")
     for name in n1 n2; do on "$name" sh -c 'cp /media/k0s /usr/local/bin/; rm -rf /root/k0s-* /etc/k0s'; done
     on n1 sh -c 'mkdir -p /etc/k0s && echo "spec: {api: {address: 10.0.0.5}, network: {nodeLocalLoadBalancing: {enabled: true}}}" >/etc/k0s/k0s.yaml
@@ -116,7 +116,7 @@ alone() {
 @test "controllers: without an answer about the others nothing is removed, except with --last-controller" {
   pair
   joined archive
-  # k0s is stopped: that says nothing about the others.
+  # k0s is stopped, which says nothing about the others.
   on n2 k0s stop
   run -1 --separate-stderr on n2 sh /media/bin/install.sh --uninstall --yes
   [[ $stderr == *'k0s is stopped, so it is unknown whether this cluster has other controllers'*'k0s start'*'--last-controller'* ]]
@@ -136,8 +136,8 @@ alone() {
 @test "controllers: a controller that etcd refuses to remove keeps its data" {
   pair
   joined archive
-  # A member that never comes up, and would be needed. etcd takes none before it
-  # has been whole for five seconds.
+  # A member that never starts, but is required. etcd accepts none before it has
+  # been complete for five seconds.
   until on n1 etcdpeer add 10.0.0.7 2>err; do
     grep -q 'unhealthy cluster' err
     sleep 0.5
@@ -171,7 +171,7 @@ alone() {
   on n1 test -e /usr/local/bin/oci-serve
   run ! on n1 test -e /usr/local/bin/k0s
   alone n2 10.0.0.6
-  # Once more, it goes.
+  # Again, it is removed.
   run -0 --separate-stderr on n1 sh /media/bin/install.sh --uninstall --purge --yes
   run ! on n1 test -e /usr/local/bin/oci-serve
   run ! on n1 test -e /var/lib/k0rdentd/registry
@@ -190,7 +190,7 @@ alone() {
   [[ $stderr == *'this host has left its cluster, which goes on'*'k0s kubectl delete node n2'* ]]
   [ "$(calls n2)" = 'install worker --token-file /etc/k0s/join-token,start,stop,reset' ]
   run ! on n2 test -e /etc/k0s
-  # On a controller that would be the end of a cluster.
+  # On a controller that would end the cluster.
   run -1 --separate-stderr on n1 sh -c 'cp /media/bin/install.sh /root/ && sh /root/install.sh --uninstall --yes'
   [[ $stderr == *'unpack the whole release archive'* ]]
   [[ $(calls n1) != *reset* ]]
@@ -218,7 +218,7 @@ alone() {
   nsenter --target "${hosts[n2]}" --net ip route add blackhole default
   refused 'no default route for IPv4'
   nsenter --target "${hosts[n2]}" --net ip route del blackhole default
-  # The command of the hint, with a gateway that nobody is.
+  # The command in the hint, with an unused gateway.
   [[ $stderr =~ '"'(ip route add default via 10\.0\.0\.1)'"' ]]
   # shellcheck disable=SC2086 # a command
   nsenter --target "${hosts[n2]}" --net ${BASH_REMATCH[1]}

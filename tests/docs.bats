@@ -1,13 +1,13 @@
 #!/usr/bin/env bats
-# What is written about the tools, tried.
+# The documentation of the tools, tested.
 # shellcheck disable=SC2154,SC2034 # registry is set by serve, output and stderr by run; on uses there
 # shellcheck disable=SC2016,SC2030,SC2031 # for shells over there; each test has its output
 
 load lib/helper
 load lib/host
 
-# examples: the command lines of the README and the pages that need no more than
-# a bundle and a registry on this host, as a person would copy them.
+# examples: the command lines of the README and the pages that need only a bundle
+# and a registry on this host, as a person would copy them.
 # shellcheck disable=SC2016 # backquotes of the README's fences
 examples() {
   local page
@@ -34,7 +34,7 @@ examples() {
   done <lines
   [ $count -ge 12 ]
   [ -x k0s ]
-  # One example gives a second name.
+  # One example adds a second name.
   same "$({ expected; expected | sed -n 's,^k0sproject/coredns 1.12.2 ,coredns/coredns v1.12.2 ,p'; } | sort)" "$(published)"
 }
 
@@ -56,7 +56,7 @@ examples() {
   while read -r page; do
     case ${page#docs/} in */*) link=../index.html ;; *) link=index.html ;; esac
     grep -qF "<p><a href=\"$link\">k0rdent-airgap</a></p>" "$page"
-    # No page of ours is looked for on the web, and none leads out of the site.
+    # No page of ours is linked on the web, and no link leads out of the site.
     grep -oE '(href|src)="[^"#]+' "$page" | cut -d'"' -f2 | sort -u >links
     while IFS= read -r link; do
       case $link in
@@ -121,7 +121,7 @@ examples() {
   grep -qx 'values:   defaultHelmTimeout: 30m' err
   [ "$(grep -A 1 -x 'values:   velero:' err | tail -n 1)" = 'values:     enabled: false' ]
 
-  # Harbor: what a run would do.
+  # Harbor: a plan.
   on a sh -euc 'cp /var/lib/k0rdentd/registry/tls/ca.pem site-ca.pem; echo secret >harbor.password; chmod 600 harbor.password'
   run -0 on a sh -c 'cd /media && sh examples/harbor.sh --plan'
   [[ $output == *"oci-push --to 'harbor.site.example/k0rdent-enterprise'"* || $output == *'--to harbor.site.example/k0rdent-enterprise'* ]]
@@ -146,14 +146,14 @@ examples() {
   for page in "$ROOT"/man/*.[1-9]; do
     echo "$page"
     mandoc -Tutf8 "$page" | { grep -oe '“' -e '”' || true; } | uniq -c >marks
-    # They take turns, and the last one closes.
+    # They alternate, and the last one closes.
     run ! grep -v '^ *1 ' marks
     case $(tail -n 1 marks) in '' | *'”') ;; *) false ;; esac
   done
 }
 
 @test "docs: the pictures look right without CSS variables and animation" {
-  # Whoever ignores @supports sees plain colours.
+  # Programs that ignore @supports use plain colours.
   sed '/^@supports/,/^}/d; /^svg {/d; /^@media/d' "$ROOT/docs/pipeline.svg" >plain
   run ! grep 'var(' plain
   grep -q 'rect { fill: #' plain
@@ -162,7 +162,7 @@ examples() {
   grep -q 'prefers-reduced-motion: reduce' "$ROOT/docs/demo.svg"
 }
 
-# usage COMMAND…: it prints a synopsis, then an example, in 80 columns.
+# usage COMMAND…: its help has a synopsis, then an example, in 80 columns.
 usage() {
   local name
   echo "$*"
@@ -198,7 +198,7 @@ usage() {
   [[ $output == 'bundle-ls v9.8.7 '* ]]
 }
 
-# clone: a copy of the tree, as the one commit of a repository of its own.
+# clone: a copy of the tree, as the only commit of a repository of its own.
 clone() {
   mkdir clone
   tar -C "$ROOT" --exclude-vcs --exclude=./{.cache,bin,dist,cmd/k0s-extract/embedded} -c . | tar -x -C clone
@@ -237,7 +237,7 @@ clone() {
     [[ $'\n'$output != *$'\n'k0rdent-airgap/* ]]
   done
 
-  # Published, that is: in a proxy, as a zip of what is no module of its own.
+  # Published, as a zip in a proxy, of a tree that is not a module.
   at=$PWD/proxy/$module/@v
   mkdir -p "$at" "zip/$module@$version"
   cp -r clone/{go.mod,go.sum,LICENSE,cmd,lib} "zip/$module@$version/"

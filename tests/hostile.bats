@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
-# Bundles that are damaged or mean harm, through the whole pipe.
+# Damaged and malicious bundles, through the whole pipe.
 # shellcheck disable=SC2154 # registry is set by serve, output and stderr by run
 
 load lib/helper
 
-# Every defect there is goes through the tools' own tests; here, one of each
-# class through the pipe.
+# The tools' own tests cover every defect; here, one of each class goes through the
+# pipe.
 @test "hostile: a bundle with one defect: only intact archives are published, and the defect is reported" {
   local defect
   serve
@@ -32,7 +32,7 @@ load lib/helper
     [[ $stderr == *cut.tgz* && $stderr != *goroutine* ]]
     audit storage >/dev/null
   done
-  # What arrived is whole and right; the rest comes with a whole bundle.
+  # What arrived is complete and correct; an intact bundle completes it.
   [ -z "$(comm -23 <(published) <(expected))" ]
   oci-push --to "$registry" --quiet "$SAMPLE/bundle.tgz" >/dev/null
   same "$(expected)" "$(published)"

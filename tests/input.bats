@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What is on stdin besides what was asked for: a verdict, nothing, a loop's list.
+# What else can be on stdin: a verdict, nothing, a loop's list.
 # shellcheck disable=SC2154 # registry is set by serve, output and stderr by run
 # shellcheck disable=SC2016,SC2002 # expanded where a command line runs; a pipe is what is tried
 
@@ -22,7 +22,7 @@ signed() {
 }
 
 # modes: command lines of every tool and mode that a verdict may be piped to
-# although they name what they work on themselves.
+# although they name their input themselves.
 modes() {
   printf '%s\n' \
     "bundle-verify --key cosign.pub $1" "bundle-version $1" "bundle-ls $1" "bundle-ls --blobs $1" \
@@ -44,7 +44,7 @@ readers() {
     'k0rdent-install --registry m' 'k0rdent-install --plan' 'k0rdent-install --upgrade' 'k0rdent-install --uninstall --yes' 'k0s-up --registry m' 'k0s-up --reset --yes'
 }
 
-# untouched: nothing was published or put in place.
+# untouched: nothing was published or installed.
 untouched() {
   same '' "$(published)"
   [ ! -e k0s ] && [ -z "$(ls -A dir 2>/dev/null)" ] && [ ! -e root/etc ]
@@ -152,7 +152,7 @@ untouched() {
   done
 }
 
-# failures: command lines of bundle-verify, none of which comes to a result.
+# failures: command lines of bundle-verify without a result.
 failures() {
   printf '%s\n' 'bundle-verify --key nosuch.pub bundle.tgz' 'bundle-verify --key cosign.pub nosuch.tgz' 'bundle-verify bundle.tgz' \
     'bundle-verify --key cosign.pub --signature nosuch.sig bundle.tgz' 'bundle-verify --kye cosign.pub bundle.tgz' 'bundle-verify --key cosign.pub'
@@ -221,7 +221,7 @@ operands() {
   serve
   mkfifo idle
   # shellcheck disable=SC2034 # it is kept open
-  exec {hold}<>idle # as sshd, a program above holds the other end and says nothing
+  exec {hold}<>idle # like sshd, a parent process holds the other end and writes nothing
   printf '%s\n' 1 2 3 >list
   while read -r -u 4 mode; do
     echo "$mode"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # install.sh from the bundle to a platform that is ready, under a real systemd and
-# with a real API server: what nspawn/install.sh tries. k0s is the stand-in.
+# with a real API server, as nspawn/install.sh runs it. k0s is the stand-in.
 
 load lib/helper
 load lib/boot
@@ -12,7 +12,7 @@ setup_file() {
   MISSING=$(missing)
   export MISSING
   [ -z "$MISSING" ] || return 0
-  # The tools, as the release archive and as a package has them.
+  # The tools, from the release archive and from a package.
   release "$media/release"
   mkdir "$media/k0rdent-airgap-VERSION-linux-amd64"
   cp -rl "$media/release"/* "$media/k0rdent-airgap-VERSION-linux-amd64"

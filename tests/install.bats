@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
-# install.sh on hosts of their own, as far as one gets without a cluster: to the
-# end of k0rdent-install's plan, which has looked at everything that the cluster
-# and the platform will ask for. k0s is the stand-in of tests/k0s.
+# install.sh on separate hosts, as far as possible without a cluster: to the end of
+# k0rdent-install's plan, which has checked everything that the cluster and the
+# platform will need. k0s is the stand-in of tests/k0s.
 # shellcheck disable=SC2154,SC2034 # output and stderr are set by run; on uses there
 # shellcheck disable=SC2016,SC2030,SC2031 # for shells over there; each test has its servers
 
@@ -9,8 +9,8 @@ load lib/helper
 load lib/host
 load lib/guide
 
-# What is carried in, once for all tests: the release archive, a bundle and its
-# signature, and what goes wrong with them.
+# The input, once for all tests: the release archive, a bundle and its signature,
+# and damaged ones.
 setup_file() {
   local tool
   export MEDIA=$BATS_FILE_TMPDIR/media GUIDE=$ROOT/man/k0rdent-airgap.7
@@ -24,7 +24,7 @@ setup_file() {
   openssl dgst -sha256 -sign "$BATS_FILE_TMPDIR/key.pem" "$MEDIA/bundle.tgz" | base64 -w0 >"$MEDIA/bundle.tgz.sig"
 }
 
-# site NAME ADDRESS: a host in a network, with a stand-in for k0s that works.
+# site NAME ADDRESS: a host in a network, with a working stand-in for k0s.
 site() {
   hosts
   there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log)
@@ -32,7 +32,7 @@ site() {
   address "$1" "$2/24"
 }
 
-# script NAME ARGUMENT…: install.sh there, as it came out of the archive.
+# script NAME ARGUMENT…: install.sh there, as unpacked from the archive.
 script() {
   local name=$1
   shift
@@ -46,27 +46,27 @@ typed() {
   on "$1" sh -eu <typed
 }
 
-# whole: how it is called here, but for what a test adds before.
+# whole: its common flags here.
 whole=(--bundle /media/bundle.tgz --key /media/cosign.pub)
 
 log=/var/log/k0rdent-airgap/install.ndjson
 storage=/var/lib/k0rdentd/registry
 
-# looks NAME: every file that the host was given: its kind, mode, time and size.
-# Logs are left out, and so are the records of the last push and of what was written.
+# looks NAME: every file on the host, with kind, mode, time and size, except logs
+# and the records of the last push and of written files.
 looks() {
   on "$1" find /written ! -path '/written/var/log/*' ! -name k0s.log ! -path '*/install/*ed' ! -path '*/install/up' ! -type d -printf '%P %y %m %T@ %s\n' | sort
 }
 
-# timeless: the same without the times, and without what differs from host to
-# host: certificates, what a registry keeps of uploads that broke off, and what
-# the last run did not find written already.
+# timeless: the same without times, and without what differs between hosts:
+# certificates, a registry's unfinished uploads, and the list of files that the
+# last run had to write.
 timeless() { looks "$1" | grep -v -e /tls/ -e '/ca\.crt ' -e /registry/uploads/ -e /registry/lock | awk '{print $1, $2, $3, $5}'; }
 
-# records NAME FILTER: what jq makes of the log there.
+# records NAME FILTER: jq's output for the log there.
 records() { on "$1" cat $log | jq -r "$2"; }
 
-# filled NAME: the registry there has all of the bundle, and each byte is right.
+# filled NAME: the registry there has the whole bundle, and every byte is correct.
 filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise/,')" "$(on "$1" /media/bin/audit $storage)"; }
 
 @test "install.sh: a plan shows every step and changes nothing" {
@@ -80,7 +80,7 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   # Not even a log.
   [ "$(on one find /written -mindepth 1 ! -path /written/written)" = '' ]
   [ "$(on one find /tmp /run -type f)" = '' ]
-  # What is wrong with it is told, too.
+  # Problems with it are reported, too.
   run -1 --separate-stderr script one --bundle /media/manifest.json --key /media/cosign.pub --plan
   told install.sh
   [ "$(on one find /written -mindepth 1 ! -path /written/written)" = '' ]
@@ -99,7 +99,7 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   on two sh -e <plan >out 2>err || { cat err; false; }
   filled two
   same "$(cat whole)" "$(timeless two)"
-  # A plan of what is done already has no file to write, and a registry that runs.
+  # A plan after the run has no file to write, and a running registry.
   run -0 script two "${cp[@]}" --plan
   [[ $output != *install\ -D* && $output != *setsid* ]]
   looks two >before
@@ -120,7 +120,7 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   [ "$(on one stat -c '%a %U' /var/log/k0rdent-airgap)" = '700 root' ]
   [ "$(on one find / -xdev -name '*.new' -o -xdev -path '/tmp/*')" = '' ]
 
-  # The log has it all, and the report says the same.
+  # The log is complete, and the report agrees.
   [ "$(records one 'select(.by).name + " " + select(.by).status' | xargs)" = \
     'check done tools done version done serve done push done k0s done mirror done install done' ]
   [ "$(records one 'select(.kind == "bundle").signature')" = good ]
@@ -135,9 +135,9 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
 
   grep -qE '^install.sh: [0-9.]+ MB to read at [0-9.]+ MB/s: at least [0-9]+ s$' err
 
-  # A plan needs not be told which bundle that was, and a run does.
+  # A plan does not need the bundle's name, a run does.
   same "$(script one "${whole[@]}" --plan)" "$(script one --plan)"
-  # What there is of the site: a registry, and no cluster yet.
+  # The state of the site: a registry, and no cluster yet.
   run -1 --separate-stderr script one --status
   same 'registry  https://10.0.0.5:5000/k0rdent-enterprise, served by this host from /var/lib/k0rdentd/registry
 release   1.2.3' "$(head -n 2 <<<"$output")"
@@ -152,7 +152,7 @@ release   1.2.3' "$(head -n 2 <<<"$output")"
   same "$(cat before)" "$(looks one)"
   [ "$(grep -c ' exists' err)" = "$(expected "$MEDIA/manifest.json" | wc -l)" ]
 
-  # From a step on, and one alone, by what is remembered.
+  # From a step on, and a single step, with remembered settings.
   script one --from mirror -- --plan >out 2>err
   same '[7/8] mirror [8/8] install' "$(begun err)"
   script one --only k0s >out 2>err
@@ -161,15 +161,15 @@ release   1.2.3' "$(head -n 2 <<<"$output")"
   same "$(cat before)" "$(looks one)"
 }
 
-# published NAME: how many repositories of the registry there have a manifest,
-# with a tag or without.
+# published NAME: how many repositories of the registry there have a manifest, with
+# or without a tag.
 published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -exec grep -l sha256: {} + 2>/dev/null | wc -l; }
 
 @test "install.sh: a bundle without the vendor's signature publishes nothing" {
   local size
   site one 10.0.0.5
   size=$(stat -c %s "$MEDIA/bundle.tgz")
-  # Changed in the middle, cut short, signed by somebody else, and not at all.
+  # Changed in the middle, truncated, signed by someone else, and unsigned.
   cp "$MEDIA/bundle.tgz" changed.tgz
   printf '\xa5\x5a' | dd of=changed.tgz bs=1 seek=$((size / 2)) conv=notrunc status=none
   head -c $((size - 1000)) "$MEDIA/bundle.tgz" >cut.tgz
@@ -183,7 +183,7 @@ published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -ex
   for name in changed cut other; do
     run -1 --separate-stderr script one --bundle /root/$name.tgz --key /media/cosign.pub
     echo "$name: $stderr"
-    # The last word is to stop, and nobody is told to go on.
+    # The last message is to stop; nothing suggests to continue.
     [ "$(tail -n 1 <<<"$stderr")" = "hint: compare $name.tgz with the vendor's checksum and cosign.pub with a copy obtained by another route" ]
     [ "$(tail -n 2 <<<"$stderr" | head -n 1)" = 'install.sh: STOPPED: the bundle is not what the owner of cosign.pub signed; nothing was published' ]
     [[ $stderr != *'resume with'* ]]
@@ -201,7 +201,7 @@ published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -ex
   # The last error is in the log as well.
   [ "$(records one 'select(.by and .error).error' | tail -n 1)" = 'no key given' ]
 
-  # What was sent of it is no harm to the right one.
+  # What it sent does not affect the right one.
   script one "${whole[@]}" --from serve -- --plan >out 2>err
   filled one
 }
@@ -222,7 +222,7 @@ published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -ex
   filled one
   run -2 --separate-stderr on one env K0RDENTD_VERIFY_SIGNATURE=flase sh /media/release/install.sh --bundle /media/bundle.tgz --plan
   told install.sh
-  # A directory has no signature that could be verified.
+  # A directory has no signature to verify.
   on one sh -c 'mkdir bundle && tar xzf /media/bundle.tgz -C bundle'
   run -1 --separate-stderr script one --bundle /root/bundle --key /media/cosign.pub --plan
   [[ $stderr == *'is a directory, which no signature is for'* ]]
@@ -259,10 +259,10 @@ operand
 --external-registry a.example//x --bundle /media/bundle.tgz --key /media/cosign.pub --plan
 --external-registry :5000/x --bundle /media/bundle.tgz --key /media/cosign.pub --plan
 END
-  while IFS=: read -r line said; do
+  while IFS=: read -r line problem; do
     # shellcheck disable=SC2086 # words
     run -2 --separate-stderr script one $line
-    [[ $stderr == "install.sh: $said"* ]]
+    [[ $stderr == "install.sh: $problem"* ]]
   done <<'END'
 --budle x:unknown flag --budle (did you mean --bundle?)
 --xyz:unknown flag --xyz
@@ -308,7 +308,7 @@ END
   run -0 script one --help
   run -0 script one --version
   [[ $output == 'install.sh '* ]]
-  # Only root can do it, and everybody may see the plan.
+  # Only root can run it, but anyone may see the plan.
   nsenter --target "${hosts[one]}" --net ip addr add 10.0.0.5/24 dev eth0
   as_nobody() { on one setpriv --reuid=nobody --clear-groups sh /media/release/install.sh "${whole[@]}" --host-address 10.0.0.5 "$@"; }
   run -1 --separate-stderr as_nobody
@@ -316,27 +316,27 @@ END
   run -0 as_nobody --plan
 }
 
-# begun FILE: the steps that install.sh said it began.
+# begun FILE: the steps that install.sh reported.
 begun() { sed -nE 's/^install.sh: (\[[0-9]\/[0-9]\] [a-z0-9]+)$/\1/p' "$1" | xargs; }
 
-# struck NAME STEP COMMAND…: runs install.sh there, and when it has begun STEP, ends
-# it and every other process of the host, as if the power had gone.
+# struck NAME STEP COMMAND…: runs install.sh there, and once it has begun STEP, kills
+# it and every other process of the host, like a power cut.
 struck() {
-  local name=$1 text=$2 line='' running said
+  local name=$1 text=$2 line='' running messages
   shift 2
-  rm -f said
-  mkfifo said
-  script "$name" "$@" 2>said >/dev/null &
+  rm -f messages
+  mkfifo messages
+  script "$name" "$@" 2>messages >/dev/null &
   running=$!
-  exec {said}<said
-  while IFS= read -r -u "$said" line; do
+  exec {messages}<messages
+  while IFS= read -r -u "$messages" line; do
     [[ $line != "install.sh: "*"] $text" ]] || break
   done
   [[ $line == "install.sh: "*"] $text" ]]
   sleep "$(awk -v r=$RANDOM 'BEGIN {printf "%.3f", r / 32768 / 4}')" # somewhere in it
   on "$name" sh -c 'kill -KILL -1' || true
   wait $running || true
-  exec {said}<&-
+  exec {messages}<&-
 }
 
 @test "install.sh: after a power cut at each step, the next run completes" {
@@ -351,9 +351,9 @@ struck() {
   script two "${whole[@]}" -- --plan >out 2>err
   filled two
   same "$(cat whole)" "$(timeless two)"
-  # Each line of the log is whole.
+  # Each line of the log is complete.
   [ "$(on two cat $log | jq -c . | wc -l)" = "$(on two cat $log | wc -l)" ]
-  # And so when all of it is taken away.
+  # The same for --uninstall.
   struck two uninstall --uninstall --purge --yes
   script two --uninstall --purge --yes 2>err || { cat err; false; }
   [ "$(looks two)" = '' ]
@@ -362,25 +362,25 @@ struck() {
 # serving NAME: the process of the registry there.
 serving() { on "$1" cat /run/k0rdent-airgap/oci-serve.record | jq .pid; }
 
-# pressed NAME TEXT COMMAND…: runs install.sh there as at a terminal, and when a line
-# of it has ended with TEXT, somebody presses control-C: all that runs in the foreground gets SIGINT.
-# With $signal, that goes to the script alone.
+# pressed NAME TEXT COMMAND…: runs install.sh there as on a terminal, and when a line
+# of it has ended with TEXT, presses control-C: everything in the foreground gets
+# SIGINT. With $signal, only the script gets that.
 pressed() {
-  local name=$1 text=$2 line='' running said
+  local name=$1 text=$2 line='' running messages
   shift 2
-  rm -f said
-  mkfifo said
-  on "$name" setsid --wait sh -c 'echo $$ >/run/pressed; exec env --default-signal=INT sh /media/release/install.sh "$@"' sh "$@" 2>said >/dev/null &
+  rm -f messages
+  mkfifo messages
+  on "$name" setsid --wait sh -c 'echo $$ >/run/pressed; exec env --default-signal=INT sh /media/release/install.sh "$@"' sh "$@" 2>messages >/dev/null &
   running=$!
-  exec {said}<said
-  while IFS= read -r -u "$said" line && [[ $line != *"$text" ]]; do :; done
+  exec {messages}<messages
+  while IFS= read -r -u "$messages" line && [[ $line != *"$text" ]]; do :; done
   [[ $line == *"$text" ]]
   if [ -n "${signal-}" ]; then
     on "$name" sh -c "kill -$signal \$(cat /run/pressed)"
   else
     on "$name" sh -c 'kill -INT "-$(cat /run/pressed)"'
   fi
-  timeout 120 cat <&"$said" >after || return # something that it started is left
+  timeout 120 cat <&"$messages" >after || return # a process that it started is left
   wait $running
 }
 
@@ -392,13 +392,13 @@ pressed() {
     if [ -z "${signal-}" ]; then
       run -130 pressed one "] $step" "${whole[@]}" -- --plan
     else
-      # The registry does not answer, so oci-push is in the middle of it.
+      # The registry does not answer, so oci-push is in the middle of a push.
       on one sh -c "kill -STOP $pid"
       run -130 pressed one 'waiting for the first answer of 127.0.0.1:5000' "${whole[@]}" -- --plan
       on one sh -c "kill -CONT $pid"
       grep -qx 'oci-push: interrupted' after
     fi
-    # The last word is what was interrupted, and when; the log has it once.
+    # The last message is what was interrupted, and after how long; the log has it once.
     [[ "$(tail -n 1 after)" =~ ^"install.sh: interrupted in step $step after "[0-9]+" s; run the same command to continue where it stopped"$ ]]
     [ "$(records one 'select(.by) | "\(.name) \(.status) \(.error)"' | tail -n 1)" = "$step failed interrupted" ]
     [ "$(records one 'select(.by and .status == "failed").name' | grep -c "^$step$")" = $count ]
@@ -410,7 +410,7 @@ pressed() {
   script one "${whole[@]}" -- --plan 2>err
   filled one
   [ "$(serving one)" = "$pid" ]
-  # Without systemd, the next command after a start of the host is this.
+  # Without systemd, this is the next command after a boot.
   on one sh -c "kill -KILL $pid"
   script one --only serve 2>err
   [ "$(serving one)" != "$pid" ]
@@ -418,7 +418,7 @@ pressed() {
 
 @test "install.sh: a failure names its step, and the next run resumes there" {
   site one 10.0.0.5
-  # Something else is on the port.
+  # The port is in use.
   on one /media/release/bin/oci-serve --storage /root/other --host 0.0.0.0 --port 5000 --quiet >serve.out 2>serve.err &
   servers+=($!)
   until [ -s serve.out ]; do kill -0 $!; sleep 0.05; done
@@ -429,13 +429,13 @@ pressed() {
   on one sh -c 'kill -TERM $(sed -n "s/.*\"pid\":\([0-9]*\).*/\1/p")' <serve.out
   wait "${servers[-1]}" || true
 
-  # k0s is in the way.
+  # A k0s is in the way.
   on one sh -c 'echo mine >/usr/local/bin/k0s; chmod +x /usr/local/bin/k0s'
   run -1 --separate-stderr script one "${whole[@]}" --from serve -- --plan
   [[ $stderr == *'/usr/local/bin/k0s: exists and is not a k0s'*'--from k0s'* ]]
   on one rm /usr/local/bin/k0s
 
-  # The preflight finds something, here: k0s will not start with that.
+  # The preflight finds a problem; here: k0s will not start with it.
   on one sh -c 'mkdir -p /etc/k0s; printf "apiVersion: k0s.k0sproject.io/v1beta1\nkind: ClusterConfig\nspec: {nonsense: 1}\n" >/etc/k0s/k0s.yaml'
   run -1 --separate-stderr script one "${whole[@]}" --from k0s -- --plan
   [[ $stderr == *'nonsense'*'--from install'* ]]
@@ -443,7 +443,7 @@ pressed() {
   script one "${whole[@]}" --from install -- --plan 2>err
   filled one
 
-  # A registry that cannot be is told before anything begins.
+  # An impossible registry is reported before anything begins.
   run -2 --separate-stderr on one timeout 60 sh /media/release/install.sh "${whole[@]}" --external-registry 'far.example/A B'
   [[ $stderr == *'invalid --external-registry "far.example/A B"'* ]]
   [ "$(on one find /proc -maxdepth 2 -name exe -lname '*/bin/bundle-verify')" = '' ]
@@ -473,12 +473,12 @@ pressed() {
     [[ $stderr == *'hint: make room'* ]]
   done
   [ "$(on one ls -A $small)" = '' ]
-  # Whoever knows better finds that out.
+  # Those who ignore the check run into it.
   run -1 --separate-stderr large --from serve -- --plan
   echo "$stderr"
   [[ $stderr == *"no space left on the registry's disk"*'--from push'* ]]
-  on one /media/bin/audit $small/registry >some # what is published is whole
-  # With more room, what lies there already is not asked for again.
+  on one /media/bin/audit $small/registry >some # what is published is complete
+  # With more space, what is already stored is not requested again.
   on one mount -o remount,size=20m $small
   [ "$(on one df --output=avail -k $small | tail -n 1)" -lt "$(($(stat -c %s large.tgz) / 1024))" ]
   large -- --plan 2>err
@@ -489,7 +489,7 @@ pressed() {
   local dir
   site one 10.0.0.5
   script one "${whole[@]}" -- --plan 2>err
-  # full DIR: hides DIR under a file system in which nothing more can be written.
+  # full DIR: hides DIR under a full file system.
   full() { on one sh -euc 'cp -a "$1/." /tmp/kept; mount -t tmpfs -o size=16k,mode=700 full "$1"; cp -a /tmp/kept/site "$1" 2>/dev/null || :; cat /dev/zero >"$1/zero" 2>/dev/null || :; rm -r /tmp/kept' sh "$1"; }
   dir=/var/lib/k0rdentd/install
   full $dir
@@ -525,7 +525,7 @@ pressed() {
   looks one | grep -v /log/ >before
   script one --from serve --bundle /media/bundle.tgz --key /media/cosign.pub -- --plan 2>err
   same "$(cat before)" "$(looks one | grep -v /log/)"
-  # Nor does the one that takes it away.
+  # Nor does --uninstall.
   script one --uninstall --yes 2>err
   [ "$(on one ls /srv/reg)" != '' ]
   [[ $(cat err) == *'/srv/reg stays, until --uninstall --purge'* ]]
@@ -534,7 +534,7 @@ pressed() {
   [ "$(on one ls /srv)" = '' ]
 }
 
-# external PROGRAM: a registry of somebody else on a host far-PROGRAM, with TLS by the
+# external PROGRAM: someone else's registry on a host far-PROGRAM, with TLS by the
 # site's own authority and a password.
 external() {
   local dir=$MEDIA/external far=far-$1
@@ -572,8 +572,8 @@ Y
   until on "$far" sh -c 'grep -q :01BB /proc/net/tcp /proc/net/tcp6'; do kill -0 $!; sleep 0.05; done
 }
 
-# home NAME: what the guide takes for granted, in root's home: the release archive,
-# unpacked, and beside it what was carried in.
+# home NAME: what the guide assumes in root's home: the unpacked release archive, and
+# next to it the bundle.
 home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tgz,bundle.tgz.sig,cosign.pub} /root; }
 
 @test "install.sh: to a registry of the site's own, with its authority and a password" {
@@ -598,19 +598,19 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
     run -1 --separate-stderr script "$one" "${whole[@]}" "${flags[@]}" --password-file /media/external/wrong -- --plan
     [[ $stderr == *'--from push'* ]]
 
-    # As the guide has it.
+    # As in the guide.
     there+=(K0RDENT_INSTALL_PLAN=true K0S_UP_PLAN=true)
     typed "$one" 'A registry that outlives a host' 1 >out 2>err || { tail -n 20 err; false; }
     grep -qF '; registry: https://harbor.site.example/k0rdent-enterprise; ' err
     [ "$(records "$one" 'select(.kind == "image" and .status == "pushed").reference' | sort -u | wc -l)" = "$count" ]
     [ "$(records "$one" 'select(.kind == "step" and .name == "preflight").status' | tail -n 1)" = unchanged ]
     [ "$(on "$one" k0s version)" = v1.32.8+k0s.0 ]
-    # This host serves nothing, and k0s's containerd asks the other one, with the password.
+    # This host serves nothing, and k0s's containerd uses the other one, with the password.
     [ "$(on "$one" ls /var/lib/k0rdentd)" = install ]
     [ "$(nsenter --target "${hosts[$one]}" --net ss -Hltn)" = '' ]
     on "$one" grep -q 'https://harbor.site.example/v2/k0rdent-enterprise' /etc/k0s/certs.d/_default/hosts.toml
     [ "$(on "$one" grep -rlF s3cret-and-more /var /usr /tmp)" = '' ]
-    # The next run knows it, and where it is taken away, too.
+    # The next run knows it, and so does --uninstall.
     script "$one" "${whole[@]}" >out 2>err
     [ "$(grep -c ' exists' err)" = "$count" ]
     there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log)
@@ -634,15 +634,15 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
   read -r at <&"$requests"
   export K0RDENT_DOWNLOAD_URL=http://$at
 
-  # The flag that install.sh had goes on to the script.
+  # install.sh passes the flag on to the script.
   run -0 sh "$ROOT/install.sh" --download 1.2.3 --plan
   [ "$(grep -c "^http://$at/" <<<"$output")" -ge 3 ]
-  # What does the downloads is on the PATH alone with what every system has.
+  # The downloader alone is on the PATH, with what every system has.
   for program in sh dirname sed tr mv rm mkdir stat sleep; do ln -s "$(type -P $program)" bin/; done
   for program in curl wget; do
     ln -s "$(type -P $program)" bin/
     mkdir $program
-    # The bundle comes in three pieces, and once nobody is there to go on.
+    # The bundle arrives in three pieces, and once there is no server to continue.
     (cd $program && head -c 100000 ../served/1.2.3/airgap-bundle-1.2.3.tar.gz >airgap-bundle-1.2.3.tar.gz.part &&
       PATH=$PWD/../bin sh "$ROOT/download.sh" 1.2.3 >out 2>err) || { tail $program/err; false; }
     [ "$(cat $program/out)" = '' ]
@@ -651,17 +651,17 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
     cmp served/1.2.3/k0s-v1.32.8-k0s.0-arm64 $program/k0s-v1.32.8+k0s.0-arm64
     [ "$(find $program -name '*.part')" = '' ]
     [[ $(tail -n 2 $program/err | head -n 1) == 'download.sh: carry these files into the site: '*airgap-bundle-1.2.3.tar.gz.sig*cosign.pub*k0s-v1.32.8+k0s.0-arm64* ]]
-    # And is what the next command wants.
+    # It is what the next command requires.
     bundle-verify --quiet --key $program/cosign.pub $program/airgap-bundle-1.2.3.tar.gz >/dev/null
     rm bin/$program
   done
-  # Again, it asks for nothing.
+  # The second time, it requests nothing.
   (cd curl && sh "$ROOT/download.sh" 1.2.3) 2>err
-  # What was changed on the way is found, and said to be so.
+  # A change on the way is detected and reported.
   printf x >>curl/airgap-bundle-1.2.3.tar.gz
   run -1 bash -c 'cd curl && sh "$ROOT/download.sh" 1.2.3'
   [[ $output == *'airgap-bundle-1.2.3.tar.gz is not what its vendor signed'*'hint: remove it'* ]]
-  # There is no such release; nobody is there.
+  # There is no such release, and no server.
   run -1 --separate-stderr bash -c 'mkdir none && cd none && sh "$ROOT/download.sh" 9.9.9'
   [[ $stderr == *'the server has no '*9.9.9* ]]
   stop "${servers[-1]}"
@@ -672,14 +672,14 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
     run -2 --separate-stderr sh "$ROOT/download.sh" $at
     told download.sh
   done
-  # Without it, install.sh says where it went.
+  # Without it, install.sh names its new place.
   mkdir alone
   cp "$ROOT/install.sh" alone
   run -2 --separate-stderr sh alone/install.sh --download 1.2.3
   [[ $stderr == *'run download.sh VERSION'* ]]
 }
 
-# containerd NAME: starts containerd there, as a k0s of that version starts it: with
+# containerd NAME: starts containerd there as a k0s of that version starts it: with
 # the drop-ins of /etc/k0s/containerd.d.
 containerd() {
   on "$1" tee /tmp/containerd.toml >/dev/null <<'T'
@@ -695,7 +695,7 @@ T
   servers+=($!)
 }
 
-# pull NAME REFERENCE…: as a kubelet there would.
+# pull NAME REFERENCE…: pulls like a kubelet there.
 pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@:2}"; }
 
 @test "install.sh: a second host joins with one archive, and its containerd pulls from the first" {
@@ -705,7 +705,7 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   cp "$ROOT"/.cache/bin/{containerd1.7,cri-pull} "$MEDIA/bin/"
   mkdir -p "$MEDIA/alone"
   cp "$ROOT/install.sh" "$MEDIA/alone/"
-  # No API server is there in which the node could become Ready; the port answers.
+  # There is no API server in which the node could become Ready; the port answers.
   there=(K0S_ROOT=/ K0S_LOG=/root/k0s.log K0S_SERVER=10.0.0.5:5000 K0S_UP_TIMEOUT=2s "K0S_UP_IGNORE=memory,network,ports,sysinfo,system")
   host first
   host second
@@ -725,7 +725,7 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   [ "$(on first stat -c %a /root/worker.tar.gz)" = 600 ]
   [ "$(on first find /tmp /var/lib/k0rdentd -name '*token*')" = '' ]
 
-  # The worker has install.sh and the archive, and nothing else of the release.
+  # The worker has only install.sh and the archive.
   on first cat /root/worker.tar.gz | on second sh -c 'umask 077; cat >/root/worker.tar.gz'
   looks second >before
   DIGEST=sha256:$(on second sha256sum /root/worker.tar.gz | cut -d' ' -f1)
@@ -745,18 +745,18 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   same "$(printf '%s\n' k0rdent-airgap-install k0s k0s-extract k0s-mirror-config k0s-up)" "$(on second ls /usr/local/bin)"
   [ "$(records second 'select(.name == "k0s-start").status' | xargs)" = 'done unchanged' ]
   [ "$(records second 'select(.by).name + " " + .status' | sort -u)" = 'worker failed' ]
-  # The token stays where k0s reads it, and nowhere else, for as long as the host has not joined.
+  # The token stays only where k0s reads it, until the host has joined.
   [ "$(on second sh -c 'find /etc /tmp /run -name "*token*"')" = /etc/k0s/join-token ]
   [ "$(on second stat -c '%a %U' /etc/k0s/join-token)" = '600 root' ]
 
-  # With those files and no other, everything comes from the first host, over TLS.
+  # With only those files, everything comes from the first host, over TLS.
   containerd second
   digest=$(expected "$MEDIA/manifest.json" | sed -n 's/^k0sproject\/pause 3.9 //p')
   run -0 pull second quay.io/k0sproject/pause:3.9 nobody.example/jetstack/cert-manager-controller:v1.19.1 "10.0.0.5:5000/k0rdent-enterprise/velero/velero:v1.17.0"
   [ "$(wc -l <<<"$output")" = 3 ]
   run -0 pull second "quay.io/k0sproject/pause@$digest"
   run -1 pull second quay.io/k0sproject/pause:absent
-  [[ $output == *'quay.io/k0sproject/pause:absent: not found' ]] # and not that quay.io cannot be reached
+  [[ $output == *'quay.io/k0sproject/pause:absent: not found' ]] # rather than that quay.io is unreachable
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=other -keyout other.key -out other.pem -days 2 2>/dev/null
   on second sh -c 'cd /etc/k0s/certs.d/quay.io && cp -p ca.crt /root/ && cat >ca.crt' <other.pem
   run -1 pull second quay.io/k0sproject/coredns:1.12.2
@@ -765,14 +765,14 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   run -0 pull second quay.io/k0sproject/coredns:1.12.2
   stop "${servers[-1]}"
 
-  # What came with it goes.
+  # What came with it is removed.
   script second --uninstall --purge --yes 2>err
   same "$(cat before)" "$(looks second)"
   on second rm /root/worker.tar.gz
 }
 
-# packed NAME: a worker archive there, in /root/worker.tar.gz; sets DIGEST to what
-# was printed.
+# packed NAME: a worker archive there, in /root/worker.tar.gz; sets DIGEST to the
+# printed digest.
 packed() {
   script "$1" "${whole[@]}" -- --plan 2>err
   on "$1" k0s install controller --enable-worker --no-taints
@@ -807,7 +807,7 @@ END
     [ "$(on one sh -c 'ls /root/owned 2>/dev/null')" = '' ]
     same "$(cat before)" "$(looks one)"
   }
-  # By the digest of what was packed, whatever was changed is refused.
+  # With the digest of the original, every changed archive is refused.
   for evil in changed cut; do
     for other in '' --plan; do
       run -1 --separate-stderr script one --worker /root/$evil.tar.gz --digest "$DIGEST" $other
@@ -815,7 +815,7 @@ END
       unmarked
     done
   done
-  # Without a digest, and without a terminal to ask on, nothing is.
+  # Without a digest, and without a terminal to ask on, all are refused.
   for other in '' --plan; do
     run -2 --separate-stderr script one --worker /root/worker.tar.gz $other </dev/null
     [[ $stderr == *'the digest of /root/worker.tar.gz is needed'*'hint: run the command that install.sh --export-worker printed'* ]]
@@ -825,7 +825,7 @@ END
   run -1 on one sh -c "echo '$DIGEST' | script -qec 'sh /media/release/install.sh --worker /root/changed.tar.gz' /dev/null"
   [[ $output == *'the digest that --export-worker printed for /root/changed.tar.gz: '*", not $DIGEST"* ]]
   unmarked
-  # What is no archive of ours is refused, even with its own digest.
+  # A foreign archive is refused, even with its own digest.
   for evil in symlink hardlink pipe none other deep; do
     run -1 --separate-stderr script one --worker /root/$evil.tar.gz --digest "$(on one sha256sum /root/$evil.tar.gz | cut -d' ' -f1)"
     [[ $stderr == *'has links or devices in it'* || $stderr == *'does not hold a join.sh'* || $stderr == *'is not for a worker'* ]]
@@ -839,7 +839,7 @@ END
   done
   run -2 --separate-stderr script one "${whole[@]}" --digest "$DIGEST"
   [[ $stderr == *'--digest requires --worker'* ]]
-  # Both spellings will do.
+  # Both spellings are accepted.
   for other in "$DIGEST" "$(tr a-f A-F <<<"${DIGEST#sha256:}")"; do
     run -1 --separate-stderr script one --worker /root/worker.tar.gz --digest "$other" --plan
     [[ $stderr == *'this host is set up as a controller'* ]] # join.sh has begun
@@ -852,7 +852,7 @@ END
   site one 10.0.0.5
   script one "${whole[@]}" --from check -- --plan 2>err
   tag=$(expected "$MEDIA/manifest.json" | sed -n 's/^k0sproject\/k0s \([^ ]*\) .*/\1/p')
-  # k0s on disk goes, so that it has to be installed again.
+  # k0s is removed from disk, so that it has to be installed again.
   on one rm /usr/local/bin/k0s
   move() { on one oci-push --quiet --ca $storage/tls/ca.pem --to $near --alias "$1" >moved; }
   move "k0sproject/pause:3.9=k0sproject/k0s:$tag"
@@ -861,7 +861,7 @@ END
   run -1 on one test -e /usr/local/bin/k0s
   script one "${whole[@]}" --only push 2>err
   script one --from k0s -- --plan 2>err
-  # The platform's chart, and one that the platform will ask for.
+  # The platform's chart, and one that the platform will request.
   for tag in charts/k0rdent-enterprise:1.2.3 charts/kcm-templates:1.2.3; do
     move "k0sproject/pause:3.9=$tag"
     run -1 --separate-stderr script one --only install -- --plan
@@ -916,7 +916,7 @@ END
     run -1 --separate-stderr nobody oci-push --ca $storage/tls/ca.pem --to $near:5000/another /media/bundle.tgz
     [[ $stderr == *'only root may push'* ]]
   done
-  # Nor its notes: what root alone could change is all that counts.
+  # Nor its notes: only what root alone can change counts.
   for state in /var/lib/k0rdentd /var/lib/k0rdentd/install; do
     on one chown nobody $state
     run -1 --separate-stderr script one --only check "${whole[@]}"
@@ -927,7 +927,7 @@ END
     on one chmod o-w $state
   done
   script one --only check "${whole[@]}" 2>err
-  # A log that would go through another user's link.
+  # A log behind another user's link.
   on one sh -c 'mkdir -m 1777 /root/open; touch /root/victim; chmod 711 /root'
   nobody ln -s /root/victim /root/open/log
   run -1 --separate-stderr script one --only check "${whole[@]}" --log /root/open/log

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# k0s out of every form of a bundle, and what is left behind when that is stopped.
+# k0s from every format of a bundle, and what a stopped run leaves behind.
 # shellcheck disable=SC2154 # output and stderr are set by run
 
 load lib/helper
@@ -43,7 +43,7 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   [ "$(jq -r '"\(.kind) \(.status)"' out | sed -n '1p;$p' | xargs)" = 'bundle null file written' ]
   [ "$(jq -r .kind out | sort | uniq -c | awk '$2 == "bundle" || $2 == "version" || $2 == "file" { print $1 $2 }' | xargs)" = '1bundle 1file 1version' ]
 
-  # Exchanged after it was verified, for one that is whole in itself.
+  # Replaced after the verification by another intact bundle.
   bundle-verify --key key.pub bundle.tgz >verdict
   mkbundle --seed 9 --out bundle.tgz
   run -1 --separate-stderr k0s-extract --to other <verdict
@@ -51,7 +51,7 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   [[ $stderr == *'not the bundle that was verified'* ]]
   [ ! -e other ]
 
-  # Not what was signed at all: nobody behind does anything.
+  # Not the signed bundle at all: no later tool does anything.
   run -1 bash -c 'set -o pipefail; bundle-verify --key key.pub bundle.tgz 2>/dev/null | tee verdict | k0s-extract --to other'
   [[ $output == *'its signature is bad'* ]]
   [ "$(jq -r .signature verdict)" = bad ]
@@ -128,7 +128,7 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
     [ "$(cat err)" = 'k0s-extract: interrupted' ]
     [ -z "$(ls -A bin)" ]
   done
-  # While it waits for records, too.
+  # The same while it waits for records.
   coproc waiting { exec env --default-signal=INT k0s-extract --to bin/k0s 2>err 3>&-; }
   pid=$waiting_PID
   echo '{"kind":"note"}' >&"${waiting[1]}"
@@ -151,7 +151,7 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   [[ $stderr == *mnt/k0s*'no space left on device'* ]]
   cmp mnt/k0s old
   [ "$(ls -A mnt)" = k0s ]
-  # What is unchanged needs neither room nor a file system to write to.
+  # An unchanged file needs neither space nor a writable file system.
   mount -o remount,ro mnt
   k0s-extract --from old --to mnt/k0s --k0s-version v1.31.0 --format '{{.status}}' >out
   [ "$(cat out)" = unchanged ]
@@ -185,7 +185,7 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   bin/airgap/k0s-extract --to placed --format '{{.status}} {{.version}} {{.source}}' </dev/null >out
   [ "$(cat out)" = 'written v1.32.8+k0s.0 embedded' ]
   cmp placed k0s-v1.32.8+k0s.0-amd64
-  # A terminal does not keep it waiting, as it would a build without.
+  # It does not wait for a terminal, as other builds would.
   need script
   run -0 script -qec 'bin/airgap/k0s-extract --to placed --format "{{.status}}"' /dev/null
   [[ $output == unchanged* ]]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
-# The tools in one pipe on a bare host of its own, up to where k0s would bring
-# up a cluster; k0s-up killed, interrupted, twice at once, and the host reset. What
-# comes after that is tried against a real cluster in tests/cluster.
+# The tools in one pipe on a bare host, up to where k0s would start a cluster; k0s-up
+# killed, interrupted, twice at once, and the host reset. tests/cluster tests what
+# follows, with a real cluster.
 # shellcheck disable=SC2154 # output and stderr are set by run
 
 load lib/helper
@@ -11,13 +11,13 @@ load lib/filled
 # steps FILE: "name status" of each step.
 steps() { jq -r 'select(.kind == "step") | "\(.name) \(.status)"' "$1" | paste -sd,; }
 
-# calls: what k0s was told to do to the host.
+# calls: what k0s was run for on the host.
 calls() { on a sh -c 'grep -E "^(install|start|stop|reset)" /root/k0s.log | paste -sd,'; }
 
-# signal NAME: sends it to the run that is at work on host a.
+# signal NAME: sends it to the run on host a.
 signal() { on a sh -c "kill -$1 \$(cat /run/k0s-up.lock)"; }
 
-# left: the files that are on host a and were not there at first.
+# left: the new files on host a.
 left() { on a find /written ! -type d ! -path '/written/root/*' ! -path '/written/srv/*' | sort | xargs; }
 
 @test "k0s-up, k0rdent-install: after all other tools, as a plan and as a run" {
@@ -45,7 +45,7 @@ END
   [ "$(on a cat /etc/k0s/k0s.yaml | sed -n 's/^ *address: //p')" = '"10.55.0.5"' ]
   [ "$(on a stat -c %a /etc/k0s/k0s.yaml)" = 600 ]
   [ "$(calls)" = 'install controller --enable-worker --no-taints,start' ]
-  # All of that goes away again, the files of the other tools with it.
+  # All of that is removed, including the files of the other tools.
   run -0 on a k0s-up --reset --yes </dev/null
   echo "left: $(left)"
   [ -z "$(left)" ]
@@ -76,7 +76,7 @@ END
 
 @test "k0s-up: of two at once the second fails; a signal ends the first, and the next resumes" {
   filled
-  # The service takes its time to start.
+  # The service starts slowly.
   there+=('K0S_START=: >/root/starting; until [ -e /root/go ]; do sleep 0.1; done')
   on a k0s-up "${flags[@]}" --timeout 1h </dev/null >first 2>first.err &
   first=$!
@@ -112,18 +112,18 @@ END
   same quay.io/k0sproject/coredns:1.12.2 "$(echo "$output" | jq -r 'select(.kind == "image") | .reference')"
   [ "$(left)" = "$before" ]
   [ -z "$(calls)" ]
-  # A value of another shape than the chart's wins, and Helm's log is not ours.
+  # A value of another type than the chart's wins, and Helm's log is discarded.
   run --separate-stderr on a k0rdent-install "${flags[@]}" --print-values --set regional.velero.image=4 </dev/null
   echo "$stderr"
   [[ $output$stderr == *velero* && $stderr != *'warning: '* ]]
-  # A registry that is gone is another matter: a script may try again.
+  # A registry that is gone is different: a script may try again.
   on a sh -c "kill \$(pidof oci-serve)"
   for tool in k0s-up 'k0rdent-install --plan'; do
     # shellcheck disable=SC2086 # a flag
     run -75 --separate-stderr on a $tool "${flags[@]}" </dev/null
     [[ $stderr == *'registry: 10.55.0.5:5000: '* ]]
   done
-  # And with a bad signature there is nothing to look at.
+  # With a bad signature there is nothing to check.
   run -1 --separate-stderr on a k0s-up "${flags[@]}" <<<'{"kind":"bundle","path":"/b.tgz","signature":"bad"}'
   [[ $stderr == *'its signature is bad'* ]]
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# k0s-mirror-config among the other tools: at the end of their pipe, and asking
-# a registry that they have filled. What real containerd makes of its files is
-# tried in tests/containerd.
+# k0s-mirror-config among the other tools: at the end of their pipe, and checking a
+# registry that they have filled. tests/containerd tests its files with real
+# containerd.
 # shellcheck disable=SC2154 # registry and server are set by serve, output and stderr by run
 
 load lib/helper
 
-# install_k0s ROOT: puts the stand-in for k0s where k0s is.
+# install_k0s ROOT: installs the stand-in for k0s.
 install_k0s() {
   mkdir -p "$1/usr/local/bin"
   cp "$ROOT/tests/k0s/k0s" "$1/usr/local/bin/k0s"
@@ -18,7 +18,7 @@ install_k0s() {
   serve --tls auto
   install_k0s host
   bundle-ls "$SAMPLE/bundle.tgz" | oci-push --to "127.0.0.1:${registry##*:}/site" --ca storage/tls/ca.pem --quiet >pushed
-  # That the registry is at a loopback address only its own record can say.
+  # Only the registry's own record says that its address is loopback.
   jq -nc --arg url "https://127.0.0.1:${registry##*:}" --arg ca "$PWD/storage/tls/ca.pem" \
     '{kind: "registry", url: $url, ca: $ca}' | cat - pushed >records
   run -0 --separate-stderr k0s-mirror-config --root host <records
@@ -80,7 +80,7 @@ install_k0s() {
     coproc waiting { exec env --default-signal=INT k0s-mirror-config --root host --mirror https://m 2>err 3>&-; }
     echo '{"kind":"note"}' >&"${waiting[1]}"
     asleep=$waiting_PID
-    IFS= read -r _ <&"${waiting[0]}" # it came back, so the tool is at work
+    IFS= read -r _ <&"${waiting[0]}" # it was passed on, so the tool is running
     kill -$signal "$asleep"
     wait "$asleep" || status=$?
     [ "$status" = 130 ]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# oci-serve as a service of a real systemd: what nspawn/service.sh tries.
+# oci-serve as a service of a real systemd, as nspawn/service.sh runs it.
 
 load lib/helper
 load lib/boot

@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
-# What is released: built twice, looked into, installed and removed.
+# The release: built twice, inspected, installed and removed.
 # shellcheck disable=SC2153,SC2154 # ROOT is set by setup_suite, output by run
 
 load lib/helper
 
-# Two releases of this tree, the second from a copy of it without git, elsewhere,
-# by somebody with another umask and another clock.
+# Two releases of this tree, the second from a copy without git, elsewhere, with
+# another umask and another clock.
 setup_file() {
   export ONE=$BATS_FILE_TMPDIR/one OTHER=$BATS_FILE_TMPDIR/other
   mkdir "$BATS_FILE_TMPDIR/copy"
@@ -20,7 +20,7 @@ setup_file() {
   tar -C "$BATS_FILE_TMPDIR/archive" --strip-components=1 -xzf "$ONE/k0rdent-airgap-9.8.7-linux-amd64.tar.gz"
 }
 
-# released SUFFIX: the one file of the release that ends so.
+# released SUFFIX: the only file of the release with that suffix.
 released() { ls "$ONE"/*"$1"; }
 
 # pages and the like of all tools, below PREFIX/share.
@@ -32,7 +32,7 @@ shared() {
   for page in "$ROOT"/man/*.[1-9]; do echo "man/man${page##*.}/${page##*/}"; done
 }
 
-# papers: what a release has beside, below PREFIX/share.
+# papers: a release's documents, below PREFIX/share.
 papers() {
   local tool
   for tool in $(tools); do echo "doc/k0rdent-airgap/sbom/$tool.cdx.json"; done
@@ -47,7 +47,7 @@ packaged() {
   echo /etc/k0rdent-airgap/oci-serve.env
 }
 
-# files DIR: those below it.
+# files DIR: the files below it.
 files() { (cd "$1" && find . ! -type d | sed 's,^\.,,' | sort); }
 
 @test "packages: a second build elsewhere has the same bytes" {
@@ -62,12 +62,12 @@ files() { (cd "$1" && find . ! -type d | sed 's,^\.,,' | sort); }
   run -0 --separate-stderr bundle-verify --key release.pub --format '{{.signature}}' "$ONE/SHA256SUMS"
   [ "$output" = good ]
   openssl dgst -sha256 -verify release.pub -signature <(base64 -d "$ONE/SHA256SUMS.sig") "$ONE/SHA256SUMS"
-  # Another list of checksums is not the one that was signed.
+  # Another list of checksums does not match the signature.
   sed 's/^./0/' "$ONE/SHA256SUMS" >SHA256SUMS
   cp "$ONE/SHA256SUMS.sig" .
   run -1 --separate-stderr bundle-verify --key release.pub --format '{{.signature}}' SHA256SUMS
   [ "$output" = bad ]
-  # What cannot sign ends the build before it begins.
+  # An unusable key ends the build before it begins.
   run -2 make -s -C "$ROOT" dist KEY="$PWD/release.pub" DIST="$PWD/dist"
   [[ $output == *'release.pub is not a private key'* && ! -e dist ]]
 }
@@ -130,7 +130,7 @@ debian() {
 # inside COMMAND…: in the tree, with an environment of its own.
 inside() { chroot "$tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin DEBIAN_FRONTEND=noninteractive "$@" 3>&-; }
 
-# looks: what is in the tree, without what dpkg and rpm note down for themselves.
+# looks: what is in the tree, without the records of dpkg and rpm.
 looks() {
   (cd "$tree" && find . -xdev \( -path ./proc -o -path ./var/lib/dpkg -o -path ./var/lib/rpm -o -path ./var/log \
     -o -name '*-' -o -name .pwd.lock -o -name '.rpm*' \) -prune -o -printf '%p %y %m %U:%G\n' | sort)
@@ -149,14 +149,14 @@ looks() {
   [ "$(inside stat -c %U:%a /usr/bin/oci-serve)" = root:755 ]
   [[ $(inside getent passwd oci-serve) == oci-serve:*:/var/lib/k0rdentd/registry:/usr/sbin/nologin ]]
 
-  # Settings that were changed survive an upgrade and a removal.
+  # Changed settings survive an upgrade and a removal.
   echo OCI_SERVE_PORT=1 >debian/etc/k0rdent-airgap/oci-serve.env
   inside dpkg --force-unsafe-io --force-confdef -i "/tmp/$(basename "$(released .deb)")"
   inside dpkg -r k0rdent-airgap
   [ "$(cat debian/etc/k0rdent-airgap/oci-serve.env)" = OCI_SERVE_PORT=1 ]
   [ ! -e debian/usr/bin/oci-serve ]
 
-  # What the registry holds is told, and stays with its owner.
+  # The registry's storage is reported, and stays with its owner.
   inside install -d -o oci-serve /var/lib/k0rdentd/registry/blobs
   run -0 --separate-stderr inside dpkg -P k0rdent-airgap
   [[ $stderr == *'/var/lib/k0rdentd/registry and the user oci-serve stay'* ]]
@@ -182,8 +182,8 @@ looks() {
   [[ $(inside oci-serve --version) == 'oci-serve v9.8.7 '* ]]
   inside getent passwd oci-serve
   rpm --root "$tree" -e k0rdent-airgap 3>&-
-  # The user stays, as is the custom of such systems, and so do directories that
-  # belong to all packages.
+  # The user stays, as is customary there, and so do directories that belong to all
+  # packages.
   inside userdel oci-serve
   same "$(grep -v ' d ' <<<"$before")" "$(looks | grep -v ' d ')"
   same '' "$(looks | grep k0rdent)"

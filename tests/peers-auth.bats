@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# oci-push and registries of others that want TLS and a password: distribution
-# as it is today, and as Debian has it.
+# oci-push and other registries that require TLS and a password: the current
+# distribution, and Debian's.
 # shellcheck disable=SC2154 # registry is set by peer, output and stderr by run
 
 load lib/helper
 
 secret=s3cret-and-more
-inside=() # what runs a program in another network
+inside=() # the prefix of commands in another network
 # shellcheck disable=SC2016 # no variables: the line of htpasswd -B for pusher and that secret
 htpasswd='pusher:$2a$04$5J6kfuMME1ZNy/j6Qsgz7eHBz24KbQ6mXXY22zXC4TO7Gdgc2eag2'
 
@@ -22,7 +22,7 @@ http:
   addr: ${2-127.0.0.1}:0
 $(cat registry.tls 2>/dev/null || true)
 Y
-  # It tells its port only in its log.
+  # Only its log has its port.
   exec {log}< <(OTEL_TRACES_EXPORTER=none exec "${inside[@]}" "$1" serve registry.yml 2>&1 3>&-)
   servers+=($!)
   until [[ $line == *'listening on '* ]]; do IFS= read -r -t 10 line <&"$log"; done
@@ -31,7 +31,7 @@ Y
   cat <&"$log" >registry.log 3>&- &
 }
 
-# locked: lets peer want TLS, by an authority of its own, and a password.
+# locked: makes peer require TLS, with its own authority, and a password.
 locked() {
   need openssl
   {
@@ -52,8 +52,8 @@ Y
 # push FLAG…: the sample bundle, records to the file "out".
 push() { "${inside[@]}" oci-push --to "$registry" --quiet "$@" "$SAMPLE/bundle.tgz" >out; }
 
-# whole PROGRAM [MORE]: what peer PROGRAM has stored is all of the sample bundle,
-# and these lines more.
+# whole PROGRAM [MORE]: peer PROGRAM has stored the whole sample bundle, and these
+# additional lines.
 whole() {
   mv registry.tls registry.locked
   peer "$1"
@@ -61,7 +61,7 @@ whole() {
   same "$(printf '%s\n' "$(expected)" ${2+"$2"} | sort)" "$(unlisted)"
 }
 
-# secretless: the password stands in nothing that was written or passed on.
+# secretless: nothing that was written or passed on contains the password.
 secretless() {
   ! grep -rlF -e "$secret" -e "$(printf 'pusher:%s' "$secret" | base64)" "$@"
 }
@@ -167,7 +167,7 @@ H
   told oci-push
   [[ ${stderr_lines[0]} == *'signed by an unknown authority'* ]]
   [[ ${stderr_lines[1]} == 'hint: '*--ca* ]]
-  # A certificate for another name is no matter of the authority.
+  # A certificate for another name has nothing to do with the authority.
   run -1 --separate-stderr oci-push --to "127.0.0.1:${registry#*:}" --ca ca.pem --username pusher --password-file password --quiet "$SAMPLE/bundle.tgz"
   told oci-push
   [[ ${stderr_lines[0]} == *certificate* && $stderr != *--ca* ]]
@@ -185,7 +185,7 @@ H
   need curl ip nsenter unshare
   unshare -n true 2>/dev/null || skip 'no network namespaces for this user'
   echo "$secret" >password
-  # A network of its own, with an address that is not loopback.
+  # A separate network, with an address that is not loopback.
   exec {ready}< <(exec unshare -n sh -c 'ip link set lo up && ip address add 10.99.0.1/32 dev lo && echo ready && exec sleep 600' 3>&-)
   servers+=($!)
   inside=(nsenter -t $! -n)

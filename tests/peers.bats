@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Programs of others: they read what the tools wrote, and the other way round.
+# Other programs read what the tools wrote, and the other way round.
 # shellcheck disable=SC2154 # registry is set by serve, output and stderr by run
 
 load lib/helper
@@ -73,7 +73,7 @@ version: 0.1
 storage: {filesystem: {rootdirectory: ./distribution}}
 http: {addr: 127.0.0.1:0}
 Y
-  # It tells its port only in its log.
+  # Only its log has its port.
   exec {log}< <(exec docker-registry serve registry.yml 2>&1 3>&-)
   servers+=($!)
   until [[ ${line-} == *'listening on '* ]]; do IFS= read -r -t 10 line <&"$log"; done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The tools in pipes, with each other and with other programs between.
+# The tools in pipes, with each other and with other programs in between.
 # shellcheck disable=SC2154 # registry is set by serve, output and stderr by run
 
 load lib/helper
@@ -105,7 +105,7 @@ plain() {
   done
 }
 
-# once: bundle-ls in front of an oci-push that waits for records already.
+# once: bundle-ls before an oci-push that is already waiting for records.
 once() {
   local to
   mkfifo records
@@ -252,7 +252,7 @@ once() {
   oci-push --to "$from" --quiet "$SAMPLE/bundle.tgz" >/dev/null
   bundle-ls --registry "$from" --quiet >listed
   same "$(expected)" "$(jq -r 'select(.kind == "image") | "\(.repository) \(.tag) \(.digest)"' listed | sort)"
-  # Size, blobs and platforms are those of the bundle.
+  # Size, blobs and platforms are the bundle's.
   bundle-ls --quiet "$SAMPLE/bundle.tgz" >bundled
   fields='select(.kind == "image") | {repository, tag, digest, mediaType, type, size, blobs, platforms, chart}'
   same "$(jq -cS "$fields" bundled | sort)" "$(jq -cS "$fields" listed | sort)"
@@ -262,7 +262,7 @@ once() {
   serve --storage charts
   bundle-ls --registry "$from" | grep '"type":"chart"' | oci-push --from "$from" --to "$registry" --quiet - >out
   same "$(expected | grep '^charts/')" "$(published)"
-  # Each byte of a storage is counted once.
+  # Every byte of a storage is counted once.
   bundle-ls --registry "$from" --du --quiet >space
   [ "$(jq 'select(.kind == "summary").bytes' space)" = "$(jq -s 'map(select(.kind == "repository") | .size - (.sharedBytes // 0)) | add' space)" ]
   [ "$(jq 'select(.kind == "summary").bytes' space)" = "$(curl -s "http://$from/metrics" | awk '$1 == "oci_serve_storage_bytes" { printf "%d", $2 }')" ]
@@ -276,6 +276,6 @@ once() {
   run -0 oci-push --to "$registry" --alias k0sproject/pause:3.9=also/pause:latest --format '{{.status}} {{.repository}}:{{.tag}}' </dev/null
   [[ $output == *'pushed also/pause:latest'* ]]
   same "$({ expected; expected | sed -n 's,^k0sproject/pause 3.9 \(.*\),also/pause 3.9 \1\nalso/pause latest \1,p'; } | sort)" "$(published)"
-  # The failure of what was to write the records still shows.
+  # The failure of the program before it is still visible.
   run -1 bash -c "set -o pipefail; bundle-ls /no/such/bundle | oci-push --to $registry --alias k0sproject/pause=also/pause"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Who may read and write, as clients of others see it.
+# Who may read and write, with other clients.
 # shellcheck disable=SC2030,SC2031 # each test is a process of its own
 # shellcheck disable=SC2154 # registry and server are set by serve, output and stderr by run
 
@@ -122,7 +122,7 @@ status() { curl -s --cacert "$ca" -o body -w '%{http_code}' "$@"; }
   # What docker login has written is used as well.
   crane auth login "$registry" -u alice -p 'wonder land'
   [[ $(helm-pull --ca "$ca" "$chart") == "$digest k0rdent-enterprise 1.2.3 "* ]]
-  # An authority that Helm was not told of is not trusted.
+  # Helm does not trust an unknown authority.
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj '/CN=other CA' -keyout other.key -out other.pem 2>/dev/null
   run ! helm-pull --ca other.pem "$chart"
   [[ $output == *certificate* ]]
@@ -140,8 +140,8 @@ status() { curl -s --cacert "$ca" -o body -w '%{http_code}' "$@"; }
   same "$(expected)" "$(audit storage)"
 }
 
-# neighbour: makes a network namespace with a link to here, as another host.
-# Sets there, the prefix of commands that run in it, and address, ours.
+# neighbour: makes a network namespace with a link to this one, as another host. Sets
+# there, the prefix of commands that run in it, and address, ours.
 neighbour() {
   net=oci-serve-$$
   { ip netns add "$net" && ip link add "ocis$$" type veth peer name peer netns "$net"; } 2>err || {
@@ -193,7 +193,7 @@ teardown() {
   run -0 nobody -w ' %{http_code}' -X POST "$url"
   [[ $output == *'only root may push'*'this is '*' 403' ]]
   [ "$(nobody -o /dev/null -w '%{http_code}' "https://$registry/v2/")" = 200 ]
-  # Where the registry is that user's own, root and the user may write.
+  # If the registry runs as that user, root and the user may write.
   theirs=$(mktemp -d /tmp/oci-serve.XXXXXX) # the test's own directories are not open to them
   chown 65534:65534 "$theirs"
   exec {records}< <(exec setpriv --reuid=65534 --regid=65534 --clear-groups "$(command -v oci-serve)" \
@@ -204,7 +204,7 @@ teardown() {
   [ "$(curl -s -o /dev/null -w '%{http_code}' -X POST "$url/v2/a/blobs/uploads/")" = 202 ]
   run -0 setpriv --reuid=65533 --regid=65533 --clear-groups curl -s -w ' %{http_code}' -X POST "$url/v2/a/blobs/uploads/"
   [[ $output == *'only root and the user '*'this is 65533'*' 403' ]]
-  # --write loopback is for all of them.
+  # --write loopback lets all of them write.
   serve --storage trusting --write loopback --tls auto
   [ "$(nobody -o /dev/null -w '%{http_code}' -X POST "https://$registry/v2/a/blobs/uploads/")" = 202 ]
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# The k0s binaries that oci-serve hands out, as curl fetches them.
+# The k0s binaries that oci-serve serves, fetched with curl.
 # shellcheck disable=SC2154 # registry and server are set by serve, output and stderr by run
 
 load lib/helper
 
 name=k0s-v1.32.8+k0s.0-amd64
 
-# binary: 40 MB that stand for k0s, in the storage, and its signature.
+# binary: 40 MB in place of k0s, in the storage, and its signature.
 binary() {
   need curl
   mkdir -p storage/k0s
@@ -24,14 +24,14 @@ binary() {
     cmp k0s "storage/k0s/$name"
   done
   [ "$(curl -sSf "http://$registry/k0s/${name/+/-}.sig")" = signature ]
-  # A download that broke off goes on.
+  # An interrupted download resumes.
   truncate -s 12345678 k0s
   curl -sSf -C - "http://$registry/k0s/$name" -o k0s
   cmp k0s "storage/k0s/$name"
   curl -sSfI "http://$registry/k0s/$name" >headers
   grep -qi '^content-length: 40000000' headers && grep -qi '^accept-ranges: bytes' headers
   [ "$(curl -sSf "http://$registry/k0s/" | xargs)" = "$name $name.sig" ]
-  # What is put there now is there.
+  # A new file is served at once.
   echo newer >"storage/k0s/k0s-v1.36.3-k0s.0-arm64"
   [ "$(curl -sSf "http://$registry/k0s/k0s-v1.36.3+k0s.0-arm64")" = newer ]
   # All of it is in the access log and in the metrics.
@@ -52,7 +52,7 @@ binary() {
     echo "$path: $output"
     [[ $output =~ ' '[45]0[04]$ && $output != *hidden' '* && $output != *root:* ]]
   done
-  # Who looks after the registry is told where the link leads.
+  # The log names the link's target for the administrator.
   grep -q "k0s-v1.0.0+k0s.0-amd64: path escapes" serve.err
   run -22 curl -sSf -X PUT --data-binary x "http://$registry/k0s/$name"
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# A byte that turns over on the disk: found, set aside, pushed again.
+# A flipped byte on disk: found, set aside, pushed again.
 # shellcheck disable=SC2154 # registry and server are set by serve, output and stderr by run
 
 load lib/helper
 
-# flip FILE: turns a bit over in its middle.
+# flip FILE: flips a bit in its middle.
 flip() {
   local at=$(($(stat -c %s "$1") / 2)) byte
   byte=$(od -An -tu1 -j $at -N1 "$1")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The certificates that oci-serve makes or is given, as other programs see them.
+# The certificates that oci-serve makes or is given, with other programs.
 # shellcheck disable=SC2154 # registry and server are set by serve, output and stderr by run
 
 load lib/helper
@@ -22,7 +22,7 @@ load lib/helper
   cmp server.pem storage/tls/server.pem
   openssl verify -x509_strict -purpose sslserver -CAfile ca.pem server.pem
   [ "$(stat -c %a storage/tls/ca.key)" = 600 ]
-  # A name more is a new certificate of the old authority.
+  # An additional name results in a new certificate of the old authority.
   serve --tls auto --tls-name new.example
   cmp ca.pem storage/tls/ca.pem
   openssl verify -CAfile ca.pem -verify_hostname new.example storage/tls/server.pem
@@ -57,7 +57,7 @@ load lib/helper
   stop "$server"
   grep -q "does not trust this registry's CA; .*; 4 more since$" serve.err
   grep -q "rejects this registry's certificate: .*; [1-9] more since$" serve.err
-  # The old protocol, and what is no protocol.
+  # The old protocol, and no protocol at all.
   serve --tls auto
   run ! openssl s_client -tls1_1 -cipher 'ALL:@SECLEVEL=0' -connect "127.0.0.1:${registry##*:}" </dev/null
   becomes '127.0.0.1 supports neither TLS 1.2' cat serve.err
@@ -71,7 +71,7 @@ pair() {
     -addext subjectAltName=DNS:localhost -keyout "$1.key" -out "$1.pem" 2>/dev/null
 }
 
-# subject: whom the server's certificate is for.
+# subject: the subject of the server's certificate.
 subject() {
   openssl s_client -connect "127.0.0.1:${registry##*:}" </dev/null 2>/dev/null | openssl x509 -noout -subject
 }

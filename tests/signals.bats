@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Interrupted, killed, cut off: what is left behind, and what the next run does.
+# Interrupted, killed, disconnected: what is left behind, and what the next run does.
 # shellcheck disable=SC2154 # registry and server are set by serve, output and stderr by run
 
 load lib/helper
@@ -8,7 +8,7 @@ load lib/helper
 # A shell ignores that signal in what it starts in the background.
 as_typed() { exec env --default-signal=INT "$@" 3>&-; }
 
-# half FILE: its first half, then the rest once the FIFO go_on was written to.
+# half FILE: its first half, then the rest once a line was written to the FIFO go_on.
 half() {
   local middle=$(($(stat -c %s "$1") / 2))
   head -c $middle "$1"
@@ -16,9 +16,9 @@ half() {
   tail -c +$((middle + 1)) "$1"
 }
 
-# push_halfway FILE: starts oci-push with half of a bundle on its stdin and
-# returns when the first image is there. Sets pid, and rest, to which a line
-# is written to have the other half follow.
+# push_halfway FILE: starts oci-push with half of a bundle on its stdin and returns
+# once the first image is there. Sets pid, and rest; a line written to rest releases
+# the other half.
 push_halfway() {
   mkfifo input go_on progress
   exec {rest}<>go_on # opened for both, it never waits for the other side
@@ -41,8 +41,8 @@ push_halfway() {
   [ ! -s err ]
 }
 
-# waiting: command lines of every tool in every state in which it waits for
-# somebody. never is a pipe that nothing is written to, nobody one that nobody opens.
+# waiting: command lines of every tool in every state in which it waits. never is a
+# pipe that nothing is written to, nobody one that is never opened.
 waiting() {
   local tool
   for tool in bundle-version bundle-ls 'k0s-extract --to k0s' 'k0s-mirror-config --root root --mirror https://m' 'k0rdent-install --registry m' \
@@ -60,7 +60,7 @@ waiting() {
   files never
 }
 
-# files PIPE: command lines of every tool that read a small file, which is that pipe.
+# files PIPE: command lines of every tool that reads a small file, here that pipe.
 files() {
   local tool
   for tool in bundle-verify bundle-version bundle-ls oci-serve oci-push k0s-extract k0s-mirror-config k0s-up k0rdent-install; do
@@ -189,7 +189,7 @@ files() {
     audit storage >/dev/null
     serve
     audit storage >/dev/null
-    # What oci-push was told is stored is still there.
+    # What the registry acknowledged to oci-push is still there.
     jq -r 'select(.status == "pushed") | "\(.repository) \(.tag) \(.digest)"' pushed | sort >acknowledged
     published | sort >there
     [ -z "$(comm -23 acknowledged there)" ]

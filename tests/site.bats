@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# A site of two hosts from nothing to nothing, as `make site` runs it, with the
-# stand-ins: what site/run.sh tries.
+# A site of two hosts from start to end, as `make site` runs it, with the stand-ins,
+# in site/run.sh.
 
 load lib/helper
 load lib/media
@@ -14,7 +14,7 @@ setup_file() {
   TMPDIR=$BATS_FILE_TMPDIR timeout 900 "$ROOT/tests/site/run.sh" >"$BATS_FILE_TMPDIR/out" 2>&1 3>&- || true
 }
 
-# found NAME: this part of it held.
+# found NAME: this part passed.
 found() {
   need systemd-nspawn script nft ip curl
   [ "$(id -u)" = 0 ] || skip 'not root'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# oci-serve as systemd's own programs see it: the units, and a socket that
-# somebody else has opened.
+# oci-serve as seen by systemd's own programs: the units, and a socket that another
+# program has opened.
 # shellcheck disable=SC2154 # output is set by run
 
 load lib/helper
@@ -39,7 +39,7 @@ installed() {
   grep -qx 'ExecStart=/usr/bin/oci-serve' "$units/oci-serve.service"
   grep -qx 'u oci-serve - .*' root/usr/lib/sysusers.d/oci-serve.conf
   grep -qx 'User=oci-serve' "$units/oci-serve.service"
-  # Each setting is a flag, and all of them together are understood.
+  # Each setting is a flag, and all of them together are valid.
   settings=$(sed -n 's/^#\(OCI_SERVE_[A-Z_]*\)=.*/\1/p' root/etc/k0rdent-airgap/oci-serve.env)
   [ "$(wc -l <<<"$settings")" -ge 10 ]
   for name in $settings; do
@@ -47,7 +47,7 @@ installed() {
     name=${name//_/-}
     oci-serve --help | grep -q -- "^  --${name,,} "
   done
-  # Settings that are there stay.
+  # Existing settings are kept.
   echo OCI_SERVE_PORT=1 >root/etc/k0rdent-airgap/oci-serve.env
   installed
   [ "$(cat root/etc/k0rdent-airgap/oci-serve.env)" = OCI_SERVE_PORT=1 ]
@@ -56,7 +56,7 @@ installed() {
 @test "systemd: a socket opened by systemd is served from the first connection on" {
   local port
   need systemd-socket-activate curl
-  # It takes no port 0, so one that is free has to be found.
+  # It rejects port 0, so a free one has to be found.
   until grep -qs 'Listening on' activate.err; do
     if [ ${#servers[@]} = 0 ] || ! kill -0 "${servers[-1]}" 2>/dev/null; then
       port=$((20000 + RANDOM % 10000))

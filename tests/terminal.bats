@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What a person sees at work, on the screen of a real terminal.
+# What a person sees on a real terminal.
 # shellcheck disable=SC2154 # registry is set by serve
 
 load lib/helper
@@ -36,7 +36,7 @@ wide="verifying $size/1\\.0 TB +[0-9]+% \\|[█ ]+\\| \\($size/s\\) $times"
   export HOME=$PWD SSL_CERT_FILE=$PWD/storage/tls/ca.pem
   crane auth login "$registry" -u alice -p 'wonder land'
   [ "$(crane catalog "$registry")" = '' ]
-  # A registry that runs notices a change, and lets nobody in with the old password.
+  # A running registry notices a change, and rejects the old password.
   stop "${servers[0]}"
   window 80 'oci-serve --htpasswd users --passwd alice --format "{{.url}}"'
   shows begin 'New password for alice:'
@@ -44,7 +44,7 @@ wide="verifying $size/1\\.0 TB +[0-9]+% \\|[█ ]+\\| \\($size/s\\) $times"
   shows begin 'New password for alice:' 'New password for alice again:'
   "${tmux[@]}" send-keys 'looking glass' Enter
   shows begin 'New password for alice:' 'New password for alice again:' 'end 0'
-  sleep 1.1 # the file is looked at once a second
+  sleep 1.1 # the file is checked once a second
   mkdir certs
   cp "$SSL_CERT_FILE" certs/ca.crt
   skopeo login --cert-dir certs --authfile auth.json -u alice -p 'looking glass' "$registry"

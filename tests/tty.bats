@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
-# The screen of each tool when all is well, and after the mistakes that are made
-# most often, on a terminal of 80 and of 40 columns: the files in tests/tty. With
-# TTY_UPDATE=1 they are written; git diff is the review.
+# The screen of each tool on success, and after the most common mistakes, on a terminal
+# of 80 and of 40 columns: the files in tests/tty. TTY_UPDATE=1 rewrites them; git diff
+# is the review.
 # shellcheck disable=SC2154 # ca is set by filled
 
 load lib/helper
@@ -18,8 +18,8 @@ terminal() {
 # times: makes every duration the same. Sizes have another unit.
 times() { sed -E 's/( )[0-9]\.[0-9]( s\>|$|  )/\10.0\2/g; s/\<[0-9]\.[0-9] s\>/0.0 s/'; }
 
-# screen NAME COMMAND [KEY]: compares the screens of a command with those that are
-# expected; COLUMNS is in its environment. KEY is pressed once a line is there.
+# screen NAME COMMAND [KEY]: compares the screens of a command with the expected ones;
+# COLUMNS is in its environment. KEY is pressed once there is a line.
 screen() {
   local columns key seen deadline file
   for columns in 80 40; do
@@ -66,10 +66,10 @@ release() {
   # shellcheck disable=SC2016
   screen k0s-extract 'k0s-extract --to /root/k0s-$COLUMNS bundle.tgz'
   screen k0s-mirror-config "k0s-mirror-config --check"
-  # Without stderr: the warnings of a preflight are of the machine.
+  # Without stderr: the warnings of a preflight depend on the machine.
   screen k0s-up "k0s-up --plan --registry 10.55.0.5:5000 --ca $ca 2>/root/err"
   screen k0rdent-install "k0rdent-install --plan --registry 10.55.0.5:5000 --ca $ca 2>/root/err"
-  # What a script asks for on a terminal, it gets.
+  # A script on a terminal gets what it asks for.
   screen json 'K0RDENT_FORMAT=json bundle-version release.tgz'
 }
 
@@ -99,7 +99,7 @@ release() {
   terminal 80 "k0s-up --registry 10.55.0.5:5000 --ca $ca --timeout 1h </dev/null >/root/steps"
   shows begin '(.*.)?k0s-ready: waiting for k0s … [0-9]+s of 1h'
   "${tmux[@]}" send-keys C-c
-  # The shell does not wait for what it has started there.
+  # That shell does not wait for background jobs.
   shows begin '.*k0s-up: 1 failed; .* in [0-9]+\.[0-9] s' 'k0s-up: interrupted(.end 130)?'
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# bundle-verify before the other tools, and against signatures that openssl made:
-# a detached one of cosign's is what `openssl dgst -sign` writes, in base64.
+# bundle-verify before the other tools, and with signatures made by openssl: cosign's
+# detached signature is the output of `openssl dgst -sign` in base64.
 # shellcheck disable=SC2154 # registry is set by serve, output and stderr by run
 
 load lib/helper

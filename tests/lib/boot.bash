@@ -1,10 +1,10 @@
-# A container in which a real systemd is booted (systemd-nspawn): this host's /usr,
-# no network, and nothing kept. What is tried there is in a script of
-# tests/nspawn; each line of its results is a test here.
+# A container in which a real systemd boots (systemd-nspawn): this host's /usr, no
+# network, and nothing kept. A script of tests/nspawn runs there; each line of its
+# results is a test here.
 
 # boot SCRIPT [FLAG…]: runs a script of tests/nspawn as root in a container, with
-# further flags of systemd-nspawn, and returns when that has powered off. Once, for
-# all tests of a file. What the script finds at /out is in $BATS_FILE_TMPDIR/out.
+# more flags of systemd-nspawn, and returns when the container has powered off. Once
+# for all tests of a file. The script's /out is $BATS_FILE_TMPDIR/out.
 boot() {
   local work=$BATS_FILE_TMPDIR script=$1
   local command
