@@ -1,5 +1,5 @@
-// Command audit reads everything that a registry has published and computes
-// every digest anew, with code that the tools do not use.
+// Command audit reads everything that a registry has published and recomputes every digest,
+// without using the tools' own code.
 //
 //	audit http://127.0.0.1:5000     over HTTP
 //	audit /var/lib/k0rdentd/registry    the directory, without its server
@@ -45,7 +45,7 @@ func main() {
 type source interface {
 	// tags lists what is published.
 	tags() ([]tag, error)
-	// open gives a manifest or blob; errAbsent if it is not there.
+	// open returns a manifest or blob, or errAbsent if it does not exist.
 	open(repository, digest string, manifest bool) (io.ReadCloser, error)
 }
 
@@ -75,7 +75,7 @@ func (a *auditor) run() error {
 	return nil
 }
 
-// descriptor is what a manifest or index says of a child.
+// descriptor is a child as described in a manifest or index.
 type descriptor struct{ MediaType, Digest string }
 
 func (a *auditor) manifest(repository, digest, from string, mayLack bool) error {
@@ -106,8 +106,8 @@ func (a *auditor) manifest(repository, digest, from string, mayLack bool) error 
 	return nil
 }
 
-// check reads one manifest or blob, if that was not done before, and gives the
-// bytes of a manifest.
+// check reads one manifest or blob, unless it has been read before, and returns the bytes of
+// a manifest.
 func (a *auditor) check(repository, digest, from string, manifest, mayLack bool) ([]byte, error) {
 	if a.seen[repository+digest] {
 		return nil, nil
@@ -243,7 +243,7 @@ func (s server) tags() ([]tag, error) {
 	return tags, nil
 }
 
-// digest computes that of what a tag gives.
+// digest returns the digest of the content under a tag.
 func (s server) digest(path string) (string, error) {
 	resp, err := s.get(path)
 	if err != nil {

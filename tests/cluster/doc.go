@@ -6,5 +6,5 @@
 // release, components one after the other, finalizers. Flux is played as well,
 // and real in one test, built from the module in flux.
 //
-// It holds tests only. The API server and the rest are in package plane.
+// It contains only tests. The API server and the rest are in package plane.
 package cluster

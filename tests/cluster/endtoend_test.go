@@ -102,7 +102,7 @@ func alone(ctx context.Context, t *testing.T, dir string) *site {
 }
 
 // fill starts the registry, fills it from a bundle, and points containerd to
-// it. It gives the registry's log.
+// it. It returns the registry's log.
 func fill(ctx context.Context, t *testing.T, dir string) string {
 	t.Helper()
 	r := serve(ctx, t, "0.0.0.0", "--access-log", "json")

@@ -16,7 +16,7 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 )
 
-// TestNodeNeverReady tells which image of the system's pods is in the way.
+// TestNodeNeverReady names the image of the system's pods that is in the way.
 func TestNodeNeverReady(t *testing.T) {
 	s, ctx := open(t)
 	const system = "kube-system"
@@ -46,7 +46,7 @@ func TestNodeNeverReady(t *testing.T) {
 	}
 }
 
-// TestNoAPI tells what keeps the API server from answering.
+// TestNoAPI reports what keeps the API server from answering.
 func TestNoAPI(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

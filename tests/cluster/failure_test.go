@@ -27,8 +27,8 @@ import (
 // waited is how long something took, in an error.
 var waited = regexp.MustCompile(`after (\d+)s`)
 
-// says tells whether an error has a text in it. What took "after 3s" may have
-// taken a few seconds more, on a machine that has other things to do.
+// says reports whether an error contains a text. A duration such as "after 3s" may be a few
+// seconds longer on a busy machine.
 func says(err error, want string) bool {
 	said := err.Error()
 	if w, s := waited.FindStringSubmatch(want), waited.FindStringSubmatch(said); w != nil && s != nil {

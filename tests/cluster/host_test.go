@@ -106,7 +106,7 @@ func (h *host) run(ctx context.Context, t *testing.T, tool string, args ...strin
 	return ran{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// steps gives the records of an installation's steps.
+// steps returns the records of an installation's steps.
 func (r ran) steps(t *testing.T) map[string]record.Step {
 	t.Helper()
 	all := make(map[string]record.Step)

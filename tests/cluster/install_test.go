@@ -50,7 +50,7 @@ func (s *site) ready(ctx context.Context, t *testing.T) *cluster.State {
 	return state
 }
 
-// revisions gives the revisions of the release with their states, oldest first.
+// revisions returns the revisions of the release with their states, oldest first.
 func (s *site) revisions(t *testing.T) []string {
 	t.Helper()
 	history, err := s.helm().Releases.History(cluster.ReleaseName)
@@ -65,7 +65,7 @@ func (s *site) revisions(t *testing.T) []string {
 	return list
 }
 
-// management gives the object, which must be there.
+// management returns the object, which must exist.
 func (s *site) management(ctx context.Context, t *testing.T) *unstructured.Unstructured {
 	t.Helper()
 	m, err := s.objects.Resource(managements).Get(ctx, "kcm", metav1.GetOptions{})
@@ -75,7 +75,7 @@ func (s *site) management(ctx context.Context, t *testing.T) *unstructured.Unstr
 	return m
 }
 
-// argument gives the controller's argument of a name, as its pods have it.
+// argument returns one of the controller's arguments, from its pods.
 func (s *site) argument(ctx context.Context, t *testing.T, name string) string {
 	t.Helper()
 	d, err := s.plane.Client.AppsV1().Deployments(cluster.Namespace).Get(ctx, deployment, metav1.GetOptions{})

@@ -179,7 +179,7 @@ func (k *kcm) pause(paused bool) {
 	k.paused = paused
 }
 
-// runs tells whether the controller's pod is up.
+// runs reports whether the controller's pod is running.
 func (k *kcm) runs(ctx context.Context) bool {
 	k.mu.Lock()
 	paused := k.paused

@@ -25,9 +25,9 @@ import (
 // binaries is where tests/setup.sh puts the control plane.
 const binaries = "../../.cache/bin"
 
-// planes holds the control planes that no test works with. One test has one to
-// itself, since k0rdent is one per cluster; there are two, so that while one test
-// waits another one gets on. It is empty where their programs are missing.
+// planes holds the idle control planes. A test has one to itself, since k0rdent is one per
+// cluster; there are two, so that one test can run while another waits. It is empty if their
+// programs are missing.
 var planes = make(chan *plane.Plane, 2)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -93,7 +93,7 @@ type site struct {
 	settle  time.Duration // for which the platform must stay ready
 }
 
-// open gives an empty cluster, or skips the test by name where there is none.
+// open returns an empty cluster, or skips the test by name if there is none.
 func open(t *testing.T) (*site, context.Context) {
 	t.Helper()
 	if missing := plane.Missing(binaries); missing != "" {

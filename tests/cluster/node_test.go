@@ -66,8 +66,7 @@ func outside(t *testing.T) {
 	t.Logf("%s", out.Bytes())
 }
 
-// machine tells, in words, what a machine lacks to run containers in; "" if
-// nothing.
+// machine returns, in words, what a machine lacks to run containers, or "".
 func machine() string {
 	for _, name := range []string{"runc", "ip", "unshare", "/usr/lib/cni/bridge", binaries + "/kubelet", binaries + "/containerd2.3", binaries + "/containerd-shim-runc-v2"} {
 		if _, err := exec.LookPath(name); err != nil {

@@ -78,7 +78,7 @@ func TestProgramTakesNothingAwayThatIsInUse(t *testing.T) {
 }
 
 // TestProgramReportsAlthoughACredentialFails: the platform is up, and how to
-// reach it is told, but the run has failed.
+// reach it is reported, but the run has failed.
 func TestProgramReportsAlthoughACredentialFails(t *testing.T) {
 	ctx, _, h, r := aNode(t)
 	h.write(t, "etc/k0rdentd/clouds.yaml", []byte("aws: [{name: a, accessKeyID: i, secretAccessKey: verysecret}]\nopenstack: [{name: o, authURL: https://o, username: u, password: verysecret, projectName: p}]\n"))

@@ -150,8 +150,8 @@ func (s *site) here(ctx context.Context, t *testing.T) {
 	}
 }
 
-// aHost gives a host that is ready to install from a registry, and a kcm that
-// will take over.
+// aHost returns a host that is ready to install from a registry, and a kcm that will
+// take over.
 func aHost(t *testing.T) (context.Context, *site, *host, *store) {
 	t.Helper()
 	s, ctx := open(t)
@@ -166,7 +166,7 @@ func aHost(t *testing.T) (context.Context, *site, *host, *store) {
 	return ctx, s, h, r
 }
 
-// aNode gives such a host after k0s-up, which has the API server started.
+// aNode returns such a host after k0s-up, which has started the API server.
 func aNode(t *testing.T) (context.Context, *site, *host, *store) {
 	t.Helper()
 	ctx, s, h, r := aHost(t)
@@ -253,9 +253,9 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// TestForeignCluster: on a cluster that is not ours the host is neither changed
-// nor asked for a k0s, and what nobody has looked at is said. What was pushed is
-// what is installed, from whatever host.
+// TestForeignCluster: on a cluster that k0s-up did not make, the host is neither changed
+// nor required to have a k0s, and unchecked items are reported. What was pushed is what is
+// installed, from whatever host.
 func TestForeignCluster(t *testing.T) {
 	s, ctx := open(t)
 	h := newHost(t, s)
@@ -305,7 +305,7 @@ func (h *host) files(t *testing.T) string {
 	return strings.Join(all, "\n")
 }
 
-// has tells whether the steps "name status, name status" are among those taken.
+// has reports whether a run had the steps "name status, name status".
 func has(steps map[string]record.Step, want string) bool {
 	for _, w := range strings.Split(want, ", ") {
 		name, status, _ := strings.Cut(w, " ")
@@ -316,7 +316,7 @@ func has(steps map[string]record.Step, want string) bool {
 	return true
 }
 
-// fromRegistry fails the test for each pod that wants an image from elsewhere.
+// fromRegistry fails the test for each pod with an image from elsewhere.
 func (s *site) fromRegistry(ctx context.Context, t *testing.T, r *store) {
 	t.Helper()
 	all, err := s.plane.Client.AppsV1().Deployments(cluster.Namespace).List(ctx, metav1.ListOptions{})
@@ -370,8 +370,8 @@ func TestProgramKilled(t *testing.T) {
 }
 
 // killed runs the program until it has written the record of a step that is
-// not among those that are passed, kills it, and gives the step; "" if the
-// program came to its end.
+// not in passed, kills it, and returns the step, or "" if the program ended by
+// itself.
 func (h *host) killed(ctx context.Context, t *testing.T, passed map[string]bool, tool string, args ...string) (step string) {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join(tools, tool))

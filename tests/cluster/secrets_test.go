@@ -181,7 +181,7 @@ func (s *site) kind(ctx context.Context, t *testing.T, version, kind, plural, sc
 	return r
 }
 
-// get gives an object as JSON.
+// get returns an object as JSON.
 func (s *site) get(ctx context.Context, t *testing.T, r schema.GroupVersionResource, namespace, name string) string {
 	t.Helper()
 	u, err := s.objects.Resource(r).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})

@@ -24,11 +24,11 @@ const (
 	snapshotDir = storeRoot + "/io.containerd.snapshotter.v1.overlayfs/snapshots"
 )
 
-// An image is one of the bundle, by the name that a pod gives it.
+// An image is one of the bundle, by the name in a pod.
 type image struct {
 	reference  string // what is pulled
-	origin     string // the registry that the name means, as a mirror is told
-	repository string // what a mirror is asked for
+	origin     string // the registry in the name, which a mirror gets as ns
+	repository string // the repository that a mirror is asked for
 	tag        string
 }
 
@@ -43,14 +43,14 @@ var images = []image{
 	{"nginx.example/projectsveltos/drift-detection-manager:v1.1.1", "nginx.example", "projectsveltos/drift-detection-manager", "v1.1.1"},
 }
 
-// pause is the smallest image, for cases in which one pull tells enough.
+// pause is the smallest image, for cases in which one pull is enough.
 var pause = image{"quay.io/k0sproject/pause:3.9", "quay.io", "k0sproject/pause", "3.9"}
 
-// absent gives an image that no registry has, by the host of another.
+// absent returns an image that no registry has, with the host of another.
 func absent(i image) image { return image{i.origin + "/no/such:v1", i.origin, "no/such", "v1"} }
 
-// own gives the image by the name of a registry in the site, perhaps with a
-// path. Such a registry is not told for whom it stands in.
+// own returns the image by the name of a registry in the site, perhaps with a path.
+// Such a registry does not receive the origin.
 func (i image) own(registry string) image {
 	i.reference, i.origin = registry+"/"+i.repository+":"+i.tag, ""
 	return i
@@ -68,9 +68,9 @@ const (
 	vendorPath = "k0rdent-enterprise"
 )
 
-// served pulls an image and wants all of it from one server, below a path or
-// "", with the origin in each request, and nothing from anywhere else. Then it
-// removes the image, since images have layers in common.
+// served pulls an image and requires all of it from one server, below a path or "",
+// with the origin in each request, and nothing from anywhere else. Then it removes the
+// image, since images share layers.
 func (w *worker) served(t *testing.T, from *server, path string, i image) {
 	t.Helper()
 	defer w.forget(t)
@@ -109,7 +109,7 @@ func (w *worker) served(t *testing.T, from *server, path string, i image) {
 	w.silent(t)
 }
 
-// askedFor checks that requests tell the registry that an image's name means.
+// askedFor checks that requests name the registry of the image as their origin.
 func (w *worker) askedFor(t *testing.T, requests []request, i image) {
 	t.Helper()
 	for _, q := range requests {
@@ -119,9 +119,9 @@ func (w *worker) askedFor(t *testing.T, requests []request, i image) {
 	}
 }
 
-// content gives the digests of the manifests and of the other blobs that an
-// image has in containerd's store, for this machine's platform: all of them are
-// there, are what their digests say, and are unpacked.
+// content returns the digests of the manifests and of the other blobs of an image in
+// containerd's store, for this machine's platform, after checking that all exist, match
+// their digests and are unpacked.
 func (w *worker) content(t *testing.T, digest string) (manifests, blobs []string) {
 	t.Helper()
 	type descriptor struct {
@@ -158,7 +158,7 @@ func (w *worker) content(t *testing.T, digest string) (manifests, blobs []string
 	return manifests, blobs
 }
 
-// blob gives what containerd has stored under a digest.
+// blob returns what containerd has stored under a digest.
 func (w *worker) blob(t *testing.T, digest string) []byte {
 	t.Helper()
 	_, hex, _ := strings.Cut(digest, ":")
@@ -172,9 +172,9 @@ func (w *worker) blob(t *testing.T, digest string) []byte {
 	return data
 }
 
-// missing pulls an image that is nowhere and wants to be told just that, by
-// the site, and at once. Where another mirror is asked before and is in trouble,
-// containerd 1 tells of the trouble instead.
+// missing pulls an image that does not exist and requires just that error, from the site
+// and at once. If an earlier mirror is in trouble, containerd 1 reports that trouble
+// instead.
 func (w *worker) missing(t *testing.T, from *server, path string, i image, trouble ...string) {
 	t.Helper()
 	before, _ := from.log.from(w.at, 0)
@@ -206,8 +206,8 @@ func (w *worker) missing(t *testing.T, from *server, path string, i image, troub
 	w.askedFor(t, got, i)
 }
 
-// refused pulls an image from where it cannot be had and wants an error that
-// names the cause; nobody outside is asked instead.
+// refused pulls an image that is unavailable and requires an error that names the cause,
+// and no request outside.
 func (w *worker) refused(t *testing.T, i image, cause string) {
 	t.Helper()
 	err := w.pull(t, i.reference)
@@ -217,9 +217,9 @@ func (w *worker) refused(t *testing.T, i image, cause string) {
 	w.silent(t)
 }
 
-// foretold wants k0s-mirror-config to know beforehand which images containerd
-// will find in the site.
-func (w *worker) foretold(t *testing.T, there map[string]bool) {
+// predicted requires that k0s-mirror-config predicts which images containerd finds in
+// the site.
+func (w *worker) predicted(t *testing.T, there map[string]bool) {
 	t.Helper()
 	cmd := w.command("k0s-mirror-config", "--check", "--quiet", "--k0s", "/nowhere/k0s", "--images", "-") // whatever this machine has
 	cmd.Stdin = strings.NewReader(strings.Join(slices.Sorted(maps.Keys(there)), "\n"))
@@ -245,7 +245,7 @@ func (w *worker) foretold(t *testing.T, there map[string]bool) {
 	w.silent(t)
 }
 
-// silent checks that not one packet has left the site since the last look.
+// silent checks that no packet has left the site since the last check.
 func (w *worker) silent(t *testing.T) bool {
 	t.Helper()
 	n, asked := w.left(t)
@@ -255,8 +255,8 @@ func (w *worker) silent(t *testing.T) bool {
 	return n == 0 && len(asked) == 0
 }
 
-// left tells how many packets have left the site since the last look, and what
-// they asked for.
+// left returns how many packets have left the site since the last call, and what they
+// requested.
 func (w *worker) left(t *testing.T) (packets int, asked []string) {
 	t.Helper()
 	n := w.outside.packets(t)

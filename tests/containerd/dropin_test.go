@@ -55,11 +55,11 @@ var dropInCases = []dropInCase{
 	{"syntax error", dropIn("OLD\nconfig_path = \n"), [3]string{refused, refused, refused}},
 }
 
-// heads writes the heads of the tables out.
+// heads returns the headers of the tables.
 var heads = strings.NewReplacer("OLD", `[plugins."io.containerd.grpc.v1.cri".registry]`,
 	"NEW", `[plugins."io.containerd.cri.v1.images".registry]`, "CERTS", certs)
 
-// replaceDropIns puts other drop-ins in the place of a worker's.
+// replaceDropIns replaces a worker's drop-ins.
 func (w *worker) replaceDropIns(t *testing.T, files map[string]string) {
 	t.Helper()
 	dir := filepath.Join(w.root, dropins)
@@ -76,8 +76,8 @@ func (w *worker) replaceDropIns(t *testing.T, files map[string]string) {
 	writeFiles(t, dir, all)
 }
 
-// configPath gives the directory of mirrors that containerd has in the end, by
-// its own word, or refused if it does not start.
+// configPath returns containerd's effective directory of mirrors, as it reports it, or
+// refused if it does not start.
 func (w *worker) configPath(t *testing.T) string {
 	t.Helper()
 	text, err := w.dump()
@@ -101,8 +101,8 @@ func (w *worker) configPath(t *testing.T) string {
 	return fmt.Sprint(path)
 }
 
-// seesDropIns proves that the check of drop-ins can fail: what containerd makes
-// of each is known, and outward has foreseen all that costs it its mirrors.
+// seesDropIns proves that the check of drop-ins can fail: containerd's result for each is
+// known, and outward must have predicted every loss of the mirrors.
 func (w *worker) seesDropIns(t *testing.T, column int) {
 	w.wipe(t)
 	writeFiles(t, w.root+certs, map[string]string{"_default/hosts.toml": strings.ReplaceAll(good, "PLAIN", w.site.plain.url(siteIPv4))})
@@ -134,7 +134,7 @@ var lostMirrors = []struct {
 	{"a directory that is not there", dropIn("TABLE\nconfig_path = \"/etc/k0s/none.d\"\n"), "all"},
 }
 
-// seesLostMirrors proves that it is seen when a drop-in sends pulls outside.
+// seesLostMirrors proves that a drop-in which sends pulls outside is detected.
 func (w *worker) seesLostMirrors(t *testing.T) {
 	table := map[bool]string{false: "OLD", true: "NEW"}[w.two]
 	for _, c := range lostMirrors {

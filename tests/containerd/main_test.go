@@ -36,7 +36,7 @@ func skip(t *testing.T, format string, args ...any) {
 	t.Skipf("NOT CHECKED: "+format, args...)
 }
 
-// needTool wants a program of the project, or one that tests/setup.sh makes.
+// needTool requires a program of the project, or one that tests/setup.sh builds.
 func needTool(t *testing.T, name string) {
 	t.Helper()
 	if _, err := exec.LookPath(tool(name)); err != nil {
@@ -44,7 +44,7 @@ func needTool(t *testing.T, name string) {
 	}
 }
 
-// needNamespaces wants what workers are made of.
+// needNamespaces requires what workers are made of.
 func needNamespaces(t *testing.T) {
 	t.Helper()
 	for _, p := range []string{"ip", "mount"} {
@@ -59,7 +59,7 @@ func needNamespaces(t *testing.T) {
 	}
 }
 
-// run runs a program and gives what it writes to stdout.
+// run runs a program and returns its standard output.
 func run(t *testing.T, cmd *exec.Cmd) []byte {
 	t.Helper()
 	var stderr bytes.Buffer
@@ -85,7 +85,7 @@ func writeFiles(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-// tail gives the last lines of a text.
+// tail returns the last lines of a text.
 func tail(text string, lines int) string {
 	all := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(all[max(len(all)-lines, 0):], "\n")

@@ -61,7 +61,7 @@ func (n *network) start(cmd *exec.Cmd) error {
 	return n.in(cmd.Start)
 }
 
-// output runs a program in the network and gives what it writes to stdout.
+// output runs a program in the network and returns its standard output.
 func (n *network) output(cmd *exec.Cmd) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout = &stdout
@@ -77,7 +77,7 @@ func (n *network) output(cmd *exec.Cmd) ([]byte, error) {
 	return stdout.Bytes(), nil
 }
 
-// ip does what each line says with ip(8).
+// ip runs ip(8) with each line.
 func (n *network) ip(t *testing.T, lines ...string) {
 	t.Helper()
 	cmd := exec.Command("ip", "-batch", "-")

@@ -81,8 +81,8 @@ func (o *outside) registry(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
-// certificate notes the name that a client wants, also of one that then does
-// not like the certificate.
+// certificate records the name that a client requests, even if the client then rejects
+// the certificate.
 func (o *outside) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	o.note("TLS %s", hello.ServerName)
 	return o.ca.issue(hello.ServerName)
@@ -116,8 +116,8 @@ func (o *outside) answer(c net.PacketConn) {
 	}
 }
 
-// packets gives the number of IP packets that have arrived, whatever their
-// protocol and wherever they were going.
+// packets returns the number of IP packets that have arrived, whatever their protocol
+// and destination.
 func (o *outside) packets(t *testing.T) int {
 	t.Helper()
 	var text []byte
@@ -146,7 +146,7 @@ func (o *outside) packets(t *testing.T) int {
 	return 0
 }
 
-// take gives what has been asked outside since the last call.
+// take returns the requests outside since the last call.
 func (o *outside) take() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

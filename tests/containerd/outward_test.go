@@ -13,12 +13,12 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// outward tells what in the files of a host may send containerd to a public
-// registry, or keeps it from starting. root stands for /, inward are the
-// site's registries, as HOST:PORT.
+// outward returns what in the files of a host may send containerd to a public registry,
+// or keep it from starting. root stands for /, inward are the site's registries, as
+// HOST:PORT.
 //
-// It knows nothing of how the files came to be; seesFaults shows that it finds
-// all that does so in truth.
+// It does not know how the files were written; seesFaults proves that it finds everything
+// that does so.
 func outward(root string, two bool, inward ...string) []string {
 	c := checker{root: root, two: two, inward: inward}
 	c.dropIns()
@@ -119,7 +119,7 @@ func (c *checker) host(dir string) {
 		hostKeys
 		Host map[string]hostKeys
 	}
-	var keys map[string]any // tells an empty table from none
+	var keys map[string]any // distinguishes an empty table from none
 	if !c.decode(path, !c.two, &f) || !c.decode(path, false, &keys) {
 		return
 	}

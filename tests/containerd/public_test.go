@@ -27,7 +27,7 @@ var (
 	dockerMiss = absent(dockerHit)
 )
 
-// good is a file that no containerd misunderstands.
+// good is a file that every containerd reads correctly.
 const good = "server = \"PLAIN\"\n[host]\n"
 
 func file(text string) map[string]string { return map[string]string{"HOST/hosts.toml": text} }
@@ -60,7 +60,7 @@ var faults = []fault{
 	{"nothing", nil, hit, "all"},
 }
 
-// harmless are files that are odd and yet keep every containerd in the site.
+// harmless are unusual files with which every containerd stays in the site.
 var harmless = []fault{
 	{"as it should be", file(good), hit, ""},
 	{"as it should be", file(good), miss, ""},
@@ -74,12 +74,12 @@ var harmless = []fault{
 	{"IPv6 server", file("server = \"SECURE6\"\nca = [\"ca.crt\"]\n[host]\n"), miss, ""},
 }
 
-// public tells whether a release goes to a public registry.
+// public reports whether a release contacts a public registry.
 func (f fault) public(r release) bool {
 	return f.in == "all" || f.in != "" && strings.HasPrefix(r.name, f.in)
 }
 
-// variants gives a fault for each directory that HOST may be.
+// variants returns a fault for each directory that HOST may be.
 func (f fault) variants(t *testing.T, s *site) []fault {
 	t.Helper()
 	hosts := []string{f.image.origin}
@@ -114,8 +114,8 @@ func (f fault) variants(t *testing.T, s *site) []fault {
 	return all
 }
 
-// seesFaults proves that these tests can fail: where a file makes a containerd
-// go to a public registry, that is seen, and outward has foreseen it.
+// seesFaults proves that these tests can fail: if a file makes a containerd contact a public
+// registry, that is detected, and outward has predicted it.
 func (w *worker) seesFaults(t *testing.T) {
 	inward := []string{w.site.plain.at(siteIPv4), w.site.plain.at(siteIPv6), w.site.secure.at(siteIPv4), w.site.secure.at(siteIPv6), w.site.prefix.at(siteIPv4)}
 	var all []fault

@@ -117,7 +117,7 @@ var pulls = []struct {
 	}},
 	{"the registry by its IPv6 address", func(t *testing.T, w *worker, s *site) {
 		if w.name == "1.6" {
-			return // it does not take such a reference
+			return // it rejects such a reference
 		}
 		w.configure(t, setup{mirrors: []string{s.prefix.url(siteIPv6) + "/" + bundlePrefix}, ca: []string{s.prefix.ca}})
 		w.served(t, s.prefix, bundlePrefix, pause.own(s.prefix.at(siteIPv6)+"/"+bundlePrefix))
@@ -151,7 +151,7 @@ var pulls = []struct {
 	}},
 	{"a first mirror that is filtered", func(t *testing.T, w *worker, s *site) {
 		if !w.two {
-			return // containerd 1 waits 30 s for each request, whatever it is told
+			return // containerd 1 waits 30 s for each request, whatever its configuration
 		}
 		w.configure(t, setup{mirrors: []string{s.plain.url(filtered), s.plain.url(siteIPv4)}})
 		begun := time.Now()
@@ -165,7 +165,7 @@ var pulls = []struct {
 // filtered is an address in the site that never answers.
 const filtered = "10.99.0.99"
 
-// down is a registry that is not there.
+// down is a registry that does not run.
 func (s *site) down() *server { return &server{port: "1"} }
 
 // all pulls all images, and one from each host that is not there; the program
@@ -183,6 +183,6 @@ func (w *worker) all(t *testing.T, from *server, path string, trouble ...string)
 		there[i.reference], there[no.reference] = true, false
 	}
 	if len(trouble) == 0 { // a mirror that is down gets a good while to come back
-		w.foretold(t, there)
+		w.predicted(t, there)
 	}
 }

@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-// A setup is what an operator tells k0s-mirror-config.
+// A setup is the configuration for k0s-mirror-config.
 type setup struct {
 	mirrors  []string // URLs
 	ca       []string // files
 	password string   // of the user, "" for no login
-	images   string   // that are used too, a line each
+	images   string   // that are used too, one per line
 	records  []byte   // on stdin, instead of mirrors and ca
-	inward   []string // where those lead
+	inward   []string // their targets
 }
 
 // generate runs k0s-mirror-config on a host whose / is root, and checks the files
@@ -56,7 +56,7 @@ func generate(t *testing.T, root, k0s string, s setup) {
 	}
 }
 
-// two tells whether a k0s has containerd 2.
+// two reports whether a k0s has containerd 2.
 func two(k0s string) bool {
 	var minor int
 	fmt.Sscanf(k0s, "v1.%d.", &minor)
@@ -88,7 +88,7 @@ func (w *worker) upgraded(t *testing.T) {
 	w.missing(t, w.site.plain, "", absent(pause))
 }
 
-// wipe takes away all that was said about mirrors.
+// wipe removes all mirror configuration.
 func (w *worker) wipe(t *testing.T) {
 	t.Helper()
 	dir := filepath.Join(w.root, certs)

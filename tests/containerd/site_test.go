@@ -24,7 +24,7 @@ const (
 	siteName = "registry.site.example"
 )
 
-// Credentials for the server that wants them. The hash is bcrypt's of the password.
+// Credentials for the server that requires them. The hash is bcrypt's of the password.
 const (
 	username = "alice"
 	password = "wonder land"
@@ -40,7 +40,7 @@ type site struct {
 	plain   *server           // HTTP
 	secure  *server           // TLS
 	prefix  *server           // TLS, everything below a path
-	locked  *server           // TLS, reads want a password
+	locked  *server           // TLS, reads require a password
 	records []byte            // what bundle-ls says of the bundle
 }
 
@@ -206,7 +206,7 @@ func (s *site) serve(t *testing.T, name string, flags ...string) *server {
 // addresses are those of one host.
 type addresses struct{ ipv4, ipv6 string }
 
-// has tells whether a connection from remote, "address:port", is the host's.
+// has reports whether a connection from remote, "address:port", is the host's.
 func (a addresses) has(remote string) bool {
 	at, err := netip.ParseAddrPort(remote)
 	from := at.Addr().Unmap().String()
@@ -251,8 +251,8 @@ func (l *accessLog) text() string {
 	return strings.Join(l.other, "\n")
 }
 
-// from gives a client's requests, but for the first so many, and a channel that
-// is closed when there are more.
+// from returns a client's requests except the first ones, and a channel that is closed
+// when there are more.
 func (l *accessLog) from(client addresses, first int) ([]request, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -265,8 +265,8 @@ func (l *accessLog) from(client addresses, first int) ([]request, <-chan struct{
 	return found[first:], l.more
 }
 
-// await gives a client's requests once they are as wanted: the log is written
-// after the answer, so a client may be ahead of it.
+// await returns a client's requests once they are as wanted: the log is written after
+// the answer, so a client may be ahead of it.
 func (l *accessLog) await(client addresses, first int, wanted func([]request) bool) ([]request, bool) {
 	timeout := time.After(5 * time.Second)
 	for {

@@ -43,7 +43,7 @@ const (
 // and its /run is in memory; of this machine's files it changes none.
 type worker struct {
 	release
-	t       *testing.T // for as long as which it lives
+	t       *testing.T // whose end is also the worker's
 	site    *site
 	net     *network
 	outside *outside
@@ -82,7 +82,7 @@ func firstNode(t *testing.T, s *site, r release) *worker {
 	return s.furnish(t, r, s.net, addresses{"127.0.0.1", "::1"})
 }
 
-// furnish gives a host in a network its files and its way to the internet.
+// furnish gives a host in a network its files and a route to the internet.
 func (s *site) furnish(t *testing.T, r release, net *network, at addresses) *worker {
 	t.Helper()
 	w := &worker{release: r, t: t, site: s, net: net, at: at, root: t.TempDir(), outside: newOutside(t, net)}
@@ -124,7 +124,7 @@ func (w *worker) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// dump gives what `containerd config dump` makes of the main file and drop-ins.
+// dump returns the output of `containerd config dump` for the main file and drop-ins.
 func (w *worker) dump() (string, error) {
 	out, err := w.net.output(w.containerd("config", "dump"))
 	return string(out), err
@@ -180,7 +180,7 @@ func (w *worker) start(t *testing.T) {
 	}
 }
 
-// stop ends the worker's containerd. Twice does no harm.
+// stop stops the worker's containerd. A second call does nothing.
 func (w *worker) stop(t *testing.T) {
 	t.Helper()
 	d := w.daemon

@@ -53,7 +53,7 @@ func TestForbiddenCalls(t *testing.T) {
 	}
 }
 
-// mentions gives the forbidden names that a file uses.
+// mentions returns the forbidden names that a file uses.
 func mentions(f *ast.File, rules map[string][]string) []string {
 	var found []string
 	local := make(map[string]string) // the name in this file → import path
@@ -85,7 +85,7 @@ func mentions(f *ast.File, rules map[string][]string) []string {
 	return found
 }
 
-// TestErrorTypes holds to one way of finding a type of error.
+// TestErrorTypes requires a single way of finding a type of error.
 func TestErrorTypes(t *testing.T) {
 	once := map[string][]string{"errors": {"As"}}
 	for path, p := range list(t) {

@@ -1,4 +1,4 @@
-// Package house holds the tests that keep the rules of the house: who may
-// import whom, what a library may not do, how big a binary may be, and that
-// what is written about the tools is true. lib/README.md gives the reasons.
+// Package house tests the rules of the code: which packages may import which, what a
+// library must not do, how big a binary may be, and that the documentation of the tools
+// is correct. The reasons are in lib/README.md.
 package house

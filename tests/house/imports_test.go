@@ -30,8 +30,8 @@ type goPackage struct {
 	Imports, Deps        []string
 }
 
-// everything holds the module's packages and all that they depend on, by import
-// path, built as the tools are. Its tests share one run of go list.
+// everything returns the module's packages and all their dependencies, by import path,
+// built like the tools. Its tests share one run of go list.
 var everything = sync.OnceValues(func() (map[string]goPackage, error) {
 	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Dir,Doc,Standard,Module,GoFiles,Imports,Deps", "./...")
 	cmd.Dir = root
@@ -78,8 +78,8 @@ func list(t *testing.T, dirs ...string) map[string]goPackage {
 	return found
 }
 
-// ours tells whether an import path is a package of this module, and gives its
-// path from the root.
+// ours reports whether an import path is a package of this module, and returns its path
+// from the root.
 func ours(path string) (string, bool) {
 	return strings.CutPrefix(path, module+"/")
 }
@@ -152,8 +152,8 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// TestNoWayBack holds the rows of lib/README.md to their order: what a room imports
-// stands above it, so that the table can be read from above.
+// TestNoWayBack checks the order of the rows in lib/README.md: the imports of a room are
+// above it, so that the table can be read from the top.
 func TestNoWayBack(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "lib/README.md"))
 	if err != nil {
@@ -180,8 +180,8 @@ func compare(t *testing.T, what string, got, want []string) {
 	}
 }
 
-// TestLayers holds whatever the table says: data flows from lib to cmd, tools
-// do not know each other, and all of them reach registries through lib/client.
+// TestLayers checks what the table cannot change: cmd imports lib, tools do not import
+// each other, and all of them use registries through lib/client.
 func TestLayers(t *testing.T) {
 	const client = "github.com/google/go-containerregistry/pkg/v1/remote"
 	for path, p := range list(t, "cmd", "lib") {
@@ -203,7 +203,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// tool gives the command that a package is part of: cmd/NAME, or "" for none.
+// tool returns the command that a package is part of: cmd/NAME, or "" for none.
 func tool(rel string) string {
 	parts := strings.SplitN(rel, "/", 3)
 	if len(parts) < 2 || parts[0] != "cmd" {

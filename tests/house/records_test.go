@@ -117,7 +117,7 @@ func recordFields(t *testing.T) map[string][]string {
 	return fields
 }
 
-// kindMethod gives the receiver and the result of `func (T) Kind() string {
+// kindMethod returns the receiver and the result of `func (T) Kind() string {
 // return "kind" }`.
 func kindMethod(f *ast.FuncDecl) (typ, kind string) {
 	if f.Name.Name != "Kind" || f.Recv == nil || len(f.Body.List) != 1 {

@@ -1,7 +1,6 @@
-// Package k0s makes the stand-in for k0s that tests put in its place: the
-// script k0s of this directory inside a program for linux, which is what tools
-// that look at k0s before they use it want to see. The program hands the
-// script and its own arguments to /bin/sh.
+// Package k0s makes the stand-in for k0s: the script k0s of this directory inside a
+// program for linux, since tools check that k0s is one before they use it. The program
+// passes the script and its own arguments to /bin/sh.
 package k0s
 
 import (
@@ -69,8 +68,8 @@ var codeARM64 = []uint32{
 	0xd4000001, // svc 0
 }
 
-// Program gives the stand-in for an architecture, amd64 or arm64, which claims
-// to be of a version. The same arguments give the same bytes.
+// Program returns the stand-in for an architecture, amd64 or arm64, which reports a
+// version. The same arguments result in the same bytes.
 func Program(arch, version string) []byte { return append(program(arch, version), Payload()...) }
 
 func program(arch, version string) []byte {
@@ -101,9 +100,8 @@ func program(arch, version string) []byte {
 	return b.Bytes()
 }
 
-// Payload gives what k0s carries behind its own program since 1.36: a zip of
-// the programs that it starts, here of one that is none. It is part of sample
-// bundles, whose digests change with it.
+// Payload returns what k0s has behind its own program since 1.36: a zip of the programs
+// that it starts, here of a fake one. It is part of sample bundles, whose digests change with it.
 func Payload() []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)

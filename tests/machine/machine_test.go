@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestChanges holds that every way to change a machine is seen, and nothing else.
+// TestChanges checks that every kind of change to a machine is detected, and nothing else.
 func TestChanges(t *testing.T) {
 	write := func(path, text string) {
 		t.Helper()
@@ -71,7 +71,7 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// TestList holds that the list has what the tools write by default.
+// TestList checks that the list covers what the tools write by default.
 func TestList(t *testing.T) {
 	found := List()
 	for _, path := range []string{"/etc", "/etc/passwd", "/usr/local/bin"} {

@@ -32,7 +32,7 @@ type product struct {
 	weight float64
 }
 
-// furtherProducts gives the contents of a further bundle.
+// furtherProducts returns the contents of another bundle.
 func furtherProducts(bundle, release string) ([]product, error) {
 	_, text, found := strings.Cut(further, "\n["+bundle+"]\n")
 	if !found {
@@ -57,7 +57,7 @@ func parseProducts(text, release string) (all []product, err error) {
 	return all, nil
 }
 
-// products gives the first n lines of the catalogue.
+// products returns the first n lines of the catalogue.
 func products(n int, release string) ([]product, error) {
 	if n == 0 {
 		n = CoreArchives

@@ -176,22 +176,22 @@ func bomb(r raw) []byte {
 		member(make([]byte, 1024)))
 }
 
-// topDescriptor gives what index.json says.
+// topDescriptor returns the descriptor in index.json.
 func (a *archive) topDescriptor() descriptor {
 	var idx index
 	decode(a.content("index.json"), &idx)
 	return idx.Manifests[0]
 }
 
-// topManifest gives an image's manifest.
+// topManifest returns an image's manifest.
 func (a *archive) topManifest() manifest {
 	var m manifest
 	decode(a.content(blobName(a.entry.Digest)), &m)
 	return m
 }
 
-// setManifest replaces the manifest and what index.json says of it, so that
-// all digests are right again.
+// setManifest replaces the manifest and its descriptor in index.json, so that all digests
+// are correct again.
 func (a *archive) setManifest(p []byte) {
 	name := blobName(a.entry.Digest)
 	d := a.topDescriptor()

@@ -85,7 +85,7 @@ func (b *builder) multi(p product) (*blob, []*blob, error) {
 	return top, append(blobs, top), nil
 }
 
-// imageFiles gives the files of each own layer of an image.
+// imageFiles returns the files of each own layer of an image.
 func (b *builder) imageFiles(p product, arch string, weight float64) [][]layerFile {
 	bytes := max(int64(weight*b.scale), 256)
 	name := program(p)

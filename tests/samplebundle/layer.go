@@ -217,8 +217,7 @@ func fileContent(c *corpus, f layerFile, at int) (pieces []piece, size int64, ne
 // fillStream keeps the streams of pieces apart from those of segments.
 const fillStream = 1 << 32
 
-// tarHeaders gives the header blocks of the directories that a file needs and
-// of the file.
+// tarHeaders returns the header blocks of the directories of a file and of the file itself.
 func tarHeaders(f layerFile, size int64, seen map[string]bool) ([]byte, error) {
 	var b bytes.Buffer
 	tw := tar.NewWriter(&b)

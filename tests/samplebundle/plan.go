@@ -35,7 +35,7 @@ func plan(o Options) ([]*archive, error) {
 	if err != nil || o.Size == 0 {
 		return archives, err
 	}
-	// The first round, with nothing but the fixed parts, tells how much is left.
+	// The first round, with only the fixed parts, determines how much is left.
 	left, weight := o.Size, 0.0
 	for _, a := range archives {
 		left -= a.size() + 512

@@ -1,14 +1,14 @@
 // Package samplebundle makes bundles in the vendor's layout for tests and
 // measurements: the same options give the same bytes, whatever the size.
 //
-// What a bundle holds is decided once, and the Manifest says it. Nothing here
-// uses the code under test, so the Manifest can judge it: digests come from the
-// standard library, names from the catalogue in this package.
+// The contents of a bundle are decided once, and the Manifest describes them. Nothing here
+// uses the code under test, so the Manifest can judge it: digests come from the standard
+// library, names from the catalogue in this package.
 //
 // A bundle is written as a stream. Big layers are made twice, once for their
 // digests and once to be written, and are never held; 3 GiB need about 180 MiB.
 //
-// Vectors gives bundles with one defect each.
+// Vectors returns bundles with one defect each.
 package samplebundle
 
 import (
@@ -29,8 +29,8 @@ import (
 type Options struct {
 	// Format is how Write encodes the bundle.
 	Format Format
-	// Size is about how many bytes the bundle has as a tar. A bundle is never
-	// smaller than its fixed parts (manifests, charts), which are what 0 gives.
+	// Size is about how many bytes the bundle has as a tar. The smallest bundle, for 0, has
+	// only the fixed parts (manifests, charts).
 	Size int64
 	// Archives is the number of OCI archives, taken from the catalogue in
 	// order; 0 stands for CoreArchives, which name nothing that is missing.
@@ -80,7 +80,7 @@ const (
 	Tar    Format = "tar"
 )
 
-// A Manifest tells what a bundle holds.
+// A Manifest describes the contents of a bundle.
 type Manifest struct {
 	// Root is the directory that everything is in, "" for none.
 	Root string `json:"root,omitempty"`
@@ -133,7 +133,7 @@ type Blob struct {
 	Size      int64  `json:"size"`
 }
 
-// Find gives the entry with a path, or false.
+// Find returns the entry with a path, or false.
 func (m Manifest) Find(name string) (Entry, bool) {
 	i := slices.IndexFunc(m.Entries, func(e Entry) bool { return e.Path == name })
 	if i < 0 {

@@ -31,8 +31,8 @@ type Class string
 const (
 	Fine       Class = "fine"       // no defect: the entry is in the Manifest
 	Ambiguous  Class = "ambiguous"  // a warning; the entry is in the Manifest
-	Sparse     Class = "sparse"     // an index lacks images; told, not an error by itself
-	Skipped    Class = "skipped"    // not for a registry; told, not an error
+	Sparse     Class = "sparse"     // an index lacks images; reported, not an error by itself
+	Skipped    Class = "skipped"    // not for a registry; reported, not an error
 	Mismatch   Class = "mismatch"   // bytes differ from their digest or size
 	Incomplete Class = "incomplete" // something is not there
 	Invalid    Class = "invalid"    // cannot be an image, or has no usable name
@@ -42,7 +42,7 @@ const (
 	Corrupt    Class = "corrupt"    // the bundle is not what was written
 )
 
-// Vectors gives all of them.
+// Vectors returns all of them.
 func Vectors() []Vector {
 	var all []Vector
 	for _, d := range slices.Concat(streamDefects, entryDefects, nameDefects) {
@@ -56,7 +56,7 @@ func Vectors() []Vector {
 	return all
 }
 
-// FindVector gives the vector with a name, or false.
+// FindVector returns the vector with a name, or false.
 func FindVector(name string) (Vector, bool) {
 	all := Vectors()
 	i := slices.IndexFunc(all, func(v Vector) bool { return v.Name == name })
@@ -160,8 +160,8 @@ func (t *tiny) raw() (raw, error) {
 	return raw{whole.Bytes(), before.Len() - 1024}, nil
 }
 
-// gzipTo compresses a tar and tells where in the result the offset at of the
-// tar is: the deflate blocks before it are complete there.
+// gzipTo compresses a tar and returns the position in the result of the offset at of the
+// tar: the deflate blocks before it are complete there.
 func (r raw) gzipTo(at int) (all []byte, offset int) {
 	var b bytes.Buffer
 	zw := gzip.NewWriter(&b)

@@ -47,7 +47,7 @@ type tally struct {
 	output                  map[string]string // of the Go tests now running, by package and name
 	broken                  map[string]bool   // packages with a failed test
 	passed, failed, skipped int
-	notes                   []string // failures and skips, told again at the end
+	notes                   []string // failures and skips, repeated at the end
 }
 
 func newTally(out io.Writer) *tally {
@@ -151,7 +151,7 @@ func (t *tally) fail(name string) {
 	t.notes = append(t.notes, "FAIL "+name)
 }
 
-// close writes the counts and tells whether the run is good.
+// close writes the counts and reports whether the run is good.
 func (t *tally) close(strict bool) bool {
 	if len(t.notes) > 0 {
 		fmt.Fprintln(t.out)

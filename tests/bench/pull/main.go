@@ -142,8 +142,8 @@ func (s *server) step(name string, do func() (bytes int64, err error)) error {
 	return nil
 }
 
-// upload sends a blob of n bytes in one PATCH, as go-containerregistry does,
-// and gives its digest.
+// upload sends a blob of n bytes in one PATCH, as go-containerregistry does, and returns its
+// digest.
 func (s *server) upload(n int64) (string, error) {
 	resp, err := s.do(http.MethodPost, s.url+"/v2/"+repository+"/blobs/uploads/", nil, http.StatusAccepted)
 	if err != nil {
@@ -219,8 +219,8 @@ func (s *server) get(digest string, most int64) (io.ReadCloser, error) {
 	return resp.Body, nil
 }
 
-// pull has many clients get the first n bytes of a blob at once, and gives the
-// sum of what arrived.
+// pull has many clients get the first n bytes of a blob at once, and returns the sum of the
+// bytes that arrived.
 func (s *server) pull(clients int, digest string, n int64) (int64, error) {
 	group, _ := errgroup.WithContext(context.Background())
 	for range clients {

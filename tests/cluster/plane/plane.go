@@ -57,8 +57,7 @@ type Plane struct {
 	running  []*exec.Cmd
 }
 
-// Missing tells, in words, what must be built before a plane can start; ""
-// if nothing.
+// Missing returns, in words, what must be built before a plane can start, or "".
 func Missing(bin string) string {
 	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"} {
 		if _, err := exec.LookPath(filepath.Join(bin, name)); err != nil {
@@ -234,7 +233,7 @@ func (p *Plane) ask(ctx context.Context) error {
 	return err
 }
 
-// Log gives the end of what a program has written.
+// Log returns the end of a program's output.
 func (p *Plane) Log(name string) string {
 	text, err := os.ReadFile(p.path(name + ".log"))
 	if err != nil {
@@ -255,9 +254,9 @@ func (p *Plane) Stop() {
 	p.running = nil
 }
 
-// freePorts gives ports of the loopback interface that nobody listens on. They
-// lie below those that Linux gives out by itself (ip_local_port_range), so that
-// nothing else takes one before the program that it is for.
+// freePorts returns unused ports of the loopback interface. They are below those that Linux
+// assigns by itself (ip_local_port_range), so that nothing else can take one before its
+// program starts.
 func freePorts(n int) ([]string, error) {
 	const first, last, tries = 10000, 19999, 1000
 	var ports []string

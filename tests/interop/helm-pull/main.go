@@ -42,7 +42,7 @@ func main() {
 	}
 }
 
-// connection gives what `helm pull --ca-file --username --password` sets.
+// connection returns the options that `helm pull --ca-file --username --password` sets.
 func connection(ca, username, passwordFile string) ([]registry.ClientOption, error) {
 	options := []registry.ClientOption{registry.ClientOptWriter(io.Discard)}
 	if username != "" {
