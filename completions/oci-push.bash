@@ -21,7 +21,7 @@ _oci_push() {
   *)
     case $cur in
     -*) mapfile -t COMPREPLY < <(compgen -W '--to --from --jobs --memory --platform
-      --verified-by --alias --plan --ca --plain-http --answer-timeout --insecure-skip-tls-verify --username
+      --verified-by --alias --files --plan --ca --plain-http --answer-timeout --insecure-skip-tls-verify --username
       --password-file --from-username --from-password-file --format --quiet --verbose
       --config --help --version' -- "$cur") ;;
     *)

@@ -15,6 +15,7 @@ complete -c oci-push -l memory -x -a '64MiB 256MiB 1GiB' -d 'budget for blobs un
 complete -c oci-push -l platform -x -a 'linux/amd64 linux/arm64' -d 'omit other platforms from indexes'
 complete -c oci-push -l verified-by -r -F -d 'publish when the bundle record in this file is good'
 complete -c oci-push -l alias -x -a '(__oci_push_names)' -d 'also tag FROM as TO, after pushing'
+complete -c oci-push -l files -x -a '(__fish_complete_directories)' -d 'write files for an HTTP server below this directory'
 complete -c oci-push -l plan -d 'report what would be sent, and send nothing'
 complete -c oci-push -l ca -r -F -d 'certificate authority of the registry, in PEM'
 complete -c oci-push -l plain-http -d 'use plain HTTP'

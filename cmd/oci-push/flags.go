@@ -24,6 +24,7 @@ type config struct {
 	memory    int64
 	platforms oci.Platforms
 	plan      bool
+	files     string
 	aliases   aliases
 
 	verifiedBy string
@@ -49,6 +50,7 @@ func (c *config) flags() *flag.FlagSet {
 	cli.Var(fs, &c.platforms, "platform", oci.ParsePlatforms)
 	cli.ListVar(fs, (*[]alias)(&c.aliases), "alias", parseAlias)
 	fs.BoolVar(&c.plan, "plan", false, "")
+	fs.StringVar(&c.files, "files", "", "")
 	fs.StringVar(&c.verifiedBy, "verified-by", "", "")
 	fs.StringVar(&c.from, "from", "", "")
 	fs.StringVar(&c.fromUsername, "from-username", "", "")
@@ -73,7 +75,16 @@ func (c *config) check(operand string, stdin io.Reader) (string, io.Reader, erro
 		}
 		operand = abs
 	}
+	if c.files != "" {
+		abs, err := filepath.Abs(c.files)
+		if err != nil {
+			return "", nil, err
+		}
+		c.files = abs
+	}
 	switch {
+	case c.files != "" && c.from != "":
+		return "", nil, cli.Misuse("--files and --from are mutually exclusive")
 	case c.to == "":
 		return "", nil, cli.Hint(cli.Misuse("no registry to push to"), "give --to HOST[:PORT][/PREFIX]")
 	case c.from != "" && operand != "" && operand != "-":

@@ -18,7 +18,7 @@ import (
 
 // images matches the images of an archive with their names.
 func (p *pusher) images(ctx context.Context, path string, e *bundle.Entry, archive *oci.Archive, guess string, names []record.Image) error {
-	named, err := p.names(e.Path, archive, names)
+	named, err := p.names(ref.Plain(path, e.Path), archive, names)
 	if err != nil {
 		return err
 	}

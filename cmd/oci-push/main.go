@@ -27,7 +27,7 @@ const usage = `usage: bundle-ls BUNDLE | oci-push --to HOST[:PORT][/PREFIX] [fla
   bundle-verify --key cosign.pub bundle.tgz | bundle-ls |
       oci-push --to localhost:5000
 
-Push the images and charts of a bundle to a registry, as a stream.
+Push the images, charts and files of a bundle to a registry, as a stream.
 Without BUNDLE, the images named by records on stdin are pushed; with it,
 everything in the bundle ("-" for stdin). With --from, everything that another
 registry lists is copied or, with "-", the images named by records on stdin.
@@ -43,6 +43,8 @@ What to push:
   --alias FROM=TO     after pushing, tag FROM as TO in the registry too; both
                       are REPOSITORY:TAG, or REPOSITORY for all tags; may be
                       repeated, or list several with commas
+  --files DIR         write a bundle's files for an HTTP server below DIR, not
+                      to the registry
   --plan              report what would be sent, and send nothing
 
 Registry:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 func (p *pusher) conclude(ctx context.Context, it *item, g *gate) {
 	rec := &it.record
 	sent, err := p.await(ctx, it)
+	err = cmp.Or(err, it.err)
 	if err == nil {
 		err = g.pass(ctx)
 	}

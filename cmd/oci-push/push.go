@@ -26,6 +26,7 @@ type pusher struct {
 	log      *slog.Logger
 
 	published map[string]string  // digest by reference, of this run
+	files     map[string]bool    // names of the files of this run
 	aliasers  map[string]*copier // by repositories of --alias
 	survey    survey             // the images of this run
 	keep      keep               // what --platform leaves of each entry
@@ -161,7 +162,10 @@ func (p *pusher) read(ctx context.Context, want pipe.Bundle, b *bundle.Bundle, d
 // the entry alone becomes a record.
 func (p *pusher) entry(ctx context.Context, path string, e *bundle.Entry, names []record.Image) error {
 	p.progress.Doing(e.Path)
-	guess := guessRepository(e, names)
+	if isFile(e, names) {
+		return p.file(ctx, path, e, names)
+	}
+	guess := guessRepository(path, e, names)
 	archive, err := p.archive(ctx, e, guess)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -178,11 +182,11 @@ func (p *pusher) entry(ctx context.Context, path string, e *bundle.Entry, names 
 
 // guessRepository returns the repository for the blobs of an entry whose
 // archive has not been read yet, or "" if the entry cannot have a name.
-func guessRepository(e *bundle.Entry, names []record.Image) string {
+func guessRepository(bundle string, e *bundle.Entry, names []record.Image) string {
 	if len(names) > 0 {
 		return names[0].Repository
 	}
-	if repository, err := ref.Guess(e.Path); err == nil {
+	if repository, err := ref.Guess(ref.Plain(bundle, e.Path)); err == nil {
 		return repository
 	}
 	return ""

@@ -103,7 +103,11 @@ func (c *chosen) list(ctx context.Context, v visited) error {
 		c.results.skip(record.Skipped{Bundle: c.path, Entry: v.path, Status: record.StatusFailed, Reason: v.problem.Error()}, v.problem)
 		return nil
 	}
-	guess := guessRepository(v.entry, nil)
+	if isFile(v.entry, nil) {
+		c.images++
+		return c.file(ctx, c.path, v.entry, nil)
+	}
+	guess := guessRepository(c.path, v.entry, nil)
 	archive, err := c.archive(ctx, v.entry, guess)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -35,8 +35,9 @@ type item struct {
 	image   *oci.Image
 	blobs   map[v1.Hash]*transfer
 	done    chan struct{}
-	err     error // of record, with its hint
-	quiet   bool  // the run's error covers it
+	err     error        // of record, with its hint
+	quiet   bool         // the run's error covers it
+	written *record.File // below --files
 }
 
 // results writes one record per image in the order in which the images were
@@ -102,6 +103,10 @@ func (r *results) write() {
 		}
 		if !it.quiet {
 			r.progress.Item(r.total(), cli.ItemText(strings.TrimPrefix(label(rec), rec.Registry+"/"), rec.Status, rec.Size))
+		}
+		if rec.Type == typeFile {
+			r.put(fileRecord(rec, it.written))
+			continue
 		}
 		r.put(rec)
 	}

@@ -79,6 +79,21 @@ func (s *selection) readAll(ctx context.Context, in pipe.Reader, stdin io.Reader
 			if err := s.add(image); err != nil {
 				return fmt.Errorf("stdin: line %d: %w", line.Number, err)
 			}
+		case record.File{}.Kind():
+			var f record.File
+			if err := line.Decode(&f); err != nil {
+				return fmt.Errorf("stdin: %w", err)
+			}
+			if f.Entry == "" { // of a host
+				if err := in.Out.Pass(line); err != nil {
+					return err
+				}
+				continue
+			}
+			image := record.Image{Bundle: f.Bundle, Entry: f.Entry, Repository: f.Repository, Tag: f.Tag, Digest: f.Digest, Size: f.Size, Type: typeFile}
+			if err := s.add(image); err != nil {
+				return fmt.Errorf("stdin: line %d: %w", line.Number, err)
+			}
 		case record.Skipped{}.Kind(), record.Blob{}.Kind():
 			var about record.Skipped // a blob names its entry by the same fields
 			if err := line.Decode(&about); err != nil {

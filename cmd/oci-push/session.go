@@ -28,7 +28,7 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 		progress.Warn("the certificate of %s is not checked: anyone on the network path can read and change what is sent", reg.Host())
 	}
 	out := progress.Records(stdout, cfg.format)
-	in := pipe.Reader{Out: out, Own: []string{record.Image{}.Kind(), record.Rest{}.Kind()}, Wait: pipe.Waiting(progress.Warn, stdout),
+	in := pipe.Reader{Out: out, Own: ownKinds(operand == "" && from == nil), Wait: pipe.Waiting(progress.Warn, stdout),
 		Optional: from == nil && len(cfg.aliases) > 0}
 	guard := cfg.guard(operand, stdin, out, progress)
 	ctx, stop, err := guard.Begin(ctx)
@@ -59,9 +59,20 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 		up:        newUploader(reg, cfg, log, abort),
 		results:   newResults(out, progress, i.sel.total, i.sel.unlisted, cfg.aliases),
 		published: make(map[string]string),
+		files:     make(map[string]bool),
 		aliasers:  make(map[string]*copier),
 	}
 	return progress.Final(p.results.close(ctx, p.send(ctx, &i)))
+}
+
+// ownKinds are the kinds of records that a run replaces with its own: files only
+// if it pushes what the records name.
+func ownKinds(pushes bool) []string {
+	own := []string{record.Image{}.Kind(), record.Rest{}.Kind()}
+	if pushes {
+		own = append(own, record.File{}.Kind())
+	}
+	return own
 }
 
 // input is where what is pushed comes from.

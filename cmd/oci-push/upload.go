@@ -28,8 +28,17 @@ type transfer struct {
 	lacking bool // the repository is known to lack the blob
 	upload  *client.Upload
 
-	sent bool // or would be, with --plan
+	sent bool    // or would be, with --plan
+	sum  v1.Hash // of content that was hashed while it was sent
 	err  error
+}
+
+// digest returns the digest of the content, once done is closed.
+func (t *transfer) digest() v1.Hash {
+	if t.sum != (v1.Hash{}) {
+		return t.sum
+	}
+	return t.key.digest
 }
 
 // uploader uploads each blob to the registry once. Its memory grows with the
@@ -156,6 +165,25 @@ func (u *uploader) start(ctx context.Context, t *transfer, b io.ReadSeeker, rele
 		release()
 		u.finish(t, err)
 	})
+}
+
+// startHashed sends content whose digest is known once it has been read.
+func (u *uploader) startHashed(ctx context.Context, repository string, f *flow, sum func() v1.Hash) *transfer {
+	t := &transfer{size: f.size, upload: u.reg.Upload(repository, v1.Hash{}, f.size), done: make(chan struct{}), sent: true}
+	u.wg.Go(func() {
+		defer close(t.done)
+		defer f.release()
+		select {
+		case u.sem <- struct{}{}:
+			t.sum, t.err = t.upload.SendHashed(ctx, f, sum)
+			<-u.sem
+		case <-ctx.Done():
+			t.err = context.Cause(ctx)
+		}
+		u.consider(repository, t.err)
+		u.sent.Add(t.size)
+	})
+	return t
 }
 
 // upload gets one blob into its repository in the cheapest way: by a link from

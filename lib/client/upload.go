@@ -70,6 +70,16 @@ func (u *Upload) Send(ctx context.Context, body io.ReadSeeker) error {
 	return u.seal(ctx)
 }
 
+// SendHashed is Send for a blob whose digest is known once body has been read,
+// from sum. The upload was prepared without one.
+func (u *Upload) SendHashed(ctx context.Context, body io.ReadSeeker, sum func() v1.Hash) (v1.Hash, error) {
+	if err := u.sendData(ctx, body); err != nil {
+		return v1.Hash{}, err
+	}
+	u.digest = sum()
+	return u.digest, u.seal(ctx)
+}
+
 // Cancel ends a session that will not be used; registries need not support
 // that, so the answer is ignored.
 func (u *Upload) Cancel(ctx context.Context) {
@@ -192,6 +202,9 @@ func (u *Upload) resume(ctx context.Context) (next int64, there bool, err error)
 		}
 	}
 	u.session = nil
+	if u.digest == (v1.Hash{}) {
+		return 0, false, nil
+	}
 	there, err = u.reg.HasBlob(ctx, u.repository, u.digest, u.size)
 	return 0, there, err
 }

@@ -19,11 +19,9 @@ import (
 // image-spec 1.1, "Guidelines for Artifact Usage": an empty config, the type of
 // the artifact, and the file's name where oras and podman look for it.
 const (
-	FileArtifact   = "application/vnd.k0rdent-airgap.file.v1"
 	fileLayer      = types.MediaType("application/octet-stream")
 	emptyConfig    = types.MediaType("application/vnd.oci.empty.v1+json")
 	titleKey       = "org.opencontainers.image.title"
-	fileNameKey    = "vnd.k0rdent-airgap.file.name"
 	emptyConfigRaw = "{}"
 )
 
@@ -50,8 +48,8 @@ func File(name string, digest v1.Hash, size int64) (*Image, error) {
 	config, _ := EmptyConfig()
 	layer := v1.Descriptor{MediaType: fileLayer, Digest: digest, Size: size, Annotations: map[string]string{titleKey: path.Base(name)}}
 	raw, err := json.Marshal(fileManifest{
-		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: FileArtifact,
-		Config: config, Layers: []v1.Descriptor{layer}, Annotations: map[string]string{fileNameKey: name},
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: ref.FileArtifact,
+		Config: config, Layers: []v1.Descriptor{layer}, Annotations: map[string]string{ref.FileNameKey: name},
 	})
 	if err != nil {
 		return nil, err
@@ -89,16 +87,6 @@ func Sum(ctx context.Context, r io.Reader) (v1.Hash, error) {
 			return v1.Hash{}, err
 		}
 	}
-}
-
-// ParseFile returns the name of the file that a manifest holds, and its content.
-// It returns false for the manifest of anything else.
-func ParseFile(raw []byte) (name string, content v1.Descriptor, ok bool) {
-	var m fileManifest
-	if json.Unmarshal(raw, &m) != nil || m.ArtifactType != FileArtifact || len(m.Layers) != 1 {
-		return "", v1.Descriptor{}, false
-	}
-	return m.Annotations[fileNameKey], m.Layers[0], true
 }
 
 func sumOf(raw []byte) v1.Hash {

@@ -74,7 +74,10 @@ const fileCharacters = "._+:~=,-"
 func FileName(entry string) (string, error) {
 	name, _ := belowBins(entry)
 	name = strings.NewReplacer("&", "/", "@", ":", ".tar", "").Replace(name)
-	return name, CheckFileName(name)
+	if err := CheckFileName(name); err != nil {
+		return "", err
+	}
+	return name, nil
 }
 
 // CheckFileName returns an error if name is none that FileName returns.
@@ -96,6 +99,13 @@ func CheckFileName(name string) error {
 }
 
 const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+// The type of the artifact that holds a file, and the annotation of its manifest
+// with the file's name.
+const (
+	FileArtifact = "application/vnd.k0rdent-airgap.file.v1"
+	FileNameKey  = "vnd.k0rdent-airgap.file.name"
+)
 
 // FilesRepository is the first part of the repositories that hold files.
 const FilesRepository = "files"
