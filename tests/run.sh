@@ -97,7 +97,7 @@ cases() { tests/cases/run.sh; }
 # over FILE: has bats run it.
 over() {
   if command -v bats >/dev/null; then
-    bats --tap "$1"
+    bats --tap --print-output-on-failure "$1"
   else
     echo "ok - $1 # skip no bats on this machine"
   fi

@@ -45,10 +45,9 @@ load lib/helper
 }
 
 @test "oci-serve: the log explains clients that do not trust the registry" {
-  local i
   need curl skopeo
   serve --tls auto
-  for i in {1..5}; do run ! curl -s --tls-max 1.2 "https://$registry/v2/"; done
+  for _ in {1..5}; do run ! curl -s --tls-max 1.2 "https://$registry/v2/"; done
   becomes "127.0.0.1 does not trust this registry's CA; give it /ca.pem, see CLIENTS in oci-serve(8)" cat serve.err
   run ! curl -s "https://$registry/v2/"
   run ! skopeo inspect "docker://$registry/a:b"
