@@ -62,7 +62,7 @@ unit_tests() {
     echo "ok - race detector # skip no $(go env CC) on this machine"
     packages=(./...)
   fi
-  go test -ldflags='-s -w' -vet=off -count=1 -parallel 4 -json "${packages[@]}" || status=1
+  go test -ldflags='-s -w' -vet=off -count=1 -parallel 4 -timeout 20m -json "${packages[@]}" || status=1
   return $status
 }
 
@@ -73,7 +73,7 @@ race_tests() {
   mapfile -t packages < <(concurrent)
   # Compression and the sample's generator are computation, which the detector
   # would slow down tenfold: they are built without it.
-  CGO_ENABLED=1 go test -ldflags='-s -w' -vet=off -count=1 -parallel 4 -race \
+  CGO_ENABLED=1 go test -ldflags='-s -w' -vet=off -count=1 -parallel 4 -timeout 20m -race \
     -gcflags='github.com/klauspost/compress/...=-race=false -d=checkptr=0' \
     -gcflags="$module/lib/gunzip=-race=false -d=checkptr=0" \
     -gcflags="$module/tests/samplebundle=-race=false -d=checkptr=0" -json "${packages[@]}"
