@@ -21,7 +21,7 @@ _oci_serve() {
     ;;
   --tls-name) ;; # names that this host may not know yet
   --upload-limit | --passwd) ;;
-  *) mapfile -t COMPREPLY < <(compgen -W '--host --port --storage --k0s-dir --tls --tls-name --tls-constrain
+  *) mapfile -t COMPREPLY < <(compgen -W '--host --port --storage --k0s-dir --files-http --tls --tls-name --tls-constrain
     --tls-cert --tls-key --write --read --htpasswd --passwd
     --password-file --remove --upload-limit --gc --uploads --layout --scrub --repair
     --purge --yes

@@ -29,6 +29,31 @@ load lib/helper
   [ "$(jq -r 'select(.status == "exists") | .repository' out | sort | xargs)" = 'busybox charts/k0rdent-enterprise' ]
 }
 
+@test "peer: skopeo copies a bundle's files out of oci-serve, curl resumes them" {
+  local name sum half line files
+  need skopeo
+  mkbundle --bundle bare-metal --size 8MiB --out bm.tgz --manifest bm.json
+  exec {records}< <(exec oci-serve --host 127.0.0.1 --port 0 --storage storage --files-http 127.0.0.1:0 2>>serve.err 3>&-)
+  servers+=("$!")
+  IFS= read -r -t 10 line <&"$records"
+  registry=$(jq -r .address <<<"$line") files=$(jq -r .files <<<"$line")
+  oci-push --to "$registry" --quiet bm.tgz >pushed
+  [ "$(jq -r 'select(.kind == "file") | .status' pushed | sort | uniq -c | xargs)" = '4 pushed' ]
+  jq -r '.entries[] | select(.kind == "file") | "\(.name) \(.digest)"' bm.json | while read -r name sum; do
+    rm -rf out got
+    skopeo --insecure-policy copy -q --src-tls-verify=false "docker://$registry/files/${name%/*}:${name##*/}" dir:out
+    [ "sha256:$(sha256sum <"out/${sum#sha256:}" | cut -d' ' -f1)" = "$sum" ]
+    half=$(($(stat -c %s "out/${sum#sha256:}") / 2))
+    head -c $half "out/${sum#sha256:}" >got
+    curl -sSf -C - -o got -w '%{http_code}' "$files/$name" | grep -qx 206
+    cmp got "out/${sum#sha256:}"
+    mkdir -p "www/${name%/*}"
+    curl -sSf -o "www/$name" "$files/$name"
+  done
+  curl -sSf "$files/sha256sums.txt" >sums
+  (cd www && sha256sum --quiet -c ../sums)
+}
+
 @test "peer: skopeo reads a repository's directory without the server" {
   local tag digest
   need skopeo

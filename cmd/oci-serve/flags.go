@@ -14,6 +14,7 @@ type config struct {
 	port         int
 	storage      string
 	k0sDir       string
+	filesHTTP    string
 	tls          string
 	tlsNames     []string
 	tlsConstrain bool
@@ -44,6 +45,7 @@ func (c *config) flags() *flag.FlagSet {
 	cli.PortVar(fs, &c.port, "port", 0)
 	fs.StringVar(&c.storage, "storage", "/var/lib/k0rdentd/registry", "")
 	fs.StringVar(&c.k0sDir, "k0s-dir", "", "")
+	cli.Var(fs, &c.filesHTTP, "files-http", parseListen)
 	cli.ChoiceVar(fs, &c.tls, "tls", "auto")
 	cli.ListVar(fs, &c.tlsNames, "tls-name", checkedName)
 	fs.BoolVar(&c.tlsConstrain, "tls-constrain", false, "")

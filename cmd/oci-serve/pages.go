@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"k0rdent-airgap/cmd/oci-serve/page"
@@ -19,6 +20,7 @@ type pages struct {
 	registry http.Handler
 	people   http.Handler // the page at /
 	k0s      http.Handler
+	files    http.Handler
 	metrics  http.Handler
 	check    func() error      // of the storage
 	ca       *x509.Certificate // of the registry's own authority, or nil
@@ -32,6 +34,7 @@ func newPages(k0sDir string, disk *registry.Disk, who *guard, counts *metrics, c
 	p := &pages{
 		registry: h,
 		k0s:      h.Beside((&k0sFiles{k0sDir}).serve),
+		files:    h.Beside((&files{store: disk}).serve),
 		metrics:  who.guardRead(counts.handler()),
 		check:    disk.Check,
 	}
@@ -52,6 +55,8 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.small(w, r, p.metrics)
 	case r.URL.Path == "/ca.pem" && p.ca != nil:
 		p.small(w, r, http.HandlerFunc(p.authority))
+	case strings.HasPrefix(r.URL.Path, filesPath):
+		p.files.ServeHTTP(w, r)
 	case k0s:
 		p.k0s.ServeHTTP(w, r)
 	case page.Wanted(r):

@@ -52,15 +52,17 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	who.names = namesOfServer(cfg.host, certs)
 	warnClear(cfg, log)
 	srv, open := newServer(newPages(cfg.k0sDir, disk, who, counts, certs, log), certs, &serverLog{reports, ca != ""})
+	plain, err := startFiles(ctx, cfg, newFilesOnly(cfg.k0sDir, disk, counts, log), &serverLog{reports, false}, log, say)
+	if err != nil {
+		return err
+	}
+	defer plain.stop()
 	sockets, err := listeners(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	addr := sockets[0].Addr().String()
-	where := record.Registry{Address: addr, URL: "http://" + reach(addr), Storage: cfg.storage, CA: ca, PID: os.Getpid()}
-	if certs != nil {
-		where.URL = "https://" + reach(addr)
-	}
+	where := record.Registry{Address: addr, URL: urlOf(addr, certs), Storage: cfg.storage, CA: ca, Files: plain.url, PID: os.Getpid()}
 	go reports.run(ctx)
 	defer reports.flush()
 	self := newInside()
@@ -91,6 +93,13 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 		<-served // every connection that was accepted is counted now
 	}
 	return errors.Join(err, drain(srv, open, log, say))
+}
+
+func urlOf(addr string, certs certificates) string {
+	if certs != nil {
+		return "https://" + reach(addr)
+	}
+	return "http://" + reach(addr)
 }
 
 // namesOfServer returns what reports whether a name is the server's own: one of

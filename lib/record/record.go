@@ -149,6 +149,7 @@ type Registry struct {
 	URL     string `json:"url,omitempty"`
 	Storage string `json:"storage,omitempty"`
 	CA      string `json:"ca,omitempty"`
+	Files   string `json:"files,omitempty"` // address of the files over plain HTTP
 	PID     int    `json:"pid,omitempty"`
 }
 

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k0rdent-airgap/lib/record"
+)
+
+var filesPage = template.Must(template.New("files").Funcs(template.FuncMap{"bytes": record.Bytes}).Parse(`<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Files</title></head><body>
+<h1>Files</h1>
+{{if .}}<table>
+<tr><th>Name</th><th>Size</th><th>SHA-256</th></tr>
+{{range .}}<tr><td><a href="{{.Name}}">{{.Name}}</a></td><td>{{bytes .Size}}</td><td><code>{{.Sum}}</code></td></tr>
+{{end}}</table>
+<p><a href="sha256sums.txt">sha256sums.txt</a></p>
+{{else}}<p>There are none. oci-push stores the files of a bundle.</p>
+{{end}}</body></html>
+`))
+
+// listFiles answers with the files and their checksums: a page, or the text that
+// "sha256sum -c" reads.
+func listFiles(w http.ResponseWriter, r *http.Request, all []stored, text bool) error {
+	slices.SortFunc(all, func(a, b stored) int { return strings.Compare(a.Name, b.Name) })
+	var b bytes.Buffer
+	kind := "text/plain; charset=utf-8"
+	if text {
+		for _, f := range all {
+			fmt.Fprintf(&b, "%s  %s\n", f.Sum, f.Name)
+		}
+	} else {
+		kind = "text/html; charset=utf-8"
+		if err := filesPage.Execute(&b, all); err != nil {
+			return err
+		}
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
+	w.Header().Set("Cache-Control", "no-cache")
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	_, err := io.Copy(w, &b)
+	return err
+}
