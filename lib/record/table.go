@@ -203,8 +203,6 @@ func cells(shown any) map[string]string {
 		return map[string]string{
 			"STEP": r.Name, "STATUS": r.Status, "SECONDS": fmt.Sprintf("%.1f", r.Seconds), note: cmp.Or(r.Error, r.Detail),
 		}
-	case Finding:
-		return map[string]string{"STEP": "  " + r.Check, "STATUS": r.Status, note: r.Detail}
 	case Cluster:
 		return map[string]string{
 			"STEP": r.Kind(), "STATUS": cmp.Or(r.Status, StatusDone),

@@ -63,7 +63,7 @@ func (w *Writer) json() bool { return !w.table && w.format.JSON() }
 func (w *Writer) Write(r Record) error { return w.WriteAs(r, r) }
 
 // WriteAs is like Write, but in the table shown takes the place of r: a record
-// with less in it, or a Sentence.
+// with less in it, a Sentence, or nil for nothing.
 func (w *Writer) WriteAs(r Record, shown any) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -72,6 +72,8 @@ func (w *Writer) WriteAs(r Record, shown any) error {
 		_, _ = io.WriteString(w.aside, text+"\n")
 	}
 	switch {
+	case w.table && shown == nil:
+		return nil
 	case w.table:
 		return w.row(shown)
 	case w.json():

@@ -119,7 +119,8 @@ func (r *Runner) Report(p *Problems) (Outcome, error) {
 	var texts []string
 	later := 0 // how many of these may disappear on the next try
 	for _, q := range p.list {
-		if err := r.Out.Write(q.Finding); err != nil {
+		// Who reads a table reads stderr, too.
+		if err := r.Out.WriteAs(q.Finding, nil); err != nil {
 			return Outcome{}, err
 		}
 		if q.ignored {

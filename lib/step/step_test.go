@@ -136,6 +136,21 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// TestTableWithoutFindings: a person reads them on stderr, once.
+func TestTableWithoutFindings(t *testing.T) {
+	format := record.NewFormat(record.Step{})
+	if err := format.Set("table"); err != nil {
+		t.Fatal(err)
+	}
+	r, stdout, stderr := aRunner(true)
+	r.Out = record.NewWriter(stdout, format)
+	p := Problems{}
+	p.Warn("swap", "it swaps")
+	if _, err := r.Report(&p); err != nil || stdout.Len() > 0 || stderr.String() != "t: swap: it swaps\n" {
+		t.Errorf("%v, stdout %q, stderr %q", err, stdout, stderr)
+	}
+}
+
 func TestParseIgnored(t *testing.T) {
 	if name, err := ParseIgnored("disk"); name != "disk" || err != nil {
 		t.Errorf("%q, %v", name, err)
