@@ -39,7 +39,7 @@ END
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 PATH=$here/bin:$PATH:/usr/local/bin
 vendor=${K0RDENT_DOWNLOAD_URL:-https://get.mirantis.com/k0rdent-enterprise}
-release='' bundle='' key='' plan='' size=''
+release='' bundle='' key='' plan='' size='' pieces=''
 
 say() { printf 'download.sh: %s\n' "$*" >&2; }
 
@@ -92,8 +92,13 @@ header() { tr -d '\r' | sed -n "s/^ *$1: *//Ip" | tail -n 1; }
 
 # ask URL: the headers of a file that must exist.
 ask() {
-  if command -v curl >/dev/null; then curl -fsSLI "$1"; else wget -S --spider "$1" 2>&1; fi ||
-    fail "the server has no $1" 'check the version, and run the same command again'
+  code=0
+  if command -v curl >/dev/null; then curl -fsSLI "$1"; else wget -S --spider "$1" 2>&1; fi || code=$?
+  case $code in
+  0) ;;
+  8 | 22) fail "the server has no $1" 'check the version' ;;
+  *) fail "cannot download $1" 'run the same command again; it resumes the download' 75 ;;
+  esac
 }
 
 # some URL FROM SIZE: so many bytes of a file, from there on, or fewer.
@@ -151,7 +156,7 @@ in_bytes() {
 need() { fetch "$1" "$2" || fail "the server has no $1" 'check the version'; }
 
 # signed FILE: verifies a downloaded file.
-signed() { bundle-verify --key "$key" "$1" >/dev/null || fail "$1 is not what its vendor signed" "remove it and ${2-$1}.sig, and run the same command again" $?; }
+signed() { bundle-verify --key "$key" "$1" >/dev/null || fail "$1 is not what its vendor signed" "remove ${3-it} and ${2-$1}.sig, and run the same command again" $?; }
 
 while [ $# -gt 0 ]; do
   case $1 in
@@ -206,11 +211,11 @@ need "$from/airgap-bundle-$release.tar.gz.sig" "$bundle.sig"
 whole=$bundle got=$bundle
 if [ -n "$size" ]; then
   pieces "$from/airgap-bundle-$release.tar.gz" "$bundle"
-  bundle=$whole.part-001 got="$whole.part-*, $whole.sha256"
+  bundle=$whole.part-001 got="$whole.part-*, $whole.sha256" pieces="$whole.part-*"
 else
   need "$from/airgap-bundle-$release.tar.gz" "$bundle"
 fi
-signed "$bundle" "$whole"
+signed "$bundle" "$whole" "${pieces:-it}"
 got="$got, $whole.sig, $key"
 # The bundle has k0s in it; by itself it is for hosts that have no registry.
 versions=$(bundle-version --all --quiet --format '{{range .k0s}}{{.}} {{end}}' "$bundle")

@@ -638,7 +638,7 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
   run -0 sh "$ROOT/install.sh" --download 1.2.3 --plan
   [ "$(grep -c "^http://$at/" <<<"$output")" -ge 3 ]
   # The downloader alone is on the PATH, with what every system has.
-  for program in sh dirname sed tr mv rm mkdir stat sleep; do ln -s "$(type -P $program)" bin/; done
+  for program in sh dirname basename sed tr mv rm mkdir stat sleep head tail sha256sum; do ln -s "$(type -P $program)" bin/; done
   for program in curl wget; do
     ln -s "$(type -P $program)" bin/
     mkdir $program
@@ -653,8 +653,25 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
     [[ $(tail -n 2 $program/err | head -n 1) == 'download.sh: carry these files into the site: '*airgap-bundle-1.2.3.tar.gz.sig*cosign.pub*k0s-v1.32.8+k0s.0-arm64* ]]
     # It is what the next command requires.
     bundle-verify --quiet --key $program/cosign.pub $program/airgap-bundle-1.2.3.tar.gz >/dev/null
+    # In parts, each of which breaks off as well, and is there once: then joined, they
+    # are the file.
+    mkdir $program.parts
+    (cd $program.parts && PATH=$PWD/../bin sh "$ROOT/download.sh" 1.2.3 --parts 1M >out 2>err) || { tail $program.parts/err; false; }
+    same "$(printf 'airgap-bundle-1.2.3.tar.gz.%s\n' part-001 part-002 sha256 sig)" "$(cd $program.parts && ls airgap-*)"
+    [ "$(stat -c %s $program.parts/*part-001)" = 1048576 ]
+    cat $program.parts/*part-00? | cmp - served/1.2.3/airgap-bundle-1.2.3.tar.gz
+    (cd $program.parts && sha256sum --quiet -c airgap-bundle-1.2.3.tar.gz.sha256)
+    [[ $(tail -n 2 $program.parts/err | head -n 1) == 'download.sh: carry these files into the site: '*'airgap-bundle-1.2.3.tar.gz.part-*, '*.sha256,*.sig,* ]]
     rm bin/$program
   done
+  # A part of another size is not taken for one of these, and neither is a wrong one.
+  run -2 bash -c 'cd curl.parts && sh "$ROOT/download.sh" 1.2.3 --parts 1K'
+  [[ $output == *'invalid --parts: '*' bytes would be more than 999 parts'* ]]
+  run -1 bash -c 'cd curl.parts && sh "$ROOT/download.sh" 1.2.3 --parts 900K'
+  [[ $output == *'part-001 has 1048576 bytes, not 921600: it is from another download'* ]]
+  printf x | dd of=curl.parts/airgap-bundle-1.2.3.tar.gz.part-002 bs=1 seek=1000 conv=notrunc status=none
+  run -1 bash -c 'cd curl.parts && sh "$ROOT/download.sh" 1.2.3 --parts 1M'
+  [[ $output == *'airgap-bundle-1.2.3.tar.gz.part-001 is not what its vendor signed'*'hint: remove airgap-bundle-1.2.3.tar.gz.part-* and airgap-bundle-1.2.3.tar.gz.sig,'* ]]
   # The second time, it requests nothing.
   (cd curl && sh "$ROOT/download.sh" 1.2.3) 2>err
   # A change on the way is detected and reported.
@@ -667,7 +684,7 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
   stop "${servers[-1]}"
   run -75 --separate-stderr bash -c 'mkdir nobody && cd nobody && sh "$ROOT/download.sh" 1.2.3'
   [[ $stderr == *'hint: run the same command again'* ]]
-  for at in ../1.2.3 1/2 '' '1.2.3 x' --no-such '1.2.3 --bundle'; do
+  for at in ../1.2.3 1/2 '' '1.2.3 x' --no-such '1.2.3 --bundle' '1.2.3 --parts 4X' '1.2.3 --parts 0'; do
     # shellcheck disable=SC2086 # words
     run -2 --separate-stderr sh "$ROOT/download.sh" $at
     told download.sh
@@ -884,6 +901,31 @@ END
     [[ $stderr == *'resume with the same command and --from push'* ]]
   done
   script one "${whole[@]}" --from push -- --plan 2>err
+}
+
+@test "install.sh: a bundle in parts, by the first one or a pattern, on one medium or two" {
+  local at
+  mkdir -p "$MEDIA/parts" "$MEDIA/one" "$MEDIA/two"
+  split -b 60000 "$MEDIA/bundle.tgz" "$MEDIA/parts/bundle.tgz.part-"
+  cp "$MEDIA/bundle.tgz.sig" "$MEDIA/parts"
+  (cd "$MEDIA/parts" && sha256sum bundle.tgz.part-?? >bundle.tgz.sha256)
+  cp "$MEDIA"/parts/* "$MEDIA/one"
+  mv "$MEDIA/one/bundle.tgz.part-ab" "$MEDIA/two"
+  site one 10.0.0.5
+  run -0 --separate-stderr script one "${whole[@]}" --plan
+  needs=$(grep ' needs ' <<<"$output")
+  for at in /media/parts/bundle.tgz.part-aa '/media/parts/bundle.tgz*' '/media/[ot]*/bundle.tgz.part-??'; do
+    run -0 --separate-stderr script one --bundle "$at" --key /media/cosign.pub --plan
+    [[ $output == *$'\n# release 1.2.3, not verified yet\n'* && $stderr == '' ]]
+    # All parts count. Each is rounded to KiB.
+    [ "$(grep ' needs ' <<<"$output" | sed 's/ MB.*//')" = "${needs%% MB*}" ]
+  done
+  script one --bundle '/media/[ot]*/bundle.tgz.part-??' --key /media/cosign.pub -- --plan >out 2>err
+  filled one
+  # What is missing is named before anything is done, and by the first part as well.
+  rm "$MEDIA/two/bundle.tgz.part-ab"
+  run -1 --separate-stderr script one --bundle /media/one/bundle.tgz.part-aa --key /media/cosign.pub --plan
+  [[ $stderr == *'/media/one/bundle.tgz.part-ab: missing, but /media/one/bundle.tgz.sha256 lists it'* ]]
 }
 
 @test "install.sh: one run at a time" {
