@@ -155,7 +155,8 @@ in_bytes() {
 # need URL FILE: fetch of a file that must exist.
 need() { fetch "$1" "$2" || fail "the server has no $1" 'check the version'; }
 
-# signed FILE: verifies a downloaded file.
+# signed FILE [WHOLE [WHAT]]: verifies a downloaded file, by the signature of the
+# whole. The hint names what to remove.
 signed() { bundle-verify --key "$key" "$1" >/dev/null || fail "$1 is not what its vendor signed" "remove ${3-it} and ${2-$1}.sig, and run the same command again" $?; }
 
 while [ $# -gt 0 ]; do
