@@ -59,13 +59,14 @@ func (x *indexer) due(delay time.Duration) (names []string, wait time.Duration) 
 }
 
 // start writes indexes in the background until stop. After an unclean stop any of
-// them may be stale (behind), after a crash of the host also damaged.
+// them may be stale (behind), after a crash of the host also damaged. A stop waits
+// until they are repaired.
 func (x *indexer) start(d *Disk, behind, damaged bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	x.changed, x.wake, x.cancel, x.behind = make(map[string]time.Time), make(chan struct{}, 1), cancel, behind
 	if behind {
 		x.running.Go(func() {
-			if _, err := d.renewIndexes(ctx, damaged); err == nil {
+			if _, err := d.renewIndexes(context.Background(), damaged); err == nil {
 				x.mu.Lock()
 				x.behind = false
 				x.mu.Unlock()

@@ -65,6 +65,17 @@ func TestIndexAfterCrash(t *testing.T) {
 			t.Fatal(err)
 		}
 		reg.start()
+		reg.stop() // does not cut the repair short
+		if got, err := readListed(reg.dir, "a/b"); err != nil || got["v1"] != one {
+			t.Errorf("after %s and a stop at once index.json lists %v, %v", c.name, got, err)
+		}
+		if err := os.WriteFile(index, c.broken, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(reg.path(clockFile), note, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		reg.start()
 		for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 			got, err := readListed(reg.dir, "a/b") // damaged until it is written anew
 			if err == nil && got["v1"] == one {
