@@ -36,13 +36,9 @@ func (c *config) flags() *flag.FlagSet {
 }
 
 // check returns misuse for contradictory flags.
-func (c *config) check(operand string) error {
-	r := c.registry
-	if r.At == "" {
-		if c.du {
-			return cli.Misuse("--du requires --registry")
-		}
-		return nil
+func (c *config) check(fs *flag.FlagSet, operand string) error {
+	if c.registry.At == "" {
+		return withoutRegistry(fs)
 	}
 	if operand != "" {
 		return cli.Misuse("--registry and a bundle are mutually exclusive: unexpected argument %q", operand)
@@ -54,6 +50,17 @@ func (c *config) check(operand string) error {
 		return err
 	}
 	return c.registry.Check()
+}
+
+// withoutRegistry returns misuse for a flag that is about a registry.
+func withoutRegistry(fs *flag.FlagSet) (err error) {
+	fs.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "answer-timeout", "ca", "du", "insecure-skip-tls-verify", "password-file", "plain-http", "username":
+			err = cli.Misuse("--%s requires --registry", f.Name)
+		}
+	})
+	return err
 }
 
 // client returns a client of the registry to list.

@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	if err := cfg.check(operand); err != nil {
+	if err := cfg.check(fs, operand); err != nil {
 		return cli.Named(fs, err)
 	}
 	overrides, err := readOverrides(cfg.overrides)

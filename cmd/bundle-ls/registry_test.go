@@ -182,6 +182,12 @@ func TestRegistryMisuse(t *testing.T) {
 		{[]string{"--registry", "localhost:1", "--blobs"}, "--blobs and --registry are mutually exclusive"},
 		{[]string{"--du", "bundle.tgz"}, "--du requires --registry"},
 		{[]string{"--registry", "localhost:1", "--username", "alice"}, "--password-file"},
+		{[]string{"--ca", "ca.pem", "bundle.tgz"}, "--ca requires --registry"},
+		{[]string{"--username", "u", "bundle.tgz"}, "--username requires --registry"},
+		{[]string{"--password-file", "p", "bundle.tgz"}, "--password-file requires --registry"},
+		{[]string{"--plain-http", "bundle.tgz"}, "--plain-http requires --registry"},
+		{[]string{"--answer-timeout", "5s"}, "--answer-timeout requires --registry"},
+		{[]string{"--insecure-skip-tls-verify", "bundle.tgz"}, "--insecure-skip-tls-verify requires --registry"},
 	} {
 		if got := ls(t, nil, c.args...); got.code != 2 || !strings.Contains(got.err, c.want) {
 			t.Errorf("%q: %+v, want %q", c.args, got, c.want)
