@@ -256,6 +256,7 @@ once() {
   bundle-ls --quiet "$SAMPLE/bundle.tgz" >bundled
   fields='select(.kind == "image") | {repository, tag, digest, mediaType, type, size, blobs, platforms, chart}'
   same "$(jq -cS "$fields" bundled | sort)" "$(jq -cS "$fields" listed | sort)"
+  [ -z "$(jq -c 'select(.kind == "image" and .pushedAt == null)' listed)" ]
   serve --storage other
   bundle-ls --registry "$from" | oci-push --from "$from" --to "$registry" --quiet - >out
   same "$(expected)" "$(published)"

@@ -26,6 +26,11 @@ func (d *Disk) Manifest(_ context.Context, name, tag string, digest Digest) (c C
 			c, err = d.blob(name, digest)
 			c.MediaType = mediaType
 		}
+		if err == nil && tag != "" {
+			if link, err := d.tree.root.Lstat(tagPath(name, tag)); err == nil { // else it has just been deleted
+				c.Tagged = link.ModTime()
+			}
+		}
 		if err == nil || !errors.Is(err, ErrManifestUnknown) && !errors.Is(err, ErrBlobUnknown) {
 			return c, err
 		}

@@ -7,6 +7,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // GET and HEAD of content, with conditions and ranges.
@@ -62,6 +65,39 @@ func TestPull(t *testing.T) {
 	for _, target := range []string{"blobs/" + dig256, "manifests/v1", "tags/list"} {
 		if a := reg.want(404, "GET", "/v2/absent/"+target, nil); !strings.Contains(a.body, "NAME_UNKNOWN") {
 			t.Errorf("GET %s of an absent repository: %s", target, a.body)
+		}
+	}
+}
+
+// A manifest that is read by its tag has the date of the tag. Dates are no
+// conditions, and no reason to keep the manifest of a tag.
+func TestTagDate(t *testing.T) {
+	reg := newRegistry(t)
+	manifest := reg.pushImage("a", "v1", "x")
+	size := len(image(digestBytes("sha256", []byte("{}")), "x"))
+	at := unix.NsecToTimespec(time.Date(2026, 11, 28, 14, 0, 0, 0, time.UTC).UnixNano())
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, reg.path(tagPath("a", "v1")), []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		t.Fatal(err)
+	}
+	const date = "Sat, 28 Nov 2026 14:00:00 GMT"
+	for _, c := range []struct {
+		method, reference string
+		request           []string
+		status, size      int
+		date, cache       string
+	}{
+		{"GET", "v1", nil, 200, size, date, "no-cache"},
+		{"HEAD", "v1", nil, 200, 0, date, "no-cache"},
+		{"GET", "v1", []string{"If-Modified-Since", date}, 200, size, date, "no-cache"},
+		{"GET", "v1", []string{"If-Unmodified-Since", "Fri, 27 Nov 2026 14:00:00 GMT"}, 200, size, date, "no-cache"},
+		{"GET", "v1", []string{"Range", "bytes=0-1", "If-Range", date}, 200, size, date, "no-cache"},
+		{"GET", "v1", []string{"If-None-Match", `"` + string(manifest) + `"`, "If-Modified-Since", "Fri, 27 Nov 2026 14:00:00 GMT"}, 304, 0, "", ""},
+		{"GET", string(manifest), nil, 200, size, "", ""},
+	} {
+		a := reg.do(c.method, "/v2/a/manifests/"+c.reference, nil, c.request...)
+		date, cache := a.Header.Get("Last-Modified"), a.Header.Get("Cache-Control")
+		if a.StatusCode != c.status || len(a.body) != c.size || date != c.date || cache != c.cache {
+			t.Errorf("%s %s %q: %d, %d bytes, date %q, cache %q, want %+v", c.method, c.reference, c.request, a.StatusCode, len(a.body), date, cache, c)
 		}
 	}
 }

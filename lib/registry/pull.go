@@ -48,6 +48,12 @@ func serveContent(w *response, r *http.Request, c Content) error {
 			return err
 		}
 	}
+	if !c.Tagged.IsZero() {
+		header.Set("Last-Modified", c.Tagged.UTC().Format(http.TimeFormat))
+		// A cache would otherwise guess from the date how long a tag keeps its
+		// manifest (RFC 9111, section 4.2.2).
+		header.Set("Cache-Control", "no-cache")
+	}
 	header.Set("Content-Type", c.MediaType)
 	header.Set("Accept-Ranges", "bytes")
 	header.Set("Content-Length", strconv.FormatInt(part.length, 10))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"k0rdent-airgap/lib/ref"
 )
@@ -88,6 +89,7 @@ type Content struct {
 	Digest    Digest
 	MediaType string // of a manifest
 	Size      int64
+	Tagged    time.Time // when the tag that was asked for was set, or zero
 	Open      func() (io.ReadSeekCloser, error)
 }
 
