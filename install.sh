@@ -104,15 +104,17 @@ bundle=${K0RDENTD_AIRGAP_BUNDLE_PATH-} key=${K0RDENT_COSIGN_KEY-} signature='' v
 listen=${K0RDENTD_REGISTRY_HOST-} port=${K0RDENTD_REGISTRY_PORT-} storage=${K0RDENTD_REGISTRY_STORAGE-} log=''
 address='' external='' ca='' username='' password='' filling='' before=0 trusted=''
 mode=install first='' only='' plan='' archive='' digest='' purge='' yes='' last='' stays='' kept=''
-started=$(date +%s) number=1 total=1 room='' step='' child='' back='' error='' restart='' remembered='' authority=''
+started=$(date +%s) number=1 total=1 room='' step='' child='' back='' error='' restart='' remembered='' authority='' style=''
 
-say() { printf 'install.sh: %s\n' "$*" >&2; }
+# styled STYLE WORD: 31 is for a failure, 33 for a warning, 32 for success.
+styled() { if [ -n "$1" ] && [ -t 2 ] && [ -z "${NO_COLOR-}" ] && [ "${TERM-}" != dumb ]; then printf '\033[%sm%s\033[0m' "$@"; else printf %s "$2"; fi; }
+say() { printf '%s %s\n' "$(styled "$style" install.sh:)" "$*" >&2; }
 
 # fail TEXT [HINT [CODE]]
 fail() {
-  error=$1
+  error=$1 style=31
   say "$1"
-  [ -z "${2-}" ] || printf 'hint: %s\n' "$2" >&2
+  [ -z "${2-}" ] || printf '%s %s\n' "$(styled 1 hint:)" "$2" >&2
   exit "${3-1}"
 }
 
@@ -221,6 +223,7 @@ ended() {
   if [ -z "$step" ] || [ -n "$plan" ]; then return 0; fi
   collect || true
   note failed
+  style=31
   if [ "$1" = 130 ]; then
     say "interrupted in step $step after $(since "$begun"); run the same command to continue where it stopped"
   elif [ "$mode" = install ] && [ "$1" != 2 ] && [ "$back" != never ]; then
@@ -487,6 +490,7 @@ install() {
   *)
     printf '%-13s %s\n' "${authority:+registry CA}" "$authority${authority:+, for other clients of https://$far}" \
       'another node' 'install.sh --export-worker FILE packs what it needs' 'this site' 'install.sh --status' | grep . >&2
+    style=32
     say "done in $(since "$started"); every record is in $log"
     ;;
   esac
@@ -539,7 +543,9 @@ inputs() {
   [ -n "$bundle" ] || misuse 'no bundle given' "name it with --bundle${filling:+; the last one was ${filling% *}}"
   parts | while IFS='' read -r part; do [ -r "$part" ] || fail "$part cannot be read"; done || exit
   if [ -z "$verify" ]; then
+    style=33
     say 'WARNING: the bundle is used UNVERIFIED; anyone who could change it on its way here controls this site'
+    style=''
     return
   fi
   [ -n "$key" ] || misuse 'no key given' 'name the public key of the vendor with --key, or use the bundle unverified with --no-verify'
@@ -710,7 +716,8 @@ step_push() {
   fi
 }
 
-# estimate says how long reading the bundle takes, by its first 256 MB.
+# estimate says how long reading the bundle takes, by its first 256 MB, if that is
+# more than a minute.
 estimate() {
   [ ! -d "$bundle" ] || return 0
   from=$(date +%s%N)
@@ -719,7 +726,8 @@ estimate() {
     if (got == 0 || ns <= 0) exit
     rate = got / ns * 1e9
     left = all / rate
-    printf "install.sh: %.1f MB to read at %.1f MB/s: at least ", all / 1e6, rate / 1e6
+    if (left < 60) exit
+    printf "install.sh: %.1f GB to read at %.1f MB/s: at least ", all / 1e9, rate / 1e6
     if (left < 120) printf "%d s\n", left + 1; else printf "%d minutes\n", left / 60
   }' >&2
 }
