@@ -15,8 +15,11 @@ terminal() {
   window "$1" 'bash typed.host'
 }
 
-# times: makes every duration the same. Sizes have another unit.
-times() { sed -E 's/( )[0-9]\.[0-9]( s\>|$|  )/\10.0\2/g; s/\<[0-9]\.[0-9] s\>/0.0 s/'; }
+# same_everywhere: makes every duration the same, sizes have another unit, and the
+# platform and size of what is for this machine.
+same_everywhere() {
+  sed -E 's/( )[0-9]\.[0-9]( s\>|$|  )/\10.0\2/g; s/\<[0-9]\.[0-9] s\>/0.0 s/; s,linux/(amd64|arm64) +[0-9.]+ kB,linux/amd64   13.9 kB,'
+}
 
 # screen NAME COMMAND [KEY]: compares the screens of a command with the expected ones;
 # COLUMNS is in its environment. KEY is pressed once there is a line.
@@ -25,7 +28,7 @@ screen() {
   for columns in 80 40; do
     terminal "$columns" "COLUMNS=$columns; cd /media; $2"
     deadline=$((SECONDS + 60)) key=${3-}
-    until seen=$("${tmux[@]}" capture-pane -p -S - | sed '/^$/d' | times) && [[ $seen =~ end\ [0-9]+$ ]]; do
+    until seen=$("${tmux[@]}" capture-pane -p -S - | sed '/^$/d' | same_everywhere) && [[ $seen =~ end\ [0-9]+$ ]]; do
       [ -z "$key" ] || [[ $seen != *$'\n'* ]] || { "${tmux[@]}" send-keys "$key" && key=''; }
       [ $SECONDS -lt $deadline ] || { printf '%s:\n%s\n' "$1" "$seen"; return 1; }
       sleep 0.1
@@ -53,6 +56,7 @@ release() {
   release
   screen bundle-verify 'bundle-verify --key cosign.pub release.tgz'
   screen bundle-version 'bundle-version release.tgz'
+  screen verified-version 'bundle-verify --key cosign.pub release.tgz | bundle-version'
   screen bundle-ls 'bundle-ls release.tgz'
   # shellcheck disable=SC2016 # for the shell over there
   screen oci-push 'oci-push --to 127.0.0.1:5000/p$COLUMNS --ca '"$ca"' release.tgz'
@@ -60,6 +64,8 @@ release() {
   screen oci-push-redirected 'oci-push --to 127.0.0.1:5000/p$COLUMNS --ca '"$ca"' release.tgz >/root/pushed'
   # shellcheck disable=SC2016
   screen oci-push-piped 'oci-push --to 127.0.0.1:5000/p$COLUMNS --ca '"$ca"' release.tgz | grep -c exists'
+  # shellcheck disable=SC2016
+  screen verified-push 'bundle-verify --key cosign.pub release.tgz | bundle-ls | oci-push --to 127.0.0.1:5000/p$COLUMNS --ca '"$ca"' >/root/pushed'
   # shellcheck disable=SC2016
   screen oci-serve 'oci-serve --port 5001 --storage /srv/$COLUMNS' C-c
   screen oci-serve-gc 'oci-serve --gc --storage /srv/80'
@@ -131,10 +137,14 @@ release() {
   grep -q "^$esc\[31mbundle-ls:$esc\[0m stat" raw
   script -qec "bundle-version" /dev/null >raw || true
   grep -q "^$esc\[1mhint:$esc\[0m " raw
+  script -qec "sh $ROOT/install.sh --too" /dev/null >raw || true
+  grep -q "^$esc\[31minstall.sh:$esc\[0m unknown flag --too" raw
+  grep -q "^$esc\[1mhint:$esc\[0m install.sh --help" raw
   NO_COLOR=1 script -qec 'bundle-ls missing' /dev/null >raw || true
   TERM=dumb script -qec 'bundle-ls missing' /dev/null >>raw || true
   script -qec 'bundle-ls missing 2>err >out' /dev/null >>raw || true
   cat err out >>raw
+  for settings in NO_COLOR=1 TERM=dumb; do script -qec "env $settings sh $ROOT/install.sh --too" /dev/null >>raw || true; done
   run ! grep -q "$esc" raw
   grep -q '^bundle-ls: stat' raw
 }

@@ -117,5 +117,5 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if b == nil {
 		return unknown(stdout, cfg.format, operand, err)
 	}
-	return cmp.Or(out.WriteAs(*b, v.sentence(operand, b)), err)
+	return cmp.Or(out.WriteAs(*b, verdict(b, operand, cfg.key)), err)
 }

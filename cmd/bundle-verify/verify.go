@@ -207,15 +207,8 @@ func (v *verifier) report(b *record.Bundle, c *claim) {
 	}
 }
 
-// sentence returns the outcome for a person.
-func (v *verifier) sentence(operand string, b *record.Bundle) record.Sentence {
-	is, what := "is", "what the owner of "+v.cfg.key+" signed"
-	if v.cfg.key == "" {
-		is, what = "has", "the digest that was given"
-	}
-	outcome := record.SignatureGood
-	if b.Signature == record.SignatureBad {
-		outcome, is = record.SignatureBad, map[string]string{"is": "is not", "has": "does not have"}[is]
-	}
-	return record.Sentence(fmt.Sprintf("%s: %s %s %s (%s, %s)", outcome, operand, is, what, record.Bytes(b.Size), b.Digest[:len("sha256:")+12]+"…"))
+// verdict returns the result for a person.
+func verdict(b *record.Bundle, operand, key string) record.Sentence {
+	const digits = len("sha256:") + 12
+	return record.Sentence(fmt.Sprintf("%s (%s, %s…)", b.Verdict(operand, key), record.Bytes(b.Size), b.Digest[:digits]))
 }

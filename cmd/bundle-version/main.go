@@ -12,7 +12,6 @@ import (
 	"context"
 	"flag"
 	"io"
-	"strings"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/pipe"
@@ -106,18 +105,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if err := guard.Settle(ctx); err != nil {
 			return err
 		}
-		if err := out.WriteAs(found, sentence(found)); err != nil {
+		if err := out.WriteAs(found, found.Release()); err != nil {
 			return err
 		}
 	}
 	return cmp.Or(failed, f.incomplete())
-}
-
-// sentence returns the release for a person.
-func sentence(v record.Version) record.Sentence {
-	text := cmp.Or(v.Type, v.Name) + " " + v.Version
-	if len(v.K0s) > 0 {
-		text += ", k0s " + strings.Join(v.K0s, " ")
-	}
-	return record.Sentence(text)
 }

@@ -67,10 +67,7 @@ func (w *Writer) Write(r Record) error { return w.WriteAs(r, r) }
 func (w *Writer) WriteAs(r Record, shown any) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if text := sentence(shown); w.aside != nil && text != "" {
-		// Nobody may be watching any more, which does not affect the records.
-		_, _ = io.WriteString(w.aside, text+"\n")
-	}
+	w.repeat(sentence(shown))
 	switch {
 	case w.table && shown == nil:
 		return nil
@@ -87,15 +84,31 @@ func (w *Writer) WriteAs(r Record, shown any) error {
 	}
 }
 
-// Pass writes a record that was read, unchanged. In the formats for people it
-// writes nothing, since they show only the tool's own records.
-func (w *Writer) Pass(l Line) error {
-	if !w.json() {
-		return nil
+// repeat writes a sentence to aside.
+func (w *Writer) repeat(text string) {
+	if w.aside != nil && text != "" {
+		// Nobody may be watching any more, which does not affect the records.
+		_, _ = io.WriteString(w.aside, text+"\n")
 	}
+}
+
+// Pass writes a record that was read, unchanged. The formats for people show
+// only the tool's own records, but on a terminal also the news in others.
+func (w *Writer) Pass(l Line) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.put(append(bytes.Clone(l.Raw), '\n'))
+	text := ""
+	if w.screen != nil || w.aside != nil {
+		text = sentence(news(l))
+	}
+	w.repeat(text)
+	switch {
+	case w.json():
+		return w.put(append(bytes.Clone(l.Raw), '\n'))
+	case w.table && w.screen != nil && text != "":
+		return w.row(Sentence(text))
+	}
+	return nil
 }
 
 func (w *Writer) put(line []byte) error {
