@@ -27,7 +27,7 @@ load lib/helper
   for at in 1 20 1000 $((size / 4)) $((size / 2)) $((size - 20)) $((size - 1)); do
     head -c "$at" "$SAMPLE/bundle.tgz" >cut.tgz
     run -1 --separate-stderr bundle-ls cut.tgz
-    told bundle-ls
+    explained bundle-ls
     run -1 --separate-stderr oci-push --to "$registry" --quiet cut.tgz
     [[ $stderr == *cut.tgz* && $stderr != *goroutine* ]]
     audit storage >/dev/null

@@ -89,7 +89,7 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   [ "$(on one find /tmp /run -type f)" = '' ]
   # Problems with it are reported, too.
   run -1 --separate-stderr script one --bundle /media/manifest.json --key /media/cosign.pub --plan
-  told install.sh
+  explained install.sh
   [ "$(on one find /written -mindepth 1 ! -path /written/written)" = '' ]
 }
 
@@ -228,7 +228,7 @@ published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -ex
   done
   filled one
   run -2 --separate-stderr on one env K0RDENTD_VERIFY_SIGNATURE=flase sh /media/release/install.sh --bundle /media/bundle.tgz --plan
-  told install.sh
+  explained install.sh
   # A directory has no signature to verify.
   on one sh -c 'mkdir bundle && tar xzf /media/bundle.tgz -C bundle'
   run -1 --separate-stderr script one --bundle /root/bundle --key /media/cosign.pub --plan
@@ -244,7 +244,7 @@ published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -ex
   while read -r line; do
     # shellcheck disable=SC2086 # words
     run -2 --separate-stderr script one $line
-    told install.sh
+    explained install.sh
     [ "$output" = '' ]
   done <<'END'
 --no-such
@@ -285,27 +285,27 @@ END
   run -1 --separate-stderr script one --status
   [[ $stderr == *'nothing is installed on this host'* ]]
   run -1 --separate-stderr script one "${whole[@]}" --external-registry a.example --ca /media/none.pem --plan
-  told install.sh
+  explained install.sh
   [[ $stderr == *'/media/none.pem cannot be read'* ]]
   on one ln -s /var/lib /srv/link
   for port in five 0 08 65536 99999; do
     run -2 --separate-stderr on one env K0RDENTD_REGISTRY_PORT=$port sh /media/release/install.sh "${whole[@]}"
-    told install.sh
+    explained install.sh
   done
   for at in x 256.1.1.1 10.0.0 10.0.0.5.6 127.0.0.1 ::1 g::1 ::; do
     [ $at = :: ] || run -2 --separate-stderr script one "${whole[@]}" --host-address $at
-    told install.sh
+    explained install.sh
     run -2 --separate-stderr on one env K0RDENTD_REGISTRY_HOST=$at sh /media/release/install.sh "${whole[@]}"
-    told install.sh
+    explained install.sh
   done
   for dir in / /var //var /var/lib/./k0rdentd /srv/link /var/lib/k0rdentd/ /var/lib/k0rdentd/install /var/lib/k0rdentd/install/registry /srv/../var/lib; do
     run -2 --separate-stderr on one env K0RDENTD_REGISTRY_STORAGE=$dir sh /media/release/install.sh "${whole[@]}"
-    told install.sh
+    explained install.sh
   done
   on one ip -V 2>/dev/null && false # so install.sh finds addresses without it
   nsenter --target "${hosts[one]}" --net ip addr add 10.0.0.6/24 dev eth0
   run -2 --separate-stderr script one "${whole[@]}" --plan
-  told install.sh
+  explained install.sh
   [[ $stderr == *'several addresses: 10.0.0.5 10.0.0.6'* ]]
   nsenter --target "${hosts[one]}" --net ip addr flush dev eth0
   run -2 --separate-stderr script one "${whole[@]}" --plan
@@ -319,7 +319,7 @@ END
   nsenter --target "${hosts[one]}" --net ip addr add 10.0.0.5/24 dev eth0
   as_nobody() { on one setpriv --reuid=nobody --clear-groups sh /media/release/install.sh "${whole[@]}" --host-address 10.0.0.5 "$@"; }
   run -1 --separate-stderr as_nobody
-  told install.sh
+  explained install.sh
   run -0 as_nobody --plan
 }
 
@@ -694,7 +694,7 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
   for at in ../1.2.3 1/2 '' '1.2.3 x' --no-such '1.2.3 --bundle' '1.2.3 --parts 4X' '1.2.3 --parts 0'; do
     # shellcheck disable=SC2086 # words
     run -2 --separate-stderr sh "$ROOT/download.sh" $at
-    told download.sh
+    explained download.sh
   done
   # Without it, install.sh names its new place.
   mkdir alone

@@ -47,7 +47,7 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   bundle-verify --key key.pub bundle.tgz >verdict
   mkbundle --seed 9 --out bundle.tgz
   run -1 --separate-stderr k0s-extract --to other <verdict
-  told k0s-extract
+  explained k0s-extract
   [[ $stderr == *'not the bundle that was verified'* ]]
   [ ! -e other ]
 
@@ -66,13 +66,13 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   for at in $((size / 3)) $((size / 2)) $((size - 1)); do
     head -c "$at" "$SAMPLE/bundle.tgz" >cut.tgz
     run -1 --separate-stderr k0s-extract --to k0s cut.tgz
-    told k0s-extract
+    explained k0s-extract
     [[ $stderr == *cut.tgz* && $stderr == *truncated* ]]
     cmp k0s old
     cp "$SAMPLE/bundle.tgz" changed.tgz
     printf '\xa5\x5a' | dd of=changed.tgz bs=1 seek=$((at - 2)) conv=notrunc status=none
     run -1 --separate-stderr k0s-extract --to k0s changed.tgz
-    told k0s-extract
+    explained k0s-extract
     cmp k0s old
   done
   [ -z "$(find . -name '*.new')" ]
@@ -147,7 +147,7 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
   mkk0s --claim v1.31.0+k0s.0 --out mnt/k0s
   cp mnt/k0s old
   run -1 --separate-stderr k0s-extract --to mnt/k0s k0s.tar
-  told k0s-extract
+  explained k0s-extract
   [[ $stderr == *mnt/k0s*'no space left on device'* ]]
   cmp mnt/k0s old
   [ "$(ls -A mnt)" = k0s ]
@@ -165,7 +165,7 @@ large() { mkbundle --archives 2 --size 24MiB --format tar --out k0s.tar; }
 
 @test "k0s-extract: --export names its replacement, and writes nothing" {
   run -2 --separate-stderr k0s-extract --export a.tar.gz --role worker --mirror https://10.0.0.5:5000 "$SAMPLE/bundle.tgz"
-  told k0s-extract
+  explained k0s-extract
   [[ $stderr == *'--export was removed'*'hint: use install.sh --export-worker or --export-controller '* ]]
   [ ! -e a.tar.gz ]
 }

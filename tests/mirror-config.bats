@@ -46,7 +46,7 @@ install_k0s() {
   [[ $stderr == *"$registry has no pause:3.9; the nearest is k0sproject/pause:3.9"* ]]
   remedy=$(sed -n 's/^hint: .*: \(oci-push .*\)/\1/p' <<<"$stderr")
   [ -n "$remedy" ]
-  # shellcheck disable=SC2086 # a command as it is told
+  # shellcheck disable=SC2086 # a command as printed
   $remedy --ca storage/tls/ca.pem --quiet >/dev/null
   run -0 --separate-stderr k0s-mirror-config --root host --check
   [ -z "$stderr" ]
@@ -85,8 +85,8 @@ install_k0s() {
     wait "$asleep" || status=$?
     [ "$status" = 130 ]
     [ ! -e host/etc ]
-    # shellcheck disable=SC2034 # told reads it
+    # shellcheck disable=SC2034 # explained reads it
     stderr=$(cat err)
-    told k0s-mirror-config
+    explained k0s-mirror-config
   done
 }

@@ -131,7 +131,7 @@ H
   for flags in '--username pusher --password-file wrong' '--username nobody --password-file password' ''; do
     # shellcheck disable=SC2086 # flags are words
     run -1 --separate-stderr push --ca ca.pem $flags
-    told oci-push
+    explained oci-push
     [[ ${stderr_lines[0]} == "oci-push: registry $registry: login "*': registry answered 401 Unauthorized'* ]]
     [[ ${stderr_lines[1]} == 'hint: '*password* ]]
     [[ $stderr != *wrong-secret* && $stderr != *"$secret"* ]]
@@ -164,12 +164,12 @@ H
   locked
   peer registry
   run -1 --separate-stderr push --username pusher --password-file password
-  told oci-push
+  explained oci-push
   [[ ${stderr_lines[0]} == *'signed by an unknown authority'* ]]
   [[ ${stderr_lines[1]} == 'hint: '*--ca* ]]
   # A certificate for another name has nothing to do with the authority.
   run -1 --separate-stderr oci-push --to "127.0.0.1:${registry#*:}" --ca ca.pem --username pusher --password-file password --quiet "$SAMPLE/bundle.tgz"
-  told oci-push
+  explained oci-push
   [[ ${stderr_lines[0]} == *certificate* && $stderr != *--ca* ]]
 }
 
@@ -192,7 +192,7 @@ H
   IFS= read -r -t 10 <&"$ready"
   peer registry 10.99.0.1
   run -1 --separate-stderr push --username pusher --password-file password
-  told oci-push
+  explained oci-push
   [[ ${stderr_lines[0]} == *'speaks plain HTTP' && ${stderr_lines[1]} == 'hint: '*--plain-http* ]]
   # No request came before this one.
   "${inside[@]}" curl -s "http://$registry/marker" >/dev/null

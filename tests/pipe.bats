@@ -162,10 +162,10 @@ once() {
 @test "pipe: a pipe without an image is reported, and is not success" {
   serve
   run -1 --separate-stderr oci-push --to "$registry" </dev/null
-  told oci-push
+  explained oci-push
   bundle-ls "$SAMPLE/bundle.tgz" >all
   run -1 --separate-stderr bash -c "grep no-such-image all | oci-push --to $registry"
-  told oci-push
+  explained oci-push
 }
 
 @test "pipe: the bundle itself on stdin" {
@@ -200,7 +200,7 @@ once() {
   for tool in bundle-version bundle-ls "oci-push --to $registry"; do
     # shellcheck disable=SC2086 # a command and its flags
     run -1 --separate-stderr $tool <bad
-    told "${tool%% *}"
+    explained "${tool%% *}"
   done
   [ -z "$(published)" ]
 }
@@ -217,7 +217,7 @@ once() {
   run -0 --separate-stderr oci-push --to "$registry" --format '{{.status}} {{.reference}}' "$SAMPLE/bundle.tgz"
   grep -qx "pushed $registry/charts/k0rdent-enterprise:1.2.3" <<<"$output"
   run -2 --separate-stderr bundle-ls --format '{{.nosuchfield}}' "$SAMPLE/bundle.tgz"
-  told bundle-ls
+  explained bundle-ls
 }
 
 @test "pipe: oci-push reports its progress line by line, and not with --quiet" {

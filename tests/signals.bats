@@ -100,11 +100,11 @@ files() {
     kill -KILL "$waiter" 2>/dev/null || true # it has had three seconds
     status=0
     wait "$waiter" || status=$?
-    # shellcheck disable=SC2034 # told reads it
+    # shellcheck disable=SC2034 # explained reads it
     stderr=$(grep -v 'waiting for records on stdin' err)
     echo "SIG$signal: $mode: $status: $stderr"
     [ "$status" = 130 ]
-    told "${mode%% *}"
+    explained "${mode%% *}"
     [[ $stderr == *interrupted* ]]
   done 4< <(waiting)
 }

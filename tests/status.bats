@@ -18,15 +18,15 @@ load lib/helper
   local tool
   for tool in $(tools); do
     run -2 --separate-stderr "$tool" --no-such-flag
-    told "$tool"
+    explained "$tool"
     run -2 --separate-stderr "$tool" --format '{{'
-    told "$tool"
+    explained "$tool"
     run -2 --separate-stderr "$tool" one two
-    told "$tool"
+    explained "$tool"
     run -2 --separate-stderr "$tool" one --no-such-flag
-    told "$tool"
+    explained "$tool"
     run -2 --separate-stderr "$tool" --config /no/such/file
-    told "$tool"
+    explained "$tool"
   done
 }
 
@@ -48,7 +48,7 @@ load lib/helper
     for file in missing empty text; do
       # shellcheck disable=SC2086 # a command and its flags
       run -1 --separate-stderr $tool "$file"
-      told "${tool%% *}"
+      explained "${tool%% *}"
       [[ $stderr == *"$file"* ]]
     done
   done
@@ -61,7 +61,7 @@ load lib/helper
   for tool in bundle-version bundle-ls 'k0s-extract --to k0s' "oci-push --to $registry"; do
     # shellcheck disable=SC2086
     run -1 --separate-stderr $tool <lines
-    told "${tool%% *}"
+    explained "${tool%% *}"
     [[ $stderr == *'line 3'* ]]
   done
 }
@@ -70,14 +70,14 @@ load lib/helper
   serve
   stop "$server"
   run -75 --separate-stderr oci-push --to "$registry" "$SAMPLE/bundle.tgz"
-  told oci-push
+  explained oci-push
   [[ $stderr == *"$registry"* ]]
 }
 
 @test "status 75: the port of oci-serve is busy" {
   serve
   run -75 --separate-stderr oci-serve --host 127.0.0.1 --port "${registry##*:}" --storage other
-  told oci-serve
+  explained oci-serve
   [[ $stderr == *"${registry##*:}"* ]]
 }
 
@@ -85,14 +85,14 @@ load lib/helper
   serve
   run --separate-stderr oci-serve --host 127.0.0.1 --port 0 --storage storage
   [ "$status" = 75 ] || [ "$status" = 1 ]
-  told oci-serve
+  explained oci-serve
   [[ $stderr == *storage* ]]
 }
 
 @test "oci-serve: a read-only storage" {
   echo in the way >file
   run -1 --separate-stderr oci-serve --host 127.0.0.1 --port 0 --storage file
-  told oci-serve
+  explained oci-serve
   [[ $stderr == *file* ]]
 }
 
@@ -119,10 +119,10 @@ load lib/helper
 
 @test "settings: a wrong variable or line is misuse, and the error names it" {
   BUNDLE_LS_FORMAT='{{' run -2 --separate-stderr bundle-ls "$SAMPLE/bundle.tgz"
-  told bundle-ls
+  explained bundle-ls
   [[ $stderr == *BUNDLE_LS_FORMAT* ]]
   printf '\nno-such-name value\n' >file
   run -2 --separate-stderr bundle-ls --config file "$SAMPLE/bundle.tgz"
-  told bundle-ls
+  explained bundle-ls
   [[ $stderr == *no-such-name* ]]
 }

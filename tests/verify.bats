@@ -75,10 +75,10 @@ statuses() { run --separate-stderr bash -c "$1 >out; echo \"\${PIPESTATUS[*]}\""
   # shellcheck disable=SC2002 # a pipe is what is tried
   [ "$(cat release.yaml | bundle-verify --quiet --key cosign.pub --signature release.yaml.sig --format '{{.path}} {{.signature}}' -)" = '- good' ]
   run -1 --separate-stderr bundle-verify --key cosign.pub - <release.yaml
-  told bundle-verify
+  explained bundle-verify
   [[ $stderr == *hint:* ]]
   run -1 --separate-stderr bundle-verify --key cosign.pub "$SAMPLE/bundle"
-  told bundle-verify
+  explained bundle-verify
   [[ $stderr == *directory*hint:* ]]
 }
 
@@ -89,7 +89,7 @@ statuses() { run --separate-stderr bash -c "$1 >out; echo \"\${PIPESTATUS[*]}\""
   BUNDLE_VERIFY_KEY=cosign.pub K0RDENT_COSIGN_KEY=other.pub run -0 --separate-stderr bundle-verify bundle.tgz
   K0RDENT_COSIGN_KEY=other.pub run -0 --separate-stderr bundle-verify --key cosign.pub bundle.tgz
   run -2 --separate-stderr bundle-verify bundle.tgz
-  told bundle-verify
+  explained bundle-verify
 }
 
 @test "verify: keys and signatures of openssl, of every type" {

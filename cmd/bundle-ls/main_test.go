@@ -168,8 +168,8 @@ func TestVectors(t *testing.T) {
 			if got.code != wantCode {
 				t.Errorf("exit code %d, want %d: %s", got.code, wantCode, got.err)
 			}
-			told := strings.Contains(got.err, "warning") || strings.Contains(got.out, `"warning"`)
-			if (v.Want == samplebundle.Ambiguous || v.Want == samplebundle.Sparse) && !told {
+			warned := strings.Contains(got.err, "warning") || strings.Contains(got.out, `"warning"`)
+			if (v.Want == samplebundle.Ambiguous || v.Want == samplebundle.Sparse) && !warned {
 				t.Errorf("no warning: %s", got.err)
 			}
 			if v.Want == samplebundle.Truncated && !strings.Contains(got.err, "truncated at byte") ||

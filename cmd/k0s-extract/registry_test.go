@@ -168,7 +168,7 @@ func TestRegistryBreaksOff(t *testing.T) {
 	upload(t, host, repository, "v1.32.8-k0s.0", blobsOf(platformImage{"amd64", [][]byte{layer}}))
 	to := filepath.Join(t.TempDir(), "k0s")
 	if _, _, err := run1(t, nil, "--to", to, "--from", host+"/"+repository+":v1.32.8-k0s.0"); err != nil || !cut.Load() {
-		t.Errorf("%v, want it to go on where the connection broke (%v)", err, cut.Load())
+		t.Errorf("%v, want it to resume where the connection broke (%v)", err, cut.Load())
 	}
 	lie.Store(true)
 	writeFile(t, to, k0sFor("v1.31.0+k0s.0"), 0o755)
@@ -190,7 +190,7 @@ func TestRegistryIsNotThere(t *testing.T) {
 	l.Close()
 	_, _, err = run1(t, nil, "--from", host+"/k0sproject/k0s:v1.32.8-k0s.0", "--to", filepath.Join(t.TempDir(), "k0s"))
 	if cli.Code(err) != cli.CodeTryAgain || !strings.Contains(err.Error(), host) {
-		t.Errorf("%v (exit code %d), want %d, told of %s", err, cli.Code(err), cli.CodeTryAgain, host)
+		t.Errorf("%v (exit code %d), want %d and an error about %s", err, cli.Code(err), cli.CodeTryAgain, host)
 	}
 }
 
@@ -222,6 +222,6 @@ func TestReference(t *testing.T) {
 	}
 	writeFile(t, "my.dir/k0s", nil, 0o644)
 	if _, ok, _ := parseFrom("my.dir/k0s"); ok {
-		t.Error("a file that is there was taken for an image")
+		t.Error("an existing file was taken for an image")
 	}
 }

@@ -179,7 +179,7 @@ func TestNoRoom(t *testing.T) {
 	writeFile(t, to, k0sFor(v132)[:4096], 0o755)
 	_, err := place1(t, to, v133, "--replace")
 	if !errors.Is(err, syscall.ENOSPC) || err.Error() != "write "+to+": no space left on device" {
-		t.Errorf("%v, want no space, told of %s", err, to)
+		t.Errorf("%v, want no space and an error about %s", err, to)
 	}
 	checkFile(t, to, k0sFor(v132)[:4096])
 	if got := names(t, dir); got != "k0s" {
@@ -199,7 +199,7 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("the same: %+v, %v, want it unchanged", r, err)
 	}
 	if _, err := place1(t, to, v133); !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), to+": read-only file system") {
-		t.Errorf("another: %v, want a read-only file system, told of %s", err, to)
+		t.Errorf("another: %v, want a read-only file system and an error about %s", err, to)
 	}
 	_, err := place1(t, filepath.Join(dir, "new", "k0s"), v132)
 	if _, isPath := errors.AsType[*fs.PathError](err); !isPath {

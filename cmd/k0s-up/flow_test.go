@@ -185,8 +185,8 @@ func TestUninstallTakesFilesOfOtherToolsAway(t *testing.T) {
 	}
 	for _, path := range []string{dropIn, h.certs + "/_default/hosts.toml", h.certs + "/_default/ca.crt"} {
 		_, err := os.Stat(path)
-		if told := !strings.HasSuffix(path, "ca.crt"); told == (err == nil) {
-			t.Errorf("%s: %v, want those files to go that a tool has told of, and no other", path, err)
+		if recorded := !strings.HasSuffix(path, "ca.crt"); recorded == (err == nil) {
+			t.Errorf("%s: %v, want only the files in a tool's records removed", path, err)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func (l *ledger) note(f func()) {
 }
 
 // push sends an image as go-containerregistry does: POST, PATCH, PUT for each
-// blob, then the manifest. Every seventh image is deleted again. It gives the
+// blob, then the manifest. Every seventh image is deleted again. It returns the
 // first error, which is that of a server that was killed, or a status that is
 // wrong.
 func (l *ledger) push(url string, n int) error {

@@ -62,7 +62,7 @@ func TestParseHtpasswd(t *testing.T) {
 	}
 }
 
-// FuzzHtpasswd wants a file either refused, or made of users whose hashes can
+// FuzzHtpasswd: a file is either rejected or consists of users whose hashes can
 // be computed in bounded time.
 func FuzzHtpasswd(f *testing.F) {
 	f.Add([]byte(aliceLine + "\n# comment\n\n" + bobLine))

@@ -109,7 +109,7 @@ func (c *child) kill() {
 	c.cmd.Wait()
 }
 
-// do sends a request to a path, or to a location, and gives the status and body.
+// do sends a request to a path, or to a location, and returns the status and body.
 func do(method, url string, body []byte, headers ...string) (*http.Response, []byte, error) {
 	r, err := http.NewRequest(method, url, bytes.NewReader(body))
 	if err != nil {

@@ -73,7 +73,7 @@ func TestNotify(t *testing.T) {
 		c := startChild(t, t.TempDir(), args...)
 		ready := n.wait("READY=1\n")
 		if want := "READY=1\nSTATUS=Serving on " + c.url; ready != want {
-			t.Errorf("told %q, want %q", ready, want)
+			t.Errorf("notified %q, want %q", ready, want)
 		}
 		conn, err := net.DialTimeout("tcp", c.record.Address, time.Second)
 		if err != nil {
@@ -115,7 +115,7 @@ func TestWatchdogWantsAnAnswer(t *testing.T) {
 		close(done)
 	}()
 	if got := n.next(300 * time.Millisecond); got != "" {
-		t.Errorf("told %q of a server that hangs", got)
+		t.Errorf("notified %q by a server that hangs", got)
 	}
 	close(hang)
 	n.wait("WATCHDOG=1")

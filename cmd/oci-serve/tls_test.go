@@ -209,7 +209,7 @@ func TestCertFiles(t *testing.T) {
 	}
 	log.Reset()
 	if get(); log.Len() > 0 {
-		t.Errorf("told again: %q", &log)
+		t.Errorf("reported again: %q", &log)
 	}
 	text, _ = os.ReadFile(cert)
 	os.WriteFile(key, text, 0o600)

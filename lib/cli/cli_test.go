@@ -354,8 +354,8 @@ func TestProgressLinesWithoutTerminal(t *testing.T) {
 	out.Reset()
 	p = NewProgress("tool", &out, true)
 	p.Item(1, "x")
-	p.Warn("still told")
-	if got, want := out.String(), "tool: still told\n"; got != want {
+	p.Warn("still printed")
+	if got, want := out.String(), "tool: still printed\n"; got != want {
 		t.Errorf("quiet wrote %q, want %q", got, want)
 	}
 }

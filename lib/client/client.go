@@ -65,7 +65,7 @@ type Options struct {
 	Agent   string        // User-Agent, such as "oci-push/1.2.3"
 
 	Log    *slog.Logger // logs retries at level debug; may be nil
-	Notice func(string) // is told what the tool waits for, once per text; may be nil
+	Notice func(string) // receives what the tool waits for, once per text; may be nil
 }
 
 // FirstAnswer is how long Connect waits for a registry by default.

@@ -45,14 +45,14 @@ func TestRestIsAcceptedByALivingReader(t *testing.T) {
 	reader := exec.Command(os.Args[0])
 	reader.Env = append(os.Environ(), asReader+"=1")
 	reader.Stdin = r
-	told, err := reader.StdoutPipe()
+	ready, err := reader.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := reader.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(told, make([]byte, len("marked\n"))); err != nil {
+	if _, err := io.ReadFull(ready, make([]byte, len("marked\n"))); err != nil {
 		t.Fatal(err)
 	}
 	if !out.RestAccepted() {

@@ -39,8 +39,8 @@ func TestResolve(t *testing.T) {
 		{"annotation is a reference without tag", "x/a_b_v1.tar", Metadata{Annotation: "localhost:5000/b_v1"}, "x/a_b:v1", "several underscores"},
 
 		// The vendor's rule gives x/chart_1.2.3:1.2.3_build.
-		{"build metadata, told by the chart", "x/chart_1.2.3_build.tar", Metadata{Chart: "chart", Version: "1.2.3+build"}, "x/chart:1.2.3_build", ""},
-		{"build metadata, told by nobody", "x/chart_1.2.3_build.tar", Metadata{}, "x/chart_1.2.3:build", "several underscores"},
+		{"build metadata, resolved by the chart", "x/chart_1.2.3_build.tar", Metadata{Chart: "chart", Version: "1.2.3+build"}, "x/chart:1.2.3_build", ""},
+		{"build metadata, unresolved", "x/chart_1.2.3_build.tar", Metadata{}, "x/chart_1.2.3:build", "several underscores"},
 		{"chart with an underscore in its name", "charts/my_chart_1.0.tar", Metadata{Chart: "my_chart", Version: "1.0"}, "charts/my_chart:1.0", ""},
 
 		// The vendor's copy fails: its tag is dir/x_1.0.

@@ -106,7 +106,7 @@ func (c *chaos) running() bool {
 	}
 }
 
-// write takes a tag from step to step until the time is over.
+// write changes a tag step by step until the time is over.
 func (c *chaos) write(g *tag) {
 	for step := 1; c.running(); {
 		life := c.server.life.Load()
@@ -235,7 +235,7 @@ func (c *chaos) list(repository string) {
 }
 
 // age makes all blobs two days old, as if that time had passed, which a
-// collection of garbage must not take for more than what clients were told.
+// collection of garbage must not confuse with the time since a client was told of them.
 func (c *chaos) age() {
 	old := time.Now().Add(-48 * time.Hour)
 	files, _ := filepath.Glob(filepath.Join(c.server.storage, "blobs/sha256/*"))

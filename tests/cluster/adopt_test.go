@@ -156,7 +156,7 @@ func (s *site) adopt(ctx context.Context, t *testing.T, v map[string]any) {
 	})
 }
 
-// abandon takes the release out of helm-controller's hands.
+// abandon makes helm-controller release the Helm release.
 func (s *site) abandon(ctx context.Context, t *testing.T) {
 	t.Helper()
 	client := s.objects.Resource(helmReleases).Namespace(cluster.Namespace)

@@ -14,7 +14,7 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 )
 
-// empty takes everything of a test out of the cluster: objects of the chart's
+// empty removes everything of a test from the cluster: objects of the chart's
 // kinds without asking their finalizers, and what is in the namespace. The
 // namespace itself stays, as deleting one takes seconds.
 func (s *site) empty(t *testing.T) {

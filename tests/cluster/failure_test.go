@@ -78,12 +78,12 @@ func TestHookFails(t *testing.T) {
 func TestHookImageIsMissing(t *testing.T) {
 	s, ctx := open(t)
 	absent := values("flux2.cli.image", "10.0.0.5:5000/absent/flux-cli")
-	var told []string
-	o := cluster.Options{Timeout: 3 * time.Second, Atomic: true, Warn: func(line string) { told = append(told, line) }}
+	var warnings []string
+	o := cluster.Options{Timeout: 3 * time.Second, Atomic: true, Warn: func(line string) { warnings = append(warnings, line) }}
 	_, err := s.InstallChart(ctx, platform(t, "1.2.3"), absent, o)
 	stuck(t, err, "pod kcm-system/kcm-flux-check-", "image 10.0.0.5:5000/absent/flux-cli:v2.6.4", "ImagePullBackOff", "code = NotFound", "it was rolled back")
-	if len(told) != 1 || !strings.Contains(told[0], "10.0.0.5:5000/absent/flux-cli:v2.6.4") {
-		t.Errorf("told = %q, want the image, once", told)
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "10.0.0.5:5000/absent/flux-cli:v2.6.4") {
+		t.Errorf("warnings = %q, want the image, once", warnings)
 	}
 	if _, err := s.helm().Releases.History(cluster.ReleaseName); !errors.Is(err, driver.ErrReleaseNotFound) {
 		t.Errorf("history: %v, want that there is no release", err)
@@ -158,7 +158,7 @@ func TestHookIsLeft(t *testing.T) {
 	}
 }
 
-// TestUpgradeFails takes a release back to what was before.
+// TestUpgradeFails rolls a release back.
 func TestUpgradeFails(t *testing.T) {
 	s, ctx := open(t)
 	s.install(ctx, t, "1.2.3", quick(), cluster.Installed)

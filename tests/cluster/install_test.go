@@ -98,12 +98,12 @@ func TestInstallation(t *testing.T) {
 	k.asReal()
 
 	s.install(ctx, t, "1.2.3", values(), cluster.Installed)
-	var told []string
+	var reported []string
 	soon, cancel := context.WithTimeout(ctx, 90*time.Second)
 	defer cancel()
 	state, err := s.WaitReady(soon, cluster.Watcher{Component: func(c cluster.Component) {
 		t.Logf("component %s: %v %s", c.Name, c.Ready, c.Error)
-		told = append(told, c.Name+" "+map[bool]string{true: "ready", false: "waits"}[c.Ready])
+		reported = append(reported, c.Name+" "+map[bool]string{true: "ready", false: "waits"}[c.Ready])
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -112,8 +112,8 @@ func TestInstallation(t *testing.T) {
 		t.Errorf("state = %+v, want 4 components of release kcm-1-2-3", state)
 	}
 	for _, name := range []string{"kcm", "capi", "cluster-api-provider-aws", "projectsveltos"} {
-		if !slices.Contains(told, name+" ready") {
-			t.Errorf("told were %q, want %s ready among them", told, name)
+		if !slices.Contains(reported, name+" ready") {
+			t.Errorf("reported %q, want %s ready among them", reported, name)
 		}
 	}
 	if port := s.argument(ctx, t, "webhook-port"); port != "9443" {
@@ -299,12 +299,12 @@ func TestTwoAtOnce(t *testing.T) {
 	waited.Range(func(line, _ any) bool {
 		lines++
 		if !strings.Contains(line.(string), "another run (") {
-			t.Errorf("told: %s", line)
+			t.Errorf("reported: %s", line)
 		}
 		return true
 	})
 	if lines != 1 {
-		t.Errorf("%d lines were told, want one of the run that waits", lines)
+		t.Errorf("%d lines, want one about the run that waits", lines)
 	}
 	if _, err := s.plane.Client.CoordinationV1().Leases(cluster.Namespace).Get(ctx, "k0rdent-install", metav1.GetOptions{}); err == nil {
 		t.Error("the lease is still there")

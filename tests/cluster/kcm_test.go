@@ -154,7 +154,7 @@ func (k *kcm) beat(ctx context.Context) error {
 // machine a server may be slow to answer.
 const persistent = 20 * time.Second
 
-// passing errors are those that a controller retries for ever.
+// passing errors are those that a controller retries forever.
 func passing(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsNotFound(err) || apierrors.IsAlreadyExists(err) || strings.Contains(err.Error(), "failed calling webhook") ||
 		errors.Is(err, driver.ErrReleaseNotFound)
@@ -304,7 +304,7 @@ func (k *kcm) template(ctx context.Context, name string) error {
 	})
 }
 
-// credentials takes its finalizer off those that are deleted. kcm does not look
+// credentials removes its finalizer from those that are deleted. kcm does not look
 // at them any more once Management is being deleted.
 func (k *kcm) credentials(ctx context.Context) error {
 	list, err := k.s.objects.Resource(credentials).List(ctx, metav1.ListOptions{})

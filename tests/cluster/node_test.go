@@ -24,7 +24,7 @@ const (
 	sandbox = "quay.io/k0sproject/pause:3.10.2-0"
 )
 
-// insideVariable tells this program that it is process 1 of a machine of its
+// insideVariable marks this program as process 1 of a machine of its
 // own, and names the directory in which it may write.
 const insideVariable = "K0RDENT_TEST_INSIDE"
 

@@ -83,7 +83,7 @@ func TestWebhookNotUp(t *testing.T) {
 	webhook.Close()
 }
 
-// register tells the API server to ask the webhook about Managements.
+// register makes the API server call the webhook for Managements.
 func (s *site) register(ctx context.Context, t *testing.T, url string, webhook *httptest.Server) {
 	t.Helper()
 	fail, none, scope := admissionv1.Fail, admissionv1.SideEffectClassNone, admissionv1.AllScopes

@@ -43,7 +43,7 @@ pass() {
 	kill "$server"
 	wait "$server" || true
 	server=
-	told
+	results
 }
 
 # count adds up the lines "  Name....:  N" of the report's table of results; a
@@ -54,8 +54,8 @@ count() {
 	done | awk '{ n += $1 } END { print n + 0 }'
 }
 
-# told prints the counts of a report, and all that did not pass.
-told() {
+# results prints the counts of a report, and everything that did not pass.
+results() {
 	passed=$(count Pass)
 	failed=$(count FAIL Error)
 	skipped=$(count Skip Disabled)

@@ -229,18 +229,18 @@ func (w *worker) predicted(t *testing.T, there map[string]bool) {
 		t.Fatal(err)
 	}
 	cmd.Wait() // some are missing, which is its status
-	told := map[string]bool{}
+	checked := map[string]bool{}
 	for line := range bytes.Lines(stdout.Bytes()) {
 		var r struct{ Kind, Reference, Status string }
 		if err := json.Unmarshal(line, &r); err != nil {
 			t.Fatal(err)
 		}
 		if r.Kind == "image" {
-			told[r.Reference] = r.Status == "exists"
+			checked[r.Reference] = r.Status == "exists"
 		}
 	}
-	if !maps.Equal(told, there) {
-		t.Errorf("k0s-mirror-config --check says %v, containerd %v\n%s", told, there, stderr.Bytes())
+	if !maps.Equal(checked, there) {
+		t.Errorf("k0s-mirror-config --check says %v, containerd %v\n%s", checked, there, stderr.Bytes())
 	}
 	w.silent(t)
 }

@@ -91,10 +91,9 @@ same() {
   diff <(echo "$1") <(echo "$2") | head -n 20
 }
 
-# told TOOL: the last `run --separate-stderr` failed with one clear line and
-# perhaps a hint, and without a trace of a crash. What was waited for may be said
-# before.
-told() {
+# explained TOOL: the last `run --separate-stderr` failed with one clear line,
+# perhaps a hint, and no trace of a crash. Messages about waiting may precede it.
+explained() {
   # shellcheck disable=SC2154 # set by run
   echo "stderr: $stderr"
   [[ $stderr == "$1: "* ]]

@@ -20,7 +20,7 @@ release() {
 }
 
 # bundles DIR RELEASE…: a signed sample bundle for each release, the newest one's
-# content last told in DIR/manifest.json, and the key as DIR/cosign.pub.
+# content listed in DIR/manifest.json, and the key as DIR/cosign.pub.
 bundles() {
   local dir=$1 key version
   shift

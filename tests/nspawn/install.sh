@@ -26,7 +26,7 @@ export K0S_START='systemd-run --quiet --collect --unit=plane /media/cluster.test
 export K0S_STOP='systemctl stop plane'
 # A host of today has cgroups of version 2, and more memory and disk.
 export K0RDENT_INSTALL_IGNORE=memory,disk K0S_UP_IGNORE=system,memory
-# What does not become ready is told before the container's time is up.
+# What does not become ready is reported before the container's time is up.
 export K0RDENT_INSTALL_TIMEOUT=120s K0S_UP_TIMEOUT=120s
 
 script() { sh /media/release/install.sh "$@"; }

@@ -231,7 +231,7 @@ func (a *archive) content(name string) []byte {
 	return b.Bytes()
 }
 
-// sparse takes the last image of an index out of the archive, as a copy for
+// sparse removes the last image of an index from the archive, as a copy for
 // one platform leaves it.
 func (a *archive) sparse() {
 	var idx index

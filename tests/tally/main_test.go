@@ -25,7 +25,7 @@ func TestTally(t *testing.T) {
 		{name: "a package that dies outside its tests", in: `{"Action":"fail","Package":"p"}` + "\n", want: []string{"FAIL p\n", "0 passed, 1 failed\n"}},
 		{name: "TAP", in: "1..3\nok 1 a\nnot ok 2 b\nok 3 c # skip no zsh\n", want: []string{"1 passed, 1 failed, 1 skipped\n"}},
 		{name: "counts of a part", in: "ok 1 a\n30 passed, 0 failed, 2 skipped\n4 passed, 0 failed\n", want: []string{"\n# 30 passed", "\n35 passed, 0 failed, 2 skipped\n"}, good: true},
-		{name: "a skip is told", in: "ok 1 a\nok 2 c # skip no zsh\n", want: []string{"\n\nok 2 c # skip no zsh\n"}, good: true},
+		{name: "a skip is reported", in: "ok 1 a\nok 2 c # skip no zsh\n", want: []string{"\n\nok 2 c # skip no zsh\n"}, good: true},
 		{name: "a skip fails a strict run", in: "ok 1 a\nok 2 c # skip no zsh\n", strict: true},
 		{name: "Go skip", in: strings.Replace(pass, `"pass"`, `"skip"`, 1) + "ok - x\n", want: []string{"chatter", "skipped p A", "1 passed, 0 failed, 1 skipped\n"}, good: true},
 		{name: "no line end", in: "ok 1 a", want: []string{"1 passed, 0 failed\n"}, good: true},
