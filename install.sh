@@ -1,9 +1,9 @@
 #!/bin/sh
-# Takes a host from the vendor's bundle to a running platform. A step prints its
-# commands: --plan shows them, and a run gives them to a shell. Each step can be run
-# again, and does what is left to do. k0rdent-airgap(7) is the guide.
+# Sets up a host from the vendor's bundle to a running platform. A step prints its
+# commands: --plan shows them, and a run passes them to a shell. Each step can be run
+# again, and completes what is missing. k0rdent-airgap(7) is the guide.
 #
-# It needs the tools beside it (or on the PATH), a POSIX shell, coreutils, awk, cmp,
+# It needs the tools next to it (or on the PATH), a POSIX shell, coreutils, awk, cmp,
 # find, flock, grep, sed, setsid and tar: every Linux system has them.
 set -eu
 umask 022 # whatever root has: what other users can write is not trusted
@@ -35,7 +35,7 @@ Bundle:
   --bundle FILE         the vendor's airgap-bundle-VERSION.tar.gz, its first part,
                         or a pattern in quotes that matches all its parts
   --key FILE            the vendor's public key
-  --signature FILE      the bundle's signature (default FILE.sig beside it)
+  --signature FILE      the bundle's signature (default FILE.sig next to it)
   --no-verify           use the bundle unverified
 
 Registry:
@@ -85,17 +85,17 @@ END
 }
 
 bin=/usr/local/bin
-state=/var/lib/k0rdentd/install # what one run leaves to the next, for root alone
+state=/var/lib/k0rdentd/install # kept between runs, for root only
 pack=$state/pack
 run=/run/k0rdent-airgap
 units=/etc/systemd/system
 settings=/etc/k0rdent-airgap/oci-serve.env
-own=/var/lib/k0rdentd/registry # where the service may write by itself
+own=/var/lib/k0rdentd/registry # where the unit lets the service write
 prefix=k0rdent-enterprise
 tools='bundle-verify bundle-version bundle-ls oci-serve oci-push k0s-extract k0s-mirror-config k0s-up k0rdent-install'
 packed='k0s-extract k0s-mirror-config k0s-up' # for another host, and k0s
 steps='check tools version serve push k0s mirror install'
-passing='/^\{"kind":"(image|bundle|version)"|"tool":"oci-push"/d' # records that most steps only pass on
+passing='/^\{"kind":"(image|bundle|version)"|"tool":"oci-push"/d' # records that most steps only copy
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 PATH=$here/bin:$PATH:$bin
@@ -140,13 +140,13 @@ meant() {
     END { if (near != "") printf " (did you mean %s?)", near }'
 }
 
-# a_flag WORD: meant, of the flags.
+# a_flag WORD: the same for flags.
 a_flag() {
   # shellcheck disable=SC2046 # words
   meant "$1" $(usage | sed -n 's/^  \(--[a-z-]*\).*/\1/p')
 }
 
-# quote WORD…: as a shell reads them.
+# quote WORD…: quoted for a shell.
 quote() {
   line=''
   for word; do
@@ -160,8 +160,8 @@ quote() {
   printf %s "$line"
 }
 
-# run LINE [FILE]: prints a command of the step. The records that it writes become
-# FILE once it has succeeded.
+# run LINE [FILE]: prints a command of the step. Its records become FILE once it has
+# succeeded.
 run() {
   [ -z "${2-}" ] || set -- "$1 >$2.new && cat $2.new && mv -f $2.new $2"
   if [ -n "$plan" ]; then printf '%s\n' "$1"; else printf '{ %s\n} || exit\n' "$1" 2>/dev/null || full; fi
@@ -169,8 +169,8 @@ run() {
 
 full() { fail "cannot write to $state" "make room there; \"df $state\" shows what is free"; }
 
-# perform NAME COMMAND…: a step, whose commands COMMAND prints. A shell runs them in
-# a session of its own, which an interruption can end as a whole.
+# perform NAME COMMAND…: runs a step, whose commands COMMAND prints, in a shell with its
+# own session, so that an interruption can end all of it.
 perform() {
   step=$1 begun=$(date +%s) back='' code=0
   shift
@@ -180,7 +180,7 @@ perform() {
     return
   fi
   say "[$number/$total] $step"
-  echo "trap 'exit 130' TERM" 2>/dev/null >$state/step.new || full # once what runs has ended
+  echo "trap 'exit 130' TERM" 2>/dev/null >$state/step.new || full # after the running command
   "$@" >>$state/step.new
   setsid sh $state/step.new </dev/null >$state/records.new 9<&- &
   child=$!
@@ -196,18 +196,18 @@ perform() {
   step=''
 }
 
-# since TIME: how long ago that was.
+# since TIME: the time elapsed.
 since() { echo "$(($(date +%s) - $1)) s"; }
 
-# note STATUS: the record of the step, into the log.
+# note STATUS: adds the record of the step to the log.
 note() {
   text=$(printf %s "$error" | tr '\n\t' '  ' | tr -d '\000-\037' | sed 's/["\\]/\\&/g')
   printf '{"kind":"step","by":"install.sh","name":"%s","status":"%s","seconds":%s,"time":"%s"%s}\n' \
     "$step" "$1" $(($(date +%s) - begun)) "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "${error:+,\"error\":\"$text\"}" 2>/dev/null >>"$log" || say "cannot write to $log"
 }
 
-# collect adds to the log what the step has written, or one that a kill ended;
-# records that are only passed on are there from the push.
+# collect adds the step's records to the log, or those of a killed step, except copied
+# ones, which are there from the push.
 collect() {
   for file in pushed extracted mirrored up records; do
     case $file$step in pushed* | recordspush) through='' ;; *) through=$passing ;; esac
@@ -216,7 +216,7 @@ collect() {
   rm -rf $state/*.new
 }
 
-# ended CODE is the end of every run. A step that did not succeed is in the log.
+# ended CODE ends every run. It logs a step that did not succeed.
 ended() {
   trap '' INT TERM HUP
   [ -z "$room" ] || rm -rf -- "$room"
@@ -233,8 +233,8 @@ ended() {
   fi
 }
 
-# interrupted ends the step that runs, and all that it has started. A program that
-# was only about to start has missed the first signal.
+# interrupted ends the running step and everything it started. A program that was just
+# being started may have missed the first signal.
 interrupted() {
   trap '' INT TERM HUP
   error=interrupted tries=0
@@ -296,13 +296,13 @@ parse() {
   rest=$#
 }
 
-# given FLAG VALUE: there is a value.
+# given FLAG VALUE: fails without a value.
 given() {
   [ -n "${2-}" ] || misuse "$1 requires a value"
   takes=2
 }
 
-# as MODE: the one thing that was asked for.
+# as MODE: sets the mode, once.
 as() {
   [ "$mode" = install ] || misuse "--$1 and --$mode are mutually exclusive"
   mode=$1
@@ -310,8 +310,8 @@ as() {
 
 absolute() { case $1 in /*) printf %s "$1" ;; *) printf %s "$PWD/$1" ;; esac; }
 
-# matched FILE: its absolute path or, for a pattern, those of the parts that it
-# matches, with colons between them, as the tools take them.
+# matched FILE: its absolute path or, for a pattern, those of the matching parts,
+# separated by colons, as the tools expect.
 matched() (
   case $1 in *[*?[]*) ;; *) set -- -e "$1" ;; esac
   if [ "$1" = -e ] || [ -e "$1" ]; then
@@ -325,7 +325,7 @@ matched() (
   printf %s "${all#:}"
 )
 
-# check_flags refuses what contradicts itself. What one mode ignores could be meant
+# check_flags rejects contradictory flags. A flag that a mode would ignore could be meant
 # to make it harmless.
 check_flags() {
   case ${K0RDENTD_VERIFY_SIGNATURE:-true} in
@@ -346,8 +346,8 @@ check_flags() {
   [ -z "$password" ] || [ -n "$username" ] || misuse '--password-file requires --username'
 }
 
-# recall fills in what was not given: as in the last run on this host, or else the
-# default.
+# recall fills in settings that were not given: those of the last run on this host, or
+# the defaults.
 recall() {
   [ ! -r $state/site ] || while IFS='=' read -r name was; do
     case $name in
@@ -371,7 +371,7 @@ recall() {
   case $storage/ in *[!A-Za-z0-9/._-]* | */../*) misuse "invalid K0RDENTD_REGISTRY_STORAGE=\"$storage\": must be a path of letters, digits and ._-" ;; esac
   if [ -n "$plan" ]; then bundle=${bundle:-${filling% *}} key=${key:-$trusted}; fi
   [ -z "$bundle" ] || bundle=$(matched "$bundle")
-  # All of the storage is given to the registry's user, by whichever name.
+  # The registry's user becomes the owner of the whole storage, whatever its name.
   real=$(readlink -m -- "$storage")
   case $state/ in "${real%/}"/*) misuse "invalid K0RDENTD_REGISTRY_STORAGE=\"$storage\": must not contain $state, which is for root alone" ;; esac
   case $real/ in $state/*) misuse "invalid K0RDENTD_REGISTRY_STORAGE=\"$storage\": must not lie in $state, which is for root alone" ;; esac
@@ -379,7 +379,7 @@ recall() {
   { [ "$port" -ge 1 ] && [ "$port" -le 65535 ]; } || misuse "invalid K0RDENTD_REGISTRY_PORT=\"${K0RDENTD_REGISTRY_PORT-}\": must be a number from 1 to 65535"
 }
 
-# remember leaves that to the next run.
+# remember saves them for the next run.
 remember() {
   set -- "listen=$listen" "port=$port" "storage=$storage" "address=$address" "external=$external" "ca=$ca" \
     "username=$username" "password=$password" "log=$log" "filling=$filling" "before=$before" "trusted=$trusted"
@@ -391,12 +391,12 @@ systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null; }
 
 root() { [ "$(id -u)" = 0 ] || fail 'this requires root' 'run it with sudo'; }
 
-# addresses lists this host's own, from the kernel's table: ip(8) may be missing.
+# addresses lists this host's addresses from the kernel's table: ip(8) may be missing.
 addresses() {
   awk '/32 host LOCAL/ {print last} {last = $2}' /proc/net/fib_trie | sort -u | grep -v '^127\.' || true
 }
 
-# site finds where the registry is: for this host (near), and for nodes and pods
+# site determines the registry's address for this host (near), and for nodes and pods
 # (far).
 site() {
   if [ -n "$external" ]; then
@@ -418,7 +418,7 @@ site() {
 '*) misuse "this host has several addresses: $(printf %s "$address" | tr '\n' ' ')" "$named" ;;
     esac
   fi
-  # It goes into certificates and notes, where a mistake would last.
+  # It is part of certificates and saved settings, where a mistake would persist.
   printf '%s\n' "$address" | awk -F. '/:/ {exit /[^0-9a-fA-F:.]/} NF != 4 || /[^0-9.]/ {exit 1} {for (i = 1; i <= 4; i++) if ($i == "" || $i > 255) exit 1}' ||
     misuse "$address is not the address of a host" "$named"
   case $address in 127.* | ::1) misuse "$address is a loopback address" "$named" ;; esac
@@ -427,7 +427,7 @@ site() {
   near=127.0.0.1:$port/$prefix far=$host:$port/$prefix authority=$storage/tls/ca.pem
 }
 
-# with TOOL ARGUMENT…: the command with what it takes to speak to the registry.
+# with TOOL ARGUMENT…: the command with its flags for the registry.
 with() {
   tool=$1
   shift
@@ -436,7 +436,7 @@ with() {
   quote "$tool" "$@"
 }
 
-# begin makes a place for scratch files, and the log, which is nobody else's.
+# begin creates a directory for temporary files, and the log, readable only by root.
 begin() {
   trap 'ended $?' EXIT
   [ -z "$plan" ] || return 0
@@ -451,8 +451,8 @@ begin() {
   trap interrupted INT TERM HUP
 }
 
-# guarded refuses to work with notes that another user could have written, or a log
-# that another user has linked to a file of the host.
+# guarded fails if another user could have written the saved settings, or linked the log
+# to a file of the host.
 guarded() {
   for dir in "${state%/*}" $state; do
     if [ -L "$dir" ] || [ -e "$dir" ]; then
@@ -501,8 +501,8 @@ of_site() {
   "$@"
 }
 
-# step_check compares the disk, too, with what will lie there: the registry has each
-# blob once, so not more than the bundle. What it has of this bundle already is not
+# step_check also compares the free space with what is needed: the registry stores each
+# blob once, so not more than the bundle, and what it already has of this bundle is not
 # counted again.
 step_check() {
   # shellcheck disable=SC2086 # words
@@ -519,10 +519,10 @@ step_check() {
   [ -z "$plan" ] || echo "# $text"
 }
 
-# whole prints the path of the bundle, without what counts a first part.
+# whole prints the path of the bundle, without the suffix of a first part.
 whole() { printf '%s\n' "${bundle%%:/*}" | sed -E 's/([._-]part[._-]?(0*[01]|a+)|[._-](0+[01]|aa+))$//'; }
 
-# parts prints the files of the bundle, one a line.
+# parts prints the files of the bundle, one per line.
 parts() (
   at=$(whole) first=${bundle%%:/*} IFS=''
   if [ ! -e "$bundle" ]; then
@@ -535,10 +535,10 @@ parts() (
   fi
 )
 
-# bundle_size prints the size of the bundle, of all its parts, in KiB.
+# bundle_size prints the size of the bundle, with all its parts, in KiB.
 bundle_size() { parts | while IFS='' read -r part; do size "$part"; done | awk '{n += $1} END {print n}'; }
 
-# inputs looks whether the bundle and what it is verified with are there.
+# inputs checks that the bundle, its signature and the key exist.
 inputs() {
   [ -n "$bundle" ] || misuse 'no bundle given' "name it with --bundle${filling:+; the last one was ${filling% *}}"
   parts | while IFS='' read -r part; do [ -r "$part" ] || fail "$part cannot be read"; done || exit
@@ -554,10 +554,10 @@ inputs() {
   for s in "${signature:-$bundle.sig}" "${signature:-$(whole).sig}" "${signature:-$bundle.sigstore.json}" "${signature:-$(whole).sigstore.json}"; do
     [ ! -r "$s" ] || return 0
   done
-  fail "${signature:-$(whole).sig} cannot be read" 'carry the signature in beside the bundle; download.sh gets both'
+  fail "${signature:-$(whole).sig} cannot be read" 'copy the signature to the bundle; download.sh gets both'
 }
 
-# present TOOL…: they are installed, and run here.
+# present TOOL…: checks that they are installed and run here.
 present() {
   for tool; do
     command -v "$tool" >/dev/null || fail "$tool is missing" 'unpack the whole release archive, and run the install.sh in it'
@@ -568,14 +568,14 @@ present() {
 # size FILE|DIR: in KiB; 0 if it does not exist.
 size() { { du -skL --apparent-size -- "$1" 2>/dev/null || echo 0; } | awk 'END {print $1}'; }
 
-# mb KIB: in the units that the tools print.
+# mb KIB: in the units of the tools.
 mb() { awk -v n="$1" 'BEGIN { n *= 1024; if (n < 1e9) printf "%.1f MB\n", n / 1e6; else printf "%.1f GB\n", n / 1e9 }'; }
 
-# ours FILE: notes, before it is made, what --uninstall removes.
+# ours FILE: records, before it is created, what --uninstall removes.
 ours() { grep -qxF -- "$1" $state/files 2>/dev/null || run "$(quote printf '%s\n' "$1") >>$state/files"; }
 
-# put FILE PLACE MODE [restart]: as a whole, and only if it differs. With restart,
-# the registry has to be started again for it.
+# put FILE PLACE MODE [restart]: installs it atomically, and only if it differs. With
+# restart, the registry has to be restarted for it.
 put() {
   if cmp -s -- "$1" "$2"; then return 0; fi
   ours "$2"
@@ -583,7 +583,7 @@ put() {
   run "$(quote install -D -m "$3" "$1" "$2.new") && $(quote mv -f "$2.new" "$2")"
 }
 
-# write PLACE LINE…: the same of lines.
+# write PLACE LINE…: the same with lines.
 write() {
   place=$1
   shift
@@ -607,7 +607,7 @@ step_tools() {
     put "$here/install.sh" "$bin/k0rdent-airgap-install" 755
   fi
   if ! systemd || [ -n "$external" ]; then return 0; fi
-  # A package brings its unit itself.
+  # A package has its own unit.
   case $(systemctl show --value -p FragmentPath oci-serve.service) in
   '' | "$units/oci-serve.service") ;;
   *) return 0 ;;
@@ -632,20 +632,20 @@ step_version() {
   run "$(quote "$@") >&2"
 }
 
-# step_serve starts the registry, unless it runs already as it would be started.
+# step_serve starts the registry, unless it is already running with these settings.
 step_serve() {
   if [ -n "$external" ]; then
     [ -z "$plan" ] || echo "# nothing: $external serves"
     return 0
   fi
-  # Only what is empty, or a registry's, becomes the registry's own.
+  # Only an empty directory, or a registry's, is used as storage.
   [ ! -d "$storage" ] || [ -d "$storage/blobs" ] || [ -z "$(find "$storage/" -mindepth 1 ! -name lost+found | head -n 1)" ] ||
-    fail "$storage has other things in it" 'name a directory that is empty'
+    fail "$storage contains other files" 'name an empty directory'
   if systemd; then serve_unit; else serve_alone; fi
   [ -z "$restart" ] || run "rm -f $state/restart"
 }
 
-# serve_unit: what the operator says in the environment file comes after this.
+# serve_unit: settings in the operator's environment file override these.
 serve_unit() {
   set -- '[Service]' 'Environment="OCI_SERVE_TLS=auto"' "Environment=\"OCI_SERVE_TLS_NAME=$address\"" "Environment=\"OCI_SERVE_HOST=$listen\"" \
     "Environment=\"OCI_SERVE_PORT=$port\"" "Environment=\"OCI_SERVE_STORAGE=$storage\""
@@ -662,8 +662,8 @@ serve_unit() {
   run "systemctl $how oci-serve.service" # it is ready when that returns
 }
 
-# serve_alone: without systemd, oci-serve runs in the background, as the user who
-# began, until the host is shut down; its record comes when it accepts connections.
+# serve_alone: without systemd, oci-serve runs in the background, as the current user,
+# until the host is shut down; it writes its record when it accepts connections.
 serve_alone() {
   program=$bin/oci-serve # which stays when what was carried in goes
   [ -x "$program" ] || [ -n "$plan" ] || program=$(command -v oci-serve)
@@ -681,7 +681,7 @@ alone() {
   case $(readlink "/proc/${pid:-none}/exe" || true) in */oci-serve*) ;; *) return 1 ;; esac
 }
 
-# stop_alone ends it; transfers get their 30 seconds.
+# stop_alone stops it; transfers have 30 seconds to finish.
 stop_alone() { ! alone || run "kill $pid && while [ -e /proc/$pid/exe ]; do sleep 0.1; done"; }
 
 # serve_failed: oci-serve did not start. If another program has the port, root can
@@ -700,7 +700,7 @@ serve_failed() {
 }
 
 # step_push reads the bundle once, verifying and sending at the same time; oci-push
-# publishes nothing before bundle-verify has said that it is good.
+# publishes nothing before bundle-verify has reported a good signature.
 step_push() {
   inputs
   named="$bundle $(bundle_size)" trusted=${verify:+$key}
@@ -716,8 +716,8 @@ step_push() {
   fi
 }
 
-# estimate says how long reading the bundle takes, by its first 256 MB, if that is
-# more than a minute.
+# estimate prints how long reading the bundle takes, judging by its first 256 MB, if
+# that is more than a minute.
 estimate() {
   [ ! -d "$bundle" ] || return 0
   from=$(date +%s%N)
@@ -732,7 +732,7 @@ estimate() {
   }' >&2
 }
 
-# push_failed: for a bundle that is not the vendor's, the last word is to stop.
+# push_failed: for a bundle that is not the vendor's, the last message is to stop.
 push_failed() {
   grep -qs '"signature":"bad"' $state/pushed.new || return 0
   back=never
@@ -740,7 +740,7 @@ push_failed() {
     "compare $(basename -- "${bundle%%:/*}") with the vendor's checksum and $(basename -- "$key") with a copy obtained by another route"
 }
 
-# pushed looks whether it is known what was pushed: nothing else is installed.
+# pushed checks that the push is on record: nothing else is installed.
 pushed() {
   [ -z "$plan" ] || return 0
   back=push
@@ -752,8 +752,8 @@ pushed() {
   back=''
 }
 
-# step_k0s installs k0s from the registry, without reading 22 GB once more, and by
-# the digests that were pushed: others may have moved the tags since.
+# step_k0s installs k0s from the registry, without reading 22 GB again, and by the
+# pushed digests: others may have moved the tags since.
 step_k0s() {
   pushed
   line="grep '\"repository\":\"k0sproject/k0s\"' $state/pushed | "
@@ -765,22 +765,21 @@ step_k0s() {
 
 step_mirror() { run "$(with k0s-mirror-config --mirror "https://$far" --k0s $bin/k0s) </dev/null" $state/mirrored; }
 
-# step_install hands on the release and the digests that were pushed, to which both
-# tools hold the registry from then on. Both check everything before the host is
-# changed.
+# step_install passes on the release and the pushed digests, which both tools require
+# from then on. Both check everything before the host is changed.
 step_install() {
   pushed
   case " $* " in *' --plan '*) ;; *) both --plan --quiet "$@" ;; esac
   both "$@"
 }
 
-# both FLAG…: the host, and then the platform on it.
+# both FLAG…: sets up the host, then the platform on it.
 both() {
   run "cat $state/pushed $state/extracted $state/mirrored 2>/dev/null | $(with k0s-up --registry "$far" ${address:+--api-address "$address"})$(flags host "$@")" $state/up
   run "{ cat $state/pushed && grep '^{\"kind\":\"cluster\"' $state/up; } | $(with k0rdent-install --registry "$far")$(flags platform "$@")"
 }
 
-# flags WHO FLAG…: those of the flags that the host's tool has, or the platform's.
+# flags WHO FLAG…: those flags that the host's tool, or the platform's, has.
 flags() {
   who=$1 owner=both
   shift
@@ -795,7 +794,7 @@ flags() {
   done
 }
 
-# status prints what there is of this site.
+# status prints the state of this site.
 status() {
   [ -r $state/site ] || fail 'nothing is installed on this host, or this user may not look'
   site
@@ -817,8 +816,8 @@ status() {
   return $well
 }
 
-# join makes this host a node. Nothing in the archive is used before all of it is
-# known to be what was packed, and nobody else can change it after that.
+# join makes this host a node. Nothing in the archive is used before the whole archive
+# is verified in a private copy.
 join() {
   [ -n "$plan" ] || root
   again="pack another with install.sh --export-$mode"
@@ -845,10 +844,10 @@ join() {
     return "$code"
   fi
   perform "$mode" joined
-  say "$archive holds a join token: remove it, or keep it where nobody else reads it"
+  say "$archive contains a join token: remove it, or keep it where nobody else can read it"
 }
 
-# joined leaves the tools on the host with which --uninstall removes it later.
+# joined keeps the tools on the host that --uninstall needs later.
 joined() {
   for tool in $packed; do put "$room/node/$tool" "$bin/$tool" 755; done
   put "$here/$(basename -- "$0")" $bin/k0rdent-airgap-install 755
@@ -856,8 +855,8 @@ joined() {
   run "$(quote sh "$room/node/join.sh")"
 }
 
-# authentic FILE: it has the digest that was printed when it was packed, which the
-# operator carried here by a different route.
+# authentic FILE: checks the digest that was printed when it was packed, which the
+# operator brought here by a different route.
 authentic() {
   if [ -z "$digest" ]; then
     [ -t 0 ] || misuse "the digest of $archive is needed: it holds programs that run as root" "run the command that install.sh --export-$mode printed: install.sh --$mode ARCHIVE --digest sha256:..."
@@ -871,9 +870,9 @@ authentic() {
   [ "$has" = "$want" ] || fail "$archive has the digest sha256:$has, not sha256:$want" "copy it again; if that does not help, it was changed on the way: $again"
 }
 
-# export_node packs all that another host needs: the tools and files with which the
-# first one was made a node. It does so in a directory that is root's, since others
-# may replace what lies elsewhere.
+# export_node packs everything that another host needs: the tools and files that made
+# the first one a node. It works in a directory of root's, since others may replace
+# files elsewhere.
 export_node() {
   role=${mode#export-}
   [ -n "$plan" ] || root
@@ -887,9 +886,9 @@ export_node() {
   fi
   digest=$(sha256sum <$pack/archive | cut -c 1-64)
   rm -rf $pack
-  say "carry $archive to the $role, to where nobody else can read it, and run there:"
+  say "copy $archive to the $role, where nobody else can read it, and run there:"
   say "  install.sh --$role $(basename -- "$archive") --digest sha256:$digest"
-  say 'the digest is what proves the archive: write it down, or send it by a different route'
+  say 'the digest authenticates the archive: write it down, or send it by a different route'
 }
 
 pack() {
@@ -908,13 +907,13 @@ pack() {
   run "$(quote install -m 600 $pack/archive "$archive.new") && $(quote mv -f "$archive.new" "$archive")"
 }
 
-# join_script prints what makes the other host a node.
+# join_script prints the script that makes the other host a node.
 join_script() {
   login=${authority:+ --ca ca.pem}${username:+ $(quote --username "$username") --password-file password}
   cat <<END
 #!/bin/sh
-# Makes this host a $role of the cluster, with what lies beside this file; --plan
-# shows how. Further flags are those of k0s-up. Run again, it does what is left.
+# Makes this host a $role of the cluster, with the files next to this one; --plan
+# shows how. Other flags are those of k0s-up. Run again, it completes what is missing.
 set -eu
 role=$role
 cd -- "\$(dirname -- "\$0")"
@@ -942,13 +941,13 @@ uninstall() {
   present k0s-up k0s-mirror-config
   worker=''
   for file in $units/k0sworker.service /etc/init.d/k0sworker; do [ ! -e "$file" ] || worker=yes; done
-  # What this host is decides what may be removed. If that is unknown, stop here.
+  # The role of this host decides what may be removed. If it is unknown, stop here.
   set -- --reset ${last:+--last-controller}
   planned=$(k0s-up "$@" --plan --quiet --format '{{.cluster}} {{.name}} {{.status}}: {{.detail}}' </dev/null) || exit
   case $planned in *'stays preflight '*) stays=yes ;; esac
   [ -n "$stays" ] || present k0rdent-install
   if [ -n "$stays" ] && [ -z "$external" ] && [ -d "$storage/blobs" ]; then kept=yes; fi
-  [ -z "$kept" ] || [ -z "$purge" ] || fail 'the hosts of the cluster that goes on pull from the registry on this host' \
+  [ -z "$kept" ] || [ -z "$purge" ] || fail 'the hosts of the remaining cluster pull from the registry on this host' \
     'run this without --purge now, and with it once no host pulls from here any more'
   if [ -n "$plan" ]; then
     [ -n "$stays" ] || k0rdent-install --uninstall --plan --quiet --format '# {{.name}} {{.status}}: {{.detail}}' </dev/null || [ $? = 75 ]
@@ -966,11 +965,11 @@ uninstall() {
   for left in "$storage" "$(dirname -- "$log")" $state $settings; do [ ! -e "$left" ] || say "$left stays, until --uninstall --purge"; done
 }
 
-# ask asks whether what was found may be removed.
+# ask asks for confirmation of what will be removed.
 ask() {
   [ -z "$yes" ] || return 0
   if [ -n "$stays" ]; then
-    printf 'install.sh: remove this host from its cluster, which goes on, and k0s with its data? [y/N] ' >&2
+    printf 'install.sh: remove this host from its cluster, which keeps running, and k0s with its data? [y/N] ' >&2
   else
     registry=" and the registry${purge:+ with all that it holds}"
     [ -z "$external" ] || registry=''
@@ -980,25 +979,25 @@ ask() {
   case $answer in y | Y | yes) ;; *) fail 'nothing was removed' ;; esac
 }
 
-# summary says what was removed and what was not.
+# summary prints what was removed and what was not.
 summary() {
   gone='k0rdent, k0s and the registry are removed'
   [ -z "$external" ] || gone="k0rdent and k0s are removed; the registry $external is as it was"
-  [ -z "$stays" ] || gone='k0s is removed, and this host has left its cluster, which goes on'
+  [ -z "$stays" ] || gone='k0s is removed, and this host has left its cluster, which keeps running'
   say "$gone; reboot the host to clear leftover network state"
   [ -z "$worker" ] || say "on a controller, k0s kubectl delete node $(uname -n | tr '[:upper:]' '[:lower:]') removes its Node"
   [ -z "$kept" ] || say 'this host still serves the registry that the others pull from; install.sh --uninstall once more removes it'
 }
 
-# remove stops at the first thing that cannot be removed: what is left is needed to
-# remove that. The platform goes first, unless its cluster goes on, or does not
-# answer any more. It gets the arguments of k0s-up.
+# remove stops at the first failure: what is left is needed to remove the rest. The
+# platform is removed first, unless its cluster keeps running, or no longer answers.
+# It takes the arguments of k0s-up.
 remove() {
   [ -n "$stays" ] || run 'k0rdent-install --uninstall --yes </dev/null || [ $? = 75 ] # it goes with its cluster'
   run "$(quote k0s-up "$@" --yes) </dev/null"
   run "$(quote k0s-mirror-config --remove --k0s $bin/k0s) </dev/null"
   if [ -n "$kept" ]; then # the registry and what removes it later stay
-    [ -z "$plan" ] || echo "# oci-serve goes on serving $storage"
+    [ -z "$plan" ] || echo "# oci-serve keeps serving $storage"
     ! grep -qxF $bin/k0s $state/files 2>/dev/null || run "rm -f $bin/k0s"
     return
   fi
@@ -1007,8 +1006,7 @@ remove() {
     run 'systemctl disable --quiet --now oci-serve.socket oci-serve.service || ! systemctl is-active --quiet oci-serve.service'
   fi
   if [ -n "$purge" ] && [ -d "$storage/blobs" ]; then run "$(quote oci-serve --purge --yes --storage "$storage")"; fi
-  # The files of ours, but for what --purge removes: whose user the registry's is, and
-  # where it is.
+  # Our files, except what --purge removes: the registry's user and location.
   set --
   [ ! -f $state/files ] || while IFS= read -r file; do
     case $file in user/* | "$settings") continue ;; esac
@@ -1029,10 +1027,10 @@ remove() {
   tidy "$storage" $own # the unit makes the latter wherever the storage is
 }
 
-# tidy DIR…: removes directories in which nothing is left.
+# tidy DIR…: removes empty directories.
 tidy() { for dir; do if [ -d "$dir" ]; then run "$(quote rmdir "$dir") 2>/dev/null || true"; fi; done; }
 
-# forget removes the last of it, with which this run has worked.
+# forget removes the last files, which this run needed.
 forget() {
   set -- rm -rf $state $run "$log" "$(dirname -- "$log")/oci-serve.log"
   if [ -n "$plan" ]; then
@@ -1047,7 +1045,7 @@ for word; do
   case $word in
   --) break ;;
   --download)
-    [ -f "$here/download.sh" ] || misuse '--download is now a script of its own' 'run download.sh VERSION, which is beside install.sh in the release archive'
+    [ -f "$here/download.sh" ] || misuse '--download is now a script of its own' 'run download.sh VERSION, which is next to install.sh in the release archive'
     exec sh "$here/download.sh" "$@"
     ;;
   esac

@@ -84,7 +84,7 @@ alone() {
     [[ $output == *'the cluster goes on with n1'*'k0s-leave planned: k0s etcd leave --peer-address 10.0.0.6'* ]]
     [ -z "$(calls n2)" ]
     run -0 --separate-stderr on n2 sh /media/bin/install.sh --uninstall --yes
-    [[ $stderr == *'k0s is removed, and this host has left its cluster, which goes on'* ]]
+    [[ $stderr == *'k0s is removed, and this host has left its cluster, which keeps running'* ]]
     [ "$(calls n2)" = 'etcd leave --peer-address 10.0.0.6,stop,reset' ]
     run ! on n2 test -e /etc/k0s/k0s.yaml
     run ! on n2 test -e /var/lib/k0s
@@ -165,7 +165,7 @@ alone() {
   run -1 --separate-stderr on n1 sh /media/bin/install.sh --uninstall --purge --yes
   [[ $stderr == *'pull from the registry on this host'*'without --purge'* ]]
   run -0 on n1 sh /media/bin/install.sh --uninstall --plan
-  [[ $output == *'oci-serve goes on serving /var/lib/k0rdentd/registry'* ]]
+  [[ $output == *'oci-serve keeps serving /var/lib/k0rdentd/registry'* ]]
   run -0 --separate-stderr on n1 sh /media/bin/install.sh --uninstall --yes
   [[ $stderr == *'this host still serves the registry that the others pull from'* ]]
   on n1 test -e /usr/local/bin/oci-serve
@@ -187,7 +187,7 @@ alone() {
   run -0 on n2 sh /root/only/install.sh --uninstall --plan
   [ "$(calls n2)" = 'install worker --token-file /etc/k0s/join-token,start' ]
   run -0 --separate-stderr on n2 sh /root/only/install.sh --uninstall --yes
-  [[ $stderr == *'this host has left its cluster, which goes on'*'k0s kubectl delete node n2'* ]]
+  [[ $stderr == *'this host has left its cluster, which keeps running'*'k0s kubectl delete node n2'* ]]
   [ "$(calls n2)" = 'install worker --token-file /etc/k0s/join-token,start,stop,reset' ]
   run ! on n2 test -e /etc/k0s
   # On a controller that would end the cluster.

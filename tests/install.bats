@@ -951,7 +951,7 @@ END
   on one sh -c 'mkdir /srv/shared; echo precious >/srv/shared/file; ln -s shared /srv/link'
   for dir in /srv/shared /srv/link; do
     run -1 --separate-stderr on one env K0RDENTD_REGISTRY_STORAGE=$dir sh /media/release/install.sh "${whole[@]}" --only serve
-    [[ $stderr == *"$dir has other things in it"* ]]
+    [[ $stderr == *"$dir contains other files"* ]]
   done
   same file "$(on one ls /srv/shared)"
 }

@@ -156,7 +156,7 @@ refused() {
 elsewhere() {
   export K0RDENTD_REGISTRY_STORAGE=/srv/registry K0RDENTD_REGISTRY_PORT=5443
   mkdir /srv/registry && touch /srv/registry/mine
-  ! script "${whole[@]}" -- --plan 2>/tmp/err && grep -q '/srv/registry has other things in it' /tmp/err && [ "$(stat -c %U /srv/registry/mine)" = root ] &&
+  ! script "${whole[@]}" -- --plan 2>/tmp/err && grep -q '/srv/registry contains other files' /tmp/err && [ "$(stat -c %U /srv/registry/mine)" = root ] &&
     rm /srv/registry/mine || return
   script "${whole[@]}" -- --plan && [ "$(property ActiveState)" = active ] &&
     [ "$(stat -c %U /srv/registry)" = oci-serve ] && diff /media/expected <(audit /srv/registry) &&
