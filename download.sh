@@ -3,7 +3,7 @@
 # bundle, its signature, the vendor's key, and the k0s programs. Partial downloads
 # are resumed, and all of it is verified.
 #
-# It needs bundle-verify and bundle-version beside it (or on the PATH), a POSIX
+# It needs bundle-verify and bundle-version next to it (or on the PATH), a POSIX
 # shell, coreutils, sed, and curl or wget. For --parts, wget must be version 1.16 or later.
 set -eu
 
@@ -25,7 +25,7 @@ Files:
                  less one byte, the most that FAT32 holds), to FILE.part-001,
                  FILE.part-002 and so on, with their checksums in FILE.sha256
   --key FILE     the vendor's public key, downloaded to FILE if that does not
-                 exist (default cosign.pub beside the bundle)
+                 exist (default cosign.pub next to the bundle)
 
 General:
   --plan         print what would be downloaded, and download nothing

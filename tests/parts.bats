@@ -60,7 +60,7 @@ checksums() { (cd "$1" && sha256sum bundle.tgz.part-?? >bundle.tgz.sha256); }
   cp "$PARTS"/* one
   mv one/*part-ab two
   run -1 --separate-stderr bundle-ls one/bundle.tgz.part-aa
-  [[ $stderr == 'bundle-ls: one/bundle.tgz.part-ab: missing, but bundle.tgz.part-ac exists'*'hint: copy it beside the other parts, or name the parts on all media'* ]]
+  [[ $stderr == 'bundle-ls: one/bundle.tgz.part-ab: missing, but bundle.tgz.part-ac exists'*'hint: copy it next to the other parts, or name the parts on all media'* ]]
   serve
   bundle-verify --quiet --key "$KEY" two/* one/* | bundle-ls | oci-push --quiet --to "$registry" >pushed
   same "$(expected "$BATS_FILE_TMPDIR/manifest.json")" "$(published)"

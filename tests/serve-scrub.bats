@@ -19,7 +19,7 @@ blobs() { find storage/blobs -type f -printf '%s %p\n' | sort -rn | cut -d' ' -f
   local layer manifest digest
   serve
   oci-push --to "$registry" --quiet "$SAMPLE/bundle.tgz" >/dev/null
-  run -0 oci-serve --scrub --storage storage --quiet # beside the server
+  run -0 oci-serve --scrub --storage storage --quiet # next to the server
   [[ $output == *'"counts":{"bad":0,"good":'* ]]
   layer=$(blobs | sed -n 1p)
   manifest=storage/blobs/$(expected | awk '$1 == "busybox" { sub(":", "/", $3); print $3 }')

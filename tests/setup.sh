@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests run beside the tools: helper programs and real peers.
+# Installs what the tests run next to the tools: helper programs and real peers.
 # Quick when all is there. Where nothing can be installed (not root, no apt)
 # the tests that need a missing program skip by name, and fail with CI=true.
 set -euo pipefail

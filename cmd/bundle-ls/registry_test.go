@@ -166,7 +166,7 @@ func TestRegistryProblems(t *testing.T) {
 	}{
 		{"one repository", refused("/b/tags", 403), nil, 1, 3, 1, "1 image or repository could not be read", "hint: run"},
 		{"one tag", refused("/b/manifests/2", 403), nil, 1, 4, 1, "/b:2: ", ""},
-		{"one manifest that is none", refused("/b/manifests/2", 204), nil, 1, 4, 1, "/b:2: ", ""},
+		{"one that is not a manifest", refused("/b/manifests/2", 204), nil, 1, 4, 1, "/b:2: ", ""},
 		{"no catalog", refused("_catalog", 404), nil, 1, 0, 0, "not every registry has a catalog", ""},
 		{"no login", refused("/v2/", 401), nil, 1, 0, 0, "401", ""},
 		{"nothing below the prefix", nil, []string{"/none"}, 1, 0, 0, "no images below none\nhint: ", ""},

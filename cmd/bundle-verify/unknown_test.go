@@ -27,7 +27,7 @@ func TestNoResultIsARecord(t *testing.T) {
 	}{
 		{"no key", file, cli.CodeMisuse, []string{file}},
 		{"no such key", file, cli.CodeFailed, []string{"--key", key, file}},
-		{"a key that is none", file, cli.CodeFailed, []string{"--key", file, file}},
+		{"not a key", file, cli.CodeFailed, []string{"--key", file, file}},
 		{"no such file", file + ".gone", cli.CodeFailed, []string{"--key", key, file + ".gone"}},
 		{"no file", "", cli.CodeMisuse, []string{"--key", key}},
 		{"an unknown flag", "", cli.CodeMisuse, []string{"--kye", key, file}},

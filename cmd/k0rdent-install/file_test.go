@@ -85,7 +85,7 @@ func TestConfigFileReportsWhatIsWrong(t *testing.T) {
 		{"unknown key of a credential", "k0rdent: {credentials: {aws: [{name: a, secretKey: verysecret}]}}", 0o600, []string{"unknown key secretKey"}},
 		{"wrong types", "k0rdent: {credentials: {aws: {}}}\ndebug: verysecret\n", 0o600, []string{"line 1: must be a list", "line 2: must be true or false"}},
 		{"twice", "debug: true\ndebug: true\n", 0o600, []string{`line 2: mapping key "debug" already defined at line 1`}},
-		{"a duration that is none", "timeout: soon", 0o600, []string{`invalid timeout "soon": must be a duration such as 30s or 5m`}},
+		{"not a duration", "timeout: soon", 0o600, []string{`invalid timeout "soon": must be a duration such as 30s or 5m`}},
 		{"incomplete credentials", "k0rdent: {credentials: {aws: [{name: A_b}], openstack: [{name: o, authURL: u}]}}", 0o600, []string{
 			"aws[0].accessKeyID is missing", "aws[0].secretAccessKey is missing", `aws[0].name "A_b": want small letters`, "openstack[0]: want applicationCredentialID",
 		}},
@@ -96,7 +96,7 @@ func TestConfigFileReportsWhatIsWrong(t *testing.T) {
 		{"a list", "- k0s\n", 0o600, []string{".yaml: line 1: must be keys and values"}},
 		{"an alias of itself", "k0rdent: {helm: {values: &a {x: *a}}}", 0o600, []string{"without an alias of itself"}},
 		{"two documents", "debug: true\n---\ndebug: false\n", 0o600, []string{"more than one document"}},
-		{"a log level that is none", "logLevel: loud", 0o600, []string{`logLevel "loud"`}},
+		{"not a log level", "logLevel: loud", 0o600, []string{`logLevel "loud"`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -48,7 +48,7 @@ type installer struct {
 	stderr io.Writer
 
 	in     pipe.Site
-	node   record.Cluster  // of k0s-up; empty if it was not told
+	node   record.Cluster  // of k0s-up; empty if there was no record
 	failed error           // of a tool before this one, which must not have gone on
 	bundle *record.Version // the last one
 	arrivals

@@ -13,7 +13,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// A registry that has no time is for another run, whatever it is asked; that
+// A registry that asks to be tried later ends the run, whatever the request; that
 // nothing else is wrong is all that the preflight knows.
 func TestBusyRegistry(t *testing.T) {
 	for _, part := range []string{"/v2/", "/tags/list", "/manifests/"} {

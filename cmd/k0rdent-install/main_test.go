@@ -95,7 +95,7 @@ func TestMovedFlags(t *testing.T) {
 		})
 	}
 	// What the file says of the host is k0s-up's, and a worker's file may be
-	// beside another cluster's kubeconfig.
+	// next to another cluster's kubeconfig.
 	for _, text := range []string{"pod-cidr: 10.1.0.0/16\nreset: false\n", "join: {mode: controller}\n", "join: {mode: worker}\nkubeconfig: /k\n"} {
 		if _, err := parse(t, text, 0o600); err != nil {
 			t.Errorf("%s: %v", text, err)

@@ -111,7 +111,7 @@ func TestMissingImagesAreListedWithWhoWantsThem(t *testing.T) {
 		}
 	}
 	if !strings.Contains(r.Stderr, "velero/velero:v1.17.0: not in the registry") {
-		t.Errorf("a person is not told:\n%s", r.Stderr)
+		t.Errorf("stderr lacks a problem:\n%s", r.Stderr)
 	}
 }
 

@@ -74,8 +74,8 @@ func (i *installer) loadRelease(ctx context.Context) error {
 	return nil
 }
 
-// chartRepository takes a chart's address, as k0rdentd's configuration has it,
-// for the repository in it.
+// chartRepository returns the repository in a chart's address, as k0rdentd's
+// configuration writes it.
 func chartRepository(name string) string {
 	rest, found := strings.CutPrefix(name, "oci://")
 	if !found {
@@ -146,7 +146,7 @@ func (i *installer) chartSite(ctx context.Context) (site chart.Site, note string
 	return site, note
 }
 
-// findK0sURL asks whether the registry hands out k0s, as oci-serve does: at
+// findK0sURL asks whether the registry serves k0s, as oci-serve does: at
 // /k0s/ it lists the files. Other servers may have any page there.
 func (i *installer) findK0sURL(ctx context.Context) (address, note string) {
 	scheme := "https://"

@@ -16,7 +16,7 @@ func (i *installer) uninstallSteps() []step.Step {
 	return []step.Step{{Name: "preflight", Run: i.confirm}, {Name: "platform", Run: i.remove}}
 }
 
-// confirm finds out what there is and asks, unless it was told not to.
+// confirm finds out what there is and asks, except with --yes.
 func (i *installer) confirm(ctx context.Context, do bool) (step.Outcome, error) {
 	err := i.reach(ctx)
 	switch {

@@ -288,7 +288,7 @@ func TestCheckOfTheHost(t *testing.T) {
 		{"certificate gone", func(t *testing.T, root string) {
 			writeFile(t, root+k0s.CertsDir+"/quay.io/hosts.toml", 0o644, "server = 'https://"+s.host+"'\nca = ['ca.crt']\n[host]\n")
 		}, "", "ca.crt: no such file"},
-		{"path that is none", func(t *testing.T, root string) {
+		{"not a path", func(t *testing.T, root string) {
 			writeFile(t, root+k0s.CertsDir+"/quay.io/hosts.toml", 0o644, "server = '"+s.URL+"/p'\n[host]\n")
 		}, "", "with a prefix the path must be /v2/PREFIX"},
 		{"spelt the other way", func(t *testing.T, root string) {

@@ -13,7 +13,7 @@ import (
 )
 
 // checkRoutes looks for a default route and a nameserver. A site without the
-// internet often has neither, and both are needed all the same: kubelet finds
+// internet often has neither, and both are still needed: kubelet finds
 // the node's address by the route, which also leads to the network of the
 // services; CoreDNS does not start without a nameserver. Whether anything
 // answers there does not matter.

@@ -63,11 +63,11 @@ func TestConfigFileReportsWhatIsWrong(t *testing.T) {
 		{"unknown keys", "k0s:\n  netwrok: {}\nairgap:\n  registry:\n    addres: x\n", 0o600, []string{"line 2: unknown key netwrok (did you mean network?)", "line 5: unknown key addres (did you mean address?)"}},
 		{"a value that the flag refuses", "k0s: {storage: {type: zfs}}", 0o600, []string{`invalid k0s.storage.type "zfs": must be etcd or kine`}},
 		{"a flag's value", "timeout: soon", 0o600, []string{`invalid timeout "soon": must be a duration such as 30s or 5m`}},
-		{"a port that is none", "k0s: {api: {port: verysecret}}", 0o600, []string{"line 1: must be a number"}},
-		{"a token that is none", "join: {token: [verysecret]}", 0o600, []string{"line 1: must be a text"}},
+		{"not a port", "k0s: {api: {port: verysecret}}", 0o600, []string{"line 1: must be a number"}},
+		{"not a token", "join: {token: [verysecret]}", 0o600, []string{"line 1: must be a text"}},
 		{"readable by all, with a secret", "join: {mode: worker, token: verysecret}", 0o644, []string{"contains secrets and is readable by others (mode 0644)"}},
 		{"two documents", "debug: true\n---\ndebug: false\n", 0o600, []string{"more than one document"}},
-		{"a log level that is none", "logLevel: loud", 0o600, []string{`logLevel "loud"`}},
+		{"not a log level", "logLevel: loud", 0o600, []string{`logLevel "loud"`}},
 	} {
 		_, err := parse(t, tt.text, tt.mode)
 		if cli.Code(err) != cli.CodeMisuse {

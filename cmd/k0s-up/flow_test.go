@@ -96,7 +96,7 @@ func TestKilledBetweenSteps(t *testing.T) {
 
 const operatorsYAML = "# by hand\nspec:\n  network:\n    provider: calico\n"
 
-// TestUninstallOfHalfAnInstallation takes away what a run that was killed after
+// TestUninstallOfHalfAnInstallation removes what a run that was killed after
 // each step has left: what remains is what was there before.
 func TestUninstallOfHalfAnInstallation(t *testing.T) {
 	s := aSite(t)

@@ -126,7 +126,7 @@ func (u *up) checkServer(ctx context.Context, server string) {
 }
 
 // placeToken puts the token where k0s reads it, for its owner only. k0s's own
-// service names that file for ever, so the token is not left in place.
+// service names that file forever, so the token is not left in place.
 func (u *up) placeToken(_ context.Context, do bool) (step.Outcome, error) {
 	if u.member = u.joined(); u.member {
 		return step.Unchanged("this host has joined already"), nil

@@ -32,10 +32,9 @@ type setting struct {
 
 func (s setting) String() string { return strings.Join(s.path, ".") }
 
-// merge puts settings into a k0s.yaml, which may be empty, and tells what
-// that changes, a line for each. Whatever else is in the file stays, comments
-// and order included; if nothing changes, so does every byte. Lists are added
-// to.
+// merge sets values in a k0s.yaml, which may be empty, and returns the changes, one
+// line each. Everything else in the file stays, comments and order included; without
+// changes, every byte stays. Lists are extended.
 func merge(have []byte, settings []setting) (merged []byte, changes []string, err error) {
 	doc, err := document(have)
 	if err != nil {
@@ -125,7 +124,7 @@ func child(table *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// apply puts one setting in and tells what that changes.
+// apply sets one value and returns the change.
 func apply(root *yaml.Node, s setting) (string, error) {
 	at := root
 	for _, key := range s.path[:len(s.path)-1] {

@@ -171,7 +171,7 @@ func (f facts) otherEndpoints() []netip.AddrPort {
 }
 
 // servers lists where the other controllers' API servers may be reached: those
-// that carry traffic, and those beside each etcd member but this host's own.
+// that carry traffic, and those next to each etcd member but this host's own.
 func (f facts) servers(own string) []netip.AddrPort {
 	all := f.otherEndpoints()
 	for name, peer := range f.members {

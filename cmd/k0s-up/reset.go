@@ -71,7 +71,7 @@ func (u *up) checkPlatform(ctx context.Context) error {
 	return nil
 }
 
-// confirm asks, unless it was told not to.
+// confirm asks, except with --yes.
 func (u *up) confirm(ctx context.Context, do bool) (step.Outcome, error) {
 	o, err := u.checkReset(ctx)
 	if err != nil || u.cfg.yes || !do {

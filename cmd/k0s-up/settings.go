@@ -113,7 +113,7 @@ func (u *up) settings(y k0sYAML) []setting {
 	return all
 }
 
-// read takes from a text what other steps go by.
+// read parses what other steps need from a text.
 func (y *k0sYAML) read(text []byte) error {
 	var config struct {
 		Spec struct {

@@ -19,7 +19,7 @@ import (
 )
 
 // state is what this program knows of its work on this host from one run to
-// the next. Losing it costs nothing but the knowledge of whose the files are.
+// the next. Losing it only loses whose the files are.
 type state struct {
 	path string
 
@@ -88,8 +88,8 @@ func (s *state) own(path, digest, backup string) {
 	s.Files = append(s.Files, f)
 }
 
-// take notes the files that other tools have told of: those that they wrote,
-// now or in a run before, since they look after them.
+// take records the files in the records of other tools: those that they wrote, now or
+// in an earlier run, since they manage them.
 func (s *state) take(files []record.File) {
 	for _, f := range files {
 		switch f.Status {

@@ -167,7 +167,7 @@ func TestStaleRecords(t *testing.T) {
 			t.Errorf("%s: %d images failed, want %d", name, got, len(images))
 		}
 		if strings.Contains(r.stderr, "could not be read to its end") || strings.Contains(r.stderr, "truncated") {
-			t.Errorf("%s: a line for each image, or one beside the run's error:\n%s", name, r.stderr)
+			t.Errorf("%s: a line for each image, or one next to the run's error:\n%s", name, r.stderr)
 		}
 		checkAll(t, host, "", o) // the other bundle is still pushed
 		if r := invoke(t, images[0], "--to", host); cli.Code(r.err) != cli.CodeFailed {

@@ -42,7 +42,7 @@ func openAuthority(dir, host string, only *names, now time.Time) (*authority, er
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(certFile); err == nil {
 			return nil, cli.Hint(fmt.Errorf("%s is missing", keyFile),
-				"restore it, or remove ca.pem beside it and distribute the new one to every client")
+				"restore it, or remove ca.pem next to it and distribute the new one to every client")
 		}
 		key, err = makeKey(keyFile)
 	}

@@ -164,7 +164,7 @@ func TestPages(t *testing.T) {
 
 // FuzzRequest sends anything that parses as a request to a registry that
 // nobody may write to: no fault of the server, no redirect, nothing changed in
-// the storage or beside it.
+// the storage or next to it.
 func FuzzRequest(f *testing.F) {
 	for _, line := range []string{
 		"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -44,7 +44,7 @@ func TestParseHtpasswd(t *testing.T) {
 		{"sha", "bob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", 0, "not a bcrypt hash"},
 		{"truncated", "bob:" + hash[:59], 0, "not a bcrypt hash"},
 		{"cost", "bob:$2y$31" + hash[6:], 0, "cost 31, must be at most 15"},
-		{"cost that is none", "bob:$2y$xx" + hash[6:], 0, `user "bob"`},
+		{"not a cost", "bob:$2y$xx" + hash[6:], 0, `user "bob"`},
 		{"twice", aliceLine + "\n" + aliceLine, 0, `line 2: user "alice" has two lines`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -255,7 +255,7 @@ func TestRefusals(t *testing.T) {
 		{"no key", []string{"--tls-cert", file}, 2, "--tls-cert requires --tls-key"},
 		{"bad certificate", []string{"--storage", t.TempDir(), "--tls-cert", file, "--tls-key", file}, 2, "the file is empty"},
 		{"name without auto", []string{"--tls-name", "a.example"}, 2, "requires --tls auto"},
-		{"name that is none", []string{"--tls", "auto", "--tls-name", "a b"}, 2, "neither a host name nor an address"},
+		{"not a name", []string{"--tls", "auto", "--tls-name", "a b"}, 2, "neither a host name nor an address"},
 		{"repair alone", []string{"--repair"}, 2, "requires --scrub"},
 		{"gc and scrub", []string{"--gc", "--scrub"}, 2, "mutually exclusive"},
 		{"access log", []string{"--access-log", "xml"}, 2, "must be text or json"},

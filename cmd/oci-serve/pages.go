@@ -14,7 +14,7 @@ import (
 	"k0rdent-airgap/lib/registry"
 )
 
-// pages serves the registry and the pages beside it. Paths are compared as they
+// pages serves the registry and the pages next to it. Paths are compared as they
 // are: a mux would clean them, and redirect.
 type pages struct {
 	registry http.Handler

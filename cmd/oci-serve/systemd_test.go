@@ -104,7 +104,7 @@ func TestWatchdogWantsAnAnswer(t *testing.T) {
 		case <-r.Context().Done():
 			panic(http.ErrAbortHandler) // else it could answer who is about to hang up
 		}
-		w.WriteHeader(http.StatusServiceUnavailable) // an answer all the same
+		w.WriteHeader(http.StatusServiceUnavailable) // still an answer
 	}))
 	defer s.Close()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -48,14 +48,14 @@ func TestRoot(t *testing.T) {
 		{"no product's chart", "b", []string{"charts/kcm_1.tar", "charts/x_1.tar"}, []string{"charts/kcm_1.tar", "charts/x_1.tar"}, nil, false},
 		{"charts in charts", "b", []string{"charts/charts/x_1.tar"}, []string{"charts/charts/x_1.tar"}, nil, false},
 		{"one directory of no special name", "b", []string{"capi/a_1.tar"}, []string{"capi/a_1.tar"}, nil, false},
-		{"files beside the directory", "b", []string{"._airgap-bundle", "airgap-bundle/" + chart, "README"}, []string{"._airgap-bundle", chart, "README"}, nil, false},
+		{"files next to the directory", "b", []string{"._airgap-bundle", "airgap-bundle/" + chart, "README"}, []string{"._airgap-bundle", chart, "README"}, nil, false},
 		{"chart late", "b", []string{"x/capi/a_1.tar", "x/" + chart}, []string{"capi/a_1.tar", chart}, nil, true},
 		{"chart at the top too late", "b", []string{"airgap-bundle/capi/a_1.tar", chart}, nil, []string{"airgap-bundle/capi/a_1.tar", chart}, false},
 		{"two levels deep", "b", []string{"srv/airgap-bundle-1.2.3/", "srv/airgap-bundle-1.2.3/capi/a_1.tar", "srv/airgap-bundle-1.2.3/" + chart}, []string{"capi/a_1.tar", chart}, nil, false},
 		{"three levels deep, chart first", "b", []string{"srv/x/y/" + chart, "srv/x/y/capi/a_1.tar"}, []string{chart, "capi/a_1.tar"}, nil, false},
 		{"deep, below no special name, chart last", "b", []string{"srv/x/capi/a_1.tar", "srv/x/b_1.tar", "srv/x/" + chart}, []string{"capi/a_1.tar", "b_1.tar", chart}, nil, true},
-		{"deep, a file beside it", "b", []string{"README", "srv/x/capi/a_1.tar", "srv/x/" + chart}, []string{"README", "capi/a_1.tar", chart}, nil, true},
-		{"deep, and archives beside it", "b", []string{"srv/x/" + chart, "srv/y/a_1.tar"}, []string{chart, "srv/y/a_1.tar"}, nil, false},
+		{"deep, a file next to it", "b", []string{"README", "srv/x/capi/a_1.tar", "srv/x/" + chart}, []string{"README", "capi/a_1.tar", chart}, nil, true},
+		{"deep, and archives next to it", "b", []string{"srv/x/" + chart, "srv/y/a_1.tar"}, []string{chart, "srv/y/a_1.tar"}, nil, false},
 		{"directory called charts elsewhere", "b", []string{"capi/charts/x_1.tar", "velero/a_1.tar", chart}, nil, []string{"capi/charts/x_1.tar", "velero/a_1.tar", chart}, false},
 		{"two bundles", "b", []string{"a/" + chart, "b/" + chart}, nil, nil, false},
 		{"two bundles, one in the other", "b", []string{chart, "old/" + chart}, nil, nil, false},
@@ -84,9 +84,9 @@ func TestRoot(t *testing.T) {
 			}
 			check("tar", write(t, tt.file, raw), nil, tt.want)
 			switch tt.name { // a directory's root is the bundle's
-			case "files beside the directory", "deep, and archives beside it":
+			case "files next to the directory", "deep, and archives next to it":
 				tt.want = []string{chart}
-			case "deep, a file beside it":
+			case "deep, a file next to it":
 				tt.want = tt.want[1:]
 			}
 			slices.Sort(tt.want)

@@ -25,7 +25,7 @@ type Parts struct {
 }
 
 // Open checks that all parts are there, and opens the series for one reading. A
-// part with a checksum beside it is compared with that at its end.
+// part with a checksum next to it is compared with that at its end.
 func (s *Series) Open() (*Parts, error) {
 	if err := s.stat(); err != nil {
 		return nil, err

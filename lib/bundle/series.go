@@ -30,7 +30,7 @@ func (e *PartError) Unwrap() error { return ErrPart }
 // A Series is a file that was cut into parts, as by split(1), whose names differ
 // only in a counter at their end.
 type Series struct {
-	Whole string   // the file's own path; its signature is beside it
+	Whole string   // the file's own path; its signature is next to it
 	Parts []string // in order, at least one
 
 	counters []string       // of the parts
@@ -40,7 +40,7 @@ type Series struct {
 }
 
 // FindSeries returns the series that path names: by any of its parts, if the
-// first one lies beside it, or by all of them, with the list separator between
+// first one lies next to it, or by all of them, with the list separator between
 // absolute paths. It returns nil if path names a file that is not a part. An
 // error about the parts is a PartError; they have not been opened.
 func FindSeries(path string) (*Series, error) {
@@ -155,11 +155,11 @@ func newSeries(first partName, paths []string) (*Series, error) {
 }
 
 func missing(part, other string) error {
-	return &PartError{part, "missing, but " + filepath.Base(other) + " exists", "copy it beside the other parts, or name the parts on all media"}
+	return &PartError{part, "missing, but " + filepath.Base(other) + " exists", "copy it next to the other parts, or name the parts on all media"}
 }
 
 // Path returns the path that names the series: that of the first part or, if it
-// does not find the others beside it, those of all parts.
+// does not find the others next to it, those of all parts.
 func (s *Series) Path() string {
 	found, err := FindSeries(s.Parts[0])
 	if err == nil && found != nil && slices.Equal(found.Parts, s.Parts) {
@@ -183,7 +183,7 @@ func (s *Series) stat() error {
 		info, err := os.Stat(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return &PartError{path, "missing", "copy it beside the other parts"}
+			return &PartError{path, "missing", "copy it next to the other parts"}
 		case err != nil:
 			return err
 		case info.IsDir():

@@ -60,7 +60,7 @@ func TestNextCounter(t *testing.T) {
 	}
 }
 
-// A series is found by any of its parts, whatever else lies beside it.
+// A series is found by any of its parts, whatever else lies next to it.
 func TestFindSeries(t *testing.T) {
 	for _, tt := range []struct {
 		names, by string
@@ -189,7 +189,7 @@ func TestWrongParts(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name     string
-		sums     bool // with a checksum file beside the parts
+		sums     bool // with a checksum file next to the parts
 		harm     func(p []string)
 		kind     error
 		want     string // in the message

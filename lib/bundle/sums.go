@@ -23,7 +23,7 @@ var (
 // sumLine matches a line of sha256sum, without and with --tag.
 var sumLine = regexp.MustCompile(`^\\?(?:([0-9a-fA-F]{64}) [ *](.+)|SHA256 \((.+)\) = ([0-9a-fA-F]{64}))$`)
 
-// readSums reads the checksum files beside the parts, and checks that no part
+// readSums reads the checksum files next to the parts, and checks that no part
 // that they list is missing, and that they list all parts or none. They are a
 // help against mistakes, not a proof: whoever can change the parts can change
 // them as well.
@@ -62,7 +62,7 @@ func (s *Series) readSums() error {
 	}
 	for name, of := range s.sums {
 		if !have[name] {
-			return &PartError{filepath.Join(filepath.Dir(s.Parts[0]), name), "missing, but " + of.file + " lists it", "copy it beside the other parts, or name the parts on all media"}
+			return &PartError{filepath.Join(filepath.Dir(s.Parts[0]), name), "missing, but " + of.file + " lists it", "copy it next to the other parts, or name the parts on all media"}
 		}
 	}
 	return nil

@@ -51,7 +51,7 @@ func (r *Registry) connect(ctx context.Context) error {
 		return err
 	}
 	// Only its use shows what an anonymous token allows, and registries
-	// that anyone may read ask for a login here all the same.
+	// that anyone may read still ask for a login here.
 	if !l.known() && (first.login != "basic" || r.scope == transport.PullScope) {
 		if first.login != "" || first.named {
 			return nil

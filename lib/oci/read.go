@@ -39,7 +39,7 @@ func Load(ctx context.Context, at io.ReaderAt, size int64, r io.Reader, blob fun
 // with gzip or zstd. Each blob that does not look like JSON, or is too large to
 // hold, is passed to blob, if that is not nil, which may read all of it, part
 // of it or nothing, but not after it has returned; an error from it ends Read.
-// Whatever it leaves unread is read and checked all the same.
+// Whatever it leaves unread is still read and checked.
 //
 // If content does not match its digest, Read returns ErrDigest once it has read
 // the whole archive. Errors of r itself are returned as they are; those of the

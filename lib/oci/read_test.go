@@ -51,7 +51,7 @@ func TestReadAnyOrder(t *testing.T) {
 	}
 }
 
-// Content that the callback leaves unread is checked all the same.
+// Content that the callback leaves unread is still checked.
 func TestReadDrains(t *testing.T) {
 	big := strings.Repeat("layer", 100_000)
 	l := &layout{t: t}

@@ -11,7 +11,7 @@
 //	STORAGE/lock                                  held while a process uses the storage
 //	STORAGE/format, clock                         the version of this format; the storage's time
 //	STORAGE/blobs/<algorithm>/<hex>               the pool: every blob once
-//	STORAGE/repositories/<name>/_layout/          an OCI image layout, and beside its blobs
+//	STORAGE/repositories/<name>/_layout/          an OCI image layout, and next to its blobs
 //	    tags/<tag>                                a link to the manifest's blob
 //	    manifests/<algorithm>/<hex>               a link that holds the media type
 //	    referrers/<algorithm>/<subject>/<digest>  a link for each manifest with that subject

@@ -67,7 +67,7 @@ func TestUploadLimit(t *testing.T) {
 		return err
 	}
 	if err := write("alice", other); !errors.Is(err, ErrTooMany) {
-		t.Errorf("an upload beside one that is being received: %v, want ErrTooMany", err)
+		t.Errorf("an upload next to one that is being received: %v, want ErrTooMany", err)
 	}
 	bob, err := reg.disk.StartUpload(ctx, Session{Repository: "a", Owner: "bob"}, "sha256")
 	if err != nil {

@@ -91,7 +91,7 @@ func TestParseErrors(t *testing.T) {
 		{"tag with a space", "GET", "/v2/a/manifests/v%201", ErrTagInvalid},
 		{"tag too long", "GET", "/v2/a/manifests/" + strings.Repeat("a", 129), ErrTagInvalid},
 		{"tag parameter", "PUT", "/v2/a/manifests/" + dig256 + "?tag=..", ErrTagInvalid},
-		{"upload that is none", "GET", "/v2/a/blobs/uploads/tmp-1", ErrUploadUnknown},
+		{"not an upload", "GET", "/v2/a/blobs/uploads/tmp-1", ErrUploadUnknown},
 		{"negative page", "GET", "/v2/a/tags/list?n=-1", ErrQueryInvalid},
 		{"page of words", "GET", "/v2/a/tags/list?n=ten", ErrQueryInvalid},
 		{"query", "GET", "/v2/a/tags/list?n=%zz", ErrQueryInvalid},

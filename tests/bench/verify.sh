@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures bundle-verify beside sha256sum, openssl and, if it is named, cosign 3:
+# Measures bundle-verify next to sha256sum, openssl and, if it is named, cosign 3:
 # the same file in the page cache, one after the other in each round.
 #
 #   tests/bench/verify.sh [COSIGN]

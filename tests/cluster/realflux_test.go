@@ -180,7 +180,7 @@ func fluxDefinitions(t *testing.T) []*unstructured.Unstructured {
 	return kinds
 }
 
-// runFlux starts one of Flux's controllers beside the API server.
+// runFlux starts one of Flux's controllers next to the API server.
 func (s *site) runFlux(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
 	dir := t.TempDir()

@@ -69,7 +69,7 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// TestSecretKeepsWhatOthersAdd holds for a key beside ours.
+// TestSecretKeepsWhatOthersAdd holds for a key next to ours.
 func TestSecretKeepsWhatOthersAdd(t *testing.T) {
 	s, ctx := open(t)
 	if _, err := s.EnsureNamespace(ctx, cluster.Namespace); err != nil {

@@ -22,7 +22,7 @@ import (
 // install the whole: a control plane on the host that this runs on, which is a
 // node of it, and a kcm that takes the platform's chart from the host's registry.
 // It writes an administrator's kubeconfig to the first argument, keeps everything
-// beside that, and ends on SIGTERM.
+// next to that, and ends on SIGTERM.
 //
 //	cluster.test -test.run TestServe -test.timeout 0 KUBECONFIG PROGRAMS REGISTRY CA
 func TestServe(t *testing.T) {

@@ -13,7 +13,7 @@ type fault struct {
 	name string
 	// files are below certs.d. HOST stands for the image's registry and for
 	// _default in turn; PLAIN, SECURE, PLAIN6 and SECURE6 for the site's mirror, and
-	// OTHER for a mirror that has no images. "ca.crt" is beside each file.
+	// OTHER for a mirror that has no images. "ca.crt" is next to each file.
 	files map[string]string
 	image image
 	in    string // the releases that go public: "all", or the first digit or more of their names

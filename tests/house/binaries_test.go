@@ -11,7 +11,7 @@ import (
 )
 
 // maxBinary bounds each tool, in bytes: the set must stay small enough to
-// carry beside a bundle and to copy to a worker.
+// carry next to a bundle and to copy to a worker.
 const maxBinary = 20_000_000
 
 // larger has tools with a bound of their own: Helm and a Kubernetes client are

@@ -9,7 +9,7 @@ import (
 )
 
 // TestEveryToolIsDocumented keeps a new tool from arriving without its papers.
-// That a tool's flags and its papers agree is checked beside the tool, by
+// That a tool's flags and its papers agree is checked next to the tool, by
 // clitest.Docs; here, that no tool leaves that test out.
 func TestEveryToolIsDocumented(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join(root, "README.md"))

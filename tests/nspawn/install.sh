@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs in a booted container: install.sh from the release archive, with nothing
 # else on the host, until the platform is ready; ended in the middle, again, and
-# taken away. Then the same by hand. What is typed is what the guide has.
+# removed. Then the same by hand, with the commands of the guide.
 # shellcheck source=/dev/null
 . /nspawn/check.bash
 # shellcheck source=/dev/null

@@ -97,7 +97,7 @@ var entryDefects = []defect{
 		d.MediaType = "application/vnd.example.unknown+json"
 		t.victim.replace("index.json", encode(index{SchemaVersion: 2, Manifests: []descriptor{d}}))
 	}},
-	{name: "unknown-layer-type", about: "a layer of an unknown media type, which is to be carried all the same", want: Fine, change: func(t *tiny) {
+	{name: "unknown-layer-type", about: "a layer of an unknown media type, which is still copied", want: Fine, change: func(t *tiny) {
 		m := t.victim.topManifest()
 		m.Layers[1].MediaType = "application/vnd.example.unknown"
 		t.victim.setManifest(encode(m))
@@ -137,9 +137,9 @@ var nameDefects = []defect{
 	}},
 	{name: "several-underscores", about: "the last underscore is a guess", want: Ambiguous, entry: "zz/my_app_v1.0.tar",
 		victim: product{kind: "image", path: "zz/my_app", tag: "v1.0"}},
-	{name: "underscores-annotated", about: "the annotation tells which underscore it is", want: Fine, entry: "zz/app_1.0_build.tar",
+	{name: "underscores-annotated", about: "the annotation determines the underscore", want: Fine, entry: "zz/app_1.0_build.tar",
 		victim: product{kind: "image", path: "zz/app", tag: "1.0_build"}, change: func(t *tiny) { t.victim.annotate("1.0_build") }},
-	{name: "underscores-chart", about: "the chart's version tells which underscore it is", want: Fine, entry: "charts/sample_1.0.0_build.tar",
+	{name: "underscores-chart", about: "the chart's version determines the underscore", want: Fine, entry: "charts/sample_1.0.0_build.tar",
 		victim: product{kind: "chart", path: "charts/sample", tag: "1.0.0_build"}},
 	{name: "colon", about: "a colon between name and tag", want: Fine, entry: "zz/victim:v1.0.tar", change: func(t *tiny) {
 		t.victim.entry.Path = "zz/victim:v1.0.tar"

@@ -108,7 +108,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// The manifest is what a reader with nothing but the standard library finds.
+// The manifest is what a reader with only the standard library finds.
 func TestManifestIsTrue(t *testing.T) {
 	for _, o := range []Options{
 		{Format: Tar, Archives: 226},

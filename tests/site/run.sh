@@ -8,7 +8,7 @@
 #   make site K0S=FILE BUNDLE=FILE KEY=FILE     with the real ones; takes an hour
 #
 #   K0S      a k0s for this machine; not needed if the bundle has one
-#   BUNDLE   the vendor's bundle, its signature beside it
+#   BUNDLE   the vendor's bundle, its signature next to it
 #   KEY      the vendor's public key
 #   UPGRADE  a second bundle, to upgrade to (default: none with a real bundle)
 #   IGNORE   what k0s-up and k0rdent-install --ignore get: checks that such a container fails

@@ -28,7 +28,7 @@ const maxComponents = 64 << 20
 const titleAnnotation = "org.opencontainers.image.title"
 
 // ErrUnusable is wrapped by errors about what the registry gave, as opposed to
-// those about asking it: nothing but another content would help.
+// those of requests: only other content would help.
 var ErrUnusable = errors.New("unusable")
 
 // Fetch returns the chart that an inventory has under a tag or digest. Without it,

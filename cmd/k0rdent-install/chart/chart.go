@@ -164,7 +164,7 @@ func (c *Chart) whole(values map[string]any) (*helm.Chart, map[string]any, error
 	return h, merged, nil
 }
 
-// switchOn takes away the conditions under which subcharts are part of h.
+// switchOn removes the conditions under which subcharts are part of h.
 func switchOn(h *helm.Chart) {
 	for _, d := range h.Metadata.Dependencies {
 		d.Condition, d.Tags = "", nil

@@ -97,8 +97,8 @@ func (k *closure) want(kind, reference, who string) *Need {
 	return n
 }
 
-// hope is want for what the platform becomes ready without.
-func (k *closure) hope(kind, reference, who string) *Need {
+// wantOptional is want for what the platform can become ready without.
+func (k *closure) wantOptional(kind, reference, who string) *Need {
 	n := k.known[kind+" "+reference]
 	optional := n == nil || n.Optional
 	n = k.want(kind, reference, who)
@@ -107,7 +107,7 @@ func (k *closure) hope(kind, reference, who string) *Need {
 }
 
 // manifests notes the images of one pass of the platform's chart. What only
-// the second pass has is told.
+// the second pass has is reported.
 func (k *closure) manifests(m Manifests, pass int) {
 	for _, i := range m.Images() {
 		k.inPass(i.Reference, i.Object, pass)

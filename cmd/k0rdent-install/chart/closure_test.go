@@ -208,13 +208,13 @@ func TestClosureOfAHardCodedImage(t *testing.T) {
 // What one part needs for sure is not made optional by another that hopes.
 func TestOptional(t *testing.T) {
 	k := &closure{known: map[string]*Need{}}
-	k.hope(KindImage, "a/hoped", "x")
-	k.hope(KindImage, "a/both", "x")
+	k.wantOptional(KindImage, "a/optional", "x")
+	k.wantOptional(KindImage, "a/both", "x")
 	k.want(KindImage, "a/both", "y")
 	k.want(KindImage, "a/wanted", "y")
-	k.hope(KindImage, "a/wanted", "x")
+	k.wantOptional(KindImage, "a/wanted", "x")
 	for _, n := range k.needs {
-		if want := n.Reference == "a/hoped"; n.Optional != want {
+		if want := n.Reference == "a/optional"; n.Optional != want {
 			t.Errorf("%s, wanted by %q: optional is %v, want %v", n.Reference, n.WantedBy, n.Optional, want)
 		}
 	}

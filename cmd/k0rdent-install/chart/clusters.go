@@ -16,7 +16,7 @@ import (
 func (k *closure) clusters(ctx context.Context, reference string, t template) error {
 	c, err := k.open(ctx, reference)
 	if err != nil {
-		return k.excuse(err, KindChart, reference, t.String())
+		return k.ignore(err, KindChart, reference, t.String())
 	}
 	global := globals(k.values)
 	global["k0sURL"] = text(k.values, "controller", "globalK0sURL")
@@ -38,7 +38,7 @@ func (k *closure) clusters(ctx context.Context, reference string, t template) er
 func (k *closure) child(scheme, name, version, who string) {
 	if scheme != "" {
 		if scheme == "oci://" && version != "" {
-			k.hope(KindChart, name+":"+ref.ChartTag(version), who)
+			k.wantOptional(KindChart, name+":"+ref.ChartTag(version), who)
 		}
 		return
 	}
@@ -46,7 +46,7 @@ func (k *closure) child(scheme, name, version, who string) {
 	if err != nil {
 		return
 	}
-	n := k.hope(KindImage, name, who)
+	n := k.wantOptional(KindImage, name, who)
 	n.anyTag = r.Suffix() == ""
 	if _, inside := k.site.inside(r.Name()); !inside {
 		n.Remark = "the template forgot a slash after the registry's name"

@@ -19,7 +19,7 @@ func (r Requests) Plus(o Requests) Requests { return Requests{r.CPU + o.CPU, r.M
 // Demand is what the platform's pods reserve once all of them run.
 type Demand struct {
 	Requests
-	Surge   Requests // of the largest pod that an update runs beside the one it replaces
+	Surge   Requests // of the largest pod that an update runs next to the one it replaces
 	Largest string   // the Deployment with that pod, "" if none asks for anything
 }
 

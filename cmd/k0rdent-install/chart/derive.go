@@ -127,7 +127,7 @@ func (d *derivation) registry() {
 	}
 }
 
-// secret sets the name of a secret, or tells what follows if the chart has no
+// secret sets the name of a secret, or reports the consequence if the chart has no
 // key for it.
 func (d *derivation) secret(path, name, otherwise string) {
 	switch {

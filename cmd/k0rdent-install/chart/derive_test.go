@@ -66,7 +66,7 @@ func TestDeriveWhatIsDocumented(t *testing.T) {
 	}
 }
 
-// No version is compared: what a release cannot do is told instead of set.
+// No version is compared: what a release does not support is reported instead of set.
 func TestDeriveTellsWhatAReleaseLacks(t *testing.T) {
 	site := everything
 	site.PlainHTTP = true

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Each way in which a registry or values can fall short is told, and nothing else is.
+// Each way in which a registry or values can fall short is reported, and nothing else.
 func TestClosureFaults(t *testing.T) {
 	for _, row := range []struct {
 		name, values string

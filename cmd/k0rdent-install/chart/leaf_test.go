@@ -25,7 +25,7 @@ func TestWalk(t *testing.T) {
 		{"put together", "{imageRegistry: quay.io, imageNamespace: jet, x: {image: {repository: '', name: part}}}", "x.image.repository=quay.io/jet/part"},
 		{"put together without a namespace", "{imageRegistry: quay.io, image: {repository: '', name: part}}", "image.repository=quay.io/part"},
 		{"put together beyond a chart", "{imageRegistry: quay.io, sub: {image: {repository: '', name: part}}}", ""},
-		{"name beside a repository", "image: {name: stakater/reloader, repository: ghcr.io/stakater/reloader, tag: v1}", "image.repository=ghcr.io/stakater/reloader"},
+		{"name next to a repository", "image: {name: stakater/reloader, repository: ghcr.io/stakater/reloader, tag: v1}", "image.repository=ghcr.io/stakater/reloader"},
 		{"table of another name", "proxy: {repository: a/b, tag: v1}", "proxy.repository=a/b"},
 
 		{"pull policy", "{imagePullPolicy: Always, imagePullSecrets: [a/b], imageAutomationController: {create: false}}", ""},

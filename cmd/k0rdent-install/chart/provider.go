@@ -83,11 +83,11 @@ func (k *closure) provider(ctx context.Context, o Object, chart Manifests, who s
 	k.want(KindArtifact, reference, who)
 	repository, m, err := k.manifest(ctx, reference)
 	if err != nil {
-		return k.excuse(err, KindArtifact, reference, who)
+		return k.ignore(err, KindArtifact, reference, who)
 	}
 	names, metadata := componentFiles(o)
 	if _, ok, err := k.titled(ctx, repository, m, metadata); err != nil {
-		return k.excuse(err, KindArtifact, reference, who)
+		return k.ignore(err, KindArtifact, reference, who)
 	} else if !ok {
 		k.fault(KindArtifact, reference, who, "holds no %s", strings.Join(metadata, " or "))
 		return nil
@@ -95,7 +95,7 @@ func (k *closure) provider(ctx context.Context, o Object, chart Manifests, who s
 	p, ok, err := k.titled(ctx, repository, m, names)
 	switch {
 	case err != nil:
-		return k.excuse(err, KindArtifact, reference, who)
+		return k.ignore(err, KindArtifact, reference, who)
 	case !ok:
 		k.fault(KindArtifact, reference, who, "holds no %s", strings.Join(names, " or "))
 		return nil

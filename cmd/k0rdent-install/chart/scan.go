@@ -94,7 +94,7 @@ func podSpec(object map[string]any) (map[string]any, bool) {
 // registry's name and a slash, wherever it stands: in a field, in a patch that
 // is a text of its own, in a text in such a text. scheme is what stands
 // before it, such as "oci://". Objects are given with the table around, so
-// that a version beside a chart's name can be read.
+// that a version next to a chart's name can be read.
 func mentions(v any, registry string, around map[string]any, found func(scheme, name string, around map[string]any)) {
 	switch v := v.(type) {
 	case map[string]any:

@@ -74,7 +74,7 @@ func (k *closure) templates(ctx context.Context, version string) error {
 func (k *closure) renderedPart(ctx context.Context, reference, who, release string, values map[string]any) (Manifests, error) {
 	c, err := k.open(ctx, reference)
 	if err != nil {
-		return nil, k.excuse(err, KindChart, reference, who)
+		return nil, k.ignore(err, KindChart, reference, who)
 	}
 	options := common.ReleaseOptions{Name: release, Namespace: Namespace, Revision: 1, IsInstall: true}
 	m, err := c.render(values, k.site.KubeVersion, options)
@@ -85,10 +85,10 @@ func (k *closure) renderedPart(ctx context.Context, reference, who, release stri
 	return m, nil
 }
 
-// excuse takes an error about something that was wanted: that it is not there
-// will be found when the need is looked up, that it is unusable is noted, and
-// anything else is given back, named.
-func (k *closure) excuse(err error, kind, reference, who string) error {
+// ignore handles an error about something that was wanted: a missing one is ignored,
+// since looking up the need will find it, an unusable one is recorded, and any other
+// error is returned with the reference.
+func (k *closure) ignore(err error, kind, reference, who string) error {
 	if _, moved := errors.AsType[*client.MovedError](err); moved {
 		return nil // as one that is not there: it is wanted, and will be looked up
 	}

@@ -21,11 +21,11 @@ type Options struct {
 	// Timeout bounds each hook of the chart, such as its check before the
 	// installation, which waits for an image to be pulled.
 	Timeout time.Duration
-	// Atomic takes a failed installation away again, and a failed upgrade back
-	// to what was before. Otherwise it is left to be looked at.
+	// Atomic removes a failed installation, and rolls a failed upgrade back.
+	// Otherwise it is kept for inspection.
 	Atomic bool
-	// Warn is told what goes wrong while there is hope that it passes, such as
-	// an image that cannot be pulled. It may be nil.
+	// Warn is called with problems that may still resolve, such as an image that
+	// cannot be pulled. It may be nil.
 	Warn func(string)
 }
 

@@ -44,7 +44,7 @@ func TestPlanChart(t *testing.T) {
 		if p.Status != Upgraded || p.Have != "1.2.3" || p.pending == nil || p.revision != 2 || p.good != 1 {
 			t.Errorf("%+v, want what a killed run has left", p)
 		}
-		// Helm refuses to work beside an operation that seems to be under way.
+		// Helm refuses to work next to an operation that seems to be under way.
 		if err := forgetPending(f.helm(), p.pending); err != nil {
 			t.Fatal(err)
 		}

@@ -166,7 +166,7 @@ func remove(cfg *action.Configuration, timeout time.Duration) error {
 	return err
 }
 
-// undo takes back what failed: nothing, if it failed before Helm touched
+// undo reverts what failed: nothing, if it failed before Helm touched
 // anything, such as at the chart's schema.
 func (c *Cluster) undo(ctx context.Context, cfg *action.Configuration, p *Plan, timeout time.Duration, cause error) error {
 	if ctx.Err() != nil && !timedOut(ctx) {

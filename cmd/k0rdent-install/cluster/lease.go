@@ -27,7 +27,7 @@ const (
 var errLeaseLost = errors.New("another run took over, since this one could not reach the api server for a minute")
 
 // hold waits for the lease and returns a context that ends if it is lost, and
-// the function that gives it back. waiting is told once who has it; it may be
+// a function to release it. waiting is called once with its holder; it may be
 // nil.
 func (c *Cluster) hold(ctx context.Context, waiting func(string)) (context.Context, func(), error) {
 	host, err := os.Hostname()
@@ -85,7 +85,7 @@ type busyError struct {
 
 func (e *busyError) Error() string { return "held by " + e.who }
 
-// tryLease takes the lease if it is free, if its holder was a process of this
+// tryLease acquires the lease if it is free, if its holder was a process of this
 // host that is gone, or if it has not been renewed since at, for as long as
 // holders promise to. Clocks of other hosts are not trusted.
 func (c *Cluster) tryLease(ctx context.Context, me holder, seen *coordinationv1.Lease, at time.Time) (*coordinationv1.Lease, error) {

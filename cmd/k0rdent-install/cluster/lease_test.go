@@ -69,16 +69,16 @@ func TestHold(t *testing.T) {
 					}
 				}()
 				start := time.Now()
-				var told []string
-				held, giveBack, err := f.hold(t.Context(), func(s string) { told = append(told, s) })
+				var waits []string
+				held, giveBack, err := f.hold(t.Context(), func(s string) { waits = append(waits, s) })
 				if err != nil {
 					t.Fatal(err)
 				}
 				if took := time.Since(start); took < tt.after || took > tt.after+renewEvery+5*time.Second {
 					t.Errorf("held after %v, want %v", took, tt.after)
 				}
-				if waited := tt.after > 0; waited != (len(told) == 1 && has(told, "another run (")) {
-					t.Errorf("told %q, want once who has it: %v", told, waited)
+				if waited := tt.after > 0; waited != (len(waits) == 1 && has(waits, "another run (")) {
+					t.Errorf("waits %q, want once who has it: %v", waits, waited)
 				}
 				if want := host + "/"; !strings.HasPrefix(f.held(), want) {
 					t.Errorf("held by %q, want %s…", f.held(), want)
@@ -96,7 +96,7 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// TestHoldInVain: whose time runs out is told who works there.
+// TestHoldInVain: the error of a timeout names the holder.
 func TestHoldInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, leaseOf("other/7", "1"))

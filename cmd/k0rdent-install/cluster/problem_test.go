@@ -99,16 +99,16 @@ func TestSlowPod(t *testing.T) {
 
 // TestPodWatchRemembers keeps what a pod said while it was there.
 func TestPodWatchRemembers(t *testing.T) {
-	var told []string
-	w := &podWatch{warn: func(s string) { told = append(told, s) }, problems: make(map[string]Problem), told: make(map[string]bool)}
+	var warnings []string
+	w := &podWatch{warn: func(s string) { warnings = append(warnings, s) }, problems: make(map[string]Problem), reported: make(map[string]bool)}
 	see := func(pod *corev1.Pod, deleted bool) { w.note(pod.Name, mustProblem(pod), deleted) }
 	see(aPod(corev1.PodPending, waiting("ErrImagePull", "rpc error: code = NotFound desc = not found")), false)
 	see(aPod(corev1.PodPending, waiting("ImagePullBackOff", "Back-off")), false)
 	if got := w.worst(); len(got) != 1 || !strings.Contains(got[0].Message, "NotFound") {
 		t.Errorf("problems = %v, want what the first attempt said", got)
 	}
-	if len(told) != 1 {
-		t.Errorf("told = %q, want one line", told)
+	if len(warnings) != 1 {
+		t.Errorf("warnings = %q, want one line", warnings)
 	}
 	see(aPod(corev1.PodRunning, corev1.ContainerStatus{}), false)
 	if got := w.worst(); len(got) != 0 {

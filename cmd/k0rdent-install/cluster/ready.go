@@ -20,7 +20,7 @@ const quiet = 6 * time.Minute
 // has begun after 10 seconds, and controllers renew their leases more often.
 const settle = 15 * time.Second
 
-// Watcher is told what happens while WaitReady waits. Each function may be nil.
+// Watcher is called with what happens while WaitReady waits. Each function may be nil.
 type Watcher struct {
 	// Component is called when a component is new or has changed.
 	Component func(Component)
@@ -50,7 +50,7 @@ type Watcher struct {
 func (c *Cluster) WaitReady(ctx context.Context, w Watcher) (*State, error) {
 	w.Quiet, w.Settle = cmp.Or(w.Quiet, quiet), cmp.Or(w.Settle, settle)
 	start := time.Now()
-	told := &reporter{Watcher: w, components: make(map[string]Component)}
+	report := &reporter{Watcher: w, components: make(map[string]Component)}
 	last, moved := "", start
 	c.restart(ctx)
 	var state *State
@@ -64,7 +64,7 @@ func (c *Cluster) WaitReady(ctx context.Context, w Watcher) (*State, error) {
 		if err == nil {
 			state = now
 			done := stable.look(state, w.Settle)
-			told.report(state, stable.missing)
+			report.report(state, stable.missing)
 			if done {
 				return state, nil
 			}

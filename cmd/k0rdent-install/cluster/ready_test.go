@@ -160,7 +160,7 @@ func TestReadyTooEarly(t *testing.T) {
 	}
 }
 
-// TestReadyNeeds takes away one thing at a time that makes the platform ready.
+// TestReadyNeeds removes one condition of readiness at a time.
 func TestReadyNeeds(t *testing.T) {
 	kcm := func(t *testing.T, oldnew ...string) runtime.Object {
 		return with(t, helmRelease(t, "kcm", 1, "kcm-1-2-3", "1.2.3"), oldnew...)
@@ -238,7 +238,7 @@ func TestReadyNeeds(t *testing.T) {
 	}
 }
 
-// TestReadyStays takes a platform for ready only if it stays so.
+// TestReadyStays considers a platform ready only if it stays so.
 func TestReadyStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := aPlatform(t)

@@ -33,8 +33,8 @@ func again(err error) bool {
 	return false
 }
 
-// patiently repeats f while its error is one that passes. It gives the last
-// error when ctx ends.
+// patiently repeats f while its error is one that passes. It returns the
+// last error when ctx ends.
 func patiently(ctx context.Context, f func() error) error {
 	for {
 		err := f()

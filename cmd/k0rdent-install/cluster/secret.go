@@ -148,8 +148,7 @@ func (s Secret) object() *corev1.Secret {
 	}
 }
 
-// apply puts the wanted data and labels in and tells whether that changed
-// anything.
+// apply sets the wanted data and labels, and reports whether that changed anything.
 func (s Secret) apply(have *corev1.Secret) bool {
 	changed := false
 	for key, value := range s.Data {

@@ -31,15 +31,15 @@ var released = []schema.GroupKind{
 	credentialKind,
 }
 
-// Uninstall takes the platform away: logins and services, then Management, with
+// Uninstall removes the platform: logins and services, then Management, with
 // which kcm removes all that it has installed through Flux, and then the Helm
-// release with kcm and Flux themselves. The order matters: without kcm nobody
-// would take the finalizers off, and without Flux nobody those of the charts.
+// release with kcm and Flux themselves. The order matters: without kcm nothing
+// would remove the finalizers, and without Flux nothing those of the charts.
 //
 // Child clusters are not deleted. While there is one, or a region, the error
 // is ErrInUse with their names. If the context's time runs out, the error is a
-// *StuckError that tells what is held by which finalizer, and what is wrong in
-// the cluster, so that the controller does not take it off. timeout bounds each
+// *StuckError with the objects that finalizers hold, and the problems in the
+// cluster that keep their controllers from removing them. timeout bounds each
 // of the chart's hooks. Removed means that something was there.
 func (c *Cluster) Uninstall(ctx context.Context, timeout time.Duration, warn func(string)) (Status, error) {
 	if _, err := c.kube.CoreV1().Namespaces().Get(ctx, Namespace, metav1.GetOptions{}); absent(err) {
@@ -98,7 +98,7 @@ func (c *Cluster) inUse(ctx context.Context) error {
 // tells whether there was one.
 func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind, warn func(string)) (bool, error) {
 	start := time.Now()
-	told := warn == nil
+	warned := warn == nil
 	asked := make(map[types.UID]bool)
 	var left []unstructured.Unstructured
 	for {
@@ -115,8 +115,8 @@ func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind, warn fun
 			return true, context.Cause(ctx)
 		case err != nil && !again(err):
 			return false, err
-		case !told && time.Since(start) > patience:
-			told = true
+		case !warned && time.Since(start) > patience:
+			warned = true
 			warn((&StuckError{What: held(left, kind), After: since(start), Problems: c.Explain(ctx)}).Error())
 		}
 		for _, u := range left {
@@ -136,7 +136,7 @@ func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind, warn fun
 	}
 }
 
-// patience is how long something may take to go before it is told what it is.
+// patience is how long a removal may take before it is reported.
 const patience = 30 * time.Second
 
 const heldHint = "a controller takes the finalizer off when what it stands for is gone; if that cannot run any more, k0s reset removes everything with the cluster"

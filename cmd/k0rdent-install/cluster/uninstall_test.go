@@ -30,9 +30,9 @@ func kept(t *testing.T, kind, name string) *unstructured.Unstructured {
 	return u
 }
 
-// letGo takes the finalizer off what is being deleted, as kcm does; after a
+// release removes the finalizer from what is being deleted, as kcm does; after a
 // while, as long as it runs.
-func (f *fake) letGo(ctx context.Context, resource string, after time.Duration) {
+func (f *fake) release(ctx context.Context, resource string, after time.Duration) {
 	for _, k := range kinds {
 		gvr := k.kind.WithVersion(k.version)
 		mapping, err := f.mapper.RESTMapping(gvr.GroupKind())
@@ -86,8 +86,8 @@ func TestUninstall(t *testing.T) {
 				f := newFake(t, tt.objects...)
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				go f.letGo(ctx, "credentials", 5*time.Second)
-				go f.letGo(ctx, "managements", 20*time.Second)
+				go f.release(ctx, "credentials", 5*time.Second)
+				go f.release(ctx, "managements", 20*time.Second)
 				if got, err := f.Uninstall(ctx, time.Minute, nil); got != tt.want || err != nil {
 					t.Errorf("Uninstall = %q, %v, want %q", got, err, tt.want)
 				}
@@ -128,15 +128,15 @@ func TestUninstallStuck(t *testing.T) {
 		failing(&f.objects.Fake, "delete", "managements", busy, busy)
 		short, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
-		var told []string
-		_, err := f.Uninstall(short, time.Minute, func(s string) { told = append(told, s) })
+		var warnings []string
+		_, err := f.Uninstall(short, time.Minute, func(s string) { warnings = append(warnings, s) })
 		stuck, ok := errors.AsType[*StuckError](err)
 		const want = "management kcm is held by the finalizer k0rdent.mirantis.com/management"
 		if !ok || !strings.EqualFold(stuck.What, want) || stuck.After != 2*time.Minute {
 			t.Errorf("error = %v, want %s", err, want)
 		}
-		if len(told) != 1 || !strings.Contains(strings.ToLower(told[0]), want) {
-			t.Errorf("told %q, want once what holds it", told)
+		if len(warnings) != 1 || !strings.Contains(strings.ToLower(warnings[0]), want) {
+			t.Errorf("warnings %q, want once what holds it", warnings)
 		}
 		stopped, stop := context.WithCancelCause(t.Context())
 		interrupted := errors.New("interrupted")

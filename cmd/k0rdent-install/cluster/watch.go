@@ -27,7 +27,7 @@ type podWatch struct {
 
 	mu       sync.Mutex
 	problems map[string]Problem // by pod
-	told     map[string]bool    // by Problem.key
+	reported map[string]bool    // by Problem.key
 	over     bool               // a hook has failed: what comes now are consequences
 }
 
@@ -35,7 +35,7 @@ type podWatch struct {
 // the function that ends it.
 func (c *Cluster) watchPods(ctx context.Context, cfg *action.Configuration, warn func(string)) (*podWatch, func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &podWatch{warn: warn, problems: make(map[string]Problem), told: make(map[string]bool)}
+	w := &podWatch{warn: warn, problems: make(map[string]Problem), reported: make(map[string]bool)}
 	if client, ok := cfg.KubeClient.(*kube.Client); ok {
 		cfg.KubeClient = &hooked{client, ctx, func() {
 			ctx, cancel := later(ctx)
@@ -105,8 +105,8 @@ func (w *podWatch) note(pod string, p *Problem, deleted bool) {
 		return // back-off says less than the attempt before it, and a pod that is gone has no log
 	}
 	w.problems[pod] = *p
-	if w.warn != nil && p.weight >= failed && !w.told[p.key()] {
-		w.told[p.key()] = true
+	if w.warn != nil && p.weight >= failed && !w.reported[p.key()] {
+		w.reported[p.key()] = true
 		w.warn(p.String())
 	}
 }

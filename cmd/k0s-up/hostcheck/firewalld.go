@@ -174,7 +174,7 @@ func (w *firewall) source(n netip.Prefix) bool {
 }
 
 // firewalld finds that firewalld runs and does not let the cluster's traffic
-// pass. A cluster of one host can come up all the same, since firewalld accepts
+// pass. A cluster of one host can still come up, since firewalld accepts
 // connections that kube-proxy has redirected, so these are warnings. The ports,
 // the networks and the back end are those that k0s documents (docs/networking.md).
 func (f *findings) firewalld() {
