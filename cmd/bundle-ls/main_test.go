@@ -291,7 +291,7 @@ func TestSameReferenceTwice(t *testing.T) {
 	content, _ := os.ReadFile(filepath.Join(dir, "busybox_1.37.0.tar"))
 	os.WriteFile(filepath.Join(dir, "busybox:1.37.0.tar"), content, 0o644)
 	if got := ls(t, nil, dir); strings.Contains(got.out, `"warning"`) {
-		t.Errorf("the same content twice is no matter: %s", got.out)
+		t.Errorf("the same content twice is reported: %s", got.out)
 	}
 	file := filepath.Join(t.TempDir(), "map")
 	os.WriteFile(file, []byte("charts/k0rdent-enterprise_1.2.3.tar busybox:1.37.0\n"), 0o644)

@@ -173,7 +173,7 @@ func TestRegistryBreaksOff(t *testing.T) {
 	lie.Store(true)
 	writeFile(t, to, k0sFor("v1.31.0+k0s.0"), 0o755)
 	if _, _, err := run1(t, nil, "--to", to, "--from", host+"/"+repository+":v1.32.8-k0s.0"); err == nil {
-		t.Error("another content than the digest names: no error")
+		t.Error("content with another digest: no error")
 	}
 	checkFile(t, to, k0sFor("v1.31.0+k0s.0"))
 	if got := names(t, filepath.Dir(to)); got != "k0s" {

@@ -100,7 +100,7 @@ func (s *Series) compare(index int, got [sha256.Size]byte) error {
 	}
 	for name, other := range s.sums {
 		if other.digits == digits {
-			return &PartError{part, "has the content of " + name + ", according to " + want.file, "give the parts their own names back: sha256sum tells which is which"}
+			return &PartError{part, "has the content of " + name + ", according to " + want.file, "give the parts their own names back: identify them with sha256sum"}
 		}
 	}
 	return &PartError{part, "checksum mismatch: want " + want.digits + " as in " + want.file + ", got " + digits, "copy this part again"}

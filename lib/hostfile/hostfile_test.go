@@ -58,7 +58,7 @@ func TestPut(t *testing.T) {
 		{"link to the same", func(p string) error {
 			return errors.Join(os.WriteFile(p+".real", []byte("content"), 0o640), os.Symlink(p+".real", p))
 		}, record.StatusUnchanged, nil},
-		{"link to another content", func(p string) error {
+		{"link to different content", func(p string) error {
 			return errors.Join(os.WriteFile(p+".real", []byte("other"), 0o640), os.Symlink(p+".real", p))
 		}, record.StatusFailed, ErrLink},
 		{"link to nothing", func(p string) error { return os.Symlink(p+".real", p) }, record.StatusFailed, ErrLink},

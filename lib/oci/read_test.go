@@ -435,7 +435,7 @@ func FuzzRead(f *testing.F) {
 		}
 		for digest, raw := range a.JSON {
 			if digest.Algorithm == "sha256" && digestOf(string(raw)) != digest {
-				t.Fatalf("held %v with another content", digest)
+				t.Fatalf("held %v with different content", digest)
 			}
 		}
 		images, err := a.Images()

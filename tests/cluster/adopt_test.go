@@ -30,8 +30,8 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 )
 
-// TestAdoption hands a release to the real helm-controller of either generation
-// and takes it back: 1.4 with Helm 3, as in kcm before 1.11, and 1.6 with Helm 4.
+// TestAdoption moves a release to the real helm-controller of either generation
+// and back: 1.4 with Helm 3, as in kcm before 1.11, and 1.6 with Helm 4.
 // No revision recreates an object or loses what others have written to it.
 func TestAdoption(t *testing.T) {
 	for _, tt := range []struct {

@@ -20,7 +20,7 @@ import (
 )
 
 // flux plays helm-controller before 1.5, which has Helm 3 in it: it works on each HelmRelease that has changed, or
-// that tells it to start over, and shows in its status what it has done.
+// that makes it start over, and shows in its status what it has done.
 // Of the charts only the platform's is one.
 func (k *kcm) flux(ctx context.Context) error {
 	list, err := k.s.objects.Resource(helmReleases).List(ctx, metav1.ListOptions{})

@@ -83,7 +83,7 @@ func (h *host) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// ran is what became of a program.
+// ran is the result of a program.
 type ran struct {
 	code           int
 	stdout, stderr string

@@ -76,7 +76,7 @@ func (s *site) playWith(t *testing.T, chart func(version string) *chart.Chart) *
 	return k
 }
 
-// playAlone starts kcm, for a Flux that is there already.
+// playAlone starts kcm, for a Flux that already runs.
 func (s *site) playAlone(t *testing.T) *kcm {
 	t.Helper()
 	k := &kcm{t: t, s: s, broken: make(map[string]string)}

@@ -29,7 +29,7 @@ func (s *site) helm3Install(t *testing.T, v map[string]any) {
 	}
 }
 
-// TestOlderRelease goes on with what Helm 3 has left in the cluster: a release
+// TestOlderRelease continues with what Helm 3 has left in the cluster: a release
 // that is deployed, that failed, or whose run was killed.
 func TestOlderRelease(t *testing.T) {
 	for _, tt := range []struct {

@@ -56,7 +56,7 @@ func (i image) own(registry string) image {
 	return i
 }
 
-// vendors gives the image as the vendor names it, below the path that all of
+// vendors returns the image as the vendor names it, below the path that all of
 // the vendor's images have.
 func (i image) vendors() image {
 	i.reference = i.origin + "/" + vendorPath + "/" + i.repository + ":" + i.tag

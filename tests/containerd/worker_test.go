@@ -82,7 +82,7 @@ func firstNode(t *testing.T, s *site, r release) *worker {
 	return s.furnish(t, r, s.net, addresses{"127.0.0.1", "::1"})
 }
 
-// furnish gives a host in a network its files and a route to the internet.
+// furnish creates a host's files in a network, and its route to the internet.
 func (s *site) furnish(t *testing.T, r release, net *network, at addresses) *worker {
 	t.Helper()
 	w := &worker{release: r, t: t, site: s, net: net, at: at, root: t.TempDir(), outside: newOutside(t, net)}

@@ -123,7 +123,7 @@ var nameDefects = []defect{
 	{name: "path-absolute", about: "an absolute name", want: Hostile, entry: "/etc/escape_v1.0.tar", change: func(t *tiny) {
 		t.victim.entry.Path = "/etc/escape_v1.0.tar"
 	}},
-	{name: "symlink", about: "a symbolic link out of the bundle", want: Hostile, change: func(t *tiny) {
+	{name: "symlink", about: "a symbolic link to a path outside the bundle", want: Hostile, change: func(t *tiny) {
 		t.victim.link, t.victim.target = tar.TypeSymlink, "/etc/passwd"
 	}},
 	{name: "hardlink", about: "a hard link to another entry", want: Hostile, change: func(t *tiny) {

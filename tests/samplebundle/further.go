@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// rename gives an archive of a further bundle the vendor's name: the reference
+// rename changes the name of an archive of another bundle to the vendor's: the reference
 // with "&" for "/" and "@" for ":", in a directory for its kind. The guide for
 // Ceph cuts the first two parts off again.
 func (b *builder) rename(e *Entry, p product) {

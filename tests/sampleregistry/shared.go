@@ -57,7 +57,7 @@ func (r *Registry) connect(t testing.TB) *client.Registry {
 	return reg
 }
 
-// Pushed returns the records of an oci-push that has sent what is there, by
+// Pushed returns the records of an oci-push of this content, by
 // NAME:TAG.
 func (r *Registry) Pushed(t testing.TB, names ...string) string {
 	t.Helper()
@@ -79,7 +79,7 @@ func (r *Registry) Pushed(t testing.TB, names ...string) string {
 }
 
 // Move makes a tag stand for other content of the same repository, as anyone
-// can who may write to the registry. It returns both digests.
+// with write access to the registry can. It returns both digests.
 func (r *Registry) Move(t testing.TB, name string) (was, is string) {
 	t.Helper()
 	reg := r.connect(t)

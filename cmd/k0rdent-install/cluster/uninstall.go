@@ -95,7 +95,7 @@ func (c *Cluster) inUse(ctx context.Context) error {
 }
 
 // removeAll deletes all objects of a kind and waits until they are gone. It
-// tells whether there was one.
+// reports whether there was one.
 func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind, warn func(string)) (bool, error) {
 	start := time.Now()
 	warned := warn == nil
