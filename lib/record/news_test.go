@@ -63,7 +63,7 @@ oci-push: 2 failed; 61 pushed in 1.0 s
 			}
 		}
 		if out.String() != c.out || beside.String() != c.beside {
-			t.Errorf("%s, terminal %v: wrote %q and beside it %q, want %q and %q", c.format, c.screen, out.String(), beside.String(), c.out, c.beside)
+			t.Errorf("%s, terminal %v: wrote %q and aside %q, want %q and %q", c.format, c.screen, out.String(), beside.String(), c.out, c.beside)
 		}
 	}
 }
