@@ -203,7 +203,6 @@ func TestCheck(t *testing.T) {
 		{"an unreadable limit", func(t *testing.T, h *Host) { h.put(t, "/proc/sys/fs/nr_open", "many\n") }, "files unknown /proc/sys/fs/nr_open", "cannot be checked", ""},
 		{"no limit", func(t *testing.T, h *Host) { os.Remove(h.Proc + "/sys/fs/nr_open") }, "files unknown /proc/sys/fs/nr_open", "cannot be checked: no such file", ""},
 		{"swap", func(t *testing.T, h *Host) {
-			// Of Ubuntu 22.04, as installed.
 			h.put(t, "/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/swap.img                               file\t\t2097148\t\t0\t\t-2\n")
 		}, "swap warning /swap.img", "the host swaps to /swap.img", "swapoff -a"},
 		{"a clock behind the push", func(_ *testing.T, h *Host) { h.Released = time.Now().Add(time.Hour) }, "time failed clock", "before the images were pushed", "timedatectl set-time"},
