@@ -19,13 +19,15 @@ KEY     ?=
 MODULE  ?=
 
 TOOLS   := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
+# The tools for hosts that carry bundles, which need not be Linux.
+CARRY   := bundle-ls bundle-verify bundle-version oci-push
 # What --version says: the release, or in a git clone the commit.
 STAMP   := $(shell sed -n 's/^module //p' go.mod)/lib/cli
 COMMIT  := $(if $(RELEASE),,$(shell git describe --always --abbrev=12 --exclude '*' --dirty 2>/dev/null))
 LDFLAGS := -s -w $(if $(RELEASE),-X $(STAMP).release=$(RELEASE)) $(if $(COMMIT),-X $(STAMP).commit=$(COMMIT))
-GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+GOBUILD  = CGO_ENABLED=0 $(if $(GOFIPS140),GOFIPS140=$(GOFIPS140)) go build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: help chaos build build-all build-airgap clean-airgap test quick race vuln lint demo recording bench fuzz conformance site install uninstall dist docs man module clean
+.PHONY: help chaos build build-fips build-all build-airgap clean-airgap test quick race vuln lint demo recording bench fuzz conformance site install uninstall dist docs man module clean
 
 help: ## list the targets
 	@printf '%s\n' 'usage: make TARGET [VARIABLE=VALUE]' '' '  make build && sudo make install PREFIX=/usr' '' 'Targets:'
@@ -35,11 +37,22 @@ build: ## build the tools for this machine into bin/
 	@mkdir -p $(BIN)
 	$(GOBUILD) -o $(BIN)/ $(addprefix ./cmd/,$(TOOLS))
 
-build-all: ## build the tools for linux/amd64 and linux/arm64 into dist/
+# The Go Cryptographic Module with a certificate that the toolchain contains.
+FIPS    ?= v1.0.0
+
+build-fips: ## build the tools with a FIPS 140-3 module into bin/fips/
+	@$(MAKE) -s build BIN=$(BIN)/fips GOFIPS140=$(FIPS)
+
+build-all: ## build the tools for all platforms into dist/
 	@for arch in amd64 arm64; do \
 	  mkdir -p dist/linux-$$arch && \
 	  echo "linux/$$arch" && \
 	  GOOS=linux GOARCH=$$arch $(GOBUILD) -o dist/linux-$$arch/ ./cmd/... || exit; \
+	  for os in darwin windows; do \
+	    mkdir -p dist/$$os-$$arch && \
+	    echo "$$os/$$arch" && \
+	    GOOS=$$os GOARCH=$$arch $(GOBUILD) -o dist/$$os-$$arch/ $(addprefix ./cmd/,$(CARRY)) || exit; \
+	  done; \
 	done
 
 # The k0s of an airgap build and its description. Set K0S_VERSION if the name of the

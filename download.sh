@@ -52,7 +52,7 @@ fail() {
 
 misuse() { fail "$1" 'download.sh --help lists the flags' 2; }
 
-bytes() { if [ -e "$1" ]; then stat -Lc %s -- "$1"; else echo 0; fi; }
+bytes() { if [ -e "$1" ]; then wc -c <"$1" | tr -d ' '; else echo 0; fi; } # stat differs on macOS
 
 # get URL FILE: downloads the rest of URL into FILE. Its status is curl's or wget's.
 get() {

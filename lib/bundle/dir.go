@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"sync"
-	"syscall"
 )
 
 // openDir opens an unpacked bundle: path itself, or the one directory below it
@@ -169,9 +168,7 @@ func (f *dirFile) open() error {
 	if f.file != nil {
 		return nil
 	}
-	// O_NONBLOCK: opening must not hang if a named pipe has replaced the
-	// file.
-	file, err := f.root.OpenFile(f.name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	file, err := f.root.OpenFile(f.name, os.O_RDONLY|openRegular, 0)
 	if err != nil {
 		return err
 	}

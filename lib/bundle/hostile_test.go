@@ -111,6 +111,8 @@ func TestForeignTypes(t *testing.T) {
 		{"symbolic link", member{name: "l_1.tar", kind: tar.TypeSymlink, link: "good_1.tar"}, "--dereference"},
 		{"second volume", member{name: "m_1.tar", kind: 'M'}, "multi-volume"},
 		{"absolute name", member{name: "/a_1.tar"}, "-C DIR"},
+		{"backslash", member{name: `charts\a_1.tar`}, "writes / between"},
+		{"drive letter", member{name: "C:/charts/a_1.tar"}, "within the directory"},
 	} {
 		raw := makeTar(t, member{name: "good_1.tar", body: "x"}, tt.add, member{name: "after_1.tar"})
 		for how, content := range map[string][]byte{"tar": raw, "gzip": gz(raw)} {
@@ -169,6 +171,9 @@ func TestHostileEntries(t *testing.T) {
 	}{
 		{member{name: "/etc/cron.d/x"}, "absolute"},
 		{member{name: "../x"}, "outside the bundle"},
+		{member{name: `..\x_1.tar`}, "backslash"},
+		{member{name: `C:\x_1.tar`}, "backslash"},
+		{member{name: "c:"}, "drive letter"},
 		{member{name: "a/../../x"}, "outside the bundle"},
 		{member{name: "a/.."}, "outside the bundle"},
 		{member{name: "a\x1b[2J_1.tar"}, "control"},

@@ -31,6 +31,10 @@ func cleanName(name string) (string, error) {
 		return "", entryError(name, "", "name is not UTF-8")
 	case strings.ContainsFunc(name, unicode.IsControl):
 		return "", entryError(name, "", "control character in name")
+	case strings.Contains(name, `\`):
+		return "", entryError(name, "create the archive with a program that writes / between directories, such as tar", "backslash in name")
+	case len(name) > 1 && name[1] == ':' && (len(name) == 2 || name[2] == '/'):
+		return "", entryError(name, "create the archive from within the directory", "drive letter in name")
 	case strings.HasPrefix(name, "/"):
 		return "", entryError(name, "create the tar with tar -C DIR -cf FILE . and without -P", "absolute name")
 	}

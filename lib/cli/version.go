@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto/fips140"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -10,11 +11,30 @@ import (
 // otherwise they come from the build information.
 var release, commit string
 
-// Version returns the version, the revision it was built from, the toolchain
-// and the platform, on one line.
+// Version returns the version, the revision it was built from, the toolchain,
+// the platform and the FIPS 140-3 module of a build with one, on one line.
 func Version() string {
 	version, revision := build()
-	return fmt.Sprintf("%s%s %s %s/%s", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	line := fmt.Sprintf("%s%s %s %s/%s", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if info, ok := debug.ReadBuildInfo(); ok {
+		line += module(info.Settings)
+	}
+	return line
+}
+
+// module returns the FIPS 140-3 module that a build has selected, and whether
+// it is in use: GODEBUG can turn it off.
+func module(settings []debug.BuildSetting) string {
+	for _, s := range settings {
+		switch {
+		case s.Key != "GOFIPS140" || s.Value == "off":
+		case fips140.Enabled():
+			return " fips140=" + s.Value
+		default:
+			return " fips140=" + s.Value + " (off)"
+		}
+	}
+	return ""
 }
 
 // Agent returns a tool's User-Agent: NAME/VERSION.

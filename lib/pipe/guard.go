@@ -187,8 +187,15 @@ func (g *Guard) look() (over bool, err error) {
 }
 
 func (g *Guard) judge() (over bool, err error) {
-	data, ended, err := peek(g.stdin)
-	if err != nil {
+	return g.verdict(peek(g.stdin))
+}
+
+// verdict is judge for what peek has returned.
+func (g *Guard) verdict(data []byte, ended bool, err error) (over bool, _ error) {
+	switch {
+	case errors.Is(err, errors.ErrUnsupported): // a verdict would be missed
+		return true, g.unseen()
+	case err != nil:
 		return true, nil // a stdin that cannot be examined carries no verdict
 	}
 	found := find(data, ended)
@@ -206,4 +213,9 @@ func (g *Guard) judge() (over bool, err error) {
 func (g *Guard) unread() error {
 	return cli.Hint(cli.Misuse("records are piped in, but this run does not read stdin"),
 		"%s; add </dev/null if the records are not meant for this program", g.remedy)
+}
+
+func (g *Guard) unseen() error {
+	return cli.Hint(cli.Misuse("stdin is a pipe, and on this system a run that does not read it cannot check it for records"),
+		"%s; add </dev/null (on Windows <NUL) if no records are piped in", g.remedy)
 }

@@ -258,3 +258,21 @@ func TestNoGuard(t *testing.T) {
 		t.Error("no guard objects")
 	}
 }
+
+// TestGuardThatSeesNothing: on a system that cannot show the content of a pipe,
+// a run that might miss a verdict does not start.
+func TestGuardThatSeesNothing(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	g := NewGuard(r, nil, quietly, "leave out bundle.tgz")
+	if over, err := g.verdict(nil, false, errors.ErrUnsupported); !over || !cli.IsMisuse(err) || !strings.Contains(cli.HintOf(err), "leave out bundle.tgz; add </dev/null") {
+		t.Errorf("over %v, %v, want misuse with a hint", over, err)
+	}
+	if over, err := g.verdict(nil, true, os.ErrClosed); !over || err != nil {
+		t.Errorf("over %v, %v, want the end without an error for a closed stdin", over, err)
+	}
+}

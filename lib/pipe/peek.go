@@ -1,17 +1,10 @@
 package pipe
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // peekSize is how much is examined: the capacity of a pipe on Linux.
@@ -19,123 +12,24 @@ const peekSize = 64 << 10
 
 // peek returns the content of stdin without consuming it, since it may be for
 // another program, such as the shell whose loop reads it. It reports whether
-// nothing more can arrive.
+// nothing more can arrive. The error is errors.ErrUnsupported if the system
+// cannot do that.
 func peek(f *os.File) (data []byte, ended bool, err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, true, err
 	}
-	raw, err := f.SyscallConn()
+	if !info.Mode().IsRegular() {
+		return peekStream(f, info.Mode()&fs.ModeNamedPipe != 0)
+	}
+	at, err := f.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return nil, true, err
 	}
-	var failed error
-	err = raw.Control(func(fd uintptr) {
-		switch mode := info.Mode(); {
-		case mode.IsRegular():
-			data, failed = peekFile(int(fd))
-			ended = true
-		case mode&fs.ModeNamedPipe != 0:
-			data, ended, failed = peekPipe(int(fd))
-		default:
-			data, ended, failed = peekSocket(int(fd))
-		}
-	})
-	return data, ended, errors.Join(err, failed)
-}
-
-func peekFile(fd int) ([]byte, error) {
-	at, err := unix.Seek(fd, 0, io.SeekCurrent)
-	if err != nil {
-		return nil, err
-	}
-	data := make([]byte, peekSize)
-	n, err := unix.Pread(fd, data, at)
-	return data[:max(n, 0)], err
-}
-
-func peekPipe(fd int) (data []byte, ended bool, err error) {
-	state := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	if _, err := unix.Poll(state, 0); err != nil && !errors.Is(err, unix.EINTR) {
-		return nil, true, err
-	}
-	ended = state[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
-	if state[0].Revents&unix.POLLIN == 0 {
-		return nil, ended, nil
-	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, ended, err
-	}
-	defer r.Close()
-	defer w.Close()
-	n, err := unix.Tee(fd, int(w.Fd()), peekSize, unix.SPLICE_F_NONBLOCK)
-	if err != nil || n == 0 { // another process was faster
-		return nil, ended, nil
-	}
-	data = make([]byte, n)
-	_, err = io.ReadFull(r, data)
-	return data, ended, err
-}
-
-func peekSocket(fd int) (data []byte, ended bool, err error) {
 	data = make([]byte, peekSize)
-	n, _, err := unix.Recvfrom(fd, data, unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	switch {
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
-		return nil, false, nil
-	case err != nil:
-		return nil, true, err
+	n, err := f.ReadAt(data, at)
+	if errors.Is(err, io.EOF) {
+		err = nil
 	}
-	return data[:n], n == 0, nil
-}
-
-// fed reports whether another program may still write to a pipe: one in the
-// same pipeline. A parent of this one, such as sshd, keeps its pipe open
-// whether or not it ever writes to it.
-func fed(f *os.File) bool {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return false
-	}
-	var ours string
-	raw.Control(func(fd uintptr) { ours, err = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)) })
-	if err != nil || !strings.HasPrefix(ours, "pipe:") && !filepath.IsAbs(ours) {
-		return false
-	}
-	above := ancestors()
-	ends, _ := filepath.Glob("/proc/[1-9]*/fd/*")
-	for _, end := range ends {
-		pid, _ := strconv.Atoi(strings.Split(end, "/")[2])
-		if above[pid] {
-			continue
-		}
-		if name, err := os.Readlink(end); err != nil || name != ours {
-			continue
-		}
-		// The link's own mode shows how the descriptor was opened.
-		if info, err := os.Lstat(end); err == nil && info.Mode()&0o200 != 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// ancestors returns this process and its ancestors.
-func ancestors() map[int]bool {
-	above := map[int]bool{os.Getpid(): true}
-	for pid := os.Getppid(); pid > 0 && !above[pid]; {
-		above[pid] = true
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			break
-		}
-		// pid (name) state ppid: the name may hold anything.
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		if len(fields) < 2 {
-			break
-		}
-		pid, _ = strconv.Atoi(string(fields[1]))
-	}
-	return above
+	return data[:n], true, err
 }
