@@ -13,6 +13,7 @@ usage() {
 usage: install.sh --bundle FILE --key FILE [flags] [-- FLAGS OF THE TOOLS]
        install.sh --export-worker|--export-controller FILE.tar.gz
        install.sh --worker|--controller ARCHIVE --digest DIGEST
+       install.sh --add-bundle FILE --key FILE
        install.sh --status
        install.sh --uninstall [--purge]
 
@@ -37,6 +38,8 @@ Bundle:
   --key FILE            the vendor's public key
   --signature FILE      the bundle's signature (default FILE.sig next to it)
   --no-verify           use the bundle unverified
+  --add-bundle FILE     push one of the vendor's further bundles, bare metal or
+                        Ceph, to the registry of this site
 
 Registry:
   --host-address IP     the address of this host for nodes and pods
@@ -257,6 +260,7 @@ parse() {
       continue
       ;;
     --bundle) given "$@" && bundle=$2 ;;
+    --add-bundle) given "$@" && as add-bundle && archive=$2 ;;
     --key) given "$@" && case $2 in *://*) key=$2 ;; *) key=$(absolute "$2") ;; esac ;;
     --signature) given "$@" && signature=$(absolute "$2") ;;
     --no-verify) verify='' ;;
@@ -334,6 +338,7 @@ check_flags() {
   *) misuse "invalid K0RDENTD_VERIFY_SIGNATURE=\"$K0RDENTD_VERIFY_SIGNATURE\": must be true or false" ;;
   esac
   [ -z "$purge" ] || [ "$mode" = uninstall ] || misuse '--purge requires --uninstall'
+  [ "$mode" != add-bundle ] || [ "$bundle" = "${K0RDENTD_AIRGAP_BUNDLE_PATH-}" ] || misuse '--bundle and --add-bundle are mutually exclusive'
   case ${digest:+$mode} in '' | worker | controller) ;; *) misuse '--digest requires --worker or --controller' ;; esac
   [ -z "$last" ] || [ "$mode" = uninstall ] || misuse '--last-controller requires --uninstall'
   [ -z "$first" ] || [ -z "$only" ] || misuse '--from and --only are mutually exclusive'
@@ -707,13 +712,48 @@ step_push() {
   [ "$filling" = "$named" ] || filling=$named before=$(size "$storage/blobs")
   remember
   [ -n "$plan" ] || estimate
+  feed "$near" $state/pushed
+}
+
+# feed PLACE [FILE]: the command that verifies the bundle and pushes it there.
+feed() {
+  to=$1 file=${2-}
   if [ -n "$verify" ]; then
     set -- bundle-verify --quiet --key "$key" "$bundle"
     [ -z "$signature" ] || set -- bundle-verify --quiet --key "$key" --signature "$signature" "$bundle"
-    run "$(quote "$@") | bundle-version --quiet | $(with oci-push --to "$near" --verified-by - "$bundle")" $state/pushed
+    run "$(quote "$@") | bundle-version --quiet | $(with oci-push --to "$to" --verified-by - "$bundle")" "$file"
   else
-    run "{ $(quote bundle-version --quiet "$bundle") && $(with oci-push --to "$near" "$bundle"); }" $state/pushed
+    run "{ $(quote bundle-version --quiet "$bundle") && $(with oci-push --to "$to" "$bundle"); }" "$file"
   fi
+}
+
+# add pushes one of the vendor's further bundles, verified like the first.
+add() {
+  [ -n "$plan" ] || root
+  [ -n "$external" ] || [ -r $state/site ] || fail 'no registry is known on this host' 'install the platform first: install.sh --bundle FILE --key FILE'
+  bundle=$(matched "$archive")
+  site
+  begin
+  perform push step_add
+  [ -n "$plan" ] || say "$(basename -- "$(whole)") is in https://$(beside "$far"); its files, if any, are at https://${far%%/*}/files/"
+}
+
+# beside PLACE: where the registry has the repositories of further bundles, whose
+# names are whole: next to the platform's directory, not in it.
+beside() { case $1 in */*) printf %s "${1%/*}" ;; *) printf %s "$1" ;; esac; }
+
+step_add() {
+  present bundle-verify bundle-version oci-push
+  inputs
+  to=$(beside "$near")
+  type=$(bundle-version --quiet --format '{{.type}}' "$bundle") || exit
+  case $type in
+  bare-metal) ;;
+  ceph) to=$to/ceph ;; # as in the vendor's guide
+  *) fail "$bundle is the platform's own bundle" 'install it with --bundle' ;;
+  esac
+  [ -n "$plan" ] || estimate
+  feed "$to"
 }
 
 # estimate prints how long reading the bundle takes, judging by its first 256 MB, if
@@ -734,7 +774,7 @@ estimate() {
 
 # push_failed: for a bundle that is not the vendor's, the last message is to stop.
 push_failed() {
-  grep -qs '"signature":"bad"' $state/pushed.new || return 0
+  grep -qs '"signature":"bad"' $state/pushed.new $state/records.new || return 0
   back=never
   fail "STOPPED: the bundle is not what the owner of $(basename -- "$key") signed; nothing was published" \
     "compare $(basename -- "${bundle%%:/*}") with the vendor's checksum and $(basename -- "$key") with a copy obtained by another route"
@@ -1059,5 +1099,6 @@ install) install "$@" ;;
 status) status ;;
 worker | controller) join ;;
 export-*) export_node ;;
+add-bundle) add ;;
 uninstall) uninstall ;;
 esac

@@ -213,6 +213,46 @@ published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -ex
   filled one
 }
 
+@test "install.sh: further bundles are added to a running site, verified like the first" {
+  local kind
+  site one 10.0.0.5
+  mkbundle --bundle bare-metal --out airgap-bundle-0.2.2.tar.gz --manifest bm.json
+  mkbundle --bundle ceph --out airgap-bundle-ceph-1.0.11.tar.gz --manifest ceph.json
+  mkbundle --bundle bare-metal --seed 5 --out other.tgz
+  for name in airgap-bundle-0.2.2.tar.gz airgap-bundle-ceph-1.0.11.tar.gz; do
+    openssl dgst -sha256 -sign "$BATS_FILE_TMPDIR/key.pem" $name | base64 -w0 >$name.sig
+  done
+  cp airgap-bundle-0.2.2.tar.gz.sig other.tgz.sig
+  tar c ./*.tgz ./*.tar.gz ./*.sig | on one tar x --warning=no-timestamp -C /root
+  run -1 --separate-stderr script one --add-bundle /root/airgap-bundle-0.2.2.tar.gz --key /media/cosign.pub
+  [[ $stderr == *'no registry is known on this host'* ]]
+  script one "${whole[@]}" -- --plan >out 2>err
+
+  run -1 --separate-stderr script one --add-bundle /root/other.tgz --key /media/cosign.pub
+  [[ $stderr == *'STOPPED: the bundle is not what the owner of cosign.pub signed; nothing was published'* ]]
+  run -1 --separate-stderr script one --add-bundle /media/bundle.tgz --key /media/cosign.pub
+  [[ $stderr == *"is the platform's own bundle"* ]]
+  run -2 --separate-stderr script one --add-bundle /root/other.tgz "${whole[@]}"
+  [[ $stderr == *'--bundle and --add-bundle are mutually exclusive'* ]]
+  filled one
+  on one cat /var/lib/k0rdentd/install/pushed >before
+  for bundle in airgap-bundle-0.2.2.tar.gz airgap-bundle-ceph-1.0.11.tar.gz; do
+    run -0 --separate-stderr script one --add-bundle /root/$bundle --key /media/cosign.pub --plan
+    [[ $output == *"bundle-verify --quiet --key /media/cosign.pub /root/$bundle | bundle-version --quiet | oci-push "* ]]
+    script one --add-bundle /root/$bundle --key /media/cosign.pub
+  done
+  on one cat /var/lib/k0rdentd/install/pushed | cmp before -
+  {
+    expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise/,'
+    expected bm.json
+    expected ceph.json | sed 's,^,ceph/,'
+  } | sort >want
+  on one /media/bin/audit $storage | grep -v '^files/' | sort >have
+  diff want have
+  [ "$(on one /media/bin/audit $storage | grep -c '^files/k0rdent-bm/')" = 4 ]
+  [ "$(records one 'select(.kind == "version" and .type).type' | sort -u | xargs)" = 'bare-metal ceph' ]
+}
+
 @test "install.sh: --no-verify warns, and so does its variable" {
   site one 10.0.0.5
   for how in --no-verify K0RDENTD_VERIFY_SIGNATURE=false; do
