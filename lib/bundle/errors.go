@@ -47,14 +47,14 @@ func (e *DamageError) Error() string {
 		prep = "at"
 	}
 	where := ""
+	if e.Kind == ErrTruncated && e.Offset == FAT32Max && e.Part == "" {
+		where = " (probably by FAT32, which holds no larger file)"
+	}
 	if e.Part != "" {
 		where = " of the whole, in " + e.Part
 	}
 	if e.Entry != "" {
 		where += ", in the middle of entry " + e.Entry
-	}
-	if e.Kind == ErrTruncated && e.Offset == FAT32Max && e.Part == "" {
-		where += ", which is the largest size of a file on FAT32"
 	}
 	text := fmt.Sprintf("%v %s byte %d%s", e.Kind, prep, e.Offset, where)
 	if e.Err == io.ErrUnexpectedEOF || e.Err == io.EOF {

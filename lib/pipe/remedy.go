@@ -55,7 +55,7 @@ func (b Bundle) remedy(err error) string {
 	damage, _ := errors.AsType[*bundle.DamageError](err)
 	switch {
 	case errors.Is(err, bundle.ErrTruncated) && damage != nil && damage.Offset == bundle.FAT32Max:
-		return "FAT32 has cut it off: carry it in parts (split -b 4000M FILE FILE.part-), or on exFAT, ext4 or NTFS"
+		return "carry it in parts (split -b 4000M FILE FILE.part-), or on exFAT, ext4 or NTFS"
 	case errors.Is(err, bundle.ErrTruncated):
 		return "copy it again; resume a download with curl -C - -LO URL"
 	case errors.Is(err, bundle.ErrCorrupt):
