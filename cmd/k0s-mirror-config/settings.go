@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/pelletier/go-toml/v2"
-
 	"k0rdent-airgap/lib/k0s"
 )
 
@@ -18,38 +16,13 @@ type settings struct {
 	tls        bool // registry.configs.*.tls
 }
 
-// The tables with the settings of registries, by the major version of
-// containerd.
-const (
-	plugin1 = "io.containerd.grpc.v1.cri"
-	plugin2 = "io.containerd.cri.v1.images"
-)
-
 // readSettings parses a drop-in, or returns the reason why containerd does not
 // start with it.
 func readSettings(content []byte, version k0s.Version) (s settings, reason string) {
-	var doc map[string]any
-	if err := toml.Unmarshal(content, &doc); err != nil {
-		return s, fmt.Sprintf("containerd cannot read it and does not start: %v", err)
+	cri, reason := version.ReadDropIn(content)
+	if reason != "" {
+		return s, reason
 	}
-	if err := k0s.OldDialect(content); err != nil {
-		return s, fmt.Sprintf("k0s does not start with it: %v", err)
-	}
-	number, stated := doc["version"]
-	two := version.Containerd() == 2
-	switch {
-	case two && stated && number != int64(3):
-		return s, fmt.Sprintf("k0s %s does not start with it: it has version = %v, not 3", version, number)
-	case two && table(doc, "plugins", plugin1) != nil:
-		return s, fmt.Sprintf("k0s %s does not start with it: it has a table of containerd 1, plugins.%q", version, plugin1)
-	case !two && stated && number != int64(1) && number != int64(2):
-		return s, fmt.Sprintf("the containerd 1 of k0s %s does not start with it: it has version = %v", version, number)
-	}
-	plugin := plugin1
-	if two {
-		plugin = plugin2
-	}
-	cri := table(doc, "plugins", plugin)
 	registry := table(cri, "registry")
 	s.cri = cri != nil
 	s.configPath, _ = registry["config_path"].(string)
