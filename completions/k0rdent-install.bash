@@ -14,7 +14,7 @@ _k0rdent_install() {
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     ;;
   --registry | --username | --chart | --release | --set | --k0s-url) ;;
-  *) mapfile -t COMPREPLY < <(compgen -W '--plan --upgrade --uninstall --print-values --config-init --config-check
+  *) mapfile -t COMPREPLY < <(compgen -W '--plan --rehearse --upgrade --uninstall --print-values --config-init --config-check
     --kubeconfig --registry --ca --username --password-file --plain-http --answer-timeout --online --chart
     --release --release-file --values --set --credentials --k0s-url --atomic
     --timeout --helm-timeout --ignore --yes --format --config --quiet --verbose

@@ -2,6 +2,7 @@
 
 complete -c k0rdent-install -f
 complete -c k0rdent-install -l plan -d 'show what would be done, and change nothing'
+complete -c k0rdent-install -l rehearse -d 'check what child clusters will need'
 complete -c k0rdent-install -l upgrade -d 'bring a running site to another release'
 complete -c k0rdent-install -l uninstall -d 'remove k0rdent from the cluster'
 complete -c k0rdent-install -l print-values -d 'show the values for the chart'

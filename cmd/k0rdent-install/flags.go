@@ -21,8 +21,8 @@ type settings struct {
 	cli.Registry
 	format *record.Format
 
-	plan, upgrade, uninstall, printValues, configCheck bool
-	configInit                                         bool // run knows it before flags are parsed
+	plan, rehearse, upgrade, uninstall, printValues, configCheck bool
+	configInit                                                   bool // run knows it before flags are parsed
 
 	kubeconfig                          string
 	online                              bool
@@ -47,8 +47,9 @@ const (
 
 func (c *settings) flags() *flag.FlagSet {
 	fs := cli.NewFlagSet(tool, &c.Common)
-	c.format, c.timeout, c.helmTimeout = record.NewFormat(record.Step{}).Table("STEP", "STATUS", "SECONDS", "NOTE"), 45*time.Minute, 20*time.Minute
+	c.format, c.timeout, c.helmTimeout = record.NewFormat(record.Step{}, record.Finding{}).Table("STEP", "STATUS", "SECONDS", "NOTE"), 45*time.Minute, 20*time.Minute
 	fs.BoolVar(&c.plan, "plan", false, "")
+	fs.BoolVar(&c.rehearse, "rehearse", false, "")
 	fs.BoolVar(&c.upgrade, "upgrade", false, "")
 	fs.BoolVar(&c.uninstall, "uninstall", false, "")
 	fs.BoolVar(&c.printValues, "print-values", false, "")
@@ -89,11 +90,14 @@ func (c *settings) addSet(s string) error {
 // check returns misuse if flags contradict each other, before anything is looked
 // at.
 func (c *settings) check() error {
-	if err := cli.Exclusive([]string{"--upgrade", "--uninstall", "--print-values"}, c.upgrade, c.uninstall, c.printValues); err != nil {
+	if err := cli.Exclusive([]string{"--rehearse", "--upgrade", "--uninstall", "--print-values"}, c.rehearse, c.upgrade, c.uninstall, c.printValues); err != nil {
+		return err
+	}
+	if err := cli.Exclusive([]string{"--rehearse", "--plan", "--online"}, c.rehearse, c.plan && c.rehearse, c.online && c.rehearse); err != nil {
 		return err
 	}
 	switch {
-	case c.file.worker && c.kubeconfig == "" && !c.printValues && !c.configCheck:
+	case c.file.worker && c.kubeconfig == "" && !c.printValues && !c.rehearse && !c.configCheck:
 		return cli.Hint(cli.Misuse("join.mode worker in the configuration file: a worker has no access to the cluster"),
 			"k0s-up joins this host; run k0rdent-install on a controller, or with --kubeconfig")
 	case c.releaseFile != "" && !c.upgrade:

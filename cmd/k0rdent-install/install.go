@@ -82,6 +82,9 @@ func (i *installer) run(ctx context.Context, stdout io.Writer) error {
 	if i.cfg.printValues {
 		return i.printValues(ctx, stdout)
 	}
+	if i.cfg.rehearse {
+		return i.rehearse(ctx)
+	}
 	platform := step.Step{Name: "helm", Run: i.helm}
 	if i.cfg.upgrade {
 		platform = step.Step{Name: "upgrade", Run: i.upgrade}

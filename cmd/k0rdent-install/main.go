@@ -45,6 +45,9 @@ func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, 
 	if err := cfg.check(); err != nil {
 		return cli.Named(fs, err)
 	}
+	if cfg.rehearse {
+		cfg.format.Table("SUBJECT", "STATUS", "NOTE")
+	}
 	i := &installer{
 		cfg: cfg, host: h, stdin: stdin, stderr: stderr, Problems: step.Problems{Ignore: cfg.ignore},
 		Runner: step.NewRunner(tool, cfg.Common, cfg.plan, cfg.format, stdout, stderr),

@@ -1,7 +1,8 @@
 package main
 
 const usage = `usage: k0rdent-install --registry HOST[:PORT][/PREFIX] --ca FILE [flags]
-       k0rdent-install --upgrade | --uninstall | --print-values [flags]
+       k0rdent-install --rehearse | --upgrade | --uninstall [flags]
+       k0rdent-install --print-values [flags]
 
   k0rdent-install --registry 10.0.0.5:5000 --ca /root/ca.pem --plan
   k0rdent-install --registry 10.0.0.5:5000 --ca /root/ca.pem
@@ -15,6 +16,8 @@ flags.
 What to do:
   --plan               show what would be done, and change nothing; the cluster
                        need not exist yet
+  --rehearse           check whether machines of child clusters will become
+                       nodes, and change nothing; needs no cluster
   --upgrade            bring the platform to the release in the registry
   --uninstall          remove k0rdent from the cluster
   --print-values       print the values for the chart as YAML, and exit

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -110,6 +111,34 @@ func (r *Registry) Page(ctx context.Context, path string) (p Page, err error) {
 		return err
 	})
 	return p, err
+}
+
+// ErrLogin is wrapped by errors of Has about a file that not everybody may read.
+var ErrLogin = errors.New("a login is required")
+
+// Has reports whether a server, the registry's or another one that the same
+// authorities vouch for, hands out a file to anybody.
+func (r *Registry) Has(ctx context.Context, address string) (found bool, err error) {
+	err = r.retry(ctx, func() error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := (&http.Client{Transport: r.base}).Do(req)
+		if err != nil {
+			return plainError(err)
+		}
+		defer drain(resp)
+		switch found = resp.StatusCode == http.StatusOK; {
+		case found, resp.StatusCode == http.StatusNotFound:
+			return nil
+		case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
+			return fmt.Errorf("%s: %w", address, ErrLogin)
+		default:
+			return fmt.Errorf("%s: HTTP status %d", address, resp.StatusCode)
+		}
+	})
+	return found, err
 }
 
 // readCapped reads all of r, and fails if that is more than most bytes.

@@ -274,7 +274,7 @@ var (
 		"token", "token-file",
 	}
 	PlatformFlags = []string{
-		"atomic", "chart", "credentials", "helm-timeout", "k0s-url", "kubeconfig", "print-values", "release",
+		"atomic", "chart", "credentials", "helm-timeout", "k0s-url", "kubeconfig", "print-values", "rehearse", "release",
 		"release-file", "set", "uninstall", "values",
 	}
 )

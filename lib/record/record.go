@@ -40,6 +40,7 @@ const (
 
 // Status values of a Finding, in addition to failed.
 const (
+	StatusOK      = "ok"
 	StatusWarning = "warning"
 	StatusUnknown = "unknown" // it could not be checked
 )
@@ -187,10 +188,10 @@ type Step struct {
 	Cluster string  `json:"cluster,omitempty"` // "stays" if --uninstall removes a host from a cluster that keeps running
 }
 
-// Finding is something that a check found wrong before the work began.
+// Finding is what a check came to.
 type Finding struct {
 	Check   string `json:"check,omitempty"`   // its name, as --ignore takes it
-	Status  string `json:"status,omitempty"`  // failed, warning or unknown
+	Status  string `json:"status,omitempty"`  // ok, failed, warning or unknown
 	Subject string `json:"subject,omitempty"` // what it is about: a file, a setting
 	Detail  string `json:"detail,omitempty"`
 	Remedy  string `json:"remedy,omitempty"` // a command, where there is one

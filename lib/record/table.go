@@ -36,6 +36,7 @@ var columns = []column{
 	{title: "REFERENCE", width: 56},
 	{title: "PATH", width: 52},
 	{title: "STEP", width: 13},
+	{title: "SUBJECT", width: 45},
 	{title: "TYPE", width: 8, room: 24},
 	{title: "VERSION", width: 14, room: 18},
 	{title: "PLATFORM", width: 11, room: 18},
@@ -203,6 +204,8 @@ func cells(shown any) map[string]string {
 		return map[string]string{
 			"STEP": r.Name, "STATUS": r.Status, "SECONDS": fmt.Sprintf("%.1f", r.Seconds), note: cmp.Or(r.Error, r.Detail),
 		}
+	case Finding:
+		return map[string]string{"SUBJECT": r.Subject, "STATUS": r.Status, note: r.Detail}
 	case Cluster:
 		return map[string]string{
 			"STEP": r.Kind(), "STATUS": cmp.Or(r.Status, StatusDone),

@@ -26,6 +26,8 @@ type closure struct {
 	needs  []*Need
 	known  map[string]*Need // by kind and reference
 	demand Demand           // of the second pass and of all components
+
+	clusterCharts []clusterChart // by the names of their templates
 }
 
 // Closure lists everything that the platform, installed with values (derived
@@ -45,12 +47,22 @@ type closure struct {
 // that cannot be rendered, a registry that does not answer, or a site that has
 // none. Demand is what the pods of all that request of the nodes.
 func (c *Chart) Closure(ctx context.Context, values map[string]any, site Site, inv Inventory) ([]Need, Demand, error) {
+	k, err := c.collect(ctx, values, site, inv)
+	if err != nil {
+		return nil, Demand{}, err
+	}
+	needs, err := k.resolve(ctx)
+	return needs, k.demand, err
+}
+
+// collect notes all that Closure looks for.
+func (c *Chart) collect(ctx context.Context, values map[string]any, site Site, inv Inventory) (*closure, error) {
 	if site.Registry == "" {
-		return nil, Demand{}, errors.New("no registry to look into")
+		return nil, errors.New("no registry to look into")
 	}
 	h, merged, err := c.whole(values)
 	if err != nil {
-		return nil, Demand{}, err
+		return nil, err
 	}
 	roots := map[string]bool{"": true}
 	subcharts(h, "", roots)
@@ -58,18 +70,14 @@ func (c *Chart) Closure(ctx context.Context, values map[string]any, site Site, i
 	for _, pass := range []int{FirstPass, SecondPass} {
 		m, err := c.Render(values, site, pass)
 		if err != nil {
-			return nil, Demand{}, err
+			return nil, err
 		}
 		k.manifests(m, pass)
 		if pass == SecondPass {
 			k.demand.add(m)
 		}
 	}
-	if err := k.templates(ctx, c.Version()); err != nil {
-		return nil, Demand{}, err
-	}
-	needs, err := k.resolve(ctx)
-	return needs, k.demand, err
+	return k, k.templates(ctx, c.Version())
 }
 
 // Check looks for images in the site's registry as Closure does, such as

@@ -57,6 +57,12 @@ var layouts = map[string]map[string]string{
 // pack makes the archive of a chart out of directories of testdata/charts.
 func pack(t testing.TB, parts map[string]string) []byte {
 	t.Helper()
+	return tgz(t, chartFiles(t, parts))
+}
+
+// chartFiles returns the files of a chart out of directories of testdata/charts.
+func chartFiles(t testing.TB, parts map[string]string) map[string]string {
+	t.Helper()
 	files := map[string]string{}
 	for at, dir := range parts {
 		root := os.DirFS("testdata/charts/" + dir)
@@ -72,7 +78,7 @@ func pack(t testing.TB, parts map[string]string) []byte {
 			t.Fatal(err)
 		}
 	}
-	return tgz(t, files)
+	return files
 }
 
 // tgz packs files.

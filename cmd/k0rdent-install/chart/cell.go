@@ -1,0 +1,218 @@
+package chart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/k0s"
+)
+
+// openReading helps wherever machines do not get a login, or not by a way that
+// their k0s takes.
+const openReading = `let everybody read ("oci-serve --read any"), behind a network policy or a firewall, and omit --username`
+
+// cell works out one cell from the objects that the template renders to.
+func (r *rehearsal) cell(ctx context.Context, c *Cell, objects Manifests) error {
+	all, other := machines(objects)
+	for _, kind := range other {
+		c.unknown("its machines are set up by %s, not by k0smotron", kind)
+	}
+	if len(all) == 0 && len(other) == 0 {
+		c.unknown("the template does not say how its machines are set up")
+	}
+	for _, m := range all {
+		if err := r.download(ctx, c, m); err != nil {
+			return err
+		}
+		machine := c.bootstrap(m)
+		switch c.Access {
+		case OwnCA:
+			r.trust(c, m, machine)
+		case PlainHTTP:
+			r.plain(c, m, objects)
+		}
+		r.dropIns(c, m)
+	}
+	return nil
+}
+
+// download looks for the k0s that a machine downloads, and for the images that
+// are certain to come with it.
+func (r *rehearsal) download(ctx context.Context, c *Cell, m machine) error {
+	version, err := k0s.ParseVersion(m.k0s)
+	if err != nil {
+		c.unknown("%s names no version of k0s", m.object)
+	} else if err := r.proxy(ctx, c, version); err != nil {
+		return err
+	}
+	below := strings.TrimSuffix(r.k0sURL(c.Access), "/") + "/"
+	file, inside := strings.CutPrefix(m.downloadURL, below)
+	switch {
+	case m.preloaded:
+		return nil
+	case m.downloadURL == "":
+		c.problem("--k0s-url URL of a place in the site, such as https://"+r.host()+"/k0s", "machines download k0s from the internet")
+		return nil
+	case !inside || below == "/":
+		c.problem("--k0s-url URL", "machines download k0s from %s, which is not below --k0s-url", m.downloadURL)
+		return nil
+	}
+	found, asked := r.files[file]
+	if !asked {
+		found = r.has(ctx, file)
+		r.files[file] = found
+	}
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(found, ErrNotFound):
+		c.problem("push the image k0sproject/k0s:"+version.Tag()+" to a registry that oci-serve serves, or put the file there", "%s has no %s", r.site.K0sURL, file)
+	case errors.Is(found, client.ErrLogin) && c.Access == Login:
+		c.problem(openReading, "machines download k0s without a login, and %s requires one", r.site.K0sURL)
+	case found != nil:
+		c.unknown("whether %s has %s: %v", r.site.K0sURL, file, found)
+	}
+	return nil
+}
+
+// proxy looks for kube-proxy, the image of k0s whose version is known without
+// running k0s: that of Kubernetes.
+func (r *rehearsal) proxy(ctx context.Context, c *Cell, v k0s.Version) error {
+	const repository = "k0sproject/kube-proxy"
+	tags, err := r.inv.Tags(ctx, repository)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if !slices.ContainsFunc(tags, func(tag string) bool { return tag == v.Kubernetes() || strings.HasPrefix(tag, v.Kubernetes()+"-") }) {
+		c.problem("bundle-ls BUNDLE | oci-push --to "+r.site.Registry, "image %s/%s:%s of k0s %s is not in the registry", r.site.Registry, repository, v.Kubernetes(), v)
+	}
+	return nil
+}
+
+// bootstrap performs what comes before the download of k0s, and returns the
+// machine as it is then.
+func (c *Cell) bootstrap(m machine) *root {
+	r := newRoot(c.Family)
+	for _, f := range m.files {
+		r.write(f.path, f.secret == rehearsedCA)
+	}
+	for _, line := range m.commands {
+		r.missing, r.unknown = nil, nil
+		status, err := runScript(line, r.perform)
+		switch {
+		case err != nil:
+			r.uncertain = true
+			c.unknown("what machines do in %q: %v", line, err)
+		case status == 127 && len(r.missing) > 0:
+			c.problem("use machines of the other family, or upgrade to a release whose templates know both",
+				"machines run %s, which the %s family does not have", strings.Join(r.missing, ", "), familyNames[c.Family])
+		case len(r.unknown) > 0:
+			r.uncertain = true
+			c.unknown("whether the %s family has %s", familyNames[c.Family], strings.Join(r.unknown, ", "))
+		case status != 0:
+			c.unknown("machines run %q, which fails where only what is known here is done", line)
+		}
+	}
+	return r
+}
+
+var familyNames = map[string]string{Debian: "Debian", RHEL: "RHEL"}
+
+// trust looks whether a machine trusts the site's authority. It says nothing of
+// one that has run what is not known here.
+func (r *rehearsal) trust(c *Cell, m machine, made *root) {
+	if made.uncertain {
+		return
+	}
+	if !made.trusts(false) {
+		c.problem("use machine images that trust the authority, or upgrade to a release whose templates install it on both families",
+			"containerd on the machines does not trust the registry's certificate")
+	}
+	u, err := url.Parse(m.downloadURL)
+	switch {
+	case m.preloaded || err != nil || u.Scheme != "https":
+	case !r.ownHTTPS(m.downloadURL):
+		c.unknown("whether machines trust the certificate of %s", u.Host)
+	case !made.trusts(true):
+		c.problem("oci-serve --files-http, and --k0s-url http://HOST:PORT/k0s: files over plain HTTP", "curl on the machines does not trust the certificate of %s, from which it downloads k0s", u.Host)
+	}
+}
+
+// dropIns looks whether the k0s of a machine starts with the drop-ins that it
+// gets, and whether it gets the login.
+func (r *rehearsal) dropIns(c *Cell, m machine) {
+	version, err := k0s.ParseVersion(m.k0s)
+	known := err == nil
+	login := false
+	for _, f := range m.files {
+		if path.Dir(f.path) != k0s.DropInDir || path.Ext(f.path) != ".toml" {
+			continue
+		}
+		login = login || f.secret == rehearsedLogin
+		content := f.text
+		switch {
+		case f.secret == rehearsedLogin && f.key == "containerdAuth":
+			content = fmt.Sprintf(controllerLogin, r.host())
+		case f.secret != "" || content == "":
+			c.unknown("the text of %s comes from elsewhere", f.path)
+			continue
+		}
+		if !known {
+			c.unknown("whether k0s starts with %s", f.path)
+			continue
+		}
+		if _, reason := version.ReadDropIn([]byte(content)); reason != "" {
+			remedy := "use a k0s that takes the file, or a template without it"
+			if f.secret == rehearsedLogin {
+				remedy = openReading
+			}
+			c.problem(remedy, "%s: %s", f.path, reason)
+		}
+	}
+	if c.Access == Login && !login {
+		c.problem(openReading,
+			"containerd on the machines gets no login for the registry")
+	}
+}
+
+// plain looks whether a machine can use a registry that speaks no TLS.
+func (r *rehearsal) plain(c *Cell, m machine, objects Manifests) {
+	const remedy = "serve the registry over TLS: oci-serve --tls auto"
+	told := slices.ContainsFunc(m.files, func(f machineFile) bool {
+		return strings.HasPrefix(f.path, k0s.CertsDir+"/") && strings.Contains(f.text, "http://"+r.host())
+	})
+	if !told {
+		c.problem(remedy, "containerd on the machines speaks HTTPS to the registry: nothing configures it for plain HTTP")
+	}
+	version, err := k0s.ParseVersion(m.k0s)
+	if err != nil || version.Compare(k0s.Version{Major: 1, Minor: 33}) < 0 {
+		return
+	}
+	for _, o := range objects {
+		mentions(o.Content, r.site.Registry, nil, func(scheme, _ string, _ map[string]any) {
+			if scheme == "oci://" {
+				c.problem(remedy, "k0s %s cannot take charts over plain HTTP", version)
+			}
+		})
+	}
+}
+
+// problem adds a problem, once.
+func (c *Cell) problem(remedy, format string, args ...any) {
+	p := Problem{Text: fmt.Sprintf(format, args...), Remedy: remedy}
+	if !slices.Contains(c.Problems, p) {
+		c.Problems = append(c.Problems, p)
+	}
+}
+
+func (c *Cell) unknown(format string, args ...any) {
+	if s := fmt.Sprintf(format, args...); !slices.Contains(c.Unknown, s) {
+		c.Unknown = append(c.Unknown, s)
+	}
+}

@@ -1,0 +1,68 @@
+package chart
+
+import (
+	"strings"
+)
+
+// A machine is what a cluster template has k0smotron do on a new machine:
+// write files, run commands, download k0s, start it.
+type machine struct {
+	object      string // that describes it, such as "K0sControlPlane c-cp"
+	k0s         string // version, "" for none
+	downloadURL string
+	preloaded   bool // k0s is in the machine's image
+	files       []machineFile
+	commands    []string // before k0s is downloaded
+}
+
+// A machineFile is a file whose text is here, or in a key of a Secret.
+type machineFile struct{ path, text, secret, key string }
+
+// machines lists the machines that a template's objects describe. other lists
+// the objects that describe machines in ways that are not known here.
+func machines(objects Manifests) (known []machine, other []string) {
+	for _, o := range objects {
+		group, _, _ := strings.Cut(text(o.Content, "apiVersion"), "/")
+		bootstrap := group == "bootstrap.cluster.x-k8s.io"
+		if !bootstrap && group != "controlplane.cluster.x-k8s.io" {
+			continue
+		}
+		spec, _ := lookup(o.Content, parsePath("spec"))
+		if inner, ok := lookup(o.Content, parsePath("spec.template.spec")); ok {
+			spec = inner
+		}
+		s, _ := spec.(map[string]any)
+		version := text(s, "version")
+		if inner, ok := s["k0sConfigSpec"].(map[string]any); ok {
+			s = inner
+		}
+		switch kind := o.Kind(); {
+		case strings.HasPrefix(kind, "K0smotron"): // pods of the management cluster
+		case strings.HasPrefix(kind, "K0s"):
+			known = append(known, newMachine(o.String(), version, s))
+		default:
+			other = append(other, kind)
+		}
+	}
+	return known, other
+}
+
+func newMachine(object, version string, spec map[string]any) machine {
+	m := machine{object: object, k0s: version, downloadURL: text(spec, "downloadURL"), preloaded: spec["preInstalledK0s"] == true}
+	for _, v := range items(spec, parsePath("files")) {
+		f, _ := v.(map[string]any)
+		m.files = append(m.files, machineFile{
+			path: text(f, "path"), text: text(f, "content"),
+			secret: text(f, "contentFrom", "secretRef", "name"), key: text(f, "contentFrom", "secretRef", "key"),
+		})
+	}
+	// k0smotron renamed them with its API v1beta2.
+	for _, key := range []string{"preStartCommands", "preK0sCommands"} {
+		for _, v := range items(spec, parsePath(key)) {
+			if s, ok := v.(string); ok {
+				m.commands = append(m.commands, s)
+			}
+		}
+	}
+	return m
+}

@@ -1,0 +1,196 @@
+package chart
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// How machines reach the site's registry.
+const (
+	PublicCA  = "public-ca" // its certificate is one that every machine trusts
+	OwnCA     = "own-ca"    // its certificate is one of the site's own authority
+	Login     = "login"     // reading takes a login; the certificate is a public one
+	PlainHTTP = "http"      // it speaks no TLS
+)
+
+// Accesses are all of them, in the order of cells.
+var Accesses = []string{PublicCA, OwnCA, Login, PlainHTTP}
+
+// A Cell is the answer to whether machines of a family become nodes of a
+// cluster that is made from a template, at a site with one way to its registry.
+// It is good if it has neither problems nor questions.
+type Cell struct {
+	Template, Family, Access string
+
+	Problems []Problem
+	Unknown  []string // what could not be found out
+}
+
+// A Problem is a reason why a cell fails, and what helps.
+type Problem struct{ Text, Remedy string }
+
+// Secrets that a rehearsal names where the platform's controller names its own.
+const (
+	rehearsedCA    = "rehearsed-ca"
+	rehearsedLogin = "rehearsed-login"
+)
+
+// controllerLogin is what the platform's controller writes under the key
+// containerdAuth of the login's Secret (k0rdent/kcm, makeContainerdAuth in
+// internal/controller/management_controller.go, up to 1.12).
+const controllerLogin = `[plugins."io.containerd.grpc.v1.cri".registry.configs.%q.auth]
+password = ""
+username = ""
+`
+
+// A rehearsal works out cells.
+type rehearsal struct {
+	*closure
+	needs []Need
+	has   func(ctx context.Context, file string) error
+	files map[string]error // what has returned, by file
+}
+
+// Rehearse answers for every cluster template of the release what its machines
+// run into, in each family and with each access. has looks for a file below
+// site.K0sURL; its error wraps ErrNotFound if there is none, and client.ErrLogin
+// if only a login shows it. The values are as for
+// Closure.
+func (c *Chart) Rehearse(ctx context.Context, values map[string]any, site Site, inv Inventory, has func(ctx context.Context, file string) error) ([]Cell, error) {
+	k, err := c.collect(ctx, values, site, inv)
+	if err != nil {
+		return nil, err
+	}
+	r := &rehearsal{closure: k, has: has, files: map[string]error{}}
+	if r.needs, err = k.resolve(ctx); err != nil {
+		return nil, err
+	}
+	var all []Cell
+	for _, t := range k.clusterCharts {
+		cells, err := r.template(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, cells...)
+	}
+	return all, nil
+}
+
+// template works out the cells of one template.
+func (r *rehearsal) template(ctx context.Context, t clusterChart) ([]Cell, error) {
+	var common Cell // what is wrong in all cells
+	r.content(&common, t)
+	byAccess := map[string][]Cell{}
+	for _, access := range Accesses {
+		var objects Manifests
+		var err error
+		if t.chart != nil {
+			objects, err = r.renderCluster(t.chart, r.handed(access))
+		}
+		for _, family := range Families {
+			cell := Cell{Template: t.name, Family: family, Access: access}
+			cell.Problems, cell.Unknown = slices.Clone(common.Problems), slices.Clone(common.Unknown)
+			switch {
+			case t.chart == nil && len(cell.Problems) == 0:
+				cell.unknown("its chart %s cannot be read", t.reference)
+			case err != nil:
+				cell.unknown("the chart does not render without a cluster's values: %v", err)
+			case t.chart != nil:
+				if err := r.cell(ctx, &cell, objects); err != nil {
+					return nil, err
+				}
+			}
+			byAccess[family] = append(byAccess[family], cell)
+		}
+	}
+	var all []Cell
+	for _, family := range Families {
+		all = append(all, byAccess[family]...)
+	}
+	return all, nil
+}
+
+// handed is what the platform's controller hands to a cluster's chart
+// (k0rdent/kcm, internal/controller/clusterdeployment_controller.go). Keys
+// that this release's controller does not have are left out.
+func (r *rehearsal) handed(access string) map[string]any {
+	global := map[string]any{"registry": r.site.Registry, "k0sURL": r.k0sURL(access), "registryCertSecret": "", "k0sURLCertSecret": ""}
+	knows := func(key string) bool {
+		_, ok := lookup(r.values, parsePath("controller."+key))
+		return ok
+	}
+	if access == OwnCA {
+		if knows("registryCertSecret") {
+			global["registryCertSecret"] = rehearsedCA
+		}
+		if knows("k0sURLCertSecret") && r.ownHTTPS(r.k0sURL(access)) {
+			global["k0sURLCertSecret"] = rehearsedCA
+		}
+	}
+	if access == Login && knows("registryCredsSecret") {
+		global["registryCredentialSecret"] = rehearsedLogin
+	}
+	return global
+}
+
+// k0sURL is where machines download k0s. At the registry's own address it has
+// the registry's scheme.
+func (r *rehearsal) k0sURL(access string) string {
+	u, err := url.Parse(r.site.K0sURL)
+	if err != nil || u.Host != r.host() || (u.Scheme == "http") == r.site.PlainHTTP && access != PlainHTTP {
+		return r.site.K0sURL
+	}
+	u.Scheme = "https"
+	if access == PlainHTTP {
+		u.Scheme = "http"
+	}
+	return u.String()
+}
+
+// host is the registry's HOST[:PORT].
+func (r *rehearsal) host() string {
+	host, _, _ := strings.Cut(r.site.Registry, "/")
+	return host
+}
+
+// ownHTTPS reports whether an address is served with the registry's certificate.
+func (r *rehearsal) ownHTTPS(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Scheme == "https" && u.Hostname() == (&url.URL{Host: r.host()}).Hostname()
+}
+
+// content looks at what a template needs of the registry: its chart, what that
+// names, and the components that its clusters are made with.
+func (r *rehearsal) content(c *Cell, t clusterChart) {
+	wanted := []string{t.String()}
+	if t.chart != nil {
+		for name := range strings.SplitSeq(t.chart.meta.Annotations["cluster.x-k8s.io/provider"], ",") {
+			_, provider, found := strings.Cut(strings.TrimSpace(name), "infrastructure-")
+			if rest, ok := strings.CutPrefix(strings.TrimSpace(name), "bootstrap-"); ok {
+				provider, found = rest, true
+			}
+			if found {
+				wanted = append(wanted, "component cluster-api-provider-"+provider)
+			}
+		}
+		wanted = append(wanted, "component capi")
+	}
+	for _, n := range r.needs {
+		if !slices.ContainsFunc(n.WantedBy, func(by string) bool {
+			by, _, _ = strings.Cut(by, ", artifact ")
+			return slices.Contains(wanted, by)
+		}) {
+			continue
+		}
+		switch {
+		case n.Moved != nil:
+			c.problem("push the verified bundle again", "%v", n.Moved)
+		case n.Missing && n.Remark != "":
+			c.problem("", "%s %s: %s", n.Kind, n.Reference, n.Remark)
+		case n.Missing:
+			c.problem("bundle-ls BUNDLE | oci-push --to "+r.site.Registry, "%s %s is not in the registry", n.Kind, n.Reference)
+		}
+	}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k0rdent-airgap/cmd/k0rdent-install/chart"
+	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/step"
+)
+
+// rehearse answers for each cluster template of the release whether machines
+// become nodes of its clusters, in each family of Linux and with each way to
+// the registry. It fails if a cell fails that is this site's.
+func (i *installer) rehearse(ctx context.Context) error {
+	if err := i.site.reg.Connect(ctx); err != nil {
+		return fmt.Errorf("registry %s: %w", i.site.at, err)
+	}
+	if err := i.loadRelease(ctx); err != nil {
+		return err
+	}
+	r := i.release
+	cells, err := r.chart.Rehearse(ctx, r.values, r.site, i.site, i.hasK0s)
+	if err != nil {
+		return err
+	}
+	own := i.accesses()
+	counts := map[string]int{}
+	causes := map[chart.Problem]int{} // of this site's cells
+	failed, of := 0, 0
+	for _, c := range cells {
+		f := finding(c)
+		counts[f.Status]++
+		if slices.Contains(own, c.Access) {
+			of++
+			for _, p := range c.Problems {
+				causes[p]++
+			}
+			if len(c.Problems) > 0 {
+				failed++
+			}
+		}
+		if err := i.Out.Write(f); err != nil {
+			return err
+		}
+	}
+	if err := i.Out.Write(record.Summary{Tool: tool, Counts: counts, Seconds: record.Seconds(time.Since(i.Start))}); err != nil {
+		return err
+	}
+	i.tellCauses(causes)
+	if failed > 0 {
+		return fmt.Errorf("%d of %s of this site (%s) fail", failed, step.Count(of, "cell", "cells"), strings.Join(own, ", "))
+	}
+	return nil
+}
+
+// finding is the record of a cell.
+func finding(c chart.Cell) record.Finding {
+	f := record.Finding{Check: "rehearse", Status: record.StatusOK, Subject: c.Template + " " + c.Family + " " + c.Access}
+	var details, remedies []string
+	for _, p := range c.Problems {
+		f.Status = record.StatusFailed
+		details = append(details, p.Text)
+		if p.Remedy != "" && !slices.Contains(remedies, p.Remedy) {
+			remedies = append(remedies, p.Remedy)
+		}
+	}
+	if len(c.Unknown) > 0 && f.Status == record.StatusOK {
+		f.Status = record.StatusUnknown
+	}
+	f.Detail = strings.Join(append(details, c.Unknown...), "; ")
+	f.Remedy = strings.Join(remedies, "; ")
+	return f
+}
+
+// tellCauses prints each reason why cells of this site fail, once.
+func (i *installer) tellCauses(causes map[chart.Problem]int) {
+	byText := func(a, b chart.Problem) int { return strings.Compare(a.Text, b.Text) }
+	for _, p := range slices.SortedFunc(maps.Keys(causes), byText) {
+		i.Progress.Warn("rehearse: %s (%s)", p.Text, step.Count(causes[p], "cell", "cells"))
+		if p.Remedy != "" {
+			i.Progress.Hint(p.Remedy)
+		}
+	}
+}
+
+// accesses are the ways in which machines of this site reach its registry.
+func (i *installer) accesses() []string {
+	var own []string
+	switch {
+	case i.cfg.PlainHTTP:
+		own = append(own, chart.PlainHTTP)
+	case len(i.site.ca) > 0:
+		own = append(own, chart.OwnCA)
+	default:
+		own = append(own, chart.PublicCA)
+	}
+	if i.cfg.Username != "" {
+		own = append(own, chart.Login)
+	}
+	return own
+}
+
+// hasK0s looks for a file of k0s at the place from which machines download it.
+func (i *installer) hasK0s(ctx context.Context, file string) error {
+	at := strings.TrimSuffix(i.release.site.K0sURL, "/") + "/" + file
+	found, err := i.site.reg.Has(ctx, at)
+	if err == nil && !found {
+		err = fmt.Errorf("%s: %w", at, chart.ErrNotFound)
+	}
+	return err
+}

@@ -1,0 +1,52 @@
+#!/usr/bin/env bats
+# k0rdent-install --rehearse against an oci-serve that has the sample's release,
+# whose templates are like those of kcm up to 1.10, and k0s.
+# shellcheck disable=SC2154 # registry and server are set by serve, output and stderr by run
+
+load lib/helper
+
+# rehearse STATUS [FLAG…]: rehearses, for the cells of one template in cells.
+rehearse() {
+  local status=$1
+  shift
+  run "-$status" --separate-stderr k0rdent-install --registry "${registry/localhost/127.0.0.1}" --rehearse "$@" </dev/null
+  jq -r 'select(.kind == "finding" and (.subject | startswith("aws-standalone-cp-"))) | .subject[("aws-standalone-cp-1-0-16 " | length):] + " " + .status' \
+    <<<"$output" | sort | xargs >cells
+  cat cells
+}
+
+# ship: pushes the sample, and puts k0s where machines download it.
+ship() {
+  bundle-ls "$SAMPLE/bundle.tgz" | oci-push --to "$registry" "$@" >/dev/null
+  mkdir -p storage/k0s
+  echo k0s >storage/k0s/k0s-v1.32.8+k0s.0-amd64
+}
+
+@test "k0rdent-install: a rehearsal finds which cells of a site with its own authority fail, and why" {
+  need jq
+  serve --tls auto --access-log json
+  ca=storage/tls/ca.pem
+  ship --ca "$ca"
+  : >serve.err
+  rehearse 1 --ca "$ca"
+  [ "$(<cells)" = 'debian http failed debian login ok debian own-ca ok debian public-ca ok rhel http failed rhel login ok rhel own-ca failed rhel public-ca ok' ]
+  [[ $stderr == *'machines run update-ca-certificates, which the RHEL family does not have'*'hint: use machines of the other family'* ]]
+  [[ $stderr != *'is not in the registry'* ]]
+  [ "$(jq -r '.method // empty' serve.err | sort -u | xargs)" = 'GET HEAD' ]
+  # Without k0s, every machine fails.
+  rm storage/k0s/*
+  rehearse 1 --ca "$ca"
+  [[ $(<cells) != *ok* ]]
+  [[ $output == *'has no k0s-v1.32.8+k0s.0-amd64'* ]]
+  # On a terminal, or if asked for, it is a table.
+  run -1 --separate-stderr k0rdent-install --registry "${registry/localhost/127.0.0.1}" --ca "$ca" --rehearse --format table </dev/null
+  [[ ${lines[0]} =~ ^SUBJECT\ +STATUS\ +NOTE ]]
+}
+
+@test "k0rdent-install: a rehearsal fails a site whose registry speaks plain HTTP" {
+  need jq
+  serve
+  ship
+  rehearse 1 --plain-http
+  [[ $stderr == *'speaks HTTPS to the registry'*'hint: serve the registry over TLS: oci-serve --tls auto'* ]]
+}
