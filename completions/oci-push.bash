@@ -14,6 +14,10 @@ _oci_push() {
     compopt -o nospace
     mapfile -t COMPREPLY < <(compgen -W "$names" -- "$cur")
     ;;
+  --files)
+    compopt -o filenames
+    mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+    ;;
   --memory) mapfile -t COMPREPLY < <(compgen -W '64MiB 256MiB 1GiB' -- "$cur") ;;
   --platform) mapfile -t COMPREPLY < <(compgen -W 'linux/amd64 linux/arm64' -- "$cur") ;;
   --answer-timeout) mapfile -t COMPREPLY < <(compgen -W '30s 2m' -- "$cur") ;;

@@ -100,31 +100,31 @@ END
   site
   on a sh -c "k0s-extract --quiet /media/bundle.tgz && k0s-mirror-config --mirror https://10.55.0.5:5000 --ca $ca --quiet" >/dev/null
   on a sh -c "bundle-ls --quiet /media/bundle.tgz | grep -v -e velero/velero -e k0sproject/coredns | oci-push --to 127.0.0.1:5000 --ca $ca --quiet" >/dev/null
-  flags=(--registry 10.55.0.5:5000 --ca "$ca")
+  local at=(--registry 10.55.0.5:5000 --ca "$ca")
   before=$(left)
-  run -1 --separate-stderr on a k0rdent-install "${flags[@]}" --plan </dev/null
+  run -1 --separate-stderr on a k0rdent-install "${at[@]}" --plan </dev/null
   [[ $stderr == *'velero/velero:v1.17.0: not in the registry; wanted by Deployment '* ]]
   [[ $stderr == *'1 problem (see above); nothing was changed' ]]
   same velero/velero:v1.17.0 "$(echo "$output" | jq -r 'select(.kind == "image") | .reference')"
-  run -1 --separate-stderr on a k0s-up "${flags[@]}" </dev/null
+  run -1 --separate-stderr on a k0s-up "${at[@]}" </dev/null
   [[ $stderr == *'quay.io/k0sproject/coredns:1.12.2: not in the registry; wanted by k0s v1.32.8+k0s.0'* ]]
   [[ $stderr == *'1 problem (see above); nothing was changed' ]]
   same quay.io/k0sproject/coredns:1.12.2 "$(echo "$output" | jq -r 'select(.kind == "image") | .reference')"
   [ "$(left)" = "$before" ]
   [ -z "$(calls)" ]
   # A value of another type than the chart's wins, and Helm's log is discarded.
-  run --separate-stderr on a k0rdent-install "${flags[@]}" --print-values --set regional.velero.image=4 </dev/null
+  run --separate-stderr on a k0rdent-install "${at[@]}" --print-values --set regional.velero.image=4 </dev/null
   echo "$stderr"
   [[ $output$stderr == *velero* && $stderr != *'warning: '* ]]
   # A registry that is gone is different: a script may try again.
   on a sh -c "kill \$(pidof oci-serve)"
   for tool in k0s-up 'k0rdent-install --plan'; do
     # shellcheck disable=SC2086 # a flag
-    run -75 --separate-stderr on a $tool "${flags[@]}" </dev/null
+    run -75 --separate-stderr on a $tool "${at[@]}" </dev/null
     [[ $stderr == *'registry: 10.55.0.5:5000: '* ]]
   done
   # With a bad signature there is nothing to check.
-  run -1 --separate-stderr on a k0s-up "${flags[@]}" <<<'{"kind":"bundle","path":"/b.tgz","signature":"bad"}'
+  run -1 --separate-stderr on a k0s-up "${at[@]}" <<<'{"kind":"bundle","path":"/b.tgz","signature":"bad"}'
   [[ $stderr == *'its signature is bad'* ]]
 }
 

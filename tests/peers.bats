@@ -30,13 +30,11 @@ load lib/helper
 }
 
 @test "peer: skopeo copies a bundle's files out of oci-serve, curl resumes them" {
-  local name sum half line files
+  local name sum half files
   need skopeo
   mkbundle --bundle bare-metal --size 8MiB --out bm.tgz --manifest bm.json
-  exec {records}< <(exec oci-serve --host 127.0.0.1 --port 0 --storage storage --files-http 127.0.0.1:0 2>>serve.err 3>&-)
-  servers+=("$!")
-  IFS= read -r -t 10 line <&"$records"
-  registry=$(jq -r .address <<<"$line") files=$(jq -r .files <<<"$line")
+  serve --files-http 127.0.0.1:0 --format '{{.files}} {{.address}}'
+  files=${served% *}
   oci-push --to "$registry" --quiet bm.tgz >pushed
   [ "$(jq -r 'select(.kind == "file") | .status' pushed | sort | uniq -c | xargs)" = '4 pushed' ]
   jq -r '.entries[] | select(.kind == "file") | "\(.name) \(.digest)"' bm.json | while read -r name sum; do

@@ -338,7 +338,7 @@ func TestMisuse(t *testing.T) {
 		{"API path", []string{"--mirror", "https://x/v2/y"}, "omit the path of the registry's API, /v2"},
 		{"not a version", []string{"--k0s-version", "latest"}, "must be a version such as"},
 		{"not a format", []string{"--format", "yaml"}, "must be auto, json, table or a template"},
-		{"field of another record", []string{"--format", "{{.repository}}"}, "unknown field repository; file records have path mode"},
+		{"field of another record", []string{"--format", "{{.counts}}"}, "unknown field counts; file records have path mode"},
 		{"check and plan", []string{"--check", "--plan"}, "--check and --plan are mutually exclusive"},
 		{"remove and mirror", []string{"--remove", "--mirror", "x"}, "mutually exclusive"},
 		{"restart elsewhere", []string{"--restart"}, "mutually exclusive"},

@@ -161,7 +161,7 @@ func TestRefused(t *testing.T) {
 	}{
 		{"k0s that does not merge drop-ins", "v1.27.4+k0s.0", mirrors(t, "https://m"), nil, "requires v1.27.5 or later"},
 		{"no mirror", current, nil, nil, "no mirror"},
-		{"IPv6 first on containerd 1", old, mirrors(t, "https://[::1]:5443", "https://m"), nil, "as the last mirror only"},
+		{"IPv6 first on containerd 1", old, mirrors(t, "https://[::1]:5443", "https://m"), nil, "only for the last mirror"},
 		{"no certificate", current, withCA("hello"), nil, "no PEM certificate"},
 		{"broken certificate", current, withCA(strings.Replace(string(ca), "M", "N", 1)), nil, "certificate authority of mirror https://m:5000"},
 		{"host leads out", current, mirrors(t, "https://m"), []string{"../../root"}, "invalid host"},

@@ -28,16 +28,16 @@ teardown() {
 }
 
 # serve [FLAG…]: starts oci-serve over $PWD/storage on a free loopback port.
-# Sets registry to its localhost:port and server to its process. Returns once
-# it accepts connections, which is when it writes its record.
+# Sets registry to its localhost:port, server to its process and served to what it
+# prints, which must end with the address. Returns once it accepts connections,
+# which is when it writes its record.
 serve() {
-  local address
   # bats waits for whoever has its descriptor 3.
   exec {records}< <(exec oci-serve --host 127.0.0.1 --port 0 --storage storage --format '{{.address}}' "$@" 2>>serve.err 3>&-)
   server=$!
   servers+=("$server")
-  IFS= read -r -t 10 address <&"$records" || { cat serve.err; return 1; }
-  registry=localhost:${address##*:}
+  IFS= read -r -t 10 served <&"$records" || { cat serve.err; return 1; }
+  registry=localhost:${served##*:}
 }
 
 # stop PID [SIGNAL]: ends a server and waits until it is gone.

@@ -28,12 +28,11 @@ func environ(text string) map[string]string {
 func unitEnviron(found map[string]string, text, setting string) {
 	text = strings.ReplaceAll(text, "\\\n", " ")
 	for line := range strings.Lines(text) {
-		value, ok := strings.CutPrefix(strings.TrimSpace(line), setting)
-		value = strings.TrimSpace(value)
-		if value, ok = strings.CutPrefix(value, "="); !ok || !strings.HasPrefix(strings.TrimSpace(line), setting) {
+		name, value, ok := strings.Cut(line, "=")
+		if !ok || strings.TrimSpace(name) != setting {
 			continue
 		}
-		if strings.TrimSpace(value) == "" {
+		if value = strings.TrimSpace(value); value == "" {
 			clear(found)
 		}
 		for _, word := range words(value) {
