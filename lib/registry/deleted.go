@@ -53,16 +53,23 @@ func (d *Disk) withoutDeleted(name string, tags []string, deleted map[string]Dig
 		if err != nil {
 			return nil, err
 		}
-		if digest, ok := deleted[target]; ok || target == "" {
+		if digest, ok := deleted[target]; ok {
 			_, err := d.mediaType(name, digest)
-			if target == "" || err == ErrManifestUnknown {
+			if err == ErrManifestUnknown {
 				continue
 			}
 			if err != nil {
 				return nil, err
 			}
+			// The manifest may have been pushed again since the look at the tag,
+			// which a sweep has then removed.
+			if target, err = dir.readlink(tag); err != nil {
+				return nil, err
+			}
 		}
-		kept = append(kept, tag)
+		if target != "" {
+			kept = append(kept, tag)
+		}
 	}
 	return kept, nil
 }

@@ -106,6 +106,9 @@ func TestDeletionAtOnce(t *testing.T) {
 			if a := reg.do("GET", "/v2/a/tags/list", nil); a.StatusCode == 200 && strings.Contains(a.body, `"`+tag+`"`) {
 				t.Errorf("client %d sees its tag after its deletion: %s", client, a.body)
 			}
+			if a := reg.do("GET", "/v2/a/manifests/"+tag, nil); a.StatusCode != 404 {
+				t.Errorf("client %d gets its tag after its deletion: %d %s", client, a.StatusCode, a.body)
+			}
 		}
 	}
 	done := make(chan bool)

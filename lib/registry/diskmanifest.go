@@ -27,6 +27,11 @@ func (d *Disk) Manifest(_ context.Context, name, tag string, digest Digest) (c C
 			c.MediaType = mediaType
 		}
 		if err == nil && tag != "" {
+			// The tag may be one of a deleted manifest that has been pushed again
+			// since: a sweep has then removed it.
+			if now, err := d.resolve(name, tag); err != nil || now != digest {
+				continue
+			}
 			if link, err := d.tree.root.Lstat(tagPath(name, tag)); err == nil { // else it has just been deleted
 				c.Tagged = link.ModTime()
 			}
