@@ -33,8 +33,8 @@ without the internet. The steps, in this order:
   install   start k0s, install k0rdent, wait until it is ready
 
 Bundle:
-  --bundle FILE         the vendor's airgap-bundle-VERSION.tar.gz, its first part,
-                        or a pattern in quotes that matches all its parts
+  --bundle FILE         the vendor's airgap-bundle-VERSION.tar.gz, its first
+                        part, or a pattern in quotes that matches all its parts
   --key FILE            the vendor's public key
   --signature FILE      the bundle's signature (default FILE.sig next to it)
   --no-verify           use the bundle unverified

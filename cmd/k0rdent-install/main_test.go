@@ -21,7 +21,7 @@ func TestMisuse(t *testing.T) {
 		{"--username u", "--username requires --password-file"},
 		{"--release-file x", "--release-file requires --upgrade"},
 		{"--print-values --plan", "--print-values and --plan are mutually exclusive"},
-		{"--ignore luck", `--ignore "luck": must be one of cpu disk`},
+		{"--ignore luck", `--ignore "luck": must be one of apparmor cpu disk`},
 		{"--timeout 0s", `invalid --timeout "0s": must be a duration`},
 		{"--values /no/such/file", "--values: "},
 		{"--set x", `invalid --set "x": must be PATH=VALUE`},
