@@ -80,7 +80,7 @@ fetch() {
     33) rm -f -- "$2.part" ;; # curl: it cannot send a part
     esac
     idle=$((idle + 1))
-    [ "$(bytes "$2.part")" -le "$had" ] || idle=0
+    if [ "$(bytes "$2.part")" -gt "$had" ]; then idle=0; fi
     [ $idle -lt 3 ] || fail "cannot download $1" 'run the same command again; it resumes the download' 75
     sleep $idle
   done
@@ -127,7 +127,7 @@ pieces() {
       [ "$had" -le "$want" ] || { had=0 && rm -f -- "$part.part"; }
       [ "$had" = "$want" ] || some "$1" $((from + had)) $((want - had)) >>"$part.part"
       idle=$((idle + 1)) now=$(bytes "$part.part")
-      [ "$now" -le "$had" ] || idle=0
+      if [ "$now" -gt "$had" ]; then idle=0; fi
       if [ "$now" = "$want" ]; then mv -- "$part.part" "$part"; else sleep $idle; fi
       [ $idle -lt 3 ] || fail "cannot download $1" 'run the same command again; it resumes the download' 75
     done

@@ -688,7 +688,7 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
   run -0 sh "$ROOT/install.sh" --download 1.2.3 --plan
   [ "$(grep -c "^http://$at/" <<<"$output")" -ge 3 ]
   # The downloader alone is on the PATH, with what every system has.
-  for program in sh dirname basename sed tr mv rm mkdir stat sleep head tail sha256sum; do ln -s "$(type -P $program)" bin/; done
+  for program in sh dirname basename sed tr mv rm mkdir wc sleep head tail sha256sum; do ln -s "$(type -P $program)" bin/; done
   for program in curl wget; do
     ln -s "$(type -P $program)" bin/
     mkdir $program
