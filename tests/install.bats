@@ -482,7 +482,7 @@ pressed() {
   # A k0s is in the way.
   on one sh -c 'echo mine >/usr/local/bin/k0s; chmod +x /usr/local/bin/k0s'
   run -1 --separate-stderr script one "${whole[@]}" --from serve -- --plan
-  [[ $stderr == *'/usr/local/bin/k0s: exists and is not a k0s'*'--from k0s'* ]]
+  [[ $stderr == *'/usr/local/bin/k0s: exists but is not a working k0s binary'*'--from k0s'* ]]
   on one rm /usr/local/bin/k0s
 
   # The preflight finds a problem; here: k0s will not start with it.
