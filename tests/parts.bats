@@ -51,7 +51,13 @@ checksums() { (cd "$1" && sha256sum bundle.tgz.part-?? >bundle.tgz.sha256); }
     (mkdir $n && cd $n && serve && eval "$command $registry" >pushed && same "$(expected "$BATS_FILE_TMPDIR/manifest.json")" "$(published)")
   done
   # bundle-ls has left the series to oci-push.
-  bundle-ls --verbose "$PARTS/bundle.tgz.part-aa" 2>left | (serve && oci-push --quiet --to "$registry" >/dev/null)
+  serve
+  exec {push}> >(exec oci-push --quiet --to "$registry" >/dev/null 3>&-)
+  servers+=("$!")
+  asleep "$!" # it waits for records
+  bundle-ls --verbose "$PARTS/bundle.tgz.part-aa" 1>&"$push" 2>left
+  exec {push}>&-
+  wait "${servers[-1]}"
   grep -q 'the reader lists the rest' left
 }
 
