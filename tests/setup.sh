@@ -10,7 +10,7 @@ mkdir -p .cache/bin
 export CGO_ENABLED=0 GOFLAGS="${GOFLAGS-} -trimpath"
 
 # Programs, each with its Debian package if that has another name.
-programs=(bats bsdtar=libarchive-tools chromium curl debootstrap fish gcc ip=iproute2 jq mandoc openssl pigz qemu-aarch64-static=qemu-user-static rpm rsvg-convert=librsvg2-bin runc script=bsdutils shellcheck skopeo strace systemd-analyze=systemd systemd-nspawn=systemd-container nft=nftables tmux zsh zstd
+programs=(bats bsdtar=libarchive-tools chromium curl debootstrap fish gcc git ip=iproute2 jq mandoc openssl pigz qemu-aarch64-static=qemu-user-static rpm rsvg-convert=librsvg2-bin runc script=bsdutils shellcheck skopeo strace systemd-analyze=systemd systemd-nspawn=systemd-container nft=nftables tmux wget zsh zstd
   /usr/lib/cni/bridge=containernetworking-plugins)
 
 # command, module, version: built from source into .cache/bin.
