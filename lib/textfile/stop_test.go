@@ -7,6 +7,9 @@ import (
 	"testing"
 )
 
+// stopped is what every run of the test stops with: the first Stop is for good.
+var stopped = errors.New("stopped")
+
 func TestStopEndsTheWaitForAPipe(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -17,7 +20,6 @@ func TestStopEndsTheWaitForAPipe(t *testing.T) {
 		_, err := Password(pipe)
 		waited <- err
 	}()
-	stopped := errors.New("stopped")
 	Stop(stopped)
 	if err := <-waited; !errors.Is(err, stopped) {
 		t.Errorf("%v, want %v", err, stopped)
