@@ -26,9 +26,10 @@ signed() {
 modes() {
   printf '%s\n' \
     "bundle-verify --key cosign.pub $1" "bundle-version $1" "bundle-ls $1" "bundle-ls --blobs $1" \
+    "bundle-ls --registry $registry" "bundle-ls --registry $registry --du" \
     "k0s-extract --to k0s $1" "k0s-extract --plan --to k0s $1" "k0s-extract --from ${1%/*}/k0s-v1.32.8+k0s.0-amd64 --to k0s" \
     "k0s-extract --name --to dir $1" \
-    "oci-push --to $registry $1" "oci-push --plan --to $registry $1" "oci-push --platform linux/amd64 --to $registry $1" \
+    "oci-push --to $registry $1" "oci-push --plan --to $registry $1" "oci-push --platform linux/amd64 --to $registry $1" "oci-push --files dir --to $registry $1" \
     "oci-push --alias busybox=site/busybox --to $registry $1" "oci-push --from $registry --to $registry/copy" \
     "oci-push --verified-by verdict --to $registry $1"
 }
@@ -41,7 +42,7 @@ readers() {
     "oci-push --from $registry --to $registry/copy -" "oci-push --verified-by - --to $registry $1" \
     'k0s-mirror-config --root root --mirror https://m' 'k0s-mirror-config --root root --mirror https://m --plan' \
     'k0s-mirror-config --root root --check' 'k0s-mirror-config --root root --remove' \
-    'k0rdent-install --registry m' 'k0rdent-install --plan' 'k0rdent-install --upgrade' 'k0rdent-install --uninstall --yes' 'k0s-up --registry m' 'k0s-up --reset --yes'
+    'k0rdent-install --registry m' 'k0rdent-install --plan' 'k0rdent-install --rehearse --registry m' 'k0rdent-install --upgrade' 'k0rdent-install --uninstall --yes' 'k0s-up --registry m' 'k0s-up --reset --yes'
 }
 
 # untouched: nothing was published or installed.

@@ -90,7 +90,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	l := newLister(progress.Records(stdout, cfg.format), progress, overrides, cfg.blobs)
 	l.log = cli.Logger(progress, cfg.Verbose)
 	if cfg.registry.At != "" {
-		return l.registry(ctx, &cfg)
+		return l.registry(ctx, &cfg, stdin)
 	}
 	return l.all(ctx, operand, stdin, stdout)
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
 )
@@ -40,7 +42,16 @@ type site struct {
 }
 
 // registry lists all tags of a registry, or the space that its repositories use.
-func (l *lister) registry(ctx context.Context, cfg *config) error {
+func (l *lister) registry(ctx context.Context, cfg *config, stdin io.Reader) error {
+	guard := pipe.NewGuard(stdin, l.out, l.progress.Warn, "omit --registry to list the bundle that the records name")
+	ctx, stop, err := guard.Begin(ctx)
+	defer stop()
+	if err == nil {
+		err = guard.Settle(ctx)
+	}
+	if err != nil {
+		return err
+	}
 	reg, err := cfg.client(l)
 	if err != nil {
 		return err
@@ -63,6 +74,9 @@ func (l *lister) registry(ctx context.Context, cfg *config) error {
 	}
 	if err == nil && s.space != nil {
 		err = s.space.flush()
+	}
+	if err == nil {
+		err = guard.Settle(ctx)
 	}
 	return s.end(err)
 }
