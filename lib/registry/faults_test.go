@@ -132,9 +132,11 @@ func testFaults(t *testing.T, seed uint64, rate float64) {
 	m.mu.Lock()
 	m.rate = 0
 	m.mu.Unlock()
+	disk.names.mu.Lock() // index.json is being written
 	for name := range disk.names.suspect {
 		t.Logf("left suspect: %s", name)
 	}
+	disk.names.mu.Unlock()
 	// When the disk works again, so does everything.
 	c := faultClient{t, h, m, rand.New(rand.NewPCG(seed, 99)), 0}
 	for r := range 3 {

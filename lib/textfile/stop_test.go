@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// stopped is what every run of the test stops with: the first Stop is for good.
-var stopped = errors.New("stopped")
+// errStop is what every run of the test stops with: the first Stop is for good.
+var errStop = errors.New("stopped")
 
 func TestStopEndsTheWaitForAPipe(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
@@ -20,12 +20,12 @@ func TestStopEndsTheWaitForAPipe(t *testing.T) {
 		_, err := Password(pipe)
 		waited <- err
 	}()
-	Stop(stopped)
-	if err := <-waited; !errors.Is(err, stopped) {
-		t.Errorf("%v, want %v", err, stopped)
+	Stop(errStop)
+	if err := <-waited; !errors.Is(err, errStop) {
+		t.Errorf("%v, want %v", err, errStop)
 	}
-	if f, err := Open(pipe); !errors.Is(err, stopped) {
-		t.Errorf("Open: %v, %v, want %v", f, err, stopped)
+	if f, err := Open(pipe); !errors.Is(err, errStop) {
+		t.Errorf("Open: %v, %v, want %v", f, err, errStop)
 	}
 	if text, err := Read(file(t, "regular")); string(text) != "regular" || err != nil {
 		t.Errorf("after Stop: %q and %v of a regular file", text, err)
