@@ -8,7 +8,7 @@ _bundle_verify() {
   --digest) mapfile -t COMPREPLY < <(compgen -W 'sha256:' -- "$cur") ;;
   *)
     case $cur in
-    -*) mapfile -t COMPREPLY < <(compgen -W '--key --signature --digest --format --quiet --verbose --config
+    -*) mapfile -t COMPREPLY < <(compgen -W '--key --signature --digest --plan --format --quiet --verbose --config
       --help --version' -- "$cur") ;;
     *)
       compopt -o filenames

@@ -33,6 +33,7 @@ type config struct {
 	key       string
 	signature string
 	digest    string
+	plan      bool
 }
 
 func (c *config) flags() *flag.FlagSet {
@@ -41,6 +42,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.key, "key", cli.Env(keyVariable), "")
 	fs.StringVar(&c.signature, "signature", "", "")
 	fs.StringVar(&c.digest, "digest", "", "")
+	fs.BoolVar(&c.plan, "plan", false, "")
 	fs.Var(c.format, "format", "")
 	return fs
 }
@@ -53,7 +55,9 @@ func (c *config) check(operand string) error {
 		return cli.Hint(cli.Misuse("no file to verify"), "name it, or give - for stdin")
 	case c.key == "" && c.signature != "":
 		return cli.Hint(cli.Misuse("no key to check the signature with"), "give the vendor's public key: --key cosign.pub")
-	case c.key == "" && c.digest == "":
+	case c.plan && operand == "-":
+		return cli.Misuse("--plan requires a file: stdin can be read only once")
+	case c.key == "" && c.digest == "" && !c.plan:
 		return cli.Hint(cli.Misuse("nothing to check %s against: no key and no digest", operand),
 			"give the vendor's public key: --key cosign.pub")
 	case c.digest == "":
@@ -117,5 +121,5 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if b == nil {
 		return unknown(stdout, cfg.format, operand, err)
 	}
-	return cmp.Or(out.WriteAs(*b, verdict(b, operand, cfg.key)), err)
+	return cmp.Or(out.WriteAs(*b, v.verdict(b, operand)), err)
 }

@@ -2,6 +2,7 @@ package main
 
 const usage = `usage: bundle-verify --key FILE [flags] FILE
        bundle-verify --digest sha256:HEX [flags] FILE
+       bundle-verify --plan [--key FILE] [flags] FILE
 
   bundle-verify --key cosign.pub bundle.tgz
   bundle-verify --key cosign.pub bundle.tgz | bundle-version
@@ -16,6 +17,8 @@ Verification:
   --signature FILE    the signature (default: FILE.sig or FILE.sigstore.json)
   --digest DIGEST     the digest that FILE must have: sha256:HEX, or a line of
                       sha256sum
+  --plan              check that FILE, all its parts, the signature and the key
+                      are there and fit together, without reading FILE
 
 Output:
   --format FORMAT     auto (default), json, table, or a template: '{{.digest}}'

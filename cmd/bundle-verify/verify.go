@@ -44,6 +44,9 @@ type claim struct {
 // that the file is not what it should be; an error without one, that it could
 // not be verified.
 func (v *verifier) verify(ctx context.Context, operand string, stdin io.Reader) (*record.Bundle, error) {
+	if v.cfg.plan && v.cfg.key == "" {
+		return unverified(ctx, operand)
+	}
 	in, err := openInput(operand, stdin)
 	if err != nil {
 		return nil, pipe.PartHint(err)
@@ -54,6 +57,9 @@ func (v *verifier) verify(ctx context.Context, operand string, stdin io.Reader) 
 		if c, err = v.claim(ctx, operand); err != nil {
 			return nil, err
 		}
+	}
+	if v.cfg.plan {
+		return &record.Bundle{Path: in.path, Size: in.size(), Signature: record.SignatureNone, SignatureFile: c.path}, nil
 	}
 	sums, err := v.read(ctx, in, c.schemes)
 	if err != nil {
@@ -76,6 +82,20 @@ func (v *verifier) verify(ctx context.Context, operand string, stdin io.Reader) 
 	}
 	v.report(b, c)
 	return b, nil
+}
+
+// unverified returns the record of a bundle that only has to be there.
+func unverified(ctx context.Context, operand string) (*record.Bundle, error) {
+	path, err := filepath.Abs(operand)
+	if err != nil {
+		return nil, err
+	}
+	open, err := pipe.Bundle{Path: path}.Open(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer open.Close()
+	return &record.Bundle{Path: path, Format: open.Format, Size: open.Size, Signature: record.SignatureNone}, nil
 }
 
 // claim loads the key and the signature, and checks that they fit together.
@@ -208,7 +228,13 @@ func (v *verifier) report(b *record.Bundle, c *claim) {
 }
 
 // verdict returns the result for a person.
-func verdict(b *record.Bundle, operand, key string) record.Sentence {
+func (v *verifier) verdict(b *record.Bundle, operand string) record.Sentence {
 	const digits = len("sha256:") + 12
-	return record.Sentence(fmt.Sprintf("%s (%s, %s…)", b.Verdict(operand, key), record.Bytes(b.Size), b.Digest[:digits]))
+	switch {
+	case v.cfg.plan && b.SignatureFile == "":
+		return record.Sentence(fmt.Sprintf("%s: %s, nothing to verify it with", operand, record.Bytes(b.Size)))
+	case v.cfg.plan:
+		return record.Sentence(fmt.Sprintf("%s: %s to verify with %s and %s", operand, record.Bytes(b.Size), b.SignatureFile, v.cfg.key))
+	}
+	return record.Sentence(fmt.Sprintf("%s (%s, %s…)", b.Verdict(operand, v.cfg.key), record.Bytes(b.Size), b.Digest[:digits]))
 }
