@@ -16,13 +16,11 @@ func TestDeletionByDigest(t *testing.T) {
 		d := manyTags(t, reg, "a", tags)
 		other := reg.pushImage("a", "other", "y")
 		count := 0
-		reg.disk.indexes.writing.Lock() // nothing is swept meanwhile
-		reg.disk.tree.observe = func(op, name string) (func(error), error) {
+		end := reg.observe(func(op, name string) (func(error), error) { // nothing is swept meanwhile
 			count++
 			return func(error) {}, nil
-		}
+		})
 		reg.want(202, "DELETE", "/v2/a/manifests/"+string(d), nil)
-		reg.disk.tree.observe = nil
 		steps[tags] = count
 		gone := func() {
 			t.Helper()
@@ -41,7 +39,7 @@ func TestDeletionByDigest(t *testing.T) {
 		reg.want(404, "GET", "/v2/a/manifests/v", nil)
 		reg.want(202, "DELETE", "/v2/a/manifests/"+string(d), nil)
 		gone()
-		reg.disk.indexes.writing.Unlock()
+		end()
 		reg.restart() // which sweeps
 		gone()
 		reg.want(200, "GET", "/v2/a/manifests/"+string(other), nil)

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"k0rdent-airgap/lib/ref"
@@ -64,6 +65,20 @@ func (reg *testRegistry) restart() {
 	reg.t.Helper()
 	reg.stop()
 	reg.start()
+}
+
+// observe calls f for each step of the requests until end is called. The indexer,
+// whose steps would be among them, waits.
+func (reg *testRegistry) observe(f func(op, name string) (func(error), error)) (end func()) {
+	disk := reg.disk
+	disk.indexes.writing.Lock()
+	disk.tree.observe = f
+	end = sync.OnceFunc(func() {
+		disk.tree.observe = nil
+		disk.indexes.writing.Unlock()
+	})
+	reg.t.Cleanup(end) // before a failed test closes the storage
+	return end
 }
 
 // answer is a response with its body read.
