@@ -85,6 +85,7 @@ type input struct {
 	sel      *selection
 	guard    *pipe.Guard
 	promised promise
+	passed   func(context.Context) error // waits for the records that a run passes on, but does not use
 }
 
 // promise finds out what must hold of the bundle before a tag appears.
@@ -104,6 +105,9 @@ func (i *input) promise(ctx context.Context, verifiedBy string, abort context.Ca
 		return err
 	}
 	i.bundle.Hash = true
+	if verifiedBy == "-" {
+		i.passed = v.passed
+	}
 	i.promised = func(ctx context.Context, open *bundle.Bundle) error { return i.bundle.Named(v.keeps(ctx, open)) }
 	return nil
 }
@@ -125,6 +129,9 @@ func (p *pusher) send(ctx context.Context, i *input) (err error) {
 	p.up.wg.Wait() // images that were complete before an error are still published
 	if err == nil {
 		err = i.guard.Settle(ctx)
+	}
+	if err == nil && i.passed != nil {
+		err = i.passed(ctx)
 	}
 	if err == nil && ctx.Err() == nil {
 		err = p.pushAliases(ctx)

@@ -97,6 +97,20 @@ func (v *verdict) keeps(ctx context.Context, b *bundle.Bundle) error {
 	}
 }
 
+// passed waits until the records behind the verdict have been passed on.
+func (v *verdict) passed(ctx context.Context) error {
+	for {
+		select {
+		case _, more := <-v.good:
+			if !more {
+				return v.err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
 // readVerdict reads the records in the background, since their writer reads the
 // bundle at the same time. A bad verdict ends the run at once.
 func readVerdict(ctx context.Context, name string, stdin io.Reader, out *record.Writer, abort context.CancelCauseFunc) (*verdict, error) {

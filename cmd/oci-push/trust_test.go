@@ -249,3 +249,37 @@ func TestBlobsGoEarlyAndTagsWaitForTheVerdict(t *testing.T) {
 	}
 	checkAll(t, host, "", m)
 }
+
+// Records behind the verdict are passed on, although everything has been pushed by then:
+// bundle-version reads the bundle before it writes its own.
+func TestRecordsBehindTheVerdict(t *testing.T) {
+	t.Parallel()
+	path, m := write(t, samplebundle.Options{Archives: 3})
+	host := serve(t, nil)
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer out.Close()
+	done := make(chan result, 1)
+	go func() { done <- invokeWith(t, in, "--verified-by", "-", "--to", host, path) }()
+	verdict := line2(record.Bundle{Path: path, Digest: digestOf(t, path), Signature: record.SignatureGood})
+	out.WriteString(verdict)
+	for deadline := time.Now().Add(time.Minute); !allThere(t, host, m); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the images do not come")
+		}
+	}
+	select {
+	case r := <-done:
+		t.Fatalf("ended with %v before stdin did", r.err)
+	case <-time.After(500 * time.Millisecond): // without waiting, it ends at once
+	}
+	const note = `{"kind":"version","version":"1.2.3"}` + "\n"
+	out.WriteString(verdict + note)
+	out.Close()
+	if r := <-done; r.err != nil || !strings.Contains(r.stdout, note) {
+		t.Errorf("%v, wrote %q, want %s", r.err, r.stdout, note)
+	}
+}
