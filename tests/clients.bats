@@ -25,7 +25,7 @@ place() {
     exec sleep infinity' >place.log 2>&1 3>&- &
   place=$!
   servers+=("$place")
-  read -r -t 10 <ready || { cat place.log; skip "no namespaces on this machine: $(tail -n 1 place.log)"; }
+  read -r -t 60 <ready || { cat place.log; skip "no namespaces on this machine: $(tail -n 1 place.log)"; }
   there=(nsenter --target "$place" --mount --net --uts "--wd=$PWD" env -u SSL_CERT_FILE -u SSL_CERT_DIR -u DOCKER_CONFIG -u REGISTRY_AUTH_FILE "HOME=$PWD/home")
 }
 
@@ -38,7 +38,7 @@ site() {
   exec {records}< <(exec "${there[@]}" oci-serve --storage storage --tls auto --tls-name registry.site.example \
     --htpasswd /etc/registry.users --read auth --format '{{.url}}' 2>>serve.err 3>&-)
   servers+=($!)
-  read -r -t 10 <&"$records" || { cat serve.err; return 1; }
+  read -r -t 60 <&"$records" || { cat serve.err; return 1; }
   "${there[@]}" oci-push --to registry.site.example:5000 --ca storage/tls/ca.pem --username alice --password-file password \
     --quiet "$SAMPLE/bundle.tgz" >/dev/null
   example CLIENTS Trust 1

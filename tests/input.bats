@@ -226,7 +226,8 @@ operands() {
   printf '%s\n' 1 2 3 >list
   while read -r -u 4 mode; do
     echo "$mode"
-    timeout 8 bash -c "$mode" <idle >out
+    timeout 60 bash -c "$mode" <idle >out 2>err
+    run ! grep 'waiting up to' err
     bash -c "$mode" </dev/null >out
     bash -c "$mode" <&- >out
     while read -r i; do bash -c "$mode" >out && echo "$i"; done <list >seen

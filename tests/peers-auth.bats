@@ -25,7 +25,7 @@ Y
   # Only its log has its port.
   exec {log}< <(OTEL_TRACES_EXPORTER=none exec "${inside[@]}" "$1" serve registry.yml 2>&1 3>&-)
   servers+=($!)
-  until [[ $line == *'listening on '* ]]; do IFS= read -r -t 10 line <&"$log"; done
+  until [[ $line == *'listening on '* ]]; do IFS= read -r -t 60 line <&"$log"; done
   [[ $line =~ listening\ on\ [^:]*:([0-9]+) ]]
   registry=${2-localhost}:${BASH_REMATCH[1]}
   cat <&"$log" >registry.log 3>&- &
@@ -189,7 +189,7 @@ H
   exec {ready}< <(exec unshare -n sh -c 'ip link set lo up && ip address add 10.99.0.1/32 dev lo && echo ready && exec sleep 600' 3>&-)
   servers+=($!)
   inside=(nsenter -t $! -n)
-  IFS= read -r -t 10 <&"$ready"
+  IFS= read -r -t 60 <&"$ready"
   peer registry 10.99.0.1
   run -1 --separate-stderr push --username pusher --password-file password
   explained oci-push

@@ -99,7 +99,7 @@ Y
   # Only its log has its port.
   exec {log}< <(exec docker-registry serve registry.yml 2>&1 3>&-)
   servers+=($!)
-  until [[ ${line-} == *'listening on '* ]]; do IFS= read -r -t 10 line <&"$log"; done
+  until [[ ${line-} == *'listening on '* ]]; do IFS= read -r -t 60 line <&"$log"; done
   registry=localhost:$(grep -oE 'listening on 127.0.0.1:[0-9]+' <<<"$line" | grep -oE '[0-9]+$')
   cat <&"$log" >registry.log 3>&- &
   oci-push --to "$registry/k0rdent-enterprise" --quiet "$SAMPLE/bundle.tgz" >out

@@ -199,7 +199,7 @@ teardown() {
   exec {records}< <(exec setpriv --reuid=65534 --regid=65534 --clear-groups "$(command -v oci-serve)" \
     --host 127.0.0.1 --port 0 --storage "$theirs" --format '{{.url}}' 2>>serve.err 3>&-)
   servers+=("$!")
-  IFS= read -r -t 10 url <&"$records"
+  IFS= read -r -t 60 url <&"$records"
   [ "$(nobody -o /dev/null -w '%{http_code}' -X POST "$url/v2/a/blobs/uploads/")" = 202 ]
   [ "$(curl -s -o /dev/null -w '%{http_code}' -X POST "$url/v2/a/blobs/uploads/")" = 202 ]
   run -0 setpriv --reuid=65533 --regid=65533 --clear-groups curl -s -w ' %{http_code}' -X POST "$url/v2/a/blobs/uploads/"

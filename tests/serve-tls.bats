@@ -32,7 +32,7 @@ load lib/helper
   need curl jq
   exec {records}< <(exec oci-serve --host 127.0.0.1 --port 0 --storage storage --tls auto 3>&-)
   servers+=($!)
-  IFS= read -r -t 10 record <&"$records"
+  IFS= read -r -t 60 record <&"$records"
   [ "$(curl -s --cacert "$(jq -r .ca <<<"$record")" "$(jq -r .url <<<"$record")/healthz")" = ok ]
   run ! curl -s "$(jq -r .url <<<"$record")/healthz"
 }

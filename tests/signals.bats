@@ -93,11 +93,11 @@ files() {
     waiter=$!
     asleep "$waiter"
     kill "-$signal" "$waiter"
-    for _ in {1..60}; do
+    for _ in {1..400}; do
       [ -e "/proc/$waiter" ] && ! grep -q '^State:.Z' "/proc/$waiter/status" || break
       sleep 0.05
     done
-    kill -KILL "$waiter" 2>/dev/null || true # it has had three seconds
+    kill -KILL "$waiter" 2>/dev/null || true # it has had 20 seconds
     status=0
     wait "$waiter" || status=$?
     # shellcheck disable=SC2034 # explained reads it
@@ -190,7 +190,8 @@ files() {
     serve
     audit storage >/dev/null
     # What the registry acknowledged to oci-push is still there.
-    jq -r 'select(.status == "pushed") | "\(.repository) \(.tag) \(.digest)"' pushed | sort >acknowledged
+    # The last line may be cut off.
+    jq -rR 'fromjson? | select(.status == "pushed") | "\(.repository) \(.tag) \(.digest)"' pushed | sort >acknowledged
     published | sort >there
     [ -z "$(comm -23 acknowledged there)" ]
     stop "$server"

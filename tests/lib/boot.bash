@@ -33,7 +33,7 @@ U
     --bind-ro="$work/test.target:/etc/systemd/system/test.target" --bind-ro="$work/test.service:/etc/systemd/system/test.service"
     -b -- systemd.firstboot=off systemd.unit=test.target)
   # It needs a terminal.
-  timeout 280 script -qec "$(printf '%q ' "${command[@]}")" /dev/null </dev/null >"$work/out/console" 2>&1 3>&- || true
+  timeout 900 script -qec "$(printf '%q ' "${command[@]}")" /dev/null </dev/null >"$work/out/console" 2>&1 3>&- || true
 }
 
 # passed NAME: the check NAME passed in the container.

@@ -16,6 +16,9 @@ setup() {
 
 teardown() {
   local pid
+  if [ -z "${BATS_TEST_COMPLETED-}" ]; then # shown if the test has failed
+    printf 'the last run printed:\n%s\n' "$(tail -n 40 <<<"${output-}"$'\n'"${stderr-}")"
+  fi
   # Whoever a failed test leaves behind would keep the whole run from ending.
   for pid in "${servers[@]}" $(jobs -p); do
     kill -TERM "$pid" 2>/dev/null || true
@@ -36,7 +39,7 @@ serve() {
   exec {records}< <(exec oci-serve --host 127.0.0.1 --port 0 --storage storage --format '{{.address}}' "$@" 2>>serve.err 3>&-)
   server=$!
   servers+=("$server")
-  IFS= read -r -t 10 served <&"$records" || { cat serve.err; return 1; }
+  IFS= read -r -t 60 served <&"$records" || { cat serve.err; return 1; }
   registry=localhost:${served##*:}
 }
 

@@ -15,7 +15,7 @@ window() {
 # shows LINE…: waits until the screen, with what scrolled off it, has these lines and no other, each an
 # extended regular expression.
 shows() {
-  local wanted seen deadline=$((SECONDS + 10))
+  local wanted seen deadline=$((SECONDS + 60))
   wanted=$(printf '%s\n' "$@")
   until seen=$("${tmux[@]}" capture-pane -p -S - | sed '/^$/d') && [[ $seen =~ ^$wanted$ ]]; do
     if [ $SECONDS -ge $deadline ]; then

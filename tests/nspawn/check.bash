@@ -21,9 +21,9 @@ check() {
 
 property() { systemctl show --value -p "$1" oci-serve.service; }
 
-# eventually COMMAND…: waits up to 20 s until it succeeds.
+# eventually COMMAND…: waits up to a minute until it succeeds.
 eventually() {
-  for _ in {1..200}; do
+  for _ in {1..600}; do
     "$@" && return
     sleep 0.1
   done
