@@ -405,7 +405,7 @@ addresses() {
 # (far).
 site() {
   if [ -n "$external" ]; then
-    wrong="invalid --external-registry \"$external\": must be HOST[:PORT][/PREFIX]" # oci-push has the last word
+    wrong="invalid --external-registry \"$external\": must be HOST[:PORT][/PREFIX]" # oci-push checks it again
     case ${external%%/*} in '' | *[!A-Za-z0-9.:[]-]* | [.:]* | *:) misuse "$wrong" ;; esac
     case ${external#"${external%%/*}"} in *[!a-z0-9._/-]* | *//*) misuse "$wrong" ;; esac
     for file in "$ca" "$password"; do [ -z "$file" ] || [ -r "$file" ] || fail "$file cannot be read"; done

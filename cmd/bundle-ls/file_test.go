@@ -16,7 +16,7 @@ import (
 func TestFurtherBundles(t *testing.T) {
 	for _, kind := range []string{samplebundle.BareMetal, samplebundle.Ceph} {
 		path, m := sample(t, samplebundle.Options{Bundle: kind})
-		for i := range m.Entries { // the directory around everything is no part of a name
+		for i := range m.Entries { // the directory around everything is not part of a name
 			m.Entries[i].Path = strings.TrimPrefix(m.Entries[i].Path, "bundle/")
 		}
 		dir := filepath.Join(t.TempDir(), "airgap-bm")

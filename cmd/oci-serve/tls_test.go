@@ -115,7 +115,7 @@ func TestAuthorityAndClock(t *testing.T) {
 		_, err := newAutoTLS(t.Context(), storage, nil, false, slog.New(slog.NewTextHandler(&out, nil)))
 		if made.Before(now) {
 			if err == nil || !strings.Contains(err.Error(), "ca.pem expired on ") || !strings.Contains(cli.HintOf(err), "this host's clock reads "+now.UTC().Format(time.DateOnly)) {
-				t.Errorf("%v (hint %q), want that it expired, by the clock", err, cli.HintOf(err))
+				t.Errorf("%v (hint %q), want that it expired", err, cli.HintOf(err))
 			}
 		} else if err != nil || !strings.Contains(out.String(), "ca.pem is not valid before ") || !strings.Contains(out.String(), "the clock is wrong") {
 			t.Errorf("%v and %q, want a warning of the clock", err, out.String())

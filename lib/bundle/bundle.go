@@ -3,8 +3,9 @@
 //
 // A bundle is a tree of OCI archives. It arrives as tar.gz (of one gzip member
 // or many), tar.zst, tar, an unpacked directory, or any of the first three on
-// stdin or cut into a series of parts; the content decides which. Entries come in archive order and are never
-// held in memory, whose use is bounded by constants whatever the bundle's size:
+// stdin or cut into a series of parts; the content decides which. Entries come
+// in archive order and are never held in memory, whose use is bounded by
+// constants whatever the bundle's size:
 //
 //	source read-ahead   1 MiB    (not for a plain tar file or a directory)
 //	gzip read-ahead     8 MiB    (gzipBlock × gzipBlocks)
@@ -99,11 +100,11 @@ type Option func(*Bundle)
 // (At is nil). Open refuses a directory, which has no digest.
 func WithDigest() Option { return func(b *Bundle) { b.hash = sha256.New() } }
 
-// Open opens the bundle at path; "-" means stdin, and any part of a series the
-// whole (FindSeries). It reads as much as it needs
-// to detect the format; ctx covers only that. An error about the bundle's
-// content is an ErrFormat, an ErrTruncated or an ErrCorrupt, one about a
-// part an ErrPart; any other comes from the system.
+// Open opens the bundle at path; "-" means stdin, and any part of a series means
+// the whole (FindSeries). It reads as much as it needs to detect the format; ctx
+// covers only that. An error about the bundle's content is an ErrFormat, an
+// ErrTruncated or an ErrCorrupt, and one about a part is an ErrPart; any other
+// comes from the system.
 func Open(ctx context.Context, path string, stdin io.Reader, options ...Option) (*Bundle, error) {
 	b := &Bundle{name: filepath.Base(path)}
 	for _, o := range options {

@@ -13,7 +13,7 @@ import (
 // digit counts only after "part", since wget numbers duplicates with one.
 var counter = regexp.MustCompile(`^(?:(.+?)([._-]part[._-]?)([0-9]{1,5}|[a-z]{2,7})|(.+)([._-])([0-9]{2,5}|[a-z]{2,7}))$`)
 
-// notCounters are endings of files that lie next to a bundle.
+// notCounters are endings of files next to a bundle.
 var notCounters = []string{"sig", "asc", "gz", "xz", "tar", "tgz", "zst", "zip", "pub", "pem", "crt", "key", "txt", "log", "sum", "old", "bak", "tmp", "part", "json", "bundle"}
 
 // partName is the name of a part, taken apart.

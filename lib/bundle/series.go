@@ -40,7 +40,7 @@ type Series struct {
 }
 
 // FindSeries returns the series that path names: by any of its parts, if the
-// first one lies next to it, or by all of them, with the list separator between
+// first one is next to it, or by all of them, with the list separator between
 // absolute paths. It returns nil if path names a file that is not a part. An
 // error about the parts is a PartError; they have not been opened.
 func FindSeries(path string) (*Series, error) {

@@ -60,7 +60,7 @@ func TestNextCounter(t *testing.T) {
 	}
 }
 
-// A series is found by any of its parts, whatever else lies next to it.
+// A series is found by any of its parts, whatever else is next to it.
 func TestFindSeries(t *testing.T) {
 	for _, tt := range []struct {
 		names, by string

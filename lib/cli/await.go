@@ -27,8 +27,8 @@ type Wait struct {
 	end  sync.Once
 }
 
-// Await begins a wait of a step, which has been counted since since and ends
-// after limit. Done ends it.
+// Await shows that a step has waited since a time, for limit at most, and where
+// to look meanwhile. Done ends it.
 func (p *Progress) Await(step, what string, since time.Time, limit time.Duration, look string) *Wait {
 	w := &Wait{p: p, step: step, what: what, since: since, limit: limit, look: look, stop: make(chan struct{}), done: make(chan struct{})}
 	if p.quiet {

@@ -152,13 +152,13 @@ func (b *bar) render(text string, cells int, brief bool) string {
 // how long it still has to, at the average rate; only the latter if brief.
 func (b *bar) times(brief bool) string {
 	s := b.meter.State()
-	taken := shortDuration(time.Duration(s.SecondsSince * float64(time.Second)))
+	elapsed := shortDuration(time.Duration(s.SecondsSince * float64(time.Second)))
 	if b.total <= 0 {
-		return taken
+		return elapsed
 	}
 	left := shortDuration(time.Duration(s.SecondsLeft*float64(time.Second))) + " left"
 	if brief {
 		return left
 	}
-	return taken + ", " + left
+	return elapsed + ", " + left
 }

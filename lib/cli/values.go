@@ -121,8 +121,8 @@ func ParseSize(s string) (int64, error) {
 	return int64(n * unit), nil
 }
 
-// Exclusive returns misuse if more than one of some flags is given. given says
-// which of them are.
+// Exclusive returns misuse if more than one of some flags is given, as
+// given reports for each.
 func Exclusive(flags []string, given ...bool) error {
 	first := ""
 	for i, flag := range flags {

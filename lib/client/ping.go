@@ -129,8 +129,8 @@ var nowhere = "sha256:" + strings.Repeat("0", 64)
 
 // disprove returns an error if a server claims to have a manifest that cannot
 // exist: it answers every request alike. A registry whose first answer does not
-// name it as one is asked once. Of its answers only a success is telling;
-// whatever else may be wrong, the requests that matter report.
+// name it as one is asked once. Only a success counts; later requests report
+// anything else that is wrong.
 func (r *Registry) disprove(ctx context.Context, c *http.Client) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url("none", "manifests", nowhere).String(), nil)
 	if err != nil {

@@ -113,11 +113,11 @@ func (r *Registry) Page(ctx context.Context, path string) (p Page, err error) {
 	return p, err
 }
 
-// ErrLogin is wrapped by errors of Has about a file that not everybody may read.
+// ErrLogin is wrapped by errors of Has about a file that requires a login.
 var ErrLogin = errors.New("a login is required")
 
-// Has reports whether a server, the registry's or another one that the same
-// authorities vouch for, hands out a file to anybody.
+// Has reports whether a server, the registry's or another one with a certificate
+// of the same authorities, serves a file without a login.
 func (r *Registry) Has(ctx context.Context, address string) (found bool, err error) {
 	err = r.retry(ctx, func() error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, nil)

@@ -47,8 +47,8 @@ func Operand(fs *cli.FlagSet) (string, error) {
 		return s.Path(), nil
 	}
 	err = cli.CheckOperands(fs, 1)
-	if stranger, first := strange(operands); stranger != "" {
-		return "", cli.Hint(cli.Misuse("unexpected argument %q: not a part of the same file as %s", stranger, first), "name the parts of one file")
+	if other, first := unrelated(operands); other != "" {
+		return "", cli.Hint(cli.Misuse("unexpected argument %q: not a part of the same file as %s", other, first), "name the parts of one file")
 	}
 	return "", err
 }
@@ -74,9 +74,9 @@ func beside(path string) bool {
 	return slices.ContainsFunc([]string{".sig", ".sigstore.json", ".sha256", ".sha256sum"}, func(end string) bool { return strings.HasSuffix(path, end) })
 }
 
-// strange returns the first operand that is not a part of the same series as the
+// unrelated returns the first operand that is not a part of the same series as the
 // first one, if that is a part at all.
-func strange(operands []string) (stranger, first string) {
+func unrelated(operands []string) (other, first string) {
 	for _, operand := range operands[1:] {
 		if beside(operand) {
 			continue

@@ -31,8 +31,8 @@ import (
 // ErrBadSignature is wrapped by the error for a bundle whose signature is bad.
 var ErrBadSignature = errors.New("its signature is bad")
 
-// ErrUnverified is wrapped by the error for a bundle whose verification came to
-// no result.
+// ErrUnverified is wrapped by the error for a bundle whose verification had no
+// result.
 var ErrUnverified = errors.New("it could not be verified")
 
 // ErrNoRecords is wrapped by the error for a pipe that ends without a record.

@@ -18,7 +18,7 @@ const (
 	SignatureBad  = "bad"
 	SignatureNone = "none"
 
-	SignatureUnknown = "unknown" // verification came to no result
+	SignatureUnknown = "unknown" // verification had no result
 )
 
 // Status values of the items that a tool processes.
@@ -188,7 +188,7 @@ type Step struct {
 	Cluster string  `json:"cluster,omitempty"` // "stays" if --uninstall removes a host from a cluster that keeps running
 }
 
-// Finding is what a check came to.
+// Finding is the result of a check.
 type Finding struct {
 	Check   string `json:"check,omitempty"`   // its name, as --ignore takes it
 	Status  string `json:"status,omitempty"`  // ok, failed, warning or unknown

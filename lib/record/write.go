@@ -93,13 +93,13 @@ func (w *Writer) repeat(text string) {
 }
 
 // Pass writes a record that was read, unchanged. The formats for people show
-// only the tool's own records, but on a terminal also the news in others.
+// only the tool's own records, but on a terminal also the notices of others.
 func (w *Writer) Pass(l Line) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	text := ""
 	if w.screen != nil || w.aside != nil {
-		text = sentence(news(l))
+		text = sentence(notice(l))
 	}
 	w.repeat(text)
 	switch {

@@ -12,7 +12,7 @@ import (
 // that ParseDigest returned is safe as a path.
 type Digest string
 
-// DigestRule is what ParseDigest wants, for errors.
+// DigestRule is the rule that ParseDigest enforces, for errors.
 const DigestRule = "must be sha256: with 64, or sha512: with 128, lower-case hexadecimal digits"
 
 // ParseDigest returns the digest that s is.

@@ -9,7 +9,7 @@ import (
 
 // The vendor's further bundles, bare metal and Ceph, keep their members in
 // charts, images and bins. There a file's own name is the whole reference, with
-// "&" for "/" and "@" for ":", and its directory is no part of it. The guide for
+// "&" for "/" and "@" for ":", and its directory is not part of it. The guide for
 // Ceph drops the first two parts, the registry that the image came from and its
 // project.
 
@@ -27,7 +27,7 @@ func Plain(bundle, entry string) string {
 }
 
 // decode decodes an entry's name. The parts that the guide drops are dropped if
-// asked, or if the first one is a host, which no repository of the vendor's is.
+// asked, or if the first one is a host, since no repository of the vendor begins with one.
 func decode(entry string, drop bool) string {
 	base := path.Base(entry)
 	if !strings.ContainsAny(base, "&@") {
@@ -80,7 +80,7 @@ func FileName(entry string) (string, error) {
 	return name, nil
 }
 
-// CheckFileName returns an error if name is none that FileName returns.
+// CheckFileName returns an error unless FileName can return name.
 func CheckFileName(name string) error {
 	if len(name) > maxFileName {
 		return &problem{"file name", name[:64] + "…", fmt.Sprintf("must not be longer than %d characters", maxFileName)}

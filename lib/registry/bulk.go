@@ -36,7 +36,7 @@ func newBulkWriter(to *treeWriter, offset int64) *bulkWriter {
 	return w
 }
 
-// Write implements io.Writer. From the first length that is no multiple of bulkAlign
+// Write implements io.Writer. From the first length that is not a multiple of bulkAlign
 // on, it uses the page cache.
 func (w *bulkWriter) Write(p []byte) (int, error) {
 	if w.direct && len(p)%bulkAlign != 0 {

@@ -82,7 +82,7 @@ func (d *Disk) eachDirectory(prefix, last string, limit int, visit func(name str
 	var repository string // the last one
 	for more := true; more; {
 		start := last
-		// Some are no repositories, and up to 127, each a prefix of the next, wait for their subtree.
+		// Some are not repositories, and up to 127, each a prefix of the next, wait for their subtree.
 		page := lowest{limit: limit + 192}
 		full := []byte(prefix)
 		err := d.tree.eachName(path.Join(reposDir, prefix), func(entry []byte, kind byte) error {

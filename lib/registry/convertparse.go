@@ -44,7 +44,7 @@ type indexEntry struct {
 }
 
 // indexEntries returns the entries of an index.json, and an error if it is damaged.
-// It skips digests of unknown algorithms and ignores references that are no tags.
+// It skips digests of unknown algorithms and ignores references that are not tags.
 func indexEntries(r io.Reader) iter.Seq2[indexEntry, error] {
 	return func(yield func(indexEntry, error) bool) {
 		dec := json.NewDecoder(bufio.NewReader(r))

@@ -69,7 +69,7 @@ func readEntries(fd int, name string, visit func(name []byte, kind byte) error) 
 	}
 }
 
-// readlink returns the target of a link, or "" if it does not exist or is no link.
+// readlink returns the target of a link, or "" if it does not exist or is not a link.
 func (o *openDir) readlink(name string) (string, error) {
 	var buf [1024]byte
 	n, err := unix.Readlinkat(int(o.f.Fd()), name, buf[:])

@@ -175,7 +175,6 @@ func (r *Runner) Did(status string, names ...string) bool {
 	})
 }
 
-// Count formats a number of things.
 // Count returns a number of things.
 func Count(n int, one, many string) string {
 	if n == 1 {

@@ -86,7 +86,7 @@ func line(info fs.FileInfo, path string, name bool) string {
 	if info.IsDir() {
 		return text
 	}
-	target, _ := os.Readlink(path) // "" of what is no link
+	target, _ := os.Readlink(path) // "" for anything but a link
 	return fmt.Sprintf("%s %d %d %s", text, info.Size(), info.ModTime().UnixNano(), target)
 }
 

@@ -31,10 +31,10 @@ func (v Version) Release() Sentence {
 	return Sentence(text)
 }
 
-// news returns what a person, who sees only the last tool of a pipeline, must
+// notice returns what a person, who sees only the last tool of a pipeline, must
 // know of a record that this tool passes on: the verdict on a bundle, its
 // release, or that something failed. It returns "" for other records.
-func news(l Line) Sentence {
+func notice(l Line) Sentence {
 	var b Bundle
 	var v Version
 	var s Summary
