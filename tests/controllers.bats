@@ -81,7 +81,7 @@ alone() {
   for way in --join archive; do
     joined $way
     run -0 on n2 sh /media/bin/install.sh --uninstall --plan
-    [[ $output == *'the cluster goes on with n1'*'k0s-leave planned: k0s etcd leave --peer-address 10.0.0.6'* ]]
+    [[ $output == *'the cluster keeps running on n1'*'k0s-leave planned: k0s etcd leave --peer-address 10.0.0.6'* ]]
     [ -z "$(calls n2)" ]
     run -0 --separate-stderr on n2 sh /media/bin/install.sh --uninstall --yes
     [[ $stderr == *'k0s is removed, and this host has left its cluster, which keeps running'* ]]
@@ -99,7 +99,7 @@ alone() {
 
     # Only one is left, so nothing leaves etcd.
     run -0 on n2 sh /media/bin/install.sh --uninstall --plan
-    [[ $output == *'k0s-leave skipped: this host shares no etcd'* ]]
+    [[ $output == *'k0s-leave skipped: this host does not share etcd with others'* ]]
     run -0 on n2 k0s-up --reset --yes </dev/null
     [[ $output == *'this host is the only controller of its cluster'* ]]
     [ "$(calls n2)" = 'stop,reset' ]
@@ -223,9 +223,9 @@ alone() {
   # shellcheck disable=SC2086 # a command
   nsenter --target "${hosts[n2]}" --net ${BASH_REMATCH[1]}
   on n2 sh -c ': >/etc/resolv.conf'
-  refused 'network: /etc/resolv.conf names no nameserver*echo nameserver 10.0.0.6 >>/etc/resolv.conf'
+  refused 'network: /etc/resolv.conf lists no nameserver*echo nameserver 10.0.0.6 >>/etc/resolv.conf'
   on n2 sh -c 'echo nameserver 127.0.0.1 >/etc/resolv.conf'
-  refused "no nameserver but this host's loopback"
+  refused "lists only loopback nameservers"
   on n2 sh -c 'echo nameserver 10.0.0.6 >>/etc/resolv.conf'
   run --separate-stderr on n2 sh -c 'sh /media/bin/install.sh --controller controller.tar.gz --digest "$DIGEST" --plan'
   echo "$stderr"

@@ -779,7 +779,7 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   wire first 10.0.0.5/24 second 10.0.0.6/24
   script first "${whole[@]}" -- --plan 2>err
   run -1 --separate-stderr script first --export-worker /root/worker.tar.gz
-  [[ $stderr == *'no k0s runs here'* ]]
+  [[ $stderr == *'k0s is not running on this host'* ]]
   on first k0s install controller --enable-worker --no-taints
   on first k0s start
   run -0 script first --export-worker worker.tar.gz --plan

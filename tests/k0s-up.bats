@@ -107,7 +107,7 @@ END
   [[ $stderr == *'1 problem (see above); nothing was changed' ]]
   same velero/velero:v1.17.0 "$(echo "$output" | jq -r 'select(.kind == "image") | .reference')"
   run -1 --separate-stderr on a k0s-up "${at[@]}" </dev/null
-  [[ $stderr == *'quay.io/k0sproject/coredns:1.12.2: not in the registry; wanted by k0s v1.32.8+k0s.0'* ]]
+  [[ $stderr == *'quay.io/k0sproject/coredns:1.12.2: not in the registry; required by k0s v1.32.8+k0s.0'* ]]
   [[ $stderr == *'1 problem (see above); nothing was changed' ]]
   same quay.io/k0sproject/coredns:1.12.2 "$(echo "$output" | jq -r 'select(.kind == "image") | .reference')"
   [ "$(left)" = "$before" ]
@@ -144,7 +144,7 @@ END
   same 'network failed,mounts failed,name warning,hosts failed' "$(findings)"
   run -1 --separate-stderr on a k0s-up "${flags[@]}" --plan </dev/null
   echo "$stderr"
-  [[ $stderr == *'k0s-up: mounts: /opt/cni/bin is mounted with noexec on /opt/cni: '*'hint: mount -o remount,exec /opt/cni; '* ]]
+  [[ $stderr == *'k0s-up: mounts: /opt/cni/bin is mounted with noexec on /opt/cni: '*'hint: mount -o remount,exec /opt/cni, and change it in /etc/fstab'* ]]
   [[ $stderr == *'hint: hostnamectl set-hostname node-a'* ]]
   same 'network warning,mounts warning,name warning,hosts warning' "$(findings --ignore network,mounts,hosts,name)"
   # What the remedies say helps.

@@ -7,15 +7,15 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// await waits for k0s no longer than --timeout, counted from the start of the
-// run, and shows what for.
+// await calls wait with what is left of --timeout, counted from the start of the
+// run, and shows a live line meanwhile.
 func (u *up) await(ctx context.Context, name string, wait func(context.Context, *cli.Wait) error) error {
 	ctx, cancel := context.WithDeadline(ctx, u.Start.Add(u.cfg.timeout))
 	defer cancel()
 	shown := u.Progress.Await(name, "k0s", u.Start, u.cfg.timeout, u.logCommand())
 	defer shown.Done()
 	if err := wait(ctx, shown); err != nil {
-		return u.lastWords(ctx, err)
+		return u.withLog(ctx, err)
 	}
 	return nil
 }

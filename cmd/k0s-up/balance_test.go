@@ -9,10 +9,10 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// TestBalance: a new cluster is made ready for more controllers where the
-// registry has what that takes, and one that is not refuses them.
+// TestBalance checks that a new cluster is made ready for more controllers if the
+// registry has the image for it, and that any other cluster refuses them.
 func TestBalance(t *testing.T) {
-	const warning = "one controller only, unless --api-external-address is given"
+	const warning = "the cluster can have one controller only, unless --api-external-address is given"
 	without := newSite(t, "k0sproject/envoy-distroless:v1.31.10")
 	for _, tt := range []struct {
 		name     string
@@ -26,8 +26,8 @@ func TestBalance(t *testing.T) {
 		{"the registry has envoy", aSite(t), "", nil, true, true, false},
 		{"the registry has it under another tag", without, "", nil, false, false, true},
 		{"a load balancer", without, "", []string{"--api-external-address", "api.site.example"}, false, true, false},
-		{"a load balancer although there is envoy", aSite(t), "", []string{"--api-external-address", "api.site.example"}, false, true, false},
-		{"the file says no", aSite(t), "spec: {network: {nodeLocalLoadBalancing: {enabled: false}}}\n", nil, false, false, false},
+		{"a load balancer, although the registry has envoy", aSite(t), "", []string{"--api-external-address", "api.site.example"}, false, true, false},
+		{"disabled in the file", aSite(t), "spec: {network: {nodeLocalLoadBalancing: {enabled: false}}}\n", nil, false, false, false},
 		{"one host only", aSite(t), "", []string{"--storage-type", "kine"}, false, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestBalance(t *testing.T) {
 			if got := r.Step("token").Status == record.StatusDone; got != tt.balanced {
 				t.Errorf("a token: %v, want %v\n%s", r.Err, tt.balanced, r.Stderr)
 			}
-			// A cluster that runs is not changed.
+			// A running cluster is not changed.
 			if r := try(t, h, "", append(untilReady(tt.site), tt.args...)...); r.Step("k0s.yaml").Status != record.StatusUnchanged || read(t, h.k0sConfig) != text {
 				t.Errorf("again: %+v", r.Step("k0s.yaml"))
 			}
@@ -59,9 +59,9 @@ func TestBalance(t *testing.T) {
 	}
 }
 
-// TestTokenBesideAnotherRun: a second host can be prepared while the first one
-// waits until it is ready.
-func TestTokenBesideAnotherRun(t *testing.T) {
+// TestTokenDuringAnotherRun creates a token for a second host while a run waits
+// for the first one.
+func TestTokenDuringAnotherRun(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
 	if r := try(t, h, "", untilReady(s)...); r.Step("k0s-start").Status != record.StatusDone {
@@ -77,8 +77,7 @@ func TestTokenBesideAnotherRun(t *testing.T) {
 	}
 }
 
-// TestAddressOfAnotherHost: a k0s.yaml with another host's address is not
-// installed.
+// TestAddressOfAnotherHost refuses a k0s.yaml with another host's address.
 func TestAddressOfAnotherHost(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)

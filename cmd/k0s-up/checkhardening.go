@@ -12,7 +12,7 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// checkHardening finds what a hardened host has that is in k0s's way.
+// checkHardening finds settings of a hardened host that stop or hamper k0s.
 func (u *up) checkHardening(ctx context.Context) {
 	name, err := os.Hostname()
 	if err != nil {
@@ -41,7 +41,7 @@ func (u *up) checkHardening(ctx context.Context) {
 	}
 }
 
-// takePushed keeps when the last image of the records was pushed.
+// takePushed records when the last image on stdin was pushed.
 func (u *up) takePushed(line record.Line) error {
 	var i record.Image
 	if line.Kind != i.Kind() {

@@ -11,7 +11,7 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// checkK0s looks at the k0s on disk, and at the one that runs.
+// checkK0s checks the k0s on disk and the running one.
 func (u *up) checkK0s(ctx context.Context) {
 	if !u.findK0s(ctx) {
 		return
@@ -22,7 +22,7 @@ func (u *up) checkK0s(ctx context.Context) {
 	}
 	u.checkService()
 	if u.cgroup1 && u.k0s.version.Compare(k0s.Version{Major: 1, Minor: 35}) >= 0 {
-		u.Fail("system", "boot with systemd.unified_cgroup_hierarchy=1", "cgroups are version 1, which kubelet refuses from 1.35 on")
+		u.Fail("system", "boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line", "this host uses cgroups v1; k0s 1.35 and later require cgroups v2")
 	}
 	if !u.cfg.online {
 		u.checkMirror()
@@ -30,8 +30,8 @@ func (u *up) checkK0s(ctx context.Context) {
 	u.checkSysinfo(ctx)
 }
 
-// findK0s asks the program and the process which versions they are. It reports
-// whether there is a program to go on with.
+// findK0s determines the versions of the k0s on disk and of the running one. It
+// reports whether further checks can use the one on disk.
 func (u *up) findK0s(ctx context.Context) bool {
 	path := u.k0s.Path
 	version, err := u.k0s.Version(ctx)
@@ -39,7 +39,7 @@ func (u *up) findK0s(ctx context.Context) bool {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		u.k0s.missing = true
-		u.Fail("k0s", "k0s-extract extracts it from the bundle", "%s does not exist", path)
+		u.Fail("k0s", "install it from the bundle: k0s-extract BUNDLE", "%s does not exist", path)
 		return false
 	case err != nil:
 		u.Fail("k0s", "", "%v", err)
@@ -57,17 +57,17 @@ func (u *up) findK0s(ctx context.Context) bool {
 	u.k0s.running = running
 	switch {
 	case running != nil && running.Version != "" && running.Version != version.String() && !u.cfg.upgrade:
-		u.Fail("k0s", fmt.Sprintf("k0s stop, and k0s start for %v; or --upgrade, which does that", version), "k0s %s runs, and %s is %v", running.Version, path, version)
+		u.Fail("k0s", fmt.Sprintf("add --upgrade to switch to %v", version), "k0s %s is running, but %s is %v", running.Version, path, version)
 	case wanted == "" || wanted == version.String() || u.cfg.upgrade:
 	case running != nil:
-		u.Fail("k0s", "--upgrade brings it to another version", "k0s %v is running, not %s", version, wanted)
+		u.Fail("k0s", "put that version on disk with k0s-extract, then add --upgrade", "k0s %v is running, not %s", version, wanted)
 	default:
-		u.Fail("k0s", "k0s-extract puts the one of the bundle in its place", "%s is %v, not %s", path, version, wanted)
+		u.Fail("k0s", "replace it with the bundle's: k0s-extract BUNDLE", "%s is %v, not %s", path, version, wanted)
 	}
 	return true
 }
 
-// checkService compares the service that is installed with what is needed.
+// checkService checks that an installed service has the right role and flags.
 func (u *up) checkService() {
 	s, err := u.k0s.service()
 	if err != nil {
@@ -75,7 +75,7 @@ func (u *up) checkService() {
 		return
 	}
 	if s == nil && u.cfg.upgrade {
-		u.Fail("k0s", "run k0s-up without --upgrade to install it", "k0s is not installed as a service: there is nothing to upgrade")
+		u.Fail("k0s", "run k0s-up without --upgrade to install it", "k0s is not installed as a service, so there is nothing to upgrade")
 	}
 	if s == nil {
 		return
@@ -84,7 +84,7 @@ func (u *up) checkService() {
 	if u.worker {
 		want = k0s.RoleWorker
 	}
-	const remedy = "k0s-up --reset removes that"
+	const remedy = "remove it first: k0s-up --reset"
 	switch {
 	case s.Role != want:
 		u.Fail("k0s", remedy, "this host is set up as a %s (%s), not as a %s", s.Role, s.Unit, want)
@@ -97,7 +97,7 @@ func (u *up) checkService() {
 	}
 }
 
-// checkSysinfo has k0s make the checks that it makes before it starts.
+// checkSysinfo runs the checks that k0s itself makes before it starts.
 func (u *up) checkSysinfo(ctx context.Context) {
 	if os.Geteuid() != 0 {
 		return

@@ -14,7 +14,8 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// mirrorHint is what makes containerd pull from the site.
+// mirrorHint returns the command that makes containerd pull from the site's
+// registry.
 func (u *up) mirrorHint() string {
 	hint := "k0s-mirror-config --mirror https://" + u.site.at
 	if u.cfg.PlainHTTP {
@@ -26,16 +27,16 @@ func (u *up) mirrorHint() string {
 	return hint
 }
 
-// checkMirror looks whether containerd will pull from the site's registry,
-// and trust its certificate: k0s's own images depend on that, and so does
-// every image whose name is the registry's own.
+// checkMirror checks that containerd will pull from the site's registry and trust
+// its certificate. k0s's own images depend on that, and so does every image that
+// names the registry.
 func (u *up) checkMirror() {
 	if u.site == nil {
 		return
 	}
 	have, err := hostfile.Read(u.host.root + k0s.DropInPath)
 	if errors.Is(err, fs.ErrNotExist) {
-		u.Fail("mirror", u.mirrorHint(), "%s does not exist: containerd would pull from public registries, and not trust the site's", u.host.root+k0s.DropInPath)
+		u.Fail("mirror", u.mirrorHint(), "%s does not exist: containerd would pull from public registries, and would not trust the site's", u.host.root+k0s.DropInPath)
 		return
 	}
 	if err != nil {
@@ -65,8 +66,8 @@ func (u *up) checkMirror() {
 	}
 }
 
-// checkHosts looks where containerd asks for the images of one registry: in a
-// directory of its name or in _default.
+// checkHosts checks which registry containerd asks for the images of host, as
+// configured in the directory of that name or in _default.
 func (u *up) checkHosts(host string) {
 	path := ""
 	for _, name := range []string{host, "_default"} {

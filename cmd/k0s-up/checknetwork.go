@@ -12,11 +12,10 @@ import (
 	"strings"
 )
 
-// checkRoutes looks for a default route and a nameserver. A site without the
-// internet often has neither, and both are still needed: kubelet finds
-// the node's address by the route, which also leads to the network of the
-// services; CoreDNS does not start without a nameserver. Whether anything
-// answers there does not matter.
+// checkRoutes requires a default route and a nameserver. A site without internet
+// often has neither, but kubelet finds the node's address by the default route,
+// which the service network uses as well, and CoreDNS does not start without a
+// nameserver. Neither the gateway nor the nameserver has to answer.
 func (u *up) checkRoutes() {
 	six := u.node.address.Is6()
 	if u.yaml.serviceCIDR.IsValid() { // a worker does not know it
@@ -25,7 +24,7 @@ func (u *up) checkRoutes() {
 	if found, err := u.hasDefaultRoute(six); err != nil {
 		u.Fail("network", "", "%v", err)
 	} else if !found {
-		u.Fail("network", u.routeHint(six), "this host has no default route for %s: its node would get no address, and pods would not start",
+		u.Fail("network", u.routeHint(six), "this host has no default route for %s: its node would have no address, and pods would not start",
 			map[bool]string{false: "IPv4", true: "IPv6"}[six])
 	}
 	u.checkNameservers()
@@ -65,7 +64,7 @@ func (u *up) hasDefaultRoute(six bool) (bool, error) {
 	return false, nil
 }
 
-// zero reports whether a hexadecimal number is.
+// zero reports whether a hexadecimal number is zero.
 func zero(text string) bool {
 	b, err := hex.DecodeString(text)
 	return err == nil && strings.Trim(string(b), "\x00") == ""
@@ -86,20 +85,20 @@ func (u *up) routeHint(six bool) string {
 		if u.node.own(gateway) {
 			gateway = gateway.Next()
 		}
-		return fmt.Sprintf("add one, even to an address that nothing has: %q; make it permanent in the host's network settings", command+gateway.String())
+		return fmt.Sprintf("add one, even to an unused address: %q; make it permanent in the host's network settings", command+gateway.String())
 	}
-	return fmt.Sprintf("add one, to an address in a network of this host: %q", command+"ADDRESS")
+	return fmt.Sprintf("add one, to an address in one of this host's networks: %q", command+"ADDRESS")
 }
 
 const (
 	resolvConf = "/etc/resolv.conf"
-	// resolvedConf has the nameservers of systemd-resolved itself.
+	// resolvedConf lists the nameservers that systemd-resolved forwards to.
 	resolvedConf = "/run/systemd/resolve/resolv.conf"
 )
 
-// checkNameservers checks the file that kubelet passes to pods: as k0s does
-// (k0sproject/k0s, pkg/component/worker/kubelet.go), it takes the one of
-// systemd-resolved if the other only names its stub.
+// checkNameservers checks the resolv.conf that kubelet passes to pods. Like k0s
+// (k0sproject/k0s, pkg/component/worker/kubelet.go), it uses the file of
+// systemd-resolved if /etc/resolv.conf only lists its stub.
 func (u *up) checkNameservers() {
 	path := u.host.root + resolvConf
 	servers, err := nameservers(path)
@@ -118,24 +117,24 @@ func (u *up) checkNameservers() {
 			return
 		}
 	}
-	text := path + " names no nameserver"
+	text := path + " lists no nameserver"
 	switch {
 	case err != nil:
 		text = path + " does not exist"
 	case len(servers) > 0:
-		text = path + " names no nameserver but this host's loopback, which in a pod is the pod"
+		text = path + " lists only loopback nameservers, which a pod cannot reach"
 	}
 	u.Fail("network", u.nameserverHint(resolved), "%s: the cluster's DNS would not start", text)
 }
 
-// nameserverHint names this host: a query to an address at which nobody listens
-// fails at once, one to an address that nobody has takes seconds.
+// nameserverHint suggests this host's own address: a query to a port on which
+// nothing listens fails at once, one to an unused address takes seconds.
 func (u *up) nameserverHint(resolved bool) string {
 	address := "ADDRESS"
 	if u.node.address.IsValid() {
 		address = u.node.address.String()
 	}
-	const site = "; in a site without DNS, this host's own address will do"
+	const site = "; on a site without DNS, this host's own address is enough"
 	if resolved {
 		return fmt.Sprintf(`mkdir -p /etc/systemd/resolved.conf.d && printf '[Resolve]\nDNS=%s\n' >/etc/systemd/resolved.conf.d/site.conf && systemctl restart systemd-resolved`, address) + site
 	}

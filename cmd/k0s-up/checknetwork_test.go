@@ -22,17 +22,17 @@ const (
 	sixLAN     = "fd000000000000000000000000000000 40 " + zeros + " 00 " + zeros + " 00000100 00000001 00000000 00000001     eth0\n"
 )
 
-// TestCheckRoutes has the tables of hosts in sites that lead nowhere.
+// TestCheckRoutes has routing tables of hosts on sites without internet.
 func TestCheckRoutes(t *testing.T) {
 	for _, tt := range []struct {
 		name              string
 		four, six, resolv string
 		address, services string
-		want, hint        string // in the only problem; "" for none
+		want, hint        string // of the only problem; "" for none
 	}{
-		{"all is there", routeHead + lanRoute + gateway, "", "nameserver 10.77.0.1\n", "", "", "", ""},
+		{"a route and a nameserver", routeHead + lanRoute + gateway, "", "nameserver 10.77.0.1\n", "", "", "", ""},
 		{"no default route", routeHead + lanRoute, sixGateway, "nameserver 10.77.0.1\n", "", "",
-			"this host has no default route for IPv4", `add one, even to an address that nothing has: "ip route add default via 10.77.10.1"`},
+			"this host has no default route for IPv4", `add one, even to an unused address: "ip route add default via 10.77.10.1"`},
 		{"an unreachable default", routeHead + lanRoute + "*\t00000000\t00000000\t0201\t0\t0\t0\t00000000\t0\t0\t0\n", "", "nameserver 10.77.0.1\n", "", "",
 			"no default route for IPv4", "ip route add"},
 		{"a blackhole", routeHead + lanRoute + "*\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0\n", "", "nameserver 10.77.0.1\n", "", "",
@@ -40,18 +40,18 @@ func TestCheckRoutes(t *testing.T) {
 		{"half a default is none", routeHead + "eth0\t00000000\t014D0A0A\t0003\t0\t0\t0\t00000080\t0\t0\t0\n", "", "nameserver 10.77.0.1\n", "", "",
 			"no default route for IPv4", "ip route add"},
 		{"no IPv6 default route", routeHead + gateway, sixLAN + sixReject, "nameserver fd00::1\n", "fd00::12", "fd01::/108",
-			"no default route for IPv6", `add one, even to an address that nothing has: "ip -6 route add default via fd00::1"`},
+			"no default route for IPv6", `add one, even to an unused address: "ip -6 route add default via fd00::1"`},
 		{"IPv6", "", sixLAN + sixReject + sixGateway, "nameserver fd00::1\n", "fd00::12", "fd01::/108", "", ""},
 		{"a worker with IPv6", "", sixLAN, "nameserver fd00::1\n", "fd00::12", "", "no default route for IPv6", "ip -6 route"},
 		{"no nameserver", routeHead + gateway, "", "# nothing\nsearch site\n", "", "",
-			"/etc/resolv.conf names no nameserver: the cluster's DNS", "echo nameserver 10.77.10.12 >>/etc/resolv.conf"},
-		{"an empty resolv.conf", routeHead + gateway, "", "", "", "", "names no nameserver", "echo nameserver"},
+			"/etc/resolv.conf lists no nameserver: the cluster's DNS", "echo nameserver 10.77.10.12 >>/etc/resolv.conf"},
+		{"an empty resolv.conf", routeHead + gateway, "", "", "", "", "lists no nameserver", "echo nameserver"},
 		{"no resolv.conf", routeHead + gateway, "", "absent", "", "", "/etc/resolv.conf does not exist", "echo nameserver"},
-		{"a nameserver of its own", routeHead + gateway, "", "nameserver 127.0.0.1\nnameserver ::1\n", "", "", "no nameserver but this host's loopback", "echo nameserver"},
+		{"a nameserver of its own", routeHead + gateway, "", "nameserver 127.0.0.1\nnameserver ::1\n", "", "", "lists only loopback nameservers", "echo nameserver"},
 		{"systemd-resolved", routeHead + gateway, "", "nameserver 127.0.0.53\n/nameserver 10.77.0.1\n", "", "", "", ""},
 		{"systemd-resolved without a nameserver", routeHead + gateway, "", "nameserver 127.0.0.53\n/\n", "", "",
-			"/run/systemd/resolve/resolv.conf names no nameserver", "systemctl restart systemd-resolved"},
-		{"systemd-resolved does not run", routeHead + gateway, "", "nameserver 127.0.0.53\n", "", "",
+			"/run/systemd/resolve/resolv.conf lists no nameserver", "systemctl restart systemd-resolved"},
+		{"systemd-resolved is not running", routeHead + gateway, "", "nameserver 127.0.0.53\n", "", "",
 			"/run/systemd/resolve/resolv.conf does not exist", "systemctl restart systemd-resolved"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -13,34 +13,34 @@ import (
 	"k0rdent-airgap/lib/step"
 )
 
-// describe returns what a host is, for people.
+// describe returns what this host is in its cluster, for people.
 func (r removal) describe(running bool) string {
 	what := map[string]string{
-		"": "k0s has nothing on this host", k0s.RoleWorker: "this host is a worker of a cluster that goes on",
+		"": "k0s is not on this host", k0s.RoleWorker: "this host is a worker; its cluster keeps running",
 		k0s.RoleController: "this host is the only controller of its cluster",
 	}[r.Role]
 	if r.Role == k0s.RoleController && r.Stays {
-		what = "this host is one of several controllers; the cluster goes on with " + strings.Join(r.Others, ", ")
+		what = "this host is one of several controllers; the cluster keeps running on " + strings.Join(r.Others, ", ")
 	}
 	if r.Role != "" && !running {
-		what += "; k0s does not run"
+		what += "; k0s is not running"
 	}
 	return what
 }
 
-// drainable reports whether there is a node to drain, and if not, why.
+// drainable reports whether the node can be drained, and if not, why.
 func (u *up) drainable() (bool, string) {
 	switch {
 	case !u.removal.Stays:
 		return false, "no other host is left to run its pods"
 	case u.k0s.running == nil:
-		return false, "k0s does not run"
+		return false, "k0s is not running"
 	}
 	return true, ""
 }
 
-// drain moves the pods of this host to other nodes. That is a courtesy: what
-// stays behind is started elsewhere once the Node is gone.
+// drain moves the pods of this host to other nodes. If it fails, Kubernetes
+// restarts them elsewhere once the Node is deleted.
 func (u *up) drain(ctx context.Context, do bool) (step.Outcome, error) {
 	if yes, why := u.drainable(); !yes {
 		return step.Skipped("%s", why), nil
@@ -64,7 +64,7 @@ func (u *up) drain(ctx context.Context, do bool) (step.Outcome, error) {
 		return step.Skipped("node %s could not be drained: %v", u.node.name, err), nil
 	}
 	if !found {
-		return step.Skipped("there is no node %s", u.node.name), nil
+		return step.Skipped("the cluster has no node %s", u.node.name), nil
 	}
 	return step.Changed(do, "node %s is cordoned and drained", u.node.name), nil
 }
@@ -73,11 +73,11 @@ func (u *up) leaveCommand() string {
 	return "k0s etcd leave --peer-address " + u.removal.peer
 }
 
-// leave removes this host from etcd. If that fails, nothing after it is done:
-// the others would wait for a member that never comes back.
+// leave removes this host from etcd. If that fails, the run ends: the other
+// members would wait for one that never comes back.
 func (u *up) leave(ctx context.Context, do bool) (step.Outcome, error) {
 	if u.removal.peer == "" {
-		return step.Skipped("this host shares no etcd"), nil
+		return step.Skipped("this host does not share etcd with others"), nil
 	}
 	o := step.Changed(do, "%s", u.leaveCommand())
 	if !do {
@@ -94,56 +94,58 @@ func (u *up) leave(ctx context.Context, do bool) (step.Outcome, error) {
 		return step.Outcome{}, context.Cause(ctx)
 	}
 	if err != nil {
-		return step.Outcome{}, cli.Hint(err, `etcd refuses while too few members are up: start the others, or remove one that is gone with "k0s etcd leave --peer-address ADDRESS"; then run this again`)
+		return step.Outcome{}, cli.Hint(err, `etcd refuses while too few members are up: start the others, or remove a lost one with "k0s etcd leave --peer-address ADDRESS"; then run k0s-up --reset again`)
 	}
 	u.state.Removal = &u.removal
-	kube.Sleep(ctx, u.host.farewell)
+	kube.Sleep(ctx, u.host.leaveGrace)
 	return o, u.state.save()
 }
 
-// leaveTime bounds the tries to leave etcd.
+// leaveTime bounds the attempts to leave etcd.
 const leaveTime = 30 * time.Second
 
-// farewell is how long etcd of a member that leaves runs on, until the others
-// know that it may go. Two members that lost one before would have no quorum.
-const farewell = 3 * time.Second
+// leaveGrace is how long the etcd of a leaving member keeps running, until the
+// others have learnt that it left. Without it, two members of three, one of them
+// lost, would have no quorum.
+const leaveGrace = 3 * time.Second
 
-// deletes is what removes what a host leaves in its cluster.
-func (u *up) deletes() string {
+// deleteCommand returns the command that deletes this host's objects from the
+// cluster.
+func (u *up) deleteCommand() string {
 	if u.removal.Role == k0s.RoleWorker {
 		return "k0s kubectl delete node " + u.node.name
 	}
 	return "k0s kubectl delete --ignore-not-found node,controlnode,etcdmember " + u.node.name
 }
 
-// hostTime bounds the tries to reach another controller.
-const hostTime = 30 * time.Second
+// deleteTime bounds the attempts to reach another controller.
+const deleteTime = 30 * time.Second
 
-// removeNode deletes this host's objects from the cluster, through the API
-// server of another controller: this host's own has ended with its etcd.
+// removeNode deletes this host's objects from the cluster through the API server
+// of another controller: this host's own stopped with its etcd.
 func (u *up) removeNode(ctx context.Context, do bool) (step.Outcome, error) {
 	switch {
 	case !u.removal.Stays:
-		return step.Skipped("the cluster goes with this host"), nil
+		return step.Skipped("the cluster is removed with this host"), nil
 	case u.removal.Role == k0s.RoleWorker:
-		return step.Skipped("a worker may not delete its Node: run %q on a controller", u.deletes()), nil
+		return step.Skipped("a worker cannot delete its own Node: run %q on a controller", u.deleteCommand()), nil
 	case !do:
 		return step.Changed(do, "delete the Node, ControlNode and EtcdMember %s", u.node.name), nil
 	}
-	bounded, cancel := context.WithTimeout(ctx, hostTime)
+	bounded, cancel := context.WithTimeout(ctx, deleteTime)
 	defer cancel()
-	servers := u.elsewhere()
+	servers := u.otherServers()
 	failed := fmt.Errorf("%s cannot be used", u.k0s.kubeconfig())
 	for len(servers) > 0 && bounded.Err() == nil {
 		for _, c := range servers {
-			try, cancel := context.WithTimeout(bounded, hostTime/3)
+			try, cancel := context.WithTimeout(bounded, deleteTime/3)
 			removed, err := c.RemoveHost(try, u.node.name)
 			cancel()
 			switch {
 			case err != nil:
 				failed = err
 			case len(removed) == 0:
-				return step.Unchanged("nothing in the cluster stands for this host"), nil
+				return step.Unchanged("the cluster has no objects for this host"), nil
 			default:
 				return step.Changed(do, "%s", strings.Join(removed, ", ")), nil
 			}
@@ -154,12 +156,12 @@ func (u *up) removeNode(ctx context.Context, do bool) (step.Outcome, error) {
 		return step.Outcome{}, context.Cause(ctx)
 	}
 	u.Progress.Warn("node: no other controller could be reached: %v", failed)
-	return step.Skipped("run %q on another controller", u.deletes()), nil
+	return step.Skipped("run %q on another controller", u.deleteCommand()), nil
 }
 
-// elsewhere lists the API servers of other controllers, and last the one that
-// this host's kubeconfig names, which may be a load balancer.
-func (u *up) elsewhere() []*kube.Client {
+// otherServers returns the API servers of other controllers, and last the one in
+// this host's kubeconfig, which may be a load balancer.
+func (u *up) otherServers() []*kube.Client {
 	var all []*kube.Client
 	for _, s := range u.removal.Servers {
 		if c, err := kube.OpenAt(u.k0s.kubeconfig(), s); err == nil {

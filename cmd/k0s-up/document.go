@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// document parses the one document of a text; nil if it is empty.
+// document parses a text of one YAML document; it returns nil if it is empty.
 func document(text []byte) (*yaml.Node, error) {
 	dec := yaml.NewDecoder(strings.NewReader(string(text)))
 	doc, next := new(yaml.Node), new(yaml.Node)
@@ -35,7 +35,7 @@ func document(text []byte) (*yaml.Node, error) {
 	return doc, nil
 }
 
-// resolve returns what an alias stands for.
+// resolve returns the node that an alias refers to, or n itself.
 func resolve(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias

@@ -10,7 +10,7 @@ import (
 	"k0rdent-airgap/lib/config"
 )
 
-// fileSchema is the configuration file as this tool reads it.
+// fileSchema is the schema of the configuration file.
 type fileSchema struct {
 	config.Common `yaml:",inline"`
 	config.Flags  `yaml:",inline"`
@@ -45,16 +45,16 @@ type fileSchema struct {
 	} `yaml:"join"`
 }
 
-// fileConfig is what the configuration file says and no flag could.
+// fileConfig holds settings of the configuration file that no flag has.
 type fileConfig struct {
 	read       bool
-	joins      bool // it says how to join
+	joins      bool // it has join.mode
 	joinToken  config.Secret
 	joinServer string
 	warnings   []string
 }
 
-// settings lists the flags that this tool's sections give values.
+// settings returns the values that this tool's sections set.
 func (s *fileSchema) settings() []config.Setting {
 	k, port := s.K0s, ""
 	if k.API.Port != 0 {

@@ -13,7 +13,7 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// parse reads a configuration file as a run does.
+// parse reads a configuration file and checks the settings.
 func parse(t *testing.T, text string, mode os.FileMode, args ...string) (*settings, error) {
 	t.Helper()
 	c := &settings{}
@@ -23,7 +23,7 @@ func parse(t *testing.T, text string, mode os.FileMode, args ...string) (*settin
 	return c, c.check()
 }
 
-// TestConfigFile reads a file that k0rdent-install reads as well.
+// TestConfigFile reads a file with settings of both tools.
 func TestConfigFile(t *testing.T) {
 	c, err := parse(t, `
 k0s:
@@ -54,7 +54,7 @@ ignore: [disk, time]
 	}
 }
 
-func TestConfigFileReportsWhatIsWrong(t *testing.T) {
+func TestConfigFileErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name, text string
 		mode       os.FileMode
@@ -85,26 +85,26 @@ func TestConfigFileReportsWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestConfigFileOfAGroup(t *testing.T) {
+func TestConfigFileReadableByGroup(t *testing.T) {
 	c, err := parse(t, "join: {mode: worker, token: x}", 0o640)
 	if err != nil || len(c.file.warnings) != 1 || !strings.Contains(c.file.warnings[0], "chmod 600") {
 		t.Errorf("%v, warnings %q, want one", err, c.file.warnings)
 	}
 	if c.join != k0s.RoleWorker {
-		t.Errorf("join %q, want the file to say so", c.join)
+		t.Errorf("join %q, want the file's", c.join)
 	}
 	if s := fmt.Sprintf("%v %+v %#v", c.file, c.file, c.file); strings.Contains(s, `"x"`) || strings.Contains(s, "{x}") {
 		t.Errorf("the token is printed: %s", s)
 	}
 	if c, err := parse(t, "join: {mode: worker}", 0o644, "--reset"); err != nil || c.join != "" || !c.reset {
-		t.Errorf("%v, join %q: a flag must have priority over what the file says that this host is", err, c.join)
+		t.Errorf("%v, join %q: --reset must take precedence over join.mode", err, c.join)
 	}
 	if _, err := parse(t, "debug: true", 0o644); err != nil {
-		t.Errorf("%v: without a secret anybody may read it", err)
+		t.Errorf("%v: a file without a secret may be readable by everyone", err)
 	}
 }
 
-// TestTemplate reads what --config-init prints with every example switched on.
+// TestTemplate reads the output of --config-init with every example uncommented.
 func TestTemplate(t *testing.T) {
 	text := regexp.MustCompile(`(?m)^( *)# ((?: *- )?[ ]*[a-zA-Z0-9]+:)`).ReplaceAllString(config.Template, "$1$2")
 	c, err := parse(t, text, 0o600)

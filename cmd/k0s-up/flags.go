@@ -20,7 +20,7 @@ type settings struct {
 	format *record.Format
 
 	plan, upgrade, reset, configCheck bool
-	configInit                        bool // run knows it before flags are parsed
+	configInit                        bool // handled by cli.ParseFile
 	join, token                       string
 
 	online                              bool
@@ -28,14 +28,14 @@ type settings struct {
 	api                                 apiConfig
 	network                             networkConfig
 	storageType, etcdPeerAddress        string
-	k0sYAML                             string // to start from
+	k0sYAML                             string // template for k0s.yaml
 
 	tokenFile       string
 	expiry, timeout time.Duration
 	ignore          []string
 	yes, last       bool
 
-	file fileConfig // what only the file can say
+	file fileConfig
 }
 
 type apiConfig struct {
@@ -91,11 +91,10 @@ func (c *settings) flags() *flag.FlagSet {
 	return fs
 }
 
-// check returns misuse if flags contradict each other, before anything is looked
-// at.
+// check returns misuse if flags contradict each other.
 func (c *settings) check() error {
-	// A host that joins keeps that in its configuration file, beside which
-	// other things can be asked of it.
+	// The configuration file of a host that joined still has join.mode, and must
+	// not keep it from other modes.
 	if c.file.joins && (c.upgrade || c.reset || c.token != "") {
 		c.join = ""
 	}
@@ -130,7 +129,7 @@ func (c *settings) checkMode() error {
 	return nil
 }
 
-// parseVersion returns a version of k0s in its own spelling.
+// parseVersion parses a version of k0s and returns it in k0s's spelling.
 func parseVersion(s string) (string, error) {
 	v, err := k0s.VersionFlag(s)
 	if err != nil {
@@ -139,7 +138,7 @@ func parseVersion(s string) (string, error) {
 	return v.String(), nil
 }
 
-// parseAddress returns the address of an interface.
+// parseAddress parses an address that an interface can have.
 func parseAddress(s string) (string, error) {
 	if a, err := netip.ParseAddr(s); err != nil || a.IsUnspecified() || a.Zone() != "" {
 		return "", errors.New("must be the address of an interface of this host")
@@ -154,5 +153,5 @@ func parseNetwork(s string) (string, error) {
 	return s, nil
 }
 
-// verbatim is the parser of a text.
+// verbatim returns s.
 func verbatim(s string) (string, error) { return s, nil }

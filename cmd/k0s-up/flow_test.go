@@ -17,7 +17,7 @@ import (
 // errKilled ends a run between two steps.
 var errKilled = errors.New("killed")
 
-// killed runs the tool until a step has ended.
+// killed runs the tool and ends the run after a step.
 func killed(t *testing.T, h host, step, stdin string, args ...string) clitest.Result {
 	t.Helper()
 	return tryOn(t.Context(), h, stdin, func(name string) error {
@@ -28,11 +28,11 @@ func killed(t *testing.T, h host, step, stdin string, args ...string) clitest.Re
 	}, args...)
 }
 
-// local are the steps that need no API server; what comes after them is tried
-// against a real one in tests/cluster.
+// local lists the steps that need no API server. tests/cluster runs the others
+// against a real one.
 var local = []string{"preflight", "notes", "k0s.yaml", "k0s-install", "k0s-start"}
 
-// untilReady are the flags of a run that waits for a cluster in vain.
+// untilReady returns the flags of a run that soon gives up waiting for a cluster.
 func untilReady(s testSite) []string { return s.args("--timeout", "1s") }
 
 func TestInstallUntilTheCluster(t *testing.T) {
@@ -66,8 +66,7 @@ func TestInstallUntilTheCluster(t *testing.T) {
 	}
 }
 
-// TestKilledBetweenSteps kills a run after each step. The next one ends where
-// one that was left alone does.
+// TestKilledBetweenSteps kills a run after each step. The next run completes it.
 func TestKilledBetweenSteps(t *testing.T) {
 	s := aSite(t)
 	for _, step := range local {
@@ -85,10 +84,10 @@ func TestKilledBetweenSteps(t *testing.T) {
 				t.Errorf("k0s was run with %q, want %q", got, want)
 			}
 			if got := read(t, backupName(h.k0sConfig)); got != operatorsYAML {
-				t.Errorf("the backup is\n%s\nwant what was there\n%s", got, operatorsYAML)
+				t.Errorf("the backup is\n%s\nwant the original\n%s", got, operatorsYAML)
 			}
 			if _, err := os.Stat(backupName(h.k0sConfig) + ".1"); err == nil {
-				t.Error("there is a second backup")
+				t.Error("a second backup exists")
 			}
 		})
 	}
@@ -96,9 +95,9 @@ func TestKilledBetweenSteps(t *testing.T) {
 
 const operatorsYAML = "# by hand\nspec:\n  network:\n    provider: calico\n"
 
-// TestUninstallOfHalfAnInstallation removes what a run that was killed after
-// each step has left: what remains is what was there before.
-func TestUninstallOfHalfAnInstallation(t *testing.T) {
+// TestResetOfHalfAnInstallation undoes a run that was killed after each step. The
+// host is left as it was before.
+func TestResetOfHalfAnInstallation(t *testing.T) {
 	s := aSite(t)
 	for _, step := range local {
 		t.Run(step, func(t *testing.T) {
@@ -122,10 +121,10 @@ func TestUninstallOfHalfAnInstallation(t *testing.T) {
 			}
 			os.Remove(h.lock)
 			for _, dir := range []string{h.runDir, filepath.Dir(h.data), filepath.Join(h.root, "var")} {
-				os.Remove(dir) // the stand-in makes more directories than it takes away
+				os.Remove(dir) // the stand-in does not remove all directories that it creates
 			}
 			if after := tree(t, h.root); after != before {
-				t.Errorf("left:\n%s\nwant what was there before:\n%s", after, before)
+				t.Errorf("left:\n%s\nwant:\n%s", after, before)
 			}
 			if r := try(t, h, "", "--reset", "--yes"); r.Err != nil || strings.Contains(r.Steps(), "done") {
 				t.Errorf("again: %v, %s, want nothing to do", r.Err, r.Steps())
@@ -134,7 +133,7 @@ func TestUninstallOfHalfAnInstallation(t *testing.T) {
 	}
 }
 
-func TestUninstallAsks(t *testing.T) {
+func TestResetAsks(t *testing.T) {
 	h := testHost(t)
 	before := tree(t, h.root)
 	r := try(t, h, "", "--reset")
@@ -143,11 +142,11 @@ func TestUninstallAsks(t *testing.T) {
 	}
 	os.Remove(h.lock)
 	if tree(t, h.root) != before {
-		t.Error("the host was touched")
+		t.Error("the host was changed")
 	}
 }
 
-func TestUninstallKeepsWhatWasChanged(t *testing.T) {
+func TestResetKeepsChangedFiles(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
 	if r := try(t, h, "", untilReady(s)...); r.Step("k0s-start").Status != record.StatusDone {
@@ -155,15 +154,15 @@ func TestUninstallKeepsWhatWasChanged(t *testing.T) {
 	}
 	clitest.Write(t, h.k0sConfig, read(t, h.k0sConfig)+"# mine\n")
 	r := try(t, h, "", "--reset", "--yes")
-	if r.Err != nil || !strings.Contains(r.Stderr, h.k0sConfig+": it was changed since") {
-		t.Errorf("%v, want to hear that it stays\n%s", r.Err, r.Stderr)
+	if r.Err != nil || !strings.Contains(r.Stderr, h.k0sConfig+": it has changed since") {
+		t.Errorf("%v, want a warning that it stays\n%s", r.Err, r.Stderr)
 	}
 	if !strings.HasSuffix(read(t, h.k0sConfig), "# mine\n") {
-		t.Error("the file of the operator is gone")
+		t.Error("the operator's file is gone")
 	}
 }
 
-func TestUninstallTakesFilesOfOtherToolsAway(t *testing.T) {
+func TestResetRemovesFilesOfOtherTools(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
 	dropIn := h.root + "/etc/k0s/containerd.d/cri-registry.toml"
@@ -172,7 +171,7 @@ func TestUninstallTakesFilesOfOtherToolsAway(t *testing.T) {
 `, dropIn, digestOf([]byte(read(t, dropIn))), h.certs+"/_default/hosts.toml", digestOf([]byte(read(t, h.certs+"/_default/hosts.toml"))))
 	r := killed(t, h, "notes", stdin, untilReady(s)...)
 	if !errors.Is(r.Err, errKilled) || r.Step("notes").Status != record.StatusDone {
-		t.Fatalf("%v, %+v, want the files noted\n%s", r.Err, r.Step("notes"), r.Stderr)
+		t.Fatalf("%v, %+v, want the files listed\n%s", r.Err, r.Step("notes"), r.Stderr)
 	}
 	if !strings.HasPrefix(r.Stdout, stdin) {
 		t.Errorf("records were not passed on:\n%s", r.Stdout)
@@ -191,7 +190,7 @@ func TestUninstallTakesFilesOfOtherToolsAway(t *testing.T) {
 	}
 }
 
-func TestTwoAtOnce(t *testing.T) {
+func TestConcurrentRuns(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
 	var second clitest.Result
@@ -210,16 +209,16 @@ func TestTwoAtOnce(t *testing.T) {
 		t.Errorf("the second: %v with code %d and steps %q, want %q", second.Err, cli.Code(second.Err), second.Steps(), want)
 	}
 	if r := try(t, h, "", s.args("--plan")...); r.Err != nil {
-		t.Errorf("a plan: %v, want it to need no lock", r.Err)
+		t.Errorf("a plan: %v, want it to run without the lock", r.Err)
 	}
 	if r := try(t, h, "", untilReady(s)...); r.Step("k0s-start").Status != record.StatusDone {
 		t.Errorf("after the first: %s", r.Steps())
 	}
 }
 
-// TestChangedConfigurationStartsK0sAgain also where the run is killed between
-// the writing and the start.
-func TestChangedConfigurationStartsK0sAgain(t *testing.T) {
+// TestChangedConfigurationRestartsK0s, even if a run is killed between writing the
+// file and the restart.
+func TestChangedConfigurationRestartsK0s(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
 	if r := try(t, h, "", untilReady(s)...); r.Step("k0s-start").Status != record.StatusDone {
@@ -237,7 +236,7 @@ func TestChangedConfigurationStartsK0sAgain(t *testing.T) {
 		t.Errorf("a third time: %+v, want nothing done", r.Step("k0s-start"))
 	}
 	if _, err := os.Stat(backupName(h.k0sConfig)); err == nil {
-		t.Error("there is a backup of what this program itself wrote")
+		t.Error("the tool's own file has a backup")
 	}
 	clitest.Write(t, h.k0sConfig, read(t, h.k0sConfig)+"# mine\n")
 	if r := try(t, h, "", append(args, "--san", "another.example.org")...); r.Step("k0s.yaml").Status != record.StatusDone {
@@ -252,7 +251,7 @@ func TestChangedConfigurationStartsK0sAgain(t *testing.T) {
 	}
 }
 
-// TestKilledBetweenBackupAndFile: the backup is there, the file is not.
+// TestKilledBetweenBackupAndFile has a backup of a file that was not replaced.
 func TestKilledBetweenBackupAndFile(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
@@ -262,7 +261,7 @@ func TestKilledBetweenBackupAndFile(t *testing.T) {
 		t.Fatal(r.Err)
 	}
 	if _, err := os.Stat(backupName(h.k0sConfig) + ".1"); err == nil {
-		t.Error("there is a second backup")
+		t.Error("a second backup exists")
 	}
 	if r := try(t, h, "", "--reset", "--yes"); r.Err != nil || read(t, h.k0sConfig) != operatorsYAML {
 		t.Errorf("%v, want the operator's file back", r.Err)
@@ -277,7 +276,7 @@ func TestFailingK0s(t *testing.T) {
 		t.Setenv("K0S_FAIL", tt.command)
 		r := try(t, h, "", untilReady(s)...)
 		if got := r.Step(tt.step); got.Status != record.StatusFailed || !strings.HasSuffix(got.Error, tt.command+" fails, as it was told to") {
-			t.Errorf("%+v, want it failed with k0s's own words", got)
+			t.Errorf("%+v, want it failed with k0s's own error", got)
 		}
 		if !strings.Contains(r.Err.Error(), tt.step+": k0s "+tt.command) {
 			t.Errorf("error %v, want the step and the command in it", r.Err)

@@ -17,9 +17,10 @@ import (
 	"k0rdent-airgap/lib/textfile"
 )
 
-// gather asks this host, etcd and the Kubernetes API what the host is.
+// gather collects what this host, etcd and the Kubernetes API report about the
+// host.
 func (u *up) gather(ctx context.Context) (facts, error) {
-	f := facts{name: u.node.name, begun: u.state.Removal, last: u.cfg.last}
+	f := facts{name: u.node.name, earlier: u.state.Removal, last: u.cfg.last}
 	for _, p := range u.node.networks {
 		f.addresses = append(f.addresses, p.Addr())
 	}
@@ -50,11 +51,11 @@ func (u *up) gather(ctx context.Context) (facts, error) {
 		return f, u.noK0s()
 	}
 	if f.store == storeEtcd {
-		f.members, f.membersErr = u.k0s.EtcdMembers(ctx, u.host.patience)
+		f.members, f.membersErr = u.k0s.EtcdMembers(ctx, u.host.timeout)
 	}
 	f.apiErr = errors.New("the Kubernetes API does not answer")
 	if u.reach(ctx) {
-		ctx, cancel := context.WithTimeout(ctx, u.host.patience)
+		ctx, cancel := context.WithTimeout(ctx, u.host.timeout)
 		defer cancel()
 		f.api, f.apiErr = u.cluster.Controllers(ctx)
 	}
@@ -64,13 +65,13 @@ func (u *up) gather(ctx context.Context) (facts, error) {
 	return f, nil
 }
 
-// noK0s is the error where k0s must remove its own things and is not there.
+// noK0s returns the error for a missing k0s that is needed to remove its data.
 func (u *up) noK0s() error {
-	return cli.Hint(fmt.Errorf("%s does not exist, and only k0s can remove its own data", u.k0s.Path), "k0s-extract puts it back")
+	return cli.Hint(fmt.Errorf("%s does not exist, and only k0s can remove its own data", u.k0s.Path), "install it again from the bundle: k0s-extract BUNDLE")
 }
 
-// role returns what this host is: by its service, by the k0s that runs, or by
-// what k0s has left on disk.
+// role returns this host's role, determined by its service, by the running k0s,
+// or by what k0s left on disk.
 func (u *up) role(s *k0s.Service) string {
 	exists := func(path string) bool {
 		_, err := os.Lstat(filepath.Join(u.host.data, path))
@@ -97,8 +98,8 @@ func (u *up) configPath(s *k0s.Service) string {
 	return u.host.k0sConfig
 }
 
-// readStore finds out where a controller keeps the cluster's state, and
-// whether it has any. What lies on disk counts for more than k0s.yaml.
+// readStore determines where a controller stores the cluster's state, and whether
+// it has any. Data on disk takes precedence over k0s.yaml.
 func (u *up) readStore(s *k0s.Service, f *facts) error {
 	exists := func(path string) bool {
 		_, err := os.Lstat(filepath.Join(u.host.data, path))
@@ -123,7 +124,7 @@ func (u *up) readStore(s *k0s.Service, f *facts) error {
 		err = kyaml.Unmarshal(text, &config)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !exists("etcd/member") && !exists("db/state.db") && exists("pki/ca.key") {
-		return cli.Hint(fmt.Errorf("%s: %w", path, err), "correct the file: it names where this controller keeps the cluster's state")
+		return cli.Hint(fmt.Errorf("%s: %w", path, err), "fix the file: it says where this controller stores the cluster's state")
 	}
 	storage := config.Spec.Storage
 	f.apiPort = cmp.Or(config.Spec.API.Port, defaultAPIPort)
@@ -136,7 +137,7 @@ func (u *up) readStore(s *k0s.Service, f *facts) error {
 	case storage.Type == "kine", s.Has("--single"), exists("db/state.db"):
 		f.store, f.stored = storeFile, true
 	case s.Value("--token-file") != "":
-		f.stored = exists("pki/etcd") // the others have been asked to let this host in
+		f.stored = exists("pki/etcd") // this host has asked the others to add it to etcd
 	}
 	return nil
 }

@@ -11,14 +11,14 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// TestRoleAndStore reads what a host is from its service and from what k0s has
-// left on disk, with k0s stopped.
+// TestRoleAndStore determines a host's role and store from its service and from the
+// data on disk, with k0s stopped.
 func TestRoleAndStore(t *testing.T) {
 	const controller, worker = "k0scontroller.service", "k0sworker.service"
 	for _, tt := range []struct {
 		name       string
 		unit, args string
-		data       []string // that k0s has made
+		data       []string // files of k0s
 		config     string
 		role       string
 		store      store
@@ -31,11 +31,11 @@ func TestRoleAndStore(t *testing.T) {
 		{name: "with etcd", unit: controller, args: "controller", data: []string{"etcd/member/snap/db", "pki/ca.key"}, role: k0s.RoleController, store: storeEtcd, stored: true},
 		{name: "with etcd, whose service is gone", data: []string{"etcd/member/snap/db", "pki/ca.key"}, role: k0s.RoleController, store: storeEtcd, stored: true},
 		{name: "about to join", unit: controller, args: "controller --token-file /etc/k0s/join-token", role: k0s.RoleController, store: storeEtcd},
-		{name: "let in, and never started", unit: controller, args: "controller --token-file=/etc/k0s/join-token", data: []string{"pki/etcd/ca.crt"}, role: k0s.RoleController, store: storeEtcd, stored: true},
+		{name: "a member of etcd, never started", unit: controller, args: "controller --token-file=/etc/k0s/join-token", data: []string{"pki/etcd/ca.crt"}, role: k0s.RoleController, store: storeEtcd, stored: true},
 		{name: "--single", unit: controller, args: "controller --single=true", data: []string{"db/state.db", "pki/ca.key"}, role: k0s.RoleController, store: storeFile, stored: true},
 		{name: "--single with etcd", unit: controller, args: "controller --single", data: []string{"etcd/member/snap/db"}, role: k0s.RoleController, store: storeEtcd, stored: true},
 		{name: "kine with a file", unit: controller, args: "controller", data: []string{"db/state.db", "pki/ca.key"}, config: "spec: {storage: {type: kine}}", role: k0s.RoleController, store: storeFile, stored: true},
-		{name: "kine with a file that is named", unit: controller, args: "controller", data: []string{"pki/ca.key"}, config: "spec: {storage: {type: kine, kine: {dataSource: 'sqlite:///srv/k0s.db'}}}", role: k0s.RoleController, store: storeFile, stored: true},
+		{name: "kine with another file", unit: controller, args: "controller", data: []string{"pki/ca.key"}, config: "spec: {storage: {type: kine, kine: {dataSource: 'sqlite:///srv/k0s.db'}}}", role: k0s.RoleController, store: storeFile, stored: true},
 		{name: "kine with a database", unit: controller, args: "controller", data: []string{"pki/ca.key"}, config: "spec: {storage: {type: kine, kine: {dataSource: 'mysql://db.site/k0s'}}}", role: k0s.RoleController, store: storeShared, stored: true},
 		{name: "an etcd that k0s does not run", unit: controller, args: "controller", data: []string{"pki/ca.key"}, config: "spec: {storage: {etcd: {externalCluster: {endpoints: ['https://10.0.0.9:2379']}}}}", role: k0s.RoleController, store: storeShared, stored: true},
 		{name: "another k0s.yaml", unit: controller, args: "controller --config=/srv/k0s.yaml", data: []string{"pki/ca.key"}, config: "/srv/k0s.yaml spec: {storage: {type: kine, kine: {dataSource: 'postgres://db.site/k0s'}}}", role: k0s.RoleController, store: storeShared, stored: true},
@@ -61,14 +61,15 @@ func TestRoleAndStore(t *testing.T) {
 				t.Errorf("%q %q %v, %v; want %q %q %v", f.role, f.store, f.stored, err, tt.role, tt.store, tt.stored)
 			}
 			if _, err := f.decide(); (err != nil) != (tt.stored && tt.store != storeFile) {
-				t.Errorf("%v: only state that others may share keeps a stopped host from being removed", err)
+				t.Errorf("%v: a stopped host cannot be removed only if others may share its state", err)
 			}
 		})
 	}
 }
 
-// TestUninstallWithAStoreThatCannotBeRead: which it is decides what may go.
-func TestUninstallWithAStoreThatCannotBeRead(t *testing.T) {
+// TestResetWithUnreadableStore refuses, since the store determines what may be
+// removed.
+func TestResetWithUnreadableStore(t *testing.T) {
 	h := testHost(t)
 	clitest.Write(t, filepath.Join(h.root+"/etc/systemd/system", "k0scontroller.service"), "[Service]\nExecStart=/usr/local/bin/k0s controller\n")
 	clitest.Write(t, h.data+"/pki/ca.key", "")

@@ -21,12 +21,12 @@ import (
 	"k0rdent-airgap/tests/sampleregistry"
 )
 
-// testHost is a host below a directory, with the stand-in for k0s on it. It has
-// no k0s service, and what the tests do not change is as a host should be.
+// testHost returns a host below a temporary directory, with the stand-in for k0s,
+// without a service, and without problems that the preflight would find.
 func testHost(t *testing.T) host {
 	t.Helper()
 	h := hostBelow(t.TempDir())
-	h.farewell = 0
+	h.leaveGrace = 0
 	h.proc, h.sys, h.measure = filepath.Join(h.root, "proc"), filepath.Join(h.root, "sys"), time.Millisecond
 	fit(t, h)
 	script, err := os.ReadFile("../../tests/k0s/k0s")
@@ -52,7 +52,7 @@ func testHost(t *testing.T) host {
 	return h
 }
 
-// fit makes a host one on which nothing is in k0s's way.
+// fit makes a host pass the preflight.
 func fit(t *testing.T, h host) {
 	t.Helper()
 	for path, text := range map[string]string{
@@ -82,7 +82,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// k0sCalls lists the arguments with which k0s was run and changed something.
+// k0sCalls returns the arguments of the k0s commands that changed something.
 func k0sCalls(t *testing.T, h host) []string {
 	t.Helper()
 	var calls []string
@@ -98,15 +98,15 @@ func k0sCalls(t *testing.T, h host) []string {
 	return calls
 }
 
-// testSite is a real registry behind TLS with the sample's release in it.
+// testSite is a registry with TLS that holds the sample release.
 type testSite struct{ *sampleregistry.Registry }
 
-// args are the flags that every run against the site has.
+// args returns the flags of every run against the site, and more.
 func (s testSite) args(more ...string) []string {
 	return append([]string{"--registry", s.At, "--ca", s.CA, "--ignore", "loopback"}, more...)
 }
 
-// shared is a site with everything, for tests that only read.
+// shared is a complete site, for tests that only read.
 var shared = sampleregistry.Shared{Content: content}
 
 var content = sampleregistry.Content{Repositories: "k0sproject/", Made: absent}
@@ -117,14 +117,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// aSite returns a site with all that is needed.
+// aSite returns the complete site.
 func aSite(t *testing.T) testSite {
 	t.Helper()
 	return testSite{shared.Get(t)}
 }
 
-// newSite serves a registry with the images of k0s v1.32.8, but not those that
-// are named.
+// newSite serves a registry with the images of k0s v1.32.8, except those in
+// without.
 func newSite(t *testing.T, without ...string) testSite {
 	t.Helper()
 	c := content
@@ -134,8 +134,8 @@ func newSite(t *testing.T, without ...string) testSite {
 	return testSite{r}
 }
 
-// absent are images that k0s v1.32.8 wants and the sample does not have, each
-// made from one that it has.
+// absent maps images that k0s v1.32.8 requires and the sample lacks to images of the
+// sample from which they are made.
 var absent = map[string]string{
 	"k0sproject/calico-cni:v3.29.4-0":                  "k0sproject/coredns",
 	"k0sproject/calico-kube-controllers:v3.29.4-0":     "k0sproject/coredns",
@@ -146,7 +146,7 @@ var absent = map[string]string{
 	"pause:3.9":                                        "k0sproject/coredns",
 }
 
-// mirrored puts the files in place that k0s-mirror-config writes for a site.
+// mirrored writes the files that k0s-mirror-config writes for a site.
 func mirrored(t *testing.T, h host, s testSite) {
 	t.Helper()
 	m, err := k0s.ParseMirror(s.At)
@@ -164,7 +164,7 @@ func mirrored(t *testing.T, h host, s testSite) {
 	}
 }
 
-// try runs the tool on a host. Its standard input is empty unless given.
+// try runs the tool on a host with records on stdin.
 func try(t *testing.T, h host, stdin string, args ...string) clitest.Result {
 	t.Helper()
 	return tryCtx(t.Context(), h, stdin, args...)
@@ -174,8 +174,8 @@ func tryCtx(ctx context.Context, h host, stdin string, args ...string) clitest.R
 	return tryOn(ctx, h, stdin, func(string) error { return nil }, args...)
 }
 
-// tryOn runs the tool, and calls after with the name of each step once its
-// record was written. An error of that is one of stdout.
+// tryOn runs the tool, and calls after with the name of each step once its record
+// is written. An error of after is an error of stdout.
 func tryOn(ctx context.Context, h host, stdin string, after func(step string) error, args ...string) clitest.Result {
 	var stderr bytes.Buffer
 	stdout := &watched{after: after}
@@ -197,8 +197,7 @@ func (w *watched) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// tree lists the files below a directory with what is in them, to find out
-// whether anything has changed.
+// tree returns the files below a directory with their digests, to detect changes.
 func tree(t *testing.T, dir string) string {
 	t.Helper()
 	var b strings.Builder
@@ -227,7 +226,7 @@ func tree(t *testing.T, dir string) string {
 	return b.String()
 }
 
-// testUp returns what a step works with.
+// testUp returns a run for testing its steps.
 func testUp(t *testing.T, h host, c *settings) *up {
 	t.Helper()
 	s, err := readState(h.state)

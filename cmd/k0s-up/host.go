@@ -9,13 +9,13 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// host says where the files of a host are. Tests have theirs below a directory.
+// host holds the paths of a host's files and the timeouts that tests shorten.
 type host struct {
 	root string // before all paths below, "" on a real host
 
 	k0s       string // the program
 	k0sConfig string
-	joinToken string // a copy of the token that k0s joins with, while it does
+	joinToken string // a copy of the token, until k0s has joined
 	dropIns   string // of containerd
 	certs     string // of the mirrors
 	data      string // of k0s
@@ -25,15 +25,15 @@ type host struct {
 	state  string // directory of this program's notes
 	lock   string
 
-	farewell time.Duration // between leaving etcd and stopping it
-	patience time.Duration // for what k0s answers at once unless it is stuck
+	leaveGrace time.Duration // between leaving etcd and stopping it
+	timeout    time.Duration // of k0s commands that answer at once unless k0s hangs
 
-	measure   time.Duration // how long to write to the disk, to learn how fast it is
+	measure   time.Duration // how long to measure the disk's latency
 	proc, sys string
 	arch      string // as in GOARCH
 }
 
-// hostBelow returns the paths of a host whose files lie below root, "" for this one.
+// hostBelow returns a host whose files are below root; "" is this host.
 func hostBelow(root string) host {
 	at := func(path string) string { return root + filepath.FromSlash(path) }
 	return host{
@@ -43,7 +43,7 @@ func hostBelow(root string) host {
 		dropIns:   at(k0s.DropInDir), certs: at(k0s.CertsDir),
 		data: at(k0s.DataDir), runDir: at(k0s.RunDir),
 		config: at(config.Path), state: at("/var/lib/k0rdentd"),
-		lock:     at("/run/k0s-up.lock"),
-		farewell: farewell, patience: quickRun, measure: time.Second, proc: "/proc", sys: "/sys", arch: runtime.GOARCH,
+		lock:       at("/run/k0s-up.lock"),
+		leaveGrace: leaveGrace, timeout: quickRun, measure: time.Second, proc: "/proc", sys: "/sys", arch: runtime.GOARCH,
 	}
 }

@@ -21,12 +21,12 @@ func TestBadSignatureStops(t *testing.T) {
 		t.Errorf("%v with code %d and steps %q, want nothing done", r.Err, cli.Code(r.Err), r.Steps())
 	}
 	if tree(t, h.root) != before || len(k0sCalls(t, h)) > 0 {
-		t.Error("the host was touched")
+		t.Error("the host was changed")
 	}
 }
 
-// TestRecordsFillInTheFlags, and are passed on; the cluster's own comes with
-// them.
+// TestRecordsFillInTheFlags also checks that records are passed on, followed by the
+// cluster record.
 func TestRecordsFillInTheFlags(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
@@ -51,8 +51,7 @@ func TestRecordsFillInTheFlags(t *testing.T) {
 	}
 }
 
-// TestInterruptWhileReading: a stdin that never ends does not keep the program
-// from stopping.
+// TestInterruptWhileReading interrupts a run whose stdin never ends.
 func TestInterruptWhileReading(t *testing.T) {
 	clitest.InterruptReading(t, func(ctx context.Context, stdin io.Reader) error {
 		return runOn(ctx, testHost(t), []string{"--registry", "h:1"}, stdin, io.Discard, io.Discard)

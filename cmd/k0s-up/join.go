@@ -20,7 +20,7 @@ import (
 	"k0rdent-airgap/lib/textfile"
 )
 
-// joinSteps makes this host a node of a cluster.
+// joinSteps returns the steps that make this host a node of an existing cluster.
 func (u *up) joinSteps() []step.Step {
 	steps := []step.Step{{Name: "preflight", Run: u.checkJoin}, {Name: "notes", Run: u.note}}
 	if !u.worker {
@@ -41,9 +41,9 @@ func (u *up) checkJoin(ctx context.Context, do bool) (step.Outcome, error) {
 	return u.preflight(ctx, do)
 }
 
-// joined reports whether k0s is a node already, so that it needs no token: a
-// worker has a kubeconfig of its own then, a controller a member of etcd
-// (k0sproject/k0s, pkg/component/worker and cmd/controller, needToJoin).
+// joined reports whether k0s has joined already and needs no token: a worker then
+// has its own kubeconfig, a controller its own etcd data (k0sproject/k0s,
+// pkg/component/worker and cmd/controller, needToJoin).
 func (u *up) joined() bool {
 	path := u.k0s.kubeletConfig()
 	if u.cfg.join == k0s.RoleController {
@@ -65,10 +65,10 @@ func (u *up) token() ([]byte, error) {
 	return text, err
 }
 
-// checkToken looks at the token and at the server that it is for.
+// checkToken checks the token, and that its server answers.
 func (u *up) checkToken(ctx context.Context) {
 	if u.joined() {
-		u.Note("this host has joined already")
+		u.Note("this host has already joined")
 		return
 	}
 	text, err := u.token()
@@ -77,7 +77,7 @@ func (u *up) checkToken(ctx context.Context) {
 		u.Fail("token", "", "%v", err)
 		return
 	case text == nil:
-		u.Fail("token", fmt.Sprintf("k0s-up --token %s, on a controller of the cluster, makes one", u.cfg.join),
+		u.Fail("token", fmt.Sprintf("create one on a controller of the cluster: k0s-up --token %s", u.cfg.join),
 			"%s does not exist", cmp.Or(u.cfg.tokenFile, u.host.joinToken))
 		return
 	}
@@ -87,15 +87,16 @@ func (u *up) checkToken(ctx context.Context) {
 		return
 	}
 	if err := t.For(u.cfg.join); err != nil {
-		u.Fail("token", fmt.Sprintf("k0s-up --token %s makes the right one", u.cfg.join), "%v", err)
+		u.Fail("token", fmt.Sprintf("create the right one on a controller: k0s-up --token %s", u.cfg.join), "%v", err)
 	}
 	if want := u.cfg.file.joinServer; want != "" && !sameServer(want, t.Server) {
-		u.Fail("token", "", "it is for %s, not for %s, which the configuration file names", t.Server, want)
+		u.Fail("token", "", "is for the server %s, but join.server in the configuration file is %s", t.Server, want)
 	}
 	u.checkServer(ctx, t.Server)
 }
 
-// sameServer compares two addresses of an API; a bare host stands for any port.
+// sameServer reports whether two addresses of an API are the same; a host without
+// a port matches any port.
 func sameServer(want, have string) bool {
 	u, err := url.Parse(have)
 	if err != nil {
@@ -118,18 +119,18 @@ func (u *up) checkServer(ctx context.Context, server string) {
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", at.Host)
 	if err != nil {
-		u.Fail("server", "check that k0s runs there and that no firewall is in the way", "%v", err)
+		u.Fail("server", "check that k0s is running there, and that no firewall blocks the port", "%v", err)
 		return
 	}
 	conn.Close()
 	u.Note("joins %s", server)
 }
 
-// placeToken puts the token where k0s reads it, for its owner only. k0s's own
-// service names that file forever, so the token is not left in place.
+// placeToken copies the token to where k0s reads it, for its owner only. The token
+// is removed once the host has joined, although k0s's service still names the file.
 func (u *up) placeToken(_ context.Context, do bool) (step.Outcome, error) {
 	if u.member = u.joined(); u.member {
-		return step.Unchanged("this host has joined already"), nil
+		return step.Unchanged("this host has already joined"), nil
 	}
 	if !do {
 		return step.Changed(do, "%s, until this host has joined", u.host.joinToken), nil
@@ -147,11 +148,11 @@ func (u *up) placeToken(_ context.Context, do bool) (step.Outcome, error) {
 }
 
 // waitMember waits until k0s no longer needs the token, which can be long before
-// the node is Ready: kubelet has a kubeconfig once it has a certificate of its
-// own, and a controller is a member of etcd before it has a kubelet.
+// the node is Ready: kubelet has a kubeconfig once it has its own certificate, and
+// a controller is a member of etcd before it runs a kubelet.
 func (u *up) waitMember(ctx context.Context, do bool) (step.Outcome, error) {
 	if !do && u.member {
-		return step.Unchanged("this host has joined already"), nil
+		return step.Unchanged("this host has already joined"), nil
 	}
 	if !do {
 		return step.Changed(do, "wait until this host has joined as a %s", u.cfg.join), nil
@@ -161,12 +162,12 @@ func (u *up) waitMember(ctx context.Context, do bool) (step.Outcome, error) {
 	case err != nil:
 		return step.Outcome{}, err
 	case u.member:
-		return step.Unchanged("this host has joined already"), nil
+		return step.Unchanged("this host has already joined"), nil
 	}
 	return step.Changed(do, "this host has joined as a %s", u.cfg.join), nil
 }
 
-// tokenFiles lists the files that a token is in, and no longer needs to be.
+// tokenFiles returns the files that hold the token.
 func (u *up) tokenFiles() []string {
 	files := []string{u.host.joinToken}
 	if u.cfg.tokenFile != "" {
@@ -184,7 +185,7 @@ func (u *up) removeTokens(_ context.Context, do bool) (step.Outcome, error) {
 	for _, path := range u.tokenFiles() {
 		r, err := hostfile.Remove(path)
 		if err != nil {
-			return step.Outcome{}, cli.Hint(err, "remove it: it is a secret")
+			return step.Outcome{}, cli.Hint(err, "remove the file yourself: it holds a secret")
 		}
 		if r.Status == record.StatusRemoved {
 			o.Status = record.StatusDone

@@ -20,21 +20,21 @@ import (
 	standin "k0rdent-airgap/tests/k0s"
 )
 
-// The users of tokens.
+// The users in join tokens.
 const (
 	workerUser     = "kubelet-bootstrap"
 	controllerUser = "controller-bootstrap"
 )
 
-// apiWithNode answers as an API server does in which this host is a Ready node,
-// as far as a node may ask about itself. K0S_START makes the stand-in's service
-// write a kubeconfig for it.
+// apiWithNode serves what a node may request from an API server about itself, with
+// this host as a Ready node. It sets K0S_START so that the stand-in's service writes
+// a kubeconfig for it. It returns the address of the server.
 func apiWithNode(t *testing.T) string {
 	t.Helper()
 	return apiWith(t, func() string { return "True" })
 }
 
-// apiWith is apiWithNode with another status of the condition Ready.
+// apiWith is like apiWithNode, with another status of the condition Ready.
 func apiWith(t *testing.T, ready func() string) string {
 	t.Helper()
 	name, err := os.Hostname()
@@ -107,9 +107,9 @@ func TestJoin(t *testing.T) {
 // firstYAML is the k0s.yaml of the first controller, at 203.0.113.11.
 const firstYAML = "spec:\n  api: {address: 203.0.113.11, sans: [n1, 203.0.113.11]}\n  network: {nodeLocalLoadBalancing: {enabled: true}}\n  storage: {etcd: {peerAddress: 203.0.113.11}}\n"
 
-// TestJoinTakesItsOwnAddress: what the first controller's k0s.yaml says of the
-// first controller is not true of a second.
-func TestJoinTakesItsOwnAddress(t *testing.T) {
+// TestJoinUsesOwnAddress replaces the addresses in a k0s.yaml copied from the first
+// controller.
+func TestJoinUsesOwnAddress(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
 	server := apiWithNode(t)
@@ -137,9 +137,9 @@ func TestJoinTakesItsOwnAddress(t *testing.T) {
 	}
 }
 
-// TestUninstallOfAJoinedHost: it takes itself away, a controller out of etcd
-// first, and not the platform of the cluster.
-func TestUninstallOfAJoinedHost(t *testing.T) {
+// TestResetOfAJoinedHost removes the host, a controller from etcd first, and leaves
+// the cluster's platform alone.
+func TestResetOfAJoinedHost(t *testing.T) {
 	for role, want := range map[string][]string{
 		k0s.RoleWorker:     {"stop", "reset"},
 		k0s.RoleController: {"etcd leave --peer-address 192.0.2.12", "stop", "reset"},
@@ -160,7 +160,7 @@ func TestUninstallOfAJoinedHost(t *testing.T) {
 		if role == k0s.RoleController {
 			clitest.Write(t, h.data+"/etcd/members", "n1 https://203.0.113.11:2380\n"+name+" https://192.0.2.12:2380\n")
 		}
-		detail := map[string]string{k0s.RoleWorker: "this host is a worker", k0s.RoleController: "the cluster goes on with n1"}[role]
+		detail := map[string]string{k0s.RoleWorker: "this host is a worker", k0s.RoleController: "the cluster keeps running on n1"}[role]
 		plan := try(t, h, "", "--reset", "--plan")
 		if !strings.Contains(plan.Step("preflight").Detail, detail) || plan.Step("preflight").Cluster != "stays" {
 			t.Errorf("%s: the plan %v, %+v", role, plan.Err, plan.Step("preflight"))
@@ -203,9 +203,9 @@ func TestJoinKilledBetweenSteps(t *testing.T) {
 	}
 }
 
-// TestTokenOfANodeThatIsNotReady: it is removed once the host has joined,
-// however long the node then takes, and not before.
-func TestTokenOfANodeThatIsNotReady(t *testing.T) {
+// TestTokenIsRemovedOnceJoined, not earlier, and however long the node then takes to
+// become Ready.
+func TestTokenIsRemovedOnceJoined(t *testing.T) {
 	var ready atomic.Bool
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
@@ -227,7 +227,7 @@ func TestTokenOfANodeThatIsNotReady(t *testing.T) {
 		}
 		for _, path := range []string{file, h.joinToken} {
 			if _, err := os.Stat(path); (err == nil) != left {
-				t.Errorf("%s: %v, want the token there: %v", path, err, left)
+				t.Errorf("%s: %v, want the token left: %v", path, err, left)
 			}
 		}
 	}
@@ -255,7 +255,7 @@ func TestJoinRefuses(t *testing.T) {
 		{"no token", k0s.RoleWorker, "", "does not exist", ""},
 		{"not a token", k0s.RoleWorker, "hello", "token: not a join token of k0s: not base64", ""},
 		{"a server that does not answer", k0s.RoleWorker, standin.Token(workerUser, "https://127.0.0.1:1"), "server: dial tcp 127.0.0.1:1", ""},
-		{"another server than the configuration says", k0s.RoleWorker, standin.Token(workerUser, "https://127.0.0.1:1"), "it is for https://127.0.0.1:1, not for 10.0.0.10, which", "join: {server: 10.0.0.10}"},
+		{"not the server in the configuration", k0s.RoleWorker, standin.Token(workerUser, "https://127.0.0.1:1"), "is for the server https://127.0.0.1:1, but join.server in the configuration file is 10.0.0.10", "join: {server: 10.0.0.10}"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -275,13 +275,13 @@ func TestJoinRefuses(t *testing.T) {
 			}
 			os.Remove(h.lock)
 			if tree(t, h.root) != before {
-				t.Error("the host was touched")
+				t.Error("the host was changed")
 			}
 		})
 	}
 }
 
-func TestJoinWithATokenInTheConfiguration(t *testing.T) {
+func TestJoinWithTokenInConfigFile(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
 	server := apiWithNode(t)
@@ -293,8 +293,8 @@ func TestJoinWithATokenInTheConfiguration(t *testing.T) {
 
 func TestMakeToken(t *testing.T) {
 	h, s := testHost(t), aSite(t)
-	if r := try(t, h, "", "--token", "worker"); !strings.Contains(fmt.Sprint(r.Err), "no k0s runs here") {
-		t.Errorf("%v, want to hear that no k0s runs", r.Err)
+	if r := try(t, h, "", "--token", "worker"); !strings.Contains(fmt.Sprint(r.Err), "k0s is not running on this host") {
+		t.Errorf("%v, want k0s not running", r.Err)
 	}
 	mirrored(t, h, s)
 	if r := try(t, h, "", untilReady(s)...); r.Step("k0s-start").Status != record.StatusDone {
@@ -314,7 +314,7 @@ func TestMakeToken(t *testing.T) {
 			t.Errorf("%+v, %v, want a token for a %s", made, err, role)
 		}
 		if files := clitest.Records[record.File](r); len(files) != 1 || files[0].Path != path || files[0].Digest != "" {
-			t.Errorf("records %+v, want one of the file, without a digest of the secret", files)
+			t.Errorf("records %+v, want one for the file, without a digest of the secret", files)
 		}
 		if calls := k0sCalls(t, h); calls[len(calls)-1] != "token create --role "+role+" --expiry 36h0m0s" {
 			t.Errorf("k0s was run with %q", calls[len(calls)-1])

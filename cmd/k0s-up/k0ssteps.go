@@ -20,12 +20,12 @@ import (
 	"k0rdent-airgap/lib/step"
 )
 
-// configMode keeps k0s.yaml from others: it may hold the keys of a datastore.
+// configMode makes k0s.yaml readable by its owner only: it may hold the password of
+// a datastore.
 const configMode = 0o600
 
-// configure writes the configuration. A running k0s reads it when it starts
-// again, which is noted before, so that a run which is killed in between leaves
-// that to the next one.
+// configure writes k0s.yaml. A running k0s must be restarted to read it; that is
+// recorded first, so that the next run restarts it if this one is killed.
 func (u *up) configure(_ context.Context, do bool) (step.Outcome, error) {
 	path := u.host.k0sConfig
 	r, err := hostfile.Plan(path, configMode, u.yaml.merged)
@@ -61,9 +61,9 @@ func (u *up) configure(_ context.Context, do bool) (step.Outcome, error) {
 	return o, err
 }
 
-// backup keeps what somebody else wrote, and returns the name of the copy; ""
-// if there is nothing of theirs. What was there before the first run is kept
-// for good; later edits of theirs, under further names.
+// backup copies a file that others wrote or edited, and returns the name of the
+// copy, or "" if the file does not exist or is ours. Each content gets its own
+// copy; the one from before the first run is never replaced.
 func (u *up) backup(path string) (string, error) {
 	have, err := hostfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,10 +95,10 @@ func (u *up) backup(path string) (string, error) {
 	}
 }
 
-// backupName is where the k0s.yaml is kept that was there before ours.
+// backupName returns the name of the copy of the first k0s.yaml.
 func backupName(path string) string { return path + ".before-k0rdent-install" }
 
-// install makes k0s a service of the host, unless it is one.
+// install returns a step that installs k0s as a service, unless it is one.
 func (u *up) install(role string) func(context.Context, bool) (step.Outcome, error) {
 	return func(ctx context.Context, do bool) (step.Outcome, error) {
 		s, err := u.k0s.service()
@@ -124,8 +124,7 @@ func (u *up) install(role string) func(context.Context, bool) (step.Outcome, err
 	}
 }
 
-// start starts k0s, or starts it again if it runs with a configuration that is
-// no more.
+// start starts k0s, or restarts it if its configuration has changed.
 func (u *up) start(ctx context.Context, do bool) (step.Outcome, error) {
 	running, err := u.k0s.status(ctx)
 	if err != nil && !errors.Is(err, k0s.ErrSilent) {
@@ -135,11 +134,11 @@ func (u *up) start(ctx context.Context, do bool) (step.Outcome, error) {
 	restart := u.state.Restart || !do && len(u.yaml.changes) > 0
 	if runs && !restart {
 		u.k0s.running = running
-		return step.Unchanged("k0s runs"), nil
+		return step.Unchanged("k0s is running"), nil
 	}
 	o := step.Changed(do, "k0s start")
 	if runs {
-		o = step.Changed(do, "k0s stop, k0s start: its configuration has changed")
+		o = step.Changed(do, "k0s stop; k0s start, since its configuration has changed")
 	}
 	if !do {
 		return o, nil
@@ -157,16 +156,15 @@ func (u *up) start(ctx context.Context, do bool) (step.Outcome, error) {
 	return o, u.state.save()
 }
 
-// glance bounds what a plan asks of a cluster that may be there.
-const glance = 10 * time.Second
+// probeTime bounds the attempt to reach a cluster that may not exist.
+const probeTime = 10 * time.Second
 
-// reach opens the cluster as it is; false if there is none, or it does not
-// answer.
+// reach opens the running cluster, and reports whether its API answers.
 func (u *up) reach(ctx context.Context) bool {
 	if u.k0s.running == nil {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, glance)
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	c, err := kube.Open(u.k0s.kubeconfig())
 	if err != nil || c.WaitAPI(ctx) != nil {
@@ -176,18 +174,18 @@ func (u *up) reach(ctx context.Context) bool {
 	return true
 }
 
-// waitNode waits for the API and for the node of this host. Then the cluster
-// can be handed on.
+// waitNode waits for the API and for this host's node, and writes the cluster
+// record.
 func (u *up) waitNode(ctx context.Context, do bool) (step.Outcome, error) {
 	o, err := u.wait(ctx, do, u.k0s.kubeconfig)
 	if err == nil {
-		err = u.announce()
+		err = u.writeCluster()
 	}
 	return o, err
 }
 
-// waitJoined waits until the node is Ready as a worker sees it: by the kubelet's
-// own kubeconfig, with which a node may read itself.
+// waitJoined waits for this host's node with the kubelet's kubeconfig, since a
+// worker has no other. It lets a node read itself.
 func (u *up) waitJoined(ctx context.Context, do bool) (step.Outcome, error) {
 	return u.wait(ctx, do, u.k0s.kubeletConfig)
 }
@@ -196,7 +194,7 @@ func (u *up) wait(ctx context.Context, do bool, kubeconfig func() string) (step.
 	ready := step.Unchanged("node %s is Ready", u.node.name)
 	if !do {
 		if u.reach(ctx) {
-			ctx, cancel := context.WithTimeout(ctx, glance)
+			ctx, cancel := context.WithTimeout(ctx, probeTime)
 			defer cancel()
 			if u.cluster.WaitNode(ctx, u.node.name, u.started) == nil {
 				return ready, nil
@@ -226,13 +224,12 @@ func (u *up) wait(ctx context.Context, do bool, kubeconfig func() string) (step.
 	return step.Changed(do, "node %s is Ready, k0s %v", u.node.name, u.k0s.version), nil
 }
 
-// silence is after how long a k0s that does not come up is reported.
-const silence = time.Minute
+// warnAfter is how long k0s may take to create its kubeconfig before a warning.
+const warnAfter = time.Minute
 
-// open waits for the kubeconfig that k0s makes, and opens it. Nothing announces
-// it.
+// open waits for the kubeconfig that k0s creates, and opens it.
 func (u *up) open(ctx context.Context, kubeconfig func() string) error {
-	warn := time.Now().Add(silence)
+	warn := time.Now().Add(warnAfter)
 	for {
 		if info, err := os.Stat(kubeconfig()); err == nil && info.Size() > 0 {
 			if c, err := kube.Open(kubeconfig()); err == nil {
@@ -253,8 +250,8 @@ func (u *up) open(ctx context.Context, kubeconfig func() string) error {
 	}
 }
 
-// lastWords adds to an error what k0s itself wrote last.
-func (u *up) lastWords(ctx context.Context, err error) error {
+// withLog adds the last lines of k0s's log to an error.
+func (u *up) withLog(ctx context.Context, err error) error {
 	s, _ := u.k0s.service()
 	if s == nil || errors.Is(err, cli.ErrInterrupted) {
 		return err
@@ -262,7 +259,7 @@ func (u *up) lastWords(ctx context.Context, err error) error {
 	return cli.Hint(fmt.Errorf("%w%s", err, u.journal(ctx)), "see journalctl -u k0s%s", s.Role)
 }
 
-// journal returns the last lines of the service's log, if the host has one.
+// journal returns the last lines of the service's journal, or "".
 func (u *up) journal(ctx context.Context) string {
 	s, _ := u.k0s.service()
 	journal, err := exec.LookPath("journalctl")
@@ -278,5 +275,5 @@ func (u *up) journal(ctx context.Context) string {
 		return ""
 	}
 	lines := slices.DeleteFunc(strings.Split(out.String(), "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
-	return "; k0s wrote last: " + strings.Join(lines, " | ")
+	return "; last lines of its log: " + strings.Join(lines, " | ")
 }

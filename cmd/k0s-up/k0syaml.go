@@ -1,4 +1,4 @@
-// One file: how a k0s.yaml is read, changed and read again.
+// One file: k0s.yaml is read, edited, and compared with what it was.
 
 package main
 
@@ -23,18 +23,18 @@ var specKeys = []string{
 	"metricsServer", "network", "scheduler", "storage", "telemetry", "workerProfiles",
 }
 
-// setting is a value that k0s.yaml is to have.
+// setting is a value to set in k0s.yaml.
 type setting struct {
 	path  []string
 	value any  // string, int, bool, or []string
-	keep  bool // leave what the file has
+	keep  bool // keep a value that the file already has
 }
 
 func (s setting) String() string { return strings.Join(s.path, ".") }
 
 // merge sets values in a k0s.yaml, which may be empty, and returns the changes, one
-// line each. Everything else in the file stays, comments and order included; without
-// changes, every byte stays. Lists are extended.
+// line each. It keeps everything else, including comments and order, and returns the
+// same bytes if there is no change. Lists are extended.
 func merge(have []byte, settings []setting) (merged []byte, changes []string, err error) {
 	doc, err := document(have)
 	if err != nil {
@@ -72,13 +72,13 @@ func merge(have []byte, settings []setting) (merged []byte, changes []string, er
 	if err := enc.Close(); err != nil {
 		return nil, nil, err
 	}
-	if err := nothingLost(have, b.Bytes(), settings); err != nil {
+	if err := checkPreserved(have, b.Bytes(), settings); err != nil {
 		return nil, nil, err
 	}
 	return b.Bytes(), changes, nil
 }
 
-// checkKeys refuses what k0s would refuse later.
+// checkKeys rejects keys of spec with which k0s would not start.
 func checkKeys(root *yaml.Node) error {
 	spec := child(root, "spec")
 	if spec == nil || resolve(spec).Kind != yaml.MappingNode {
@@ -88,14 +88,14 @@ func checkKeys(root *yaml.Node) error {
 	for i := 0; i+1 < len(spec.Content); i += 2 {
 		key := spec.Content[i]
 		if key.ShortTag() != "!!merge" && !slices.Contains(specKeys, key.Value) {
-			return fmt.Errorf("line %d: spec.%s: k0s does not know this key and would not start; the nearest is spec.%s", key.Line, key.Value, nearest.Word(key.Value, specKeys))
+			return fmt.Errorf("line %d: spec.%s: k0s does not know this key and would not start (did you mean spec.%s?)", key.Line, key.Value, nearest.Word(key.Value, specKeys))
 		}
 	}
 	return nil
 }
 
-// child returns the value of a key in a table, or in one that is merged into it
-// by "<<"; else nil.
+// child returns the value of a key in a table, or in one merged into it by "<<". It
+// returns nil if there is none.
 func child(table *yaml.Node, key string) *yaml.Node {
 	table = resolve(table)
 	if table.Kind != yaml.MappingNode {
@@ -150,10 +150,10 @@ func apply(root *yaml.Node, s setting) (string, error) {
 	}
 	was := resolve(have).Value
 	put(at, key, encode(s.value))
-	return fmt.Sprintf("%v: %s, was %s", s, text(s.value), was), nil
+	return fmt.Sprintf("%v: %s (was %s)", s, text(s.value), was), nil
 }
 
-// extend adds to a list what it does not have.
+// extend adds the missing values to a list.
 func extend(at *yaml.Node, key string, have *yaml.Node, s setting) (string, error) {
 	list := resolve(have)
 	if list.Kind != yaml.SequenceNode {
@@ -168,21 +168,21 @@ func extend(at *yaml.Node, key string, have *yaml.Node, s setting) (string, erro
 	if len(added) == 0 {
 		return "", nil
 	}
-	if list != have { // what other places refer to stays as it is
+	if list != have { // other places refer to it
 		list = clone(list)
 		put(at, key, list)
 	}
 	for _, a := range added {
 		list.Content = append(list.Content, encode(a))
 	}
-	return fmt.Sprintf("%v: and %s", s, strings.Join(added, ", ")), nil
+	return fmt.Sprintf("%v: add %s", s, strings.Join(added, ", ")), nil
 }
 
-// below returns the table that a key has, and makes it if there is none. A
-// table that other places refer to is copied first.
+// below returns the table under a key, and creates it if there is none. It copies a
+// table that other places refer to.
 func below(table *yaml.Node, key string) (*yaml.Node, error) {
 	have := child(table, key)
-	if have != nil && !direct(table, have) { // it is another table's
+	if have != nil && !direct(table, have) { // it belongs to another table
 		have = &yaml.Node{Kind: yaml.AliasNode, Alias: resolve(have)}
 	}
 	switch {
@@ -193,7 +193,7 @@ func below(table *yaml.Node, key string) (*yaml.Node, error) {
 	case resolve(have).Kind != yaml.MappingNode:
 		return nil, fmt.Errorf("%s: must be keys and values", key)
 	case have.Anchor != "": // a change would reach every alias of it
-		return nil, fmt.Errorf("%s: other places refer to it (&%s), so it cannot be changed here alone", key, have.Anchor)
+		return nil, fmt.Errorf("%s: other places refer to it (&%s), so it cannot be changed on its own", key, have.Anchor)
 	case have.Kind == yaml.AliasNode:
 		made := clone(have)
 		put(table, key, made)
@@ -202,10 +202,10 @@ func below(table *yaml.Node, key string) (*yaml.Node, error) {
 	return have, nil
 }
 
-// direct reports whether a value stands in the table itself.
+// direct reports whether a value is in the table itself, not merged into it.
 func direct(table, value *yaml.Node) bool { return slices.Contains(resolve(table).Content, value) }
 
-// put sets a key of a table. A comment behind the old value stays.
+// put sets a key of a table, and keeps the comments of the old value.
 func put(table *yaml.Node, key string, value *yaml.Node) {
 	for i := 0; i+1 < len(table.Content); i += 2 {
 		if table.Content[i].Value == key {
@@ -215,11 +215,11 @@ func put(table *yaml.Node, key string, value *yaml.Node) {
 		}
 	}
 	table.Content = append(table.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key}, value)
-	// An empty table is written as {}, which must not stay around its first key.
+	// An empty table may be written as {}.
 	table.Style &^= yaml.FlowStyle
 }
 
-// clone copies a node and all below it, without anchors.
+// clone returns a deep copy of a node, without anchors.
 func clone(n *yaml.Node) *yaml.Node {
 	n = resolve(n)
 	c := *n
@@ -232,8 +232,8 @@ func clone(n *yaml.Node) *yaml.Node {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// encode returns a value's node. Texts stand in quotes: k0s reads YAML 1.1, in
-// which more words and numbers than one thinks are something else.
+// encode returns the node of a value. Strings are quoted, since k0s reads YAML 1.1,
+// in which words such as "no" are not strings.
 func encode(value any) *yaml.Node {
 	switch v := value.(type) {
 	case string:
@@ -258,7 +258,7 @@ func text(value any) string {
 	return fmt.Sprint(value)
 }
 
-// same compares as k0s would read the node.
+// same reports whether k0s would read a node as value.
 func same(n *yaml.Node, value any) bool {
 	var have any
 	if kyaml.Unmarshal([]byte(n.Value), &have) != nil {
@@ -270,15 +270,15 @@ func same(n *yaml.Node, value any) bool {
 	return n.Kind == yaml.ScalarNode && fmt.Sprint(have) == fmt.Sprint(value)
 }
 
-// nothingLost compares two texts as k0s reads them: what the old one says, the
-// new one says too, but for the settings.
-func nothingLost(have, merged []byte, settings []setting) error {
+// checkPreserved returns an error if merged, as k0s reads it, lacks anything in have
+// other than the settings.
+func checkPreserved(have, merged []byte, settings []setting) error {
 	var old, now map[string]any
 	if err := kyaml.Unmarshal(have, &old); err != nil {
 		return err
 	}
 	if err := kyaml.Unmarshal(merged, &now); err != nil {
-		return fmt.Errorf("does not read back: %w", err)
+		return fmt.Errorf("internal error: cannot read the edited file: %w; please report this", err)
 	}
 	ours := make(map[string]bool)
 	for _, s := range settings {
@@ -290,7 +290,7 @@ func nothingLost(have, merged []byte, settings []setting) error {
 	return nil
 }
 
-// lost returns the path of the first value that is not in now as it is in old.
+// lost returns the path of the first value in old that now lacks or changes.
 func lost(old, now map[string]any, at string, ours map[string]bool) string {
 	for _, key := range slices.Sorted(maps.Keys(old)) {
 		path := strings.TrimPrefix(at+"."+key, ".")

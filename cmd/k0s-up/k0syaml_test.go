@@ -13,7 +13,7 @@ import (
 	kyaml "sigs.k8s.io/yaml"
 )
 
-// usual are the settings of a usual site.
+// usual returns the settings of a typical site.
 func usual() []setting {
 	return []setting{
 		{[]string{"spec", "telemetry", "enabled"}, false, false},
@@ -29,7 +29,7 @@ func TestMergeK0sYAML(t *testing.T) {
 		name, have, want string
 		changes          string
 	}{
-		{"nothing there", "", `apiVersion: "k0s.k0sproject.io/v1beta1"
+		{"no file", "", `apiVersion: "k0s.k0sproject.io/v1beta1"
 kind: "ClusterConfig"
 metadata:
   name: "k0s"
@@ -47,7 +47,7 @@ spec:
     repository: "10.0.0.5:5000/k0rdent-enterprise"
 `, "apiVersion: k0s.k0sproject.io/v1beta1|kind: ClusterConfig|metadata.name: k0s|spec.telemetry.enabled: false|spec.api.address: 10.0.0.10|" +
 			"spec.api.sans: mgmt, 10.0.0.10|spec.network.podCIDR: 10.1.0.0/16|spec.images.repository: 10.0.0.5:5000/k0rdent-enterprise"},
-		{"an operator's file, with comments and an order of its own", `# ours since 2024
+		{"an operator's file, with comments and its own order", `# ours since 2024
 kind: ClusterConfig
 apiVersion: k0s.k0sproject.io/v1beta1
 metadata: {name: prod} # not k0s
@@ -82,7 +82,7 @@ spec:
     helm: {}
   images:
     repository: "10.0.0.5:5000/k0rdent-enterprise"
-`, "spec.telemetry.enabled: false, was true|spec.api.sans: and 10.0.0.10|spec.network.podCIDR: 10.1.0.0/16|spec.images.repository: 10.0.0.5:5000/k0rdent-enterprise"},
+`, "spec.telemetry.enabled: false (was true)|spec.api.sans: add 10.0.0.10|spec.network.podCIDR: 10.1.0.0/16|spec.images.repository: 10.0.0.5:5000/k0rdent-enterprise"},
 		{"empty tables", "apiVersion: v\nkind: ClusterConfig\nmetadata: {name: k0s}\nspec:\n  api: {}\n  images:\n  network: {podCIDR: 10.1.0.0/16}\n", `apiVersion: v
 kind: ClusterConfig
 metadata: {name: k0s}
@@ -151,8 +151,8 @@ func TestMergeK0sYAMLWithReferences(t *testing.T) {
 	}
 }
 
-// TestSettingsKeepTheAddress: a host whose address changes is still the member
-// of etcd that it was.
+// TestSettingsKeepTheAddress: a host whose address changes stays the same member of
+// etcd.
 func TestSettingsKeepTheAddress(t *testing.T) {
 	i := testUp(t, testHost(t), &settings{k0sImages: imagesMirror})
 	i.node = node{name: "mgmt", address: netip.MustParseAddr("10.0.0.99")}
@@ -161,18 +161,18 @@ func TestSettingsKeepTheAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	if i.yaml.address != "10.9.9.9" || strings.Contains(string(i.yaml.merged), "10.0.0.99") {
-		t.Errorf("%s, want this host's new address nowhere", i.yaml.merged)
+		t.Errorf("%s, want it without this host's new address", i.yaml.merged)
 	}
 	i.cfg.api.address = "10.0.0.99"
 	if err := i.planYAML(); err != nil || i.yaml.address != "10.0.0.99" {
-		t.Errorf("address %s, %v, want the one that was asked for", i.yaml.address, err)
+		t.Errorf("address %s, %v, want that of --api-address", i.yaml.address, err)
 	}
 }
 
 func TestMergeK0sYAMLRefuses(t *testing.T) {
 	for _, tt := range []struct{ have, want string }{
 		{"spec: {registry: {mirrors: []}}", "spec.registry: k0s does not know this key"},
-		{"spec: {netwrok: {}}", "the nearest is spec.network"},
+		{"spec: {netwrok: {}}", "did you mean spec.network?"},
 		{"spec: {api: 7}", "spec.api.address: api: must be keys and values"},
 		{"spec: {api: {sans: x}}", "spec.api.sans: must be a list"},
 		{"a: 1\n---\nb: 2\n", "more than one document"},
@@ -185,9 +185,8 @@ func TestMergeK0sYAMLRefuses(t *testing.T) {
 	}
 }
 
-// FuzzMergeK0sYAML: what an operator wrote, k0s reads afterwards as before,
-// but for the settings; those it reads as they were meant; and merging again
-// changes nothing.
+// FuzzMergeK0sYAML checks that k0s reads an operator's values as before, except the
+// settings, that it reads the settings, and that merging again changes nothing.
 func FuzzMergeK0sYAML(f *testing.F) {
 	f.Add("")
 	f.Add("spec: {api: {address: 1.2.3.4, sans: [a]}, telemetry: {enabled: yes}}")
@@ -215,7 +214,7 @@ func FuzzMergeK0sYAML(f *testing.F) {
 			}
 		}
 		if all["/spec/telemetry/enabled"] != false || all["/spec/network/podCIDR"] != "10.1.0.0/16" || all["/spec/api/address"] == nil {
-			t.Errorf("the settings are not there:\n%s", merged)
+			t.Errorf("the settings are missing:\n%s", merged)
 		}
 		again, changes, err := merge(merged, usual())
 		if err != nil || string(again) != string(merged) {
@@ -224,7 +223,7 @@ func FuzzMergeK0sYAML(f *testing.F) {
 	})
 }
 
-// flat returns the values of a tree by path, and nothing for an empty table.
+// flat returns the values of a tree by path. An empty table has none.
 func flat(v any, at string) map[string]any {
 	all := make(map[string]any)
 	if m, ok := v.(map[string]any); ok {

@@ -2,19 +2,17 @@
 // or a worker or controller that joins. It also upgrades k0s, makes join tokens,
 // and removes the host from its cluster.
 //
-// Before the first file is written it has checked the host, k0s, its
-// configuration, its ports, containerd's mirrors and that the registry has k0s's
-// images. Then it works in steps, each of which checks the current state and does
-// what is missing, so that a run that was killed at any instant is completed by
-// the next one. Its last record is that of the cluster, from which k0rdent-install
-// goes on.
+// Before it writes the first file it checks the host, k0s, its configuration, its
+// ports, containerd's mirrors, and that the registry has k0s's images. Then it
+// works in steps, each of which checks the current state and does what is missing,
+// so the next run completes one that was killed at any instant. Its last record
+// describes the cluster, for k0rdent-install.
 //
-// What it wrote is noted in /var/lib/k0rdentd/install.json, by which --reset
-// knows what is its own.
+// It lists the files it wrote in /var/lib/k0rdentd/install.json, so that --reset
+// can remove them.
 //
-// YAML is read with go.yaml.in/yaml/v3, which keeps an operator's comments and
-// order where k0s.yaml is edited, and with sigs.k8s.io/yaml where it must mean
-// what k0s takes it for.
+// It edits k0s.yaml with go.yaml.in/yaml/v3, which keeps an operator's comments and
+// order, and interprets it with sigs.k8s.io/yaml, as k0s does.
 package main
 
 import (
@@ -35,7 +33,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return runOn(ctx, hostBelow(""), args, stdin, stdout, stderr)
 }
 
-// runOn is run on a host whose files lie below a directory.
+// runOn is run with the paths of a host, which tests replace.
 func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	cfg := &settings{}
 	fs := cfg.flags()

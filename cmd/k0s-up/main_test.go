@@ -13,7 +13,7 @@ func TestDocs(t *testing.T) {
 	clitest.Docs(t, (&settings{}).flags(), usage, "../..")
 }
 
-// TestSharedFile: k0rdent-install leaves alone what is a flag of this tool.
+// TestSharedFile checks that k0rdent-install ignores the flags of this tool.
 func TestSharedFile(t *testing.T) {
 	clitest.Shared(t, (&settings{}).flags(), config.HostFlags, "../../man/k0rdent-install.1")
 }

@@ -11,19 +11,19 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// node is this host as the cluster will see it.
+// node is this host as the cluster sees it.
 type node struct {
-	name     string         // of the node: the host's own, in small letters, as kubelet takes it
-	address  netip.Addr     // for other nodes and for pods; not valid if there is none
-	networks []netip.Prefix // of the host's interfaces, loopback ones left out
+	name     string         // the host name in lower case, which kubelet uses
+	address  netip.Addr     // for other nodes and for pods; invalid if there is none
+	networks []netip.Prefix // of the host's interfaces, except loopback
 }
 
-// nodeName is what Kubernetes takes for the name of a node.
+// nodeName matches the names that Kubernetes accepts for a node.
 var nodeName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 
-// findNode finds out. The address is the one that was asked for, else the one
-// from which this host reaches the registry, or would reach the world.
-func findNode(ctx context.Context, asked, registry string) (node, error) {
+// findNode returns the node of this host. Its address is the given one, else the
+// one from which this host reaches the registry, or would reach the internet.
+func findNode(ctx context.Context, address, registry string) (node, error) {
 	name, err := os.Hostname()
 	if err != nil {
 		return node{}, err
@@ -39,14 +39,14 @@ func findNode(ctx context.Context, asked, registry string) (node, error) {
 			n.networks = append(n.networks, netip.PrefixFrom(p.Addr().Unmap(), p.Bits()))
 		}
 	}
-	if asked != "" {
-		if n.address, err = netip.ParseAddr(asked); err != nil {
-			return node{}, cli.Misuse("--api-address %q: %w", asked, err)
+	if address != "" {
+		if n.address, err = netip.ParseAddr(address); err != nil {
+			return node{}, cli.Misuse("--api-address %q: %w", address, err)
 		}
 		return n, nil
 	}
-	// Documentation's own networks (RFC 5737, RFC 3849) stand for the world:
-	// they are routed like any other, and no packet is sent by this.
+	// The networks for documentation (RFC 5737, RFC 3849) represent the internet:
+	// they are routed like any other, and sourceFor sends no packet.
 	for _, target := range []string{registry, "192.0.2.1:9", "[2001:db8::1]:9"} {
 		if a := sourceFor(ctx, target); a.IsValid() && a.IsGlobalUnicast() {
 			n.address = a
@@ -59,7 +59,7 @@ func findNode(ctx context.Context, asked, registry string) (node, error) {
 	return n, nil
 }
 
-// sourceFor returns the address from which packets to HOST[:PORT] go out.
+// sourceFor returns the source address of packets to HOST[:PORT].
 func sourceFor(ctx context.Context, target string) netip.Addr {
 	if target == "" {
 		return netip.Addr{}
@@ -76,7 +76,7 @@ func sourceFor(ctx context.Context, target string) netip.Addr {
 	return a.Addr().Unmap()
 }
 
-// own reports whether an address is one of this host's.
+// own reports whether an address is assigned to this host.
 func (n node) own(a netip.Addr) bool {
 	for _, p := range n.networks {
 		if p.Addr() == a.Unmap() {

@@ -17,12 +17,11 @@ import (
 	"k0rdent-airgap/lib/step"
 )
 
-// errGone means that a file of ours does not exist any more.
-var errGone = errors.New("it is gone")
+// errGone means that a file of ours no longer exists.
+var errGone = errors.New("no longer exists")
 
-// before returns what was in the place of a file of ours before it was written,
-// nil if that was nothing. keep reports that the file was changed since, and
-// stays.
+// before returns the content that a file had before we wrote it, or nil if it did
+// not exist. keep reports whether the file has changed since, so that it must stay.
 func (f ownFile) before() (backup []byte, keep bool, err error) {
 	text, err := os.ReadFile(f.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -39,8 +38,8 @@ func (f ownFile) before() (backup []byte, keep bool, err error) {
 	return backup, f.Digest != "" && digestOf(text) != f.Digest && (backup == nil || !bytes.Equal(text, backup)), nil
 }
 
-// removeFiles removes what is ours and as we wrote it, and puts back what was
-// there before.
+// removeFiles removes the files that are as we wrote them, and restores what they
+// replaced.
 func (u *up) removeFiles(_ context.Context, do bool) (step.Outcome, error) {
 	var names []string
 	for _, f := range slices.Clone(u.state.Files) {
@@ -59,7 +58,7 @@ func (u *up) removeFiles(_ context.Context, do bool) (step.Outcome, error) {
 		switch err = nil; {
 		case gone:
 		case keep:
-			u.Progress.Warn("files: keeping %s: it was changed since", f.Path)
+			u.Progress.Warn("files: keeping %s: it has changed since k0s-up wrote it", f.Path)
 		case backup != nil:
 			if r, err = hostfile.Put(f.Path, cmp.Or(f.Mode, configMode), backup); err == nil {
 				_, err = hostfile.Remove(f.Backup)
@@ -83,16 +82,16 @@ func (u *up) removeFiles(_ context.Context, do bool) (step.Outcome, error) {
 	}
 	switch {
 	case len(names) == 0:
-		return step.Unchanged("none are ours"), nil
+		return step.Unchanged("no file to remove"), nil
 	case !do:
 		return step.Changed(do, "%s", strings.Join(names, ", ")), nil
 	}
-	return step.Changed(do, "%d removed or put back as they were", len(names)), nil
+	return step.Changed(do, "%s", step.Count(len(names), "file was removed or restored", "files were removed or restored")), nil
 }
 
-// removeStale removes what would make a later installation on this host take
-// over the settings of the cluster that it has left: containerd.toml, which k0s
-// makes anew, and k0s.yaml, which is kept under another name.
+// removeStale removes the settings of the cluster that this host has left, which a
+// later installation would reuse: containerd.toml, which k0s creates again, and
+// k0s.yaml, which is renamed.
 func (u *up) removeStale() error {
 	if u.leftovers() {
 		return nil
@@ -110,14 +109,14 @@ func (u *up) removeStale() error {
 		case err != nil:
 			return err
 		default:
-			u.Progress.Warn("files: %s is kept as %s.removed: it belongs to the cluster that this host has left", u.host.k0sConfig, u.host.k0sConfig)
+			u.Progress.Warn("files: renamed %s to %s.removed: it belongs to the cluster that this host has left", u.host.k0sConfig, u.host.k0sConfig)
 		}
 	}
 	u.removeEmpty(filepath.Dir(u.host.k0sConfig))
 	return nil
 }
 
-// removeEmpty removes directories below /etc/k0s that nothing is left in.
+// removeEmpty removes dir and its parents up to /etc/k0s, as far as they are empty.
 func (u *up) removeEmpty(dir string) {
 	for top := filepath.Dir(u.host.k0sConfig); strings.HasPrefix(dir+"/", top+"/"); dir = filepath.Dir(dir) {
 		if os.Remove(dir) != nil {

@@ -7,8 +7,8 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// An image of k0s may not have changed since it was pushed: not in the run that
-// hears of the push, and in no later one.
+// TestMovedTag refuses images of k0s whose tag has moved since the push, in the run
+// that reads the records of the push and in every later one.
 func TestMovedTag(t *testing.T) {
 	const name = "k0sproject/coredns:1.12.2"
 	s, h := newSite(t), testHost(t)
@@ -36,7 +36,7 @@ func TestMovedTag(t *testing.T) {
 			t.Errorf("%v: the host was changed:\n%s\nwas\n%s", run.args, after, before)
 		}
 	}
-	// What was sent on purpose is accepted with its records.
+	// The records of a new push replace the digests.
 	if r := try(t, h, s.Pushed(t, name), s.args("--plan")...); strings.Contains(r.Stderr, "has moved") {
 		t.Errorf("with new records:\n%s", r.Stderr)
 	}

@@ -8,14 +8,14 @@ import (
 	"k0rdent-airgap/lib/ports"
 )
 
-// port is one that k0s listens on (k0s's documentation, "Networking").
+// port is a port that k0s listens on (k0s's documentation, "Networking").
 type port struct {
 	number  int
 	udp     bool
 	remote  bool // other hosts connect to it
 	what    string
-	workers bool // on workers, too
-	// provider that it is for; "" for any
+	workers bool // workers listen on it, too
+	// provider is the network provider that uses it; "" for any
 	provider string
 }
 
@@ -34,7 +34,7 @@ var k0sPorts = []port{
 	{number: 4789, udp: true, remote: true, what: "calico's VXLAN", workers: true, provider: "calico"},
 }
 
-// ports returns the ports that k0s needs on this host.
+// ports returns the ports that k0s uses on this host.
 func (u *up) ports() []port {
 	var all []port
 	provider := cmp.Or(u.yaml.provider, defaultProvider)
@@ -49,7 +49,7 @@ func (u *up) ports() []port {
 	return all
 }
 
-// remotePorts returns those that other hosts connect to.
+// remotePorts returns the ports that other hosts connect to.
 func (u *up) remotePorts() []hostcheck.Port {
 	var all []hostcheck.Port
 	for _, p := range u.ports() {
@@ -60,10 +60,10 @@ func (u *up) remotePorts() []hostcheck.Port {
 	return all
 }
 
-// checkPorts finds who is on a port that k0s needs.
+// checkPorts finds programs that listen on a port that k0s needs.
 func (u *up) checkPorts() {
 	if s, err := u.k0s.service(); u.k0s.running != nil || err == nil && s != nil {
-		return // they are k0s's own, or of its pods, which outlive it
+		return // k0s or its pods listen there; pods keep running when k0s is stopped
 	}
 	tcp, udp := ports.Listeners(u.host.proc, "tcp"), ports.Listeners(u.host.proc, "udp")
 	var owners map[string]string
@@ -83,6 +83,6 @@ func (u *up) checkPorts() {
 		if who == "" {
 			who = "another program"
 		}
-		u.Fail("ports", "stop it, or use another host: k0s cannot use another port for this", "%s is in use by %s; k0s needs it for %s", name, who, port.what)
+		u.Fail("ports", "stop that program, or use another host: k0s cannot use another port for this", "%s is in use by %s; k0s needs it for %s", name, who, port.what)
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"k0rdent-airgap/lib/step"
 )
 
-func TestPlanTouchesNothing(t *testing.T) {
+func TestPlanChangesNothing(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
 	before := tree(t, h.root)
@@ -46,7 +46,7 @@ func TestPlanTouchesNothing(t *testing.T) {
 	}
 }
 
-// TestPreflight has one thing wrong in each row. Nothing may be touched.
+// TestPreflight has one problem in each row. Nothing may be changed.
 func TestPreflight(t *testing.T) {
 	s := aSite(t)
 	tests := []struct {
@@ -63,26 +63,26 @@ func TestPreflight(t *testing.T) {
 			if err := errors.Join(os.MkdirAll(h.proc+"/77/fd", 0o755), os.Symlink("socket:[4711]", h.proc+"/77/fd/9")); err != nil {
 				t.Fatal(err)
 			}
-		}, nil, []string{"ports: port 6443 is in use by k3s-server (process 77); k0s needs it for the Kubernetes API"}, "stop it"},
+		}, nil, []string{"ports: port 6443 is in use by k3s-server (process 77); k0s needs it for the Kubernetes API"}, "stop that program"},
 		{"another port for the API", func(t *testing.T, h *host) {
 			clitest.Write(t, h.proc+"/net/tcp", "  sl  local_address rem_address   st\n   0: 00000000:1A0A 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n")
 		}, []string{"--api-port", "6666"}, []string{"ports: port 6666 is in use by another program"}, ""},
 		{"little memory", func(t *testing.T, h *host) { clitest.Write(t, h.proc+"/meminfo", "MemTotal: 512000 kB\n") },
-			nil, []string{"memory: 524.3 MB; k0s alone needs"}, ""},
+			nil, []string{"memory: this host has 524.3 MB; k0s alone needs"}, ""},
 		{"no overlay", func(t *testing.T, h *host) { clitest.Write(t, h.proc+"/filesystems", "\text4\n") },
 			nil, []string{"system: the kernel has no overlay file system"}, ""},
 		{"no k0s", func(t *testing.T, h *host) { h.k0s += "-absent" },
-			nil, []string{"k0s: ", "k0s-absent does not exist"}, "k0s-extract extracts it from the bundle"},
-		{"another k0s is wanted", nil, []string{"--k0s-version", "v1.33.1+k0s.0"}, []string{"k0s is v1.32.8+k0s.0, not v1.33.1+k0s.0"}, "k0s-extract"},
+			nil, []string{"k0s: ", "k0s-absent does not exist"}, "install it from the bundle: k0s-extract BUNDLE"},
+		{"another k0s is required", nil, []string{"--k0s-version", "v1.33.1+k0s.0"}, []string{"k0s is v1.32.8+k0s.0, not v1.33.1+k0s.0"}, "k0s-extract"},
 		{"no mirror", func(t *testing.T, h *host) { os.Remove(h.root + "/etc/k0s/containerd.d/cri-registry.toml") },
 			nil, []string{"cri-registry.toml does not exist"}, "k0s-mirror-config --mirror https://" + s.At + " --ca " + s.CA},
 		{"a mirror that containerd ignores", func(t *testing.T, h *host) { clitest.Write(t, h.certs+"/quay.io/hosts.toml", "server = \n") },
 			nil, []string{"mirror: images of quay.io: ", "not a hosts.toml"}, ""},
-		{"a key that k0s has not", func(t *testing.T, h *host) { clitest.Write(t, h.k0sConfig, "spec:\n  registry:\n    mirrors: []\n") },
-			nil, []string{"k0s.yaml: ", "line 2: spec.registry: k0s does not know this key and would not start; the nearest is spec."}, ""},
-		{"the network of the pods is the host's", func(t *testing.T, h *host) { clitest.Write(t, h.k0sConfig, "spec: {network: {podCIDR: 0.0.0.0/0}}\n") },
-			nil, []string{"network: the network of the pods, 0.0.0.0/0, overlaps with that of this host"}, "--pod-cidr"},
-		{"networks overlap", nil, []string{"--pod-cidr", "10.96.0.0/16"}, []string{"network: the networks of pods 10.96.0.0/16 and services 10.96.0.0/12 overlap"}, ""},
+		{"an unknown key", func(t *testing.T, h *host) { clitest.Write(t, h.k0sConfig, "spec:\n  registry:\n    mirrors: []\n") },
+			nil, []string{"k0s.yaml: ", "line 2: spec.registry: k0s does not know this key and would not start (did you mean spec."}, ""},
+		{"the pod network is the host's", func(t *testing.T, h *host) { clitest.Write(t, h.k0sConfig, "spec: {network: {podCIDR: 0.0.0.0/0}}\n") },
+			nil, []string{"network: the pod network 0.0.0.0/0 overlaps with this host's network"}, "--pod-cidr"},
+		{"networks overlap", nil, []string{"--pod-cidr", "10.96.0.0/16"}, []string{"network: the pod network 10.96.0.0/16 and the service network 10.96.0.0/12 overlap"}, ""},
 		{"not an address of this host", nil, []string{"--api-address", "203.0.113.77"}, []string{"network: 203.0.113.77 is not an address of this host"}, ""},
 		{"set up as a worker", func(t *testing.T, h *host) {
 			clitest.Write(t, h.root+"/etc/systemd/system"+"/k0sworker.service", "[Service]\nExecStart=/usr/local/bin/k0s worker --token-file=/x\n")
@@ -90,10 +90,10 @@ func TestPreflight(t *testing.T) {
 		{"a controller without pods", func(t *testing.T, h *host) {
 			clitest.Write(t, h.root+"/etc/systemd/system"+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller\n")
 		}, nil, []string{"k0s: k0s is installed as a controller that runs no pods"}, "--reset"},
-		{"another k0s runs", func(t *testing.T, h *host) {
+		{"another k0s is running", func(t *testing.T, h *host) {
 			clitest.Write(t, h.root+"/etc/systemd/system"+"/k0scontroller.service", "[Service]\nExecStart=/usr/local/bin/k0s controller --enable-worker=true --no-taints=true\n")
 			clitest.Write(t, h.runDir+"/status.sock", "controller v1.31.5+k0s.0\n")
-		}, nil, []string{"k0s: k0s v1.31.5+k0s.0 runs, and ", "k0s is v1.32.8+k0s.0"}, "--upgrade"},
+		}, nil, []string{"k0s: k0s v1.31.5+k0s.0 is running, but ", "k0s is v1.32.8+k0s.0"}, "--upgrade"},
 		{"all at once", func(t *testing.T, h *host) {
 			clitest.Write(t, h.proc+"/meminfo", "MemTotal: 512000 kB\n")
 			clitest.Write(t, h.proc+"/filesystems", "\n")
@@ -122,14 +122,14 @@ func TestPreflight(t *testing.T) {
 				}
 			}
 			if strings.Contains(got.Error, "port 9443") {
-				t.Errorf("error %q: a connection from that port is no server", got.Error)
+				t.Errorf("error %q: nothing listens on that port", got.Error)
 			}
 			if !strings.Contains(r.Stderr, tt.hint) {
 				t.Errorf("no hint %q:\n%s", tt.hint, r.Stderr)
 			}
 			os.Remove(h.lock)
 			if after := tree(t, h.root); after != before {
-				t.Errorf("the host was touched:\n%s\nwas\n%s", after, before)
+				t.Errorf("the host was changed:\n%s\nwas\n%s", after, before)
 			}
 			if calls := k0sCalls(t, h); len(calls) > 0 {
 				t.Errorf("k0s %q was run", calls)
@@ -138,7 +138,7 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-func TestRegistryThatCannotBeUsed(t *testing.T) {
+func TestUnusableRegistry(t *testing.T) {
 	s := aSite(t)
 	for _, tt := range s.Unusable() {
 		t.Run(tt.Name, func(t *testing.T) {
@@ -152,16 +152,16 @@ func TestRegistryThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-func TestIgnoreMakesAWarningOfIt(t *testing.T) {
+func TestIgnore(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	clitest.Write(t, h.proc+"/meminfo", "MemTotal: 512000 kB\n")
 	r := try(t, h, "", s.args("--plan", "--ignore", "memory,mirror")...)
-	if r.Err != nil || !strings.Contains(r.Stderr, "memory: 524.3 MB") || !strings.Contains(r.Stderr, "cri-registry.toml does not exist") {
+	if r.Err != nil || !strings.Contains(r.Stderr, "memory: this host has 524.3 MB") || !strings.Contains(r.Stderr, "cri-registry.toml does not exist") {
 		t.Errorf("%v, want the two as warnings\n%s", r.Err, r.Stderr)
 	}
 }
 
-func TestMirrorThatLeadsElsewhere(t *testing.T) {
+func TestMirrorOfAnotherRegistry(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
 	clitest.Write(t, h.certs+"/quay.io/hosts.toml", "server = \"https://other.example.org\"\n\n[host]\n")
@@ -176,7 +176,7 @@ func TestMirrorThatLeadsElsewhere(t *testing.T) {
 	}
 }
 
-// TestPortsOfAStoppedK0s: its pods outlive it, and are on ports that it needs.
+// TestPortsOfAStoppedK0s: pods keep running and listen on ports that k0s needs.
 func TestPortsOfAStoppedK0s(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
@@ -187,7 +187,7 @@ func TestPortsOfAStoppedK0s(t *testing.T) {
 	}
 }
 
-// TestSilentK0s runs and answers nothing, as it does while it starts.
+// TestSilentK0s has a k0s that is running and does not answer, as while it starts.
 func TestSilentK0s(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
@@ -198,10 +198,10 @@ func TestSilentK0s(t *testing.T) {
 	if err := os.Chmod(h.k0s, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	h.patience = 100 * time.Millisecond
+	h.timeout = 100 * time.Millisecond
 	r := try(t, h, "", untilReady(s)...)
 	if r.Step("preflight").Status != record.StatusUnchanged || r.Step("k0s-start").Status != record.StatusUnchanged {
-		t.Errorf("steps %s, want it to be waited for\n%s", r.Steps(), r.Stderr)
+		t.Errorf("steps %s, want the run to wait for it\n%s", r.Steps(), r.Stderr)
 	}
 }
 
@@ -241,7 +241,7 @@ func TestClocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.checkTime(t.Context())
-	if _, err := u.Report(&u.Problems); err == nil || !strings.HasPrefix(step.Full(err), "time: it is ") || !strings.HasSuffix(step.Full(err), " at the registry") {
+	if _, err := u.Report(&u.Problems); err == nil || !strings.HasPrefix(step.Full(err), "time: this host's clock is at ") || !strings.Contains(step.Full(err), ", the registry's at ") {
 		t.Errorf("%v, want the two times", err)
 	}
 }
@@ -257,7 +257,7 @@ func TestMissingImages(t *testing.T) {
 		missing[i.Reference] = i.Error
 	}
 	for reference, want := range map[string]string{
-		"registry.k8s.io/pause:3.9":         "wanted by k0s v1.32.8+k0s.0",
+		"registry.k8s.io/pause:3.9":         "required by k0s v1.32.8+k0s.0",
 		"quay.io/k0sproject/coredns:1.12.2": "not in the registry",
 	} {
 		if !strings.Contains(missing[reference], want) || !strings.Contains(r.Stderr, reference+": not in the registry") {
@@ -266,6 +266,6 @@ func TestMissingImages(t *testing.T) {
 	}
 	os.Remove(h.lock)
 	if cli.Code(r.Err) != cli.CodeFailed || len(missing) != 2 || tree(t, h.root) != before {
-		t.Errorf("%v, %v; want the host as it was", r.Err, missing)
+		t.Errorf("%v, %v; want the host unchanged", r.Err, missing)
 	}
 }

@@ -15,12 +15,12 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// What may be removed with a host is decided here, by pure functions over what
-// the host's own files, etcd and the Kubernetes API say. No note of an earlier
-// run counts as evidence that a host stands alone: a wrong guess costs the
-// other controllers their quorum for good.
+// The functions below decide what may be removed with a host. They are pure, and
+// their input is what the host's files, etcd and the Kubernetes API report. A state
+// file of an earlier run never proves that a host is the only controller: if that
+// were wrong, the other controllers would lose their quorum for good.
 
-// store is where a controller keeps the state of its cluster.
+// store is where a controller stores the state of its cluster.
 type store string
 
 const (
@@ -29,43 +29,43 @@ const (
 	storeShared store = "a database that other hosts can use" // kine with a server, or an etcd that k0s does not run
 )
 
-// facts is what is known about a host before it is removed.
+// facts holds what is known about a host before it is removed.
 type facts struct {
 	name      string       // of its node
 	addresses []netip.Addr // that it has
-	role      string       // controller, worker, or "" where k0s has left nothing
-	running   bool         // k0s runs; it need not answer
+	role      string       // controller, worker, or "" if k0s is not on this host
+	running   bool         // k0s is running, even if it does not answer
 	store     store
-	stored    bool // a controller: it has state, or has asked others to share theirs
+	stored    bool // a controller that has state, or has asked to share that of others
 
 	members    map[string]string // of etcd: name to peer URL
-	membersErr error             // why etcd could not be asked
+	membersErr error             // why the members are not known
 	api        *kube.Controllers
-	apiErr     error // why the Kubernetes API could not be asked
+	apiErr     error // why api is nil
 	apiPort    uint16
 	balanced   bool // the API's endpoints are a load balancer's, not the controllers'
 
-	begun *removal // what an earlier run had decided before it stopped k0s
-	last  bool     // --last-controller
+	earlier *removal // the decision of an earlier run that stopped k0s
+	last    bool     // --last-controller
 }
 
-// removal is what uninstalling a host means for its cluster. It is noted
-// before k0s is stopped, since neither etcd nor the API answers afterwards.
+// removal is what removing a host means for its cluster. It is saved before k0s is
+// stopped, since neither etcd nor the API answers afterwards.
 type removal struct {
 	Role    string           `json:"role,omitempty"`
-	Stays   bool             `json:"stays,omitempty"`   // the cluster goes on without this host
-	Others  []string         `json:"others,omitempty"`  // the controllers that it goes on with
+	Stays   bool             `json:"stays,omitempty"`   // the cluster keeps running without this host
+	Others  []string         `json:"others,omitempty"`  // its other controllers
 	Servers []netip.AddrPort `json:"servers,omitempty"` // their API servers
 
-	peer string // the address with which this host leaves etcd; "" if it does not
+	peer string // the peer address to remove from etcd; "" for none
 }
 
-// decide returns what may be removed with a host, or an error if removing it
-// could take a cluster with it.
+// decide returns what may be removed with a host, or an error if removing the host
+// could destroy a cluster that others run.
 func (f facts) decide() (removal, error) {
 	r := removal{Role: f.role}
-	if f.role == "" && f.begun != nil { // an earlier run was stopped after the reset
-		return *f.begun, nil
+	if f.role == "" && f.earlier != nil { // an earlier run ended after the reset
+		return *f.earlier, nil
 	}
 	if f.role == k0s.RoleWorker {
 		r.Stays = true
@@ -78,22 +78,22 @@ func (f facts) decide() (removal, error) {
 		return f.decideShared(r)
 	}
 	if f.membersErr != nil {
-		return f.unanswered(r, f.membersErr)
+		return f.decideUnknown(r, f.membersErr)
 	}
 	own, others, err := f.split()
 	if err != nil {
 		return removal{}, err
 	}
-	if own == "" && f.begun == nil {
+	if own == "" && f.earlier == nil {
 		return removal{}, cli.Hint(fmt.Errorf("etcd has the members %s, and none of them is this host (%s)", memberNames(f.members), f.describe()),
-			`if this host has left etcd already, stop k0s with "k0s stop" and add --last-controller`)
+			`if this host has already left etcd, run "k0s stop", then add --last-controller`)
 	}
 	if len(others) == 0 {
 		return f.checkAlone(r)
 	}
 	if f.last {
 		return removal{}, cli.Hint(cli.Misuse("--last-controller: etcd answers and has other members: %s", strings.Join(others, ", ")),
-			"run this without --last-controller: this host leaves etcd first")
+			"remove --last-controller: this host then leaves etcd before it is reset")
 	}
 	r.Stays, r.Others, r.Servers = true, others, f.servers(own)
 	if own != "" {
@@ -102,10 +102,10 @@ func (f facts) decide() (removal, error) {
 	return r, nil
 }
 
-// decideShared decides for a controller whose store cannot be asked for members.
+// decideShared decides for a controller whose store does not list controllers.
 func (f facts) decideShared(r removal) (removal, error) {
 	if f.apiErr != nil {
-		return f.unanswered(r, f.apiErr)
+		return f.decideUnknown(r, f.apiErr)
 	}
 	if others := f.seen(); len(others) > 0 && !f.last {
 		r.Stays, r.Others, r.Servers = true, others, f.servers("")
@@ -113,35 +113,35 @@ func (f facts) decideShared(r removal) (removal, error) {
 	return r, nil
 }
 
-// unanswered decides when it is unknown whether there are other controllers.
-func (f facts) unanswered(r removal, cause error) (removal, error) {
+// decideUnknown decides for a host whose cluster may have other controllers.
+func (f facts) decideUnknown(r removal, cause error) (removal, error) {
 	switch {
-	case f.begun != nil:
-		return *f.begun, nil
+	case f.earlier != nil:
+		return *f.earlier, nil
 	case f.last:
 		return r, nil
 	}
 	err := fmt.Errorf("cannot determine whether this cluster has other controllers: %w", cause)
-	hint := `wait until "k0s status" answers and run this again`
+	hint := `wait until "k0s status" answers, then run k0s-up --reset again`
 	if !f.running {
 		err = errors.New("k0s is stopped, so it is unknown whether this cluster has other controllers")
-		hint = `start it with "k0s start" and run this again`
+		hint = `start it with "k0s start", then run k0s-up --reset again`
 	}
 	return removal{}, cli.Hint(err, "%s; if no other controller is left, or they are lost for good, add --last-controller", hint)
 }
 
-// checkAlone compares etcd's word that this host is its only member with what
-// the Kubernetes API says.
+// checkAlone returns an error if the Kubernetes API knows other controllers
+// although this host is the only member of etcd.
 func (f facts) checkAlone(r removal) (removal, error) {
 	seen := f.seen()
 	if len(seen) == 0 || f.last {
 		return r, nil
 	}
-	return removal{}, cli.Hint(fmt.Errorf("etcd has no member but this host, but the Kubernetes API knows other controllers: %s", strings.Join(seen, ", ")),
+	return removal{}, cli.Hint(fmt.Errorf("this host is the only member of etcd, but the Kubernetes API knows other controllers: %s", strings.Join(seen, ", ")),
 		`if they are gone, delete their objects with "k0s kubectl delete node,controlnode,etcdmember --ignore-not-found NAME", or add --last-controller`)
 }
 
-// seen lists the other controllers that the Kubernetes API knows.
+// seen returns the other controllers that the Kubernetes API knows.
 func (f facts) seen() []string {
 	if f.api == nil {
 		return nil
@@ -160,7 +160,7 @@ func (f facts) seen() []string {
 	return others
 }
 
-// otherEndpoints lists the API servers that other hosts run.
+// otherEndpoints returns the API servers of other hosts.
 func (f facts) otherEndpoints() []netip.AddrPort {
 	if f.api == nil || f.balanced {
 		return nil
@@ -170,8 +170,8 @@ func (f facts) otherEndpoints() []netip.AddrPort {
 	})
 }
 
-// servers lists where the other controllers' API servers may be reached: those
-// that carry traffic, and those next to each etcd member but this host's own.
+// servers returns the addresses of other controllers' API servers: the endpoints
+// of the API, and the hosts of etcd members other than own.
 func (f facts) servers(own string) []netip.AddrPort {
 	all := f.otherEndpoints()
 	for name, peer := range f.members {
@@ -187,8 +187,9 @@ func (f facts) servers(own string) []netip.AddrPort {
 	return all
 }
 
-// split finds this host among etcd's members, by its addresses and its name.
-// It is an error if those are two members.
+// split returns which of etcd's members is this host, by its addresses and its
+// name, and the others. It is an error if the addresses and the name belong to
+// different members.
 func (f facts) split() (own string, others []string, err error) {
 	var byAddress, byName []string
 	for name, peer := range f.members {
@@ -224,7 +225,7 @@ func (f facts) describe() string {
 	return strings.Join(all, ", ")
 }
 
-// memberNames lists members with their addresses.
+// memberNames returns the members with their addresses, for people.
 func memberNames(members map[string]string) string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(members)) {

@@ -12,14 +12,14 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// TestDecide holds what may be removed with a host. In every row the host is n2
-// at 10.0.0.12.
+// TestDecide decides what may be removed with a host. In every row the host is n2 at
+// 10.0.0.12.
 func TestDecide(t *testing.T) {
 	silent := errors.New("k0s etcd member-list: no answer within 30s")
 	addr := netip.MustParseAddrPort
 	n1, n2, n3 := "https://10.0.0.11:2380", "https://10.0.0.12:2380", "https://[fd00::13]:2380"
 	known := func(names ...string) *kube.Controllers { return &kube.Controllers{Names: names} }
-	begun := &removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}}
+	earlier := &removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}}
 	controller := facts{role: k0s.RoleController, running: true, store: storeEtcd, stored: true}
 	for _, tt := range []struct {
 		name   string
@@ -28,7 +28,7 @@ func TestDecide(t *testing.T) {
 		err    string // part of the error
 	}{
 		{"nothing", func(f *facts) { *f = facts{} }, removal{}, ""},
-		{"nothing any more", func(f *facts) { *f = facts{begun: begun} }, *begun, ""},
+		{"removed already", func(f *facts) { *f = facts{earlier: earlier} }, *earlier, ""},
 		{"a worker", func(f *facts) { *f = facts{role: k0s.RoleWorker, running: true} }, removal{Role: k0s.RoleWorker, Stays: true}, ""},
 		{"a worker that is stopped", func(f *facts) { *f = facts{role: k0s.RoleWorker} }, removal{Role: k0s.RoleWorker, Stays: true}, ""},
 		{"a worker whose controllers are lost", func(f *facts) { *f = facts{role: k0s.RoleWorker, last: true} }, removal{Role: k0s.RoleWorker, Stays: true}, ""},
@@ -48,15 +48,15 @@ func TestDecide(t *testing.T) {
 			f.api = &kube.Controllers{Names: []string{"n1", "n2", "n3"}, Endpoints: []netip.AddrPort{addr("10.0.0.11:6443"), addr("10.0.0.12:6443")}}
 		}, removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1", "n3"}, peer: "10.0.0.12",
 			Servers: []netip.AddrPort{addr("10.0.0.11:6443"), addr("[fd00::13]:6443")}}, ""},
-		{"its name in etcd is another", func(f *facts) { f.members = map[string]string{"n1": n1, "etcd-b": n2} },
+		{"another name in etcd", func(f *facts) { f.members = map[string]string{"n1": n1, "etcd-b": n2} },
 			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, peer: "10.0.0.12", Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
-		{"its address in etcd is another", func(f *facts) { f.members = map[string]string{"n1": n1, "n2": "https://192.168.7.7:2380"} },
+		{"another address in etcd", func(f *facts) { f.members = map[string]string{"n1": n1, "n2": "https://192.168.7.7:2380"} },
 			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, peer: "192.168.7.7", Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
 		{"a member that has not started", func(f *facts) { f.members = map[string]string{"": n1, "n2": n2} },
 			removal{Role: k0s.RoleController, Stays: true, Others: []string{"10.0.0.11"}, peer: "10.0.0.12", Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
 
 		{"etcd alone, the API knows another", func(f *facts) { f.members, f.api = map[string]string{"n2": n2}, known("n1", "n2") },
-			removal{}, "etcd has no member but this host, but the Kubernetes API knows other controllers: n1"},
+			removal{}, "this host is the only member of etcd, but the Kubernetes API knows other controllers: n1"},
 		{"etcd alone, another API server carries traffic", func(f *facts) {
 			f.members, f.api = map[string]string{"n2": n2}, &kube.Controllers{Endpoints: []netip.AddrPort{addr("10.0.0.11:6443")}}
 		}, removal{}, "the Kubernetes API knows other controllers: 10.0.0.11:6443"},
@@ -67,17 +67,17 @@ func TestDecide(t *testing.T) {
 		{"etcd alone, the API knows another, which is lost", func(f *facts) { f.members, f.api, f.last = map[string]string{"n2": n2}, known("n1", "n2"), true },
 			removal{Role: k0s.RoleController}, ""},
 		{"not in etcd", func(f *facts) { f.members = map[string]string{"n1": n1} }, removal{}, "etcd has the members n1 at 10.0.0.11, and none of them is this host (n2, 10.0.0.12)"},
-		{"not in etcd, which it has left", func(f *facts) { f.members, f.begun = map[string]string{"n1": n1}, begun },
+		{"not in etcd, which it has left", func(f *facts) { f.members, f.earlier = map[string]string{"n1": n1}, earlier },
 			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
 		{"two members could be this host", func(f *facts) { f.members = map[string]string{"n1": n2, "n2": n1} }, removal{}, "more than one member that could be this host"},
-		{"others answer, and are said to be lost", func(f *facts) { f.members, f.last = map[string]string{"n1": n1, "n2": n2}, true },
+		{"others answer, but --last-controller is given", func(f *facts) { f.members, f.last = map[string]string{"n1": n1, "n2": n2}, true },
 			removal{}, "--last-controller: etcd answers and has other members: n1"},
 
 		{"etcd is silent", func(f *facts) { f.membersErr = silent }, removal{}, "cannot determine whether this cluster has other controllers: k0s etcd member-list: no answer"},
 		{"etcd is silent, the API knows only this host", func(f *facts) { f.membersErr, f.api = silent, known("n2") }, removal{}, "cannot determine whether"},
 		{"k0s is stopped", func(f *facts) { f.membersErr, f.running = silent, false }, removal{}, "k0s is stopped, so it is unknown whether"},
 		{"k0s is stopped, the others are lost", func(f *facts) { f.membersErr, f.running, f.last = silent, false, true }, removal{Role: k0s.RoleController}, ""},
-		{"k0s is stopped, and has left etcd", func(f *facts) { f.membersErr, f.running, f.begun = silent, false, begun }, *begun, ""},
+		{"k0s is stopped, and has left etcd", func(f *facts) { f.membersErr, f.running, f.earlier = silent, false, earlier }, *earlier, ""},
 
 		{"--single", func(f *facts) { f.store = storeFile }, removal{Role: k0s.RoleController}, ""},
 		{"--single, stopped", func(f *facts) { f.store, f.running = storeFile, false }, removal{Role: k0s.RoleController}, ""},

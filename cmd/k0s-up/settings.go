@@ -17,18 +17,18 @@ import (
 	kyaml "sigs.k8s.io/yaml"
 )
 
-// k0sYAML is k0s's configuration as it is and as it is to be.
+// k0sYAML is k0s's configuration, before and after the changes of this run.
 type k0sYAML struct {
 	have    []byte // nil if there is none
 	merged  []byte
 	changes []string
 
-	// What the merged text says, k0s's defaults filled in.
+	// Values of the merged text, or k0s's defaults.
 	address, peer        string
-	balanced             bool // the text says whether there is node-local load balancing, or an external address
+	balanced             bool // it sets node-local load balancing or an external address, or allows one controller only
 	apiPort              int
 	provider             string
-	etcd, dualStack      bool // it has etcd of its own; both families
+	etcd, dualStack      bool // k0s runs etcd; IPv4 and IPv6
 	podCIDR, serviceCIDR netip.Prefix
 }
 
@@ -40,7 +40,7 @@ const (
 	defaultServiceCIDR = "10.96.0.0/12"
 )
 
-// planYAML reads the k0s.yaml of this host and puts in what is to be in it.
+// planYAML reads this host's k0s.yaml and merges the settings of this run.
 func (u *up) planYAML() error {
 	have, err := textfile.Read(u.host.k0sConfig)
 	if errors.Is(err, fs.ErrNotExist) && u.cfg.k0sYAML != "" {
@@ -67,9 +67,10 @@ func (u *up) planYAML() error {
 	return nil
 }
 
-// settings lists what k0s.yaml is to have. An address that it has stays, so
-// that a host whose address changes is not made another member of etcd; but
-// the k0s.yaml with which a host joins may come from another controller.
+// settings returns what to set in k0s.yaml. It keeps an address that the file has,
+// so that a host whose address changes does not become another member of etcd.
+// A host that joins replaces it if it is another host's, since the file may be a
+// copy from there.
 func (u *up) settings(y k0sYAML) []setting {
 	c := u.cfg
 	address, peer := y.address, c.etcdPeerAddress
@@ -113,7 +114,7 @@ func (u *up) settings(y k0sYAML) []setting {
 	return all
 }
 
-// read parses what other steps need from a text.
+// read parses the values that other steps need.
 func (y *k0sYAML) read(text []byte) error {
 	var config struct {
 		Spec struct {
@@ -147,26 +148,26 @@ func (y *k0sYAML) read(text []byte) error {
 	y.provider = cmp.Or(network.Provider, defaultProvider)
 	y.dualStack = network.DualStack.Enabled
 	y.etcd = config.Spec.Storage.Type != "kine" && config.Spec.Storage.Etcd.ExternalCluster == nil
-	// What is not a network, k0s tells when it validates the text.
+	// k0s reports invalid networks when it validates the text.
 	y.podCIDR, _ = netip.ParsePrefix(cmp.Or(network.PodCIDR, defaultPodCIDR))
 	y.serviceCIDR, _ = netip.ParsePrefix(cmp.Or(network.ServiceCIDR, defaultServiceCIDR))
 	return nil
 }
 
-// others reports whether an address is another host's.
+// others reports whether an address belongs to another host.
 func (u *up) others(address string) bool {
 	a, err := netip.ParseAddr(address)
 	return err == nil && !u.node.own(a)
 }
 
-// checkK0sYAML plans the configuration and has k0s check it.
+// checkK0sYAML plans the configuration and has k0s validate it.
 func (u *up) checkK0sYAML(ctx context.Context) {
 	if err := u.planYAML(); err != nil {
 		u.Fail("k0s.yaml", "", "%v", err)
 		return
 	}
 	if u.others(u.yaml.address) {
-		u.Fail("network", "give this host's own with --api-address", "spec.api.address in k0s.yaml is %s, which this host does not have: the cluster's traffic would go elsewhere", u.yaml.address)
+		u.Fail("network", "set --api-address to this host's own address", "spec.api.address in k0s.yaml is %s, which this host does not have: the cluster's traffic would go elsewhere", u.yaml.address)
 	}
 	if u.cfg.join != "" {
 		if err := k0s.Balanced(u.yaml.merged); err != nil {
@@ -174,20 +175,20 @@ func (u *up) checkK0sYAML(ctx context.Context) {
 		}
 	}
 	if u.k0s.version.Major == 0 || u.k0s.missing {
-		return // it comes later
+		return // reported already
 	}
 	if err := u.k0s.Validate(ctx, u.yaml.merged); err != nil {
 		u.Fail("k0s.yaml", "", "%v", err)
 	}
 }
 
-// balanceHint is what makes a cluster that has one controller ready for more.
+// balanceHint says how to make a cluster with one controller ready for more.
 const balanceHint = "on every controller, set spec.network.nodeLocalLoadBalancing.enabled to true in k0s.yaml, or the address of a load balancer with --api-external-address, and restart k0s there and on the workers"
 
-// planBalance has the nodes of a new cluster reach all of its controllers, through
-// a load balancer that k0s runs on each: without that, no second controller
-// could be added later. It needs one more image, which not every bundle has; a
-// cluster that already exists is not changed.
+// planBalance enables node-local load balancing for a new cluster, with which every
+// node reaches all controllers: without it, no second controller could be added
+// later. It requires one more image, which not every bundle has. An existing cluster
+// is not changed.
 func (u *up) planBalance(ctx context.Context) error {
 	if u.cfg.join != "" || u.cfg.upgrade || u.k0s.running != nil || u.yaml.balanced || u.yaml.merged == nil {
 		return nil
@@ -196,9 +197,9 @@ func (u *up) planBalance(ctx context.Context) error {
 		return nil
 	}
 	busy := ports.Listeners(u.host.proc, "tcp")
-	for _, port := range []int{7443, 7132} { // on which k0s's load balancer listens
+	for _, port := range []int{7443, 7132} { // of k0s's load balancer
 		if _, found := busy[port]; found {
-			u.Warn("k0s.yaml", "one controller only, unless --api-external-address is given: node-local load balancing needs port %d, which is in use", port)
+			u.Warn("k0s.yaml", "the cluster can have one controller only, unless --api-external-address is given: node-local load balancing needs port %d, which is in use", port)
 			return nil
 		}
 	}
@@ -219,7 +220,7 @@ func (u *up) planBalance(ctx context.Context) error {
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	u.Warn("k0s.yaml", "one controller only, unless --api-external-address is given: node-local load balancing needs %v, which is not in the registry%s", missing[0].image, missing[0].instead)
+	u.Warn("k0s.yaml", "the cluster can have one controller only, unless --api-external-address is given: node-local load balancing needs %v, which is not in the registry%s", missing[0].image, missing[0].instead)
 	u.balance = false
 	return u.planYAML()
 }

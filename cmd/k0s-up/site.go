@@ -19,21 +19,21 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// site is the registry that k0s's images come from.
+// site is the registry that k0s's images are pulled from.
 type site struct {
 	at   string // HOST[:PORT][/PREFIX]
 	host string // HOST[:PORT]
 	reg  *client.Registry
 	ca   []byte      // PEM; may be empty
-	pins client.Pins // what tags must stand for
+	pins client.Pins // the digest that each tag must have
 }
 
-// openSite prepares the registry, and asks nothing of it.
+// openSite prepares the client of the registry without connecting.
 func (u *up) openSite() (*site, error) {
 	c := &u.cfg.Registry
 	at := cmp.Or(c.At, u.in.Address(u.node.address).String())
 	if at == "" {
-		return nil, cli.Hint(cli.Misuse("no registry"), "name the site's with --registry HOST[:PORT][/PREFIX], or use the public ones with --online")
+		return nil, cli.Hint(cli.Misuse("no registry"), "name the site's registry with --registry HOST[:PORT][/PREFIX], or use the public ones with --online")
 	}
 	if c.CA == "" && c.At == "" && u.in.Registry != nil {
 		c.CA = u.in.Registry.CA
@@ -45,14 +45,14 @@ func (u *up) openSite() (*site, error) {
 	return &site{at: where.String(), host: where.Host, reg: reg, ca: ca}, nil
 }
 
-// jobs is how many questions the registry is asked at a time.
+// jobs is the number of concurrent requests to the registry.
 const jobs = 8
 
-// maxSkew is how far two clocks may be apart. Certificates that k0s makes are
-// valid from the moment on, and etcd members and kubelets compare them.
+// maxSkew is how far two clocks may be apart. Certificates that k0s creates are
+// valid from that moment on, and etcd and kubelets on other hosts check them.
 const maxSkew = 5 * time.Minute
 
-// checkSite asks the registry for k0s's images, and the time.
+// checkSite checks the registry for k0s's images, and its clock.
 func (u *up) checkSite(ctx context.Context) {
 	s := u.site
 	own := ""
@@ -66,7 +66,7 @@ func (u *up) checkSite(ctx context.Context) {
 	}
 	u.checkTime(ctx)
 	if u.cfg.join != "" || u.worker {
-		return // what the cluster's images are, its controllers know
+		return // the cluster's controllers determine its images
 	}
 	if err := u.planBalance(ctx); err != nil {
 		u.Fail("k0s.yaml", "", "%v", err)
@@ -84,7 +84,8 @@ func (u *up) checkSite(ctx context.Context) {
 	}
 }
 
-// checkTime compares clocks and the dates of the registry's authorities.
+// checkTime compares this host's clock with the registry's and with the validity of
+// the registry's authorities.
 func (u *up) checkTime(ctx context.Context) {
 	now := time.Now()
 	for rest := u.site.ca; ; {
@@ -94,23 +95,23 @@ func (u *up) checkTime(ctx context.Context) {
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err == nil && (now.Before(c.NotBefore) || now.After(c.NotAfter)) {
-			u.Fail("time", "set the clock", "it is %s here, and the registry's authority is valid from %s to %s", stamp(now), stamp(c.NotBefore), stamp(c.NotAfter))
+			u.Fail("time", "set the clock", "this host's clock is at %s, and the registry's authority is valid from %s to %s", stamp(now), stamp(c.NotBefore), stamp(c.NotAfter))
 		}
 	}
 	r, err := u.site.reg.Page(ctx, "/v2/")
 	if err != nil {
-		u.Warn("time", "the registry's clock cannot be compared: %v", err)
+		u.Warn("time", "cannot read the registry's clock: %v", err)
 		return
 	}
 	if !r.Date.IsZero() && now.Sub(r.Date).Abs() > maxSkew {
-		u.Fail("time", "set the clock", "it is %s here and %s at the registry", stamp(now), stamp(r.Date))
+		u.Fail("time", "set the clock", "this host's clock is at %s, the registry's at %s", stamp(now), stamp(r.Date))
 	}
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// checkImages reports each image that is not in the registry, or not what was
-// pushed.
+// checkImages reports each image that is not in the registry, or has another digest
+// than the one that was pushed.
 func (u *up) checkImages(ctx context.Context, images []ref.Reference) error {
 	missing, moved, err := u.site.lookUp(ctx, images)
 	if err != nil {
@@ -126,7 +127,7 @@ func (u *up) checkImages(ctx context.Context, images []ref.Reference) error {
 	}
 	u.Note("%d images of k0s", len(images)-len(missing)-len(moved))
 	for _, m := range missing {
-		what := fmt.Sprintf("not in the registry; wanted by k0s %v%s", u.k0s.version, m.instead)
+		what := fmt.Sprintf("not in the registry; required by k0s %v%s", u.k0s.version, m.instead)
 		u.Missing = append(u.Missing, record.Image{Reference: m.image.String(), Type: "image", Status: record.StatusFailed, Error: what})
 	}
 	if len(missing) > 0 {
@@ -138,10 +139,10 @@ func (u *up) checkImages(ctx context.Context, images []ref.Reference) error {
 // absence is an image that is not in the registry.
 type absence struct {
 	image   ref.Reference
-	instead string // what there is, for people
+	instead string // the tags that the registry has, for people
 }
 
-// lookUp asks the registry for images.
+// lookUp returns the images that the registry lacks, and those whose tag has moved.
 func (s *site) lookUp(ctx context.Context, images []ref.Reference) (missing []absence, moved []*client.MovedError, err error) {
 	found := make([]string, len(images))
 	instead := make([]string, len(images))
@@ -179,8 +180,8 @@ func (s *site) lookUp(ctx context.Context, images []ref.Reference) (missing []ab
 // tagOf returns the tag of an image, or its digest if it has one.
 func tagOf(i ref.Reference) string { return cmp.Or(string(i.Digest), i.Tag) }
 
-// repository returns the name that an image has at the registry, below the
-// prefix: with --k0s-images registry, k0s asks for it by the registry's names.
+// repository returns the repository of an image in the registry, below the prefix.
+// With --k0s-images registry, k0s uses the registry's own names.
 func (s *site) repository(i ref.Reference) string {
 	if rest, inside := strings.CutPrefix(i.Host+"/"+i.Repository, s.at+"/"); inside {
 		return rest
@@ -188,7 +189,7 @@ func (s *site) repository(i ref.Reference) string {
 	return i.Repository
 }
 
-// tags returns what the registry has of a repository instead of a tag.
+// tags returns the tags that the registry has in a repository, for people.
 func (s *site) tags(ctx context.Context, repository string) string {
 	var all []string
 	for tag, err := range s.reg.Tags(ctx, repository) {

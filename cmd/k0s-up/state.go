@@ -18,27 +18,26 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// state is what this program knows of its work on this host from one run to
-// the next. Losing it only loses whose the files are.
+// state is what is kept on this host from one run to the next. Without it, --reset
+// cannot tell which files are ours.
 type state struct {
 	path string
 
 	Files   []ownFile   `json:"files,omitempty"`
-	Pins    client.Pins `json:"pins,omitempty"`    // what the tags in the registry must stand for
-	Restart bool        `json:"restart,omitempty"` // k0s is to start again: something of it has changed
-	Removal *removal    `json:"removal,omitempty"` // what --reset had decided before it stopped k0s
+	Pins    client.Pins `json:"pins,omitempty"`    // the digests that tags in the registry must have
+	Restart bool        `json:"restart,omitempty"` // k0s must be restarted: its configuration has changed
+	Removal *removal    `json:"removal,omitempty"` // the decision of a --reset that stopped k0s
 }
 
-// ownFile is a file that this program wrote, or that a tool before it in the
-// pipe wrote.
+// ownFile is a file that k0s-up or a tool before it in the pipe wrote.
 type ownFile struct {
 	Path   string      `json:"path"`
 	Digest string      `json:"digest,omitempty"` // of what was written; "" for a secret
-	Backup string      `json:"backup,omitempty"` // where what was there before is kept
-	Mode   fs.FileMode `json:"mode,omitempty"`   // that it had
+	Backup string      `json:"backup,omitempty"` // a copy of the file that it replaced
+	Mode   fs.FileMode `json:"mode,omitempty"`   // of the file that it replaced
 }
 
-// stateName is the file in the state directory.
+// stateName is the name of the file in the state directory.
 const stateName = "install.json"
 
 func readState(dir string) (*state, error) {
@@ -51,7 +50,7 @@ func readState(dir string) (*state, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(text, s); err != nil {
-		return nil, cli.Hint(fmt.Errorf("%s: %w", s.path, err), "move it away; --reset will then not know which files it wrote")
+		return nil, cli.Hint(fmt.Errorf("%s: %w", s.path, err), "move it away; --reset then does not know which files to remove")
 	}
 	return s, nil
 }
@@ -74,8 +73,8 @@ func (s *state) file(path string) *ownFile {
 	return nil
 }
 
-// own notes a file as ours. The first backup is the one that counts: later
-// ones would be of our own text.
+// own records a file as ours. It keeps the first backup: a later one would hold our
+// own text.
 func (s *state) own(path, digest, backup string) {
 	if f := s.file(path); f != nil {
 		f.Digest = digest
@@ -88,8 +87,8 @@ func (s *state) own(path, digest, backup string) {
 	s.Files = append(s.Files, f)
 }
 
-// take records the files in the records of other tools: those that they wrote, now or
-// in an earlier run, since they manage them.
+// take records the files of other tools' records that those tools wrote, in this
+// run or an earlier one.
 func (s *state) take(files []record.File) {
 	for _, f := range files {
 		switch f.Status {
@@ -105,12 +104,12 @@ func (s *state) forget(path string) {
 	s.Files = slices.DeleteFunc(s.Files, func(f ownFile) bool { return f.Path == path })
 }
 
-// lock keeps other runs from working on this host. The kernel gives it back
-// when the process ends, however it ends.
+// lock keeps other runs from working on this host. The kernel releases it when the
+// process ends.
 func lock(ctx context.Context, path string) (release func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, cli.Hint(err, "run it as root; --plan also reads files that only root can read")
+		return nil, cli.Hint(err, "run it with sudo, or as root")
 	}
 	if err != nil {
 		return nil, err
@@ -122,7 +121,7 @@ func lock(ctx context.Context, path string) (release func(), err error) {
 		}
 		who := make([]byte, 32)
 		n, _ := f.ReadAt(who, 0)
-		return nil, cli.Hint(cli.TryAgain(fmt.Errorf("another run is in progress on this host (process %s)", who[:n])), "wait for it to end; the next run does what is left")
+		return nil, cli.Hint(cli.TryAgain(fmt.Errorf("another run is in progress on this host (process %s)", who[:n])), "wait until it ends, then run k0s-up again")
 	}
 	if err := errors.Join(f.Truncate(0), writeAt(f, fmt.Sprint(os.Getpid()))); err != nil {
 		f.Close()
@@ -136,5 +135,5 @@ func writeAt(f *os.File, text string) error {
 	return err
 }
 
-// digestOf returns a digest as records have it.
+// digestOf returns a digest in the form of records.
 func digestOf(content []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(content)) }

@@ -15,24 +15,24 @@ import (
 	"k0rdent-airgap/lib/textfile"
 )
 
-// tokenSteps makes a token for another host.
+// tokenSteps returns the steps that create a token for another host.
 func (u *up) tokenSteps() []step.Step {
 	return []step.Step{{Name: "preflight", Run: u.checkController}, {Name: "token", Run: u.makeToken}}
 }
 
-// checkController returns an error unless a controller runs here that others can
-// join.
+// checkController returns an error unless this host runs a controller that others
+// can join.
 func (u *up) checkController(ctx context.Context, _ bool) (step.Outcome, error) {
 	running, err := u.k0s.status(ctx)
 	switch {
 	case err != nil:
 		return step.Outcome{}, err
 	case running == nil:
-		return step.Outcome{}, cli.Hint(errors.New("no k0s runs here"), "make the token on a controller of the cluster")
+		return step.Outcome{}, cli.Hint(errors.New("k0s is not running on this host"), "create the token on a controller of the cluster")
 	case running.Role == k0s.RoleWorker:
-		return step.Outcome{}, cli.Hint(errors.New("this host is a worker"), "make the token on a controller of the cluster")
+		return step.Outcome{}, cli.Hint(errors.New("this host is a worker"), "create the token on a controller of the cluster")
 	case running.SingleNode:
-		return step.Outcome{}, errors.New("k0s runs with --single, which no host can join")
+		return step.Outcome{}, errors.New("k0s runs with --single, so no other host can join it")
 	}
 	if u.cfg.token == k0s.RoleController {
 		if err := u.checkBalanced(); err != nil {
@@ -42,7 +42,7 @@ func (u *up) checkController(ctx context.Context, _ bool) (step.Outcome, error) 
 	return step.Unchanged("k0s %s runs as a %s", running.Version, running.Role), nil
 }
 
-// checkBalanced refuses a token for a controller that would carry no traffic.
+// checkBalanced returns an error if nodes would not use a second controller.
 func (u *up) checkBalanced() error {
 	s, err := u.k0s.service()
 	if err != nil {
@@ -58,7 +58,7 @@ func (u *up) checkBalanced() error {
 	return nil
 }
 
-// makeToken has k0s make a token, and writes it to a file for its owner only.
+// makeToken has k0s create a token, and writes it to a file for its owner only.
 func (u *up) makeToken(ctx context.Context, do bool) (step.Outcome, error) {
 	path := cmp.Or(u.cfg.tokenFile, filepath.Join(u.host.state, u.cfg.token+"-token"))
 	if !do {
@@ -72,6 +72,6 @@ func (u *up) makeToken(ctx context.Context, do bool) (step.Outcome, error) {
 	if err != nil {
 		return step.Outcome{}, err
 	}
-	r.Digest = "" // nobody needs that of a secret
+	r.Digest = "" // it is a secret
 	return step.Changed(do, "%s: joins %s as a %s, valid for %v", path, t.Server, t.Role, u.cfg.expiry), u.Out.Write(r)
 }

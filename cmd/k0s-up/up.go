@@ -16,8 +16,7 @@ import (
 	"k0rdent-airgap/lib/step"
 )
 
-// up does the work of one run. What a step finds out and a later one needs is
-// kept here.
+// up is one run of the tool. Steps keep here what later steps need.
 type up struct {
 	step.Runner
 	step.Problems
@@ -27,25 +26,25 @@ type up struct {
 	stderr io.Writer
 
 	in    pipe.Site
-	files []record.File // that other tools have written
+	files []record.File // of other tools
 	seen  time.Time     // when the last image was pushed; zero if not known
 	state *state
-	node  node  // this host, as others see it
-	site  *site // nil where nothing is asked of a registry
+	node  node  // of this host
+	site  *site // nil if no registry is needed
 	k0s   program
 	yaml  k0sYAML
 
 	worker  bool    // the host is or becomes a worker
 	member  bool    // it had joined before this run
-	cgroup1 bool    // its cgroups are those of version 1
-	balance bool    // k0s.yaml gets node-local load balancing
-	removal removal // what --reset means for the cluster
+	cgroup1 bool    // it uses cgroups v1
+	balance bool    // k0s.yaml enables node-local load balancing
+	removal removal // with --reset
 
-	started time.Time    // of k0s, by this run
-	cluster *kube.Client // once k0s has made its kubeconfig
+	started time.Time    // when this run started k0s
+	cluster *kube.Client // once k0s has created its kubeconfig
 }
 
-// run does what was asked for, between the records that came and the summary.
+// run reads the records on stdin and runs the steps.
 func (u *up) run(ctx context.Context) error {
 	if err := pipe.Take(ctx, u.stdin, u.Out, u.Progress.Warn, u.takeRecord); err != nil {
 		return err
@@ -54,21 +53,21 @@ func (u *up) run(ctx context.Context) error {
 	if err := u.prepare(ctx); err != nil {
 		return err
 	}
-	// A token changes nothing on this host, so it need not wait for another run.
+	// Creating a token changes nothing on this host, so it needs no lock.
 	if !u.Plan && u.cfg.token == "" {
 		release, err := lock(ctx, u.host.lock)
 		if err != nil {
 			return err
 		}
 		defer release()
-		// What another run has done meanwhile counts.
+		// Another run may have ended since the state was read.
 		if u.state, err = readState(u.host.state); err != nil {
 			return err
 		}
 		u.pin()
 	}
 	if !u.Plan && !u.cfg.reset && u.state.Removal != nil {
-		u.state.Removal = nil // from here on the host may get company
+		u.state.Removal = nil // other controllers may join from now on
 		if err := u.state.save(); err != nil {
 			return err
 		}
@@ -76,7 +75,7 @@ func (u *up) run(ctx context.Context) error {
 	return u.Run(ctx, u.steps())
 }
 
-// takeRecord keeps what a record says.
+// takeRecord keeps what later steps need from a record.
 func (u *up) takeRecord(line record.Line) error {
 	if err := u.in.Take(line); err != nil {
 		return err
@@ -93,7 +92,7 @@ func (u *up) takeRecord(line record.Line) error {
 	return err
 }
 
-// prepare finds out what needs no question to anyone else.
+// prepare determines what is known without asking the registry or the cluster.
 func (u *up) prepare(ctx context.Context) error {
 	c := u.cfg
 	var err error
@@ -111,7 +110,7 @@ func (u *up) prepare(ctx context.Context) error {
 	service, _ := u.k0s.service()
 	u.worker = c.join == k0s.RoleWorker || c.upgrade && service != nil && service.Role == k0s.RoleWorker
 	if c.reset || c.token != "" || c.online || (c.join != "" || u.worker) && c.At == "" && u.in.At.Host == "" && u.in.Registry == nil {
-		return nil // nothing is asked of a registry
+		return nil // no registry is needed
 	}
 	if u.site, err = u.openSite(); err == nil {
 		u.pin()
@@ -119,14 +118,14 @@ func (u *up) prepare(ctx context.Context) error {
 	return err
 }
 
-// pin holds the registry to what earlier runs and the records have said of it.
+// pin sets the digests that tags must have, by earlier runs and the records.
 func (u *up) pin() {
 	if u.site != nil {
 		u.site.pins = u.state.Pins.With(u.site.reg, u.in.Images)
 	}
 }
 
-// steps are those of what was asked for.
+// steps returns the steps of the requested mode.
 func (u *up) steps() []step.Step {
 	switch c := u.cfg; {
 	case c.reset:
@@ -145,8 +144,7 @@ func (u *up) steps() []step.Step {
 	}
 }
 
-// preflight makes all checks that there are for what was asked, and changes
-// nothing.
+// preflight runs all checks and changes nothing.
 func (u *up) preflight(ctx context.Context, _ bool) (step.Outcome, error) {
 	u.checkSystem()
 	u.checkMemory()
@@ -173,8 +171,7 @@ func (u *up) preflight(ctx context.Context, _ bool) (step.Outcome, error) {
 	return u.Report(&u.Problems)
 }
 
-// note notes what the tools before this one have written, so that it can be
-// removed again.
+// note saves which files other tools have written, so that --reset can remove them.
 func (u *up) note(_ context.Context, do bool) (step.Outcome, error) {
 	before := len(u.state.Files)
 	u.state.take(u.files)
@@ -183,7 +180,7 @@ func (u *up) note(_ context.Context, do bool) (step.Outcome, error) {
 	}
 	o := step.Unchanged("%s", u.state.path)
 	if n := len(u.state.Files) - before; n > 0 {
-		o = step.Changed(do, "%s in %s", step.Count(n, "file of another tool is noted", "files of other tools are noted"), u.state.path)
+		o = step.Changed(do, "list %s in %s", step.Count(n, "file of another tool", "files of other tools"), u.state.path)
 	}
 	if !do {
 		return o, nil
@@ -191,8 +188,8 @@ func (u *up) note(_ context.Context, do bool) (step.Outcome, error) {
 	return o, u.state.save()
 }
 
-// announce writes the record of the cluster that this host is a controller of.
-func (u *up) announce() error {
+// writeCluster writes the record of the cluster that this host is a controller of.
+func (u *up) writeCluster() error {
 	v := u.k0s.version
 	r := record.Cluster{
 		Kubeconfig: u.k0s.kubeconfig(), Node: u.node.name, Address: cmp.Or(u.yaml.address, u.node.address.String()),
@@ -204,9 +201,8 @@ func (u *up) announce() error {
 	return u.Out.Write(r)
 }
 
-// put writes a file of ours, notes it as ours, and writes its record. What is
-// noted comes first: a run that is killed in between must not leave a file of
-// which nobody knows whose it is.
+// put records a file as ours, then writes it and its record. In this order, a run
+// that is killed never leaves a file that --reset does not know.
 func (u *up) put(path string, mode fs.FileMode, content []byte, backup string) (record.File, error) {
 	plan, err := hostfile.Plan(path, mode, content)
 	if err != nil {

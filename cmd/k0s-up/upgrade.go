@@ -12,7 +12,7 @@ import (
 	"k0rdent-airgap/lib/step"
 )
 
-// upgradeSteps brings k0s to another version.
+// upgradeSteps returns the steps that upgrade k0s.
 func (u *up) upgradeSteps() []step.Step {
 	steps := []step.Step{{Name: "preflight", Run: u.checkNew}, {Name: "notes", Run: u.note}}
 	wait := u.waitJoined
@@ -24,8 +24,8 @@ func (u *up) upgradeSteps() []step.Step {
 		step.Step{Name: "k0s-upgrade", Run: u.replace}, step.Step{Name: "k0s-start", Run: u.start}, step.Step{Name: "k0s-ready", Run: wait})
 }
 
-// checkNew has the checks look at the k0s that is to be, which k0s-extract has
-// put somewhere, or already in place.
+// checkNew runs the preflight for the new k0s, which is --k0s-from or already in
+// place.
 func (u *up) checkNew(ctx context.Context, do bool) (step.Outcome, error) {
 	switch u.cfg.k0sFrom {
 	case "":
@@ -37,7 +37,7 @@ func (u *up) checkNew(ctx context.Context, do bool) (step.Outcome, error) {
 	return u.preflight(ctx, do)
 }
 
-// checkUpgrade compares the k0s that runs with the one that is to be.
+// checkUpgrade compares the versions of the running and the new k0s.
 func (u *up) checkUpgrade() {
 	if u.k0s.running == nil || u.k0s.running.Version == "" {
 		return
@@ -50,17 +50,16 @@ func (u *up) checkUpgrade() {
 	to := u.k0s.version
 	switch {
 	case to.Compare(running) < 0:
-		u.Fail("k0s", "", "k0s %v is running: Kubernetes cannot be downgraded to %v", running, to)
+		u.Fail("k0s", "", "k0s %v is running, and Kubernetes cannot be downgraded to %v", running, to)
 	case to.Minor > running.Minor+1:
 		u.Warn("k0s", "from k0s %v to %v: Kubernetes supports upgrades by one minor version at a time", running, to)
 	}
 }
 
-// replace stops k0s and puts another in its place. The next step starts what
-// does not run.
+// replace stops k0s and replaces it. The next step starts it again.
 func (u *up) replace(ctx context.Context, do bool) (step.Outcome, error) {
 	installed := cmp.Or(u.cfg.k0s, u.host.k0s)
-	other := false // another k0s than the installed one was named
+	other := false // --k0s-from differs from the installed k0s
 	if u.cfg.k0sFrom != "" {
 		have, err := k0s.Binary{Path: installed}.Version(ctx)
 		other = err != nil || have.Compare(u.k0s.version) != 0
@@ -74,7 +73,7 @@ func (u *up) replace(ctx context.Context, do bool) (step.Outcome, error) {
 		}
 		return step.Unchanged("k0s %v", u.k0s.version), nil
 	case !do:
-		u.state.Restart = true // as far as this plan goes
+		u.state.Restart = true // for the rest of this plan
 	default:
 		if err := u.k0s.Stop(ctx); err != nil {
 			return step.Outcome{}, err
@@ -82,9 +81,9 @@ func (u *up) replace(ctx context.Context, do bool) (step.Outcome, error) {
 	}
 	switch {
 	case !other:
-		return step.Changed(do, "stop k0s %s, for k0s %v", running.Version, u.k0s.version), nil
+		return step.Changed(do, "stop k0s %s to start k0s %v", running.Version, u.k0s.version), nil
 	case !do:
-		return step.Changed(do, "stop k0s, put %s (%v) in its place", u.cfg.k0sFrom, u.k0s.version), nil
+		return step.Changed(do, "stop k0s and replace it with %s (%v)", u.cfg.k0sFrom, u.k0s.version), nil
 	}
 	r, err := u.copyK0s(installed)
 	if err != nil {
@@ -95,7 +94,7 @@ func (u *up) replace(ctx context.Context, do bool) (step.Outcome, error) {
 	return step.Changed(do, "%s is k0s %v", installed, u.k0s.version), u.Out.Write(r)
 }
 
-// copyK0s puts the new program in place of the old one.
+// copyK0s replaces the old program with the new one.
 func (u *up) copyK0s(to string) (record.File, error) {
 	from, err := os.Open(u.cfg.k0sFrom)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	standin "k0rdent-airgap/tests/k0s"
 )
 
-// newK0s puts a stand-in of another version on the host.
+// newK0s writes a stand-in for k0s of another version to the host.
 func newK0s(t *testing.T, h host, version string) string {
 	t.Helper()
 	path := h.root + "/root/k0s-new"
@@ -24,8 +24,8 @@ func newK0s(t *testing.T, h host, version string) string {
 	return path
 }
 
-// TestUpgradeOfK0s, also killed after each step: k0s is stopped, replaced and
-// started once. A worker has nothing else to upgrade.
+// TestUpgradeOfK0s stops, replaces and starts the k0s of a worker once, even if the
+// run is killed after a step.
 func TestUpgradeOfK0s(t *testing.T) {
 	s := aSite(t)
 	for _, step := range []string{"", "preflight", "k0s-upgrade", "k0s-start"} {
@@ -70,7 +70,7 @@ func TestUpgradeOfK0s(t *testing.T) {
 			older := newK0s(t, h, "v1.31.9+k0s.0")
 			r = try(t, h, "", s.args("--upgrade", "--k0s-from", older)...)
 			if got := r.Step("preflight").Error; !strings.Contains(got, "Kubernetes cannot be downgraded to v1.31.9+k0s.0") {
-				t.Errorf("preflight %q, want it to refuse to go back", got)
+				t.Errorf("preflight %q, want a downgrade refused", got)
 			}
 		})
 	}

@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// rule is one of fapolicyd.rules(5).
+// rule is a rule of fapolicyd.rules(5).
 type rule struct {
 	allow, execute bool
 	subject        []string
 	object         []string
 }
 
-// parseRules parses rules of fapolicyd. A line that is none is skipped, as the
-// daemon does not start with one.
+// parseRules parses rules of fapolicyd. It skips malformed lines: the daemon would
+// not be running with any.
 func parseRules(text string) []rule {
 	var all []rule
 	for line := range strings.Lines(text) {
@@ -51,8 +51,8 @@ func parseRules(text string) []rule {
 	return all
 }
 
-// applies reports whether a rule is for every execution of a path by root. One
-// with any further condition is not, except that a path may be trusted.
+// applies reports whether a rule applies to every execution of a path by root. A
+// rule with any condition other than trust does not.
 func (r rule) applies(path string, trusted bool) bool {
 	if !r.execute {
 		return false
@@ -74,8 +74,8 @@ func (r rule) applies(path string, trusted bool) bool {
 	return len(r.object) > 0
 }
 
-// executable reports whether the rules let root execute a path. The first rule
-// that applies decides; the daemon allows what none is for.
+// executable reports whether the rules let root execute a path. The first rule that
+// applies decides; without one, the daemon allows it.
 func executable(rules []rule, path string, trusted bool) bool {
 	for _, r := range rules {
 		if r.applies(path, trusted) {
@@ -85,8 +85,8 @@ func executable(rules []rule, path string, trusted bool) bool {
 	return true
 }
 
-// trustedFiles parses a file of fapolicyd.trust(5): a path, its size and its
-// digest. A path may have blanks.
+// trustedFiles parses fapolicyd.trust(5) into sizes by path. A line holds a path,
+// which may contain blanks, a size and a digest.
 func trustedFiles(text string) map[string]int64 {
 	found := make(map[string]int64)
 	for line := range strings.Lines(text) {
@@ -102,8 +102,8 @@ func trustedFiles(text string) map[string]int64 {
 	return found
 }
 
-// fapolicyd finds that fapolicyd runs and would not let k0s start its programs:
-// they come from no package, so none is trusted. This fails for certain, with
+// fapolicyd finds that fapolicyd is running and would block k0s's programs, which
+// are not trusted since they do not come from a package. k0s would then fail with
 // "fork/exec ...: operation not permitted" (rancher/rke2#2848, k3s-io/k3s#9008).
 func (f *findings) fapolicyd() {
 	const check = "fapolicyd"
@@ -131,18 +131,18 @@ func (f *findings) fapolicyd() {
 	for _, path := range []string{f.K0s, f.Data + "/bin/containerd", "/opt/cni/bin/bridge"} {
 		size, listed := trusted[path]
 		if info, err := os.Stat(f.Root + path); err == nil && info.Size() != size {
-			listed = false // another version than the one that is trusted
+			listed = false // it is not the version that is trusted
 		}
 		if executable(rules, path, listed) {
 			continue
 		}
-		f.fail(check, path, f.allowCommand(), "fapolicyd runs and has no rule that allows %s to be executed", path)
+		f.fail(check, path, f.allowCommand(), "fapolicyd is running and has no rule that allows executing %s", path)
 		return
 	}
 }
 
-// rules returns the rules in the order in which the daemon applies them: those
-// that fagenrules has compiled, else those of old versions.
+// rules returns the rules in the order in which the daemon applies them: from the
+// file that fagenrules compiles, from the one of old versions, or from rules.d.
 func (f *findings) rules() ([]rule, error) {
 	const dir = "/etc/fapolicyd/"
 	for _, name := range []string{"compiled.rules", "fapolicyd.rules"} {
@@ -162,8 +162,8 @@ func (f *findings) rules() ([]rule, error) {
 	return all, failed
 }
 
-// allowCommand returns a command that adds rules as RKE2's packages do
-// (rancher/rke2#3416), before those that deny.
+// allowCommand returns a command that adds rules before those that deny, as RKE2's
+// packages do (rancher/rke2#3416).
 func (f *findings) allowCommand() string {
 	lines := "allow perm=any all : path=" + f.K0s
 	for _, dir := range []string{f.Data, filepath.Dir("/opt/cni/bin"), "/run/k0s"} {

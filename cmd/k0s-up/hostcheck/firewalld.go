@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// zone is a file of firewalld.zone(5), and service one of firewalld.service(5).
+// zone is a firewalld.zone(5), and service a firewalld.service(5).
 type (
 	zone struct {
 		Target     string `xml:"target,attr"`
@@ -49,7 +49,7 @@ func parseService(text string) (s service, err error) {
 	return s, err
 }
 
-// has reports whether a port, or a range of ports, of a file has p.
+// has reports whether p is the port, or in the range of ports.
 func (x portXML) has(p Port) bool {
 	first, last, isRange := strings.Cut(x.Port, "-")
 	low, err := strconv.Atoi(first)
@@ -67,7 +67,8 @@ type firewall struct {
 	main     string // the default zone
 }
 
-// file returns a file of firewalld: the operator's, else the package's.
+// firewallFile returns the text of a zone or service file: the operator's, else the
+// package's.
 func (f *findings) firewallFile(kind, name string) (string, bool) {
 	for _, dir := range []string{"/etc/firewalld/", "/usr/lib/firewalld/"} {
 		if text, exists := f.read("firewalld", f.Root+dir+kind+"/"+name+".xml"); exists {
@@ -77,7 +78,7 @@ func (f *findings) firewallFile(kind, name string) (string, bool) {
 	return "", false
 }
 
-// readFirewall reads the default zone, the operator's, and their services.
+// readFirewall reads the default zone, the operator's zones, and their services.
 func (f *findings) readFirewall(main string) (*firewall, error) {
 	w := &firewall{main: main, zones: make(map[string]zone), services: make(map[string]service)}
 	names := []string{main}
@@ -101,13 +102,13 @@ func (f *findings) readFirewall(main string) (*firewall, error) {
 	return w, nil
 }
 
-// addService reads a service and those that it includes.
+// addService reads a service and the services that it includes.
 func (f *findings) addService(w *firewall, name string) {
 	if _, done := w.services[name]; done {
 		return
 	}
 	text, _ := f.firewallFile("services", name)
-	s, _ := parseService(text) // one that is malformed opens nothing
+	s, _ := parseService(text) // a malformed one opens nothing
 	w.services[name] = s
 	for _, i := range s.Includes {
 		f.addService(w, i.Service)
@@ -145,8 +146,8 @@ func (w *firewall) open(z zone, p Port) bool {
 	return false
 }
 
-// closed returns the ports that no zone with an interface of its own opens, nor
-// the default zone.
+// closed returns the ports that neither the default zone nor a zone with an
+// interface or a source opens.
 func (w *firewall) closed(ports []Port) []string {
 	var all []string
 	for _, p := range ports {
@@ -161,7 +162,7 @@ func (w *firewall) closed(ports []Port) []string {
 	return all
 }
 
-// source reports whether a network is a source of a zone.
+// source reports whether a zone has a source that contains a network.
 func (w *firewall) source(n netip.Prefix) bool {
 	for _, z := range w.zones {
 		for _, s := range z.Sources {
@@ -173,10 +174,10 @@ func (w *firewall) source(n netip.Prefix) bool {
 	return false
 }
 
-// firewalld finds that firewalld runs and does not let the cluster's traffic
-// pass. A cluster of one host can still come up, since firewalld accepts
-// connections that kube-proxy has redirected, so these are warnings. The ports,
-// the networks and the back end are those that k0s documents (docs/networking.md).
+// firewalld finds that firewalld is running and blocks the cluster's traffic. A
+// cluster of one host can still come up, since firewalld accepts connections that
+// kube-proxy has redirected, so these are warnings. k0s documents the ports, the
+// networks and the back end (docs/networking.md).
 func (f *findings) firewalld() {
 	const check = "firewalld"
 	if !f.running(check, "firewalld") {
@@ -192,7 +193,7 @@ func (f *findings) firewalld() {
 	settings := assignments(config)
 	if settings["FirewallBackend"] == "iptables" {
 		f.warn(check, "/etc/firewalld/firewalld.conf", "sed -i 's/^FirewallBackend=.*/FirewallBackend=nftables/' /etc/firewalld/firewalld.conf && systemctl restart firewalld",
-			"firewalld uses iptables and k0s prefers nftables; the cluster's network works only if both use the same")
+			"firewalld uses iptables, but k0s prefers nftables; the cluster's network works only if both use the same")
 	}
 	w, err := f.readFirewall(cmp.Or(settings["DefaultZone"], "public"))
 	if err != nil {
@@ -201,7 +202,7 @@ func (f *findings) firewalld() {
 	}
 	if missing := w.closed(f.Ports); len(missing) > 0 {
 		f.warn(check, "ports", "firewall-cmd --permanent --add-port="+strings.Join(missing, " --add-port=")+" && firewall-cmd --reload",
-			"firewalld does not open %s, which other hosts of the cluster connect to", strings.Join(missing, ", "))
+			"firewalld blocks %s, which other hosts of the cluster connect to", strings.Join(missing, ", "))
 	}
 	var networks []string
 	for _, n := range f.Networks {
@@ -211,6 +212,6 @@ func (f *findings) firewalld() {
 	}
 	if len(networks) > 0 {
 		f.warn(check, "networks", "firewall-cmd --permanent --zone=trusted --add-source="+strings.Join(networks, " --add-source=")+" && firewall-cmd --reload",
-			"firewalld does not accept traffic of the cluster's networks %s", strings.Join(networks, " and "))
+			"firewalld blocks traffic from the cluster's networks %s", strings.Join(networks, " and "))
 	}
 }

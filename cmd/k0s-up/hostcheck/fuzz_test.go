@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// seed adds the real files of testdata, and pieces of them.
+// seed adds files of testdata, whole and cut in half.
 func seed(f *testing.F, names ...string) {
 	f.Helper()
 	f.Add("")
@@ -16,8 +16,8 @@ func seed(f *testing.F, names ...string) {
 	}
 }
 
-// FuzzMounts: what parses has an absolute mount point without an escape, and each
-// path is on a mount that contains it or on none.
+// FuzzMounts checks that mount points are absolute, and that a path is on a mount
+// that contains it or on none.
 func FuzzMounts(f *testing.F) {
 	seed(f, "fedora20/mountinfo")
 	f.Add("1 2 0:1 / /a\\040b\\134 rw - t s rw\n")
@@ -31,13 +31,13 @@ func FuzzMounts(f *testing.F) {
 				t.Errorf("mount point %q", m.point)
 			}
 		}
-		if m := under(all, "/var/lib/k0s"); m.point != "" && !within(m.point, "/var/lib/k0s") {
+		if m := mountOf(all, "/var/lib/k0s"); m.point != "" && !within(m.point, "/var/lib/k0s") {
 			t.Errorf("/var/lib/k0s is on %q", m.point)
 		}
 	})
 }
 
-// FuzzRules: a rule that allows everything, before all others, decides.
+// FuzzRules checks that the first rule that applies decides.
 func FuzzRules(f *testing.F) {
 	seed(f, "debian12/fapolicyd/compiled.rules")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -57,7 +57,7 @@ func FuzzRules(f *testing.F) {
 	})
 }
 
-// FuzzFirewall: no file of firewalld opens a port that is out of range.
+// FuzzFirewall checks that no file of firewalld opens a port that is out of range.
 func FuzzFirewall(f *testing.F) {
 	seed(f, "debian12/firewalld/zones/public.xml", "debian12/firewalld/services/kube-control-plane.xml", "debian12/firewalld/services/kubelet.xml")
 	f.Add(`<zone><service name="a"/></zone>`)
@@ -75,7 +75,7 @@ func FuzzFirewall(f *testing.F) {
 	})
 }
 
-// FuzzTexts: parsers of lines return nothing that is not in the text.
+// FuzzTexts checks that parsers of lines return only what is in the text.
 func FuzzTexts(f *testing.F) {
 	seed(f, "rhel9/selinux-config", "debian12/firewalld/firewalld.conf", "debian12/modules/modules.dep")
 	for _, text := range []string{
@@ -87,7 +87,7 @@ func FuzzTexts(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		for name := range assignments(text) {
 			if !strings.Contains(text, name) {
-				t.Errorf("a name %q that is not there", name)
+				t.Errorf("a name %q that is not in the text", name)
 			}
 		}
 		for name := range environ(text) {
@@ -104,7 +104,7 @@ func FuzzTexts(f *testing.F) {
 		}
 		env := make(map[string]string)
 		unitEnviron(env, text, "Environment")
-		_ = through(proxyOf(env), []string{"registry.site:5000", "::1"}, nil)
+		_ = proxied(proxyOf(env), []string{"registry.site:5000", "::1"}, nil)
 		_, _, _, _ = hasLocalhost(text), nameservers(text), searched(text), hasContext(text, "/var/lib/k0s", "t")
 		if of := typeOf(text); !strings.Contains(text, of) {
 			t.Errorf("a type %q", of)

@@ -1,10 +1,10 @@
-// Package hostcheck finds what is in the way of k0s on a hardened or unusual
-// host: SELinux, fapolicyd, firewalld, mount options, missing kernel modules, low
-// limits, proxies, names, and a slow disk.
+// Package hostcheck finds what stops or hampers k0s on a hardened or unusual host:
+// SELinux, fapolicyd, firewalld, mount options, missing kernel modules, low limits,
+// proxies, names, and a slow disk.
 //
-// Checks read the host's files and change nothing. What certainly stops k0s is a
-// failure, anything else a warning, and what cannot be read is unknown, which is
-// never the same as fine. The reason for each is stated next to it.
+// Checks read the host's files and change nothing. A problem that certainly stops
+// k0s is a failure, any other a warning. A check that cannot read what it needs is
+// unknown, and never counts as passed. The reason for each is stated next to it.
 package hostcheck
 
 import (
@@ -25,27 +25,27 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// Host is the host to check, and what it is to be.
+// Host is the host to check, and the role it will have.
 type Host struct {
-	Root      string // before every path that is not in Proc or Sys; "" on a real host
+	Root      string // prefix of every path outside Proc and Sys; "" on a real host
 	Proc, Sys string
 
 	K0s      string // the program, without Root
 	Data     string // directory of k0s, without Root
 	DropIns  string // directory of containerd's drop-ins, without Root
-	Name     string // as the host itself has it
-	Provider string // of the network; "" if not known, as on a worker
+	Name     string // the host name
+	Provider string // of the network; "" if unknown, as on a worker
 	Networks []netip.Prefix
-	IPv6     bool     // it needs an address of IPv6 besides one of IPv4
-	Ports    []Port   // that other hosts reach
+	IPv6     bool     // whether it needs an IPv6 address besides the IPv4 one
+	Ports    []Port   // that other hosts connect to
 	Internal []string // hosts of the site, HOST[:PORT]
 
 	Addresses []netip.Addr  // of the host's interfaces
-	Measure   time.Duration // how long to write to the disk, on which etcd will be; 0 for not at all
-	Released  time.Time     // the host's clock cannot be earlier; zero if not known
+	Measure   time.Duration // how long to measure the latency of etcd's disk; 0 skips it
+	Released  time.Time     // a time that the host's clock cannot precede; zero if unknown
 }
 
-// Port is one that other hosts connect to.
+// Port is a port that other hosts connect to.
 type Port struct {
 	Number int
 	UDP    bool
@@ -59,14 +59,14 @@ func (p Port) String() string {
 	return strconv.Itoa(p.Number) + "/tcp"
 }
 
-// findings collects what the checks of one host find.
+// findings collects the findings for a host.
 type findings struct {
 	Host
 	list []record.Finding
 }
 
-// Check returns what is wrong, in the order of the checks. It makes those that
-// ask a server or write to the disk only if they are not among skip.
+// Check returns the problems found, in the order of the checks. It skips the checks
+// in skip that query a server or write to the disk.
 func (h Host) Check(ctx context.Context, skip []string) []record.Finding {
 	f := &findings{Host: h}
 	f.selinux()
@@ -112,18 +112,18 @@ func (f *findings) unknown(check, subject string, err error) {
 	f.add(check, record.StatusUnknown, subject, "", "cannot be checked: %v", err)
 }
 
-// maxFile is more than any file has that a check reads.
+// maxFile bounds the size of a file that a check reads.
 const maxFile = 16 << 20
 
-// read returns a file of the host, and reports whether there is one. A file that
-// exists and cannot be read makes the check unknown.
+// read returns the text of a file, and whether it could be read. A file that exists
+// and cannot be read makes the check unknown.
 func (f *findings) read(check, path string) (text string, exists bool) {
 	text, err := f.load(check, path)
 	return text, err == nil
 }
 
-// load is like read, for where a file that does not exist, fs.ErrNotExist, is
-// not the same as one that cannot be read.
+// load is like read, but its error distinguishes a file that does not exist
+// (fs.ErrNotExist) from one that cannot be read.
 func (f *findings) load(check, path string) (string, error) {
 	text, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
@@ -135,8 +135,7 @@ func (f *findings) load(check, path string) (string, error) {
 	return text, err
 }
 
-// readFile reads a file of limited size. Only regular files count: a pipe would
-// block.
+// readFile reads a regular file of limited size. Reading a pipe would block.
 func readFile(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -157,15 +156,15 @@ func readFile(path string) (string, error) {
 	return string(text), err
 }
 
-// number returns the number in a file of the kernel. If it has none, the check
-// is unknown.
+// number returns the number in a file of the kernel, and whether it has one. If it
+// has none, the check is unknown.
 func (f *findings) number(check, path string) (int64, bool) {
 	text, err := readFile(path)
 	var n int64
 	if err == nil {
 		n, err = strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 		if errors.Is(err, strconv.ErrRange) {
-			return n, true // as large as it can be
+			return n, true // the largest int64
 		}
 	}
 	if err != nil {
@@ -177,13 +176,13 @@ func (f *findings) number(check, path string) (int64, bool) {
 
 // glob returns the files that match a pattern below Root, in lexical order.
 func (f *findings) glob(pattern string) []string {
-	// The only error is of a malformed pattern.
+	// The only possible error is a malformed pattern.
 	found, _ := filepath.Glob(f.Root + pattern)
 	return found
 }
 
-// running reports whether a program of this name runs. It cannot be known
-// without /proc.
+// running reports whether a program of this name is running. Without /proc, the
+// check is unknown.
 func (f *findings) running(check, name string) bool {
 	entries, err := os.ReadDir(f.Proc)
 	if err != nil {
@@ -194,7 +193,7 @@ func (f *findings) running(check, name string) bool {
 		if _, err := strconv.Atoi(e.Name()); err != nil {
 			continue
 		}
-		// A process that has ended meanwhile has no file.
+		// The file is missing if the process has ended meanwhile.
 		comm, err := os.ReadFile(filepath.Join(f.Proc, e.Name(), "comm"))
 		if err == nil && strings.TrimSpace(string(comm)) == name {
 			return true
@@ -204,8 +203,8 @@ func (f *findings) running(check, name string) bool {
 }
 
 // assignments parses lines of NAME=VALUE as in /etc/selinux/config and
-// firewalld.conf; blanks around both are ignored, as are comments. The last of
-// several counts.
+// firewalld.conf, without comments and surrounding blanks. The last assignment to a
+// name wins.
 func assignments(text string) map[string]string {
 	found := make(map[string]string)
 	for line := range strings.Lines(text) {

@@ -19,10 +19,10 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(machine.AsRoot(m)) }
 
-// kernel is the release that testdata has the modules of.
+// kernel is the kernel release whose modules are in testdata.
 const kernel = "6.1.0-56-cloud-amd64"
 
-// testHost is a Debian 12 on which nothing is wrong, below a directory.
+// testHost returns a Debian 12 without problems, below a temporary directory.
 func testHost(t *testing.T) Host {
 	t.Helper()
 	h := Host{
@@ -52,7 +52,7 @@ func testHost(t *testing.T) Host {
 	return h
 }
 
-// data returns a file of testdata, whose README.md has the origin of each.
+// data returns a file of testdata. README.md there has the origin of each.
 func data(t testing.TB, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", name))
@@ -68,10 +68,10 @@ func (h Host) put(t *testing.T, path, text string) {
 	clitest.Write(t, h.Root+path, text)
 }
 
-// runs lets a program run on a host.
+// runs makes a host look as if a program were running.
 func (h Host) runs(t *testing.T, name string) { h.put(t, "/proc/4711/comm", name+"\n") }
 
-// firewall is a firewalld of Debian 12 that runs.
+// firewall installs and runs firewalld as on Debian 12.
 func (h Host) firewall(t *testing.T) {
 	t.Helper()
 	h.runs(t, "firewalld")
@@ -87,8 +87,8 @@ func (h Host) firewall(t *testing.T) {
 	}
 }
 
-// enforcing is a host of RHEL 9 with SELinux, the policy of containers and k0s's
-// labels, whose k0s has the label context.
+// enforcing sets up SELinux as on RHEL 9, with the policy for containers and labels
+// on k0s's data directory. The k0s program has the label context.
 func (h Host) enforcing(t *testing.T, context string) {
 	t.Helper()
 	h.put(t, "/sys/fs/selinux/enforce", "1")
@@ -104,8 +104,7 @@ func (h Host) enforcing(t *testing.T, context string) {
 	}
 }
 
-// find returns what is found on a host, except for the clock of this machine,
-// about which no test can know.
+// find returns the findings for a host, except those about this machine's clock.
 func (h Host) find(t *testing.T) []record.Finding {
 	t.Helper()
 	return slices.DeleteFunc(h.Check(t.Context(), nil), func(f record.Finding) bool { return f.Check == "time" && f.Status != record.StatusFailed })
@@ -113,7 +112,7 @@ func (h Host) find(t *testing.T) []record.Finding {
 
 const binT = "system_u:object_r:bin_t:s0"
 
-// TestCheck has one thing wrong in each row.
+// TestCheck has one problem in each row.
 func TestCheck(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -129,7 +128,7 @@ func TestCheck(t *testing.T) {
 			"selinux warning /etc/selinux/config", "enforcing after the next boot", "reboot"},
 		{"all labels", func(t *testing.T, h *Host) { h.enforcing(t, binT) }, "", "", ""},
 		{"k0s was moved from /root", func(t *testing.T, h *Host) { h.enforcing(t, "unconfined_u:object_r:admin_home_t:s0") },
-			"selinux failed /usr/local/bin/k0s", "has the label unconfined_u:object_r:admin_home_t:s0, which systemd may not execute", "restorecon -v /usr/local/bin/k0s"},
+			"selinux failed /usr/local/bin/k0s", "has the label unconfined_u:object_r:admin_home_t:s0, with which systemd may not execute it", "restorecon -v /usr/local/bin/k0s"},
 		{"no container-selinux", func(t *testing.T, h *Host) {
 			h.enforcing(t, binT)
 			os.RemoveAll(h.Root + "/var/lib/selinux")
@@ -142,7 +141,7 @@ func TestCheck(t *testing.T) {
 		{"no labels for k0s's data", func(t *testing.T, h *Host) {
 			h.enforcing(t, binT)
 			h.put(t, "/etc/selinux/targeted/contexts/files/file_contexts.local", "/srv/www(/.*)?    system_u:object_r:httpd_sys_content_t:s0\n")
-		}, "selinux warning /var/lib/k0s", "has no labels", "semanage fcontext -a -t container_runtime_exec_t '/var/lib/k0s/bin/containerd.*'"},
+		}, "selinux warning /var/lib/k0s", "are not labelled", "semanage fcontext -a -t container_runtime_exec_t '/var/lib/k0s/bin/containerd.*'"},
 		{"a label that cannot be read", func(t *testing.T, h *Host) {
 			h.enforcing(t, binT)
 			if err := syscall.Removexattr(h.Root+h.K0s, "security.selinux"); err != nil {
@@ -150,14 +149,14 @@ func TestCheck(t *testing.T) {
 			}
 		}, "selinux unknown /usr/local/bin/k0s", "cannot be checked: no data available", ""},
 
-		{"fapolicyd is installed and does not run", func(t *testing.T, h *Host) {
+		{"fapolicyd is installed but not running", func(t *testing.T, h *Host) {
 			h.put(t, "/etc/fapolicyd/compiled.rules", data(t, "debian12/fapolicyd/compiled.rules"))
 		}, "", "", ""},
 		{"fapolicyd", func(t *testing.T, h *Host) {
 			h.runs(t, "fapolicyd")
 			h.put(t, "/etc/fapolicyd/fapolicyd.conf", data(t, "debian12/fapolicyd/fapolicyd.conf"))
 			h.put(t, "/etc/fapolicyd/compiled.rules", data(t, "debian12/fapolicyd/compiled.rules"))
-		}, "fapolicyd failed /usr/local/bin/k0s", "no rule that allows /usr/local/bin/k0s to be executed", "allow perm=any all : dir=/var/lib/k0s/"},
+		}, "fapolicyd failed /usr/local/bin/k0s", "no rule that allows executing /usr/local/bin/k0s", "allow perm=any all : dir=/var/lib/k0s/"},
 		{"fapolicyd is permissive", func(t *testing.T, h *Host) {
 			h.runs(t, "fapolicyd")
 			h.put(t, "/etc/fapolicyd/fapolicyd.conf", strings.Replace(data(t, "debian12/fapolicyd/fapolicyd.conf"), "permissive = 0", "permissive = 1", 1))
@@ -167,7 +166,7 @@ func TestCheck(t *testing.T) {
 			h.runs(t, "fapolicyd")
 			h.put(t, "/etc/fapolicyd/compiled.rules", data(t, "debian12/fapolicyd/compiled.rules"))
 			h.put(t, "/etc/fapolicyd/trust.d/k0s", "/usr/local/bin/k0s 3 "+strings.Repeat("0", 64)+"\n")
-		}, "fapolicyd failed /var/lib/k0s/bin/containerd", "no rule that allows /var/lib/k0s/bin/containerd", "fagenrules --load"},
+		}, "fapolicyd failed /var/lib/k0s/bin/containerd", "no rule that allows executing /var/lib/k0s/bin/containerd", "fagenrules --load"},
 		{"fapolicyd trusts another k0s", func(t *testing.T, h *Host) {
 			h.runs(t, "fapolicyd")
 			h.put(t, "/etc/fapolicyd/compiled.rules", "allow perm=any all : dir=/var/lib/k0s/\n"+data(t, "debian12/fapolicyd/compiled.rules"))
@@ -195,8 +194,8 @@ func TestCheck(t *testing.T) {
 		}, "", "", ""},
 		{"FIPS mode", func(t *testing.T, h *Host) { h.put(t, "/proc/sys/crypto/fips_enabled", "1\n") }, "fips warning /proc/sys/crypto/fips_enabled", "", ""},
 		{"no FIPS mode", func(t *testing.T, h *Host) { h.put(t, "/proc/sys/crypto/fips_enabled", "0\n") }, "", "", ""},
-		{"inotify as Debian has it", func(t *testing.T, h *Host) { h.put(t, "/proc/sys/fs/inotify/max_user_instances", "128\n") },
-			"inotify warning fs.inotify.max_user_instances", "is 128, and should be 1024 at least", "echo fs.inotify.max_user_instances=8192 >>/etc/sysctl.d/90-k0s.conf"},
+		{"inotify as on Debian", func(t *testing.T, h *Host) { h.put(t, "/proc/sys/fs/inotify/max_user_instances", "128\n") },
+			"inotify warning fs.inotify.max_user_instances", "is 128, but should be at least 1024", "echo fs.inotify.max_user_instances=8192 >>/etc/sysctl.d/90-k0s.conf"},
 		{"few watches", func(t *testing.T, h *Host) { h.put(t, "/proc/sys/fs/inotify/max_user_watches", "8192\n") },
 			"inotify warning fs.inotify.max_user_watches", "is 8192", "max_user_watches=524288"},
 		{"few files", func(t *testing.T, h *Host) { h.put(t, "/proc/sys/fs/file-max", "65536\n") }, "files warning fs.file-max", "is 65536", "fs.file-max=1048576"},
@@ -204,11 +203,11 @@ func TestCheck(t *testing.T) {
 		{"no limit", func(t *testing.T, h *Host) { os.Remove(h.Proc + "/sys/fs/nr_open") }, "files unknown /proc/sys/fs/nr_open", "cannot be checked: no such file", ""},
 		{"swap", func(t *testing.T, h *Host) {
 			h.put(t, "/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/swap.img                               file\t\t2097148\t\t0\t\t-2\n")
-		}, "swap warning /swap.img", "the host swaps to /swap.img", "swapoff -a"},
+		}, "swap warning /swap.img", "this host swaps to /swap.img", "swapoff -a"},
 		{"a clock behind the push", func(_ *testing.T, h *Host) { h.Released = time.Now().Add(time.Hour) }, "time failed clock", "before the images were pushed", "timedatectl set-time"},
 		{"a clock after the push", func(_ *testing.T, h *Host) { h.Released = time.Now().Add(-time.Hour) }, "", "", ""},
 
-		{"no br_netfilter, as RHEL 10 has it", func(t *testing.T, h *Host) { h.without(t, "br_netfilter") },
+		{"no br_netfilter, as on RHEL 10", func(t *testing.T, h *Host) { h.without(t, "br_netfilter") },
 			"modules warning br_netfilter", "the kernel " + kernel + " has no module br_netfilter", "dnf install kernel-modules-extra-" + kernel},
 		{"no ip_set", func(t *testing.T, h *Host) { h.without(t, "ip_set") }, "modules failed ip_set", "kube-router does not start", ""},
 		{"no ip_set, and another network", func(t *testing.T, h *Host) {
@@ -229,11 +228,11 @@ func TestCheck(t *testing.T) {
 		}, "modules failed overlay", "/etc/modprobe.d/cis.conf refuses to load the kernel module overlay", "sed -i '/^install *overlay /d' /etc/modprobe.d/cis.conf"},
 		{"no list of modules", func(t *testing.T, h *Host) { os.RemoveAll(h.Root + "/lib/modules") }, "modules unknown /lib/modules/" + kernel + "/modules.dep", "", ""},
 
-		{"firewalld does not run", func(t *testing.T, h *Host) {
+		{"firewalld is not running", func(t *testing.T, h *Host) {
 			h.firewall(t)
 			os.RemoveAll(h.Proc + "/4711")
 		}, "", "", ""},
-		{"firewalld with all that is needed", func(t *testing.T, h *Host) {
+		{"firewalld with every port and network", func(t *testing.T, h *Host) {
 			h.firewall(t)
 			h.put(t, "/etc/firewalld/zones/public.xml", `<zone><service name="kube-control-plane"/><service name="kubelet"/><port port="4000-5000" protocol="udp"/></zone>`)
 			h.put(t, "/etc/firewalld/zones/trusted.xml", `<zone target="ACCEPT"><source address="10.244.0.0/16"/><source address="10.0.0.0/8"/></zone>`)
@@ -246,7 +245,7 @@ func TestCheck(t *testing.T) {
 		{"firewalld as installed", func(t *testing.T, h *Host) {
 			h.firewall(t)
 			h.Networks = nil
-		}, "firewalld warning ports", "does not open 6443/tcp, 2380/tcp, 10250/tcp, 4789/udp", "firewall-cmd --permanent --add-port=6443/tcp --add-port=2380/tcp"},
+		}, "firewalld warning ports", "firewalld blocks 6443/tcp, 2380/tcp, 10250/tcp, 4789/udp", "firewall-cmd --permanent --add-port=6443/tcp --add-port=2380/tcp"},
 		{"firewalld without the networks", func(t *testing.T, h *Host) {
 			h.firewall(t)
 			h.Ports = []Port{{Number: 22}} // which Debian opens
@@ -270,7 +269,7 @@ func TestCheck(t *testing.T) {
 		{"no localhost", func(t *testing.T, h *Host) {
 			h.put(t, "/etc/hosts", "# 127.0.0.1 localhost\n127.0.1.1 node-1\n::1 localhost\n")
 		},
-			"hosts failed /etc/hosts", "does not have localhost", `echo "127.0.0.1 localhost" >>/etc/hosts`},
+			"hosts failed /etc/hosts", "does not list localhost", `echo "127.0.0.1 localhost" >>/etc/hosts`},
 		{"no /etc/hosts", func(t *testing.T, h *Host) { os.Remove(h.Root + "/etc/hosts") }, "hosts failed /etc/hosts", "", ""},
 		{"no localhost but in systemd-resolved", func(t *testing.T, h *Host) {
 			h.put(t, "/etc/hosts", "127.0.1.1 node-1\n")
@@ -291,14 +290,14 @@ func TestCheck(t *testing.T) {
 
 		{"a proxy in the shell", func(t *testing.T, h *Host) {
 			h.put(t, "/proc/self/environ", "https_proxy=http://proxy.site:3128\x00NO_PROXY=localhost,10.0.0.0/8\x00")
-		}, "proxy warning shell", "NO_PROXY does not have registry.site", "export NO_PROXY=$NO_PROXY,registry.site"},
+		}, "proxy warning shell", "NO_PROXY does not list registry.site", "export NO_PROXY=$NO_PROXY,registry.site"},
 		{"a proxy that is not used", func(t *testing.T, h *Host) {
 			h.put(t, "/proc/self/environ", "HTTPS_PROXY=http://proxy.site:3128\x00no_proxy=.site,10.0.0.0/8\x00")
 		}, "", "", ""},
 		{"a proxy in systemd", func(t *testing.T, h *Host) {
 			h.put(t, "/etc/systemd/system.conf.d/proxy.conf", "[Manager]\nDefaultEnvironment=\"HTTPS_PROXY=http://proxy.site:3128\" \\\n  'NO_PROXY=localhost,.site,10.0.0.5,node-1,10.244.0.0/16'\n")
-		}, "proxy warning systemd", "NO_PROXY does not have 10.96.0.0/12", "NO_PROXY=localhost,.site,10.0.0.5,node-1,10.244.0.0/16,10.96.0.0/12,.svc,.cluster.local"},
-		{"a proxy of the service, with all that is needed", func(t *testing.T, h *Host) {
+		}, "proxy warning systemd", "NO_PROXY does not list 10.96.0.0/12", "NO_PROXY=localhost,.site,10.0.0.5,node-1,10.244.0.0/16,10.96.0.0/12,.svc,.cluster.local"},
+		{"a proxy of the service that excludes the site", func(t *testing.T, h *Host) {
 			h.put(t, "/etc/systemd/system/k0scontroller.service.d/proxy.conf", "[Service]\nEnvironment=HTTPS_PROXY=http://proxy.site:3128\nEnvironment=NO_PROXY=.site,node-1,10.0.0.0/8\n")
 		}, "", "", ""},
 		{"an environment that cannot be read", func(t *testing.T, h *Host) { os.Remove(h.Proc + "/self/environ") }, "proxy unknown /proc/self/environ", "", ""},
@@ -326,7 +325,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// without removes a module from the lists.
+// without removes a module from the lists of modules.
 func (h Host) without(t *testing.T, name string) {
 	t.Helper()
 	for _, file := range []string{"modules.dep", "modules.builtin"} {
@@ -340,7 +339,7 @@ func (h Host) without(t *testing.T, name string) {
 	}
 }
 
-// TestMounts has the mount options of real hosts, and those that CIS asks for.
+// TestMounts has mount options of real hosts, and those that CIS requires.
 func TestMounts(t *testing.T) {
 	root := "35 1 253:2 / / rw,relatime shared:1 - ext4 /dev/mapper/root rw,seclabel\n"
 	for _, tt := range []struct{ name, text, want string }{
@@ -354,7 +353,7 @@ func TestMounts(t *testing.T) {
 			"failed /var/lib/k0s: /var/lib/k0s is mounted with noexec on /var/lib/k0s: k0s cannot start the programs that it unpacks there"},
 		{"a name that only begins the same", root + "41 40 253:4 / /var/lib/k0 rw,noexec - xfs /dev/b rw\n", ""},
 		{"noexec on /opt", root + "41 40 253:4 / /opt rw,noexec - xfs /dev/b rw\n",
-			"failed /opt/cni/bin: /opt/cni/bin is mounted with noexec on /opt: containerd cannot start the network plugins there, and no pod gets a network"},
+			"failed /opt/cni/bin: /opt/cni/bin is mounted with noexec on /opt: containerd cannot start the network plugins there, so pods have no network"},
 		{"read-only", "35 1 253:2 / / rw,relatime shared:1 - ext4 /dev/x ro\n40 35 253:3 / /var rw - xfs /dev/y rw\n41 35 253:3 / /opt rw - xfs /dev/y rw\n",
 			"failed /etc/k0s: /etc/k0s is mounted read-only on /: k0s.yaml cannot be written"},
 		{"not mountinfo", "/dev/vda / ext4 rw 0 0\n", "unknown PROC/self/mountinfo: cannot be checked: not the format of mountinfo"},
@@ -376,7 +375,7 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-// TestLatency writes to a real disk and leaves nothing there.
+// TestLatency writes to a real disk and leaves no file behind.
 func TestLatency(t *testing.T) {
 	h := testHost(t)
 	h.Measure = 20 * time.Millisecond
@@ -397,7 +396,7 @@ func TestLatency(t *testing.T) {
 	f := &findings{Host: h}
 	f.latency(t.Context())
 	if len(f.list) != 1 || f.list[0].Status != record.StatusUnknown {
-		t.Errorf("found %+v, want that it is unknown", f.list)
+		t.Errorf("found %+v, want it unknown", f.list)
 	}
 }
 

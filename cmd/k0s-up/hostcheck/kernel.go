@@ -13,7 +13,7 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// apparmor finds that the kernel has AppArmor and the host cannot load profiles:
+// apparmor finds a kernel with AppArmor on a host that cannot load profiles:
 // containerd then disables AppArmor (k0s, docs/external-runtime-deps.md).
 func (f *findings) apparmor() {
 	const check = "apparmor"
@@ -22,24 +22,24 @@ func (f *findings) apparmor() {
 		return
 	}
 	if len(f.glob("/sbin/apparmor_parser"))+len(f.glob("/usr/sbin/apparmor_parser")) == 0 {
-		f.warn(check, "apparmor_parser", "install the package apparmor", "AppArmor is enabled, and there is no /sbin/apparmor_parser: containers run without profiles")
+		f.warn(check, "apparmor_parser", "install the package apparmor", "AppArmor is enabled, but apparmor_parser is not installed: containers run without profiles")
 	}
 }
 
-// fips finds that the kernel is in FIPS mode. k0s runs there; but the mode does
-// not make validated modules of the cryptography that k0s and the images bring.
+// fips finds a kernel in FIPS mode. k0s runs on it, but that does not make the
+// cryptography in k0s and the images validated.
 func (f *findings) fips() {
 	const check = "fips"
 	text, exists := f.read(check, f.Proc+"/sys/crypto/fips_enabled")
 	if exists && strings.TrimSpace(text) == "1" {
-		f.warn(check, "/proc/sys/crypto/fips_enabled", "ask the vendors of k0s and of the images for FIPS builds, if they must be validated",
-			"the kernel is in FIPS mode, which does not extend to the cryptography that k0s and the images bring")
+		f.warn(check, "/proc/sys/crypto/fips_enabled", "if you need validated cryptography, ask the vendors of k0s and of the images for FIPS builds",
+			"the kernel is in FIPS mode, which does not extend to the cryptography in k0s and the images")
 	}
 }
 
-// Limits that are known to be too low. k0s and the containers of a platform run
-// as one user; 128 instances, the kernel's default, do not last (k0sproject/k0s#8113),
-// nor do the 8192 watches of old kernels. k0s's service asks for 999,999 open files.
+// Minimum limits. k0s and the containers of a platform run as one user: the kernel's
+// default of 128 instances is too low (k0sproject/k0s#8113), and so are the 8192
+// watches of old kernels. k0s's service requests 999,999 open files.
 const (
 	minInstances = 1024
 	minWatches   = 65536
@@ -54,20 +54,20 @@ func (f *findings) limits() {
 	}{
 		{"inotify", "fs.inotify.max_user_instances", minInstances, 8192, "pods fail with \"too many open files\""},
 		{"inotify", "fs.inotify.max_user_watches", minWatches, 524288, "pods fail with \"no space left on device\""},
-		{"files", "fs.nr_open", unitFiles, 1048576, "k0s's service asks for 999999 open files"},
-		{"files", "fs.file-max", unitFiles, 1048576, "k0s's service asks for 999999 open files"},
+		{"files", "fs.nr_open", unitFiles, 1048576, "k0s's service requests 999999 open files"},
+		{"files", "fs.file-max", unitFiles, 1048576, "k0s's service requests 999999 open files"},
 	} {
 		n, known := f.number(l.check, f.Proc+"/sys/"+strings.ReplaceAll(l.name, ".", "/"))
 		if !known || n >= l.least {
 			continue
 		}
 		f.warn(l.check, l.name, fmt.Sprintf("echo %s=%d >>/etc/sysctl.d/90-k0s.conf && sysctl -p /etc/sysctl.d/90-k0s.conf", l.name, l.setting),
-			"%s is %d, and should be %d at least: %s", l.name, n, l.least, l.text)
+			"%s is %d, but should be at least %d: %s", l.name, n, l.least, l.text)
 	}
 }
 
-// swap finds that the host swaps. k0s lets kubelet start with swap, but etcd and
-// the limits of pods suffer.
+// swap finds swap devices. k0s lets kubelet start with swap, but etcd slows down and
+// memory limits of pods do not hold.
 func (f *findings) swap() {
 	const check = "swap"
 	text, exists := f.read(check, f.Proc+"/swaps")
@@ -81,11 +81,11 @@ func (f *findings) swap() {
 		}
 	}
 	if len(devices) > 0 {
-		f.warn(check, strings.Join(devices, ","), "swapoff -a; and remove it from /etc/fstab", "the host swaps to %s: pods may use more memory than their limits allow, and etcd gets slow", strings.Join(devices, ", "))
+		f.warn(check, strings.Join(devices, ","), "swapoff -a, and remove swap from /etc/fstab", "this host swaps to %s: pods may exceed their memory limits, and etcd slows down", strings.Join(devices, ", "))
 	}
 }
 
-// unsynced reports whether nothing keeps the kernel's clock in time.
+// unsynced reports whether the kernel's clock is not synchronized.
 func unsynced() (bool, error) {
 	const staUnsync = 0x40 // STA_UNSYNC, adjtimex(2)
 	var t syscall.Timex
@@ -93,54 +93,54 @@ func unsynced() (bool, error) {
 	return t.Status&staUnsync != 0, err
 }
 
-// clock finds a clock that nothing sets, or that is behind what the host has
-// seen. k0s's certificates are valid from the moment on at which it makes them.
+// clock finds a clock that is not synchronized, or that is earlier than the push of
+// the images. k0s's certificates are valid from the moment it creates them.
 func (f *findings) clock() {
 	const check = "time"
 	now := time.Now()
 	if f.Released.Sub(now) > 5*time.Minute {
 		f.fail(check, "clock", "timedatectl set-time '"+f.Released.Format("2006-01-02 15:04:05")+"', or start an NTP client",
-			"it is %s here, which is before the images were pushed, %s", now.UTC().Format(time.RFC3339), f.Released.UTC().Format(time.RFC3339))
+			"this host's clock is at %s, before the images were pushed at %s", now.UTC().Format(time.RFC3339), f.Released.UTC().Format(time.RFC3339))
 	}
 	no, err := unsynced()
 	switch {
 	case err != nil:
 		f.unknown(check, "clock", err)
 	case no:
-		f.warn(check, "clock", "echo 'server NTPSERVER iburst' >>/etc/chrony.conf && systemctl enable --now chronyd", "no NTP client keeps the clock in time: certificates fail, and etcd warns, once hosts are apart")
+		f.warn(check, "clock", "echo 'server NTPSERVER iburst' >>/etc/chrony.conf && systemctl enable --now chronyd", "no NTP client synchronizes the clock: if the clocks of hosts drift apart, certificates are rejected and etcd warns")
 	}
 }
 
-// need is a kernel module, or others that stand in for it.
+// need is a kernel module that k0s needs, with alternatives to it.
 type need struct {
 	names  []string
 	what   string
 	status string
 }
 
-// needs are modules besides overlay. Without those of iptables the rules of
-// kubelet, kube-proxy and the network fail: distributions that leave modules out,
-// as RHEL 10 does, have shown how (kubernetes/kops#18724, rancher/rke2#8498).
+// needs returns the required modules other than overlay. Without those of iptables,
+// the rules of kubelet, kube-proxy and the network fail, as on distributions that
+// leave modules out (RHEL 10: kubernetes/kops#18724, rancher/rke2#8498).
 func (f *findings) needs() []need {
 	failed, warning := record.StatusFailed, record.StatusWarning
 	all := []need{
-		{[]string{"nf_tables", "ip_tables"}, "kube-proxy has no table for its rules", failed},
-		{[]string{"nf_conntrack"}, "kube-proxy cannot follow connections", failed},
+		{[]string{"nf_tables", "ip_tables"}, "kube-proxy cannot add its rules", failed},
+		{[]string{"nf_conntrack"}, "kube-proxy cannot track connections", failed},
 		{[]string{"xt_comment"}, "kube-proxy and kubelet cannot add their rules", failed},
-		{[]string{"xt_MASQUERADE", "ipt_MASQUERADE"}, "pods do not reach what is outside of the cluster", failed},
-		{[]string{"br_netfilter"}, "pods do not reach services that run on their own node", warning},
+		{[]string{"xt_MASQUERADE", "ipt_MASQUERADE"}, "pods cannot reach anything outside the cluster", failed},
+		{[]string{"br_netfilter"}, "pods cannot reach services on their own node", warning},
 	}
 	switch f.Provider {
 	case "kuberouter":
 		all = append(all, need{[]string{"ip_set"}, "kube-router does not start", failed})
 	case "calico":
-		all = append(all, need{[]string{"ip_set"}, "calico cannot add its rules", failed}, need{[]string{"vxlan"}, "calico does not connect the pods of different nodes", failed})
+		all = append(all, need{[]string{"ip_set"}, "calico cannot add its rules", failed}, need{[]string{"vxlan"}, "calico cannot connect pods on different nodes", failed})
 	}
 	return all
 }
 
-// modules finds kernel modules that are not there, or that the host refuses to
-// load, as hardening guides have it.
+// modules finds kernel modules that are missing, or that the host refuses to load,
+// as hardening guides advise.
 func (f *findings) modules() {
 	const check = "modules"
 	release, err := readFile(f.Proc + "/sys/kernel/osrelease")
@@ -156,14 +156,14 @@ func (f *findings) modules() {
 		text, err := readFile(f.Root + file)
 		if err != nil {
 			have = nil
-			if !f.all() {
+			if !f.allLoaded() {
 				f.unknown(check, file, err)
 			}
 			break
 		}
 		addModules(have, text)
 	}
-	for _, n := range append(f.needs(), need{[]string{"overlay"}, "containerd cannot keep images", record.StatusFailed}) {
+	for _, n := range append(f.needs(), need{[]string{"overlay"}, "containerd cannot store images", record.StatusFailed}) {
 		name := n.names[0]
 		if slices.ContainsFunc(n.names, f.loaded) {
 			continue
@@ -173,25 +173,25 @@ func (f *findings) modules() {
 			continue
 		}
 		if have != nil && name != "overlay" && !slices.ContainsFunc(n.names, func(n string) bool { return have[n] }) {
-			f.add(check, n.status, name, "dnf install kernel-modules-extra-"+release+", or the package of this system's kernel that has it",
+			f.add(check, n.status, name, "dnf install kernel-modules-extra-"+release+", or this system's package with that module",
 				"the kernel %s has no module %s: %s", release, strings.Join(n.names, " or "), n.what)
 		}
 	}
 }
 
-// all reports whether every module is loaded, so that no file of the kernel need
-// say whether it exists.
-func (f *findings) all() bool {
+// allLoaded reports whether every module is loaded, so that the lists of modules are
+// not needed.
+func (f *findings) allLoaded() bool {
 	return !slices.ContainsFunc(f.needs(), func(n need) bool { return !slices.ContainsFunc(n.names, f.loaded) })
 }
 
-// loaded reports whether a module is part of the running kernel.
+// loaded reports whether a module is loaded or built into the running kernel.
 func (f *findings) loaded(name string) bool {
 	_, err := os.Stat(filepath.Join(f.Sys, "module", name))
 	return err == nil
 }
 
-// addModules adds the modules of modules.dep or modules.builtin, whose lines begin
+// addModules adds the modules in modules.dep or modules.builtin, whose lines start
 // with a path such as kernel/net/bridge/br_netfilter.ko.xz.
 func addModules(have map[string]bool, text string) {
 	for line := range strings.Lines(text) {
@@ -202,8 +202,8 @@ func addModules(have map[string]bool, text string) {
 	}
 }
 
-// refusedModules returns the modules that a modprobe.d(5) replaces with a program
-// that does nothing, and the file that does.
+// refusedModules returns the modules that modprobe.d(5) replaces with /bin/true or
+// /bin/false, and the file that does so.
 func (f *findings) refusedModules() map[string]string {
 	found := make(map[string]string)
 	for _, dir := range []string{"/etc", "/run", "/usr/lib", "/lib"} {
@@ -217,7 +217,7 @@ func (f *findings) refusedModules() map[string]string {
 	return found
 }
 
-// installed returns the modules of lines such as "install NAME /bin/false".
+// installed returns the modules in lines such as "install NAME /bin/false".
 func installed(text string) map[string]bool {
 	found := make(map[string]bool)
 	for line := range strings.Lines(text) {

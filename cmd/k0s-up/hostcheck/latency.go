@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// etcd's documentation asks for a disk that writes 99 of 100 entries of its log
-// within 10 ms; an entry is of about the size that its advice for fio has.
+// etcd's documentation requires a disk that writes 99 % of log entries within 10 ms,
+// and recommends fio with entries of about this size.
 const (
 	slow      = 10 * time.Millisecond
 	entrySize = 2300
 )
 
-// latency finds a disk that is too slow for etcd, whose leader changes then. It
-// writes to a file that has no name, so nothing is left of it.
+// latency finds a disk that is too slow for etcd, which would keep electing new
+// leaders. It writes to an unnamed file, so nothing is left behind.
 func (f *findings) latency(ctx context.Context) {
 	const check = "latency"
 	dir := existing(f.Root + f.Data + "/etcd")
@@ -29,12 +29,12 @@ func (f *findings) latency(ctx context.Context) {
 	case err != nil:
 		f.unknown(check, dir, err)
 	case percentile(took) > slow:
-		f.warn(check, f.Data, "put "+f.Data+" on a faster disk, such as a local SSD", "1 of 100 small writes to the disk of %s takes %v or more, of %d that were tried: etcd needs it within %v",
+		f.warn(check, f.Data, "put "+f.Data+" on a faster disk, such as a local SSD", "1%% of small writes to the disk of %s took %v or more (%d measured); etcd requires 99%% within %v",
 			dir, percentile(took).Round(time.Millisecond/10), len(took), slow)
 	}
 }
 
-// existing returns a directory or the nearest above it that exists.
+// existing returns dir, or its nearest parent that exists.
 func existing(dir string) string {
 	for dir != "/" {
 		if info, err := os.Stat(dir); err == nil && info.IsDir() {
@@ -45,8 +45,8 @@ func existing(dir string) string {
 	return dir
 }
 
-// measure appends entries to a file without a name for a time, and returns how
-// long each took until it was on the disk.
+// measure writes entries to an unnamed file for a while, and returns how long each
+// took to reach the disk.
 func measure(ctx context.Context, dir string, during time.Duration) (took []time.Duration, err error) {
 	file, err := os.OpenFile(dir, unix.O_TMPFILE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -67,7 +67,7 @@ func measure(ctx context.Context, dir string, during time.Duration) (took []time
 	return took, nil
 }
 
-// percentile returns the 99th.
+// percentile returns the 99th percentile.
 func percentile(took []time.Duration) time.Duration {
 	sorted := slices.Sorted(slices.Values(took))
 	return sorted[(len(sorted)*99-1)/100]

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// mount is one line of /proc/self/mountinfo, see proc_pid_mountinfo(5).
+// mount is a line of /proc/self/mountinfo, see proc_pid_mountinfo(5).
 type mount struct {
 	point   string
 	options []string // of the mount and of its file system
@@ -54,9 +54,9 @@ func unescape(text string) string {
 	return b.String()
 }
 
-// under returns the mount that a path is on: of the deepest mount points the one
-// that was mounted last.
-func under(all []mount, of string) (found mount) {
+// mountOf returns the mount that a path is on: the last one mounted at the deepest
+// mount point.
+func mountOf(all []mount, of string) (found mount) {
 	for _, m := range all {
 		if within(m.point, of) && len(m.point) >= len(found.point) {
 			found = m
@@ -70,11 +70,10 @@ func within(dir, of string) bool {
 	return dir == of || strings.HasPrefix(of, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// mounts finds mount options under which k0s cannot run. From a file system
-// mounted with noexec, k0s, the programs that it unpacks to its data directory
-// (k3s-io/k3s#7372 has the same), and the network plugins do not start. nodev is
-// what CIS and STIG ask of /var: containers have a /dev of their own, so only
-// device nodes that a volume has fail.
+// mounts finds mount options under which k0s cannot run. With noexec, k0s, the
+// programs that it unpacks to its data directory and the network plugins do not
+// start (as in k3s-io/k3s#7372). CIS and STIG require nodev for /var: it only breaks
+// device nodes in volumes, since containers have their own /dev.
 func (f *findings) mounts() {
 	const check = "mounts"
 	file := f.Proc + "/self/mountinfo"
@@ -93,11 +92,11 @@ func (f *findings) mounts() {
 	}{
 		{path.Dir(f.K0s), "k0s cannot be started", true},
 		{f.Data, "k0s cannot start the programs that it unpacks there", true},
-		{"/opt/cni/bin", "containerd cannot start the network plugins there, and no pod gets a network", true},
+		{"/opt/cni/bin", "containerd cannot start the network plugins there, so pods have no network", true},
 		{"/etc/k0s", "k0s.yaml cannot be written", false},
 	} {
-		m := under(all, path.Clean(f.Root+dir.path))
-		remount := "mount -o remount,%s " + m.point + "; and in /etc/fstab"
+		m := mountOf(all, path.Clean(f.Root+dir.path))
+		remount := "mount -o remount,%s " + m.point + ", and change it in /etc/fstab"
 		switch {
 		case dir.exec && slices.Contains(m.options, "noexec"):
 			f.fail(check, dir.path, strings.Replace(remount, "%s", "exec", 1), "%s is mounted with noexec on %s: %s", dir.path, m.point, dir.what)

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// names checks the host's name and /etc/hosts. kubelet takes the name in small
-// letters. k0s reaches its own API at "localhost", as its kubeconfig has it, and
-// asks a nameserver for it if /etc/hosts does not say; systemd-resolved knows it.
+// names checks the host name and /etc/hosts. kubelet uses the name in lower case.
+// k0s's kubeconfig reaches the API at "localhost", which must be in /etc/hosts or
+// known to the nameserver; systemd-resolved knows it.
 func (f *findings) names() {
 	if lower := strings.ToLower(f.Name); lower != f.Name {
-		f.warn("name", f.Name, "hostnamectl set-hostname "+lower, "the host's name %q has capital letters, and its node is called %q", f.Name, lower)
+		f.warn("name", f.Name, "hostnamectl set-hostname "+lower, "the host name %q has capital letters, but its node will be named %q", f.Name, lower)
 	}
 	text, err := f.load("hosts", f.Root+"/etc/hosts")
 	if err == nil && hasLocalhost(text) || err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -25,13 +25,13 @@ func (f *findings) names() {
 	}
 	const remedy = `echo "127.0.0.1 localhost" >>/etc/hosts`
 	if resolv, _ := f.read("hosts", f.Root+"/etc/resolv.conf"); slices.Contains(nameservers(resolv), netip.MustParseAddr("127.0.0.53")) {
-		f.warn("hosts", "/etc/hosts", remedy, "/etc/hosts does not have localhost, which k0s connects to; only systemd-resolved knows it")
+		f.warn("hosts", "/etc/hosts", remedy, "/etc/hosts does not list localhost, which k0s connects to; only systemd-resolved resolves it")
 		return
 	}
-	f.fail("hosts", "/etc/hosts", remedy, "/etc/hosts does not have localhost, which k0s connects to")
+	f.fail("hosts", "/etc/hosts", remedy, "/etc/hosts does not list localhost, which k0s connects to")
 }
 
-// hasLocalhost reports whether a hosts(5) has localhost at a loopback address.
+// hasLocalhost reports whether hosts(5) lists localhost at an IPv4 loopback address.
 func hasLocalhost(text string) bool {
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(line, "#")
@@ -46,7 +46,7 @@ func hasLocalhost(text string) bool {
 	return false
 }
 
-// nameservers returns those of a resolv.conf(5).
+// nameservers returns the nameservers in resolv.conf(5).
 func nameservers(text string) []netip.Addr {
 	var all []netip.Addr
 	for line := range strings.Lines(text) {
@@ -59,8 +59,7 @@ func nameservers(text string) []netip.Addr {
 	return all
 }
 
-// searched returns the domains of a resolv.conf(5) that are appended to names:
-// the last line counts.
+// searched returns the search domains in resolv.conf(5). The last line wins.
 func searched(text string) []string {
 	var all []string
 	for line := range strings.Lines(text) {
@@ -71,13 +70,13 @@ func searched(text string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(d string) bool { return strings.Trim(d, ".") == "" })
 }
 
-// dnsPatience bounds the questions to the nameservers: in a site they often lead
-// nowhere, and then nothing is wrong.
-const dnsPatience = 2 * time.Second
+// dnsTimeout bounds the queries to a nameserver. On a site it often does not answer,
+// which is not a problem.
+const dnsTimeout = 2 * time.Second
 
-// wildcard finds a search domain in which every name has an address. Pods inherit
-// the domain and try it first for names with few dots, so that a name of the
-// cluster or of a registry may lead there.
+// wildcard finds a search domain in which every name resolves. Pods inherit the
+// domain and try it first for names with few dots, so names of services or of a
+// registry may resolve to it.
 func (f *findings) wildcard(ctx context.Context) {
 	const check = "dns"
 	text, exists := f.read(check, f.Root+"/etc/resolv.conf")
@@ -85,7 +84,7 @@ func (f *findings) wildcard(ctx context.Context) {
 	if !exists || len(servers) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, dnsPatience)
+	ctx, cancel := context.WithTimeout(ctx, dnsTimeout)
 	defer cancel()
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(servers[0].String(), "53"))
@@ -93,16 +92,15 @@ func (f *findings) wildcard(ctx context.Context) {
 	for _, domain := range searched(text) {
 		// The final dot keeps the resolver from adding this host's own domains.
 		name := "k0s-up-" + strings.ToLower(rand.Text()) + "." + strings.Trim(domain, ".") + "."
-		// Without an answer, there is no wildcard that could be in the way.
+		// Without an answer, there is no wildcard.
 		if found, _ := resolver.LookupNetIP(ctx, "ip", name); len(found) > 0 {
 			f.warn(check, domain, "remove the search domain from /etc/resolv.conf, or the wildcard record *."+strings.Trim(domain, ".")+" from DNS",
-				"every name in the search domain %s has an address, such as %s: pods may be led there instead of to the cluster", domain, found[0])
+				"every name in the search domain %s resolves, for example to %s: pods may connect there instead of to services of the cluster", domain, found[0])
 		}
 	}
 }
 
-// ipv6 finds that the cluster's networks are to have both families, and the host
-// has no address of IPv6.
+// ipv6 finds a host without IPv6 for a cluster that uses both families.
 func (f *findings) ipv6() {
 	const check = "ipv6"
 	if !f.IPv6 {
@@ -110,11 +108,11 @@ func (f *findings) ipv6() {
 	}
 	file := f.Proc + "/sys/net/ipv6/conf/all/disable_ipv6"
 	if text, exists := f.read(check, file); !exists || strings.TrimSpace(text) == "1" {
-		f.warn(check, "net.ipv6.conf.all.disable_ipv6", "sysctl -w net.ipv6.conf.all.disable_ipv6=0; and remove it from /etc/sysctl.d, and ipv6.disable=1 from the kernel's command line",
-			"k0s.yaml asks for IPv6, and this host has it disabled")
+		f.warn(check, "net.ipv6.conf.all.disable_ipv6", "sysctl -w net.ipv6.conf.all.disable_ipv6=0; also remove that setting from /etc/sysctl.d, and ipv6.disable=1 from the kernel's command line",
+			"k0s.yaml enables IPv6, but IPv6 is disabled on this host")
 		return
 	}
 	if !slices.ContainsFunc(f.Addresses, func(a netip.Addr) bool { return a.Is6() && a.IsGlobalUnicast() }) {
-		f.warn(check, "address", "ip -6 address add ADDRESS/64 dev DEVICE", "k0s.yaml asks for IPv6, and this host has no address of it")
+		f.warn(check, "address", "ip -6 address add ADDRESS/64 dev DEVICE", "k0s.yaml enables IPv6, but this host has no IPv6 address")
 	}
 }

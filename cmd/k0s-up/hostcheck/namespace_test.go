@@ -16,8 +16,8 @@ import (
 	"k0rdent-airgap/tests/machine"
 )
 
-// apart runs the test again in namespaces of its own, in which it may mount and
-// listen as it likes, and reports whether this is that run.
+// apart runs the test again in its own namespaces, in which it may mount and listen,
+// and reports whether this is that run.
 func apart(t *testing.T, flags uintptr) bool {
 	t.Helper()
 	const inside = "HOSTCHECK_APART"
@@ -38,8 +38,8 @@ func apart(t *testing.T, flags uintptr) bool {
 	return false
 }
 
-// TestRealMounts mounts a file system with the options of a hardened host, and
-// reads what this kernel says of it.
+// TestRealMounts mounts file systems with the options of a hardened host and reads
+// the kernel's mountinfo.
 func TestRealMounts(t *testing.T) {
 	if !apart(t, syscall.CLONE_NEWNS) {
 		return
@@ -75,7 +75,7 @@ func TestRealMounts(t *testing.T) {
 	}
 }
 
-// TestWildcard asks a nameserver that has every name below one domain.
+// TestWildcard queries a nameserver that resolves every name in one domain.
 func TestWildcard(t *testing.T) {
 	if !apart(t, syscall.CLONE_NEWNET) {
 		return
@@ -101,7 +101,7 @@ func TestWildcard(t *testing.T) {
 	h := testHost(t)
 	for _, tt := range []struct{ resolv, want string }{
 		{"nameserver 127.0.0.1\nsearch tame.site\n", ""},
-		{"nameserver 127.0.0.1\nsearch tame.site wild.site\n", "warning wild.site: every name in the search domain wild.site has an address, such as 192.0.2.7"},
+		{"nameserver 127.0.0.1\nsearch tame.site wild.site\n", "warning wild.site: every name in the search domain wild.site resolves, for example to 192.0.2.7"},
 		{"nameserver 127.0.0.1\n", ""},
 	} {
 		h.put(t, "/etc/resolv.conf", tt.resolv)
@@ -117,8 +117,8 @@ func TestWildcard(t *testing.T) {
 	}
 }
 
-// answer is the answer to a query, RFC 1035: an address for a name that has a
-// label in it, else that the name does not exist.
+// answer returns the response to a query (RFC 1035): an address if the name contains
+// label, else NXDOMAIN.
 func answer(query []byte, label string) []byte {
 	const header = 12
 	end := header
@@ -128,7 +128,7 @@ func answer(query []byte, label string) []byte {
 	end += 5 // the last, empty label, the type and the class
 	reply := append([]byte{}, query[:end]...)
 	binary.BigEndian.PutUint16(reply[2:], 0x8180)
-	binary.BigEndian.PutUint16(reply[10:], 0) // without what the resolver can do
+	binary.BigEndian.PutUint16(reply[10:], 0) // no additional records (EDNS)
 	switch {
 	case !strings.Contains(string(query), label):
 		reply[3] |= 3 // NXDOMAIN

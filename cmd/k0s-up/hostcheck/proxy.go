@@ -22,9 +22,9 @@ func environ(text string) map[string]string {
 	return found
 }
 
-// unitEnviron parses the settings of a name, such as Environment, in a file of
-// systemd: pairs NAME=VALUE that are divided by blanks and may be in quotes. An
-// empty setting removes those before.
+// unitEnviron adds the variables of a setting, such as Environment, in a file of
+// systemd: pairs NAME=VALUE, separated by blanks and possibly quoted. An empty
+// setting removes all earlier ones.
 func unitEnviron(found map[string]string, text, setting string) {
 	text = strings.ReplaceAll(text, "\\\n", " ")
 	for line := range strings.Lines(text) {
@@ -43,7 +43,7 @@ func unitEnviron(found map[string]string, text, setting string) {
 	}
 }
 
-// words splits a text at blanks outside of quotes.
+// words splits a text at blanks outside quotes.
 func words(text string) []string {
 	var all []string
 	var word strings.Builder
@@ -71,7 +71,7 @@ func words(text string) []string {
 	return all
 }
 
-// proxyOf returns the settings of an environment, as Go programs take them.
+// proxyOf returns the proxy settings of an environment, as Go programs read them.
 func proxyOf(env map[string]string) httpproxy.Config {
 	get := func(name string) string {
 		if v := env[name]; v != "" {
@@ -82,17 +82,16 @@ func proxyOf(env map[string]string) httpproxy.Config {
 	return httpproxy.Config{HTTPProxy: get("HTTP_PROXY"), HTTPSProxy: get("HTTPS_PROXY"), NoProxy: get("NO_PROXY")}
 }
 
-// through returns those of the hosts and networks that requests for go through a
-// proxy.
-func through(c httpproxy.Config, hosts []string, networks []netip.Prefix) []string {
+// proxied returns the hosts and networks that are reached through a proxy.
+func proxied(c httpproxy.Config, hosts []string, networks []netip.Prefix) []string {
 	proxy := c.ProxyFunc()
-	asked := func(host string) bool {
+	uses := func(host string) bool {
 		p, err := proxy(&url.URL{Scheme: "https", Host: host})
 		return err != nil || p != nil
 	}
 	var all []string
 	for _, h := range hosts {
-		if asked(h) {
+		if uses(h) {
 			name := h
 			if host, _, err := net.SplitHostPort(h); err == nil {
 				name = host
@@ -101,38 +100,38 @@ func through(c httpproxy.Config, hosts []string, networks []netip.Prefix) []stri
 		}
 	}
 	for _, n := range networks {
-		if n.IsValid() && asked(net.JoinHostPort(n.Masked().Addr().Next().String(), "443")) {
+		if n.IsValid() && uses(net.JoinHostPort(n.Masked().Addr().Next().String(), "443")) {
 			all = append(all, n.String())
 		}
 	}
 	return all
 }
 
-// proxies finds proxies through which the site's own traffic would go. A proxy may
-// let it pass, so this is a warning. In the shell only k0s-up itself is
-// concerned; what systemd passes to k0s reaches containerd, kubelet and the API.
+// proxies finds proxies that the site's own traffic would use. A proxy may let it
+// pass, so this is a warning. The shell's environment affects k0s-up alone; that of
+// systemd affects containerd, kubelet and the API server.
 func (f *findings) proxies() {
 	const check = "proxy"
 	shell, err := os.ReadFile(f.Proc + "/self/environ")
 	if err != nil {
 		f.unknown(check, f.Proc+"/self/environ", err)
 	}
-	if bad := through(proxyOf(environ(string(shell))), f.Internal, nil); len(bad) > 0 {
-		f.warn(check, "shell", "export NO_PROXY=$NO_PROXY,"+strings.Join(bad, ","), "the environment of this shell names a proxy, and NO_PROXY does not have %s", strings.Join(bad, ", "))
+	if bad := proxied(proxyOf(environ(string(shell))), f.Internal, nil); len(bad) > 0 {
+		f.warn(check, "shell", "export NO_PROXY=$NO_PROXY,"+strings.Join(bad, ","), "this shell's environment sets a proxy, and NO_PROXY does not list %s", strings.Join(bad, ", "))
 	}
 	env := f.serviceEnviron()
 	c := proxyOf(env)
-	bad := through(c, slices.Concat(f.Internal, []string{f.Name}), f.Networks)
+	bad := proxied(c, slices.Concat(f.Internal, []string{f.Name}), f.Networks)
 	if len(bad) == 0 {
 		return
 	}
 	list := strings.Trim(c.NoProxy+","+strings.Join(append(bad, ".svc", ".cluster.local"), ","), ",")
 	f.warn(check, "systemd", `for s in k0scontroller k0sworker; do mkdir -p /etc/systemd/system/$s.service.d && printf '[Service]\nEnvironment="NO_PROXY=`+list+`"\n' >/etc/systemd/system/$s.service.d/no-proxy.conf; done && systemctl daemon-reload`,
-		"systemd passes a proxy to k0s, and NO_PROXY does not have %s", strings.Join(bad, ", "))
+		"systemd passes a proxy to k0s, and NO_PROXY does not list %s", strings.Join(bad, ", "))
 }
 
-// serviceEnviron returns what systemd passes to k0s's service: its own
-// environment, DefaultEnvironment, and the drop-ins of the service.
+// serviceEnviron returns the environment of k0s's service: that of systemd itself,
+// DefaultEnvironment, and the service's drop-ins.
 func (f *findings) serviceEnviron() map[string]string {
 	const check = "proxy"
 	manager, _ := f.read(check, f.Proc+"/1/environ")

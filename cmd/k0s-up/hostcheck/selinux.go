@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// labelCommands are those of k0s's documentation (docs/selinux.md) for its data
-// directory.
+// labelCommands returns the commands that label k0s's data directory, from k0s's
+// documentation (docs/selinux.md).
 func (f *findings) labelCommands() string {
 	at := f.Data
 	return strings.Join([]string{
@@ -23,15 +23,14 @@ func (f *findings) labelCommands() string {
 	}, " && ")
 }
 
-// noEntry are the types of files that systemd may not execute under the targeted
-// policy: a program that was moved from a home directory or /tmp keeps its label,
-// and its service ends with 203/EXEC.
-var noEntry = []string{"admin_home_t", "user_home_t", "user_home_dir_t", "user_tmp_t", "tmp_t", "var_t", "default_t", "unlabeled_t"}
+// notExecutable lists the types of files that systemd may not execute under the
+// targeted policy. A program moved from a home directory or /tmp keeps its label, and
+// its service fails with 203/EXEC.
+var notExecutable = []string{"admin_home_t", "user_home_t", "user_home_dir_t", "user_tmp_t", "tmp_t", "var_t", "default_t", "unlabeled_t"}
 
-// selinux finds labels and policies that are missing. k0s itself runs unconfined;
-// docs/selinux.md asks for container-selinux and for the labels of its data
-// directory only where containerd has SELinux enabled, so without that they are
-// a warning.
+// selinux finds missing labels and policies. k0s itself runs unconfined.
+// docs/selinux.md requires container-selinux and labels on the data directory only
+// if containerd has SELinux enabled; otherwise they are a warning.
 func (f *findings) selinux() {
 	const check = "selinux"
 	config, configured := f.read(check, f.Root+"/etc/selinux/config")
@@ -39,13 +38,13 @@ func (f *findings) selinux() {
 	text, enabled := f.read(check, f.Sys+"/fs/selinux/enforce")
 	if !enabled {
 		if mode := strings.ToLower(settings["SELINUX"]); configured && mode == "enforcing" {
-			f.warn(check, "/etc/selinux/config", "reboot, and check again", "SELinux is off, and will be enforcing after the next boot")
+			f.warn(check, "/etc/selinux/config", "reboot, then run k0s-up again", "SELinux is off, but will be enforcing after the next boot")
 		}
 		return
 	}
 	if strings.TrimSpace(text) != "1" {
 		if strings.ToLower(settings["SELINUX"]) == "enforcing" {
-			f.warn(check, "/etc/selinux/config", "setenforce 1, and check again", "SELinux is permissive now, and will be enforcing after the next boot")
+			f.warn(check, "/etc/selinux/config", "setenforce 1, then run k0s-up again", "SELinux is permissive, but will be enforcing after the next boot")
 		}
 		return
 	}
@@ -59,18 +58,18 @@ func (f *findings) selinux() {
 	switch {
 	case found:
 	case inContainerd:
-		f.fail(check, "container-selinux", "dnf install container-selinux", "SELinux is enforcing and enabled in containerd, and the policy of containers is not installed: no container would start")
+		f.fail(check, "container-selinux", "dnf install container-selinux", "SELinux is enforcing and enabled in containerd, but the policy for containers is not installed: no container would start")
 	default:
-		f.warn(check, "container-selinux", "dnf install container-selinux", "SELinux is enforcing, and the policy of containers is not installed")
+		f.warn(check, "container-selinux", "dnf install container-selinux", "SELinux is enforcing, but the policy for containers is not installed")
 	}
 	if f.labelled(policy) {
 		return
 	}
 	if inContainerd {
-		f.fail(check, f.Data, f.labelCommands(), "SELinux is enabled in containerd, and %s has no labels for its programs and images: containers could not read their files", f.Data)
+		f.fail(check, f.Data, f.labelCommands(), "SELinux is enabled in containerd, but its programs and images in %s are not labelled: containers could not read their files", f.Data)
 		return
 	}
-	f.warn(check, f.Data, f.labelCommands(), "SELinux is enforcing, and %s has no labels for containerd's programs and images", f.Data)
+	f.warn(check, f.Data, f.labelCommands(), "SELinux is enforcing, but containerd's programs and images in %s are not labelled", f.Data)
 }
 
 // label checks that systemd may execute k0s.
@@ -81,8 +80,8 @@ func (f *findings) label() {
 	case errors.Is(err, fs.ErrNotExist): // reported elsewhere
 	case err != nil:
 		f.unknown(check, f.K0s, err)
-	case slices.Contains(noEntry, typeOf(context)):
-		f.fail(check, f.K0s, "restorecon -v "+f.K0s, "%s has the label %s, which systemd may not execute: its service would end with 203/EXEC", f.K0s, context)
+	case slices.Contains(notExecutable, typeOf(context)):
+		f.fail(check, f.K0s, "restorecon -v "+f.K0s, "%s has the label %s, with which systemd may not execute it: its service would fail with 203/EXEC", f.K0s, context)
 	}
 }
 
@@ -96,7 +95,7 @@ func typeOf(context string) string {
 
 // fileLabel returns the label of a file.
 func fileLabel(path string) (string, error) {
-	value := make([]byte, 256) // what SELinux itself allows for is less
+	value := make([]byte, 256) // SELinux allows fewer
 	n, err := syscall.Getxattr(path, "security.selinux", value)
 	if err != nil {
 		return "", &os.PathError{Op: "getxattr", Path: path, Err: err}
@@ -104,8 +103,8 @@ func fileLabel(path string) (string, error) {
 	return strings.TrimRight(string(value[:n]), "\x00"), nil
 }
 
-// labelled reports whether the policy has labels for k0s's data directory: its
-// own, or those that semanage adds.
+// labelled reports whether the policy has labels for k0s's data directory, its own
+// or added by semanage.
 func (f *findings) labelled(policy string) bool {
 	for _, name := range []string{"file_contexts.local", "file_contexts"} {
 		text, exists := f.read("selinux", f.Root+"/etc/selinux/"+policy+"/contexts/files/"+name)
@@ -116,8 +115,8 @@ func (f *findings) labelled(policy string) bool {
 	return false
 }
 
-// hasContext reports whether a file_contexts(5) has an entry that starts with a
-// path, of a type. Dots may be escaped there.
+// hasContext reports whether file_contexts(5) has an entry of a type whose pattern,
+// in which dots may be escaped, starts with a path.
 func hasContext(text, path, wantType string) bool {
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)

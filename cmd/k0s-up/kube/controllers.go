@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// The kinds in which k0s itself lists its controllers (k0sproject/k0s,
+// The objects with which k0s lists its controllers (k0sproject/k0s,
 // pkg/apis/autopilot/v1beta2 and pkg/apis/etcd/v1beta1).
 const (
 	controlNodes = "/apis/autopilot.k0sproject.io/v1beta2/controlnodes"
@@ -20,14 +20,14 @@ const (
 	nodes        = "/api/v1/nodes"
 )
 
-// Controllers is what the Kubernetes API says about a cluster's controllers.
+// Controllers holds what the Kubernetes API knows about a cluster's controllers.
 type Controllers struct {
-	Names     []string         // of all that have an object in the cluster, in lower case
-	Endpoints []netip.AddrPort // of the API servers that carry traffic
+	Names     []string         // of those with an object in the cluster, in lower case
+	Endpoints []netip.AddrPort // of the service "kubernetes"
 }
 
-// Controllers asks the API which controllers the cluster has. A controller
-// whose EtcdMember says that it has left etcd is not among them.
+// Controllers returns the cluster's controllers, except those whose EtcdMember shows
+// that they have left etcd.
 func (c *Client) Controllers(ctx context.Context) (*Controllers, error) {
 	names, left := make(map[string]bool), make(map[string]bool)
 	for _, path := range []string{etcdMembers, controlNodes, nodes + "?labelSelector=node-role.kubernetes.io%2Fcontrol-plane"} {
@@ -82,7 +82,7 @@ func (c *Client) endpoints(ctx context.Context) ([]netip.AddrPort, error) {
 	return found, nil
 }
 
-// Platform reports whether k0rdent is installed in the cluster: whether it has a
+// Platform reports whether k0rdent is installed: whether the cluster has a
 // Management object.
 func (c *Client) Platform(ctx context.Context) (bool, error) {
 	var group struct{ PreferredVersion struct{ GroupVersion string } }
@@ -115,14 +115,14 @@ func (c *Client) pods(ctx context.Context, node string) ([]pod, error) {
 	return list.Items, err
 }
 
-// drainTime bounds how long pods are waited for that leave a node.
-const drainTime = 2 * time.Minute
+// drainTimeout is how long to wait for pods to leave a node.
+const drainTimeout = 2 * time.Minute
 
-// Drain keeps new pods off a node and evicts those that are there, but for those
-// of DaemonSets, and waits until they are gone, two minutes at most. It reports
-// whether there is such a node. A node may do all of this to itself.
+// Drain cordons a node, evicts its pods except those of DaemonSets, and waits until
+// they are gone, for two minutes at most. It reports whether the node exists. A
+// node's own credentials allow all of this.
 func (c *Client) Drain(ctx context.Context, name string) (found bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	cordon := map[string]any{"spec": map[string]any{"unschedulable": true}}
 	if err := c.do(ctx, http.MethodPatch, nodes+"/"+name, "application/strategic-merge-patch+json", cordon, nil); err != nil {
@@ -141,20 +141,20 @@ func (c *Client) Drain(ctx context.Context, name string) (found bool, err error)
 		case err == nil && len(left) == 0:
 			return true, nil
 		case errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return true, fmt.Errorf("%s did not leave within %v", strings.Join(left, ", "), drainTime)
+			return true, fmt.Errorf("%s did not leave within %v", strings.Join(left, ", "), drainTimeout)
 		case ctx.Err() != nil:
 			return true, context.Cause(ctx)
-		case err != nil && !again(err):
+		case err != nil && !retryable(err):
 			return true, err
 		}
 		Sleep(ctx, pause)
 	}
 }
 
-// mirrorPod marks a pod that a kubelet runs without being told to.
+// mirrorPod marks a pod that a kubelet runs on its own.
 const mirrorPod = "kubernetes.io/config.mirror"
 
-// evict asks each pod of a node to leave, and returns those that are there.
+// evict evicts each pod of a node, and returns those that are still there.
 func (c *Client) evict(ctx context.Context, name string) (left []string, err error) {
 	pods, err := c.pods(ctx, name)
 	if err != nil {
@@ -177,23 +177,23 @@ func (c *Client) evict(ctx context.Context, name string) (left []string, err err
 			"apiVersion": "policy/v1", "kind": "Eviction", "metadata": map[string]string{"namespace": m.Namespace, "name": m.Name},
 		}
 		path := "/api/v1/namespaces/" + m.Namespace + "/pods/" + m.Name + "/eviction"
-		// One that a disruption budget refuses (429) is asked again.
-		if err := c.do(ctx, http.MethodPost, path, "application/json", eviction, nil); err != nil && !Absent(err) && !again(err) {
+		// Drain tries again if a disruption budget refuses (429).
+		if err := c.do(ctx, http.MethodPost, path, "application/json", eviction, nil); err != nil && !Absent(err) && !retryable(err) {
 			return left, err
 		}
 	}
 	return left, nil
 }
 
-// RemoveHost deletes a host's objects from the cluster: its Node, its
-// ControlNode and its EtcdMember. It returns what it has deleted, and goes on
-// to the others where one cannot be deleted.
+// RemoveHost deletes a host's objects from the cluster: its Node, its ControlNode
+// and its EtcdMember. It returns what it has deleted. If one cannot be deleted, it
+// continues with the others.
 func (c *Client) RemoveHost(ctx context.Context, name string) ([]string, error) {
 	var removed []string
 	var failed []error
 	for _, o := range []struct{ kind, path string }{{"Node", nodes}, {"ControlNode", controlNodes}, {"EtcdMember", etcdMembers}} {
 		err := c.do(ctx, http.MethodDelete, o.path+"/"+name, "", nil, nil)
-		for again(err) && Sleep(ctx, pause) {
+		for retryable(err) && Sleep(ctx, pause) {
 			err = c.do(ctx, http.MethodDelete, o.path+"/"+name, "", nil, nil)
 		}
 		switch {

@@ -1,10 +1,10 @@
-// Package kube asks the Kubernetes API of this host's cluster the few things
-// that bringing up, joining and removing a host take: whether it is ready, its
-// nodes, and k0s's own lists of controllers. It speaks HTTP and JSON itself,
-// with the credentials of a kubeconfig that k0s made, since a Kubernetes client
-// is ten times the size of everything else in this program.
+// Package kube is a client for the few requests to the Kubernetes API that are
+// needed to bring up, join and remove a host: readiness, nodes, and k0s's lists of
+// controllers. It uses plain HTTP and JSON with the credentials of a kubeconfig that
+// k0s created, since a Kubernetes client would be ten times the size of everything
+// else in this program.
 //
-// Answers are bounded in size and time. An error that the API reports is a
+// Responses are bounded in size and time. An error that the API reports is a
 // *StatusError.
 package kube
 
@@ -25,25 +25,26 @@ import (
 )
 
 const (
-	// maxAnswer bounds what is read of an answer, in bytes: a list of all pods of
-	// a node, each some 10 KB.
-	maxAnswer = 64 << 20
-	// patience bounds each request.
-	patience = 15 * time.Second
+	// maxResponse bounds the size of a response, the largest of which is a list of
+	// all pods of a node, each some 10 KB.
+	maxResponse = 64 << 20
+	// requestTimeout bounds each request.
+	requestTimeout = 15 * time.Second
 )
 
-// Client is an API server and the credentials to speak to it.
+// Client sends requests to an API server.
 type Client struct {
 	server string
 	token  string
 	http   *http.Client
 }
 
-// Open reads a kubeconfig file. It does not connect.
+// Open returns a client with the server and credentials of a kubeconfig file. It
+// does not connect.
 func Open(path string) (*Client, error) { return open(path, netip.AddrPort{}) }
 
-// OpenAt is Open for another API server of the same cluster, whose certificate
-// need not name the address.
+// OpenAt is like Open, for another API server of the same cluster. The server's
+// certificate need not have its address.
 func OpenAt(path string, server netip.AddrPort) (*Client, error) { return open(path, server) }
 
 func open(path string, server netip.AddrPort) (*Client, error) {
@@ -58,8 +59,7 @@ func open(path string, server netip.AddrPort) (*Client, error) {
 	return c, nil
 }
 
-// StatusError is an answer of the API server that is not the one that was asked
-// for.
+// StatusError is an error that the API server reports.
 type StatusError struct {
 	Code    int
 	Message string
@@ -67,8 +67,7 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return e.Message }
 
-// Absent reports whether an error says that there is no such object, or no such
-// kind.
+// Absent reports whether an error means that the object or its kind does not exist.
 func Absent(err error) bool { return code(err) == http.StatusNotFound }
 
 func code(err error) int {
@@ -78,9 +77,9 @@ func code(err error) int {
 	return 0
 }
 
-// again reports whether an error may be gone after a while: the API server
-// restarts, is busy, or a disruption budget refuses for now.
-func again(err error) bool {
+// retryable reports whether an error may be temporary: the API server restarts or
+// is busy, or a disruption budget refuses for now.
+func retryable(err error) bool {
 	switch code(err) {
 	case http.StatusConflict, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
@@ -89,10 +88,9 @@ func again(err error) bool {
 	return network
 }
 
-// do makes one request and decodes the answer into one of these, unless it is
-// nil.
+// do sends a request and decodes the response into into, unless that is nil.
 func (c *Client) do(ctx context.Context, method, path, contentType string, body, into any) error {
-	bounded, cancel := context.WithTimeout(ctx, patience)
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	var send io.Reader
 	if body != nil {
@@ -121,7 +119,7 @@ func (c *Client) do(ctx context.Context, method, path, contentType string, body,
 		return err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	if err != nil {
 		return err
 	}
@@ -137,7 +135,7 @@ func (c *Client) do(ctx context.Context, method, path, contentType string, body,
 	return nil
 }
 
-// failed makes an error of an answer: its message where it has one.
+// failed returns the error of a response, with the API's message if it has one.
 func failed(resp *http.Response, text []byte) error {
 	var status struct{ Message string }
 	if json.Unmarshal(text, &status) != nil || status.Message == "" {
@@ -149,8 +147,8 @@ func failed(resp *http.Response, text []byte) error {
 	return &StatusError{resp.StatusCode, status.Message}
 }
 
-// failedChecks returns the names of the checks that a verbose readyz marks with
-// "[-]", as in "[-]etcd failed: reason withheld".
+// failedChecks returns the checks that a verbose readyz marks as failed, as in
+// "[-]etcd failed: reason withheld".
 func failedChecks(body string) string {
 	var names []string
 	for line := range strings.Lines(body) {
@@ -169,7 +167,7 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 	return c.do(ctx, http.MethodGet, path, "", nil, into)
 }
 
-// Sleep waits for d or the end of ctx, and reports whether ctx is still active.
+// Sleep waits for d or until ctx is done, and reports whether d has passed.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

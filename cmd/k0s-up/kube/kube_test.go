@@ -19,9 +19,9 @@ import (
 	"time"
 )
 
-// api is an API server in memory: answers by method and path, without the query.
-// It works inside a synctest bubble, where waiting takes no time. What a real
-// one makes of these requests is tried in tests/cluster.
+// api is an in-memory API server: responses by method and path, without the query.
+// It works in a synctest bubble, in which waiting takes no time. tests/cluster sends
+// the same requests to a real API server.
 type api map[string]func(*http.Request) (code int, body string)
 
 func (a api) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -45,7 +45,7 @@ func (a api) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (a api) client() *Client { return &Client{server: "https://h", http: &http.Client{Transport: a}} }
 
-func says(code int, body string) func(*http.Request) (int, string) {
+func respond(code int, body string) func(*http.Request) (int, string) {
 	return func(*http.Request) (int, string) { return code, body }
 }
 
@@ -62,14 +62,14 @@ func TestWaitNode(t *testing.T) {
 		renewed := time.Now()
 		var back time.Time // when the kubelet renews its lease again
 		a := api{
-			"GET " + nodePath: says(200, ready),
+			"GET " + nodePath: respond(200, ready),
 			"GET " + lease: func(*http.Request) (int, string) {
 				if !back.IsZero() && !time.Now().Before(back) {
 					renewed = back
 				}
 				return 200, fmt.Sprintf(`{"spec":{"renewTime":%q}}`, renewed.UTC().Format("2006-01-02T15:04:05.000000Z07:00"))
 			},
-			"GET /api/v1/pods": says(200, `{"items":[{"metadata":{"namespace":"kube-system","name":"kube-router-x"},"status":{"containerStatuses":[{"state":{"waiting":{"reason":"ImagePullBackOff","message":"not found"}}}]}}]}`),
+			"GET /api/v1/pods": respond(200, `{"items":[{"metadata":{"namespace":"kube-system","name":"kube-router-x"},"status":{"containerStatuses":[{"state":{"waiting":{"reason":"ImagePullBackOff","message":"not found"}}}]}}]}`),
 		}
 		c := a.client()
 		if err := c.WaitNode(t.Context(), "a", time.Time{}); err != nil {
@@ -87,16 +87,16 @@ func TestWaitNode(t *testing.T) {
 		if err := c.WaitNode(t.Context(), "a", restarted); err != nil || time.Since(restarted) < 30*time.Second {
 			t.Errorf("%v after %v, want the node once its kubelet is back", err, time.Since(restarted))
 		}
-		a["GET "+lease] = says(403, forbid)
+		a["GET "+lease] = respond(403, forbid)
 		if err := c.WaitNode(t.Context(), "a", time.Now()); err != nil {
 			t.Errorf("a node that may not read its lease: %v", err)
 		}
 		for body, want := range map[string]string{
 			`{"status":{"conditions":[{"type":"Ready","status":"False","message":"no CNI"}]}}`: "no CNI",
-			`{"status":{}}`: "its kubelet does not report",
+			`{"status":{}}`: "its kubelet has not reported yet",
 			`{"status":{"conditions":[{"type":"Ready","status":"True"}],"addresses":[{"type":"Hostname"}]}}`: "ip route add default",
 		} {
-			a["GET "+nodePath] = says(200, body)
+			a["GET "+nodePath] = respond(200, body)
 			short, cancel := context.WithTimeout(t.Context(), time.Minute)
 			if err := c.WaitNode(short, "a", time.Time{}); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v, want %q", body, err, want)
@@ -108,7 +108,7 @@ func TestWaitNode(t *testing.T) {
 
 func TestWaitAPI(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := api{"GET /readyz": says(500, "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n")}
+		a := api{"GET /readyz": respond(500, "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n")}
 		short, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := a.client().WaitAPI(short); err == nil || err.Error() != "api server: not ready after 1m0s: failing checks: etcd" {
@@ -120,25 +120,25 @@ func TestWaitAPI(t *testing.T) {
 		if err := a.client().WaitAPI(stopped); !errors.Is(err, interrupted) {
 			t.Errorf("error = %v, want the interrupt", err)
 		}
-		a["GET /readyz"] = says(200, "ok")
+		a["GET /readyz"] = respond(200, "ok")
 		if err := a.client().WaitAPI(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// TestControllers asks all that knows controllers, since none of it knows all.
+// TestControllers combines all lists of controllers, none of which is complete.
 func TestControllers(t *testing.T) {
 	a := api{
-		"GET " + etcdMembers:  says(200, `{"items":[{"metadata":{"name":"A"},"status":{"conditions":[{"type":"Joined","status":"True"}]}},{"metadata":{"name":"gone"},"status":{"conditions":[{"type":"Joined","status":"False"}]}}]}`),
-		"GET " + controlNodes: says(200, `{"items":[{"metadata":{"name":"b"}},{"metadata":{"name":"gone"}}]}`),
+		"GET " + etcdMembers:  respond(200, `{"items":[{"metadata":{"name":"A"},"status":{"conditions":[{"type":"Joined","status":"True"}]}},{"metadata":{"name":"gone"},"status":{"conditions":[{"type":"Joined","status":"False"}]}}]}`),
+		"GET " + controlNodes: respond(200, `{"items":[{"metadata":{"name":"b"}},{"metadata":{"name":"gone"}}]}`),
 		"GET " + nodes: func(r *http.Request) (int, string) {
 			if r.FormValue("labelSelector") != "node-role.kubernetes.io/control-plane" {
 				t.Errorf("nodes asked for %q", r.URL.RawQuery)
 			}
 			return 200, `{"items":[{"metadata":{"name":"c"},"status":{"conditions":[{"type":"Ready","status":"False"}]}}]}`
 		},
-		"GET /apis/discovery.k8s.io/v1/namespaces/default/endpointslices": says(200, `{"items":[{"ports":[{"port":6443},{}],"endpoints":[{"addresses":["10.0.0.5","fd00::5"]},{"addresses":["no address"]}]}]}`),
+		"GET /apis/discovery.k8s.io/v1/namespaces/default/endpointslices": respond(200, `{"items":[{"ports":[{"port":6443},{}],"endpoints":[{"addresses":["10.0.0.5","fd00::5"]},{"addresses":["no address"]}]}]}`),
 	}
 	got, err := a.client().Controllers(t.Context())
 	if err != nil {
@@ -152,34 +152,34 @@ func TestControllers(t *testing.T) {
 	if got, err := a.client().Controllers(t.Context()); err != nil || strings.Join(got.Names, " ") != "b c gone" {
 		t.Errorf("%+v, %v", got, err)
 	}
-	a["GET "+controlNodes] = says(403, forbid)
+	a["GET "+controlNodes] = respond(403, forbid)
 	if _, err := a.client().Controllers(t.Context()); err == nil || err.Error() != "denied" {
-		t.Errorf("%v: controllers that could not be listed were taken for none", err)
+		t.Errorf("%v: want an error if controllers cannot be listed", err)
 	}
 }
 
 func TestPlatform(t *testing.T) {
 	a := api{}
-	if there, err := a.client().Platform(t.Context()); there || err != nil {
-		t.Errorf("no such group: %v, %v", there, err)
+	if installed, err := a.client().Platform(t.Context()); installed || err != nil {
+		t.Errorf("no such group: %v, %v", installed, err)
 	}
-	a["GET /apis/k0rdent.mirantis.com"] = says(200, `{"preferredVersion":{"groupVersion":"k0rdent.mirantis.com/v1beta1"}}`)
-	a["GET /apis/k0rdent.mirantis.com/v1beta1/managements"] = says(200, `{"items":[]}`)
-	if there, err := a.client().Platform(t.Context()); there || err != nil {
-		t.Errorf("no Management: %v, %v", there, err)
+	a["GET /apis/k0rdent.mirantis.com"] = respond(200, `{"preferredVersion":{"groupVersion":"k0rdent.mirantis.com/v1beta1"}}`)
+	a["GET /apis/k0rdent.mirantis.com/v1beta1/managements"] = respond(200, `{"items":[]}`)
+	if installed, err := a.client().Platform(t.Context()); installed || err != nil {
+		t.Errorf("no Management: %v, %v", installed, err)
 	}
-	a["GET /apis/k0rdent.mirantis.com/v1beta1/managements"] = says(200, `{"items":[{"metadata":{"name":"kcm"}}]}`)
-	if there, err := a.client().Platform(t.Context()); !there || err != nil {
-		t.Errorf("a Management: %v, %v", there, err)
+	a["GET /apis/k0rdent.mirantis.com/v1beta1/managements"] = respond(200, `{"items":[{"metadata":{"name":"kcm"}}]}`)
+	if installed, err := a.client().Platform(t.Context()); !installed || err != nil {
+		t.Errorf("a Management: %v, %v", installed, err)
 	}
-	a["GET /apis/k0rdent.mirantis.com"] = says(403, forbid)
+	a["GET /apis/k0rdent.mirantis.com"] = respond(403, forbid)
 	if _, err := a.client().Platform(t.Context()); err == nil {
-		t.Error("what may not be asked is taken for nothing")
+		t.Error("want an error if the request is forbidden")
 	}
 }
 
-// TestRemoveHost: what passes is waited for; what is refused is reported, and does
-// not keep the others.
+// TestRemoveHost retries temporary errors and reports permanent ones, which do not
+// keep the other objects from being deleted.
 func TestRemoveHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0
@@ -190,8 +190,8 @@ func TestRemoveHost(t *testing.T) {
 				}
 				return 200, "{}"
 			},
-			"DELETE " + controlNodes + "/a": says(403, forbid),
-			"DELETE " + etcdMembers + "/a":  says(200, "{}"),
+			"DELETE " + controlNodes + "/a": respond(403, forbid),
+			"DELETE " + etcdMembers + "/a":  respond(200, "{}"),
 		}
 		removed, err := a.client().RemoveHost(t.Context(), "a")
 		if got := strings.Join(removed, ", "); got != "Node a, EtcdMember a" || err == nil || err.Error() != "ControlNode a: denied" {
@@ -203,8 +203,7 @@ func TestRemoveHost(t *testing.T) {
 	})
 }
 
-// TestDrain: pods leave when their disruption budget lets them; those that belong
-// to the node stay.
+// TestDrain waits for disruption budgets, and leaves the node's own pods alone.
 func TestDrain(t *testing.T) {
 	const stays = `{"metadata":{"namespace":"n","name":"daemon","ownerReferences":[{"kind":"DaemonSet","controller":true}]}},` +
 		`{"metadata":{"namespace":"n","name":"mirror","annotations":{"kubernetes.io/config.mirror":"x"}}},` +
@@ -244,7 +243,7 @@ func TestDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, _ := node(1000)
 		start := time.Now()
-		if found, err := a.client().Drain(t.Context(), "a"); !found || err == nil || err.Error() != "pod n/app did not leave within 2m0s" || time.Since(start) < drainTime {
+		if found, err := a.client().Drain(t.Context(), "a"); !found || err == nil || err.Error() != "pod n/app did not leave within 2m0s" || time.Since(start) < drainTimeout {
 			t.Errorf("Drain = %v, %v after %v, want what did not leave", found, err, time.Since(start))
 		}
 		interrupted := errors.New("interrupted")
@@ -253,7 +252,7 @@ func TestDrain(t *testing.T) {
 		if _, err := a.client().Drain(stopped, "a"); !errors.Is(err, interrupted) {
 			t.Errorf("error = %v, want the interrupt", err)
 		}
-		a["POST /api/v1/namespaces/n/pods/app/eviction"] = says(403, forbid)
+		a["POST /api/v1/namespaces/n/pods/app/eviction"] = respond(403, forbid)
 		if _, err := a.client().Drain(t.Context(), "a"); err == nil || err.Error() != "denied" {
 			t.Errorf("error = %v, want that it is forbidden", err)
 		}
@@ -263,8 +262,8 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestOpen reads kubeconfigs in the forms of k0s: with what it takes inside, as an
-// administrator's, and in files, as a kubelet's.
+// TestOpen reads kubeconfigs as k0s writes them: with inline credentials for an
+// administrator, and with files for a kubelet.
 func TestOpen(t *testing.T) {
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer t" {

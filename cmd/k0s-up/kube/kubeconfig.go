@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// kubeconfig is what a kubeconfig file says, as far as k0s makes such files.
+// kubeconfig holds the fields of a kubeconfig file that k0s writes.
 type kubeconfig struct {
 	CurrentContext string `json:"current-context"`
 	Clusters       []struct {
@@ -44,7 +44,7 @@ type kubeconfig struct {
 	}
 }
 
-// parse makes a client of a kubeconfig, whose relative paths start at dir.
+// parse returns the client for a kubeconfig whose relative paths start at dir.
 func parse(text []byte, dir string, server netip.AddrPort) (*Client, error) {
 	var k kubeconfig
 	if err := yaml.Unmarshal(text, &k); err != nil {
@@ -80,7 +80,7 @@ func (k *kubeconfig) current() (cluster, user string) {
 	return "", ""
 }
 
-// trust sets the server and its authorities.
+// trust sets the server and the authorities that it is verified with.
 func (c *Client) trust(k *kubeconfig, dir string, config *tls.Config) error {
 	cluster, _ := k.current()
 	for _, x := range k.Clusters {
@@ -129,7 +129,7 @@ func (c *Client) login(k *kubeconfig, dir string, config *tls.Config) error {
 	return nil
 }
 
-// content returns what a kubeconfig has inline or in a file.
+// content returns a value that a kubeconfig holds inline or in a file.
 func content(dir, path string, inline []byte) ([]byte, error) {
 	if len(inline) > 0 || path == "" {
 		return inline, nil

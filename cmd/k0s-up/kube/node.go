@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// pause is the time between two looks.
+// pause is the time between two polls.
 const pause = time.Second
 
 type object struct {
@@ -36,11 +36,11 @@ type node struct {
 	}
 }
 
-// noRoute is why a node has no address.
+// noRoute is the reason why a node has no address.
 const noRoute = "the host has no default route: ip route add default via ADDRESS"
 
-// WaitAPI waits until the API server says of itself that it is ready. If the
-// context's time runs out, the error has what it said last.
+// WaitAPI waits until the API server reports that it is ready. If the context's
+// deadline passes, the error has the last reason why not.
 func (c *Client) WaitAPI(ctx context.Context) error {
 	return poll(ctx, func() (bool, error) {
 		err := c.get(ctx, "/readyz", url.Values{"verbose": {""}}, nil)
@@ -48,8 +48,8 @@ func (c *Client) WaitAPI(ctx context.Context) error {
 	}, "api server: not ready")
 }
 
-// poll calls f until it is done. If the context's time runs out, the error says
-// what for, and has what f said last.
+// poll calls f until it is done. If the context's deadline passes, the error starts
+// with what and has f's last error.
 func poll(ctx context.Context, f func() (bool, error), what string) error {
 	start := time.Now()
 	var last error
@@ -58,7 +58,7 @@ func poll(ctx context.Context, f func() (bool, error), what string) error {
 		if done {
 			return nil
 		}
-		if last == nil || ctx.Err() == nil { // that our own time is up is no reason
+		if last == nil || ctx.Err() == nil { // our own deadline is not a reason
 			last = err
 		}
 		if Sleep(ctx, pause) {
@@ -71,20 +71,19 @@ func poll(ctx context.Context, f func() (bool, error), what string) error {
 	}
 }
 
-// WaitNode waits until the node of this name is there, is Ready and has an
-// address at which other nodes and pods reach it. If the context's time runs
-// out, the error has what keeps the node and the system's pods.
+// WaitNode waits until the node exists, is Ready and has an address at which other
+// nodes and pods can reach it. If the context's deadline passes, the error has the
+// reasons of the node and of its pods.
 //
-// A node that was Ready when its k0s was stopped looks so until long after. If
-// since, by this host's clock, is not zero, the kubelet must have renewed the
-// node's lease after it.
+// A node stays Ready for a while after its k0s was stopped. If since, by this host's
+// clock, is not zero, the kubelet must have renewed the node's lease after it.
 func (c *Client) WaitNode(ctx context.Context, name string, since time.Time) error {
 	err := poll(ctx, func() (bool, error) {
 		err := c.checkNode(ctx, name, since)
 		return err == nil, err
 	}, "node "+name+": not ready")
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		later, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		later, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 		defer cancel()
 		if pods := c.waiting(later, name); pods != "" {
 			err = fmt.Errorf("%w; %s", err, pods)
@@ -93,13 +92,13 @@ func (c *Client) WaitNode(ctx context.Context, name string, since time.Time) err
 	return err
 }
 
-// checkNode returns why a node is not ready, or nil.
+// checkNode returns the reason why a node is not ready, or nil.
 func (c *Client) checkNode(ctx context.Context, name string, since time.Time) error {
 	var n node
 	if err := c.get(ctx, "/api/v1/nodes/"+name, nil, &n); err != nil {
 		return err
 	}
-	ready := condition{Message: "its kubelet does not report"}
+	ready := condition{Message: "its kubelet has not reported yet"}
 	for _, cond := range n.Status.Conditions {
 		if cond.Type == "Ready" {
 			ready = cond
@@ -119,8 +118,8 @@ func (c *Client) checkNode(ctx context.Context, name string, since time.Time) er
 	return errors.New("it is Ready but has no InternalIP: " + noRoute)
 }
 
-// alive reports whether the kubelet of a node has renewed its lease since then.
-// Credentials that may not read the lease have to do with the node's own status.
+// alive reports whether the kubelet of a node has renewed its lease since then. If
+// the credentials do not allow reading the lease, the node's status has to do.
 func (c *Client) alive(ctx context.Context, name string, since time.Time) bool {
 	var lease struct{ Spec struct{ RenewTime time.Time } }
 	err := c.get(ctx, "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/"+name, nil, &lease)
@@ -130,10 +129,10 @@ func (c *Client) alive(ctx context.Context, name string, since time.Time) bool {
 	return lease.Spec.RenewTime.After(since)
 }
 
-// maxPods bounds how many pods an error names.
+// maxPods is the number of pods that an error names.
 const maxPods = 3
 
-// waiting names the pods of a node that do not run, and why.
+// waiting returns the pods of a node that are not running, with the reasons.
 func (c *Client) waiting(ctx context.Context, name string) string {
 	pods, err := c.pods(ctx, name)
 	if err != nil {
