@@ -17,7 +17,7 @@ type dropInCase struct {
 	name  string
 	files map[string]string // below the directory
 	// want has the config_path that each of releases is left with, or refused if
-	// it does not start.
+	// it does not start. The last is that of every containerd 2.
 	want [3]string
 }
 
@@ -119,6 +119,22 @@ func (w *worker) seesDropIns(t *testing.T, column int) {
 		if c.name == map[bool]string{false: "old", true: "new"}[w.two] && len(found) > 0 {
 			t.Errorf("%s: found wrong with it: %q", c.name, found)
 		}
+	}
+}
+
+// readsNewestMain: a drop-in that a k0s of today accepts works next to the newest main
+// file that containerd reads, which a later k0s may write.
+func (w *worker) readsNewestMain(t *testing.T) {
+	w.configure(t, setup{mirrors: []string{w.site.plain.url(siteIPv4)}})
+	path := filepath.Join(w.root, mainFile)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writeFiles(t, w.root, map[string]string{mainFile: string(before)})
+	writeFiles(t, w.root, map[string]string{mainFile: fmt.Sprintf(mainText, w.main)})
+	if got := w.configPath(t); got != certs {
+		t.Errorf("with a main file of version %d config_path is %q, want %q", w.main, got, certs)
 	}
 }
 

@@ -26,8 +26,9 @@ func TestMirrors(t *testing.T) {
 			}
 			t.Logf("containerd %s: the slowest not found took %v", r.name, w.slowest.Round(time.Millisecond))
 			t.Run("k0s of another syntax before", w.upgraded)
+			t.Run("newest main file", w.readsNewestMain)
 			t.Run("faults", w.seesFaults)
-			t.Run("drop-ins", func(t *testing.T) { w.seesDropIns(t, n) })
+			t.Run("drop-ins", func(t *testing.T) { w.seesDropIns(t, min(n, 2)) })
 			t.Run("lost mirrors", w.seesLostMirrors)
 		})
 	}

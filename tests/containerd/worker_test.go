@@ -21,13 +21,15 @@ type release struct {
 	name    string
 	program string
 	two     bool     // containerd 2: other tables in its configuration, other keys in hosts.toml
+	main    int      // the newest version of a main file that it reads
 	k0s     []string // versions of k0s that have this syntax, oldest first
 }
 
 var releases = []release{
-	{name: "1.6", program: "containerd1.6", k0s: []string{"v1.27.5+k0s.0", "v1.32.8+k0s.0"}},
-	{name: "1.7", program: "containerd1.7", k0s: []string{"v1.32.8+k0s.0", "v1.35.4+k0s.0"}},
-	{name: "2.3", program: "containerd2.3", two: true, k0s: []string{"v1.36.1+k0s.0", "v1.36.3+k0s.0"}},
+	{name: "1.6", program: "containerd1.6", main: 2, k0s: []string{"v1.27.5+k0s.0", "v1.32.8+k0s.0"}},
+	{name: "1.7", program: "containerd1.7", main: 2, k0s: []string{"v1.32.8+k0s.0", "v1.35.4+k0s.0"}},
+	{name: "2.3", program: "containerd2.3", two: true, main: 3, k0s: []string{"v1.36.1+k0s.0", "v1.36.3+k0s.0"}},
+	{name: "2.4", program: "containerd2.4", two: true, main: 4, k0s: []string{"v1.36.3+k0s.0", "v1.37.0+k0s.0"}},
 }
 
 // Places that a worker's containerd sees.
@@ -86,9 +88,9 @@ func firstNode(t *testing.T, s *site, r release) *worker {
 func (s *site) furnish(t *testing.T, r release, net *network, at addresses) *worker {
 	t.Helper()
 	w := &worker{release: r, t: t, site: s, net: net, at: at, root: t.TempDir(), outside: newOutside(t, net)}
-	version := "2"
+	version := 2
 	if r.two {
-		version = "3"
+		version = 3
 	}
 	writeFiles(t, w.root, map[string]string{
 		"etc/resolv.conf":                   "nameserver " + outsideAddress + "\noptions timeout:2 attempts:1\n",
@@ -101,7 +103,7 @@ func (s *site) furnish(t *testing.T, r release, net *network, at addresses) *wor
 
 // mainText is the main file, as k0s writes one: all that the daemon needs and
 // none of the CRI plugin's keys. The plugin that is off would make /opt/containerd.
-const mainText = `version = %s
+const mainText = `version = %d
 root = "` + storeRoot + `"
 state = "/run/containerd/state"
 imports = ["` + dropins + `/*.toml"]
