@@ -76,7 +76,10 @@ fetch() {
     get "$1" "$2.part" || code=$?
     case $code in
     0) break ;;
-    8 | 22) return 1 ;;         # wget, curl: the server says no
+    8 | 22) # wget, curl: the server says no, and wget leaves an empty file
+      [ -s "$2.part" ] || rm -f -- "$2.part"
+      return 1
+      ;;
     33) rm -f -- "$2.part" ;; # curl: it cannot send a part
     esac
     idle=$((idle + 1))
@@ -155,9 +158,19 @@ in_bytes() {
 # need URL FILE: fetch of a file that must exist.
 need() { fetch "$1" "$2" || fail "the server has no $1" 'check the version'; }
 
-# signed FILE [WHOLE [WHAT]]: verifies a downloaded file, by the signature of the
-# whole. The hint names what to remove.
-signed() { bundle-verify --key "$key" "$1" >/dev/null || fail "$1 is not what its vendor signed" "remove ${3-it} and ${2-$1}.sig, and run the same command again" $?; }
+# signature URL FILE: downloads the signature of a file, detached or a sigstore
+# bundle, and sets sig to its name. It fails if the server has neither.
+signature() {
+  for form in sig sigstore.json; do
+    sig=$2.$form
+    if fetch "$1.$form" "$sig"; then return; fi
+  done
+  return 1
+}
+
+# signed FILE [WHAT]: verifies a downloaded file, whose signature is $sig. The hint
+# names what to remove.
+signed() { bundle-verify --key "$key" --signature "$sig" "$1" >/dev/null || fail "$1 is not what its vendor signed" "remove ${2-it} and $sig, and run the same command again" $?; }
 
 while [ $# -gt 0 ]; do
   case $1 in
@@ -203,12 +216,13 @@ dir=$(dirname -- "$bundle")
 key=${key:-$dir/cosign.pub}
 from=$vendor/$release
 if [ -n "$plan" ]; then
-  printf '%s\n' "$vendor/cosign.pub" "$from/airgap-bundle-$release.tar.gz.sig" "$from/airgap-bundle-$release.tar.gz" "$from/k0s-..."
+  printf '%s\n' "$vendor/cosign.pub" "$from/airgap-bundle-$release.tar.gz.sig (or .sigstore.json)" "$from/airgap-bundle-$release.tar.gz" "$from/k0s-..."
   exit
 fi
 mkdir -p -- "$dir"
 need "$vendor/cosign.pub" "$key"
-need "$from/airgap-bundle-$release.tar.gz.sig" "$bundle.sig"
+signature "$from/airgap-bundle-$release.tar.gz" "$bundle" ||
+  fail "the server has neither $from/airgap-bundle-$release.tar.gz.sig nor .sigstore.json" 'check the version'
 whole=$bundle got=$bundle
 if [ -n "$size" ]; then
   pieces "$from/airgap-bundle-$release.tar.gz" "$bundle"
@@ -216,13 +230,13 @@ if [ -n "$size" ]; then
 else
   need "$from/airgap-bundle-$release.tar.gz" "$bundle"
 fi
-signed "$bundle" "$whole" "${pieces:-it}"
-got="$got, $whole.sig, $key"
+signed "$bundle" "${pieces:-it}"
+got="$got, $sig, $key"
 # The bundle has k0s in it; by itself it is for hosts that have no registry.
 versions=$(bundle-version --all --quiet --format '{{range .k0s}}{{.}} {{end}}' "$bundle")
 for name in $(for v in $versions; do echo "k0s-$v-amd64 k0s-$v-arm64"; done); do
   for spelling in "$name" "$(printf %s "$name" | tr + -)"; do
-    fetch "$from/$spelling.sig" "$dir/$name.sig" || continue
+    signature "$from/$spelling" "$dir/$name" || continue
     need "$from/$spelling" "$dir/$name"
     signed "$dir/$name"
     got="$got, $dir/$name"

@@ -36,7 +36,8 @@ Bundle:
   --bundle FILE         the vendor's airgap-bundle-VERSION.tar.gz, its first
                         part, or a pattern in quotes that matches all its parts
   --key FILE            the vendor's public key
-  --signature FILE      the bundle's signature (default FILE.sig next to it)
+  --signature FILE      the bundle's signature (default FILE.sig or
+                        FILE.sigstore.json next to it)
   --no-verify           use the bundle unverified
   --add-bundle FILE     push one of the vendor's further bundles, bare metal or
                         Ceph, to the registry of this site
@@ -559,7 +560,8 @@ inputs() {
   for s in "${signature:-$bundle.sig}" "${signature:-$(whole).sig}" "${signature:-$bundle.sigstore.json}" "${signature:-$(whole).sigstore.json}"; do
     [ ! -r "$s" ] || return 0
   done
-  fail "${signature:-$(whole).sig} cannot be read" 'copy the signature to the bundle; download.sh gets both'
+  [ -z "$signature" ] || fail "$signature cannot be read"
+  fail "neither $(whole).sig nor $(whole).sigstore.json can be read" 'copy the signature to the bundle; download.sh gets both'
 }
 
 # present TOOL…: checks that they are installed and run here.

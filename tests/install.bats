@@ -201,7 +201,7 @@ published() { on "$1" find $storage/repositories -type f ! -path '*/blobs/*' -ex
   run -1 --separate-stderr script one --bundle /media/bundle.tgz --key /root/other.pub
   [[ $stderr == *'bundle-verify: '* ]]
   run -1 --separate-stderr script one --bundle /root/none.tgz --key /media/cosign.pub
-  [[ $stderr == *'/root/none.tgz.sig cannot be read'* ]]
+  [[ $stderr == *'neither /root/none.tgz.sig nor /root/none.tgz.sigstore.json can be read'* ]]
   run -2 --separate-stderr script one --bundle /media/bundle.tgz
   [[ $stderr == *'no key given'* ]]
   [ "$(published one)" = 0 ]
@@ -730,7 +730,7 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
   [[ $output == *'airgap-bundle-1.2.3.tar.gz is not what its vendor signed'*'hint: remove it'* ]]
   # There is no such release, and no server.
   run -1 --separate-stderr bash -c 'mkdir none && cd none && sh "$ROOT/download.sh" 9.9.9'
-  [[ $stderr == *'the server has no '*9.9.9* ]]
+  [[ $stderr == *"the server has neither http://$at/9.9.9/airgap-bundle-9.9.9.tar.gz.sig nor .sigstore.json"* ]]
   stop "${servers[-1]}"
   run -75 --separate-stderr bash -c 'mkdir nobody && cd nobody && sh "$ROOT/download.sh" 1.2.3'
   [[ $stderr == *'hint: run the same command again'* ]]
@@ -744,6 +744,53 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
   cp "$ROOT/install.sh" alone
   run -2 --separate-stderr sh alone/install.sh --download 1.2.3
   [[ $stderr == *'run download.sh VERSION'* ]]
+}
+
+@test "download.sh: a sigstore bundle serves where there is no .sig" {
+  local program at name=airgap-bundle-1.2.3.tar.gz
+  need openssl curl wget jq
+  mkdir -p served/1.2.3 path
+  cp "$MEDIA/bundle.tgz" served/1.2.3/$name
+  mkk0s --out served/1.2.3/k0s-v1.32.8+k0s.0-amd64
+  mkk0s --arch arm64 --out served/1.2.3/k0s-v1.32.8-k0s.0-arm64
+  cp "$MEDIA/cosign.pub" served/
+  for at in served/1.2.3/*; do sigstore "$BATS_FILE_TMPDIR/key.pem" "$at"; done
+  # It has what cosign writes.
+  same "$(jq -c '[paths]' "$ROOT/cmd/bundle-verify/testdata/v3/p256.sigstore.json")" "$(jq -c '[paths]' served/1.2.3/$name.sigstore.json)"
+  exec {requests}< <(exec cutoff -after 100000000 served 3>&-)
+  servers+=($!)
+  read -r at <&"$requests"
+  export K0RDENT_DOWNLOAD_URL=http://$at
+  for program in sh dirname basename sed tr mv rm mkdir wc sleep head tail sha256sum; do ln -s "$(type -P $program)" path/; done
+  for program in curl wget; do
+    ln -s "$(type -P $program)" path/
+    mkdir $program $program.parts
+    (cd $program && PATH=$ROOT/bin:$PWD/../path sh "$ROOT/download.sh" 1.2.3 2>err) || { tail $program/err; false; }
+    same "$(printf '%s\n' $name{,.sigstore.json} cosign.pub err k0s-v1.32.8+k0s.0-a{md,rm}64{,.sigstore.json})" "$(cd $program && printf '%s\n' *)"
+    [[ $(tail -n 2 $program/err | head -n 1) == *" $name, $name.sigstore.json, ./cosign.pub,"* ]]
+    [ "$(bundle-verify --quiet --key $program/cosign.pub --format '{{.signature}}' $program/k0s-v1.32.8+k0s.0-arm64)" = good ]
+    (cd $program.parts && PATH=$ROOT/bin:$PWD/../path sh "$ROOT/download.sh" 1.2.3 --parts 100K 2>err) || { tail $program.parts/err; false; }
+    [[ $(tail -n 2 $program.parts/err | head -n 1) == *" $name.part-*, $name.sha256, $name.sigstore.json, "* ]]
+    [ "$(bundle-verify --quiet --key $program/cosign.pub --format '{{.signature}}' $program.parts/$name.part-001)" = good ]
+    rm path/$program
+  done
+  # install.sh finds it as well, next to the whole and to the parts.
+  for at in curl/$name curl.parts/$name.part-001; do
+    run -0 --separate-stderr sh "$ROOT/install.sh" --plan --only push --bundle "$at" --key curl/cosign.pub
+    [[ $output == *"bundle-verify --quiet --key $PWD/curl/cosign.pub $PWD/$at |"* ]]
+  done
+  # A signature of another file, and a statement that is none, are refused.
+  cp curl/k0s-v1.32.8+k0s.0-amd64.sigstore.json curl/$name.sigstore.json
+  run -1 bash -c 'cd curl && sh "$ROOT/download.sh" 1.2.3'
+  [[ $output == *"hint: remove it and ./$name.sigstore.json,"* || $output == *"hint: remove it and $name.sigstore.json,"* ]]
+  cp "$ROOT/cmd/bundle-verify/testdata/v3/attestation.sigstore.json" curl/$name.sigstore.json
+  run -1 bash -c 'cd curl && sh "$ROOT/download.sh" 1.2.3'
+  [[ $output == *"$name.sigstore.json: an attestation about the file (DSSE envelope), not a signature of it"* ]]
+  # The vendor's server has both for a while: either is good.
+  openssl dgst -sha256 -sign "$BATS_FILE_TMPDIR/key.pem" served/1.2.3/$name | base64 -w0 >served/1.2.3/$name.sig
+  mkdir both
+  (cd both && sh "$ROOT/download.sh" 1.2.3 2>err)
+  [ ! -e both/$name.sigstore.json ]
 }
 
 # containerd NAME: starts containerd there as a k0s of that version starts it: with

@@ -75,6 +75,16 @@ need() {
 # tools: the names of all of them.
 tools() { (cd "$ROOT/cmd" && printf '%s\n' *); }
 
+# sigstore KEY FILE: writes FILE.sigstore.json, the signature that cosign 3 writes
+# with a key.
+sigstore() {
+  jq -cn --arg hint "$(openssl pkey -in "$1" -pubout -outform der | openssl dgst -sha256 -binary | base64 -w0)" \
+    --arg digest "$(openssl dgst -sha256 -binary "$2" | base64 -w0)" \
+    --arg signature "$(openssl dgst -sha256 -sign "$1" "$2" | base64 -w0)" \
+    '{mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json", verificationMaterial: {publicKey: {$hint}},
+      messageSignature: {messageDigest: {algorithm: "SHA2_256", $digest}, $signature}}' >"$2.sigstore.json"
+}
+
 # expected [FILE]: what the generator says a bundle holds for a registry, as
 # sorted lines "repository tag digest".
 expected() {
