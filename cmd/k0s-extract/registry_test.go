@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -182,13 +181,8 @@ func TestRegistryBreaksOff(t *testing.T) {
 }
 
 func TestRegistryIsNotThere(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := l.Addr().String()
-	l.Close()
-	_, _, err = run1(t, nil, "--from", host+"/k0sproject/k0s:v1.32.8-k0s.0", "--to", filepath.Join(t.TempDir(), "k0s"))
+	const host = "127.0.0.1:1" // nothing listens there
+	_, _, err := run1(t, nil, "--from", host+"/k0sproject/k0s:v1.32.8-k0s.0", "--to", filepath.Join(t.TempDir(), "k0s"))
 	if cli.Code(err) != cli.CodeTryAgain || !strings.Contains(err.Error(), host) {
 		t.Errorf("%v (exit code %d), want %d and an error about %s", err, cli.Code(err), cli.CodeTryAgain, host)
 	}

@@ -221,12 +221,7 @@ func TestProxiesAreNamed(t *testing.T) {
 		t.Cleanup(s.Close)
 		return s.URL
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	closed := "http://user:s3cret@" + l.Addr().String()
+	closed := "http://user:s3cret@" + nobody
 	refusing, asking := proxy(http.StatusForbidden), proxy(http.StatusProxyAuthRequired)
 	for _, tt := range []struct {
 		name, env string
@@ -234,8 +229,8 @@ func TestProxiesAreNamed(t *testing.T) {
 		code      int
 		want      string
 	}{
-		{"refused", "HTTP_PROXY=" + closed, true, cli.CodeTryAgain, "proxy " + l.Addr().String() + ": connect: connection refused"},
-		{"refused, TLS", "HTTPS_PROXY=" + closed, false, cli.CodeTryAgain, "proxy " + l.Addr().String() + ": connect: connection refused"},
+		{"refused", "HTTP_PROXY=" + closed, true, cli.CodeTryAgain, "proxy " + nobody + ": connect: connection refused"},
+		{"refused, TLS", "HTTPS_PROXY=" + closed, false, cli.CodeTryAgain, "proxy " + nobody + ": connect: connection refused"},
 		{"unknown", "HTTPS_PROXY=http://proxy.invalid:3128", false, cli.CodeTryAgain, "proxy proxy.invalid:3128: "},
 		{"says no", "HTTP_PROXY=" + refusing, true, cli.CodeFailed, "proxy " + strings.TrimPrefix(refusing, "http://") + " answered 403 Forbidden"},
 		{"says no to a tunnel", "HTTPS_PROXY=" + refusing, false, cli.CodeFailed, "proxy " + strings.TrimPrefix(refusing, "http://") + " answered 403 Forbidden"},

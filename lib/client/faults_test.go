@@ -159,11 +159,6 @@ func TestSilence(t *testing.T) {
 // Errors at addresses from the registry's headers and redirects name the
 // registry as the cause.
 func TestRedirectsAreNamed(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
 	for _, tt := range []struct {
 		name   string
 		before intercept
@@ -181,17 +176,17 @@ func TestRedirectsAreNamed(t *testing.T) {
 			if r.Method != http.MethodPost {
 				return false
 			}
-			w.Header().Set("Location", "http://"+closed.Addr().String()+"/v2/a/blobs/uploads/1")
+			w.Header().Set("Location", "http://"+nobody+"/v2/a/blobs/uploads/1")
 			w.WriteHeader(http.StatusAccepted)
 			return true
-		}, "the registry sends uploads (in a Location header) to " + closed.Addr().String() + ": "},
+		}, "the registry sends uploads (in a Location header) to " + nobody + ": "},
 		{"redirect", func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method != http.MethodPost {
 				return false
 			}
-			http.Redirect(w, r, "http://"+closed.Addr().String()+"/", http.StatusTemporaryRedirect)
+			http.Redirect(w, r, "http://"+nobody+"/", http.StatusTemporaryRedirect)
 			return true
-		}, "the registry redirects to " + closed.Addr().String() + ": "},
+		}, "the registry redirects to " + nobody + ": "},
 	} {
 		r := dial(t, serve(t, tt.before))
 		err := r.Upload("a", hashOf(t, []byte("x")), 1).Send(t.Context(), strings.NewReader("x"))

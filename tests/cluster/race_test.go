@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
+	"k0rdent-airgap/tests/cluster/plane"
 )
 
 // TestTakenOver has kcm upgrade the release while Helm still waits for a hook,
@@ -51,14 +52,13 @@ func TestWebhookNotUp(t *testing.T) {
 	s.play(t)
 	s.install(ctx, t, "1.2.3", quick(), cluster.Installed)
 	s.ready(ctx, t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := plane.FreePorts(1) // refused at first
 	if err != nil {
 		t.Fatal(err)
 	}
 	webhook := httptest.NewUnstartedServer(http.HandlerFunc(admit))
-	address := l.Addr().String()
+	address := "127.0.0.1:" + ports[0]
 	webhook.Listener.Close()
-	l.Close() // refused from now on
 	s.register(ctx, t, "https://"+address, webhook)
 	started := make(chan struct{})
 	time.AfterFunc(3*time.Second, func() {

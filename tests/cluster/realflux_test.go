@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
+	"k0rdent-airgap/tests/cluster/plane"
 )
 
 var (
@@ -193,12 +193,11 @@ func (s *site) runFlux(ctx context.Context, t *testing.T, name string) {
 	// looked at again after a second, not after half a minute.
 	args := []string{"--metrics-addr=0", "--health-addr=0", "--requeue-dependency=1s"}
 	if name == "source-controller" {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ports, err := plane.FreePorts(1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		address := l.Addr().String()
-		l.Close()
+		address := "127.0.0.1:" + ports[0]
 		args = append(args, "--storage-path="+dir, "--storage-addr="+address, "--storage-adv-addr="+address)
 	}
 	log, err := os.Create(filepath.Join(dir, "log"))

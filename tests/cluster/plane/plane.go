@@ -81,7 +81,7 @@ func Start(ctx context.Context, bin, dir string) (*Plane, error) {
 }
 
 func (p *Plane) start(ctx context.Context) error {
-	ports, err := freePorts(5)
+	ports, err := FreePorts(5)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (p *Plane) start(ctx context.Context) error {
 
 // Fake adds the node Node. kwok keeps it and all others that are made.
 func (p *Plane) Fake(ctx context.Context) error {
-	ports, err := freePorts(1)
+	ports, err := FreePorts(1)
 	if err != nil {
 		return err
 	}
@@ -254,10 +254,10 @@ func (p *Plane) Stop() {
 	p.running = nil
 }
 
-// freePorts returns unused ports of the loopback interface. They are below those that Linux
+// FreePorts returns unused ports of the loopback interface. They are below those that Linux
 // assigns by itself (ip_local_port_range), so that nothing else can take one before its
 // program starts.
-func freePorts(n int) ([]string, error) {
+func FreePorts(n int) ([]string, error) {
 	const first, last, tries = 10000, 19999, 1000
 	var ports []string
 	for range tries {
