@@ -106,8 +106,12 @@ func TestReload(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.notice, r.back = time.Second, time.Second
+			r.notice, r.back = time.Second, time.Second // in vain
+			if tt.answers {
+				r.back = time.Minute
+			}
 			if tt.notices {
+				r.notice = time.Minute
 				time.AfterFunc(50*time.Millisecond, func() { os.WriteFile(pid, []byte("101\n"), 0o644) })
 			}
 			err = r.follow(t.Context(), true)
