@@ -34,49 +34,53 @@ concurrent() {
 }
 
 # memory makes a directory in memory for temporary files, if there is room: half
-# of the unit tests' time goes into files that they soon delete.
+# of the unit tests' time goes into files that they soon delete. Its name is this
+# tree's, since Go runs a test again when TMPDIR has changed.
 memory() {
-  [ "$(df --output=avail -B1M /dev/shm 2>/dev/null | tail -n 1)" -gt 4096 ] 2>/dev/null || return
   local dir
-  dir=$(mktemp -d /dev/shm/unit.XXXXXX) && chmod 1777 "$dir" && echo "$dir" # some tests are another user
+  [ "$(df --output=avail -B1M /dev/shm 2>/dev/null | tail -n 1)" -gt 4096 ] 2>/dev/null || return
+  dir=/dev/shm/unit.$(id -u).$(stat -c %d.%i .)
+  rm -rf "$dir"                                    # from a run that was killed
+  mkdir "$dir" && chmod 1777 "$dir" && echo "$dir" # some tests are another user
 }
 
-# in_memory COMMAND…: runs it with its temporary files in memory.
-in_memory() {
-  local shm
-  shm=$(memory) || { "$@"; return; }
-  # shellcheck disable=SC2064 # this directory
-  trap "rm -rf '$shm'" RETURN EXIT
-  TMPDIR=$shm "$@"
-}
+# go_test FLAG…: runs tests of Go, their temporary files in memory. Test programs
+# are linked twice as fast without tables for debuggers, and lint has vetted them.
+go_test() { TMPDIR=${shm:-${TMPDIR:-/tmp}} go test -ldflags='-s -w' -vet=off -parallel 4 -timeout 20m -json "$@"; }
 
-# Test programs are linked twice as fast without tables for debuggers, and lint
-# has vetted them.
-unit() { in_memory unit_tests; }
-unit_tests() {
-  local status=0 packages
-  go -C packaging test -count=1 -json ./sbom || status=1
-  if raceable; then
-    mapfile -t packages < <(go list ./... | grep -Fxv -f <(concurrent))
-  else
-    echo "ok - race detector # skip no $(go env CC) on this machine"
-    packages=(./...)
-  fi
-  go test -ldflags='-s -w' -vet=off -count=1 -parallel 4 -timeout 20m -json "${packages[@]}" || status=1
+# tested PACKAGE…: tests packages, with ${flags[@]}. Those that have not changed are
+# not run again, except with CI=true, and except for those whose tests build or list
+# this tree, of whose files Go does not know.
+tested() {
+  local status=0 builders some rest
+  builders=$(printf '%s\n' "$module"/tests/{chaos,house})
+  [ "${CI-}" != true ] || builders=$(printf '%s\n' "$@")
+  mapfile -t some < <(printf '%s\n' "$@" | grep -Fx "$builders")
+  mapfile -t rest < <(printf '%s\n' "$@" | grep -Fxv "$builders")
+  [ ${#rest[@]} = 0 ] || go_test "${flags[@]}" "${rest[@]}" || status=1
+  [ ${#some[@]} = 0 ] || go_test -count=1 "${flags[@]}" "${some[@]}" || status=1
   return $status
 }
 
-race() { in_memory race_tests; }
-race_tests() {
-  local packages
+unit() {
+  local status=0 packages flags=()
+  go -C packaging test -count=1 -json ./sbom || status=1
+  mapfile -t packages < <(go list ./... | if raceable; then grep -Fxv -f <(concurrent); else cat; fi)
+  raceable || echo "ok - race detector # skip no $(go env CC) on this machine"
+  tested "${packages[@]}" || status=1
+  return $status
+}
+
+race() {
+  local packages flags
   raceable || return 0
   mapfile -t packages < <(concurrent)
   # Compression and the sample's generator are computation, which the detector
   # would slow down tenfold: they are built without it.
-  CGO_ENABLED=1 go test -ldflags='-s -w' -vet=off -count=1 -parallel 4 -timeout 20m -race \
-    -gcflags='github.com/klauspost/compress/...=-race=false -d=checkptr=0' \
-    -gcflags="$module/lib/gunzip=-race=false -d=checkptr=0" \
-    -gcflags="$module/tests/samplebundle=-race=false -d=checkptr=0" -json "${packages[@]}"
+  flags=(-race -gcflags='github.com/klauspost/compress/...=-race=false -d=checkptr=0'
+    -gcflags="$module/lib/gunzip=-race=false -d=checkptr=0"
+    -gcflags="$module/tests/samplebundle=-race=false -d=checkptr=0")
+  CGO_ENABLED=1 tested "${packages[@]}"
 }
 
 raceable() { command -v "$(go env CC)" >/dev/null; }
@@ -136,14 +140,15 @@ containerd'
 job() {
   local log
   log=$(mktemp)
+  local TIMEFORMAT='%0R s, %0U+%0S s of CPU'
   # shellcheck disable=SC2086 # a command and its argument
-  $1 >"$log" 2>&1 </dev/null || echo "not ok - $1 ended with status $?" >>"$log"
+  { time $1 >"$log" 2>&1 </dev/null; } 2>"$log.time" || echo "not ok - $1 ended with status $?" >>"$log"
   {
     flock 9
-    printf '\n# %s, %d s\n' "$1" "$((SECONDS - $2))"
+    printf '\n# %s, %s\n' "$1" "$(cat "$log.time")"
     cat "$log"
   } 9>"$work/lock"
-  rm "$log"
+  rm "$log" "$log.time"
 }
 
 # together PART…: runs the jobs of all parts, four at a time: much of what they do
@@ -153,7 +158,7 @@ together() {
   all=$(for name in "$@"; do jobs_of "$name"; done)
   while IFS= read -r name; do
     [ $running -lt 4 ] || { wait -n; running=$((running - 1)); }
-    job "$name" $SECONDS &
+    job "$name" &
     running=$((running + 1))
   done < <(grep -Fx "$all" <<<"$slow"; grep -Fxv "$slow" <<<"$all")
   wait
@@ -175,7 +180,8 @@ if ! { tests/setup.sh && make -s build && GOARCH=arm64 make -s build BIN=.cache/
   exit 1
 fi
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work" "$shm"' EXIT
+shm=$(memory) || shm=
 go run ./tests/machine/cmd/unchanged >"$work/machine" || exit
 # What the *.bats files and the cases share.
 PREPARED=$work/prepared
