@@ -49,6 +49,8 @@ func DefaultHosts() []string {
 // MirrorFiles returns the files that make the containerd of a k0s version pull
 // from mirrors, in order, and from nowhere else. There is a directory for each of
 // hosts, one for each mirror's own name, and _default for all other registries.
+// Images of a mirror's own name are pulled from there, and otherwise from the mirrors
+// with the same prefix.
 // In each, the authority's certificate comes before the file that names it; the
 // drop-in that points containerd there comes last.
 //
@@ -69,7 +71,7 @@ func MirrorFiles(v Version, mirrors []Mirror, hosts []string) ([]File, error) {
 		}
 		for _, name := range m.names() {
 			if _, found := own[name]; !found {
-				own[name] = m.For(name)
+				own[name] = m
 			}
 			all = append(all, name)
 		}
@@ -84,7 +86,7 @@ func MirrorFiles(v Version, mirrors []Mirror, hosts []string) ([]File, error) {
 		}
 		asked := mapped(mirrors, host)
 		if m, found := own[host]; found {
-			asked = []Mirror{m}
+			asked = m.withReplicas(mirrors, v.Containerd())
 		}
 		f, err := hostFiles(path.Join(CertsDir, host), v.Containerd(), asked)
 		if err != nil {
@@ -93,6 +95,25 @@ func MirrorFiles(v Version, mirrors []Mirror, hosts []string) ([]File, error) {
 		files = append(files, f...)
 	}
 	return append(files, File{DropInPath, 0o644, dropIn(v)}), nil
+}
+
+// withReplicas returns the mirrors for images of m's own name, whose path has the prefix
+// already: m, and those of mirrors with that prefix. containerd 1 accepts an IPv6 address
+// only in the last place.
+func (m Mirror) withReplicas(mirrors []Mirror, containerd int) []Mirror {
+	own := m.For(m.Host)
+	out := []Mirror{own}
+	if containerd == 1 && strings.Contains(m.Host, "[") {
+		return out
+	}
+	for _, r := range mirrors {
+		same := r.Prefix == m.Prefix
+		r = r.For(r.Host)
+		if same && !slices.ContainsFunc(out, func(o Mirror) bool { return o.String() == r.String() }) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // mapped returns the mirrors as they are requested for the images of a host. If

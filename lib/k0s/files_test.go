@@ -192,7 +192,7 @@ func TestMirrorsThatAreOne(t *testing.T) {
 		"quay.io":  "https://m/v2/k0rdent-enterprise, https://n, https://m",
 		"m":        "https://m",
 		"m:443":    "https://m",
-		"n":        "https://n",
+		"n":        "https://n, https://m",
 	} {
 		h, err := ReadHosts([]byte(content(files, path.Join(CertsDir, host, HostsName))))
 		if err != nil {
@@ -204,6 +204,36 @@ func TestMirrorsThatAreOne(t *testing.T) {
 		}
 		if got := strings.Join(urls, ", "); got != want {
 			t.Errorf("%s: %s, want %s", host, got, want)
+		}
+	}
+}
+
+// Images of a mirror's own name are pulled from its replica too.
+func TestReplicas(t *testing.T) {
+	for _, tt := range []struct{ name, version, mirrors, host, want string }{
+		{"the first", current, "https://a:5000/p https://b:5000/p", "a:5000", "https://a:5000 https://b:5000"},
+		{"the second", current, "https://a:5000/p https://b:5000/p", "b:5000", "https://b:5000 https://a:5000"},
+		{"containerd 1", old, "https://a:5000/p https://b:5000/p", "b:5000", "https://b:5000 https://a:5000"},
+		{"another prefix", current, "https://a:5000/p https://b:5000/q", "a:5000", "https://a:5000"},
+		{"no prefix", current, "https://a:5000 https://b:5000/q https://c:5000", "c:5000", "https://c:5000 https://a:5000"},
+		{"IPv6 last", old, "https://a:5000/p https://[::1]:5000/p", "a:5000", "https://a:5000 https://[::1]:5000"},
+		{"IPv6 on containerd 1", old, "https://a:5000/p https://[::1]:5000/p", "[::1]:5000", "https://[::1]:5000"},
+		{"IPv6 on containerd 2", current, "https://a:5000/p https://[::1]:5000/p", "[::1]:5000", "https://[::1]:5000 https://a:5000"},
+	} {
+		files, err := MirrorFiles(version(t, tt.version), mirrors(t, strings.Fields(tt.mirrors)...), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		h, err := ReadHosts([]byte(content(files, path.Join(CertsDir, tt.host, HostsName))))
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		var urls []string
+		for _, e := range append(h.Hosts, h.Server) {
+			urls = append(urls, e.URL)
+		}
+		if got := strings.Join(urls, " "); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
 }
@@ -290,15 +320,25 @@ func checkInward(t *testing.T, v Version, ms []Mirror, files []File) {
 }
 
 // inOrder reports whether urls are the mirrors' in order: the last one last, none
-// twice, and nothing else.
+// twice, and nothing else. For a mirror's own name, that mirror is the first, and the
+// others are those with its prefix.
 func inOrder(urls []string, ms []Mirror, host string) bool {
 	var all []string
 	for _, m := range ms {
 		url, _ := m.For(host).root()
 		all = append(all, url)
 	}
-	own := slices.ContainsFunc(ms, func(m Mirror) bool { return slices.Contains(m.names(), host) })
-	if !own && urls[len(urls)-1] != all[len(all)-1] {
+	if own := slices.IndexFunc(ms, func(m Mirror) bool { return slices.Contains(m.names(), host) }); own >= 0 {
+		if urls[0] != all[own] {
+			return false
+		}
+		urls, all = urls[1:], nil
+		for _, m := range ms {
+			if m.Prefix == ms[own].Prefix {
+				all = append(all, m.Scheme+"://"+m.Host)
+			}
+		}
+	} else if urls[len(urls)-1] != all[len(all)-1] {
 		return false
 	}
 	at := 0
