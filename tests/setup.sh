@@ -20,6 +20,7 @@ staticcheck    honnef.co/go/tools/cmd/staticcheck                v0.8.2
 crane          github.com/google/go-containerregistry/cmd/crane  v0.22.1
 helm           helm.sh/helm/v4/cmd/helm                          v4.3.1
 registry       github.com/distribution/distribution/v3/cmd/registry v3.1.2
+versitygw      github.com/versity/versitygw/cmd/versitygw        v1.8.0
 containerd2.3  github.com/containerd/containerd/v2/cmd/containerd v2.3.3
 containerd2.4  github.com/containerd/containerd/v2/cmd/containerd v2.4.2
 containerd-shim-runc-v2 github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2 v2.3.3
