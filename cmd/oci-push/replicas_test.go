@@ -134,7 +134,7 @@ func TestReplicaKilled(t *testing.T) {
 // A registry that sends clients to the object store for blobs is read like any other.
 func TestReplicasRedirect(t *testing.T) {
 	t.Parallel()
-	p := pair{replicas.Serve(t, replicas.Options{Redirect: true}), t}
+	p := pair{replicas.Serve(t, replicas.Options{Redirect: [2]bool{false, true}}), t}
 	path, m := write(t, samplebundle.Options{Archives: 12})
 	if r := invoke(t, "", p.args(p.A, path)...); r.err != nil {
 		t.Fatalf("%v\n%s", r.err, r.stderr)

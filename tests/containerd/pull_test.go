@@ -108,13 +108,21 @@ var pulls = []struct {
 		w.configure(t, setup{
 			mirrors: []string{s.down().url(siteIPv4), s.secure.url(siteName), s.plain.url(siteIPv4), s.prefix.url(siteIPv4) + "/" + bundlePrefix},
 			ca:      []string{s.secure.ca, s.prefix.ca}})
+		// Others without a path are asked too, and the first of them is down.
 		for _, own := range []struct {
 			server     *server
 			host, path string
-		}{{s.secure, siteName, ""}, {s.plain, siteIPv4, ""}, {s.prefix, siteIPv4, "/" + bundlePrefix}} {
+			trouble    []string
+		}{{s.secure, siteName, "", []string{"connection refused"}}, {s.plain, siteIPv4, "", []string{"connection refused"}}, {s.prefix, siteIPv4, "/" + bundlePrefix, nil}} {
 			w.served(t, own.server, strings.Trim(own.path, "/"), pause.own(own.server.at(own.host)+own.path))
-			w.missing(t, own.server, strings.Trim(own.path, "/"), absent(pause).own(own.server.at(own.host)+own.path))
+			w.missing(t, own.server, strings.Trim(own.path, "/"), absent(pause).own(own.server.at(own.host)+own.path), own.trouble...)
 		}
+	}},
+	{"a registry's own name when it is down", func(t *testing.T, w *worker, s *site) {
+		w.configure(t, setup{mirrors: []string{s.down().url(siteIPv4), s.secure.url(siteIPv4)}, ca: []string{s.secure.ca}})
+		replica := pause.own(s.down().at(siteIPv4))
+		replica.origin = s.down().at(siteIPv4)
+		w.served(t, s.secure, "", replica)
 	}},
 	{"the registry by its IPv6 address", func(t *testing.T, w *worker, s *site) {
 		if w.name == "1.6" {

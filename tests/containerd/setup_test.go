@@ -1,6 +1,7 @@
 package containerd
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"os"
@@ -14,6 +15,7 @@ import (
 type setup struct {
 	mirrors  []string // URLs
 	ca       []string // files
+	user     string   // "" for username
 	password string   // of the user, "" for no login
 	images   string   // that are used too, one per line
 	records  []byte   // on stdin, instead of mirrors and ca
@@ -34,7 +36,7 @@ func generate(t *testing.T, root, k0s string, s setup) {
 	dir := t.TempDir()
 	writeFiles(t, dir, map[string]string{"password": s.password + "\n", "images": s.images})
 	if s.password != "" {
-		args = append(args, "--username", username, "--password-file", filepath.Join(dir, "password"))
+		args = append(args, "--username", cmp.Or(s.user, username), "--password-file", filepath.Join(dir, "password"))
 	}
 	if s.images != "" {
 		args = append(args, "--images", filepath.Join(dir, "images"))

@@ -32,8 +32,8 @@ type Options struct {
 	Port int
 	// Names that the certificate also has.
 	Names []string
-	// Redirect sends clients to the store for each blob.
-	Redirect bool
+	// Redirect makes the one or the other send clients to the store for blobs.
+	Redirect [2]bool
 	// Start starts a program, perhaps in a namespace; by default this process does.
 	Start func(*exec.Cmd) error
 }
@@ -140,7 +140,7 @@ func (s *Site) store(t testing.TB, program string) {
 func (s *Site) registry(t testing.TB, program string, n int) *Registry {
 	t.Helper()
 	file := fmt.Sprintf("registry-%d.yml", n)
-	s.write(t, file, fmt.Sprintf(config, s.Store, !s.o.Redirect, s.at(n), s.dir))
+	s.write(t, file, fmt.Sprintf(config, s.Store, !s.o.Redirect[n], s.at(n), s.dir))
 	cmd := exec.Command(program, "serve", filepath.Join(s.dir, file))
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none", "AWS_CA_BUNDLE="+s.CA)
 	return &Registry{At: s.at(n), t: t, process: s.start(t, cmd, s.at(n))}
