@@ -11,7 +11,7 @@ _oci_serve() {
   --read) mapfile -t COMPREPLY < <(compgen -W 'any auth' -- "$cur") ;;
   --access-log) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$cur") ;;
   --format) mapfile -t COMPREPLY < <(compgen -W 'auto json table' -- "$cur") ;;
-  --storage | --k0s-dir)
+  --storage | --k0s-dir | --files)
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -d -- "$cur")
     ;;
@@ -21,7 +21,7 @@ _oci_serve() {
     ;;
   --tls-name) ;; # names that this host may not know yet
   --upload-limit | --passwd) ;;
-  *) mapfile -t COMPREPLY < <(compgen -W '--host --port --storage --k0s-dir --files-http --tls --tls-name --tls-constrain
+  *) mapfile -t COMPREPLY < <(compgen -W '--host --port --storage --k0s-dir --files --files-http --tls --tls-name --tls-constrain
     --tls-cert --tls-key --write --read --htpasswd --passwd
     --password-file --remove --upload-limit --gc --uploads --layout --scrub --repair
     --purge --yes

@@ -4,6 +4,7 @@ complete -c oci-serve -f
 complete -c oci-serve -l host -x -a '0.0.0.0 127.0.0.1 ::' -d 'address to listen on'
 complete -c oci-serve -l port -x -a '5000 0' -d 'port to listen on, 0 for a free one'
 complete -c oci-serve -l storage -x -a '(__fish_complete_directories)' -d 'directory of the registry'
+complete -c oci-serve -l files -x -a '(__fish_complete_directories)' -d 'directory of files to serve'
 complete -c oci-serve -l files-http -x -d 'serve only files over plain HTTP on this address'
 complete -c oci-serve -l k0s-dir -x -a '(__fish_complete_directories)' -d 'directory of the k0s binaries to serve'
 complete -c oci-serve -l tls -x -a auto -d 'HTTPS with an authority of its own'

@@ -88,8 +88,9 @@ load lib/helper
   [[ " ${lines[-1]} " == *' regional '* || " ${lines[-1]} " == *' kcm-regional '* ]]
 }
 
-@test "peer: oci-push pushes to another registry, under a prefix, and the second run skips everything" {
-  local repository tag digest
+# distribution: starts that registry, and sets registry to its address.
+distribution() {
+  local log line
   need docker-registry
   cat >registry.yml <<'Y'
 version: 0.1
@@ -102,8 +103,31 @@ Y
   until [[ ${line-} == *'listening on '* ]]; do IFS= read -r -t 60 line <&"$log"; done
   registry=localhost:$(grep -oE 'listening on 127.0.0.1:[0-9]+' <<<"$line" | grep -oE '[0-9]+$')
   cat <&"$log" >registry.log 3>&- &
+}
+
+@test "peer: oci-push pushes to another registry, under a prefix, and the second run skips everything" {
+  local repository tag digest
+  distribution
   oci-push --to "$registry/k0rdent-enterprise" --quiet "$SAMPLE/bundle.tgz" >out
   same "$(expected | sed 's,^,k0rdent-enterprise/,')" "$(unlisted)"
   oci-push --to "$registry/k0rdent-enterprise" --quiet "$SAMPLE/bundle.tgz" >out
   [ "$(jq -r 'select(.kind == "image") | .status' out | sort -u)" = exists ]
+}
+
+@test "peer: the files of a bundle go from another registry to an oci-serve that serves only them" {
+  local external
+  mkbundle --bundle bare-metal --out bm.tgz
+  distribution
+  external=$registry
+  oci-push --to "$external/site" --quiet bm.tgz >/dev/null
+  oci-push --to "$external/site" --files "$PWD/written" --quiet bm.tgz >/dev/null
+  serve --files-http 127.0.0.1:0 --format '{{.files}} {{.address}}'
+  oci-push --from "$external/site/files" --to "$registry/files" --quiet >/dev/null
+  curl -sSf "${served% *}/files/sha256sums.txt" >sums
+  [ "$(wc -l <sums)" = 4 ]
+  (cd written && sha256sum --quiet -c ../sums)
+  # What is written can be served as it is.
+  stop "$server"
+  serve --files written --files-http 127.0.0.1:0 --format '{{.files}} {{.address}}'
+  curl -sSf "${served% *}/sha256sums.txt" | cmp - sums
 }

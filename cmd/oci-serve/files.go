@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,20 +32,25 @@ const (
 // errNoFile is the answer for a file that does not exist.
 var errNoFile = &registry.Error{Code: "NAME_UNKNOWN", Status: http.StatusNotFound, Message: "no such file; /files/ lists the existing ones"}
 
-// files serves the files that oci-push has stored in the registry, each as an
-// artifact. They are read from its store at each request.
+// files serves the files of --files, and those that oci-push has stored in the
+// registry, each as an artifact. They are read at each request.
 type files struct {
+	dir   *dirFiles
 	store registry.Store
-	k0s   *k0sSums // whose checksums are listed as well, or nil
+	k0s   *k0sSums // whose checksums are listed as well
 }
 
-// stored is a file in the registry.
+func newFiles(dir, k0sDir string, store registry.Store) *files {
+	return &files{&dirFiles{dir: dir}, store, &k0sSums{k0s: k0sFiles{k0sDir}}}
+}
+
+// stored is a file that is served.
 type stored struct {
 	Name string // below filesPath
 	Size int64
 	Sum  string // SHA-256, in hexadecimal
 
-	repository string
+	repository string // if it is in the registry
 	digest     registry.Digest
 }
 
@@ -59,14 +66,19 @@ func (f *files) serve(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if f.k0s != nil {
-			k0s, err := f.k0s.list(r.Context())
-			if err != nil {
-				return err
-			}
-			all = append(all, k0s...)
-		}
 		return listFiles(w, r, all, name == sumsName)
+	}
+	if ref.CheckFileName(name) != nil {
+		return errNoFile
+	}
+	own, info, err := f.dir.open(name)
+	if err == nil {
+		defer own.Close()
+		serveFile(w, r, own, info)
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	file, err := f.find(r.Context(), name)
 	if err != nil {
@@ -89,9 +101,6 @@ func (f *files) serve(w http.ResponseWriter, r *http.Request) error {
 
 // find returns a file by its name, whatever prefix it was pushed below.
 func (f *files) find(ctx context.Context, name string) (stored, error) {
-	if ref.CheckFileName(name) != nil {
-		return stored{}, errNoFile
-	}
 	at := ref.ForFile(name)
 	file, err := f.read(ctx, at.Repository, at.Tag)
 	if err == nil && file.Name == name {
@@ -163,9 +172,28 @@ func (f *files) read(ctx context.Context, repository, tag string) (stored, error
 	return stored{Name: name, Size: m.Layers[0].Size, Sum: sum, repository: repository, digest: digest}, nil
 }
 
-// list returns the files, of which there are at most maxListed.
-func (f *files) list(ctx context.Context) (all []stored, err error) {
+// list returns all files, of each source at most maxListed.
+func (f *files) list(ctx context.Context) ([]stored, error) {
+	all, err := f.dir.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k0s, err := f.k0s.list(ctx)
+	if err != nil {
+		return nil, err
+	}
 	seen := make(map[string]bool)
+	all = slices.DeleteFunc(append(k0s, all...), func(one stored) bool {
+		twice := seen[one.Name]
+		seen[one.Name] = true
+		return twice
+	})
+	pushed, err := f.pushed(ctx, seen)
+	return append(all, pushed...), err
+}
+
+// pushed returns the files in the registry, but for those seen.
+func (f *files) pushed(ctx context.Context, seen map[string]bool) (all []stored, err error) {
 	err = f.repositories(ctx, func(repository string) error {
 		if !strings.Contains("/"+repository+"/", "/"+ref.FilesRepository+"/") {
 			return nil

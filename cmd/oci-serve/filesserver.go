@@ -5,10 +5,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/ref"
 	"k0rdent-airgap/lib/registry"
 )
 
@@ -17,10 +20,9 @@ import (
 // nothing.
 type filesOnly struct{ files, k0s http.Handler }
 
-func newFilesOnly(k0sDir string, disk *registry.Disk, counts *metrics, log *slog.Logger) *filesOnly {
+func newFilesOnly(f *files, disk *registry.Disk, counts *metrics, log *slog.Logger) *filesOnly {
 	h := registry.New(disk, registry.Options{Stall: stallTime, Observe: counts.observe, Log: log})
-	k0s := k0sFiles{k0sDir}
-	return &filesOnly{h.Beside((&files{disk, &k0sSums{k0s: k0s}}).serve), h.Beside(k0s.serve)}
+	return &filesOnly{h.Beside(f.serve), h.Beside(f.k0s.k0s.serve)}
 }
 
 func (f *filesOnly) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -63,8 +65,38 @@ func listenFiles(ctx context.Context, at string) (net.Listener, error) {
 
 // fileServer is the running server of --files-http.
 type fileServer struct {
-	url  string // "" if there is none
+	addr string // that it listens on, "" if there is none
 	stop func() // lets running transfers finish
+}
+
+// url returns the address under which this host reaches the server, or "".
+func (s fileServer) url() string {
+	if s.addr == "" {
+		return ""
+	}
+	return "http://" + reach(s.addr)
+}
+
+// alternate returns the address at which the client of a request finds a path on
+// the server, or "": if it listens on all addresses, the one that the client has
+// used, and none on loopback if the client is elsewhere.
+func (s fileServer) alternate(r *http.Request, path string) string {
+	at, err := netip.ParseAddrPort(s.addr)
+	if err != nil {
+		return ""
+	}
+	used := (&url.URL{Host: r.Host}).Hostname()
+	host := at.Addr().String()
+	switch {
+	case at.Addr().IsUnspecified():
+		host = used
+	case at.Addr().IsLoopback() && !ref.Loopback(used):
+		host = ""
+	}
+	if host == "" {
+		return ""
+	}
+	return (&url.URL{Scheme: "http", Host: net.JoinHostPort(host, strconv.Itoa(int(at.Port()))), Path: path}).String()
 }
 
 // startFiles starts the server of --files-http, if that is given. It stops with
@@ -88,7 +120,7 @@ func startFiles(ctx context.Context, cfg config, h http.Handler, errors *serverL
 		<-served // every connection that was accepted is counted now
 		drain(srv, open, log, say)
 	}()
-	return fileServer{"http://" + reach(ln.Addr().String()), func() {
+	return fileServer{ln.Addr().String(), func() {
 		cancel()
 		<-drained
 	}}, nil

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"flag"
+	"path/filepath"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
@@ -14,6 +16,7 @@ type config struct {
 	port         int
 	storage      string
 	k0sDir       string
+	files        string
 	filesHTTP    string
 	tls          string
 	tlsNames     []string
@@ -45,6 +48,7 @@ func (c *config) flags() *flag.FlagSet {
 	cli.PortVar(fs, &c.port, "port", 0)
 	fs.StringVar(&c.storage, "storage", "/var/lib/k0rdentd/registry", "")
 	fs.StringVar(&c.k0sDir, "k0s-dir", "", "")
+	fs.StringVar(&c.files, "files", "", "")
 	cli.Var(fs, &c.filesHTTP, "files-http", parseListen)
 	cli.ChoiceVar(fs, &c.tls, "tls", "auto")
 	cli.ListVar(fs, &c.tlsNames, "tls-name", checkedName)
@@ -83,6 +87,18 @@ func (c *config) check() error {
 		return err
 	}
 	return c.checkModes()
+}
+
+// locate makes the directories absolute.
+func (c *config) locate() (err error) {
+	if c.storage, err = filepath.Abs(c.storage); err != nil {
+		return err
+	}
+	if c.k0sDir, err = filepath.Abs(cmp.Or(c.k0sDir, filepath.Join(c.storage, "k0s"))); err != nil {
+		return err
+	}
+	c.files, err = filesDir(c.files)
+	return err
 }
 
 // checkServing returns misuse for invalid combinations of the flags for serving.

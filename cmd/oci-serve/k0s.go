@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"k0rdent-airgap/lib/registry"
 )
@@ -49,14 +47,19 @@ func spellings(name string) []string {
 }
 
 // k0sPath returns the name that a path asks for, and whether it leads to k0s files
-// at all. The path has been decoded, so "%2B" reads "+" and "%2f" a slash.
+// at all. The path has been decoded, so "%2B" reads "+" and "%2f" a slash. Below
+// /files/ other files may have such a directory.
 func k0sPath(path string) (name string, ok bool) {
 	for _, prefix := range k0sPrefixes {
 		if name, ok = strings.CutPrefix(path, prefix); ok {
 			return name, true
 		}
 	}
-	return "", false
+	name, ok = strings.CutPrefix(path, strings.TrimSuffix(filesPath, "/")+k0sPrefixes[0])
+	if !ok || spellings(name) == nil {
+		return "", false
+	}
+	return name, true
 }
 
 // k0sFiles serves the k0s files of a directory, as they are at the time of each
@@ -87,33 +90,16 @@ func (k *k0sFiles) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	w.Header().Set("Content-Type", "application/octet-stream")
-	// The version of a file that was replaced within a second differs as well.
-	w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
-	http.ServeContent(w, r, "", info.ModTime(), f)
+	serveFile(w, r, f, info)
 	return nil
 }
 
-// open opens a file under any of its spellings. A link must not lead out of the
-// directory, which root sees to, and what is no plain file is not there.
+// open opens a file under any of its spellings.
 func (k *k0sFiles) open(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
 	for _, spelling := range spellings(name) {
-		// Not to wait for the other end, should it be a pipe.
-		f, err := root.OpenFile(spelling, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		info, err := f.Stat()
-		if err == nil && info.Mode().IsRegular() {
-			return f, info, nil
-		}
-		f.Close()
-		if err != nil {
-			return nil, nil, err
+		f, info, err := openRegular(root, spelling)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return f, info, err
 		}
 	}
 	return nil, nil, errNoK0s
@@ -129,7 +115,10 @@ func (k *k0sFiles) list(w http.ResponseWriter, root *os.Root, err error) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	text := strings.Join(names, "")
+	text := ""
+	if len(names) > 0 {
+		text = strings.Join(names, "\n") + "\n"
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(http.StatusOK)
@@ -148,7 +137,7 @@ func (k *k0sFiles) names(root *os.Root) (names []string, err error) {
 		entries, err = dir.ReadDir(maxListed)
 		for _, e := range entries {
 			if e.Type().IsRegular() && k0sName.MatchString(e.Name()) {
-				names = append(names, e.Name()+"\n")
+				names = append(names, e.Name())
 			}
 		}
 	}

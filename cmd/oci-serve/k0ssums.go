@@ -2,32 +2,18 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
-	"sync"
-	"time"
 )
 
-// k0sSums knows the checksums of the k0s files, each of which is read once until
-// it changes.
+// k0sSums lists the k0s files with their checksums.
 type k0sSums struct {
-	k0s   k0sFiles
-	mu    sync.Mutex
-	known map[string]sumOf
+	k0s  k0sFiles
+	sums fileSums
 }
 
-type sumOf struct {
-	size    int64
-	changed time.Time
-	sum     string
-}
-
-// list returns the k0s files with their checksums.
 func (k *k0sSums) list(ctx context.Context) ([]stored, error) {
 	root, err := os.OpenRoot(k.k0s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -41,41 +27,9 @@ func (k *k0sSums) list(ctx context.Context) ([]stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	var all []stored
-	now := make(map[string]sumOf)
-	for _, line := range names {
-		name := strings.TrimSuffix(line, "\n")
-		s, err := k.of(ctx, root, name)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, error(errNoK0s)) { // removed since
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		now[name] = s
-		all = append(all, stored{Name: strings.TrimPrefix(k0sPrefixes[0], "/") + name, Size: s.size, Sum: s.sum})
+	all, err := k.sums.list(ctx, names, func(name string) (*os.File, fs.FileInfo, error) { return k.k0s.open(root, name) })
+	for i := range all {
+		all[i].Name = strings.TrimPrefix(k0sPrefixes[0], "/") + all[i].Name
 	}
-	k.known = now
-	return all, nil
-}
-
-func (k *k0sSums) of(ctx context.Context, root *os.Root, name string) (sumOf, error) {
-	f, info, err := k.k0s.open(root, name)
-	if err != nil {
-		return sumOf{}, err
-	}
-	defer f.Close()
-	s := sumOf{size: info.Size(), changed: info.ModTime()}
-	if old, ok := k.known[name]; ok && old.size == s.size && old.changed.Equal(s.changed) {
-		return old, nil
-	}
-	if ctx.Err() != nil {
-		return sumOf{}, context.Cause(ctx)
-	}
-	h := sha256.New()
-	_, err = io.Copy(h, f)
-	s.sum = fmt.Sprintf("%x", h.Sum(nil))
-	return s, err
+	return all, err
 }

@@ -7,11 +7,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
-	"path/filepath"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/registry"
@@ -42,11 +40,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return passwd(ctx, cfg, stdin, stdout, stderr, out)
 	}
 	cli.LimitMemory(memoryLimit)
-	var err error
-	if cfg.storage, err = filepath.Abs(cfg.storage); err != nil {
-		return err
-	}
-	if cfg.k0sDir, err = filepath.Abs(cmp.Or(cfg.k0sDir, filepath.Join(cfg.storage, "k0s"))); err != nil {
+	if err := cfg.locate(); err != nil {
 		return err
 	}
 	if cfg.gc || cfg.scrub || cfg.layout || cfg.purge {

@@ -21,20 +21,22 @@ type pages struct {
 	people   http.Handler // the page at /
 	k0s      http.Handler
 	files    http.Handler
+	plain    fileServer // that has them as well
 	metrics  http.Handler
 	check    func() error      // of the storage
 	ca       *x509.Certificate // of the registry's own authority, or nil
 }
 
 // newPages returns the handler of oci-serve. certs is nil without TLS.
-func newPages(k0sDir string, disk *registry.Disk, who *guard, counts *metrics, certs certificates, log *slog.Logger) *pages {
+func newPages(f *files, plain fileServer, disk *registry.Disk, who *guard, counts *metrics, certs certificates, log *slog.Logger) *pages {
 	h := registry.New(disk, registry.Options{Allow: who.allow, Stall: stallTime, Observe: counts.observe, Log: log})
 	size := &storageSize{disk: disk, log: log}
 	counts.follow(h, size, certs)
 	p := &pages{
 		registry: h,
-		k0s:      h.Beside((&k0sFiles{k0sDir}).serve),
-		files:    h.Beside((&files{store: disk}).serve),
+		k0s:      h.Beside(f.k0s.k0s.serve),
+		files:    h.Beside(f.serve),
+		plain:    plain,
 		metrics:  who.guardRead(counts.handler()),
 		check:    disk.Check,
 	}
@@ -48,6 +50,12 @@ func newPages(k0sDir string, disk *registry.Disk, who *guard, counts *metrics, c
 func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	_, k0s := k0sPath(r.URL.Path)
+	if path := r.URL.Path; path == filesPath || path == k0sPrefixes[0] {
+		// Machines that know no authority find the same there (RFC 8288).
+		if other := p.plain.alternate(r, path); other != "" {
+			w.Header().Set("Link", "<"+other+`>; rel="alternate"`)
+		}
+	}
 	switch {
 	case r.URL.Path == "/healthz":
 		p.small(w, r, http.HandlerFunc(p.health))
@@ -55,10 +63,10 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.small(w, r, p.metrics)
 	case r.URL.Path == "/ca.pem" && p.ca != nil:
 		p.small(w, r, http.HandlerFunc(p.authority))
-	case strings.HasPrefix(r.URL.Path, filesPath):
-		p.files.ServeHTTP(w, r)
 	case k0s:
 		p.k0s.ServeHTTP(w, r)
+	case strings.HasPrefix(r.URL.Path, filesPath):
+		p.files.ServeHTTP(w, r)
 	case page.Wanted(r):
 		p.people.ServeHTTP(w, r)
 	default:

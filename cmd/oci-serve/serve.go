@@ -51,18 +51,19 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	}
 	who.names = namesOfServer(cfg.host, certs)
 	warnClear(cfg, log)
-	srv, open := newServer(newPages(cfg.k0sDir, disk, who, counts, certs, log), certs, &serverLog{reports, ca != ""})
-	plain, err := startFiles(ctx, cfg, newFilesOnly(cfg.k0sDir, disk, counts, log), &serverLog{reports, false}, log, say)
+	f := newFiles(cfg.files, cfg.k0sDir, disk)
+	plain, err := startFiles(ctx, cfg, newFilesOnly(f, disk, counts, log), &serverLog{reports, false}, log, say)
 	if err != nil {
 		return err
 	}
 	defer plain.stop()
+	srv, open := newServer(newPages(f, plain, disk, who, counts, certs, log), certs, &serverLog{reports, ca != ""})
 	sockets, err := listeners(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	addr := sockets[0].Addr().String()
-	where := record.Registry{Address: addr, URL: urlOf(addr, certs), Storage: cfg.storage, CA: ca, Files: plain.url, PID: os.Getpid()}
+	where := record.Registry{Address: addr, URL: urlOf(addr, certs), Storage: cfg.storage, CA: ca, Files: plain.url(), PID: os.Getpid()}
 	go reports.run(ctx)
 	defer reports.flush()
 	self := newInside()

@@ -15,9 +15,11 @@ Serving:
   --storage DIR    keep everything in DIR (default /var/lib/k0rdentd/registry)
   --k0s-dir DIR    serve the k0s binaries in DIR at /k0s/ (default k0s/ in the
                    storage)
+  --files DIR      serve the files in DIR at /files/, next to those of bundles
+                   in the registry
   --files-http [HOST]:PORT
-                   serve the files of bundles and of --k0s-dir, and nothing
-                   else, over plain HTTP on this address as well
+                   serve all these files, and nothing else, over plain HTTP on
+                   this address as well
   --upload-limit SIZE
                    limit the unfinished uploads of one user or address to SIZE,
                    such as 20G; 0 (default) is no limit
