@@ -145,8 +145,12 @@ func (g *Guard) wait(ctx context.Context, most time.Duration, enough func() bool
 			return err
 		}
 		passed := time.Since(start)
-		if passed >= most || enough() || passed < guardLook && !g.waitable() {
+		if passed >= most || enough() {
 			return nil
+		}
+		if passed < guardLook && !g.waitable() {
+			_, err := g.look() // again, since a program may have written before it exited
+			return err
 		}
 		if notice != nil && !noticed && passed > time.Second {
 			notice()

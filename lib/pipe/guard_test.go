@@ -250,6 +250,17 @@ func TestGuardEndsTheRun(t *testing.T) {
 	}
 }
 
+// TestGuardHearsAProgramThatEnds: a program writes its verdict and exits while this
+// one finds out whether any may still write.
+func TestGuardHearsAProgramThatEnds(t *testing.T) {
+	for n := range 30 {
+		g := NewGuard(peer(t, "echo '"+badLine+"'"), record.NewWriter(io.Discard, nil), quietly, "")
+		if err := g.Settle(t.Context()); !errors.Is(err, ErrBadSignature) {
+			t.Fatalf("program %d: %v, want the bad signature", n, err)
+		}
+	}
+}
+
 func TestNoGuard(t *testing.T) {
 	var g *Guard
 	_, stop, err := g.Begin(t.Context())
