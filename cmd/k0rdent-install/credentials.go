@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -8,16 +9,21 @@ import (
 	"regexp"
 	"strings"
 
+	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/config"
 	"k0rdent-airgap/lib/textfile"
 )
 
-// credentials are those of clouds, with the keys of k0rdentd's configuration.
+// credentials are those of clouds and machines. The keys of aws, azure and openstack
+// are those of k0rdentd's configuration.
 type credentials struct {
 	AWS       []awsCredential       `yaml:"aws"`
 	Azure     []azureCredential     `yaml:"azure"`
+	GCP       []gcpCredential       `yaml:"gcp"`
 	OpenStack []openstackCredential `yaml:"openstack"`
+	VSphere   []vsphereCredential   `yaml:"vsphere"`
+	Metal3    []metal3Credential    `yaml:"metal3"`
 }
 
 type awsCredential struct {
@@ -48,7 +54,30 @@ type openstackCredential struct {
 	DomainName                  string        `yaml:"domainName"`
 }
 
-func (c *credentials) empty() bool { return len(c.AWS)+len(c.Azure)+len(c.OpenStack) == 0 }
+type gcpCredential struct {
+	Name              string        `yaml:"name" need:"yes"`
+	ServiceAccountKey config.Secret `yaml:"serviceAccountKey" need:"yes"`
+}
+
+type vsphereCredential struct {
+	Name       string        `yaml:"name" need:"yes"`
+	Username   string        `yaml:"username" need:"yes"`
+	Password   config.Secret `yaml:"password" need:"yes"`
+	Datacenter string        `yaml:"datacenter" need:"yes"`
+}
+
+type metal3Credential struct {
+	Name     string          `yaml:"name" need:"yes"`
+	Machines []bmcCredential `yaml:"machines"`
+}
+
+type bmcCredential struct {
+	Name     string        `yaml:"name" need:"yes"`
+	Username string        `yaml:"username" need:"yes"`
+	Password config.Secret `yaml:"password" need:"yes"`
+}
+
+func (c *credentials) empty() bool { return len(c.logins()) == 0 }
 
 // objectName is a name that Kubernetes objects can have, with room for what is
 // added to it.
@@ -57,10 +86,9 @@ var objectName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$`)
 // check returns what is missing, by path.
 func (c *credentials) check() []string {
 	var problems []string
-	names := make(map[string]string)
-	each := func(cloud string, i int, v any) {
+	names, machines := make(map[string]string), make(map[string]string)
+	each := func(path string, v any, names map[string]string) {
 		r := reflect.ValueOf(v)
-		path := fmt.Sprintf("%s[%d]", cloud, i)
 		for f := range r.NumField() {
 			field := r.Type().Field(f)
 			text := r.Field(f).String()
@@ -81,13 +109,31 @@ func (c *credentials) check() []string {
 		names[name] = path
 	}
 	for i, v := range c.AWS {
-		each("aws", i, v)
+		each(fmt.Sprintf("aws[%d]", i), v, names)
 	}
 	for i, v := range c.Azure {
-		each("azure", i, v)
+		each(fmt.Sprintf("azure[%d]", i), v, names)
+	}
+	for i, v := range c.GCP {
+		each(fmt.Sprintf("gcp[%d]", i), v, names)
+		if text := v.ServiceAccountKey.Text(); text != "" && !isServiceAccountKey(text) {
+			problems = append(problems, fmt.Sprintf("gcp[%d].serviceAccountKey: want the JSON text of a service account's key file", i))
+		}
+	}
+	for i, v := range c.VSphere {
+		each(fmt.Sprintf("vsphere[%d]", i), v, names)
+	}
+	for i, v := range c.Metal3 {
+		each(fmt.Sprintf("metal3[%d]", i), v, names)
+		if len(v.Machines) == 0 {
+			problems = append(problems, fmt.Sprintf("metal3[%d].machines is missing", i))
+		}
+		for j, m := range v.Machines {
+			each(fmt.Sprintf("metal3[%d].machines[%d]", i, j), m, machines)
+		}
 	}
 	for i, v := range c.OpenStack {
-		each("openstack", i, v)
+		each(fmt.Sprintf("openstack[%d]", i), v, names)
 		byApp := v.ApplicationCredentialID != "" && v.ApplicationCredentialSecret.Text() != ""
 		byUser := v.Username != "" && v.Password.Text() != "" && v.ProjectName != ""
 		if !byApp && !byUser {
@@ -95,6 +141,54 @@ func (c *credentials) check() []string {
 		}
 	}
 	return problems
+}
+
+// isServiceAccountKey reports whether a text is a key file that Google issues.
+func isServiceAccountKey(text string) bool {
+	var key struct {
+		Type       string `json:"type"`
+		PrivateKey string `json:"private_key"`
+		Email      string `json:"client_email"`
+	}
+	return json.Unmarshal([]byte(text), &key) == nil && key.Type == "service_account" && key.PrivateKey != "" && key.Email != ""
+}
+
+// logins returns them in the cluster's terms.
+func (c *credentials) logins() []cluster.Credential {
+	var all []cluster.Credential
+	for _, v := range c.AWS {
+		all = append(all, cluster.AWS{
+			Name: v.Name, Region: v.Region,
+			AccessKeyID: v.AccessKeyID, SecretAccessKey: v.SecretAccessKey.Text(), SessionToken: v.SessionToken.Text(),
+		})
+	}
+	for _, v := range c.Azure {
+		all = append(all, cluster.Azure{
+			Name: v.Name, SubscriptionID: v.SubscriptionID,
+			ClientID: v.ClientID, ClientSecret: v.ClientSecret.Text(), TenantID: v.TenantID,
+		})
+	}
+	for _, v := range c.GCP {
+		all = append(all, cluster.GCP{Name: v.Name, ServiceAccountKey: v.ServiceAccountKey.Text()})
+	}
+	for _, v := range c.OpenStack {
+		all = append(all, cluster.OpenStack{
+			Name: v.Name, AuthURL: v.AuthURL, Region: v.Region,
+			ApplicationCredentialID: v.ApplicationCredentialID, ApplicationCredentialSecret: v.ApplicationCredentialSecret.Text(),
+			Username: v.Username, Password: v.Password.Text(), ProjectName: v.ProjectName, DomainName: v.DomainName,
+		})
+	}
+	for _, v := range c.VSphere {
+		all = append(all, cluster.VSphere{Name: v.Name, Username: v.Username, Password: v.Password.Text(), Datacenter: v.Datacenter})
+	}
+	for _, v := range c.Metal3 {
+		set := cluster.Metal3{Name: v.Name}
+		for _, m := range v.Machines {
+			set.Machines = append(set.Machines, cluster.BMC{Name: m.Name, Username: m.Username, Password: m.Password.Text()})
+		}
+		all = append(all, set)
+	}
+	return all
 }
 
 // readCredentials reads those of --credentials, or returns those of the

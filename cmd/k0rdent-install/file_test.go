@@ -42,6 +42,9 @@ k0rdent:
     aws: [{name: a, region: r, accessKeyID: id, secretAccessKey: k}]
     azure: [{name: z, subscriptionID: s, clientID: c, clientSecret: x, tenantID: t}]
     openstack: [{name: o, authURL: https://o, username: u, password: p, projectName: q}]
+    gcp: [{name: g, serviceAccountKey: '{"type": "service_account", "client_email": "e", "private_key": "k"}'}]
+    vsphere: [{name: v, username: u, password: p, datacenter: d}]
+    metal3: [{name: m, machines: [{name: n, username: u, password: p}]}]
 airgap:
   bundlePath: /media/b.tgz
   k0sURL: https://10.0.0.5:5000/k0s
@@ -66,7 +69,7 @@ func TestConfigFile(t *testing.T) {
 	if want := (map[string]any{"controller": map[string]any{"replicas": float64(2), "logs": "yes"}}); !reflect.DeepEqual(c.file.values, want) {
 		t.Errorf("values %v, want %v", c.file.values, want)
 	}
-	if cr := c.file.credentials; len(cr.AWS) != 1 || cr.Azure[0].ClientSecret.Text() != "x" || cr.OpenStack[0].Password.Text() != "p" {
+	if cr := c.file.credentials; len(cr.AWS) != 1 || cr.Azure[0].ClientSecret.Text() != "x" || cr.OpenStack[0].Password.Text() != "p" || len(cr.logins()) != 6 {
 		t.Errorf("credentials were not read")
 	}
 	if s := fmt.Sprintf("%v %+v %#v", c.file, c.file, c.file); regexp.MustCompile(`(SecretAccessKey|Password|ClientSecret):"?[kpx]\b`).MatchString(s) || strings.Contains(s, "{a r id k") {
@@ -88,6 +91,10 @@ func TestConfigFileReportsWhatIsWrong(t *testing.T) {
 		{"not a duration", "timeout: soon", 0o600, []string{`invalid timeout "soon": must be a duration such as 30s or 5m`}},
 		{"incomplete credentials", "k0rdent: {credentials: {aws: [{name: A_b}], openstack: [{name: o, authURL: u}]}}", 0o600, []string{
 			"aws[0].accessKeyID is missing", "aws[0].secretAccessKey is missing", `aws[0].name "A_b": want small letters`, "openstack[0]: want applicationCredentialID",
+		}},
+		{"incomplete credentials of machines", "k0rdent: {credentials: {gcp: [{name: g, serviceAccountKey: verysecret}], vsphere: [{name: v, username: u}], metal3: [{name: m}, {name: n, machines: [{name: x}, {name: x, username: u, password: verysecret}]}]}}", 0o600, []string{
+			"gcp[0].serviceAccountKey: want the JSON text of a service account's key file", "vsphere[0].password is missing", "vsphere[0].datacenter is missing", "metal3[0].machines is missing",
+			"metal3[1].machines[0].username is missing", "metal3[1].machines[1].name: metal3[1].machines[0] has it already",
 		}},
 		{"two of a name", "k0rdent: {credentials: {azure: [" + azure("x") + ", " + azure("x") + "]}}", 0o600, []string{"azure[1].name: azure[0] has it already"}},
 		{"another namespace", "k0rdent: {helm: {namespace: default}}", 0o600, []string{"the platform looks for its own objects in kcm-system only"}},
@@ -143,8 +150,8 @@ func TestConfigInit(t *testing.T) {
 	if err != nil {
 		t.Fatalf("with its examples: %v\n%s", err, text)
 	}
-	if c.At != "10.0.0.5:5000" || c.release != "1.2.3" || len(c.file.credentials.OpenStack) != 1 {
-		t.Errorf("registry %q, release %q, %d openstack: the examples were not read", c.At, c.release, len(c.file.credentials.OpenStack))
+	if c.At != "10.0.0.5:5000" || c.release != "1.2.3" || len(c.file.credentials.logins()) != 6 {
+		t.Errorf("registry %q, release %q, credentials %v: the examples were not read", c.At, c.release, c.file.credentials.logins())
 	}
 }
 

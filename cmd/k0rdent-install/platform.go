@@ -219,7 +219,8 @@ func credentialNames(all []cluster.Credential) string {
 func (i *installer) ensureCredentials(ctx context.Context, do bool) (step.Outcome, error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
-	all, err := i.credentials()
+	found, err := i.cfg.readCredentials()
+	all := found.logins()
 	if err != nil || len(all) == 0 {
 		return step.Skipped("none are given"), err
 	}
@@ -240,33 +241,4 @@ func (i *installer) ensureCredentials(ctx context.Context, do bool) (step.Outcom
 		}
 	}
 	return o, errors.Join(failures...)
-}
-
-// credentials returns those that were asked for, in the cluster's terms.
-func (i *installer) credentials() ([]cluster.Credential, error) {
-	found, err := i.cfg.readCredentials()
-	if err != nil {
-		return nil, err
-	}
-	var all []cluster.Credential
-	for _, c := range found.AWS {
-		all = append(all, cluster.AWS{
-			Name: c.Name, Region: c.Region,
-			AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey.Text(), SessionToken: c.SessionToken.Text(),
-		})
-	}
-	for _, c := range found.Azure {
-		all = append(all, cluster.Azure{
-			Name: c.Name, SubscriptionID: c.SubscriptionID,
-			ClientID: c.ClientID, ClientSecret: c.ClientSecret.Text(), TenantID: c.TenantID,
-		})
-	}
-	for _, c := range found.OpenStack {
-		all = append(all, cluster.OpenStack{
-			Name: c.Name, AuthURL: c.AuthURL, Region: c.Region,
-			ApplicationCredentialID: c.ApplicationCredentialID, ApplicationCredentialSecret: c.ApplicationCredentialSecret.Text(),
-			Username: c.Username, Password: c.Password.Text(), ProjectName: c.ProjectName, DomainName: c.DomainName,
-		})
-	}
-	return all, nil
 }

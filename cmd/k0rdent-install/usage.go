@@ -49,8 +49,8 @@ Values:
   --values FILE        values for the chart, over all derived ones; repeatable,
                        the last one wins
   --set PATH=VALUE     one value, in Helm's syntax, over all files; repeatable
-  --credentials FILE   cloud credentials (YAML), in a file that only its owner
-                       can read
+  --credentials FILE   logins to clouds and machines (YAML), in a file that only
+                       its owner can read
   --k0s-url URL        where child clusters download k0s (default: /k0s of the
                        registry, if it has that)
 

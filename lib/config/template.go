@@ -49,6 +49,21 @@ k0rdent:
   #       clientID: 00000000-0000-0000-0000-000000000000
   #       clientSecret: example
   #       tenantID: 00000000-0000-0000-0000-000000000000
+  #   gcp:
+  #     - name: gcp-prod
+  #       # the text of a service account's key file
+  #       serviceAccountKey: '{"type": "service_account", "client_email": "example", "private_key": "example"}'
+  #   vsphere:
+  #     - name: vsphere-prod
+  #       username: k0rdent@vsphere.local
+  #       password: example
+  #       datacenter: DC0
+  #   metal3:
+  #     - name: rack-1
+  #       machines:              # the login of each machine's BMC
+  #         - name: node-1       # Secret node-1-bmc-secret, for its BareMetalHost
+  #           username: example
+  #           password: example
   #   openstack:
   #     - name: openstack-prod
   #       authURL: https://keystone.example.org:5000/v3

@@ -92,12 +92,15 @@ var logins = []cluster.Credential{
 	cluster.AWS{Name: "aws", Region: "eu-west-1", AccessKeyID: "AKIA1", SecretAccessKey: "one-secret"},
 	cluster.Azure{Name: "azure", SubscriptionID: "sub", ClientID: "client", ClientSecret: "one-secret", TenantID: "tenant"},
 	cluster.OpenStack{Name: "stack", AuthURL: "https://stack.example:5000/v3", Region: "R1", Username: "alice", Password: "one-secret", ProjectName: "p", DomainName: "d"},
+	cluster.GCP{Name: "google", ServiceAccountKey: `{"type": "service_account", "private_key": "one-secret"}`},
+	cluster.VSphere{Name: "vcenter", Username: "k0rdent@vsphere.local", Password: "one-secret", Datacenter: "DC0"},
+	cluster.Metal3{Name: "rack", Machines: []cluster.BMC{{Name: "node-1", Username: "admin", Password: "one-secret"}, {Name: "node-2", Username: "admin", Password: "two-secret"}}},
 }
 
 func TestCredentials(t *testing.T) {
 	s, ctx := open(t)
 	s.install(ctx, t, "1.2.3", quick(), cluster.Installed)
-	for _, login := range logins[:2] {
+	for _, login := range []cluster.Credential{logins[0], logins[1], logins[4], logins[5]} {
 		status, note, err := s.EnsureCredential(ctx, login)
 		if err != nil || status != cluster.Skipped || !strings.Contains(note, "its provider is not enabled") {
 			t.Errorf("%v without its provider: %q, %q, %v, want it skipped", login, status, note, err)
@@ -106,6 +109,8 @@ func TestCredentials(t *testing.T) {
 			t.Errorf("%v was skipped and left %d secrets behind, %v", login, len(list.Items), err)
 		}
 	}
+	vsphere := s.kind(ctx, t, "v1beta1", "VSphereClusterIdentity", "vsphereclusteridentities", "Cluster")
+	s.kindOf(ctx, t, "metal3.io", "v1alpha1", "BareMetalHost", "baremetalhosts", "Namespaced")
 	aws := s.kind(ctx, t, "v1beta2", "AWSClusterStaticIdentity", "awsclusterstaticidentities", "Cluster")
 	azure := s.kind(ctx, t, "v1beta1", "AzureClusterIdentity", "azureclusteridentities", "Namespaced")
 
@@ -113,8 +118,13 @@ func TestCredentials(t *testing.T) {
 	s.ensure(ctx, t, cluster.Unchanged)
 
 	tests := []struct{ object, path, want string }{
-		{s.get(ctx, t, aws, "", "aws-identity"), "spec.secretRef", "aws-secret"},
+		{s.get(ctx, t, aws, "", "aws-identity"), "spec.secretRef", "aws-identity-secret"},
 		{s.get(ctx, t, azure, cluster.Namespace, "azure-identity"), "spec.clientSecret.name", "azure-identity-secret"},
+		{s.get(ctx, t, vsphere, "", "vcenter-identity"), "spec.secretName", "vcenter-identity-secret"},
+		{s.get(ctx, t, credentials, cluster.Namespace, "vcenter"), "spec.identityRef.apiVersion", "infrastructure.cluster.x-k8s.io/v1beta1"},
+		{s.get(ctx, t, credentials, cluster.Namespace, "vcenter"), "spec.identityRef.namespace", cluster.Namespace},
+		{s.get(ctx, t, credentials, cluster.Namespace, "google"), "spec.identityRef.name", "google-config"},
+		{s.get(ctx, t, credentials, cluster.Namespace, "rack"), "spec.identityRef.name", "rack-config"},
 		{s.get(ctx, t, credentials, cluster.Namespace, "aws"), "spec.identityRef.kind", "AWSClusterStaticIdentity"},
 		{s.get(ctx, t, credentials, cluster.Namespace, "aws"), "spec.description", "AWS, region eu-west-1"},
 		{s.get(ctx, t, credentials, cluster.Namespace, "azure"), "spec.identityRef.namespace", cluster.Namespace},
@@ -129,7 +139,17 @@ func TestCredentials(t *testing.T) {
 			t.Errorf("%s %s: %s = %q, want %q", u.GetKind(), u.GetName(), tt.path, got, tt.want)
 		}
 	}
-	s.secretHolds(ctx, t, "aws-secret", "SecretAccessKey", "one-secret")
+	s.secretHolds(ctx, t, "aws-identity-secret", "SecretAccessKey", "one-secret")
+	s.secretHolds(ctx, t, "google-config", "credentials", "one-secret")
+	s.secretHolds(ctx, t, "vcenter-identity-secret", "password", "one-secret")
+	s.secretHolds(ctx, t, "node-2-bmc-secret", "password", "two-secret")
+	// Sveltos looks for a template by the name of what each Credential refers to.
+	for _, name := range []string{"aws-identity", "azure-identity", "google-config", "stack-config", "vcenter-identity", "rack-config"} {
+		have, err := s.plane.Client.CoreV1().ConfigMaps(cluster.Namespace).Get(ctx, name+"-resource-template", metav1.GetOptions{})
+		if err != nil || have.Annotations["projectsveltos.io/template"] != "true" || (len(have.Data) == 0) != (name == "aws-identity" || name == "rack-config") {
+			t.Errorf("the template of %s: %v, %v", name, have, err)
+		}
+	}
 	s.secretHolds(ctx, t, "azure-identity-secret", "clientSecret", "one-secret")
 	s.secretHolds(ctx, t, "stack-config", "clouds.yaml", "password: one-secret")
 
@@ -139,7 +159,7 @@ func TestCredentials(t *testing.T) {
 	if status, _, err := s.EnsureCredential(ctx, changed); err != nil || status != cluster.Updated {
 		t.Errorf("with a new key: %q, %v, want it updated", status, err)
 	}
-	s.secretHolds(ctx, t, "aws-secret", "SecretAccessKey", "two-secret")
+	s.secretHolds(ctx, t, "aws-identity-secret", "SecretAccessKey", "two-secret")
 	renewed := logins[1].(cluster.Azure)
 	renewed.TenantID = "other"
 	if status, _, err := s.EnsureCredential(ctx, renewed); err != nil || status != cluster.Updated {
@@ -163,7 +183,12 @@ func (s *site) ensure(ctx context.Context, t *testing.T, want cluster.Status) {
 // kind adds a kind of a Cluster API provider, and waits until it is served.
 func (s *site) kind(ctx context.Context, t *testing.T, version, kind, plural, scope string) schema.GroupVersionResource {
 	t.Helper()
-	const group = "infrastructure.cluster.x-k8s.io"
+	return s.kindOf(ctx, t, "infrastructure.cluster.x-k8s.io", version, kind, plural, scope)
+}
+
+// kindOf adds a kind of any group, and waits until it is served.
+func (s *site) kindOf(ctx context.Context, t *testing.T, group, version, kind, plural, scope string) schema.GroupVersionResource {
+	t.Helper()
 	u := crd(group, version, kind, plural, scope)
 	if _, err := s.objects.Resource(crds).Create(ctx, u, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)

@@ -8,114 +8,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
-	"sigs.k8s.io/yaml"
 
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 )
 
 // componentLabel marks what kcm backs up and copies along with a Credential.
-var componentLabel = map[string]string{"k0rdent.mirantis.com/component": "kcm"}
-
-// Credential is a login to a cloud: AWS, Azure or OpenStack. None of them
-// prints its secrets.
-type Credential interface {
-	fmt.Stringer
-	// objects returns the Secret, and the object of the cloud's provider that
-	// refers to it, or nil where the Secret is referred to directly.
-	objects() (Secret, *unstructured.Unstructured, error)
-	// name and description are those of the Credential object.
-	name() string
-	description() string
-}
-
-// AWS is an access key.
-type AWS struct {
-	Name, Region                               string
-	AccessKeyID, SecretAccessKey, SessionToken string
-}
-
-// Azure is a service principal.
-type Azure struct {
-	Name, SubscriptionID             string
-	ClientID, ClientSecret, TenantID string
-}
-
-// OpenStack is an application credential, or a user with a project.
-type OpenStack struct {
-	Name, AuthURL, Region                                string
-	ApplicationCredentialID, ApplicationCredentialSecret string
-	Username, Password, ProjectName, DomainName          string
-}
-
-func (c AWS) String() string         { return "credential " + c.Name }
-func (c AWS) GoString() string       { return c.String() }
-func (c AWS) name() string           { return c.Name }
-func (c AWS) description() string    { return described("AWS", "region", c.Region) }
-func (c Azure) String() string       { return "credential " + c.Name }
-func (c Azure) GoString() string     { return c.String() }
-func (c Azure) name() string         { return c.Name }
-func (c Azure) description() string  { return described("Azure", "subscription", c.SubscriptionID) }
-func (c OpenStack) String() string   { return "credential " + c.Name }
-func (c OpenStack) GoString() string { return c.String() }
-func (c OpenStack) name() string     { return c.Name }
-func (c OpenStack) description() string {
-	return described("OpenStack", "region", c.Region)
-}
-
-// described keeps what a ClusterDeployment asks for again, and what no object
-// of the provider has a place for, where a person finds it.
-func described(cloud, what, value string) string {
-	if value == "" {
-		return cloud
-	}
-	return fmt.Sprintf("%s, %s %s", cloud, what, value)
-}
-
-func (c AWS) objects() (Secret, *unstructured.Unstructured, error) {
-	s := Secret{Name: c.Name + "-secret", Type: corev1.SecretTypeOpaque, Labels: componentLabel, Data: map[string][]byte{
-		"AccessKeyID": []byte(c.AccessKeyID), "SecretAccessKey": []byte(c.SecretAccessKey), "SessionToken": []byte(c.SessionToken),
-	}}
-	u := object("infrastructure.cluster.x-k8s.io/v1beta2", "AWSClusterStaticIdentity", "", c.Name+"-identity")
-	u.Object["spec"] = map[string]any{"secretRef": s.Name, "allowedNamespaces": map[string]any{}}
-	return s, u, nil
-}
-
-func (c Azure) objects() (Secret, *unstructured.Unstructured, error) {
-	// kcm looks for the secret under the identity's name with this ending when
-	// it hands the login on to a child cluster.
-	s := Secret{Name: c.Name + "-identity-secret", Type: corev1.SecretTypeOpaque, Labels: componentLabel, Data: map[string][]byte{
-		"clientSecret": []byte(c.ClientSecret),
-	}}
-	u := object("infrastructure.cluster.x-k8s.io/v1beta1", "AzureClusterIdentity", Namespace, c.Name+"-identity")
-	u.Object["spec"] = map[string]any{
-		"type": "ServicePrincipal", "tenantID": c.TenantID, "clientID": c.ClientID,
-		"clientSecret":      map[string]any{"name": s.Name, "namespace": Namespace},
-		"allowedNamespaces": map[string]any{},
-	}
-	return s, u, nil
-}
-
-func (c OpenStack) objects() (Secret, *unstructured.Unstructured, error) {
-	auth := map[string]any{"auth_url": c.AuthURL}
-	cloud := map[string]any{"auth": auth, "interface": "public", "identity_api_version": 3}
-	if c.Region != "" {
-		cloud["region_name"] = c.Region
-	}
-	if c.ApplicationCredentialID != "" {
-		cloud["auth_type"] = "v3applicationcredential"
-		auth["application_credential_id"] = c.ApplicationCredentialID
-		auth["application_credential_secret"] = c.ApplicationCredentialSecret
-	} else {
-		cloud["auth_type"] = "v3password"
-		auth["username"], auth["password"], auth["project_name"] = c.Username, c.Password, c.ProjectName
-		auth["user_domain_name"], auth["project_domain_name"] = c.DomainName, c.DomainName
-	}
-	text, err := yaml.Marshal(map[string]any{"clouds": map[string]any{"openstack": cloud}})
-	if err != nil {
-		return Secret{}, nil, err
-	}
-	return Secret{Name: c.Name + "-config", Type: corev1.SecretTypeOpaque, Labels: componentLabel, Data: map[string][]byte{"clouds.yaml": text}}, nil, nil
-}
+const componentLabel = "k0rdent.mirantis.com/component"
 
 // object is a new object with the labels that kcm asks for.
 func object(apiVersion, kind, namespace, name string) *unstructured.Unstructured {
@@ -124,44 +22,117 @@ func object(apiVersion, kind, namespace, name string) *unstructured.Unstructured
 	u.SetKind(kind)
 	u.SetNamespace(namespace)
 	u.SetName(name)
-	u.SetLabels(map[string]string{managerLabel: manager, "k0rdent.mirantis.com/component": "kcm"})
+	u.SetLabels(labels())
 	return u
 }
 
-// EnsureCredential creates the Secret, the identity and the Credential of a
-// login, or updates those that differ. If kcm's kind Credential or the
-// provider's kind is not there, nothing is created: the status is Skipped and
-// the note says which kind is missing.
-func (c *Cluster) EnsureCredential(ctx context.Context, cred Credential) (status Status, note string, err error) {
-	secret, identity, err := cred.objects()
+func labels() map[string]string {
+	return map[string]string{managerLabel: manager, componentLabel: "kcm"}
+}
+
+// EnsureCredential creates the Secrets, the identity, the template and the Credential
+// of a login, or updates those that differ. If kcm's kind Credential or a kind of the
+// provider is not there, nothing is created: the status is Skipped and the note names
+// the missing kind.
+func (c *Cluster) EnsureCredential(ctx context.Context, cred Credential) (Status, string, error) {
+	status, note, err := c.ensureCredential(ctx, cred)
 	if err != nil {
-		return "", "", fmt.Errorf("%v: %w", cred, err)
+		err = fmt.Errorf("%v: %w", cred, err)
 	}
-	wanted := []*unstructured.Unstructured{credentialObject(cred, secret, identity)}
-	if identity != nil {
-		wanted = append([]*unstructured.Unstructured{identity}, wanted...)
+	return status, note, err
+}
+
+func (c *Cluster) ensureCredential(ctx context.Context, cred Credential) (status Status, note string, err error) {
+	l, err := cred.login()
+	if err != nil {
+		return "", "", err
 	}
-	for _, u := range wanted {
+	var objects []*unstructured.Unstructured
+	if l.identity != nil {
+		objects = append(objects, c.served(l.identity, l.versions))
+	}
+	objects = append(objects, credentialObject(cred, l))
+	needed := objects
+	if l.needs != nil {
+		needed = append([]*unstructured.Unstructured{l.needs}, objects...)
+	}
+	for _, u := range needed {
 		if _, err := c.client(u); absent(err) {
 			return Skipped, missing(u), nil
 		} else if err != nil {
-			return "", "", fmt.Errorf("%v: %w", cred, err)
+			return "", "", err
 		}
 	}
-	status, err = c.EnsureSecret(ctx, secret)
-	if err != nil {
-		return "", "", fmt.Errorf("%v: %w", cred, err)
-	}
-	for _, u := range wanted {
-		became, err := c.ensure(ctx, u)
-		if err != nil {
-			return "", "", fmt.Errorf("%v: %s: %w", cred, objectName(u), err)
-		}
+	status = Unchanged
+	add := func(became Status, err error) error {
 		if status == Unchanged || became == Created {
 			status = became
 		}
+		return err
+	}
+	for _, s := range l.secrets {
+		if err := add(c.EnsureSecret(ctx, s)); err != nil {
+			return "", "", err
+		}
+	}
+	if err := add(c.ensureTemplate(ctx, l.reference().GetName()+"-resource-template", l.template)); err != nil {
+		return "", "", err
+	}
+	for _, u := range objects {
+		if err := add(c.ensure(ctx, u)); err != nil {
+			return "", "", fmt.Errorf("%s: %w", objectName(u), err)
+		}
 	}
 	return status, "", nil
+}
+
+// served returns an object in the first of the versions of its kind that the cluster
+// serves, or as it is if it serves none.
+func (c *Cluster) served(u *unstructured.Unstructured, versions []string) *unstructured.Unstructured {
+	before := u.GroupVersionKind()
+	for _, v := range versions {
+		u.SetGroupVersionKind(before.GroupKind().WithVersion(v))
+		if _, err := c.client(u); err == nil {
+			return u
+		}
+	}
+	u.SetGroupVersionKind(before)
+	return u
+}
+
+// ensureTemplate creates the ConfigMap from which Sveltos makes what a child cluster
+// needs of a login, or updates it. kcm requires one for each login, even if empty.
+// One that an operator wrote is left alone.
+func (c *Cluster) ensureTemplate(ctx context.Context, name, text string) (status Status, err error) {
+	data := map[string]string{}
+	if text != "" {
+		data["resources.yaml"] = text
+	}
+	configs := c.kube.CoreV1().ConfigMaps(Namespace)
+	err = patiently(ctx, func() error {
+		have, err := configs.Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case absent(err):
+			status = Created
+			_, err = configs.Create(ctx, &corev1.ConfigMap{Data: data, ObjectMeta: metav1.ObjectMeta{
+				Name: name, Labels: labels(), Annotations: map[string]string{"projectsveltos.io/template": "true"},
+			}}, metav1.CreateOptions{})
+			return err
+		case err != nil:
+			return err
+		}
+		status = Unchanged
+		if have.Labels[managerLabel] != manager || have.Data["resources.yaml"] == text {
+			return nil
+		}
+		status, have.Data = Updated, data
+		_, err = configs.Update(ctx, have, metav1.UpdateOptions{})
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("config map %s/%s: %w", Namespace, name, err)
+	}
+	return status, err
 }
 
 // missing returns why a credential cannot be made.
@@ -172,13 +143,12 @@ func missing(u *unstructured.Unstructured) string {
 	return fmt.Sprintf("the cluster has no kind %s (%s): its provider is not enabled in Management, or not ready yet", u.GetKind(), u.GetAPIVersion())
 }
 
-func credentialObject(cred Credential, secret Secret, identity *unstructured.Unstructured) *unstructured.Unstructured {
-	ref := map[string]any{"apiVersion": "v1", "kind": "Secret", "name": secret.Name, "namespace": Namespace}
-	if identity != nil {
-		ref = map[string]any{"apiVersion": identity.GetAPIVersion(), "kind": identity.GetKind(), "name": identity.GetName()}
-		if identity.GetNamespace() != "" {
-			ref["namespace"] = identity.GetNamespace()
-		}
+func credentialObject(cred Credential, l login) *unstructured.Unstructured {
+	r := l.reference()
+	ref := map[string]any{"apiVersion": r.GetAPIVersion(), "kind": r.GetKind(), "name": r.GetName()}
+	// A template's references have the namespace of this one.
+	if namespace := r.GetNamespace(); namespace != "" || l.inNamespace {
+		ref["namespace"] = Namespace
 	}
 	u := object(credentialKind.Group+"/v1beta1", credentialKind.Kind, Namespace, cred.name())
 	u.Object["spec"] = map[string]any{"description": cred.description(), "identityRef": ref}

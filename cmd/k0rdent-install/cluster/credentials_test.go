@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -26,24 +27,35 @@ func (f *fake) spec(u *unstructured.Unstructured) string {
 }
 
 // TestEnsureCredential makes what kcm reads for a cloud: a Secret, the provider's
-// identity, and the Credential that refers to either.
+// identity, the Credential that refers to either, and the template for child clusters
+// under the name of what the Credential refers to.
 func TestEnsureCredential(t *testing.T) {
 	aws := AWS{Name: "aws", Region: "eu-1", AccessKeyID: "id", SecretAccessKey: "key"}
 	stack := OpenStack{Name: "os", AuthURL: "https://os/v3", Region: "r", Username: "u", Password: "p", ProjectName: "o", DomainName: "d"}
 	app := OpenStack{Name: "app", AuthURL: "https://os/v3", ApplicationCredentialID: "i", ApplicationCredentialSecret: "s"}
+	vsphere := VSphere{Name: "vc", Username: "u@v", Password: "p", Datacenter: "DC"}
 	tests := []struct {
 		cred           Credential
 		secret, key    string
 		data           string // part of what the key has
 		identity, spec string
+		template       string // part of it
 	}{
-		{aws, "aws-secret", "SecretAccessKey", "key",
-			`{"allowedNamespaces":{},"secretRef":"aws-secret"}`,
-			`{"description":"AWS, region eu-1","identityRef":{"apiVersion":"infrastructure.cluster.x-k8s.io/v1beta2","kind":"AWSClusterStaticIdentity","name":"aws-identity"}}`},
+		{aws, "aws-identity-secret", "SecretAccessKey", "key",
+			`{"allowedNamespaces":{},"secretRef":"aws-identity-secret"}`,
+			`{"description":"AWS, region eu-1","identityRef":{"apiVersion":"infrastructure.cluster.x-k8s.io/v1beta2","kind":"AWSClusterStaticIdentity","name":"aws-identity"}}`, ""},
+		{vsphere, "vc-identity-secret", "password", "p",
+			`{"allowedNamespaces":{"selector":{"matchLabels":{}}},"secretName":"vc-identity-secret"}`,
+			`{"description":"vSphere, datacenter DC","identityRef":{"apiVersion":"infrastructure.cluster.x-k8s.io/v1beta2","kind":"VSphereClusterIdentity","name":"vc-identity","namespace":"kcm-system"}}`,
+			"name: vsphere-cloud-secret"},
+		{GCP{Name: "g", ServiceAccountKey: "{}"}, "g-config", "credentials", "{}", "",
+			`{"description":"GCP","identityRef":{"apiVersion":"v1","kind":"Secret","name":"g-config","namespace":"kcm-system"}}`, "name: gcp-cloud-sa"},
+		{app, "app-config", "cloud.conf", "application-credential-secret=\"s\"\n", "",
+			`{"description":"OpenStack","identityRef":{"apiVersion":"v1","kind":"Secret","name":"app-config","namespace":"kcm-system"}}`, "name: openstack-cloud-config"},
 		{stack, "os-config", "clouds.yaml", "user_domain_name: d", "",
-			`{"description":"OpenStack, region r","identityRef":{"apiVersion":"v1","kind":"Secret","name":"os-config","namespace":"kcm-system"}}`},
+			`{"description":"OpenStack, region r","identityRef":{"apiVersion":"v1","kind":"Secret","name":"os-config","namespace":"kcm-system"}}`, "name: openstack-cloud-config"},
 		{app, "app-config", "clouds.yaml", "auth_type: v3applicationcredential", "",
-			`{"description":"OpenStack","identityRef":{"apiVersion":"v1","kind":"Secret","name":"app-config","namespace":"kcm-system"}}`},
+			`{"description":"OpenStack","identityRef":{"apiVersion":"v1","kind":"Secret","name":"app-config","namespace":"kcm-system"}}`, "name: openstack-cloud-config"},
 	}
 	for _, tt := range tests {
 		f := newFake(t)
@@ -59,10 +71,16 @@ func TestEnsureCredential(t *testing.T) {
 		if !strings.Contains(string(s.Data[tt.key]), tt.data) || s.Labels["k0rdent.mirantis.com/component"] != "kcm" {
 			t.Errorf("%v: secret %s with labels %v has no %q in %s", tt.cred, tt.secret, s.Labels, tt.data, tt.key)
 		}
-		if tt.identity != "" {
-			if got := f.spec(object("infrastructure.cluster.x-k8s.io/v1beta2", "AWSClusterStaticIdentity", "", tt.cred.name()+"-identity")); got != tt.identity {
+		refers := tt.secret
+		if l, _ := tt.cred.login(); tt.identity != "" {
+			refers = tt.cred.name() + "-identity"
+			if got := f.spec(object("infrastructure.cluster.x-k8s.io/v1beta2", l.identity.GetKind(), "", refers)); got != tt.identity {
 				t.Errorf("%v: identity %s, want %s", tt.cred, got, tt.identity)
 			}
+		}
+		template, err := f.api.CoreV1().ConfigMaps(Namespace).Get(t.Context(), refers+"-resource-template", metav1.GetOptions{})
+		if err != nil || !strings.Contains(template.Data["resources.yaml"], tt.template) || template.Annotations["projectsveltos.io/template"] != "true" || template.Labels["k0rdent.mirantis.com/component"] != "kcm" {
+			t.Errorf("%v: template %v, %v, want one with %q", tt.cred, template, err, tt.template)
 		}
 		credential := object("k0rdent.mirantis.com/v1beta1", "Credential", Namespace, tt.cred.name())
 		if got := f.spec(credential); got != tt.spec {
@@ -97,12 +115,33 @@ spec: {description: of a person, region: eu, identityRef: {name: other}}
 	}
 }
 
+// TestEnsureTemplate: one that an operator wrote stays, ours follows this program.
+func TestEnsureTemplate(t *testing.T) {
+	theirs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "g-config-resource-template", Namespace: Namespace}, Data: map[string]string{"x": "y"}}
+	ours := theirs.DeepCopy()
+	ours.Name, ours.Labels = "h-config-resource-template", map[string]string{managerLabel: manager}
+	f := newFake(t, theirs, ours)
+	for _, name := range []string{"g", "h"} {
+		if _, _, err := f.EnsureCredential(t.Context(), GCP{Name: name, ServiceAccountKey: "{}"}); err != nil {
+			t.Fatal(err)
+		}
+		have, err := f.api.CoreV1().ConfigMaps(Namespace).Get(t.Context(), name+"-config-resource-template", metav1.GetOptions{})
+		if err != nil || (have.Data["x"] == "y") != (name == "g") || (have.Data["resources.yaml"] == "") != (name == "g") {
+			t.Errorf("%s: %v, %v", name, have.Data, err)
+		}
+	}
+}
+
 // TestEnsureCredentialTooEarly: without the provider's kind there is nothing yet
 // that could use a login.
 func TestEnsureCredentialTooEarly(t *testing.T) {
 	f := newFake(t)
 	got, note, err := f.EnsureCredential(t.Context(), Azure{Name: "az", ClientID: "i", ClientSecret: "s"})
 	if got != Skipped || err != nil || !strings.Contains(note, "no kind AzureClusterIdentity (infrastructure.cluster.x-k8s.io/v1beta1): its provider is not enabled") {
+		t.Errorf("%q, %q, %v, want it skipped for its kind", got, note, err)
+	}
+	got, note, err = f.EnsureCredential(t.Context(), Metal3{Name: "m", Machines: []BMC{{"n", "u", "p"}}})
+	if got != Skipped || err != nil || !strings.Contains(note, "no kind BareMetalHost (metal3.io/v1alpha1): its provider is not enabled") {
 		t.Errorf("%q, %q, %v, want it skipped for its kind", got, note, err)
 	}
 	if secrets, err := f.api.CoreV1().Secrets("").List(t.Context(), metav1.ListOptions{}); err != nil || len(secrets.Items) > 0 {

@@ -47,6 +47,7 @@ var kinds = []struct {
 	{regionKind, "v1beta1", meta.RESTScopeRoot},
 	{crdKind, "v1", meta.RESTScopeRoot},
 	{schema.GroupKind{Group: "infrastructure.cluster.x-k8s.io", Kind: "AWSClusterStaticIdentity"}, "v1beta2", meta.RESTScopeRoot},
+	{schema.GroupKind{Group: "infrastructure.cluster.x-k8s.io", Kind: "VSphereClusterIdentity"}, "v1beta2", meta.RESTScopeRoot},
 }
 
 // fake is an API server in memory, without admission and controllers: a test

@@ -136,7 +136,8 @@ func TestSecretForms(t *testing.T) {
 	if ca := CASecret("a", []byte("geheim")); string(ca.Data["ca.crt"]) != "geheim" {
 		t.Error("no certificates in ca.crt")
 	}
-	for _, s := range []any{pull, creds, AWS{Name: "n", SecretAccessKey: "geheim"}, Azure{Name: "n", ClientSecret: "geheim"}, OpenStack{Name: "n", Password: "geheim"}} {
+	for _, s := range []any{pull, creds, AWS{Name: "n", SecretAccessKey: "geheim"}, Azure{Name: "n", ClientSecret: "geheim"}, OpenStack{Name: "n", Password: "geheim"},
+		GCP{Name: "n", ServiceAccountKey: "geheim"}, VSphere{Name: "n", Password: "geheim"}, Metal3{Name: "n", Machines: []BMC{{"m", "u", "geheim"}}}, BMC{Name: "n", Password: "geheim"}} {
 		for _, form := range []string{"%v", "%+v", "%#v", "%s"} {
 			if text := fmt.Sprintf(form, s); strings.Contains(text, "geheim") || strings.Contains(text, "Z2VoZWlt") || text == "" {
 				t.Errorf("%s prints %q", form, text)

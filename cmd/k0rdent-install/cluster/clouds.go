@@ -1,0 +1,219 @@
+package cluster
+
+import (
+	"embed"
+	"fmt"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+// Credential is a login to a cloud or to machines. None of them prints its secrets.
+type Credential interface {
+	fmt.Stringer
+	login() (login, error)
+	// name and description are those of the Credential object.
+	name() string
+	description() string
+}
+
+// A login is what kcm, the provider and Sveltos read of a Credential.
+type login struct {
+	// secrets are those of kcm's namespace. The Credential refers to the first one,
+	// unless there is an identity.
+	secrets     []Secret
+	identity    *unstructured.Unstructured // the provider's object that refers to the Secret
+	versions    []string                   // of the identity, the first one preferred; nil if it has only one
+	inNamespace bool                       // whether the identity belongs to kcm's namespace, although its kind has none
+	needs       *unstructured.Unstructured // of a kind without which the login is of no use
+	template    string                     // what is made of it in a child cluster
+}
+
+// reference is what the Credential refers to.
+func (l login) reference() *unstructured.Unstructured {
+	if l.identity != nil {
+		return l.identity
+	}
+	return object("v1", "Secret", Namespace, l.secrets[0].Name)
+}
+
+// handover has, by cloud, the template of what a child cluster's cloud provider and CSI
+// driver read. kcm's cluster templates name these objects.
+//
+//go:embed handover/*.yaml
+var handover embed.FS
+
+func handoverOf(cloud string) string {
+	text, err := handover.ReadFile("handover/" + cloud + ".yaml")
+	if err != nil {
+		panic(err) // it is compiled in
+	}
+	return string(text)
+}
+
+// AWS is an access key.
+type AWS struct {
+	Name, Region                               string
+	AccessKeyID, SecretAccessKey, SessionToken string
+}
+
+// Azure is a service principal.
+type Azure struct {
+	Name, SubscriptionID             string
+	ClientID, ClientSecret, TenantID string
+}
+
+// GCP is a service account with its key, as the JSON file that Google issues.
+type GCP struct{ Name, ServiceAccountKey string }
+
+// OpenStack is an application credential, or a user with a project.
+type OpenStack struct {
+	Name, AuthURL, Region                                string
+	ApplicationCredentialID, ApplicationCredentialSecret string
+	Username, Password, ProjectName, DomainName          string
+}
+
+// VSphere is a user of a vCenter, and the datacenter that child clusters use.
+type VSphere struct{ Name, Username, Password, Datacenter string }
+
+// Metal3 is a set of bare-metal machines, each with the login of its BMC.
+type Metal3 struct {
+	Name     string
+	Machines []BMC
+}
+
+// BMC is the login of a machine's board management controller.
+type BMC struct{ Name, Username, Password string }
+
+func (c AWS) String() string         { return "credential " + c.Name }
+func (c AWS) GoString() string       { return c.String() }
+func (c AWS) name() string           { return c.Name }
+func (c AWS) description() string    { return described("AWS", "region", c.Region) }
+func (c Azure) String() string       { return "credential " + c.Name }
+func (c Azure) GoString() string     { return c.String() }
+func (c Azure) name() string         { return c.Name }
+func (c Azure) description() string  { return described("Azure", "subscription", c.SubscriptionID) }
+func (c GCP) String() string         { return "credential " + c.Name }
+func (c GCP) GoString() string       { return c.String() }
+func (c GCP) name() string           { return c.Name }
+func (c GCP) description() string    { return "GCP" }
+func (c OpenStack) String() string   { return "credential " + c.Name }
+func (c OpenStack) GoString() string { return c.String() }
+func (c OpenStack) name() string     { return c.Name }
+func (c OpenStack) description() string {
+	return described("OpenStack", "region", c.Region)
+}
+func (c VSphere) String() string      { return "credential " + c.Name }
+func (c VSphere) GoString() string    { return c.String() }
+func (c VSphere) name() string        { return c.Name }
+func (c VSphere) description() string { return described("vSphere", "datacenter", c.Datacenter) }
+func (c Metal3) String() string       { return "credential " + c.Name }
+func (c Metal3) GoString() string     { return c.String() }
+func (c Metal3) name() string         { return c.Name }
+func (c Metal3) description() string  { return "bare metal" }
+func (c BMC) String() string          { return "BMC of " + c.Name }
+func (c BMC) GoString() string        { return c.String() }
+
+// described keeps what a ClusterDeployment asks for again, and what no object
+// of the provider has a place for, where a person finds it.
+func described(cloud, what, value string) string {
+	if value == "" {
+		return cloud
+	}
+	return fmt.Sprintf("%s, %s %s", cloud, what, value)
+}
+
+// opaque is a Secret that kcm backs up and copies along with a Credential.
+func opaque(name string, data map[string]string) Secret {
+	s := Secret{Name: name, Type: corev1.SecretTypeOpaque, Labels: map[string]string{componentLabel: "kcm"}, Data: map[string][]byte{}}
+	for key, value := range data {
+		s.Data[key] = []byte(value)
+	}
+	return s
+}
+
+// kcm looks for the Secret of an identity under the identity's name with the ending
+// -secret, when it hands the login on to a child cluster.
+
+func (c AWS) login() (login, error) {
+	s := opaque(c.Name+"-identity-secret", map[string]string{"AccessKeyID": c.AccessKeyID, "SecretAccessKey": c.SecretAccessKey, "SessionToken": c.SessionToken})
+	u := object("infrastructure.cluster.x-k8s.io/v1beta2", "AWSClusterStaticIdentity", "", c.Name+"-identity")
+	u.Object["spec"] = map[string]any{"secretRef": s.Name, "allowedNamespaces": map[string]any{}}
+	return login{secrets: []Secret{s}, identity: u}, nil // a child cluster's machines have roles instead
+}
+
+func (c Azure) login() (login, error) {
+	s := opaque(c.Name+"-identity-secret", map[string]string{"clientSecret": c.ClientSecret})
+	u := object("infrastructure.cluster.x-k8s.io/v1beta1", "AzureClusterIdentity", Namespace, c.Name+"-identity")
+	u.Object["spec"] = map[string]any{
+		"type": "ServicePrincipal", "tenantID": c.TenantID, "clientID": c.ClientID,
+		"clientSecret":      map[string]any{"name": s.Name, "namespace": Namespace},
+		"allowedNamespaces": map[string]any{},
+	}
+	return login{secrets: []Secret{s}, identity: u, template: handoverOf("azure")}, nil
+}
+
+func (c GCP) login() (login, error) {
+	s := opaque(c.Name+"-config", map[string]string{"credentials": c.ServiceAccountKey})
+	return login{secrets: []Secret{s}, template: handoverOf("gcp")}, nil
+}
+
+func (c OpenStack) login() (login, error) {
+	auth := map[string]any{"auth_url": c.AuthURL}
+	cloud := map[string]any{"auth": auth, "interface": "public", "identity_api_version": 3}
+	global := [][2]string{{"auth-url", c.AuthURL}, {"region", c.Region}}
+	if c.Region != "" {
+		cloud["region_name"] = c.Region
+	}
+	if c.ApplicationCredentialID != "" {
+		cloud["auth_type"] = "v3applicationcredential"
+		auth["application_credential_id"] = c.ApplicationCredentialID
+		auth["application_credential_secret"] = c.ApplicationCredentialSecret
+		global = append(global, [2]string{"application-credential-id", c.ApplicationCredentialID}, [2]string{"application-credential-secret", c.ApplicationCredentialSecret})
+	} else {
+		cloud["auth_type"] = "v3password"
+		auth["username"], auth["password"], auth["project_name"] = c.Username, c.Password, c.ProjectName
+		auth["user_domain_name"], auth["project_domain_name"] = c.DomainName, c.DomainName
+		global = append(global, [2]string{"username", c.Username}, [2]string{"password", c.Password}, [2]string{"tenant-name", c.ProjectName}, [2]string{"domain-name", c.DomainName})
+	}
+	text, err := yaml.Marshal(map[string]any{"clouds": map[string]any{"openstack": cloud}})
+	if err != nil {
+		return login{}, err
+	}
+	// The provider reads clouds.yaml, a child cluster's cloud provider only cloud.conf.
+	s := opaque(c.Name+"-config", map[string]string{"clouds.yaml": string(text), "cloud.conf": section("Global", global)})
+	return login{secrets: []Secret{s}, template: handoverOf("openstack")}, nil
+}
+
+// section is a section of a cloud provider's configuration, without empty values.
+func section(name string, keys [][2]string) string {
+	text := &strings.Builder{}
+	fmt.Fprintf(text, "[%s]\n", name)
+	for _, k := range keys {
+		if k[1] != "" {
+			fmt.Fprintf(text, "%s=%q\n", k[0], k[1])
+		}
+	}
+	return text.String()
+}
+
+func (c VSphere) login() (login, error) {
+	s := opaque(c.Name+"-identity-secret", map[string]string{"username": c.Username, "password": c.Password})
+	u := object("infrastructure.cluster.x-k8s.io/v1beta1", "VSphereClusterIdentity", "", c.Name+"-identity")
+	u.Object["spec"] = map[string]any{"secretName": s.Name, "allowedNamespaces": map[string]any{"selector": map[string]any{"matchLabels": map[string]any{}}}}
+	template := "{{- $datacenter := " + strconv.Quote(c.Datacenter) + " -}}\n" + handoverOf("vsphere")
+	return login{secrets: []Secret{s}, identity: u, versions: []string{"v1beta1", "v1beta2"}, inNamespace: true, template: template}, nil
+}
+
+func (c Metal3) login() (login, error) {
+	// The provider needs no login: it has that of each machine, to which the machine's
+	// BareMetalHost refers. kcm requires a Credential nevertheless.
+	l := login{secrets: []Secret{opaque(c.Name+"-config", nil)}, needs: object("metal3.io/v1alpha1", "BareMetalHost", Namespace, "")}
+	for _, m := range c.Machines {
+		l.secrets = append(l.secrets, opaque(m.Name+"-bmc-secret", map[string]string{"username": m.Username, "password": m.Password}))
+	}
+	return l, nil
+}
