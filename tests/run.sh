@@ -39,8 +39,8 @@ concurrent() {
 memory() {
   local dir
   [ "$(df --output=avail -B1M /dev/shm 2>/dev/null | tail -n 1)" -gt 4096 ] 2>/dev/null || return
-  dir=/dev/shm/unit.$(id -u).$(stat -c %d.%i .)
-  rm -rf "$dir"                                    # from a run that was killed
+  dir=/dev/shm/u$(cksum <<<"$PWD" | cut -d' ' -f1) # short, for the paths of sockets
+  rm -rf "$dir" # from a run that was killed
   mkdir "$dir" && chmod 1777 "$dir" && echo "$dir" # some tests are another user
 }
 
