@@ -98,42 +98,58 @@ shipped=(tests/{arm64,completions,docs,install,install-systemd,nspawn,packages,s
 
 cases() { tests/cases/run.sh; }
 
-# over FILE: has bats run it.
+# over FILE [N OF]: has bats run it, or the N-th share of its tests.
 over() {
-  if command -v bats >/dev/null; then
-    bats --tap --print-output-on-failure "$1"
-  else
+  local only=. names
+  if ! command -v bats >/dev/null; then
     echo "ok - $1 # skip no bats on this machine"
+    return
   fi
+  if [ $# = 3 ]; then
+    names=$(sed -n 's/^@test .\(.*\). {$/\1/p' "$1" | awk -v n="$2" -v of="$3" 'NR % of == n % of')
+    # shellcheck disable=SC2016 # a $ of a regular expression
+    only=$(sed 's/[][\.*^$()+?{}|]/\\&/g; s/.*/^&$/' <<<"$names" | paste -sd'|')
+    # All of them, rather than none, where names are not what they look like.
+    [ "$(sed -n '/^@test /=' "$1" | awk -v n="$2" -v of="$3" 'NR % of == n % of' | wc -l)" = "$(bats --count --filter "$only" "$1")" ] || only=.
+  fi
+  bats --tap --print-output-on-failure --filter "$only" "$1"
 }
 
-# jobs PART: what a part is made of, a command on each line.
+# jobs_of PART: what a part is made of, a command on each line.
 jobs_of() {
-  local shipped
-  shipped=$(printf 'over %s\n' "${shipped[@]}")
+  local release
+  release=$(printf 'over %s\n' "${shipped[@]}")
   case $1 in
   unit) printf '%s\n' race unit ;;
   processes)
-    printf 'over %s\n' tests/*.bats | grep -Fxv "$shipped"
+    printf 'over %s\n' tests/*.bats | grep -Fxv "$release"
     echo cases
     ;;
-  release) echo "$shipped" ;;
+  release) echo "$release" ;;
   *) echo "$1" ;;
-  esac
+  esac | sed -E 's,^over tests/(install|controllers)\.bats$,& 1 2\n& 2 2,'
 }
 
 # What takes longest begins first, or the whole would wait for it at its end.
-slow='cluster
-race
-over tests/site.bats
-over tests/install-systemd.bats
-over tests/install.bats
+computing='race
 unit
 over tests/packages.bats
+lint
+over tests/docs.bats
+over tests/peers-auth.bats
+over tests/pipe.bats
+browser'
+waiting='cluster
+over tests/install-systemd.bats
+over tests/install.bats 1 2
+over tests/install.bats 2 2
+over tests/site.bats
+over tests/controllers.bats 1 2
+over tests/controllers.bats 2 2
 over tests/k0s-up.bats
-over tests/controllers.bats
 over tests/input.bats
-containerd'
+over tests/signals.bats
+over tests/tty.bats'
 
 # A job runs inside a pipe, so its own status travels as a TAP line. What it says
 # comes in one piece, at its end.
@@ -142,7 +158,7 @@ job() {
   log=$(mktemp)
   local TIMEFORMAT='%0R s, %0U+%0S s of CPU'
   # shellcheck disable=SC2086 # a command and its argument
-  { time $1 >"$log" 2>&1 </dev/null; } 2>"$log.time" || echo "not ok - $1 ended with status $?" >>"$log"
+  { time ($1) >"$log" 2>&1 </dev/null; } 2>"$log.time" || echo "not ok - $1 ended with status $?" >>"$log"
   {
     flock 9
     printf '\n# %s, %s\n' "$1" "$(cat "$log.time")"
@@ -151,16 +167,25 @@ job() {
   rm "$log" "$log.time"
 }
 
-# together PART…: runs the jobs of all parts, four at a time: much of what they do
-# is to wait.
-together() {
-  local all name running=0
-  all=$(for name in "$@"; do jobs_of "$name"; done)
+# pool N: runs the jobs on stdin, N at a time.
+pool() {
+  local name running=0
   while IFS= read -r name; do
-    [ $running -lt 4 ] || { wait -n; running=$((running - 1)); }
+    [ $running -lt "$1" ] || { wait -n; running=$((running - 1)); }
     job "$name" &
     running=$((running + 1))
-  done < <(grep -Fx "$all" <<<"$slow"; grep -Fxv "$slow" <<<"$all")
+  done
+  wait
+}
+
+# together PART…: runs the jobs of all parts: those that compute, one on each core,
+# and beside them those that mostly wait, twice as many.
+together() {
+  local all name cores
+  cores=$(nproc)
+  all=$(for name in "$@"; do jobs_of "$name"; done)
+  grep -Fx "$all" <<<"$computing" | pool "$cores" &
+  { grep -Fx "$all" <<<"$waiting"; grep -Fxv "$computing"$'\n'"$waiting" <<<"$all"; } | pool $((2 * cores)) &
   wait
 }
 
