@@ -156,7 +156,7 @@ func TestMemory(t *testing.T) {
 			start := time.Now()
 			c.want(200, "GET", "/v2/b/referrers/"+subject, nil)
 			c.want(200, "GET", "/v2/b/tags/list", nil)
-			if took := time.Since(start); took > 10*time.Second { // 2 s on a machine of its own
+			if took := time.Since(start); took > stallTime/2 { // 2 s on a machine of its own; else until those are cut off
 				t.Errorf("another client waited %v", took)
 			}
 			time.Sleep(time.Second)

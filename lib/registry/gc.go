@@ -28,11 +28,11 @@ func (d *Disk) Collect(ctx context.Context, uploads bool) (c Collected, err erro
 	if d.readOnly {
 		return c, ErrReadOnly
 	}
+	d.indexes.writing.Lock() // what it writes is among the uploads first
+	defer d.indexes.writing.Unlock()
 	if c.Uploads, err = d.removeUploads(uploads); err != nil {
 		return c, err
 	}
-	d.indexes.writing.Lock()
-	defer d.indexes.writing.Unlock()
 	before := d.now().Add(-promiseTime)
 	err = d.walkRepos(ctx, func(name string) error {
 		if err := d.sweep(ctx, name); err != nil {
