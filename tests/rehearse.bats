@@ -50,3 +50,39 @@ ship() {
   rehearse 1 --plain-http
   [[ $stderr == *'speaks HTTPS to the registry'*'hint: serve the registry over TLS: oci-serve --tls auto'* ]]
 }
+
+# values [FLAG…]: prints the values for the site, and sets url to where machines of
+# child clusters find k0s.
+values() {
+  run -0 --separate-stderr k0rdent-install --registry "${registry/localhost/127.0.0.1}" --ca storage/tls/ca.pem --print-values "$@" </dev/null
+  url=$(sed -n 's/^ *globalK0sURL: //p' <<<"$output")
+}
+
+@test "k0rdent-install: machines that would not trust the site's authority download k0s over plain HTTP" {
+  local url tls
+  need jq
+  serve --tls auto
+  ship --ca storage/tls/ca.pem
+  tls=https://${registry/localhost/127.0.0.1}/k0s
+  values
+  [ "$url" = "$tls" ]
+  [[ $stderr == *'RHEL family does not trust '"$tls"*'update-ca-certificates'*'hint: serve k0s over plain HTTP as well (oci-serve --files-http '* ]]
+  stop "$server"
+  serve --tls auto --files-http 127.0.0.1:0 --format '{{.files}} {{.address}}'
+  tls=https://${registry/localhost/127.0.0.1}/k0s
+  values
+  [ "$url" = "${served% *}/k0s" ]
+  [[ $stderr == *"will download it from $url, unencrypted"*"hint: use --k0s-url $tls to stay with TLS"* ]]
+  [[ $output != *k0sURLCertSecret* && $output == *'registryCertSecret: k0rdent-registry-ca'* ]]
+  curl -sSf "$url/k0s-v1.32.8%2Bk0s.0-amd64" | cmp - storage/k0s/k0s-v1.32.8+k0s.0-amd64
+  # It is a finding of the preflight, and what a rehearsal rehearses.
+  run --separate-stderr k0rdent-install --registry "${registry/localhost/127.0.0.1}" --ca storage/tls/ca.pem --ignore loopback,disk --plan </dev/null
+  jq -es --arg url "$url" 'map(select(.kind == "finding" and .check == "k0s-url")) | length == 1 and (.[0] | .status == "warning" and (.detail | contains($url)))' <<<"$output"
+  rehearse 1 --ca storage/tls/ca.pem
+  [[ $output != *'curl on the machines does not trust'* ]]
+  # An operator's own choice stands.
+  values --k0s-url "$tls"
+  [ "$url" = "$tls" ]
+  values --set "controller.globalK0sURL=$tls"
+  [ "$url" = "$tls" ]
+}

@@ -71,8 +71,8 @@ func (i *installer) checkRelease(ctx context.Context) {
 	if i.cfg.online {
 		return // the public registries are what the chart was made for
 	}
-	if r.k0sNote != "" {
-		i.Warn("k0s-url", "%s", r.k0sNote)
+	if r.k0sFinding.Check != "" {
+		i.Add(r.k0sFinding)
 	}
 	var err error
 	if i.needs, i.demand, err = r.chart.Closure(ctx, r.values, r.site, i.site); err != nil {

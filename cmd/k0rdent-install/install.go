@@ -138,6 +138,12 @@ func (i *installer) printValues(ctx context.Context, stdout io.Writer) error {
 			i.Progress.Warn("%s: %s", cmp.Or(n.Value, "values"), n.Text)
 		}
 	}
+	if f := i.release.k0sFinding; f.Check != "" {
+		i.Progress.Warn("%s: %s", f.Check, f.Detail)
+		if f.Remedy != "" {
+			i.Progress.Hint(f.Remedy)
+		}
+	}
 	text, err := kyaml.Marshal(i.release.values)
 	if err != nil {
 		return err

@@ -50,8 +50,10 @@ func TestPagesThatCannotBeRead(t *testing.T) {
 	if i.site, err = i.openSite(); err != nil {
 		t.Fatal(err)
 	}
-	address, note := i.findK0sURL(t.Context())
-	if address != "" || !strings.Contains(note, "its certificate is signed by an unknown authority") || !strings.Contains(note, "--k0s-url") {
-		t.Errorf("%q, %q", address, note)
+	var r release
+	i.findK0s(t.Context(), &r)
+	note := r.k0sFinding.Detail
+	if r.site.K0sURL != "" || !strings.Contains(note, "its certificate is signed by an unknown authority") || !strings.Contains(note, "--k0s-url") {
+		t.Errorf("%q, %q", r.site.K0sURL, note)
 	}
 }

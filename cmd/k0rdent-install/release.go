@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -17,6 +16,7 @@ import (
 
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
 	"k0rdent-airgap/lib/textfile"
 )
@@ -38,7 +38,9 @@ type release struct {
 	user   map[string]any // the operator's
 	notes  []chart.Note
 
-	k0sNote string // what child clusters will lack
+	plainK0s   string         // where the registry has k0s over plain HTTP, "" for nowhere
+	k0sFiles   []string       // what it has there
+	k0sFinding record.Finding // what child clusters will lack, if anything
 }
 
 // loadRelease gets the chart from the registry and derives its values.
@@ -60,18 +62,25 @@ func (i *installer) loadRelease(ctx context.Context) error {
 		return err
 	}
 	r := &release{chart: c, user: user}
-	r.site, r.k0sNote = i.chartSite(ctx)
-	derived, notes, err := c.Derive(ctx, r.site, i.site)
-	if err != nil {
+	i.chartSite(ctx, r)
+	if err := r.derive(ctx, i.site); err != nil {
 		return err
 	}
-	r.notes = notes
-	r.values = chart.Merge(derived, user)
-	if err := c.Validate(r.values); err != nil {
+	if err := i.distrust(ctx, r); err != nil {
 		return err
 	}
 	i.release = r
 	return nil
+}
+
+// derive finds the values of the site.
+func (r *release) derive(ctx context.Context, inv chart.Inventory) error {
+	derived, notes, err := r.chart.Derive(ctx, r.site, inv)
+	if err != nil {
+		return err
+	}
+	r.notes, r.values = notes, chart.Merge(derived, r.user)
+	return r.chart.Validate(r.values)
 }
 
 // chartRepository returns the repository in a chart's address, as k0rdentd's
@@ -126,47 +135,23 @@ func (i *installer) fetchChart(ctx context.Context, repository, version string) 
 	return c, err
 }
 
-// chartSite says how the platform is to reach the registry.
-func (i *installer) chartSite(ctx context.Context) (site chart.Site, note string) {
+// chartSite finds out how the platform is to reach the registry.
+func (i *installer) chartSite(ctx context.Context, r *release) {
 	c := i.cfg
-	site = chart.Site{KubeVersion: i.kubeVersion(), HelmTimeout: c.helmTimeout, K0sURL: c.k0sURL}
+	r.site = chart.Site{KubeVersion: i.kubeVersion(), HelmTimeout: c.helmTimeout, K0sURL: c.k0sURL}
 	if c.online {
-		return site, ""
+		return
 	}
-	site.Registry, site.PlainHTTP = i.site.at, c.PlainHTTP
+	r.site.Registry, r.site.PlainHTTP = i.site.at, c.PlainHTTP
 	if len(i.site.ca) > 0 {
-		site.CASecret = caSecret
+		r.site.CASecret = caSecret
 	}
 	if c.Username != "" {
-		site.CredsSecret, site.PullSecret = credsSecret, pullSecret
+		r.site.CredsSecret, r.site.PullSecret = credsSecret, pullSecret
 	}
-	if site.K0sURL == "" {
-		site.K0sURL, note = i.findK0sURL(ctx)
+	if r.site.K0sURL == "" {
+		i.findK0s(ctx, r)
 	}
-	return site, note
-}
-
-// findK0sURL asks whether the registry serves k0s, as oci-serve does: at
-// /k0s/ it lists the files. Other servers may have any page there.
-func (i *installer) findK0sURL(ctx context.Context) (address, note string) {
-	scheme := "https://"
-	if i.cfg.PlainHTTP {
-		scheme = "http://"
-	}
-	const elsewhere = "child clusters will look for k0s at the vendor's site; --k0s-url names another place"
-	r, err := i.site.reg.Page(ctx, "/k0s/")
-	if err != nil {
-		return "", fmt.Sprintf("cannot determine whether the registry serves k0s (%v): %s", err, elsewhere)
-	}
-	files := strings.Fields(string(r.Body))
-	if r.Status != http.StatusOK || r.Type != "text/plain" || slices.ContainsFunc(files, func(l string) bool { return !strings.HasPrefix(l, "k0s-") }) {
-		return "", elsewhere
-	}
-	address = scheme + i.site.host + "/k0s"
-	if len(files) == 0 {
-		note = "child clusters will look for k0s at " + address + ", where nothing is yet"
-	}
-	return address, note
 }
 
 // kubeVersion returns the version of the cluster's Kubernetes: of the one that

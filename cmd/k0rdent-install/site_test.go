@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"k0rdent-airgap/cmd/k0rdent-install/chart"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/record"
@@ -49,8 +52,10 @@ func TestK0sURL(t *testing.T) {
 			t.Fatal(err)
 		}
 		i.site = &site{at: host, host: host, reg: reg}
-		address, note := i.findK0sURL(t.Context())
+		var r release
+		i.findK0s(t.Context(), &r)
 		srv.Close()
+		address, note := r.site.K0sURL, r.k0sFinding.Detail
 		want := ""
 		if tt.found {
 			want = "http://" + host + "/k0s"
@@ -58,6 +63,41 @@ func TestK0sURL(t *testing.T) {
 		if address != want || !strings.Contains(note, tt.note) || tt.note == "" && note != "" {
 			t.Errorf("%s: %q, %q, want %q, %q", tt.name, address, note, want, tt.note)
 		}
+	}
+}
+
+// The server over plain HTTP must have every file of k0s that the registry lists.
+func TestServesK0s(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/k0s/":
+			w.Header().Set("Content-Type", "text/plain")
+			w.Header().Set("Link", `</other>; rel="next", <http://`+r.Host+`/plain/>; rel="alternate"`)
+			io.WriteString(w, "k0s-v1.32.8+k0s.0-amd64\nk0s-v1.36.3+k0s.0-amd64\n")
+		case "/v2/", "/plain/k0s-v1.32.8+k0s.0-amd64":
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer srv.Close()
+	host := srv.Listener.Addr().String()
+	i := testInstaller(t, testHost(t), &settings{Registry: cli.Registry{PlainHTTP: true}})
+	reg, err := client.New(client.Options{At: host, Names: client.SiteNames})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.site = &site{at: host, host: host, reg: reg}
+	var r release
+	i.findK0s(t.Context(), &r)
+	if want := "http://" + host + "/plain"; r.plainK0s != want {
+		t.Errorf("k0s over plain HTTP is at %q, want %q", r.plainK0s, want)
+	}
+	if err := i.servesK0s(t.Context(), &r); !errors.Is(err, chart.ErrNotFound) || !strings.Contains(err.Error(), "k0s-v1.36.3+k0s.0-amd64") {
+		t.Errorf("with one of two files: %v", err)
+	}
+	r.k0sFiles = r.k0sFiles[:1]
+	if err := i.servesK0s(t.Context(), &r); err != nil {
+		t.Errorf("with all files: %v", err)
 	}
 }
 

@@ -52,7 +52,8 @@ Values:
   --credentials FILE   logins to clouds and machines (YAML), in a file that only
                        its owner can read
   --k0s-url URL        where child clusters download k0s (default: /k0s of the
-                       registry, if it has that)
+                       registry, if it has that; over plain HTTP if machines
+                       would not trust the registry)
 
 Checks and waiting:
   --ignore CHECK       only warn about a check: cpu, disk, images, loopback or

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -85,6 +86,23 @@ type Page struct {
 	Type   string    // its media type
 	Date   time.Time // by the server's clock; zero if unknown
 	Body   []byte
+
+	Alternate string // address of the same page elsewhere, "" if none is named
+}
+
+// alternate returns the target of a Link header with the relation "alternate"
+// (RFC 8288), or "".
+func alternate(h http.Header) string {
+	for _, value := range h.Values("Link") {
+		for link := range strings.SplitSeq(value, ",") {
+			target, params, found := strings.Cut(strings.TrimSpace(link), ">")
+			target, begins := strings.CutPrefix(target, "<")
+			if found && begins && strings.Contains(strings.ReplaceAll(params, " ", ""), `rel="alternate"`) {
+				return target
+			}
+		}
+	}
+	return ""
 }
 
 // Page requests a path outside the registry API from the registry's server,
@@ -105,7 +123,7 @@ func (r *Registry) Page(ctx context.Context, path string) (p Page, err error) {
 			return plainError(err)
 		}
 		defer drain(resp)
-		p = Page{Status: resp.StatusCode, Type: mediaType(resp)}
+		p = Page{Status: resp.StatusCode, Type: mediaType(resp), Alternate: alternate(resp.Header)}
 		p.Date, _ = http.ParseTime(resp.Header.Get("Date"))
 		p.Body, err = readCapped(resp.Body, maxErrorBody)
 		return err

@@ -140,7 +140,7 @@ func (r *rehearsal) trust(c *Cell, m machine, made *root) {
 	case !r.ownHTTPS(m.downloadURL):
 		c.unknown("whether machines trust the certificate of %s", u.Host)
 	case !made.trusts(true):
-		c.problem("oci-serve --files-http, and --k0s-url http://HOST:PORT/k0s: files over plain HTTP", "curl on the machines does not trust the certificate of %s, from which it downloads k0s", u.Host)
+		c.problem("serve files over plain HTTP as well: oci-serve --files-http [HOST]:PORT", "curl on the machines does not trust the certificate of %s, from which it downloads k0s", u.Host)
 	}
 }
 

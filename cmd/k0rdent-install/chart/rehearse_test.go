@@ -251,3 +251,27 @@ func TestRehearsalFaults(t *testing.T) {
 		})
 	}
 }
+
+// Only templates up to kcm 1.10 have machines of the RHEL family that do not trust
+// the registry, and only while they download k0s from it over TLS.
+func TestDistrustful(t *testing.T) {
+	for _, tt := range []struct {
+		kcm, url string
+		want     int
+		why      string
+	}{
+		{"1.10", "https://registry.local/k0s", 1, "machines run update-ca-certificates, which the RHEL family does not have"},
+		{"1.10", "http://registry.local:8080/k0s", 0, ""},
+		{"1.10", "https://elsewhere/k0s", 0, ""},
+		{"1.11", "https://registry.local/k0s", 0, ""},
+	} {
+		r := newTrial(t, tt.kcm)
+		r.memory.chart("aws-standalone-cp", "1.0.34_build.1", tgz(t, r.chart))
+		r.site.K0sURL = tt.url
+		c := platform(t, "1.4")
+		values, _ := derive(t, c, r.site, r.memory)
+		if got, why, err := c.Distrustful(t.Context(), values, r.site, r.memory); err != nil || got != tt.want || why != tt.why {
+			t.Errorf("%s, %s: %d, %q, %v, want %d, %q", tt.kcm, tt.url, got, why, err, tt.want, tt.why)
+		}
+	}
+}

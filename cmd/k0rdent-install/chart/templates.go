@@ -27,19 +27,7 @@ type component struct{ name, template string }
 // providers follows. Without a chart of a ProviderTemplate the release never
 // becomes ready; without one of a ClusterTemplate that template stays invalid.
 func (k *closure) templates(ctx context.Context, version string) error {
-	if v, ok := lookup(k.values, parsePath("controller.createRelease")); ok && v == false {
-		return nil // somebody else brings the release
-	}
-	charts, ok := strings.CutPrefix(text(k.values, "controller", "templatesRepoURL"), "oci://")
-	reference := chartReference(charts, "kcm-templates", version)
-	const who = "the platform's controller"
-	if _, inside := k.site.inside(charts + "/"); !ok || !inside {
-		n := k.fault(KindChart, reference, who, "not in the site's registry")
-		n.Outside, n.Value = true, "controller.templatesRepoURL"
-		return nil
-	}
-	k.want(KindChart, reference, who)
-	objects, err := k.renderedPart(ctx, reference, who, "kcm-templates", map[string]any{"createRelease": true})
+	charts, objects, err := k.templateObjects(ctx, version)
 	if err != nil || objects == nil {
 		return err
 	}
@@ -66,6 +54,25 @@ func (k *closure) templates(ctx context.Context, version string) error {
 		}
 	}
 	return nil
+}
+
+// templateObjects returns the objects of the chart kcm-templates, nil if there
+// are none, and where the charts that they name lie.
+func (k *closure) templateObjects(ctx context.Context, version string) (charts string, objects Manifests, err error) {
+	if v, ok := lookup(k.values, parsePath("controller.createRelease")); ok && v == false {
+		return "", nil, nil // somebody else brings the release
+	}
+	charts, ok := strings.CutPrefix(text(k.values, "controller", "templatesRepoURL"), "oci://")
+	reference := chartReference(charts, "kcm-templates", version)
+	const who = "the platform's controller"
+	if _, inside := k.site.inside(charts + "/"); !ok || !inside {
+		n := k.fault(KindChart, reference, who, "not in the site's registry")
+		n.Outside, n.Value = true, "controller.templatesRepoURL"
+		return "", nil, nil
+	}
+	k.want(KindChart, reference, who)
+	objects, err = k.renderedPart(ctx, reference, who, "kcm-templates", map[string]any{"createRelease": true})
+	return charts, objects, err
 }
 
 // renderedPart fetches and renders a chart of the registry. It gives nil
