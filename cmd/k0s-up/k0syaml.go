@@ -12,16 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	kyaml "sigs.k8s.io/yaml"
-
-	"k0rdent-airgap/lib/nearest"
 )
-
-// specKeys are the keys of spec in k0s.yaml (k0sproject/k0s,
-// pkg/apis/k0s/v1beta1, ClusterSpec). k0s refuses to start with any other.
-var specKeys = []string{
-	"api", "controllerManager", "extensions", "featureGates", "images", "installConfig", "konnectivity",
-	"metricsServer", "network", "scheduler", "storage", "telemetry", "workerProfiles",
-}
 
 // setting is a value to set in k0s.yaml.
 type setting struct {
@@ -43,13 +34,13 @@ func merge(have []byte, settings []setting) (merged []byte, changes []string, er
 	if doc == nil {
 		doc = &yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{Kind: yaml.MappingNode}}}
 	}
-	if err := checkKeys(doc.Content[0]); err != nil {
-		return nil, nil, err
-	}
 	head := []setting{
 		{[]string{"apiVersion"}, "k0s.k0sproject.io/v1beta1", true},
 		{[]string{"kind"}, "ClusterConfig", true},
 		{[]string{"metadata", "name"}, "k0s", true},
+	}
+	if i := slices.IndexFunc(settings, func(s setting) bool { return s.String() == "apiVersion" }); i >= 0 {
+		head[0] = settings[i]
 	}
 	for _, s := range append(head, settings...) {
 		change, err := apply(doc.Content[0], s)
@@ -76,22 +67,6 @@ func merge(have []byte, settings []setting) (merged []byte, changes []string, er
 		return nil, nil, err
 	}
 	return b.Bytes(), changes, nil
-}
-
-// checkKeys rejects keys of spec with which k0s would not start.
-func checkKeys(root *yaml.Node) error {
-	spec := child(root, "spec")
-	if spec == nil || resolve(spec).Kind != yaml.MappingNode {
-		return nil
-	}
-	spec = resolve(spec)
-	for i := 0; i+1 < len(spec.Content); i += 2 {
-		key := spec.Content[i]
-		if key.ShortTag() != "!!merge" && !slices.Contains(specKeys, key.Value) {
-			return fmt.Errorf("line %d: spec.%s: k0s does not know this key and would not start (did you mean spec.%s?)", key.Line, key.Value, nearest.Word(key.Value, specKeys))
-		}
-	}
-	return nil
 }
 
 // child returns the value of a key in a table, or in one merged into it by "<<". It

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"reflect"
@@ -171,8 +172,6 @@ func TestSettingsKeepTheAddress(t *testing.T) {
 
 func TestMergeK0sYAMLRefuses(t *testing.T) {
 	for _, tt := range []struct{ have, want string }{
-		{"spec: {registry: {mirrors: []}}", "spec.registry: k0s does not know this key"},
-		{"spec: {netwrok: {}}", "did you mean spec.network?"},
 		{"spec: {api: 7}", "spec.api.address: api: must be keys and values"},
 		{"spec: {api: {sans: x}}", "spec.api.sans: must be a list"},
 		{"a: 1\n---\nb: 2\n", "more than one document"},
@@ -181,6 +180,47 @@ func TestMergeK0sYAMLRefuses(t *testing.T) {
 	} {
 		if got, _, err := merge([]byte(tt.have), usual()); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("merge(%q) = %q, %v, want %q", tt.have, got, err, tt.want)
+		}
+	}
+}
+
+// TestFormOfK0sYAML: the k0s on the host decides about the form of its configuration,
+// of a new file as well as of an existing one.
+func TestFormOfK0sYAML(t *testing.T) {
+	const v1, v2 = "k0s.k0sproject.io/v1beta1", "k0s.k0sproject.io/v1beta2"
+	for _, tt := range []struct{ name, form, have, want, lacks string }{
+		{"a new file today", "", "", `apiVersion: "` + v1 + `"`, v2},
+		{"telemetry today", "", "", "telemetry:\n    enabled: false", v2},
+		{"a new file later", "v1beta2", "", `apiVersion: "` + v2 + `"`, "telemetry"},
+		{"an existing file later", "v1beta2", "apiVersion: " + v1 + " # mine\nspec: {network: {podCIDR: 10.3.0.0/16}}\n", `apiVersion: "` + v2 + `" # mine`, "telemetry"},
+		{"a key that only that k0s knows", "v1beta2", "apiVersion: " + v2 + "\nspec: {registries: {}}\n", "registries", "telemetry"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			i := testUp(t, testHost(t), &settings{k0sImages: imagesMirror})
+			t.Setenv("K0S_FORM", tt.form)
+			i.node = node{name: "mgmt", address: netip.MustParseAddr("10.0.0.99")}
+			if tt.have != "" {
+				clitest.Write(t, i.host.k0sConfig, tt.have)
+			}
+			i.findK0s(t.Context())
+			i.Problems.Ignore = []string{"network"} // its address is a made-up one
+			i.checkK0sYAML(t.Context())
+			_, err := i.Report(&i.Problems)
+			if text := string(i.yaml.merged); err != nil || !strings.Contains(text, tt.want) || strings.Contains(text, tt.lacks) {
+				t.Errorf("%v\n%s\nwant %q and not %q", err, text, tt.want, tt.lacks)
+			}
+		})
+	}
+}
+
+func TestCheckKeys(t *testing.T) {
+	for text, want := range map[string]string{
+		"spec: {registry: {mirrors: []}}": "line 1: spec.registry: k0s does not know this key",
+		"spec: {netwrok: {}}":             "did you mean spec.network?",
+		"spec: {network: {}}":             "<nil>", "": "<nil>", "kind: x": "<nil>",
+	} {
+		if err := checkKeys([]byte(text)); !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("checkKeys(%q) = %v, want %q", text, err, want)
 		}
 	}
 }

@@ -67,6 +67,31 @@ func (u *up) planYAML() error {
 	return nil
 }
 
+// form is how a k0s wants its configuration.
+type form struct {
+	apiVersion  string // "" for that of today
+	convert     bool   // whether an existing file gets this apiVersion
+	noTelemetry bool   // it has no spec.telemetry
+}
+
+// validateYAML has k0s validate the configuration. If it rejects that, it validates the
+// other forms that the configuration can have, and the first good one is written.
+func (u *up) validateYAML(ctx context.Context) error {
+	rejected := u.k0s.Validate(ctx, u.yaml.merged)
+	if rejected == nil || ctx.Err() != nil {
+		return rejected
+	}
+	first := u.form
+	for _, f := range []form{{first.apiVersion, true, false}, {first.apiVersion, false, true}, {first.apiVersion, true, true}} {
+		u.form = f
+		if u.planYAML() == nil && u.k0s.Validate(ctx, u.yaml.merged) == nil {
+			return nil
+		}
+	}
+	u.form = first
+	return cmp.Or(u.planYAML(), checkKeys(u.yaml.have), rejected)
+}
+
 // settings returns what to set in k0s.yaml. It keeps an address that the file has,
 // so that a host whose address changes does not become another member of etcd.
 // A host that joins replaces it if it is another host's, since the file may be a
@@ -86,7 +111,10 @@ func (u *up) settings(y k0sYAML) []setting {
 			all = append(all, setting{path, value, keep})
 		}
 	}
-	add(false, false, "spec", "telemetry", "enabled")
+	add(u.form.apiVersion, !u.form.convert, "apiVersion")
+	if !u.form.noTelemetry {
+		add(false, false, "spec", "telemetry", "enabled")
+	}
 	if c.api.address != "" || address == "" && u.node.address.IsValid() {
 		address = u.node.address.String()
 	}
@@ -162,9 +190,18 @@ func (u *up) others(address string) bool {
 
 // checkK0sYAML plans the configuration and has k0s validate it.
 func (u *up) checkK0sYAML(ctx context.Context) {
+	known := u.k0s.version.Major != 0 && !u.k0s.missing // otherwise reported already
+	if known {
+		u.form.apiVersion, _ = u.k0s.APIVersion(ctx) // that of today unless it answers: it validates the result
+	}
 	if err := u.planYAML(); err != nil {
 		u.Fail("k0s.yaml", "", "%v", err)
 		return
+	}
+	if known {
+		if err := u.validateYAML(ctx); err != nil {
+			u.Fail("k0s.yaml", "", "%v", err)
+		}
 	}
 	if u.others(u.yaml.address) {
 		u.Fail("network", "set --api-address to this host's own address", "spec.api.address in k0s.yaml is %s, which this host does not have: the cluster's traffic would go elsewhere", u.yaml.address)
@@ -173,12 +210,6 @@ func (u *up) checkK0sYAML(ctx context.Context) {
 		if err := k0s.Balanced(u.yaml.merged); err != nil {
 			u.Fail("k0s.yaml", balanceHint, "%v", err)
 		}
-	}
-	if u.k0s.version.Major == 0 || u.k0s.missing {
-		return // reported already
-	}
-	if err := u.k0s.Validate(ctx, u.yaml.merged); err != nil {
-		u.Fail("k0s.yaml", "", "%v", err)
 	}
 }
 

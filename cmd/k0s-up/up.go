@@ -33,6 +33,7 @@ type up struct {
 	site  *site // nil if no registry is needed
 	k0s   program
 	yaml  k0sYAML
+	form  form // of k0s.yaml
 
 	worker  bool    // the host is or becomes a worker
 	member  bool    // it had joined before this run

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"sigs.k8s.io/yaml"
+
 	"k0rdent-airgap/lib/ref"
 )
 
@@ -74,6 +76,22 @@ func parseImages(out string) ([]ref.Reference, error) {
 		images = append(images, i)
 	}
 	return images, nil
+}
+
+// APIVersion returns the apiVersion that this k0s gives its own configuration.
+func (b Binary) APIVersion(ctx context.Context) (string, error) {
+	out, err := b.run(ctx, patience, nil, "config", "create")
+	if err != nil {
+		return "", err
+	}
+	var c struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+	}
+	if err := yaml.Unmarshal([]byte(out), &c); err != nil || c.APIVersion == "" || c.Kind != "ClusterConfig" {
+		return "", errors.New("k0s config create: its output is not a ClusterConfig")
+	}
+	return c.APIVersion, nil
 }
 
 // Validate has k0s check the text of a k0s.yaml.

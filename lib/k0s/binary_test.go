@@ -28,6 +28,7 @@ version) echo v1.36.3+k0s.2 ;;
 "airgap list-images") printf 'quay.io/k0sproject/coredns:1.12.2\nregistry.k8s.io/pause:3.9\n'; echo a warning >&2 ;;
 "airgap list-images --config /k.yaml") echo 10.0.0.5:5000/k0sproject/coredns:1.12.2 ;;
 "airgap list-images --config -") cat ;;
+"config create") printf 'apiVersion: k0s.k0sproject.io/v1beta9\nkind: ClusterConfig\n' ;;
 "config validate --config -") read -r text; [ "$text" = good ] || { echo "Error: $text" >&2; exit 1; } ;;
 esac`)
 	if v, err := b.Version(t.Context()); err != nil || v.String() != "v1.36.3+k0s.2" {
@@ -48,6 +49,12 @@ esac`)
 	}
 	if got, err := b.ImagesFor(t.Context(), []byte("pause:3.9")); err != nil || len(got) != 1 || got[0].String() != "docker.io/library/pause:3.9" {
 		t.Errorf("ImagesFor = %v, %v, want what is in the text", got, err)
+	}
+	if v, err := b.APIVersion(t.Context()); err != nil || v != "k0s.k0sproject.io/v1beta9" {
+		t.Errorf("APIVersion = %q, %v", v, err)
+	}
+	if v, err := script(t, "echo kind: Config").APIVersion(t.Context()); err == nil {
+		t.Errorf("APIVersion = %q of a text that is no configuration", v)
 	}
 	if err := b.Validate(t.Context(), []byte("good\n")); err != nil {
 		t.Error(err)
