@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -79,10 +78,7 @@ func line(info fs.FileInfo, path string, name bool) string {
 	if name {
 		return "there"
 	}
-	text := info.Mode().String()
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		text += fmt.Sprintf(" %d:%d", s.Uid, s.Gid)
-	}
+	text := info.Mode().String() + owner(info)
 	if info.IsDir() {
 		return text
 	}

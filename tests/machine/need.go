@@ -3,7 +3,6 @@ package machine
 import (
 	"os"
 	"os/exec"
-	"syscall"
 	"testing"
 )
 
@@ -16,6 +15,9 @@ func Skip(t testing.TB, format string, args ...any) {
 	}
 	t.Skipf("NOT CHECKED: "+format, args...)
 }
+
+// inside is set in the user namespace of AsRoot.
+const inside = "MACHINE_AS_ROOT"
 
 // NeedRoot skips a test that cannot do without the rights of root: action says
 // what for, as in "give files away".
@@ -35,20 +37,4 @@ func NeedProgram(t testing.TB, name string) string {
 		Skip(t, "%s is not installed (tests/setup.sh installs it)", name)
 	}
 	return path
-}
-
-// Tmpfs mounts a file system in memory on dir for the rest of a test and returns dir,
-// or skips the test where none can be mounted. options are those of tmpfs(5), as in
-// "size=1m".
-func Tmpfs(t testing.TB, dir, options string) string {
-	t.Helper()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		Skip(t, "cannot mount a tmpfs, which only root can: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
 }

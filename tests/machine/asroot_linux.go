@@ -10,9 +10,6 @@ import (
 	"testing"
 )
 
-// inside is set in the user namespace of AsRoot.
-const inside = "MACHINE_AS_ROOT"
-
 // AsRoot is Run for tests of what only root may do to a host, whose files are in
 // their own directories. Another user runs them as root of a user namespace, where
 // this kernel allows one.
