@@ -150,7 +150,7 @@ uninstall: ## remove what install put there, except edited settings
 	@rmdir $(DESTDIR)$(SYSCONFDIR)/k0rdent-airgap 2>/dev/null || true
 
 dist: ## write a reproducible release to dist/; KEY=FILE signs it
-	@KEY='$(KEY)' packaging/dist.sh
+	@KEY='$(KEY)' FIPS='$(FIPS)' CARRY='$(CARRY)' packaging/dist.sh
 
 docs: ## render the manual pages as HTML in dist/docs/
 	@packaging/docs.sh

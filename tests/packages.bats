@@ -53,7 +53,7 @@ files() { (cd "$1" && find . ! -type d | sed 's,^\.,,' | sort); }
 @test "packages: a second build elsewhere has the same bytes" {
   same "$(cat "$ONE/SHA256SUMS")" "$(cat "$OTHER/SHA256SUMS")"
   (cd "$ONE" && sha256sum --quiet --strict -c SHA256SUMS)
-  same "$(cd "$ONE" && ls -- *.deb *.gz *.rpm)" "$(sed 's/^[^ ]*  //' "$ONE/SHA256SUMS" | sort)"
+  same "$(cd "$ONE" && ls -- *.deb *.gz *.rpm *.zip)" "$(sed 's/^[^ ]*  //' "$ONE/SHA256SUMS" | sort)"
 }
 
 @test "packages: a release is signed like cosign does, and bundle-verify verifies it" {
@@ -99,6 +99,64 @@ files() { (cd "$1" && find . ! -type d | sed 's,^\.,,' | sort); }
     jq -r '.components[] | select(.name != "std") | "\(.name)@\(.version)"' "$bom" >>modules
   done
   same '' "$(comm -23 <(sort -u modules) <(sed -n 's/^==== \(.*\): .*/\1/p' "$archive/share/doc/k0rdent-airgap/copyright" | sort -u))"
+}
+
+# carried OS: the files of an archive for hosts that carry bundles.
+carried() {
+  local tool page exe=''
+  [ "$1" = darwin ] || exe=.exe
+  for tool in "${carry[@]}"; do
+    printf '/%s\n' "bin/$tool$exe" "sbom/$tool.cdx.json"
+    [ "$1" = windows ] ||
+      printf '/share/%s\n' "bash-completion/completions/$tool" "fish/vendor_completions.d/$tool.fish" "zsh/site-functions/_$tool"
+  done
+  for page in "${carry[@]/%/.1}" k0rdent-airgap.7 k0rdent-records.5; do
+    printf '/docs/man/%s.md\n' "$page"
+    [ "$1" = windows ] || echo "/share/man/man${page##*.}/$page"
+  done
+  printf '/%s\n' README.md CHANGELOG.md LICENSE copyright docs/tutorial.md
+  [ "$1" = windows ] || echo /download.sh
+}
+
+@test "packages: macOS and Windows get the tools that carry a bundle" {
+  local os tool carry=(bundle-ls bundle-verify bundle-version oci-push)
+  need bsdtar jq
+  mkdir darwin windows
+  bsdtar -C darwin --strip-components=1 -xf "$ONE/k0rdent-airgap-9.8.7-darwin-amd64.tar.gz"
+  bsdtar -C windows --strip-components=1 -xf "$ONE/k0rdent-airgap-9.8.7-windows-amd64.zip"
+  same 'k0rdent-airgap-9.8.7-windows-amd64' "$(bsdtar -tf "$ONE/k0rdent-airgap-9.8.7-windows-amd64.zip" | cut -d/ -f1 | sort -u)"
+  for os in darwin windows; do
+    same "$(carried $os | sort)" "$(files $os)"
+    [ -z "$(find $os ! -perm -444)" ]
+    [ -z "$(find $os -perm /022)" ]
+    [ "$(stat -c %Y "$os/bin/$(ls $os/bin | head -n 1)")" = 1750000000 ]
+    for tool in $os/bin/*; do
+      [ -x "$tool" ]
+      [[ $(go version -m "$tool") == *GOOS=$os* ]]
+      [[ $(go version -m "$tool") == *GOARCH=amd64* ]]
+      # The bill of materials is that of this program.
+      [ "$(jq -r '.metadata.component.hashes[0].content' "$os/sbom/$(basename "$tool" .exe).cdx.json")" = "$(sha256sum <"$tool" | cut -d' ' -f1)" ]
+    done
+  done
+  same ' cf fa ed fe 07 00 00 01' "$(head -c 8 darwin/bin/oci-push | od -An -tx1)" # Mach-O, 64 bits, x86-64
+  same ' 4d 5a' "$(head -c 2 windows/bin/oci-push.exe | od -An -tx1)" # MZ
+  # The links of the README to these pages lead somewhere.
+  for tool in "${carry[@]}"; do [ -e "windows/$(grep -oE "docs/man/$tool\.1\.md" "$ROOT/README.md" | head -n 1)" ]; done
+  run -0 env PATH="$PWD/darwin:/usr/bin:/bin" download.sh 1.2.3 --plan
+}
+
+@test "packages: the FIPS variant has the same files, built with the module" {
+  local tool
+  mkdir fips
+  tar -C fips --strip-components=1 -xzf "$ONE/k0rdent-airgap-9.8.7-linux-amd64-fips.tar.gz"
+  same "$(files "$BATS_FILE_TMPDIR/archive")" "$(files fips)"
+  for tool in $(tools); do
+    [[ $("fips/bin/$tool" --version) == "$tool v9.8.7 "*' fips140=v1.0.0-'* ]]
+    [[ $(GODEBUG=fips140=off "fips/bin/$tool" --version) == *' (off)' ]]
+    [[ $("$BATS_FILE_TMPDIR/archive/bin/$tool" --version) != *fips140* ]]
+  done
+  # The script that calls them names the module as well.
+  [[ $(fips/install.sh --version) == *fips140=v1.0.0-* ]]
 }
 
 @test "packages: make install installs everything, and make uninstall removes it" {
