@@ -10,6 +10,7 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/record"
 )
@@ -83,6 +84,8 @@ func (c *config) check(operand string, stdin io.Reader) (string, io.Reader, erro
 		c.files = abs
 	}
 	switch {
+	case c.files != "" && !hostfile.Supported:
+		return "", nil, cli.Hint(cli.Misuse("--files is not supported on this system"), "without it, the files go to the registry with the images")
 	case c.files != "" && c.from != "":
 		return "", nil, cli.Misuse("--files and --from are mutually exclusive")
 	case c.to == "":

@@ -46,10 +46,7 @@ type Series struct {
 func FindSeries(path string) (*Series, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		if all := strings.Split(path, string(filepath.ListSeparator)+string(filepath.Separator)); len(all) > 1 {
-			for i := range all[1:] {
-				all[i+1] = string(filepath.Separator) + all[i+1]
-			}
+		if all := splitList(path, filepath.ListSeparator, filepath.IsAbs); len(all) > 1 {
 			return JoinSeries(all)
 		}
 		return nil, nil // the caller meets the error again
@@ -81,6 +78,19 @@ func FindSeries(path string) (*Series, error) {
 		return newSeries(first, all)
 	}
 	return nil, nil
+}
+
+// splitList splits a list of absolute paths, which may contain its separator.
+func splitList(list string, separator byte, isAbs func(string) bool) []string {
+	var all []string
+	start := 0
+	for i := range len(list) {
+		if list[i] == separator && isAbs(list[i+1:]) {
+			all = append(all, list[start:i])
+			start = i + 1
+		}
+	}
+	return append(all, list[start:])
 }
 
 // JoinSeries returns the series of these parts, which may be in any order and in

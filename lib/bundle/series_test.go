@@ -301,3 +301,28 @@ func TestFAT32(t *testing.T) {
 		t.Errorf("%v, want that FAT32 holds no more", err)
 	}
 }
+
+// TestSplitList: on every system, the separator of a list may occur in a path.
+func TestSplitList(t *testing.T) {
+	unix := func(path string) bool { return strings.HasPrefix(path, "/") }
+	windows := func(path string) bool {
+		return strings.HasPrefix(path, `\\`) || len(path) > 2 && path[1:3] == `:\`
+	}
+	for _, tt := range []struct {
+		list      string
+		separator byte
+		isAbs     func(string) bool
+		want      []string
+	}{
+		{"/a/b.tgz.001", ':', unix, []string{"/a/b.tgz.001"}},
+		{"/a/b.tgz.001:/c/b.tgz.002", ':', unix, []string{"/a/b.tgz.001", "/c/b.tgz.002"}},
+		{"/a:b/b.tgz.001:/c/b.tgz.002", ':', unix, []string{"/a:b/b.tgz.001", "/c/b.tgz.002"}},
+		{`E:\b.tgz.001;F:\b.tgz.002`, ';', windows, []string{`E:\b.tgz.001`, `F:\b.tgz.002`}},
+		{`E:\a;b\b.tgz.001;\\server\share\b.tgz.002`, ';', windows, []string{`E:\a;b\b.tgz.001`, `\\server\share\b.tgz.002`}},
+		{"", ':', unix, []string{""}},
+	} {
+		if got := splitList(tt.list, tt.separator, tt.isAbs); !slices.Equal(got, tt.want) {
+			t.Errorf("splitList(%q) = %q, want %q", tt.list, got, tt.want)
+		}
+	}
+}

@@ -81,7 +81,9 @@ func Main(name string, run Run) {
 	if _, reported := errors.AsType[*interruption](err); err != nil && context.Cause(ctx) == ErrInterrupted && !reported {
 		err = ErrInterrupted
 	}
-	Report(os.Stderr, name, err)
+	if !readerGone(err) {
+		Report(os.Stderr, name, err)
+	}
 	os.Exit(Code(err))
 }
 
@@ -191,8 +193,11 @@ func HintOf(err error) string {
 func hintFor(err error, uid int) string {
 	_, file := errors.AsType[*fs.PathError](err)
 	_, link := errors.AsType[*os.LinkError](err)
-	if uid != 0 && (file || link) && errors.Is(err, fs.ErrPermission) {
-		return "run it as root, or as a user with permission"
+	switch {
+	case uid == 0 || !file && !link || !errors.Is(err, fs.ErrPermission):
+		return ""
+	case uid < 0: // on Windows
+		return "run it as an administrator, or as a user with permission"
 	}
-	return ""
+	return "run it as root, or as a user with permission"
 }

@@ -66,6 +66,7 @@ func TestHintForRoot(t *testing.T) {
 	}{
 		{fmt.Errorf("x: %w", denied), 1000, "run it as root"},
 		{&os.LinkError{Op: "rename", Old: "a", New: "b", Err: syscall.EPERM}, 1000, "run it as root"},
+		{denied, -1, "run it as an administrator"},
 		{denied, 0, ""},
 		{&os.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, 1000, ""},
 		{os.NewSyscallError("connect", syscall.EACCES), 1000, ""},

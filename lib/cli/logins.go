@@ -20,12 +20,10 @@ func LoginFiles() []LoginFile {
 	if path := os.Getenv("REGISTRY_AUTH_FILE"); path != "" {
 		all = append(all, LoginFile{path, "REGISTRY_AUTH_FILE"})
 	}
-	runtime := os.Getenv("XDG_RUNTIME_DIR")
-	if runtime == "" {
-		runtime = fmt.Sprintf("/run/containers/%d", os.Getuid())
-		all = append(all, LoginFile{Path: filepath.Join(runtime, "auth.json")})
-	} else {
+	if runtime := os.Getenv("XDG_RUNTIME_DIR"); runtime != "" {
 		all = append(all, LoginFile{Path: filepath.Join(runtime, "containers/auth.json")})
+	} else if uid := os.Getuid(); uid >= 0 { // which Windows does not have
+		all = append(all, LoginFile{Path: fmt.Sprintf("/run/containers/%d/auth.json", uid)})
 	}
 	home, _ := os.UserHomeDir()
 	config := os.Getenv("XDG_CONFIG_HOME")

@@ -65,6 +65,12 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// isScreen reports whether a stream is a terminal that moves the cursor and has
+// colours.
+func isScreen(stream any) bool {
+	return isTerminal(stream) && os.Getenv("TERM") != "dumb" && hasSequences(stream.(*os.File))
+}
+
 // widthOf returns the width of a terminal in cells, or that of most terminals if
 // it is not known, as on a serial console.
 func widthOf(stream any) int {
@@ -92,7 +98,7 @@ var marks = map[string]string{
 // paint returns a word in a style, if there is one and the stream is a terminal
 // that shows it.
 func paint(stream any, style, word string) string {
-	if style == "" || !isTerminal(stream) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+	if style == "" || !isScreen(stream) || os.Getenv("NO_COLOR") != "" {
 		return word
 	}
 	return "\x1b[" + style + "m" + word + "\x1b[0m"

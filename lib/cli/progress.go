@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -48,9 +47,7 @@ func NewProgress(name string, stderr io.Writer, quiet bool) *Progress {
 	return p
 }
 
-func (p *Progress) terminal() bool {
-	return isTerminal(p.out) && os.Getenv("TERM") != "dumb"
-}
+func (p *Progress) terminal() bool { return isScreen(p.out) }
 
 // Start shows a bar that follows at, which is called from another goroutine,
 // up to total bytes; a total of 0 means unknown. Close ends it.

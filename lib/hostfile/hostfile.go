@@ -27,6 +27,9 @@ var (
 	ErrNotRegular = errors.New("not a regular file")
 )
 
+// Supported reports whether files can be written on this system.
+const Supported = true
+
 // maxRead bounds what Read holds, in bytes.
 const maxRead = 1 << 20
 

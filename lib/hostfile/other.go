@@ -10,6 +10,9 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
+// Supported reports whether files can be written on this system.
+const Supported = false
+
 // File is a file that cannot be written on this system.
 type File struct{}
 

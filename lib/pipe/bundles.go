@@ -9,6 +9,8 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 
 	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
@@ -89,7 +91,21 @@ func CheckPath(line record.Line, path string) error {
 	case "":
 		return fmt.Errorf("stdin: line %d: %s record without a path", line.Number, line.Kind)
 	}
+	if foreign(path, runtime.GOOS == "windows") {
+		return cli.Hint(fmt.Errorf("stdin: line %d: %s is a path of another system", line.Number, path), "name the file, as it is called on this host")
+	}
 	return nil
+}
+
+// foreign reports whether a path that is absolute where a record was written is
+// relative on this system: C:\bundle.tgz names a file in the current directory
+// except on Windows, and /bundle.tgz there a file on the current drive.
+func foreign(path string, windows bool) bool {
+	if windows {
+		return strings.HasPrefix(path, "/")
+	}
+	drive := len(path) > 2 && path[1] == ':' && (path[2] == '\\' || path[2] == '/')
+	return drive || strings.HasPrefix(path, `\\`)
 }
 
 // Open opens the bundle, and hashes its bytes as they are read if a digest is

@@ -116,7 +116,7 @@ func (g *Guard) Settle(ctx context.Context) error {
 	start := time.Now()
 	enough := func() bool { return g.notOurs() && time.Since(start) > guardBegin }
 	return g.wait(ctx, most, enough, func() {
-		g.warn("waiting up to %v for the program that writes to stdin; use </dev/null if it writes no records", guardSettle)
+		g.warn("waiting up to %v for the program that writes to stdin; use %s if it writes no records", guardSettle, noInput)
 	})
 }
 
@@ -216,10 +216,10 @@ func (g *Guard) verdict(data []byte, ended bool, err error) (over bool, _ error)
 
 func (g *Guard) unread() error {
 	return cli.Hint(cli.Misuse("records are piped in, but this run does not read stdin"),
-		"%s; add </dev/null if the records are not meant for this program", g.remedy)
+		"%s; add %s if the records are not meant for this program", g.remedy, noInput)
 }
 
 func (g *Guard) unseen() error {
 	return cli.Hint(cli.Misuse("stdin is a pipe, and on this system a run that does not read it cannot check it for records"),
-		"%s; add </dev/null (on Windows <NUL) if no records are piped in", g.remedy)
+		"%s; add %s if no records are piped in", g.remedy, noInput)
 }

@@ -13,6 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// noInput is what a caller adds to a command whose stdin holds nothing for it.
+const noInput = "</dev/null"
+
 // peekStream returns what waits in a pipe or a socket.
 func peekStream(f *os.File, isPipe bool) (data []byte, ended bool, err error) {
 	raw, err := f.SyscallConn()

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux && !windows
 
 package pipe
 
@@ -7,7 +7,9 @@ import (
 	"os"
 )
 
-// peekStream returns errors.ErrUnsupported: no system but Linux shows the
+const noInput = "</dev/null"
+
+// peekStream returns errors.ErrUnsupported: only Linux and Windows show the
 // content of a pipe without consuming it.
 func peekStream(*os.File, bool) (data []byte, ended bool, err error) {
 	return nil, false, errors.ErrUnsupported

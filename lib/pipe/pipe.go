@@ -83,7 +83,7 @@ func (r Reader) Records(ctx context.Context, in io.Reader) iter.Seq2[record.Line
 		// The program that was to write has failed before it could
 		// write a record.
 		if !any && pipeline && ctx.Err() == nil {
-			yield(record.Line{}, cli.Hint(r.named(ErrNoRecords), "the program that writes them has failed and printed the reason; use </dev/null if there is none"))
+			yield(record.Line{}, cli.Hint(r.named(ErrNoRecords), "the program that writes them has failed and printed the reason; use "+noInput+" if there is none"))
 		}
 	}
 }
@@ -177,7 +177,7 @@ func Take(ctx context.Context, stdin io.Reader, out *record.Writer, warn func(fo
 	return nil
 }
 
-const waiting = "waiting for records on stdin; use </dev/null if there are none"
+const waiting = "waiting for records on stdin; use " + noInput + " if there are none"
 
 // Waiting returns a function that warns that nothing has arrived on stdin yet,
 // or nil for a tool in the middle of a pipeline, whose last tool warns.

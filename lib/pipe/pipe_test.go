@@ -171,3 +171,31 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("%v, want the context's cause", err)
 	}
 }
+
+// TestPathOfAnotherSystem: a record's path must not name another file here.
+func TestPathOfAnotherSystem(t *testing.T) {
+	for _, tt := range []struct {
+		path          string
+		unix, windows bool // whether it is refused there
+	}{
+		{"/media/usb/b.tgz", false, true},
+		{"/b:x/c", false, true},
+		{`C:\bundles\b.tgz`, true, false},
+		{"d:/bundles/b.tgz", true, false},
+		{`\\server\share\b.tgz`, true, false},
+		{"b.tgz", false, false},
+		{"x:y", false, false},
+		{"c:", false, false},
+	} {
+		if got := foreign(tt.path, false); got != tt.unix {
+			t.Errorf("foreign(%q) on Unix = %v", tt.path, got)
+		}
+		if got := foreign(tt.path, true); got != tt.windows {
+			t.Errorf("foreign(%q) on Windows = %v", tt.path, got)
+		}
+	}
+	err := CheckPath(record.Line{Number: 3}, `C:\bundles\b.tgz`)
+	if err == nil || !strings.Contains(err.Error(), `line 3: C:\bundles\b.tgz is a path of another system`) || cli.HintOf(err) == "" {
+		t.Errorf("%v, want an error with a hint", err)
+	}
+}

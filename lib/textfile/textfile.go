@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // Max is the size in bytes up to which Read accepts a file.
@@ -57,6 +58,9 @@ func bytesAt(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() { // Windows says something else
+		return nil, &os.PathError{Op: "read", Path: path, Err: syscall.EISDIR}
+	}
 	content, err := BytesOf(f)
 	if err == errLarge {
 		err = fmt.Errorf("%s: %w", path, err)
