@@ -135,7 +135,7 @@ filled() { same "$(expected "$MEDIA/manifest.json" | sed 's,^,k0rdent-enterprise
   [ "$(records one 'select(.kind == "step" and .name == "preflight").status' | sort -u)" = unchanged ]
   [ "$(records one 'select(.time).time | fromdate | now - . < 600' | sort -u)" = true ]
   report=$(records one 'select(.name == "report").detail')
-  [[ $report == "release: 1.2.3, as its vendor signed it; registry: https://10.0.0.5:5000/k0rdent-enterprise; pushed: $(expected "$MEDIA/manifest.json" | wc -l); the last push sent "*' kB; '* ]]
+  [[ $report == "release: 1.2.3, signature verified; registry: https://10.0.0.5:5000/k0rdent-enterprise; pushed: $(expected "$MEDIA/manifest.json" | wc -l); the last push sent "*' kB; '* ]]
   grep -qF "report planned: $report" err
   [[ $(tail -1 err) == 'install.sh: the registry is filled; the cluster was only planned: '* ]]
   [ "$(records one 'select(.path == "/usr/local/bin/k0s").version' | sort -u)" = v1.32.8+k0s.0 ]

@@ -103,7 +103,7 @@ END
   local at=(--registry 10.55.0.5:5000 --ca "$ca")
   before=$(left)
   run -1 --separate-stderr on a k0rdent-install "${at[@]}" --plan </dev/null
-  [[ $stderr == *'velero/velero:v1.17.0: not in the registry; wanted by Deployment '* ]]
+  [[ $stderr == *'velero/velero:v1.17.0: not in the registry; required by Deployment '* ]]
   [[ $stderr == *'1 problem (see above); nothing was changed' ]]
   same velero/velero:v1.17.0 "$(echo "$output" | jq -r 'select(.kind == "image") | .reference')"
   run -1 --separate-stderr on a k0s-up "${at[@]}" </dev/null

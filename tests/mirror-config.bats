@@ -43,7 +43,7 @@ install_k0s() {
   k0s-mirror-config --root host --mirror "https://$registry" --ca storage/tls/ca.pem >/dev/null
   run -1 --separate-stderr k0s-mirror-config --root host --check
   [ "$(jq -r 'select(.kind == "image" and .status == "failed") | .reference' <<<"$output")" = registry.k8s.io/pause:3.9 ]
-  [[ $stderr == *"$registry has no pause:3.9; the nearest is k0sproject/pause:3.9"* ]]
+  [[ $stderr == *"$registry has no pause:3.9; the nearest match is k0sproject/pause:3.9"* ]]
   remedy=$(sed -n 's/^hint: .*: \(oci-push .*\)/\1/p' <<<"$stderr")
   [ -n "$remedy" ]
   # shellcheck disable=SC2086 # a command as printed

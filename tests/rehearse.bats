@@ -72,7 +72,7 @@ values() {
   tls=https://${registry/localhost/127.0.0.1}/k0s
   values
   [ "$url" = "${served% *}/k0s" ]
-  [[ $stderr == *"will download it from $url, unencrypted"*"hint: use --k0s-url $tls to stay with TLS"* ]]
+  [[ $stderr == *"will download it from $url, unencrypted"*"hint: set --k0s-url $tls to keep using TLS"* ]]
   [[ $output != *k0sURLCertSecret* && $output == *'registryCertSecret: k0rdent-registry-ca'* ]]
   curl -sSf "$url/k0s-v1.32.8%2Bk0s.0-amd64" | cmp - storage/k0s/k0s-v1.32.8+k0s.0-amd64
   # It is a finding of the preflight, and what a rehearsal rehearses.

@@ -6,15 +6,14 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// arrivals is what records on stdin say about how the release came into the
-// registry.
-type arrivals struct {
-	signature string // of the bundle, as bundle-verify found it
+// pushRecords holds what records on stdin report about the push of the release.
+type pushRecords struct {
+	signature string // of the bundle, from bundle-verify
 	push      *record.Summary
 }
 
-// take keeps what a record says; of other kinds, nothing.
-func (a *arrivals) take(line record.Line) error {
+// take keeps a bundle record's signature and the summary of oci-push.
+func (a *pushRecords) take(line record.Line) error {
 	switch line.Kind {
 	case record.Bundle{}.Kind():
 		var b record.Bundle
@@ -31,15 +30,16 @@ func (a *arrivals) take(line record.Line) error {
 	return nil
 }
 
-// arrived reports them, a name and a text each; nothing where no push is known.
-func (i *installer) arrived() [][2]string {
-	a := i.arrivals
+// pushed returns lines of the report about the push, a name and a text each, or nil
+// if there was no record of one.
+func (i *installer) pushed() [][2]string {
+	a := i.pushRecords
 	if a.push == nil {
 		return nil
 	}
 	release := "UNVERIFIED"
 	if a.signature == record.SignatureGood {
-		release = "as its vendor signed it"
+		release = "signature verified"
 	}
 	if i.bundle != nil {
 		release = i.bundle.Version + ", " + release
@@ -49,7 +49,7 @@ func (i *installer) arrived() [][2]string {
 		scheme = "http"
 	}
 	n := a.push.Counts[record.StatusPushed] + a.push.Counts[record.StatusExists]
-	images := fmt.Sprintf("%d; all were there already", n)
+	images := fmt.Sprintf("%d; the registry already had all of them", n)
 	if a.push.Bytes > 0 {
 		images = fmt.Sprintf("%d; the last push sent %s", n, record.Bytes(a.push.Bytes))
 	}

@@ -9,12 +9,12 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// enoughMemory is what k0rdent's documentation asks for, 8 GB: a machine shows a
-// little less than it was given.
+// enoughMemory is the 8 GB that k0rdent's documentation requires, less what the
+// kernel keeps for itself.
 const enoughMemory = 8_000_000_000 * 9 / 10
 
-// checkLoad compares what the platform's pods request with what a node has for
-// them. One that does not fit stays Pending, and the platform never gets ready.
+// checkLoad compares what the platform's pods request with what the nodes have for
+// them. A pod that does not fit stays Pending, and the platform never becomes ready.
 func (i *installer) checkLoad(ctx context.Context) {
 	where, have := "the cluster", chart.Requests{}
 	switch {
@@ -26,15 +26,15 @@ func (i *installer) checkLoad(ctx context.Context) {
 		}
 		have = chart.Requests{CPU: cpu, Memory: memory}
 	case i.foreign():
-		return // checkCluster reports that it does not answer
-	default: // this host will be the cluster
+		return // reported by checkCluster
+	default: // the cluster will be this host
 		memory, err := k0s.Memory(i.host.proc)
 		cpus := k0s.CPUs(i.host.proc)
 		if err != nil || cpus == 0 {
 			return // k0s-up reports it
 		}
 		if memory < enoughMemory {
-			i.Warn("memory", "%s; k0rdent's documentation asks for 8 GB", record.Bytes(memory))
+			i.Warn("memory", "this host has %s; k0rdent's documentation requires 8 GB", record.Bytes(memory))
 		}
 		where = "this host"
 		have = chart.Requests{CPU: cpus*1000 - k0s.OwnCPU, Memory: memory - k0s.OwnMemory}
@@ -45,22 +45,22 @@ func (i *installer) checkLoad(ctx context.Context) {
 	i.checkFit("memory", where, d.Memory, d.Surge.Memory, have.Memory, record.Bytes)
 }
 
-// checkFit compares one kind of request.
+// checkFit compares the requests for CPU or memory with what is available.
 func (i *installer) checkFit(check, where string, need, surge, have int64, show func(int64) string) {
 	hint := "add CPUs or a worker, or enable fewer providers"
 	if check == "memory" {
 		hint = "add memory or a worker, or enable fewer providers"
 	}
-	const format = "the platform's pods request %s, and %s has %s for them"
+	const format = "the platform's pods request %s, but %s has %s for them"
 	switch {
 	case need > have:
 		i.Fail(check, hint, format, show(need), where, show(max(0, have)))
 	case need+surge > have && i.cfg.upgrade:
-		i.Fail(check, hint, format+": an update of %s needs %s more", show(need), where, show(have), i.demand.Largest, show(surge))
+		i.Fail(check, hint, format+": updating %s requires %s more", show(need), where, show(have), i.demand.Largest, show(surge))
 	case need+surge > have:
-		i.Warn(check, format+": a later update of %s needs %s more", show(need), where, show(have), i.demand.Largest, show(surge))
+		i.Warn(check, "the platform's pods request %s, and %s has %s for them: updating %s later requires %s more", show(need), where, show(have), i.demand.Largest, show(surge))
 	}
 }
 
-// cpus shows thousandths of a CPU.
+// cpus formats thousandths of a CPU as CPUs.
 func cpus(n int64) string { return strconv.FormatFloat(float64(n)/1000, 'f', -1, 64) }

@@ -10,8 +10,8 @@ import (
 	"k0rdent-airgap/lib/cli/clitest"
 )
 
-// TestCheckLoad compares requests with a host of 2 CPUs and 8 GiB, of which k0s
-// itself takes some.
+// TestCheckLoad compares requests with a host of 2 CPUs and 8 GiB, some of which k0s
+// itself uses.
 func TestCheckLoad(t *testing.T) {
 	const kcm = "Deployment kcm-controller-manager"
 	gi := func(n float64) int64 { return int64(n * (1 << 30)) }
@@ -20,18 +20,18 @@ func TestCheckLoad(t *testing.T) {
 		demand  chart.Demand
 		upgrade bool
 		ignore  string
-		want    string // part of the one problem; "" for none
+		want    string // part of the only problem; "" for none
 		warning bool
 	}{
 		{"fits", chart.Demand{Requests: chart.Requests{CPU: 1000, Memory: gi(2)}, Surge: chart.Requests{CPU: 500, Memory: gi(1)}, Largest: kcm}, true, "", "", false},
 		{"too few CPUs", chart.Demand{Requests: chart.Requests{CPU: 1700, Memory: gi(2)}}, false, "",
-			"cpu: the platform's pods request 1.7 CPUs, and this host has 1.64 CPUs for them", false},
+			"cpu: the platform's pods request 1.7 CPUs, but this host has 1.64 CPUs for them", false},
 		{"too few CPUs, ignored", chart.Demand{Requests: chart.Requests{CPU: 1700, Memory: gi(2)}}, false, "cpu", "cpu: the platform's pods request 1.7 CPUs", true},
 		{"too few CPUs to upgrade", chart.Demand{Requests: chart.Requests{CPU: 1260}, Surge: chart.Requests{CPU: 500}, Largest: kcm}, true, "",
-			"request 1.26 CPUs, and this host has 1.64 CPUs for them: an update of " + kcm + " needs 0.5 CPUs more", false},
+			"request 1.26 CPUs, but this host has 1.64 CPUs for them: updating " + kcm + " requires 0.5 CPUs more", false},
 		{"too few CPUs to upgrade later", chart.Demand{Requests: chart.Requests{CPU: 1260}, Surge: chart.Requests{CPU: 500}, Largest: kcm}, false, "",
-			"a later update of " + kcm + " needs 0.5 CPUs more", true},
-		{"too little memory", chart.Demand{Requests: chart.Requests{Memory: gi(7.9)}}, false, "", "memory: the platform's pods request 8.5 GB, and this host has", false},
+			"1.64 CPUs for them: updating " + kcm + " later requires 0.5 CPUs more", true},
+		{"too little memory", chart.Demand{Requests: chart.Requests{Memory: gi(7.9)}}, false, "", "memory: the platform's pods request 8.5 GB, but this host has", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 	"k0rdent-airgap/lib/step"
 )
 
-// preflight checks the cluster, the registry, and that everything is there that
-// the platform will ask for. It changes nothing.
+// preflight checks the cluster, and that the registry has everything that the
+// platform requires. It changes nothing.
 func (i *installer) preflight(ctx context.Context, _ bool) (step.Outcome, error) {
 	i.checkCluster(ctx)
 	i.checkSite(ctx)
@@ -26,7 +26,7 @@ func (i *installer) preflight(ctx context.Context, _ bool) (step.Outcome, error)
 	return i.Report(&i.Problems)
 }
 
-// checkSite asks the registry whether everything is there.
+// checkSite checks the registry and the release in it.
 func (i *installer) checkSite(ctx context.Context) {
 	s := i.site
 	if !i.cfg.online {
@@ -37,10 +37,10 @@ func (i *installer) checkSite(ctx context.Context) {
 		return
 	}
 	if r, err := s.reg.Page(ctx, "/v2/"); err == nil && r.Status == http.StatusUnauthorized && i.cfg.Username == "" && !i.cfg.online {
-		i.Warn("registry", "%s asks for a login; if that is needed to read, the platform gets one by --username and --password-file only", s.at)
+		i.Warn("registry", "%s requires a login; if it does to pull, set --username and --password-file, which the platform then uses", s.at)
 	}
 	if i.cfg.PlainHTTP && !i.cfg.online {
-		i.Warn("registry", "%s speaks plain HTTP: the platform's Cluster API operator uses HTTPS only, and Management will not become ready", s.at)
+		i.Warn("registry", "%s uses plain HTTP, but the platform's Cluster API operator requires HTTPS: k0rdent will not become ready", s.at)
 	}
 	if i.in.Failed > 0 {
 		i.Warn("registry", "oci-push could not push %s", step.Count(i.in.Failed, "image", "images"))
@@ -48,8 +48,8 @@ func (i *installer) checkSite(ctx context.Context) {
 	i.checkRelease(ctx)
 }
 
-// checkRelease loads the chart, derives its values, and looks for everything
-// that it will ask for.
+// checkRelease loads the chart, derives its values, and checks that the registry has
+// everything that it requires.
 func (i *installer) checkRelease(ctx context.Context) {
 	if err := i.loadRelease(ctx); err != nil {
 		i.Fail("chart", "", "%v", err)
@@ -69,7 +69,7 @@ func (i *installer) checkRelease(ctx context.Context) {
 		}
 	}
 	if i.cfg.online {
-		return // the public registries are what the chart was made for
+		return // the chart's defaults are the public registries
 	}
 	if r.k0sFinding.Check != "" {
 		i.Add(r.k0sFinding)
@@ -85,7 +85,7 @@ func (i *installer) checkRelease(ctx context.Context) {
 	i.checkLoad(ctx)
 }
 
-// checkNeeds reports each thing that is missing, in a record and to a person.
+// checkNeeds reports everything that is missing.
 func (i *installer) checkNeeds() {
 	missing, optional := 0, 0
 	moved := 0
@@ -120,8 +120,8 @@ func (i *installer) checkNeeds() {
 	}
 }
 
-// checkNodes warns the operator of a foreign cluster of what its nodes must be able
-// to do, which nothing here can look at.
+// checkNodes warns what the nodes of a foreign cluster must be able to do, which
+// cannot be checked from here.
 func (i *installer) checkNodes() {
 	if !i.foreign() {
 		return
@@ -141,7 +141,7 @@ func (i *installer) checkNodes() {
 	if len(i.site.ca) > 0 {
 		trust = ", and trust the certificates of " + i.cfg.CA
 	}
-	i.Warn("nodes", "not checked: every node of this cluster must pull from %s by that name%s", i.site.host, trust)
+	i.Warn("nodes", "not checked: every node of this cluster must be able to pull from %s%s", i.site.host, trust)
 	if count > 0 {
 		slices.Sort(mirrored)
 		i.Warn("nodes", "not checked: %s public names; on every node, the container runtime must have %s as mirror of %s",
@@ -149,39 +149,39 @@ func (i *installer) checkNodes() {
 	}
 }
 
-// lacks says who wants what is missing, and what there is instead.
+// lacks describes what is missing: what requires it, and the nearest match.
 func lacks(n chart.Need) string {
-	s := "not in the registry; wanted by " + strings.Join(n.WantedBy, ", ")
+	s := "not in the registry; required by " + strings.Join(n.WantedBy, ", ")
 	if n.Nearest != "" {
-		s += "; the nearest is " + n.Nearest
+		s += "; the nearest match is " + n.Nearest
 	}
 	if n.Remark != "" {
 		s += "; " + n.Remark
 	}
 	if n.Value != "" {
-		s += "; its value is " + n.Value
+		s += "; set by the value " + n.Value
 	}
 	return s
 }
 
 const (
-	// k0sDisk is what k0s's makers ask for, for a controller with a worker.
+	// k0sDisk is what k0s's documentation requires for a controller with a worker.
 	k0sDisk = 2_000_000_000
-	// unpacked is how much an image takes on disk against what it is in a
-	// registry: the layers as they came, and what they unpack to.
+	// unpacked is the size of an image on disk, its layers both compressed and
+	// unpacked, relative to its size in a registry.
 	unpacked = 3.5
-	// kubelet evicts pods when less than this share of the disk is free.
+	// keptFree is the share of the disk below which kubelet evicts pods.
 	keptFree = 0.15
 )
 
-// checkDisk compares what images will take with the free space.
+// checkDisk compares the free disk space with the size of the images.
 func (i *installer) checkDisk(ctx context.Context) {
 	if i.foreign() || i.cluster != nil && !i.cfg.upgrade {
-		return // it is about other hosts, or the images are there already
+		return // other hosts pull the images, or this one already has them
 	}
 	size, err := i.imageBytes(ctx)
 	if err != nil {
-		i.Warn("disk", "the size of the images is unknown: %v", err)
+		i.Warn("disk", "cannot determine the size of the images: %v", err)
 		return
 	}
 	need := int64(k0sDisk + unpacked*float64(size))
@@ -197,12 +197,12 @@ func (i *installer) checkDisk(ctx context.Context) {
 	case left < 0:
 		i.Fail("disk", "give "+i.host.data+" a larger file system", "%s has %s free; k0s and the images take about %s", dir, record.Bytes(free), record.Bytes(need))
 	case float64(left) < keptFree*float64(total):
-		i.Fail("disk", "give "+i.host.data+" a larger file system", "%s has %s free; with about %s for k0s and the images, less than 15 %% of %s would stay free, below which pods are evicted",
+		i.Fail("disk", "give "+i.host.data+" a larger file system", "%s has %s free; k0s and the images take about %s, which leaves less than 15 %% of %s free, and pods would be evicted",
 			dir, record.Bytes(free), record.Bytes(need), record.Bytes(total))
 	}
 }
 
-// existing returns the directory that a path is or will be in.
+// existing returns path, or its nearest parent that exists.
 func existing(path string) string {
 	for {
 		if _, err := os.Stat(path); err == nil || path == filepath.Dir(path) {

@@ -15,8 +15,8 @@ import (
 	"k0rdent-airgap/lib/textfile"
 )
 
-// credentials are those of clouds and machines. The keys of aws, azure and openstack
-// are those of k0rdentd's configuration.
+// credentials holds credentials for clouds and machines. The keys of aws, azure and
+// openstack are those of k0rdentd's configuration.
 type credentials struct {
 	AWS       []awsCredential       `yaml:"aws"`
 	Azure     []azureCredential     `yaml:"azure"`
@@ -79,11 +79,10 @@ type bmcCredential struct {
 
 func (c *credentials) empty() bool { return len(c.logins()) == 0 }
 
-// objectName is a name that Kubernetes objects can have, with room for what is
-// added to it.
+// objectName matches names of Kubernetes objects that leave room for a suffix.
 var objectName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$`)
 
-// check returns what is missing, by path.
+// check returns what is missing or invalid, by path.
 func (c *credentials) check() []string {
 	var problems []string
 	names, machines := make(map[string]string), make(map[string]string)
@@ -101,10 +100,10 @@ func (c *credentials) check() []string {
 		}
 		name := r.FieldByName("Name").String()
 		if other := names[name]; other != "" && name != "" {
-			problems = append(problems, fmt.Sprintf("%s.name: %s has it already", path, other))
+			problems = append(problems, fmt.Sprintf("%s.name: already used by %s", path, other))
 		}
 		if name != "" && !objectName.MatchString(name) {
-			problems = append(problems, fmt.Sprintf("%s.name %q: want small letters, digits and hyphens, at most 42", path, name))
+			problems = append(problems, fmt.Sprintf("%s.name %q: must be at most 42 lower-case letters, digits and hyphens", path, name))
 		}
 		names[name] = path
 	}
@@ -117,7 +116,7 @@ func (c *credentials) check() []string {
 	for i, v := range c.GCP {
 		each(fmt.Sprintf("gcp[%d]", i), v, names)
 		if text := v.ServiceAccountKey.Text(); text != "" && !isServiceAccountKey(text) {
-			problems = append(problems, fmt.Sprintf("gcp[%d].serviceAccountKey: want the JSON text of a service account's key file", i))
+			problems = append(problems, fmt.Sprintf("gcp[%d].serviceAccountKey: must be the JSON text of a service account's key file", i))
 		}
 	}
 	for i, v := range c.VSphere {
@@ -137,7 +136,7 @@ func (c *credentials) check() []string {
 		byApp := v.ApplicationCredentialID != "" && v.ApplicationCredentialSecret.Text() != ""
 		byUser := v.Username != "" && v.Password.Text() != "" && v.ProjectName != ""
 		if !byApp && !byUser {
-			problems = append(problems, fmt.Sprintf("openstack[%d]: want applicationCredentialID and applicationCredentialSecret, or username, password and projectName", i))
+			problems = append(problems, fmt.Sprintf("openstack[%d]: requires applicationCredentialID and applicationCredentialSecret, or username, password and projectName", i))
 		}
 	}
 	return problems
@@ -153,7 +152,7 @@ func isServiceAccountKey(text string) bool {
 	return json.Unmarshal([]byte(text), &key) == nil && key.Type == "service_account" && key.PrivateKey != "" && key.Email != ""
 }
 
-// logins returns them in the cluster's terms.
+// logins returns the credentials to create.
 func (c *credentials) logins() []cluster.Credential {
 	var all []cluster.Credential
 	for _, v := range c.AWS {
@@ -191,7 +190,7 @@ func (c *credentials) logins() []cluster.Credential {
 	return all
 }
 
-// readCredentials reads those of --credentials, or returns those of the
+// readCredentials returns the credentials in the file of --credentials, or in the
 // configuration file.
 func (c *settings) readCredentials() (credentials, error) {
 	if c.credentials == "" {

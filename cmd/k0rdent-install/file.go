@@ -16,7 +16,7 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// fileSchema is the configuration file as this tool reads it.
+// fileSchema is the schema of the configuration file.
 type fileSchema struct {
 	config.Common `yaml:",inline"`
 	config.Flags  `yaml:",inline"`
@@ -27,16 +27,16 @@ type fileSchema struct {
 		Helm    struct {
 			Chart     string    `yaml:"chart"`
 			Namespace string    `yaml:"namespace"`
-			Values    yaml.Node `yaml:"values"` // read once more as Helm reads them
+			Values    yaml.Node `yaml:"values"` // parsed again as Helm parses them
 		} `yaml:"helm"`
 		Credentials credentials `yaml:"credentials"`
 	} `yaml:"k0rdent"`
 }
 
-// fileConfig is what the configuration file says and no flag could.
+// fileConfig holds settings of the configuration file that no flag has.
 type fileConfig struct {
 	read        bool
-	worker      bool // it has k0s-up join this host as a worker
+	worker      bool // join.mode is worker
 	values      map[string]any
 	credentials credentials
 	warnings    []string
@@ -67,25 +67,25 @@ func (c *settings) parseFile(r io.Reader, set func(flag, value string) error) er
 	return c.take(&s, text, r)
 }
 
-// take keeps what only the file can say.
+// take keeps the settings that no flag has.
 func (c *settings) take(s *fileSchema, text []byte, file any) error {
 	var join struct{ Mode string }
-	_ = s.Join.Decode(&join) // k0s-up refuses what is wrong with it
+	_ = s.Join.Decode(&join) // k0s-up reports errors in it
 	c.file.worker = join.Mode == k0s.RoleWorker
 	if n := s.K0rdent.Helm.Namespace; n != "" && n != namespace {
-		return fmt.Errorf("k0rdent.helm.namespace %q: the platform looks for its own objects in %s only", n, namespace)
+		return fmt.Errorf("k0rdent.helm.namespace %q: must be %s, where the platform expects its objects", n, namespace)
 	}
 	if s.Airgap.BundlePath != "" {
-		c.file.warnings = append(c.file.warnings, "config: airgap.bundlePath is not needed: the registry lists its releases")
+		c.file.warnings = append(c.file.warnings, "config: airgap.bundlePath is ignored: the registry lists its releases")
 	}
-	// Numbers and the many words for true and false are what Helm takes them for.
+	// Helm's parser decides what is a number or a boolean.
 	var helm struct {
 		K0rdent struct {
 			Helm struct{ Values map[string]any }
 		}
 	}
 	if err := kyaml.Unmarshal(text, &helm); err != nil {
-		return fmt.Errorf("k0rdent.helm.values: must be keys and values, without an alias of itself")
+		return fmt.Errorf("k0rdent.helm.values: must be keys and values, and must not contain itself")
 	}
 	c.file.values, c.file.credentials = helm.K0rdent.Helm.Values, s.K0rdent.Credentials
 	if problems := c.file.credentials.check(); len(problems) > 0 {
@@ -101,7 +101,7 @@ func (c *settings) take(s *fileSchema, text []byte, file any) error {
 	return err
 }
 
-// checkConfig reads everything that settings name, and reports that it is valid.
+// checkConfig reads the files that settings name, and reports that they are valid.
 func (i *installer) checkConfig(fs *flag.FlagSet) error {
 	if _, err := i.cfg.userValues(); err != nil {
 		return err

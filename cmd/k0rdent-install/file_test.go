@@ -14,7 +14,7 @@ import (
 	"k0rdent-airgap/lib/cli/clitest"
 )
 
-// parse reads a configuration file as a run does.
+// parse reads a configuration file and checks the settings.
 func parse(t *testing.T, text string, mode os.FileMode, args ...string) (*settings, error) {
 	t.Helper()
 	c := &settings{}
@@ -77,7 +77,7 @@ func TestConfigFile(t *testing.T) {
 	}
 }
 
-func TestConfigFileReportsWhatIsWrong(t *testing.T) {
+func TestConfigFileErrors(t *testing.T) {
 	tests := []struct {
 		name, text string
 		mode       os.FileMode
@@ -90,14 +90,14 @@ func TestConfigFileReportsWhatIsWrong(t *testing.T) {
 		{"twice", "debug: true\ndebug: true\n", 0o600, []string{`line 2: mapping key "debug" already defined at line 1`}},
 		{"not a duration", "timeout: soon", 0o600, []string{`invalid timeout "soon": must be a duration such as 30s or 5m`}},
 		{"incomplete credentials", "k0rdent: {credentials: {aws: [{name: A_b}], openstack: [{name: o, authURL: u}]}}", 0o600, []string{
-			"aws[0].accessKeyID is missing", "aws[0].secretAccessKey is missing", `aws[0].name "A_b": want small letters`, "openstack[0]: want applicationCredentialID",
+			"aws[0].accessKeyID is missing", "aws[0].secretAccessKey is missing", `aws[0].name "A_b": must be at most 42 lower-case letters`, "openstack[0]: requires applicationCredentialID",
 		}},
 		{"incomplete credentials of machines", "k0rdent: {credentials: {gcp: [{name: g, serviceAccountKey: verysecret}], vsphere: [{name: v, username: u}], metal3: [{name: m}, {name: n, machines: [{name: x}, {name: x, username: u, password: verysecret}]}]}}", 0o600, []string{
-			"gcp[0].serviceAccountKey: want the JSON text of a service account's key file", "vsphere[0].password is missing", "vsphere[0].datacenter is missing", "metal3[0].machines is missing",
+			"gcp[0].serviceAccountKey: must be the JSON text of a service account's key file", "vsphere[0].password is missing", "vsphere[0].datacenter is missing", "metal3[0].machines is missing",
 			"metal3[1].machines[0].username is missing", "metal3[1].machines[1].name: metal3[1].machines[0] has it already",
 		}},
-		{"two of a name", "k0rdent: {credentials: {azure: [" + azure("x") + ", " + azure("x") + "]}}", 0o600, []string{"azure[1].name: azure[0] has it already"}},
-		{"another namespace", "k0rdent: {helm: {namespace: default}}", 0o600, []string{"the platform looks for its own objects in kcm-system only"}},
+		{"two of a name", "k0rdent: {credentials: {azure: [" + azure("x") + ", " + azure("x") + "]}}", 0o600, []string{"azure[1].name: already used by azure[0]"}},
+		{"another namespace", "k0rdent: {helm: {namespace: default}}", 0o600, []string{"must be kcm-system, where the platform expects its objects"}},
 		{"readable by all, with a secret", "k0rdent: {credentials: {azure: [" + azure("x") + "]}}", 0o644, []string{"contains secrets and is readable by others (mode 0644)"}},
 		{"no YAML", "k0s: [", 0o600, []string{".yaml: yaml: "}},
 		{"a list", "- k0s\n", 0o600, []string{".yaml: line 1: must be keys and values"}},
@@ -127,15 +127,15 @@ func azure(name string) string {
 	return "{name: " + name + ", subscriptionID: s, clientID: c, clientSecret: x, tenantID: t}"
 }
 
-func TestConfigValuesMayReferToOtherPlaces(t *testing.T) {
+func TestConfigValuesMayHaveAliases(t *testing.T) {
 	c, err := parse(t, "k0s: {api: {sans: &names [a, b]}}\nk0rdent: {helm: {values: {x: *names}}}", 0o600)
 	if want := (map[string]any{"x": []any{"a", "b"}}); err != nil || !reflect.DeepEqual(c.file.values, want) {
 		t.Errorf("values %v, %v, want %v", c.file.values, err, want)
 	}
 }
 
-// TestConfigInit reads what --config-init prints: as it is, and with every
-// line that is an example switched on.
+// TestConfigInit reads the output of --config-init, as it is and with every example
+// uncommented.
 func TestConfigInit(t *testing.T) {
 	var out bytes.Buffer
 	if err := runOn(t.Context(), hostBelow(t.TempDir()), []string{"--config-init"}, strings.NewReader(""), &out, &out); cli.Code(err) != cli.CodeDone {
@@ -145,7 +145,7 @@ func TestConfigInit(t *testing.T) {
 		t.Errorf("as it is: %+v, %v", c, err)
 	}
 	text := regexp.MustCompile(`(?m)^( *)# ((?: *- )?[ ]*[a-zA-Z0-9]+:)`).ReplaceAllString(out.String(), "$1$2")
-	// One of them has this host join as a worker.
+	// One of the examples makes this host a worker.
 	c, err := parse(t, text, 0o600, "--kubeconfig", "/k")
 	if err != nil {
 		t.Fatalf("with its examples: %v\n%s", err, text)
@@ -168,8 +168,8 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
-// FuzzConfigFile: whatever the file has in it, reading it ends, and an error
-// never repeats a value, which may be a secret.
+// FuzzConfigFile checks that reading any file ends, and that an error never repeats
+// a value, which may be a secret.
 func FuzzConfigFile(f *testing.F) {
 	f.Add(wholeConfig)
 	f.Add("a: &a [*a]")

@@ -22,7 +22,7 @@ type settings struct {
 	format *record.Format
 
 	plan, rehearse, upgrade, uninstall, printValues, configCheck bool
-	configInit                                                   bool // run knows it before flags are parsed
+	configInit                                                   bool // handled by cli.ParseFile
 
 	kubeconfig                          string
 	online                              bool
@@ -36,7 +36,7 @@ type settings struct {
 	ignore               []string
 	yes                  bool
 
-	file fileConfig // what only the file can say
+	file fileConfig
 }
 
 // Values of flags.
@@ -87,8 +87,7 @@ func (c *settings) addSet(s string) error {
 	return nil
 }
 
-// check returns misuse if flags contradict each other, before anything is looked
-// at.
+// check returns misuse if flags contradict each other.
 func (c *settings) check() error {
 	if err := cli.Exclusive([]string{"--rehearse", "--upgrade", "--uninstall", "--print-values"}, c.rehearse, c.upgrade, c.uninstall, c.printValues); err != nil {
 		return err
@@ -98,8 +97,8 @@ func (c *settings) check() error {
 	}
 	switch {
 	case c.file.worker && c.kubeconfig == "" && !c.printValues && !c.rehearse && !c.configCheck:
-		return cli.Hint(cli.Misuse("join.mode worker in the configuration file: a worker has no access to the cluster"),
-			"k0s-up joins this host; run k0rdent-install on a controller, or with --kubeconfig")
+		return cli.Hint(cli.Misuse("join.mode is worker in the configuration file, and a worker has no access to the cluster"),
+			"run k0rdent-install on a controller, or set --kubeconfig")
 	case c.releaseFile != "" && !c.upgrade:
 		return cli.Misuse("--release-file requires --upgrade")
 	case c.printValues && c.plan:

@@ -16,7 +16,7 @@ import (
 	"k0rdent-airgap/tests/sampleregistry"
 )
 
-// testHost is a host below a directory on which there is no cluster.
+// testHost returns a host below a temporary directory, without a cluster.
 func testHost(t *testing.T) host {
 	t.Helper()
 	root := t.TempDir()
@@ -27,15 +27,15 @@ func testHost(t *testing.T) host {
 	return h
 }
 
-// testSite is a real registry behind TLS with the sample's release in it.
+// testSite is a registry with TLS that holds the sample release.
 type testSite struct{ *sampleregistry.Registry }
 
-// args are the flags that every run against the site has.
+// args returns the flags of every run against the site, and more.
 func (s testSite) args(more ...string) []string {
 	return append([]string{"--registry", s.At, "--ca", s.CA, "--ignore", "disk,loopback"}, more...)
 }
 
-// shared is a site with everything, for tests that only read.
+// shared is a complete site, for tests that only read.
 var shared = sampleregistry.Shared{Content: content}
 
 var content = sampleregistry.Content{Made: absent}
@@ -46,14 +46,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// aSite returns a site with all that is needed.
+// aSite returns the complete site.
 func aSite(t *testing.T) testSite {
 	t.Helper()
 	return testSite{shared.Get(t)}
 }
 
-// newSite serves a registry with the sample, and with the images of Sveltos that the sample leaves out, but not those that
-// are named.
+// newSite serves a registry with the sample and the images of Sveltos that the
+// sample lacks, except those in without.
 func newSite(t *testing.T, without ...string) testSite {
 	t.Helper()
 	c := content
@@ -63,14 +63,14 @@ func newSite(t *testing.T, without ...string) testSite {
 	return testSite{r}
 }
 
-// absent are images that Sveltos wants and the sample does not have, each made
-// from one that it has.
+// absent maps images that Sveltos requires and the sample lacks to images of the
+// sample from which they are made.
 var absent = map[string]string{
 	"projectsveltos/sveltos-agent:v1":   "projectsveltos/drift-detection-manager",
 	"projectsveltos/sveltos-applier:v1": "projectsveltos/drift-detection-manager",
 }
 
-// try runs the tool on a host. Its standard input is empty unless given.
+// try runs the tool on a host with records on stdin.
 func try(t *testing.T, h host, stdin string, args ...string) clitest.Result {
 	t.Helper()
 	return tryCtx(t.Context(), h, stdin, args...)
@@ -82,7 +82,7 @@ func tryCtx(ctx context.Context, h host, stdin string, args ...string) clitest.R
 	return clitest.Result{Err: err, Stdout: stdout.String(), Stderr: stderr.String()}
 }
 
-// testInstaller returns what a step works with.
+// testInstaller returns a run for testing its steps.
 func testInstaller(t *testing.T, h host, c *settings) *installer {
 	t.Helper()
 	i := &installer{cfg: c, host: h, stderr: io.Discard, stdin: strings.NewReader("")}

@@ -40,20 +40,19 @@ func TestRecordsFillInTheFlags(t *testing.T) {
 	}
 }
 
-// TestInterruptWhileReading: a stdin that never ends does not keep the program
-// from stopping.
+// TestInterruptWhileReading interrupts a run whose stdin never ends.
 func TestInterruptWhileReading(t *testing.T) {
 	clitest.InterruptReading(t, func(ctx context.Context, stdin io.Reader) error {
 		return runOn(ctx, testHost(t), []string{"--registry", "h:1"}, stdin, io.Discard, io.Discard)
 	})
 }
 
-// TestHostThatFailed: where k0s-up has failed, nothing is installed.
-func TestHostThatFailed(t *testing.T) {
+// TestFailedHost installs nothing if k0s-up has failed.
+func TestFailedHost(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	for _, args := range [][]string{s.args(), s.args("--plan")} {
 		r := try(t, h, `{"kind":"step","name":"k0s-ready","status":"failed"}`+"\n", args...)
-		if cli.Code(r.Err) != cli.CodeFailed || !strings.Contains(r.Err.Error(), "step k0s-ready of a tool before this one failed") || strings.Contains(r.Stdout, "preflight") {
+		if cli.Code(r.Err) != cli.CodeFailed || !strings.Contains(r.Err.Error(), "an earlier tool in the pipe failed at step k0s-ready") || strings.Contains(r.Stdout, "preflight") {
 			t.Errorf("%v\n%s", r.Err, r.Stdout)
 		}
 	}
@@ -63,6 +62,6 @@ func TestNotARecord(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	r := try(t, h, "{\"kind\":\"x\"}\nhello\n", s.args()...)
 	if !errors.Is(r.Err, record.ErrNotRecord) || !strings.HasPrefix(r.Err.Error(), "stdin: line 2: ") {
-		t.Errorf("%v, want the line to be named", r.Err)
+		t.Errorf("%v, want an error with the line", r.Err)
 	}
 }

@@ -21,24 +21,23 @@ import (
 	"k0rdent-airgap/lib/step"
 )
 
-// host says where the files of this host are. Tests have theirs below a
-// directory.
+// host holds the paths of this host's files.
 type host struct {
 	config     string // file
-	kubeconfig string // of an administrator, if this host is a controller
+	kubeconfig string // the administrator's, if this host is a controller
 	data       string // of k0s
 	proc       string
 	arch       string // as in GOARCH
 }
 
+// hostBelow returns a host whose files are below root; "" is this host.
 func hostBelow(root string) host {
 	return host{
 		config: root + config.Path, kubeconfig: root + k0s.AdminConfig, data: root + k0s.DataDir, proc: "/proc", arch: runtime.GOARCH,
 	}
 }
 
-// installer does the work of one run. What a step finds out and a later one
-// needs is kept here.
+// installer is one run of the tool. Steps keep here what later steps need.
 type installer struct {
 	step.Runner
 	step.Problems
@@ -48,13 +47,13 @@ type installer struct {
 	stderr io.Writer
 
 	in     pipe.Site
-	node   record.Cluster  // of k0s-up; empty if there was no record
-	failed error           // of a tool before this one, which must not have gone on
+	node   record.Cluster  // from k0s-up; empty without a record
+	failed error           // of an earlier tool in the pipe
 	bundle *record.Version // the last one
-	arrivals
+	pushRecords
 	site *site
 
-	cluster *cluster.Cluster // nil as long as none answers
+	cluster *cluster.Cluster // nil until it answers
 	version string           // of its Kubernetes
 
 	release *release
@@ -63,7 +62,7 @@ type installer struct {
 	reached *cluster.State
 }
 
-// run does what was asked for, between the records that came and the summary.
+// run reads the records on stdin and runs the steps.
 func (i *installer) run(ctx context.Context, stdout io.Writer) error {
 	if err := pipe.Take(ctx, i.stdin, i.Out, i.Progress.Warn, i.takeRecord); err != nil {
 		return err
@@ -92,11 +91,11 @@ func (i *installer) run(ctx context.Context, stdout io.Writer) error {
 	return i.Run(ctx, []step.Step{
 		{Name: "preflight", Run: i.preflight}, {Name: "secrets", Run: i.ensureSecrets}, platform,
 		{Name: "ready", Run: i.ready}, {Name: "credentials", Run: i.ensureCredentials},
-		{Name: "report", Run: i.tell, Still: func() bool { return i.reached != nil }},
+		{Name: "report", Run: i.report, Still: func() bool { return i.reached != nil }},
 	})
 }
 
-// takeRecord keeps what a record says.
+// takeRecord keeps what later steps need from a record.
 func (i *installer) takeRecord(line record.Line) error {
 	switch line.Kind {
 	case record.Version{}.Kind():
@@ -115,14 +114,13 @@ func (i *installer) takeRecord(line record.Line) error {
 			return err
 		}
 		if s.Status == record.StatusFailed && i.failed == nil {
-			i.failed = cli.Hint(fmt.Errorf("the host is not ready: step %s of a tool before this one failed", s.Name), "it printed the reason")
+			i.failed = cli.Hint(fmt.Errorf("an earlier tool in the pipe failed at step %s", s.Name), "fix the error above, then run the command again")
 		}
 	}
-	return errors.Join(i.arrivals.take(line), i.in.Take(line))
+	return errors.Join(i.pushRecords.take(line), i.in.Take(line))
 }
 
-// printValues prints the values for the chart, for a file that --values takes
-// or for helm.
+// printValues prints the chart's values as YAML, for --values or for helm.
 func (i *installer) printValues(ctx context.Context, stdout io.Writer) error {
 	if err := i.site.reg.Connect(ctx); err != nil {
 		return fmt.Errorf("registry %s: %w", i.site.at, err)

@@ -13,14 +13,14 @@ import (
 	"k0rdent-airgap/lib/step"
 )
 
-// findK0s asks whether the registry serves k0s, as oci-serve does: at /k0s/ it
-// lists the files, and names the same list over plain HTTP if there is one. Other
-// servers may have any page there.
+// findK0s finds out whether the registry serves k0s, as oci-serve does: at /k0s/ it
+// lists the files, and links to the same list over plain HTTP, if there is one. Other
+// servers may return any page there.
 func (i *installer) findK0s(ctx context.Context, r *release) {
 	warn := func(format string, args ...any) {
 		r.k0sFinding = record.Finding{Check: "k0s-url", Status: record.StatusWarning, Detail: fmt.Sprintf(format, args...)}
 	}
-	const elsewhere = "child clusters will look for k0s at the vendor's site; --k0s-url names another place"
+	const elsewhere = "child clusters will download k0s from the vendor's site, unless --k0s-url is set"
 	page, err := i.site.reg.Page(ctx, "/k0s/")
 	if err != nil {
 		warn("cannot determine whether the registry serves k0s (%v): %s", err, elsewhere)
@@ -40,13 +40,13 @@ func (i *installer) findK0s(ctx context.Context, r *release) {
 		r.plainK0s = strings.TrimSuffix(page.Alternate, "/")
 	}
 	if len(files) == 0 {
-		warn("child clusters will look for k0s at %s, where nothing is yet", r.site.K0sURL)
+		warn("child clusters will download k0s from %s, which has no files yet", r.site.K0sURL)
 	}
 }
 
-// distrust has child clusters download k0s over plain HTTP if the release installs
-// the registry's authority in a way that machines of the RHEL family do not have, and
-// if the registry serves k0s so. Everything else keeps to TLS.
+// distrust has child clusters download k0s over plain HTTP if the release installs the
+// registry's authority with commands that machines of the RHEL family do not have, and
+// if the registry serves k0s over plain HTTP. Everything else still uses TLS.
 func (i *installer) distrust(ctx context.Context, r *release) error {
 	own, _ := r.user["controller"].(map[string]any)
 	if _, given := own["globalK0sURL"]; given || r.site.CASecret == "" || len(r.k0sFiles) == 0 {
@@ -61,21 +61,21 @@ func (i *installer) distrust(ctx context.Context, r *release) error {
 		r.site.K0sURL, step.Count(count, "cluster template", "cluster templates"), why)}
 	f := &r.k0sFinding
 	if r.plainK0s == "" {
-		f.Remedy = "serve k0s over plain HTTP as well (oci-serve --files-http [HOST]:PORT) and run the same command again, or use machines of the Debian family"
+		f.Remedy = "serve k0s over plain HTTP as well (oci-serve --files-http [HOST]:PORT), then run the same command again; or use machines of the Debian family"
 		return nil
 	}
 	if err := i.servesK0s(ctx, r); err != nil {
-		f.Detail += fmt.Sprintf("; it is not at %s, over plain HTTP, either: %v", r.plainK0s, err)
-		f.Remedy = "open that port for this host and for machines, and run the same command again"
+		f.Detail += fmt.Sprintf("; %s does not serve it over plain HTTP either: %v", r.plainK0s, err)
+		f.Remedy = "open that port for this host and for machines, then run the same command again"
 		return context.Cause(ctx)
 	}
-	f.Detail += fmt.Sprintf("; all machines will download it from %s, unencrypted (images of machines must still have the authority for containerd)", r.plainK0s)
-	f.Remedy = "use --k0s-url " + r.site.K0sURL + " to stay with TLS"
+	f.Detail += fmt.Sprintf("; all machines will download it from %s, unencrypted (machine images must still contain the authority for containerd)", r.plainK0s)
+	f.Remedy = "set --k0s-url " + r.site.K0sURL + " to keep using TLS"
 	r.site.K0sURL = r.plainK0s
 	return r.derive(ctx, i.site)
 }
 
-// plainAnswer is how long the first answer over plain HTTP may take.
+// plainAnswer bounds the requests over plain HTTP.
 const plainAnswer = 10 * time.Second
 
 // servesK0s returns an error unless all files of k0s are served over plain HTTP.

@@ -13,8 +13,8 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// A registry that asks to be tried later ends the run, whatever the request; that
-// nothing else is wrong is all that the preflight knows.
+// TestBusyRegistry: a registry that asks clients to try later ends the run, whatever
+// the request.
 func TestBusyRegistry(t *testing.T) {
 	for _, part := range []string{"/v2/", "/tags/list", "/manifests/"} {
 		for _, code := range []int{429, 500, 502, 503, 504} {
@@ -39,8 +39,8 @@ func TestBusyRegistry(t *testing.T) {
 	}
 }
 
-// What keeps the registry's own pages from being read is said with its culprit.
-func TestPagesThatCannotBeRead(t *testing.T) {
+// TestUnreadablePages names the culprit if the registry's pages cannot be read.
+func TestUnreadablePages(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.NotFoundHandler())
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // the client turns away
 	s.StartTLS()

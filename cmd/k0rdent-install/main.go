@@ -1,14 +1,13 @@
 // k0rdent-install installs, upgrades and removes k0rdent on a Kubernetes cluster,
 // with every image and chart from the site's registry.
 //
-// The cluster is the one of a record of k0s-up, of this host, or of any
-// kubeconfig. Before the first object is created, everything that the platform
-// will ask the registry for has been looked up there, and what is not there is
-// listed. Then the work is done in steps, each of which checks the current state
-// and does what is missing, so that a run that was killed at any instant is
-// completed by the next one.
+// The cluster is that of a record of k0s-up, of this host, or of any kubeconfig.
+// Before it creates the first object, it looks up everything that the platform will
+// pull from the registry, and lists what is missing. Then it works in steps, each of
+// which checks the current state and does what is missing, so the next run completes
+// one that was killed at any instant.
 //
-// YAML is read with sigs.k8s.io/yaml where it must mean what Helm takes it for.
+// It parses YAML with sigs.k8s.io/yaml, as Helm does.
 package main
 
 import (
@@ -24,9 +23,8 @@ import (
 const tool = "k0rdent-install"
 
 func main() {
-	// Helm reports on the standard logger, many times over, values that have
-	// another shape than the chart's: ours and an operator's are meant to win,
-	// and what does not fit fails against the chart's schema.
+	// Helm repeatedly logs values whose type differs from the chart's. Ours and the
+	// operator's are meant to differ, and the chart's schema rejects invalid ones.
 	log.SetOutput(io.Discard)
 	cli.Main(tool, run)
 }
@@ -35,7 +33,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return runOn(ctx, hostBelow(""), args, stdin, stdout, stderr)
 }
 
-// runOn is run on a host whose files lie below a directory.
+// runOn is run with the paths of a host, which tests replace.
 func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	cfg := &settings{}
 	fs := cfg.flags()

@@ -65,11 +65,11 @@ func TestPrintValues(t *testing.T) {
 	}
 }
 
-// TestMovedFlags: flags of the time when one tool did both name the command of
-// today, in whichever way they are given.
+// TestMovedFlags: flags from before k0s-up was split off name the current command,
+// whether they are given on the command line, in the environment or in the file.
 func TestMovedFlags(t *testing.T) {
 	for _, tt := range []struct{ args, variable, file, want, hint string }{
-		{args: "--join worker --token-file /root/t", want: "--join moved to k0s-up, which brings up the host", hint: "k0s-up --join worker; then"},
+		{args: "--join worker --token-file /root/t", want: "--join moved to k0s-up, which sets up the host", hint: "k0s-up --join worker; then"},
 		{args: "--token=controller", want: "--token moved to k0s-up", hint: "k0s-up --token controller; then"},
 		{args: "--k0s-from /k0s --upgrade", want: "--k0s-from moved to k0s-up", hint: "k0s-up --k0s-from /k0s; then"},
 		{args: "-pod-cidr 10.1.0.0/16", want: "--pod-cidr moved", hint: "k0s-up --pod-cidr 10.1.0.0/16; then"},
@@ -80,7 +80,7 @@ func TestMovedFlags(t *testing.T) {
 		{variable: "LAST_CONTROLLER=true", want: "K0RDENT_INSTALL_LAST_CONTROLLER moved", hint: "k0s-up --last-controller; then"},
 		{variable: "PURGE=true", want: "K0RDENT_INSTALL_PURGE was removed", hint: "oci-serve --purge"},
 		{file: "replace-k0s: true\n", want: "replace-k0s was removed", hint: "k0s-extract --replace"},
-		{file: "join: {mode: worker}\n", want: "join.mode worker", hint: "k0s-up joins this host"},
+		{file: "join: {mode: worker}\n", want: "join.mode is worker", hint: "run k0rdent-install on a controller"},
 	} {
 		t.Run(tt.want, func(t *testing.T) {
 			h := testHost(t)
@@ -94,8 +94,8 @@ func TestMovedFlags(t *testing.T) {
 			}
 		})
 	}
-	// What the file says of the host is k0s-up's, and a worker's file may be
-	// next to another cluster's kubeconfig.
+	// Settings of the host are ignored, and the file of a worker may be used with
+	// another cluster's kubeconfig.
 	for _, text := range []string{"pod-cidr: 10.1.0.0/16\nreset: false\n", "join: {mode: controller}\n", "join: {mode: worker}\nkubeconfig: /k\n"} {
 		if _, err := parse(t, text, 0o600); err != nil {
 			t.Errorf("%s: %v", text, err)

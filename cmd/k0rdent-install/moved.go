@@ -9,20 +9,20 @@ import (
 	"k0rdent-airgap/lib/config"
 )
 
-// addGone adds the flags that no tool has any more, with what to do instead, and
-// those that moved to k0s-up.
+// addGone adds the flags that were removed or moved to k0s-up, with what to use
+// instead.
 func addGone(fs *flag.FlagSet) {
 	for name, instead := range map[string]string{
 		"single-host-test": "use --ignore loopback",
 		"purge":            "oci-serve --purge removes the registry's storage",
-		"k0s-download":     "k0s-extract puts k0s on this host, from a bundle, a registry or a file",
-		"replace-k0s":      "k0s-extract --replace puts another k0s on this host",
+		"k0s-download":     "k0s-extract installs k0s from a bundle, a registry or a file",
+		"replace-k0s":      "k0s-extract --replace installs another k0s",
 	} {
 		g := cli.Gone{What: "was removed", Boolean: name != "k0s-download", Instead: func(string) string { return instead }}
 		g.Add(fs, name)
 	}
 	for _, name := range append([]string{"join", "k0s"}, config.HostFlags...) {
-		g := cli.Gone{What: "moved to k0s-up, which brings up the host", Boolean: slices.Contains(config.HostSwitches, name)}
+		g := cli.Gone{What: "moved to k0s-up, which sets up the host", Boolean: slices.Contains(config.HostSwitches, name)}
 		g.Instead = func(value string) string {
 			return strings.TrimSpace("k0s-up --"+name+" "+value) + "; then k0rdent-install"
 		}

@@ -15,8 +15,8 @@ import (
 
 const theChart = "charts/k0rdent-enterprise"
 
-// No part of the platform may have changed since it was pushed:
-// the chart, what its templates name, an artifact.
+// TestMovedTags refuses a chart, an image or an artifact whose tag has moved since
+// the push.
 func TestMovedTags(t *testing.T) {
 	for _, name := range []string{theChart + ":1.2.3", "charts/kcm-templates:1.2.3", "kcm-controller:1.2.3"} {
 		t.Run(name, func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestMovedTags(t *testing.T) {
 			if !strings.Contains(r.Stderr, "hint: push the verified bundle again") {
 				t.Errorf("no hint in\n%s", r.Stderr)
 			}
-			// What was sent on purpose is accepted with its records.
+			// The records of a new push replace the digests.
 			if r := try(t, h, s.Pushed(t, name), s.args("--plan")...); strings.Contains(r.Stderr, "has moved") {
 				t.Errorf("with new records:\n%s", r.Stderr)
 			}
@@ -42,7 +42,7 @@ func TestMovedTags(t *testing.T) {
 	}
 }
 
-// An upgrade reads a chart of its own.
+// TestMovedChartIsNotLoaded: an upgrade fetches another chart.
 func TestMovedChartIsNotLoaded(t *testing.T) {
 	s := newSite(t)
 	i := testInstaller(t, testHost(t), &settings{chart: defaultChart, Registry: cli.Registry{At: s.At, CA: s.CA}})
@@ -65,9 +65,9 @@ func TestMovedChartIsNotLoaded(t *testing.T) {
 	}
 }
 
-// A registry that shows one thing when asked for a digest and another when
-// asked for content.
-func TestTagMovesBetweenQuestions(t *testing.T) {
+// TestTagMovesBetweenRequests has a registry whose tag moves after its digest was
+// requested.
+func TestTagMovesBetweenRequests(t *testing.T) {
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v2/" && !strings.HasPrefix(r.URL.Path, "/v2/a/") {
 			http.NotFound(w, r)
@@ -95,7 +95,7 @@ func TestTagMovesBetweenQuestions(t *testing.T) {
 	}
 }
 
-// A failed image is not what it should be, and pins nothing.
+// TestFailedImagesPinNothing ignores the digests of images that were not pushed.
 func TestFailedImagesPinNothing(t *testing.T) {
 	s, h := aSite(t), testHost(t)
 	line := fmt.Sprintf(`{"kind":"image","registry":%q,"repository":%q,"tag":"1.2.3","digest":%q,"status":"failed"}`+"\n", s.At, theChart, digestOf(nil))
@@ -104,5 +104,5 @@ func TestFailedImagesPinNothing(t *testing.T) {
 	}
 }
 
-// digestOf returns a digest as records have it.
+// digestOf returns a digest in the form of records.
 func digestOf(content []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(content)) }

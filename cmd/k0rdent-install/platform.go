@@ -18,26 +18,26 @@ import (
 	"k0rdent-airgap/lib/textfile"
 )
 
-// bounded returns a context that ends when the time of --timeout is up.
+// bounded returns a context whose deadline is set by --timeout.
 func (i *installer) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(ctx, i.Start.Add(i.cfg.timeout))
 }
 
-// await shows that a step waits for something, and how to look at it with
-// kubectl, until the function that it returns is called.
+// await shows a live line with what a step waits for and a kubectl command to
+// inspect it, until done is called.
 func (i *installer) await(name, what string, since time.Time, limit time.Duration, look string) (done func()) {
 	return i.Progress.Await(name, what, since, limit, i.kubectl()+" "+look).Done
 }
 
-// ensureSecrets makes the Secrets by which the platform reaches the registry,
-// and the one that keeps what was pushed. They come before the chart: its
-// controller waits for them.
+// ensureSecrets creates the Secrets with which the platform reaches the registry,
+// and the one with the digests of what was pushed. The chart's controller waits for
+// them.
 func (i *installer) ensureSecrets(ctx context.Context, do bool) (step.Outcome, error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
 	secrets, err := i.secrets()
 	if err != nil || len(secrets) == 0 {
-		return step.Skipped("the registry asks for none"), err
+		return step.Skipped("the registry requires none"), err
 	}
 	var names []string
 	for _, s := range secrets {
@@ -50,11 +50,11 @@ func (i *installer) ensureSecrets(ctx context.Context, do bool) (step.Outcome, e
 	}
 	if do {
 		ensure = i.cluster.EnsureSecret
-		became, err := i.cluster.EnsureNamespace(ctx, namespace)
+		status, err := i.cluster.EnsureNamespace(ctx, namespace)
 		if err != nil {
 			return step.Outcome{}, err
 		}
-		change = became != cluster.Unchanged
+		change = status != cluster.Unchanged
 	}
 	for _, s := range secrets {
 		if i.cluster == nil {
@@ -72,7 +72,7 @@ func (i *installer) ensureSecrets(ctx context.Context, do bool) (step.Outcome, e
 	return step.Changed(do, "%s", detail), nil
 }
 
-// secrets lists those that the chart's values name, and that of the pins.
+// secrets returns the Secrets that the chart's values name, and the one of the pins.
 func (i *installer) secrets() ([]cluster.Secret, error) {
 	var all []cluster.Secret
 	if i.cfg.online {
@@ -99,7 +99,8 @@ func (i *installer) secrets() ([]cluster.Secret, error) {
 	return append(all, cluster.CredsSecret(credsSecret, i.cfg.Username, password), pull), err
 }
 
-func changed(changes []cluster.Change) []string {
+// changeLines formats changes of values.
+func changeLines(changes []cluster.Change) []string {
 	var lines []string
 	for _, c := range changes {
 		lines = append(lines, c.String())
@@ -107,7 +108,7 @@ func changed(changes []cluster.Change) []string {
 	return lines
 }
 
-// helm installs the chart, or brings what is installed to these values.
+// helm installs the chart, or sets the values of an installed one.
 func (i *installer) helm(ctx context.Context, do bool) (step.Outcome, error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
@@ -139,9 +140,9 @@ func (i *installer) helm(ctx context.Context, do bool) (step.Outcome, error) {
 			return step.Outcome{}, err
 		}
 		i.Show("values", strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"))
-		return step.Changed(do, "%s is installed", name), nil
+		return step.Changed(do, "install %s", name), nil
 	}
-	i.Show("values", changed(p.Changes))
+	i.Show("values", changeLines(p.Changes))
 	switch {
 	case p.Status == cluster.Unchanged:
 		return step.Unchanged("%s", name), nil
@@ -151,7 +152,7 @@ func (i *installer) helm(ctx context.Context, do bool) (step.Outcome, error) {
 	return step.Changed(do, "%s %s", name, p.Status), nil
 }
 
-// ready waits for the platform. Components are reported as they come.
+// ready waits until the platform is ready, and reports each component.
 func (i *installer) ready(ctx context.Context, do bool) (step.Outcome, error) {
 	if !do {
 		if i.cluster != nil && !i.Did(record.StatusPlanned) {
@@ -184,7 +185,7 @@ func (i *installer) ready(ctx context.Context, do bool) (step.Outcome, error) {
 			}
 		},
 		Stalled: func(idle time.Duration, problems []cluster.Problem) {
-			i.Progress.Warn("ready: nothing has happened for %v", idle.Round(time.Second))
+			i.Progress.Warn("ready: no progress for %v", idle.Round(time.Second))
 			for n, p := range problems {
 				if n == 5 {
 					break
@@ -215,14 +216,14 @@ func credentialNames(all []cluster.Credential) string {
 	return strings.Join(names, ", ")
 }
 
-// ensureCredentials makes the logins to clouds.
+// ensureCredentials creates the cloud credentials.
 func (i *installer) ensureCredentials(ctx context.Context, do bool) (step.Outcome, error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
 	found, err := i.cfg.readCredentials()
 	all := found.logins()
 	if err != nil || len(all) == 0 {
-		return step.Skipped("none are given"), err
+		return step.Skipped("no credentials are given"), err
 	}
 	if !do {
 		return step.Changed(do, "%s", credentialNames(all)), nil

@@ -17,8 +17,8 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// TestPlanWithoutACluster: everything that needs no cluster is checked, and what
-// does is named.
+// TestPlanWithoutACluster checks everything that needs no cluster, and names what was
+// not checked.
 func TestPlanWithoutACluster(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	r := try(t, h, "", s.args("--plan")...)
@@ -29,18 +29,18 @@ func TestPlanWithoutACluster(t *testing.T) {
 	if got := r.Steps(); got != want {
 		t.Errorf("steps %s, want %s", got, want)
 	}
-	for _, shown := range []string{"values:   globalRegistry: " + s.At, "values:   registryCertSecret: k0rdent-registry-ca", "cluster: there is no cluster yet: its capacity and what is installed in it were not checked"} {
+	for _, shown := range []string{"values:   globalRegistry: " + s.At, "values:   registryCertSecret: k0rdent-registry-ca", "cluster: no cluster exists yet, so its capacity and what is installed were not checked"} {
 		if !strings.Contains(r.Stderr, shown) {
 			t.Errorf("the plan does not show %q:\n%s", shown, r.Stderr)
 		}
 	}
 	r = try(t, h, "", s.args()...)
-	if got := r.Step("preflight").Error; cli.Code(r.Err) != cli.CodeFailed || !strings.HasPrefix(got, "cluster: there is no cluster yet: ") || !strings.Contains(r.Stderr, "hint: k0s-up brings one up") {
+	if got := r.Step("preflight").Error; cli.Code(r.Err) != cli.CodeFailed || !strings.HasPrefix(got, "cluster: no cluster exists yet: ") || !strings.Contains(r.Stderr, "hint: create one on this host with k0s-up") {
 		t.Errorf("without --plan: %v, %q", r.Err, got)
 	}
 }
 
-// TestPreflight has one thing wrong in each row.
+// TestPreflight has one problem in each row.
 func TestPreflight(t *testing.T) {
 	s := aSite(t)
 	for _, tt := range []struct {
@@ -60,9 +60,8 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// TestAPIThatCannotBeReached asks a server at which nobody listens, or to which
-// no route leads.
-func TestAPIThatCannotBeReached(t *testing.T) {
+// TestUnreachableAPI has a server that does not listen, or to which no route leads.
+func TestUnreachableAPI(t *testing.T) {
 	refused := filepath.Join(t.TempDir(), "kubeconfig")
 	text := "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\ncontexts: [{name: c, context: {cluster: c}}]\ncurrent-context: c\n"
 	if err := os.WriteFile(refused, []byte(text), 0o600); err != nil {
@@ -79,8 +78,8 @@ func TestAPIThatCannotBeReached(t *testing.T) {
 		err  error
 		hint string
 	}{
-		{err, `check the server in FILE, and that the cluster runs: "k0s status" on its host`},
-		{fmt.Errorf("api server: %w", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}), `this host has no route there: check the server in FILE, and "ip route"`},
+		{err, `check the server in FILE, and run "k0s status" on its host`},
+		{fmt.Errorf("api server: %w", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}), `this host has no route to it: check the server in FILE, and "ip route"`},
 	} {
 		if got := apiHint(tt.err, "FILE"); tt.err == nil || got != tt.hint {
 			t.Errorf("%v: hint %q, want %q", tt.err, got, tt.hint)
@@ -88,7 +87,7 @@ func TestAPIThatCannotBeReached(t *testing.T) {
 	}
 }
 
-func TestMissingImagesAreListedWithWhoWantsThem(t *testing.T) {
+func TestMissingImages(t *testing.T) {
 	h, s := testHost(t), newSite(t, "velero/velero", "capi/cluster-api-components", "charts/cluster-api-provider-aws")
 	r := try(t, h, "", s.args("--plan")...)
 	if cli.Code(r.Err) != cli.CodeFailed {
@@ -102,9 +101,9 @@ func TestMissingImagesAreListedWithWhoWantsThem(t *testing.T) {
 		missing[strings.TrimPrefix(i.Reference, s.At+"/")] = i.Error
 	}
 	for reference, want := range map[string]string{
-		"velero/velero:v1.17.0":                 "wanted by Deployment",
-		"capi/cluster-api-components:v1.11.2":   "wanted by",
-		"charts/cluster-api-provider-aws:1.0.7": "wanted by ProviderTemplate",
+		"velero/velero:v1.17.0":                 "required by Deployment",
+		"capi/cluster-api-components:v1.11.2":   "required by",
+		"charts/cluster-api-provider-aws:1.0.7": "required by ProviderTemplate",
 	} {
 		if !strings.Contains(missing[reference], want) {
 			t.Errorf("%s: %q, want %q in it; missing are %v", reference, missing[reference], want, missing)
@@ -115,7 +114,7 @@ func TestMissingImagesAreListedWithWhoWantsThem(t *testing.T) {
 	}
 }
 
-func TestRegistryThatCannotBeUsed(t *testing.T) {
+func TestUnusableRegistry(t *testing.T) {
 	s := aSite(t)
 	for _, tt := range s.Unusable() {
 		t.Run(tt.Name, func(t *testing.T) {
@@ -132,7 +131,7 @@ func TestDisk(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	for size, want := range map[string]string{
 		"1m":    "k0s and the images take about 2.0 GB",
-		"2100m": "less than 15 % of 2.2 GB would stay free",
+		"2100m": "less than 15 % of 2.2 GB free",
 		"3000m": "",
 	} {
 		h.data = filepath.Join(smallDisk(t, size), "k0s")

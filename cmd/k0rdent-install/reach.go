@@ -16,29 +16,29 @@ import (
 	"k0rdent-airgap/lib/client"
 )
 
-// glance bounds what is asked of a cluster that may not be there.
-const glance = 10 * time.Second
+// probeTime bounds the attempt to reach a cluster that may not exist.
+const probeTime = 10 * time.Second
 
-// leastMinor is the least minor version of Kubernetes 1 that the platform is for.
-const leastMinor = 30
+// minMinor is the earliest minor version of Kubernetes 1 that the platform supports.
+const minMinor = 30
 
-// errNoCluster means that there is no kubeconfig yet.
-var errNoCluster = errors.New("there is no cluster yet")
+// errNoCluster means that no kubeconfig exists yet.
+var errNoCluster = errors.New("no cluster exists yet")
 
-// kubeconfig returns the file of the cluster: the one that was named, that of
-// k0s-up's record, or that of the controller which this host is.
+// kubeconfig returns the path of the cluster's kubeconfig: --kubeconfig, that of
+// k0s-up's record, or this controller's.
 func (i *installer) kubeconfig() string {
 	return cmp.Or(i.cfg.kubeconfig, i.node.Kubeconfig, i.host.kubeconfig)
 }
 
-// foreign reports whether the cluster is one of which this project's tools know
-// nothing: not this host's, and none that k0s-up has brought up.
+// foreign reports whether the cluster was not set up by k0s-up: it is neither this
+// host's nor that of k0s-up's record.
 func (i *installer) foreign() bool {
 	path := i.cfg.kubeconfig
 	return path != "" && path != i.node.Kubeconfig && path != i.host.kubeconfig
 }
 
-// kubectl is the command with which a person asks the cluster.
+// kubectl returns the kubectl command for the cluster.
 func (i *installer) kubectl() string {
 	if i.foreign() {
 		return "kubectl --kubeconfig " + i.cfg.kubeconfig
@@ -46,8 +46,8 @@ func (i *installer) kubectl() string {
 	return "k0s kubectl"
 }
 
-// reach opens the cluster, unless it is open. An error that is errNoCluster
-// means that there is none yet.
+// reach opens the cluster, unless it is open. The error is errNoCluster if none
+// exists yet.
 func (i *installer) reach(ctx context.Context) error {
 	if i.cluster != nil {
 		return nil
@@ -63,7 +63,7 @@ func (i *installer) reach(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, glance)
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	if err := c.WaitAPI(ctx); err != nil {
 		return cli.TryAgain(cli.Hint(err, "%s", apiHint(err, path)))
@@ -75,29 +75,28 @@ func (i *installer) reach(ctx context.Context) error {
 	return nil
 }
 
-// apiHint returns what helps if the API server that a kubeconfig names does not
-// answer.
+// apiHint returns the hint for an API server that does not answer.
 func apiHint(err error, kubeconfig string) string {
 	if errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH) {
-		return fmt.Sprintf(`this host has no route there: check the server in %s, and "ip route"`, kubeconfig)
+		return fmt.Sprintf(`this host has no route to it: check the server in %s, and "ip route"`, kubeconfig)
 	}
-	return fmt.Sprintf(`check the server in %s, and that the cluster runs: "k0s status" on its host`, kubeconfig)
+	return fmt.Sprintf(`check the server in %s, and run "k0s status" on its host`, kubeconfig)
 }
 
-// checkCluster checks that there is a cluster that the platform is for. A plan
-// may come before there is one.
+// checkCluster checks that the cluster answers and that the platform supports it. A
+// plan may be made before the cluster exists.
 func (i *installer) checkCluster(ctx context.Context) {
 	err := i.reach(ctx)
 	none := errors.Is(err, errNoCluster)
 	switch {
 	case none && i.Plan:
-		i.Warn("cluster", "there is no cluster yet: its capacity and what is installed in it were not checked; k0s-up brings one up on this host")
+		i.Warn("cluster", "no cluster exists yet, so its capacity and what is installed were not checked; k0s-up creates one on this host")
 		return
 	case none:
-		i.Fail("cluster", "k0s-up brings one up on this host; --kubeconfig FILE names another", "%v: %s does not exist", err, i.kubeconfig())
+		i.Fail("cluster", "create one on this host with k0s-up, or name another with --kubeconfig FILE", "%v: %s does not exist", err, i.kubeconfig())
 		return
 	case err != nil && i.Plan && !i.foreign():
-		i.Warn("cluster", "the cluster's capacity and what is installed in it were not checked: %v", err)
+		i.Warn("cluster", "the cluster's capacity and what is installed were not checked: %v", err)
 		return
 	case err != nil:
 		i.Fail("cluster", "", "%v", err)
@@ -105,8 +104,8 @@ func (i *installer) checkCluster(ctx context.Context) {
 	}
 	i.Note("Kubernetes %s", i.version)
 	var major, minor int
-	if n, err := fmt.Sscanf(i.version, "v%d.%d", &major, &minor); n == 2 && err == nil && major == 1 && minor < leastMinor {
-		i.Fail("cluster", "", "its Kubernetes is %s; the platform requires v1.%d or later", i.version, leastMinor)
+	if n, err := fmt.Sscanf(i.version, "v%d.%d", &major, &minor); n == 2 && err == nil && major == 1 && minor < minMinor {
+		i.Fail("cluster", "", "Kubernetes is %s, but the platform requires v1.%d or later", i.version, minMinor)
 	}
 	if i.site.public {
 		return
@@ -119,12 +118,11 @@ func (i *installer) checkCluster(ctx context.Context) {
 	i.site.pins = known.With(i.site.reg, i.in.Images)
 }
 
-// pinsSecret keeps in the cluster what the tags in the registry must stand for:
-// whatever host the next run is on, it must not take what somebody has put under
-// a tag meanwhile.
+// pinsSecret is the Secret with the digests that tags in the registry must have. It
+// is kept in the cluster so that runs on any host reject a tag that has moved.
 const pinsSecret = "k0rdent-install-pins"
 
-// pinsKey is the key in it.
+// pinsKey is the key in pinsSecret.
 const pinsKey = "pins.json"
 
 func (i *installer) readPins(ctx context.Context) (client.Pins, error) {

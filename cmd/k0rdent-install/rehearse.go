@@ -13,9 +13,9 @@ import (
 	"k0rdent-airgap/lib/step"
 )
 
-// rehearse answers for each cluster template of the release whether machines
-// become nodes of its clusters, in each family of Linux and with each way to
-// the registry. It fails if a cell fails that is this site's.
+// rehearse checks, for each cluster template of the release, each family of Linux
+// and each kind of access to the registry, whether machines will become nodes. It
+// fails if a combination of this site fails.
 func (i *installer) rehearse(ctx context.Context) error {
 	if err := i.site.reg.Connect(ctx); err != nil {
 		return fmt.Errorf("registry %s: %w", i.site.at, err)
@@ -31,12 +31,12 @@ func (i *installer) rehearse(ctx context.Context) error {
 	own := i.accesses()
 	counts := map[string]int{}
 	causes := map[chart.Problem]int{} // of this site's cells
-	failed, of := 0, 0
+	failed, total := 0, 0
 	for _, c := range cells {
 		f := finding(c)
 		counts[f.Status]++
 		if slices.Contains(own, c.Access) {
-			of++
+			total++
 			for _, p := range c.Problems {
 				causes[p]++
 			}
@@ -51,14 +51,14 @@ func (i *installer) rehearse(ctx context.Context) error {
 	if err := i.Out.Write(record.Summary{Tool: tool, Counts: counts, Seconds: record.Seconds(time.Since(i.Start))}); err != nil {
 		return err
 	}
-	i.tellCauses(causes)
+	i.reportCauses(causes)
 	if failed > 0 {
-		return fmt.Errorf("%d of %s of this site (%s) fail", failed, step.Count(of, "cell", "cells"), strings.Join(own, ", "))
+		return fmt.Errorf("%d of %s of this site (%s) failed", failed, step.Count(total, "combination", "combinations"), strings.Join(own, ", "))
 	}
 	return nil
 }
 
-// finding is the record of a cell.
+// finding returns the record of a cell.
 func finding(c chart.Cell) record.Finding {
 	f := record.Finding{Check: "rehearse", Status: record.StatusOK, Subject: c.Template + " " + c.Family + " " + c.Access}
 	var details, remedies []string
@@ -77,18 +77,19 @@ func finding(c chart.Cell) record.Finding {
 	return f
 }
 
-// tellCauses prints each reason why cells of this site fail, once.
-func (i *installer) tellCauses(causes map[chart.Problem]int) {
+// reportCauses prints each reason why cells of this site fail, once.
+func (i *installer) reportCauses(causes map[chart.Problem]int) {
 	byText := func(a, b chart.Problem) int { return strings.Compare(a.Text, b.Text) }
 	for _, p := range slices.SortedFunc(maps.Keys(causes), byText) {
-		i.Progress.Warn("rehearse: %s (%s)", p.Text, step.Count(causes[p], "cell", "cells"))
+		i.Progress.Warn("rehearse: %s (%s)", p.Text, step.Count(causes[p], "combination", "combinations"))
 		if p.Remedy != "" {
 			i.Progress.Hint(p.Remedy)
 		}
 	}
 }
 
-// accesses are the ways in which machines of this site reach its registry.
+// accesses returns the kinds of access that machines of this site have to its
+// registry.
 func (i *installer) accesses() []string {
 	var own []string
 	switch {
@@ -105,7 +106,7 @@ func (i *installer) accesses() []string {
 	return own
 }
 
-// hasK0s looks for a file of k0s at the place from which machines download it.
+// hasK0s returns an error unless machines can download a file of k0s.
 func (i *installer) hasK0s(ctx context.Context, file string) error {
 	at := strings.TrimSuffix(i.release.site.K0sURL, "/") + "/" + file
 	found, err := i.site.reg.Has(ctx, at)

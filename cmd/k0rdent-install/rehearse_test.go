@@ -28,7 +28,7 @@ func findings(t *testing.T, stdout string) map[string]record.Finding {
 	return all
 }
 
-// A rehearsal needs no cluster, and its status depends on this site's cells.
+// TestRehearse needs no cluster. The status depends on this site's cells only.
 func TestRehearse(t *testing.T) {
 	s, h := aSite(t), testHost(t)
 	r := try(t, h, "", "--registry", s.At, "--ca", s.CA, "--rehearse", "--k0s-url", "http://127.0.0.1:9/k0s")

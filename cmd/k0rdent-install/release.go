@@ -24,7 +24,7 @@ import (
 const (
 	namespace = chart.Namespace
 
-	// Names of our Secrets in it.
+	// Names of our Secrets in that namespace.
 	caSecret    = "k0rdent-registry-ca"
 	credsSecret = "k0rdent-registry-login"
 	pullSecret  = "k0rdent-registry-pull"
@@ -34,16 +34,16 @@ const (
 type release struct {
 	chart  *chart.Chart
 	site   chart.Site
-	values map[string]any // derived ones with the operator's over them
+	values map[string]any // derived values, overridden by the operator's
 	user   map[string]any // the operator's
 	notes  []chart.Note
 
-	plainK0s   string         // where the registry has k0s over plain HTTP, "" for nowhere
-	k0sFiles   []string       // what it has there
-	k0sFinding record.Finding // what child clusters will lack, if anything
+	plainK0s   string         // the registry's URL of k0s over plain HTTP, or ""
+	k0sFiles   []string       // the files of k0s that the registry serves
+	k0sFinding record.Finding // a problem of child clusters that download k0s, if any
 }
 
-// loadRelease gets the chart from the registry and derives its values.
+// loadRelease fetches the chart from the registry and derives its values.
 func (i *installer) loadRelease(ctx context.Context) error {
 	if i.release != nil {
 		return nil
@@ -83,8 +83,8 @@ func (r *release) derive(ctx context.Context, inv chart.Inventory) error {
 	return r.chart.Validate(r.values)
 }
 
-// chartRepository returns the repository in a chart's address, as k0rdentd's
-// configuration writes it.
+// chartRepository returns the repository in a chart's address, which k0rdentd's
+// configuration may write as oci://HOST/REPOSITORY.
 func chartRepository(name string) string {
 	rest, found := strings.CutPrefix(name, "oci://")
 	if !found {
@@ -94,8 +94,8 @@ func chartRepository(name string) string {
 	return strings.TrimPrefix(strings.Trim(path, "/"), "k0rdent-enterprise/")
 }
 
-// releaseVersion returns the release that was asked for, or that the bundle
-// had, or the only one that the registry has.
+// releaseVersion returns the version of --release, of the bundle's record, or the
+// only one in the registry.
 func (i *installer) releaseVersion(ctx context.Context, repository string) (string, error) {
 	if i.cfg.release != "" {
 		return i.cfg.release, nil
@@ -104,7 +104,7 @@ func (i *installer) releaseVersion(ctx context.Context, repository string) (stri
 		return v.Version, nil
 	}
 	if i.site.public && i.cfg.At == "" {
-		return "", cli.Hint(errors.New("no release given"), "give it with --release VERSION")
+		return "", cli.Hint(errors.New("no release given"), "set --release VERSION")
 	}
 	tags, err := i.site.Tags(ctx, repository)
 	switch {
@@ -119,7 +119,7 @@ func (i *installer) releaseVersion(ctx context.Context, repository string) (stri
 	return strings.ReplaceAll(tags[0], "_", "+"), nil
 }
 
-// fetchChart gets a chart, whose version has a "+" where the tag has a "_".
+// fetchChart fetches a chart. Its tag has "_" for "+" in the version.
 func (i *installer) fetchChart(ctx context.Context, repository, version string) (*chart.Chart, error) {
 	s := i.site
 	tag := ref.ChartTag(version)
@@ -135,7 +135,7 @@ func (i *installer) fetchChart(ctx context.Context, repository, version string) 
 	return c, err
 }
 
-// chartSite finds out how the platform is to reach the registry.
+// chartSite determines how the platform reaches the registry.
 func (i *installer) chartSite(ctx context.Context, r *release) {
 	c := i.cfg
 	r.site = chart.Site{KubeVersion: i.kubeVersion(), HelmTimeout: c.helmTimeout, K0sURL: c.k0sURL}
@@ -154,16 +154,16 @@ func (i *installer) chartSite(ctx context.Context, r *release) {
 	}
 }
 
-// kubeVersion returns the version of the cluster's Kubernetes: of the one that
-// answers, or that k0s-up will bring up; where none is known, such as on an
-// operator's own machine, that of the first releases of the platform.
+// kubeVersion returns the Kubernetes version of the cluster, or of the one that
+// k0s-up will start. If neither is known, as on an operator's own machine, it returns
+// that of the platform's first releases.
 func (i *installer) kubeVersion() string {
 	version, _, _ := strings.Cut(cmp.Or(i.version, i.node.Kubernetes, "v1.32.0"), "+")
 	return version
 }
 
-// userValues returns the operator's values: of the configuration file, of the
-// files of --values in order, and of --set.
+// userValues returns the operator's values, merged from the configuration file, the
+// files of --values in order, and --set.
 func (c *settings) userValues() (map[string]any, error) {
 	values := chart.Merge(nil, c.file.values)
 	for _, name := range c.values {
@@ -185,8 +185,8 @@ func (c *settings) userValues() (map[string]any, error) {
 	return values, nil
 }
 
-// imageBytes adds up what the images that are needed have in the registry for
-// this host's platform, each blob once.
+// imageBytes returns the total size in the registry of the required images for this
+// host's platform, counting each blob once.
 func (i *installer) imageBytes(ctx context.Context) (int64, error) {
 	blobs := make(chan map[v1.Hash]int64)
 	group, ctx := errgroup.WithContext(ctx)
@@ -222,7 +222,7 @@ func (i *installer) imageBytes(ctx context.Context) (int64, error) {
 	return <-total, err
 }
 
-// blobsOf returns the sizes of the blobs of one image.
+// blobsOf returns the sizes of an image's blobs.
 func (i *installer) blobsOf(ctx context.Context, n chart.Need) (map[v1.Hash]int64, error) {
 	image, err := ref.ParseImage(n.Reference)
 	if err != nil {

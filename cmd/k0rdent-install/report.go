@@ -11,11 +11,11 @@ import (
 	"k0rdent-airgap/lib/step"
 )
 
-// tell reports what there is now, whatever else went wrong, once the platform is
-// ready: to a person in lines, to a program in the step's detail.
-func (i *installer) tell(_ context.Context, do bool) (step.Outcome, error) {
+// report reports what is installed once the platform is ready, even if a later step
+// failed: in lines for people, and in the step's detail for programs.
+func (i *installer) report(_ context.Context, do bool) (step.Outcome, error) {
 	if !do {
-		return step.Changed(do, "%s", strings.Join(append(details(i.arrived()), "what was installed, and how to reach it"), "; ")), nil
+		return step.Changed(do, "%s", strings.Join(append(details(i.pushed()), "print what is installed and how to reach it"), "; ")), nil
 	}
 	lines := i.lines()
 	if !i.Quiet {
@@ -32,7 +32,7 @@ func (i *installer) tell(_ context.Context, do bool) (step.Outcome, error) {
 	return o, nil
 }
 
-// details joins the lines of a report for a program.
+// details formats the lines of a report for programs.
 func details(lines [][2]string) []string {
 	var all []string
 	for _, l := range lines {
@@ -43,9 +43,9 @@ func details(lines [][2]string) []string {
 	return all
 }
 
-// lines lists what the report has, a name and a text each.
+// lines returns the lines of the report, a name and a text each.
 func (i *installer) lines() [][2]string {
-	lines := i.arrived()
+	lines := i.pushed()
 	if i.node.Node != "" {
 		lines = append(lines, [2]string{"node", i.node.Node + " at " + i.node.Address}, [2]string{"k0s", i.node.K0s})
 	}
@@ -70,10 +70,10 @@ func (i *installer) lines() [][2]string {
 	return append(lines, [2]string{"took", strings.Join(took, ", ")})
 }
 
-// sources counts what is asked for and from where.
+// sources returns where images are pulled from, with counts.
 func (i *installer) sources() string {
 	if i.cfg.online {
-		return "by the chart's own names, from public registries"
+		return "from public registries, by the chart's own names"
 	}
 	inside, mirrored := 0, 0
 	for _, n := range i.needs {
@@ -85,14 +85,14 @@ func (i *installer) sources() string {
 			inside++
 		}
 	}
-	return fmt.Sprintf("%d by the names of %s, %d by public names through containerd's mirrors", inside, i.site.at, mirrored)
+	return fmt.Sprintf("%d from %s by name, %d by public names through containerd's mirrors", inside, i.site.at, mirrored)
 }
 
-// ui is the platform's web page, and how to get there.
+// ui holds the commands to reach the platform's web interface.
 type ui struct{ reach, password string }
 
-// findUI looks for it in what the chart installs: a Service that a Deployment
-// of the same name stands behind, whose login is in its environment.
+// findUI finds the web interface among the chart's objects: a Service, and a
+// Deployment of the same name with the password in its environment.
 func (i *installer) findUI() (ui, bool) {
 	if i.release == nil {
 		return ui{}, false

@@ -16,15 +16,15 @@ import (
 	"k0rdent-airgap/lib/client"
 )
 
-// site is the registry that everything comes from. It is the chart's
-// inventory: repositories are named as below the prefix.
+// site is the registry that everything is pulled from. It is the chart's inventory,
+// in which names of repositories are below the prefix.
 type site struct {
 	at     string // HOST[:PORT][/PREFIX]
 	host   string // HOST[:PORT]
-	public bool   // it is asked for the chart only, and not for lists
+	public bool   // only the chart is fetched from it
 	reg    *client.Registry
 	ca     []byte      // PEM; may be empty
-	pins   client.Pins // what tags must stand for
+	pins   client.Pins // the digest that each tag must have
 
 	mu    sync.Mutex
 	repos []string
@@ -32,7 +32,7 @@ type site struct {
 
 var _ chart.Inventory = (*site)(nil)
 
-// openSite prepares the registry, and asks nothing of it.
+// openSite prepares the client of the registry without connecting.
 func (i *installer) openSite() (*site, error) {
 	c := &i.cfg.Registry
 	own, _ := netip.ParseAddr(i.node.Address)
@@ -45,7 +45,7 @@ func (i *installer) openSite() (*site, error) {
 		at = i.in.Address(own).String()
 	}
 	if at == "" {
-		return nil, cli.Hint(cli.Misuse("no registry"), "name the site's with --registry HOST[:PORT][/PREFIX], or use the public ones with --online")
+		return nil, cli.Hint(cli.Misuse("no registry"), "name the site's registry with --registry HOST[:PORT][/PREFIX], or use the public ones with --online")
 	}
 	if c.CA == "" && c.At == "" && i.in.Registry != nil && !i.cfg.online {
 		c.CA = i.in.Registry.CA
@@ -55,7 +55,7 @@ func (i *installer) openSite() (*site, error) {
 		return nil, err
 	}
 	if a, err := netip.ParseAddrPort(where.Host); err == nil && a.Addr().IsUnspecified() {
-		return nil, cli.Hint(cli.Misuse("the registry listens on all addresses, and the one that nodes reach is unknown"), "name it with --registry")
+		return nil, cli.Hint(cli.Misuse("the registry listens on all addresses, so the one for nodes is unknown"), "set --registry to the address that nodes can reach")
 	}
 	s := &site{at: where.String(), host: where.Host, public: i.cfg.online, reg: reg, ca: ca}
 	if !i.cfg.online {
@@ -64,7 +64,7 @@ func (i *installer) openSite() (*site, error) {
 	return s, nil
 }
 
-// Repositories lists what the registry has, once.
+// Repositories returns the repositories of the registry. It lists them once.
 func (s *site) Repositories(ctx context.Context) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +83,7 @@ func (s *site) Repositories(ctx context.Context) ([]string, error) {
 	return found, nil
 }
 
-// Tags lists the tags of a repository.
+// Tags returns the tags of a repository.
 func (s *site) Tags(ctx context.Context, repository string) ([]string, error) {
 	var found []string
 	for tag, err := range s.reg.Tags(ctx, repository) {
@@ -95,7 +95,7 @@ func (s *site) Tags(ctx context.Context, repository string) ([]string, error) {
 	return found, nil
 }
 
-// Resolve returns the digest of a tag or of what a digest names.
+// Resolve returns the digest of a manifest, given its tag or digest.
 func (s *site) Resolve(ctx context.Context, repository, reference string) (string, error) {
 	digest, err := s.reg.Digest(ctx, repository, reference)
 	if err == nil && digest == "" {
@@ -110,7 +110,7 @@ func (s *site) Resolve(ctx context.Context, repository, reference string) (strin
 	return digest, s.wrap(repository, reference, err)
 }
 
-// Manifest returns a manifest and its type.
+// Manifest returns a manifest and its media type.
 func (s *site) Manifest(ctx context.Context, repository, reference string) ([]byte, string, error) {
 	if digest := s.pins.Of(s.reg, repository, reference); digest != "" {
 		if _, err := s.Resolve(ctx, repository, reference); err != nil {
@@ -123,7 +123,7 @@ func (s *site) Manifest(ctx context.Context, repository, reference string) ([]by
 	return raw, string(d.MediaType), s.wrap(repository, reference, err)
 }
 
-// Blob opens a blob. Its bytes are not compared with the digest.
+// Blob opens a blob. It does not verify the digest.
 func (s *site) Blob(ctx context.Context, repository, digest string) (io.ReadCloser, error) {
 	d, err := v1.NewHash(digest)
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *site) Blob(ctx context.Context, repository, digest string) (io.ReadClos
 	return s.reg.Blob(ctx, repository, d), nil
 }
 
-// wrap names what was asked for, in the chart's terms.
+// wrap adds the reference to an error, and maps ErrNotFound to the chart's.
 func (s *site) wrap(repository, reference string, err error) error {
 	switch {
 	case err == nil:

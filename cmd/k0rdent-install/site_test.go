@@ -15,8 +15,8 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// TestK0sURL: only a server that lists k0s files there hands them out; a portal
-// has a page for every path.
+// TestK0sURL: a server serves k0s only if it lists k0s's files; a portal returns a
+// page for every path.
 func TestK0sURL(t *testing.T) {
 	for _, tt := range []struct {
 		name, kind, body string
@@ -25,7 +25,7 @@ func TestK0sURL(t *testing.T) {
 		note             string
 	}{
 		{"files", "text/plain; charset=utf-8", "k0s-v1.32.8+k0s.0-amd64\nk0s-v1.32.8+k0s.0-arm64\n", 200, true, ""},
-		{"none yet", "text/plain; charset=utf-8", "", 200, true, "where nothing is yet"},
+		{"none yet", "text/plain; charset=utf-8", "", 200, true, "which has no files yet"},
 		{"a portal", "text/html", "<html>Welcome</html>", 200, false, "--k0s-url"},
 		{"a text", "text/plain", "Not here, sorry.", 200, false, "--k0s-url"},
 		{"nothing", "text/plain", "404", 404, false, "--k0s-url"},
@@ -101,8 +101,8 @@ func TestServesK0s(t *testing.T) {
 	}
 }
 
-// TestOnlinePlan has the chart in a registry, and everything else where the
-// chart says.
+// TestOnlinePlan has the chart in a registry, and everything else at the chart's own
+// locations.
 func TestOnlinePlan(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	r := try(t, h, "", "--online", "--registry", s.At, "--ca", s.CA, "--helm-timeout", "30m", "--plan")
@@ -128,7 +128,7 @@ func TestReleaseMustBeChosen(t *testing.T) {
 		t.Fatal(err)
 	}
 	if v, err := i.releaseVersion(t.Context(), "charts/k0rdent-enterprise"); err != nil || v != "1.2.3" {
-		t.Errorf("%q, %v, want the only one that there is", v, err)
+		t.Errorf("%q, %v, want the only one", v, err)
 	}
 	i.bundle = &record.Version{Version: "1.2.4"}
 	if v, err := i.releaseVersion(t.Context(), "charts/k0rdent-enterprise"); err != nil || v != "1.2.4" {
@@ -136,6 +136,6 @@ func TestReleaseMustBeChosen(t *testing.T) {
 	}
 	i.bundle = nil
 	if _, err := i.releaseVersion(t.Context(), "charts/absent"); err == nil || !strings.Contains(err.Error(), "charts/absent is not in the registry") {
-		t.Errorf("%v, want it not to be there", err)
+		t.Errorf("%v, want ErrNotFound", err)
 	}
 }

@@ -11,19 +11,19 @@ import (
 	"k0rdent-airgap/lib/step"
 )
 
-// uninstallSteps removes the platform from the cluster.
+// uninstallSteps returns the steps that remove the platform from the cluster.
 func (i *installer) uninstallSteps() []step.Step {
 	return []step.Step{{Name: "preflight", Run: i.confirm}, {Name: "platform", Run: i.remove}}
 }
 
-// confirm finds out what there is and asks, except with --yes.
+// confirm reaches the cluster and asks for confirmation, except with --yes.
 func (i *installer) confirm(ctx context.Context, do bool) (step.Outcome, error) {
 	err := i.reach(ctx)
 	switch {
 	case errors.Is(err, errNoCluster):
-		return step.Unchanged("there is no cluster: %s does not exist", i.kubeconfig()), nil
+		return step.Unchanged("no cluster: %s does not exist", i.kubeconfig()), nil
 	case err != nil:
-		return step.Outcome{}, cli.Hint(err, "start the cluster; or remove it with all that is in it: k0s-up --reset")
+		return step.Outcome{}, cli.Hint(err, "start the cluster, or remove it with everything in it: k0s-up --reset")
 	}
 	o := step.Unchanged("Kubernetes %s, %s", i.version, i.kubeconfig())
 	if i.cfg.yes || !do {
@@ -32,13 +32,16 @@ func (i *installer) confirm(ctx context.Context, do bool) (step.Outcome, error) 
 	return o, cli.Confirm(ctx, i.stdin, i.stderr, fmt.Sprintf("%s: %s.\nRemove k0rdent from this cluster?", tool, o.Detail))
 }
 
-// remove has the platform remove what it has installed, since some of that may
-// be outside the cluster. While it manages child clusters, nothing is removed.
+// remove has the platform remove what it has installed, some of which may be outside
+// the cluster. It removes nothing while the platform manages child clusters.
 func (i *installer) remove(ctx context.Context, do bool) (step.Outcome, error) {
-	what := "Management, and the Helm release " + cluster.ReleaseName
+	what := "remove Management and the Helm release " + cluster.ReleaseName
+	if do {
+		what = "removed Management and the Helm release " + cluster.ReleaseName
+	}
 	switch {
 	case i.cluster == nil:
-		return step.Unchanged("it is not installed"), nil
+		return step.Unchanged("k0rdent is not installed"), nil
 	case !do:
 		return step.Changed(do, "%s", what), nil
 	}
@@ -52,11 +55,11 @@ func (i *installer) remove(ctx context.Context, do bool) (step.Outcome, error) {
 	}
 	switch {
 	case err != nil && cli.HintOf(err) == "" && !errors.Is(err, cli.ErrInterrupted):
-		return step.Outcome{}, cli.Hint(err, "to remove the cluster with the platform as it is: k0s-up --reset --ignore platform")
+		return step.Outcome{}, cli.Hint(err, "to remove the whole cluster instead: k0s-up --reset --ignore platform")
 	case err != nil:
 		return step.Outcome{}, err
 	case status == cluster.Unchanged && !secrets:
-		return step.Unchanged("it is not installed"), nil
+		return step.Unchanged("k0rdent is not installed"), nil
 	}
 	return step.Changed(do, "%s", what), nil
 }

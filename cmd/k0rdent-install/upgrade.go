@@ -15,8 +15,8 @@ import (
 	"k0rdent-airgap/lib/textfile"
 )
 
-// newRelease returns the Release object of the version that is wanted: of the
-// file that was named, else of the chart with which the platform would make it.
+// newRelease returns the Release object of the new version, from --release-file or
+// from the chart with which the platform would create it.
 func (i *installer) newRelease(ctx context.Context) (*cluster.Release, error) {
 	if i.cfg.releaseFile != "" {
 		text, err := textfile.Read(i.cfg.releaseFile)
@@ -28,7 +28,7 @@ func (i *installer) newRelease(ctx context.Context) (*cluster.Release, error) {
 			return nil, cli.Misuse("--release-file %s: %w", i.cfg.releaseFile, err)
 		}
 		if want := i.release.chart.Version(); strings.TrimPrefix(r.Version(), "v") != strings.TrimPrefix(want, "v") {
-			return nil, fmt.Errorf("--release-file %s is of version %s, and the chart of %s", i.cfg.releaseFile, r.Version(), want)
+			return nil, fmt.Errorf("--release-file %s has version %s, but the chart has version %s", i.cfg.releaseFile, r.Version(), want)
 		}
 		return r, nil
 	}
@@ -56,7 +56,7 @@ func (i *installer) newRelease(ctx context.Context) (*cluster.Release, error) {
 	return nil, errors.New("chart kcm-templates contains no Release")
 }
 
-// upgrade brings the platform to the new Release.
+// upgrade upgrades the platform to the new Release.
 func (i *installer) upgrade(ctx context.Context, do bool) (step.Outcome, error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
@@ -67,7 +67,7 @@ func (i *installer) upgrade(ctx context.Context, do bool) (step.Outcome, error) 
 	var p *cluster.UpgradePlan
 	switch {
 	case i.cluster == nil:
-		return step.Changed(do, "release %s, when the cluster answers", r.Name()), nil
+		return step.Changed(do, "upgrade to release %s, once the cluster answers", r.Name()), nil
 	case do:
 		defer i.await("upgrade", "release "+r.Name(), i.Start, i.cfg.timeout, "get management kcm -o yaml")()
 		p, err = i.cluster.Upgrade(ctx, r, i.release.values, func(text string) { i.Progress.Warn("upgrade: %s", text) })
@@ -77,7 +77,7 @@ func (i *installer) upgrade(ctx context.Context, do bool) (step.Outcome, error) 
 	if err != nil {
 		return step.Outcome{}, err
 	}
-	i.Show("values", changed(p.Changes))
+	i.Show("values", changeLines(p.Changes))
 	if p.Status == cluster.Unchanged {
 		return step.Unchanged("release %s", p.Have), nil
 	}

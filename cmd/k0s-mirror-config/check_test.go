@@ -120,9 +120,9 @@ func TestCheck(t *testing.T) {
 		coredns:               {Repository: "p/k0sproject/coredns", Tag: "1.12.2", Status: record.StatusExists},
 		own:                   {Repository: "p/k0sproject/coredns", Tag: "1.12.2", Status: record.StatusExists},
 		"charts/x:1":          {Repository: "p/charts/x", Tag: "1", Status: record.StatusExists},
-		"charts/x:2":          {Repository: "p/charts/x", Tag: "2", Status: record.StatusFailed, Error: "the nearest is p/charts/x:1"},
-		pause:                 {Repository: "p/pause", Tag: "3.9", Status: record.StatusFailed, Error: s.host + " has no p/pause:3.9; the nearest is p/k8s/pause:3.9"},
-		busybox:               {Repository: "p/library/busybox", Tag: "1.37.0", Status: record.StatusFailed, Error: "the nearest is p/library/busybox:1.36.0"},
+		"charts/x:2":          {Repository: "p/charts/x", Tag: "2", Status: record.StatusFailed, Error: "the nearest match is p/charts/x:1"},
+		pause:                 {Repository: "p/pause", Tag: "3.9", Status: record.StatusFailed, Error: s.host + " has no p/pause:3.9; the nearest match is p/k8s/pause:3.9"},
+		busybox:               {Repository: "p/library/busybox", Tag: "1.37.0", Status: record.StatusFailed, Error: "the nearest match is p/library/busybox:1.36.0"},
 		"nvcr.io/none/such:1": {Repository: "p/none/such", Tag: "1", Status: record.StatusFailed, Error: "has no p/none/such:1"},
 	} {
 		got, found := o.images[reference]
@@ -147,7 +147,7 @@ func TestCheck(t *testing.T) {
 	// The same with only what is on the host, without flags or records.
 	ok(t, root, "", flags...)
 	o = start(t, root, "", "--check")
-	if o.code() != cli.CodeFailed || o.images[coredns].Status != record.StatusExists || !strings.Contains(o.images[pause].Error, "the nearest is p/k8s/pause:3.9") {
+	if o.code() != cli.CodeFailed || o.images[coredns].Status != record.StatusExists || !strings.Contains(o.images[pause].Error, "the nearest match is p/k8s/pause:3.9") {
 		t.Errorf("check of the host: code %d, %+v\n%s", o.code(), o.images, o.stderr)
 	}
 	// The command in the hint solves it.
@@ -237,7 +237,7 @@ func TestCheckReportsWhatIsWrong(t *testing.T) {
 		{"TLS mirror is plain", []string{"--mirror", "https://" + plain.host}, cli.CodeFailed, "the registry speaks plain HTTP"},
 		{"plain mirror has TLS", []string{"--mirror", "http://" + secure.host}, cli.CodeFailed, "speaks HTTPS"},
 		{"no login", []string{"--mirror", locked.URL, "--ca", locked.ca}, cli.CodeFailed, "401 Unauthorized"},
-		{"wrong prefix", []string{"--mirror", plain.URL + "/q"}, cli.CodeFailed, "has no q/k0sproject/coredns:1.12.2; the nearest is k0sproject/coredns:1.12.2"},
+		{"wrong prefix", []string{"--mirror", plain.URL + "/q"}, cli.CodeFailed, "has no q/k0sproject/coredns:1.12.2; the nearest match is k0sproject/coredns:1.12.2"},
 		{"nobody there", []string{"--mirror", closed.URL}, cli.CodeTryAgain, "connection refused"},
 		{"first one down", []string{"--mirror", closed.URL + "," + plain.URL}, cli.CodeDone, ""},
 		{"first one lacks it", []string{"--mirror", plain.URL + "/q," + plain.URL}, cli.CodeDone, ""},

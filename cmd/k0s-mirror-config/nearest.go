@@ -39,12 +39,12 @@ func (c *checker) nearest(ctx context.Context, m *mirror, i ref.Reference) strin
 			if c.aliasAt = cmp.Or(c.aliasAt, m.host); c.aliasAt == m.host && i.Digest == "" {
 				c.aliases = append(c.aliases, fmt.Sprintf("%s:%s=%s:%s", repository, i.Identifier(), wanted, i.Identifier()))
 			}
-			return fmt.Sprintf("the nearest is %s:%s", repository, i.Identifier())
+			return fmt.Sprintf("the nearest match is %s:%s", repository, i.Identifier())
 		}
 	}
 	for _, repository := range near {
 		if tags := closest(c.tags(ctx, m, repository), i.Identifier()); len(tags) > 0 {
-			return fmt.Sprintf("the nearest is %s:%s", repository, strings.Join(tags, ", :"))
+			return fmt.Sprintf("the nearest match is %s:%s", repository, strings.Join(tags, ", :"))
 		}
 	}
 	return ""

@@ -101,7 +101,7 @@ func TestUpgradeIsRefused(t *testing.T) {
 	if _, err := s.objects.Resource(managements).Update(ctx, m, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.PlanUpgrade(ctx, r, nil); err == nil || !strings.Contains(err.Error(), "it has no provider cluster-api-provider-bye") {
+	if _, err := s.PlanUpgrade(ctx, r, nil); err == nil || !strings.Contains(err.Error(), "has no provider cluster-api-provider-bye") {
 		t.Errorf("with a provider that the release has not: %v", err)
 	}
 }

@@ -81,7 +81,7 @@ func TestHookImageIsMissing(t *testing.T) {
 	var warnings []string
 	o := cluster.Options{Timeout: 3 * time.Second, Atomic: true, Warn: func(line string) { warnings = append(warnings, line) }}
 	_, err := s.InstallChart(ctx, platform(t, "1.2.3"), absent, o)
-	stuck(t, err, "pod kcm-system/kcm-flux-check-", "image 10.0.0.5:5000/absent/flux-cli:v2.6.4", "ImagePullBackOff", "code = NotFound", "it was rolled back")
+	stuck(t, err, "pod kcm-system/kcm-flux-check-", "image 10.0.0.5:5000/absent/flux-cli:v2.6.4", "ImagePullBackOff", "code = NotFound", "; rolled back")
 	if len(warnings) != 1 || !strings.Contains(warnings[0], "10.0.0.5:5000/absent/flux-cli:v2.6.4") {
 		t.Errorf("warnings = %q, want the image, once", warnings)
 	}
@@ -164,7 +164,7 @@ func TestUpgradeFails(t *testing.T) {
 	s.install(ctx, t, "1.2.3", quick(), cluster.Installed)
 	failing := quick("flux2.enabled", true, "flux2.crds.migration.enabled", true, "flux2.cli.image", "10.0.0.5:5000/failing/flux-cli")
 	_, err := s.InstallChart(ctx, platform(t, "1.2.4"), failing, cluster.Options{Timeout: 10 * time.Second, Atomic: true})
-	stuck(t, err, "upgrading 1.2.4: its pre-upgrade hook failed", "pod kcm-system/kcm-flux-migrate-", "exit code 3", "it was rolled back")
+	stuck(t, err, "upgrading 1.2.4: its pre-upgrade hook failed", "pod kcm-system/kcm-flux-migrate-", "exit code 3", "; rolled back")
 	if got := s.revisions(t); !slices.Equal(got, []string{"superseded", "failed", "deployed"}) {
 		t.Errorf("revisions are %q, want the first one again as the third", got)
 	}

@@ -63,7 +63,7 @@ func TestOlderRelease(t *testing.T) {
 		s.annotate(ctx, t)
 		failing := quick("flux2.enabled", true, "flux2.crds.migration.enabled", true, "flux2.cli.image", "10.0.0.5:5000/failing/flux-cli")
 		_, err := s.InstallChart(ctx, platform(t, "1.2.4"), failing, cluster.Options{Timeout: 10 * time.Second, Atomic: true})
-		stuck(t, err, "upgrading 1.2.4: its pre-upgrade hook failed", "it was rolled back")
+		stuck(t, err, "upgrading 1.2.4: its pre-upgrade hook failed", "; rolled back")
 		s.recorded(t, "superseded", "failed csa", "deployed csa")
 		s.kept(t, before)
 	})

@@ -271,7 +271,7 @@ func TestForeignCluster(t *testing.T) {
 	if got.code != 0 || !has(got.steps(t), "secrets planned, helm planned, ready planned") {
 		t.Fatalf("the plan: %d\n%s\n%s", got.code, got.stdout, got.stderr)
 	}
-	for _, want := range []string{"nodes: not checked: every node of this cluster must pull from " + r.address, "and trust the certificates of " + r.ca} {
+	for _, want := range []string{"nodes: not checked: every node of this cluster must be able to pull from " + r.address, "and trust the certificates of " + r.ca} {
 		if !strings.Contains(got.stderr, want) {
 			t.Errorf("stderr has no %q:\n%s", want, got.stderr)
 		}

@@ -82,7 +82,7 @@ killed() {
 
 installed() {
   typed 'A SITE WITH ONE HOST' 1 2>&1 >/tmp/plan | tee /tmp/report && grep -q '| k0s-up .*--registry 10.0.0.5:5000/k0rdent-enterprise' /tmp/plan &&
-    grep -q '^release  *1.2.3, as its vendor signed it$' /tmp/report &&
+    grep -q '^release  *1.2.3, signature verified$' /tmp/report &&
     grep -q "^registry CA  *$storage/tls/ca.pem, for other clients of https://10.0.0.5:5000/" /tmp/report && grep -q '^another node  *install.sh --export-worker' /tmp/report &&
     script --status >/tmp/status && grep -q '^registry  *https://10.0.0.5:5000/k0rdent-enterprise, served by' /tmp/status && grep -q '^last run  *step install done at ' /tmp/status &&
     [ "$(steps | tail -n 1)" = 'report unchanged' ] && steps | grep -qx -e 'ready done' -e 'ready unchanged' &&

@@ -16,40 +16,40 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// Options are how a chart is installed.
+// Options configures InstallChart.
 type Options struct {
-	// Timeout bounds each hook of the chart, such as its check before the
-	// installation, which waits for an image to be pulled.
+	// Timeout bounds each hook of the chart. Its pre-install check, for example,
+	// waits until an image is pulled.
 	Timeout time.Duration
-	// Atomic removes a failed installation, and rolls a failed upgrade back.
-	// Otherwise it is kept for inspection.
+	// Atomic removes a failed installation and rolls back a failed upgrade.
+	// Otherwise they are kept for inspection.
 	Atomic bool
-	// Warn is called with problems that may still resolve, such as an image that
-	// cannot be pulled. It may be nil.
+	// Warn is called with problems that may still resolve themselves, such as an
+	// image that cannot be pulled. It may be nil.
 	Warn func(string)
 }
 
-// Plan is what InstallChart will do.
+// Plan describes what InstallChart will do.
 type Plan struct {
 	Status  Status   // Installed, Upgraded, Configured or Unchanged
-	Have    string   // the version that is there; empty if there is none
+	Have    string   // the installed version; empty if none
 	Want    string   // the chart's version
-	Changes []Change // of values; of a first install none are listed
+	Changes []Change // of values; empty for a first installation
 
-	again    bool             // an installation that never completed is begun anew
+	replace  bool             // an earlier installation never completed
 	pending  *release.Release // left by a run that was killed
-	revision int              // the last one that there is, 0 for none
-	good     int              // the last one that was deployed, 0 for none
+	revision int              // the latest revision, 0 for none
+	deployed int              // the latest revision that was deployed, 0 for none
 }
 
-// VersionError says that the platform runs in another version, so that the
-// chart is not a matter of installing it.
+// VersionError means that another version of the platform is running, which must be
+// upgraded instead.
 type VersionError struct {
 	Have, Want string
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("release %s: version %s runs, %s is wanted", ReleaseName, e.Have, e.Want)
+	return fmt.Sprintf("release %s: version %s is running, not %s", ReleaseName, e.Have, e.Want)
 }
 
 // PlanChart returns what InstallChart would do, and changes nothing. The error is
@@ -73,11 +73,11 @@ func (c *Cluster) PlanChart(ctx context.Context, ch *chart.Chart, values map[str
 	return planRelease(records, ch, want)
 }
 
-// planManaged plans for a platform whose release belongs to Flux: what can
-// change is Management.
+// planManaged returns the plan for a platform whose release belongs to Flux: only
+// Management can change.
 func (c *Cluster) planManaged(ctx context.Context, m *unstructured.Unstructured, ch *chart.Chart, want map[string]any) (*Plan, error) {
 	if m.GetDeletionTimestamp() != nil {
-		return nil, cli.Hint(fmt.Errorf("management %s: it is being deleted", managementName), "finish the removal first: --uninstall")
+		return nil, cli.Hint(fmt.Errorf("management %s is being deleted", managementName), "finish the removal first, with --uninstall")
 	}
 	p := &Plan{Status: Unchanged, Want: ch.Metadata.Version, Changes: changes(config(m), want)}
 	name, _, _ := unstructured.NestedString(m.Object, "spec", "release")
@@ -89,7 +89,7 @@ func (c *Cluster) planManaged(ctx context.Context, m *unstructured.Unstructured,
 		p.Have, _, _ = unstructured.NestedString(r.Object, "spec", "version")
 	}
 	if p.Have != "" && !sameVersion(p.Have, p.Want) {
-		return nil, cli.Hint(&VersionError{p.Have, p.Want}, "to bring it to another version, use --upgrade")
+		return nil, cli.Hint(&VersionError{p.Have, p.Want}, "add --upgrade to upgrade it")
 	}
 	if len(p.Changes) > 0 {
 		p.Status = Configured
@@ -97,10 +97,11 @@ func (c *Cluster) planManaged(ctx context.Context, m *unstructured.Unstructured,
 	return p, nil
 }
 
-// sameVersion compares what may be written with or without a "v".
+// sameVersion reports whether versions are equal, with or without a leading "v".
 func sameVersion(a, b string) bool { return strings.TrimPrefix(a, "v") == strings.TrimPrefix(b, "v") }
 
-// planRelease plans from Helm's records, before kcm has taken over.
+// planRelease returns the plan for a platform that kcm has not taken over, from
+// Helm's records.
 func planRelease(history []*release.Release, ch *chart.Chart, want map[string]any) (*Plan, error) {
 	p := &Plan{Status: Installed, Want: ch.Metadata.Version}
 	if len(history) == 0 {
@@ -114,14 +115,14 @@ func planRelease(history []*release.Release, ch *chart.Chart, want map[string]an
 	}
 	for _, r := range history {
 		if r.Info.Status == common.StatusDeployed || r.Info.Status == common.StatusSuperseded {
-			p.good = r.Version
+			p.deployed = r.Version
 		}
 	}
 	switch {
 	case last.Info.Status == common.StatusUninstalling:
-		return nil, cli.Hint(fmt.Errorf("release %s: its removal was started and did not finish", ReleaseName), "finish it first: --uninstall")
-	case last.Info.Status == common.StatusUninstalled || p.good == 0:
-		p.again, p.Have = true, ""
+		return nil, cli.Hint(fmt.Errorf("release %s: an earlier removal did not finish", ReleaseName), "finish the removal first, with --uninstall")
+	case last.Info.Status == common.StatusUninstalled || p.deployed == 0:
+		p.replace, p.Have = true, ""
 		return p, nil
 	}
 	have, err := plain(last.Config)
@@ -136,27 +137,26 @@ func planRelease(history []*release.Release, ch *chart.Chart, want map[string]an
 	return p, nil
 }
 
-// InstallChart makes ch, with these values, the release kcm in Namespace:
-// installs it, upgrades it if version or values differ, or does nothing. Once
-// kcm has taken the release over, other values go to Management, on top of
-// those that are there, and another version is a *VersionError.
+// InstallChart installs ch with these values as the release kcm in Namespace,
+// upgrades it if version or values differ, or does nothing. Once kcm has taken the
+// release over, it merges changed values into Management, and another version is a
+// *VersionError.
 //
-// It returns when the chart's objects are created and its hooks have run, not
-// when its pods are up: kcm upgrades the release as soon as it can, and Flux
-// would take a release that Helm still waits for for one that was left behind.
-// WaitReady waits for the rest.
+// It returns once the chart's objects are created and its hooks have run, before its
+// pods are up: kcm upgrades the release as soon as it can, and Flux would consider a
+// release that Helm still waits for abandoned. WaitReady waits for the rest.
 //
-// If it fails, the error tells why the hook's pod failed. A second call, also in
-// another process or on another host, waits until the first has ended.
+// If a hook fails, the error has the reason of its pod. A second call waits until the
+// first has ended, even in another process or on another host.
 func (c *Cluster) InstallChart(ctx context.Context, ch *chart.Chart, values map[string]any, o Options) (*Plan, error) {
 	if _, err := c.EnsureNamespace(ctx, Namespace); err != nil {
 		return nil, err
 	}
-	ctx, giveBack, err := c.hold(ctx, o.Warn)
+	ctx, unlock, err := c.hold(ctx, o.Warn)
 	if err != nil {
 		return nil, err
 	}
-	defer giveBack()
+	defer unlock()
 	p, err := c.PlanChart(ctx, ch, values)
 	if err != nil {
 		return nil, err

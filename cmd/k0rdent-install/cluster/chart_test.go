@@ -12,13 +12,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// aChart is the platform's, in a version.
+// aChart returns the platform's chart in a version.
 func aChart(version string) *chart.Chart {
 	return &chart.Chart{Metadata: &chart.Metadata{Name: "k0rdent-enterprise", Version: version}}
 }
 
-// TestPlanChart: before kcm has taken over, Helm's records tell what there is;
-// afterwards Management does.
+// TestPlanChart plans from Helm's records until kcm has taken over, then from
+// Management.
 func TestPlanChart(t *testing.T) {
 	values := map[string]any{"a": 1}
 	t.Run("records", func(t *testing.T) {
@@ -41,14 +41,14 @@ func TestPlanChart(t *testing.T) {
 			}
 		}
 		p := plan("1.2.3")
-		if p.Status != Upgraded || p.Have != "1.2.3" || p.pending == nil || p.revision != 2 || p.good != 1 {
-			t.Errorf("%+v, want what a killed run has left", p)
+		if p.Status != Upgraded || p.Have != "1.2.3" || p.pending == nil || p.revision != 2 || p.deployed != 1 {
+			t.Errorf("%+v, want the revision of a killed run", p)
 		}
-		// Helm refuses to work next to an operation that seems to be under way.
-		if err := forgetPending(f.helm(), p.pending); err != nil {
+		// Helm refuses to start while an operation seems to be in progress.
+		if err := failPending(f.helm(), p.pending); err != nil {
 			t.Fatal(err)
 		}
-		if p := plan("1.2.3"); p.Status != Upgraded || p.pending != nil || p.good != 1 {
+		if p := plan("1.2.3"); p.Status != Upgraded || p.pending != nil || p.deployed != 1 {
 			t.Errorf("%+v, want that it failed", p)
 		}
 	})
@@ -71,21 +71,21 @@ func TestPlanChart(t *testing.T) {
 	}
 	f := newFake(t, management(t, 1, "kcm-1-2-3", "kcm=kcm-1-2-3"), aReadyRelease(t, "1.2.3"))
 	_, err := f.PlanChart(t.Context(), aChart("1.3.0"), nil)
-	if _, other := errors.AsType[*VersionError](err); !other || err.Error() != "release kcm: version 1.2.3 runs, 1.3.0 is wanted" {
+	if _, other := errors.AsType[*VersionError](err); !other || err.Error() != "release kcm: version 1.2.3 is running, not 1.3.0" {
 		t.Errorf("error = %v, want a VersionError", err)
 	}
 	leaving := management(t, 1, "kcm-1-2-3", "kcm=kcm-1-2-3")
 	now := metav1.Now()
 	leaving.SetDeletionTimestamp(&now)
 	f.put(leaving)
-	if _, err := f.PlanChart(t.Context(), aChart("1.2.3"), nil); err == nil || err.Error() != "management kcm: it is being deleted" {
+	if _, err := f.PlanChart(t.Context(), aChart("1.2.3"), nil); err == nil || err.Error() != "management kcm is being deleted" {
 		t.Errorf("error = %v, want that it is being deleted", err)
 	}
 }
 
-// TestInstallChartWhereKcmHasTakenOver: values go to Management, and Helm's release
-// is left to Flux.
-func TestInstallChartWhereKcmHasTakenOver(t *testing.T) {
+// TestInstallChartAfterTakeover changes Management's values, and leaves Helm's release
+// to Flux.
+func TestInstallChartAfterTakeover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, management(t, 1, "kcm-1-2-3", "kcm=kcm-1-2-3"), aReadyRelease(t, "1.2.3"))
 		for _, want := range []Status{Configured, Unchanged} {
@@ -102,12 +102,12 @@ func TestInstallChartWhereKcmHasTakenOver(t *testing.T) {
 			t.Errorf("%d records of Helm, %v, want none", len(secrets.Items), err)
 		}
 		if _, err := f.api.CoreV1().Namespaces().Get(t.Context(), Namespace, metav1.GetOptions{}); err != nil || f.held() != "" {
-			t.Errorf("namespace: %v, lease held by %q, want it there and free", err, f.held())
+			t.Errorf("namespace: %v, lease held by %q, want the namespace, and the lease free", err, f.held())
 		}
 	})
 }
 
-// TestReason: of a hook, the pods say why it failed; of all else, Helm does.
+// TestReason has the pods' messages for a failed hook, and Helm's for everything else.
 func TestReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, aNode("a"))

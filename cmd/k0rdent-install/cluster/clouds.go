@@ -11,28 +11,29 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Credential is a login to a cloud or to machines. None of them prints its secrets.
+// Credential is a credential for a cloud or for machines. Printing one never reveals its
+// secrets.
 type Credential interface {
 	fmt.Stringer
 	login() (login, error)
-	// name and description are those of the Credential object.
+	// name and description are fields of the Credential object.
 	name() string
 	description() string
 }
 
-// A login is what kcm, the provider and Sveltos read of a Credential.
+// A login holds the objects of a Credential that kcm, the provider and Sveltos read.
 type login struct {
-	// secrets are those of kcm's namespace. The Credential refers to the first one,
-	// unless there is an identity.
+	// secrets are in kcm's namespace. The Credential refers to the first one, unless
+	// there is an identity.
 	secrets     []Secret
 	identity    *unstructured.Unstructured // the provider's object that refers to the Secret
-	versions    []string                   // of the identity, the first one preferred; nil if it has only one
+	versions    []string                   // of the identity, in order of preference; nil if it has only one
 	inNamespace bool                       // whether the identity belongs to kcm's namespace, although its kind has none
-	needs       *unstructured.Unstructured // of a kind without which the login is of no use
-	template    string                     // what is made of it in a child cluster
+	needs       *unstructured.Unstructured // of a kind without which the login is useless
+	template    string                     // of the objects in a child cluster
 }
 
-// reference is what the Credential refers to.
+// reference returns the object that the Credential refers to.
 func (l login) reference() *unstructured.Unstructured {
 	if l.identity != nil {
 		return l.identity
@@ -40,8 +41,8 @@ func (l login) reference() *unstructured.Unstructured {
 	return object("v1", "Secret", Namespace, l.secrets[0].Name)
 }
 
-// handover has, by cloud, the template of what a child cluster's cloud provider and CSI
-// driver read. kcm's cluster templates name these objects.
+// handover holds, by cloud, the template of the objects that a child cluster's cloud
+// provider and CSI driver read. kcm's cluster templates refer to them by name.
 //
 //go:embed handover/*.yaml
 var handover embed.FS
@@ -117,8 +118,8 @@ func (c Metal3) description() string  { return "bare metal" }
 func (c BMC) String() string          { return "BMC of " + c.Name }
 func (c BMC) GoString() string        { return c.String() }
 
-// described keeps what a ClusterDeployment asks for again, and what no object
-// of the provider has a place for, where a person finds it.
+// described returns the description of a Credential. It includes a value that no object
+// of the provider has a field for, and that every ClusterDeployment requires.
 func described(cloud, what, value string) string {
 	if value == "" {
 		return cloud
@@ -126,7 +127,7 @@ func described(cloud, what, value string) string {
 	return fmt.Sprintf("%s, %s %s", cloud, what, value)
 }
 
-// opaque is a Secret that kcm backs up and copies along with a Credential.
+// opaque returns a Secret that kcm backs up and copies with a Credential.
 func opaque(name string, data map[string]string) Secret {
 	s := Secret{Name: name, Type: corev1.SecretTypeOpaque, Labels: map[string]string{componentLabel: "kcm"}, Data: map[string][]byte{}}
 	for key, value := range data {
@@ -135,8 +136,8 @@ func opaque(name string, data map[string]string) Secret {
 	return s
 }
 
-// kcm looks for the Secret of an identity under the identity's name with the ending
-// -secret, when it hands the login on to a child cluster.
+// When kcm copies a credential to a child cluster, it looks for the Secret of an identity
+// by the identity's name with the suffix -secret.
 
 func (c AWS) login() (login, error) {
 	s := opaque(c.Name+"-identity-secret", map[string]string{"AccessKeyID": c.AccessKeyID, "SecretAccessKey": c.SecretAccessKey, "SessionToken": c.SessionToken})
@@ -188,7 +189,7 @@ func (c OpenStack) login() (login, error) {
 	return login{secrets: []Secret{s}, template: handoverOf("openstack")}, nil
 }
 
-// section is a section of a cloud provider's configuration, without empty values.
+// section returns a section of a cloud provider's configuration, without empty values.
 func section(name string, keys [][2]string) string {
 	text := &strings.Builder{}
 	fmt.Fprintf(text, "[%s]\n", name)
@@ -209,8 +210,8 @@ func (c VSphere) login() (login, error) {
 }
 
 func (c Metal3) login() (login, error) {
-	// The provider needs no login: it has that of each machine, to which the machine's
-	// BareMetalHost refers. kcm requires a Credential nevertheless.
+	// The provider needs no login of its own: each machine's BareMetalHost refers to
+	// the machine's. kcm requires a Credential nevertheless.
 	l := login{secrets: []Secret{opaque(c.Name+"-config", nil)}, needs: object("metal3.io/v1alpha1", "BareMetalHost", Namespace, "")}
 	for _, m := range c.Machines {
 		l.secrets = append(l.secrets, opaque(m.Name+"-bmc-secret", map[string]string{"username": m.Username, "password": m.Password}))

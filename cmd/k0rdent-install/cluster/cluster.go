@@ -1,22 +1,22 @@
-// Package cluster brings k0rdent into a Kubernetes cluster and out of it: what
-// must be there before the chart, the chart as a Helm release, the wait until
-// the platform is ready, cloud credentials, upgrade and removal.
+// Package cluster installs k0rdent in a Kubernetes cluster and removes it: the
+// Secrets that the chart requires, the chart as a Helm release, the wait until the
+// platform is ready, cloud credentials, upgrade and removal.
 //
 // Every function may be called again, after a success or after the process was
-// killed at any instant: it checks the current state and does what is missing.
-// Where something does not come up, the error names the pod, image, hook or
-// component that is in the way, in the words of the component that failed.
+// killed at any instant: it checks the current state and does what is missing. If
+// something does not start, the error names the pod, image, hook or component that
+// failed, with its own message.
 //
 // The release belongs to Helm only until kcm, the controller that it installs,
 // has started: kcm then creates the object Management/kcm with a copy of the
-// release's values and lets Flux upgrade the same release with them, with its
-// webhooks and the Cluster API operator switched on. From there on Management
-// is what is changed, since a Helm upgrade with the first values would undo
-// that second pass. Whether Management exists therefore decides everything.
+// release's values and has Flux upgrade the same release with them, with its webhooks
+// and the Cluster API operator enabled. From then on, changes are made to Management,
+// since a Helm upgrade with the first values would undo that second pass. So every
+// function first checks whether Management exists.
 //
-// The release is applied on the client side, as Helm 3 does, and says so in its
-// record. A helm-controller of either generation, that of Helm 3 and that of
-// Helm 4, then upgrades it in the same way; see docs/decisions/0020-helm-4.md.
+// The release is applied on the client side, as by Helm 3, and its record says so.
+// Every helm-controller, whether it contains Helm 3 or Helm 4, then upgrades it in
+// the same way; see docs/decisions/0020-helm-4.md.
 package cluster
 
 import (
@@ -42,7 +42,7 @@ import (
 )
 
 const (
-	// Namespace is where k0rdent lives. kcm expects its Secrets there.
+	// Namespace is k0rdent's namespace, in which kcm expects its Secrets.
 	Namespace = chart.Namespace
 	// ReleaseName is the Helm release's name.
 	ReleaseName = chart.ReleaseName
@@ -63,8 +63,8 @@ const (
 	Removed    Status = "removed"
 )
 
-// Cluster is a Kubernetes API server and the clients that speak to it. It is
-// safe for use by several goroutines.
+// Cluster holds the clients of a Kubernetes API server. It is safe for concurrent
+// use.
 type Cluster struct {
 	kube    kubernetes.Interface
 	dynamic dynamic.Interface
@@ -72,18 +72,17 @@ type Cluster struct {
 	getter  *getter
 }
 
-// Helm and Kubernetes' client have one log each for the whole program, on
-// stderr, which is for people. What they have to say is either over, such as a
-// watch that broke and was begun again, or comes back as an error. Helm also
-// writes to package log, which follows the default of slog. klog may be set
-// only before it is used.
+// Helm and the Kubernetes client log to stderr, which is for people. What they log is
+// either resolved, such as a watch that was restarted, or also returned as an error.
+// Helm also writes to package log, which follows the default of slog. klog can only be
+// configured before it is used.
 func init() {
 	silent := slog.New(slog.DiscardHandler)
 	slog.SetDefault(silent)
 	klog.SetSlogLogger(silent)
 }
 
-// Open reads a kubeconfig file. It does not connect: WaitAPI does.
+// Open returns the cluster of a kubeconfig file. It does not connect: WaitAPI does.
 func Open(kubeconfig string) (*Cluster, error) {
 	return open(clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		&clientcmd.ClientConfigLoadingRules{ExplicitPath: kubeconfig},
@@ -95,8 +94,8 @@ func open(loader clientcmd.ClientConfig) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
-	// The server does its own throttling (priority and fairness); the client's
-	// default of 5 requests a second would stretch an install by minutes.
+	// The server throttles requests itself (priority and fairness); the client's
+	// default of 5 requests a second would delay an installation by minutes.
 	config.QPS = -1
 	config.WarningHandlerWithContext = rest.NoWarnings{}
 	c := &Cluster{}
@@ -112,8 +111,8 @@ func open(loader clientcmd.ClientConfig) (*Cluster, error) {
 	return c, nil
 }
 
-// getter hands the clients to Helm. Helm's own one keeps its discovery cache
-// in the home directory, where a program that prepares a host has no business.
+// getter provides the clients to Helm. Helm's own getter caches discovery in the home
+// directory, to which this program must not write.
 type getter struct {
 	config    *rest.Config
 	loader    clientcmd.ClientConfig
@@ -131,8 +130,8 @@ func (g *getter) ToRESTMapper() (meta.RESTMapper, error) { return g.mapper, nil 
 
 func (g *getter) ToRawKubeConfigLoader() clientcmd.ClientConfig { return g.loader }
 
-// helm returns what Helm's actions work with. It is put together here rather
-// than by Helm's Init, which would link database drivers.
+// helm returns the configuration of Helm's actions. Helm's Init would link database
+// drivers.
 func (c *Cluster) helm() *action.Configuration {
 	client := kube.New(c.getter)
 	client.Namespace = Namespace

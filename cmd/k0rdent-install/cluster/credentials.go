@@ -12,10 +12,10 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 )
 
-// componentLabel marks what kcm backs up and copies along with a Credential.
+// componentLabel marks objects that kcm backs up and copies with a Credential.
 const componentLabel = "k0rdent.mirantis.com/component"
 
-// object is a new object with the labels that kcm asks for.
+// object returns a new object with the labels that kcm requires.
 func object(apiVersion, kind, namespace, name string) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{}}
 	u.SetAPIVersion(apiVersion)
@@ -31,8 +31,8 @@ func labels() map[string]string {
 }
 
 // EnsureCredential creates the Secrets, the identity, the template and the Credential
-// of a login, or updates those that differ. If kcm's kind Credential or a kind of the
-// provider is not there, nothing is created: the status is Skipped and the note names
+// of cred, or updates those that differ. If kcm's kind Credential or a kind of the
+// provider does not exist, it creates nothing: the status is Skipped, and the note names
 // the missing kind.
 func (c *Cluster) EnsureCredential(ctx context.Context, cred Credential) (Status, string, error) {
 	status, note, err := c.ensureCredential(ctx, cred)
@@ -64,9 +64,9 @@ func (c *Cluster) ensureCredential(ctx context.Context, cred Credential) (status
 		}
 	}
 	status = Unchanged
-	add := func(became Status, err error) error {
-		if status == Unchanged || became == Created {
-			status = became
+	add := func(changed Status, err error) error {
+		if status == Unchanged || changed == Created {
+			status = changed
 		}
 		return err
 	}
@@ -100,16 +100,16 @@ func (c *Cluster) served(u *unstructured.Unstructured, versions []string) *unstr
 	return u
 }
 
-// ensureTemplate creates the ConfigMap from which Sveltos makes what a child cluster
-// needs of a login, or updates it. kcm requires one for each login, even if empty.
-// One that an operator wrote is left alone.
+// ensureTemplate creates or updates the ConfigMap from which Sveltos creates the
+// objects of a credential in a child cluster. kcm requires one for each credential, even
+// if empty. It leaves one that an operator wrote alone.
 func (c *Cluster) ensureTemplate(ctx context.Context, name, text string) (status Status, err error) {
 	data := map[string]string{}
 	if text != "" {
 		data["resources.yaml"] = text
 	}
 	configs := c.kube.CoreV1().ConfigMaps(Namespace)
-	err = patiently(ctx, func() error {
+	err = retry(ctx, func() error {
 		have, err := configs.Get(ctx, name, metav1.GetOptions{})
 		switch {
 		case absent(err):
@@ -135,10 +135,10 @@ func (c *Cluster) ensureTemplate(ctx context.Context, name, text string) (status
 	return status, err
 }
 
-// missing returns why a credential cannot be made.
+// missing returns why a credential cannot be created.
 func missing(u *unstructured.Unstructured) string {
 	if u.GetKind() == credentialKind.Kind {
-		return "k0rdent is not installed: there is no kind Credential"
+		return "k0rdent is not installed: the cluster has no kind Credential"
 	}
 	return fmt.Sprintf("the cluster has no kind %s (%s): its provider is not enabled in Management, or not ready yet", u.GetKind(), u.GetAPIVersion())
 }
@@ -155,7 +155,7 @@ func credentialObject(cred Credential, l login) *unstructured.Unstructured {
 	return u
 }
 
-// client returns a client for an object's kind in the version that it names.
+// client returns a client for an object's kind and version.
 func (c *Cluster) client(u *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
 	kind := u.GroupVersionKind()
 	if _, err := c.resource(kind.GroupKind(), u.GetNamespace()); err != nil {
@@ -171,9 +171,10 @@ func (c *Cluster) client(u *unstructured.Unstructured) (dynamic.ResourceInterfac
 	return c.dynamic.Resource(mapping.Resource).Namespace(u.GetNamespace()), nil
 }
 
-// ensure creates an object or makes its spec and labels hold what want has.
+// ensure creates an object, or sets the fields of its spec and the labels that want
+// has.
 func (c *Cluster) ensure(ctx context.Context, want *unstructured.Unstructured) (status Status, err error) {
-	err = patiently(ctx, func() error {
+	err = retry(ctx, func() error {
 		client, err := c.client(want)
 		if err != nil {
 			return err
@@ -209,7 +210,7 @@ func (c *Cluster) ensure(ctx context.Context, want *unstructured.Unstructured) (
 	return status, err
 }
 
-// fits reports whether an object holds what is wanted, whatever else it holds.
+// fits reports whether an object has all labels and fields of want's.
 func fits(have, want *unstructured.Unstructured) bool {
 	labels := have.GetLabels()
 	for k, v := range want.GetLabels() {

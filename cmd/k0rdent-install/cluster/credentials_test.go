@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// spec returns the spec of an object as JSON.
+// spec returns an object's spec as JSON.
 func (f *fake) spec(u *unstructured.Unstructured) string {
 	f.t.Helper()
 	client, err := f.client(u)
@@ -21,14 +21,14 @@ func (f *fake) spec(u *unstructured.Unstructured) string {
 		f.t.Fatal(err)
 	}
 	if have.GetLabels()["k0rdent.mirantis.com/component"] != "kcm" {
-		f.t.Errorf("%s: labels %v, want the one that kcm asks for", objectName(have), have.GetLabels())
+		f.t.Errorf("%s: labels %v, want the one that kcm requires", objectName(have), have.GetLabels())
 	}
 	return text(have.Object["spec"])
 }
 
-// TestEnsureCredential makes what kcm reads for a cloud: a Secret, the provider's
-// identity, the Credential that refers to either, and the template for child clusters
-// under the name of what the Credential refers to.
+// TestEnsureCredential creates the objects for a cloud: a Secret, the provider's
+// identity, the Credential that refers to one of them, and the template for child
+// clusters, which has the name of the object that the Credential refers to.
 func TestEnsureCredential(t *testing.T) {
 	aws := AWS{Name: "aws", Region: "eu-1", AccessKeyID: "id", SecretAccessKey: "key"}
 	stack := OpenStack{Name: "os", AuthURL: "https://os/v3", Region: "r", Username: "u", Password: "p", ProjectName: "o", DomainName: "d"}
@@ -37,7 +37,7 @@ func TestEnsureCredential(t *testing.T) {
 	tests := []struct {
 		cred           Credential
 		secret, key    string
-		data           string // part of what the key has
+		data           string // part of the key's value
 		identity, spec string
 		template       string // part of it
 	}{
@@ -89,8 +89,7 @@ func TestEnsureCredential(t *testing.T) {
 	}
 }
 
-// TestEnsureCredentialAgain: what differs is put right, what others have added
-// stays.
+// TestEnsureCredentialAgain corrects what differs, and keeps what others have added.
 func TestEnsureCredentialAgain(t *testing.T) {
 	f := newFake(t, anObject(t, `
 apiVersion: k0rdent.mirantis.com/v1beta1
@@ -100,7 +99,7 @@ spec: {description: of a person, region: eu, identityRef: {name: other}}
 `))
 	cred := AWS{Name: "aws", AccessKeyID: "id"}
 	if got, _, err := f.EnsureCredential(t.Context(), cred); got != Created && got != Updated || err != nil {
-		t.Fatalf("%q, %v, want what was missing to be made", got, err)
+		t.Fatalf("%q, %v, want the missing objects created", got, err)
 	}
 	const want = `{"description":"AWS","identityRef":{"apiVersion":"infrastructure.cluster.x-k8s.io/v1beta2","kind":"AWSClusterStaticIdentity","name":"aws-identity"},"region":"eu"}`
 	if got := f.spec(object("k0rdent.mirantis.com/v1beta1", "Credential", Namespace, "aws")); got != want {
@@ -115,7 +114,7 @@ spec: {description: of a person, region: eu, identityRef: {name: other}}
 	}
 }
 
-// TestEnsureTemplate: one that an operator wrote stays, ours follows this program.
+// TestEnsureTemplate leaves an operator's template alone, and updates ours.
 func TestEnsureTemplate(t *testing.T) {
 	theirs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "g-config-resource-template", Namespace: Namespace}, Data: map[string]string{"x": "y"}}
 	ours := theirs.DeepCopy()
@@ -132,8 +131,8 @@ func TestEnsureTemplate(t *testing.T) {
 	}
 }
 
-// TestEnsureCredentialTooEarly: without the provider's kind there is nothing yet
-// that could use a login.
+// TestEnsureCredentialTooEarly creates nothing if the provider's kind does not exist
+// yet.
 func TestEnsureCredentialTooEarly(t *testing.T) {
 	f := newFake(t)
 	got, note, err := f.EnsureCredential(t.Context(), Azure{Name: "az", ClientID: "i", ClientSecret: "s"})

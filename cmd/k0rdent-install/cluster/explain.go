@@ -16,8 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// The kinds of others that this package asks for. They are found by name at
-// the server, in whatever version that serves, so no types are generated.
+// Kinds of other projects that this package reads, in whatever version the server
+// prefers, so that no generated types are needed.
 var (
 	managementKind        = schema.GroupKind{Group: "k0rdent.mirantis.com", Kind: "Management"}
 	releaseKind           = schema.GroupKind{Group: "k0rdent.mirantis.com", Kind: "Release"}
@@ -31,8 +31,8 @@ var (
 	helmRepositoryKind    = schema.GroupKind{Group: "source.toolkit.fluxcd.io", Kind: "HelmRepository"}
 )
 
-// conditioned lists the kinds whose Ready condition says why something does
-// not come up, how surely it is the cause, and which controller sets it.
+// conditioned lists the kinds whose Ready condition has a reason why something does
+// not start, how likely that is the cause, and which controller sets it.
 var conditioned = []struct {
 	kind       schema.GroupKind
 	weight     int
@@ -53,45 +53,46 @@ const (
 	operatorGroup = "operator.cluster.x-k8s.io"
 )
 
-// neglect is how long an object may be left without a status by its controller.
-const neglect = 2 * time.Minute
+// noStatusAfter is how long an object may have no status before its controller is
+// reported.
+const noStatusAfter = 2 * time.Minute
 
-// StuckError says that a wait has ended in vain, and what stands in the way.
+// StuckError means that a wait timed out.
 type StuckError struct {
-	What     string        // what was waited for, such as "node a is not ready"
-	After    time.Duration // how long it was waited for
+	What     string        // what is not ready, such as "node a is not ready"
+	After    time.Duration // how long the wait took
 	Problems []Problem     // the most likely cause first; may be empty
 }
 
-// maxTold is how many problems an error names.
-const maxTold = 5
+// maxProblems is the number of problems that an error lists.
+const maxProblems = 5
 
 func (e *StuckError) Error() string {
 	s := fmt.Sprintf("%s (after %v)", e.What, e.After)
 	before := ": "
-	for _, p := range e.Problems[:min(maxTold, len(e.Problems))] {
+	for _, p := range e.Problems[:min(maxProblems, len(e.Problems))] {
 		s += before + p.String()
 		before = "; "
 	}
-	if more := len(e.Problems) - maxTold; more > 0 {
+	if more := len(e.Problems) - maxProblems; more > 0 {
 		s += fmt.Sprintf("; and %d more", more)
 	}
 	return s
 }
 
-// stuck explains, after ctx has ended, why a wait was in vain.
+// stuck returns the error for a wait that ended with ctx.
 func (c *Cluster) stuck(ctx context.Context, what string, start time.Time) error {
 	ctx, cancel := later(ctx)
 	defer cancel()
 	return &StuckError{What: what, After: since(start), Problems: c.Explain(ctx)}
 }
 
-// Explain returns what is stuck, the most likely cause first: nodes that are not
-// ready, pods whose images cannot be pulled, that fail, find no node or are not
-// ready, in all namespaces, and what Flux, the Cluster API operator and kcm say of
-// themselves. What may just need time comes last, and before it pods that the
-// platform does not depend on. It is empty where everything is well. What it
-// cannot ask for, it leaves out, but for the API server itself.
+// Explain returns what keeps the cluster from becoming ready, the most likely cause
+// first: nodes that are not ready, pods in all namespaces whose images cannot be
+// pulled, that fail, cannot be scheduled or are not ready, and what Flux, the Cluster
+// API operator and kcm report. Pods that the platform does not depend on come next to
+// last, and what may only need time comes last. It skips what cannot be read, except
+// for the API server itself.
 func (c *Cluster) Explain(ctx context.Context) []Problem {
 	if err := c.readyz(ctx); err != nil && ctx.Err() == nil {
 		return []Problem{{Object: "api server", Message: oneLine(err.Error()), weight: pull}}
@@ -118,7 +119,7 @@ func (c *Cluster) nodeProblems(ctx context.Context) []Problem {
 	var problems []Problem
 	for _, node := range nodes.Items {
 		for _, cond := range node.Status.Conditions {
-			bad := corev1.ConditionTrue // of the conditions that tell of pressure
+			bad := corev1.ConditionTrue // for conditions that report pressure
 			if cond.Type == corev1.NodeReady {
 				if bad = corev1.ConditionFalse; cond.Status == corev1.ConditionUnknown {
 					bad = cond.Status
@@ -132,7 +133,7 @@ func (c *Cluster) nodeProblems(ctx context.Context) []Problem {
 	return problems
 }
 
-// podProblems looks at the pods of a namespace, or of all.
+// podProblems returns the problems of pods in a namespace, or in all.
 func (c *Cluster) podProblems(ctx context.Context, namespace string) []Problem {
 	pods, err := c.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -158,14 +159,14 @@ func (c *Cluster) podProblems(ctx context.Context, namespace string) []Problem {
 				p.Message, p.weight = warning, blocked
 			}
 		}
-		p.aside = !ours[pod.Namespace] && !essential(pod)
+		p.unrelated = !ours[pod.Namespace] && !essential(pod)
 		problems = append(problems, p)
 	}
-	return append(problems, c.podless(ctx, namespace)...)
+	return append(problems, c.deploymentProblems(ctx, namespace)...)
 }
 
-// podless returns the Deployments that cannot make pods at all.
-func (c *Cluster) podless(ctx context.Context, namespace string) []Problem {
+// deploymentProblems returns the Deployments that cannot create pods.
+func (c *Cluster) deploymentProblems(ctx context.Context, namespace string) []Problem {
 	list, err := c.kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil
@@ -181,9 +182,9 @@ func (c *Cluster) podless(ctx context.Context, namespace string) []Problem {
 	return problems
 }
 
-// look returns the objects of a kind in all namespaces; none where they cannot
-// be read.
-func (c *Cluster) look(ctx context.Context, kind schema.GroupKind) []unstructured.Unstructured {
+// tryList returns the objects of a kind in all namespaces, or nil if they cannot be
+// read.
+func (c *Cluster) tryList(ctx context.Context, kind schema.GroupKind) []unstructured.Unstructured {
 	client, err := c.known(kind, metav1.NamespaceAll)
 	if err != nil {
 		return nil
@@ -195,13 +196,13 @@ func (c *Cluster) look(ctx context.Context, kind schema.GroupKind) []unstructure
 	return list.Items
 }
 
-// conditionProblems returns the objects of a kind whose Ready condition is
-// there and not True, and those that their controller has left alone.
+// conditionProblems returns the objects of a kind whose Ready condition is set and not
+// True, and those for which their controller has not set a status.
 func (c *Cluster) conditionProblems(ctx context.Context, kind schema.GroupKind, weight int, controller string) []Problem {
 	var problems []Problem
-	for _, u := range c.look(ctx, kind) {
-		if age := time.Since(u.GetCreationTimestamp().Time); neglected(&u) && age > neglect {
-			message := fmt.Sprintf("%s has done nothing about it for %v", controller, age.Round(time.Second))
+	for _, u := range c.tryList(ctx, kind) {
+		if age := time.Since(u.GetCreationTimestamp().Time); noStatus(&u) && age > noStatusAfter {
+			message := fmt.Sprintf("%s has not processed it for %v", controller, age.Round(time.Second))
 			problems = append(problems, Problem{Object: objectName(&u), Reason: "no status", Message: message, weight: failed})
 			continue
 		}
@@ -218,26 +219,25 @@ func (c *Cluster) conditionProblems(ctx context.Context, kind schema.GroupKind, 
 	return problems
 }
 
-// neglected reports whether no controller has looked at an object. Flux's kinds
-// begin with an observed generation of -1. source-controller has nothing to do
-// for a HelmRepository of type oci, which never gets a status.
-func neglected(u *unstructured.Unstructured) bool {
+// noStatus reports whether no controller has processed an object. Flux's kinds start
+// with an observed generation of -1. A HelmRepository of type oci never gets a status.
+func noStatus(u *unstructured.Unstructured) bool {
 	observed, _, _ := unstructured.NestedInt64(u.Object, "status", "observedGeneration")
 	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
 	return observed <= 0 && len(conditions) == 0 && field(u, "spec", "type") != "oci"
 }
 
-// platformProblems is what kcm says: of Releases, templates and components.
+// platformProblems returns what kcm reports about Releases, templates and components.
 func (c *Cluster) platformProblems(ctx context.Context) []Problem {
 	var problems []Problem
-	for _, u := range c.look(ctx, providerTemplateKind) {
+	for _, u := range c.tryList(ctx, providerTemplateKind) {
 		valid, _, _ := unstructured.NestedBool(u.Object, "status", "valid")
 		message, _, _ := unstructured.NestedString(u.Object, "status", "validationError")
 		if !valid && message != "" {
 			problems = append(problems, Problem{Object: objectName(&u), Reason: "invalid", Message: oneLine(message), weight: blocked})
 		}
 	}
-	for _, u := range c.look(ctx, releaseKind) {
+	for _, u := range c.tryList(ctx, releaseKind) {
 		for _, kind := range []string{"TemplatesCreated", "TemplatesValid"} {
 			if cond := condition(&u, kind); cond.Status == string(metav1.ConditionFalse) {
 				problems = append(problems, Problem{Object: objectName(&u), Reason: kind + "=False", Message: oneLine(cond.Message), weight: consequence})
@@ -262,7 +262,7 @@ type cond struct {
 	ObservedGeneration      int64
 }
 
-// condition returns an object's condition of a type, or a zero one.
+// condition returns an object's condition of a type, or the zero value.
 func condition(u *unstructured.Unstructured, kind string) cond {
 	list, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
 	for _, item := range list {
@@ -280,7 +280,7 @@ func condition(u *unstructured.Unstructured, kind string) cond {
 	return cond{}
 }
 
-// objectName names an object the way kubectl takes it, in words.
+// objectName returns the kind and name of an object, as arguments of kubectl.
 func objectName(u *unstructured.Unstructured) string {
 	name := strings.ToLower(u.GetKind()) + " "
 	if u.GetNamespace() != "" {

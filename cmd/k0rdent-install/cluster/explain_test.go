@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// explained returns the problems of a cluster with these objects, one a line.
+// explained returns the problems of a cluster with these objects.
 func explained(t *testing.T, objects ...runtime.Object) []string {
 	t.Helper()
 	var lines []string
@@ -22,13 +22,13 @@ func explained(t *testing.T, objects ...runtime.Object) []string {
 	return lines
 }
 
-// inNamespace places a pod of TestPodProblem's kind.
+// inNamespace sets the namespace and name of a pod.
 func inNamespace(pod *corev1.Pod, namespace, name, node string) *corev1.Pod {
 	pod.Namespace, pod.Name, pod.Spec.NodeName = namespace, name, node
 	return pod
 }
 
-// TestExplainOrder begins with what keeps the platform from being ready.
+// TestExplainOrder starts with what keeps the platform from becoming ready.
 func TestExplainOrder(t *testing.T) {
 	crashed := func() *corev1.Pod { return aPod(corev1.PodRunning, waiting("CrashLoopBackOff", "x")) }
 	router := inNamespace(aPod(corev1.PodPending, waiting("ImagePullBackOff", "x")), "kube-system", "router", "a")
@@ -50,7 +50,7 @@ func TestExplainOrder(t *testing.T) {
 	}
 }
 
-// TestExplainLostNode says of a pod that its node is gone or silent.
+// TestExplainLostNode reports pods whose node is deleted or does not report.
 func TestExplainLostNode(t *testing.T) {
 	silent := aNode("b")
 	silent.Status.Conditions[0].Status = corev1.ConditionUnknown
@@ -64,7 +64,7 @@ func TestExplainLostNode(t *testing.T) {
 		inNamespace(aPod(corev1.PodSucceeded, ended(0, "Completed", "")), Namespace, "over", "n2"))
 	for _, want := range []string{
 		"pod kcm-system/left: on a lost node: its node b is not Ready",
-		"pod kcm-system/bound: on a lost node: its node n2 does not exist any more",
+		"pod kcm-system/bound: on a lost node: its node n2 no longer exists",
 	} {
 		if !has(lines, want) {
 			t.Errorf("%q, want %q among them", lines, want)
@@ -75,8 +75,8 @@ func TestExplainLostNode(t *testing.T) {
 	}
 }
 
-// TestExplainNeglected names the controller that does nothing.
-func TestExplainNeglected(t *testing.T) {
+// TestExplainNoStatus names the controller that has not set a status.
+func TestExplainNoStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		object := func(kind, version, spec, status string) runtime.Object {
 			u := anObject(t, "apiVersion: "+version+"\nkind: "+kind+"\nmetadata: {name: x, namespace: kcm-system}\nspec: {"+spec+"}\nstatus: {"+status+"}\n")
@@ -96,8 +96,8 @@ func TestExplainNeglected(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		lines := explained(t, objects...)
 		for _, want := range []string{
-			"helmchart kcm-system/x: no status: source-controller has done nothing about it for 6m0s",
-			"helmrelease kcm-system/x: no status: helm-controller has done nothing about it for 6m0s",
+			"helmchart kcm-system/x: no status: source-controller has not processed it for 6m0s",
+			"helmrelease kcm-system/x: no status: helm-controller has not processed it for 6m0s",
 		} {
 			if !has(lines, want) {
 				t.Errorf("%q, want %q among them", lines, want)
@@ -109,7 +109,7 @@ func TestExplainNeglected(t *testing.T) {
 	})
 }
 
-// TestCapacity counts what nodes have left for the platform.
+// TestCapacity returns what nodes have left for the platform.
 func TestCapacity(t *testing.T) {
 	requests := func(cpu, memory string) corev1.ResourceList {
 		return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}

@@ -30,7 +30,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// kinds are those that the fake server knows, with their version and scope.
+// kinds lists the kinds of the fake server, with their version and scope.
 var kinds = []struct {
 	kind    schema.GroupKind
 	version string
@@ -50,9 +50,8 @@ var kinds = []struct {
 	{schema.GroupKind{Group: "infrastructure.cluster.x-k8s.io", Kind: "VSphereClusterIdentity"}, "v1beta2", meta.RESTScopeRoot},
 }
 
-// fake is an API server in memory, without admission and controllers: a test
-// writes what those would. It works inside a synctest bubble, where waiting
-// takes no time.
+// fake is an in-memory API server without admission and controllers: a test writes
+// what those would. It works in a synctest bubble, in which waiting takes no time.
 type fake struct {
 	*Cluster
 	t       *testing.T
@@ -86,8 +85,8 @@ func newFake(t *testing.T, objects ...runtime.Object) *fake {
 	f := &fake{t: t}
 	untypedAPI := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), lists, untyped...)
 	clients := kubefake.NewClientset(typed...)
-	// Unlike a server, client-go's fake sends existing objects as if they had just
-	// changed, to whoever watches from whatever version.
+	// Unlike a server, client-go's fake sends existing objects to every new watch, as
+	// if they had just changed.
 	silent := func(clienttesting.Action) (bool, watch.Interface, error) { return true, watch.NewRaceFreeFake(), nil }
 	untypedAPI.PrependWatchReactor("*", silent)
 	clients.PrependWatchReactor("*", silent)
@@ -97,8 +96,8 @@ func newFake(t *testing.T, objects ...runtime.Object) *fake {
 	return f
 }
 
-// finalize has an object with finalizers stay until they are gone, as a server
-// does and client-go's fake does not.
+// finalize keeps an object until its finalizers are removed, as a server does and
+// client-go's fake does not.
 func finalize(tracker clienttesting.ObjectTracker) clienttesting.ReactionFunc {
 	return func(a clienttesting.Action) (bool, runtime.Object, error) {
 		d := a.(clienttesting.DeleteAction)
@@ -114,10 +113,10 @@ func finalize(tracker clienttesting.ObjectTracker) clienttesting.ReactionFunc {
 	}
 }
 
-// failing has the next requests of a kind fail, one for each error, before they
-// reach what is stored.
+// failing makes the next requests of a kind fail, one for each error, before they
+// have an effect.
 func failing(f *clienttesting.Fake, verb, resource string, errs ...error) {
-	f.Lock() // requests may be on their way
+	f.Lock() // requests may be in progress
 	defer f.Unlock()
 	f.PrependReactor(verb, resource, func(clienttesting.Action) (bool, runtime.Object, error) {
 		if len(errs) == 0 {
@@ -129,8 +128,7 @@ func failing(f *clienttesting.Fake, verb, resource string, errs ...error) {
 	})
 }
 
-// probed is a clientset whose server answers /readyz, which the one of client-go
-// does not.
+// probed is a clientset whose server answers /readyz, which client-go's fake does not.
 type probed struct {
 	kubernetes.Interface
 	f *fake
@@ -187,7 +185,7 @@ func (f *fake) put(o runtime.Object) {
 	}
 }
 
-// beat renews a lease as its controller does, until ctx ends.
+// beat renews a Lease, as its controller would, until ctx ends.
 func (f *fake) beat(ctx context.Context, namespace, name string) {
 	for Sleep(ctx, 2*time.Second) {
 		now := metav1.NowMicro()
@@ -202,7 +200,7 @@ func aLease(namespace, name string, renewed metav1.MicroTime) *coordinationv1.Le
 	}
 }
 
-// anObject reads an object from YAML.
+// anObject parses an object in YAML.
 func anObject(t *testing.T, text string) *unstructured.Unstructured {
 	t.Helper()
 	u := &unstructured.Unstructured{}
@@ -212,7 +210,7 @@ func anObject(t *testing.T, text string) *unstructured.Unstructured {
 	return u
 }
 
-// with returns a copy of an object in which texts are replaced: old, new, …
+// with returns a copy of an object with strings replaced: old, new, …
 func with(t *testing.T, u *unstructured.Unstructured, oldnew ...string) *unstructured.Unstructured {
 	t.Helper()
 	raw, err := u.MarshalJSON()
@@ -231,7 +229,7 @@ func with(t *testing.T, u *unstructured.Unstructured, oldnew ...string) *unstruc
 	return out
 }
 
-// aDeployment is one of the chart's, with all of its pods available.
+// aDeployment returns a Deployment of the chart, with all of its pods available.
 func aDeployment(name string) *appsv1.Deployment {
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: name, Generation: 1, Annotations: map[string]string{helmOwner: ReleaseName}},
@@ -240,7 +238,7 @@ func aDeployment(name string) *appsv1.Deployment {
 	}
 }
 
-// aNode is a node that is Ready.
+// aNode returns a node that is Ready.
 func aNode(name string) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: corev1.NodeStatus{
 		Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},

@@ -18,10 +18,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// apply has Helm install or upgrade.
+// apply has Helm install or upgrade the chart.
 func (c *Cluster) apply(ctx context.Context, p *Plan, ch *chart.Chart, values map[string]any, o Options) error {
 	cfg := c.helm()
-	if err := forgetPending(cfg, p.pending); err != nil {
+	if err := failPending(cfg, p.pending); err != nil {
 		return fmt.Errorf("release %s: %w", ReleaseName, err)
 	}
 	start := time.Now()
@@ -31,8 +31,8 @@ func (c *Cluster) apply(ctx context.Context, p *Plan, ch *chart.Chart, values ma
 	m, failure := c.management(ctx)
 	switch {
 	case m != nil && failure == nil:
-		// kcm has taken over while Helm worked. What Helm thinks of its attempt
-		// does not matter any more; that kcm read these values does.
+		// kcm has taken over meanwhile. Whether Helm succeeded no longer matters, but
+		// kcm must have these values.
 		return c.change(ctx, func(m *unstructured.Unstructured) error { return configure(m, values) })
 	case err == nil:
 		return nil
@@ -44,9 +44,9 @@ func (c *Cluster) apply(ctx context.Context, p *Plan, ch *chart.Chart, values ma
 	return err
 }
 
-// run is one action of Helm. It does not get a context, with which Helm would
-// return and go on in the background: what takes long is the wait for a hook,
-// which the client of watchPods ends.
+// run runs Helm's install or upgrade. It passes no context, on whose end Helm would
+// return and continue in the background. Only the wait for a hook takes long, and the
+// client of watchPods ends it.
 func run(cfg *action.Configuration, p *Plan, ch *chart.Chart, values map[string]any, timeout time.Duration) error {
 	if p.Status == Upgraded {
 		up := action.NewUpgrade(cfg)
@@ -58,23 +58,22 @@ func run(cfg *action.Configuration, p *Plan, ch *chart.Chart, values map[string]
 	install := action.NewInstall(cfg)
 	install.ReleaseName, install.Namespace, install.Timeout = ReleaseName, Namespace, timeout
 	install.ServerSideApply, install.WaitStrategy = false, kube.HookOnlyStrategy
-	// The record of an attempt that failed stays until the next one is there:
-	// kcm may already run, and would take a moment without any record for an
-	// installation without values.
-	install.Replace = p.again
+	// Keep the record of a failed attempt until the next one exists: kcm may already
+	// be running, and would interpret no record as an installation without values.
+	install.Replace = p.replace
 	_, err := install.Run(ch, values)
 	return err
 }
 
-// maxHistory is how many revisions Helm keeps, as its command does.
+// maxHistory is the number of revisions that Helm keeps, as by default.
 const maxHistory = 10
 
-// clientSide makes Helm apply by a three-way merge on the client, also where
-// the previous revision was applied on the server.
+// clientSide makes Helm apply with a three-way merge on the client, even if the
+// previous revision was applied on the server.
 const clientSide = "false"
 
-// history returns the revisions of the release, in no particular order; none if
-// there is no release.
+// history returns the revisions of the release, in no particular order. It returns
+// nil if there is no release.
 func history(cfg *action.Configuration) ([]*release.Release, error) {
 	list, err := cfg.Releases.History(ReleaseName)
 	if errors.Is(err, driver.ErrReleaseNotFound) {
@@ -93,18 +92,18 @@ func history(cfg *action.Configuration) ([]*release.Release, error) {
 	return revisions, nil
 }
 
-// forgetPending marks what a killed run has left, so that Helm goes on. The
-// lease says that the run is gone.
-func forgetPending(cfg *action.Configuration, pending *release.Release) error {
+// failPending marks the revision that a killed run left pending as failed, so that
+// Helm proceeds. The caller holds the lease, so that run has ended.
+func failPending(cfg *action.Configuration, pending *release.Release) error {
 	if pending == nil {
 		return nil
 	}
-	pending.SetStatus(common.StatusFailed, "the run that did this was stopped before its end")
+	pending.SetStatus(common.StatusFailed, "the run was killed")
 	return cfg.Releases.Update(pending)
 }
 
-// reason is the error for what Helm could not do: the pods' words rather than
-// Helm's, which knows no more than that a time was up or a Job failed.
+// reason returns the error for a failed action of Helm. For a hook, it has the pods'
+// messages, since Helm's only says that a timeout expired or a Job failed.
 func (c *Cluster) reason(ctx context.Context, err error, problems []Problem, p *Plan, start time.Time) error {
 	verb := "installing"
 	if p.Status == Upgraded {
@@ -123,8 +122,8 @@ func (c *Cluster) reason(ctx context.Context, err error, problems []Problem, p *
 	return fmt.Errorf("release %s: %s %s: %w", ReleaseName, verb, p.Want, err)
 }
 
-// hookOf finds in Helm's message which hook has failed; "" if it was none.
-// Installations and upgrades word it differently.
+// hookOf returns the hook that failed according to Helm's message, or "". The messages
+// of installations and upgrades differ.
 func hookOf(text string) string {
 	for _, event := range []string{"pre-install", "post-install", "pre-upgrade", "post-upgrade"} {
 		if strings.HasPrefix(text, "failed "+event) || strings.HasPrefix(text, event+" hooks failed") {
@@ -134,20 +133,20 @@ func hookOf(text string) string {
 	return ""
 }
 
-// warnings passes on what Helm warns of: of an object that it leaves in the
-// cluster, since it is not or may not be the release's, it tells nobody else.
+// warnings is a log handler that passes on Helm's warnings. Helm only logs which
+// objects it leaves in the cluster because they may not belong to the release.
 type warnings func(string)
 
-// Enabled reports whether a message of this level is passed on.
+// Enabled reports whether messages of this level are passed on.
 func (w warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
 
-// WithAttrs returns w: Helm's messages carry what they are about.
+// WithAttrs returns w: Helm's messages have all attributes themselves.
 func (w warnings) WithAttrs([]slog.Attr) slog.Handler { return w }
 
 // WithGroup returns w.
 func (w warnings) WithGroup(string) slog.Handler { return w }
 
-// Handle passes on one message.
+// Handle passes on a message with its attributes.
 func (w warnings) Handle(_ context.Context, r slog.Record) error {
 	text := r.Message
 	r.Attrs(func(a slog.Attr) bool {
@@ -158,7 +157,7 @@ func (w warnings) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// remove is Helm's action that removes the release.
+// remove uninstalls the release with Helm.
 func remove(cfg *action.Configuration, timeout time.Duration) error {
 	uninstall := action.NewUninstall(cfg)
 	uninstall.Timeout, uninstall.WaitStrategy = timeout, kube.HookOnlyStrategy
@@ -166,27 +165,27 @@ func remove(cfg *action.Configuration, timeout time.Duration) error {
 	return err
 }
 
-// undo reverts what failed: nothing, if it failed before Helm touched
-// anything, such as at the chart's schema.
+// undo reverts a failed action, unless it failed before Helm changed anything, for
+// example because of the chart's schema.
 func (c *Cluster) undo(ctx context.Context, cfg *action.Configuration, p *Plan, timeout time.Duration, cause error) error {
 	if ctx.Err() != nil && !timedOut(ctx) {
 		return cause // interrupted: the next run completes it
 	}
 	records, err := history(cfg)
-	touched := slices.ContainsFunc(records, func(r *release.Release) bool { return r.Version > p.revision })
+	changed := slices.ContainsFunc(records, func(r *release.Release) bool { return r.Version > p.revision })
 	switch {
-	case err == nil && !touched:
+	case err == nil && !changed:
 		return cause
 	case err == nil && p.Status == Upgraded:
 		back := action.NewRollback(cfg)
-		back.Timeout, back.MaxHistory, back.Version = timeout, maxHistory, p.good
+		back.Timeout, back.MaxHistory, back.Version = timeout, maxHistory, p.deployed
 		back.ServerSideApply, back.WaitStrategy = clientSide, kube.HookOnlyStrategy
 		err = back.Run(ReleaseName)
 	case err == nil:
 		err = remove(cfg, timeout)
 	}
 	if err != nil {
-		return fmt.Errorf("%w; and it could not be rolled back: %w", cause, err)
+		return fmt.Errorf("%w; rolling back failed: %w", cause, err)
 	}
-	return fmt.Errorf("%w; it was rolled back", cause)
+	return fmt.Errorf("%w; rolled back", cause)
 }

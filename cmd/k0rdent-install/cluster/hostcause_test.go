@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The messages are those of a real kubelet, CNI plugin and CoreDNS.
+// TestHostCause has messages of a real kubelet, CNI plugin and CoreDNS.
 func TestHostCause(t *testing.T) {
 	for message, want := range map[string]string{
 		`failed to setup network for sandbox "1c3": plugin type="bridge" name="kubernetes" failed (add): no IP ranges specified`: noRoute,

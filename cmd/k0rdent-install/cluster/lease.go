@@ -15,20 +15,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// A release that is "pending" is being worked on by a process, or was left by
-// one that was killed; Helm's records do not tell which. The process that works
-// on it therefore holds a Lease, and renews it while it lives.
+// A pending release is in use by a process, or was left by one that was killed; Helm's
+// records do not distinguish them. So the process that changes it holds a Lease, and
+// renews it.
 const (
 	leaseName    = "k0rdent-install"
 	leaseSeconds = 60
 	renewEvery   = 10 * time.Second
 )
 
-var errLeaseLost = errors.New("another run took over, since this one could not reach the api server for a minute")
+var errLeaseLost = errors.New("another run took over, because this one could not reach the api server for a minute")
 
-// hold waits for the lease and returns a context that ends if it is lost, and
-// a function to release it. waiting is called once with its holder; it may be
-// nil.
+// hold waits for the lease and returns a context that ends if the lease is lost, and a
+// function that releases it. It calls waiting, if not nil, once with the holder.
 func (c *Cluster) hold(ctx context.Context, waiting func(string)) (context.Context, func(), error) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -49,7 +48,7 @@ func (c *Cluster) hold(ctx context.Context, waiting func(string)) (context.Conte
 			return held, func() {
 				cancel(nil)
 				<-stopped
-				c.giveBack(ctx, lease)
+				c.releaseLease(ctx, lease)
 			}, nil
 		}
 		busy, isBusy := errors.AsType[*busyError](err)
@@ -58,12 +57,12 @@ func (c *Cluster) hold(ctx context.Context, waiting func(string)) (context.Conte
 			return nil, nil, c.notHeld(ctx, seen)
 		case isBusy:
 			if seen == nil && waiting != nil {
-				waiting(fmt.Sprintf("another run (%s) works on this cluster; waiting for it", busy.who))
+				waiting(fmt.Sprintf("another run (%s) is in progress on this cluster; waiting for it to end", busy.who))
 			}
 			if seen == nil || seen.ResourceVersion != busy.lease.ResourceVersion {
 				seen, at = busy.lease, time.Now()
 			}
-		case !again(err) && !apierrors.IsAlreadyExists(err):
+		case !retryable(err) && !apierrors.IsAlreadyExists(err):
 			return nil, nil, fmt.Errorf("lease %s/%s: %w", Namespace, leaseName, err)
 		}
 		Sleep(ctx, pause)
@@ -77,7 +76,7 @@ func (c *Cluster) notHeld(ctx context.Context, seen *coordinationv1.Lease) error
 	return fmt.Errorf("another run (%s) is still in progress on this cluster", *seen.Spec.HolderIdentity)
 }
 
-// busyError says that somebody has the lease.
+// busyError means that another run holds the lease.
 type busyError struct {
 	who   string
 	lease *coordinationv1.Lease
@@ -85,9 +84,9 @@ type busyError struct {
 
 func (e *busyError) Error() string { return "held by " + e.who }
 
-// tryLease acquires the lease if it is free, if its holder was a process of this
-// host that is gone, or if it has not been renewed since at, for as long as
-// holders promise to. Clocks of other hosts are not trusted.
+// tryLease acquires the lease if it is free, if its holder was a process of this host
+// that has ended, or if it has expired without a renewal since at. It does not rely on
+// the clocks of other hosts.
 func (c *Cluster) tryLease(ctx context.Context, me holder, seen *coordinationv1.Lease, at time.Time) (*coordinationv1.Lease, error) {
 	leases := c.kube.CoordinationV1().Leases(Namespace)
 	now := metav1.NowMicro()
@@ -111,10 +110,10 @@ func (c *Cluster) tryLease(ctx context.Context, me holder, seen *coordinationv1.
 		return nil, &busyError{who, lease}
 	}
 	lease.Spec = spec
-	return leases.Update(ctx, lease, metav1.UpdateOptions{}) // a conflict: another one took it
+	return leases.Update(ctx, lease, metav1.UpdateOptions{}) // a conflict if another run took it
 }
 
-// renew keeps the lease until ctx ends, and ends ctx when it cannot.
+// renew renews the lease until ctx ends, and ends ctx if it cannot.
 func (c *Cluster) renew(ctx context.Context, lost context.CancelCauseFunc, lease *coordinationv1.Lease) {
 	last := time.Now()
 	for Sleep(ctx, renewEvery) {
@@ -133,8 +132,8 @@ func (c *Cluster) renew(ctx context.Context, lost context.CancelCauseFunc, lease
 	}
 }
 
-// giveBack removes the lease. If that fails, it expires.
-func (c *Cluster) giveBack(ctx context.Context, lease *coordinationv1.Lease) {
+// releaseLease deletes the lease. If that fails, it expires.
+func (c *Cluster) releaseLease(ctx context.Context, lease *coordinationv1.Lease) {
 	ctx, cancel := later(ctx)
 	defer cancel()
 	_ = c.kube.CoordinationV1().Leases(Namespace).Delete(ctx, leaseName, metav1.DeleteOptions{
@@ -142,7 +141,7 @@ func (c *Cluster) giveBack(ctx context.Context, lease *coordinationv1.Lease) {
 	})
 }
 
-// holder is who has the lease: a process of a host.
+// holder is the process that holds the lease.
 type holder struct {
 	host string
 	pid  int
@@ -150,8 +149,8 @@ type holder struct {
 
 func (h holder) String() string { return fmt.Sprintf("%s/%d", h.host, h.pid) }
 
-// parseHolder reads what String wrote; of anything else only gone is asked,
-// which is false then.
+// parseHolder parses the result of String. For any other text, it returns a holder
+// that is not gone.
 func parseHolder(s string) holder {
 	i := strings.LastIndexByte(s, '/')
 	if i < 0 {
@@ -164,8 +163,8 @@ func parseHolder(s string) holder {
 	return holder{s[:i], pid}
 }
 
-// gone reports whether the process has certainly ended: it was one of this host, and
-// there is none of its number.
+// gone reports whether the process has certainly ended: it was on this host, which
+// has no process with that number.
 func (h holder) gone(host string) bool {
 	return h.pid > 0 && h.host == host && errors.Is(syscall.Kill(h.pid, 0), syscall.ESRCH)
 }

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// leaseOf is the lease of a run, as of a version.
+// leaseOf returns the lease of a run, with a resource version.
 func leaseOf(who, version string) *coordinationv1.Lease {
 	now := metav1.NowMicro()
 	return &coordinationv1.Lease{
@@ -24,7 +24,7 @@ func leaseOf(who, version string) *coordinationv1.Lease {
 	}
 }
 
-// held reports who has the lease, "" if nobody.
+// held returns the holder of the lease, or "".
 func (f *fake) held() string {
 	l, err := f.api.CoordinationV1().Leases(Namespace).Get(context.Background(), leaseName, metav1.GetOptions{})
 	if err != nil {
@@ -33,19 +33,19 @@ func (f *fake) held() string {
 	return *l.Spec.HolderIdentity
 }
 
-// TestHold: one run at a time works on a cluster, and the next one begins when the
-// first has ended, however that was.
+// TestHold lets one run at a time change a cluster. The next one starts when the first
+// has ended, in any way.
 func TestHold(t *testing.T) {
 	host, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
 	}
-	const nobody = "/2147483647" // beyond what Linux numbers processes with
+	const nobody = "/2147483647" // larger than any process ID of Linux
 	tests := []struct {
 		name  string
 		have  *coordinationv1.Lease
-		renew time.Duration // for which the other run lives
-		after time.Duration // after which it is this one's turn; 0 for at once
+		renew time.Duration // how long the other run renews its lease
+		after time.Duration // when this run gets the lease; 0 for at once
 	}{
 		{"nobody has it", nil, 0, 0},
 		{"a process of this host that is gone", leaseOf(host+nobody, "1"), 0, 0},
@@ -70,7 +70,7 @@ func TestHold(t *testing.T) {
 				}()
 				start := time.Now()
 				var waits []string
-				held, giveBack, err := f.hold(t.Context(), func(s string) { waits = append(waits, s) })
+				held, unlock, err := f.hold(t.Context(), func(s string) { waits = append(waits, s) })
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -78,7 +78,7 @@ func TestHold(t *testing.T) {
 					t.Errorf("held after %v, want %v", took, tt.after)
 				}
 				if waited := tt.after > 0; waited != (len(waits) == 1 && has(waits, "another run (")) {
-					t.Errorf("waits %q, want once who has it: %v", waits, waited)
+					t.Errorf("waits %q, want the holder once: %v", waits, waited)
 				}
 				if want := host + "/"; !strings.HasPrefix(f.held(), want) {
 					t.Errorf("held by %q, want %s…", f.held(), want)
@@ -87,23 +87,23 @@ func TestHold(t *testing.T) {
 				if held.Err() != nil {
 					t.Errorf("lost after a while: %v", context.Cause(held))
 				}
-				giveBack()
+				unlock()
 				if f.held() != "" || !errors.Is(held.Err(), context.Canceled) {
-					t.Errorf("held by %q, %v, want it free and the work over", f.held(), held.Err())
+					t.Errorf("held by %q, %v, want it free and the context done", f.held(), held.Err())
 				}
 			})
 		})
 	}
 }
 
-// TestHoldInVain: the error of a timeout names the holder.
-func TestHoldInVain(t *testing.T) {
+// TestHoldTimeout returns an error with the holder.
+func TestHoldTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, leaseOf("other/7", "1"))
 		short, cancel := context.WithTimeout(t.Context(), leaseSeconds*time.Second/2)
 		defer cancel()
 		if _, _, err := f.hold(short, nil); err == nil || err.Error() != "another run (other/7) is still in progress on this cluster" {
-			t.Errorf("error = %v, want who works there", err)
+			t.Errorf("error = %v, want the holder", err)
 		}
 		interrupted := errors.New("interrupted")
 		stopped, stop := context.WithCancelCause(t.Context())
@@ -118,7 +118,7 @@ func TestHoldInVain(t *testing.T) {
 	})
 }
 
-// TestHoldLost: a run that cannot renew its lease stops before another one begins.
+// TestHoldLost stops a run that cannot renew its lease, before another one starts.
 func TestHoldLost(t *testing.T) {
 	unreachable := errors.New("connection refused")
 	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "leases"}, leaseName, nil)
@@ -134,11 +134,11 @@ func TestHoldLost(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFake(t)
-				held, giveBack, err := f.hold(t.Context(), nil)
+				held, unlock, err := f.hold(t.Context(), nil)
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer giveBack()
+				defer unlock()
 				failing(&f.api.Fake, "update", "leases", tt.errs...)
 				time.Sleep(leaseSeconds*time.Second + time.Second)
 				if lost := errors.Is(context.Cause(held), errLeaseLost); lost != tt.lost {

@@ -13,35 +13,35 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 )
 
-// managementName is the name of the one Management object.
+// managementName is the name of the only Management object.
 const managementName = "kcm"
 
-// State is what Management and its Release say of the platform.
+// State is the state of the platform according to Management and its Release.
 type State struct {
-	Release    string      // name of the Release that is wanted
-	Running    string      // name of the Release that runs; empty in kcm before it was ready once
-	Version    string      // of the wanted Release, such as 1.2.3
+	Release    string      // name of the Release in Management's spec
+	Running    string      // name of the running Release; empty until kcm was ready once
+	Version    string      // of Release, such as 1.2.3
 	Components []Component // by name
-	Message    string      // why it is not ready, as kcm puts it; empty if it is
+	Message    string      // kcm's reason why it is not ready; empty if it is
 
 	resourceVersion string
-	observed        *observation // nil as long as Management lists no components
+	observed        *observation // nil if Management lists no components
 }
 
-// Ready reports whether the platform is up as far as one look can show it.
-// WaitReady makes sure.
+// Ready reports whether the platform is ready at this moment. WaitReady also checks
+// that it stays ready.
 func (s *State) Ready() bool { return s != nil && s.Message == "" }
 
-// Component is a part of the platform that kcm installs: kcm itself, Cluster
-// API, a provider.
+// Component is a part of the platform that kcm installs: kcm itself, Cluster API or a
+// provider.
 type Component struct {
 	Name     string
-	Template string // the ProviderTemplate that it comes from
+	Template string // the name of its ProviderTemplate
 	Ready    bool
-	Error    string // why not
+	Error    string // why it is not ready
 }
 
-// management returns Management/kcm; nil if there is none, or no such kind.
+// management returns Management/kcm, or nil if the object or its kind does not exist.
 func (c *Cluster) management(ctx context.Context) (*unstructured.Unstructured, error) {
 	client, err := c.resource(managementKind, "")
 	if absent(err) {
@@ -57,7 +57,7 @@ func (c *Cluster) management(ctx context.Context) (*unstructured.Unstructured, e
 	return u, err
 }
 
-// release returns a Release; nil if there is none of that name.
+// release returns the Release of this name, or nil if it does not exist.
 func (c *Cluster) release(ctx context.Context, name string) (*unstructured.Unstructured, error) {
 	client, err := c.resource(releaseKind, "")
 	if err != nil {
@@ -70,16 +70,15 @@ func (c *Cluster) release(ctx context.Context, name string) (*unstructured.Unstr
 	return u, err
 }
 
-// State returns how far the platform is; nil without an error if kcm has not
+// State returns the state of the platform, or nil without an error if kcm has not
 // created Management yet.
 //
-// The platform is ready when Management's condition Ready is True for the
-// object as it is now, the release that runs is the one that is wanted, there
-// are components and each is a success, and the Release is ready as well. The
-// condition alone is not enough: up to kcm 1.5 it looks at the components of
-// whatever release they are, and an object that was just changed carries the
-// condition of before. So each component must also be deployed from the chart
-// and with the values that it has now, and its Deployments must be available.
+// The platform is ready when Management's condition Ready is True for its current
+// generation, the running release is the one in its spec, it lists components, all of
+// which have succeeded, and the Release is ready. The condition alone is not enough: up
+// to kcm 1.5 it considers the components of any release, and just after a change it is
+// still that of before. So each component must also be deployed from its current chart
+// with its current values, and its Deployments must be available.
 func (c *Cluster) State(ctx context.Context) (*State, error) {
 	m, err := c.management(ctx)
 	if err != nil || m == nil {
@@ -103,7 +102,7 @@ func (c *Cluster) State(ctx context.Context) (*State, error) {
 		if s.observed, err = c.observe(ctx); err != nil {
 			return nil, err
 		}
-		s.doubt()
+		s.checkDeployed()
 	}
 	s.Message = cmp.Or(s.notReady(m), releaseProblem)
 	if s.Message == "" && len(s.observed.waiting) > 0 {
@@ -112,9 +111,9 @@ func (c *Cluster) State(ctx context.Context) (*State, error) {
 	return s, nil
 }
 
-// doubt revokes the success of components that are not deployed as requested
-// now.
-func (s *State) doubt() {
+// checkDeployed marks components as not ready that are not deployed as currently
+// requested.
+func (s *State) checkDeployed() {
 	for i := range s.Components {
 		component := &s.Components[i]
 		if !component.Ready {
@@ -131,7 +130,7 @@ func (s *State) allComponents() bool {
 	return !slices.ContainsFunc(s.Components, func(c Component) bool { return !c.Ready })
 }
 
-// notReady returns the first reason for which Management is not ready, or "".
+// notReady returns the first reason why Management is not ready, or "".
 func (s *State) notReady(m *unstructured.Unstructured) string {
 	var waiting []string
 	for _, component := range s.Components {
@@ -141,7 +140,7 @@ func (s *State) notReady(m *unstructured.Unstructured) string {
 	}
 	ready := condition(m, "Ready")
 	observed := ready.ObservedGeneration
-	if observed == 0 { // left out of the condition: the status has one as well
+	if observed == 0 { // not in the condition; the status has one as well
 		observed, _, _ = unstructured.NestedInt64(m.Object, "status", "observedGeneration")
 	}
 	switch {
@@ -150,20 +149,20 @@ func (s *State) notReady(m *unstructured.Unstructured) string {
 	case len(waiting) > 0:
 		return "components not ready: " + strings.Join(waiting, ", ")
 	case ready.Status == "":
-		return "kcm has not looked at management kcm yet"
+		return "kcm has not processed management kcm yet"
 	case ready.Status != string(metav1.ConditionTrue):
 		return cmp.Or(ready.Message, ready.Reason, "management kcm is not ready")
 	case observed != m.GetGeneration():
-		return fmt.Sprintf("kcm has not looked at the latest change of management kcm yet (generation %d of %d)", observed, m.GetGeneration())
+		return fmt.Sprintf("kcm has not processed the latest change of management kcm yet (generation %d of %d)", observed, m.GetGeneration())
 	case s.Running != s.Release:
-		return fmt.Sprintf("release %s is wanted, %s runs", s.Release, cmp.Or(s.Running, "none"))
+		return fmt.Sprintf("release %s is requested, but %s is running", s.Release, cmp.Or(s.Running, "none"))
 	case len(s.Components) == 0:
 		return "management kcm lists no components"
 	}
 	return ""
 }
 
-// releaseNotReady returns the reason for which a Release is not ready, or "".
+// releaseNotReady returns the reason why a Release is not ready, or "".
 func releaseNotReady(u *unstructured.Unstructured) string {
 	ready, _, _ := unstructured.NestedBool(u.Object, "status", "ready")
 	observed, _, _ := unstructured.NestedInt64(u.Object, "status", "observedGeneration")
@@ -178,7 +177,7 @@ func releaseNotReady(u *unstructured.Unstructured) string {
 	return "release " + u.GetName() + " is not ready"
 }
 
-// components reads status.components, by name.
+// components returns Management's status.components, sorted by name.
 func components(m *unstructured.Unstructured) []Component {
 	all, _, _ := unstructured.NestedMap(m.Object, "status", "components")
 	var list []Component
@@ -194,22 +193,22 @@ func components(m *unstructured.Unstructured) []Component {
 	return list
 }
 
-// config returns the values that kcm gives to its own chart.
+// config returns the values with which kcm deploys its own chart.
 func config(m *unstructured.Unstructured) map[string]any {
 	values, _, _ := unstructured.NestedMap(m.Object, "spec", "core", "kcm", "config")
 	return values
 }
 
-// change changes Management with f, as often as somebody else changes it in
-// between or kcm's webhooks are not up. f gets the object as it is.
+// change updates Management with f. It retries if another client changes it
+// meanwhile, or if kcm's webhooks are not up.
 func (c *Cluster) change(ctx context.Context, f func(*unstructured.Unstructured) error) error {
-	return patiently(ctx, func() error {
+	return retry(ctx, func() error {
 		m, err := c.management(ctx)
 		if err != nil {
 			return err
 		}
 		if m == nil {
-			return fmt.Errorf("management %s: it does not exist", managementName)
+			return fmt.Errorf("management %s does not exist", managementName)
 		}
 		if err := f(m); err != nil {
 			return err
@@ -223,7 +222,7 @@ func (c *Cluster) change(ctx context.Context, f func(*unstructured.Unstructured)
 	})
 }
 
-// configure puts values into Management's, and takes none away.
+// configure merges values into Management's.
 func configure(m *unstructured.Unstructured, values map[string]any) error {
 	merged := chart.Merge(config(m), values)
 	return unstructured.SetNestedMap(m.Object, merged, "spec", "core", "kcm", "config")

@@ -9,8 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// nodeStates is what is wrong with each node, "" for nothing; nil if the nodes
-// could not be read.
+// nodeStates maps each node to its problem, or "". It is nil if the nodes could not be
+// read.
 type nodeStates map[string]string
 
 func (c *Cluster) nodeStates(ctx context.Context) nodeStates {
@@ -28,7 +28,7 @@ func (c *Cluster) nodeStates(ctx context.Context) nodeStates {
 	return states
 }
 
-// lost returns why a pod that its node is to run does not run, or "".
+// lost returns why the node of a pod cannot run it, or "".
 func (n nodeStates) lost(pod *corev1.Pod) string {
 	node := pod.Spec.NodeName
 	if n == nil || node == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
@@ -36,17 +36,17 @@ func (n nodeStates) lost(pod *corev1.Pod) string {
 	}
 	switch state, known := n[node]; {
 	case !known:
-		return "its node " + node + " does not exist any more"
+		return "its node " + node + " no longer exists"
 	case state != "":
 		return "its node " + node + " " + state
 	}
 	return ""
 }
 
-// platformNamespaces returns where the platform's pods run.
+// platformNamespaces returns the namespaces of the platform's pods.
 func (c *Cluster) platformNamespaces(ctx context.Context) map[string]bool {
 	ours := map[string]bool{Namespace: true}
-	for _, u := range c.look(ctx, helmReleaseKind) {
+	for _, u := range c.tryList(ctx, helmReleaseKind) {
 		if u.GetNamespace() == Namespace {
 			ours[cmp.Or(field(&u, "spec", "targetNamespace"), Namespace)] = true
 		}
@@ -54,16 +54,15 @@ func (c *Cluster) platformNamespaces(ctx context.Context) map[string]bool {
 	return ours
 }
 
-// essential reports whether every other pod depends on a pod: the network's,
-// which are those of DaemonSets, and the cluster's DNS.
+// essential reports whether all other pods depend on a pod: those of the network,
+// which DaemonSets run, and of the cluster's DNS.
 func essential(pod *corev1.Pod) bool {
 	return pod.Namespace == metav1.NamespaceSystem && (pod.Labels["k8s-app"] == "kube-dns" ||
 		slices.ContainsFunc(pod.OwnerReferences, func(o metav1.OwnerReference) bool { return o.Kind == "DaemonSet" }))
 }
 
-// Capacity returns what the nodes have for the platform's pods, in thousandths
-// of a CPU and in bytes of memory: what they can allocate, less what the pods
-// of others request.
+// Capacity returns the capacity of the nodes for the platform's pods, in thousandths
+// of a CPU and in bytes of memory: what is allocatable, less what other pods request.
 func (c *Cluster) Capacity(ctx context.Context) (cpu, memory int64, err error) {
 	nodes, err := c.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// heartbeats are the Leases that the controllers renew every few seconds while
-// they work. After a restart of k0s every other object looks as it did before.
-// A lease that does not exist is not required: leader election may be off.
+// heartbeats lists the Leases that controllers renew every few seconds. After a
+// restart of k0s, every other object looks as it did before. A Lease that does not
+// exist is not required: leader election may be disabled.
 var heartbeats = []struct{ namespace, name string }{
 	{Namespace, "31c555b4.k0rdent.mirantis.com"}, // kcm
 	{Namespace, "helm-controller-leader-election"},
@@ -24,20 +24,20 @@ var heartbeats = []struct{ namespace, name string }{
 	{metav1.NamespaceSystem, "kube-controller-manager"},
 }
 
-// observation is what the controllers have done, read from the objects that
-// they work on. Management alone is not enough: kcm reads a HelmRelease that it
-// has just changed back from its cache, and for an instant reports the new
-// generation as ready before helm-controller has begun.
+// observation is the state of the objects that controllers reconcile. Management alone
+// is not enough: kcm reads a HelmRelease that it has just changed from its cache, and
+// for an instant reports the new generation as ready before helm-controller has
+// started.
 type observation struct {
 	releases  map[string]*unstructured.Unstructured // HelmReleases in Namespace
 	templates map[string]*unstructured.Unstructured // ProviderTemplates
-	waiting   []string                              // what is not available yet
+	waiting   []string                              // objects that are not available yet
 	seen      []string                              // the version of each object
-	renewed   map[string]string                     // when each lease was renewed
+	renewed   map[string]string                     // when each Lease was renewed
 }
 
-// observe reads what the controllers have done. The caller must have read
-// Management before: kcm changes a HelmRelease first and reports on it second.
+// observe returns the state of the objects. The caller must have read Management
+// first, since kcm changes a HelmRelease before it updates Management.
 func (c *Cluster) observe(ctx context.Context) (*observation, error) {
 	o := &observation{renewed: make(map[string]string)}
 	var err error
@@ -63,7 +63,7 @@ func (c *Cluster) observe(ctx context.Context) (*observation, error) {
 	return o, nil
 }
 
-// byName returns the objects of a kind in a namespace by their names.
+// byName returns the objects of a kind in a namespace by name.
 func (c *Cluster) byName(ctx context.Context, kind schema.GroupKind, namespace string) (map[string]*unstructured.Unstructured, error) {
 	list, err := c.all(ctx, kind)
 	objects := make(map[string]*unstructured.Unstructured, len(list))
@@ -82,15 +82,14 @@ func field(u *unstructured.Unstructured, path ...string) string {
 }
 
 const (
-	// capiProvider labels what the Cluster API operator installs.
+	// capiProvider is the label of objects that the Cluster API operator installs.
 	capiProvider = "cluster.x-k8s.io/provider"
 	// helmOwner is Helm's annotation on the objects of a release.
 	helmOwner = "meta.helm.sh/release-name"
 )
 
-// observeDeployments looks at the Deployments that the platform's charts and
-// the Cluster API operator have made. Others in the same namespaces are not the
-// platform's, and may be in whatever state.
+// observeDeployments adds the Deployments of the platform's charts and of the Cluster
+// API operator. It ignores others in the same namespaces.
 func (c *Cluster) observeDeployments(ctx context.Context, o *observation) error {
 	ours := map[string]bool{ReleaseName: true}
 	for name, u := range o.releases {
@@ -116,8 +115,8 @@ func (c *Cluster) observeDeployments(ctx context.Context, o *observation) error 
 	return nil
 }
 
-// rollout returns why the pods of a Deployment are not those that it asks for,
-// all of them available, or "".
+// rollout returns why not all pods of a Deployment are up to date and available, or
+// "".
 func rollout(d *appsv1.Deployment) string {
 	want := int32(1)
 	if d.Spec.Replicas != nil {
@@ -125,19 +124,19 @@ func rollout(d *appsv1.Deployment) string {
 	}
 	switch s := d.Status; {
 	case s.ObservedGeneration < d.Generation:
-		return "its latest change has not been observed yet"
+		return "its latest change has not been processed yet"
 	case s.UpdatedReplicas < want:
 		return fmt.Sprintf("%d of %d pods are updated", s.UpdatedReplicas, want)
 	case s.Replicas > s.UpdatedReplicas:
-		return fmt.Sprintf("pods of before its latest change still run (%d)", s.Replicas-s.UpdatedReplicas)
+		return fmt.Sprintf("pods from before its latest change are still running (%d)", s.Replicas-s.UpdatedReplicas)
 	case s.AvailableReplicas < want:
 		return fmt.Sprintf("%d of %d pods are available", s.AvailableReplicas, want)
 	}
 	return ""
 }
 
-// problem returns why a component, which kcm reports as a success, is not
-// deployed as it is wanted now, or "".
+// problem returns why a component that kcm reports as a success is not deployed as
+// currently requested, or "".
 func (o *observation) problem(component Component) string {
 	u := o.releases[component.Name]
 	if u == nil {
@@ -156,7 +155,7 @@ func (o *observation) problem(component Component) string {
 	case observed != u.GetGeneration() || ready.ObservedGeneration != u.GetGeneration():
 		suspended, _, _ := unstructured.NestedBool(u.Object, "spec", "suspend")
 		if suspended {
-			return name + " is suspended before its latest change"
+			return name + " was suspended before its latest change"
 		}
 		return fmt.Sprintf("%s: helm-controller has not finished its latest change (generation %d of %d)", name, observed, u.GetGeneration())
 	case ready.Status != string(metav1.ConditionTrue):
@@ -171,29 +170,29 @@ func (o *observation) problem(component Component) string {
 	return o.wrongChart(component, u, fmt.Sprint(last["chartVersion"]))
 }
 
-// wrongChart returns how the chart that a HelmRelease has deployed differs from
-// that of the component's template and from the one last attempted, or "".
+// wrongChart returns how the chart that a HelmRelease has deployed differs from the
+// one of the component's template, or from the one last attempted, or "".
 func (o *observation) wrongChart(component Component, u *unstructured.Unstructured, deployed string) string {
 	name := objectName(u)
 	if attempted := field(u, "status", "lastAttemptedRevision"); !sameChart(attempted, deployed) {
-		return fmt.Sprintf("%s: chart version %s is deployed, %s was attempted last", name, deployed, attempted)
+		return fmt.Sprintf("%s: chart version %s is deployed, but %s was attempted last", name, deployed, attempted)
 	}
 	template := o.templates[component.Template]
 	if template == nil {
 		return "providertemplate " + component.Template + " does not exist"
 	}
 	if want, have := field(template, "status", "chartRef", "name"), field(u, "spec", "chartRef", "name"); want != have {
-		return fmt.Sprintf("%s refers to chart %s, template %s to %s", name, have, component.Template, want)
+		return fmt.Sprintf("%s refers to chart %s, but template %s to %s", name, have, component.Template, want)
 	}
 	want := cmp.Or(field(template, "status", "chartVersion"), field(template, "spec", "helm", "chartSpec", "version"))
 	if !sameChart(want, deployed) {
-		return fmt.Sprintf("%s: chart version %s is deployed, %s is wanted", name, deployed, want)
+		return fmt.Sprintf("%s: chart version %s is deployed, but %s is requested", name, deployed, want)
 	}
 	return ""
 }
 
-// sameChart compares versions of a chart. To one from an OCIRepository, Flux
-// adds the digest as build metadata.
+// sameChart reports whether versions of a chart are equal. Flux adds the digest of an
+// OCIRepository as build metadata.
 func sameChart(want, have string) bool {
 	return sameVersion(want, have) || strings.HasPrefix(have, want+"+")
 }

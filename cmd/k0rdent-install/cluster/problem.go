@@ -12,18 +12,18 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 )
 
-// Problem is one thing that keeps the cluster from getting on.
+// Problem is a reason why the cluster does not become ready.
 type Problem struct {
-	Object  string // such as "pod kcm-system/kcm-flux-check-x8k2p"
-	Image   string // that cannot be pulled, if that is the problem
-	Reason  string // the API's word, such as ImagePullBackOff
-	Message string // in the words of the component that failed
-	weight  int    // how surely this is a cause and not a consequence
-	aside   bool   // the platform does not depend on it
+	Object    string // such as "pod kcm-system/kcm-flux-check-x8k2p"
+	Image     string // the image, if it cannot be pulled
+	Reason    string // the reason in the API, such as ImagePullBackOff
+	Message   string // the message of the component that failed
+	weight    int    // how likely it is a cause and not a consequence
+	unrelated bool   // the platform does not depend on it
 }
 
-// The weights of problems: a pod that cannot be scheduled waits for a node that
-// waits for a pod whose image cannot be pulled.
+// The weights of problems. For example, a pod cannot be scheduled because a node is
+// not ready, because the image of a pod cannot be pulled.
 const (
 	consequence = iota
 	blocked
@@ -31,15 +31,15 @@ const (
 	pull
 )
 
-// rank orders problems by how likely they keep the platform from being ready.
+// rank returns how likely a problem keeps the platform from becoming ready.
 func (p Problem) rank() int {
-	if p.aside && p.weight > consequence {
+	if p.unrelated && p.weight > consequence {
 		return 2*consequence + 1 // between what needs time and what is blocked
 	}
 	return 2 * p.weight
 }
 
-// String is one line.
+// String returns the problem as one line.
 func (p Problem) String() string {
 	parts := []string{p.Object}
 	if p.Image != "" {
@@ -58,8 +58,7 @@ func (p Problem) String() string {
 	return s
 }
 
-// key is the same for what is the same to an operator: a pull error changes
-// its words from one attempt to the next.
+// key identifies a problem, whose message may change from one attempt to the next.
 func (p Problem) key() string {
 	if p.Image != "" {
 		return p.Object + " " + p.Image
@@ -67,8 +66,8 @@ func (p Problem) key() string {
 	return p.Object + " " + p.Reason
 }
 
-// podProblem returns what is wrong with a pod, from its status alone; nothing if
-// it is ready, has succeeded or just needs time.
+// podProblem returns a pod's problem according to its status, and whether it has one.
+// A pod that only needs time has none.
 func podProblem(pod *corev1.Pod) (Problem, bool) {
 	p := Problem{Object: "pod " + pod.Namespace + "/" + pod.Name}
 	if pod.Status.Phase == corev1.PodSucceeded {
@@ -95,7 +94,7 @@ func podProblem(pod *corev1.Pod) (Problem, bool) {
 	return p, false
 }
 
-// containerProblem fills p with what is wrong with a container.
+// containerProblem sets p to a container's problem, and reports whether it has one.
 func containerProblem(p *Problem, s corev1.ContainerStatus) bool {
 	if ended := s.State.Terminated; ended != nil && ended.ExitCode != 0 {
 		p.Reason, p.Message, p.weight = "exit code "+fmt.Sprint(ended.ExitCode), lastLines(ended.Message), failed
@@ -126,14 +125,14 @@ func containerProblem(p *Problem, s corev1.ContainerStatus) bool {
 	return true
 }
 
-// containers returns the states of a pod's containers in the order in which
-// they start.
+// containers returns the states of a pod's containers in the order in which they
+// start.
 func containers(pod *corev1.Pod) []corev1.ContainerStatus {
 	return append(append([]corev1.ContainerStatus{}, pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...)
 }
 
-// imageOf returns the image as the pod asks for it; the status may hold another
-// name for it.
+// imageOf returns the image of a container in the pod's spec. The status may have
+// another name for it.
 func imageOf(pod *corev1.Pod, container string) string {
 	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for _, c := range list {
@@ -145,12 +144,12 @@ func imageOf(pod *corev1.Pod, container string) string {
 	return ""
 }
 
-// detail adds what the pod's status does not hold: the pull error from its
-// events, the end of the log of the container that failed.
+// detail adds what the pod's status lacks: the pull error from its events, or the end
+// of the failed container's log.
 func (c *Cluster) detail(ctx context.Context, pod *corev1.Pod, p *Problem) {
 	switch p.weight {
 	case pull:
-		// A status in back-off may say no more than "Back-off pulling image".
+		// In back-off, the status may only have "Back-off pulling image".
 		if message := c.pullError(ctx, pod); message != "" && !strings.Contains(p.Message, "rpc error") {
 			p.Message = message
 		}
@@ -162,8 +161,8 @@ func (c *Cluster) detail(ctx context.Context, pod *corev1.Pod, p *Problem) {
 	p.Message = oneLine(p.Message)
 }
 
-// slowPod returns what a pod waits for that has no problem of its own, of which
-// one wants to hear when time is up.
+// slowPod returns what a pod without a problem waits for, to be reported after a
+// timeout, and whether it waits.
 func slowPod(pod *corev1.Pod) (Problem, bool) {
 	p := Problem{Object: "pod " + pod.Namespace + "/" + pod.Name}
 	if pod.Status.Phase == corev1.PodSucceeded || pod.DeletionTimestamp != nil {
@@ -181,25 +180,24 @@ func slowPod(pod *corev1.Pod) (Problem, bool) {
 			return p, true
 		}
 	}
-	p.Reason = string(corev1.PodPending) // its node has not begun with it
+	p.Reason = string(corev1.PodPending) // its node has not started it
 	return p, pod.Status.Phase == corev1.PodPending
 }
 
-// pullError is the newest event about a pull that failed.
+// pullError returns the newest event about a failed pull.
 func (c *Cluster) pullError(ctx context.Context, pod *corev1.Pod) string {
 	return c.newestEvent(ctx, pod, func(e *corev1.Event) bool {
 		return e.Reason == "Failed" && strings.Contains(e.Message, "pull") && e.Message != "Error: ErrImagePull" && e.Message != "Error: ImagePullBackOff"
 	})
 }
 
-// warning is the newest event that warns of something, such as a volume that
-// cannot be mounted.
+// warning returns the newest warning event, such as a volume that cannot be mounted.
 func (c *Cluster) warning(ctx context.Context, pod *corev1.Pod) string {
 	return c.newestEvent(ctx, pod, func(e *corev1.Event) bool { return e.Type == corev1.EventTypeWarning })
 }
 
-// newestEvent returns the message of the newest event of a pod that is wanted.
-func (c *Cluster) newestEvent(ctx context.Context, pod *corev1.Pod, wanted func(*corev1.Event) bool) string {
+// newestEvent returns the message of a pod's newest event that matches.
+func (c *Cluster) newestEvent(ctx context.Context, pod *corev1.Pod, matches func(*corev1.Event) bool) string {
 	events, err := c.kube.CoreV1().Events(pod.Namespace).List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("involvedObject.uid", string(pod.UID)).String()})
 	if err != nil {
 		return ""
@@ -211,14 +209,14 @@ func (c *Cluster) newestEvent(ctx context.Context, pod *corev1.Pod, wanted func(
 		if at.IsZero() {
 			at = metav1.Time{Time: e.EventTime.Time}
 		}
-		if wanted(e) && !at.Before(&newest) {
+		if matches(e) && !at.Before(&newest) {
 			message, newest = e.Message, at
 		}
 	}
 	return message
 }
 
-// logTail is the end of the log of the first container that failed.
+// logTail returns the end of the log of the first container that failed.
 func (c *Cluster) logTail(ctx context.Context, pod *corev1.Pod) string {
 	for _, s := range containers(pod) {
 		current := s.State.Terminated != nil && s.State.Terminated.ExitCode != 0
@@ -230,7 +228,7 @@ func (c *Cluster) logTail(ctx context.Context, pod *corev1.Pod) string {
 			Container: s.Name, Previous: !current, TailLines: new(int64(tailLines)), LimitBytes: new(int64(1 << 20)),
 		}).Stream(ctx)
 		if err != nil {
-			continue // the kubelet cannot be asked, or has removed it
+			continue // the kubelet does not answer, or has removed the log
 		}
 		text, err := io.ReadAll(io.LimitReader(log, 1<<20))
 		log.Close()
@@ -243,7 +241,7 @@ func (c *Cluster) logTail(ctx context.Context, pod *corev1.Pod) string {
 
 const (
 	tailLines  = 5
-	maxMessage = 600 // bytes of a message that fits into an error
+	maxMessage = 600 // bytes of a message in an error
 )
 
 // lastLines returns the end of a log as one line.
@@ -252,8 +250,8 @@ func lastLines(text string) string {
 	return oneLine(strings.Join(lines[max(0, len(lines)-tailLines):], " | "))
 }
 
-// oneLine makes a message fit into an error: its end is what matters, for
-// causes come last.
+// oneLine shortens a message to one line of an error. It keeps the end, where the
+// cause is.
 func oneLine(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	if len(s) <= maxMessage {

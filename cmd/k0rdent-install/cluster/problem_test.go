@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// aPod has one container, "main", in a state.
+// aPod returns a pod with one container, "main", in a state.
 func aPod(phase corev1.PodPhase, s corev1.ContainerStatus) *corev1.Pod {
 	s.Name = "main"
 	return &corev1.Pod{
@@ -97,27 +97,27 @@ func TestSlowPod(t *testing.T) {
 	}
 }
 
-// TestPodWatchRemembers keeps what a pod said while it was there.
+// TestPodWatchRemembers keeps the problems of deleted pods.
 func TestPodWatchRemembers(t *testing.T) {
 	var warnings []string
 	w := &podWatch{warn: func(s string) { warnings = append(warnings, s) }, problems: make(map[string]Problem), reported: make(map[string]bool)}
-	see := func(pod *corev1.Pod, deleted bool) { w.note(pod.Name, mustProblem(pod), deleted) }
-	see(aPod(corev1.PodPending, waiting("ErrImagePull", "rpc error: code = NotFound desc = not found")), false)
-	see(aPod(corev1.PodPending, waiting("ImagePullBackOff", "Back-off")), false)
+	update := func(pod *corev1.Pod, deleted bool) { w.note(pod.Name, mustProblem(pod), deleted) }
+	update(aPod(corev1.PodPending, waiting("ErrImagePull", "rpc error: code = NotFound desc = not found")), false)
+	update(aPod(corev1.PodPending, waiting("ImagePullBackOff", "Back-off")), false)
 	if got := w.worst(); len(got) != 1 || !strings.Contains(got[0].Message, "NotFound") {
-		t.Errorf("problems = %v, want what the first attempt said", got)
+		t.Errorf("problems = %v, want the message of the first attempt", got)
 	}
 	if len(warnings) != 1 {
 		t.Errorf("warnings = %q, want one line", warnings)
 	}
-	see(aPod(corev1.PodRunning, corev1.ContainerStatus{}), false)
+	update(aPod(corev1.PodRunning, corev1.ContainerStatus{}), false)
 	if got := w.worst(); len(got) != 0 {
-		t.Errorf("problems = %v, want none of a pod that runs", got)
+		t.Errorf("problems = %v, want none of a running pod", got)
 	}
-	see(aPod(corev1.PodFailed, ended(3, "Error", "no CA")), false)
-	see(aPod(corev1.PodFailed, ended(3, "Error", "")), true)
+	update(aPod(corev1.PodFailed, ended(3, "Error", "no CA")), false)
+	update(aPod(corev1.PodFailed, ended(3, "Error", "")), true)
 	if got := w.worst(); len(got) != 1 || got[0].Message != "no CA" {
-		t.Errorf("problems = %v, want what the pod said before it was deleted", got)
+		t.Errorf("problems = %v, want that of the pod before it was deleted", got)
 	}
 }
 
@@ -163,6 +163,6 @@ func TestFailedChecks(t *testing.T) {
 		t.Errorf("failedChecks = %q, want %q", got, want)
 	}
 	if got := failedChecks("ok"); got != "" {
-		t.Errorf("failedChecks of a good answer = %q", got)
+		t.Errorf("failedChecks of a ready server = %q", got)
 	}
 }

@@ -12,69 +12,67 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// quiet is how long nothing may happen before a wait says so: the time after
-// which Flux gives up on a chart by itself, and one minute.
+// quiet is how long nothing may change before a wait reports it: a minute more than
+// the time after which Flux gives up on a chart.
 const quiet = 6 * time.Minute
 
-// settle is how long the platform must stay ready: kcm looks again at what it
-// has begun after 10 seconds, and controllers renew their leases more often.
+// settle is how long the platform must stay ready: kcm checks what it has started
+// every 10 seconds, and controllers renew their Leases more often.
 const settle = 15 * time.Second
 
-// Watcher is called with what happens while WaitReady waits. Each function may be nil.
+// Watcher holds functions that WaitReady calls. Each may be nil.
 type Watcher struct {
 	// Component is called when a component is new or has changed.
 	Component func(Component)
-	// Missing is called with what is waited for once all components are ready,
+	// Missing is called, once all components are ready, with what is still missing,
 	// whenever that changes.
 	Missing func(string)
-	// Stalled is called when nothing has happened for a while, and again after
-	// each further while.
+	// Stalled is called each time nothing has changed for Quiet.
 	Stalled func(idle time.Duration, problems []Problem)
-	// Quiet is that while; 6 minutes if it is 0, one more than the time after
-	// which Flux gives up on a chart.
+	// Quiet is 6 minutes if it is 0.
 	Quiet time.Duration
 	// Settle is how long the platform must stay ready; 15 seconds if it is 0.
 	Settle time.Duration
 }
 
-// WaitReady waits until the platform is ready, as State defines it, and stays
-// so: two looks at least Settle apart must find it ready with the same versions
-// of everything, and between them every controller must have renewed its lease.
-// If the context's time runs out, the error is a *StuckError with the
-// components, the Flux objects and the pods that are in the way. An API server
-// that does not answer for a while does not end the wait.
+// WaitReady waits until the platform is ready, as State defines it, and stays ready:
+// two checks at least Settle apart must find it ready with the same version of every
+// object, and every controller must have renewed its Lease between them. If the
+// context's deadline passes, the error is a *StuckError with the components, the Flux
+// objects and the pods that are not ready. It keeps waiting while the API server does
+// not answer.
 //
-// Flux stops retrying an upgrade that has failed, kcm's own among them, until it
-// is asked to. WaitReady asks once at the beginning, since its caller has just
-// changed something, and whenever nothing changes.
+// Flux stops retrying a failed upgrade, even of kcm itself, until it is told to.
+// WaitReady does so at the start, since its caller has just changed something, and
+// whenever nothing changes.
 func (c *Cluster) WaitReady(ctx context.Context, w Watcher) (*State, error) {
 	w.Quiet, w.Settle = cmp.Or(w.Quiet, quiet), cmp.Or(w.Settle, settle)
 	start := time.Now()
 	report := &reporter{Watcher: w, components: make(map[string]Component)}
-	last, moved := "", start
-	c.restart(ctx)
+	last, changed := "", start
+	c.retryReleases(ctx)
 	var state *State
-	var stable calm
-	var failure error // of the last look, if it failed
+	var stable stability
+	var failure error // of the last check
 	for {
 		now, err := c.State(ctx)
-		if err == nil || ctx.Err() == nil { // that our own time is up is no failure
+		if err == nil || ctx.Err() == nil { // our own deadline is not a failure
 			failure = err
 		}
 		if err == nil {
 			state = now
-			done := stable.look(state, w.Settle)
+			done := stable.add(state, w.Settle)
 			report.report(state, stable.missing)
 			if done {
 				return state, nil
 			}
 			if print := c.fingerprint(ctx, state); print != last {
-				last, moved = print, time.Now()
+				last, changed = print, time.Now()
 			}
 		}
-		if idle := time.Since(moved); idle > w.Quiet {
-			moved = time.Now()
-			c.restart(ctx)
+		if idle := time.Since(changed); idle > w.Quiet {
+			changed = time.Now()
+			c.retryReleases(ctx)
 			problems := c.Explain(ctx)
 			if w.Stalled != nil && ctx.Err() == nil {
 				w.Stalled(idle.Round(time.Second), problems)
@@ -83,22 +81,22 @@ func (c *Cluster) WaitReady(ctx context.Context, w Watcher) (*State, error) {
 		if ctx.Err() != nil {
 			return c.notReady(ctx, state, stable.missing, failure, start)
 		}
-		c.managementChange(ctx, state, min(glance, w.Quiet, max(pause, stable.left(w.Settle))))
+		c.managementChange(ctx, state, min(pollInterval, w.Quiet, max(pause, stable.left(w.Settle))))
 	}
 }
 
-// calm is how long the platform has been ready without a change.
-type calm struct {
+// stability records how long the platform has been ready without a change.
+type stability struct {
 	since   time.Time // zero while it is not ready
 	first   *observation
-	missing string // what it is waited for, if all components are ready
+	missing string // what is still missing, if all components are ready
 }
 
-// look records an observation of the platform and reports whether it has been
-// ready for long enough.
-func (k *calm) look(s *State, settle time.Duration) bool {
+// add records a state of the platform and reports whether it has been ready for
+// settle.
+func (k *stability) add(s *State, settle time.Duration) bool {
 	if !s.Ready() {
-		*k = calm{}
+		*k = stability{}
 		if s != nil && s.observed != nil && s.allComponents() {
 			k.missing = s.Message
 		}
@@ -107,7 +105,7 @@ func (k *calm) look(s *State, settle time.Duration) bool {
 	if k.since.IsZero() || !slices.Equal(k.first.seen, s.observed.seen) {
 		k.since, k.first = time.Now(), s.observed
 	}
-	k.missing = fmt.Sprintf("everything is ready, and must stay so for %v", settle)
+	k.missing = fmt.Sprintf("everything is ready; checking that it stays so for %v", settle)
 	if k.left(settle) > 0 {
 		return false
 	}
@@ -119,30 +117,31 @@ func (k *calm) look(s *State, settle time.Duration) bool {
 	}
 	if len(silent) > 0 {
 		slices.Sort(silent)
-		k.missing = fmt.Sprintf("%s not renewed for %v: the controller does not run", strings.Join(silent, ", "), settle)
+		k.missing = fmt.Sprintf("%s not renewed for %v: the controller is not running", strings.Join(silent, ", "), settle)
 	}
 	return len(silent) == 0
 }
 
-// left returns how long the platform has yet to stay ready; settle if it is not.
-func (k *calm) left(settle time.Duration) time.Duration {
+// left returns how much longer the platform must stay ready; settle if it is not
+// ready.
+func (k *stability) left(settle time.Duration) time.Duration {
 	if k.since.IsZero() {
 		return settle
 	}
 	return settle - time.Since(k.since)
 }
 
-// notReady is the error for a wait that has ended.
+// notReady returns the error of a wait that has ended.
 func (c *Cluster) notReady(ctx context.Context, state *State, missing string, failure error, start time.Time) (*State, error) {
 	if !timedOut(ctx) {
 		return state, context.Cause(ctx)
 	}
-	again, cancel := later(ctx)
+	extra, cancel := later(ctx)
 	defer cancel()
-	if now, err := c.State(again); err == nil { // the last look may have been cut off
+	if now, err := c.State(extra); err == nil { // the last check may have been cancelled
 		state, failure = now, nil
 	}
-	what := "management kcm is not there"
+	what := "management kcm does not exist"
 	switch {
 	case failure != nil:
 		what = "not ready: " + oneLine(failure.Error())
@@ -152,7 +151,7 @@ func (c *Cluster) notReady(ctx context.Context, state *State, missing string, fa
 	return state, c.stuck(ctx, what, start)
 }
 
-// reporter reports to a Watcher what has changed since its last report.
+// reporter calls a Watcher with what has changed since the last call.
 type reporter struct {
 	Watcher
 	components map[string]Component
@@ -175,8 +174,8 @@ func (r *reporter) report(state *State, missing string) {
 	r.missing = missing
 }
 
-// fingerprint changes when something moves: a component, or the number of pods
-// that are ready.
+// fingerprint returns a text that changes with the state of components and the number
+// of pods that are ready.
 func (c *Cluster) fingerprint(ctx context.Context, state *State) string {
 	var b strings.Builder
 	if state != nil {
@@ -198,7 +197,7 @@ func (c *Cluster) fingerprint(ctx context.Context, state *State) string {
 	return b.String()
 }
 
-// managementChange waits for a change of Management, or a while.
+// managementChange waits for a change of Management, or for most.
 func (c *Cluster) managementChange(ctx context.Context, state *State, most time.Duration) {
 	client, err := c.resource(managementKind, "")
 	if state == nil || err != nil {
@@ -209,10 +208,10 @@ func (c *Cluster) managementChange(ctx context.Context, state *State, most time.
 	oneEvent(ctx, w, err, most)
 }
 
-// restart has Flux start again with every HelmRelease that it has given up
-// on. The annotations are those that "flux reconcile --reset" sets. A failure
-// to do so shows in what the wait finds.
-func (c *Cluster) restart(ctx context.Context) {
+// retryReleases has Flux retry every HelmRelease that it has given up on, with the
+// annotations of "flux reconcile --reset". If that fails, the release stays failed and
+// the wait reports it.
+func (c *Cluster) retryReleases(ctx context.Context) {
 	now := time.Now().UTC().Format(time.RFC3339Nano)
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"reconcile.fluxcd.io/requestedAt":%q,"reconcile.fluxcd.io/resetAt":%q}}}`, now, now)
 	releases, err := c.all(ctx, helmReleaseKind)

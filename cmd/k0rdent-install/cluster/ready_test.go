@@ -23,7 +23,7 @@ func yamlObject(text []byte, u *unstructured.Unstructured) error {
 	return u.UnmarshalJSON(raw)
 }
 
-// management is Management/kcm as kcm leaves it once generation is ready.
+// management returns Management/kcm as it is once generation is ready.
 func management(t *testing.T, generation int, release string, components ...string) *unstructured.Unstructured {
 	text := fmt.Sprintf(`
 apiVersion: k0rdent.mirantis.com/v1beta1
@@ -43,7 +43,7 @@ status:
 	return anObject(t, text)
 }
 
-// helmRelease is a component's as helm-controller leaves it.
+// helmRelease returns a component's HelmRelease as helm-controller leaves it.
 func helmRelease(t *testing.T, name string, generation int, template, version string) *unstructured.Unstructured {
 	return anObject(t, fmt.Sprintf(`
 apiVersion: helm.toolkit.fluxcd.io/v2
@@ -82,8 +82,8 @@ status: {ready: true, observedGeneration: 1}
 
 const kcmLease = "31c555b4.k0rdent.mirantis.com"
 
-// aPlatform is one of two components that has been ready for a while, as
-// generation 1 of Management, and the templates of the next version.
+// aPlatform returns a platform of two components that has been ready for a while, as
+// generation 1 of Management, with the templates of the next version.
 func aPlatform(t *testing.T, more ...runtime.Object) *fake {
 	t.Helper()
 	f := newFake(t, append([]runtime.Object{
@@ -101,22 +101,22 @@ func aPlatform(t *testing.T, more ...runtime.Object) *fake {
 	return f
 }
 
-// waitReady waits and returns how long that took and what was reported.
-func (f *fake) waitReady(timeout time.Duration) (took time.Duration, said []string, err error) {
+// waitReady returns how long WaitReady took and what it reported.
+func (f *fake) waitReady(timeout time.Duration) (took time.Duration, reported []string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	start := time.Now()
 	_, err = f.WaitReady(ctx, Watcher{
-		Component: func(c Component) { said = append(said, fmt.Sprintf("%s: %v %s", c.Name, c.Ready, c.Error)) },
-		Missing:   func(text string) { said = append(said, text) },
+		Component: func(c Component) { reported = append(reported, fmt.Sprintf("%s: %v %s", c.Name, c.Ready, c.Error)) },
+		Missing:   func(text string) { reported = append(reported, text) },
 	})
-	return time.Since(start), said, err
+	return time.Since(start), reported, err
 }
 
-// TestReadyTooEarly has kcm report what it reads from a cache that has not seen
-// its own change yet, as it does after each change of Management.
+// TestReadyTooEarly has kcm report a state from a cache that lacks its own change, as
+// after each change of Management.
 func TestReadyTooEarly(t *testing.T) {
-	const done = time.Minute // what the upgrade takes
+	const done = time.Minute // how long the upgrade takes
 	tests := []struct {
 		name    string
 		release string
@@ -129,7 +129,7 @@ func TestReadyTooEarly(t *testing.T) {
 		{"changed values", "kcm-1-2-3", func(t *testing.T) *unstructured.Unstructured {
 			return with(t, helmRelease(t, "kcm", 1, "kcm-1-2-3", "1.2.3"), `"generation":1`, `"generation":2`)
 		}, func(t *testing.T) *unstructured.Unstructured { return helmRelease(t, "kcm", 2, "kcm-1-2-3", "1.2.3") }},
-		// The change of the HelmRelease is on its way, and nothing shows it yet.
+		// The HelmRelease is about to change, and nothing shows it yet.
 		{"unseen", "kcm-1-2-3", func(t *testing.T) *unstructured.Unstructured { return helmRelease(t, "kcm", 1, "kcm-1-2-3", "1.2.3") },
 			func(t *testing.T) *unstructured.Unstructured { return helmRelease(t, "kcm", 2, "kcm-1-2-3", "1.2.3") }},
 	}
@@ -148,12 +148,12 @@ func TestReadyTooEarly(t *testing.T) {
 					f.put(tt.after(t))
 					f.put(now)
 				}()
-				took, said, err := f.waitReady(20 * time.Minute)
+				took, reported, err := f.waitReady(20 * time.Minute)
 				if err != nil || took < done+settle {
-					t.Errorf("ready after %v, %v: want the end of the upgrade and 15 seconds, %v\n%q", took, err, done+settle, said)
+					t.Errorf("ready after %v, %v: want 15 seconds after the upgrade, %v\n%q", took, err, done+settle, reported)
 				}
-				if !has(said, "kcm: false") || !has(said, "must stay so for 15s") {
-					t.Errorf("reported: %q, want kcm as not ready, and what is waited for in the end", said)
+				if !has(reported, "kcm: false") || !has(reported, "checking that it stays so for 15s") {
+					t.Errorf("reported: %q, want kcm as not ready, and then what is missing", reported)
 				}
 			})
 		})
@@ -185,19 +185,19 @@ func TestReadyNeeds(t *testing.T) {
 		}, "its latest values are not deployed yet"},
 		{"the last attempted chart", func(t *testing.T) runtime.Object {
 			return kcm(t, `"lastAttemptedRevision":"1.2.3"`, `"lastAttemptedRevision":"1.3.0"`)
-		}, "chart version 1.2.3 is deployed, 1.3.0 was attempted last"},
+		}, "chart version 1.2.3 is deployed, but 1.3.0 was attempted last"},
 		{"the template's chart", func(t *testing.T) runtime.Object {
 			return kcm(t, `"name":"kcm-1-2-3"`, `"name":"kcm-1-1-0"`)
-		}, "refers to chart kcm-1-1-0, template kcm-1-2-3 to kcm-1-2-3"},
-		{"the chart's version", func(t *testing.T) runtime.Object { return template(t, "kcm-1-2-3", "1.2.4") }, "chart version 1.2.3 is deployed, 1.2.4 is wanted"},
+		}, "refers to chart kcm-1-1-0, but template kcm-1-2-3 to kcm-1-2-3"},
+		{"the chart's version", func(t *testing.T) runtime.Object { return template(t, "kcm-1-2-3", "1.2.4") }, "chart version 1.2.3 is deployed, but 1.2.4 is requested"},
 		{"a change that is not held back", func(t *testing.T) runtime.Object {
 			return kcm(t, `"generation":1`, `"generation":2`, `"spec":{`, `"spec":{"suspend":true,`)
-		}, "is suspended before its latest change"},
+		}, "was suspended before its latest change"},
 		{"a Deployment that is observed", func(t *testing.T) runtime.Object {
 			d := aDeployment("kcm-controller-manager")
 			d.Generation = 2
 			return d
-		}, "deployment kcm-system/kcm-controller-manager: its latest change has not been observed yet"},
+		}, "deployment kcm-system/kcm-controller-manager: its latest change has not been processed yet"},
 		{"pods of the latest kind", func(t *testing.T) runtime.Object {
 			d := aDeployment("kcm-controller-manager")
 			d.Status.UpdatedReplicas = 0
@@ -207,7 +207,7 @@ func TestReadyNeeds(t *testing.T) {
 			d := aDeployment("kcm-controller-manager")
 			d.Status.Replicas = 2
 			return d
-		}, "pods of before its latest change still run (1)"},
+		}, "pods from before its latest change are still running (1)"},
 		{"pods that are available", func(t *testing.T) runtime.Object {
 			d := aDeployment("helm-controller")
 			d.Status.AvailableReplicas = 0
@@ -215,7 +215,7 @@ func TestReadyNeeds(t *testing.T) {
 		}, "deployment kcm-system/helm-controller: 0 of 1 pods are available"},
 		{"the new release", func(t *testing.T) runtime.Object {
 			return with(t, management(t, 1, "kcm-1-2-3", "kcm=kcm-1-2-3"), `"spec":{"providers":[{"name":"projectsveltos"}],"release":"kcm-1-2-3"}`, `"spec":{"release":"kcm-1-3-0"}`)
-		}, "release kcm-1-3-0 is wanted, kcm-1-2-3 runs"},
+		}, "release kcm-1-3-0 is requested, but kcm-1-2-3 is running"},
 		{"a HelmRelease", func(t *testing.T) runtime.Object {
 			return management(t, 1, "kcm-1-2-3", "kcm=kcm-1-2-3", "capi=capi-1")
 		}, "helmrelease kcm-system/capi does not exist"},
@@ -226,30 +226,30 @@ func TestReadyNeeds(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := aPlatform(t)
 				f.put(tt.now(t))
-				took, said, err := f.waitReady(time.Minute)
+				took, reported, err := f.waitReady(time.Minute)
 				if _, stuck := errors.AsType[*StuckError](err); !stuck || took < time.Minute {
 					t.Fatalf("%v after %v, want it not ready for the whole minute", err, took)
 				}
-				if !has(said, tt.want) {
-					t.Errorf("reported: %q, want %q", said, tt.want)
+				if !has(reported, tt.want) {
+					t.Errorf("reported: %q, want %q", reported, tt.want)
 				}
 			})
 		})
 	}
 }
 
-// TestReadyStays considers a platform ready only if it stays so.
+// TestReadyStays requires a platform to stay ready.
 func TestReadyStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := aPlatform(t)
-		took, said, err := f.waitReady(time.Minute)
+		took, reported, err := f.waitReady(time.Minute)
 		if err != nil || took < settle || took > settle+2*pause {
-			t.Errorf("nothing changes: %v after %v, want it ready after %v\n%q", err, took, settle, said)
+			t.Errorf("nothing changes: %v after %v, want it ready after %v\n%q", err, took, settle, reported)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
 		f := aPlatform(t)
-		go func() { // each time before the second look, something moves
+		go func() { // change something each time before the second check
 			for n := range 4 {
 				time.Sleep(10 * time.Second)
 				f.put(helmRelease(t, "kcm", n+2, "kcm-1-2-3", "1.2.3"))
@@ -261,14 +261,14 @@ func TestReadyStays(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		f := aPlatform(t)
-		if took, _, err := f.waitReady(10 * time.Second); err == nil || took > 11*time.Second || !strings.Contains(err.Error(), "everything is ready, and must stay so for 15s") {
-			t.Errorf("%v after %v, want that the time was too short", err, took)
+		if took, _, err := f.waitReady(10 * time.Second); err == nil || took > 11*time.Second || !strings.Contains(err.Error(), "everything is ready; checking that it stays so for 15s") {
+			t.Errorf("%v after %v, want a timeout", err, took)
 		}
 	})
 }
 
-// TestReadyAfterRestart has controllers that do not come back although every
-// object looks as it did before k0s was restarted.
+// TestReadyAfterRestart has controllers that do not restart with k0s, although every
+// object looks as it did before.
 func TestReadyAfterRestart(t *testing.T) {
 	for _, name := range []string{"source-controller-leader-election", "kube-controller-manager"} {
 		t.Run(name, func(t *testing.T) {
@@ -285,12 +285,12 @@ func TestReadyAfterRestart(t *testing.T) {
 					time.Sleep(back)
 					f.beat(ctx, namespace, name)
 				}()
-				took, said, err := f.waitReady(10 * time.Minute)
+				took, reported, err := f.waitReady(10 * time.Minute)
 				if err != nil || took < back {
 					t.Errorf("%v after %v, want it ready once %s is renewed, after %v", err, took, name, back)
 				}
-				if !has(said, "lease "+namespace+"/"+name+" not renewed") {
-					t.Errorf("reported: %q, want the lease", said)
+				if !has(reported, "lease "+namespace+"/"+name+" not renewed") {
+					t.Errorf("reported: %q, want the lease", reported)
 				}
 			})
 		})

@@ -38,7 +38,7 @@ func TestParseRelease(t *testing.T) {
 		t.Errorf("%s %s %v, want kcm-1-2-3 of 1.2.3 with a provider", r.Name(), r.Version(), providers(r.object))
 	}
 	if r.object.GetResourceVersion() != "" || r.object.GetUID() != "" || r.object.Object["status"] != nil {
-		t.Errorf("%v brings along what a server has written", r.object.Object)
+		t.Errorf("%v has fields that a server adds", r.object.Object)
 	}
 	if r.object.GetAnnotations()["k0rdent.mirantis.com/kcm-regional-template"] != "kcm-regional-1-2-3" {
 		t.Error("the annotation is lost with which older releases name a template")
@@ -62,7 +62,7 @@ func TestParseRelease(t *testing.T) {
 	}
 }
 
-// FuzzParseRelease: what is read as a Release has what Upgrade goes by.
+// FuzzParseRelease checks that every Release has the fields that Upgrade uses.
 func FuzzParseRelease(f *testing.F) {
 	f.Add([]byte(aRelease))
 	f.Add([]byte(`{"apiVersion":"k0rdent.mirantis.com/v1beta1","kind":"Release","metadata":{"name":"a"},"spec":{"version":"1","kcm":{"template":"b"},"capi":{"template":"c"},"providers":[1,{"name":2}]}}`))
@@ -89,7 +89,7 @@ func FuzzParseRelease(f *testing.F) {
 	})
 }
 
-// past returns a history of releases of version 1.2.3, the oldest first.
+// past returns a history of revisions of version 1.2.3, oldest first.
 func past(states ...common.Status) []*release.Release {
 	var list []*release.Release
 	for i, s := range states {
@@ -126,7 +126,7 @@ func TestPlanRelease(t *testing.T) {
 	for _, tt := range tests {
 		ch := &chart.Chart{Metadata: &chart.Metadata{Name: "k0rdent-enterprise", Version: tt.version}}
 		p, err := planRelease(tt.history, ch, map[string]any{"a": int64(1)})
-		if err != nil || p.Status != tt.want || p.again != tt.again || (p.pending != nil) != tt.pending || len(p.Changes) > 0 {
+		if err != nil || p.Status != tt.want || p.replace != tt.again || (p.pending != nil) != tt.pending || len(p.Changes) > 0 {
 			t.Errorf("%s: %+v, %v, want %s, again %v, pending %v", tt.name, p, err, tt.want, tt.again, tt.pending)
 		}
 	}
@@ -134,8 +134,7 @@ func TestPlanRelease(t *testing.T) {
 	if p, err := planRelease(past(deployed), ch, map[string]any{"a": int64(2)}); err != nil || p.Status != Upgraded || len(p.Changes) != 1 {
 		t.Errorf("other values: %+v, %v, want an upgrade with one change", p, err)
 	}
-	// A value that is wanted no more is a change, though it cannot be listed as
-	// something that is put in.
+	// Dropping a value is an upgrade, though it is not listed as a change.
 	if p, err := planRelease(past(deployed), ch, map[string]any{}); err != nil || p.Status != Upgraded {
 		t.Errorf("fewer values: %+v, %v, want an upgrade", p, err)
 	}
@@ -149,7 +148,7 @@ func TestHolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const none = 1 << 22 // above the highest number that Linux gives
+	const none = 1 << 22 // larger than any process ID of Linux
 	tests := []struct {
 		text string
 		gone bool
@@ -166,18 +165,18 @@ func TestHolder(t *testing.T) {
 	}
 }
 
-// FuzzParseHolder: what String writes is read back.
+// FuzzParseHolder checks that parseHolder reverses String.
 func FuzzParseHolder(f *testing.F) {
 	f.Add("a/b", 7)
 	f.Fuzz(func(t *testing.T, host string, pid int) {
-		parseHolder(host) // whatever somebody has put into a Lease
+		parseHolder(host) // a Lease may hold any text
 		if want := (holder{host, pid}); pid > 0 && parseHolder(want.String()) != want {
 			t.Errorf("parseHolder(%q) = %v, want %v", want.String(), parseHolder(want.String()), want)
 		}
 	})
 }
 
-// TestSilent holds Helm's logs to silence: what it has to say comes as an error.
+// TestSilent checks that Helm logs nothing.
 func TestSilent(t *testing.T) {
 	if slog.Default().Enabled(t.Context(), slog.LevelError) || log.Writer() == os.Stderr {
 		t.Error("a library can write to stderr through slog or log")

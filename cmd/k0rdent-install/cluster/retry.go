@@ -13,10 +13,10 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// again reports whether an error is gone after a while: the API server restarts or
-// is busy, two clients changed an object at once, or kcm's webhooks are
-// registered and their pod is not up yet, as happens during its second pass.
-func again(err error) bool {
+// retryable reports whether an error may be temporary: the API server restarts or is
+// busy, two clients changed an object at once, or kcm's webhooks are registered before
+// their pod is up, as during its second pass.
+func retryable(err error) bool {
 	_, isNetwork := errors.AsType[net.Error](err)
 	_, isRequest := errors.AsType[*url.Error](err)
 	switch {
@@ -33,12 +33,12 @@ func again(err error) bool {
 	return false
 }
 
-// patiently repeats f while its error is one that passes. It returns the
-// last error when ctx ends.
-func patiently(ctx context.Context, f func() error) error {
+// retry calls f until it succeeds or its error is not retryable. It returns the last
+// error when ctx ends.
+func retry(ctx context.Context, f func() error) error {
 	for {
 		err := f()
-		if !again(err) || ctx.Err() != nil {
+		if !retryable(err) || ctx.Err() != nil {
 			return err
 		}
 		if !Sleep(ctx, pause) {
@@ -50,20 +50,20 @@ func patiently(ctx context.Context, f func() error) error {
 // absent reports whether an error means that an object, or its kind, does not exist.
 func absent(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
 
-// resource returns a client for a kind in whatever version the server prefers.
-// The error satisfies absent if there is no such kind. namespace is ignored for
-// kinds that have none; "" means all of them.
+// resource returns a client for a kind, in the version that the server prefers. The
+// error satisfies absent if the kind does not exist. namespace is ignored for kinds
+// without one; "" means all namespaces.
 func (c *Cluster) resource(kind schema.GroupKind, namespace string) (dynamic.ResourceInterface, error) {
 	client, err := c.known(kind, namespace)
 	if meta.IsNoMatchError(err) {
-		// The kind may be new: the mapper keeps what discovery told it.
+		// The kind may be new, and the mapper caches discovery.
 		meta.MaybeResetRESTMapper(c.mapper)
 		client, err = c.known(kind, namespace)
 	}
 	return client, err
 }
 
-// known is resource for kinds that were there when discovery was last asked.
+// known is like resource, for kinds that existed at the last discovery.
 func (c *Cluster) known(kind schema.GroupKind, namespace string) (dynamic.ResourceInterface, error) {
 	mapping, err := c.mapper.RESTMapping(kind)
 	if err != nil {

@@ -13,14 +13,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// manager marks what this program creates.
+// managerLabel marks objects that this program creates.
 const (
 	managerLabel = "app.kubernetes.io/managed-by"
 	manager      = "k0rdent-install"
 )
 
-// EnsureNamespace creates a namespace unless it is there. One that is being
-// deleted is an error: nothing can be created in it.
+// EnsureNamespace creates a namespace unless it exists. It is an error if the
+// namespace is being deleted, since nothing can be created in it.
 func (c *Cluster) EnsureNamespace(ctx context.Context, name string) (Status, error) {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{managerLabel: manager}}}
 	_, err := c.kube.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{})
@@ -35,12 +35,12 @@ func (c *Cluster) EnsureNamespace(ctx context.Context, name string) (Status, err
 		return "", fmt.Errorf("namespace %s: %w", name, err)
 	}
 	if have.DeletionTimestamp != nil {
-		return "", fmt.Errorf("namespace %s: it is being deleted: %s", name, namespaceHeld(have))
+		return "", fmt.Errorf("namespace %s is being deleted: %s", name, namespaceHeld(have))
 	}
 	return Unchanged, nil
 }
 
-// namespaceHeld returns what keeps a namespace from going away.
+// namespaceHeld returns what keeps a namespace from being deleted.
 func namespaceHeld(ns *corev1.Namespace) string {
 	for _, cond := range ns.Status.Conditions {
 		if cond.Type == corev1.NamespaceContentRemaining || cond.Type == corev1.NamespaceFinalizersRemaining {
@@ -49,10 +49,10 @@ func namespaceHeld(ns *corev1.Namespace) string {
 			}
 		}
 	}
-	return "wait until it is gone"
+	return "wait until it no longer exists"
 }
 
-// Secret is a Secret of Namespace. It never prints its data.
+// Secret is a Secret in Namespace. Printing it never reveals its data.
 type Secret struct {
 	Name   string
 	Type   corev1.SecretType
@@ -60,29 +60,29 @@ type Secret struct {
 	Labels map[string]string
 }
 
-// String names the secret, and nothing of what is in it.
+// String returns the name of the secret.
 func (s Secret) String() string { return "secret " + Namespace + "/" + s.Name }
 
-// GoString keeps %#v from printing what String hides.
+// GoString keeps %#v from printing the data.
 func (s Secret) GoString() string { return s.String() }
 
-// CASecret is what the chart calls registryCertSecret: the certificates, in PEM
-// form, that the registry's one is checked against.
+// CASecret returns the chart's registryCertSecret: the authorities, in PEM, that the
+// registry's certificate is verified with.
 func CASecret(name string, pem []byte) Secret {
 	return Secret{Name: name, Type: corev1.SecretTypeOpaque, Data: map[string][]byte{"ca.crt": pem}}
 }
 
-// CredsSecret is what the chart calls registryCredsSecret: the login with which
-// Flux and child clusters fetch charts.
+// CredsSecret returns the chart's registryCredsSecret: the login with which Flux and
+// child clusters fetch charts.
 func CredsSecret(name, username, password string) Secret {
 	return Secret{Name: name, Type: corev1.SecretTypeOpaque, Data: map[string][]byte{
 		"username": []byte(username), "password": []byte(password),
 	}}
 }
 
-// PullSecret is what the chart calls imagePullSecret: the same login in the
-// form that kubelets use. registry is HOST[:PORT] without a path, the key by
-// which containerd looks logins up.
+// PullSecret returns the chart's imagePullSecret: the same login in the form that
+// kubelets use. registry is HOST[:PORT] without a path, by which containerd looks up
+// logins.
 func PullSecret(name, registry, username, password string) (Secret, error) {
 	type login struct {
 		Username string `json:"username"`
@@ -99,8 +99,8 @@ func PullSecret(name, registry, username, password string) (Secret, error) {
 	return Secret{Name: name, Type: corev1.SecretTypeDockerConfigJson, Data: map[string][]byte{corev1.DockerConfigJsonKey: config}}, nil
 }
 
-// EnsureSecret makes a Secret of Namespace have this data. Other keys and
-// labels that it has are left alone.
+// EnsureSecret creates a Secret in Namespace, or sets its data and labels. It leaves
+// other keys and labels alone.
 func (c *Cluster) EnsureSecret(ctx context.Context, want Secret) (Status, error) {
 	secrets := c.kube.CoreV1().Secrets(Namespace)
 	for {
@@ -125,7 +125,7 @@ func (c *Cluster) EnsureSecret(ctx context.Context, want Secret) (Status, error)
 			return Unchanged, nil
 		}
 		if _, err = secrets.Update(ctx, have, metav1.UpdateOptions{}); apierrors.IsConflict(err) {
-			continue // somebody changed it in between: look again
+			continue // another client changed it meanwhile
 		}
 		return done(want, Updated, err)
 	}
@@ -148,7 +148,7 @@ func (s Secret) object() *corev1.Secret {
 	}
 }
 
-// apply sets the wanted data and labels, and reports whether that changed anything.
+// apply sets the data and labels, and reports whether that changed anything.
 func (s Secret) apply(have *corev1.Secret) bool {
 	changed := false
 	for key, value := range s.Data {

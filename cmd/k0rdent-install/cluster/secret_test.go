@@ -26,7 +26,7 @@ func TestEnsureNamespace(t *testing.T) {
 		conditions []corev1.NamespaceCondition
 		want       string
 	}{
-		{nil, "wait until it is gone"},
+		{nil, "wait until it no longer exists"},
 		{[]corev1.NamespaceCondition{
 			{Type: corev1.NamespaceDeletionDiscoveryFailure, Status: corev1.ConditionTrue, Message: "another one"},
 			{Type: corev1.NamespaceFinalizersRemaining, Status: corev1.ConditionTrue, Message: "kcm has a finalizer"},
@@ -37,14 +37,14 @@ func TestEnsureNamespace(t *testing.T) {
 			Status:     corev1.NamespaceStatus{Conditions: tt.conditions},
 		})
 		_, err := f.EnsureNamespace(t.Context(), Namespace)
-		if err == nil || !strings.HasSuffix(err.Error(), "namespace kcm-system: it is being deleted: "+tt.want) {
+		if err == nil || !strings.HasSuffix(err.Error(), "namespace kcm-system is being deleted: "+tt.want) {
 			t.Errorf("error = %v, want that it is being deleted, and %q", err, tt.want)
 		}
 	}
 }
 
-// TestEnsureSecret: what a plan announces is what is done, a second time there is
-// nothing to do, and what is not asked for stays.
+// TestEnsureSecret does what PlanSecret announces, does nothing a second time, and
+// leaves other data alone.
 func TestEnsureSecret(t *testing.T) {
 	want := Secret{Name: "s", Type: corev1.SecretTypeOpaque, Data: map[string][]byte{"a": []byte("1")}, Labels: map[string]string{"l": "1"}}
 	have := func(kind corev1.SecretType, labels map[string]string, data map[string][]byte) *corev1.Secret {
@@ -54,7 +54,7 @@ func TestEnsureSecret(t *testing.T) {
 	tests := []struct {
 		name   string
 		have   *corev1.Secret
-		fail   map[string]error // verb → what the first such request gets
+		fail   map[string]error // verb → error of the first such request
 		status Status
 		data   string
 	}{
@@ -115,7 +115,8 @@ func TestEnsureSecret(t *testing.T) {
 	}
 }
 
-// TestSecretForms: each is what its reader looks for, and prints nothing of it.
+// TestSecretForms checks that each Secret has the form that its reader expects, and
+// does not print its data.
 func TestSecretForms(t *testing.T) {
 	pull, err := PullSecret("p", "10.0.0.5:5000", "me", "geheim")
 	if err != nil {

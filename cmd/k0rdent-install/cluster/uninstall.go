@@ -18,43 +18,42 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// ErrInUse says that the platform manages clusters or regions, which nobody
-// could reach any more without it.
+// ErrInUse means that the platform manages clusters or regions, which would become
+// unmanageable without it.
 var ErrInUse = errors.New("k0rdent is in use")
 
-// released are the kinds whose objects kcm itself takes a finalizer off, in
-// the order in which they go. kcm stops looking at them once Management is
-// being deleted, so they go before it.
-var released = []schema.GroupKind{
+// finalized lists the kinds from whose objects kcm removes a finalizer, in the order
+// of deletion. They must be deleted before Management, after which kcm ignores them.
+var finalized = []schema.GroupKind{
 	{Group: "k0rdent.mirantis.com", Kind: "MultiClusterService"},
 	{Group: "k0rdent.mirantis.com", Kind: "ServiceSet"},
 	credentialKind,
 }
 
-// Uninstall removes the platform: logins and services, then Management, with
-// which kcm removes all that it has installed through Flux, and then the Helm
-// release with kcm and Flux themselves. The order matters: without kcm nothing
-// would remove the finalizers, and without Flux nothing those of the charts.
+// Uninstall removes the platform: credentials and services, then Management, upon
+// which kcm removes everything that it has installed through Flux, and then the Helm
+// release with kcm and Flux themselves. In any other order, nothing would remove the
+// finalizers.
 //
-// Child clusters are not deleted. While there is one, or a region, the error
-// is ErrInUse with their names. If the context's time runs out, the error is a
-// *StuckError with the objects that finalizers hold, and the problems in the
-// cluster that keep their controllers from removing them. timeout bounds each
-// of the chart's hooks. Removed means that something was there.
+// It does not delete child clusters: while one exists, or a region, the error is
+// ErrInUse with their names. If the context's deadline passes, the error is a
+// *StuckError with the objects that finalizers hold, and the problems that keep their
+// controllers from removing them. timeout bounds each of the chart's hooks. The status
+// is Removed if anything was installed.
 func (c *Cluster) Uninstall(ctx context.Context, timeout time.Duration, warn func(string)) (Status, error) {
 	if _, err := c.kube.CoreV1().Namespaces().Get(ctx, Namespace, metav1.GetOptions{}); absent(err) {
 		return Unchanged, nil
 	}
-	ctx, giveBack, err := c.hold(ctx, warn)
+	ctx, unlock, err := c.hold(ctx, warn)
 	if err != nil {
 		return "", err
 	}
-	defer giveBack()
+	defer unlock()
 	if err := c.inUse(ctx); err != nil {
 		return "", err
 	}
 	status := Unchanged
-	for _, kind := range append(slices.Clone(released), managementKind) {
+	for _, kind := range append(slices.Clone(finalized), managementKind) {
 		removed, err := c.removeAll(ctx, kind, warn)
 		if err != nil {
 			return "", err
@@ -65,7 +64,7 @@ func (c *Cluster) Uninstall(ctx context.Context, timeout time.Duration, warn fun
 	}
 	removed, err := c.removeRelease(ctx, timeout, warn)
 	if err == nil {
-		err = c.waitGone(ctx)
+		err = c.waitKindsDeleted(ctx)
 	}
 	if err != nil {
 		return "", err
@@ -76,7 +75,8 @@ func (c *Cluster) Uninstall(ctx context.Context, timeout time.Duration, warn fun
 	return status, nil
 }
 
-// inUse returns an error that names what the platform manages.
+// inUse returns an error with the clusters and regions that the platform manages, or
+// nil.
 func (c *Cluster) inUse(ctx context.Context) error {
 	var names []string
 	for _, kind := range []schema.GroupKind{clusterDeploymentKind, regionKind} {
@@ -91,11 +91,11 @@ func (c *Cluster) inUse(ctx context.Context) error {
 	if len(names) == 0 {
 		return nil
 	}
-	return cli.Hint(fmt.Errorf("%w: %s", ErrInUse, strings.Join(names, ", ")), "delete them first, so that their resources in the cloud are removed with them")
+	return cli.Hint(fmt.Errorf("%w: %s", ErrInUse, strings.Join(names, ", ")), "delete them first, so that their cloud resources are removed with them")
 }
 
-// removeAll deletes all objects of a kind and waits until they are gone. It
-// reports whether there was one.
+// removeAll deletes all objects of a kind and waits until none exists. It reports
+// whether there was any.
 func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind, warn func(string)) (bool, error) {
 	start := time.Now()
 	warned := warn == nil
@@ -113,9 +113,9 @@ func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind, warn fun
 			return true, cli.Hint(c.stuck(ctx, held(left, kind), start), heldHint)
 		case ctx.Err() != nil:
 			return true, context.Cause(ctx)
-		case err != nil && !again(err):
+		case err != nil && !retryable(err):
 			return false, err
-		case !warned && time.Since(start) > patience:
+		case !warned && time.Since(start) > warnAfter:
 			warned = true
 			warn((&StuckError{What: held(left, kind), After: since(start), Problems: c.Explain(ctx)}).Error())
 		}
@@ -127,7 +127,7 @@ func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind, warn fun
 			if err == nil {
 				err = client.Delete(ctx, u.GetName(), metav1.DeleteOptions{})
 			}
-			if err != nil && !absent(err) && !again(err) {
+			if err != nil && !absent(err) && !retryable(err) {
 				return false, fmt.Errorf("%s: %w", objectName(&u), err)
 			}
 			asked[u.GetUID()] = err == nil
@@ -136,12 +136,12 @@ func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind, warn fun
 	}
 }
 
-// patience is how long a removal may take before it is reported.
-const patience = 30 * time.Second
+// warnAfter is how long a removal may take before a warning.
+const warnAfter = 30 * time.Second
 
-const heldHint = "a controller takes the finalizer off when what it stands for is gone; if that cannot run any more, k0s reset removes everything with the cluster"
+const heldHint = "the controller removes the finalizer once it has cleaned up; if it can no longer run, remove the whole cluster with k0s-up --reset --ignore platform"
 
-// all lists the objects of a kind; none if the kind does not exist.
+// all returns the objects of a kind, or nil if the kind does not exist.
 func (c *Cluster) all(ctx context.Context, kind schema.GroupKind) ([]unstructured.Unstructured, error) {
 	client, err := c.resource(kind, metav1.NamespaceAll)
 	if err != nil {
@@ -160,20 +160,29 @@ func (c *Cluster) all(ctx context.Context, kind schema.GroupKind) ([]unstructure
 	return list.Items, nil
 }
 
-// held returns what keeps objects.
+// held returns which finalizers keep objects from being deleted.
 func held(left []unstructured.Unstructured, kind schema.GroupKind) string {
 	if len(left) == 0 {
 		return "objects of kind " + kind.Kind + " could not be listed"
 	}
 	var names []string
 	for _, u := range left {
-		names = append(names, fmt.Sprintf("%s is held by the finalizer %s", objectName(&u), cmp.Or(strings.Join(u.GetFinalizers(), ", "), "of nobody")))
+		names = append(names, fmt.Sprintf("%s is held by %s", objectName(&u), cmp.Or(finalizers(&u), "no finalizer")))
 	}
 	return strings.Join(names, ", ")
 }
 
-// removeRelease uninstalls the Helm release, be it one that never completed,
-// and reports whether there was one.
+// finalizers returns an object's finalizers, for people.
+func finalizers(u *unstructured.Unstructured) string {
+	names := u.GetFinalizers()
+	if len(names) == 0 {
+		return ""
+	}
+	return "the finalizer " + strings.Join(names, ", ")
+}
+
+// removeRelease uninstalls the Helm release, even one that never completed, and
+// reports whether there was one.
 func (c *Cluster) removeRelease(ctx context.Context, timeout time.Duration, warn func(string)) (bool, error) {
 	cfg := c.helm()
 	start := time.Now()
@@ -194,15 +203,15 @@ func (c *Cluster) removeRelease(ctx context.Context, timeout time.Duration, warn
 		return true, nil
 	}
 	if problems := pods.worst(); len(problems) > 0 && pods.hookFailed() {
-		return true, &StuckError{What: "release " + ReleaseName + ": its removal failed", After: since(start), Problems: problems}
+		return true, &StuckError{What: "release " + ReleaseName + ": removing it failed", After: since(start), Problems: problems}
 	}
 	return true, fmt.Errorf("release %s: %w", ReleaseName, err)
 }
 
-// waitGone waits until the kinds that the chart brought are gone, with all of
-// their objects: a kind that is still being deleted would swallow what the
-// next installation creates.
-func (c *Cluster) waitGone(ctx context.Context) error {
+// waitKindsDeleted waits until the chart's kinds are deleted with all of their
+// objects: a kind that is still being deleted would also delete what the next
+// installation creates.
+func (c *Cluster) waitKindsDeleted(ctx context.Context) error {
 	start := time.Now()
 	var left []string
 	for {
@@ -228,13 +237,13 @@ func (c *Cluster) waitGone(ctx context.Context) error {
 	}
 }
 
-// heldBy names the objects that keep a kind from going away.
+// heldBy returns the objects that keep a kind from being deleted.
 func (c *Cluster) heldBy(ctx context.Context, crd *unstructured.Unstructured) string {
 	group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
 	kind, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "kind")
 	left, err := c.all(ctx, schema.GroupKind{Group: group, Kind: kind})
 	if err != nil || len(left) == 0 {
-		return "kind " + crd.GetName() + " is not gone"
+		return "kind " + crd.GetName() + " still exists"
 	}
 	return held(left, schema.GroupKind{Group: group, Kind: kind})
 }

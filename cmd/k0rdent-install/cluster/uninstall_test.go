@@ -18,7 +18,7 @@ import (
 
 var aNamespace = &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}}
 
-// kept is an object that a controller holds with a finalizer.
+// kept returns an object with a finalizer.
 func kept(t *testing.T, kind, name string) *unstructured.Unstructured {
 	t.Helper()
 	u := anObject(t, "apiVersion: k0rdent.mirantis.com/v1beta1\nkind: "+kind+"\nmetadata: {name: "+name+", namespace: kcm-system}\n")
@@ -30,8 +30,8 @@ func kept(t *testing.T, kind, name string) *unstructured.Unstructured {
 	return u
 }
 
-// release removes the finalizer from what is being deleted, as kcm does; after a
-// while, as long as it runs.
+// release removes the finalizer from objects that are being deleted, as kcm does after
+// a while, until ctx ends.
 func (f *fake) release(ctx context.Context, resource string, after time.Duration) {
 	for _, k := range kinds {
 		gvr := k.kind.WithVersion(k.version)
@@ -55,7 +55,7 @@ func (f *fake) release(ctx context.Context, resource string, after time.Duration
 	}
 }
 
-// deletions returns what was deleted, in order.
+// deletions returns the deleted objects, in order.
 func (f *fake) deletions() string {
 	var names []string
 	for _, a := range f.objects.Actions() {
@@ -66,8 +66,8 @@ func (f *fake) deletions() string {
 	return strings.Join(names, " ")
 }
 
-// TestUninstall: logins go before Management, since kcm stops looking at them then;
-// what a controller holds is waited for.
+// TestUninstall deletes credentials before Management, after which kcm ignores them,
+// and waits for finalizers.
 func TestUninstall(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -105,22 +105,22 @@ func TestUninstall(t *testing.T) {
 	}
 }
 
-// TestUninstallInUse: child clusters would be out of reach.
+// TestUninstallInUse refuses, since child clusters would become unmanageable.
 func TestUninstallInUse(t *testing.T) {
 	region := kept(t, "Region", "eu")
 	region.SetNamespace("")
 	f := newFake(t, aNamespace, kept(t, "Management", "kcm"), kept(t, "ClusterDeployment", "dev"), region)
 	_, err := f.Uninstall(t.Context(), time.Minute, nil)
 	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "dev") || !strings.Contains(err.Error(), "eu") {
-		t.Errorf("error = %v, want that it is in use, by both names", err)
+		t.Errorf("error = %v, want ErrInUse with both names", err)
 	}
 	if got := f.deletions(); got != "" {
-		t.Errorf("deleted %q, want nothing touched", got)
+		t.Errorf("deleted %q, want nothing deleted", got)
 	}
 }
 
-// TestUninstallStuck: where no controller runs, the error names the finalizer, and
-// before that a warning does.
+// TestUninstallStuck has no controller. A warning, and then the error, names the
+// finalizer.
 func TestUninstallStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, aNamespace, aNode("a"), kept(t, "Management", "kcm"))
@@ -136,7 +136,7 @@ func TestUninstallStuck(t *testing.T) {
 			t.Errorf("error = %v, want %s", err, want)
 		}
 		if len(warnings) != 1 || !strings.Contains(strings.ToLower(warnings[0]), want) {
-			t.Errorf("warnings %q, want once what holds it", warnings)
+			t.Errorf("warnings %q, want one with the finalizer", warnings)
 		}
 		stopped, stop := context.WithCancelCause(t.Context())
 		interrupted := errors.New("interrupted")
@@ -150,9 +150,9 @@ func TestUninstallStuck(t *testing.T) {
 	})
 }
 
-// TestWaitGone: a kind that is still being deleted would swallow the objects of the
-// next installation.
-func TestWaitGone(t *testing.T) {
+// TestWaitKindsDeleted waits for kinds that are being deleted, with which the objects
+// of the next installation would be deleted.
+func TestWaitKindsDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		crd := anObject(t, `
 apiVersion: apiextensions.k8s.io/v1
@@ -167,7 +167,7 @@ spec: {group: k0rdent.mirantis.com, names: {kind: Credential}}
 		f := newFake(t, crd, with(t, crd, "credentials.k0rdent", "foreign.k0rdent", `"kcm"`, `"another"`), kept(t, "Credential", "a"))
 		short, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := f.waitGone(short); err == nil || !strings.Contains(err.Error(), "kcm-system/a is held by the finalizer k0rdent.mirantis.com/credential") {
+		if err := f.waitKindsDeleted(short); err == nil || !strings.Contains(err.Error(), "kcm-system/a is held by the finalizer k0rdent.mirantis.com/credential") {
 			t.Errorf("error = %v, want the object that holds the kind", err)
 		}
 		const after = 30 * time.Second
@@ -182,8 +182,8 @@ spec: {group: k0rdent.mirantis.com, names: {kind: Credential}}
 				t.Error(err)
 			}
 		}()
-		if err := f.waitGone(t.Context()); err != nil || time.Since(start) < after {
-			t.Errorf("%v after %v, want it to wait until the kind is gone", err, time.Since(start))
+		if err := f.waitKindsDeleted(t.Context()); err != nil || time.Since(start) < after {
+			t.Errorf("%v after %v, want it to wait until the kind is deleted", err, time.Since(start))
 		}
 	})
 }

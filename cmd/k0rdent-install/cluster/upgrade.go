@@ -14,17 +14,17 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// Release is the object that names the templates of a version of the
-// platform. It is published as release.yaml, and is in the chart kcm-templates.
+// Release is the object that lists the templates of a version of the platform. It is
+// published as release.yaml and in the chart kcm-templates.
 type Release struct {
 	object *unstructured.Unstructured
 }
 
-// ErrNotRelease is what ParseRelease says of any other object.
+// ErrNotRelease is ParseRelease's error for any other object.
 var ErrNotRelease = errors.New("not a Release of k0rdent.mirantis.com")
 
-// ParseRelease reads a Release in YAML or JSON: one object with a name, a
-// version and the templates of kcm and Cluster API.
+// ParseRelease parses a Release in YAML or JSON: one object with a name, a version and
+// the templates of kcm and Cluster API.
 func ParseRelease(text []byte) (*Release, error) {
 	u := &unstructured.Unstructured{}
 	if err := yaml.UnmarshalStrict(text, &u.Object); err != nil {
@@ -38,7 +38,7 @@ func ParseRelease(text []byte) (*Release, error) {
 			return nil, fmt.Errorf("%w: no %s.%s", ErrNotRelease, path[0], path[len(path)-1])
 		}
 	}
-	// What a server writes into an object, a new one must not bring along.
+	// Drop the fields that a server adds to an object.
 	clean := object(u.GetAPIVersion(), u.GetKind(), "", u.GetName())
 	clean.SetAnnotations(u.GetAnnotations())
 	labels := clean.GetLabels()
@@ -57,16 +57,16 @@ func ParseRelease(text []byte) (*Release, error) {
 	return &Release{clean}, nil
 }
 
-// Name is the object's name, such as kcm-1-2-3.
+// Name returns the object's name, such as kcm-1-2-3.
 func (r *Release) Name() string { return r.object.GetName() }
 
-// Version is the platform's version, such as 1.2.3.
+// Version returns the platform's version, such as 1.2.3.
 func (r *Release) Version() string {
 	s, _, _ := unstructured.NestedString(r.object.Object, "spec", "version")
 	return s
 }
 
-// providers lists the names of the providers that a Release or a Management has.
+// providers returns the names of the providers in a Release or Management.
 func providers(u *unstructured.Unstructured) []string {
 	list, _, _ := unstructured.NestedSlice(u.Object, "spec", "providers")
 	var names []string
@@ -80,18 +80,17 @@ func providers(u *unstructured.Unstructured) []string {
 	return names
 }
 
-// UpgradePlan is what Upgrade will do.
+// UpgradePlan describes what Upgrade will do.
 type UpgradePlan struct {
 	Status  Status // Upgraded, Configured or Unchanged
-	Have    string // name of the Release that Management asks for
+	Have    string // name of the Release in Management's spec
 	Want    string
 	Changes []Change // of Management's values
 	New     []string // providers of the new Release that Management does not enable
 }
 
-// PlanUpgrade returns what Upgrade would do, and changes nothing. A provider that
-// Management enables and the new Release does not have is an error: kcm could
-// never make it ready.
+// PlanUpgrade returns what Upgrade would do, and changes nothing. It is an error if the
+// new Release lacks a provider that Management enables, which could never become ready.
 func (c *Cluster) PlanUpgrade(ctx context.Context, r *Release, values map[string]any) (*UpgradePlan, error) {
 	want, err := plain(values)
 	if err != nil {
@@ -102,14 +101,14 @@ func (c *Cluster) PlanUpgrade(ctx context.Context, r *Release, values map[string
 		return nil, fmt.Errorf("management %s: %w", managementName, err)
 	}
 	if m == nil {
-		return nil, cli.Hint(fmt.Errorf("management %s: it does not exist, so there is nothing to upgrade", managementName), "install first")
+		return nil, cli.Hint(fmt.Errorf("management %s does not exist, so there is nothing to upgrade", managementName), "run k0rdent-install without --upgrade to install it")
 	}
 	p := &UpgradePlan{Status: Unchanged, Want: r.Name(), Changes: changes(config(m), want)}
 	p.Have, _, _ = unstructured.NestedString(m.Object, "spec", "release")
 	enabled, offered := providers(m), providers(r.object)
 	for _, name := range enabled {
 		if !slices.Contains(offered, name) && !hasTemplate(m, name) {
-			return nil, fmt.Errorf("release %s: it has no provider %s, which management %s enables", r.Name(), name, managementName)
+			return nil, fmt.Errorf("release %s has no provider %s, which management %s enables", r.Name(), name, managementName)
 		}
 	}
 	for _, name := range offered {
@@ -126,7 +125,7 @@ func (c *Cluster) PlanUpgrade(ctx context.Context, r *Release, values map[string
 	return p, nil
 }
 
-// hasTemplate reports whether Management names a template for a provider itself.
+// hasTemplate reports whether Management itself sets a template for a provider.
 func hasTemplate(m *unstructured.Unstructured, name string) bool {
 	list, _, _ := unstructured.NestedSlice(m.Object, "spec", "providers")
 	return slices.ContainsFunc(list, func(item any) bool {
@@ -136,22 +135,21 @@ func hasTemplate(m *unstructured.Unstructured, name string) bool {
 	})
 }
 
-// Upgrade brings the platform to a Release: creates the Release, waits until
-// kcm has found all of its templates in the registry, and then points Management
-// to it, with values added to those that it has. WaitReady waits for the rest.
+// Upgrade upgrades the platform to a Release: it creates the Release, waits until kcm
+// has found all of its templates in the registry, and then sets it in Management and
+// merges values. WaitReady waits for the rest.
 //
-// Values and Release change in one step. In two, the charts of the old version
-// would be upgraded with values for the new one, and those of them that have a
-// closed schema would refuse.
+// Values and Release change in one step. In two, charts of the old version would be
+// upgraded with values for the new one, which a closed schema would reject.
 func (c *Cluster) Upgrade(ctx context.Context, r *Release, values map[string]any, warn func(string)) (*UpgradePlan, error) {
 	if _, err := c.PlanUpgrade(ctx, r, values); err != nil {
 		return nil, err
 	}
-	ctx, giveBack, err := c.hold(ctx, warn)
+	ctx, unlock, err := c.hold(ctx, warn)
 	if err != nil {
 		return nil, err
 	}
-	defer giveBack()
+	defer unlock()
 	p, err := c.PlanUpgrade(ctx, r, values)
 	if err != nil || p.Status == Unchanged {
 		return p, err
@@ -175,13 +173,13 @@ func (c *Cluster) Upgrade(ctx context.Context, r *Release, values map[string]any
 	})
 }
 
-// waitRelease waits until kcm calls a Release ready.
+// waitRelease waits until kcm reports that a Release is ready.
 func (c *Cluster) waitRelease(ctx context.Context, name string) error {
 	start := time.Now()
 	for {
 		r, err := c.release(ctx, name)
 		if err == nil && r == nil {
-			return fmt.Errorf("release %s: it was deleted", name)
+			return fmt.Errorf("release %s was deleted", name)
 		}
 		if err == nil && releaseNotReady(r) == "" {
 			return nil
@@ -202,6 +200,6 @@ func (c *Cluster) waitRelease(ctx context.Context, name string) error {
 			continue
 		}
 		w, err := client.Watch(ctx, metav1.ListOptions{FieldSelector: named(name), ResourceVersion: r.GetResourceVersion()})
-		oneEvent(ctx, w, err, glance)
+		oneEvent(ctx, w, err, pollInterval)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// nextRelease is the Release 1.4.0, which no kcm has seen, with a provider more.
+// nextRelease returns the new Release 1.4.0, which has one more provider.
 func nextRelease(t *testing.T) *Release {
 	t.Helper()
 	text := strings.NewReplacer("1-2-3", "1-4-0", "1.2.3", "1.4.0", "  - {name: projectsveltos", "  - {name: aws, template: aws-1-0-0}\n  - {name: projectsveltos").Replace(aRelease)
@@ -44,9 +44,9 @@ func TestPlanUpgrade(t *testing.T) {
 		{"nothing to do", m, current, nil, UpgradePlan{Status: Unchanged, Have: "kcm-1-2-3", Want: "kcm-1-2-3"}, 0, "", ""},
 		{"other values", m, current, more, UpgradePlan{Status: Configured, Have: "kcm-1-2-3", Want: "kcm-1-2-3"}, 1, "", ""},
 		{"another release", m, nextRelease(t), more, UpgradePlan{Status: Upgraded, Have: "kcm-1-2-3", Want: "kcm-1-4-0"}, 1, "aws", ""},
-		{"nothing is installed", nil, current, nil, UpgradePlan{}, 0, "", "management kcm: it does not exist, so there is nothing to upgrade"},
+		{"nothing is installed", nil, current, nil, UpgradePlan{}, 0, "", "management kcm does not exist, so there is nothing to upgrade"},
 		{"a provider that the release has not", with(t, m, `"name":"projectsveltos"`, `"name":"lost"`), current, nil, UpgradePlan{}, 0, "",
-			"release kcm-1-2-3: it has no provider lost, which management kcm enables"},
+			"release kcm-1-2-3 has no provider lost, which management kcm enables"},
 		{"such a provider with a template of its own", with(t, m, `"name":"projectsveltos"`, `"name":"own","template":"own-1"`), current, nil,
 			UpgradePlan{Status: Unchanged, Have: "kcm-1-2-3", Want: "kcm-1-2-3"}, 0, "projectsveltos", ""},
 	}
@@ -68,8 +68,8 @@ func TestPlanUpgrade(t *testing.T) {
 	}
 }
 
-// TestUpgrade: Management changes once, when kcm has found all of the new
-// Release's templates, and however often its webhook is not up.
+// TestUpgrade changes Management once, when kcm has found all of the new Release's
+// templates, and retries while its webhook is not up.
 func TestUpgrade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := aPlatform(t)
@@ -93,7 +93,7 @@ func TestUpgrade(t *testing.T) {
 			t.Fatal(err)
 		}
 		if name, _, _ := unstructured.NestedString(m.Object, "spec", "release"); name != "kcm-1-4-0" || text(config(m)) != `{"a":1}` {
-			t.Errorf("management asks for %s with %s, want kcm-1-4-0 with the values", name, text(config(m)))
+			t.Errorf("management has %s with %s, want kcm-1-4-0 with the values", name, text(config(m)))
 		}
 		if f.held() != "" {
 			t.Errorf("the lease is still held by %s", f.held())
@@ -104,9 +104,9 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
-// TestUpgradeInVain: a Release whose templates are not in the registry never
-// becomes ready, and Management stays as it was.
-func TestUpgradeInVain(t *testing.T) {
+// TestUpgradeTimeout has a Release whose templates are not in the registry, which
+// never becomes ready. Management stays as it was.
+func TestUpgradeTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := aPlatform(t)
 		go func() {
@@ -126,9 +126,9 @@ func TestUpgradeInVain(t *testing.T) {
 			t.Fatal(err)
 		}
 		if name, _, _ := unstructured.NestedString(m.Object, "spec", "release"); name != "kcm-1-2-3" {
-			t.Errorf("management asks for %s, want it left alone", name)
+			t.Errorf("management has %s, want it unchanged", name)
 		}
-		// Whoever deletes the Release ends the wait.
+		// Deleting the Release ends the wait.
 		go func() {
 			time.Sleep(5 * time.Second)
 			releases, err := f.resource(releaseKind, "")
@@ -139,8 +139,8 @@ func TestUpgradeInVain(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		if _, err := f.Upgrade(t.Context(), nextRelease(t), nil, nil); err == nil || err.Error() != "release kcm-1-4-0: it was deleted" {
-			t.Errorf("error = %v, want that it was deleted", err)
+		if _, err := f.Upgrade(t.Context(), nextRelease(t), nil, nil); err == nil || err.Error() != "release kcm-1-4-0 was deleted" {
+			t.Errorf("error = %v, want that the release was deleted", err)
 		}
 	})
 }

@@ -9,24 +9,24 @@ import (
 	"strconv"
 )
 
-// Change is a value that is to be another.
+// Change is a change of a value.
 type Change struct {
 	Path string // such as "regional.velero.image.repository"
-	Have string // as JSON; empty if there is none
-	Want string // as JSON
+	Have string // the current value, as JSON; empty if none
+	Want string // the new value, as JSON
 }
 
-// String is one line.
+// String returns the change as one line.
 func (c Change) String() string {
 	if c.Have == "" {
 		return fmt.Sprintf("%s: %s", c.Path, c.Want)
 	}
-	return fmt.Sprintf("%s: %s, was %s", c.Path, c.Want, c.Have)
+	return fmt.Sprintf("%s: %s (was %s)", c.Path, c.Want, c.Have)
 }
 
-// plain brings values into the form that they have after a way through the API
-// server: maps, slices, strings, booleans, int64 and float64 only. Values from
-// YAML may hold an int where others hold a float.
+// plain converts values to the types that the API server returns: maps, slices,
+// strings, booleans, int64 and float64. Values from YAML may have other types of
+// numbers.
 func plain(values map[string]any) (map[string]any, error) {
 	if len(values) == 0 {
 		return map[string]any{}, nil
@@ -43,8 +43,7 @@ func plain(values map[string]any) (map[string]any, error) {
 	return out, nil
 }
 
-// integers makes whole numbers int64 again, which is what the API's machinery
-// accepts beside float64 and compares equal to what it sends.
+// integers converts whole numbers to int64, as the API's machinery does.
 func integers(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -63,8 +62,8 @@ func integers(v any) any {
 	return v
 }
 
-// changes lists what chart.Merge(have, want) would change, by path. A map in the
-// place of something else is one change, whatever it holds.
+// changes returns what chart.Merge(have, want) would change, by path. A map that
+// replaces another type is one change.
 func changes(have, want map[string]any) []Change {
 	var list []Change
 	compare(&list, "", have, want)
@@ -90,7 +89,7 @@ func compare(list *[]Change, prefix string, have, want map[string]any) {
 	}
 }
 
-// text is a value as JSON.
+// text returns a value as JSON.
 func text(v any) string {
 	raw, err := json.Marshal(v)
 	if err != nil {

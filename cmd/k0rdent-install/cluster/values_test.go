@@ -10,7 +10,7 @@ import (
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 )
 
-// fromJSON returns values as a server would.
+// fromJSON parses values as a server does.
 func fromJSON(t *testing.T, text string) map[string]any {
 	t.Helper()
 	var m map[string]any
@@ -33,13 +33,13 @@ func TestChanges(t *testing.T) {
 		{"the same", `{"a":{"b":1,"c":[1]}}`, `{"a":{"b":1,"c":[1]}}`, ""},
 		{"less is no change", `{"a":{"b":1},"z":2}`, `{"a":{}}`, ""},
 		{"new", `{}`, `{"a":{"b":1,"c":"x"}}`, `a.b: 1; a.c: "x"`},
-		{"other", `{"a":{"b":1}}`, `{"a":{"b":2}}`, "a.b: 2, was 1"},
-		{"another type", `{"a":{"b":1}}`, `{"a":"x"}`, `a: "x", was {"b":1}`},
-		{"a map in its place", `{"a":"x"}`, `{"a":{"b":1}}`, `a: {"b":1}, was "x"`},
-		{"null", `{"a":1}`, `{"a":null}`, "a: null, was 1"},
+		{"other", `{"a":{"b":1}}`, `{"a":{"b":2}}`, "a.b: 2 (was 1)"},
+		{"another type", `{"a":{"b":1}}`, `{"a":"x"}`, `a: "x" (was {"b":1})`},
+		{"a map in its place", `{"a":"x"}`, `{"a":{"b":1}}`, `a: {"b":1} (was "x")`},
+		{"null", `{"a":1}`, `{"a":null}`, "a: null (was 1)"},
 		{"null again", `{"a":null}`, `{"a":null}`, ""},
 		{"an empty map is new", `{}`, `{"a":{}}`, "a: {}"},
-		{"lists are one value", `{"a":[1,2]}`, `{"a":[1]}`, "a: [1], was [1,2]"},
+		{"lists are one value", `{"a":[1,2]}`, `{"a":[1]}`, "a: [1] (was [1,2])"},
 	}
 	for _, tt := range tests {
 		var got []string
@@ -52,7 +52,7 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// TestPlain has numbers as YAML, Go code and JSON bring them.
+// TestPlain has numbers of the types that YAML, Go code and JSON produce.
 func TestPlain(t *testing.T) {
 	got, err := plain(map[string]any{"int": 1, "float": 2.0, "half": 0.5, "big": 1e21, "list": []any{3, map[string]any{"x": uint8(4)}}})
 	want := map[string]any{"int": int64(1), "float": int64(2), "half": 0.5, "big": 1e21, "list": []any{int64(3), map[string]any{"x": int64(4)}}}
@@ -64,8 +64,8 @@ func TestPlain(t *testing.T) {
 	}
 }
 
-// FuzzMerge: what was merged in is there, and is no change any more; the
-// operands stay as they were.
+// FuzzMerge checks that merging again changes nothing, and that the operands are
+// unchanged.
 func FuzzMerge(f *testing.F) {
 	f.Add(`{"a":{"b":1}}`, `{"a":{"c":2},"d":null}`)
 	f.Add(`{"a":1}`, `{"a":{}}`)

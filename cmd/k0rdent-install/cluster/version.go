@@ -18,12 +18,12 @@ func (c *Cluster) Version(ctx context.Context) (string, error) {
 	}
 	var v struct{ GitVersion string }
 	if err := json.Unmarshal(raw, &v); err != nil || v.GitVersion == "" {
-		return "", fmt.Errorf("/version: no version in the answer")
+		return "", fmt.Errorf("/version: no version in the response")
 	}
 	return v.GitVersion, nil
 }
 
-// ReadSecret returns the data of a Secret of Namespace, nil if there is none.
+// ReadSecret returns the data of a Secret in Namespace, or nil if it does not exist.
 func (c *Cluster) ReadSecret(ctx context.Context, name string) (map[string][]byte, error) {
 	s, err := c.kube.CoreV1().Secrets(Namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -35,8 +35,8 @@ func (c *Cluster) ReadSecret(ctx context.Context, name string) (map[string][]byt
 	return maps.Clone(s.Data), nil
 }
 
-// RemoveSecrets deletes the Secrets of these names that this program has made.
-// It reports whether there was one.
+// RemoveSecrets deletes the Secrets of these names that this program created. It
+// reports whether there was any.
 func (c *Cluster) RemoveSecrets(ctx context.Context, names ...string) (bool, error) {
 	found := false
 	for _, name := range names {

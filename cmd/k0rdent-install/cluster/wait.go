@@ -13,19 +13,17 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// pause is the time between two looks at what sends no events: a server that
-// does not answer, a kind that does not exist yet, the many objects that
-// together are one state.
+// pause is the time between two polls of what cannot be watched: a server that does
+// not answer, a kind that does not exist yet, a state of many objects.
 const pause = time.Second
 
-// glance is the time between two looks at what a watch does not tell of.
-const glance = 10 * time.Second
+// pollInterval is the time between two polls of what a watch does not cover.
+const pollInterval = 10 * time.Second
 
-// afterwards bounds the questions that are asked of a cluster once the time
-// for the work itself has run out.
-const afterwards = 20 * time.Second
+// extraTime bounds the requests that explain a timeout.
+const extraTime = 20 * time.Second
 
-// Sleep waits for d or the end of ctx, and reports whether ctx is still active.
+// Sleep waits for d or until ctx is done, and reports whether d has passed.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -37,20 +35,19 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// timedOut distinguishes a deadline, which is explained, from an interrupt, which is
-// obeyed.
+// timedOut reports whether ctx ended by its deadline, rather than by an interrupt.
 func timedOut(ctx context.Context) bool {
 	return errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
 
-// later returns a context for questions after ctx has ended.
+// later returns a context for requests after ctx has ended.
 func later(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	return context.WithTimeout(context.WithoutCancel(ctx), extraTime)
 }
 
-// WaitAPI waits until the API server answers and says of itself that it is
-// ready. If the context's time runs out, the error tells what it said last:
-// which of its checks fail, or why nobody answers.
+// WaitAPI waits until the API server reports that it is ready. If the context's
+// deadline passes, the error has the checks that failed last, or why the server does
+// not answer.
 func (c *Cluster) WaitAPI(ctx context.Context) error {
 	start := time.Now()
 	var last error
@@ -59,7 +56,7 @@ func (c *Cluster) WaitAPI(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if last == nil || ctx.Err() == nil { // that our own time is up is no reason
+		if last == nil || ctx.Err() == nil { // our own deadline is not a reason
 			last = err
 		}
 		if !Sleep(ctx, pause) {
@@ -71,7 +68,7 @@ func (c *Cluster) WaitAPI(ctx context.Context) error {
 	}
 }
 
-// readyz asks the server for its own opinion.
+// readyz returns an error unless the server reports that it is ready.
 func (c *Cluster) readyz(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -85,8 +82,8 @@ func (c *Cluster) readyz(ctx context.Context) error {
 	return err
 }
 
-// failedChecks returns the names of the checks that a verbose readyz marks with
-// "[-]", as in "[-]etcd failed: reason withheld".
+// failedChecks returns the checks that a verbose readyz marks as failed, as in
+// "[-]etcd failed: reason withheld".
 func failedChecks(body string) string {
 	var names []string
 	for line := range strings.Lines(body) {
@@ -98,18 +95,17 @@ func failedChecks(body string) string {
 	return strings.Join(names, ", ")
 }
 
-// nodeReady reports whether a node's kubelet says that it is ready.
+// nodeReady reports whether a node is Ready.
 func nodeReady(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
 		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	})
 }
 
-// named is the field selector for one object.
+// named returns the field selector for one object.
 func named(name string) string { return fields.OneTermEqualSelector("metadata.name", name).String() }
 
-// oneEvent returns after the first event of a watch; where there is none,
-// after the time that is given, for what is looked at beside.
+// oneEvent returns after the first event of a watch, or after most.
 func oneEvent(ctx context.Context, w watch.Interface, err error, most time.Duration) {
 	if err != nil {
 		Sleep(ctx, pause)
@@ -128,5 +124,5 @@ func oneEvent(ctx context.Context, w watch.Interface, err error, most time.Durat
 	}
 }
 
-// since is a duration for people.
+// since returns the time since start, for people.
 func since(start time.Time) time.Duration { return time.Since(start).Round(time.Second) }

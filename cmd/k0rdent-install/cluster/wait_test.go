@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestWaitAPI names the checks that fail.
+// TestWaitAPI returns an error with the failing checks.
 func TestWaitAPI(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t)

@@ -17,22 +17,21 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 )
 
-// podWatch keeps what is wrong with the pods of Namespace while Helm works
-// there. Helm tells of a hook that failed only that it did, and then deletes
-// its Job, with the pod and the log, if the chart says so. Kubernetes itself
-// deletes the pod of a Job that restarts its container in place. So they are
-// looked at while they are there.
+// podWatch records the problems of pods in Namespace while Helm runs. Helm does not
+// report why a hook failed, and then deletes its Job with the pod and the log if the
+// chart says so. Kubernetes itself deletes the pod of a Job that restarts its container
+// in place. So pods are watched while they exist.
 type podWatch struct {
 	warn func(string) // may be nil
 
 	mu       sync.Mutex
 	problems map[string]Problem // by pod
 	reported map[string]bool    // by Problem.key
-	over     bool               // a hook has failed: what comes now are consequences
+	over     bool               // a hook has failed: later problems are consequences
 }
 
-// watchPods starts to watch the pods that cfg's actions make, and returns with
-// the function that ends it.
+// watchPods starts watching the pods of cfg's actions, and returns a function that
+// stops it.
 func (c *Cluster) watchPods(ctx context.Context, cfg *action.Configuration, warn func(string)) (*podWatch, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &podWatch{warn: warn, problems: make(map[string]Problem), reported: make(map[string]bool)}
@@ -56,7 +55,7 @@ func (c *Cluster) watchPods(ctx context.Context, cfg *action.Configuration, warn
 	}
 }
 
-// follow watches until the connection ends, which it does from time to time.
+// follow watches pods until the connection ends, as it does from time to time.
 func (w *podWatch) follow(ctx context.Context, c *Cluster) {
 	events, err := c.kube.CoreV1().Pods(Namespace).Watch(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -70,12 +69,12 @@ func (w *podWatch) follow(ctx context.Context, c *Cluster) {
 			Sleep(ctx, pause)
 			return
 		}
-		w.see(ctx, c, pod, e.Type == watch.Deleted)
+		w.update(ctx, c, pod, e.Type == watch.Deleted)
 	}
 }
 
-// see notes the state of a pod.
-func (w *podWatch) see(ctx context.Context, c *Cluster, pod *corev1.Pod, deleted bool) {
+// update records the state of a pod.
+func (w *podWatch) update(ctx context.Context, c *Cluster, pod *corev1.Pod, deleted bool) {
 	p, found := podProblem(pod)
 	if !found {
 		w.note(pod.Name, nil, deleted)
@@ -87,8 +86,8 @@ func (w *podWatch) see(ctx context.Context, c *Cluster, pod *corev1.Pod, deleted
 	w.note(pod.Name, &p, deleted)
 }
 
-// note keeps what is wrong with a pod, nil if nothing is. The problem of a pod
-// that was deleted stays if it had failed: its deletion is a consequence.
+// note records the problem of a pod, or nil. A deleted pod's problem is kept if the
+// pod had failed: its deletion is a consequence.
 func (w *podWatch) note(pod string, p *Problem, deleted bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -102,7 +101,7 @@ func (w *podWatch) note(pod string, p *Problem, deleted bool) {
 		}
 		return
 	case had && (deleted || before.key() == p.key() && len(before.Message) > len(p.Message)):
-		return // back-off says less than the attempt before it, and a pod that is gone has no log
+		return // back-off has less detail than the attempt before it, and a deleted pod has no log
 	}
 	w.problems[pod] = *p
 	if w.warn != nil && p.weight >= failed && !w.reported[p.key()] {
@@ -111,16 +110,16 @@ func (w *podWatch) note(pod string, p *Problem, deleted bool) {
 	}
 }
 
-// hooked is Helm's client, which waits for a hook no longer than ctx, and
-// looks at the pods when one has failed, before Helm deletes it.
+// hooked is Helm's client, which waits for a hook no longer than ctx and, if one has
+// failed, records the state of pods before Helm deletes it.
 type hooked struct {
 	*kube.Client
 	ctx  context.Context
 	look func()
 }
 
-// Create creates on the client side, also the hooks of a removal, which Helm
-// would apply on the server whatever the release was made with.
+// Create creates objects on the client side, even the hooks of a removal, which Helm
+// would always apply on the server.
 func (h *hooked) Create(resources kube.ResourceList, options ...kube.ClientCreateOption) (*kube.Result, error) {
 	return h.Client.Create(resources, append(options, kube.ClientCreateOptionServerSideApply(false, false))...)
 }
@@ -139,7 +138,7 @@ func (h *hooked) GetWaiterWithOptions(strategy kube.WaitStrategy, options ...kub
 	return &hookWaiter{w, gone, h.look}, nil
 }
 
-// hookWaiter waits for hooks: until they have run, and until they are gone.
+// hookWaiter waits until hooks have run, and until they are deleted.
 type hookWaiter struct {
 	kube.Waiter
 	gone kube.Waiter
@@ -155,9 +154,9 @@ func (w *hookWaiter) WatchUntilReady(resources kube.ResourceList, timeout time.D
 	return err
 }
 
-// WaitForDelete waits until hooks are gone, so that Helm can create them anew:
-// a pod takes a while to end. Helm's waiter for hooks only does not. It asks for
-// the rest of a release as well, whose removal others wait for.
+// WaitForDelete waits until hooks are deleted, so that Helm can create them again: a pod
+// takes a while to end, and Helm's hook-only waiter does not wait. Helm also passes the
+// other objects of a release, for which Uninstall waits.
 func (w *hookWaiter) WaitForDelete(resources kube.ResourceList, timeout time.Duration) error {
 	hooks := resources.Filter(isHook)
 	if len(hooks) == 0 {
@@ -172,17 +171,17 @@ func isHook(info *resource.Info) bool {
 	return err == nil && o.GetAnnotations()[release.HookAnnotation] != ""
 }
 
-// look notes the state of all pods as it is now, for the last time: also what
-// those wait for with which nothing is wrong.
+// look records the state of all pods for the last time, including what pods without a
+// problem wait for.
 func (w *podWatch) look(ctx context.Context, c *Cluster) {
 	pods, err := c.kube.CoreV1().Pods(Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return // what was seen before has to do
+		return // earlier states have to do
 	}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
 		if _, found := podProblem(pod); found {
-			w.see(ctx, c, pod, false)
+			w.update(ctx, c, pod, false)
 		} else if p, slow := slowPod(pod); slow {
 			p.Message = cmp.Or(oneLine(c.warning(ctx, pod)), p.Message)
 			w.note(pod.Name, &p, false)
@@ -200,7 +199,7 @@ func (w *podWatch) hookFailed() bool {
 	return w.over
 }
 
-// worst returns what is wrong now, the most likely cause first.
+// worst returns the current problems, the most likely cause first.
 func (w *podWatch) worst() []Problem {
 	w.mu.Lock()
 	defer w.mu.Unlock()
