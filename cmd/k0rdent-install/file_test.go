@@ -101,7 +101,7 @@ func TestConfigFileErrors(t *testing.T) {
 		{"readable by all, with a secret", "k0rdent: {credentials: {azure: [" + azure("x") + "]}}", 0o644, []string{"contains secrets and is readable by others (mode 0644)"}},
 		{"no YAML", "k0s: [", 0o600, []string{".yaml: yaml: "}},
 		{"a list", "- k0s\n", 0o600, []string{".yaml: line 1: must be keys and values"}},
-		{"an alias of itself", "k0rdent: {helm: {values: &a {x: *a}}}", 0o600, []string{"without an alias of itself"}},
+		{"an alias of itself", "k0rdent: {helm: {values: &a {x: *a}}}", 0o600, []string{"must not contain itself"}},
 		{"two documents", "debug: true\n---\ndebug: false\n", 0o600, []string{"more than one document"}},
 		{"not a log level", "logLevel: loud", 0o600, []string{`logLevel "loud"`}},
 	}
