@@ -27,9 +27,9 @@ const (
 
 // A finder finds the versions of bundles.
 type finder struct {
-	all      bool   // read streams to their end
-	unread   int    // entries that the system could not read
-	further  string // what the entries so far say about a further bundle
+	all      bool // read streams to their end
+	unread   int  // entries that the system could not read
+	further  further
 	progress *cli.Progress
 	log      *slog.Logger
 }
@@ -43,6 +43,7 @@ func (f *finder) find(ctx context.Context, want pipe.Bundle, stdin io.Reader) (r
 		return record.Version{}, err
 	}
 	defer b.Close()
+	f.further = further{}
 	f.log.Debug("bundle opened", "path", path, "format", b.Format, "bytes", b.Size)
 	f.progress.Start("looking for the chart", b.Size, b.Offset)
 	defer f.progress.Close()
@@ -54,7 +55,11 @@ func (f *finder) find(ctx context.Context, want pipe.Bundle, stdin io.Reader) (r
 		return record.Version{}, err
 	}
 	if found.Entry == "" {
-		found = f.byName(path)
+		found = f.further.version(bundle.Whole(path))
+	}
+	if found.Version == "" && found.Type != "" {
+		err := fmt.Errorf("%s: a %s bundle, but neither its charts nor its file name show which version", path, found.Type)
+		return record.Version{}, cli.Hint(err, "name it airgap-bundle-VERSION.tar.gz, as the vendor does")
 	}
 	if found.Version == "" {
 		err := fmt.Errorf("%s: no chart %s_*.tar found", path, chartRepository)
@@ -95,7 +100,7 @@ func (f *finder) search(ctx context.Context, b *bundle.Bundle) (found record.Ver
 		if strings.HasPrefix(e.Path, chartRepository) {
 			predict = ref.PredictChart
 		}
-		f.note(e.Path)
+		f.further.note(e.Path)
 		name, _, err := predict(e.Path)
 		kind := ofFurther(e.Path, name)
 		switch {

@@ -26,26 +26,53 @@ func ofFurther(entry string, name ref.Reference) string {
 	return furtherCharts[path.Base(name.Repository)]
 }
 
-// note remembers that an entry has a name of a further bundle.
-func (f *finder) note(entry string) {
-	switch {
-	case ref.Plain("", entry) == entry:
-	case strings.HasPrefix(path.Base(entry), "k0rdent-bm&"):
-		f.further = typeBareMetal
-	case f.further == "":
-		f.further = typeCeph
+// further is what the entries' names say about a further bundle.
+type further struct {
+	kind   string
+	charts map[string]int // how many charts have a version
+}
+
+// note remembers what the name of an entry says.
+func (f *further) note(entry string) {
+	if ref.Plain("", entry) == entry {
+		return
+	}
+	switch name := strings.ToLower(path.Base(entry)); {
+	case strings.HasPrefix(name, "k0rdent-bm&") || strings.Contains(name, "&k0rdent-bm&") || strings.Contains(name, "metal3") || ref.IsFile(entry):
+		f.kind = typeBareMetal
+	case f.kind == "" && strings.Contains(name, typeCeph):
+		f.kind = typeCeph
+	}
+	if name, _, err := ref.PredictChart(entry); err == nil && path.Base(path.Dir(entry)) == "charts" {
+		if f.charts == nil {
+			f.charts = make(map[string]int)
+		}
+		f.charts[name.Tag]++
 	}
 }
 
-// byName returns the version in the file name of a further bundle whose chart was
-// not found.
-func (f *finder) byName(bundle string) record.Version {
-	version := fileVersion(bundle)
-	isCeph := strings.HasPrefix(filepath.Base(bundle), "airgap-bundle-"+typeCeph+"-")
-	if version == "" || f.further == "" || isCeph != (f.further == typeCeph) {
-		return record.Version{}
+// version returns the version of a further bundle whose chart was not found: that
+// in its file name, or else that of most of its charts.
+func (f *further) version(bundle string) record.Version {
+	v := record.Version{Type: f.kind}
+	if f.kind == "" {
+		return v
 	}
-	return record.Version{Version: version, Type: f.further}
+	isCeph := strings.HasPrefix(filepath.Base(bundle), "airgap-bundle-"+typeCeph+"-")
+	if v.Version = fileVersion(bundle); v.Version != "" && isCeph == (f.kind == typeCeph) {
+		return v
+	}
+	v.Version = ""
+	most := 0
+	for version, count := range f.charts {
+		switch {
+		case count > most:
+			v.Version, most = strings.ReplaceAll(version, "_", "+"), count
+		case count == most:
+			v.Version = "" // no version has most of them
+		}
+	}
+	return v
 }
 
 // fileVersion returns the version in a bundle's file name, as the vendor names

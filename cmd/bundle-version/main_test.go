@@ -158,6 +158,30 @@ func TestRecordsOnStdin(t *testing.T) {
 	}
 }
 
+// Without its own chart, a further bundle has the version of most of its charts.
+func TestFurtherCharts(t *testing.T) {
+	for _, tt := range []struct {
+		entries       string
+		kind, version string
+	}{
+		{"charts/k0rdent-bm&charts&a@0.2.2.tar bundle/charts/k0rdent-bm&charts&b@0.2.2.tar charts/k0rdent-bm&charts&c@0.3.0.tar", typeBareMetal, "0.2.2"},
+		{"images/acme&tool@1.tar bins/acme&kernel charts/acme&chart@4.5.6_b.1.tar", typeBareMetal, "4.5.6+b.1"},
+		{"charts/registry.example&k0rdent-bm&charts&a@1.0.tar", typeBareMetal, "1.0"},
+		{"images/quay.io&ceph&ceph@v19.tar charts/a&b&ceph-thing@1.2.tar", typeCeph, "1.2"},
+		{"charts/ceph&a@1.2.tar charts/ceph&b@1.3.tar", typeCeph, ""},
+		{"charts/acme&a@1.2.tar", "", ""},
+		{"charts/k0rdent-bm_1.2.tar images/ceph_1.tar", "", ""},
+	} {
+		var f further
+		for entry := range strings.FieldsSeq(tt.entries) {
+			f.note(entry)
+		}
+		if got := f.version("other.tar"); got.Type != tt.kind || got.Version != tt.version {
+			t.Errorf("%s: %q, %q, want %q, %q", tt.entries, got.Type, got.Version, tt.kind, tt.version)
+		}
+	}
+}
+
 // A further bundle has the version of its own chart or, without that, the one in
 // its file's name.
 func TestFurtherBundles(t *testing.T) {
@@ -168,8 +192,10 @@ func TestFurtherBundles(t *testing.T) {
 		{"bare-metal", "airgap-bundle-0.2.2", "charts", `,"version":"0.2.2","type":"bare-metal"}`, ""},
 		{"ceph", "airgap-bundle-ceph-1.0.11.tar.gz", "", `"name":"ceph-controller","version":"1.0.11","type":"ceph"}`, ""},
 		{"ceph", "airgap-bundle-ceph-1.0.11", "charts", `,"version":"1.0.11","type":"ceph"}`, ""},
-		{"ceph", "other", "charts", "", "no chart"},
-		{"bare-metal", "airgap-bundle-ceph-1.0.11", "charts", "", "no chart"},
+		{"ceph", "other", "charts", "", "neither its charts nor its file name show which version"},
+		{"bare-metal", "airgap-bundle-ceph-1.0.11", "charts", "", "neither its charts nor its file name show which version"},
+		{"bare-metal", "other", "charts/k0rdent-bm&charts&cluster-api-provider-metal3@0.2.2.tar", "", "neither its charts"},
+		{"bare-metal", "other", "charts/k0rdent-bm&charts&capm3-standalone-cp@0.2.3.tar", `"version":"0.2.2"`, ""},
 	} {
 		path := filepath.Join(t.TempDir(), tt.file)
 		if tt.without == "" {

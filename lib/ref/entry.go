@@ -82,7 +82,11 @@ func PredictChart(entry string) (r Reference, certain bool, err error) { return 
 func predict(entry string, chart bool) (r Reference, certain bool, err error) {
 	all := splits(entry)
 	if len(all) == 0 {
-		return Reference{}, false, fmt.Errorf("%w: no _ between repository and tag", ErrInvalid)
+		separator := "_"
+		if packed(path.Base(entry)) {
+			separator = "@"
+		}
+		return Reference{}, false, fmt.Errorf("%w: no %s between repository and tag", ErrInvalid, separator)
 	}
 	r = all[len(all)-1]
 	if chart {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -26,20 +27,32 @@ func Plain(bundle, entry string) string {
 	return decode(entry, strings.HasPrefix(path.Base(bundle), cephBundle))
 }
 
+// digestPart matches the digest in a name that has a tag as well.
+var digestPart = regexp.MustCompile(`^([^@]+@[^@]+)@sha256[@&:][0-9a-f]{64}`)
+
 // decode decodes an entry's name. The parts that the guide drops are dropped if
-// asked, or if the first one is a host, since no repository of the vendor begins with one.
+// asked, or if the first one is a host, since no repository of the vendor begins with
+// one. After a host, a project of the bundle for bare metal is kept, since its guide
+// drops none.
 func decode(entry string, drop bool) string {
 	base := path.Base(entry)
-	if !strings.ContainsAny(base, "&@") {
+	if !packed(base) {
 		return entry
 	}
-	name := strings.NewReplacer("&", "/", "@", ":").Replace(base)
+	name := strings.NewReplacer("&", "/", "@", ":").Replace(digestPart.ReplaceAllString(base, "$1"))
 	parts := strings.Split(name, "/")
-	if drop || HasHost(name) {
+	switch {
+	case !drop && !HasHost(name):
+	case !drop && len(parts) > 2 && strings.HasPrefix(parts[1], "k0rdent-"):
+		parts = parts[1:]
+	default:
 		parts = parts[min(2, len(parts)-1):]
 	}
 	return strings.Join(parts, "/")
 }
+
+// packed reports whether a file's own name is a whole reference.
+func packed(base string) bool { return strings.ContainsAny(base, "&@") }
 
 // IsFile reports whether an entry is a file for an HTTP server, whatever its
 // content.
