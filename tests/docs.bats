@@ -193,7 +193,7 @@ usage() {
 }
 
 @test "docs: a release build prints its version" {
-  eval "$(make -s -n -C "$ROOT" build RELEASE=v9.8.7 | sed "s,bin/ ,$PWD/bin/ ,; s,^,cd '$ROOT'; ,")"
+  eval "$(make -s -n -C "$ROOT" build TOOLS=bundle-ls RELEASE=v9.8.7 | sed "s,bin/ ,$PWD/bin/ ,; s,^,cd '$ROOT'; ,")"
   run -0 "$BATS_TEST_TMPDIR/bin/bundle-ls" --version
   [[ $output == 'bundle-ls v9.8.7 '* ]]
 }

@@ -89,17 +89,20 @@ func (b *bar) line(items, total int, doing string, width int) string {
 }
 
 // fit returns the bar with as many of its cells as there is room for, or "" if
-// fewer than least fit.
+// fewer than least fit. It tries again if the rate has become longer meanwhile.
 func (b *bar) fit(text string, least int, brief bool, width int) string {
-	line := b.render(text, barCells, brief)
-	over := utf8.RuneCountInString(line) - (width - 1)
-	if over > 0 && b.total > 0 && barCells-over >= least {
-		return b.render(text, barCells-over, brief)
+	for cells := barCells; cells >= least; {
+		line := b.render(text, cells, brief)
+		over := utf8.RuneCountInString(line) - (width - 1)
+		if over <= 0 {
+			return line
+		}
+		if b.total <= 0 {
+			break
+		}
+		cells -= over
 	}
-	if over > 0 {
-		return ""
-	}
-	return line
+	return ""
 }
 
 // named returns the text before the bar with the name of the item at work, if

@@ -106,7 +106,7 @@ func TestFaultsOfEveryRequest(t *testing.T) {
 				if asked.Load() != attempts {
 					t.Errorf("asked %d times, want %d", asked.Load(), attempts)
 				}
-				if texts := notified.all(); len(texts) != 1 || texts[0] != host+": "+want+"; trying again" {
+				if texts := notified.faults(); len(texts) != 1 || texts[0] != host+": "+want+"; trying again" {
 					t.Errorf("notices %q", texts)
 				}
 			})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,14 @@ func (n *notices) all() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return append([]string(nil), n.texts...)
+}
+
+// faults returns the notices of answers that were faults. On a busy machine there are
+// others, since an answer takes long.
+func (n *notices) faults() []string {
+	return slices.DeleteFunc(n.all(), func(text string) bool {
+		return strings.Contains(text, " has not answered for ") || strings.HasPrefix(text, "waiting for the first answer of ")
+	})
 }
 
 // If a registry asks clients to wait longer than a run would, the run ends at
@@ -73,7 +82,7 @@ func TestRetryAfterIsKept(t *testing.T) {
 			if !found || perr != nil || until.Sub(tt.until).Abs() > 10*time.Second || !strings.Contains(cli.HintOf(err), text) {
 				t.Errorf("%v (hint %q), want until about %s", err, cli.HintOf(err), stamp(tt.until))
 			}
-			if asked.Load() != 1 || len(notified.all()) != 0 || time.Since(began) > 5*time.Second {
+			if asked.Load() != 1 || len(notified.faults()) != 0 || time.Since(began) > 5*time.Second {
 				t.Errorf("asked %d times in %v, notices %q", asked.Load(), time.Since(began), notified.all())
 			}
 		})
@@ -96,7 +105,7 @@ func TestRetryAfterIsKept(t *testing.T) {
 		t.Errorf("%v after %v, want to have waited", err, time.Since(began))
 	}
 	want := r.Host() + ": registry answered 429 Too Many Requests; trying again at " + stamp(began.Add(4 * time.Second))[:15]
-	if texts := notified.all(); len(texts) != 1 || !strings.HasPrefix(texts[0], want) || !strings.HasSuffix(texts[0], ", as it requests") {
+	if texts := notified.faults(); len(texts) != 1 || !strings.HasPrefix(texts[0], want) || !strings.HasSuffix(texts[0], ", as it requests") {
 		t.Errorf("notices %q, want %q...", texts, want)
 	}
 }
@@ -169,28 +178,30 @@ func TestSilenceAfterTheFirstAnswer(t *testing.T) {
 // Slow content and slow use of an answer on this side do not count as the
 // registry's silence.
 func TestOwnSlownessIsNotSilence(t *testing.T) {
+	t.Parallel()
+	const own = 6 * time.Second // the limits below are shorter, and longer than a busy machine takes
 	var notified notices
 	r := prepare(t, Options{At: serve(t, nil), Push: true, Notice: notified.add})
-	r.base.limits = limits{quick: 2 * time.Second, long: 2 * time.Second, quiet: time.Second}
+	r.base.limits = limits{quick: 5 * time.Second, long: 5 * time.Second, quiet: 4 * time.Second}
 	if err := r.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	blob := bytes.Repeat([]byte("0123456789abcdef"), wholeSize/8)
 	d, size := hashOf(t, blob), int64(len(blob))
 	var once sync.Once
-	slow := paused{bytes.NewReader(blob), func() { once.Do(func() { time.Sleep(3 * time.Second) }) }}
+	slow := paused{bytes.NewReader(blob), func() { once.Do(func() { time.Sleep(own) }) }}
 	if err := r.Upload("a", d, size).Send(t.Context(), slow); err != nil {
 		t.Fatal(err)
 	}
 	in := r.Blob(t.Context(), "a", d)
 	in.Read(make([]byte, 10))
-	time.Sleep(3 * time.Second)
+	time.Sleep(own)
 	rest, err := io.Copy(io.Discard, in)
 	if err != nil || rest != size-10 {
 		t.Errorf("read %d bytes more, %v", rest, err)
 	}
-	if texts := notified.all(); len(texts) != 0 {
-		t.Errorf("notices %q", texts)
+	if text := strings.Join(notified.all(), "\n"); strings.Contains(text, "has not answered") {
+		t.Errorf("notices %q", text)
 	}
 }
 

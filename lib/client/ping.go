@@ -49,21 +49,30 @@ func (r *Registry) ping(ctx context.Context) (scheme string, g greeting, err err
 		err error
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	outcomes := make(chan outcome, 2)
+	outcomes, running := make(chan outcome), 0
 	start := func(scheme string) {
-		g, err := r.pingOne(ctx, scheme)
-		outcomes <- outcome{scheme, g, err}
+		running++
+		go func() {
+			g, err := r.pingOne(ctx, scheme)
+			outcomes <- outcome{scheme, g, err}
+		}()
 	}
-	go start("https")
+	defer func() { // neither outlasts this call, after which the scheme is set
+		cancel()
+		for range running {
+			<-outcomes
+		}
+	}()
+	start("https")
 	lead := time.NewTimer(httpAfter)
 	defer lead.Stop()
 	failed := make(map[string]error)
 	for {
 		select {
 		case <-lead.C:
-			go start("http")
+			start("http")
 		case o := <-outcomes:
+			running--
 			if o.err == nil {
 				return o.scheme, o.greeting, nil
 			}
