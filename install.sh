@@ -93,22 +93,28 @@ state=/var/lib/k0rdentd/install # kept between runs, for root only
 pack=$state/pack
 run=/run/k0rdent-airgap
 units=/etc/systemd/system
-settings=/etc/k0rdent-airgap/oci-serve.env
+env=/etc/k0rdent-airgap/oci-serve.env
 own=/var/lib/k0rdentd/registry # where the unit lets the service write
 prefix=k0rdent-enterprise
 tools='bundle-verify bundle-version bundle-ls oci-serve oci-push k0s-extract k0s-mirror-config k0s-up k0rdent-install'
 packed='k0s-extract k0s-mirror-config k0s-up' # for another host, and k0s
 steps='check tools version serve push k0s mirror install'
+modes='add-bundle export-worker export-controller worker controller status uninstall'
 passing='/^\{"kind":"(image|bundle|version)"|"tool":"oci-push"/d' # records that most steps only copy
+settings='listen port storage address external ca username password log filling trusted' # for the next run
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 PATH=$here/bin:$PATH:$bin
 
-bundle=${K0RDENTD_AIRGAP_BUNDLE_PATH-} key=${K0RDENT_COSIGN_KEY-} signature='' verify=yes
-listen=${K0RDENTD_REGISTRY_HOST-} port=${K0RDENTD_REGISTRY_PORT-} storage=${K0RDENTD_REGISTRY_STORAGE-} log=''
-address='' external='' ca='' username='' password='' filling='' before=0 trusted=''
-mode=install first='' only='' plan='' archive='' digest='' purge='' yes='' last='' stays='' kept=''
-started=$(date +%s) number=1 total=1 room='' step='' child='' back='' error='' restart='' remembered='' authority='' style=''
+# Flags. Each sets the variable of its name.
+bundle='' key='' signature='' no_verify='' add_bundle='' host_address='' external_registry='' ca='' username='' password_file=''
+from='' only='' plan='' digest='' purge='' yes='' last_controller='' log=''
+# shellcheck disable=SC2034 # read by eval
+export_worker='' export_controller='' worker='' controller='' uninstall='' status=''
+# Others that are empty at first.
+listen=${K0RDENTD_REGISTRY_HOST-} port=${K0RDENTD_REGISTRY_PORT-} storage=${K0RDENTD_REGISTRY_STORAGE-}
+mode=install verify=yes archive='' size='' filling='' trusted='' authority='' remembered='' restart='' stays='' kept=''
+started=$(date +%s) number=1 total=1 room='' step='' child='' resume='' error='' style=''
 
 # styled STYLE WORD: 31 is for a failure, 33 for a warning, 32 for success.
 styled() { if [ -n "$1" ] && [ -t 2 ] && [ -z "${NO_COLOR-}" ] && [ "${TERM-}" != dumb ]; then printf '\033[%sm%s\033[0m' "$@"; else printf %s "$2"; fi; }
@@ -124,30 +130,13 @@ fail() {
 
 misuse() { fail "$1" "${2-install.sh --help lists the flags}" 2; }
 
-# meant WORD NAME…: " (did you mean NAME?)" if WORD is likely a typo of a NAME.
-meant() {
-  printf '%s\n' "$@" | awk '
-    function least(a, b) { return a < b ? a : b }
-    NR == 1 { word = $0; most = 1 + int(length(word) / 4); next }
-    { # the letters to insert, delete or replace, in one row at a time
-      size = length($0)
-      for (j = 0; j <= size; j++) row[j] = j
-      for (i = 1; i <= length(word); i++) {
-        above = row[0]; row[0] = i
-        for (j = 1; j <= size; j++) {
-          cost = least(least(row[j], row[j - 1]) + 1, above + (substr(word, i, 1) != substr($0, j, 1)))
-          above = row[j]; row[j] = cost
-        }
-      }
-      if (row[size] <= most) { most = row[size] - 1; near = $0 }
-    }
-    END { if (near != "") printf " (did you mean %s?)", near }'
-}
+# listed FLAG prints the flag and what follows it in the usage.
+listed() { usage | awk -v flag="$1" '$1 == flag {print $1, $2}'; }
 
-# a_flag WORD: the same for flags.
-a_flag() {
-  # shellcheck disable=SC2046 # words
-  meant "$1" $(usage | sed -n 's/^  \(--[a-z-]*\).*/\1/p')
+# meant FLAG: " (did you mean …?)", with the flags that begin like it.
+meant() {
+  usage | awk -v begin="$(printf %.4s "$1")" '/^  --/ && substr($1, 1, 4) == begin {near = near (near ? " or " : "") $1}
+    END {if (near) printf " (did you mean %s?)", near}'
 }
 
 # quote WORD…: quoted for a shell.
@@ -168,15 +157,13 @@ quote() {
 # succeeded.
 run() {
   [ -z "${2-}" ] || set -- "$1 >$2.new && cat $2.new && mv -f $2.new $2"
-  if [ -n "$plan" ]; then printf '%s\n' "$1"; else printf '{ %s\n} || exit\n' "$1" 2>/dev/null || full; fi
+  if [ -n "$plan" ]; then printf '%s\n' "$1"; else printf '{ %s\n} || exit\n' "$1"; fi
 }
-
-full() { fail "cannot write to $state" "make room there; \"df $state\" shows what is free"; }
 
 # perform NAME COMMAND…: runs a step, whose commands COMMAND prints, in a shell with its
 # own session, so that an interruption can end all of it.
 perform() {
-  step=$1 begun=$(date +%s) back='' code=0
+  step=$1 begun=$(date +%s) resume=$1 code=0
   shift
   if [ -n "$plan" ]; then
     echo "# $step"
@@ -184,14 +171,14 @@ perform() {
     return
   fi
   say "[$number/$total] $step"
-  echo "trap 'exit 130' TERM" 2>/dev/null >$state/step.new || full # after the running command
+  echo "trap 'exit 130' TERM" >$state/step.new # after the running command
   "$@" >>$state/step.new
   setsid sh $state/step.new </dev/null >$state/records.new 9<&- &
   child=$!
   wait "$child" || code=$?
   child=''
   if [ "$code" != 0 ]; then
-    case $step in serve | push) "${step}_failed" "$code" ;; esac
+    case $step in serve | push) "${step}_failed" ;; esac
     exit "$code"
   fi
   collect || fail "cannot write to $log"
@@ -230,10 +217,10 @@ ended() {
   style=31
   if [ "$1" = 130 ]; then
     say "interrupted in step $step after $(since "$begun"); run the same command to continue where it stopped"
-  elif [ "$mode" = install ] && [ "$1" != 2 ] && [ "$back" != never ]; then
-    from=" and --from ${back:-$step}"
-    [ "$step" != check ] && [ -z "$only" ] || from=''
-    say "step $step failed after $(since "$begun"); fix that, then resume with the same command$from"
+  elif [ "$mode" = install ] && [ "$1" != 2 ] && [ -n "$resume" ]; then
+    resume=" and --from $resume"
+    [ "$step" != check ] && [ -z "$only" ] || resume=''
+    say "step $step failed after $(since "$begun"); fix that, then resume with the same command$resume"
   fi
 }
 
@@ -250,145 +237,63 @@ interrupted() {
   exit 130
 }
 
-parse() {
-  while [ $# -gt 0 ]; do
-    takes=1
-    case $1 in
-    --[a-z]*=*)
-      word=$1
-      shift
-      set -- "${word%%=*}" "${word#*=}" "$@"
-      continue
-      ;;
-    --bundle) given "$@" && bundle=$2 ;;
-    --add-bundle) given "$@" && as add-bundle && archive=$2 ;;
-    --key) given "$@" && case $2 in *://*) key=$2 ;; *) key=$(absolute "$2") ;; esac ;;
-    --signature) given "$@" && signature=$(absolute "$2") ;;
-    --no-verify) verify='' ;;
-    --host-address) given "$@" && address=$2 ;;
-    --external-registry) given "$@" && external=${2%/} ;;
-    --ca) given "$@" && ca=$(absolute "$2") ;;
-    --username) given "$@" && username=$2 ;;
-    --password-file) given "$@" && password=$(absolute "$2") ;;
-    --from | --only)
-      given "$@"
-      # shellcheck disable=SC2086 # words
-      case " $steps " in *" $2 "*) ;; *) misuse "invalid $1 \"$2\": must be one of $steps$(meant "$2" $steps)" ;; esac
-      if [ "$1" = --from ]; then first=$2; else only=$2; fi
-      ;;
-    --plan) plan=yes ;;
-    --log) given "$@" && log=$(absolute "$2") ;;
-    --worker | --controller | --export-worker | --export-controller) given "$@" && as "${1#--}" && archive=$(absolute "$2") ;;
-    --digest) given "$@" && digest=$2 ;;
-    --status | --uninstall) as "${1#--}" ;;
-    --purge) purge=yes ;;
-    --yes) yes=yes ;;
-    --last-controller) last=yes ;;
-    --help | -h) usage && exit ;;
-    --version) oci-push --version | sed 's/^oci-push/install.sh/' && exit ;;
-    --)
-      shift
-      break
-      ;;
-    -*) misuse "unknown flag $1$(a_flag "$1")" 'install.sh --help lists the flags; those of k0s-up and k0rdent-install come after --' ;;
-    *)
-      case $1 in *[./]*) near='' ;; *) near=$(a_flag "--$1") ;; esac
-      misuse "unexpected argument \"$1\"${near:- (did you mean --bundle $1?)}"
-      ;;
-    esac
-    shift $takes
-  done
-  rest=$#
-}
-
-# given FLAG VALUE: fails without a value.
-given() {
-  [ -n "${2-}" ] || misuse "$1 requires a value"
-  takes=2
-}
-
-# as MODE: sets the mode, once.
-as() {
-  [ "$mode" = install ] || misuse "--$1 and --$mode are mutually exclusive"
-  mode=$1
-}
-
 absolute() { case $1 in /*) printf %s "$1" ;; *) printf %s "$PWD/$1" ;; esac; }
 
-# matched FILE: its absolute path or, for a pattern, those of the matching parts,
-# separated by colons, as the tools expect.
-matched() (
-  case $1 in *[*?[]*) ;; *) set -- -e "$1" ;; esac
-  if [ "$1" = -e ] || [ -e "$1" ]; then
-    absolute "${2-$1}"
-    exit
-  fi
-  IFS='' all=''
-  for part in $1; do
-    case $part in *.sig | *.sigstore.json | *.sha256) ;; *) all=$all:$(absolute "$part") ;; esac
-  done
-  printf %s "${all#:}"
-)
-
-# check_flags rejects contradictory flags. A flag that a mode would ignore could be meant
-# to make it harmless.
+# check_flags sets the mode, and rejects contradictory flags: one that a mode would
+# ignore could be meant to make it harmless. It gets what followed --.
 check_flags() {
-  case ${K0RDENTD_VERIFY_SIGNATURE:-true} in
-  true | True | TRUE | t | T | 1) ;;
-  false | False | FALSE | f | F | 0) verify='' ;;
-  *) misuse "invalid K0RDENTD_VERIFY_SIGNATURE=\"$K0RDENTD_VERIFY_SIGNATURE\": must be true or false" ;;
-  esac
-  [ -z "$purge" ] || [ "$mode" = uninstall ] || misuse '--purge requires --uninstall'
-  [ "$mode" != add-bundle ] || [ "$bundle" = "${K0RDENTD_AIRGAP_BUNDLE_PATH-}" ] || misuse '--bundle and --add-bundle are mutually exclusive'
+  for word in $modes; do
+    eval "value=\$$(printf %s "$word" | tr - _)"
+    [ -n "$value" ] || continue
+    [ "$mode" = install ] || misuse "--$word and --$mode are mutually exclusive"
+    mode=$word archive=$value
+  done
+  [ "$mode" != add-bundle ] || [ -z "$bundle" ] || misuse '--bundle and --add-bundle are mutually exclusive'
+  case " $steps " in *" ${from:-check} "*) ;; *) misuse "invalid --from \"$from\": must be one of $steps" ;; esac
+  case " $steps " in *" ${only:-check} "*) ;; *) misuse "invalid --only \"$only\": must be one of $steps" ;; esac
+  [ -z "$from" ] || [ -z "$only" ] || misuse '--from and --only are mutually exclusive'
+  for word in ${from:+from} ${only:+only}; do [ "$mode" = install ] || misuse "--$word and --$mode are mutually exclusive"; done
+  [ "$mode" = install ] || [ $# = 0 ] || misuse "no flags are allowed after -- with --$mode" 'put --plan before -- to see what would be done'
+  for word in ${purge:+purge} ${last_controller:+last-controller}; do [ "$mode" = uninstall ] || misuse "--$word requires --uninstall"; done
   case ${digest:+$mode} in '' | worker | controller) ;; *) misuse '--digest requires --worker or --controller' ;; esac
-  [ -z "$last" ] || [ "$mode" = uninstall ] || misuse '--last-controller requires --uninstall'
-  [ -z "$first" ] || [ -z "$only" ] || misuse '--from and --only are mutually exclusive'
-  if [ "$mode" != install ]; then
-    [ -z "$first" ] || misuse "--from and --$mode are mutually exclusive"
-    [ -z "$only" ] || misuse "--only and --$mode are mutually exclusive"
-    [ "$rest" = 0 ] || misuse "no flags are allowed after -- with --$mode" 'put --plan before -- to see what would be done'
-  fi
-  [ -z "$username" ] || [ -n "$password" ] || misuse '--username requires --password-file'
-  [ -z "$password" ] || [ -n "$username" ] || misuse '--password-file requires --username'
+  [ -z "$username" ] || [ -n "$password_file" ] || misuse '--username requires --password-file'
+  [ -z "$password_file" ] || [ -n "$username" ] || misuse '--password-file requires --username'
 }
 
-# recall fills in settings that were not given: those of the last run on this host, or
+# settle fills in what was not given: from variables, from the last run on this host, or
 # the defaults.
-recall() {
-  [ ! -r $state/site ] || while IFS='=' read -r name was; do
-    case $name in
-    listen) listen=${listen:-$was} ;;
-    port) port=${port:-$was} ;;
-    storage) storage=${storage:-$was} ;;
-    address) address=${address:-$was} ;;
-    external) external=${external:-$was} ;;
-    ca) ca=${ca:-$was} ;;
-    username) username=${username:-$was} ;;
-    password) password=${password:-$was} ;;
-    log) log=${log:-$was} ;;
-    filling) filling=$was ;; # the bundle that was pushed last, with its size,
-    before) before=$was ;;   # what was stored before it,
-    trusted) trusted=$was ;; # and the key that it was verified with
-    esac
+settle() {
+  case $no_verify${K0RDENTD_VERIFY_SIGNATURE:-true} in
+  true | True | TRUE | t | T | 1) ;;
+  yes* | false | False | FALSE | f | F | 0) verify='' ;;
+  *) misuse "invalid K0RDENTD_VERIFY_SIGNATURE=\"$K0RDENTD_VERIFY_SIGNATURE\": must be true or false" ;;
+  esac
+  key=${key:-${K0RDENT_COSIGN_KEY-}} bundle=${bundle:-${add_bundle:-${K0RDENTD_AIRGAP_BUNDLE_PATH-}}}
+  address=$host_address external=${external_registry%/} password=$password_file
+  for word in signature ca password log; do eval "[ -z \"\$$word\" ] || $word=\$(absolute \"\$$word\")"; done
+  case $key in '' | *://*) ;; *) key=$(absolute "$key") ;; esac
+  # shellcheck disable=SC2034 # was is read by eval
+  [ ! -r $state/site ] || while IFS='=' read -r word was; do
+    case " $settings " in *" $word "*) eval "$word=\${$word:-\$was}" ;; esac
   done <$state/site
   [ "$external" != none ] || external='' ca='' username='' password=''
   [ -n "$external" ] || [ -z "$ca$username" ] || misuse '--ca, --username and --password-file require --external-registry'
   listen=${listen:-0.0.0.0} port=${port:-5000} storage=$(absolute "${storage:-$own}") log=${log:-/var/log/k0rdent-airgap/install.ndjson}
-  case $storage/ in *[!A-Za-z0-9/._-]* | */../*) misuse "invalid K0RDENTD_REGISTRY_STORAGE=\"$storage\": must be a path of letters, digits and ._-" ;; esac
   if [ -n "$plan" ]; then bundle=${bundle:-${filling% *}} key=${key:-$trusted}; fi
-  [ -z "$bundle" ] || bundle=$(matched "$bundle")
-  # The registry's user becomes the owner of the whole storage, whatever its name.
-  real=$(readlink -m -- "$storage")
-  case $state/ in "${real%/}"/*) misuse "invalid K0RDENTD_REGISTRY_STORAGE=\"$storage\": must not contain $state, which is for root alone" ;; esac
-  case $real/ in $state/*) misuse "invalid K0RDENTD_REGISTRY_STORAGE=\"$storage\": must not lie in $state, which is for root alone" ;; esac
   case $port in 0* | *[!0-9]* | ??????*) port=0 ;; esac
   { [ "$port" -ge 1 ] && [ "$port" -le 65535 ]; } || misuse "invalid K0RDENTD_REGISTRY_PORT=\"${K0RDENTD_REGISTRY_PORT-}\": must be a number from 1 to 65535"
+  wrong="invalid K0RDENTD_REGISTRY_STORAGE=\"$storage\": must"
+  case $storage/ in *[!A-Za-z0-9/._-]* | */../*) misuse "$wrong be a path of letters, digits and ._-" ;; esac
+  # The registry's user becomes the owner of the whole storage, whatever its name.
+  real=$(readlink -m -- "$storage")
+  case $state/ in "${real%/}"/*) misuse "$wrong not contain $state, which is for root alone" ;; esac
+  case $real/ in $state/*) misuse "$wrong not lie in $state, which is for root alone" ;; esac
 }
 
-# remember saves them for the next run.
+# remember saves the settings for the next run.
 remember() {
-  set -- "listen=$listen" "port=$port" "storage=$storage" "address=$address" "external=$external" "ca=$ca" \
-    "username=$username" "password=$password" "log=$log" "filling=$filling" "before=$before" "trusted=$trusted"
+  set --
+  for word in $settings; do eval "set -- \"\$@\" \"$word=\$$word\""; done
   [ "$*" = "$remembered" ] || write $state/site "$@" || true
   remembered=$*
 }
@@ -396,11 +301,6 @@ remember() {
 systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null; }
 
 root() { [ "$(id -u)" = 0 ] || fail 'this requires root' 'run it with sudo'; }
-
-# addresses lists this host's addresses from the kernel's table: ip(8) may be missing.
-addresses() {
-  awk '/32 host LOCAL/ {print last} {last = $2}' /proc/net/fib_trie | sort -u | grep -v '^127\.' || true
-}
 
 # site determines the registry's address for this host (near), and for nodes and pods
 # (far).
@@ -417,11 +317,11 @@ site() {
   [ "$listen" != :: ] || misuse 'invalid K0RDENTD_REGISTRY_HOST="::": must be an address that IPv4 clients can reach' 'use 0.0.0.0 for all addresses, or one of this host'
   if [ -z "$address" ]; then
     address=$listen
-    [ "$listen" != 0.0.0.0 ] || address=$(addresses)
+    # From the kernel's table: ip(8) may be missing.
+    [ "$listen" != 0.0.0.0 ] || address=$(awk '/32 host LOCAL/ && last !~ /^127\./ {print last} {last = $2}' /proc/net/fib_trie | sort -u | xargs)
     case $address in
     '') misuse 'this host has no address' "$named" ;;
-    *'
-'*) misuse "this host has several addresses: $(printf %s "$address" | tr '\n' ' ')" "$named" ;;
+    *' '*) misuse "this host has several addresses: $address" "$named" ;;
     esac
   fi
   # It is part of certificates and saved settings, where a mistake would persist.
@@ -437,9 +337,7 @@ site() {
 with() {
   tool=$1
   shift
-  [ -z "$username" ] || set -- --username "$username" --password-file "$password" "$@"
-  [ -z "$authority" ] || set -- --ca "$authority" "$@"
-  quote "$tool" "$@"
+  quote "$tool" ${authority:+--ca "$authority"} ${username:+--username "$username" --password-file "$password"} "$@"
 }
 
 # begin creates a directory for temporary files, and the log, readable only by root.
@@ -454,19 +352,21 @@ begin() {
   [ ! -e $state/restart ] || restart=yes
   (umask 077 && mkdir -p -- "$(dirname -- "$log")" && : >>"$log") 2>/dev/null || fail "cannot write to $log" 'name another file with --log'
   collect || fail "cannot write to $log"
+  full=''
+  { head -c 65536 /dev/zero >$state/room.new; } 2>/dev/null || full=yes
+  rm -f $state/room.new
+  [ -z "$full" ] || fail "cannot write to $state" "make room there; \"df $state\" shows what is free"
   trap interrupted INT TERM HUP
 }
 
 # guarded fails if another user could have written the saved settings, or linked the log
 # to a file of the host.
 guarded() {
-  for dir in "${state%/*}" $state; do
-    if [ -L "$dir" ] || [ -e "$dir" ]; then
-      case $(stat -c '%u %A' -- "$dir") in
-      0\ d????-??-?) ;;
-      *) fail "$dir is not a directory that only root can change" "look at what is in it; chown root $dir and chmod 755 $dir if that is yours" ;;
-      esac
-    fi
+  for dir in ${state%/*} $state; do
+    case $(stat -c '%u %A' -- "$dir" 2>/dev/null) in
+    '' | 0\ d????-??-?) ;;
+    *) fail "$dir is not a directory that only root can change" "look at what is in it; chown root $dir and chmod 755 $dir if that is yours" ;;
+    esac
   done
   for file in "$log" "$(dirname -- "$log")" "$(dirname -- "$log")/oci-serve.log"; do
     if [ -L "$file" ] && [ "$(stat -c %u -- "$file")" != 0 ]; then fail "$file is a symbolic link of another user" 'name another file with --log'; fi
@@ -483,10 +383,10 @@ install() {
     run "mkdir -p ${state%/*} $(quote "$(dirname -- "$(dirname -- "$log")")") && mkdir -p -m 700 $state $(quote "$(dirname -- "$log")")"
   fi
   number=0 total=8 going=yes
-  [ -z "$first$only" ] || going=''
+  [ -z "$from$only" ] || going=''
   for name in $steps; do
     number=$((number + 1))
-    case $name in "$first" | "$only") going=yes ;; esac
+    case $name in "$from" | "$only") going=yes ;; esac
     [ -z "$going" ] || perform "$name" of_site "step_$name" "$@"
     [ -z "$only" ] || going=''
   done
@@ -508,60 +408,48 @@ of_site() {
 }
 
 # step_check also compares the free space with what is needed: the registry stores each
-# blob once, so not more than the bundle, and what it already has of this bundle is not
-# counted again.
+# blob once, so not more than the bundle. Once its push has begun there, oci-push reports
+# a full disk.
 step_check() {
   # shellcheck disable=SC2086 # words
   present $tools
   inputs
-  [ -z "$external" ] || return 0
+  if [ -n "$external" ] || { [ "$filling" = "$bundle $size" ] && [ -d "$storage/blobs" ]; }; then return 0; fi
   dir=$storage
   while [ ! -d "$dir" ]; do dir=$(dirname -- "$dir"); done
-  need=$(($(bundle_size) * 105 / 100))
-  [ "$filling" != "$bundle $(bundle_size)" ] || need=$((need + before - $(size "$storage/blobs")))
-  free=$(df -Pk -- "$dir" | awk 'NR == 2 {print $4}')
+  need=$((size * 105 / 102400)) free=$(df -Pk -- "$dir" | awk 'NR == 2 {print $4}')
   text="the bundle's content needs $(mb "$need") in $storage, where $(mb "$free") are free"
   [ "$free" -ge "$need" ] || fail "$text" 'make room, or name another place with K0RDENTD_REGISTRY_STORAGE'
   [ -z "$plan" ] || echo "# $text"
 }
 
-# whole prints the path of the bundle, without the suffix of a first part.
-whole() { printf '%s\n' "${bundle%%:/*}" | sed -E 's/([._-]part[._-]?(0*[01]|a+)|[._-](0+[01]|aa+))$//'; }
+# mb KIB: in the units of the tools.
+mb() { awk -v n="$1" 'BEGIN {n *= 1024; if (n < 1e9) printf "%.1f MB\n", n / 1e6; else printf "%.1f GB\n", n / 1e9}'; }
 
-# parts prints the files of the bundle, one per line.
-parts() (
-  at=$(whole) first=${bundle%%:/*} IFS=''
-  if [ ! -e "$bundle" ]; then
-    printf '%s\n' "$bundle" | sed 's|:/|\n/|g'
-  elif [ "$at" = "$bundle" ] || [ -d "$bundle" ]; then
-    printf '%s\n' "$bundle"
-  else
-    count=$(printf %s "$first" | sed -E 's/.*[._-](part)?//')
-    for part in "${first%"$count"}"$(printf %s "$count" | tr '0-9a-z' '?'); do printf '%s\n' "$part"; done
-  fi
-)
-
-# bundle_size prints the size of the bundle, with all its parts, in KiB.
-bundle_size() { parts | while IFS='' read -r part; do size "$part"; done | awk '{n += $1} END {print n}'; }
-
-# inputs checks that the bundle, its signature and the key exist.
+# inputs has bundle-verify check that the bundle, its signature and the key are there.
 inputs() {
-  [ -n "$bundle" ] || misuse 'no bundle given' "name it with --bundle${filling:+; the last one was ${filling% *}}"
-  parts | while IFS='' read -r part; do [ -r "$part" ] || fail "$part cannot be read"; done || exit
   if [ -z "$verify" ]; then
     style=33
     say 'WARNING: the bundle is used UNVERIFIED; anyone who could change it on its way here controls this site'
     style=''
-    return
+    find_bundle
+  else
+    [ -z "$bundle" ] || [ -n "$key" ] || misuse 'no key given' 'name the public key of the vendor with --key, or use the bundle unverified with --no-verify'
+    find_bundle --key "$key" ${signature:+--signature "$signature"}
   fi
-  [ -n "$key" ] || misuse 'no key given' 'name the public key of the vendor with --key, or use the bundle unverified with --no-verify'
-  case $key in *://*) ;; *) [ -r "$key" ] || fail "$key cannot be read" ;; esac
-  [ ! -d "$bundle" ] || fail "$bundle is a directory, which no signature is for" 'name the file that it was unpacked from, or use --no-verify'
-  for s in "${signature:-$bundle.sig}" "${signature:-$(whole).sig}" "${signature:-$bundle.sigstore.json}" "${signature:-$(whole).sigstore.json}"; do
-    [ ! -r "$s" ] || return 0
-  done
-  [ -z "$signature" ] || fail "$signature cannot be read"
-  fail "neither $(whole).sig nor $(whole).sigstore.json can be read" 'copy the signature to the bundle; download.sh gets both'
+}
+
+# find_bundle FLAG…: sets the bundle, which may be a pattern or any part, to the name
+# that its parts have as a whole, and its size.
+find_bundle() {
+  [ -n "$bundle" ] || misuse 'no bundle given' "name it with --bundle${filling:+; the last one was ${filling% *}}"
+  found=$(
+    IFS=''
+    [ ! -e "$bundle" ] || set -f
+    # shellcheck disable=SC2086 # a pattern
+    bundle-verify --plan --quiet --format '{{.size}} {{.path}}' "$@" $bundle
+  ) || exit
+  size=${found%% *} bundle=${found#* }
 }
 
 # present TOOL…: checks that they are installed and run here.
@@ -572,25 +460,18 @@ present() {
   "$1" --version >/dev/null 2>&1 || fail "the tools do not run on this $(uname -m)" 'use the release archive that is for it'
 }
 
-# size FILE|DIR: in KiB; 0 if it does not exist.
-size() { { du -skL --apparent-size -- "$1" 2>/dev/null || echo 0; } | awk 'END {print $1}'; }
-
-# mb KIB: in the units of the tools.
-mb() { awk -v n="$1" 'BEGIN { n *= 1024; if (n < 1e9) printf "%.1f MB\n", n / 1e6; else printf "%.1f GB\n", n / 1e9 }'; }
-
 # ours FILE: records, before it is created, what --uninstall removes.
 ours() { grep -qxF -- "$1" $state/files 2>/dev/null || run "$(quote printf '%s\n' "$1") >>$state/files"; }
 
-# put FILE PLACE MODE [restart]: installs it atomically, and only if it differs. With
-# restart, the registry has to be restarted for it.
+# put FILE PLACE MODE: installs it atomically, and only if it differs.
 put() {
   if cmp -s -- "$1" "$2"; then return 0; fi
   ours "$2"
-  renewed "${4-}"
+  case $2 in */oci-serve | */oci-serve.service) renewed ;; esac
   run "$(quote install -D -m "$3" "$1" "$2.new") && $(quote mv -f "$2.new" "$2")"
 }
 
-# write PLACE LINE…: the same with lines.
+# write PLACE LINE…: the same with lines; it fails if they are there.
 write() {
   place=$1
   shift
@@ -598,39 +479,29 @@ write() {
   run "$(quote mkdir -p "$(dirname "$place")") && $(quote printf '%s\n' "$@") >$(quote "$place.new") && $(quote mv -f "$place.new" "$place")"
 }
 
-renewed() {
-  [ "$1" = restart ] && [ -z "$restart" ] || return 0
-  restart=yes
-  run ": >$state/restart"
-}
+# renewed: the registry has to be restarted, by the next run if this one is killed.
+renewed() { [ -n "$restart" ] || run ": >$state/restart"; restart=yes; }
 
 step_tools() {
   if [ -x "$here/bin/oci-serve" ]; then
-    for tool in $tools; do
-      how=''
-      [ "$tool" != oci-serve ] || how=restart
-      put "$here/bin/$tool" "$bin/$tool" 755 $how
-    done
+    for tool in $tools; do put "$here/bin/$tool" "$bin/$tool" 755; done
     put "$here/install.sh" "$bin/k0rdent-airgap-install" 755
   fi
   if ! systemd || [ -n "$external" ]; then return 0; fi
   # A package has its own unit.
-  case $(systemctl show --value -p FragmentPath oci-serve.service) in
-  '' | "$units/oci-serve.service") ;;
-  *) return 0 ;;
-  esac
+  case $(systemctl show --value -p FragmentPath oci-serve.service) in '' | "$units/oci-serve.service") ;; *) return 0 ;; esac
   source=$here/systemd
   [ -d "$source" ] || source=$here/lib/systemd
   [ -f "$source/oci-serve.service" ] || fail 'oci-serve.service is missing' 'unpack the whole release archive, and run the install.sh in it'
-  put "$source/oci-serve.service" "$units/oci-serve.service" 644 restart
+  put "$source/oci-serve.service" "$units/oci-serve.service" 644
   put "$source/oci-serve.sysusers" /etc/sysusers.d/oci-serve.conf 644
-  [ -e $settings ] || put "$source/oci-serve.env" $settings 644 # it is the operator's from then on
+  [ -e $env ] || put "$source/oci-serve.env" $env 644 # it is the operator's from then on
   id oci-serve >/dev/null 2>&1 || ours user/oci-serve
   run 'systemd-sysusers /etc/sysusers.d/oci-serve.conf'
 }
 
 step_version() {
-  [ -n "$bundle" ] || inputs
+  [ -n "$size" ] || find_bundle
   set -- bundle-version --quiet --format 'release {{.version}}, not verified yet' "$bundle"
   if [ -n "$plan" ]; then
     text=$("$@") || exit
@@ -658,15 +529,13 @@ serve_unit() {
     "Environment=\"OCI_SERVE_PORT=$port\"" "Environment=\"OCI_SERVE_STORAGE=$storage\""
   [ "$storage" = $own ] || set -- "$@" "ReadWritePaths=$storage"
   conf=$units/oci-serve.service.d/site.conf
-  printf '%s\n' "$@" | cmp -s - $conf || { ours $conf && renewed restart; }
+  printf '%s\n' "$@" | cmp -s - $conf || { ours $conf && renewed; }
   write $conf "$@" || true
   if [ "$storage" != $own ] && [ "$(stat -c %U "$storage" 2>/dev/null)" != oci-serve ]; then
     run "$(quote mkdir -p "$storage") && $(quote chown -hR oci-serve: "$storage")"
   fi
-  how=start
-  [ -z "$restart" ] || how=restart
   run 'systemctl daemon-reload && systemctl enable --quiet oci-serve.service'
-  run "systemctl $how oci-serve.service" # it is ready when that returns
+  run "systemctl ${restart:+re}start oci-serve.service" # it is ready when that returns
 }
 
 # serve_alone: without systemd, oci-serve runs in the background, as the current user,
@@ -702,30 +571,26 @@ serve_failed() {
     why=$(tail -n 2 "$(dirname -- "$log")/oci-serve.log")
   fi
   printf '%s\n' "$why" >&2
-  case $why in *'in use'*) fail 'oci-serve does not start' '' 75 ;; esac
-  fail 'oci-serve does not start'
+  case $why in *'in use'*) code=75 ;; *) code=1 ;; esac
+  fail 'oci-serve does not start' '' $code
 }
 
 # step_push reads the bundle once, verifying and sending at the same time; oci-push
 # publishes nothing before bundle-verify has reported a good signature.
 step_push() {
   inputs
-  named="$bundle $(bundle_size)" trusted=${verify:+$key}
-  [ "$filling" = "$named" ] || filling=$named before=$(size "$storage/blobs")
+  filling="$bundle $size" trusted=${verify:+$key}
   remember
-  [ -n "$plan" ] || estimate
   feed "$near" $state/pushed
 }
 
 # feed PLACE [FILE]: the command that verifies the bundle and pushes it there.
 feed() {
-  to=$1 file=${2-}
+  push=$(with oci-push --to "$1" ${verify:+--verified-by -} "$bundle")
   if [ -n "$verify" ]; then
-    set -- bundle-verify --quiet --key "$key" "$bundle"
-    [ -z "$signature" ] || set -- bundle-verify --quiet --key "$key" --signature "$signature" "$bundle"
-    run "$(quote "$@") | bundle-version --quiet | $(with oci-push --to "$to" --verified-by - "$bundle")" "$file"
+    run "$(quote bundle-verify --quiet --key "$key" ${signature:+--signature "$signature"} "$bundle") | bundle-version --quiet | $push" "${2-}"
   else
-    run "{ $(quote bundle-version --quiet "$bundle") && $(with oci-push --to "$to" "$bundle"); }" "$file"
+    run "{ $(quote bundle-version --quiet "$bundle") && $push; }" "${2-}"
   fi
 }
 
@@ -733,51 +598,33 @@ feed() {
 add() {
   [ -n "$plan" ] || root
   [ -n "$external" ] || [ -r $state/site ] || fail 'no registry is known on this host' 'install the platform first: install.sh --bundle FILE --key FILE'
-  bundle=$(matched "$archive")
   site
   begin
   perform push step_add
-  [ -n "$plan" ] || say "$(basename -- "$(whole)") is in https://$(beside "$far"); its files, if any, are at https://${far%%/*}/files/"
+  if [ -n "$plan" ]; then return; fi
+  files="its files, if any, are at https://${far%%/*}/files/"
+  [ -z "$external" ] || files='oci-push --files DIR writes its files, if any, for an HTTP server'
+  say "the bundle is in https://$beside; $files"
 }
-
-# beside PLACE: where the registry has the repositories of further bundles, whose
-# names are whole: next to the platform's directory, not in it.
-beside() { case $1 in */*) printf %s "${1%/*}" ;; *) printf %s "$1" ;; esac; }
 
 step_add() {
   present bundle-verify bundle-version oci-push
   inputs
-  to=$(beside "$near")
+  # Its repositories are next to the platform's prefix, not below it.
+  to=${near%/*} beside=${far%/*}
   type=$(bundle-version --quiet --format '{{.type}}' "$bundle") || exit
   case $type in
   bare-metal) ;;
-  ceph) to=$to/ceph ;; # as in the vendor's guide
+  ceph) to=$to/ceph beside=$beside/ceph ;; # as in the vendor's guide
   *) fail "$bundle is the platform's own bundle" 'install it with --bundle' ;;
   esac
-  [ -n "$plan" ] || estimate
   feed "$to"
-}
-
-# estimate prints how long reading the bundle takes, judging by its first 256 MB, if
-# that is more than a minute.
-estimate() {
-  [ ! -d "$bundle" ] || return 0
-  from=$(date +%s%N)
-  got=$(head -c 256000000 -- "${bundle%%:/*}" | wc -c)
-  awk -v got="$got" -v ns=$(($(date +%s%N) - from)) -v all="$(($(bundle_size) * 1024))" 'BEGIN {
-    if (got == 0 || ns <= 0) exit
-    rate = got / ns * 1e9
-    left = all / rate
-    if (left < 60) exit
-    printf "install.sh: %.1f GB to read at %.1f MB/s: at least ", all / 1e9, rate / 1e6
-    if (left < 120) printf "%d s\n", left + 1; else printf "%d minutes\n", left / 60
-  }' >&2
 }
 
 # push_failed: for a bundle that is not the vendor's, the last message is to stop.
 push_failed() {
   grep -qs '"signature":"bad"' $state/pushed.new $state/records.new || return 0
-  back=never
+  resume=''
   fail "STOPPED: the bundle is not what the owner of $(basename -- "$key") signed; nothing was published" \
     "compare $(basename -- "${bundle%%:/*}") with the vendor's checksum and $(basename -- "$key") with a copy obtained by another route"
 }
@@ -785,13 +632,13 @@ push_failed() {
 # pushed checks that the push is on record: nothing else is installed.
 pushed() {
   [ -z "$plan" ] || return 0
-  back=push
+  resume=push
   [ -s $state/pushed ] || fail 'nothing has been pushed yet'
   [ "$(grep -c '^{"kind":"image",.*"tag":"[^"]*","digest":"sha256:' $state/pushed)" = "$(grep -c '"tag":"' $state/pushed)" ] ||
     fail "$state/pushed does not have the digest of every image"
-  back=version
+  resume=version
   grep -q '"repository":"k0sproject/k0s"' $state/pushed || fail 'the bundle holds no k0s' 'get a bundle that holds one'
-  back=''
+  resume=$step
 }
 
 # step_k0s installs k0s from the registry, without reading 22 GB again, and by the
@@ -817,7 +664,8 @@ step_install() {
 
 # both FLAG…: sets up the host, then the platform on it.
 both() {
-  run "cat $state/pushed $state/extracted $state/mirrored 2>/dev/null | $(with k0s-up --registry "$far" ${address:+--api-address "$address"})$(flags host "$@")" $state/up
+  # k0s-up would print the verdict and the release, which k0rdent-install reports.
+  run "grep -hv '^{\"kind\":\"\(bundle\|version\)\"' $state/pushed $state/extracted $state/mirrored 2>/dev/null | $(with k0s-up --registry "$far" ${address:+--api-address "$address"})$(flags host "$@")" $state/up
   run "{ cat $state/pushed && grep '^{\"kind\":\"cluster\"' $state/up; } | $(with k0rdent-install --registry "$far")$(flags platform "$@")"
 }
 
@@ -849,12 +697,13 @@ status() {
     serves='not running; install.sh --only serve starts it' well=1
   fi
   release=$(sed -n 's/^{"kind":"version".*"version":"\([^"]*\)".*/\1/p' $state/pushed 2>/dev/null | tail -n 1)
-  nodes=$(k0s kubectl get nodes --no-headers 2>&1) || well=1
-  platform=$(k0s kubectl get management kcm --no-headers 2>&1) || well=1
-  ended=$(grep '"by":"install.sh"' "$log" 2>/dev/null | tail -n 1 | sed 's/.*"name":"\([^"]*\)","status":"\([^"]*\)".*"time":"\([^"]*\)".*/step \1 \2 at \3/')
-  printf '%-9s %s\n' registry "$serves" release "${release:-none was pushed}" last\ run "${ended:-none}"
-  printf '%s\n' "$nodes" | sed 's/^/node      /'
-  printf '%s\n' "$platform" | sed 's/^/k0rdent   /'
+  last=$(sed -n '/"by":"install.sh"/s/.*"name":"\([^"]*\)","status":"\([^"]*\)".*"time":"\([^"]*\)".*/step \1 \2 at \3/p' "$log" 2>/dev/null | tail -n 1)
+  printf '%-9s %s\n' registry "$serves" release "${release:-none was pushed}" 'last run' "${last:-none}"
+  for what in 'node nodes' 'k0rdent management kcm'; do
+    # shellcheck disable=SC2086 # words
+    text=$(if command -v k0s >/dev/null; then k0s kubectl get ${what#* } --no-headers 2>&1; else echo 'no k0s is installed' && false; fi) || well=1
+    printf '%s\n' "$text" | sed "s/^/$(printf %-10s "${what%% *}")/"
+  done
   return $well
 }
 
@@ -862,23 +711,14 @@ status() {
 # is verified in a private copy.
 join() {
   [ -n "$plan" ] || root
-  again="pack another with install.sh --export-$mode"
-  [ ! -d "$archive" ] || fail "$archive is a directory" "name the file that install.sh --export-$mode wrote"
-  [ -r "$archive" ] || fail "$archive cannot be read"
+  if [ ! -f "$archive" ] || [ ! -r "$archive" ]; then fail "$archive is not a file that can be read" "name the file that install.sh --export-$mode wrote"; fi
   begin
-  room=$(mktemp -d 2>/dev/null) || fail "cannot create a directory in ${TMPDIR:-/tmp}"
-  no_room="cannot write to ${TMPDIR:-/tmp}: $archive does not fit"
-  cat -- "$archive" 2>/dev/null >"$room/archive" || fail "$no_room" 'make room there, or set TMPDIR to a directory with more'
+  room=$(mktemp -d) || exit
+  cat -- "$archive" 2>/dev/null >"$room/archive" || fail "cannot write to ${TMPDIR:-/tmp}: $archive does not fit" 'make room there, or set TMPDIR to a directory with more'
   authentic "$room/archive"
   mkdir "$room/node"
-  if ! tar xzf "$room/archive" -C "$room/node" 2>"$room/why"; then
-    ! grep -q 'No space' "$room/why" || fail "$no_room" 'make room there, or set TMPDIR to a directory with more'
-    fail "$archive cannot be unpacked" "$again"
-  fi
-  rm -f "$room/archive"
-  [ -z "$(find "$room/node" ! -type d ! -type f -o -type f -links +1)" ] || fail "$archive has links or devices in it" "$again"
-  [ -f "$room/node/join.sh" ] || fail "$archive does not hold a join.sh" "$again"
-  grep -qx "role=$mode" "$room/node/join.sh" || fail "$archive is not for a $mode" 'use it with the flag that install.sh printed when it was packed'
+  tar xzf "$room/archive" -C "$room/node" || fail "cannot unpack $archive in ${TMPDIR:-/tmp}" 'make room there, or set TMPDIR to a directory with more'
+  grep -qsx "role=$mode" "$room/node/join.sh" || fail "$archive is not for a $mode" 'use it with the flag that install.sh printed when it was packed'
   if [ -n "$plan" ]; then
     code=0
     sh "$room/node/join.sh" --plan >"$room/planned" || code=$?
@@ -905,11 +745,9 @@ authentic() {
     printf 'install.sh: the digest that --export-%s printed for %s: ' "$mode" "$archive" >&2
     read -r digest || digest=none
   fi
-  want=$(printf %s "${digest#sha256:}" | tr A-F a-f)
-  case $want in *[!0-9a-f]*) want='' ;; esac
-  [ ${#want} = 64 ] || misuse "invalid --digest \"$digest\": must be sha256: and 64 hexadecimal digits" "install.sh --export-$mode prints it"
+  want=$(printf %s "${digest#sha256:}" | tr A-F a-f | grep -xE '[0-9a-f]{64}') || misuse "invalid --digest \"$digest\": must be sha256: and 64 hexadecimal digits" "install.sh --export-$mode prints it"
   has=$(sha256sum <"$1" | cut -c 1-64)
-  [ "$has" = "$want" ] || fail "$archive has the digest sha256:$has, not sha256:$want" "copy it again; if that does not help, it was changed on the way: $again"
+  [ "$has" = "$want" ] || fail "$archive has the digest sha256:$has, not sha256:$want" "copy it again; if that does not help, it was changed on the way: pack another with install.sh --export-$mode"
 }
 
 # export_node packs everything that another host needs: the tools and files that made
@@ -936,22 +774,22 @@ export_node() {
 pack() {
   run "rm -rf $pack && mkdir -m 700 $pack"
   run "$(quote k0s-up --quiet --token "$role" --token-file $pack/token --k0s $bin/k0s) </dev/null"
-  set -- k0s token join.sh records
-  for file in $packed; do set -- "$@" "$file"; done
-  line="$(quote cp $bin/k0s) $(for tool in $packed; do printf '%s ' "$(quote "$(command -v "$tool")")"; done)$pack/ && cat $state/pushed >$pack/records"
-  [ -n "$plan" ] || [ -e $state/pushed ] || line=${line%&& *}"&& : >$pack/records"
-  if [ -n "$authority" ]; then line="$line && $(quote cp "$authority" $pack/ca.pem)" && set -- "$@" ca.pem; fi
-  if [ -n "$username" ]; then line="$line && $(quote cp "$password" $pack/password)" && set -- "$@" password; fi
-  if [ "$role" = controller ]; then line="$line && cp /etc/k0s/k0s.yaml $pack/" && set -- "$@" k0s.yaml; fi
-  run "$line"
+  run "$(quote cp $bin/k0s) $(for tool in $packed; do printf '%s ' "$(quote "$(command -v "$tool")")"; done)$pack/"
+  run "cat $state/pushed 2>/dev/null >$pack/records || true"
+  [ -z "$authority" ] || run "$(quote cp "$authority" $pack/ca.pem)"
+  [ -z "$username" ] || run "$(quote cp "$password" $pack/password)"
+  [ "$role" = worker ] || run "cp /etc/k0s/k0s.yaml $pack/"
   run "$(quote printf '%s\n' "$(join_script)") >$pack/join.sh"
-  run "(cd $pack && $(quote sha256sum "$@") >SHA256SUMS && $(quote tar --owner=0 --group=0 --numeric-owner -czf archive SHA256SUMS "$@"))"
+  run "tar --owner=0 --group=0 --numeric-owner -czf $state/archive.new -C $pack . && mv $state/archive.new $pack/archive"
   run "$(quote install -m 600 $pack/archive "$archive.new") && $(quote mv -f "$archive.new" "$archive")"
 }
 
 # join_script prints the script that makes the other host a node.
 join_script() {
   login=${authority:+ --ca ca.pem}${username:+ $(quote --username "$username") --password-file password}
+  known=''
+  [ "$role" = worker ] || known=' --k0s-yaml k0s.yaml'
+  [ ! -e $state/pushed ] || known="$known --registry $far$login"
   cat <<END
 #!/bin/sh
 # Makes this host a $role of the cluster, with the files next to this one; --plan
@@ -959,7 +797,6 @@ join_script() {
 set -eu
 role=$role
 cd -- "\$(dirname -- "\$0")"
-sha256sum --check --quiet --strict --ignore-missing SHA256SUMS >&2 # a used token is gone
 PATH=\$PWD:\$PATH k0s=$bin/k0s plan=''
 case \${1-} in --plan)
   plan=--plan k0s=\$PWD/k0s
@@ -968,11 +805,6 @@ case \${1-} in --plan)
   ;;
 esac
 k0s-extract \$plan --from "\$PWD/k0s" </dev/null
-END
-  known=''
-  [ "$role" = worker ] || known=' --k0s-yaml k0s.yaml'
-  [ ! -e $state/pushed ] || known="$known --registry $far$login"
-  cat <<END
 k0s-mirror-config \$plan --mirror https://$far$login --k0s "\$k0s" </dev/null
 k0s-up \$plan --join \$role --token-file "\$PWD/token"$known --k0s "\$k0s" "\$@" <records
 [ -n "\$plan" ] || rm -f token
@@ -981,16 +813,15 @@ END
 
 uninstall() {
   present k0s-up k0s-mirror-config
-  worker=''
-  for file in $units/k0sworker.service /etc/init.d/k0sworker; do [ ! -e "$file" ] || worker=yes; done
   # The role of this host decides what may be removed. If it is unknown, stop here.
-  set -- --reset ${last:+--last-controller}
+  set -- --reset ${last_controller:+--last-controller}
   planned=$(k0s-up "$@" --plan --quiet --format '{{.cluster}} {{.name}} {{.status}}: {{.detail}}' </dev/null) || exit
   case $planned in *'stays preflight '*) stays=yes ;; esac
   [ -n "$stays" ] || present k0rdent-install
   if [ -n "$stays" ] && [ -z "$external" ] && [ -d "$storage/blobs" ]; then kept=yes; fi
   [ -z "$kept" ] || [ -z "$purge" ] || fail 'the hosts of the remaining cluster pull from the registry on this host' \
     'run this without --purge now, and with it once no host pulls from here any more'
+  worker=$(ls $units/k0sworker.service /etc/init.d/k0sworker 2>/dev/null || true)
   if [ -n "$plan" ]; then
     [ -n "$stays" ] || k0rdent-install --uninstall --plan --quiet --format '# {{.name}} {{.status}}: {{.detail}}' </dev/null || [ $? = 75 ]
     printf '%s\n' "$planned" | sed 's/^/# /'
@@ -1003,20 +834,15 @@ uninstall() {
   [ -z "$purge" ] || forget
   [ -z "$plan" ] || return 0
   summary
-  [ -z "$kept$purge" ] || return 0
-  for left in "$storage" "$(dirname -- "$log")" $state $settings; do [ ! -e "$left" ] || say "$left stays, until --uninstall --purge"; done
 }
 
 # ask asks for confirmation of what will be removed.
 ask() {
   [ -z "$yes" ] || return 0
-  if [ -n "$stays" ]; then
-    printf 'install.sh: remove this host from its cluster, which keeps running, and k0s with its data? [y/N] ' >&2
-  else
-    registry=" and the registry${purge:+ with all that it holds}"
-    [ -z "$external" ] || registry=''
-    printf 'install.sh: remove k0rdent, k0s%s from this host? [y/N] ' "$registry" >&2
-  fi
+  what="remove k0rdent, k0s and the registry${purge:+ with all that it holds} from this host"
+  [ -z "$external" ] || what='remove k0rdent, k0s from this host'
+  [ -z "$stays" ] || what='remove this host from its cluster, which keeps running, and k0s with its data'
+  printf 'install.sh: %s? [y/N] ' "$what" >&2
   read -r answer || answer=n
   case $answer in y | Y | yes) ;; *) fail 'nothing was removed' ;; esac
 }
@@ -1028,7 +854,11 @@ summary() {
   [ -z "$stays" ] || gone='k0s is removed, and this host has left its cluster, which keeps running'
   say "$gone; reboot the host to clear leftover network state"
   [ -z "$worker" ] || say "on a controller, k0s kubectl delete node $(uname -n | tr '[:upper:]' '[:lower:]') removes its Node"
-  [ -z "$kept" ] || say 'this host still serves the registry that the others pull from; install.sh --uninstall once more removes it'
+  if [ -n "$kept" ]; then
+    say 'this host still serves the registry that the others pull from; install.sh --uninstall once more removes it'
+  elif [ -z "$purge" ]; then
+    for left in "$storage" "$(dirname -- "$log")" $state $env; do [ ! -e "$left" ] || say "$left stays, until --uninstall --purge"; done
+  fi
 }
 
 # remove stops at the first failure: what is left is needed to remove the rest. The
@@ -1049,12 +879,8 @@ remove() {
   fi
   if [ -n "$purge" ] && [ -d "$storage/blobs" ]; then run "$(quote oci-serve --purge --yes --storage "$storage")"; fi
   # Our files, except what --purge removes: the registry's user and location.
-  set --
-  [ ! -f $state/files ] || while IFS= read -r file; do
-    case $file in user/* | "$settings") continue ;; esac
-    for one in "$file" "$file.new"; do [ ! -e "$one" ] || set -- "$@" "$one"; done
-  done <$state/files
-  [ $# = 0 ] || run "$(quote rm -f -- "$@")"
+  # shellcheck disable=SC2046 # words
+  run "$(quote rm -f $(sed -e "/^user/d; \\|^$env\$|d; p; s/\$/.new/" $state/files 2>/dev/null))"
   if systemd; then run 'systemctl daemon-reload'; fi
   tidy $units/oci-serve.service.d /etc/k0s/containerd.d /etc/k0s
   run "rm -f $state/pushed* $state/extracted* $state/mirrored* $state/up* $state/restart $run/oci-serve.*"
@@ -1062,9 +888,9 @@ remove() {
   if grep -qxF user/oci-serve $state/files 2>/dev/null; then
     run 'userdel oci-serve && { ! getent group oci-serve >/dev/null || groupdel oci-serve; } || echo "install.sh: the user oci-serve stays" >&2'
   fi
-  if grep -qxF $settings $state/files 2>/dev/null; then
-    run "rm -f $settings"
-    tidy "$(dirname $settings)"
+  if grep -qxF $env $state/files 2>/dev/null; then
+    run "rm -f $env"
+    tidy "$(dirname $env)"
   fi
   tidy "$storage" $own # the unit makes the latter wherever the storage is
 }
@@ -1083,24 +909,41 @@ forget() {
   rmdir -- "$(dirname -- "$log")" "${state%/*}" 2>/dev/null || true
 }
 
-for word; do
+case " $* " in *' --download '*)
+  [ -f "$here/download.sh" ] || misuse '--download is now a script of its own' 'run download.sh VERSION, which is next to install.sh in the release archive'
+  exec sh "$here/download.sh" "$@"
+  ;;
+esac
+while [ $# -gt 0 ]; do
+  word=$1
+  shift
   case $word in
+  --[a-z]*=*) set -- "${word%%=*}" "${word#*=}" "$@" ;;
   --) break ;;
-  --download)
-    [ -f "$here/download.sh" ] || misuse '--download is now a script of its own' 'run download.sh VERSION, which is next to install.sh in the release archive'
-    exec sh "$here/download.sh" "$@"
+  --help | -h) usage && exit ;;
+  --version) oci-push --version | sed 's/^oci-push/install.sh/' && exit ;;
+  -*)
+    name=$(printf %s "${word#--}" | tr - _)
+    case $(listed "$word") in
+    '') misuse "unknown flag $word$(meant "$word")" 'install.sh --help lists the flags; those of k0s-up and k0rdent-install come after --' ;;
+    *\ [A-Z]*)
+      [ -n "${1-}" ] || misuse "$word requires a value"
+      eval "$name=\$1" && shift
+      ;;
+    *) eval "$name=yes" ;;
+    esac
     ;;
+  *[./]*) misuse "unexpected argument \"$word\" (did you mean --bundle $word?)" ;;
+  *) misuse "unexpected argument \"$word\"$(meant "--$word")" ;;
   esac
 done
-parse "$@"
-shift $(($# - rest))
-check_flags
-recall
+check_flags "$@"
+settle
 case $mode in
 install) install "$@" ;;
 status) status ;;
-worker | controller) join ;;
-export-*) export_node ;;
+worker | controller) archive=$(absolute "$archive") && join ;;
+export-*) archive=$(absolute "$archive") && export_node ;;
 add-bundle) add ;;
 uninstall) uninstall ;;
 esac

@@ -9,38 +9,6 @@ load lib/host
 load lib/filled
 load lib/window
 
-# terminal COLUMNS COMMAND: runs a command line on host a, in a terminal.
-terminal() {
-  { declare -p hosts there && declare -f on && echo "on a sh -c $(printf %q "$2")"; } >typed.host
-  window "$1" 'bash typed.host'
-}
-
-# same_everywhere: makes every duration the same, sizes have another unit, and the
-# platform and size of what is for this machine.
-same_everywhere() {
-  sed -E 's/( )[0-9]\.[0-9]( s\>|$|  )/\10.0\2/g; s/\<[0-9]\.[0-9] s\>/0.0 s/; s,linux/(amd64|arm64) +[0-9.]+ kB,linux/amd64   13.9 kB,'
-}
-
-# screen NAME COMMAND [KEY]: compares the screens of a command with the expected ones;
-# COLUMNS is in its environment. KEY is pressed once there is a line.
-screen() {
-  local columns key seen deadline file
-  for columns in 80 40; do
-    terminal "$columns" "COLUMNS=$columns; cd /media; $2"
-    deadline=$((SECONDS + 60)) key=${3-}
-    until seen=$("${tmux[@]}" capture-pane -p -S - | sed '/^$/d' | same_everywhere) && [[ $seen =~ end\ [0-9]+$ ]]; do
-      [ -z "$key" ] || [[ $seen != *$'\n'* ]] || { "${tmux[@]}" send-keys "$key" && key=''; }
-      [ $SECONDS -lt $deadline ] || { printf '%s:\n%s\n' "$1" "$seen"; return 1; }
-      sleep 0.1
-    done
-    "${tmux[@]}" kill-server
-    file=$ROOT/tests/tty/$1.$columns
-    seen=$(sed 1d <<<"$seen")
-    [ -z "${TTY_UPDATE-}" ] || echo "$seen" >"$file"
-    same "$(cat "$file")" "$seen" || { echo "$file differs"; return 1; }
-  done
-}
-
 # release: a site with the sample bundle, signed, at /media/release.tgz.
 release() {
   need openssl tmux

@@ -37,18 +37,18 @@ func (g guard) refuse() error {
 	case err != nil:
 		return err
 	case g.named:
-		return cli.Hint(fmt.Errorf("%s: already exists with different content", g.path), "use --replace to overwrite it")
+		return cli.Hint(fmt.Errorf("%s: already exists with different content", g.path), "remove it, or use --replace to overwrite it")
 	}
 	// Getting the version of a program runs it.
 	if foreign(info) {
-		return cli.Hint(fmt.Errorf("%s: owned by another user, so it is not run to get its version", g.path), "use --replace to overwrite it")
+		return cli.Hint(fmt.Errorf("%s: owned by another user, so it is not run to get its version", g.path), "remove it, or use --replace to overwrite it")
 	}
 	there, err := k0s.Binary{Path: g.path}.Version(g.ctx)
 	switch {
 	case g.ctx.Err() != nil:
 		return context.Cause(g.ctx)
 	case err != nil:
-		return cli.Hint(fmt.Errorf("%s: exists but is not a working k0s binary: %w", g.path, err), "use --replace to overwrite it")
+		return cli.Hint(fmt.Errorf("%s: exists but is not a working k0s binary: %w", g.path, err), "remove it, or use --replace to overwrite it")
 	case g.version == nil:
 		return cli.Hint(fmt.Errorf("%s: is k0s %s, and the version of the new file is unknown", g.path, there), "name it with --k0s-version, or use --replace")
 	case there.Compare(*g.version) > 0:
