@@ -62,17 +62,19 @@ func (i *installer) rehearse(ctx context.Context) error {
 func finding(c chart.Cell) record.Finding {
 	f := record.Finding{Check: "rehearse", Status: record.StatusOK, Subject: c.Template + " " + c.Family + " " + c.Access}
 	var details, remedies []string
-	for _, p := range c.Problems {
+	switch {
+	case len(c.Problems) > 0:
 		f.Status = record.StatusFailed
+	case len(c.Unknown) > 0:
+		f.Status = record.StatusUnknown
+	}
+	for _, p := range slices.Concat(c.Problems, c.Unknown) {
 		details = append(details, p.Text)
 		if p.Remedy != "" && !slices.Contains(remedies, p.Remedy) {
 			remedies = append(remedies, p.Remedy)
 		}
 	}
-	if len(c.Unknown) > 0 && f.Status == record.StatusOK {
-		f.Status = record.StatusUnknown
-	}
-	f.Detail = strings.Join(append(details, c.Unknown...), "; ")
+	f.Detail = strings.Join(details, "; ")
 	f.Remedy = strings.Join(remedies, "; ")
 	return f
 }

@@ -17,14 +17,23 @@ import (
 // their k0s takes.
 const openReading = `let everybody read ("oci-serve --read any"), behind a network policy or a firewall, and omit --username`
 
+// What helps in many cells: a registry's address follows pushAgain.
+const (
+	pushAgain = "bundle-ls BUNDLE | oci-push --to "
+	createOne = "create one cluster of the template before you rely on it"
+)
+
 // cell works out one cell from the objects that the template renders to.
 func (r *rehearsal) cell(ctx context.Context, c *Cell, objects Manifests) error {
+	if r.elsewhere(c, objects) {
+		return nil
+	}
 	all, other := machines(objects)
 	for _, kind := range other {
-		c.unknown("its machines are set up by %s, not by k0smotron", kind)
+		c.unknown(createOne, "its machines are set up by %s, not by k0smotron", kind)
 	}
 	if len(all) == 0 && len(other) == 0 {
-		c.unknown("the template does not say how its machines are set up")
+		c.unknown(createOne, "the template does not say how its machines are set up")
 	}
 	for _, m := range all {
 		if err := r.download(ctx, c, m); err != nil {
@@ -42,12 +51,38 @@ func (r *rehearsal) cell(ctx context.Context, c *Cell, objects Manifests) error 
 	return nil
 }
 
+// elsewhere reports whether the machines of a template are set up by something of
+// which the template shows nothing, and adds what that leaves unknown.
+func (r *rehearsal) elsewhere(c *Cell, objects Manifests) bool {
+	for _, o := range objects {
+		group, _, _ := strings.Cut(text(o.Content, "apiVersion"), "/")
+		_, provider, _ := strings.Cut(group, ".")
+		switch kind := o.Kind(); {
+		case kind == "SveltosCluster":
+			c.unknown("on a node of that cluster, pull an image: crictl pull "+r.site.Registry+"/REPOSITORY:TAG",
+				"it creates no machines: how those of an existing cluster reach the registry is their own configuration")
+		case provider != "cluster.x-k8s.io":
+			continue
+		case strings.HasSuffix(kind, "ManagedControlPlane"):
+			c.unknown("let its machines reach "+r.host()+" and trust its certificate, and "+createOne,
+				"the cloud sets up its machines (%s): what they download and trust is not in the template", kind)
+		case kind == "DevMachineTemplate" || kind == "DockerMachineTemplate":
+			c.unknown("use it only where the Docker host has internet access",
+				"its machines are containers of a Docker host (%s), for development: where they get k0s is not in the template", kind)
+		default:
+			continue
+		}
+		return true
+	}
+	return false
+}
+
 // download looks for the k0s that a machine downloads, and for the images that
 // are certain to come with it.
 func (r *rehearsal) download(ctx context.Context, c *Cell, m machine) error {
 	version, err := k0s.ParseVersion(m.k0s)
 	if err != nil {
-		c.unknown("%s names no version of k0s", m.object)
+		c.unknown(createOne, "%s names no version of k0s", m.object)
 	} else if err := r.proxy(ctx, c, version); err != nil {
 		return err
 	}
@@ -76,7 +111,7 @@ func (r *rehearsal) download(ctx context.Context, c *Cell, m machine) error {
 	case errors.Is(found, client.ErrLogin) && c.Access == Login:
 		c.problem(openReading, "machines download k0s without a login, and %s requires one", r.site.K0sURL)
 	case found != nil:
-		c.unknown("whether %s has %s: %v", r.site.K0sURL, file, found)
+		c.unknown("make "+r.site.K0sURL+" answer, then run the same command again", "whether %s has %s: %v", r.site.K0sURL, file, found)
 	}
 	return nil
 }
@@ -90,7 +125,7 @@ func (r *rehearsal) proxy(ctx context.Context, c *Cell, v k0s.Version) error {
 		return err
 	}
 	if !slices.ContainsFunc(tags, func(tag string) bool { return tag == v.Kubernetes() || strings.HasPrefix(tag, v.Kubernetes()+"-") }) {
-		c.problem("bundle-ls BUNDLE | oci-push --to "+r.site.Registry, "image %s/%s:%s of k0s %s is not in the registry", r.site.Registry, repository, v.Kubernetes(), v)
+		c.problem(pushAgain+r.site.Registry, "image %s/%s:%s of k0s %s is not in the registry", r.site.Registry, repository, v.Kubernetes(), v)
 	}
 	return nil
 }
@@ -108,15 +143,15 @@ func (c *Cell) bootstrap(m machine) *root {
 		switch {
 		case err != nil:
 			r.uncertain = true
-			c.unknown("what machines do in %q: %v", line, err)
+			c.unknown(createOne, "what machines do in %q: %v", line, err)
 		case status == 127 && len(r.missing) > 0:
 			c.problem("use machines of the other family, or upgrade to a release whose templates know both",
 				"machines run %s, which the %s family does not have", strings.Join(r.missing, ", "), familyNames[c.Family])
 		case len(r.unknown) > 0:
 			r.uncertain = true
-			c.unknown("whether the %s family has %s", familyNames[c.Family], strings.Join(r.unknown, ", "))
+			c.unknown(createOne, "whether the %s family has %s", familyNames[c.Family], strings.Join(r.unknown, ", "))
 		case status != 0:
-			c.unknown("machines run %q, which fails where only what is known here is done", line)
+			c.unknown(createOne, "machines run %q, which fails where only what is known here is done", line)
 		}
 	}
 	return r
@@ -138,7 +173,7 @@ func (r *rehearsal) trust(c *Cell, m machine, made *root) {
 	switch {
 	case m.preloaded || err != nil || u.Scheme != "https":
 	case !r.ownHTTPS(m.downloadURL):
-		c.unknown("whether machines trust the certificate of %s", u.Host)
+		c.unknown("serve k0s from the registry itself and omit --k0s-url, or "+createOne, "whether machines trust the certificate of %s", u.Host)
 	case !made.trusts(true):
 		c.problem("serve files over plain HTTP as well: oci-serve --files-http [HOST]:PORT", "curl on the machines does not trust the certificate of %s, from which it downloads k0s", u.Host)
 	}
@@ -160,11 +195,11 @@ func (r *rehearsal) dropIns(c *Cell, m machine) {
 		case f.secret == rehearsedLogin && f.key == "containerdAuth":
 			content = fmt.Sprintf(controllerLogin, r.host())
 		case f.secret != "" || content == "":
-			c.unknown("the text of %s comes from elsewhere", f.path)
+			c.unknown(createOne, "the text of %s comes from elsewhere", f.path)
 			continue
 		}
 		if !known {
-			c.unknown("whether k0s starts with %s", f.path)
+			c.unknown(createOne, "whether k0s starts with %s", f.path)
 			continue
 		}
 		if _, reason := version.ReadDropIn([]byte(content)); reason != "" {
@@ -211,8 +246,10 @@ func (c *Cell) problem(remedy, format string, args ...any) {
 	}
 }
 
-func (c *Cell) unknown(format string, args ...any) {
-	if s := fmt.Sprintf(format, args...); !slices.Contains(c.Unknown, s) {
-		c.Unknown = append(c.Unknown, s)
+// unknown adds what could not be found out, once.
+func (c *Cell) unknown(remedy, format string, args ...any) {
+	p := Problem{Text: fmt.Sprintf(format, args...), Remedy: remedy}
+	if !slices.Contains(c.Unknown, p) {
+		c.Unknown = append(c.Unknown, p)
 	}
 }

@@ -25,10 +25,10 @@ type Cell struct {
 	Template, Family, Access string
 
 	Problems []Problem
-	Unknown  []string // what could not be found out
+	Unknown  []Problem // what could not be found out
 }
 
-// A Problem is a reason why a cell fails, and what helps.
+// A Problem is a reason why a cell fails or is unknown, and what helps.
 type Problem struct{ Text, Remedy string }
 
 // Secrets that a rehearsal names where the platform's controller names its own.
@@ -94,9 +94,9 @@ func (r *rehearsal) template(ctx context.Context, t clusterChart) ([]Cell, error
 			cell.Problems, cell.Unknown = slices.Clone(common.Problems), slices.Clone(common.Unknown)
 			switch {
 			case t.chart == nil && len(cell.Problems) == 0:
-				cell.unknown("its chart %s cannot be read", t.reference)
+				cell.unknown(pushAgain+r.site.Registry, "its chart %s cannot be read", t.reference)
 			case err != nil:
-				cell.unknown("the chart does not render without a cluster's values: %v", err)
+				cell.unknown("create a ClusterDeployment of it with your values and dryRun: true", "the chart does not render without a cluster's values: %v", err)
 			case t.chart != nil:
 				if err := r.cell(ctx, &cell, objects); err != nil {
 					return nil, err
@@ -190,7 +190,7 @@ func (r *rehearsal) content(c *Cell, t clusterChart) {
 		case n.Missing && n.Remark != "":
 			c.problem("", "%s %s: %s", n.Kind, n.Reference, n.Remark)
 		case n.Missing:
-			c.problem("bundle-ls BUNDLE | oci-push --to "+r.site.Registry, "%s %s is not in the registry", n.Kind, n.Reference)
+			c.problem(pushAgain+r.site.Registry, "%s %s is not in the registry", n.Kind, n.Reference)
 		}
 	}
 }

@@ -46,6 +46,16 @@ func (r *trial) edit(t *testing.T, old, new string) {
 	}
 }
 
+// only makes the template render to one object.
+func (r *trial) only(apiVersion, kind string) {
+	for name := range r.chart {
+		if strings.Contains(name, "/templates/") {
+			delete(r.chart, name)
+		}
+	}
+	r.chart["chart/templates/only.yaml"] = "apiVersion: " + apiVersion + "\nkind: " + kind + "\nmetadata: {name: x}\n"
+}
+
 // cells rehearses, and returns each cell of the template as one line.
 func (r *trial) cells(t *testing.T) map[string]string {
 	t.Helper()
@@ -73,7 +83,10 @@ func (r *trial) cells(t *testing.T) map[string]string {
 			texts = append(texts, "failed: "+p.Text)
 		}
 		for _, u := range cell.Unknown {
-			texts = append(texts, "unknown: "+u)
+			texts = append(texts, "unknown: "+u.Text)
+			if u.Remedy == "" {
+				t.Errorf("%s: no remedy for %q", cell.Template, u.Text)
+			}
 		}
 		lines[cell.Family+" "+cell.Access] = strings.Join(texts, "\n")
 	}
@@ -234,6 +247,19 @@ func TestRehearsalFaults(t *testing.T) {
 			on(from111, `"for" is not understood`, "own-ca")},
 		{"a machine that another provider sets up", "1.11", func(t *testing.T, r *trial) { r.edit(t, "kind: K0s", "kind: Kubeadm") },
 			on(nil, "unknown: its machines are set up by KubeadmWorkerConfigTemplate, not by k0smotron|unknown: its machines are set up by KubeadmControlPlane, not by k0smotron")},
+		{"an existing cluster", "1.11", func(_ *testing.T, r *trial) { r.only("lib.projectsveltos.io/v1beta1", "SveltosCluster") },
+			on(nil, "unknown: it creates no machines: how those of an existing cluster reach the registry is their own configuration")},
+		{"a cluster of Azure's", "1.11", func(_ *testing.T, r *trial) {
+			r.only("infrastructure.cluster.x-k8s.io/v1beta1", "AzureASOManagedControlPlane")
+		}, on(nil, "unknown: the cloud sets up its machines (AzureASOManagedControlPlane): what they download and trust is not in the template")},
+		{"a cluster of Amazon's", "1.11", func(_ *testing.T, r *trial) {
+			r.only("controlplane.cluster.x-k8s.io/v1beta2", "AWSManagedControlPlane")
+		}, on(nil, "unknown: the cloud sets up its machines (AWSManagedControlPlane)")},
+		{"a Docker host", "1.11", func(_ *testing.T, r *trial) {
+			r.chart["chart/templates/docker.yaml"] = "apiVersion: infrastructure.cluster.x-k8s.io/v1beta2\nkind: DevMachineTemplate\nmetadata: {name: x}\n"
+		}, on(nil, "unknown: its machines are containers of a Docker host (DevMachineTemplate), for development")},
+		{"machines that nothing sets up", "1.11", func(_ *testing.T, r *trial) { r.only("v1", "ConfigMap") },
+			on(nil, "unknown: the template does not say how its machines are set up")},
 		{"no version", "1.11", func(t *testing.T, r *trial) {
 			r.edit(t, "version: {{ .Values.k0s.version | quote }}", "version: latest")
 		},
