@@ -251,10 +251,21 @@ clone() {
   [[ $output == "bundle-ls $version go"* ]]
 }
 
-@test "docs: the demo ends well and leaves nothing" {
-  need openssl
+# typed: the headings and commands of a demo, with ports masked.
+typed() { grep -E '^(#|\$) .' | sed -E 's/localhost:[0-9]+/localhost/g; s/ +$//' | sort -u; }
+
+@test "docs: the demo ends well, leaves nothing, and is what the recording shows" {
+  need openssl script
   mkdir tmp
-  TMPDIR=$PWD/tmp DEMO_SIZE=20MiB run -0 make -s -C "$ROOT" demo
-  [[ $output == *'"signature":"good"'*'"kind":"version"'*1.2.3*REFERENCE*' 2 skipped'*' ok, '*'page for people: http://localhost:'* ]]
+  export TMPDIR=$PWD/tmp DEMO_SIZE=20MiB
+  script -qec "stty cols 102; exec make -s -C '$ROOT' demo </dev/null" /dev/null </dev/null >raw 2>&1 || { cat raw; false; }
+  sed -E 's/\x1b\[[0-9;?]*[a-zA-Z]//g; s/\r+$//; s/.*\r//' raw >shown
+  run -0 cat shown
+  [[ $output == *'good: bundle.tgz '*$'\n''k0rdent-enterprise 1.2.3'*REFERENCE*' images are in the registry; '*' 2 skipped; '*' ok, '*'Next: docs/tutorial.md'* ]]
   [ -z "$(ls -A tmp)" ]
+  # The recording has a group for each line that was ever on its screen.
+  sed 's,<g id=,\n&,g; s,</g>,\n,g' "$ROOT/docs/demo.svg" |
+    sed -n '/^<g id=/{s,<[^>]*>,,g; s,&gt;,>,g; s,&lt;,<,g; s,&quot;,",g; s,&#[x0-9]*27;,'\'',g; s,&#39;,'\'',g; s,&amp;,\&,g; p}' >recorded
+  [ "$(typed <recorded | wc -l)" -ge 10 ]
+  diff <(typed <shown) <(typed <recorded) || { echo 'make recording renews docs/demo.svg'; false; }
 }

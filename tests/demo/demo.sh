@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The main job on a small sample bundle, for real: verify it, push it to a registry
-# on disk, interrupt that and complete it, pull an image back and check it. Works in
-# a temporary directory and needs Go, make and openssl, and once the network for
-# Go modules. DEMO_SIZE is the size of the sample.
+# The main job on a small sample bundle: verifies it, pushes it to a registry on
+# disk, interrupts that and completes it, pulls an image back and checks it. Works in
+# a temporary directory and needs Go, make, openssl and, the first time, the network
+# for Go modules. DEMO_SIZE is the size of the sample.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 command -v openssl >/dev/null || { echo 'demo: openssl is not installed' >&2; exit 1; }
@@ -53,9 +53,9 @@ check() {
   printf '  %-8s %s ok, %d bytes\n' "$1" "$2" "$(stat -c %s "$1")"
 }
 
-# held passes on the first half of the records that come, and then waits to open a
-# pipe that nobody writes to. It is one process, which the signal ends at any time,
-# also where the shell was started with that signal ignored.
+# held passes on the first half of the records, and then waits to open a pipe that
+# nothing writes to. It is one process, which the signal ends at any time, even if the
+# shell was started with that signal ignored.
 held() {
   exec env --default-signal=INT awk -v half="$half" '{ print } NR == half { fflush(); getline <"hold" }'
 }
@@ -77,7 +77,7 @@ show 'bundle-verify --key cosign.pub bundle.tgz'
 
 say 'Which release is it, and what is in it?'
 show 'bundle-version bundle.tgz'
-show 'bundle-ls --format table bundle.tgz | head -n 8 | cut -c-100'
+show 'bundle-ls --format table bundle.tgz | head -n 8 | cut -c-101'
 
 say 'Serve a registry from a directory:'
 prompt 'oci-serve --host 127.0.0.1 --port 0 --storage registry &'
@@ -88,7 +88,7 @@ port=${address##*:}
 echo "listening on $address"
 push="bundle-verify --key cosign.pub bundle.tgz | bundle-ls | oci-push --to localhost:$port"
 
-say 'Push the bundle as a stream while it is verified, and press Control-C halfway:'
+say 'Push the bundle while it is being verified, and press Control-C halfway:'
 prompt "$push >pushed"
 # Without the other records the push cannot end before the signal arrives, however
 # fast the machine is.
@@ -104,8 +104,8 @@ kill -INT -- -$!
 wait $! || true
 set +m
 
-say 'Run the same command again: it sends what is missing.'
-show "$push --format table | tail -n 1"
+say 'No image is there yet: tags wait for the signature. The same command sends the rest:'
+show "$push >pushed"
 
 say 'Pull one image back over HTTP, and recompute its digests:'
 bundle-ls --quiet --format '{{.repository}} {{.tag}} {{.digest}} {{.type}}' bundle.tgz >list
@@ -118,8 +118,8 @@ grep -oE 'sha256:[0-9a-f]{64}' manifest | while read -r want; do
   check blob "$want"
 done
 
-say "The registry has a page for people: http://localhost:$port/"
+say "Look at the registry's page in a browser: http://localhost:$port/"
 if [ -t 0 ] && [ -t 1 ]; then
-  read -rp 'Open it in a browser, then press Enter to end the demo. ' _
+  read -rp 'Press Enter to end the demo, which stops the registry. ' _
 fi
-echo "Done. $work is removed now."
+echo "Done; $work is removed. Next: docs/tutorial.md, from here to a site of two hosts."

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-TERM=xterm asciinema rec -q --cols 100 --rows 32 -c 'make -s demo </dev/null' "$work/as-run.cast"
+TERM=xterm asciinema rec -q --cols 102 --rows 32 -c 'make -s demo </dev/null' "$work/as-run.cast"
 
 # As it ran, except that each heading waits until what is above it has been read.
 # Each event is [seconds since the start, "o", text].
