@@ -4,6 +4,7 @@
 # others are linked to the web.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+command -v mandoc >/dev/null || { echo 'docs: mandoc is not installed' >&2; exit 1; }
 out=${DIST:-dist}/docs
 rm -rf "$out"
 mkdir -p "$out"/{decisions,examples}

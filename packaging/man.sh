@@ -2,6 +2,7 @@
 # Renders the manual pages as Markdown into the directory OUT, with links between
 # them, for code hosts, which show mdoc as it is.
 set -euo pipefail
+command -v mandoc >/dev/null || { echo 'man: mandoc is not installed' >&2; exit 1; }
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 cd "$(dirname "$0")/../man"

@@ -217,6 +217,10 @@ clone() {
   run -0 clone/bin/bundle-ls --version
   [[ $output == "bundle-ls devel $commit go"* ]]
   [ "$(ls clone/bin)" = bundle-ls ]
+  # With it, the pseudo-version would repeat the commit and its date.
+  GOFLAGS="${GOFLAGS-} -buildvcs=true" make -s -C clone build TOOLS=bundle-ls
+  run -0 clone/bin/bundle-ls --version
+  [[ $output == "bundle-ls devel $commit go"* ]]
   echo >>clone/README.md
   GOFLAGS="${GOFLAGS-} -buildvcs=false" make -s -C clone build TOOLS=bundle-ls
   run -0 clone/bin/bundle-ls --version

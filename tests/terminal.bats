@@ -103,6 +103,25 @@ wide="verifying $size/1\\.0 TB +[0-9]+% \\|[█ ]+\\| \\($size/s\\) $times"
   shows begin '(\^C)?oci-push: interrupted; [0-9]+ images are in the registry; the same command sends the rest' 'status 130' 'end 0'
 }
 
+@test "terminal: an interrupted push reports how many images are in the registry, and no failures" {
+  local rest
+  serve
+  mkfifo input
+  window 120 "oci-push --to $registry - <input >pushed"
+  exec {rest}>input
+  head -c 20000000 "$SAMPLE/large.tar" >&"$rest"
+  shows begin ".*[0-9]+ [^ ]+ +$size \\(.*"
+  "${tmux[@]}" send-keys C-c
+  shows begin '(\^C)?oci-push: interrupted; [0-9]+ images are in the registry; the same command sends the rest' 'end 130'
+  jq -se '.[-1].kind == "summary"' pushed
+}
+
+@test "terminal: a message clears the bar of another tool" {
+  truncate -s 1TB bundle.tar
+  window 120 "bundle-verify --digest sha256:$(printf %064d 0) bundle.tar & sleep 1; bundle-version absent; kill \$!; wait"
+  shows begin 'bundle-version: [^|]*absent: no such file or directory' 'bundle-verify: interrupted' 'end 0'
+}
+
 @test "terminal: while oci-push waits for records, the bar says so and shows no time left" {
   local rest
   serve

@@ -210,9 +210,12 @@ func (r *results) close(ctx context.Context, err error) error {
 	if r.err != nil {
 		return cmp.Or(err, r.err)
 	}
-	if werr := r.out.Write(record.Summary{
-		Tool: "oci-push", Counts: r.counts, Bytes: r.bytes, Seconds: record.Seconds(time.Since(r.start)),
-	}); werr != nil {
+	summary := record.Summary{Tool: "oci-push", Counts: r.counts, Bytes: r.bytes, Seconds: record.Seconds(time.Since(r.start))}
+	var shown any = summary
+	if errors.Is(err, cli.ErrInterrupted) {
+		shown = nil // "30 failed" would be misleading, and err has the number of images
+	}
+	if werr := r.out.WriteAs(summary, shown); werr != nil {
 		return cmp.Or(err, werr)
 	}
 	switch {

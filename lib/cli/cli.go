@@ -92,6 +92,9 @@ func Report(stderr io.Writer, name string, err error) {
 	if err == nil || errors.Is(err, errShown) {
 		return
 	}
+	if isScreen(stderr) { // another tool of the pipeline may have its bar on this line
+		io.WriteString(stderr, "\x1b[K")
+	}
 	fmt.Fprintf(stderr, "%s %s\n", paint(stderr, failure, name+":"), text(err))
 	_, seen := errors.AsType[*hinted](err)
 	if hint := HintOf(err); hint != "" && !seen {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
 // release and commit are set at link time (-X), release by a release build only;
@@ -55,7 +56,9 @@ func build() (version, revision string) {
 			}
 		}
 	}
-	if version == "" || version == "(devel)" {
+	// A pseudo-version consists of the commit and its date.
+	pseudo := revision != "" && strings.Contains(version, strings.TrimSuffix(revision, "-dirty"))
+	if version == "" || version == "(devel)" || pseudo {
 		version = "devel"
 	}
 	if revision != "" {
