@@ -475,7 +475,7 @@ put() {
 write() {
   place=$1
   shift
-  if printf '%s\n' "$@" | cmp -s - "$place"; then return 1; fi
+  if printf '%s\n' "$@" 2>/dev/null | cmp -s - "$place"; then return 1; fi
   run "$(quote mkdir -p "$(dirname "$place")") && $(quote printf '%s\n' "$@") >$(quote "$place.new") && $(quote mv -f "$place.new" "$place")"
 }
 
@@ -701,7 +701,7 @@ status() {
   printf '%-9s %s\n' registry "$serves" release "${release:-none was pushed}" 'last run' "${last:-none}"
   for what in 'node nodes' 'k0rdent management kcm'; do
     # shellcheck disable=SC2086 # words
-    text=$(if command -v k0s >/dev/null; then k0s kubectl get ${what#* } --no-headers 2>&1; else echo 'no k0s is installed' && false; fi) || well=1
+    text=$(if command -v k0s >/dev/null; then k0s kubectl get ${what#* } --no-headers 2>&1; else echo 'k0s is not installed' && false; fi) || well=1
     printf '%s\n' "$text" | sed "s/^/$(printf %-10s "${what%% *}")/"
   done
   return $well
@@ -875,7 +875,9 @@ remove() {
   fi
   stop_alone
   if systemd && [ -n "$(systemctl show --value -p FragmentPath oci-serve.service)" ]; then
-    run 'systemctl disable --quiet --now oci-serve.socket oci-serve.service || ! systemctl is-active --quiet oci-serve.service'
+    socket=''
+    ! systemctl -q cat oci-serve.socket >/dev/null 2>&1 || socket=' oci-serve.socket'
+    run "systemctl disable --quiet --now$socket oci-serve.service || ! systemctl is-active --quiet oci-serve.service"
   fi
   if [ -n "$purge" ] && [ -d "$storage/blobs" ]; then run "$(quote oci-serve --purge --yes --storage "$storage")"; fi
   # Our files, except what --purge removes: the registry's user and location.

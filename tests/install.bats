@@ -592,6 +592,8 @@ pressed() {
   script one --uninstall --yes 2>err
   [ "$(on one ls /srv/reg)" != '' ]
   [[ $(cat err) == *'/srv/reg stays, until --uninstall --purge'* ]]
+  run -1 script one --status
+  [[ $output == *$'\n''node      k0s is not installed'$'\n'* ]]
   script one --uninstall --purge --yes 2>err
   [ "$(looks one)" = '' ]
   [ "$(on one ls /srv)" = '' ]

@@ -131,7 +131,8 @@ upgraded() {
 
 removed() {
   script --uninstall --plan >/tmp/plan && grep -q '^rm -f .* /etc/systemd/system/oci-serve.service' /tmp/plan && grep -q '^# *k0s-reset planned' /tmp/plan &&
-    script --uninstall --yes 2>/tmp/err >/dev/null && cat /tmp/err &&
+    script --uninstall --yes 2>/tmp/err >/dev/null && cat /tmp/err && ! grep -i 'not loaded' /tmp/err &&
+    { script --status || true; } | grep -qx 'node  *k0s is not installed' &&
     ! systemctl cat oci-serve.service >/dev/null 2>&1 && ! systemctl -q is-active plane &&
     looks | grep -v -e "^$storage/" -e '^/var/log/k0rdent-airgap/' -e '^/var/lib/k0rdentd/install/' -e '^/etc/k0rdent-airgap/oci-serve.env ' >/tmp/now && diff /tmp/before /tmp/now &&
     grep -q "$storage stays" /tmp/err && grep -q 'oci-serve.env stays' /tmp/err && grep -q '/var/log/k0rdent-airgap stays' /tmp/err && grep -q '/var/lib/k0rdentd/install stays' /tmp/err &&
