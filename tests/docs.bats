@@ -54,8 +54,12 @@ examples() {
   find docs -name '*.html' ! -path docs/index.html >pages
   [ "$(wc -l <pages)" -gt 30 ]
   while read -r page; do
-    case ${page#docs/} in */*) link=../index.html ;; *) link=index.html ;; esac
-    grep -qF "<p><a href=\"$link\">k0rdent-airgap</a></p>" "$page"
+    case ${page#docs/} in
+    */index.html) link='../index.html">k0rdent-airgap</a></p>' ;;
+    decisions/*) link='../index.html">k0rdent-airgap</a> / <a href="index.html">decisions</a></p>' ;;
+    *) link='index.html">k0rdent-airgap</a></p>' ;;
+    esac
+    grep -qF "<p><a href=\"$link" "$page"
     # No page of ours is linked on the web, and no link leads out of the site.
     grep -oE '(href|src)="[^"#]+' "$page" | cut -d'"' -f2 | sort -u >links
     while IFS= read -r link; do

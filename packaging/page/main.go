@@ -30,7 +30,7 @@ func main() {
 	}
 	source, err := os.ReadFile(os.Args[1])
 	if err == nil {
-		err = render(os.Stdout, source, strings.Join(os.Args[2:], ""))
+		err = render(os.Stdout, source, strings.Join(os.Args[2:], ""), section(os.Args[1]))
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "page: %s: %v\n", os.Args[1], err)
@@ -48,15 +48,25 @@ var frame = template.Must(template.New("").Parse(`<!DOCTYPE html>
 <title>{{.Title}}</title>
 </head>
 <body>
-<p><a href="{{.Up}}index.html">k0rdent-airgap</a></p>
+<p><a href="{{.Up}}index.html">k0rdent-airgap</a>{{with .Section}} / <a href="index.html">{{.}}</a>{{end}}</p>
 {{.Body}}</body>
 </html>
 `))
 
 var markdown = goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithParserOptions(parser.WithAutoHeadingID()))
 
+// section returns the name of the directory whose index a page leads back to, or
+// "" for an index and for pages at the root.
+func section(file string) string {
+	dir, name := path.Split(file)
+	if dir = path.Base(dir); dir == "docs" || name == "README.md" {
+		return ""
+	}
+	return dir
+}
+
 // render writes the page of a Markdown source.
-func render(w io.Writer, source []byte, up string) error {
+func render(w io.Writer, source []byte, up, section string) error {
 	doc := markdown.Parser().Parse(text.NewReader(source))
 	title := "k0rdent-airgap"
 	err := ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
@@ -69,6 +79,11 @@ func render(w io.Writer, source []byte, up string) error {
 			if entering {
 				n.Destination = []byte(toPage(string(n.Destination)))
 			}
+		case *ast.CodeSpan:
+			// Browsers break lines after hyphens, as in --tls.
+			if text, ok := n.FirstChild().(*ast.Text); entering && ok && text.Segment.Len() <= 24 {
+				n.SetAttributeString("class", []byte("short"))
+			}
 		}
 		return ast.WalkContinue, nil
 	})
@@ -80,9 +95,9 @@ func render(w io.Writer, source []byte, up string) error {
 		return err
 	}
 	return frame.Execute(w, struct {
-		Up, Title string
-		Body      template.HTML
-	}{up, title, template.HTML(body.String())}) // our own text, in which goldmark has escaped HTML
+		Up, Section, Title string
+		Body               template.HTML
+	}{up, section, title, template.HTML(body.String())}) // our own text, in which goldmark has escaped HTML
 }
 
 // toPage returns the page that a link in a Markdown file leads to. Manual pages,
