@@ -80,7 +80,7 @@ func (p *pusher) sendFile(ctx context.Context, it *item, name string, e *bundle.
 	if err := checkName(p.reg.Repository(it.record.Repository), it.record.Tag); err != nil {
 		return nil, err
 	}
-	t, err := p.fileContent(ctx, it.record.Repository, it.record.Digest, e)
+	t, err := p.fileContent(ctx, it.record, name, e)
 	if err != nil {
 		return nil, err
 	}
@@ -102,14 +102,15 @@ func (p *pusher) sendFile(ctx context.Context, it *item, name string, e *bundle.
 }
 
 // fileContent begins to send the content of a file. Without a digest from a
-// record, a file that can be read twice is hashed first; any other is hashed
-// while it is sent.
-func (p *pusher) fileContent(ctx context.Context, repository, digest string, e *bundle.Entry) (*transfer, error) {
+// record, a file that can be read twice is hashed first; any other is compared with
+// that in the registry, or hashed while it is sent.
+func (p *pusher) fileContent(ctx context.Context, rec record.Image, name string, e *bundle.Entry) (*transfer, error) {
 	var d v1.Hash
 	var err error
+	repository := rec.Repository
 	switch {
-	case digest != "":
-		d, err = v1.NewHash(digest)
+	case rec.Digest != "":
+		d, err = v1.NewHash(rec.Digest)
 	case e.At != nil:
 		d, err = oci.Sum(ctx, io.NewSectionReader(e.At, 0, e.Size))
 	case p.cfg.plan:
@@ -117,6 +118,9 @@ func (p *pusher) fileContent(ctx context.Context, repository, digest string, e *
 	case e.Size <= p.mem.most:
 		return p.heldFile(ctx, repository, e)
 	default:
+		if have, there := p.registered(ctx, repository, rec.Tag, name, e.Size); there && rereadable(rec.Bundle) {
+			return p.comparedFile(ctx, repository, have, e)
+		}
 		return p.streamedFile(ctx, repository, e)
 	}
 	if err != nil {

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -68,8 +71,8 @@ func get(t *testing.T, url string) []byte {
 }
 
 // Files arrive as artifacts that hold their bytes, from a stream and from a
-// directory, small ones and some that do not fit in memory; a second run finds
-// those that a record or a directory can identify.
+// directory, small ones and some that do not fit in memory; a second run sends
+// none.
 func TestFiles(t *testing.T) {
 	path, m := bareMetal(t, samplebundle.Options{Size: 48 << 20})
 	dir := filepath.Join(t.TempDir(), "b")
@@ -94,10 +97,84 @@ func TestFiles(t *testing.T) {
 		if passed := strings.Contains(r.stdout, `{"kind":"file","path":"/usr/local/bin/k0s","status":"written"}`); passed != (len(args) == 4) {
 			t.Errorf("%q: the record of a host's file was passed on: %v", args, passed)
 		}
-		if args[len(args)-1] != path { // whose large files are hashed only while they are sent
-			checkFiles(t, host, m, fileRecords(t, invoke(t, listed.String(), args...)), record.StatusExists)
-		}
+		checkFiles(t, host, m, fileRecords(t, invoke(t, listed.String(), args...)), record.StatusExists)
 	}
+}
+
+// alteredFiles writes a bundle with other files of the same names and sizes.
+func alteredFiles(t *testing.T, bundle string, m samplebundle.Manifest) (string, samplebundle.Manifest) {
+	t.Helper()
+	in, err := os.Open(bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	zr, err := gzip.NewReader(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "altered.tar.gz")
+	out, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	zw, _ := gzip.NewWriterLevel(out, gzip.BestSpeed)
+	w, r := tar.NewWriter(zw), tar.NewReader(zr)
+	m.Entries = slices.Clone(m.Entries)
+	for h, err := r.Next(); err != io.EOF; h, err = r.Next() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(m.Entries, func(e samplebundle.Entry) bool { return e.Path == h.Name && e.Kind == samplebundle.KindFile })
+		if i >= 0 {
+			text[len(text)-1]++
+			m.Entries[i].Digest = fmt.Sprintf("sha256:%x", sha256.Sum256(text))
+		}
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		w.Write(text)
+	}
+	if err := errors.Join(w.Close(), zw.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return path, m
+}
+
+// A file that another one of the same name and size has replaced since the last run
+// is sent, whatever its size, and only if the bundle is trusted.
+func TestFilesReplaced(t *testing.T) {
+	old, m := bareMetal(t, samplebundle.Options{Size: 48 << 20})
+	path, replaced := alteredFiles(t, old, m)
+	host := serve(t, nil)
+	args := []string{"--to", host, "--memory", "32MiB"}
+	if r := invoke(t, "", append(args, old)...); r.err != nil {
+		t.Fatal(r.err)
+	}
+	untrusted := fmt.Sprintf(`{"kind":"bundle","path":%q,"digest":"sha256:%064d","signature":"ok"}`+"\n", path, 1)
+	r := invoke(t, untrusted, append(args, "--verified-by", "-", path)...)
+	if r.err == nil {
+		t.Fatal("a bundle with another digest was pushed")
+	}
+	checkFiles(t, host, m, fileRecords(t, invoke(t, "", append(args, old)...)), record.StatusExists)
+	if r = invoke(t, "", append(args, path)...); r.err != nil {
+		t.Fatalf("%v, %s", r.err, r.stderr)
+	}
+	checkFiles(t, host, replaced, fileRecords(t, r), record.StatusPushed)
+	// On stdin there is no second reading.
+	text, err := os.ReadFile(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r = invokeWith(t, bytes.NewReader(text), append(args, "-")...); r.err != nil {
+		t.Fatalf("%v, %s", r.err, r.stderr)
+	}
+	checkFiles(t, host, m, fileRecords(t, r), record.StatusPushed)
 }
 
 func checkFiles(t *testing.T, host string, m samplebundle.Manifest, got map[string]record.File, status string) {

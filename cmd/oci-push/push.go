@@ -31,6 +31,8 @@ type pusher struct {
 	survey    survey             // the images of this run
 	keep      keep               // what --platform leaves of each entry
 	gate      *gate              // of the current bundle
+
+	again map[string]*transfer // of the current bundle: files to send in a second reading, by entry
 }
 
 // everything pushes the whole contents of a bundle, under the names of the
@@ -125,10 +127,11 @@ func (p *pusher) walk(ctx context.Context, b pipe.Bundle, stdin io.Reader, promi
 	// images among them end only after the gate's decision.
 	defer p.up.wg.Wait()
 	defer func() { p.gate.decide(err == nil) }()
-	if err := p.read(ctx, b, open, do); err != nil || promised == nil {
-		return err
+	err = p.read(ctx, b, open, do)
+	if err == nil && promised != nil {
+		err = promised(ctx, open)
 	}
-	return promised(ctx, open)
+	return p.readAgain(ctx, b, err)
 }
 
 // read is walk on an open bundle.
