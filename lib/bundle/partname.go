@@ -11,9 +11,10 @@ import (
 
 // counter matches names whose end counts: .001, .aa, -part-aa, _part1. A single
 // digit counts only after "part", since wget numbers duplicates with one.
-var counter = regexp.MustCompile(`^(?:(.+?)([._-]part[._-]?)([0-9]{1,5}|[a-z]{2,7})|(.+)([._-])([0-9]{2,5}|[a-z]{2,7}))$`)
+var counter = regexp.MustCompile(`^(?:(.+?)([._-](?i:part)[._-]?)([0-9]{1,5}|[a-z]{2,7}|[A-Z]{2,7})|(.+)([._-])([0-9]{2,5}|[a-z]{2,7}|[A-Z]{2,7}))$`)
 
-// notCounters are endings of files next to a bundle.
+// notCounters are endings of files next to a bundle. In a series they count only
+// between the other counters: after b.tgz.gy, the 181st part, comes b.tgz.gz.
 var notCounters = []string{"sig", "asc", "gz", "xz", "tar", "tgz", "zst", "zip", "pub", "pem", "crt", "key", "txt", "log", "sum", "old", "bak", "tmp", "part", "json", "bundle"}
 
 // partName is the name of a part, taken apart.
@@ -25,19 +26,24 @@ func parsePart(path string) (p partName, ok bool) {
 	if m == nil {
 		return p, false
 	}
-	p = partName{dir, m[1] + m[4], m[2] + m[5], m[3] + m[6]}
-	return p, !slices.Contains(notCounters, p.counter)
+	return partName{dir, m[1] + m[4], m[2] + m[5], m[3] + m[6]}, true
 }
+
+// doubtful reports whether a counter more likely is the ending of another file.
+func doubtful(counter string) bool { return slices.Contains(notCounters, strings.ToLower(counter)) }
+
+// upper reports whether a counter is of capitals, as old file systems store names.
+func upper(counter string) bool { return counter[0] >= 'A' && counter[0] <= 'Z' }
 
 func (p partName) with(counter string) string { return p.dir + p.whole + p.mark + counter }
 
 // continues reports whether p is a part of the series that begins with first,
 // in whatever directory.
 func (p partName) continues(first partName) bool {
-	if p.whole != first.whole || p.mark != first.mark || digits(p.counter) != digits(first.counter) {
+	if p.whole != first.whole || p.mark != first.mark || digits(p.counter) != digits(first.counter) || upper(p.counter) != upper(first.counter) {
 		return false
 	}
-	longer := len(p.counter) > len(first.counter) && (p.counter[0] == 'z' || p.counter[0] == '9')
+	longer := len(p.counter) > len(first.counter) && strings.IndexByte("zZ9", p.counter[0]) >= 0
 	unpadded := len(first.counter) == 1 && p.counter[0] != '0'
 	return len(p.counter) == len(first.counter) || longer || unpadded
 }
@@ -46,6 +52,9 @@ func digits(counter string) bool { return counter[0] <= '9' }
 
 // firsts returns the counters with which a series of this kind may begin.
 func firsts(like string) []string {
+	if upper(like) {
+		return capitals(firsts(strings.ToLower(like)))
+	}
 	if !digits(like) {
 		return []string{strings.Repeat("a", min(len(like), 2)), strings.Repeat("a", len(like))}
 	}
@@ -56,9 +65,19 @@ func firsts(like string) []string {
 	return []string{zeros + "0", zeros + "1", "1"}
 }
 
+func capitals(counters []string) []string {
+	for i := range counters {
+		counters[i] = strings.ToUpper(counters[i])
+	}
+	return counters
+}
+
 // next returns the counters that may follow: one more or, where split(1) makes
 // the counter longer to keep the order of the names (yz, zaaa; 89, 9000), that.
 func next(counter string) []string {
+	if upper(counter) {
+		return capitals(next(strings.ToLower(counter)))
+	}
 	var all []string
 	last := byte('z')
 	if digits(counter) {

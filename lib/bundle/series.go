@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,7 +76,11 @@ func FindSeries(path string) (*Series, error) {
 				all = append(all, p.dir+name)
 			}
 		}
-		return newSeries(first, all)
+		s, err := newSeries(first, all)
+		if doubtful(p.counter) && (err != nil || !slices.Contains(s.Parts, path)) {
+			return nil, nil
+		}
+		return s, err
 	}
 	return nil, nil
 }
@@ -111,7 +116,7 @@ func JoinSeries(paths []string) (*Series, error) {
 		return strings.Compare(a.counter, b.counter)
 	})
 	for _, p := range all {
-		if !p.continues(first) {
+		if !p.continues(first) || doubtful(first.counter) {
 			return nil, nil
 		}
 	}
@@ -149,6 +154,7 @@ func newSeries(first partName, paths []string) (*Series, error) {
 			}
 		}
 	}
+	maps.DeleteFunc(at, func(counter, _ string) bool { return doubtful(counter) })
 	if len(at) > 0 {
 		var later []string
 		for _, path := range at {
@@ -176,6 +182,20 @@ func (s *Series) Path() string {
 		return s.Parts[0]
 	}
 	return strings.Join(s.Parts, string(filepath.ListSeparator))
+}
+
+// FirstPart returns the path of the first part of a series of which path is one, by
+// its name, or "".
+func FirstPart(path string) string {
+	p, ok := parsePart(path)
+	if !ok {
+		return ""
+	}
+	version := digits(p.counter) && len(p.counter) < 3 && len(p.mark) == 1 // as in v1.22
+	if doubtful(p.counter) || version {
+		return ""
+	}
+	return p.with(firsts(p.counter)[1])
 }
 
 // Whole returns the path of the whole file if path names a series, or else path.

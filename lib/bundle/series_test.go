@@ -76,6 +76,11 @@ func TestFindSeries(t *testing.T) {
 			"b: b.part1 b.part2 b.part3 b.part4 b.part5 b.part6 b.part7 b.part8 b.part9 b.part10"},
 		{"b-aa b-ab", "b-aa", "b: b-aa b-ab"},
 		{"b.001", "b.001", "b: b.001"},
+		{"B.TGZ.PART-AA B.TGZ.PART-AB", "B.TGZ.PART-AB", "B.TGZ: B.TGZ.PART-AA B.TGZ.PART-AB"},
+		{"b.tgz.Part1 b.tgz.Part2 b.tgz.part3", "b.tgz.Part2", "b.tgz: b.tgz.Part1 b.tgz.Part2"},
+		{"b.tgz.AA b.tgz.AC", "b.tgz.AA", "b.tgz.AB: missing, but b.tgz.AC exists"},
+		{"b.tar.aa b.tar.ab b.tar.gz", "b.tar.gz", ""},
+		{"b.tar.gz b.tar.sig", "b.tar.gz", ""},
 		{"b.001 b.003 b.004", "b.001", "b.002: missing, but b.003 exists"},
 		{"b.part-aa b.part-ac", "b.part-ac", "b.part-ab: missing, but b.part-ac exists"},
 		{"b.002 b.003", "b.002", ""}, // a name like v1.002
@@ -102,6 +107,39 @@ func TestFindSeries(t *testing.T) {
 		}
 		if err != nil && !errors.Is(err, ErrPart) {
 			t.Errorf("%s: %v is not an ErrPart", tt.names, err)
+		}
+	}
+}
+
+// A counter may look like the ending of another file: b.tgz.gz is the 182nd part.
+func TestManyParts(t *testing.T) {
+	for _, tt := range []struct {
+		name, mark string
+		count      int
+	}{{"b.tgz", ".", 250}, {"b", ".part-", 1000}, {"B.TGZ", ".", 200}} {
+		dir, counter := t.TempDir(), "aa"
+		if upper(tt.name) {
+			counter = "AA"
+		}
+		var all []string
+		for range tt.count {
+			path := filepath.Join(dir, tt.name+tt.mark+counter)
+			os.WriteFile(path, []byte("x"), 0o644)
+			counters := next(counter)
+			all, counter = append(all, path), counters[len(counters)-1]
+		}
+		os.WriteFile(filepath.Join(dir, tt.name+".sig"), []byte("x"), 0o644)
+		for _, by := range []string{all[0], all[181], all[len(all)-1]} {
+			if s, err := FindSeries(by); err != nil || s == nil || !slices.Equal(s.Parts, all) {
+				t.Errorf("%s, %d parts: %v, %v", by, tt.count, s, err)
+			}
+		}
+		if s, err := JoinSeries(slices.Sorted(slices.Values(all))); err != nil || s == nil || !slices.Equal(s.Parts, all) {
+			t.Errorf("%s: %v, %v", tt.name, s, err)
+		}
+		os.Remove(all[181])
+		if _, err := FindSeries(all[0]); !errors.Is(err, ErrPart) || !strings.Contains(err.Error(), all[181]+": missing") {
+			t.Errorf("without %s: %v", all[181], err)
 		}
 	}
 }

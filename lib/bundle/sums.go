@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"k0rdent-airgap/lib/textfile"
@@ -43,7 +44,7 @@ func (s *Series) readSums() error {
 			}
 			name := filepath.Base(strings.ReplaceAll(m[2]+m[3], `\`, "/"))
 			p, ok := parsePart(name)
-			if _, known := s.sums[name]; known || !ok || !p.continues(first) {
+			if _, known := s.sums[name]; known || !ok || !p.continues(first) || doubtful(p.counter) && !slices.Contains(s.counters, p.counter) {
 				continue
 			}
 			s.sums[name] = sum{strings.ToLower(m[1] + m[4]), file}

@@ -60,6 +60,8 @@ func (b Bundle) remedy(err error) string {
 		return "copy it again; resume a download with curl -C - -LO URL"
 	case errors.Is(err, bundle.ErrCorrupt):
 		return "copy it again, and compare it with the vendor's: sha256sum FILE"
+	case errors.Is(err, bundle.ErrFormat) && bundle.FirstPart(b.Path) != "":
+		return "if it is a part of a bundle, copy " + filepath.Base(bundle.FirstPart(b.Path)) + " and the others next to it, or name the parts on all media"
 	case errors.Is(err, bundle.ErrFormat):
 		return b.signed()
 	case errors.Is(err, bundle.ErrLayout):
