@@ -65,6 +65,12 @@ get() {
   fi
 }
 
+# stuck FILE: fails if a file has the size that FAT32 does not exceed.
+stuck() {
+  [ "$(bytes "$1")" -lt 4294967295 ] ||
+    fail "$1 cannot be written: FAT32 holds no file of 4 GiB or more" 'add --parts 4G, or download it to exFAT, ext4 or NTFS'
+}
+
 # fetch URL FILE: downloads a file, however often the connection breaks, as long as
 # data arrives. It fails if the server does not have it.
 fetch() {
@@ -80,6 +86,7 @@ fetch() {
       [ -s "$2.part" ] || rm -f -- "$2.part"
       return 1
       ;;
+    3 | 23) stuck "$2.part" ;; # wget, curl: cannot write
     33) rm -f -- "$2.part" ;; # curl: it cannot send a part
     esac
     idle=$((idle + 1))
@@ -130,7 +137,7 @@ pieces() {
       [ "$had" -le "$want" ] || { had=0 && rm -f -- "$part.part"; }
       [ "$had" = "$want" ] || some "$1" $((from + had)) $((want - had)) >>"$part.part"
       idle=$((idle + 1)) now=$(bytes "$part.part")
-      if [ "$now" -gt "$had" ]; then idle=0; fi
+      if [ "$now" -gt "$had" ]; then idle=0; elif [ "$now" != "$want" ]; then stuck "$part.part"; fi
       if [ "$now" = "$want" ]; then mv -- "$part.part" "$part"; else sleep $idle; fi
       [ $idle -lt 3 ] || fail "cannot download $1" 'run the same command again; it resumes the download' 75
     done

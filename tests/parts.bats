@@ -98,3 +98,23 @@ checksums() { (cd "$1" && sha256sum bundle.tgz.part-?? >bundle.tgz.sha256); }
     grep -q "^bundle-ls: .*${wrong%:*}/bundle.tgz.${wrong#*:}" <<<"$stderr" || { echo "$wrong: $stderr"; false; }
   done
 }
+
+@test "download.sh: a file system whose files cannot grow to the size is named" {
+  local program
+  need curl wget
+  mkdir -p served/1.2.3 bin
+  truncate -s 4300000000 served/1.2.3/airgap-bundle-1.2.3.tar.gz
+  echo key >served/cosign.pub
+  echo signature >served/1.2.3/airgap-bundle-1.2.3.tar.gz.sig
+  serve --files served --files-http 127.0.0.1:0 --format '{{.files}} {{.address}}'
+  for program in sh dirname basename sed tr mv rm mkdir wc sleep head tail; do ln -s "$(type -P $program)" bin/; done
+  for program in curl wget; do
+    ln -s "$(type -P $program)" bin/
+    mkdir $program
+    truncate -s 4294967295 $program/airgap-bundle-1.2.3.tar.gz.part
+    # The limit is one byte more than that of FAT32, as it counts in blocks.
+    run -1 --separate-stderr bash -c "trap '' XFSZ; ulimit -f 4194304; cd $program && PATH=\$1 K0RDENT_DOWNLOAD_URL=\$2 exec sh \$3 1.2.3" - "$PWD/bin" "${served% *}/files" "$ROOT/download.sh"
+    [[ $stderr == *'FAT32 holds no file of 4 GiB or more'*'hint: add --parts 4G, '* ]]
+    rm -r bin/$program $program
+  done
+}
