@@ -187,7 +187,7 @@ func TestCheck(t *testing.T) {
 		{"fapolicyd without rules", func(t *testing.T, h *Host) { h.runs(t, "fapolicyd") }, "fapolicyd unknown /etc/fapolicyd", "", ""},
 
 		{"AppArmor without its parser", func(t *testing.T, h *Host) { h.put(t, "/sys/module/apparmor/parameters/enabled", "Y\n") },
-			"apparmor warning apparmor_parser", "", "install the package apparmor"},
+			"apparmor warning apparmor_parser", "", "apt-get install apparmor"},
 		{"AppArmor", func(t *testing.T, h *Host) {
 			h.put(t, "/sys/module/apparmor/parameters/enabled", "Y\n")
 			h.put(t, "/usr/sbin/apparmor_parser", "")

@@ -22,7 +22,7 @@ func (f *findings) apparmor() {
 		return
 	}
 	if len(f.glob("/sbin/apparmor_parser"))+len(f.glob("/usr/sbin/apparmor_parser")) == 0 {
-		f.warn(check, "apparmor_parser", "install the package apparmor", "AppArmor is enabled, but apparmor_parser is not installed: containers run without profiles")
+		f.warn(check, "apparmor_parser", "apt-get install apparmor # on SUSE: zypper install apparmor-parser", "AppArmor is enabled, but apparmor_parser is not installed: containers run without profiles")
 	}
 }
 
@@ -81,7 +81,7 @@ func (f *findings) swap() {
 		}
 	}
 	if len(devices) > 0 {
-		f.warn(check, strings.Join(devices, ","), "swapoff -a, and remove swap from /etc/fstab", "this host swaps to %s: pods may exceed their memory limits, and etcd slows down", strings.Join(devices, ", "))
+		f.warn(check, strings.Join(devices, ","), "swapoff -a && sed -i '/^[^#].*[[:blank:]]swap[[:blank:]]/s/^/#/' /etc/fstab", "this host swaps to %s: pods may exceed their memory limits, and etcd slows down", strings.Join(devices, ", "))
 	}
 }
 
@@ -99,7 +99,7 @@ func (f *findings) clock() {
 	const check = "time"
 	now := time.Now()
 	if f.Released.Sub(now) > 5*time.Minute {
-		f.fail(check, "clock", "timedatectl set-time '"+f.Released.Format("2006-01-02 15:04:05")+"', or start an NTP client",
+		f.fail(check, "clock", "timedatectl set-time '"+f.Released.Format("2006-01-02 15:04:05")+"' # or start an NTP client",
 			"this host's clock is at %s, before the images were pushed at %s", now.UTC().Format(time.RFC3339), f.Released.UTC().Format(time.RFC3339))
 	}
 	no, err := unsynced()

@@ -108,7 +108,7 @@ func (f *findings) ipv6() {
 	}
 	file := f.Proc + "/sys/net/ipv6/conf/all/disable_ipv6"
 	if text, exists := f.read(check, file); !exists || strings.TrimSpace(text) == "1" {
-		f.warn(check, "net.ipv6.conf.all.disable_ipv6", "sysctl -w net.ipv6.conf.all.disable_ipv6=0; also remove that setting from /etc/sysctl.d, and ipv6.disable=1 from the kernel's command line",
+		f.warn(check, "net.ipv6.conf.all.disable_ipv6", "sysctl -w net.ipv6.conf.all.disable_ipv6=0 # also remove that setting from /etc/sysctl.d, and ipv6.disable=1 from the kernel's command line",
 			"k0s.yaml enables IPv6, but IPv6 is disabled on this host")
 		return
 	}

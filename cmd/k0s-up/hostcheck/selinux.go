@@ -44,7 +44,7 @@ func (f *findings) selinux() {
 	}
 	if strings.TrimSpace(text) != "1" {
 		if strings.ToLower(settings["SELINUX"]) == "enforcing" {
-			f.warn(check, "/etc/selinux/config", "setenforce 1, then run k0s-up again", "SELinux is permissive, but will be enforcing after the next boot")
+			f.warn(check, "/etc/selinux/config", "setenforce 1 # then run k0s-up again", "SELinux is permissive, but will be enforcing after the next boot")
 		}
 		return
 	}
