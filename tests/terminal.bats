@@ -95,7 +95,8 @@ wide="verifying $size/1\\.0 TB +[0-9]+% \\|[█ ]+\\| \\($size/s\\) $times"
   local rest
   serve
   mkfifo input
-  window 120 "bash -c 'oci-push --to $registry - <input | tee log >/dev/null; echo status \${PIPESTATUS[0]}'"
+  # A shell that has caught the signal does not end, whichever of the two is the last to do so.
+  window 120 "bash -c 'trap : INT; oci-push --to $registry - <input | tee log >/dev/null; echo status \${PIPESTATUS[0]}'"
   exec {rest}>input
   head -c 20000000 "$SAMPLE/large.tar" >&"$rest"
   shows begin ".*[0-9]+ [^ ]+ +$size \\(.*"
