@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -92,14 +93,35 @@ type ran struct {
 // run runs a program of the project on the host.
 func (h *host) run(ctx context.Context, t *testing.T, tool string, args ...string) ran {
 	t.Helper()
+	return h.follow(ctx, t, func(record.Step) {}, tool, args...)
+}
+
+// follow is run, and calls each with the record of a step as soon as it is written.
+func (h *host) follow(ctx context.Context, t *testing.T, each func(record.Step), tool string, args ...string) ran {
+	t.Helper()
 	path, err := filepath.Abs(filepath.Join(tools, tool))
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := h.command(ctx, append([]string{path}, args...)...)
 	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err = cmd.Run()
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewReader(out); err == nil; {
+		var line []byte
+		line, err = lines.ReadBytes('\n')
+		stdout.Write(line)
+		for _, step := range (ran{stdout: string(line)}).steps(t) {
+			each(step)
+		}
+	}
+	err = cmd.Wait()
 	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
 		t.Fatal(err)
 	}

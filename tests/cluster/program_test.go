@@ -27,8 +27,9 @@ import (
 
 // store is an oci-serve with releases of the sample bundle in it.
 type store struct {
-	address, ca string
-	log         string // file of what it writes to stderr
+	address, ca            string
+	log                    string // file of what it writes to stderr
+	username, passwordFile string // "" where it wants no login
 }
 
 // serve starts oci-serve with a certificate of its own; it ends with the test.
@@ -116,7 +117,7 @@ func (s *site) sampled(ctx context.Context, t *testing.T, r *store) *kcm {
 
 // chart gets the platform's chart.
 func (s *store) chart(ctx context.Context, version string) (*chart.Chart, error) {
-	registry, err := client.New(client.Options{At: s.address, CAFile: s.ca})
+	registry, err := client.New(client.Options{At: s.address, CAFile: s.ca, Username: s.username, PasswordFile: s.passwordFile})
 	if err != nil {
 		return nil, err
 	}

@@ -106,6 +106,7 @@ func (s *Site) write(t testing.TB, name, text string) {
 // What the registries have in common, also the key that signs the addresses of uploads, so
 // that one continues what the other began.
 const config = `version: 0.1
+log: {level: error}
 storage:
   s3:
     accesskey: site
