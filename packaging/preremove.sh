@@ -7,5 +7,5 @@ remove | 0) ;;
 esac
 
 if [ -d /run/systemd/system ]; then
-  systemctl --no-reload disable --now oci-serve.socket oci-serve.service
+  systemctl --no-reload disable --now oci-push-sync.timer oci-serve.socket oci-serve.service
 fi

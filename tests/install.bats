@@ -1127,11 +1127,12 @@ END
 1 Workers
 1 Controllers
 1 A registry that outlives a host
+2 A second registry
 1 A NEW RELEASE
 END
 )"
   local section
-  for section in 'A SITE WITH ONE HOST' Workers Controllers 'A registry that outlives a host' 'A NEW RELEASE'; do
-    grep -qF -e "'$section' " -e " $section 1 " "$ROOT"/tests/{install,controllers}.bats "$ROOT/tests/nspawn/install.sh"
+  for section in 'A SITE WITH ONE HOST' Workers Controllers 'A registry that outlives a host' 'A second registry' 'A NEW RELEASE'; do
+    grep -qF -e "'$section' " -e " $section 1 " "$ROOT"/tests/{install,controllers}.bats "$ROOT"/tests/nspawn/{install,sync}.sh
   done
 }

@@ -43,8 +43,8 @@ papers() {
 packaged() {
   tools | sed 's,^,/usr/bin/,'
   { shared && papers; } | sed 's,^,/usr/share/,'
-  printf '/usr/%s\n' bin/k0rdent-airgap-install lib/systemd/system/oci-serve.{service,socket} lib/sysusers.d/oci-serve.conf
-  echo /etc/k0rdent-airgap/oci-serve.env
+  printf '/usr/%s\n' bin/k0rdent-airgap-install lib/systemd/system/{oci-push-sync.{service,timer},oci-serve.{service,socket}} lib/sysusers.d/oci-serve.conf
+  printf '/etc/k0rdent-airgap/%s\n' oci-push-sync.env oci-serve.env
 }
 
 # files DIR: the files below it.
@@ -169,6 +169,7 @@ carried() {
     echo /opt/bin/other
   } | sort)" "$(files root)"
   grep -qx 'ExecStart=/opt/bin/oci-serve' root/opt/lib/systemd/system/oci-serve.service
+  grep -q '^ExecStart=/opt/bin/oci-push ' root/opt/lib/systemd/system/oci-push-sync.service
   echo OCI_SERVE_PORT=1 >root/etc/k0rdent-airgap/oci-serve.env
   make -s -C "$ROOT" uninstall DESTDIR="$root" PREFIX=/opt >/dev/null
   same "$(printf '%s\n' /etc/k0rdent-airgap/oci-serve.env /opt/bin/other)" "$(files root)"

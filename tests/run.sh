@@ -94,7 +94,7 @@ containerd() { go -C tests/containerd test -count=1 -parallel 4 -json ./...; }
 cluster() { go -C tests/cluster test -ldflags='-s -w' -vet=off -count=1 -parallel 3 -timeout 20m -json ./...; }
 
 # What is built to be shipped, what installs it and how it is written about.
-shipped=(tests/{arm64,completions,docs,install,install-systemd,nspawn,packages,site,systemd}.bats)
+shipped=(tests/{arm64,completions,docs,install,install-systemd,nspawn,packages,site,sync,systemd}.bats)
 
 cases() { tests/cases/run.sh; }
 

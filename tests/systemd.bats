@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# oci-serve as seen by systemd's own programs: the units, and a socket that another
+# The services as seen by systemd's own programs: the units, and a socket that another
 # program has opened.
 # shellcheck disable=SC2154 # output is set by run
 
@@ -16,22 +16,25 @@ installed() {
   installed
   # The program and the page are where the units say, and nothing is unknown.
   sed -i "s,/usr/bin/,$PWD/root/usr/bin/,; /^Documentation=/d" "$units"/*
-  run -0 systemd-analyze --man=no verify "$units/oci-serve.service" "$units/oci-serve.socket"
-  [ "$(grep -e oci-serve <<<"$output")" = '' ]
+  run -0 systemd-analyze --man=no verify "$units"/*
+  [ "$(grep -e oci- <<<"$output")" = '' ]
 }
 
-@test "systemd: the service has little exposure" {
+@test "systemd: the services have little exposure" {
+  local service
   need systemd-analyze
-  # In tenths: at most 2.0 of 10.
-  run -0 systemd-analyze security --offline=true --no-pager --threshold=20 "$ROOT/lib/systemd/oci-serve.service"
-  echo "$output" | tail -n 1
-  # No capability at all, and no other user's files.
-  [ "$(grep -c '^✗.*CapabilityBoundingSet' <<<"$output")" = 0 ]
-  [ "$(grep -c '^✗.*User=' <<<"$output")" = 0 ]
+  for service in "$ROOT"/lib/systemd/*.service; do
+    # In tenths: at most 2.0 of 10.
+    run -0 systemd-analyze security --offline=true --no-pager --threshold=20 "$service"
+    echo "$output" | tail -n 1
+    # No capability at all, and no other user's files.
+    [ "$(grep -c '^✗.*CapabilityBoundingSet' <<<"$output")" = 0 ]
+    [ "$(grep -c '^✗.*User=' <<<"$output")" = 0 ]
+  done
 }
 
 @test "systemd: the unit, the settings and the tool agree" {
-  local name
+  local name tool
   installed
   # The state directory is the default storage.
   grep -qx 'StateDirectory=k0rdentd/registry' "$units/oci-serve.service"
@@ -39,13 +42,16 @@ installed() {
   grep -qx 'ExecStart=/usr/bin/oci-serve' "$units/oci-serve.service"
   grep -qx 'u oci-serve - .*' root/usr/lib/sysusers.d/oci-serve.conf
   grep -qx 'User=oci-serve' "$units/oci-serve.service"
-  # Each setting is a flag, and all of them together are valid.
-  settings=$(sed -n 's/^#\(OCI_SERVE_[A-Z_]*\)=.*/\1/p' root/etc/k0rdent-airgap/oci-serve.env)
-  [ "$(wc -l <<<"$settings")" -ge 10 ]
+  # Each setting is a flag.
+  settings=$(sed -n 's/^#\(OCI_[A-Z_]*\)=.*/\1/p' root/etc/k0rdent-airgap/*.env)
+  [ "$(wc -l <<<"$settings")" -ge 17 ]
   for name in $settings; do
-    name=${name#OCI_SERVE_}
+    case $name in
+    OCI_SERVE_*) tool=oci-serve name=${name#OCI_SERVE_} ;;
+    *) tool=oci-push name=${name#OCI_PUSH_} ;;
+    esac
     name=${name//_/-}
-    oci-serve --help | grep -q -- "^  --${name,,} "
+    $tool --help | grep -q -- "^  --${name,,} "
   done
   # Existing settings are kept.
   echo OCI_SERVE_PORT=1 >root/etc/k0rdent-airgap/oci-serve.env

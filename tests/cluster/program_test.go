@@ -29,7 +29,7 @@ import (
 type store struct {
 	address, ca            string
 	log                    string // file of what it writes to stderr
-	username, passwordFile string // "" where it wants no login
+	username, passwordFile string // "" where it requires no login
 }
 
 // serve starts oci-serve with a certificate of its own; it ends with the test.
