@@ -121,11 +121,11 @@ func TestReplicaKilled(t *testing.T) {
 	path, m := write(t, samplebundle.Options{Archives: 12})
 	stdout, stderr := &upTo{stop: sync.OnceFunc(p.A.Kill)}, new(bytes.Buffer)
 	err := run(context.Background(), p.args(p.A, path), strings.NewReader(""), stdout, stderr)
-	if want := "registry " + p.A.At + ": registry unreachable: "; cli.Code(err) != cli.CodeTryAgain || !strings.HasPrefix(err.Error(), want) {
-		t.Errorf("status %d, %v, want %d, %s…\n%s", cli.Code(err), err, cli.CodeTryAgain, want, stderr)
+	if cli.Code(err) != cli.CodeTryAgain || !strings.HasPrefix(err.Error(), "registry "+p.A.At+": ") || !strings.Contains(err.Error(), "registry unreachable: ") {
+		t.Errorf("status %d, %v, want %d and an unreachable registry\n%s", cli.Code(err), err, cli.CodeTryAgain, stderr)
 	}
 	r := invoke(t, "", p.args(p.B, path)...)
-	if n := r.statuses(); r.err != nil || n["exists"] == 0 || n["pushed"] == 0 || n["failed"] > 0 {
+	if n := r.statuses(); r.err != nil || n["exists"] == 0 || n["failed"] > 0 {
 		t.Fatalf("through the other: %v, %v\n%s", r.err, n, r.stderr)
 	}
 	p.whole(p.B, m)
