@@ -158,7 +158,7 @@ job() {
   log=$(mktemp)
   local TIMEFORMAT='%0R s, %0U+%0S s of CPU'
   # shellcheck disable=SC2086 # a command and its argument
-  { time ($1) >"$log" 2>&1 </dev/null; } 2>"$log.time" || echo "not ok - $1 ended with status $?" >>"$log"
+  { time { ($1) >"$log" 2>&1 </dev/null; }; } 2>"$log.time" || echo "not ok - $1 ended with status $?" >>"$log"
   {
     flock 9
     printf '\n# %s, %s\n' "$1" "$(cat "$log.time")"
