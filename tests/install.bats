@@ -39,6 +39,31 @@ script() {
   on "$name" sh /media/release/install.sh "$@"
 }
 
+# installed NAME: the host after a run to the end, which only the first test of this file
+# makes that needs it, and after a reboot: its registry does not run.
+installed() {
+  local tar=$BATS_FILE_TMPDIR/installed.tar
+  if [ ! -e "$tar" ]; then
+    host installed
+    address installed 10.0.0.5/24
+    script installed "${whole[@]}" -- --plan 2>err
+    on installed sh -c "kill $(serving installed); while [ -e /proc/$(serving installed) ]; do sleep 0.05; done"
+    on installed tar c -C /written --exclude=./written . >"$tar.new"
+    mv "$tar.new" "$tar"
+  fi
+  on "$1" tar x --warning=no-timestamp -C / <"$tar"
+}
+
+# running NAME ADDRESS: a site on which it is installed, and the registry runs.
+running() {
+  site "$1" "$2"
+  installed "$1"
+  script "$1" --only serve 2>err
+}
+
+# serving NAME: the process of the registry there.
+serving() { on "$1" cat /run/k0rdent-airgap/oci-serve.record | jq .pid; }
+
 # typed NAME SECTION N: an example of the guide there, in root's home.
 typed() {
   guide "$2" "$3" >typed
@@ -221,15 +246,11 @@ further() {
 
 @test "install.sh: further bundles are added to a running site, verified like the first" {
   local kind
-  site one 10.0.0.5
+  running one 10.0.0.5
   further
   mkbundle --bundle bare-metal --seed 5 --out other.tgz
   cp "$MEDIA/further/bm.tar.gz.sig" other.tgz.sig
   tar c ./*.tgz ./*.sig | on one tar x --warning=no-timestamp -C /root
-  run -1 --separate-stderr script one --add-bundle /media/further/bm.tar.gz.part-aa --key /media/cosign.pub
-  [[ $stderr == *'no registry is known on this host'* ]]
-  script one "${whole[@]}" -- --plan >out 2>err
-
   run -1 --separate-stderr script one --add-bundle /root/other.tgz --key /media/cosign.pub
   [[ $stderr == *'STOPPED: the bundle is not what the owner of cosign.pub signed; nothing was published'* ]]
   run -1 --separate-stderr script one --add-bundle /media/bundle.tgz --key /media/cosign.pub
@@ -336,6 +357,8 @@ END
   [[ $stderr == 'install.sh: unexpected argument "bundle.tgz" (did you mean --bundle bundle.tgz?)'* ]]
   run -1 --separate-stderr script one --status
   [[ $stderr == *'nothing is installed on this host'* ]]
+  run -1 --separate-stderr script one --add-bundle /media/bundle.tgz --key /media/cosign.pub
+  [[ $stderr == *'no registry is known on this host'* ]]
   run -1 --separate-stderr script one "${whole[@]}" --external-registry a.example --ca /media/none.pem --plan
   explained install.sh
   [[ $stderr == *'/media/none.pem cannot be read'* ]]
@@ -401,7 +424,7 @@ struck() {
 @test "install.sh: after a power cut at each step, the next run completes" {
   local step
   site one 10.0.0.5
-  script one "${whole[@]}" -- --plan >out 2>err
+  installed one
   timeless one >whole
   site two 10.0.0.5
   for step in check tools version serve push k0s mirror install; do
@@ -417,9 +440,6 @@ struck() {
   script two --uninstall --purge --yes 2>err || { cat err; false; }
   [ "$(looks two)" = '' ]
 }
-
-# serving NAME: the process of the registry there.
-serving() { on "$1" cat /run/k0rdent-airgap/oci-serve.record | jq .pid; }
 
 # pressed NAME TEXT COMMAND…: runs install.sh there as on a terminal, and when a line
 # of it has ended with TEXT, presses control-C: everything in the foreground gets
@@ -550,8 +570,7 @@ pressed() {
 
 @test "install.sh: without space for notes or a copy, the error names the full directory" {
   local dir
-  site one 10.0.0.5
-  script one "${whole[@]}" -- --plan 2>err
+  running one 10.0.0.5
   # full DIR: hides DIR under a full file system.
   full() { on one sh -euc 'cp -a "$1/." /tmp/kept; mount -t tmpfs -o size=16k,mode=700 full "$1"; cp -a /tmp/kept/site "$1" 2>/dev/null || :; cat /dev/zero >"$1/zero" 2>/dev/null || :; rm -r /tmp/kept' sh "$1"; }
   dir=/var/lib/k0rdentd/install
@@ -848,7 +867,8 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   host first
   host second
   wire first 10.0.0.5/24 second 10.0.0.6/24
-  script first "${whole[@]}" -- --plan 2>err
+  installed first
+  script first --only serve 2>err
   run -1 --separate-stderr script first --export-worker /root/worker.tar.gz
   [[ $stderr == *'k0s is not running on this host'* ]]
   on first k0s install controller --enable-worker --no-taints
@@ -912,7 +932,6 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
 # packed NAME: a worker archive there, in /root/worker.tar.gz; sets DIGEST to the
 # printed digest.
 packed() {
-  script "$1" "${whole[@]}" -- --plan 2>err
   on "$1" k0s install controller --enable-worker --no-taints
   on "$1" k0s start
   script "$1" --export-worker /root/worker.tar.gz 2>err
@@ -921,7 +940,7 @@ packed() {
 
 @test "install.sh: a worker archive runs only if it has the digest that was printed" {
   local evil other
-  site one 10.0.0.5
+  running one 10.0.0.5
   packed one
   [ "$DIGEST" = "sha256:$(on one sha256sum /root/worker.tar.gz | cut -d' ' -f1)" ]
   # Each archive below would leave a mark if anything in it ran.
@@ -984,8 +1003,7 @@ END
 
 @test "install.sh: a tag that moves after the push is not installed by root" {
   local tag near=127.0.0.1:5000/k0rdent-enterprise
-  site one 10.0.0.5
-  script one "${whole[@]}" --from check -- --plan 2>err
+  running one 10.0.0.5
   tag=$(expected "$MEDIA/manifest.json" | sed -n 's/^k0sproject\/k0s \([^ ]*\) .*/\1/p')
   # k0s is removed from disk, so that it has to be installed again.
   on one rm /usr/local/bin/k0s
@@ -1008,8 +1026,7 @@ END
 
 @test "install.sh: without the digests of the push, nothing is installed" {
   local pushed=/var/lib/k0rdentd/install/pushed
-  site one 10.0.0.5
-  script one "${whole[@]}" -- --plan 2>err
+  running one 10.0.0.5
   on one cp $pushed /root/pushed
   for change in 's/"digest":/"Digest":/' '/velero/s/"digest":/"Digest":/' 's/"kind":"image"/"kind": "image"/' d; do
     on one sh -c 'sed "$1" /root/pushed >"$2"' sh "$change" $pushed
