@@ -39,7 +39,8 @@ type closure struct {
 //   - of each part that its release enables: the images in its chart, the
 //     artifact with its components, and the images in those,
 //   - the images that Sveltos pulls by digests compiled into it,
-//   - what the cluster templates name, which is Optional.
+//   - what the cluster templates name, and the charts of KOF if the registry has
+//     them, which is Optional.
 //
 // Needs are in the order in which they were found. An image that is asked from
 // another registry is Outside, and is Missing too unless the site's registry

@@ -51,7 +51,7 @@ type Need struct {
 	Missing   bool     // it is not there
 	Moved     error    // a *client.MovedError: the registry has other content than was pushed
 	Outside   bool     // it is asked from another registry than the site's
-	Optional  bool     // the platform becomes ready without it; child clusters need it
+	Optional  bool     // the platform becomes ready without it; child clusters or KOF need it
 	Value     string   // path of the value that would bring an image inside, "" for none
 	Nearest   string   // what the registry has instead, "" if nothing is like it
 	Remark    string   // what else there is to say

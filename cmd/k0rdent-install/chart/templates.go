@@ -53,7 +53,7 @@ func (k *closure) templates(ctx context.Context, version string) error {
 			}
 		}
 	}
-	return nil
+	return k.kof(ctx, charts)
 }
 
 // templateObjects returns the objects of the chart kcm-templates, nil if there
