@@ -179,13 +179,13 @@ pool() {
 }
 
 # together PART…: runs the jobs of all parts: those that compute, one on each core,
-# and beside them those that mostly wait, twice as many.
+# and beside them those that mostly wait, two more at a time.
 together() {
   local all name cores
   cores=$(nproc)
   all=$(for name in "$@"; do jobs_of "$name"; done)
   grep -Fx "$all" <<<"$computing" | pool "$cores" &
-  { grep -Fx "$all" <<<"$waiting"; grep -Fxv "$computing"$'\n'"$waiting" <<<"$all"; } | pool $((2 * cores)) &
+  { grep -Fx "$all" <<<"$waiting"; grep -Fxv "$computing"$'\n'"$waiting" <<<"$all"; } | pool $((cores + 2)) &
   wait
 }
 

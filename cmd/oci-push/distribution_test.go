@@ -163,7 +163,7 @@ func TestTokensOfDistribution(t *testing.T) {
 			t.Parallel()
 			machine.NeedProgram(t, program)
 			path, m := write(t, samplebundle.Options{Archives: 12})
-			s := newSigner(t, 2*time.Second) // in whole seconds: between one and two
+			s := newSigner(t, 5*time.Second) // in whole seconds; a busy machine takes some to use one
 			server := httptest.NewServer(s)
 			defer server.Close()
 			dir := t.TempDir()
