@@ -43,7 +43,7 @@ type fileConfig struct {
 }
 
 // parseFile reads the configuration file.
-func (c *settings) parseFile(r io.Reader, set func(flag, value string) error) error {
+func (c *settings) parseFile(r io.Reader, set cli.Setter) error {
 	var s fileSchema
 	text, err := config.Decode(r, &s)
 	if err != nil {

@@ -94,7 +94,7 @@ func TestConfigFileErrors(t *testing.T) {
 		}},
 		{"incomplete credentials of machines", "k0rdent: {credentials: {gcp: [{name: g, serviceAccountKey: verysecret}], vsphere: [{name: v, username: u}], metal3: [{name: m}, {name: n, machines: [{name: x}, {name: x, username: u, password: verysecret}]}]}}", 0o600, []string{
 			"gcp[0].serviceAccountKey: must be the JSON text of a service account's key file", "vsphere[0].password is missing", "vsphere[0].datacenter is missing", "metal3[0].machines is missing",
-			"metal3[1].machines[0].username is missing", "metal3[1].machines[1].name: metal3[1].machines[0] has it already",
+			"metal3[1].machines[0].username is missing", "metal3[1].machines[1].name: already used by metal3[1].machines[0]",
 		}},
 		{"two of a name", "k0rdent: {credentials: {azure: [" + azure("x") + ", " + azure("x") + "]}}", 0o600, []string{"azure[1].name: already used by azure[0]"}},
 		{"another namespace", "k0rdent: {helm: {namespace: default}}", 0o600, []string{"must be kcm-system, where the platform expects its objects"}},
@@ -177,7 +177,7 @@ func FuzzConfigFile(f *testing.F) {
 	f.Add("k0s: &k {api: {sans: [hunter2hunter2]}}\nk0rdent: *k")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, start := &settings{}, time.Now()
-		err := c.parseFile(strings.NewReader(text), func(string, string) error { return nil })
+		err := c.parseFile(strings.NewReader(text), func(_, _, _ string) error { return nil })
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("%d bytes took %v", len(text), took)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/config"
 )
 
@@ -76,7 +77,7 @@ func (s *fileSchema) settings() []config.Setting {
 }
 
 // parseFile reads the configuration file.
-func (c *settings) parseFile(r io.Reader, set func(flag, value string) error) error {
+func (c *settings) parseFile(r io.Reader, set cli.Setter) error {
 	var s fileSchema
 	text, err := config.Decode(r, &s)
 	if err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -60,6 +61,18 @@ func TestNamed(t *testing.T) {
 		if err.Error() != tt.want || Code(err) != CodeMisuse || HintOf(err) != "see --on" {
 			t.Errorf("%q with the variable %q: %v, want %s", tt.args, tt.env, err, tt.want)
 		}
+	}
+	t.Setenv("MY_TOOL_LISTEN", "")
+	var c testConfig
+	fs := c.flags()
+	if err := ParseFile(fs, []string{"--config", file}, "", io.Discard, 0, File{Parse: func(_ io.Reader, set Setter) error {
+		return set("server.address", "listen", "x")
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf(`invalid server.address in %s "x": no`, file)
+	if err := Named(fs, Misuse("invalid --listen %q: no", "x")); err.Error() != want {
+		t.Errorf("a value of a file with keys: %v, want %s", err, want)
 	}
 	if err := Named(nil, io.EOF); err != io.EOF {
 		t.Errorf("another error became %v", err)

@@ -306,9 +306,9 @@ func TestParseFile(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("MY_TOOL_CONFIG", tt.env)
 			var c testConfig
-			err := ParseFile(c.flags(), tt.args, "", io.Discard, 0, File{Default: tt.standard, Parse: func(r io.Reader, set func(name, value string) error) error {
+			err := ParseFile(c.flags(), tt.args, "", io.Discard, 0, File{Default: tt.standard, Parse: func(r io.Reader, set Setter) error {
 				text, err := io.ReadAll(r)
-				return errors.Join(err, set("listen", string(text)))
+				return errors.Join(err, set("address", "listen", string(text)))
 			}})
 			if tt.wantErr != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.wantErr) || Code(err) != CodeMisuse {
@@ -368,7 +368,7 @@ func FuzzParseConfig(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
-		parseConfig(strings.NewReader(in), func(name, value string) error {
+		parseConfig(strings.NewReader(in), func(_, name, value string) error {
 			if strings.ContainsAny(name, " \t\n=") || strings.TrimSpace(value) != value {
 				t.Errorf("%q: name %q, value %q", in, name, value)
 			}

@@ -44,14 +44,18 @@ func Parse(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, oper
 type File struct {
 	// Default is read if --config is not given; it may be missing.
 	Default string
-	// Parse calls set for each flag that has a value in the file. It does
+	// Parse calls set for each flag that has a value in the file. set does
 	// not change flags that were already set on the command line or by
 	// variables.
-	Parse func(r io.Reader, set func(name, value string) error) error
+	Parse func(r io.Reader, set Setter) error
 	// Template is what --config-init prints, in place of reading the file: what
 	// it prints must not have to be right for it to be printed.
 	Template string
 }
+
+// A Setter sets a flag to a value from a configuration file. Errors name the key
+// that has the value there.
+type Setter func(key, flag, value string) error
 
 // ParseFile is like Parse, for a tool whose configuration file holds more than
 // the values of flags.
@@ -132,7 +136,8 @@ func parseAll(fs *flag.FlagSet, args []string, file File) error {
 // wrong with it.
 func (p *parsing) readFile(fs *flag.FlagSet, r io.Reader, file File, set func(name, value string) error) error {
 	p.source = line
-	err := file.Parse(r, func(name, value string) error {
+	err := file.Parse(r, func(key, name, value string) error {
+		p.key = key
 		err := set(name, value)
 		if err == nil {
 			return nil
@@ -178,7 +183,7 @@ func envPrefix(name string) string {
 // parseConfig reads a configuration file: on each line a flag's name, white
 // space or "=", and its value. Lines that start with "#" are comments; a later
 // "#" is part of the value. A name alone turns a flag on.
-func parseConfig(r io.Reader, set func(name, value string) error) error {
+func parseConfig(r io.Reader, set Setter) error {
 	s := bufio.NewScanner(textfile.NewReader(r))
 	for n := 1; s.Scan(); n++ {
 		line := strings.TrimSpace(s.Text())
@@ -190,7 +195,8 @@ func parseConfig(r io.Reader, set func(name, value string) error) error {
 			name, value = line[:i], strings.TrimSpace(line[i:])
 			value = strings.TrimSpace(strings.TrimPrefix(value, "="))
 		}
-		if err := set(strings.TrimLeft(name, "-"), value); err != nil {
+		name = strings.TrimLeft(name, "-")
+		if err := set(name, name, value); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
 	}

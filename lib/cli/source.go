@@ -21,12 +21,13 @@ const (
 // parsing is the state of one Parse.
 type parsing struct {
 	source  source   // what is being read
+	key     string   // in the configuration file, of the value being set
 	refused *refusal // the last one
 }
 
 // refusal is the error for a value that a flag does not accept.
 type refusal struct {
-	name, value string // name as the caller wrote it: --to, OCI_PUSH_TO, to
+	name, value string // name as the caller wrote it: --to, OCI_PUSH_TO, or a key
 	err         error
 	source      source
 }
@@ -43,21 +44,13 @@ func (r *refusal) Error() string {
 	return fmt.Sprintf("invalid %s %q: %v", r.name, r.value, r.err)
 }
 
-// Renamed returns the refusal of a value in a configuration file under the key
-// that the file has for the flag. It returns other errors unchanged.
-func Renamed(err error, key string) error {
-	if r, ok := errors.AsType[*refusal](err); ok {
-		return &refusal{key, r.value, r.err, r.source}
-	}
-	return err
-}
-
 // watched is a flag's value that records where its value comes from, and when it
 // refuses one, which the flag packages report only in prose.
 type watched struct {
 	flag.Value
 	name, variable string
 	source         source // of the value, if it was set
+	key            string // in the configuration file, if it was set there
 	parsing        *parsing
 }
 
@@ -65,16 +58,16 @@ type watched struct {
 func watch(fs *flag.FlagSet) *parsing {
 	p := new(parsing)
 	fs.VisitAll(func(f *flag.Flag) {
-		f.Value = &watched{f.Value, f.Name, envPrefix(fs.Name()) + "_" + envPrefix(f.Name), argument, p}
+		f.Value = &watched{Value: f.Value, name: f.Name, variable: envPrefix(fs.Name()) + "_" + envPrefix(f.Name), parsing: p}
 	})
 	return p
 }
 
 func (w *watched) Set(s string) error {
-	w.source = w.parsing.source
+	w.source, w.key = w.parsing.source, w.parsing.key
 	err := w.Value.Set(s)
 	if err != nil {
-		name := [...]string{argument: "--" + w.name, variable: w.variable, line: w.name}[w.source]
+		name := [...]string{argument: "--" + w.name, variable: w.variable, line: w.key}[w.source]
 		w.parsing.refused = &refusal{name, s, cmp.Or(rule(w.Value, err), err), w.source}
 	}
 	return err
@@ -109,7 +102,7 @@ func rule(v flag.Value, err error) error {
 var inText = regexp.MustCompile(`--([a-z][a-z0-9-]*)( "[^"]*")?`)
 
 // Named returns a misuse error in which flags have the names under which the
-// caller set them: variables, or settings in the configuration file. It returns
+// caller set them: variables, or keys in the configuration file. It returns
 // other errors unchanged.
 func Named(fs *flag.FlagSet, err error) error {
 	if !IsMisuse(err) {
@@ -121,7 +114,8 @@ func Named(fs *flag.FlagSet, err error) error {
 		if f == nil {
 			return found
 		}
-		switch w, _ := f.Value.(*watched); {
+		w, _ := f.Value.(*watched)
+		switch {
 		case w == nil || w.source == argument:
 			return found
 		case w.source == variable && m[2] != "":
@@ -129,7 +123,7 @@ func Named(fs *flag.FlagSet, err error) error {
 		case w.source == variable:
 			return w.variable
 		}
-		return fmt.Sprintf("%s in %s%s", m[1], fs.Lookup("config").Value, m[2])
+		return fmt.Sprintf("%s in %s%s", w.key, fs.Lookup("config").Value, m[2])
 	})
 	if text == err.Error() {
 		return err

@@ -159,7 +159,7 @@ func keys(t reflect.Type) (all []string) {
 // Apply sets the flags that both tools have, those of the tool's own sections, and
 // those set by their names. own reports whether the tool has a flag that may be set by
 // its name; others are the flags of the other tool.
-func (c *Common) Apply(set func(flag, value string) error, sections []Setting, flags Flags, own func(string) bool, others []string) error {
+func (c *Common) Apply(set cli.Setter, sections []Setting, flags Flags, own func(string) bool, others []string) error {
 	var problems []string
 	if levels := []string{"error", "warn", "warning", "info", "debug", "trace"}; c.LogLevel != "" && !slices.Contains(levels, c.LogLevel) {
 		problems = append(problems, fmt.Sprintf("invalid logLevel %q: must be error, warn, info or debug%s", c.LogLevel, nearest.Meant(c.LogLevel, levels, "")))
@@ -182,8 +182,8 @@ func (c *Common) Apply(set func(flag, value string) error, sections []Setting, f
 			if v == "" {
 				continue
 			}
-			if err := set(s.Flag, v); err != nil {
-				problems = append(problems, cli.Renamed(err, s.Key).Error())
+			if err := set(s.Key, s.Flag, v); err != nil {
+				problems = append(problems, err.Error())
 				hint = cmp.Or(hint, cli.HintOf(err))
 			}
 		}

@@ -30,7 +30,7 @@ func apply(text string) (string, error) {
 		return "", err
 	}
 	var set []string
-	err := f.Apply(func(flag, value string) error {
+	err := f.Apply(func(_, flag, value string) error {
 		if value == "bad" {
 			return errors.New("it is bad")
 		}
