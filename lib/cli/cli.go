@@ -95,7 +95,7 @@ func Report(stderr io.Writer, name string, err error) {
 	if isScreen(stderr) { // another tool of the pipeline may have its bar on this line
 		io.WriteString(stderr, "\x1b[K")
 	}
-	fmt.Fprintf(stderr, "%s %s\n", paint(stderr, failure, name+":"), text(err))
+	io.WriteString(stderr, messageLine(stderr, failure, name, text(err)))
 	_, seen := errors.AsType[*hinted](err)
 	if hint := HintOf(err); hint != "" && !seen {
 		io.WriteString(stderr, hintLine(stderr, hint))

@@ -86,6 +86,6 @@ func warnVariables(fs *flag.FlagSet, stderr io.Writer, environment []string) {
 		if !ours || slices.Contains(known, rest) || strings.HasPrefix(rest, "SERVICE_") || strings.HasPrefix(rest, "PORT_") {
 			continue
 		}
-		fmt.Fprintf(stderr, "%s: ignoring unknown variable %s%s\n", fs.Name(), oneLine(name), nearest.Meant(rest, known, prefix))
+		io.WriteString(stderr, messageLine(stderr, "", fs.Name(), "ignoring unknown variable "+oneLine(name)+nearest.Meant(rest, known, prefix)))
 	}
 }

@@ -42,7 +42,7 @@ func (p *Progress) Records(stdout io.Writer, f *record.Format) *record.Writer {
 	}
 	out := record.NewWriter(p.Beside(stdout), f)
 	if !p.quiet && isTerminal(p.out) && !IsPipe(stdout) {
-		out.Aside(p)
+		out.Aside(sentences{p})
 	}
 	return out
 }
@@ -102,9 +102,4 @@ func paint(stream any, style, word string) string {
 		return word
 	}
 	return "\x1b[" + style + "m" + word + "\x1b[0m"
-}
-
-// hintLine returns the line of a hint.
-func hintLine(stream any, hint string) string {
-	return paint(stream, advice, "hint:") + " " + oneLine(hint) + "\n"
 }

@@ -38,7 +38,7 @@ func (p *Progress) Problem(item string, err error) {
 
 // say writes a message, then its hint unless that was already printed.
 func (p *Progress) say(style, message, hint string) {
-	lines := fmt.Sprintf("%s %s\n", paint(p.out, style, p.name+":"), message)
+	lines := messageLine(p.out, style, p.name, message)
 	p.mu.Lock()
 	if hint = oneLine(hint); hint != "" && !p.problems.hinted(hint) {
 		lines += hintLine(p.out, hint)
@@ -93,10 +93,10 @@ func (q *problems) hinted(hint string) bool {
 
 // repeats returns a line for each problem that occurred more than once, and
 // resets the counts.
-func (q *problems) repeats(name string) (lines string) {
+func (q *problems) repeats(stream any, name string) (lines string) {
 	for _, text := range q.order {
 		if n := q.seen[text]; n > 0 {
-			lines += fmt.Sprintf("%s: %d more: %s\n", name, n, text)
+			lines += messageLine(stream, "", name, fmt.Sprintf("%d more: %s", n, text))
 		}
 	}
 	q.seen, q.order = nil, nil

@@ -196,7 +196,7 @@ func (p *Progress) Close() {
 		p.clear()
 		p.bar = nil
 	}
-	io.WriteString(p.out, p.problems.repeats(p.name))
+	io.WriteString(p.out, p.problems.repeats(p.out, p.name))
 }
 
 // ItemText is the text of one item's progress line.

@@ -198,8 +198,8 @@ func TestTableOfSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := "STEP STATUS SECONDS NOTE\nvelero/velero:v1.17.0 failed - not in the registry\n" +
-		"k0s.yaml done 0.0 new\n/etc/k0s/k0s.yaml written - -\nk0s-start failed 0.0 no service"
+	want := "STEP STATUS SECONDS NOTE\nimage failed - velero/velero:v1.17.0: not in the registry\n" +
+		"k0s.yaml done 0.0 new\nfile written - /etc/k0s/k0s.yaml\nk0s-start failed 0.0 no service"
 	var got []string
 	for line := range strings.Lines(out.String()) {
 		got = append(got, strings.Join(strings.Fields(line), " "))

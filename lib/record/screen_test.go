@@ -74,7 +74,7 @@ func TestScreen(t *testing.T) {
 			"STEP           STATUS     SECONDS  NOTE\n" +
 				"k0s.yaml       done           1.2  one two three four five six seven\n" +
 				"                                   eight nine ten\n" +
-				"  /etc/k0s/k0s.yaml  written\n"},
+				"  file         written             /etc/k0s/k0s.yaml\n"},
 		{"a sentence", nil, "auto", 20, []any{Sentence("good: as it was signed"), Bundle{Path: "x"}}, "<good>: as it was\n  signed\n"},
 		{"what a bundle sends", nil, "auto", 80, []any{Sentence("a\x1b[2Jb\nc\u009b\u202e")}, "a?[2Jb?c??\n"},
 		{"JSON", nil, "json", 80, []any{Bundle{Path: "x"}}, `{"kind":"bundle","path":"x"}` + "\n"},

@@ -37,8 +37,12 @@ func sentence(shown any) string {
 	}
 }
 
-// String returns the summary as a sentence.
+// String returns the summary as a sentence, or "" if there is nothing to add to
+// the error of the run: nothing was counted but its failure.
 func (s Summary) String() string {
+	if s.Bytes == 0 && (len(s.Counts) == 0 || len(s.Counts) == 1 && s.Counts["failed"] == 1) {
+		return ""
+	}
 	rest := maps.Clone(s.Counts)
 	var sentence []string
 	for _, group := range parts {
@@ -64,9 +68,6 @@ func (s Summary) String() string {
 	}
 	if s.Bytes > 0 {
 		sentence = append(sentence, Bytes(s.Bytes))
-	}
-	if len(sentence) == 0 {
-		sentence = []string{"nothing"}
 	}
 	return fmt.Sprintf("%s: %s in %.1f s", s.Tool, strings.Join(sentence, "; "), s.Seconds)
 }

@@ -18,7 +18,11 @@ func TestSummaryIsASentence(t *testing.T) {
 		{Summary{Tool: "bundle-ls", Counts: map[string]int{"index": 1}}, "bundle-ls: 1 index in 0.0 s"},
 		{Summary{Tool: "oci-serve", Counts: map[string]int{"removed": 0, "kept": 9}}, "oci-serve: 0 removed, 9 kept in 0.0 s"},
 		{Summary{Tool: "x", Counts: map[string]int{"zebra": 1, "apple": 2, "done": 3}}, "x: 3 done; 2 apple; 1 zebra in 0.0 s"},
-		{Summary{Tool: "oci-push"}, "oci-push: nothing in 0.0 s"},
+		{Summary{Tool: "oci-push", Counts: map[string]int{"failed": 2}, Seconds: 1}, "oci-push: 2 failed in 1.0 s"},
+		{Summary{Tool: "oci-push", Counts: map[string]int{"failed": 1}, Bytes: 7}, "oci-push: 1 failed; 7 B in 0.0 s"},
+		{Summary{Tool: "oci-push", Counts: map[string]int{"failed": 1}, Seconds: 1}, ""},
+		{Summary{Tool: "oci-push", Counts: map[string]int{}}, ""},
+		{Summary{Tool: "oci-push"}, ""},
 	}
 	for _, tt := range tests {
 		if got := tt.in.String(); got != tt.want {

@@ -32,6 +32,9 @@ const mostName = 64
 // its record.
 const noteRoom = 30
 
+// noteIndent is the indent of a note on lines of its own.
+const noteIndent = 4
+
 var columns = []column{
 	{title: "REFERENCE", width: 56},
 	{title: "PATH", width: 52},
@@ -83,16 +86,20 @@ func layout(titles []string, width int) []column {
 
 // row writes a record as a row of the table, or as a sentence.
 func (w *Writer) row(shown any) error {
-	if text := sentence(shown); text != "" {
+	text := sentence(shown)
+	if _, summary := shown.(Summary); summary && text == "" {
+		return nil
+	}
+	if text != "" {
 		if w.screen == nil {
 			return w.put([]byte(text + "\n"))
 		}
 		const indent = 2
-		text = wrap(text, w.screen.Width()-indent, indent)
+		text = Wrap(text, w.screen.Width()-indent, indent)
 		if word, rest, ok := strings.Cut(text, ":"); ok {
 			text = w.screen.Mark(word) + ":" + rest
 		}
-		return w.put([]byte(text))
+		return w.put([]byte(text + "\n"))
 	}
 	if len(w.format.titles) == 0 {
 		return nil // the tool answers in sentences
@@ -102,7 +109,6 @@ func (w *Writer) row(shown any) error {
 		width = w.screen.Width()
 	}
 	cols := layout(w.format.titles, width)
-	text := ""
 	if !w.header {
 		w.header = true
 		titles := make(map[string]string)
@@ -116,7 +122,15 @@ func (w *Writer) row(shown any) error {
 		have[title] = printable(cell)
 	}
 	if first := cols[0].title; have[first] == "" { // of another kind than the table's
-		have[first] = "  " + cmp.Or(have["REFERENCE"], have["PATH"])
+		name := cmp.Or(have["REFERENCE"], have["PATH"])
+		have[first] = "  " + name
+		if r, ok := shown.(Record); ok && first == "STEP" {
+			have[first] = "  " + r.Kind()
+			if w.screen != nil {
+				name = Elide(name, width-noteIndent-1)
+			}
+			have[note] = strings.TrimSuffix(name+": "+have[note], ": ")
+		}
 	}
 	return w.put([]byte(text + w.line(cols, have, width)))
 }
@@ -135,7 +149,7 @@ func (w *Writer) line(cols []column, cells map[string]string, width int) string 
 			continue
 		case i > 0 || cols[len(cols)-1].title != note:
 			cell = Elide(cell, c.width)
-		default: // a path in a table of steps, which a status follows
+		default: // a name that may be longer than its column: a status follows
 			cell = Elide(cell, max(c.width, width-11))
 		}
 		n := utf8.RuneCountInString(cell)
@@ -155,14 +169,21 @@ func (w *Writer) line(cols []column, cells map[string]string, width int) string 
 	switch more := cells[note]; {
 	case width == 0 || more == "" || cols[len(cols)-1].title != note:
 		return short
-	case width-used-2 >= noteRoom:
-		return text + "  " + wrap(more, width-used-2, used+2)
+	case width-used-2 >= noteRoom && longest(more) <= width-used-2:
+		return text + "  " + Wrap(more, width-used-2, used+2) + "\n"
 	case more == note: // the header
 		return short
 	default:
-		const indent = 4
-		return short + strings.Repeat(" ", indent) + wrap(more, width-indent, indent)
+		return short + strings.Repeat(" ", noteIndent) + Wrap(more, width-noteIndent, noteIndent) + "\n"
 	}
+}
+
+// longest returns the length of a text's longest word.
+func longest(text string) (n int) {
+	for word := range strings.FieldsSeq(text) {
+		n = max(n, utf8.RuneCountInString(word))
+	}
+	return n
 }
 
 // cells returns what a record has for the columns of a table.
@@ -226,12 +247,12 @@ func Elide(s string, n int) string {
 	return string(r[:max(0, n-1-tail)]) + "…" + string(r[len(r)-tail:])
 }
 
-// wrap breaks a text between words into lines of at most n cells, all but the
-// first one indented, each with its line end. A longer word has its own line.
-func wrap(s string, n, indent int) string {
+// Wrap breaks a text between words into lines of at most n cells, all but the
+// first one indented. A longer word has its own line.
+func Wrap(s string, n, indent int) string {
 	var b strings.Builder
 	at := 0
-	for i, word := range strings.Fields(s) {
+	for i, word := range strings.Split(strings.TrimSpace(s), " ") {
 		size := utf8.RuneCountInString(word)
 		switch {
 		case i == 0:
@@ -245,7 +266,7 @@ func wrap(s string, n, indent int) string {
 		b.WriteString(word)
 		at += size
 	}
-	return b.String() + "\n"
+	return b.String()
 }
 
 // printable keeps what a bundle or a registry sends from moving a terminal's
