@@ -67,6 +67,12 @@ for p in "${services[@]}"; do
   rm -rf "$deb"
 done
 
+# What runs the tools for Windows.
+if [ ! -d .cache/wine ] && [ "$(id -u)" = 0 ] && [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ]; then
+  echo 'setup: unpacking Wine'
+  { quietly apt-get -q update && quietly tests/wine.sh .cache/wine; } || [ "${CI-}" != true ] || exit 1
+fi
+
 # A Debian that packages are installed into: the least that there is, without its
 # papers and caches.
 if [ ! -d .cache/debian ] && [ "$(id -u)" = 0 ] && command -v debootstrap >/dev/null; then

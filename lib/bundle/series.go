@@ -60,9 +60,14 @@ func FindSeries(path string) (*Series, error) {
 	if err != nil {
 		return nil, nil // a directory that only lets names through
 	}
-	names := make(map[string]bool)
+	names, typed := make(map[string]bool), filepath.Base(path)
 	for _, e := range entries {
 		names[e.Name()] = true
+	}
+	for name := range names { // a file system may ignore the case
+		if q, ok := parsePart(p.dir + name); ok && !names[typed] && strings.EqualFold(name, typed) {
+			p = q
+		}
 	}
 	for _, counter := range firsts(p.counter) {
 		first := p
