@@ -102,7 +102,7 @@ signed() {
   win bundle-verify --key cosign.pub "$(named f/b.tgz.002)" 'e\b.tgz.003' 'e\b.tgz.001' >records
   [ "$(jq -r .path records)" = "$(named e/b.tgz.001);$(named f/b.tgz.002);$(named e/b.tgz.003)" ]
   same "$all" "$(win bundle-ls --quiet --format '{{.repository}} {{.tag}}' <records)"
-  # By one of them, in whatever case, if the others lie next to it.
+  # By one of them, in upper case, with the others next to it.
   mv f/b.tgz.002 e
   run -0 --separate-stderr win bundle-verify --key cosign.pub --format '{{.path}}' 'E\B.TGZ.002'
   [[ $output == *'\b.tgz.001' ]]
@@ -120,7 +120,7 @@ signed() {
   [[ $stderr == "bundle-ls: stdin: line 1: $(named bundle.tgz) is a path of another system"* ]]
 }
 
-@test "windows: exit codes, misuse, and what is there on Linux only" {
+@test "windows: exit codes, misuse, and what needs Linux" {
   need openssl
   windows
   [[ $(win oci-push --version) == 'oci-push '*' windows/amd64' ]]

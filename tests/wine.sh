@@ -6,7 +6,8 @@
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-dir=$work/wine
+dir=$work/wine to=$(realpath -m "$1")
+cd "$(dirname "$0")"
 mkdir "$work/deb" "$dir"
 (cd "$work/deb" && apt-get -q -o APT::Sandbox::User=root download libwine:amd64 wine64:amd64 libz-mingw-w64)
 
@@ -37,9 +38,7 @@ EXPORTS
 ProcessPrng = advapi32.SystemFunction036
 DEF
 ld -m i386pep --dll -o "$dir/$wine/x86_64-windows/bcryptprimitives.dll" "$work/prng.def"
-# Before the first program, Wine runs one that starts services. These need none.
-printf '.globl start\nstart: xor %%eax, %%eax\nret\n' | as -o "$work/none.o" -
-ld -m i386pep --subsystem console -e start -o "$dir/$wine/x86_64-windows/wineboot.exe" "$work/none.o"
+CGO_ENABLED=0 GOOS=windows GOARCH=amd64 go build -ldflags '-s -w' -o "$dir/$wine/x86_64-windows/wineboot.exe" ./wineboot
 
 # The drives: C: with Windows, and Z: with this machine's files.
 mkdir -p "$dir/prefix/drive_c/windows" "$dir/prefix/dosdevices"
@@ -47,4 +46,4 @@ cp -rl "$dir/$wine/x86_64-windows" "$dir/prefix/drive_c/windows/system32"
 ln -s ../drive_c "$dir/prefix/dosdevices/c:"
 ln -s / "$dir/prefix/dosdevices/z:"
 echo disable >"$dir/prefix/.update-timestamp"
-mv "$dir" "$1"
+mv "$dir" "$to"
