@@ -129,9 +129,9 @@ carried() {
     same "$(carried $os | sort)" "$(files $os)"
     [ -z "$(find $os ! -perm -444)" ]
     [ -z "$(find $os -perm /022)" ]
-    [ "$(stat -c %Y "$os/bin/$(ls $os/bin | head -n 1)")" = 1750000000 ]
-    for tool in $os/bin/*; do
+    for tool in "$os"/bin/*; do
       [ -x "$tool" ]
+      [ "$(stat -c %Y "$tool")" = 1750000000 ]
       [[ $(go version -m "$tool") == *GOOS=$os* ]]
       [[ $(go version -m "$tool") == *GOARCH=amd64* ]]
       # The bill of materials is that of this program.
@@ -157,6 +157,37 @@ carried() {
   done
   # The script that calls them names the module as well.
   [[ $(fips/install.sh --version) == *fips140=v1.0.0-* ]]
+}
+
+@test "packages: with approved algorithms only, the FIPS variant does the whole job over TLS" {
+  need openssl jq
+  mkdir fips
+  tar -C fips --strip-components=1 -xzf "$ONE/k0rdent-airgap-9.8.7-linux-amd64-fips.tar.gz"
+  export PATH=$PWD/fips/bin:$PATH GODEBUG=fips140=only
+  openssl pkey -in "$KEY" -pubout -out release.pub
+  cp "$SAMPLE/bundle.tgz" .
+  openssl dgst -sha256 -sign "$KEY" -out bundle.tgz.sig bundle.tgz
+  serve --tls auto
+  bundle-verify --key release.pub bundle.tgz | bundle-version | bundle-ls | oci-push --to "$registry" --ca storage/tls/ca.pem --quiet >pushed
+  bundle-ls --registry "$registry" --ca storage/tls/ca.pem --quiet --format '{{.repository}} {{.tag}} {{.digest}}' >there
+  same "$(expected)" "$(sort there)"
+  k0s-extract --to k0s --quiet bundle.tgz
+  # Charts are read and rendered; what is missing is k0s, which nothing serves.
+  run -1 --separate-stderr k0rdent-install --rehearse --registry "${registry/localhost/127.0.0.1}" --ca storage/tls/ca.pem --format '{{.detail}}'
+  [[ $output == *' has no k0s-'* && $output$stderr != *fips140* ]]
+  # What the module does not compute says so.
+  echo secret >password
+  run -2 --separate-stderr oci-serve --passwd someone --password-file password
+  [[ $stderr == 'oci-serve: bcrypt, which hashes passwords, is not part of the FIPS 140-3 module'*'GODEBUG=fips140=on' ]]
+  openssl genpkey -algorithm ed25519 -out ed.key
+  openssl pkey -in ed.key -pubout -out ed.pub
+  openssl pkeyutl -sign -inkey ed.key -rawin -in bundle.tgz -out ed.sig
+  run -2 --separate-stderr bundle-verify --key ed.pub --signature ed.sig bundle.tgz
+  [[ $stderr == *'ed.pub: Ed25519 of a stream is not part of the FIPS 140-3 module'* ]]
+  export GODEBUG=fips140=on
+  run -0 bundle-verify --key ed.pub --signature ed.sig --format '{{.signature}}' bundle.tgz
+  [ "$output" = good ]
+  run -0 oci-serve --passwd someone --password-file password
 }
 
 @test "packages: make install installs everything, and make uninstall removes it" {

@@ -178,6 +178,10 @@ func (k *key) describe() error {
 		}
 	case ed25519.PublicKey:
 		k.name = "Ed25519"
+		// The module needs the whole file in memory.
+		if err := cli.Approved("Ed25519 of a stream", "use an ECDSA or RSA key"); err != nil {
+			return err
+		}
 	default:
 		return fmt.Errorf("wrong key type: %T; must be ECDSA, RSA or Ed25519", k.public)
 	}

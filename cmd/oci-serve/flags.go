@@ -83,6 +83,11 @@ func (c *config) check() error {
 			c.write = "auth"
 		}
 	}
+	if c.htpasswd != "" || c.passwd != "" {
+		if err := cli.Approved("bcrypt, which hashes passwords,", "let a proxy in front check logins"); err != nil {
+			return err
+		}
+	}
 	if err := c.checkServing(); err != nil {
 		return err
 	}

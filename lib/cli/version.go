@@ -23,6 +23,15 @@ func Version() string {
 	return line
 }
 
+// Approved returns misuse where GODEBUG=fips140=only is set, for what is computed
+// outside the FIPS 140-3 module, as the error calls it. instead says what to use.
+func Approved(what, instead string) error {
+	if !fips140.Enforced() {
+		return nil
+	}
+	return Hint(Misuse("%s is not part of the FIPS 140-3 module, which GODEBUG=fips140=only requires", what), "%s, or set GODEBUG=fips140=on", instead)
+}
+
 // module returns the FIPS 140-3 module that a build has selected, and whether
 // it is in use: GODEBUG can turn it off.
 func module(settings []debug.BuildSetting) string {
