@@ -97,8 +97,12 @@ fetch() {
   mv -- "$2.part" "$2"
 }
 
-# header NAME: the value of a header among those on stdin, after redirections.
-header() { tr -d '\r' | sed -n "s/^ *$1: *//Ip" | tail -n 1; }
+# header NAME: the value of a header among those on stdin, after redirections, in
+# lower case.
+header() { tr -d '\r' | tr '[:upper:]' '[:lower:]' | sed -n "s/^ *$1: *//p" | tail -n 1; }
+
+# sums FILE…: their checksums; macOS has shasum.
+sums() { if command -v sha256sum >/dev/null; then sha256sum -- "$@"; else shasum -a 256 -- "$@"; fi; }
 
 # ask URL: the headers of a file that must exist.
 ask() {
@@ -144,7 +148,7 @@ pieces() {
     [ "$(bytes "$part")" = "$want" ] || fail "$part has $(bytes "$part") bytes, not $want: it is from another download" 'remove it, and run the same command again'
     from=$((from + want)) n=$((n + 1))
   done
-  (cd -- "$(dirname -- "$2")" && sha256sum -- "$(basename -- "$2")".part-[0-9][0-9][0-9]) >"$2.sha256"
+  (cd -- "$(dirname -- "$2")" && sums "$(basename -- "$2")".part-[0-9][0-9][0-9]) >"$2.sha256"
 }
 
 # in_bytes SIZE: its number of bytes, or nothing if it is none.

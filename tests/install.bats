@@ -714,7 +714,7 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
 
 @test "install.sh: a download resumes where it stopped, and is verified" {
   local program at
-  need openssl curl wget
+  need openssl curl shasum wget
   mkbundle --k0s stand-in --size 2MiB --out bundle.tgz
   mkdir -p served/1.2.3 bin
   mv bundle.tgz served/1.2.3/airgap-bundle-1.2.3.tar.gz
@@ -730,8 +730,11 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
   # install.sh passes the flag on to the script.
   run -0 sh "$ROOT/install.sh" --download 1.2.3 --plan
   [ "$(grep -c "^http://$at/" <<<"$output")" -ge 3 ]
-  # The downloader alone is on the PATH, with what every system has.
-  for program in sh dirname basename sed tr mv rm mkdir wc sleep head tail sha256sum; do ln -s "$(type -P $program)" bin/; done
+  # The downloader alone is on the PATH, with what every system has: once as on Linux,
+  # once as on macOS.
+  for program in sh dirname basename tr mv rm mkdir wc sleep head tail sha256sum; do ln -s "$(type -P $program)" bin/; done
+  printf '#!/bin/sh\nexec %s --posix "$@"\n' "$(type -P sed)" >bin/sed
+  chmod +x bin/sed
   for program in curl wget; do
     ln -s "$(type -P $program)" bin/
     mkdir $program
@@ -756,6 +759,8 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
     (cd $program.parts && sha256sum --quiet -c airgap-bundle-1.2.3.tar.gz.sha256)
     [[ $(tail -n 2 $program.parts/err | head -n 1) == 'download.sh: carry these files into the site: '*'airgap-bundle-1.2.3.tar.gz.part-*, '*.sha256,*.sig,* ]]
     rm bin/$program
+    ln -sf "$(type -P shasum)" bin/shasum
+    rm -f bin/sha256sum
   done
   # A part of another size is not taken for one of these, and neither is a wrong one.
   run -2 bash -c 'cd curl.parts && sh "$ROOT/download.sh" 1.2.3 --parts 1K'
