@@ -119,7 +119,10 @@ wide="verifying $size/1\\.0 TB +[0-9]+% \\|[█ ]+\\| \\($size/s\\) $times"
 
 @test "terminal: a message clears the bar of another tool" {
   truncate -s 1TB bundle.tar
-  window 120 "bundle-verify --digest sha256:$(printf %064d 0) bundle.tar & sleep 1; bundle-version absent; kill \$!; wait"
+  mkfifo go
+  window 120 "bundle-verify --digest sha256:$(printf %064d 0) bundle.tar & read -r _ <go; bundle-version absent; kill \$!; wait"
+  shows begin "$wide"
+  echo >go
   shows begin 'bundle-version: [^|]*absent: no such file or directory' 'bundle-verify: interrupted' 'end 0'
 }
 

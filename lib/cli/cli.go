@@ -92,10 +92,11 @@ func Report(stderr io.Writer, name string, err error) {
 	if err == nil || errors.Is(err, errShown) {
 		return
 	}
-	if isScreen(stderr) { // another tool of the pipeline may have its bar on this line
-		io.WriteString(stderr, "\x1b[K")
+	clear := ""
+	if isScreen(stderr) {
+		clear = "\x1b[K" // another tool of the pipeline may have its bar on this line
 	}
-	io.WriteString(stderr, messageLine(stderr, failure, name, text(err)))
+	io.WriteString(stderr, clear+messageLine(stderr, failure, name, text(err)))
 	_, seen := errors.AsType[*hinted](err)
 	if hint := HintOf(err); hint != "" && !seen {
 		io.WriteString(stderr, hintLine(stderr, hint))
