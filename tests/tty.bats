@@ -102,13 +102,14 @@ release() {
   local esc=$'\e'
   need script
   script -qec 'bundle-ls missing' /dev/null >raw || true
-  grep -q "^$esc\[31mbundle-ls:$esc\[0m stat" raw
+  grep -q "^$esc\[K$esc\[31mbundle-ls:$esc\[0m stat" raw
   script -qec "bundle-version" /dev/null >raw || true
   grep -q "^$esc\[1mhint:$esc\[0m " raw
   script -qec "sh $ROOT/install.sh --too" /dev/null >raw || true
   grep -q "^$esc\[31minstall.sh:$esc\[0m unknown flag --too" raw
   grep -q "^$esc\[1mhint:$esc\[0m install.sh --help" raw
   NO_COLOR=1 script -qec 'bundle-ls missing' /dev/null >raw || true
+  sed -i "s/^$esc\[K//" raw # another tool's bar is cleared without a colour
   TERM=dumb script -qec 'bundle-ls missing' /dev/null >>raw || true
   script -qec 'bundle-ls missing 2>err >out' /dev/null >>raw || true
   cat err out >>raw
