@@ -9,7 +9,7 @@ load lib/helper
 load lib/host
 load lib/window
 
-joined=.txt
+joined=yes
 
 # media: the release archive, and a bundle with its signature.
 media() {

@@ -43,8 +43,7 @@ same_everywhere() {
 
 # screen NAME COMMAND [KEY]: compares the screens of a command with the expected ones;
 # COLUMNS is in its environment. KEY is pressed once there is a line. With $joined, what
-# the terminal has broken is joined again, and both screens must be the same. $widths
-# are the columns.
+# the terminal has broken is joined again. $widths are the columns.
 screen() {
   local columns key seen deadline file
   for columns in ${widths-80 40}; do
@@ -56,7 +55,7 @@ screen() {
       sleep 0.1
     done
     "${tmux[@]}" kill-server
-    file=$ROOT/tests/tty/$1${joined:-.$columns}
+    file=$ROOT/tests/tty/$1.$columns
     seen=$(sed 1d <<<"$seen")
     [ -z "${TTY_UPDATE-}" ] || echo "$seen" >"$file"
     same "$(cat "$file")" "$seen" || { echo "$file differs"; return 1; }
