@@ -48,7 +48,12 @@ checksums() { (cd "$1" && sha256sum bundle.tgz.part-?? >bundle.tgz.sha256); }
   )
   for command in "${commands[@]}"; do
     n=$((n + 1))
-    (mkdir $n && cd $n && serve && eval "$command $registry" >pushed && same "$(expected "$BATS_FILE_TMPDIR/manifest.json")" "$(published)")
+    mkdir $n
+    cd $n
+    serve
+    eval "$command $registry" >pushed
+    same "$(expected "$BATS_FILE_TMPDIR/manifest.json")" "$(published)"
+    cd ..
   done
   # bundle-ls has left the series to oci-push.
   serve

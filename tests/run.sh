@@ -189,7 +189,7 @@ together() {
   wait
 }
 
-# unchanged closes the run: tests write to their own directories only.
+# unchanged closes the run: tests write to their own directories only, and end what they start.
 unchanged() {
   if go run ./tests/machine/cmd/unchanged "$1"; then
     echo 'ok - the machine is as it was'
