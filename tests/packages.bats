@@ -265,7 +265,7 @@ looks() {
   export HOME=$BATS_TEST_TMPDIR # rpm makes a database there even to read a package
   debian
   same "$(packaged | sort)" "$(rpm -qp --qf '[%{FILEMODES:perms} %{FILENAMES}\n]' "$(released .rpm)" | sed -n 's/^-[^ ]* //p' | sort)"
-  [ "$(rpm -qpc "$(released .rpm)")" = /etc/k0rdent-airgap/oci-serve.env ]
+  same "$(printf '/etc/k0rdent-airgap/%s.env\n' oci-push-sync oci-serve)" "$(rpm -qpc "$(released .rpm)" | sort)"
   before=$(looks)
   rpm --root "$tree" --initdb
   rpm --root "$tree" -i --nodeps "$(released .rpm)" 3>&-
