@@ -10,7 +10,7 @@ umask 022 # whatever root has: what other users can write is not trusted
 
 usage() {
   cat <<'END'
-usage: install.sh --bundle FILE --key FILE [flags] [-- FLAGS OF THE TOOLS]
+usage: install.sh --bundle FILE --key FILE [flags] [-- TOOL FLAGS]
        install.sh --export-worker|--export-controller FILE.tar.gz
        install.sh --worker|--controller ARCHIVE --digest DIGEST
        install.sh --add-bundle FILE --key FILE
@@ -29,7 +29,7 @@ without the internet. The steps, in this order:
   serve     start the site's registry, with a certificate of its own
   push      push the bundle; nothing is published before it is verified
   k0s       install k0s, for this host and for child clusters
-  mirror    have containerd pull from the site's registry only
+  mirror    make containerd pull from the site's registry only
   install   start k0s, install k0rdent, wait until it is ready
 
 Bundle:
@@ -39,7 +39,7 @@ Bundle:
   --signature FILE      the bundle's signature (default FILE.sig or
                         FILE.sigstore.json next to it)
   --no-verify           use the bundle unverified
-  --add-bundle FILE     push one of the vendor's further bundles, bare metal or
+  --add-bundle FILE     push one of the vendor's other bundles, bare metal or
                         Ceph, to the registry of this site
 
 Registry:
@@ -49,8 +49,8 @@ Registry:
                         push to this registry instead of serving one; "none"
                         switches back
   --ca FILE             certificate authorities of the external registry, in PEM
-  --username NAME       user at the external registry
-  --password-file FILE  file that holds the user's password
+  --username NAME       user name for the external registry
+  --password-file FILE  file that contains the password
 
 Steps:
   --from STEP           start at a step
@@ -63,7 +63,7 @@ Other hosts:
                         pack what another controller needs
   --worker ARCHIVE      make this host a worker, from such an archive
   --controller ARCHIVE  make this host a controller, from such an archive
-  --digest DIGEST       the archive's digest, as it was printed
+  --digest DIGEST       the archive's digest, printed when it was packed
 
 Uninstalling:
   --uninstall           remove k0rdent, k0s and the registry
@@ -79,7 +79,7 @@ General:
   --help, -h            print this text
   --version             print the version
 
-Flags after -- are those of k0s-up and k0rdent-install. The registry's address
+Flags after -- are passed to k0s-up and k0rdent-install. The registry's address
 is remembered. Variables: K0RDENTD_AIRGAP_BUNDLE_PATH for --bundle,
 K0RDENT_COSIGN_KEY for --key, K0RDENTD_VERIFY_SIGNATURE=false for --no-verify,
 and for the registry K0RDENTD_REGISTRY_HOST (0.0.0.0), K0RDENTD_REGISTRY_PORT
@@ -923,7 +923,7 @@ while [ $# -gt 0 ]; do
   --[a-z]*=*) set -- "${word%%=*}" "${word#*=}" "$@" ;;
   --) break ;;
   --help | -h) usage && exit ;;
-  --version) oci-push --version | sed 's/^oci-push/install.sh/' && exit ;;
+  --version) present oci-push && oci-push --version | sed 's/^oci-push/install.sh/' && exit ;;
   -*)
     name=$(printf %s "${word#--}" | tr - _)
     case $(listed "$word") in

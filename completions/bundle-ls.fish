@@ -8,7 +8,7 @@ complete -c bundle-ls -l ca -r -F -d 'authority of the registry'
 complete -c bundle-ls -l plain-http -d 'use plain HTTP'
 complete -c bundle-ls -l answer-timeout -x -d 'how long to wait for the first answer'
 complete -c bundle-ls -l insecure-skip-tls-verify -d 'do not check the certificate'
-complete -c bundle-ls -l username -x -d 'user, instead of a login file'
+complete -c bundle-ls -l username -x -d 'user name, instead of a login file'
 complete -c bundle-ls -l password-file -r -F -d "file that holds the user's password"
 complete -c bundle-ls -l format -x -a 'auto json table' -d 'auto, json, table or a template'
 complete -c bundle-ls -l quiet -d 'print only warnings and errors'

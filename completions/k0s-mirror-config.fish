@@ -1,18 +1,18 @@
 # fish completion for k0s-mirror-config(1)
 
 complete -c k0s-mirror-config -f
-complete -c k0s-mirror-config -l mirror -x -a 'https://' -d 'a registry to pull from; more are asked in order'
+complete -c k0s-mirror-config -l mirror -x -a 'https://' -d 'a registry to pull from; several are tried in order'
 complete -c k0s-mirror-config -l ca -r -F -d 'certificate authorities of the mirrors, in PEM'
-complete -c k0s-mirror-config -l username -x -d 'user at the mirrors'
+complete -c k0s-mirror-config -l username -x -d 'user name for the mirrors'
 complete -c k0s-mirror-config -l password-file -r -F -d 'file with the password of the user'
-complete -c k0s-mirror-config -l answer-timeout -x -a '30s 2m' -d 'wait for the first answer'
+complete -c k0s-mirror-config -l answer-timeout -x -a '30s 2m' -d 'how long to wait for the first answer'
 complete -c k0s-mirror-config -l k0s -r -F -d 'the k0s to configure'
 complete -c k0s-mirror-config -l k0s-version -x -d 'version of k0s'
-complete -c k0s-mirror-config -l images -r -F -d 'file of more images, one per line'
+complete -c k0s-mirror-config -l images -r -F -d 'file that lists other images in use'
 complete -c k0s-mirror-config -l root -x -a '(__fish_complete_directories)' -d 'write below a directory'
 complete -c k0s-mirror-config -l plan -d 'report what would be written, and write nothing'
 complete -c k0s-mirror-config -l restart -d 'wait until k0s uses a changed drop-in'
-complete -c k0s-mirror-config -l check -d 'ask the mirrors for the images, and write nothing'
+complete -c k0s-mirror-config -l check -d 'check that the mirrors have the images'
 complete -c k0s-mirror-config -l remove -d 'remove what this program wrote'
 complete -c k0s-mirror-config -l format -x -a 'auto json table' -d 'auto, json, table or a template'
 complete -c k0s-mirror-config -l quiet -d 'print only warnings and errors'

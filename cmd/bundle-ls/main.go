@@ -28,12 +28,12 @@ const usage = `usage: bundle-ls [flags] BUNDLE
 List the images, charts and artifacts in a bundle or a registry, one record
 each.
 BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-" for stdin.
-A bundle in parts is named by its first part, or by all parts in any order.
+For a bundle in parts, name the first part, or all parts in any order.
 Without BUNDLE, bundle records are read from stdin. All records are passed on.
 
 Listing:
   --map FILE       read references from FILE, lines of: ENTRY REPOSITORY:TAG
-  --blobs          print a record for each blob as well
+  --blobs          also print a record for each blob
 
 Registry:
   --registry HOST[:PORT][/PREFIX]
@@ -43,12 +43,13 @@ Registry:
   --ca FILE        certificate authority of the registry, in PEM
   --plain-http     use plain HTTP (tried automatically for localhost)
   --answer-timeout DURATION
-                   wait for the registry's first answer (default 30s)
+                   how long to wait for the registry's first answer
+                   (default 30s)
   --insecure-skip-tls-verify
                    do not check the registry's certificate
-  --username NAME  user, instead of a login file
+  --username NAME  user name, instead of a login file
   --password-file FILE
-                   file that holds the user's password
+                   file that contains the password
 
 Output:
   --format FORMAT  auto (default), json, table, or a template: '{{.repository}}'

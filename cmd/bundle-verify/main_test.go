@@ -116,7 +116,7 @@ func TestBad(t *testing.T) {
 	}{
 		{"p256.pub", "v3/p256.sig", "flipped.tgz", "bad signature: it is not what the owner of testdata/p256.pub signed\nhint: the file may be altered or truncated (it has 158 bytes)"},
 		{"p256.pub", "v3/p256.sig", "truncated.tgz", "truncated (it has 157 bytes)"},
-		{"p256.pub", "v3/p256.sig", "other.tgz", "the signature may be for another file, or the key not the vendor's"},
+		{"p256.pub", "v3/p256.sig", "other.tgz", "the signature may be for another file, or the key may not be the vendor's"},
 		{"p256.pub", "v3/p256.sig", "empty", "hint: the file is empty"},
 		{"p256.pub", "v3/other.sig", "bundle.tgz", "the signature may be for another file"},
 		{"p256.pub", "v3/emptyfile.sig", "bundle.tgz", "the signature may be for another file"},

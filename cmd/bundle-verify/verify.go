@@ -197,7 +197,7 @@ func (v *verifier) check(in *input, c *claim, b *record.Bundle, sums [][]byte) e
 			"%s", c.signature.otherKey())
 	}
 	return cli.Hint(fmt.Errorf("%s: bad signature: it is not what the owner of %s signed", in.name, v.cfg.key), "%s", remedy(in, b,
-		fmt.Sprintf("the file may be altered or truncated (it has %d bytes), the signature may be for another file, or the key not the vendor's: compare all three with the vendor's", b.Size)))
+		fmt.Sprintf("the file may be altered or truncated (it has %d bytes), the signature may be for another file, or the key may not be the vendor's: compare all three with the vendor's", b.Size)))
 }
 
 // sumBy returns the file's sum by one of sigstore's algorithms, if it was

@@ -26,12 +26,12 @@ const usage = `usage: bundle-version [flags] BUNDLE
 
 Print which release a bundle holds, as one version record.
 BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-" for stdin.
-A bundle in parts is named by its first part, or by all parts in any order.
+For a bundle in parts, name the first part, or all parts in any order.
 Without BUNDLE, bundle records are read from stdin. All records are passed on.
 
 Reading:
-  --all            read the whole bundle, for the list of k0s versions; for a
-                   directory or a plain tar that list is always printed
+  --all            read the whole bundle, to list its k0s versions as well; for
+                   a directory or a plain tar they are always listed
 
 Output:
   --format FORMAT  auto (default), json, table, or a template: '{{.version}}'

@@ -9,16 +9,16 @@ const usage = `usage: k0rdent-install --registry HOST[:PORT][/PREFIX] --ca FILE 
 
 Install k0rdent on a Kubernetes cluster, with everything from the site's
 registry, and wait until it is ready. Missing images are listed before anything
-is changed. The cluster is that of k0s-up's record on stdin, of this host, or of
---kubeconfig. Records of bundle-version, oci-push and oci-serve fill in missing
-flags.
+is changed. The cluster is the one in k0s-up's record on stdin, the one of
+this host, or that of --kubeconfig. Records of bundle-version, oci-push and
+oci-serve fill in missing flags.
 
 What to do:
   --plan               show what would be done, and change nothing; the cluster
                        need not exist yet
   --rehearse           check whether machines of child clusters will become
                        nodes, and change nothing; needs no cluster
-  --upgrade            bring the platform to the release in the registry
+  --upgrade            upgrade k0rdent to the release in the registry
   --uninstall          remove k0rdent from the cluster
   --print-values       print the values for the chart as YAML, and exit
   --config-init        print a commented configuration file, and exit
@@ -28,31 +28,31 @@ Registry:
   --registry HOST[:PORT][/PREFIX]
                        the registry that has the images and charts
   --ca FILE            certificate authorities of the registry, in PEM
-  --username NAME      user at the registry
-  --password-file FILE file that holds the user's password
+  --username NAME      user name for the registry
+  --password-file FILE file that contains the password
   --plain-http         use plain HTTP; k0rdent cannot become ready with such a
                        registry
   --answer-timeout DURATION
-                       wait for its first answer (default 30s)
-  --online             pull images from where the chart has them, and the chart
-                       from the vendor's registry, or from --registry
+                       how long to wait for its first answer (default 30s)
+  --online             pull the images from the registries that the chart
+                       names, and the chart from the vendor's or --registry
 
 Cluster and release:
   --kubeconfig FILE    the cluster, Kubernetes 1.30 or later (default: that of
                        k0s-up's record, or of the k0s controller on this host)
   --chart REPOSITORY   the platform's chart (default charts/k0rdent-enterprise)
   --release VERSION    which release, if the registry has several
-  --release-file FILE  with --upgrade: release.yaml, if it was published beside
+  --release-file FILE  with --upgrade: release.yaml, if it was published with
                        the bundle (default: the one in chart kcm-templates)
 
 Values:
-  --values FILE        values for the chart, over all derived ones; repeatable,
-                       the last one wins
-  --set PATH=VALUE     one value, in Helm's syntax, over all files; repeatable
-  --credentials FILE   logins to clouds and machines (YAML), in a file that only
-                       its owner can read
+  --values FILE        values for the chart, which override derived ones;
+                       repeatable, the last one wins
+  --set PATH=VALUE     one value, in Helm's syntax; overrides files; repeatable
+  --credentials FILE   credentials for clouds and machines (YAML), in a file
+                       that only its owner can read
   --k0s-url URL        where child clusters download k0s (default: /k0s of the
-                       registry, if it has that; over plain HTTP if machines
+                       registry, if that exists; over plain HTTP if machines
                        would not trust the registry)
 
 Checks and waiting:
@@ -60,7 +60,8 @@ Checks and waiting:
                        memory; repeatable, or with commas
   --timeout DURATION   how long to wait for k0rdent (default 45m)
   --helm-timeout DURATION
-                       how long each of k0rdent's parts may take (default 20m)
+                       how long each component of k0rdent may take (default
+                       20m)
   --atomic             roll back a chart that failed to install
   --yes                do not ask before --uninstall
 

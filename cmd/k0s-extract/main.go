@@ -26,37 +26,37 @@ const usage = `usage: k0s-extract [flags] BUNDLE
 
 Install k0s on this host from a bundle, a registry or a file; print one file
 record. BUNDLE is a tar.gz, tar.zst, tar, a directory, or "-" for stdin.
-A bundle in parts is named by its first part, or by all parts in any order.
+For a bundle in parts, name the first part, or all parts in any order.
 Without BUNDLE, records on stdin name the bundle; with --from and "-", records
 of oci-push name the images in the registry. All records are passed on.
 
 Which k0s:
   --from FILE|REFERENCE
-                       take k0s from a file or a registry; "embedded": from this
-                       program itself
+                       get k0s from a file or a registry; "embedded" is the one
+                       in this program
   --platform OS/ARCH[,...]
-                       for this platform (default: that of this machine);
-                       several with --name, by default all that the records of
-                       oci-push list
+                       the platform that k0s is for (default: this machine's);
+                       with --name, one or more (default: all that the records
+                       of oci-push list)
   --k0s-version VERSION
-                       this version instead of the newest
+                       install this version instead of the newest
   --flavor             print which build this is and which k0s it contains
 
 Where to:
   --to FILE            write to FILE (default /usr/local/bin/k0s)
-  --name               --to is a directory: write k0s-VERSION-ARCH of every
-                       version there, for child clusters
+  --name               write every version to the directory --to, for child
+                       clusters, as k0s-VERSION-ARCH
   --replace            replace the file even if it is running, newer, or not k0s
   --plan               report what would be written, and write nothing
 
 Registry of --from:
-  --username NAME      log in as this user
+  --username NAME      user name for the registry
   --password-file FILE
-                       file that holds the user's password
+                       file that contains the password
   --ca FILE            its certificate authority, in PEM
   --plain-http         use plain HTTP
   --answer-timeout DURATION
-                       wait for its first answer (default 30s)
+                       how long to wait for its first answer (default 30s)
 
 Output:
   --format FORMAT      auto (default), json, table, or a template:
@@ -70,7 +70,7 @@ General:
   --version            print the version
 
 Every flag is also an environment variable: K0S_EXTRACT_TO for --to.
-Exit codes: 0 in place, 1 not, 2 misuse, 75 registry unreachable,
+Exit codes: 0 installed, 1 failed, 2 misuse, 75 registry unreachable,
 130 interrupted.
 `
 

@@ -45,15 +45,17 @@ What to do:
 Mirrors:
   --mirror URL         a registry to pull from; several are tried in order
   --ca FILE            certificate authorities of the mirrors, in PEM
-  --username NAME      user at the mirrors
-  --password-file FILE file that holds the user's password
+  --username NAME      user name for the mirrors
+  --password-file FILE file that contains the password
   --answer-timeout DURATION
-                       wait for a mirror's first answer (default 30s)
+                       how long to wait for a mirror's first answer
+                       (default 30s)
 
 k0s:
   --k0s FILE           the k0s to configure (default /usr/local/bin/k0s)
   --k0s-version V      its version, if not installed yet or about to be replaced
-  --images FILE        a list of more images, one per line ("-" for stdin)
+  --images FILE        a list of other images in use, one per line ("-" for
+                       stdin)
   --root DIR           write below DIR instead of /
 
 Output:

@@ -8,16 +8,16 @@ const usage = `usage: k0s-up --registry HOST[:PORT][/PREFIX] --ca FILE [flags]
   k0s-up --registry 10.0.0.5:5000 --ca /root/ca.pem
 
 Make this host, which has k0s on disk, a node of a cluster: the first controller
-of a new one, or one that joins. Everything is checked before the host is
-changed. Records on stdin, of oci-push, oci-serve and k0s-mirror-config, fill in
-missing flags. The cluster record on stdout is for k0rdent-install.
+of a new cluster, or a node that joins one. Everything is checked before the
+host is changed. Records of oci-push, oci-serve and k0s-mirror-config on stdin
+fill in missing flags. k0rdent-install reads the cluster record on stdout.
 
 What to do:
   --plan               show what would be done, and change nothing
   --join ROLE          join a cluster as a worker or controller
   --token ROLE         create a token with which a worker or controller can join
-  --upgrade            bring k0s to the version on disk, or to --k0s-from
-  --reset              remove this host from its cluster, k0s and its data
+  --upgrade            upgrade k0s to the version on disk, or to --k0s-from
+  --reset              remove this host from its cluster, and k0s with its data
   --config-init        print a commented configuration file, and exit
   --config-check       check the configuration file and flags, and exit
 
@@ -25,22 +25,22 @@ Registry:
   --registry HOST[:PORT][/PREFIX]
                        the site's registry, which has k0s's images
   --ca FILE            certificate authorities of the registry, in PEM
-  --username NAME      user at the registry
-  --password-file FILE file that holds the user's password
+  --username NAME      user name for the registry
+  --password-file FILE file that contains the password
   --plain-http         use plain HTTP
   --answer-timeout DURATION
-                       wait for its first answer (default 30s)
+                       how long to wait for its first answer (default 30s)
   --online             pull k0s's images from the public registries
 
 k0s:
   --k0s FILE           the k0s program (default /usr/local/bin/k0s)
-  --k0s-version V      the version that it must have
+  --k0s-version V      the version it must have
   --k0s-from FILE      with --upgrade: the new k0s to install
   --k0s-yaml FILE      with --join controller: start from another controller's
                        k0s.yaml if this host has none
   --k0s-images HOW     mirror (default): by their public names, through
                        containerd's mirrors; registry: by the registry's names
-  --storage-type TYPE  etcd (default), which others can join, or kine
+  --storage-type TYPE  etcd (default), or kine, which no controller can join
 
 Network:
   --api-address IP     the address of this host for other nodes and pods
@@ -51,8 +51,8 @@ Network:
   --api-port PORT      the port of the Kubernetes API (default 6443)
   --san NAME           another name or address of the API; repeatable
   --network-provider P kuberouter (default), calico or custom
-  --pod-cidr CIDR      network of the pods (default 10.244.0.0/16)
-  --service-cidr CIDR  network of the services (default 10.96.0.0/12)
+  --pod-cidr CIDR      pod network (default 10.244.0.0/16)
+  --service-cidr CIDR  service network (default 10.96.0.0/12)
   --etcd-peer-address IP
                        the address of this host for other etcd members
 

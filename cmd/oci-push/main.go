@@ -31,38 +31,39 @@ Push the images, charts and files of a bundle to a registry, as a stream.
 Without BUNDLE, the images named by records on stdin are pushed; with it,
 everything in the bundle ("-" for stdin). With --from, everything that another
 registry lists is copied or, with "-", the images named by records on stdin.
-A bundle in parts is named by its first part, or by all parts in any order.
+For a bundle in parts, name the first part, or all parts in any order.
 
 What to push:
   --from HOST[:PORT][/PREFIX]
                       copy from this registry instead of a bundle
   --platform OS/ARCH[,...]
                       omit other platforms' images from indexes
-  --verified-by FILE  publish only once the bundle record in FILE ("-": stdin),
-                      perhaps still being written, says that the bundle is good
-  --alias FROM=TO     after pushing, tag FROM as TO in the registry too; both
-                      are REPOSITORY:TAG, or REPOSITORY for all tags; may be
-                      repeated, or list several with commas
-  --files DIR         write a bundle's files for an HTTP server below DIR, not
-                      to the registry
+  --verified-by FILE  wait for the bundle record in FILE ("-" for stdin), and
+                      publish nothing unless it says that the bundle is good
+  --alias FROM=TO     after pushing, also tag FROM as TO; both are
+                      REPOSITORY:TAG, or REPOSITORY for all tags;
+                      repeatable, or with commas
+  --files DIR         write the bundle's files below DIR, for an HTTP server,
+                      instead of to the registry
   --plan              report what would be sent, and send nothing
 
 Registry:
   --to HOST[:PORT][/PREFIX]
-                      the registry, and a path before every repository
-  --username NAME     user, instead of a login file
+                      the registry, and a prefix for every repository
+  --username NAME     user name, instead of a login file
   --password-file FILE
-                      file that holds the user's password
+                      file that contains the password
   --from-username NAME
-                      user at the registry of --from
+                      user name for the registry of --from
   --from-password-file FILE
-                      file that holds that user's password
+                      file that contains the password for it
   --ca FILE           certificate authority of the registries, in PEM
   --plain-http        use plain HTTP (tried automatically for localhost)
   --insecure-skip-tls-verify
                       do not check the registry's certificate
   --answer-timeout DURATION
-                      wait for a registry's first answer (default 30s)
+                      how long to wait for a registry's first answer
+                      (default 30s)
 
 Resources:
   --jobs N            uploads at a time (default 5)

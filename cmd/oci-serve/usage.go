@@ -18,11 +18,11 @@ Serving:
   --files DIR      serve the files in DIR at /files/, next to those of bundles
                    in the registry
   --files-http [HOST]:PORT
-                   serve all these files, and nothing else, over plain HTTP on
-                   this address as well
+                   also serve these files, and nothing else, over plain HTTP on
+                   this address
   --upload-limit SIZE
                    limit the unfinished uploads of one user or address to SIZE,
-                   such as 20G; 0 (default) is no limit
+                   such as 20G; 0 (default) means no limit
 
 TLS:
   --tls auto       serve HTTPS with a certificate for all names of this host,
@@ -32,17 +32,17 @@ TLS:
   --tls-constrain  limit a new authority to the names and addresses that this
                    host has now
   --tls-cert FILE  serve HTTPS with this certificate (PEM, with its chain)
-  --tls-key FILE   the key of --tls-cert; both are read again when they change
+  --tls-key FILE   the key of --tls-cert; both are reloaded when they change
 
 Access:
-  --write WHO      allow pushing and deleting for: owner (default; root and the
-                   user that oci-serve runs as, from this host), loopback (every
-                   user of this host), auth (default with --htpasswd), any or
-                   none
-  --read WHO       allow pulling for: any (default) or auth
-  --htpasswd FILE  users and their passwords, in bcrypt
-  --passwd USER    set a user's password in --htpasswd FILE, or print the line
-                   without it, and exit; asks for the password
+  --write WHO      clients that may push and delete: owner (default; root and
+                   the user that oci-serve runs as, from this host), loopback
+                   (every user of this host), auth (default with --htpasswd),
+                   any or none
+  --read WHO       clients that may pull: any (default) or auth
+  --htpasswd FILE  users and their bcrypt-hashed passwords
+  --passwd USER    ask for a user's password, set it in --htpasswd FILE or,
+                   without that, print its line, and exit
   --password-file FILE
                    with --passwd: read the password from FILE, or - for stdin
   --remove         with --passwd: remove the user instead
@@ -50,7 +50,7 @@ Access:
 Maintenance:
   --gc             remove unused blobs and empty repositories, and exit
   --uploads        with --gc: remove unfinished uploads too, however new
-  --layout         write every index.json that is not up to date, and exit
+  --layout         update every outdated index.json, and exit
   --scrub          read every blob, report damaged ones, and exit
   --repair         with --scrub: set damaged blobs aside
   --purge          remove everything that oci-serve keeps in the storage, and

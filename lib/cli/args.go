@@ -108,7 +108,7 @@ func CheckOperands(fs *flag.FlagSet, most int) error {
 	text := fmt.Sprintf("unexpected argument %q%s", extra, nearest.Meant(extra, flagNames(fs), "--"))
 	err := Misuse("%w", &reworded{text, ErrUnexpected})
 	if most > 0 {
-		return Hint(err, "%s takes one argument; quote a name that contains blanks", fs.Name())
+		return Hint(err, "%s takes one argument; quote a name that contains spaces", fs.Name())
 	}
 	return Hint(err, "%s takes flags only; %s --help lists them", fs.Name(), fs.Name())
 }

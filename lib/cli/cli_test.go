@@ -187,7 +187,7 @@ func TestParseSuggestsWhatWasMeant(t *testing.T) {
 		{[]string{"\u2013\u2013listen", "x"}, "unknown flag \u2013\u2013listen (did you mean --listen?)", "my-tool --help"},
 		{[]string{"\u2014n=1"}, "unknown flag \u2014n (did you mean --n?)", "my-tool --help"},
 		{[]string{"--listen", "--on", "a"}, "--listen requires a value", "my-tool --help"},
-		{[]string{"a", "b"}, `unexpected argument "b"`, "quote a name that contains blanks"},
+		{[]string{"a", "b"}, `unexpected argument "b"`, "quote a name that contains spaces"},
 		{[]string{"https://x/b.tgz"}, "https://x/b.tgz: a URL, not a file", "curl -LO https://x/b.tgz"},
 		{[]string{"--n", "99999999999999999999"}, `invalid --n "99999999999999999999": must be a number`, ""},
 		{[]string{"--listen"}, "--listen requires a value", "my-tool --help"},
