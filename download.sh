@@ -30,6 +30,7 @@ Files:
 General:
   --plan         print what would be downloaded, and download nothing
   --help, -h     print this text
+  --version      print the version
 
 K0RDENT_DOWNLOAD_URL is the address of the releases, instead of the vendor's.
 Exit codes: 0 done, 1 failed, 2 misuse, 75 try again, 130 interrupted.
@@ -208,6 +209,11 @@ while [ $# -gt 0 ]; do
   --plan) plan=yes ;;
   --help | -h)
     usage
+    exit
+    ;;
+  --version)
+    command -v bundle-verify >/dev/null || fail 'bundle-verify is missing' 'unpack the whole release archive, and run the download.sh in it'
+    bundle-verify --version | sed 's/^bundle-verify/download.sh/'
     exit
     ;;
   -*) misuse "unknown flag $1" ;;

@@ -186,6 +186,20 @@ usage() {
   usage make -s -C "$ROOT" help
 }
 
+@test "docs: the scripts print the version of the tools, or which tool is missing" {
+  local bare=/usr/bin:/bin script
+  cp "$ROOT"/{install.sh,download.sh} .
+  for script in install.sh download.sh; do
+    run -0 env PATH="$ROOT/bin:$PATH" sh $script --version
+    [[ $output == "$script "* ]]
+  done
+  ! PATH=$bare:/usr/local/bin command -v bundle-verify oci-push || skip 'the tools are installed on this machine'
+  for script in install.sh download.sh; do
+    run -1 env PATH=$bare sh $script --version
+    [[ $output == "$script: "*' is missing'* ]]
+  done
+}
+
 @test "docs: make help names every target" {
   local target targets
   run -0 make -s -C "$ROOT" help
