@@ -75,7 +75,7 @@ newer() {
   newer
   rehearse 0 --ca "$ca"
   [ "$(<cells)" = "$want" ]
-  # Nothing shows what Azure's machines do, so it is not said to work, nor to fail.
+  # Nothing shows what Azure's machines do, so those cells are unknown.
   [ "$(jq -r 'select(.subject // "" | startswith("aws-hosted-cp-")) | .status' <<<"$output" | sort | uniq -c | xargs)" = '8 unknown' ]
   jq -es 'map(select(.subject == "aws-hosted-cp-1-0-17 rhel own-ca"))[0] | (.detail | contains("AzureASOManagedControlPlane")) and (.remedy | contains("create one cluster"))' <<<"$output"
   # At a site with a login, those cells are its own.
@@ -87,7 +87,7 @@ newer() {
   serve --tls auto --htpasswd users
   rehearse 1 --ca "$ca" --username alice --password-file password
   [ "$(<cells)" = "$want" ]
-  [[ $stderr == *'registry-auth.toml: k0s v1.36.3+k0s.2 does not start with it: it has a table of containerd 1'*'hint: let everybody read ("oci-serve --read any")'* ]]
+  [[ $stderr == *'registry-auth.toml: k0s v1.36.3+k0s.2 does not start with it: it has a table of containerd 1'*'hint: allow anyone to read ("oci-serve --read any")'* ]]
 }
 
 @test "k0rdent-install: a rehearsal fails a site whose registry speaks plain HTTP" {
@@ -95,7 +95,7 @@ newer() {
   serve
   ship
   rehearse 1 --plain-http
-  [[ $stderr == *'speaks HTTPS to the registry'*'hint: serve the registry over TLS: oci-serve --tls auto'* ]]
+  [[ $stderr == *'uses HTTPS for the registry'*'hint: serve the registry over TLS: oci-serve --tls auto'* ]]
 }
 
 # values [FLAG…]: prints the values for the site, and sets url to where machines of

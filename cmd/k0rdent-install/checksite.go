@@ -151,7 +151,7 @@ func (i *installer) checkNodes() {
 
 // lacks describes what is missing: what requires it, and the nearest match.
 func lacks(n chart.Need) string {
-	s := "not in the registry; required by " + strings.Join(n.WantedBy, ", ")
+	s := "not in the registry; required by " + strings.Join(n.RequiredBy, ", ")
 	if n.Nearest != "" {
 		s += "; the nearest match is " + n.Nearest
 	}

@@ -44,21 +44,22 @@ func (i *installer) findK0s(ctx context.Context, r *release) {
 	}
 }
 
-// distrust has child clusters download k0s over plain HTTP if the release installs the
-// registry's authority with commands that machines of the RHEL family do not have, and
-// if the registry serves k0s over plain HTTP. Everything else still uses TLS.
-func (i *installer) distrust(ctx context.Context, r *release) error {
+// avoidUntrusted makes child clusters download k0s over plain HTTP if the release
+// installs the registry's authority with commands that machines of the RHEL family do
+// not have, and if the registry serves k0s over plain HTTP. Everything else still uses
+// TLS.
+func (i *installer) avoidUntrusted(ctx context.Context, r *release) error {
 	own, _ := r.user["controller"].(map[string]any)
 	if _, given := own["globalK0sURL"]; given || r.site.CASecret == "" || len(r.k0sFiles) == 0 {
 		return nil
 	}
-	count, why, err := r.chart.Distrustful(ctx, r.values, r.site, i.site)
+	count, reason, err := r.chart.CountUntrusting(ctx, r.values, r.site, i.site)
 	if err != nil || count == 0 {
 		return err
 	}
 	r.k0sFinding = record.Finding{Check: "k0s-url", Status: record.StatusWarning, Detail: fmt.Sprintf(
 		"curl on machines of the RHEL family does not trust %s, from which %s of this release download k0s: %s",
-		r.site.K0sURL, step.Count(count, "cluster template", "cluster templates"), why)}
+		r.site.K0sURL, step.Count(count, "cluster template", "cluster templates"), reason)}
 	f := &r.k0sFinding
 	if r.plainK0s == "" {
 		f.Remedy = "serve k0s over plain HTTP as well (oci-serve --files-http [HOST]:PORT), then run the same command again; or use machines of the Debian family"

@@ -66,7 +66,7 @@ func (i *installer) loadRelease(ctx context.Context) error {
 	if err := r.derive(ctx, i.site); err != nil {
 		return err
 	}
-	if err := i.distrust(ctx, r); err != nil {
+	if err := i.avoidUntrusted(ctx, r); err != nil {
 		return err
 	}
 	i.release = r

@@ -23,16 +23,16 @@ const (
 // largest ones are some MiB of resource definitions.
 const maxComponents = 64 << 20
 
-// titleAnnotation names the file that a layer is (OCI image specification,
+// titleAnnotation is the name of a layer's file (OCI image specification,
 // pre-defined annotation keys).
 const titleAnnotation = "org.opencontainers.image.title"
 
-// ErrUnusable is wrapped by errors about what the registry gave, as opposed to
-// those of requests: only other content would help.
+// ErrUnusable is wrapped by errors about the content of the registry, as opposed to
+// those of requests: repeating the request does not help.
 var ErrUnusable = errors.New("unusable")
 
-// Fetch returns the chart that an inventory has under a tag or digest. Without it,
-// the error wraps ErrNotFound; if it is no chart, ErrUnusable.
+// Fetch returns the chart with a tag or digest. The error wraps ErrNotFound if there
+// is none, and ErrUnusable if it is not a chart.
 func Fetch(ctx context.Context, inv Inventory, repository, reference string) (*Chart, error) {
 	m, err := fetchManifest(ctx, inv, repository, reference)
 	if err != nil {
@@ -49,10 +49,10 @@ func Fetch(ctx context.Context, inv Inventory, repository, reference string) (*C
 		})
 		return c, err
 	}
-	return nil, fmt.Errorf("%w: holds no chart", ErrUnusable)
+	return nil, fmt.Errorf("%w: contains no chart", ErrUnusable)
 }
 
-// open fetches the chart that a reference inside the site's registry stands for.
+// open fetches the chart of a reference in the site's registry.
 func (k *closure) open(ctx context.Context, s string) (*Chart, error) {
 	repository, identifier, err := k.inside(s)
 	if err != nil {
@@ -61,7 +61,7 @@ func (k *closure) open(ctx context.Context, s string) (*Chart, error) {
 	return Fetch(ctx, k.inv, repository, identifier)
 }
 
-// manifest fetches the manifest that a reference inside the registry stands for.
+// manifest fetches the manifest of a reference in the site's registry.
 func (k *closure) manifest(ctx context.Context, s string) (repository string, m *v1.Manifest, err error) {
 	repository, identifier, err := k.inside(s)
 	if err != nil {
@@ -71,7 +71,8 @@ func (k *closure) manifest(ctx context.Context, s string) (repository string, m 
 	return repository, m, err
 }
 
-// inside returns where in the inventory a reference leads.
+// inside returns the repository of a reference in the site's registry, and its tag
+// or digest.
 func (k *closure) inside(s string) (repository, identifier string, err error) {
 	r, err := ref.ParseImage(s)
 	if err != nil {
@@ -97,9 +98,9 @@ func fetchManifest(ctx context.Context, inv Inventory, repository, reference str
 	return m, nil
 }
 
-// blob hands a blob of at most limit bytes to use, whose error is about what
-// is in it. A blob that is not there, or not what its digest says, is unusable
-// like one that use refuses; the manifest that names it is there.
+// blob calls use with the content of a blob of at most limit bytes. The error wraps
+// ErrUnusable if the blob does not exist although a manifest names it, does not match
+// its digest, or use fails.
 func blob(ctx context.Context, inv Inventory, repository string, d v1.Descriptor, limit int64, use func(io.Reader) error) error {
 	if d.Size > limit {
 		return fmt.Errorf("%w: blob %v: %w", ErrUnusable, d.Digest, ErrTooBig)
@@ -107,7 +108,7 @@ func blob(ctx context.Context, inv Inventory, repository string, d v1.Descriptor
 	body, err := inv.Blob(ctx, repository, d.Digest.String())
 	if err == nil {
 		defer body.Close()
-		network := &remembered{r: body}
+		network := &errorReader{r: body}
 		if err = use(oci.Verify(network, d.Digest, d.Size)); err == nil {
 			return nil
 		}
@@ -122,14 +123,13 @@ func blob(ctx context.Context, inv Inventory, repository string, d v1.Descriptor
 	return fmt.Errorf("blob %v: %w", d.Digest, err)
 }
 
-// remembered keeps the error with which a reader failed, apart from what its
-// consumer makes of it.
-type remembered struct {
+// An errorReader keeps the error of a reader, whatever its consumer returns.
+type errorReader struct {
 	r   io.Reader
 	err error
 }
 
-func (r *remembered) Read(p []byte) (int, error) {
+func (r *errorReader) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
 	if err != nil && err != io.EOF {
 		r.err = err
@@ -137,9 +137,9 @@ func (r *remembered) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// titled fetches the first of the files called names that an artifact holds,
-// or returns false.
-func (k *closure) titled(ctx context.Context, repository string, m *v1.Manifest, names []string) (p []byte, found bool, err error) {
+// fetchFile returns the first of the files called names that an artifact contains,
+// and whether there is one.
+func (k *closure) fetchFile(ctx context.Context, repository string, m *v1.Manifest, names []string) (p []byte, found bool, err error) {
 	for _, name := range names {
 		for _, l := range m.Layers {
 			if l.Annotations[titleAnnotation] != name {

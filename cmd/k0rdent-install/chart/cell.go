@@ -13,19 +13,19 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// openReading helps wherever machines do not get a login, or not by a way that
-// their k0s takes.
-const openReading = `let everybody read ("oci-serve --read any"), behind a network policy or a firewall, and omit --username`
+// openReading is the remedy if machines have no login, or not in a form that their
+// k0s supports.
+const openReading = `allow anyone to read ("oci-serve --read any"), behind a network policy or a firewall, and omit --username`
 
-// What helps in many cells: a registry's address follows pushAgain.
+// Remedies of many cells. A registry's address follows pushAgain.
 const (
 	pushAgain = "bundle-ls BUNDLE | oci-push --to "
 	createOne = "create one cluster of the template before you rely on it"
 )
 
-// cell works out one cell from the objects that the template renders to.
+// cell completes a cell from the objects that the template renders to.
 func (r *rehearsal) cell(ctx context.Context, c *Cell, objects Manifests) error {
-	if r.elsewhere(c, objects) {
+	if r.setUpElsewhere(c, objects) {
 		return nil
 	}
 	all, other := machines(objects)
@@ -36,31 +36,31 @@ func (r *rehearsal) cell(ctx context.Context, c *Cell, objects Manifests) error 
 		c.unknown(createOne, "the template does not say how its machines are set up")
 	}
 	for _, m := range all {
-		if err := r.download(ctx, c, m); err != nil {
+		if err := r.checkDownload(ctx, c, m); err != nil {
 			return err
 		}
 		machine := c.bootstrap(m)
 		switch c.Access {
 		case OwnCA:
-			r.trust(c, m, machine)
+			r.checkTrust(c, m, machine)
 		case PlainHTTP:
-			r.plain(c, m, objects)
+			r.checkPlainHTTP(c, m, objects)
 		}
-		r.dropIns(c, m)
+		r.checkDropIns(c, m)
 	}
 	return nil
 }
 
-// elsewhere reports whether the machines of a template are set up by something of
-// which the template shows nothing, and adds what that leaves unknown.
-func (r *rehearsal) elsewhere(c *Cell, objects Manifests) bool {
+// setUpElsewhere reports whether the machines of a template are set up by something
+// that the template does not show, and adds what is unknown as a result.
+func (r *rehearsal) setUpElsewhere(c *Cell, objects Manifests) bool {
 	for _, o := range objects {
 		group, _, _ := strings.Cut(text(o.Content, "apiVersion"), "/")
 		_, provider, _ := strings.Cut(group, ".")
 		switch kind := o.Kind(); {
 		case kind == "SveltosCluster":
 			c.unknown("on a node of that cluster, pull an image: crictl pull "+r.site.Registry+"/REPOSITORY:TAG",
-				"it creates no machines: how those of an existing cluster reach the registry is their own configuration")
+				"it creates no machines: whether those of the existing cluster reach the registry depends on their configuration")
 		case provider != "cluster.x-k8s.io":
 			continue
 		case strings.HasSuffix(kind, "ManagedControlPlane"):
@@ -77,13 +77,13 @@ func (r *rehearsal) elsewhere(c *Cell, objects Manifests) bool {
 	return false
 }
 
-// download looks for the k0s that a machine downloads, and for the images that
-// are certain to come with it.
-func (r *rehearsal) download(ctx context.Context, c *Cell, m machine) error {
+// checkDownload looks for the k0s that a machine downloads, and for the images that
+// this k0s certainly uses.
+func (r *rehearsal) checkDownload(ctx context.Context, c *Cell, m machine) error {
 	version, err := k0s.ParseVersion(m.k0s)
 	if err != nil {
-		c.unknown(createOne, "%s names no version of k0s", m.object)
-	} else if err := r.proxy(ctx, c, version); err != nil {
+		c.unknown(createOne, "%s does not name a version of k0s", m.object)
+	} else if err := r.checkKubeProxy(ctx, c, version); err != nil {
 		return err
 	}
 	below := strings.TrimSuffix(r.k0sURL(c.Access), "/") + "/"
@@ -111,14 +111,14 @@ func (r *rehearsal) download(ctx context.Context, c *Cell, m machine) error {
 	case errors.Is(found, client.ErrLogin) && c.Access == Login:
 		c.problem(openReading, "machines download k0s without a login, and %s requires one", r.site.K0sURL)
 	case found != nil:
-		c.unknown("make "+r.site.K0sURL+" answer, then run the same command again", "whether %s has %s: %v", r.site.K0sURL, file, found)
+		c.unknown("make sure that "+r.site.K0sURL+" answers, then run the same command again", "cannot determine whether %s has %s: %v", r.site.K0sURL, file, found)
 	}
 	return nil
 }
 
-// proxy looks for kube-proxy, the image of k0s whose version is known without
-// running k0s: that of Kubernetes.
-func (r *rehearsal) proxy(ctx context.Context, c *Cell, v k0s.Version) error {
+// checkKubeProxy looks for kube-proxy, the only image of k0s whose version is known
+// without running k0s: it is that of Kubernetes.
+func (r *rehearsal) checkKubeProxy(ctx context.Context, c *Cell, v k0s.Version) error {
 	const repository = "k0sproject/kube-proxy"
 	tags, err := r.inv.Tags(ctx, repository)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -130,8 +130,8 @@ func (r *rehearsal) proxy(ctx context.Context, c *Cell, v k0s.Version) error {
 	return nil
 }
 
-// bootstrap performs what comes before the download of k0s, and returns the
-// machine as it is then.
+// bootstrap simulates what a machine does before it downloads k0s, and returns its
+// state at that point.
 func (c *Cell) bootstrap(m machine) *root {
 	r := newRoot(c.Family)
 	for _, f := range m.files {
@@ -143,15 +143,15 @@ func (c *Cell) bootstrap(m machine) *root {
 		switch {
 		case err != nil:
 			r.uncertain = true
-			c.unknown(createOne, "what machines do in %q: %v", line, err)
+			c.unknown(createOne, "cannot determine what machines do in %q: %v", line, err)
 		case status == 127 && len(r.missing) > 0:
-			c.problem("use machines of the other family, or upgrade to a release whose templates know both",
+			c.problem("use machines of the other family, or upgrade to a release whose templates support both",
 				"machines run %s, which the %s family does not have", strings.Join(r.missing, ", "), familyNames[c.Family])
 		case len(r.unknown) > 0:
 			r.uncertain = true
-			c.unknown(createOne, "whether the %s family has %s", familyNames[c.Family], strings.Join(r.unknown, ", "))
+			c.unknown(createOne, "cannot determine whether the %s family has %s", familyNames[c.Family], strings.Join(r.unknown, ", "))
 		case status != 0:
-			c.unknown(createOne, "machines run %q, which fails where only what is known here is done", line)
+			c.unknown(createOne, "machines run %q, which fails when it is simulated", line)
 		}
 	}
 	return r
@@ -159,13 +159,13 @@ func (c *Cell) bootstrap(m machine) *root {
 
 var familyNames = map[string]string{Debian: "Debian", RHEL: "RHEL"}
 
-// trust looks whether a machine trusts the site's authority. It says nothing of
-// one that has run what is not known here.
-func (r *rehearsal) trust(c *Cell, m machine, made *root) {
-	if made.uncertain {
+// checkTrust checks that a machine trusts the site's authority, except one that has
+// run unknown commands.
+func (r *rehearsal) checkTrust(c *Cell, m machine, booted *root) {
+	if booted.uncertain {
 		return
 	}
-	if !made.trusts(false) {
+	if !booted.trusts(false) {
 		c.problem("use machine images that trust the authority, or upgrade to a release whose templates install it on both families",
 			"containerd on the machines does not trust the registry's certificate")
 	}
@@ -173,15 +173,15 @@ func (r *rehearsal) trust(c *Cell, m machine, made *root) {
 	switch {
 	case m.preloaded || err != nil || u.Scheme != "https":
 	case !r.ownHTTPS(m.downloadURL):
-		c.unknown("serve k0s from the registry itself and omit --k0s-url, or "+createOne, "whether machines trust the certificate of %s", u.Host)
-	case !made.trusts(true):
+		c.unknown("serve k0s from the registry itself and omit --k0s-url, or "+createOne, "cannot determine whether machines trust the certificate of %s", u.Host)
+	case !booted.trusts(true):
 		c.problem("serve files over plain HTTP as well: oci-serve --files-http [HOST]:PORT", "curl on the machines does not trust the certificate of %s, from which it downloads k0s", u.Host)
 	}
 }
 
-// dropIns looks whether the k0s of a machine starts with the drop-ins that it
-// gets, and whether it gets the login.
-func (r *rehearsal) dropIns(c *Cell, m machine) {
+// checkDropIns checks that the k0s of a machine starts with the template's drop-ins,
+// and that one of them contains the login.
+func (r *rehearsal) checkDropIns(c *Cell, m machine) {
 	version, err := k0s.ParseVersion(m.k0s)
 	known := err == nil
 	login := false
@@ -195,15 +195,15 @@ func (r *rehearsal) dropIns(c *Cell, m machine) {
 		case f.secret == rehearsedLogin && f.key == "containerdAuth":
 			content = fmt.Sprintf(controllerLogin, r.host())
 		case f.secret != "" || content == "":
-			c.unknown(createOne, "the text of %s comes from elsewhere", f.path)
+			c.unknown(createOne, "the content of %s is not in the template", f.path)
 			continue
 		}
 		if !known {
-			c.unknown(createOne, "whether k0s starts with %s", f.path)
+			c.unknown(createOne, "cannot determine whether k0s starts with %s", f.path)
 			continue
 		}
 		if _, reason := version.ReadDropIn([]byte(content)); reason != "" {
-			remedy := "use a k0s that takes the file, or a template without it"
+			remedy := "use a k0s that supports the file, or a template without it"
 			if f.secret == rehearsedLogin {
 				remedy = openReading
 			}
@@ -211,19 +211,18 @@ func (r *rehearsal) dropIns(c *Cell, m machine) {
 		}
 	}
 	if c.Access == Login && !login {
-		c.problem(openReading,
-			"containerd on the machines gets no login for the registry")
+		c.problem(openReading, "containerd on the machines has no login for the registry")
 	}
 }
 
-// plain looks whether a machine can use a registry that speaks no TLS.
-func (r *rehearsal) plain(c *Cell, m machine, objects Manifests) {
+// checkPlainHTTP checks that a machine can use a registry without TLS.
+func (r *rehearsal) checkPlainHTTP(c *Cell, m machine, objects Manifests) {
 	const remedy = "serve the registry over TLS: oci-serve --tls auto"
-	told := slices.ContainsFunc(m.files, func(f machineFile) bool {
+	configured := slices.ContainsFunc(m.files, func(f machineFile) bool {
 		return strings.HasPrefix(f.path, k0s.CertsDir+"/") && strings.Contains(f.text, "http://"+r.host())
 	})
-	if !told {
-		c.problem(remedy, "containerd on the machines speaks HTTPS to the registry: nothing configures it for plain HTTP")
+	if !configured {
+		c.problem(remedy, "containerd on the machines uses HTTPS for the registry: nothing configures it for plain HTTP")
 	}
 	version, err := k0s.ParseVersion(m.k0s)
 	if err != nil || version.Compare(k0s.Version{Major: 1, Minor: 33}) < 0 {
@@ -232,13 +231,13 @@ func (r *rehearsal) plain(c *Cell, m machine, objects Manifests) {
 	for _, o := range objects {
 		mentions(o.Content, r.site.Registry, nil, func(scheme, _ string, _ map[string]any) {
 			if scheme == "oci://" {
-				c.problem(remedy, "k0s %s cannot take charts over plain HTTP", version)
+				c.problem(remedy, "k0s %s cannot pull charts over plain HTTP", version)
 			}
 		})
 	}
 }
 
-// problem adds a problem, once.
+// problem adds a problem unless the cell already has it.
 func (c *Cell) problem(remedy, format string, args ...any) {
 	p := Problem{Text: fmt.Sprintf(format, args...), Remedy: remedy}
 	if !slices.Contains(c.Problems, p) {
@@ -246,7 +245,7 @@ func (c *Cell) problem(remedy, format string, args ...any) {
 	}
 }
 
-// unknown adds what could not be found out, once.
+// unknown adds something that cannot be determined, unless the cell already has it.
 func (c *Cell) unknown(remedy, format string, args ...any) {
 	p := Problem{Text: fmt.Sprintf(format, args...), Remedy: remedy}
 	if !slices.Contains(c.Unknown, p) {

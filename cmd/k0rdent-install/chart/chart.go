@@ -16,11 +16,10 @@ import (
 	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 )
 
-// Bounds of a chart, in bytes, and how deep archives of subcharts may lie in
-// one another. A release stores its chart in a Secret of at most 1 MiB, so
-// real charts are far smaller. Helm's loader has the same bound for what one
-// archive unpacks to, and Helm 3's has one of 5 MiB for a file in it, which the
-// controllers of older releases hold to.
+// Limits of a chart, in bytes, and how deep packed subcharts may be nested. A
+// release stores its chart in a Secret of at most 1 MiB, so real charts are far
+// smaller. Helm's loader has the same limit for an unpacked archive, and Helm 3's,
+// which the controllers of older releases use, one of 5 MiB for a file.
 const (
 	maxArchive  = 32 << 20
 	maxUnpacked = 100 << 20
@@ -28,28 +27,28 @@ const (
 	maxNesting  = 4
 )
 
-// ErrTooBig means that a chart or an artifact is larger than any real one.
+// ErrTooBig reports that a chart or an artifact is larger than any real one.
 var ErrTooBig = errors.New("larger than any real chart or image")
 
-// The names under which the platform is installed. Before kcm 1.9 the
-// controller looks for a Helm release named exactly kcm; by another name it
-// would not find the values and install its second pass with defaults.
+// The name and namespace of the platform's Helm release. Before kcm 1.9 the
+// controller requires the name kcm: under another one it would not find the values,
+// and would install its second pass with defaults.
 const (
 	ReleaseName = "kcm"
 	Namespace   = "kcm-system"
 )
 
-// A Site says where a site keeps its images and how the platform is to reach
-// them. Secrets are names in Namespace, "" for none.
+// A Site describes where a site's images are and how the platform reaches them.
+// Secrets are names in Namespace, "" for none.
 type Site struct {
-	Registry    string        // HOST[:PORT][/PREFIX]; "" stands for the public registries
+	Registry    string        // HOST[:PORT][/PREFIX]; "" for the public registries
 	K0sURL      string        // below which k0s-VERSION-ARCH lies, for child clusters
-	CASecret    string        // holds ca.crt, the registry's authority
-	CredsSecret string        // holds username and password
+	CASecret    string        // contains ca.crt, the registry's authority
+	CredsSecret string        // contains username and password
 	PullSecret  string        // of type kubernetes.io/dockerconfigjson
-	PlainHTTP   bool          // the registry speaks no TLS
-	KubeVersion string        // of the cluster, such as v1.32.8; templates ask for it
-	HelmTimeout time.Duration // for each part that the platform installs; 0 leaves the chart's
+	PlainHTTP   bool          // the registry does not use TLS
+	KubeVersion string        // of the cluster, such as v1.32.8; templates read it
+	HelmTimeout time.Duration // for each part that the platform installs; 0 for the chart's own
 }
 
 // A Chart is a packaged chart with its subcharts, in memory.
@@ -58,10 +57,9 @@ type Chart struct {
 	meta  *helm.Metadata
 }
 
-// Load reads a packaged chart (a tar.gz, as helm package writes it), to the
-// end of r, so that an r that compares a digest there gets to. A chart that is
-// larger than any real chart or image is refused with ErrTooBig before it is unpacked
-// further, subcharts packed in it included.
+// Load reads a packaged chart (a tar.gz, as helm package writes it). It reads r to
+// the end, where r may verify a digest. It stops with ErrTooBig at a chart that is
+// larger than any real one, packed subcharts included.
 func Load(r io.Reader) (*Chart, error) {
 	left := int64(maxUnpacked)
 	files, err := unpack(r, &left, 0)
@@ -77,14 +75,14 @@ func Load(r io.Reader) (*Chart, error) {
 	return c, nil
 }
 
-// unpack returns the files of a chart, packed subcharts replaced by their files.
+// unpack returns the files of a chart, with packed subcharts replaced by their files.
 func unpack(r io.Reader, left *int64, depth int) ([]*archive.BufferedFile, error) {
 	if depth > maxNesting {
 		return nil, fmt.Errorf("subcharts packed more than %d deep: %w", maxNesting, ErrTooBig)
 	}
 	packed := &capped{r: r, left: maxArchive}
 	files, err := archive.LoadArchiveFiles(packed)
-	if err == nil { // an archive ends before its checksum does
+	if err == nil { // the archive ends before its checksum
 		_, err = io.Copy(io.Discard, packed)
 	}
 	if packed.left < 0 {
@@ -114,7 +112,7 @@ func unpack(r io.Reader, left *int64, depth int) ([]*archive.BufferedFile, error
 	return all, nil
 }
 
-// capped fails once more than left bytes were read.
+// A capped reader fails once more than left bytes have been read.
 type capped struct {
 	r    io.Reader
 	left int64
@@ -128,14 +126,14 @@ func (c *capped) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Name is the chart's name, such as k0rdent-enterprise.
+// Name returns the chart's name, such as k0rdent-enterprise.
 func (c *Chart) Name() string { return c.meta.Name }
 
-// Version is the chart's version as it writes it.
+// Version returns the chart's version as Chart.yaml has it.
 func (c *Chart) Version() string { return c.meta.Version }
 
-// Helm returns the chart in Helm's form, a new one at each call, since Helm's
-// functions change what they work on.
+// Helm returns a new copy of the chart in Helm's form: Helm's functions change their
+// arguments.
 func (c *Chart) Helm() (*helm.Chart, error) {
 	h, err := loader.LoadFiles(c.files)
 	if err != nil {
@@ -144,16 +142,16 @@ func (c *Chart) Helm() (*helm.Chart, error) {
 	return h, nil
 }
 
-// whole returns the chart with every subchart switched on, under its alias, and
-// the values of all of them merged: parents over children, given ones over
-// all. What is off today may be on in the second pass. A key whose default is
-// null is among them, since charts declare keys so.
+// whole returns the chart with every subchart enabled, under its alias, and the
+// merged values: parents over children, values over all. A subchart that is disabled
+// now may be enabled in the second pass. Keys whose default is null are kept, since
+// charts declare keys that way.
 func (c *Chart) whole(values map[string]any) (*helm.Chart, map[string]any, error) {
 	h, err := c.Helm()
 	if err != nil {
 		return nil, nil, err
 	}
-	switchOn(h)
+	enableAll(h)
 	if err := chartutil.ProcessDependencies(h, values); err != nil {
 		return nil, nil, fmt.Errorf("chart %s: %w", c.Name(), err)
 	}
@@ -164,18 +162,18 @@ func (c *Chart) whole(values map[string]any) (*helm.Chart, map[string]any, error
 	return h, merged, nil
 }
 
-// switchOn removes the conditions under which subcharts are part of h.
-func switchOn(h *helm.Chart) {
+// enableAll removes the conditions on which subcharts are part of h.
+func enableAll(h *helm.Chart) {
 	for _, d := range h.Metadata.Dependencies {
 		d.Condition, d.Tags = "", nil
 	}
 	for _, sub := range h.Dependencies() {
-		switchOn(sub)
+		enableAll(sub)
 	}
 }
 
-// subcharts lists the paths in the values at which subcharts read theirs, by
-// alias: "regional", "regional.velero".
+// subcharts adds the paths at which subcharts read their values, by alias:
+// "regional", "regional.velero".
 func subcharts(h *helm.Chart, below string, found map[string]bool) {
 	for _, sub := range h.Dependencies() {
 		p := join(below, sub.Name())

@@ -14,14 +14,14 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// jobs is how many questions a registry is asked at a time.
+// jobs is the number of concurrent requests to the registry.
 const jobs = 8
 
-// A closure collects what the platform asks for, then asks the registry.
+// A closure collects what the platform requests, then looks it up in the registry.
 type closure struct {
 	site   Site
 	inv    Inventory
-	leaves []leaf // of the platform's chart with the values at hand
+	leaves []leaf // of the platform's chart with these values
 	values map[string]any
 	needs  []*Need
 	known  map[string]*Need // by kind and reference
@@ -30,23 +30,23 @@ type closure struct {
 	clusterCharts []clusterChart // by the names of their templates
 }
 
-// Closure lists everything that the platform, installed with values (derived
-// and the operator's, merged), will ask a registry for, and looks whether the
-// site's registry has it:
+// Closure returns everything that the platform, installed with values (derived and
+// the operator's, merged), requests from a registry, and whether the site's registry
+// has it:
 //
 //   - the images of both passes,
 //   - the chart kcm-templates and each chart that its templates name,
-//   - of each part that its release enables: the images in its chart, the
-//     artifact with its components, and the images in those,
+//   - for each component that its release enables: the images in its chart, the
+//     artifact with its manifests, and the images in those,
 //   - the images that Sveltos pulls by digests compiled into it,
-//   - what the cluster templates name, and the charts of KOF if the registry has
-//     them, which is Optional.
+//   - as Optional, what the cluster templates name, and the charts of KOF if the
+//     registry has them.
 //
-// Needs are in the order in which they were found. An image that is asked from
-// another registry is Outside, and is Missing too unless the site's registry
-// has it at the path at which a mirror would look. The error is about a chart
-// that cannot be rendered, a registry that does not answer, or a site that has
-// none. Demand is what the pods of all that request of the nodes.
+// Needs are in the order in which they were found. An image that is pulled from
+// another registry is Outside, and also Missing unless the site's registry has it at
+// the path that a mirror would use. It is an error if a chart cannot be rendered, the
+// registry does not answer, or the site has none. Demand is the sum of the requests
+// of the pods.
 func (c *Chart) Closure(ctx context.Context, values map[string]any, site Site, inv Inventory) ([]Need, Demand, error) {
 	k, err := c.collect(ctx, values, site, inv)
 	if err != nil {
@@ -56,10 +56,10 @@ func (c *Chart) Closure(ctx context.Context, values map[string]any, site Site, i
 	return needs, k.demand, err
 }
 
-// collect notes all that Closure looks for.
+// collect adds everything that Closure looks up.
 func (c *Chart) collect(ctx context.Context, values map[string]any, site Site, inv Inventory) (*closure, error) {
 	if site.Registry == "" {
-		return nil, errors.New("no registry to look into")
+		return nil, errors.New("no registry")
 	}
 	h, merged, err := c.whole(values)
 	if err != nil {
@@ -81,42 +81,41 @@ func (c *Chart) collect(ctx context.Context, values map[string]any, site Site, i
 	return k, k.templates(ctx, c.Version())
 }
 
-// Check looks for images in the site's registry as Closure does, such as
-// those of k0s, which who asks for.
-func Check(ctx context.Context, images []string, who string, site Site, inv Inventory) ([]Need, error) {
+// Check looks up images, such as those of k0s, in the site's registry as Closure
+// does. by is what requires them.
+func Check(ctx context.Context, images []string, by string, site Site, inv Inventory) ([]Need, error) {
 	k := &closure{site: site, inv: inv, known: map[string]*Need{}}
 	for _, reference := range images {
-		k.want(KindImage, reference, who)
+		k.add(KindImage, reference, by)
 	}
 	return k.resolve(ctx)
 }
 
-// want notes a need, once for all who have it. Somebody needs it for sure.
-func (k *closure) want(kind, reference, who string) *Need {
+// add adds a need, or to an existing one what requires it. It is not optional.
+func (k *closure) add(kind, reference, by string) *Need {
 	n := k.known[kind+" "+reference]
 	if n == nil {
 		n = &Need{Kind: kind, Reference: reference}
 		k.known[kind+" "+reference] = n
 		k.needs = append(k.needs, n)
 	}
-	if !slices.Contains(n.WantedBy, who) {
-		n.WantedBy = append(n.WantedBy, who)
+	if !slices.Contains(n.RequiredBy, by) {
+		n.RequiredBy = append(n.RequiredBy, by)
 	}
 	n.Optional = false
 	return n
 }
 
-// wantOptional is want for what the platform can become ready without.
-func (k *closure) wantOptional(kind, reference, who string) *Need {
+// addOptional adds a need without which the platform can become ready.
+func (k *closure) addOptional(kind, reference, by string) *Need {
 	n := k.known[kind+" "+reference]
 	optional := n == nil || n.Optional
-	n = k.want(kind, reference, who)
+	n = k.add(kind, reference, by)
 	n.Optional = optional
 	return n
 }
 
-// manifests notes the images of one pass of the platform's chart. What only
-// the second pass has is reported.
+// manifests adds the images of one pass of the platform's chart.
 func (k *closure) manifests(m Manifests, pass int) {
 	for _, i := range m.Images() {
 		k.inPass(i.Reference, i.Object, pass)
@@ -128,8 +127,8 @@ func (k *closure) manifests(m Manifests, pass int) {
 	}
 }
 
-// mentioned lists the images of the site's registry that an object has in any
-// string. Without a tag it is a place for images or charts.
+// mentioned returns the images of the site's registry in any string of an object.
+// Names without a tag are prefixes of images or charts.
 func (k *closure) mentioned(o Object) []string {
 	var all []string
 	mentions(o.Content, k.site.Registry, nil, func(scheme, name string, _ map[string]any) {
@@ -141,15 +140,16 @@ func (k *closure) mentioned(o Object) []string {
 	return all
 }
 
+// inPass adds an image of an object, and marks those of the second pass only.
 func (k *closure) inPass(reference string, o Object, pass int) {
-	who := o.String()
-	if n := k.known[KindImage+" "+reference]; pass == SecondPass && (n == nil || !slices.Contains(n.WantedBy, who)) {
-		who += " in the second pass"
+	by := o.String()
+	if n := k.known[KindImage+" "+reference]; pass == SecondPass && (n == nil || !slices.Contains(n.RequiredBy, by)) {
+		by += " in the second pass"
 	}
-	k.want(KindImage, reference, who)
+	k.add(KindImage, reference, by)
 }
 
-// resolve asks the registry for everything that was collected.
+// resolve looks up everything that was collected.
 func (k *closure) resolve(ctx context.Context) ([]Need, error) {
 	repositories, err := k.inv.Repositories(ctx)
 	if err != nil {
@@ -172,7 +172,7 @@ func (k *closure) resolve(ctx context.Context) ([]Need, error) {
 	return all, nil
 }
 
-// find looks one need up.
+// find looks up one need.
 func (k *closure) find(ctx context.Context, n *Need, repositories []string) error {
 	r, err := ref.ParseImage(n.Reference)
 	if err != nil {
@@ -203,14 +203,14 @@ func (k *closure) find(ctx context.Context, n *Need, repositories []string) erro
 		return fmt.Errorf("%s: %w", n.Reference, err)
 	}
 	if n.Outside {
-		n.Remark = "only a mirror of " + r.Normalized().Host + " brings it from the site's registry"
+		n.Remark = "pulled from the site's registry only through a mirror of " + r.Normalized().Host
 	}
 	return nil
 }
 
-// anyOf looks for a repository that has anything. Where digests of indexes will
-// be asked for, a manifest of it is looked at: a copy for one platform has
-// another digest, and breaks such pulls though its tag is there.
+// anyOf looks for a repository with any tag. If digests of its indexes are pulled, it
+// also reads a manifest: a copy for one platform has another digest, and such pulls
+// fail although the tag exists.
 func (k *closure) anyOf(ctx context.Context, n *Need, repository string) error {
 	tags, err := k.inv.Tags(ctx, repository)
 	if err != nil {
@@ -231,12 +231,12 @@ func (k *closure) anyOf(ctx context.Context, n *Need, repository string) error {
 	}
 	_, mediaType, err := k.inv.Manifest(ctx, repository, tag)
 	if err == nil && !types.MediaType(mediaType).IsIndex() {
-		n.Remark = "tag " + tag + " is no index: the digest of one will be asked for and not be found"
+		n.Remark = "tag " + tag + " is not an index, and pulls by the digest of its index will fail"
 	}
 	return err
 }
 
-// cover returns the path of the value by which an image got its name, or "".
+// cover returns the path of the value that names an image, or "".
 func (k *closure) cover(name string) string {
 	i := slices.IndexFunc(k.leaves, func(l leaf) bool { return full(l.name) == full(name) })
 	if i < 0 {
@@ -245,14 +245,14 @@ func (k *closure) cover(name string) string {
 	return k.leaves[i].path.String()
 }
 
-// fault notes something that cannot be had, for a reason that is known.
-func (k *closure) fault(kind, reference, who, format string, args ...any) *Need {
-	n := k.want(kind, reference, who)
+// addMissing adds a need that cannot be met, and why.
+func (k *closure) addMissing(kind, reference, by, format string, args ...any) *Need {
+	n := k.add(kind, reference, by)
 	n.found, n.Missing, n.Remark = true, true, fmt.Sprintf(format, args...)
 	return n
 }
 
-// chartReference is where a chart of the platform's repository lies. Helm
+// chartReference returns the reference of a chart in the platform's repository. Helm
 // writes the "+" of a version as "_" in a tag.
 func chartReference(repository, name, version string) string {
 	return strings.TrimSuffix(repository, "/") + "/" + name + ":" + ref.ChartTag(version)

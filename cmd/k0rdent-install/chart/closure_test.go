@@ -12,7 +12,7 @@ import (
 	"testing/iotest"
 )
 
-// components is what the Cluster API operator fetches for a provider: a
+// components returns what the Cluster API operator fetches for a provider: a
 // Deployment for each name=image.
 func components(deployments ...string) string {
 	var b strings.Builder
@@ -24,7 +24,7 @@ func components(deployments ...string) string {
 	return b.String()
 }
 
-// complete is a registry that has all of release 1.4 as testdata describes it.
+// complete returns a registry with all of release 1.4 of testdata.
 func complete(t *testing.T) *memory {
 	t.Helper()
 	m := inventory("1.4")
@@ -62,7 +62,7 @@ func complete(t *testing.T) *memory {
 	return m
 }
 
-// closureOf derives and looks, as an install does.
+// closureOf derives the values and returns the closure, as an install does.
 func closureOf(t *testing.T, inv Inventory, over string) []Need {
 	t.Helper()
 	c := platform(t, "1.4")
@@ -74,7 +74,7 @@ func closureOf(t *testing.T, inv Inventory, over string) []Need {
 	return needs
 }
 
-// faults lists what is not well, one line each.
+// faults returns one line for each need with a problem.
 func faults(needs []Need) []string {
 	var all []string
 	for _, n := range needs {
@@ -96,14 +96,14 @@ func faults(needs []Need) []string {
 	return all
 }
 
-// clusterFaults come with the templates of testdata: one has a slash too few
-// and one wants a value.
+// clusterFaults are those of the templates of testdata: one lacks a slash, and one
+// requires a value.
 var clusterFaults = []string{
-	"chart R/charts/aws-hosted-cp:1.0.36; what its clusters need is not known: chart aws-hosted-cp: execution error at (aws-hosted-cp/templates/cluster.yaml:4:11): a cluster needs vpcID",
-	"image Rkubernetes-csi/external-snapshotter:v1; missing; outside; optional; the template forgot a slash after the registry's name",
+	"chart R/charts/aws-hosted-cp:1.0.36; cannot determine what its clusters require: chart aws-hosted-cp: execution error at (aws-hosted-cp/templates/cluster.yaml:4:11): a cluster needs vpcID",
+	"image Rkubernetes-csi/external-snapshotter:v1; missing; outside; optional; the template lacks a slash after the registry's name",
 }
 
-func wantFaults(t *testing.T, what string, needs []Need, all []string) {
+func compareFaults(t *testing.T, what string, needs []Need, all []string) {
 	t.Helper()
 	got, want := faults(needs), slices.Clone(all)
 	slices.Sort(got)
@@ -124,7 +124,7 @@ func find(needs []Need, reference string) Need {
 func TestClosureOfACompleteRegistry(t *testing.T) {
 	inv := complete(t)
 	needs := closureOf(t, inv, "")
-	wantFaults(t, "a complete registry", needs, clusterFaults)
+	compareFaults(t, "a complete registry", needs, clusterFaults)
 	for reference, want := range map[string]string{
 		"R/kcm-controller:1.4.0":                               "Deployment kcm-k0rdent-enterprise-controller-manager",
 		"R/fluxcd/flux-cli:v2.6.4":                             "Job kcm-flux-check",
@@ -139,8 +139,8 @@ func TestClosureOfACompleteRegistry(t *testing.T) {
 		"R/provider-aws/cloud-controller-manager":              "ClusterTemplate aws-standalone-cp-1-0-34",
 	} {
 		n := find(needs, reference)
-		if !slices.Contains(n.WantedBy, want) {
-			t.Errorf("%s is wanted by %q, want %q", reference, n.WantedBy, want)
+		if !slices.Contains(n.RequiredBy, want) {
+			t.Errorf("%s is required by %q, want %q", reference, n.RequiredBy, want)
 		}
 	}
 	if n := find(needs, "R/kcm-controller:1.4.0"); n.Digest != inv.tags["kcm-controller"]["1.4.0"] {
@@ -151,7 +151,7 @@ func TestClosureOfACompleteRegistry(t *testing.T) {
 	}
 	for _, n := range needs {
 		if strings.Contains(n.Reference, "no.image") {
-			t.Errorf("%s out of a resource definition is wanted", n.Reference)
+			t.Errorf("%s of a resource definition is required", n.Reference)
 		}
 	}
 }
@@ -160,7 +160,7 @@ func TestSveltosBeforeOne(t *testing.T) {
 	k := &closure{site: documented, known: map[string]*Need{}}
 	k.sveltos("0.54.0")
 	if _, ok := k.known[KindImage+" "+registry+"/projectsveltos/sveltos-applier"]; ok || len(k.needs) != 2 {
-		t.Errorf("Sveltos 0.54 wants %d images, the applier: %v; it had two without", len(k.needs), ok)
+		t.Errorf("Sveltos 0.54 requires %d images, with the applier: %v; want two, without it", len(k.needs), ok)
 	}
 }
 
@@ -175,8 +175,8 @@ func TestNearest(t *testing.T) {
 		"projectsveltos/addon-controller": "",
 		"k0rdent-ui":                      "",
 	} {
-		if got := alike(want, repositories); got != nearest {
-			t.Errorf("alike(%q) = %q, want %q", want, got, nearest)
+		if got := similar(want, repositories); got != nearest {
+			t.Errorf("similar(%q) = %q, want %q", want, got, nearest)
 		}
 	}
 	if got := closest("v1.17.0", []string{"v1.9.1", "v1.16.0", "latest"}); got != "v1.16.0" {
@@ -184,14 +184,14 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// Releases of the layout of 1.2 have an image that no value reaches.
+// Releases with the layout of 1.2 have an image that no value sets.
 func TestClosureOfAHardCodedImage(t *testing.T) {
 	c, inv := platform(t, "1.2"), inventory("1.2")
 	values, _ := derive(t, c, documented, inv)
 	over := table(t, "{regional: {telemetry: {mode: local}}, controller: {createRelease: false}}")
 	for path, want := range map[string]string{
 		"busybox":         "image busybox:latest; missing; outside; nearest R/busybox",
-		"library/busybox": "image busybox:latest; outside; only a mirror of docker.io brings it from the site's registry",
+		"library/busybox": "image busybox:latest; outside; pulled from the site's registry only through a mirror of docker.io",
 	} {
 		inv.image(path, "latest")
 		needs, _, err := c.Closure(context.Background(), Merge(values, over), documented, inv)
@@ -205,22 +205,22 @@ func TestClosureOfAHardCodedImage(t *testing.T) {
 	}
 }
 
-// What one part needs for sure is not made optional by another that hopes.
+// A need of one component is not optional because it is for another.
 func TestOptional(t *testing.T) {
 	k := &closure{known: map[string]*Need{}}
-	k.wantOptional(KindImage, "a/optional", "x")
-	k.wantOptional(KindImage, "a/both", "x")
-	k.want(KindImage, "a/both", "y")
-	k.want(KindImage, "a/wanted", "y")
-	k.wantOptional(KindImage, "a/wanted", "x")
+	k.addOptional(KindImage, "a/optional", "x")
+	k.addOptional(KindImage, "a/both", "x")
+	k.add(KindImage, "a/both", "y")
+	k.add(KindImage, "a/required", "y")
+	k.addOptional(KindImage, "a/required", "x")
 	for _, n := range k.needs {
 		if want := n.Reference == "a/optional"; n.Optional != want {
-			t.Errorf("%s, wanted by %q: optional is %v, want %v", n.Reference, n.WantedBy, n.Optional, want)
+			t.Errorf("%s, required by %q: optional is %v, want %v", n.Reference, n.RequiredBy, n.Optional, want)
 		}
 	}
 }
 
-// An image in whatever string is found by the name of the site's registry.
+// An image in any string is found by the name of the site's registry.
 func TestClosureReadsEveryString(t *testing.T) {
 	c := single(t, "controller: {createRelease: false}", "kind: ConfigMap\nmetadata: {name: m}\ndata: {agent: '"+registry+"/some/agent:v1', url: '"+registry+"/charts'}\n", nil)
 	needs, _, err := c.Closure(context.Background(), nil, documented, newMemory())
@@ -232,7 +232,7 @@ func TestClosureReadsEveryString(t *testing.T) {
 	}
 }
 
-// Somebody who brings the release by hand is not asked for templates.
+// If the release is installed separately, its templates are not required.
 func TestClosureWithoutRelease(t *testing.T) {
 	inv := inventory("1.4")
 	if got := faults(closureOf(t, inv, "controller: {createRelease: false}")); len(got) != 0 {
@@ -246,7 +246,7 @@ func TestClosureErrors(t *testing.T) {
 	values, _ := derive(t, c, everything, inv)
 	down := errDown
 	for name, broken := range map[string]Inventory{
-		"no answer at all":    silent{down},
+		"no answer":           silent{down},
 		"no answer for blobs": failing{inv, down},
 		"a blob breaks off":   failing{inv, nil},
 	} {
@@ -262,8 +262,7 @@ func TestClosureErrors(t *testing.T) {
 	}
 }
 
-// failing is a registry whose blobs cannot be fetched: they do not open, or
-// break off.
+// A failing registry's blobs cannot be opened, or cannot be read.
 type failing struct {
 	*memory
 	error
@@ -278,7 +277,7 @@ func (f failing) Blob(context.Context, string, string) (io.ReadCloser, error) {
 
 var errDown = errors.New("connection refused")
 
-// The images of k0s are looked for at the paths at which a mirror is asked.
+// The images of k0s are looked up at the paths that a mirror uses.
 func TestCheck(t *testing.T) {
 	inv := newMemory()
 	inv.image("k0sproject/coredns", "1.12.2")
@@ -288,9 +287,9 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"image quay.io/k0sproject/coredns:1.12.2; outside; only a mirror of quay.io brings it from the site's registry",
+		"image quay.io/k0sproject/coredns:1.12.2; outside; pulled from the site's registry only through a mirror of quay.io",
 		"image quay.io/k0sproject/coredns:1.12.3; missing; outside; nearest R/k0sproject/coredns:1.12.2",
-		"image redis:8; outside; only a mirror of docker.io brings it from the site's registry",
+		"image redis:8; outside; pulled from the site's registry only through a mirror of docker.io",
 		"image R/k0sproject/pause:3.9; missing",
 	}
 	if got := faults(needs); !slices.Equal(got, want) {

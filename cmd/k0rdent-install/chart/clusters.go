@@ -17,11 +17,10 @@ type clusterChart struct {
 	chart     *Chart
 }
 
-// clusters looks at a cluster template: the add-on charts and the images that
-// clusters made from it will ask for. Its chart holds them as texts in texts
-// (files of a control plane, values of add-ons) and most images without their
-// tags, which are in the add-on charts; so images are looked for by their
-// repositories. None of it is needed before somebody makes such a cluster.
+// clusters adds the add-on charts and images that clusters of a template request. Its
+// chart has them in nested texts (files of a control plane, values of add-ons), and
+// most images without their tags, which are in the add-on charts, so images are
+// looked up by repository. All of it is required only once such a cluster is created.
 func (k *closure) clusters(ctx context.Context, reference string, t template) error {
 	c, err := k.open(ctx, reference)
 	k.clusterCharts = append(k.clusterCharts, clusterChart{t, reference, c})
@@ -31,8 +30,8 @@ func (k *closure) clusters(ctx context.Context, reference string, t template) er
 	global := globals(k.values)
 	global["k0sURL"] = text(k.values, "controller", "globalK0sURL")
 	m, err := k.renderCluster(c, global)
-	if err != nil { // it wants values that only a cluster's owner has
-		k.want(KindChart, reference, t.String()).Remark = "what its clusters need is not known: " + err.Error()
+	if err != nil { // it requires values that only a cluster's owner has
+		k.add(KindChart, reference, t.String()).Remark = "cannot determine what its clusters require: " + err.Error()
 		return nil
 	}
 	k.hosted(m, t.String())
@@ -44,11 +43,11 @@ func (k *closure) clusters(ctx context.Context, reference string, t template) er
 	return nil
 }
 
-// child notes one thing that a cluster asks for. version is that of a chart.
-func (k *closure) child(scheme, name, version, who string) {
+// child adds a chart or an image that a cluster requests. version is that of a chart.
+func (k *closure) child(scheme, name, version, by string) {
 	if scheme != "" {
 		if scheme == "oci://" && version != "" {
-			k.wantOptional(KindChart, name+":"+ref.ChartTag(version), who)
+			k.addOptional(KindChart, name+":"+ref.ChartTag(version), by)
 		}
 		return
 	}
@@ -56,19 +55,20 @@ func (k *closure) child(scheme, name, version, who string) {
 	if err != nil {
 		return
 	}
-	n := k.wantOptional(KindImage, name, who)
+	n := k.addOptional(KindImage, name, by)
 	n.anyTag = r.Suffix() == ""
 	if _, inside := k.site.inside(r.Name()); !inside {
-		n.Remark = "the template forgot a slash after the registry's name"
+		n.Remark = "the template lacks a slash after the registry's name"
 	}
 }
 
-// required is what a cluster's chart says of a value that only its owner has.
+// required matches the error of a cluster's chart about a value that only its owner
+// has.
 var required = regexp.MustCompile(`\.Values\.(\w+(?:\.\w+)*) is required`)
 
-// renderCluster renders a cluster's chart as the platform's controller does it.
-// Values that the chart asks for by name get some text, and a list of machines
-// gets one.
+// renderCluster renders a cluster's chart as the platform's controller does. Values
+// that the chart requires by name are set to some text, and an empty list of machines
+// to one machine.
 func (k *closure) renderCluster(c *Chart, global map[string]any) (Manifests, error) {
 	h, err := c.Helm()
 	if err != nil {
@@ -92,12 +92,12 @@ func (k *closure) renderCluster(c *Chart, global map[string]any) (Manifests, err
 	}
 }
 
-// hosted notes the image that the control planes in a template's pods run.
-func (k *closure) hosted(objects Manifests, who string) {
+// hosted adds the image of control planes that run in pods.
+func (k *closure) hosted(objects Manifests, by string) {
 	for _, o := range objects {
 		image, version := text(o.Content, "spec", "image"), text(o.Content, "spec", "version")
 		if r, err := ref.ParseImage(image); err == nil && o.Kind() == "K0smotronControlPlane" && r.Suffix() == "" && version != "" {
-			k.wantOptional(KindImage, image+":"+strings.ReplaceAll(version, "+", "-"), who)
+			k.addOptional(KindImage, image+":"+strings.ReplaceAll(version, "+", "-"), by)
 		}
 	}
 }

@@ -6,24 +6,24 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// Requests is what pods reserve of a node. A pod that fits on no node stays
+// Requests is what pods reserve on a node. A pod that does not fit on any node stays
 // Pending.
 type Requests struct {
 	CPU    int64 // in thousandths of one
 	Memory int64 // in bytes
 }
 
-// Plus returns the sum of two.
+// Plus returns the sum of r and o.
 func (r Requests) Plus(o Requests) Requests { return Requests{r.CPU + o.CPU, r.Memory + o.Memory} }
 
 // Demand is what the platform's pods reserve once all of them run.
 type Demand struct {
 	Requests
 	Surge   Requests // of the largest pod that an update runs next to the one it replaces
-	Largest string   // the Deployment with that pod, "" if none asks for anything
+	Largest string   // the Deployment with that pod, "" if none has requests
 }
 
-// add counts the pods of workloads. Those of Jobs end.
+// add adds the pods of workloads, except those of Jobs, which end.
 func (l *Demand) add(m Manifests) {
 	for _, o := range m {
 		replicas := int64(1)
@@ -58,7 +58,7 @@ func integer(v any) int64 {
 }
 
 // podRequests returns what one pod of a workload reserves: its containers
-// together, or the largest of those that run before them.
+// together, or the largest init container.
 func podRequests(content map[string]any) Requests {
 	var sum, first Requests
 	spec := parsePath("spec.template.spec")
@@ -78,7 +78,7 @@ func items(content map[string]any, p keyPath) []any {
 	return l
 }
 
-// containerRequests reads a container's requests; a limit without one is one.
+// containerRequests returns a container's requests; a limit without a request is one.
 func containerRequests(container any) Requests {
 	c, _ := container.(map[string]any)
 	amount := func(name string) resource.Quantity {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A derivation collects the values that a site needs.
+// A derivation collects the values that a site requires.
 type derivation struct {
 	site     Site
 	defaults map[string]any // of the chart and all subcharts, merged
@@ -16,15 +16,14 @@ type derivation struct {
 	notes    []Note
 }
 
-// Derive finds the values with which the chart takes everything from the
-// site's registry: a repository for each image of which the registry has a
-// counterpart, whether the image is in use or not, and the platform's own
-// settings, each only where the chart has its key. Tags are left alone. With
-// no registry in site, only what has nothing to do with one is set.
+// Derive returns the values with which the chart pulls everything from the site's
+// registry: a repository for each image that the registry has a counterpart of, in
+// use or not, and the platform's own settings, each only if the chart has its key.
+// Tags stay. Without a registry in site, only settings that are unrelated to it are
+// set.
 //
-// What has no counterpart gets a note and keeps its default; whether that
-// matters is Closure's to say. The operator's values are laid over the result
-// with Merge.
+// An image without a counterpart keeps its default, with a note; Closure determines
+// whether it is required. Use Merge to add the operator's values to the result.
 func (c *Chart) Derive(ctx context.Context, site Site, inv Inventory) (map[string]any, []Note, error) {
 	h, defaults, err := c.whole(nil)
 	if err != nil {
@@ -35,7 +34,7 @@ func (c *Chart) Derive(ctx context.Context, site Site, inv Inventory) (map[strin
 	subcharts(h, "", roots)
 	found := walk(defaults, roots)
 	if site.Registry != "" {
-		if !d.knows("controller.templatesRepoURL") || !d.knows("controller.globalRegistry") {
+		if !d.hasValue("controller.templatesRepoURL") || !d.hasValue("controller.globalRegistry") {
 			return nil, nil, fmt.Errorf("chart %s %s: no controller.templatesRepoURL and controller.globalRegistry in its values: not the platform's chart", c.Name(), c.Version())
 		}
 		repositories, err := inv.Repositories(ctx)
@@ -58,15 +57,15 @@ func (c *Chart) Derive(ctx context.Context, site Site, inv Inventory) (map[strin
 	return d.values, d.notes, nil
 }
 
-// knows reports whether the chart has a value, be it null.
-func (d *derivation) knows(path string) bool {
+// hasValue reports whether the chart has a value, even if it is null.
+func (d *derivation) hasValue(path string) bool {
 	_, ok := lookup(d.defaults, parsePath(path))
 	return ok
 }
 
-// set sets a value whose way leads through tables only.
+// set sets a value that is not in a list.
 func (d *derivation) set(path string, v any) {
-	_ = put(d.values, parsePath(path), v, nil) // fails in lists only
+	_ = put(d.values, parsePath(path), v, nil) // fails only in lists
 }
 
 func (d *derivation) note(value, format string, args ...any) {
@@ -101,75 +100,75 @@ func (d *derivation) images(leaves []leaf, repositories []string) error {
 	return nil
 }
 
-// registry sets how the platform's controller reaches the registry. The keys
-// came with releases: registryCertSecret with kcm 1.1, imagePullSecret with 1.6.
+// registry sets how the platform's controller reaches the registry. Some keys exist
+// only since a release: registryCertSecret since kcm 1.1, imagePullSecret since 1.6.
 func (d *derivation) registry() {
 	s := d.site
 	d.set("controller.templatesRepoURL", "oci://"+s.Registry+"/charts")
 	d.set("controller.globalRegistry", s.Registry)
-	d.secret("controller.registryCertSecret", s.CASecret, "this release knows no authority but the ones that its images trust: the registry's certificate must come from one of those")
+	d.secret("controller.registryCertSecret", s.CASecret, "this release does not support a private authority: the registry's certificate must be from one that its images trust")
 	d.secret("controller.registryCredsSecret", s.CredsSecret, "this release cannot log in to a registry")
 	if s.PlainHTTP {
-		if d.knows("controller.insecureRegistry") {
+		if d.hasValue("controller.insecureRegistry") {
 			d.set("controller.insecureRegistry", true)
 		}
-		d.warn("controller.insecureRegistry", "only charts can be taken over plain HTTP: the Cluster API operator asks for its providers over HTTPS, and the platform will not become ready")
+		d.warn("controller.insecureRegistry", "only charts can be pulled over plain HTTP: the Cluster API operator pulls its providers over HTTPS, so the platform will not become ready")
 	}
 	if s.K0sURL == "" {
 		return
 	}
-	if d.knows("controller.globalK0sURL") {
+	if d.hasValue("controller.globalK0sURL") {
 		d.set("controller.globalK0sURL", s.K0sURL)
 	}
 	host, _, _ := strings.Cut(s.Registry, "/")
-	if s.CASecret != "" && strings.HasPrefix(s.K0sURL, "https://"+host+"/") && d.knows("controller.k0sURLCertSecret") {
+	if s.CASecret != "" && strings.HasPrefix(s.K0sURL, "https://"+host+"/") && d.hasValue("controller.k0sURLCertSecret") {
 		d.set("controller.k0sURLCertSecret", s.CASecret)
 	}
 }
 
-// secret sets the name of a secret, or reports the consequence if the chart has no
+// secret sets the name of a secret, or warns of the consequence if the chart has no
 // key for it.
 func (d *derivation) secret(path, name, otherwise string) {
 	switch {
 	case name == "":
-	case d.knows(path):
+	case d.hasValue(path):
 		d.set(path, name)
 	default:
 		d.warn(path, "%s", otherwise)
 	}
 }
 
-// telemetry switches off what reports to the vendor. The key moved: it was
+// telemetry disables reports to the vendor. The key has moved: it was
 // controller.enableTelemetry up to kcm 1.3, telemetry.mode in 1.4, and is
-// regional.telemetry.mode from 1.5 on. The mode "local" needs an image that
-// 1.4 and 1.5 name in their templates, so "disabled" is what always works.
+// regional.telemetry.mode since 1.5. The mode "local" requires an image that the
+// templates of 1.4 and 1.5 hard-code; "disabled" always works.
 func (d *derivation) telemetry() {
 	switch {
-	case d.knows("regional.telemetry.mode"):
+	case d.hasValue("regional.telemetry.mode"):
 		d.set("regional.telemetry.mode", "disabled")
-	case d.knows("telemetry.mode"):
+	case d.hasValue("telemetry.mode"):
 		d.set("telemetry.mode", "disabled")
-	case d.knows("controller.enableTelemetry"):
+	case d.hasValue("controller.enableTelemetry"):
 		d.set("controller.enableTelemetry", false)
 	}
 }
 
-// pullSecrets names the pull secret in every form that the charts know. The
-// controller's own key reaches its pod and, in the second pass, the charts
-// that read globals; flux2, velero and rbac-manager have keys of their own.
+// pullSecrets sets the pull secret in each form that the charts use. The controller's
+// own key covers its pod and, in the second pass, the charts that read globals; flux2,
+// velero and rbac-manager have keys of their own.
 func (d *derivation) pullSecrets(keys []secretKey) error {
 	name := d.site.PullSecret
 	if name == "" {
 		return nil
 	}
-	d.secret("controller.imagePullSecret", name, "this release hands no pull secret to the parts that it installs: they need a registry that asks for none")
+	d.secret("controller.imagePullSecret", name, "this release does not pass a pull secret to the components that it installs: they require a registry that allows pulls without a login")
 	for _, k := range keys {
 		v, p := named(name), k.path
 		if k.inside {
 			v = []any{name}
 		}
 		if i := slices.Index(p, "global"); i >= 0 {
-			p = p[i:] // of all charts, or the parent's would win
+			p = p[i:] // of all charts: the parent's would override it
 		}
 		if err := put(d.values, p, v, d.defaults); err != nil {
 			return err
@@ -178,11 +177,11 @@ func (d *derivation) pullSecrets(keys []secretKey) error {
 	return nil
 }
 
-// timeout raises how long the platform waits for each part that it installs.
+// timeout raises the time that the platform waits for each component.
 func (d *derivation) timeout() {
 	const key = "controller.defaultHelmTimeout"
 	byDefault, _ := time.ParseDuration(text(d.defaults, "controller", "defaultHelmTimeout"))
-	if d.site.HelmTimeout > byDefault && d.knows(key) {
+	if d.site.HelmTimeout > byDefault && d.hasValue(key) {
 		d.set(key, d.site.HelmTimeout.String())
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// everything is a site with all that a site can have.
+// everything is a site with all settings.
 var everything = Site{
 	Registry: registry, K0sURL: "https://registry.local/k0s", KubeVersion: "v1.35.4+k0s.0",
 	CASecret: "registry-ca", CredsSecret: "registry-login", PullSecret: "registry-pull", HelmTimeout: 20 * time.Minute,
@@ -38,9 +38,9 @@ func asYAML(t *testing.T, v any) string {
 	return string(p)
 }
 
-// The lists that the vendor documents, and the keys that they miss, come out
-// of the charts.
-func TestDeriveWhatIsDocumented(t *testing.T) {
+// The derived values are those that the vendor documents, and the keys that the
+// documentation misses.
+func TestDeriveDocumentedValues(t *testing.T) {
 	for _, row := range []struct {
 		layout string
 		site   Site
@@ -57,7 +57,7 @@ func TestDeriveWhatIsDocumented(t *testing.T) {
 			c := platform(t, row.layout)
 			got, _ := derive(t, c, row.site, inventory(row.layout))
 			if g, w := asYAML(t, got), asYAML(t, want); g != w {
-				t.Errorf("Derive gives\n%s\nwant\n%s", g, w)
+				t.Errorf("Derive returns\n%s\nwant\n%s", g, w)
 			}
 			if err := c.Validate(got); err != nil {
 				t.Errorf("Validate(derived) = %v, want nil", err)
@@ -66,8 +66,8 @@ func TestDeriveWhatIsDocumented(t *testing.T) {
 	}
 }
 
-// No version is compared: what a release does not support is reported instead of set.
-func TestDeriveTellsWhatAReleaseLacks(t *testing.T) {
+// Values that a release does not support are reported, not set.
+func TestDeriveUnsupportedValues(t *testing.T) {
 	site := everything
 	site.PlainHTTP = true
 	values, notes := derive(t, platform(t, "1.0"), site, inventory("1.0"))
@@ -82,7 +82,7 @@ func TestDeriveTellsWhatAReleaseLacks(t *testing.T) {
 			t.Errorf("no warning about %s in %v", key, notes)
 		}
 	}
-	if !slices.Contains(notes, Note{Text: "Deployment kcm-k0rdent-enterprise-controller-manager gets no pull secret by any value", Warning: true}) {
+	if !slices.Contains(notes, Note{Text: "Deployment kcm-k0rdent-enterprise-controller-manager has no pull secret: no value of the chart sets one", Warning: true}) {
 		t.Errorf("no warning about the controller's pull secret in %v", notes)
 	}
 	controller := values["controller"].(map[string]any)
@@ -96,13 +96,13 @@ func TestDeriveTellsWhatAReleaseLacks(t *testing.T) {
 	}
 }
 
-// Pods of all charts get the pull secret, each in the form that its chart wants.
+// Pods of all charts have the pull secret, each in the form that its chart expects.
 func TestPullSecretReachesEveryPod(t *testing.T) {
 	c := platform(t, "1.4")
 	values, notes := derive(t, c, everything, inventory("1.4"))
 	for _, n := range notes {
-		if strings.Contains(n.Text, "gets no pull secret") && n.Text != "Deployment kcm-k0rdent-ui gets no pull secret by any value" &&
-			n.Text != "Deployment kcm-datasource-controller-manager gets no pull secret by any value" {
+		if strings.Contains(n.Text, "has no pull secret") && n.Text != "Deployment kcm-k0rdent-ui has no pull secret: no value of the chart sets one" &&
+			n.Text != "Deployment kcm-datasource-controller-manager has no pull secret: no value of the chart sets one" {
 			t.Errorf("%s", n.Text)
 		}
 	}
@@ -113,7 +113,7 @@ func TestPullSecretReachesEveryPod(t *testing.T) {
 	for _, name := range []string{"helm-controller", "kcm-flux-check", "velero", "kcm-rbac-manager", "kcm-reloader"} {
 		i := slices.IndexFunc(m, func(o Object) bool { return o.Name() == name })
 		spec, _ := podSpec(m[i].Content)
-		if !carries(spec, "registry-pull") {
+		if !hasPullSecret(spec, "registry-pull") {
 			t.Errorf("%s has %v, want the pull secret", name, spec["imagePullSecrets"])
 		}
 	}
@@ -121,7 +121,7 @@ func TestPullSecretReachesEveryPod(t *testing.T) {
 
 func TestDeriveOtherSites(t *testing.T) {
 	c := platform(t, "1.2")
-	// Registries without a prefix, and with the sources' own paths.
+	// A registry without a prefix, and with the paths of the sources.
 	site := documented
 	site.Registry = "10.0.0.5:5000"
 	inv := newMemory()
@@ -129,7 +129,7 @@ func TestDeriveOtherSites(t *testing.T) {
 	inv.image("k0rdent-enterprise/kcm-controller", "1.2.3")
 	values, notes := derive(t, c, site, inv)
 	if got := text(values, "regional", "cert-manager", "image", "repository"); got != "10.0.0.5:5000/quay.io/jetstack/cert-manager-controller" {
-		t.Errorf("cert-manager = %q, want it at the path that has the source's host", got)
+		t.Errorf("cert-manager = %q, want the path with the source's host", got)
 	}
 	if got := text(values, "image", "repository"); got != "10.0.0.5:5000/k0rdent-enterprise/kcm-controller" {
 		t.Errorf("controller = %q, want it below the vendor's prefix", got)
@@ -137,15 +137,15 @@ func TestDeriveOtherSites(t *testing.T) {
 	if !slices.Contains(notes, Note{Value: "flux2.cli.image", Text: "the registry has no counterpart of ghcr.io/fluxcd/flux-cli"}) {
 		t.Errorf("no note about flux-cli in %v", notes)
 	}
-	// Online: no registry is asked, and nothing is pointed anywhere.
+	// Without a registry, only the timeout is set.
 	values, notes, err := c.Derive(context.Background(), Site{KubeVersion: "1.32", HelmTimeout: time.Hour}, nil)
 	if want := "controller:\n  defaultHelmTimeout: 1h0m0s\n"; err != nil || asYAML(t, values) != want || len(notes) != 0 {
 		t.Errorf("without a registry: %q, %v, %v, want %q", asYAML(t, values), notes, err, want)
 	}
 }
 
-// The switch for telemetry moved twice; where a release has two, the newer works.
-func TestTelemetryIsOff(t *testing.T) {
+// The key for telemetry has moved twice; if a release has two, the newer one works.
+func TestTelemetryIsDisabled(t *testing.T) {
 	for _, row := range []struct{ values, path, want string }{
 		{"controller: {enableTelemetry: true}", "controller.enableTelemetry", "false"},
 		{"{controller: {enableTelemetry: true}, telemetry: {mode: online}}", "telemetry.mode", "disabled"},
@@ -154,18 +154,18 @@ func TestTelemetryIsOff(t *testing.T) {
 		d := &derivation{defaults: table(t, row.values), values: map[string]any{}}
 		d.telemetry()
 		if v, _ := lookup(d.values, parsePath(row.path)); fmt.Sprint(v) != row.want || len(d.values) != 1 {
-			t.Errorf("%s gives %v, want %s %s", row.values, d.values, row.path, row.want)
+			t.Errorf("%s becomes %v, want %s %s", row.values, d.values, row.path, row.want)
 		}
 	}
 }
 
-// A chart that waits longer by itself is left to.
+// A longer timeout of the chart is kept.
 func TestTimeoutIsOnlyRaised(t *testing.T) {
 	c := single(t, "controller: {defaultHelmTimeout: 30m}", "", nil)
 	for timeout, want := range map[time.Duration]string{20 * time.Minute: "{}\n", time.Hour: "controller:\n  defaultHelmTimeout: 1h0m0s\n"} {
 		values, _ := derive(t, c, Site{KubeVersion: "1.32", HelmTimeout: timeout}, nil)
 		if got := asYAML(t, values); got != want {
-			t.Errorf("a timeout of %v over one of 30m gives %q, want %q", timeout, got, want)
+			t.Errorf("a timeout of %v over one of 30m: %q, want %q", timeout, got, want)
 		}
 	}
 }
@@ -173,7 +173,7 @@ func TestTimeoutIsOnlyRaised(t *testing.T) {
 func TestDeriveErrors(t *testing.T) {
 	other := single(t, "image:\n  repository: a/b\n  tag: v1\n", "", nil)
 	if _, _, err := other.Derive(context.Background(), documented, newMemory()); err == nil || !strings.Contains(err.Error(), "not the platform's chart") {
-		t.Errorf("Derive of another chart: %v, want an error that says so", err)
+		t.Errorf("Derive of another chart: %v, want that it is not the platform's chart", err)
 	}
 	broken := errors.New("connection refused")
 	if _, _, err := platform(t, "1.2").Derive(context.Background(), documented, silent{broken}); !errors.Is(err, broken) {
@@ -186,7 +186,7 @@ func TestDeriveErrors(t *testing.T) {
 	}
 }
 
-// silent is a registry that does not answer.
+// A silent registry does not answer.
 type silent struct{ error }
 
 func (s silent) Repositories(context.Context) ([]string, error) { return nil, s.error }

@@ -7,30 +7,30 @@ import (
 	"strings"
 )
 
-// Families of Linux that machines of child clusters run.
+// Families of Linux distributions that machines of child clusters run.
 const (
 	Debian = "debian"
 	RHEL   = "rhel"
 )
 
-// Families are all of them, in the order of cells.
+// Families lists all of them, in the order of cells.
 var Families = []string{Debian, RHEL}
 
-// commonCommands are on the machines of either family. All that they change
-// that matters here is files; see root.perform.
+// commonCommands are on machines of both families. What matters of them are the files
+// that they change; see root.perform.
 var commonCommands = strings.Fields(`apparmor_parser awk base64 basename cat chgrp chmod chown cp curl cut date dd df dirname
 	echo env expr false find getent grep groupadd head hostname hostnamectl id install ip iptables kill ln logger ls lsmod
 	mkdir mktemp modprobe mount mv openssl printf ps readlink rm rmdir sed seq sleep sort stat swapoff sync sysctl
 	systemctl tail tar tee test touch tr true umount uname uniq useradd usermod wc which xargs`)
 
-// ownCommands are those of one family only.
+// ownCommands are the commands of one family only.
 var ownCommands = map[string][]string{
 	Debian: {"add-apt-repository", "apt", "apt-get", "dpkg", "dpkg-reconfigure", "update-ca-certificates", "update-initramfs"},
 	RHEL:   {"dnf", "dracut", "firewall-cmd", "restorecon", "rpm", "setenforce", "setsebool", "update-ca-trust", "update-crypto-policies", "yum"},
 }
 
-// Where authorities are put by hand, from which a command rebuilds the bundle
-// that curl reads, and where programs in Go look besides (crypto/x509,
+// The directory for authorities that a family's command adds to the bundle that curl
+// reads, and the directories that programs in Go read as well (crypto/x509,
 // root_linux.go).
 var (
 	anchors    = map[string]string{Debian: "/usr/local/share/ca-certificates", RHEL: "/etc/pki/ca-trust/source/anchors"}
@@ -38,17 +38,17 @@ var (
 	goDirs     = []string{"/etc/ssl/certs", "/etc/pki/tls/certs"}
 )
 
-// A root is a machine of a family as far as bootstrap goes: which directories
-// and files there are, and which of the files are the site's authority.
+// A root is the simulated file system of a machine: its directories and files, and
+// which of the files are the site's authority.
 type root struct {
 	family  string
 	dirs    map[string]bool
 	files   map[string]bool // by path: whether it is the authority
-	bundle  bool            // the system's bundle holds the authority
-	missing []string        // commands that were run and are not there
-	unknown []string        // commands of which nothing is known
+	bundle  bool            // the system's bundle contains the authority
+	missing []string        // commands that were run and do not exist
+	unknown []string        // commands whose effect is unknown
 
-	uncertain bool // something was run of which nothing is known
+	uncertain bool // a command with an unknown effect was run
 }
 
 func newRoot(family string) *root {
@@ -62,20 +62,20 @@ func newRoot(family string) *root {
 	return r
 }
 
-// mkdir makes a directory and those around it.
+// mkdir creates a directory and its parents.
 func (r *root) mkdir(dir string) {
 	for ; dir != "/" && dir != "."; dir = path.Dir(dir) {
 		r.dirs[dir] = true
 	}
 }
 
-// write puts a file in its place, as cloud-init does, which makes directories.
+// write creates a file and its directories, as cloud-init does.
 func (r *root) write(name string, authority bool) {
 	r.mkdir(path.Dir(name))
 	r.files[path.Clean(name)] = authority
 }
 
-// trusts reports whether the authority is trusted by curl, or by programs in Go.
+// trusts reports whether curl, or else programs in Go, trust the authority.
 func (r *root) trusts(curl bool) bool {
 	if r.bundle || curl {
 		return r.bundle
@@ -88,7 +88,7 @@ func (r *root) trusts(curl bool) bool {
 	return false
 }
 
-// perform runs one command and returns its status.
+// perform simulates a command and returns its status.
 func (r *root) perform(argv []string) int {
 	name, args := path.Base(argv[0]), argv[1:]
 	switch {
@@ -143,7 +143,7 @@ func (r *root) perform(argv []string) int {
 	return 0
 }
 
-// test is what a condition of one part comes to.
+// test returns the status of a condition with one operand.
 func (r *root) test(args []string) int {
 	if n := len(args); n > 0 && args[n-1] == "]" {
 		args = args[:n-1]
@@ -152,7 +152,7 @@ func (r *root) test(args []string) int {
 		return 1 - r.test(args[1:])
 	}
 	if len(args) != 2 {
-		panic(syntaxError(fmt.Sprintf("the condition %q is not understood", strings.Join(args, " "))))
+		panic(syntaxError(fmt.Sprintf("condition %q is not supported", strings.Join(args, " "))))
 	}
 	name := path.Clean(args[1])
 	_, isFile := r.files[name]
@@ -169,7 +169,7 @@ func (r *root) test(args []string) int {
 	case "-z":
 		met = args[1] == ""
 	default:
-		panic(syntaxError(fmt.Sprintf("the condition %q is not understood", strings.Join(args, " "))))
+		panic(syntaxError(fmt.Sprintf("condition %q is not supported", strings.Join(args, " "))))
 	}
 	if met {
 		return 0
@@ -177,7 +177,7 @@ func (r *root) test(args []string) int {
 	return 1
 }
 
-// copy is cp, install, mv and ln as far as files that are known go.
+// copy simulates cp, install, mv and ln for known files.
 func (r *root) copy(name string, args []string) int {
 	var operands []string
 	directories, parents := false, false
@@ -217,7 +217,7 @@ func (r *root) copy(name string, args []string) int {
 		}
 		if known || strings.HasPrefix(at, anchors[r.family]) || slices.Contains(goDirs, path.Dir(at)) {
 			if !known {
-				return 1 // a certificate that nobody has put there
+				return 1 // no such certificate
 			}
 			r.files[at] = authority
 		}

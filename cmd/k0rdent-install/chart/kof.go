@@ -9,10 +9,9 @@ import (
 	"helm.sh/helm/v4/pkg/chart/common"
 )
 
-// kof looks at the charts of KOF, the platform's observability, if the registry has
-// them: whoever installs one of them later asks for the images and charts that it
-// names. The values are those with which the vendor's guide points KOF to a registry.
-// charts is where the release's charts are.
+// kof adds what the charts of KOF, the platform's observability, request, if the
+// registry has these charts. The values are those of the vendor's guide. charts is the
+// repository of the release's charts.
 func (k *closure) kof(ctx context.Context, charts string) error {
 	below, inside := k.site.inside(charts + "/")
 	if !inside {
@@ -47,8 +46,8 @@ func (k *closure) kof(ctx context.Context, charts string) error {
 	return nil
 }
 
-// kofChart notes what one of KOF's charts asks for, in one version. A name above
-// repositories, such as that of Istio's, is no image.
+// kofChart adds what one version of a chart of KOF requests. A prefix of
+// repositories, such as Istio's, is not an image.
 func (k *closure) kofChart(ctx context.Context, reference, name string, values map[string]any, repositories []string) error {
 	c, err := k.open(ctx, reference)
 	var m Manifests
@@ -61,18 +60,18 @@ func (k *closure) kofChart(ctx context.Context, reference, name string, values m
 		return err
 	}
 	if err != nil {
-		k.wantOptional(KindChart, reference, "KOF").Remark = "what it asks for is not known: " + err.Error()
+		k.addOptional(KindChart, reference, "KOF").Remark = "cannot determine what it requires: " + err.Error()
 		return nil
 	}
-	who := "chart " + name + " " + c.Version()
+	by := "chart " + name + " " + c.Version()
 	for _, i := range m.Images() {
-		k.wantOptional(KindImage, i.Reference, who)
+		k.addOptional(KindImage, i.Reference, by)
 	}
 	for _, o := range m {
 		mentions(o.Content, k.site.Registry, nil, func(scheme, image string, around map[string]any) {
 			above, _ := k.site.inside(image + "/")
 			if !slices.ContainsFunc(repositories, func(r string) bool { return strings.HasPrefix(r, above) }) {
-				k.child(scheme, image, text(around, "version"), who)
+				k.child(scheme, image, text(around, "version"), by)
 			}
 		})
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// kofChart packs a chart of KOF with one template.
+// kofChart returns a packed chart of KOF with one template.
 func kofChart(t *testing.T, name, template string) []byte {
 	return tgz(t, map[string]string{
 		"chart/Chart.yaml":            "apiVersion: v2\nname: " + name + "\nversion: 1.5.0\n",
@@ -15,8 +15,8 @@ func kofChart(t *testing.T, name, template string) []byte {
 	})
 }
 
-// TestClosureOfKOF: the images and charts that KOF's charts name are looked for if the
-// registry has these charts, and the platform becomes ready without them.
+// TestClosureOfKOF: the images and charts that KOF's charts name are looked up if the
+// registry has these charts, and are optional.
 func TestClosureOfKOF(t *testing.T) {
 	m := complete(t)
 	m.chart("kof-mothership", "1.5.0", kofChart(t, "kof-mothership", `
@@ -58,9 +58,9 @@ spec:
 		registry + "/charts/kof-broken:1.5.0": "found a domain is required",
 	}
 	for _, n := range needs {
-		if !slices.ContainsFunc(n.WantedBy, func(by string) bool { return strings.HasPrefix(by, "chart kof") || by == "KOF" }) {
+		if !slices.ContainsFunc(n.RequiredBy, func(by string) bool { return strings.HasPrefix(by, "chart kof") || by == "KOF" }) {
 			if n.Missing && !n.Optional {
-				t.Errorf("%s is missing for %q", n.Reference, n.WantedBy)
+				t.Errorf("%s is missing for %q", n.Reference, n.RequiredBy)
 			}
 			continue
 		}
@@ -76,6 +76,6 @@ spec:
 		delete(want, n.Reference)
 	}
 	if len(want) > 0 {
-		t.Errorf("not looked for: %v", want)
+		t.Errorf("not looked up: %v", want)
 	}
 }

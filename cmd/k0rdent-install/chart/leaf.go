@@ -6,47 +6,47 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// A leaf is a place in a chart's values that names an image. Charts have many
-// ways to write one:
+// A leaf is a place in a chart's values that names an image. Charts write images in
+// many ways:
 //
 //	image: {repository: HOST/PATH, tag: T}         most charts
-//	image: {registry: HOST, repository: PATH}      cert-manager up to 1.19 if one wants
-//	image: {repository: "", name: NAME}            cert-manager from 1.20 on, with
-//	                                               imageRegistry and imageNamespace at the top
+//	image: {registry: HOST, repository: PATH}      cert-manager up to 1.19, optionally
+//	image: {repository: "", name: NAME}            cert-manager since 1.20, with
+//	                                               imageRegistry and imageNamespace at the top level
 //	image: {manager: {repository: ...}}            Cluster API operator
 //	{image: HOST/PATH, tag: T}                     flux2, one such table a controller
 //	[{image: HOST/PATH:T}]                         velero's plug-ins
 //	[--some-image=HOST/PATH:T]                     arguments
 type leaf struct {
-	path     keyPath // of the value that takes another repository
-	name     string  // the repository by default, with its registry
-	before   string  // what the value holds before the name, such as "--some-image="
-	after    string  // and after it: tag and digest where they are not values of their own
-	registry keyPath // of a registry's name that stands beside, nil for none
+	path     keyPath // of the value to replace
+	name     string  // the default repository, with its registry
+	before   string  // text before the name in the value, such as "--some-image="
+	after    string  // text after it: a tag and digest that are not separate values
+	registry keyPath // of a separate value with the registry, nil for none
 }
 
-// A secretKey is a place for the names of pull secrets.
+// A secretKey is a value for the names of pull secrets.
 type secretKey struct {
 	path   keyPath
-	inside bool // in the table of an image, where charts want names instead of {name: ...}
+	inside bool // in the table of an image, where charts expect names instead of {name: ...}
 }
 
-// A walker collects from values. roots are the paths of charts: settings for
-// images do not reach beyond the chart that they are in.
+// A walker collects leaves and secrets from values. roots are the paths of charts: a
+// setting for images affects only its own chart.
 type walker struct {
 	roots   map[string]bool
 	leaves  []leaf
 	secrets []secretKey
 }
 
-// scope is what tables above say about the images below.
+// A scope is what the tables above define for the images below.
 type scope struct {
 	image               bool // in the table of an image
 	registry, namespace string
 }
 
-// walk collects from the merged values of a chart whose subcharts read theirs
-// at roots, in the order of their paths.
+// walk collects the leaves and secrets in the merged values of a chart whose
+// subcharts read theirs at roots, in the order of their paths.
 func walk(values map[string]any, roots map[string]bool) *walker {
 	w := &walker{roots: roots}
 	w.table(values, nil, scope{})
@@ -82,13 +82,13 @@ func (w *walker) table(m map[string]any, p keyPath, in scope) {
 	}
 }
 
-// image looks at a table that may be one of an image.
+// image adds a table if it is that of an image.
 func (w *walker) image(m map[string]any, p keyPath, in scope) {
 	repository, registry := text(m, "repository"), text(m, "registry")
 	l := leaf{path: p.to("repository"), name: repository}
 	switch {
 	case repository != "" && !in.image && !has(m, "tag") && !has(m, "digest"):
-		return // some other repository
+		return // not a repository of images
 	case repository != "" && registry != "":
 		l.name, l.registry = registry+"/"+repository, p.to("registry")
 	case repository == "" && in.image && text(m, "name") != "" && in.registry != "":
@@ -101,7 +101,7 @@ func (w *walker) image(m map[string]any, p keyPath, in scope) {
 	}
 }
 
-// literal looks at a string that may be a reference, after what stands before.
+// literal adds a string if it is a reference, perhaps in a flag.
 func (w *walker) literal(s string, p keyPath) {
 	before := ""
 	if strings.HasPrefix(s, "--") {
@@ -132,8 +132,8 @@ func (w *walker) list(items []any, p keyPath, in scope) {
 	}
 }
 
-// secret notes a list of pull secrets at the places where charts have one: at
-// the top of a chart, in its globals, and in the table of an image.
+// secret adds a list of pull secrets if it is at the top level of a chart, in its
+// globals, or in the table of an image.
 func (w *walker) secret(p keyPath, in scope) {
 	above := strings.Join(p[:len(p)-1], ".")
 	chart, isGlobal := strings.CutSuffix("."+above, ".global")

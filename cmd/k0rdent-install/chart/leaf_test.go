@@ -11,7 +11,7 @@ func TestWalk(t *testing.T) {
 	for _, row := range []struct{ name, values, want string }{
 		{"repository and tag", "image: {repository: quay.io/a/b, tag: v1}", "image.repository=quay.io/a/b"},
 		{"no tag", "image: {repository: quay.io/a/b}", "image.repository=quay.io/a/b"},
-		{"registry beside", "image: {registry: quay.io, repository: a/b}", "image.repository=quay.io/a/b clears image.registry"},
+		{"separate registry", "image: {registry: quay.io, repository: a/b}", "image.repository=quay.io/a/b clears image.registry"},
 		{"empty registry", `image: {registry: "", repository: a/b}`, "image.repository=a/b"},
 		{"table below", "image: {manager: {repository: a/b, tag: v1}}", "image.manager.repository=a/b"},
 		{"table in a table", "image: {repository: a/b, tag: v1, initContainer: {repository: busybox, tag: latest}}",
@@ -22,9 +22,9 @@ func TestWalk(t *testing.T) {
 		{"name of other key", "sidecarImage: a/b:v1", "sidecarImage=a/b+:v1"},
 		{"list of containers", "initContainers: [{name: x, image: 'a/b:v1'}, {image: c}]", "initContainers[0].image=a/b+:v1 initContainers[1].image=c"},
 		{"argument", "args: [--v=2, '--agent-image=quay.io/a/b:v1']", "args[1]=--agent-image=>quay.io/a/b+:v1"},
-		{"put together", "{imageRegistry: quay.io, imageNamespace: jet, x: {image: {repository: '', name: part}}}", "x.image.repository=quay.io/jet/part"},
-		{"put together without a namespace", "{imageRegistry: quay.io, image: {repository: '', name: part}}", "image.repository=quay.io/part"},
-		{"put together beyond a chart", "{imageRegistry: quay.io, sub: {image: {repository: '', name: part}}}", ""},
+		{"composed", "{imageRegistry: quay.io, imageNamespace: jet, x: {image: {repository: '', name: part}}}", "x.image.repository=quay.io/jet/part"},
+		{"composed without a namespace", "{imageRegistry: quay.io, image: {repository: '', name: part}}", "image.repository=quay.io/part"},
+		{"not composed across charts", "{imageRegistry: quay.io, sub: {image: {repository: '', name: part}}}", ""},
 		{"name next to a repository", "image: {name: stakater/reloader, repository: ghcr.io/stakater/reloader, tag: v1}", "image.repository=ghcr.io/stakater/reloader"},
 		{"table of another name", "proxy: {repository: a/b, tag: v1}", "proxy.repository=a/b"},
 
@@ -33,7 +33,7 @@ func TestWalk(t *testing.T) {
 		{"chart repository", "chart: {repository: some/charts}", ""},
 		{"address", "controller: {templatesRepoURL: 'oci://a/b/charts'}", ""},
 		{"empty", "image: {repository: '', tag: v1}", ""},
-		{"no image at all", "image: {tag: v1}", ""},
+		{"only a tag", "image: {tag: v1}", ""},
 		{"template", "image: '{{ .Values.x }}'", ""},
 		{"nulls", "{image: null, initContainers: null, x: {repository: null, tag: null}}", ""},
 		{"numbers", "image: {repository: 5, tag: 1.2}", ""},
@@ -92,13 +92,12 @@ sub: {imagePullSecrets: {}, global: {imagePullSecrets: []}, image: {imagePullSec
 	}
 	want := "imagePullSecrets global.imagePullSecrets image.pullSecrets! sub.imagePullSecrets sub.global.imagePullSecrets sub.image.imagePullSecrets!"
 	if s := strings.Join(got, " "); !sameWords(s, want) {
-		t.Errorf("places for pull secrets = %q, want %q", s, want)
+		t.Errorf("keys for pull secrets = %q, want %q", s, want)
 	}
 }
 
-// Whatever values are walked, each leaf is where it says: there is a value or
-// a table around it, what is put there is found there, and once all are
-// covered, everything that is left is in the registry.
+// In any values, each leaf's path leads to a value or a table, and once all leaves
+// are replaced, every image is in the registry.
 func FuzzWalk(f *testing.F) {
 	for _, s := range []string{
 		"image: {repository: quay.io/a/b, tag: v1}", "a: [{image: b/c}, [x, {image: y}]]", "args: [--x-image=a/b:c]",
@@ -126,7 +125,7 @@ func FuzzWalk(f *testing.F) {
 		}
 		for _, l := range walk(Merge(values, derived), roots).leaves {
 			if l.name != registry+"/x" {
-				t.Errorf("after covering all, %v is still %s", l.path, l.name)
+				t.Errorf("after all were replaced, %v is still %s", l.path, l.name)
 			}
 		}
 	})

@@ -4,10 +4,10 @@ import (
 	"strings"
 )
 
-// A machine is what a cluster template has k0smotron do on a new machine:
-// write files, run commands, download k0s, start it.
+// A machine is what k0smotron does on a new machine of a cluster template: write
+// files, run commands, download k0s, start it.
 type machine struct {
-	object      string // that describes it, such as "K0sControlPlane c-cp"
+	object      string // its object, such as "K0sControlPlane c-cp"
 	k0s         string // version, "" for none
 	downloadURL string
 	preloaded   bool // k0s is in the machine's image
@@ -15,11 +15,11 @@ type machine struct {
 	commands    []string // before k0s is downloaded
 }
 
-// A machineFile is a file whose text is here, or in a key of a Secret.
+// A machineFile is a file with its text, or with the key of a Secret that has it.
 type machineFile struct{ path, text, secret, key string }
 
-// machines lists the machines that a template's objects describe. other lists
-// the objects that describe machines in ways that are not known here.
+// machines returns the machines that a template's objects describe, and the kinds of
+// other objects that describe machines in unknown ways.
 func machines(objects Manifests) (known []machine, other []string) {
 	for _, o := range objects {
 		group, _, _ := strings.Cut(text(o.Content, "apiVersion"), "/")

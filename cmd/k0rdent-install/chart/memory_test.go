@@ -11,7 +11,7 @@ import (
 	"slices"
 )
 
-// memory is a registry's content.
+// A memory is a registry in memory.
 type memory struct {
 	tags  map[string]map[string]string // repository, tag: digest
 	blobs map[string][]byte            // by digest, manifests too
@@ -73,7 +73,7 @@ func (m *memory) chart(name, version string, tgz []byte) {
 		"layers": []any{m.layer(chartLayer, "", tgz)}})
 }
 
-// artifact stores files as the Cluster API operator wants them.
+// artifact stores files in the form that the Cluster API operator reads.
 func (m *memory) artifact(repository, tag string, files map[string]string) {
 	var layers []any
 	for _, name := range slices.Sorted(maps.Keys(files)) {

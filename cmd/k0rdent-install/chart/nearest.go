@@ -11,9 +11,9 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// nearest finds what comes closest to a reference that is not there: another
-// tag of the same repository, or else a repository of a like name. It is given
-// as one would ask for it, or "" if nothing is like it.
+// nearest returns the reference in the registry that is most similar to a missing
+// one: another tag of the same repository, or else a repository with a similar name.
+// It is "" if there is none.
 func (k *closure) nearest(ctx context.Context, repository string, r ref.Reference, repositories []string) (string, error) {
 	if slices.Contains(repositories, repository) {
 		tags, err := k.inv.Tags(ctx, repository)
@@ -24,35 +24,35 @@ func (k *closure) nearest(ctx context.Context, repository string, r ref.Referenc
 			return k.site.Registry + "/" + repository + ":" + tag, nil
 		}
 	}
-	if like := alike(repository, repositories); like != "" && like != repository {
+	if like := similar(repository, repositories); like != "" && like != repository {
 		return k.site.Registry + "/" + like, nil
 	}
 	return "", nil
 }
 
-// closest picks the tag with the fewest changes to want, "" for no tags.
-func closest(want string, tags []string) string {
+// closest returns the tag with the smallest distance from tag, "" for no tags.
+func closest(tag string, tags []string) string {
 	best, least := "", 0
 	for _, t := range slices.Sorted(slices.Values(tags)) {
-		if d := nearest.Distance(want, t); best == "" || d < least {
+		if d := nearest.Distance(tag, t); best == "" || d < least {
 			best, least = t, d
 		}
 	}
 	return best
 }
 
-// alike picks the repository whose last element is want's but for two
-// characters at most, and a quarter of it: a chart for a chart, an image for an
-// image. Among equals the one wins whose whole name is nearer.
-func alike(want string, repositories []string) string {
+// similar returns the repository whose last element differs from name's by at most
+// two characters and a quarter of it: a chart for a chart, an image for an image.
+// Among equals, the whole name decides.
+func similar(name string, repositories []string) string {
 	best, least := "", 0
 	for _, r := range slices.Sorted(slices.Values(repositories)) {
-		last := path.Base(want)
+		last := path.Base(name)
 		d := nearest.Distance(last, path.Base(r))
-		if d > 2 || d*4 >= len(last) && d > 0 || strings.HasPrefix(want, "charts/") != strings.HasPrefix(r, "charts/") {
+		if d > 2 || d*4 >= len(last) && d > 0 || strings.HasPrefix(name, "charts/") != strings.HasPrefix(r, "charts/") {
 			continue
 		}
-		if d = d<<16 + nearest.Distance(want, r); best == "" || d < least {
+		if d = d<<16 + nearest.Distance(name, r); best == "" || d < least {
 			best, least = r, d
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// layouts are the platform's charts of four releases: where each chart of
-// testdata/charts lies in it.
+// layouts describes the platform's charts of four releases: the path of each chart of
+// testdata/charts in it.
 var layouts = map[string]map[string]string{
 	"1.0": {
 		"":                            "platform-1.0",
@@ -54,13 +54,13 @@ var layouts = map[string]map[string]string{
 	},
 }
 
-// pack makes the archive of a chart out of directories of testdata/charts.
+// pack returns the archive of a chart, from directories of testdata/charts.
 func pack(t testing.TB, parts map[string]string) []byte {
 	t.Helper()
 	return tgz(t, chartFiles(t, parts))
 }
 
-// chartFiles returns the files of a chart out of directories of testdata/charts.
+// chartFiles returns the files of a chart, from directories of testdata/charts.
 func chartFiles(t testing.TB, parts map[string]string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -114,7 +114,7 @@ func platform(t testing.TB, layout string) *Chart {
 	return c
 }
 
-// single loads a chart of two files and what else is given.
+// single loads a chart with these values and template, and more files.
 func single(t testing.TB, values, template string, more map[string]string) *Chart {
 	t.Helper()
 	files := map[string]string{
@@ -133,15 +133,15 @@ func single(t testing.TB, values, template string, more map[string]string) *Char
 
 const registry = "registry.local/k0rdent-enterprise"
 
-// documented is the site of the vendor's guides.
+// documented is the site in the vendor's guides.
 var documented = Site{
 	Registry:    registry,
 	K0sURL:      "http://binary.local/k0rdent-enterprise",
 	KubeVersion: "v1.32.8",
 }
 
-// vendored are the images of a release, as its bundle brings them: repository
-// and tag, R for the release.
+// vendored lists the images in a release's bundle: repository and tag, R for the
+// release, CM for cert-manager.
 const vendored = `kcm-controller:R kcm-telemetry:R datasource-controller:R k0rdent-ui:1.1.1 busybox:latest
 fluxcd/helm-controller:v1.3.0 fluxcd/source-controller:v1.6.2 fluxcd/flux-cli:v2.6.4
 jetstack/cert-manager-controller:CM jetstack/cert-manager-webhook:CM jetstack/cert-manager-cainjector:CM
@@ -149,7 +149,7 @@ jetstack/cert-manager-startupapicheck:CM jetstack/cert-manager-acmesolver:CM
 capi-operator/cluster-api-operator:v0.24.0 velero/velero:v1.17.0 reactiveops/rbac-manager:v1.9.3
 stakater/reloader:v1.4.13 k0sproject/k0s:v1.32.8-k0s.0`
 
-// inventory is a registry with the images of a layout.
+// inventory returns a registry with the images of a layout.
 func inventory(layout string) *memory {
 	m := newMemory()
 	release := map[string]string{"1.0": "1.0.0", "1.1": "1.1.0", "1.2": "1.2.3", "1.4": "1.4.0"}[layout]

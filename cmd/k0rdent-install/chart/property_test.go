@@ -10,9 +10,8 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// Whatever the registry has and the operator wants, every image of both passes
-// is in the site's registry or is listed as being elsewhere, and what is listed
-// as there is there.
+// For any content of the registry and any values, every image of both passes is in
+// the closure, which reports correctly whether the registry has it.
 func TestEveryImageIsAccountedFor(t *testing.T) {
 	all := strings.Fields(strings.NewReplacer(":R", ":1.4.0", ":CM", ":v1.20.2").Replace(vendored))
 	over := []string{"", "regional: {telemetry: {mode: local}}", "regional: {telemetry: {mode: online}, velero: {upgradeCRDs: true}}",

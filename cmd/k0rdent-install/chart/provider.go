@@ -11,25 +11,25 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// operatorGroup is the API group of the Cluster API operator, whose objects
-// make it fetch a provider.
+// operatorGroup is the API group of the Cluster API operator. For each object, it
+// fetches a provider.
 const operatorGroup = "operator.cluster.x-k8s.io/"
 
-// part looks at the chart of an enabled component, rendered as the platform's
-// controller does it.
+// part adds what the chart of an enabled component requests, rendered as the
+// platform's controller does.
 func (k *closure) part(ctx context.Context, reference, name string) error {
-	who := "component " + name
+	by := "component " + name
 	values := map[string]any{}
 	if global := globals(k.values); len(global) > 0 {
 		values["global"] = global
 	}
-	objects, err := k.renderedPart(ctx, reference, who, name, values)
+	objects, err := k.renderedPart(ctx, reference, by, name, values)
 	if err != nil || objects == nil {
 		return err
 	}
 	k.demand.add(objects)
 	for _, i := range objects.Images() {
-		k.want(KindImage, i.Reference, who)
+		k.add(KindImage, i.Reference, by)
 	}
 	artifacts := map[string]bool{}
 	for _, o := range objects {
@@ -40,11 +40,11 @@ func (k *closure) part(ctx context.Context, reference, name string) error {
 	for _, o := range objects {
 		for _, image := range k.mentioned(o) {
 			if !artifacts[image] {
-				k.want(KindImage, image, who)
+				k.add(KindImage, image, by)
 			}
 		}
 		if strings.HasPrefix(text(o.Content, "apiVersion"), operatorGroup) {
-			if err := k.provider(ctx, o, objects, who); err != nil {
+			if err := k.provider(ctx, o, objects, by); err != nil {
 				return err
 			}
 		}
@@ -55,59 +55,59 @@ func (k *closure) part(ctx context.Context, reference, name string) error {
 	return nil
 }
 
-// sveltos notes the images that Sveltos's controllers pull by digests compiled
-// into them, which no chart names (projectsveltos/addon-controller and
-// classifier, the manifests of their agents). Which digests cannot be known
-// from outside; that they are those of indexes can.
+// sveltos adds the images that Sveltos's controllers pull by digests compiled into
+// them, which no chart names (projectsveltos/addon-controller and classifier, the
+// manifests of their agents). The digests are unknown here, except that they are those
+// of indexes.
 func (k *closure) sveltos(version string) {
 	names := []string{"sveltos-agent", "drift-detection-manager"}
 	if chartutil.IsCompatibleRange(">= 1.0.0-0", version) {
 		names = append(names, "sveltos-applier")
 	}
 	for _, name := range names {
-		n := k.want(KindImage, k.site.Registry+"/projectsveltos/"+name, "Sveltos, by digest")
+		n := k.add(KindImage, k.site.Registry+"/projectsveltos/"+name, "Sveltos, by digest")
 		n.anyTag, n.byDigest = true, "v"+version
 	}
 }
 
-// provider follows an object of the Cluster API operator to the artifact with
-// its components.
-func (k *closure) provider(ctx context.Context, o Object, chart Manifests, who string) error {
+// provider adds the artifact with the components of an object of the Cluster API
+// operator, and the images in it.
+func (k *closure) provider(ctx context.Context, o Object, chart Manifests, by string) error {
 	reference := text(o.Content, "spec", "fetchConfig", "oci")
 	if reference == "" {
 		url := text(o.Content, "spec", "fetchConfig", "url")
-		n := k.fault(KindArtifact, strings.TrimSpace(o.String()+" "+url), who, "its components are fetched from the internet")
+		n := k.addMissing(KindArtifact, strings.TrimSpace(o.String()+" "+url), by, "its components are fetched from the internet")
 		n.Outside = true
 		return nil
 	}
-	k.want(KindArtifact, reference, who)
+	k.add(KindArtifact, reference, by)
 	repository, m, err := k.manifest(ctx, reference)
 	if err != nil {
-		return k.ignore(err, KindArtifact, reference, who)
+		return k.ignore(err, KindArtifact, reference, by)
 	}
 	names, metadata := componentFiles(o)
-	if _, ok, err := k.titled(ctx, repository, m, metadata); err != nil {
-		return k.ignore(err, KindArtifact, reference, who)
+	if _, ok, err := k.fetchFile(ctx, repository, m, metadata); err != nil {
+		return k.ignore(err, KindArtifact, reference, by)
 	} else if !ok {
-		k.fault(KindArtifact, reference, who, "holds no %s", strings.Join(metadata, " or "))
+		k.addMissing(KindArtifact, reference, by, "contains no %s", strings.Join(metadata, " or "))
 		return nil
 	}
-	p, ok, err := k.titled(ctx, repository, m, names)
+	p, ok, err := k.fetchFile(ctx, repository, m, names)
 	switch {
 	case err != nil:
-		return k.ignore(err, KindArtifact, reference, who)
+		return k.ignore(err, KindArtifact, reference, by)
 	case !ok:
-		k.fault(KindArtifact, reference, who, "holds no %s", strings.Join(names, " or "))
+		k.addMissing(KindArtifact, reference, by, "contains no %s", strings.Join(names, " or "))
 		return nil
 	}
 	objects, err := decode("", string(p))
 	if err != nil {
-		k.fault(KindArtifact, reference, who, "components: %v", oneLine(err))
+		k.addMissing(KindArtifact, reference, by, "components: %v", oneLine(err))
 		return nil
 	}
 	k.demand.add(objects)
 	for _, image := range unreplaced(objects, o, k.lastNames(chart)) {
-		k.want(KindImage, image, fmt.Sprintf("%s, artifact %s", who, path.Base(repository)))
+		k.add(KindImage, image, fmt.Sprintf("%s, artifact %s", by, path.Base(repository)))
 	}
 	return nil
 }
@@ -126,8 +126,8 @@ func componentFiles(o Object) (components, metadata []string) {
 		[]string{whole + "metadata.yaml", "metadata.yaml"}
 }
 
-// lastNames returns the last elements of the images that a chart takes from the
-// site's registry, in whatever field or text.
+// lastNames returns the last elements of the names of images from the site's registry
+// that a chart has in any field or text.
 func (k *closure) lastNames(chart Manifests) map[string]bool {
 	last := map[string]bool{}
 	for _, o := range chart {
@@ -140,11 +140,11 @@ func (k *closure) lastNames(chart Manifests) map[string]bool {
 	return last
 }
 
-// unreplaced lists the images of components that stay as they are when the
-// operator has applied what the provider's object and chart say: an imageUrl
-// goes to the container of its name, in the only Deployment or, of several, in
-// those called ca*-controller-manager (component_customizer.go); a patch
-// replaces what it likes, which shows in an image of the same last name.
+// unreplaced returns the images of components that the operator does not replace when
+// it applies the provider's object and chart. It sets an imageUrl in the container of
+// that name, in the only Deployment or, of several, in those called
+// ca*-controller-manager (component_customizer.go). Patches replace any image; one
+// with the same last element shows that.
 func unreplaced(components Manifests, provider Object, patched map[string]bool) []string {
 	urls := map[string]bool{}
 	v, _ := lookup(provider.Content, parsePath("spec.deployment.containers"))

@@ -6,8 +6,7 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// full returns a name as a container runtime understands it, the same for all its
-// spellings.
+// full returns a name as container runtimes expand it, the same for each spelling.
 func full(name string) string {
 	r, err := ref.ParseImage(name)
 	if err != nil {
@@ -16,8 +15,8 @@ func full(name string) string {
 	return r.Normalized().Name()
 }
 
-// inside returns the repository, below the site's prefix, of a name that lies in
-// the site's registry.
+// inside returns the repository, relative to the site's prefix, of a name in the site's
+// registry.
 func (s Site) inside(name string) (string, bool) {
 	if s.Registry == "" {
 		return "", false
@@ -25,12 +24,11 @@ func (s Site) inside(name string) (string, bool) {
 	return strings.CutPrefix(name, s.Registry+"/")
 }
 
-// match finds the repository that holds what a public name stands for. The
-// vendor drops the source's host, and for its own images all directories; it
-// keeps the rest. So the longest end of the name that the registry has is
-// taken, from the whole name, as a proxy cache has it, down to the last
-// element. Ends alone would take some other "controller" for the platform's,
-// which its vendor renames.
+// match returns the repository with the counterpart of a public name. The vendor drops
+// the source's host and, for its own images, all directories, so this is the longest
+// suffix of the name that the registry has: from the whole name, as in a proxy cache,
+// to the last element. The vendor renames the platform's own "controller"; a suffix
+// would match some other one.
 func match(name string, have map[string]bool) (string, bool) {
 	at := full(name)
 	switch {

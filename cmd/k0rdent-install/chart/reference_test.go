@@ -25,7 +25,7 @@ func TestMatch(t *testing.T) {
 		"redis":                                 "library/redis",
 		"velero/velero":                         "velero/velero",
 		"docker.io/velero/velero":               "velero/velero",
-		"ghcr.io/stakater/reloader":             "stakater/reloader", // not the shorter one
+		"ghcr.io/stakater/reloader":             "stakater/reloader", // the longer of two suffixes
 		"ghcr.io/cached/whole":                  "ghcr.io/cached/whole",
 		"quay.io/jetstack/cert-manager-webhook": "",
 		"quay.io/a/xcontroller":                 "", // whole elements only
@@ -35,13 +35,13 @@ func TestMatch(t *testing.T) {
 			t.Errorf("match(%q) = %q, %v, want %q", name, got, ok, want)
 		}
 	}
-	// One image, however it is spelt.
+	// All spellings are the same image.
 	for _, name := range []string{"redis", "docker.io/redis", "docker.io/library/redis", "index.docker.io/redis", "library/redis"} {
 		if got := full(name); got != "docker.io/library/redis" {
 			t.Errorf("full(%q) = %q, want docker.io/library/redis", name, got)
 		}
 	}
-	// The registry of somebody who kept the project's own names.
+	// A registry with the project's own names.
 	if got, _ := match("ghcr.io/k0rdent/kcm/controller", map[string]bool{"k0rdent/kcm/controller": true}); got != "k0rdent/kcm/controller" {
 		t.Errorf("match without the vendor's name = %q, want the project's", got)
 	}
@@ -63,7 +63,7 @@ func TestInside(t *testing.T) {
 	}
 }
 
-// Matching finds what the registry has, being an end of the name.
+// match finds any suffix of a name.
 func FuzzReference(f *testing.F) {
 	for _, s := range []string{"busybox", "quay.io/jetstack/cert-manager-controller:v1.19.1@" + someDigest, "[::1]:5000/a", "a:b", "localhost/x", "index.docker.io/redis"} {
 		f.Add(s)

@@ -7,31 +7,31 @@ import (
 	"strings"
 )
 
-// How machines reach the site's registry.
+// How machines access the site's registry.
 const (
-	PublicCA  = "public-ca" // its certificate is one that every machine trusts
-	OwnCA     = "own-ca"    // its certificate is one of the site's own authority
-	Login     = "login"     // reading takes a login; the certificate is a public one
-	PlainHTTP = "http"      // it speaks no TLS
+	PublicCA  = "public-ca" // every machine trusts its certificate
+	OwnCA     = "own-ca"    // the site's own authority signed its certificate
+	Login     = "login"     // reading requires a login; its certificate is public
+	PlainHTTP = "http"      // it does not use TLS
 )
 
-// Accesses are all of them, in the order of cells.
+// Accesses lists all of them, in the order of cells.
 var Accesses = []string{PublicCA, OwnCA, Login, PlainHTTP}
 
-// A Cell is the answer to whether machines of a family become nodes of a
-// cluster that is made from a template, at a site with one way to its registry.
-// It is good if it has neither problems nor questions.
+// A Cell reports whether machines of a family become nodes of a cluster of a
+// template, with one kind of access to the registry. They do if it has no Problems
+// and nothing is Unknown.
 type Cell struct {
 	Template, Family, Access string
 
 	Problems []Problem
-	Unknown  []Problem // what could not be found out
+	Unknown  []Problem // what cannot be determined
 }
 
-// A Problem is a reason why a cell fails or is unknown, and what helps.
+// A Problem is a reason why a cell fails or is unknown, and its remedy.
 type Problem struct{ Text, Remedy string }
 
-// Secrets that a rehearsal names where the platform's controller names its own.
+// Names of secrets that stand for those of the platform's controller.
 const (
 	rehearsedCA    = "rehearsed-ca"
 	rehearsedLogin = "rehearsed-login"
@@ -45,18 +45,17 @@ password = ""
 username = ""
 `
 
-// A rehearsal works out cells.
+// A rehearsal determines cells.
 type rehearsal struct {
 	*closure
 	needs []Need
 	has   func(ctx context.Context, file string) error
-	files map[string]error // what has returned, by file
+	files map[string]error // results of has, by file
 }
 
-// Rehearse answers for every cluster template of the release what its machines
-// run into, in each family and with each access. has looks for a file below
-// site.K0sURL; its error wraps ErrNotFound if there is none, and client.ErrLogin
-// if only a login shows it. The values are as for
+// Rehearse returns the cells of every cluster template of the release, for each family
+// and each access. has looks for a file below site.K0sURL; its error wraps ErrNotFound
+// if there is none, and client.ErrLogin if a login is required. The values are as for
 // Closure.
 func (c *Chart) Rehearse(ctx context.Context, values map[string]any, site Site, inv Inventory, has func(ctx context.Context, file string) error) ([]Cell, error) {
 	k, err := c.collect(ctx, values, site, inv)
@@ -78,16 +77,16 @@ func (c *Chart) Rehearse(ctx context.Context, values map[string]any, site Site, 
 	return all, nil
 }
 
-// template works out the cells of one template.
+// template returns the cells of one template.
 func (r *rehearsal) template(ctx context.Context, t clusterChart) ([]Cell, error) {
-	var common Cell // what is wrong in all cells
-	r.content(&common, t)
+	var common Cell // problems of all cells
+	r.checkContent(&common, t)
 	byAccess := map[string][]Cell{}
 	for _, access := range Accesses {
 		var objects Manifests
 		var err error
 		if t.chart != nil {
-			objects, err = r.renderCluster(t.chart, r.handed(access))
+			objects, err = r.renderCluster(t.chart, r.clusterGlobals(access))
 		}
 		for _, family := range Families {
 			cell := Cell{Template: t.name, Family: family, Access: access}
@@ -112,31 +111,31 @@ func (r *rehearsal) template(ctx context.Context, t clusterChart) ([]Cell, error
 	return all, nil
 }
 
-// handed is what the platform's controller hands to a cluster's chart
-// (k0rdent/kcm, internal/controller/clusterdeployment_controller.go). Keys
-// that this release's controller does not have are left out.
-func (r *rehearsal) handed(access string) map[string]any {
+// clusterGlobals returns the globals that the platform's controller sets for a
+// cluster's chart (k0rdent/kcm, internal/controller/clusterdeployment_controller.go),
+// without keys that this release's controller does not have.
+func (r *rehearsal) clusterGlobals(access string) map[string]any {
 	global := map[string]any{"registry": r.site.Registry, "k0sURL": r.k0sURL(access), "registryCertSecret": "", "k0sURLCertSecret": ""}
-	knows := func(key string) bool {
+	hasValue := func(key string) bool {
 		_, ok := lookup(r.values, parsePath("controller."+key))
 		return ok
 	}
 	if access == OwnCA {
-		if knows("registryCertSecret") {
+		if hasValue("registryCertSecret") {
 			global["registryCertSecret"] = rehearsedCA
 		}
-		if knows("k0sURLCertSecret") && r.ownHTTPS(r.k0sURL(access)) {
+		if hasValue("k0sURLCertSecret") && r.ownHTTPS(r.k0sURL(access)) {
 			global["k0sURLCertSecret"] = rehearsedCA
 		}
 	}
-	if access == Login && knows("registryCredsSecret") {
+	if access == Login && hasValue("registryCredsSecret") {
 		global["registryCredentialSecret"] = rehearsedLogin
 	}
 	return global
 }
 
-// k0sURL is where machines download k0s. At the registry's own address it has
-// the registry's scheme.
+// k0sURL returns the URL from which machines download k0s. At the registry's own
+// address, it has the scheme of access.
 func (r *rehearsal) k0sURL(access string) string {
 	u, err := url.Parse(r.site.K0sURL)
 	if err != nil || u.Host != r.host() || (u.Scheme == "http") == r.site.PlainHTTP && access != PlainHTTP {
@@ -149,22 +148,22 @@ func (r *rehearsal) k0sURL(access string) string {
 	return u.String()
 }
 
-// host is the registry's HOST[:PORT].
+// host returns the registry's HOST[:PORT].
 func (r *rehearsal) host() string {
 	host, _, _ := strings.Cut(r.site.Registry, "/")
 	return host
 }
 
-// ownHTTPS reports whether an address is served with the registry's certificate.
+// ownHTTPS reports whether an address uses the registry's certificate.
 func (r *rehearsal) ownHTTPS(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && u.Scheme == "https" && u.Hostname() == (&url.URL{Host: r.host()}).Hostname()
 }
 
-// content looks at what a template needs of the registry: its chart, what that
-// names, and the components that its clusters are made with.
-func (r *rehearsal) content(c *Cell, t clusterChart) {
-	wanted := []string{t.String()}
+// checkContent checks that the registry has what a template requires: its chart, what
+// that names, and the components that create its clusters.
+func (r *rehearsal) checkContent(c *Cell, t clusterChart) {
+	requiring := []string{t.String()}
 	if t.chart != nil {
 		for name := range strings.SplitSeq(t.chart.meta.Annotations["cluster.x-k8s.io/provider"], ",") {
 			_, provider, found := strings.Cut(strings.TrimSpace(name), "infrastructure-")
@@ -172,15 +171,15 @@ func (r *rehearsal) content(c *Cell, t clusterChart) {
 				provider, found = rest, true
 			}
 			if found {
-				wanted = append(wanted, "component cluster-api-provider-"+provider)
+				requiring = append(requiring, "component cluster-api-provider-"+provider)
 			}
 		}
-		wanted = append(wanted, "component capi")
+		requiring = append(requiring, "component capi")
 	}
 	for _, n := range r.needs {
-		if !slices.ContainsFunc(n.WantedBy, func(by string) bool {
+		if !slices.ContainsFunc(n.RequiredBy, func(by string) bool {
 			by, _, _ = strings.Cut(by, ", artifact ")
-			return slices.Contains(wanted, by)
+			return slices.Contains(requiring, by)
 		}) {
 			continue
 		}

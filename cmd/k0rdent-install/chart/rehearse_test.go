@@ -11,16 +11,16 @@ import (
 	"k0rdent-airgap/lib/client"
 )
 
-// aTemplate is the cluster template that rehearsals of tests are about.
+// aTemplate is the cluster template that these tests rehearse.
 const aTemplate = "aws-standalone-cp-1-0-34"
 
-// A trial is a site with a release whose cluster template is one of testdata.
+// A trial is a site whose release has a cluster template of testdata.
 type trial struct {
 	*memory
 	site    Site
 	chart   map[string]string // files of the template's chart
 	k0s     []string          // files below the site's K0sURL
-	k0sDown error             // instead of them
+	k0sDown error             // the error for all of them
 }
 
 func newTrial(t *testing.T, kcm string) *trial {
@@ -46,7 +46,7 @@ func (r *trial) edit(t *testing.T, old, new string) {
 	}
 }
 
-// only makes the template render to one object.
+// only replaces the templates of the chart with one object.
 func (r *trial) only(apiVersion, kind string) {
 	for name := range r.chart {
 		if strings.Contains(name, "/templates/") {
@@ -56,7 +56,7 @@ func (r *trial) only(apiVersion, kind string) {
 	r.chart["chart/templates/only.yaml"] = "apiVersion: " + apiVersion + "\nkind: " + kind + "\nmetadata: {name: x}\n"
 }
 
-// cells rehearses, and returns each cell of the template as one line.
+// cells rehearses, and returns each cell of the template as text.
 func (r *trial) cells(t *testing.T) map[string]string {
 	t.Helper()
 	if r.chart != nil {
@@ -96,10 +96,10 @@ func (r *trial) cells(t *testing.T) map[string]string {
 	return lines
 }
 
-// What is wrong with each cell of the two generations of templates when nothing
-// is missing: the parts of the text, separated by "|".
+// The problems of each cell of the two generations of templates when nothing is
+// missing: parts of the text, separated by "|".
 var (
-	plainOnly = "speaks HTTPS to the registry|cannot take charts over plain HTTP"
+	plainOnly = "uses HTTPS for the registry|cannot pull charts over plain HTTP"
 	before111 = map[string]string{
 		"rhel own-ca": "update-ca-certificates, which the RHEL family does not have|containerd on the machines does not trust|curl on the machines does not trust the certificate of registry.local",
 		"debian http": plainOnly, "rhel http": plainOnly,
@@ -111,8 +111,8 @@ var (
 	}
 )
 
-// compareCells compares cells with what they are to have in them. A cell that is
-// not named must be good.
+// compareCells compares the text of cells with the expected parts. A cell that is not
+// in want must be good.
 func compareCells(t *testing.T, got, want map[string]string) {
 	t.Helper()
 	for cell, line := range got {
@@ -131,14 +131,13 @@ func compareCells(t *testing.T, got, want map[string]string) {
 	}
 }
 
-// The two traps are found in the charts, and nothing else is.
+// The known problems of the charts are found, and no others.
 func TestRehearsal(t *testing.T) {
 	compareCells(t, newTrial(t, "1.10").cells(t), before111)
 	compareCells(t, newTrial(t, "1.11").cells(t), from111)
 }
 
-// on adds the same text to what cells are to have, those whose names contain all
-// the words.
+// on returns base with text added to the cells whose names contain all the words.
 func on(base map[string]string, text string, words ...string) map[string]string {
 	out := map[string]string{}
 	for _, family := range Families {
@@ -155,7 +154,7 @@ func on(base map[string]string, text string, words ...string) map[string]string 
 	return out
 }
 
-// without removes cells from what is to be wrong.
+// without returns base without these cells.
 func without(base map[string]string, cells ...string) map[string]string {
 	out := on(base, "", "no such word")
 	for _, cell := range cells {
@@ -166,7 +165,7 @@ func without(base map[string]string, cells ...string) map[string]string {
 
 const fileLogin = "contentFrom: {secretRef: {name: {{ $global.registryCredentialSecret }}, key: containerdAuth}}"
 
-// Each fault has its cause in the cells that it concerns, and in no other.
+// Each fault is reported in the cells that it affects, and in no others.
 func TestRehearsalFaults(t *testing.T) {
 	for _, row := range []struct {
 		name, kcm string
@@ -178,12 +177,12 @@ func TestRehearsalFaults(t *testing.T) {
 		{"k0s of another architecture", "1.10", func(t *testing.T, r *trial) { r.edit(t, "arch: amd64", "arch: arm64") },
 			on(before111, "has no k0s-v1.35.4+k0s.0-arm64")},
 		{"the server of k0s does not answer", "1.10", func(_ *testing.T, r *trial) { r.k0sDown = errors.New("connection refused") },
-			on(before111, "unknown: whether https://registry.local/k0s has k0s-v1.35.4+k0s.0-amd64: connection refused")},
+			on(before111, "unknown: cannot determine whether https://registry.local/k0s has k0s-v1.35.4+k0s.0-amd64: connection refused")},
 		{"k0s only with a login", "1.10", func(_ *testing.T, r *trial) { r.k0sDown = client.ErrLogin },
 			func() map[string]string {
 				want := on(before111, "machines download k0s without a login, and https://registry.local/k0s requires one", "login")
 				for _, access := range []string{PublicCA, OwnCA, PlainHTTP} {
-					want = on(want, "unknown: whether https://registry.local/k0s has k0s-v1.35.4+k0s.0-amd64: a login is required", access)
+					want = on(want, "unknown: cannot determine whether https://registry.local/k0s has k0s-v1.35.4+k0s.0-amd64: a login is required", access)
 				}
 				return want
 			}()},
@@ -207,7 +206,7 @@ func TestRehearsalFaults(t *testing.T) {
 		{"the command of the other family", "1.10", func(t *testing.T, r *trial) { r.edit(t, "sudo update-ca-certificates", "sudo update-ca-trust extract") },
 			on(on(without(before111, "rhel own-ca"), "containerd on the machines does not trust|curl on the machines does not trust", "own-ca"),
 				"machines run update-ca-trust, which the Debian family does not have", "debian", "own-ca")},
-		{"an authority whose name is not taken", "1.10", func(t *testing.T, r *trial) {
+		{"an authority with the wrong extension", "1.10", func(t *testing.T, r *trial) {
 			r.edit(t, `"registry.crt"`, `"registry.pem"`)
 			r.edit(t, `"k0s-url.crt"`, `"k0s-url.pem"`)
 		}, on(before111, "containerd on the machines does not trust|curl on the machines does not trust", "debian", "own-ca")},
@@ -232,27 +231,27 @@ func TestRehearsalFaults(t *testing.T) {
 		{"no login for containerd", "1.10", func(t *testing.T, r *trial) {
 			r.edit(t, "/etc/k0s/containerd.d/registry-auth.toml", "/etc/registry-auth.toml")
 		},
-			on(before111, "containerd on the machines gets no login for the registry", "login")},
+			on(before111, "containerd on the machines has no login for the registry", "login")},
 		{"a drop-in for containerd 2", "1.10", func(t *testing.T, r *trial) { r.edit(t, fileLogin, `content: "version = 3"`) },
-			on(before111, "the containerd 1 of k0s v1.35.4+k0s.0 does not start with it: it has version = 3|gets no login", "login")},
-		{"a drop-in that is no TOML", "1.11", func(t *testing.T, r *trial) { r.edit(t, fileLogin, `content: "[plugins"`) },
-			on(without(from111, "debian login", "rhel login"), "containerd cannot read it|gets no login", "login")},
+			on(before111, "the containerd 1 of k0s v1.35.4+k0s.0 does not start with it: it has version = 3|has no login", "login")},
+		{"a drop-in that is not TOML", "1.11", func(t *testing.T, r *trial) { r.edit(t, fileLogin, `content: "[plugins"`) },
+			on(without(from111, "debian login", "rhel login"), "containerd cannot read it|has no login", "login")},
 		{"a drop-in from elsewhere", "1.11", func(t *testing.T, r *trial) { r.edit(t, "key: containerdAuth", "key: other") },
-			on(without(from111, "debian login", "rhel login"), "unknown: the text of /etc/k0s/containerd.d/registry-auth.toml comes from elsewhere", "login")},
-		{"a command that nobody knows", "1.10", func(t *testing.T, r *trial) {
+			on(without(from111, "debian login", "rhel login"), "unknown: the content of /etc/k0s/containerd.d/registry-auth.toml is not in the template", "login")},
+		{"an unknown command", "1.10", func(t *testing.T, r *trial) {
 			r.edit(t, "sudo update-ca-certificates", "update-ca-certificates && frobnicate")
 		},
-			on(before111, "unknown: whether the Debian family has frobnicate", "debian", "own-ca")},
-		{"a command that is not understood", "1.11", func(t *testing.T, r *trial) { r.edit(t, "sudo sh -c 'ca=", "for x in 1; do sh -c 'ca=") },
-			on(from111, `"for" is not understood`, "own-ca")},
+			on(before111, "unknown: cannot determine whether the Debian family has frobnicate", "debian", "own-ca")},
+		{"unsupported syntax", "1.11", func(t *testing.T, r *trial) { r.edit(t, "sudo sh -c 'ca=", "for x in 1; do sh -c 'ca=") },
+			on(from111, `"for" is not supported`, "own-ca")},
 		{"a machine that another provider sets up", "1.11", func(t *testing.T, r *trial) { r.edit(t, "kind: K0s", "kind: Kubeadm") },
 			on(nil, "unknown: its machines are set up by KubeadmWorkerConfigTemplate, not by k0smotron|unknown: its machines are set up by KubeadmControlPlane, not by k0smotron")},
 		{"an existing cluster", "1.11", func(_ *testing.T, r *trial) { r.only("lib.projectsveltos.io/v1beta1", "SveltosCluster") },
-			on(nil, "unknown: it creates no machines: how those of an existing cluster reach the registry is their own configuration")},
-		{"a cluster of Azure's", "1.11", func(_ *testing.T, r *trial) {
+			on(nil, "unknown: it creates no machines: whether those of the existing cluster reach the registry depends on their configuration")},
+		{"a cluster of Azure", "1.11", func(_ *testing.T, r *trial) {
 			r.only("infrastructure.cluster.x-k8s.io/v1beta1", "AzureASOManagedControlPlane")
 		}, on(nil, "unknown: the cloud sets up its machines (AzureASOManagedControlPlane): what they download and trust is not in the template")},
-		{"a cluster of Amazon's", "1.11", func(_ *testing.T, r *trial) {
+		{"a cluster of Amazon", "1.11", func(_ *testing.T, r *trial) {
 			r.only("controlplane.cluster.x-k8s.io/v1beta2", "AWSManagedControlPlane")
 		}, on(nil, "unknown: the cloud sets up its machines (AWSManagedControlPlane)")},
 		{"a Docker host", "1.11", func(_ *testing.T, r *trial) {
@@ -263,8 +262,8 @@ func TestRehearsalFaults(t *testing.T) {
 		{"no version", "1.11", func(t *testing.T, r *trial) {
 			r.edit(t, "version: {{ .Values.k0s.version | quote }}", "version: latest")
 		},
-			on(on(on(nil, "unknown: K0sControlPlane cluster-cp names no version of k0s|unknown: K0sWorkerConfigTemplate cluster-machine-config names no version of k0s"),
-				"unknown: whether k0s starts with /etc/k0s/containerd.d/registry-auth.toml", "login"), "speaks HTTPS to the registry", "http")},
+			on(on(on(nil, "unknown: K0sControlPlane cluster-cp does not name a version of k0s|unknown: K0sWorkerConfigTemplate cluster-machine-config does not name a version of k0s"),
+				"unknown: cannot determine whether k0s starts with /etc/k0s/containerd.d/registry-auth.toml", "login"), "uses HTTPS for the registry", "http")},
 		{"a value that only an owner has", "1.11", func(t *testing.T, r *trial) {
 			r.edit(t, "kind: K0sControlPlane", `kind: {{ fail "a cluster needs vpcID" }}`)
 		},
@@ -278,9 +277,9 @@ func TestRehearsalFaults(t *testing.T) {
 	}
 }
 
-// Only templates up to kcm 1.10 have machines of the RHEL family that do not trust
-// the registry, and only while they download k0s from it over TLS.
-func TestDistrustful(t *testing.T) {
+// Machines of the RHEL family do not trust the registry only with templates up to kcm
+// 1.10, and only if they download k0s from it over TLS.
+func TestCountUntrusting(t *testing.T) {
 	for _, tt := range []struct {
 		kcm, url string
 		want     int
@@ -296,7 +295,7 @@ func TestDistrustful(t *testing.T) {
 		r.site.K0sURL = tt.url
 		c := platform(t, "1.4")
 		values, _ := derive(t, c, r.site, r.memory)
-		if got, why, err := c.Distrustful(t.Context(), values, r.site, r.memory); err != nil || got != tt.want || why != tt.why {
+		if got, why, err := c.CountUntrusting(t.Context(), values, r.site, r.memory); err != nil || got != tt.want || why != tt.why {
 			t.Errorf("%s, %s: %d, %q, %v, want %d, %q", tt.kcm, tt.url, got, why, err, tt.want, tt.why)
 		}
 	}

@@ -18,12 +18,12 @@ import (
 // The two renderings of the platform's chart.
 const (
 	FirstPass  = 1 // what helm install applies
-	SecondPass = 2 // what the platform's controller makes of it once cert-manager runs
+	SecondPass = 2 // what the platform's controller applies once cert-manager runs
 )
 
 // Manifests are the objects that a chart renders to, in the order of their
-// templates. Definitions of custom resources are left out: their schemas are
-// full of properties named image.
+// templates. Definitions of custom resources are omitted: their schemas are full of
+// properties named image.
 type Manifests []Object
 
 // An Object is one rendered Kubernetes object.
@@ -32,10 +32,10 @@ type Object struct {
 	Content map[string]any
 }
 
-// Kind and Name tell which object it is.
+// Kind returns the object's kind.
 func (o Object) Kind() string { return text(o.Content, "kind") }
 
-// Name is the object's name, "" for none.
+// Name returns the object's name, "" for none.
 func (o Object) Name() string { return text(o.Content, "metadata", "name") }
 
 func (o Object) String() string { return o.Kind() + " " + o.Name() }
@@ -47,9 +47,9 @@ func text(m map[string]any, p ...string) string {
 	return s
 }
 
-// Validate compares values with the schemas of the chart and of the subcharts
-// that they switch on. A schema that allows unknown keys, as the platform's
-// does, says nothing about a key that is written wrong.
+// Validate checks values against the schemas of the chart and of the subcharts that
+// they enable. A schema that allows unknown keys, as the platform's does, does not
+// detect a misspelled one.
 func (c *Chart) Validate(values map[string]any) error {
 	h, err := c.processed(values)
 	if err != nil {
@@ -65,9 +65,9 @@ func (c *Chart) Validate(values map[string]any) error {
 	return nil
 }
 
-// Render returns the manifests of one of the two passes. It fails as helm would:
-// values against a schema, a Kubernetes that the chart does not support, a
-// template that fails or gives no YAML.
+// Render returns the manifests of one of the two passes. It fails where helm does: at
+// values that do not match a schema, a version of Kubernetes that the chart does not
+// support, a template that fails or does not render to YAML.
 func (c *Chart) Render(values map[string]any, site Site, pass int) (Manifests, error) {
 	release := common.ReleaseOptions{Name: ReleaseName, Namespace: Namespace, Revision: 1, IsInstall: true}
 	if pass == SecondPass {
@@ -80,7 +80,7 @@ func (c *Chart) Render(values map[string]any, site Site, pass int) (Manifests, e
 	return c.render(values, site.KubeVersion, release)
 }
 
-// processed returns the chart without the subcharts that values switch off.
+// processed returns the chart without the subcharts that values disable.
 func (c *Chart) processed(values map[string]any) (*helm.Chart, error) {
 	h, err := c.Helm()
 	if err != nil {
@@ -92,15 +92,15 @@ func (c *Chart) processed(values map[string]any) (*helm.Chart, error) {
 	return h, nil
 }
 
-// render renders without a cluster. Helm's own default is a Kubernetes of 2020,
-// by which charts would choose other images, so the version must be given.
+// render renders the chart without a cluster. The version of Kubernetes is required:
+// Helm's default is one of 2020, for which charts would choose other images.
 func (c *Chart) render(values map[string]any, kubeVersion string, release common.ReleaseOptions) (Manifests, error) {
 	version, err := common.ParseKubeVersion(kubeVersion)
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes version %q: %w", kubeVersion, err)
 	}
-	if want := c.meta.KubeVersion; want != "" && !chartutil.IsCompatibleRange(want, version.String()) {
-		return nil, fmt.Errorf("chart %s needs Kubernetes %s, this is %s", c.Name(), want, version)
+	if supported := c.meta.KubeVersion; supported != "" && !chartutil.IsCompatibleRange(supported, version.String()) {
+		return nil, fmt.Errorf("chart %s requires Kubernetes %s, and this is %s", c.Name(), supported, version)
 	}
 	h, err := c.processed(values)
 	if err != nil {
@@ -165,8 +165,8 @@ func documents(stream string) []string {
 	return append(all, doc.String())
 }
 
-// isDefinition decides by the text: such documents are the larger part of a
-// chart, and are not worth parsing.
+// isDefinition reports whether a document is the definition of a custom resource,
+// without parsing it: most of a chart's text is in such documents.
 func isDefinition(doc string) bool {
 	for line := range strings.Lines(doc) {
 		if kind, ok := strings.CutPrefix(line, "kind:"); ok {
@@ -176,7 +176,7 @@ func isDefinition(doc string) bool {
 	return false
 }
 
-// oneLine makes an error of Helm's, which may have many lines, fit into one.
+// oneLine joins the lines of an error, of which Helm's may have many.
 func oneLine(err error) error {
 	if !strings.Contains(err.Error(), "\n") {
 		return err

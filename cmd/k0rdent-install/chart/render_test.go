@@ -18,14 +18,14 @@ func TestLoad(t *testing.T) {
 	if c.Name() != "k0rdent-enterprise" || c.Version() != "1.2.3" {
 		t.Errorf("Load = %s %s, want k0rdent-enterprise 1.2.3", c.Name(), c.Version())
 	}
-	if _, err := Load(strings.NewReader("no archive")); err == nil {
-		t.Error("Load of no archive = nil, want an error")
+	if _, err := Load(strings.NewReader("not an archive")); err == nil {
+		t.Error("Load of another file = nil, want an error")
 	}
 	if _, err := Load(bytes.NewReader(tgz(t, map[string]string{"c/values.yaml": "a: 1"}))); err == nil {
 		t.Error("Load without Chart.yaml = nil, want an error")
 	}
 	if _, err := Load(bytes.NewReader(tgz(t, map[string]string{"../../etc/passwd": "x"}))); err == nil {
-		t.Error("Load of a path out of the chart = nil, want an error")
+		t.Error("Load of a path outside the chart = nil, want an error")
 	}
 	whole := pack(t, layouts["1.2"])
 	for _, n := range []int{0, 1, len(whole) / 2} {
@@ -35,8 +35,8 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// A digest that is compared at the end of the archive is not overlooked, even
-// if all files were read before.
+// An error at the end of the archive, such as a wrong digest, is returned even if all
+// files were read.
 func TestLoadReadsToTheEnd(t *testing.T) {
 	refused := errors.New("digest mismatch")
 	whole := pack(t, layouts["1.2"])
@@ -45,7 +45,7 @@ func TestLoadReadsToTheEnd(t *testing.T) {
 	}
 }
 
-// Subcharts may be packed in the chart; they are read as if they were not.
+// Packed subcharts are read like unpacked ones.
 func TestLoadPackedSubcharts(t *testing.T) {
 	sub := map[string]string{"sub/Chart.yaml": "apiVersion: v2\nname: sub\nversion: 1.0.0\n", "sub/values.yaml": "image: {repository: quay.io/a/b, tag: v1}\n",
 		"sub/templates/x.yaml": "kind: Pod\nspec: {containers: [{image: '{{ .Values.image.repository }}:{{ .Values.image.tag }}'}]}\n"}
@@ -62,8 +62,8 @@ func TestLoadPackedSubcharts(t *testing.T) {
 	}
 }
 
-// zeros is a chart that unpacks to many times its size: so many times one file
-// of zeros, each of which is a gzip member of its own.
+// zeros returns a chart that unpacks to many times its size: files of zeros, each a
+// separate gzip member.
 func zeros(t *testing.T, files, size int) []byte {
 	t.Helper()
 	member := func(name string, content []byte) []byte {
@@ -112,7 +112,7 @@ func TestLoadBombs(t *testing.T) {
 	}
 	r, w := io.Pipe()
 	defer r.Close()
-	go func() { // what does not shrink, more of it than any chart has
+	go func() { // incompressible, and larger than any chart
 		zw, _ := gzip.NewWriterLevel(w, gzip.NoCompression)
 		tw := tar.NewWriter(zw)
 		for i := 0; tw.WriteHeader(&tar.Header{Name: fmt.Sprint("c/", i), Size: 4 << 20, Mode: 0o644}) == nil; i++ {
@@ -126,7 +126,7 @@ func TestLoadBombs(t *testing.T) {
 	}
 }
 
-// The second pass is what the platform's controller makes of the values.
+// The values of the second pass are those that the platform's controller sets.
 func TestSecondPass(t *testing.T) {
 	for _, row := range []struct{ layout, values, path, want string }{
 		{"1.2", "", "controller.createManagement", "false"},
@@ -160,7 +160,7 @@ func TestSecondPass(t *testing.T) {
 	}
 }
 
-// What is on in which pass, by the conditions along the aliases' paths.
+// The conditions of subcharts determine the parts of each pass.
 func TestRenderedParts(t *testing.T) {
 	for _, row := range []struct {
 		layout, values string
@@ -192,16 +192,15 @@ func TestRenderedParts(t *testing.T) {
 	}
 }
 
-// Templates see the version that the site has, not the one that Helm was
-// built for.
+// Templates see the site's version of Kubernetes, not Helm's default.
 func TestKubeVersion(t *testing.T) {
 	c := platform(t, "1.2")
 	m, err := c.Render(table(t, "regional: {velero: {upgradeCRDs: true}}"), Site{KubeVersion: "v1.35.4+k0s.0"}, FirstPass)
 	if err != nil || !slices.Contains(references(m), "docker.io/bitnamilegacy/kubectl:1.35") {
 		t.Errorf("images on 1.35 = %q, %v, want kubectl:1.35 among them", references(m), err)
 	}
-	if _, err := platform(t, "1.4").Render(nil, Site{KubeVersion: "v1.29.3"}, FirstPass); err == nil || !strings.Contains(err.Error(), "needs Kubernetes >= 1.30.0-0, this is v1.29.3") {
-		t.Errorf("Render on 1.29: %v, want what is needed", err)
+	if _, err := platform(t, "1.4").Render(nil, Site{KubeVersion: "v1.29.3"}, FirstPass); err == nil || !strings.Contains(err.Error(), "requires Kubernetes >= 1.30.0-0, and this is v1.29.3") {
+		t.Errorf("Render on 1.29: %v, want the required version", err)
 	}
 	if _, err := c.Render(nil, Site{KubeVersion: "soon"}, FirstPass); err == nil {
 		t.Error(`Render on "soon" = nil, want an error`)
@@ -214,10 +213,10 @@ func TestValidate(t *testing.T) {
 		{"1.2", "image: {tag: 1.2}", "/image/tag"},
 		{"1.2", "regional: {telemetry: {mode: 'off'}}", "regional: at '/telemetry/mode'"},
 		{"1.2", "regional: {telemetry: {controler: {}}}", "controler"},
-		{"1.2", "regional: {cert-manager: {imageRegistry: x}}", "imageRegistry"}, // only from 1.20 on
+		{"1.2", "regional: {cert-manager: {imageRegistry: x}}", "imageRegistry"}, // only since 1.20
 		{"1.4", "regional: {cert-manager: {imageRegistry: x}}", ""},
-		{"1.2", "regional: {cert-manager: {enabled: false, imageRegistry: x}}", ""}, // off, so nobody looks
-		{"1.2", "cert-manager: {image: {repository: x}}", ""},                       // accepted, and does nothing
+		{"1.2", "regional: {cert-manager: {enabled: false, imageRegistry: x}}", ""}, // disabled, so not validated
+		{"1.2", "cert-manager: {image: {repository: x}}", ""},                       // accepted, without effect
 	} {
 		err := platform(t, row.layout).Validate(table(t, row.values))
 		if (err == nil) != (row.want == "") || err != nil && (!strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "\n")) {
@@ -226,7 +225,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// Each pass is rendered as what it is to Helm.
+// The first pass is an install for Helm, the second an upgrade.
 func TestPassesForHelm(t *testing.T) {
 	c := single(t, "", "kind: Pod\nmetadata: {name: '{{ .Release.Name }}-{{ .Release.Revision }}-{{ .Release.IsInstall }}-{{ .Release.IsUpgrade }}', namespace: '{{ .Release.Namespace }}'}\n", nil)
 	for pass, want := range map[int]string{FirstPass: "kcm-1-true-false", SecondPass: "kcm-2-false-true"} {
@@ -239,10 +238,10 @@ func TestPassesForHelm(t *testing.T) {
 
 func TestRenderErrors(t *testing.T) {
 	for name, row := range map[string]struct{ template, want string }{
-		"fails":         {`{{ fail "no" }}`, "no"},
-		"wants a value": {`{{ required "say who" .Values.who }}`, "say who"},
-		"no YAML":       {"a: b: c", "template c/templates/all.yaml"},
-		"an empty tag":  {"kind: Pod\nspec:\n  containers:\n    - image: a/b:\n      name: x\n", "template c/templates/all.yaml"},
+		"fails":            {`{{ fail "no" }}`, "no"},
+		"requires a value": {`{{ required "who is required" .Values.who }}`, "who is required"},
+		"not YAML":         {"a: b: c", "template c/templates/all.yaml"},
+		"an empty tag":     {"kind: Pod\nspec:\n  containers:\n    - image: a/b:\n      name: x\n", "template c/templates/all.yaml"},
 	} {
 		if _, err := single(t, "", row.template, nil).Render(nil, documented, FirstPass); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: Render = %v, want an error with %q", name, err, row.want)

@@ -16,7 +16,7 @@ import (
 	"k0rdent-airgap/tests/samplebundle"
 )
 
-// sample is a registry with the sample bundle in it.
+// sample returns a registry with the sample bundle.
 func sample(t *testing.T, o samplebundle.Options) (*memory, *Chart) {
 	t.Helper()
 	dir := t.TempDir()
@@ -69,8 +69,8 @@ func unpacked(t *testing.T, name string) [][]byte {
 	}
 }
 
-// The sample bundle is a whole release: it has what its charts and its k0s ask
-// for.
+// The sample bundle is a complete release: it has everything that its charts and its
+// k0s request.
 func TestSampleBundle(t *testing.T) {
 	site := Site{Registry: registry, KubeVersion: "v1.32.8+k0s.0", CASecret: "ca"}
 	for _, o := range []samplebundle.Options{{}, {Archives: 226}} {
@@ -106,7 +106,7 @@ func TestSampleBundle(t *testing.T) {
 		}
 		for _, n := range needs {
 			if n.Missing {
-				t.Errorf("%d archives: k0s asks for %s", o.Archives, n.Reference)
+				t.Errorf("%d archives: k0s requests %s, which is missing", o.Archives, n.Reference)
 			}
 		}
 	}

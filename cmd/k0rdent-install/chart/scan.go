@@ -10,14 +10,14 @@ import (
 
 // An Image is a reference in a manifest.
 type Image struct {
-	Reference string // as it is written there
+	Reference string // as written there
 	Object    Object
 	Container string // the container that runs it, "" for none or if it is an argument
 }
 
-// Images lists every image that the manifests name: in fields called image or
-// imageUrl, in arguments --...image=, and in variables that are named for an
-// image. What such a field holds is given even if it is no valid reference.
+// Images returns every image that the manifests name: in fields called image or
+// imageUrl, in arguments --...image=, and in variables named for an image. A field's
+// value is included even if it is not a valid reference.
 func (m Manifests) Images() []Image {
 	var all []Image
 	for _, o := range m {
@@ -57,7 +57,7 @@ func scan(v any, p keyPath, found func(reference, container string)) {
 	}
 }
 
-// isContainer reports whether p is that of a container in a pod.
+// isContainer reports whether p is the path of a container in a pod.
 func isContainer(p keyPath) bool {
 	if len(p) < 2 {
 		return false
@@ -79,7 +79,7 @@ func isImageVariable(name, value string) bool {
 	return err == nil
 }
 
-// podSpec returns the specification of the pods that an object makes.
+// podSpec returns the specification of the pods that an object creates.
 func podSpec(object map[string]any) (map[string]any, bool) {
 	for _, p := range []string{"spec.template.spec", "spec.jobTemplate.spec.template.spec", "spec"} {
 		v, _ := lookup(object, parsePath(p))
@@ -90,11 +90,10 @@ func podSpec(object map[string]any) (map[string]any, bool) {
 	return nil, false
 }
 
-// mentions calls found for every string below v that begins with the
-// registry's name and a slash, wherever it stands: in a field, in a patch that
-// is a text of its own, in a text in such a text. scheme is what stands
-// before it, such as "oci://". Objects are given with the table around, so
-// that a version next to a chart's name can be read.
+// mentions calls found for every name below v that begins with the registry's name
+// and a slash: in a field, in a patch that is a YAML text, or in a text nested in such
+// a text. scheme is what precedes it, such as "oci://". around is the table that
+// contains it, where a chart's version is next to its name.
 func mentions(v any, registry string, around map[string]any, found func(scheme, name string, around map[string]any)) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -117,7 +116,7 @@ func mentions(v any, registry string, around map[string]any, found func(scheme, 
 	}
 }
 
-// structured reads a text of several lines that is YAML in itself.
+// structured parses a text of several lines if it is YAML.
 func structured(s string) (any, bool) {
 	if !strings.Contains(strings.TrimSpace(s), "\n") {
 		return nil, false
@@ -139,9 +138,9 @@ func structured(s string) (any, bool) {
 	return all, len(all) > 0
 }
 
-// tokens finds registry/NAME in a text, and what a forgotten slash makes of it.
-// A name ends where no character of a reference follows, and begins where none
-// stands before, but for a scheme.
+// tokens calls found for each registry/NAME in a text, and for each without that
+// slash. Characters that a reference cannot contain delimit a name, and a scheme may
+// precede it.
 func tokens(s, registry string, found func(scheme, name string)) {
 	for {
 		i := strings.Index(s, registry)

@@ -68,7 +68,7 @@ func TestMentions(t *testing.T) {
 		{"documents in a text", "x: |\n  a: R/a:v1\n  ---\n  b: R/b:v1\n", "R/a:v1 R/b:v1"},
 		{"a script", "x: |\n  #!/bin/sh\n  pull R/a:v1\n  : [\n", "R/a:v1"},
 		{"a digest", "x: R/a@" + someDigest, "R/a@" + someDigest},
-		{"a slash forgotten", "x: Rkubernetes-csi/a:v1", "Rkubernetes-csi/a:v1"},
+		{"a missing slash", "x: Rkubernetes-csi/a:v1", "Rkubernetes-csi/a:v1"},
 		{"another registry", "x: [Q.R/a:v1, quay.io/a]", ""},
 		{"another prefix", "x: R-2/a:v1", ""},
 		{"the registry alone", "x: [R, 'R/']", ""},
@@ -98,8 +98,8 @@ func TestMentionsOfAnAddress(t *testing.T) {
 	}
 }
 
-// What tokens finds is in the text, begins with the registry, and no mention
-// of an image is overlooked, whatever stands around it.
+// tokens finds every image, in any surrounding text, and only names that are in the
+// text and begin with the registry.
 func FuzzTokens(f *testing.F) {
 	for _, s := range []string{"", "x", "--image=", "oci://", "\"", "R", "R/", "://R/://"} {
 		f.Add(s, " "+s)
@@ -110,12 +110,12 @@ func FuzzTokens(f *testing.F) {
 		text := before + " " + image + " " + after
 		tokens(text, "r.local/p", func(scheme, name string) {
 			if !strings.HasPrefix(name, "r.local/p") || !strings.Contains(text, scheme+name) {
-				t.Errorf("tokens(%q) gives %q %q", text, scheme, name)
+				t.Errorf("tokens(%q) finds %q %q", text, scheme, name)
 			}
 			found = found || scheme == "" && name == image
 		})
 		if !found {
-			t.Errorf("tokens(%q) overlooks %s", text, image)
+			t.Errorf("tokens(%q) does not find %s", text, image)
 		}
 	})
 }

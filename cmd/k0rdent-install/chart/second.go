@@ -2,12 +2,12 @@ package chart
 
 import "slices"
 
-// secondPass turns the values of an install into those with which the
-// platform's controller upgrades its own release once cert-manager runs
-// (k0rdent/kcm, internal/controller/components/values.go: getComponentValues):
-// what was only for the first install is off, the admission webhook and the
-// Cluster API operator are on, and the global registry and pull secret reach
-// every chart. What the operator has set stays.
+// secondPass returns the values with which the platform's controller upgrades its own
+// release once cert-manager runs (k0rdent/kcm,
+// internal/controller/components/values.go: getComponentValues): they disable what is
+// only for the first install, enable the admission webhook and the Cluster API
+// operator, and set the global registry and pull secret for every chart. The
+// operator's values take precedence.
 func (c *Chart) secondPass(values map[string]any) (map[string]any, error) {
 	h, merged, err := c.whole(values)
 	if err != nil {
@@ -28,8 +28,8 @@ func (c *Chart) secondPass(values map[string]any) (map[string]any, error) {
 	subcharts(h, "", found)
 	for _, name := range sortedKeys(found) {
 		p := parsePath(name)
-		// From kcm 1.4 on these are below an alias, yet the controller still
-		// reads the operator's values from where they were before.
+		// Since kcm 1.4 these are below an alias, but the controller still reads the
+		// operator's values from their old place.
 		if moved := p[len(p)-1]; len(p) > 1 && slices.Contains([]string{"cert-manager", "cluster-api-operator", "velero"}, moved) {
 			if old, ok := values[moved].(map[string]any); ok {
 				if err := put(added, p, clone(old), nil); err != nil {
@@ -49,7 +49,7 @@ func (c *Chart) secondPass(values map[string]any) (map[string]any, error) {
 	return Merge(added, values), nil
 }
 
-// globals is what the controller hands to every chart that it installs.
+// globals returns the globals that the controller sets for every chart.
 func globals(merged map[string]any) map[string]any {
 	global := map[string]any{}
 	if registry := text(merged, "controller", "globalRegistry"); registry != "" {
@@ -61,5 +61,5 @@ func globals(merged map[string]any) map[string]any {
 	return global
 }
 
-// named is a list of secrets as a pod has it.
+// named returns a list of secrets in the form of a pod.
 func named(secret string) []any { return []any{map[string]any{"name": secret}} }

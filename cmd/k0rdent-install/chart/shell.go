@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// A script is the part of the shell's language that cluster templates use:
-// lists with ";", "&&" and "||", "if", quotes, and variables. Everything else
-// is an error, so that nothing is answered by guessing.
+// A script interprets the part of the shell's language that cluster templates use:
+// lists with ";", "&&" and "||", "if", quotes, and variables. Everything else is an
+// error, so that no result is a guess.
 type script struct {
 	tokens []token
 	run    func(argv []string) int // runs a command and returns its status
@@ -22,8 +22,7 @@ type token struct {
 	op    bool
 }
 
-// A part of a word is literal text or, in other places than single quotes, text
-// with variables in it.
+// A part of a word is literal text, or text with variables.
 type part struct {
 	text    string
 	literal bool
@@ -48,25 +47,25 @@ func runScript(line string, run func(argv []string) int) (status int, err error)
 	return status, nil
 }
 
-// syntaxError is for what a script does not understand.
+// A syntaxError reports syntax that script does not support.
 type syntaxError string
 
 func (e syntaxError) Error() string { return string(e) }
 
 func (s *script) fail() {
 	if len(s.tokens) == 0 {
-		panic(syntaxError("ends too early"))
+		panic(syntaxError("unexpected end"))
 	}
-	panic(syntaxError(fmt.Sprintf("%q is not understood", s.tokens[0].text)))
+	panic(syntaxError(fmt.Sprintf("%q is not supported", s.tokens[0].text)))
 }
 
-// word reports whether an unquoted word comes next.
-func (s *script) word(want ...string) bool {
-	return len(s.tokens) > 0 && !s.tokens[0].op && slices.Contains(want, s.tokens[0].text) && len(s.tokens[0].parts) == 1 && !s.tokens[0].parts[0].literal
+// word reports whether one of these words, unquoted, is next.
+func (s *script) word(names ...string) bool {
+	return len(s.tokens) > 0 && !s.tokens[0].op && slices.Contains(names, s.tokens[0].text) && len(s.tokens[0].parts) == 1 && !s.tokens[0].parts[0].literal
 }
 
-func (s *script) operator(want ...string) bool {
-	return len(s.tokens) > 0 && s.tokens[0].op && slices.Contains(want, s.tokens[0].text)
+func (s *script) operator(names ...string) bool {
+	return len(s.tokens) > 0 && s.tokens[0].op && slices.Contains(names, s.tokens[0].text)
 }
 
 func (s *script) expect(word string) {
@@ -76,8 +75,7 @@ func (s *script) expect(word string) {
 	s.tokens = s.tokens[1:]
 }
 
-// list runs commands up to a word that ends a list. If do is not set, it only
-// reads them.
+// list runs commands up to a word that ends a list. Without do, it only parses them.
 func (s *script) list(do bool) int {
 	status := 0
 	for len(s.tokens) > 0 && !s.word("then", "elif", "else", "fi") {
@@ -90,7 +88,7 @@ func (s *script) list(do bool) int {
 	return status
 }
 
-// chain runs commands that are joined by "&&" and "||".
+// chain runs commands joined by "&&" and "||".
 func (s *script) chain(do bool) int {
 	status := s.command(do)
 	for s.operator("&&", "||") {
@@ -146,7 +144,7 @@ func (s *script) command(do bool) int {
 	return s.run(argv)
 }
 
-// branch runs an "if" from its first word to its "fi".
+// branch runs an "if" up to its "fi".
 func (s *script) branch(do bool) int {
 	status, done := 0, false
 	for first := true; first || s.word("elif"); first = false {
@@ -192,7 +190,7 @@ func (s *script) expand(t token) string {
 			}
 			value, known := s.vars[name]
 			if !found || !known {
-				panic(syntaxError(fmt.Sprintf("$%s is not known", name)))
+				panic(syntaxError(fmt.Sprintf("unknown variable $%s", name)))
 			}
 			b.WriteString(value)
 			rest = end
@@ -221,7 +219,7 @@ func tokenize(line string) ([]token, error) {
 		case rest[0] == '#':
 			_, rest, _ = strings.Cut(rest, "\n")
 		case strings.ContainsRune("&|<>()`", rune(rest[0])):
-			return nil, syntaxError(fmt.Sprintf("%q is not understood", rest[:1]))
+			return nil, syntaxError(fmt.Sprintf("%q is not supported", rest[:1]))
 		default:
 			t, after, err := readWord(rest)
 			if err != nil {
@@ -247,13 +245,13 @@ func readWord(line string) (t token, rest string, err error) {
 		switch c := line[0]; {
 		case strings.IndexByte(" \t\n;&|<>()`", c) >= 0:
 			if strings.IndexByte("<>()`", c) >= 0 {
-				return t, "", syntaxError(fmt.Sprintf("%q is not understood", string(c)))
+				return t, "", syntaxError(fmt.Sprintf("%q is not supported", string(c)))
 			}
 			return t, line, nil
 		case c == '\'':
 			inner, after, found := strings.Cut(line[1:], "'")
 			if !found {
-				return t, "", syntaxError("a quote is not closed")
+				return t, "", syntaxError("unterminated quote")
 			}
 			add(inner, true)
 			line = after
@@ -265,7 +263,7 @@ func readWord(line string) (t token, rest string, err error) {
 			add(line[1:2], true)
 			line = line[2:]
 		case c == '$' && strings.HasPrefix(line, "$("):
-			return t, "", syntaxError(`"$(" is not understood`)
+			return t, "", syntaxError(`"$(" is not supported`)
 		default:
 			add(line[:1], false)
 			line = line[1:]
@@ -274,7 +272,7 @@ func readWord(line string) (t token, rest string, err error) {
 	return t, "", nil
 }
 
-// readQuoted reads what stands in double quotes, and returns what follows.
+// readQuoted reads a text in double quotes, and returns the rest of the line.
 func readQuoted(line string, add func(text string, literal bool)) (rest string, err error) {
 	add("", true)
 	for line != "" {
@@ -286,11 +284,11 @@ func readQuoted(line string, add func(text string, literal bool)) (rest string, 
 			add(line[1:2], true)
 			line = line[2:]
 		case line[0] == '`' || strings.HasPrefix(line, "$("):
-			return "", syntaxError(fmt.Sprintf("%q is not understood", line[:1]))
+			return "", syntaxError(fmt.Sprintf("%q is not supported", line[:1]))
 		default:
 			add(line[:1], line[0] != '$' && !isNameLetter(rune(line[0])) && line[0] != '{' && line[0] != '}')
 			line = line[1:]
 		}
 	}
-	return "", syntaxError("a quote is not closed")
+	return "", syntaxError("unterminated quote")
 }

@@ -18,14 +18,14 @@ type template struct{ kind, name, chart, version string }
 
 func (t template) String() string { return t.kind + " " + t.name }
 
-// A component is a part that a release enables.
+// A component is part of a release.
 type component struct{ name, template string }
 
-// templates follows the platform's controller after its start: it installs the
-// chart kcm-templates of its own version, which holds a Release and a template
-// object for each chart; a Management that enables all of the release's
-// providers follows. Without a chart of a ProviderTemplate the release never
-// becomes ready; without one of a ClusterTemplate that template stays invalid.
+// templates adds what the platform's controller requests after its start. It installs
+// the chart kcm-templates of its own version, which has a Release and a template object
+// for each chart, then a Management that enables all of the release's providers.
+// Without the chart of a ProviderTemplate, the release never becomes ready; without
+// that of a ClusterTemplate, the template stays invalid.
 func (k *closure) templates(ctx context.Context, version string) error {
 	charts, objects, err := k.templateObjects(ctx, version)
 	if err != nil || objects == nil {
@@ -34,12 +34,12 @@ func (k *closure) templates(ctx context.Context, version string) error {
 	all := templatesOf(objects)
 	for _, name := range sortedKeys(all) {
 		t := all[name]
-		k.want(KindChart, chartReference(charts, t.chart, t.version), t.String())
+		k.add(KindChart, chartReference(charts, t.chart, t.version), t.String())
 	}
 	for _, c := range componentsOf(objects) {
 		t, ok := all[c.template]
 		if !ok {
-			k.fault(KindChart, c.template, "Release, for "+c.name, "kcm-templates has no such template")
+			k.addMissing(KindChart, c.template, "Release, for "+c.name, "kcm-templates does not contain this template")
 			continue
 		}
 		if err := k.part(ctx, chartReference(charts, t.chart, t.version), c.name); err != nil {
@@ -56,54 +56,54 @@ func (k *closure) templates(ctx context.Context, version string) error {
 	return k.kof(ctx, charts)
 }
 
-// templateObjects returns the objects of the chart kcm-templates, nil if there
-// are none, and where the charts that they name lie.
+// templateObjects returns the objects of the chart kcm-templates, nil if there are
+// none, and the repository of the charts that they name.
 func (k *closure) templateObjects(ctx context.Context, version string) (charts string, objects Manifests, err error) {
 	if v, ok := lookup(k.values, parsePath("controller.createRelease")); ok && v == false {
-		return "", nil, nil // somebody else brings the release
+		return "", nil, nil // the release is installed separately
 	}
 	charts, ok := strings.CutPrefix(text(k.values, "controller", "templatesRepoURL"), "oci://")
 	reference := chartReference(charts, "kcm-templates", version)
-	const who = "the platform's controller"
+	const by = "the platform's controller"
 	if _, inside := k.site.inside(charts + "/"); !ok || !inside {
-		n := k.fault(KindChart, reference, who, "not in the site's registry")
+		n := k.addMissing(KindChart, reference, by, "not in the site's registry")
 		n.Outside, n.Value = true, "controller.templatesRepoURL"
 		return "", nil, nil
 	}
-	k.want(KindChart, reference, who)
-	objects, err = k.renderedPart(ctx, reference, who, "kcm-templates", map[string]any{"createRelease": true})
+	k.add(KindChart, reference, by)
+	objects, err = k.renderedPart(ctx, reference, by, "kcm-templates", map[string]any{"createRelease": true})
 	return charts, objects, err
 }
 
-// renderedPart fetches and renders a chart of the registry. It gives nil
-// without an error if the chart is not there, which will be found when the
-// need for it is looked up, or if it does not render, which it notes.
-func (k *closure) renderedPart(ctx context.Context, reference, who, release string, values map[string]any) (Manifests, error) {
+// renderedPart fetches and renders a chart of the registry. It returns nil and no error
+// if the chart does not exist, since looking up the need will find that, or does not
+// render, which it records.
+func (k *closure) renderedPart(ctx context.Context, reference, by, release string, values map[string]any) (Manifests, error) {
 	c, err := k.open(ctx, reference)
 	if err != nil {
-		return nil, k.ignore(err, KindChart, reference, who)
+		return nil, k.ignore(err, KindChart, reference, by)
 	}
 	options := common.ReleaseOptions{Name: release, Namespace: Namespace, Revision: 1, IsInstall: true}
 	m, err := c.render(values, k.site.KubeVersion, options)
 	if err != nil {
-		k.fault(KindChart, reference, who, "does not render: %v", err)
+		k.addMissing(KindChart, reference, by, "does not render: %v", err)
 		return nil, nil
 	}
 	return m, nil
 }
 
-// ignore handles an error about something that was wanted: a missing one is ignored,
-// since looking up the need will find it, an unusable one is recorded, and any other
-// error is returned with the reference.
-func (k *closure) ignore(err error, kind, reference, who string) error {
+// ignore handles an error about a need: a missing one is ignored, since looking up the
+// need will find that, an unusable one is recorded, and any other error is returned
+// with the reference.
+func (k *closure) ignore(err error, kind, reference, by string) error {
 	if _, moved := errors.AsType[*client.MovedError](err); moved {
-		return nil // as one that is not there: it is wanted, and will be looked up
+		return nil // like a missing one: looking it up will find that
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil
 	case errors.Is(err, ErrUnusable):
-		k.fault(kind, reference, who, "%v", oneLine(err))
+		k.addMissing(kind, reference, by, "%v", oneLine(err))
 		return nil
 	default:
 		return fmt.Errorf("%s: %w", reference, err)
@@ -123,8 +123,8 @@ func templatesOf(objects Manifests) map[string]template {
 	return all
 }
 
-// componentsOf lists what the releases among objects enable, but for the
-// platform's own chart and its regional part, which both passes have shown.
+// componentsOf returns what the releases among objects enable, except the platform's
+// own chart and its regional part, which are in the two passes.
 func componentsOf(objects Manifests) []component {
 	found := map[component]bool{}
 	for _, o := range objects {

@@ -2,9 +2,9 @@ package chart
 
 import "slices"
 
-// try renders what was derived, and so learns what the values alone do not
-// show: whether the chart's own templates follow global.registry, and which
-// pods are left without the pull secret.
+// try renders the chart with the derived values, which shows what the values alone do
+// not: whether the chart's own templates use global.registry, and which pods have no
+// pull secret.
 func (d *derivation) try(c *Chart) error {
 	if d.site.Registry != "" {
 		if err := d.globalRegistry(c); err != nil {
@@ -22,30 +22,30 @@ func (d *derivation) try(c *Chart) error {
 		accounts := map[string]bool{}
 		for _, o := range m {
 			if o.Kind() == "ServiceAccount" {
-				accounts[o.Name()] = carries(o.Content, d.site.PullSecret)
+				accounts[o.Name()] = hasPullSecret(o.Content, d.site.PullSecret)
 			}
 		}
 		for _, o := range m {
 			spec, ok := podSpec(o.Content)
-			if ok && !carries(spec, d.site.PullSecret) && !accounts[text(spec, "serviceAccountName")] {
-				d.bare(o)
+			if ok && !hasPullSecret(spec, d.site.PullSecret) && !accounts[text(spec, "serviceAccountName")] {
+				d.warnNoPullSecret(o)
 			}
 		}
 	}
 	return nil
 }
 
-// bare warns of an object whose pods have no pull secret, once.
-func (d *derivation) bare(o Object) {
-	n := Note{Text: o.String() + " gets no pull secret by any value", Warning: true}
+// warnNoPullSecret warns of an object whose pods have no pull secret, once.
+func (d *derivation) warnNoPullSecret(o Object) {
+	n := Note{Text: o.String() + " has no pull secret: no value of the chart sets one", Warning: true}
 	if !slices.Contains(d.notes, n) {
 		d.notes = append(d.notes, n)
 	}
 }
 
-// carries reports whether a pod, or the account that its pods run under, has the
+// hasPullSecret reports whether a pod, or the service account of its pods, has the
 // pull secret.
-func carries(spec map[string]any, secret string) bool {
+func hasPullSecret(spec map[string]any, secret string) bool {
 	list, _ := spec["imagePullSecrets"].([]any)
 	return slices.ContainsFunc(list, func(v any) bool {
 		m, _ := v.(map[string]any)
@@ -53,13 +53,13 @@ func carries(spec map[string]any, secret string) bool {
 	})
 }
 
-// globalRegistry sets global.registry where the chart follows it, as kcm's own
-// charts do from 1.6 on. The controller adds it in the second pass, so that
-// with it from the start both passes name the same images. No key in the
-// values tells, so the chart is rendered with and without it.
+// globalRegistry sets global.registry if the chart uses it, as kcm's own charts do
+// since 1.6. The controller adds it in the second pass; set from the start, both
+// passes name the same images. No key in the values shows whether the chart uses it, so
+// the chart is rendered with and without it.
 func (d *derivation) globalRegistry(c *Chart) error {
 	tried := Merge(d.values, nil)
-	if d.knows("regional.telemetry.mode") { // what is off follows nothing
+	if d.hasValue("regional.telemetry.mode") { // telemetry must be on for its image to be rendered
 		_ = put(tried, parsePath("regional.telemetry.mode"), "local", nil)
 	}
 	without, err := c.Render(tried, d.site, FirstPass)
@@ -76,7 +76,7 @@ func (d *derivation) globalRegistry(c *Chart) error {
 	return nil
 }
 
-// references lists the images of manifests, sorted, each once.
+// references returns the images of manifests, sorted, without duplicates.
 func references(m Manifests) []string {
 	var all []string
 	for _, i := range m.Images() {

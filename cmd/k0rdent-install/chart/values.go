@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Merge lays values over a base, as Helm lays one values file over another:
-// tables are merged, everything else is replaced. A null stays one, by which
-// Helm drops a chart's default. The arguments are not changed.
+// Merge returns base with the values of over, as Helm merges values files: tables are
+// merged, everything else is replaced. A null is kept; with it, Helm drops a chart's
+// default. The arguments are not changed.
 func Merge(base, over map[string]any) map[string]any {
 	out := make(map[string]any, len(base)+len(over))
 	for k, v := range base {
@@ -27,7 +27,7 @@ func Merge(base, over map[string]any) map[string]any {
 	return out
 }
 
-// clone copies tables and lists; other values cannot be changed.
+// clone copies tables and lists; other values are immutable.
 func clone(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -43,14 +43,14 @@ func clone(v any) any {
 	}
 }
 
-// A keyPath names a value. An element "[2]" is an item of a list; the name of
-// a key may contain dots, which is why this is no string.
+// A keyPath names a value. An element "[2]" is an item of a list. It is not a string
+// since keys may contain dots.
 type keyPath []string
 
-// parsePath reads a path whose keys have no dots.
+// parsePath parses a path whose keys have no dots.
 func parsePath(s string) keyPath { return strings.Split(s, ".") }
 
-// String writes the path as helm --set takes it.
+// String returns the path in the syntax of helm --set.
 func (p keyPath) String() string {
 	var b strings.Builder
 	for _, e := range p {
@@ -66,12 +66,12 @@ func (p keyPath) String() string {
 	return b.String()
 }
 
-// to returns the path of something below p, sharing nothing with p.
+// to returns a path below p, in memory of its own.
 func (p keyPath) to(elements ...string) keyPath { return append(slices.Clone(p), elements...) }
 
 func item(i int) string { return "[" + strconv.Itoa(i) + "]" }
 
-// index reads what item writes.
+// index parses an element of item.
 func index(element string) (int, bool) {
 	inner, ok := strings.CutPrefix(element, "[")
 	if !ok || !strings.HasSuffix(inner, "]") {
@@ -81,7 +81,7 @@ func index(element string) (int, bool) {
 	return n, err == nil && n >= 0
 }
 
-// lookup returns the value at a path and whether there is one, which may be null.
+// lookup returns the value at a path, which may be null, and whether there is one.
 func lookup(values map[string]any, p keyPath) (any, bool) {
 	var at any = values
 	for _, e := range p {
@@ -104,8 +104,8 @@ func lookup(values map[string]any, p keyPath) (any, bool) {
 	return at, true
 }
 
-// put sets a value, making tables on the way. Helm replaces lists as a whole,
-// so the first value put into a list brings the rest of it from defaults.
+// put sets a value, and creates the tables that contain it. Helm replaces lists as a
+// whole, so the first value put into a list copies the rest of it from defaults.
 func put(values map[string]any, p keyPath, v any, defaults map[string]any) error {
 	at := values
 	for i, e := range p[:len(p)-1] {
@@ -131,7 +131,7 @@ func put(values map[string]any, p keyPath, v any, defaults map[string]any) error
 
 func isList(v any) bool { _, ok := v.([]any); return ok }
 
-// putItem sets a value in a list, at whose items everything on the way exists.
+// putItem sets a value in a list or in one of its items.
 func putItem(list []any, p keyPath, v any) error {
 	i, ok := index(p[0])
 	if !ok || i >= len(list) {
@@ -151,7 +151,7 @@ func putItem(list []any, p keyPath, v any) error {
 	return put(table, p[1:], v, table)
 }
 
-// join appends a key to a path in dots.
+// join appends a key to a path, with a dot.
 func join(path, key string) string {
 	if path == "" {
 		return key

@@ -37,8 +37,8 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// What is merged can be changed without changing where it came from.
-func TestMergeShares(t *testing.T) {
+// A change of the result does not change the arguments.
+func TestMergeCopies(t *testing.T) {
 	base, over := table(t, "a: {b: [{c: 1}]}"), table(t, "d: {e: [{f: 1}]}")
 	got := Merge(base, over)
 	for _, p := range []keyPath{{"a", "b", "[0]", "c"}, {"d", "e", "[0]", "f"}} {
@@ -62,7 +62,7 @@ func TestPut(t *testing.T) {
 		{keyPath{"a", "list", "[1]"}, "a: {list: [{x: 1, w: {z: 2}}, new]}"},
 		{keyPath{"a", "list", "[2]"}, ""},
 		{keyPath{"a", "list", "[1]", "x"}, ""},
-		{keyPath{"a", "none", "[0]"}, "a: {none: {'[0]': new}}"}, // a key like any other
+		{keyPath{"a", "none", "[0]"}, "a: {none: {'[0]': new}}"}, // an ordinary key
 	} {
 		values := map[string]any{}
 		err := put(values, row.path, "new", table(t, defaults))
@@ -73,7 +73,7 @@ func TestPut(t *testing.T) {
 			continue
 		}
 		if want := table(t, row.want); err != nil || !reflect.DeepEqual(values, want) {
-			t.Errorf("put(%v) gives %v, %v, want %v", row.path, values, err, want)
+			t.Errorf("put(%v) = %v, %v, want %v", row.path, values, err, want)
 		}
 		if got, ok := lookup(values, row.path); !ok || got != "new" {
 			t.Errorf("lookup(%v) = %v, %v, want what was put", row.path, got, ok)
@@ -87,6 +87,6 @@ func TestPathString(t *testing.T) {
 		t.Errorf("String() = %q, want %q", got, want)
 	}
 	if got, want := (keyPath{"a.b", "c"}).String(), `a\.b.c`; got != want {
-		t.Errorf("String() = %q, want it as helm --set takes it, %q", got, want)
+		t.Errorf("String() = %q, want the syntax of helm --set, %q", got, want)
 	}
 }

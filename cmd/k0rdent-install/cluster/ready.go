@@ -42,8 +42,8 @@ type Watcher struct {
 // objects and the pods that are not ready. It keeps waiting while the API server does
 // not answer.
 //
-// Flux stops retrying a failed upgrade, even of kcm itself, until it is told to.
-// WaitReady does so at the start, since its caller has just changed something, and
+// Flux stops retrying a failed upgrade, even of kcm itself, until it is asked to.
+// WaitReady asks at the start, since its caller has just changed something, and
 // whenever nothing changes.
 func (c *Cluster) WaitReady(ctx context.Context, w Watcher) (*State, error) {
 	w.Quiet, w.Settle = cmp.Or(w.Quiet, quiet), cmp.Or(w.Settle, settle)

@@ -1,0 +1,58 @@
+package chart
+
+import "context"
+
+// CountUntrusting returns the number of cluster templates whose machines of the RHEL
+// family do not trust the registry's own authority when they download k0s, and why:
+// up to kcm 1.10, templates install it with update-ca-certificates, which that family
+// does not have. Templates that cannot be read are skipped. The values are as for
+// Closure.
+func (c *Chart) CountUntrusting(ctx context.Context, values map[string]any, site Site, inv Inventory) (count int, why string, err error) {
+	_, merged, err := c.whole(values)
+	if err != nil {
+		return 0, "", err
+	}
+	r := &rehearsal{closure: &closure{site: site, inv: inv, values: merged, known: map[string]*Need{}}}
+	charts, objects, err := r.templateObjects(ctx, c.Version())
+	if err != nil {
+		return 0, "", err
+	}
+	all := templatesOf(objects)
+	for _, name := range sortedKeys(all) {
+		t := all[name]
+		if t.kind != "ClusterTemplate" {
+			continue
+		}
+		reference := chartReference(charts, t.chart, t.version)
+		c, err := r.open(ctx, reference)
+		if err != nil {
+			if err := r.ignore(err, KindChart, reference, name); err != nil {
+				return 0, "", err
+			}
+			continue
+		}
+		if objects, err := r.renderCluster(c, r.clusterGlobals(OwnCA)); err == nil {
+			if reason := r.whyUntrusted(objects); reason != "" {
+				count, why = count+1, reason
+			}
+		}
+	}
+	return count, why, nil
+}
+
+// whyUntrusted returns why a machine of the RHEL family does not trust the registry's
+// certificate when it downloads k0s from there, or "".
+func (r *rehearsal) whyUntrusted(objects Manifests) string {
+	all, _ := machines(objects)
+	for _, m := range all {
+		c := Cell{Family: RHEL, Access: OwnCA}
+		booted := c.bootstrap(m)
+		if !m.preloaded && r.ownHTTPS(m.downloadURL) && !booted.uncertain && !booted.trusts(true) {
+			if len(c.Problems) > 0 {
+				return c.Problems[0].Text
+			}
+			return "nothing installs the authority on them"
+		}
+	}
+	return ""
+}
