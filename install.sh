@@ -815,7 +815,8 @@ uninstall() {
   present k0s-up k0s-mirror-config
   # The role of this host decides what may be removed. If it is unknown, stop here.
   set -- --reset ${last_controller:+--last-controller}
-  planned=$(k0s-up "$@" --plan --quiet --format '{{.cluster}} {{.name}} {{.status}}: {{.detail}}' </dev/null) || exit
+  # k0rdent is removed first, so no warning about it.
+  planned=$(k0s-up "$@" --plan --ignore platform --quiet --format '{{.cluster}} {{.name}} {{.status}}: {{.detail}}' </dev/null) || exit
   case $planned in *'stays preflight '*) stays=yes ;; esac
   [ -n "$stays" ] || present k0rdent-install
   if [ -n "$stays" ] && [ -z "$external" ] && [ -d "$storage/blobs" ]; then kept=yes; fi

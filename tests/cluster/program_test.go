@@ -237,6 +237,15 @@ func TestProgram(t *testing.T) {
 	if got := h.run(ctx, t, "k0s-up", "--reset", "--yes", "--quiet"); got.code != 1 || !strings.Contains(got.stderr, "platform: k0rdent is installed in this cluster") {
 		t.Errorf("k0s-up --reset with the platform: %d\n%s", got.code, got.stderr)
 	}
+	for _, ignored := range []bool{false, true} { // as in install.sh, which removes the platform itself
+		args := []string{"--reset", "--plan", "--quiet"}
+		if ignored {
+			args = append(args, "--ignore", "platform")
+		}
+		if got := h.run(ctx, t, "k0s-up", args...); got.code != 0 || strings.Contains(got.stderr, "k0rdent-install --uninstall") == ignored {
+			t.Errorf("k0s-up %q with the platform: %d\n%s", args, got.code, got.stderr)
+		}
+	}
 	if got := h.run(ctx, t, "k0rdent-install", "--uninstall", "--yes", "--quiet"); got.code != 0 || !has(got.steps(t), "platform done") {
 		t.Errorf("--uninstall: %d\n%s\n%s", got.code, got.stdout, got.stderr)
 	}
