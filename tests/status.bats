@@ -42,7 +42,7 @@ load lib/helper
 @test "status 1: a bundle that is missing, not a bundle, or empty" {
   local tool
   : >empty
-  echo 'hello, this is no bundle' >text
+  echo 'hello, this is not a bundle' >text
   serve
   for tool in bundle-version bundle-ls 'k0s-extract --to k0s' "oci-push --to $registry"; do
     for file in missing empty text; do

@@ -47,8 +47,7 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// What is wrong with a series is said of the whole and, where it shows, of the
-// part.
+// A problem of a series is reported for the whole and, if possible, for the part.
 func TestBadParts(t *testing.T) {
 	altered := inParts(t, "flipped.tgz")
 	shorter := inParts(t, "bundle.tgz")

@@ -15,7 +15,7 @@ import (
 	"k0rdent-airgap/lib/ref"
 )
 
-// A bundleRequest is a bundle to search, and what records said about it.
+// A bundleRequest is a bundle to search, and what records say about it.
 type bundleRequest struct {
 	pipe.Bundle
 	images map[string]image // by entry; nil if no record names the images of k0s
@@ -25,7 +25,7 @@ type bundleRequest struct {
 // An image is what a record says about an image of k0s.
 type image struct{ tag, digest string }
 
-// An entry of a bundle that holds a k0s.
+// A k0sEntry is an entry of a bundle that contains a k0s.
 type k0sEntry struct {
 	path    string
 	version k0s.Version

@@ -151,7 +151,7 @@ func (s *selection) unlisted() (skipped, failed int) {
 	return s.skipped, s.failed
 }
 
-// verified notes the digest that a bundle record promises. It must arrive
+// verified records the digest that a bundle record promises. It must arrive
 // before the records of the bundle's images, which might otherwise be published
 // already.
 func (s *selection) verified(b record.Bundle) error {

@@ -135,7 +135,7 @@ func (l *ledger) check(t *testing.T, url string) {
 	}
 }
 
-// checkFiles looks at the storage of a registry that has just started: every
+// checkFiles checks the storage of a registry that has just started: every
 // file under a digest has that digest, what an index.json lists is there, and
 // nothing temporary is left.
 func checkFiles(t *testing.T, storage string) {
@@ -178,7 +178,7 @@ func checkFiles(t *testing.T, storage string) {
 	}
 }
 
-// checkLink looks at a link in a layout: a tag points at a blob, and a manifest
+// checkLink checks a link in a layout: a tag points at a blob, and a manifest
 // is one.
 func checkLink(t *testing.T, file string) {
 	t.Helper()

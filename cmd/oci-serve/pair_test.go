@@ -80,8 +80,8 @@ func writeText(t *testing.T, name, content string) string {
 	return file
 }
 
-// A certificate is served to a client that knows the root only, in whatever
-// order and form its chain was handed over.
+// A client that knows only the root accepts the certificate, in any order and form of
+// its chain.
 func TestCertificateInEveryForm(t *testing.T) {
 	s := newSite(t, nil)
 	const bom = "\xef\xbb\xbf"

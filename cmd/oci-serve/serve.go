@@ -81,7 +81,7 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 		systemd.ready(where.URL)
 		go systemd.watch(ctx, selfAsker(self.dial))
 		select {
-		case err := <-served: // only a fault ends it by itself
+		case err := <-served: // only an error ends it
 			return err
 		case <-ctx.Done():
 		}
@@ -103,8 +103,8 @@ func urlOf(addr string, certs certificates) string {
 	return "http://" + reach(addr)
 }
 
-// namesOfServer returns what reports whether a name is the server's own: one of
-// its certificate, or of --listen.
+// namesOfServer returns a function that reports whether a name is the server's own: in
+// its certificate, or in --listen.
 func namesOfServer(host string, certs certificates) func(name string) bool {
 	return func(name string) bool {
 		if certs == nil {
@@ -133,9 +133,8 @@ func newServer(h http.Handler, certs certificates, errors *serverLog) (*http.Ser
 	}, open
 }
 
-// listeners returns the sockets to serve on: those that systemd has opened, else
-// the one that the flags say. If only this host may write, there is one on
-// loopback as well.
+// listeners returns the sockets to serve on: those that systemd has opened, or else
+// the one of --listen. If only this host may write, one on loopback is added.
 func listeners(ctx context.Context, cfg config) ([]net.Listener, error) {
 	sockets, err := inherited()
 	if err != nil || len(sockets) > 0 {
@@ -157,8 +156,8 @@ func listeners(ctx context.Context, cfg config) ([]net.Listener, error) {
 	return append(sockets, local), nil
 }
 
-// openTLS returns what the flags say about certificates: nil for plain HTTP. ca
-// is the file that clients are to trust, if it is the registry's own.
+// openTLS returns the certificates that the flags select, nil for plain HTTP. ca is
+// the file of the registry's own authority for clients, if it has one.
 func openTLS(ctx context.Context, cfg config, log *slog.Logger) (certs certificates, ca string, err error) {
 	switch {
 	case cfg.tls == "auto":
@@ -196,11 +195,11 @@ func warnClear(cfg config, log *slog.Logger) {
 func drain(srv *http.Server, open *conns, log *slog.Logger, say func(format string, args ...any)) error {
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
-	start, said := time.Now(), false
+	start, announced := time.Now(), false
 	for end := start.Add(drainTime); open.count() > 0; <-tick.C {
-		// What was only idle is gone by then.
-		if n := open.count(); n > 0 && !said && time.Since(start) > 10*drainTick {
-			said = true
+		// By then, idle connections are closed.
+		if n := open.count(); n > 0 && !announced && time.Since(start) > 10*drainTick {
+			announced = true
 			transfers := "1 transfer"
 			if n > 1 {
 				transfers = fmt.Sprintf("%d transfers", n)
@@ -215,7 +214,7 @@ func drain(srv *http.Server, open *conns, log *slog.Logger, say func(format stri
 		srv.SetKeepAlivesEnabled(false)
 	}
 	err := srv.Close()
-	if said {
+	if announced {
 		say("stopped")
 	}
 	return err

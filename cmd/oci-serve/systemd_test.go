@@ -63,7 +63,7 @@ func (n *notified) wait(start string) string {
 	}
 }
 
-// systemd is told when the service accepts connections, that it is alive, and
+// systemd is notified when the service accepts connections, that it is alive, and
 // when it stops.
 func TestNotify(t *testing.T) {
 	n := listenNotify(t)

@@ -182,7 +182,7 @@ type turns struct {
 }
 
 type turn struct {
-	taken chan struct{} // has a value while a request is admitted
+	busy  chan struct{} // has a value while a request is admitted
 	users int
 }
 
@@ -194,7 +194,7 @@ func (t *turns) take(ctx context.Context, from string) (done func(), err error) 
 	}
 	own := t.m[from]
 	if own == nil {
-		own = &turn{taken: make(chan struct{}, 1)}
+		own = &turn{busy: make(chan struct{}, 1)}
 		t.m[from] = own
 	}
 	own.users++
@@ -207,8 +207,8 @@ func (t *turns) take(ctx context.Context, from string) (done func(), err error) 
 		}
 	}
 	select {
-	case own.taken <- struct{}{}:
-		return func() { <-own.taken; leave() }, nil
+	case own.busy <- struct{}{}:
+		return func() { <-own.busy; leave() }, nil
 	case <-ctx.Done():
 		leave()
 		return nil, ctx.Err()

@@ -31,8 +31,8 @@ func (s stamp) same(other stamp) bool {
 	return s.modified.Equal(other.modified) && s.size == other.size && s.mode == other.mode && os.SameFile(s.info, other.info)
 }
 
-// changed reports whether the files differ from when it last said so. It is true
-// the first time, and false within watchEvery of the time before.
+// changed reports whether the files have changed since it last returned true. The
+// first call returns true, and a call within watchEvery of the last one false.
 func (w *watch) changed(now time.Time) bool {
 	if now.Sub(w.looked) < watchEvery {
 		return false

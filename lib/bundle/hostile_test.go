@@ -94,7 +94,7 @@ func TestForeignTypes(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		add    member
-		remedy string // "" if it is no error
+		remedy string // "" if it is not an error
 	}{
 		{"volume label", member{name: "BACKUP of ../ Monday", kind: 'V'}, ""},
 		{"incremental directory", member{name: "capi/", kind: 'D', body: "Yfile\x00\x00"}, ""},

@@ -211,7 +211,7 @@ func Whole(path string) string {
 	return path
 }
 
-// stat looks at the parts before they are read, and adds up their sizes.
+// stat checks the parts before they are read, and adds up their sizes.
 func (s *Series) stat() error {
 	s.size, s.infos = 0, nil
 	for _, path := range s.Parts {

@@ -59,7 +59,7 @@ func TestFirstAnswerShowsWhatIsNotARegistry(t *testing.T) {
 			})})
 			err := r.Connect(t.Context())
 			if err == nil || !strings.HasPrefix(err.Error(), "not a registry: it answers with text/") || cli.Code(err) != cli.CodeFailed || !r.Fatal(err) || cli.HintOf(err) == "" {
-				t.Errorf("Connect = %v (code %d, hint %q), want that it is no registry", err, cli.Code(err), cli.HintOf(err))
+				t.Errorf("Connect = %v (code %d, hint %q), want that it is not a registry", err, cli.Code(err), cli.HintOf(err))
 			}
 			if asked.Load() != 1 {
 				t.Errorf("%d requests, want one", asked.Load())
@@ -195,7 +195,7 @@ func TestSuccessForEverythingIsNotARegistry(t *testing.T) {
 		r := prepare(t, tt.o)
 		err := r.Connect(t.Context())
 		if err == nil || !strings.HasPrefix(err.Error(), "not a registry: it has an answer for everything") || cli.Code(err) != cli.CodeFailed || !r.Fatal(err) || !strings.Contains(cli.HintOf(err), "check the address") {
-			t.Errorf("%s: Connect = %v (code %d, hint %q), want that it is no registry", tt.name, err, cli.Code(err), cli.HintOf(err))
+			t.Errorf("%s: Connect = %v (code %d, hint %q), want that it is not a registry", tt.name, err, cli.Code(err), cli.HintOf(err))
 		}
 	}
 }

@@ -54,7 +54,7 @@ esac`)
 		t.Errorf("APIVersion = %q, %v", v, err)
 	}
 	if v, err := script(t, "echo kind: Config").APIVersion(t.Context()); err == nil {
-		t.Errorf("APIVersion = %q of a text that is no configuration", v)
+		t.Errorf("APIVersion = %q of a text that is not configuration", v)
 	}
 	if err := b.Validate(t.Context(), []byte("good\n")); err != nil {
 		t.Error(err)

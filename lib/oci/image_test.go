@@ -169,7 +169,7 @@ func TestInvalidManifests(t *testing.T) {
 		build func(l *layout) []byte
 		want  string
 	}{
-		{"index.json is no JSON", func(l *layout) []byte { return l.pack("nope") }, "index.json: invalid character"},
+		{"index.json is not JSON", func(l *layout) []byte { return l.pack("nope") }, "index.json: invalid character"},
 		{"index.json is empty", func(l *layout) []byte { return l.pack("") }, "index.json"},
 		{"index.json is cut", func(l *layout) []byte { return l.pack(`{"manifests":[{`) }, "index.json"},
 		{"index.json twice in one", func(l *layout) []byte { return l.pack(`{"manifests":[]}{"manifests":[]}`) }, "more than one"},
@@ -212,7 +212,7 @@ func TestInvalidManifests(t *testing.T) {
 		{"media types differ", func(l *layout) []byte {
 			return l.archive(l.blob(types.OCIManifestSchema1, `{"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`))
 		}, "in itself"},
-		{"manifest that is no JSON", func(l *layout) []byte { return l.archive(l.blob(types.OCIManifestSchema1, `layer`)) }, ""},
+		{"manifest that is not JSON", func(l *layout) []byte { return l.archive(l.blob(types.OCIManifestSchema1, `layer`)) }, ""},
 		{"giant manifest", func(l *layout) []byte {
 			return l.archive(l.blob(types.OCIManifestSchema1, `{"x":"`+strings.Repeat("x", maxJSON)+`"}`))
 		}, "blob"},

@@ -195,7 +195,7 @@ func TestRecognises(t *testing.T) {
 		{"no index.json", makeTar(t, member{name: "oci-layout", body: `{"imageLayoutVersion":"1.0.0"}`}), ErrTruncated, "index.json"},
 		{"blobs alone", makeTar(t, member{name: "blobs/sha256/" + digestOf("x").Hex, body: "x"}), ErrTruncated, "oci-layout"},
 		{"layout of a later version", makeTar(t, member{name: "oci-layout", body: `{"imageLayoutVersion":"2.0.0"}`}, member{name: indexFile, body: `{"manifests":[]}`}), ErrInvalid, "2.0.0"},
-		{"layout is no JSON", makeTar(t, member{name: "oci-layout", body: `1.0.0`}, member{name: indexFile, body: `{"manifests":[]}`}), ErrInvalid, "oci-layout"},
+		{"layout is not JSON", makeTar(t, member{name: "oci-layout", body: `1.0.0`}, member{name: indexFile, body: `{"manifests":[]}`}), ErrInvalid, "oci-layout"},
 		{"cut in a blob", good[:1400+512], ErrTruncated, ""},
 	} {
 		both(t, tt.content, func(how string, a *Archive, images []*Image, err error) {

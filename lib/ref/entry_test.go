@@ -32,7 +32,7 @@ func TestResolve(t *testing.T) {
 		{"last of two", "x/a_b_v1.2.3.tar", Metadata{}, "x/a_b:v1.2.3", "several underscores"},
 		{"two, resolved by the annotation", "x/a_b_v1.2.3.tar", Metadata{Annotation: "v1.2.3"}, "x/a_b:v1.2.3", ""},
 		{"two, tag with underscore", "x/a_b_v1.tar", Metadata{Annotation: "b_v1"}, "x/a:b_v1", ""},
-		{"two, annotation is no end of the name", "x/a_b_v1.tar", Metadata{Annotation: "v2"}, "x/a_b:v1", "several underscores"},
+		{"two, annotation is not the end of the name", "x/a_b_v1.tar", Metadata{Annotation: "v2"}, "x/a_b:v1", "several underscores"},
 		{"annotation ends the name, but not after a separator", "x/a_b_v1.tar", Metadata{Annotation: "1"}, "x/a_b:v1", "several underscores"},
 		{"annotation is a reference", "x/a_b_v1.tar", Metadata{Annotation: "registry.example.com:5000/x/a:b_v1"}, "x/a:b_v1", ""},
 		{"annotation is a reference with digest", "x/a_b_v1.tar", Metadata{Annotation: "quay.io/x/a:b_v1@sha256:00"}, "x/a:b_v1", ""},

@@ -45,7 +45,7 @@ func TestPull(t *testing.T) {
 		{"manifest by digest", "GET", "manifests/" + string(manifest), nil, 200, text, []string{"Content-Type", mediaTypeImage}},
 		{"manifest head", "HEAD", "manifests/v1", nil, 200, "", []string{"Docker-Content-Digest", string(manifest), "Content-Type", mediaTypeImage}},
 		{"manifest not modified", "GET", "manifests/v1", []string{"If-None-Match", `"` + string(manifest) + `"`}, 304, "", nil},
-		{"a blob is no manifest", "GET", "manifests/" + string(blob), nil, 404, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown to repository"}]}`, nil},
+		{"a blob is not a manifest", "GET", "manifests/" + string(blob), nil, 404, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown to repository"}]}`, nil},
 		{"unknown blob", "HEAD", "blobs/" + dig256, nil, 404, "", nil},
 		{"unknown tag", "GET", "manifests/v2", nil, 404, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown to repository"}]}`, nil},
 		{"method", "PUT", "blobs/" + string(blob), nil, 405, `{"errors":[{"code":"UNSUPPORTED","message":"operation unsupported: want GET, HEAD, DELETE"}]}`, []string{"Allow", "GET, HEAD, DELETE"}},

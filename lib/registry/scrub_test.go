@@ -173,7 +173,7 @@ func TestScrubStops(t *testing.T) {
 		t.Errorf("Scrub = %v, want it to stop", err)
 	}
 	if _, err := Scrub(context.Background(), t.TempDir(), w); err == nil {
-		t.Error("a directory that is no storage was scrubbed")
+		t.Error("a directory that is not storage was scrubbed")
 	}
 }
 

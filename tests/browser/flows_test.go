@@ -149,7 +149,7 @@ func fingerprint(t *testing.T, s *site) {
 	b.visit("/")
 	block, _ := pem.Decode(s.get("/ca.pem"))
 	if block == nil {
-		t.Fatal("/ca.pem is no PEM")
+		t.Fatal("/ca.pem is not PEM")
 	}
 	sum := sha256.Sum256(block.Bytes)
 	want := strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")

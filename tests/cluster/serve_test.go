@@ -18,7 +18,7 @@ import (
 	"k0rdent-airgap/tests/cluster/plane"
 )
 
-// TestServe is no test but what the stand-in for k0s starts in tests that
+// TestServe is not a test but what the stand-in for k0s starts in tests that
 // install the whole: a control plane on the host that this runs on, which is a
 // node of it, and a kcm that takes the platform's chart from the host's registry.
 // It writes an administrator's kubeconfig to the first argument, keeps everything

@@ -86,7 +86,7 @@ func (c *checker) dropIns() {
 	if !filepath.IsAbs(path) || strings.Contains(path, ":") {
 		c.say("%s: config_path %q is not one absolute path", files[0], path)
 	} else if info, err := os.Stat(filepath.Join(c.root, path)); err != nil || !info.IsDir() || path != certs {
-		c.say("%s: config_path %q is no directory", files[0], path)
+		c.say("%s: config_path %q is not a directory", files[0], path)
 	}
 }
 
@@ -139,7 +139,7 @@ func (c *checker) host(dir string) {
 func (c *checker) place(path, at string, keys hostKeys) {
 	u, err := url.Parse(at)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !slices.Contains(c.inward, u.Host) {
-		c.say("%s: %q is no registry of the site", path, at)
+		c.say("%s: %q is not a registry of the site", path, at)
 	}
 	for _, k := range keys.Capabilities {
 		if !slices.Contains([]string{"pull", "resolve", "push"}, k) {
@@ -165,7 +165,7 @@ func (c *checker) place(path, at string, keys hostKeys) {
 	for _, name := range names {
 		text, err := os.ReadFile(filepath.Join(filepath.Dir(path), fmt.Sprint(name)))
 		if block, _ := pem.Decode(text); err != nil || block == nil {
-			c.say("%s: %s: ca %v is no certificate", path, at, name)
+			c.say("%s: %s: ca %v is not a certificate", path, at, name)
 		}
 	}
 }

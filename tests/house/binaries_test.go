@@ -26,7 +26,7 @@ var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AA
 // variable TOOLS_BUILT says so.
 var built = map[string]string{"amd64": "bin", "arm64": ".cache/arm64"}
 
-// TestBinaries looks at the tools as a release has them. By itself it builds those for
+// TestBinaries checks the tools as a release has them. By itself it builds those for
 // this machine, since each platform takes half a minute to link.
 func TestBinaries(t *testing.T) {
 	if os.Getenv("TOOLS_BUILT") != "" {

@@ -112,7 +112,7 @@ type archive struct {
 	dirs    []string
 	members []member
 	cut     int64   // bytes that are missing at the end
-	raw     *member // content that is no tar, instead of all the above
+	raw     *member // content that is not a tar, instead of all the above
 	link    byte    // type of a link, which stands in the bundle instead of a file
 	target  string  // of the link
 }

@@ -204,7 +204,7 @@ type chartDependency struct {
 }
 
 // parseMeta reads the Chart.yaml files of this package: scalars at the top, one
-// map, one list. It is no YAML parser.
+// map, one list. It is not a YAML parser.
 func parseMeta(text []byte) chartMeta {
 	m := chartMeta{}
 	for line := range strings.Lines(string(text)) {

@@ -92,7 +92,7 @@ var entryDefects = []defect{
 		t.victim.setManifest(encode(m))
 	}},
 	{name: "index-bomb", about: "an index of 100,000 images, none of them there", want: Invalid, change: indexBomb},
-	{name: "unknown-manifest-type", about: "index.json names something that is no manifest", want: Invalid, change: func(t *tiny) {
+	{name: "unknown-manifest-type", about: "index.json names something that is not a manifest", want: Invalid, change: func(t *tiny) {
 		d := t.victim.topDescriptor()
 		d.MediaType = "application/vnd.example.unknown+json"
 		t.victim.replace("index.json", encode(index{SchemaVersion: 2, Manifests: []descriptor{d}}))
@@ -220,7 +220,7 @@ func (a *archive) spoil(digest string) {
 	a.replace(name, p)
 }
 
-// become turns an entry into a file that is no archive.
+// become turns an entry into a file that is not an archive.
 func (a *archive) become(text string) {
 	m := dataMember("", []byte(text))
 	a.raw = &m

@@ -270,7 +270,7 @@ func (b *builder) sbom(p product) (*blob, []*blob) {
 	return top, []*blob{empty, doc, top}
 }
 
-// stray makes an entry that is no archive.
+// stray makes an entry that is not an archive.
 func stray(name, text string) *archive {
 	m := dataMember(name, []byte(text))
 	return &archive{entry: Entry{Path: name, Kind: KindStray}, raw: &m}

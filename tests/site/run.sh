@@ -264,7 +264,7 @@ restarted() {
   on n1 systemctl --no-block reboot
   wait "${boots[n1]}" || true
   boot n1 || return
-  # The stand-in is no service of its own.
+  # The stand-in is not a service of its own.
   [ -n "$real" ] || typed n1 'k0s start' || return
   typed n1 'systemctl is-active oci-serve' || return
   [ -z "$real" ] || ready n1 || return

@@ -212,7 +212,7 @@ func (l *look) row(ctx context.Context, name string) (repository, error) {
 	return row, err
 }
 
-// kind returns what a manifest that is no index describes.
+// kind returns what a manifest that is not an index describes.
 func kind(d *document) string {
 	if d.Config != nil {
 		switch d.Config.MediaType {

@@ -14,7 +14,7 @@ import (
 // view is what the template shows.
 type view struct {
 	Style  template.CSS
-	Host   string // as the client calls the registry; "" if that is no host
+	Host   string // as the client calls the registry; "" if that is not a host
 	Search string
 	First  bool   // the page does not follow another one
 	Next   string // address of the one that follows, or ""
