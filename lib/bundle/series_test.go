@@ -212,7 +212,7 @@ func TestJoinSeriesRefuses(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with a part is said of that part.
+// A problem of a part is reported for that part.
 func TestWrongParts(t *testing.T) {
 	b := gz(makeTar(t, member{name: "a.tar", body: noise(2 << 20)}, member{name: "b.tar", body: noise(1 << 20)}))
 	swap := func(a, b string) {

@@ -235,7 +235,7 @@ func (c *chaos) list(repository string) {
 }
 
 // age makes all blobs two days old, as if that time had passed, which a
-// collection of garbage must not confuse with the time since a client was told of them.
+// collection of garbage must not confuse with the time since a client was sent their names.
 func (c *chaos) age() {
 	old := time.Now().Add(-48 * time.Hour)
 	files, _ := filepath.Glob(filepath.Join(c.server.storage, "blobs/sha256/*"))

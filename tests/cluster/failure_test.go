@@ -30,16 +30,16 @@ var waited = regexp.MustCompile(`after (\d+)s`)
 // says reports whether an error contains a text. A duration such as "after 3s" may be a few
 // seconds longer on a busy machine.
 func says(err error, want string) bool {
-	said := err.Error()
-	if w, s := waited.FindStringSubmatch(want), waited.FindStringSubmatch(said); w != nil && s != nil {
+	message := err.Error()
+	if w, s := waited.FindStringSubmatch(want), waited.FindStringSubmatch(message); w != nil && s != nil {
 		allowed, _ := strconv.Atoi(w[1]) // digits, both
 		took, _ := strconv.Atoi(s[1])
 		if took < allowed || took > allowed+5 {
 			return false
 		}
-		want, said = strings.Replace(want, w[0], "after", 1), strings.Replace(said, s[0], "after", 1)
+		want, message = strings.Replace(want, w[0], "after", 1), strings.Replace(message, s[0], "after", 1)
 	}
-	return strings.Contains(said, want)
+	return strings.Contains(message, want)
 }
 
 // stuck fails the test unless the error is a StuckError that says all of this.

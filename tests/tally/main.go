@@ -101,7 +101,7 @@ func (t *tally) line(line string) {
 var counts = regexp.MustCompile(`^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$`)
 
 func number(s string) int {
-	n, _ := strconv.Atoi(s) // "" where nothing is said of skips
+	n, _ := strconv.Atoi(s) // "" without skips
 	return n
 }
 

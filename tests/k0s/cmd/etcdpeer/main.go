@@ -86,9 +86,9 @@ func ask(host, path string, request, answer any) error {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		var said struct{ Message string }
-		if json.Unmarshal(text, &said) == nil && said.Message != "" {
-			return errors.New(said.Message)
+		var reply struct{ Message string }
+		if json.Unmarshal(text, &reply) == nil && reply.Message != "" {
+			return errors.New(reply.Message)
 		}
 		return fmt.Errorf("%s: %s", resp.Status, bytes.TrimSpace(text))
 	}
