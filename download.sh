@@ -252,13 +252,15 @@ got="$got, $sig, $key"
 # The bundle has k0s in it; by itself it is for hosts that have no registry.
 versions=$(bundle-version --all --quiet --format '{{range .k0s}}{{.}} {{end}}' "$bundle")
 for name in $(for v in $versions; do echo "k0s-$v-amd64 k0s-$v-arm64"; done); do
+  found=''
   for spelling in "$name" "$(printf %s "$name" | tr + -)"; do
     signature "$from/$spelling" "$dir/$name" || continue
     need "$from/$spelling" "$dir/$name"
     signed "$dir/$name"
-    got="$got, $dir/$name"
+    got="$got, $dir/$name" found=yes
     break
   done
+  [ -n "$found" ] || say "the server has no signed $name, which only hosts without a registry need"
 done
 say "carry these files into the site: $got"
 say "compare $key with a copy obtained by a different route: a key downloaded with the bundle proves nothing about it"

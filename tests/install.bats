@@ -776,6 +776,10 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
   printf x >>curl/airgap-bundle-1.2.3.tar.gz
   run -1 bash -c 'cd curl && sh "$ROOT/download.sh" 1.2.3'
   [[ $output == *'airgap-bundle-1.2.3.tar.gz is not what its vendor signed'*'hint: remove it'* ]]
+  # What the server does not have is named.
+  rm served/1.2.3/k0s-v1.32.8-k0s.0-arm64.sig
+  run -0 --separate-stderr bash -c 'mkdir less && cd less && sh "$ROOT/download.sh" 1.2.3'
+  [[ $stderr == *'the server has no signed k0s-v1.32.8+k0s.0-arm64, which '*'carry these files into the site: '* && $stderr != *'no signed'*'no signed'* ]]
   # There is no such release, and no server.
   run -1 --separate-stderr bash -c 'mkdir none && cd none && sh "$ROOT/download.sh" 9.9.9'
   [[ $stderr == *"the server has neither http://$at/9.9.9/airgap-bundle-9.9.9.tar.gz.sig nor .sigstore.json"* ]]
