@@ -53,7 +53,7 @@ checksums() { (cd "$1" && sha256sum bundle.tgz.part-?? >bundle.tgz.sha256); }
     serve
     eval "$command $registry" >pushed
     same "$(expected "$BATS_FILE_TMPDIR/manifest.json")" "$(published)"
-    cd ..
+    cd "$OLDPWD"
   done
   # bundle-ls has left the series to oci-push.
   serve
