@@ -208,7 +208,7 @@ export TOOLS_BUILT=yes # for tests/house
 work=$(mktemp -d)
 trap 'rm -rf "$work" "$shm"' EXIT
 shm=$(memory) || shm=
-go run ./tests/machine/cmd/unchanged >"$work/machine" || exit
+go run ./tests/machine/cmd/unchanged -processes >"$work/machine" || exit
 # What the *.bats files and the cases share.
 PREPARED=$work/prepared
 export PREPARED
