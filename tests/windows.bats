@@ -8,10 +8,14 @@ load lib/helper
 setup_file() {
   export WINE=$ROOT/.cache/wine WINEPREFIX=$BATS_FILE_TMPDIR/prefix WINEDEBUG=-all
   [ -d "$WINE" ] || return 0
+  # Wine kills what takes longer than a second to exit, so that its status is lost.
+  export FIRST=
+  [ -n "$(nice -n -10 true 2>&1)" ] || FIRST='nice -n -10'
   cp -a --reflink=auto "$WINE/prefix" "$WINEPREFIX"
   mkdir "$BATS_FILE_TMPDIR/"{home,tmp}
   GOOS=windows GOARCH=amd64 make -s -C "$ROOT" build BIN="$BATS_FILE_TMPDIR/bin" TOOLS='bundle-ls bundle-verify bundle-version oci-push'
-  HOME=$BATS_FILE_TMPDIR/home TMPDIR=$BATS_FILE_TMPDIR/tmp "$WINE/lib/wine/wineserver" -f -p </dev/null >/dev/null 2>&1 3>&- &
+  # shellcheck disable=SC2086 # words
+  HOME=$BATS_FILE_TMPDIR/home TMPDIR=$BATS_FILE_TMPDIR/tmp $FIRST "$WINE/lib/wine/wineserver" -f -p </dev/null >/dev/null 2>&1 3>&- &
 }
 
 teardown_file() {
@@ -20,7 +24,8 @@ teardown_file() {
 }
 
 # wine PROGRAM [ARG…]: runs a program for Windows, which replaces this process.
-wine() { exec env HOME="$BATS_FILE_TMPDIR/home" TMPDIR="$BATS_FILE_TMPDIR/tmp" "$WINE/lib/wine/wine64" "$@" 3>&-; }
+# shellcheck disable=SC2086 # words
+wine() { exec env HOME="$BATS_FILE_TMPDIR/home" TMPDIR="$BATS_FILE_TMPDIR/tmp" $FIRST "$WINE/lib/wine/wine64" "$@" 3>&-; }
 
 # win TOOL [ARG…]: runs a tool for Windows.
 win() { (wine "$BATS_FILE_TMPDIR/bin/$1.exe" "${@:2}"); }
@@ -152,8 +157,8 @@ signed() {
   done
   kill -INT "$pid"
   wait "$pid" || status=$?
-  [ $status = 130 ]
   [ "$(tail -n 1 err)" = 'oci-push: interrupted' ]
+  [ $status = 130 ] || [ $status = 137 ] # killed by Wine, see above
 }
 
 @test "windows: a reader that exits ends the writer without a message" {
