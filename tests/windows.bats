@@ -8,7 +8,7 @@ load lib/helper
 setup_file() {
   export WINE=$ROOT/.cache/wine WINEPREFIX=$BATS_FILE_TMPDIR/prefix WINEDEBUG=-all
   [ -d "$WINE" ] || return 0
-  # Wine kills what takes longer than a second to exit, so that its status is lost.
+  # On a busy machine Wine has killed a program that was exiting, and so lost its status.
   export FIRST=
   [ -n "$(nice -n -10 true 2>&1)" ] || FIRST='nice -n -10'
   cp -a --reflink=auto "$WINE/prefix" "$WINEPREFIX"
@@ -147,18 +147,23 @@ signed() {
 }
 
 @test "windows: the first Ctrl-C ends a run in order" {
-  local pid status=0
+  local pid status=137
   windows
-  wine "$BATS_FILE_TMPDIR/bin/oci-push.exe" --to localhost:1 bundle.tgz >records 2>err &
-  pid=$!
-  for _ in {1..200}; do
-    ! grep -q 'trying again' err || break
-    sleep 0.1
+  for _ in 1 2 3; do
+    [ $status = 137 ] || break # Wine killed it while it exited
+    status=0
+    : >err
+    wine "$BATS_FILE_TMPDIR/bin/oci-push.exe" --to localhost:1 bundle.tgz >records 2>err &
+    pid=$!
+    for _ in {1..200}; do
+      ! grep -q 'trying again' err || break
+      sleep 0.1
+    done
+    kill -INT "$pid"
+    wait "$pid" || status=$?
+    [ "$(tail -n 1 err)" = 'oci-push: interrupted' ]
   done
-  kill -INT "$pid"
-  wait "$pid" || status=$?
-  [ "$(tail -n 1 err)" = 'oci-push: interrupted' ]
-  [ $status = 130 ] || [ $status = 137 ] # killed by Wine, see above
+  [ $status = 130 ]
 }
 
 @test "windows: a reader that exits ends the writer without a message" {
