@@ -10,38 +10,21 @@ import (
 // lists with ";", "&&" and "||", "if", quotes, and variables. Everything else is an
 // error, so that no result is a guess.
 type script struct {
-	tokens []token
-	run    func(argv []string) int // runs a command and returns its status
-	vars   map[string]string
-}
-
-// A token is a word, or an operator if op is set.
-type token struct {
-	text  string
-	parts []part
-	op    bool
-}
-
-// A part of a word is literal text, or text with variables.
-type part struct {
-	text    string
-	literal bool
+	rest string                  // the text that has not been read
+	run  func(argv []string) int // runs a command and returns its status
+	vars map[string]string
 }
 
 // runScript runs a command line.
 func runScript(line string, run func(argv []string) int) (status int, err error) {
-	tokens, err := tokenize(line)
-	if err != nil {
-		return 0, err
-	}
-	s := &script{tokens: tokens, run: run, vars: map[string]string{}}
+	s := &script{rest: line, run: run, vars: map[string]string{}}
 	defer func() {
 		if p, ok := recover().(syntaxError); ok {
 			err = p
 		}
 	}()
 	status = s.list(true)
-	if len(s.tokens) > 0 {
+	if s.peek() != "" {
 		s.fail()
 	}
 	return status, nil
@@ -52,38 +35,67 @@ type syntaxError string
 
 func (e syntaxError) Error() string { return string(e) }
 
+// unsupported ends the script with an error.
+func unsupported(text string) { panic(syntaxError(fmt.Sprintf("%q is not supported", text))) }
+
+// fail ends the script with an error about what is next.
 func (s *script) fail() {
-	if len(s.tokens) == 0 {
-		panic(syntaxError("unexpected end"))
+	if next := s.peek(); next != "" {
+		unsupported(next)
 	}
-	panic(syntaxError(fmt.Sprintf("%q is not supported", s.tokens[0].text)))
+	panic(syntaxError("unexpected end"))
 }
 
-// word reports whether one of these words, unquoted, is next.
-func (s *script) word(names ...string) bool {
-	return len(s.tokens) > 0 && !s.tokens[0].op && slices.Contains(names, s.tokens[0].text) && len(s.tokens[0].parts) == 1 && !s.tokens[0].parts[0].literal
+// peek returns what is next: an operator, a word with its quotes as far as its first
+// blank, or "" at the end. A newline is a ";".
+func (s *script) peek() string {
+	s.rest = strings.TrimLeft(s.rest, " \t")
+	if strings.HasPrefix(s.rest, "#") {
+		s.rest = s.rest[strings.IndexByte(s.rest+"\n", '\n'):]
+	}
+	switch {
+	case s.rest == "":
+		return ""
+	case strings.HasPrefix(s.rest, "&&"), strings.HasPrefix(s.rest, "||"):
+		return s.rest[:2]
+	case s.rest[0] == ';', s.rest[0] == '\n':
+		return ";"
+	}
+	end := strings.IndexAny(s.rest+" ", " \t\n;&|<>()`")
+	if end == 0 {
+		unsupported(s.rest[:1])
+	}
+	return s.rest[:end]
 }
 
-func (s *script) operator(names ...string) bool {
-	return len(s.tokens) > 0 && s.tokens[0].op && slices.Contains(names, s.tokens[0].text)
+// take reads what is next if it is one of these operators or keywords, and reports
+// whether it is.
+func (s *script) take(names ...string) bool {
+	next := s.peek()
+	if !slices.Contains(names, next) {
+		return false
+	}
+	s.rest = s.rest[len(next):]
+	if next == ";" {
+		s.rest = strings.TrimLeft(s.rest, " \t\n")
+	}
+	return true
 }
 
-func (s *script) expect(word string) {
-	if !s.word(word) {
+func (s *script) expect(keyword string) {
+	if !s.take(keyword) {
 		s.fail()
 	}
-	s.tokens = s.tokens[1:]
 }
 
 // list runs commands up to a word that ends a list. Without do, it only parses them.
 func (s *script) list(do bool) int {
 	status := 0
-	for len(s.tokens) > 0 && !s.word("then", "elif", "else", "fi") {
+	for !slices.Contains([]string{"", "then", "elif", "else", "fi"}, s.peek()) {
 		status = s.chain(do)
-		if !s.operator(";") {
+		if !s.take(";") {
 			break
 		}
-		s.tokens = s.tokens[1:]
 	}
 	return status
 }
@@ -91,54 +103,49 @@ func (s *script) list(do bool) int {
 // chain runs commands joined by "&&" and "||".
 func (s *script) chain(do bool) int {
 	status := s.command(do)
-	for s.operator("&&", "||") {
-		and := s.tokens[0].text == "&&"
-		s.tokens = s.tokens[1:]
-		if next := do && (status == 0) == and; next {
+	for {
+		and := s.peek() == "&&"
+		if !s.take("&&", "||") {
+			return status
+		}
+		if do && (status == 0) == and {
 			status = s.command(true)
 		} else {
 			s.command(false)
 		}
 	}
-	return status
 }
 
 func (s *script) command(do bool) int {
-	if s.word("!") {
-		s.tokens = s.tokens[1:]
+	switch {
+	case s.take("!"):
 		if s.command(do) == 0 {
 			return 1
 		}
 		return 0
-	}
-	if s.word("if") {
+	case s.take("if"):
 		return s.branch(do)
-	}
-	if s.word("for", "while", "until", "case", "function", "{", "(") {
+	case slices.Contains([]string{"for", "while", "until", "case", "function", "{"}, s.peek()):
 		s.fail()
 	}
 	var argv []string
-	for len(s.tokens) > 0 && !s.tokens[0].op {
-		t := s.tokens[0]
-		name, _, isAssignment := strings.Cut(t.text, "=")
-		word := t.text
-		if do {
-			word = s.expand(t)
-		}
-		s.tokens = s.tokens[1:]
-		if len(argv) == 0 && isAssignment && isName(name) {
-			_, s.vars[name], _ = strings.Cut(word, "=")
-			if len(s.tokens) == 0 || s.tokens[0].op {
-				return 0
-			}
+	assigned := false
+	for next := s.peek(); !slices.Contains([]string{"", ";", "&&", "||"}, next); next = s.peek() {
+		name, _, isAssignment := strings.Cut(next, "=")
+		word := s.word(do)
+		if len(argv) > 0 || !isAssignment || !isName(name) {
+			argv = append(argv, word)
 			continue
 		}
-		argv = append(argv, word)
+		assigned = true
+		if do {
+			s.vars[name] = word[len(name)+1:]
+		}
 	}
-	if len(argv) == 0 {
+	switch {
+	case len(argv) == 0 && !assigned:
 		s.fail()
-	}
-	if !do {
+	case len(argv) == 0 || !do:
 		return 0
 	}
 	return s.run(argv)
@@ -147,8 +154,7 @@ func (s *script) command(do bool) int {
 // branch runs an "if" up to its "fi".
 func (s *script) branch(do bool) int {
 	status, done := 0, false
-	for first := true; first || s.word("elif"); first = false {
-		s.tokens = s.tokens[1:]
+	for first := true; first || s.take("elif"); first = false {
 		met := s.list(do && !done) == 0
 		s.expect("then")
 		take := do && !done && met
@@ -156,8 +162,7 @@ func (s *script) branch(do bool) int {
 			status, done = r, true
 		}
 	}
-	if s.word("else") {
-		s.tokens = s.tokens[1:]
+	if s.take("else") {
 		if r := s.list(do && !done); do && !done {
 			status = r
 		}
@@ -166,37 +171,66 @@ func (s *script) branch(do bool) int {
 	return status
 }
 
-// expand returns a word with the values of its variables.
-func (s *script) expand(t token) string {
+// word reads a word and returns it without quotes and, with do, with the values of its
+// variables.
+func (s *script) word(do bool) string {
 	var b strings.Builder
-	for _, p := range t.parts {
-		if p.literal {
-			b.WriteString(p.text)
+	quoted := false // in double quotes
+	for s.rest != "" {
+		c := s.rest[0]
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case c == '\\' && len(s.rest) > 1:
+			b.WriteByte(s.rest[1])
+			s.rest = s.rest[1:]
+		case c == '$':
+			b.WriteString(s.variable(do))
 			continue
-		}
-		rest := p.text
-		for {
-			before, after, found := strings.Cut(rest, "$")
-			b.WriteString(before)
+		case c == '`' || !quoted && strings.IndexByte("<>()", c) >= 0:
+			unsupported(string(c))
+		case !quoted && strings.IndexByte(" \t\n;&|", c) >= 0:
+			return b.String()
+		case !quoted && c == '\'':
+			inner, after, found := strings.Cut(s.rest[1:], "'")
 			if !found {
-				break
+				panic(syntaxError("unterminated quote"))
 			}
-			name, end := after, ""
-			if inner, ok := strings.CutPrefix(after, "{"); ok {
-				name, end, found = strings.Cut(inner, "}")
-			} else {
-				end = strings.TrimLeftFunc(after, isNameLetter)
-				name = after[:len(after)-len(end)]
-			}
-			value, known := s.vars[name]
-			if !found || !known {
-				panic(syntaxError(fmt.Sprintf("unknown variable $%s", name)))
-			}
-			b.WriteString(value)
-			rest = end
+			b.WriteString(inner)
+			s.rest = after
+			continue
+		default:
+			b.WriteByte(c)
 		}
+		s.rest = s.rest[1:]
+	}
+	if quoted {
+		panic(syntaxError("unterminated quote"))
 	}
 	return b.String()
+}
+
+// variable reads a variable and returns its value. Without do, it returns "".
+func (s *script) variable(do bool) string {
+	after := s.rest[1:]
+	name, closed := "", true
+	switch {
+	case strings.HasPrefix(after, "("):
+		unsupported("$(")
+	case strings.HasPrefix(after, "{"):
+		name, s.rest, closed = strings.Cut(after[1:], "}")
+	default:
+		s.rest = strings.TrimLeftFunc(after, isNameLetter)
+		name = after[:len(after)-len(s.rest)]
+	}
+	if !do {
+		return ""
+	}
+	value, known := s.vars[name]
+	if !known || !closed {
+		panic(syntaxError(fmt.Sprintf("unknown variable $%s", name)))
+	}
+	return value
 }
 
 func isNameLetter(r rune) bool {
@@ -205,90 +239,4 @@ func isNameLetter(r rune) bool {
 
 func isName(s string) bool {
 	return s != "" && (s[0] < '0' || s[0] > '9') && strings.TrimLeftFunc(s, isNameLetter) == ""
-}
-
-// tokenize splits a line into words and operators.
-func tokenize(line string) ([]token, error) {
-	var all []token
-	for rest := strings.TrimLeft(line, " \t"); rest != ""; rest = strings.TrimLeft(rest, " \t") {
-		switch {
-		case strings.HasPrefix(rest, "&&"), strings.HasPrefix(rest, "||"):
-			all, rest = append(all, token{text: rest[:2], op: true}), rest[2:]
-		case rest[0] == ';' || rest[0] == '\n':
-			all, rest = append(all, token{text: ";", op: true}), strings.TrimLeft(rest[1:], " \t\n")
-		case rest[0] == '#':
-			_, rest, _ = strings.Cut(rest, "\n")
-		case strings.ContainsRune("&|<>()`", rune(rest[0])):
-			return nil, syntaxError(fmt.Sprintf("%q is not supported", rest[:1]))
-		default:
-			t, after, err := readWord(rest)
-			if err != nil {
-				return nil, err
-			}
-			all, rest = append(all, t), after
-		}
-	}
-	return all, nil
-}
-
-// readWord reads a word from the start of a line.
-func readWord(line string) (t token, rest string, err error) {
-	add := func(text string, literal bool) {
-		if n := len(t.parts); n > 0 && t.parts[n-1].literal == literal {
-			t.parts[n-1].text += text
-		} else {
-			t.parts = append(t.parts, part{text, literal})
-		}
-		t.text += text
-	}
-	for line != "" {
-		switch c := line[0]; {
-		case strings.IndexByte(" \t\n;&|<>()`", c) >= 0:
-			if strings.IndexByte("<>()`", c) >= 0 {
-				return t, "", syntaxError(fmt.Sprintf("%q is not supported", string(c)))
-			}
-			return t, line, nil
-		case c == '\'':
-			inner, after, found := strings.Cut(line[1:], "'")
-			if !found {
-				return t, "", syntaxError("unterminated quote")
-			}
-			add(inner, true)
-			line = after
-		case c == '"':
-			if line, err = readQuoted(line[1:], add); err != nil {
-				return t, "", err
-			}
-		case c == '\\' && len(line) > 1:
-			add(line[1:2], true)
-			line = line[2:]
-		case c == '$' && strings.HasPrefix(line, "$("):
-			return t, "", syntaxError(`"$(" is not supported`)
-		default:
-			add(line[:1], false)
-			line = line[1:]
-		}
-	}
-	return t, "", nil
-}
-
-// readQuoted reads a text in double quotes, and returns the rest of the line.
-func readQuoted(line string, add func(text string, literal bool)) (rest string, err error) {
-	add("", true)
-	for line != "" {
-		switch {
-		case line[0] == '"':
-			add("", true)
-			return line[1:], nil
-		case line[0] == '\\' && len(line) > 1:
-			add(line[1:2], true)
-			line = line[2:]
-		case line[0] == '`' || strings.HasPrefix(line, "$("):
-			return "", syntaxError(fmt.Sprintf("%q is not supported", line[:1]))
-		default:
-			add(line[:1], line[0] != '$' && !isNameLetter(rune(line[0])) && line[0] != '{' && line[0] != '}')
-			line = line[1:]
-		}
-	}
-	return "", syntaxError("unterminated quote")
 }
