@@ -27,6 +27,12 @@ func (i *installer) findK0s(ctx context.Context, r *release) {
 		return
 	}
 	files := strings.Fields(string(page.Body))
+	if page.Status == http.StatusUnauthorized || page.Status == http.StatusForbidden {
+		r.site.K0sLogin = true
+		warn("machines of child clusters cannot download k0s from the registry, which requires a login for it: %s", elsewhere)
+		r.k0sFinding.Remedy = chart.OpenReading
+		return
+	}
 	if page.Status != http.StatusOK || page.Type != "text/plain" || slices.ContainsFunc(files, func(l string) bool { return !strings.HasPrefix(l, "k0s-") }) {
 		warn("%s", elsewhere)
 		return

@@ -29,6 +29,7 @@ func TestK0sURL(t *testing.T) {
 		{"a portal", "text/html", "<html>Welcome</html>", 200, false, "--k0s-url"},
 		{"a text", "text/plain", "Not here, sorry.", 200, false, "--k0s-url"},
 		{"nothing", "text/plain", "404", 404, false, "--k0s-url"},
+		{"a login is required", "text/plain", "", 401, false, "cannot download k0s from the registry, which requires a login for it: child clusters will download"},
 	} {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/v2/" {

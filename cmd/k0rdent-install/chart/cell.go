@@ -13,9 +13,9 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// openReading is the remedy if machines have no login, or not in a form that their
+// OpenReading is the remedy if machines have no login, or not in a form that their
 // k0s supports.
-const openReading = `allow anyone to read ("oci-serve --read any"), behind a network policy or a firewall, and omit --username`
+const OpenReading = `allow anyone to read ("oci-serve --read any"), behind a network policy or a firewall, and omit --username`
 
 // Remedies of many cells. A registry's address follows pushAgain.
 const (
@@ -91,6 +91,9 @@ func (r *rehearsal) checkDownload(ctx context.Context, c *Cell, m machine) error
 	switch {
 	case m.preloaded:
 		return nil
+	case m.downloadURL == "" && r.site.K0sLogin:
+		c.problem(OpenReading, "machines download k0s from the internet, since %s requires a login for it, which they do not have", r.host())
+		return nil
 	case m.downloadURL == "":
 		c.problem("--k0s-url URL of a place in the site, such as https://"+r.host()+"/k0s", "machines download k0s from the internet")
 		return nil
@@ -109,7 +112,7 @@ func (r *rehearsal) checkDownload(ctx context.Context, c *Cell, m machine) error
 	case errors.Is(found, ErrNotFound):
 		c.problem("push the image k0sproject/k0s:"+version.Tag()+" to a registry that oci-serve serves, or put the file there", "%s has no %s", r.site.K0sURL, file)
 	case errors.Is(found, client.ErrLogin) && c.Access == Login:
-		c.problem(openReading, "machines download k0s without a login, and %s requires one", r.site.K0sURL)
+		c.problem(OpenReading, "machines download k0s without a login, and %s requires one", r.site.K0sURL)
 	case found != nil:
 		c.unknown("make sure that "+r.site.K0sURL+" answers, then run the same command again", "cannot determine whether %s has %s: %v", r.site.K0sURL, file, found)
 	}
@@ -205,13 +208,13 @@ func (r *rehearsal) checkDropIns(c *Cell, m machine) {
 		if _, reason := version.ReadDropIn([]byte(content)); reason != "" {
 			remedy := "use a k0s that supports the file, or a template without it"
 			if f.secret == rehearsedLogin {
-				remedy = openReading
+				remedy = OpenReading
 			}
 			c.problem(remedy, "%s: %s", f.path, reason)
 		}
 	}
 	if c.Access == Login && !login {
-		c.problem(openReading, "containerd on the machines has no login for the registry")
+		c.problem(OpenReading, "containerd on the machines has no login for the registry")
 	}
 }
 

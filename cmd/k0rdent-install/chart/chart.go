@@ -43,6 +43,7 @@ const (
 type Site struct {
 	Registry    string        // HOST[:PORT][/PREFIX]; "" for the public registries
 	K0sURL      string        // below which k0s-VERSION-ARCH lies, for child clusters
+	K0sLogin    bool          // there is no K0sURL because the registry requires a login for k0s
 	CASecret    string        // contains ca.crt, the registry's authority
 	CredsSecret string        // contains username and password
 	PullSecret  string        // of type kubernetes.io/dockerconfigjson

@@ -222,6 +222,11 @@ func TestRehearsalFaults(t *testing.T) {
 				"debian http": plainOnly, "rhel http": plainOnly,
 				"rhel own-ca": "update-ca-certificates, which the RHEL family|containerd on the machines does not trust",
 			}, "machines download k0s from the internet")},
+		{"no k0s URL, since the registry requires a login", "1.10", func(_ *testing.T, r *trial) { r.site.K0sURL, r.site.K0sLogin = "", true },
+			on(map[string]string{
+				"debian http": plainOnly, "rhel http": plainOnly,
+				"rhel own-ca": "update-ca-certificates, which the RHEL family|containerd on the machines does not trust",
+			}, "machines download k0s from the internet, since registry.local requires a login for it, which they do not have")},
 		{"k0s from elsewhere", "1.10", func(t *testing.T, r *trial) {
 			r.edit(t, `"{{ $global.k0sURL }}/k0s-`, `"http://get.example.org/k0s-`)
 		}, on(map[string]string{
