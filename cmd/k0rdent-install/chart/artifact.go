@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/ref"
 )
@@ -42,12 +44,15 @@ func Fetch(ctx context.Context, inv Inventory, repository, reference string) (*C
 		if l.MediaType != chartLayer && l.MediaType != legacyChartLayer {
 			continue
 		}
-		var c *Chart
-		err := blob(ctx, inv, repository, l, maxArchive, func(r io.Reader) (err error) {
-			c, err = Load(r)
-			return err
-		})
-		return c, err
+		p, err := blob(ctx, inv, repository, l, maxArchive)
+		if err != nil {
+			return nil, err
+		}
+		c, err := Load(bytes.NewReader(p))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
+		}
+		return c, nil
 	}
 	return nil, fmt.Errorf("%w: contains no chart", ErrUnusable)
 }
@@ -98,59 +103,37 @@ func fetchManifest(ctx context.Context, inv Inventory, repository, reference str
 	return m, nil
 }
 
-// blob calls use with the content of a blob of at most limit bytes. The error wraps
-// ErrUnusable if the blob does not exist although a manifest names it, does not match
-// its digest, or use fails.
-func blob(ctx context.Context, inv Inventory, repository string, d v1.Descriptor, limit int64, use func(io.Reader) error) error {
+// blob returns a blob of at most limit bytes. The error wraps ErrUnusable if the blob does
+// not exist although a manifest names it, or does not match its digest and size.
+func blob(ctx context.Context, inv Inventory, repository string, d v1.Descriptor, limit int64) ([]byte, error) {
 	if d.Size > limit {
-		return fmt.Errorf("%w: blob %v: %w", ErrUnusable, d.Digest, ErrTooBig)
+		return nil, fmt.Errorf("%w: blob %v: %w", ErrUnusable, d.Digest, ErrTooBig)
 	}
 	body, err := inv.Blob(ctx, repository, d.Digest.String())
+	var p []byte
 	if err == nil {
 		defer body.Close()
-		network := &errorReader{r: body}
-		if err = use(oci.Verify(network, d.Digest, d.Size)); err == nil {
-			return nil
-		}
-		if network.err == nil {
-			return fmt.Errorf("%w: %w", ErrUnusable, err)
-		}
-		err = network.err
+		p, err = io.ReadAll(oci.Verify(body, d.Digest, d.Size))
 	}
-	if errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("%w: blob %v: %v", ErrUnusable, d.Digest, err)
+	switch {
+	case err == nil:
+		return p, nil
+	case errors.Is(err, ErrNotFound), errors.Is(err, client.ErrNotFound): // the client opens a blob at the first read
+		return nil, fmt.Errorf("%w: blob %v: %v", ErrUnusable, d.Digest, err)
+	case errors.Is(err, oci.ErrDigest), errors.Is(err, oci.ErrTruncated), errors.Is(err, oci.ErrInvalid):
+		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
-	return fmt.Errorf("blob %v: %w", d.Digest, err)
+	return nil, fmt.Errorf("blob %v: %w", d.Digest, err)
 }
 
-// An errorReader keeps the error of a reader, whatever its consumer returns.
-type errorReader struct {
-	r   io.Reader
-	err error
-}
-
-func (r *errorReader) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF {
-		r.err = err
-	}
-	return n, err
-}
-
-// fetchFile returns the first of the files called names that an artifact contains,
-// and whether there is one.
-func (k *closure) fetchFile(ctx context.Context, repository string, m *v1.Manifest, names []string) (p []byte, found bool, err error) {
+// fetchFile returns the first of the files called names that an artifact contains.
+func (k *closure) fetchFile(ctx context.Context, repository string, m *v1.Manifest, names []string) ([]byte, error) {
 	for _, name := range names {
 		for _, l := range m.Layers {
-			if l.Annotations[titleAnnotation] != name {
-				continue
+			if l.Annotations[titleAnnotation] == name {
+				return blob(ctx, k.inv, repository, l, maxComponents)
 			}
-			err := blob(ctx, k.inv, repository, l, maxComponents, func(r io.Reader) (err error) {
-				p, err = io.ReadAll(r)
-				return err
-			})
-			return p, err == nil, err
 		}
 	}
-	return nil, false, nil
+	return nil, fmt.Errorf("%w: contains no %s", ErrUnusable, strings.Join(names, " or "))
 }

@@ -80,10 +80,9 @@ func (r *rehearsal) setUpElsewhere(c *Cell, objects Manifests) bool {
 // checkDownload looks for the k0s that a machine downloads, and for the images that
 // this k0s certainly uses.
 func (r *rehearsal) checkDownload(ctx context.Context, c *Cell, m machine) error {
-	version, err := k0s.ParseVersion(m.k0s)
-	if err != nil {
+	if !m.versioned {
 		c.unknown(createOne, "%s does not name a version of k0s", m.object)
-	} else if err := r.checkKubeProxy(ctx, c, version); err != nil {
+	} else if err := r.checkKubeProxy(ctx, c, m.version); err != nil {
 		return err
 	}
 	below := strings.TrimSuffix(r.k0sURL(c.Access), "/") + "/"
@@ -110,7 +109,7 @@ func (r *rehearsal) checkDownload(ctx context.Context, c *Cell, m machine) error
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(found, ErrNotFound):
-		c.problem("push the image k0sproject/k0s:"+version.Tag()+" to a registry that oci-serve serves, or put the file there", "%s has no %s", r.site.K0sURL, file)
+		c.problem("push the image k0sproject/k0s:"+m.version.Tag()+" to a registry that oci-serve serves, or put the file there", "%s has no %s", r.site.K0sURL, file)
 	case errors.Is(found, client.ErrLogin) && c.Access == Login:
 		c.problem(OpenReading, "machines download k0s without a login, and %s requires one", r.site.K0sURL)
 	case found != nil:
@@ -185,8 +184,6 @@ func (r *rehearsal) checkTrust(c *Cell, m machine, booted *root) {
 // checkDropIns checks that the k0s of a machine starts with the template's drop-ins,
 // and that one of them contains the login.
 func (r *rehearsal) checkDropIns(c *Cell, m machine) {
-	version, err := k0s.ParseVersion(m.k0s)
-	known := err == nil
 	login := false
 	for _, f := range m.files {
 		if path.Dir(f.path) != k0s.DropInDir || path.Ext(f.path) != ".toml" {
@@ -201,11 +198,11 @@ func (r *rehearsal) checkDropIns(c *Cell, m machine) {
 			c.unknown(createOne, "the content of %s is not in the template", f.path)
 			continue
 		}
-		if !known {
+		if !m.versioned {
 			c.unknown(createOne, "cannot determine whether k0s starts with %s", f.path)
 			continue
 		}
-		if _, reason := version.ReadDropIn([]byte(content)); reason != "" {
+		if _, reason := m.version.ReadDropIn([]byte(content)); reason != "" {
 			remedy := "use a k0s that supports the file, or a template without it"
 			if f.secret == rehearsedLogin {
 				remedy = OpenReading
@@ -227,14 +224,13 @@ func (r *rehearsal) checkPlainHTTP(c *Cell, m machine, objects Manifests) {
 	if !configured {
 		c.problem(remedy, "containerd on the machines uses HTTPS for the registry: nothing configures it for plain HTTP")
 	}
-	version, err := k0s.ParseVersion(m.k0s)
-	if err != nil || version.Compare(k0s.Version{Major: 1, Minor: 33}) < 0 {
+	if !m.versioned || m.version.Compare(k0s.Version{Major: 1, Minor: 33}) < 0 {
 		return
 	}
 	for _, o := range objects {
 		mentions(o.Content, r.site.Registry, nil, func(scheme, _ string, _ map[string]any) {
 			if scheme == "oci://" {
-				c.problem(remedy, "k0s %s cannot pull charts over plain HTTP", version)
+				c.problem(remedy, "k0s %s cannot pull charts over plain HTTP", m.version)
 			}
 		})
 	}
@@ -242,16 +238,17 @@ func (r *rehearsal) checkPlainHTTP(c *Cell, m machine, objects Manifests) {
 
 // problem adds a problem unless the cell already has it.
 func (c *Cell) problem(remedy, format string, args ...any) {
-	p := Problem{Text: fmt.Sprintf(format, args...), Remedy: remedy}
-	if !slices.Contains(c.Problems, p) {
-		c.Problems = append(c.Problems, p)
-	}
+	addNew(&c.Problems, Problem{Text: fmt.Sprintf(format, args...), Remedy: remedy})
 }
 
 // unknown adds something that cannot be determined, unless the cell already has it.
 func (c *Cell) unknown(remedy, format string, args ...any) {
-	p := Problem{Text: fmt.Sprintf(format, args...), Remedy: remedy}
-	if !slices.Contains(c.Unknown, p) {
-		c.Unknown = append(c.Unknown, p)
+	addNew(&c.Unknown, Problem{Text: fmt.Sprintf(format, args...), Remedy: remedy})
+}
+
+// addNew adds an element to a list that does not contain it.
+func addNew[E comparable](list *[]E, e E) {
+	if !slices.Contains(*list, e) {
+		*list = append(*list, e)
 	}
 }

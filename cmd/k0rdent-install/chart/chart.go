@@ -58,9 +58,8 @@ type Chart struct {
 	meta  *helm.Metadata
 }
 
-// Load reads a packaged chart (a tar.gz, as helm package writes it). It reads r to
-// the end, where r may verify a digest. It stops with ErrTooBig at a chart that is
-// larger than any real one, packed subcharts included.
+// Load reads a packaged chart (a tar.gz, as helm package writes it). It stops with
+// ErrTooBig at a chart that is larger than any real one, packed subcharts included.
 func Load(r io.Reader) (*Chart, error) {
 	left := int64(maxUnpacked)
 	files, err := unpack(r, &left, 0)
@@ -81,12 +80,9 @@ func unpack(r io.Reader, left *int64, depth int) ([]*archive.BufferedFile, error
 	if depth > maxNesting {
 		return nil, fmt.Errorf("subcharts packed more than %d deep: %w", maxNesting, ErrTooBig)
 	}
-	packed := &capped{r: r, left: maxArchive}
+	packed := &io.LimitedReader{R: r, N: maxArchive + 1}
 	files, err := archive.LoadArchiveFiles(packed)
-	if err == nil { // the archive ends before its checksum
-		_, err = io.Copy(io.Discard, packed)
-	}
-	if packed.left < 0 {
+	if packed.N <= 0 {
 		return nil, ErrTooBig
 	}
 	if err != nil {
@@ -113,20 +109,6 @@ func unpack(r io.Reader, left *int64, depth int) ([]*archive.BufferedFile, error
 	return all, nil
 }
 
-// A capped reader fails once more than left bytes have been read.
-type capped struct {
-	r    io.Reader
-	left int64
-}
-
-func (c *capped) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	if c.left -= int64(n); c.left < 0 {
-		return n, ErrTooBig
-	}
-	return n, err
-}
-
 // Name returns the chart's name, such as k0rdent-enterprise.
 func (c *Chart) Name() string { return c.meta.Name }
 
@@ -143,11 +125,12 @@ func (c *Chart) Helm() (*helm.Chart, error) {
 	return h, nil
 }
 
-// whole returns the chart with every subchart enabled, under its alias, and the
-// merged values: parents over children, values over all. A subchart that is disabled
-// now may be enabled in the second pass. Keys whose default is null are kept, since
-// charts declare keys that way.
-func (c *Chart) whole(values map[string]any) (*helm.Chart, map[string]any, error) {
+// whole returns the merged values of the chart, parents over children, values over all,
+// and the paths at which its subcharts read theirs, by alias: "regional",
+// "regional.velero". Every subchart is enabled: one that is disabled now may be enabled in
+// the second pass. Keys whose default is null are kept, since charts declare keys that
+// way.
+func (c *Chart) whole(values map[string]any) (merged map[string]any, subcharts map[string]bool, err error) {
 	h, err := c.Helm()
 	if err != nil {
 		return nil, nil, err
@@ -156,11 +139,12 @@ func (c *Chart) whole(values map[string]any) (*helm.Chart, map[string]any, error
 	if err := chartutil.ProcessDependencies(h, values); err != nil {
 		return nil, nil, fmt.Errorf("chart %s: %w", c.Name(), err)
 	}
-	merged, err := util.MergeValues(h, values)
-	if err != nil {
+	if merged, err = util.MergeValues(h, values); err != nil {
 		return nil, nil, fmt.Errorf("chart %s: %w", c.Name(), err)
 	}
-	return h, merged, nil
+	subcharts = map[string]bool{}
+	addSubcharts(h, "", subcharts)
+	return merged, subcharts, nil
 }
 
 // enableAll removes the conditions on which subcharts are part of h.
@@ -173,12 +157,11 @@ func enableAll(h *helm.Chart) {
 	}
 }
 
-// subcharts adds the paths at which subcharts read their values, by alias:
-// "regional", "regional.velero".
-func subcharts(h *helm.Chart, below string, found map[string]bool) {
+// addSubcharts adds the paths of the subcharts of h.
+func addSubcharts(h *helm.Chart, below string, found map[string]bool) {
 	for _, sub := range h.Dependencies() {
 		p := join(below, sub.Name())
 		found[p] = true
-		subcharts(sub, p, found)
+		addSubcharts(sub, p, found)
 	}
 }

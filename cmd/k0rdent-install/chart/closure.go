@@ -61,13 +61,11 @@ func (c *Chart) collect(ctx context.Context, values map[string]any, site Site, i
 	if site.Registry == "" {
 		return nil, errors.New("no registry")
 	}
-	h, merged, err := c.whole(values)
+	merged, subcharts, err := c.whole(values)
 	if err != nil {
 		return nil, err
 	}
-	roots := map[string]bool{"": true}
-	subcharts(h, "", roots)
-	k := &closure{site: site, inv: inv, leaves: walk(merged, roots).leaves, values: merged, known: map[string]*Need{}}
+	k := &closure{site: site, inv: inv, leaves: walk(merged, subcharts).leaves, values: merged, known: map[string]*Need{}}
 	for _, pass := range []int{FirstPass, SecondPass} {
 		m, err := c.Render(values, site, pass)
 		if err != nil {
@@ -81,16 +79,6 @@ func (c *Chart) collect(ctx context.Context, values map[string]any, site Site, i
 	return k, k.templates(ctx, c.Version())
 }
 
-// Check looks up images, such as those of k0s, in the site's registry as Closure
-// does. by is what requires them.
-func Check(ctx context.Context, images []string, by string, site Site, inv Inventory) ([]Need, error) {
-	k := &closure{site: site, inv: inv, known: map[string]*Need{}}
-	for _, reference := range images {
-		k.add(KindImage, reference, by)
-	}
-	return k.resolve(ctx)
-}
-
 // add adds a need, or to an existing one what requires it. It is not optional.
 func (k *closure) add(kind, reference, by string) *Need {
 	n := k.known[kind+" "+reference]
@@ -99,9 +87,7 @@ func (k *closure) add(kind, reference, by string) *Need {
 		k.known[kind+" "+reference] = n
 		k.needs = append(k.needs, n)
 	}
-	if !slices.Contains(n.RequiredBy, by) {
-		n.RequiredBy = append(n.RequiredBy, by)
-	}
+	addNew(&n.RequiredBy, by)
 	n.Optional = false
 	return n
 }

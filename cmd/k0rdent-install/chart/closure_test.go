@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"k0rdent-airgap/lib/client"
 )
 
 // components returns what the Cluster API operator fetches for a provider: a
@@ -179,9 +181,6 @@ func TestNearest(t *testing.T) {
 			t.Errorf("similar(%q) = %q, want %q", want, got, nearest)
 		}
 	}
-	if got := closest("v1.17.0", []string{"v1.9.1", "v1.16.0", "latest"}); got != "v1.16.0" {
-		t.Errorf("closest(v1.17.0) = %q, want v1.16.0", got)
-	}
 }
 
 // Releases with the layout of 1.2 have an image that no value sets.
@@ -262,6 +261,28 @@ func TestClosureErrors(t *testing.T) {
 	}
 }
 
+// A blob of a chart that the registry lacks, which its client notices at the first read,
+// makes the chart unusable.
+func TestClosureWithoutABlob(t *testing.T) {
+	c, inv := platform(t, "1.4"), complete(t)
+	values, _ := derive(t, c, everything, inv)
+	needs, _, err := c.Closure(t.Context(), values, everything, unread{inv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := find(needs, "R/charts/kcm-templates:1.4.0")
+	if !n.Missing || !strings.HasPrefix(n.Remark, "unusable: blob sha256:") || !strings.HasSuffix(n.Remark, ": not found") {
+		t.Errorf("%+v, want it missing, since a blob is", n)
+	}
+}
+
+// unread is a registry without blobs, as a client of one reports it.
+type unread struct{ *memory }
+
+func (u unread) Blob(context.Context, string, string) (io.ReadCloser, error) {
+	return io.NopCloser(iotest.ErrReader(client.ErrNotFound)), nil
+}
+
 // A failing registry's blobs cannot be opened, or cannot be read.
 type failing struct {
 	*memory
@@ -277,15 +298,26 @@ func (f failing) Blob(context.Context, string, string) (io.ReadCloser, error) {
 
 var errDown = errors.New("connection refused")
 
-// The images of k0s are looked up at the paths that a mirror uses.
-func TestCheck(t *testing.T) {
-	inv := newMemory()
-	inv.image("k0sproject/coredns", "1.12.2")
-	inv.image("library/redis", "8")
-	needs, err := Check(context.Background(), []string{"quay.io/k0sproject/coredns:1.12.2", "quay.io/k0sproject/coredns:1.12.3", "redis:8", registry + "/k0sproject/pause:3.9"}, "k0s", documented, inv)
+// resolved looks up images.
+func resolved(t *testing.T, site Site, inv Inventory, images ...string) []Need {
+	t.Helper()
+	k := &closure{site: site, inv: inv, known: map[string]*Need{}}
+	for _, reference := range images {
+		k.add(KindImage, reference, "k0s")
+	}
+	needs, err := k.resolve(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	return needs
+}
+
+// The images of k0s are looked up at the paths that a mirror uses.
+func TestResolve(t *testing.T) {
+	inv := newMemory()
+	inv.image("k0sproject/coredns", "1.12.2")
+	inv.image("library/redis", "8")
+	needs := resolved(t, documented, inv, "quay.io/k0sproject/coredns:1.12.2", "quay.io/k0sproject/coredns:1.12.3", "redis:8", registry+"/k0sproject/pause:3.9")
 	want := []string{
 		"image quay.io/k0sproject/coredns:1.12.2; outside; pulled from the site's registry only through a mirror of quay.io",
 		"image quay.io/k0sproject/coredns:1.12.3; missing; outside; nearest R/k0sproject/coredns:1.12.2",
@@ -293,6 +325,6 @@ func TestCheck(t *testing.T) {
 		"image R/k0sproject/pause:3.9; missing",
 	}
 	if got := faults(needs); !slices.Equal(got, want) {
-		t.Errorf("Check finds %q, want %q", got, want)
+		t.Errorf("resolve finds %q, want %q", got, want)
 	}
 }

@@ -17,22 +17,34 @@ type clusterChart struct {
 	chart     *Chart
 }
 
-// clusters adds the add-on charts and images that clusters of a template request. Its
+// openClusters opens the charts of the cluster templates.
+func (k *closure) openClusters(ctx context.Context, charts string, all map[string]template) error {
+	for _, name := range sortedKeys(all) {
+		t := all[name]
+		if t.kind != "ClusterTemplate" {
+			continue
+		}
+		reference := chartReference(charts, t.chart, t.version)
+		c, err := k.open(ctx, reference)
+		if err := k.ignore(err, KindChart, reference, t.String()); err != nil {
+			return err
+		}
+		k.clusterCharts = append(k.clusterCharts, clusterChart{t, reference, c})
+	}
+	return nil
+}
+
+// cluster adds the add-on charts and images that clusters of a template request. Its
 // chart has them in nested texts (files of a control plane, values of add-ons), and
 // most images without their tags, which are in the add-on charts, so images are
 // looked up by repository. All of it is required only once such a cluster is created.
-func (k *closure) clusters(ctx context.Context, reference string, t template) error {
-	c, err := k.open(ctx, reference)
-	k.clusterCharts = append(k.clusterCharts, clusterChart{t, reference, c})
-	if err != nil {
-		return k.ignore(err, KindChart, reference, t.String())
-	}
+func (k *closure) cluster(t clusterChart) {
 	global := globals(k.values)
 	global["k0sURL"] = text(k.values, "controller", "globalK0sURL")
-	m, err := k.renderCluster(c, global)
+	m, err := k.renderCluster(t.chart, global)
 	if err != nil { // it requires values that only a cluster's owner has
-		k.add(KindChart, reference, t.String()).Remark = "cannot determine what its clusters require: " + err.Error()
-		return nil
+		k.add(KindChart, t.reference, t.String()).Remark = "cannot determine what its clusters require: " + err.Error()
+		return
 	}
 	k.hosted(m, t.String())
 	for _, o := range m {
@@ -40,7 +52,6 @@ func (k *closure) clusters(ctx context.Context, reference string, t template) er
 			k.child(scheme, name, text(around, "version"), t.String())
 		})
 	}
-	return nil
 }
 
 // child adds a chart or an image that a cluster requests. version is that of a chart.

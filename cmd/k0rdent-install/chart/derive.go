@@ -25,14 +25,12 @@ type derivation struct {
 // An image without a counterpart keeps its default, with a note; Closure determines
 // whether it is required. Use Merge to add the operator's values to the result.
 func (c *Chart) Derive(ctx context.Context, site Site, inv Inventory) (map[string]any, []Note, error) {
-	h, defaults, err := c.whole(nil)
+	defaults, subcharts, err := c.whole(nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	d := &derivation{site: site, defaults: defaults, values: map[string]any{}}
-	roots := map[string]bool{"": true}
-	subcharts(h, "", roots)
-	found := walk(defaults, roots)
+	found := walk(defaults, subcharts)
 	if site.Registry != "" {
 		if !d.hasValue("controller.templatesRepoURL") || !d.hasValue("controller.globalRegistry") {
 			return nil, nil, fmt.Errorf("chart %s %s: no controller.templatesRepoURL and controller.globalRegistry in its values: not the platform's chart", c.Name(), c.Version())
@@ -58,8 +56,10 @@ func (c *Chart) Derive(ctx context.Context, site Site, inv Inventory) (map[strin
 }
 
 // hasValue reports whether the chart has a value, even if it is null.
-func (d *derivation) hasValue(path string) bool {
-	_, ok := lookup(d.defaults, parsePath(path))
+func (d *derivation) hasValue(path string) bool { return hasValue(d.defaults, path) }
+
+func hasValue(values map[string]any, path string) bool {
+	_, ok := lookup(values, parsePath(path))
 	return ok
 }
 

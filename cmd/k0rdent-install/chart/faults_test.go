@@ -67,11 +67,11 @@ func TestClosureFaults(t *testing.T) {
 
 		{"an artifact lacks its components", "", func(m *memory) {
 			m.artifact("capi/cluster-api-components", "v1.13.2", map[string]string{"metadata.yaml": "x"})
-		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; contains no core-cluster-api-v1.13.2-components.yaml or core-components.yaml or components.yaml"}},
+		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; unusable: contains no core-cluster-api-v1.13.2-components.yaml or core-components.yaml or components.yaml"}},
 
 		{"an artifact lacks its metadata", "", func(m *memory) {
 			m.artifact("capi/cluster-api-components", "v1.13.2", map[string]string{"components.yaml": components()})
-		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; contains no core-cluster-api-v1.13.2-metadata.yaml or metadata.yaml"}},
+		}, []string{"artifact R/capi/cluster-api-components:v1.13.2; missing; unusable: contains no core-cluster-api-v1.13.2-metadata.yaml or metadata.yaml"}},
 
 		{"components have another image", "", func(m *memory) {
 			m.artifact("capi/cluster-api-components", "v1.13.2", map[string]string{"metadata.yaml": "x",

@@ -2,13 +2,16 @@ package chart
 
 import (
 	"strings"
+
+	"k0rdent-airgap/lib/k0s"
 )
 
 // A machine is what k0smotron does on a new machine of a cluster template: write
 // files, run commands, download k0s, start it.
 type machine struct {
 	object      string // its object, such as "K0sControlPlane c-cp"
-	k0s         string // version, "" for none
+	version     k0s.Version
+	versioned   bool // it has a version
 	downloadURL string
 	preloaded   bool // k0s is in the machine's image
 	files       []machineFile
@@ -48,7 +51,8 @@ func machines(objects Manifests) (known []machine, other []string) {
 }
 
 func newMachine(object, version string, spec map[string]any) machine {
-	m := machine{object: object, k0s: version, downloadURL: text(spec, "downloadURL"), preloaded: spec["preInstalledK0s"] == true}
+	v, err := k0s.ParseVersion(version)
+	m := machine{object: object, version: v, versioned: err == nil, downloadURL: text(spec, "downloadURL"), preloaded: spec["preInstalledK0s"] == true}
 	for _, v := range items(spec, parsePath("files")) {
 		f, _ := v.(map[string]any)
 		m.files = append(m.files, machineFile{

@@ -20,7 +20,7 @@ func (k *closure) nearest(ctx context.Context, repository string, r ref.Referenc
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return "", err
 		}
-		if tag := closest(r.Identifier(), tags); tag != "" {
+		if tag := nearest.Word(r.Identifier(), slices.Sorted(slices.Values(tags))); tag != "" {
 			return k.site.Registry + "/" + repository + ":" + tag, nil
 		}
 	}
@@ -28,17 +28,6 @@ func (k *closure) nearest(ctx context.Context, repository string, r ref.Referenc
 		return k.site.Registry + "/" + like, nil
 	}
 	return "", nil
-}
-
-// closest returns the tag with the smallest distance from tag, "" for no tags.
-func closest(tag string, tags []string) string {
-	best, least := "", 0
-	for _, t := range slices.Sorted(slices.Values(tags)) {
-		if d := nearest.Distance(tag, t); best == "" || d < least {
-			best, least = t, d
-		}
-	}
-	return best
 }
 
 // similar returns the repository whose last element differs from name's by at most

@@ -81,35 +81,36 @@ func (k *closure) provider(ctx context.Context, o Object, chart Manifests, by st
 		return nil
 	}
 	k.add(KindArtifact, reference, by)
-	repository, m, err := k.manifest(ctx, reference)
+	repository, objects, err := k.components(ctx, reference, o)
 	if err != nil {
 		return k.ignore(err, KindArtifact, reference, by)
-	}
-	names, metadata := componentFiles(o)
-	if _, ok, err := k.fetchFile(ctx, repository, m, metadata); err != nil {
-		return k.ignore(err, KindArtifact, reference, by)
-	} else if !ok {
-		k.addMissing(KindArtifact, reference, by, "contains no %s", strings.Join(metadata, " or "))
-		return nil
-	}
-	p, ok, err := k.fetchFile(ctx, repository, m, names)
-	switch {
-	case err != nil:
-		return k.ignore(err, KindArtifact, reference, by)
-	case !ok:
-		k.addMissing(KindArtifact, reference, by, "contains no %s", strings.Join(names, " or "))
-		return nil
-	}
-	objects, err := decode("", string(p))
-	if err != nil {
-		k.addMissing(KindArtifact, reference, by, "components: %v", oneLine(err))
-		return nil
 	}
 	k.demand.add(objects)
 	for _, image := range unreplaced(objects, o, k.lastNames(chart)) {
 		k.add(KindImage, image, fmt.Sprintf("%s, artifact %s", by, path.Base(repository)))
 	}
 	return nil
+}
+
+// components returns the repository and the objects of the artifact of a provider. It
+// must contain the provider's metadata, too.
+func (k *closure) components(ctx context.Context, reference string, provider Object) (repository string, objects Manifests, err error) {
+	repository, m, err := k.manifest(ctx, reference)
+	if err != nil {
+		return "", nil, err
+	}
+	names, metadata := componentFiles(provider)
+	if _, err := k.fetchFile(ctx, repository, m, metadata); err != nil {
+		return "", nil, err
+	}
+	text, err := k.fetchFile(ctx, repository, m, names)
+	if err != nil {
+		return "", nil, err
+	}
+	if objects, err = decode("", string(text)); err != nil {
+		return "", nil, fmt.Errorf("%w: components: %w", ErrUnusable, oneLine(err))
+	}
+	return repository, objects, nil
 }
 
 // componentFiles returns the names under which the operator looks for a
@@ -147,9 +148,7 @@ func (k *closure) lastNames(chart Manifests) map[string]bool {
 // with the same last element shows that.
 func unreplaced(components Manifests, provider Object, patched map[string]bool) []string {
 	urls := map[string]bool{}
-	v, _ := lookup(provider.Content, parsePath("spec.deployment.containers"))
-	list, _ := v.([]any)
-	for _, e := range list {
+	for _, e := range items(provider.Content, parsePath("spec.deployment.containers")) {
 		if m, _ := e.(map[string]any); text(m, "imageUrl") != "" {
 			urls[text(m, "name")] = true
 		}

@@ -81,32 +81,29 @@ func (c *Chart) Rehearse(ctx context.Context, values map[string]any, site Site, 
 func (r *rehearsal) template(ctx context.Context, t clusterChart) ([]Cell, error) {
 	var common Cell // problems of all cells
 	r.checkContent(&common, t)
-	byAccess := map[string][]Cell{}
+	rendered, failed := map[string]Manifests{}, map[string]error{}
 	for _, access := range Accesses {
-		var objects Manifests
-		var err error
 		if t.chart != nil {
-			objects, err = r.renderCluster(t.chart, r.clusterGlobals(access))
+			rendered[access], failed[access] = r.renderCluster(t.chart, r.clusterGlobals(access))
 		}
-		for _, family := range Families {
+	}
+	var all []Cell
+	for _, family := range Families {
+		for _, access := range Accesses {
 			cell := Cell{Template: t.name, Family: family, Access: access}
 			cell.Problems, cell.Unknown = slices.Clone(common.Problems), slices.Clone(common.Unknown)
 			switch {
 			case t.chart == nil && len(cell.Problems) == 0:
 				cell.unknown(pushAgain+r.site.Registry, "its chart %s cannot be read", t.reference)
-			case err != nil:
-				cell.unknown("create a ClusterDeployment of it with your values and dryRun: true", "the chart does not render without a cluster's values: %v", err)
+			case failed[access] != nil:
+				cell.unknown("create a ClusterDeployment of it with your values and dryRun: true", "the chart does not render without a cluster's values: %v", failed[access])
 			case t.chart != nil:
-				if err := r.cell(ctx, &cell, objects); err != nil {
+				if err := r.cell(ctx, &cell, rendered[access]); err != nil {
 					return nil, err
 				}
 			}
-			byAccess[family] = append(byAccess[family], cell)
+			all = append(all, cell)
 		}
-	}
-	var all []Cell
-	for _, family := range Families {
-		all = append(all, byAccess[family]...)
 	}
 	return all, nil
 }
@@ -116,19 +113,15 @@ func (r *rehearsal) template(ctx context.Context, t clusterChart) ([]Cell, error
 // without keys that this release's controller does not have.
 func (r *rehearsal) clusterGlobals(access string) map[string]any {
 	global := map[string]any{"registry": r.site.Registry, "k0sURL": r.k0sURL(access), "registryCertSecret": "", "k0sURLCertSecret": ""}
-	hasValue := func(key string) bool {
-		_, ok := lookup(r.values, parsePath("controller."+key))
-		return ok
-	}
 	if access == OwnCA {
-		if hasValue("registryCertSecret") {
+		if hasValue(r.values, "controller.registryCertSecret") {
 			global["registryCertSecret"] = rehearsedCA
 		}
-		if hasValue("k0sURLCertSecret") && r.ownHTTPS(r.k0sURL(access)) {
+		if hasValue(r.values, "controller.k0sURLCertSecret") && r.ownHTTPS(r.k0sURL(access)) {
 			global["k0sURLCertSecret"] = rehearsedCA
 		}
 	}
-	if access == Login && hasValue("registryCredsSecret") {
+	if access == Login && hasValue(r.values, "controller.registryCredsSecret") {
 		global["registryCredentialSecret"] = rehearsedLogin
 	}
 	return global

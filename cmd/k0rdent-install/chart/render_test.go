@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/iotest"
 )
 
 func TestLoad(t *testing.T) {
@@ -32,16 +31,6 @@ func TestLoad(t *testing.T) {
 		if _, err := Load(bytes.NewReader(whole[:n])); err == nil {
 			t.Errorf("Load of %d bytes of %d = nil, want an error", n, len(whole))
 		}
-	}
-}
-
-// An error at the end of the archive, such as a wrong digest, is returned even if all
-// files were read.
-func TestLoadReadsToTheEnd(t *testing.T) {
-	refused := errors.New("digest mismatch")
-	whole := pack(t, layouts["1.2"])
-	if _, err := Load(io.MultiReader(bytes.NewReader(whole), iotest.ErrReader(refused))); !errors.Is(err, refused) {
-		t.Errorf("Load with an error at the end = %v, want %v", err, refused)
 	}
 }
 

@@ -101,10 +101,7 @@ func TestSampleBundle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if needs, err = Check(context.Background(), strings.Fields(string(images)), "k0s", site, inv); err != nil {
-			t.Fatal(err)
-		}
-		for _, n := range needs {
+		for _, n := range resolved(t, site, inv, strings.Fields(string(images))...) {
 			if n.Missing {
 				t.Errorf("%d archives: k0s requests %s, which is missing", o.Archives, n.Reference)
 			}

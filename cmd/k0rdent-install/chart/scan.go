@@ -21,38 +21,48 @@ type Image struct {
 func (m Manifests) Images() []Image {
 	var all []Image
 	for _, o := range m {
-		scan(o.Content, nil, func(reference, container string) {
-			all = append(all, Image{reference, o, container})
+		add := func(reference, container string) { all = append(all, Image{reference, o, container}) }
+		walkStrings(o.Content, nil, nil, func(f field) {
+			switch {
+			case f.key == "":
+				flag, value, cut := strings.Cut(f.value, "=")
+				if cut && strings.HasPrefix(flag, "-") && strings.HasSuffix(flag, "image") {
+					add(value, "")
+				}
+			case f.key == "imageUrl", f.key == "image" && (isContainer(f.path) || strings.Contains(f.value, "/")):
+				add(f.value, text(f.table, "name"))
+			case f.key == "value" && isImageVariable(text(f.table, "name"), f.value):
+				add(f.value, "")
+			}
 		})
 	}
 	return all
 }
 
-// scan calls found for every image below v.
-func scan(v any, p keyPath, found func(reference, container string)) {
+// A field is a string in an object.
+type field struct {
+	path       keyPath        // of the table or list that contains it
+	table      map[string]any // the innermost table around it
+	key, value string         // the key is "" in a list
+}
+
+// walkStrings calls found for every string below v.
+func walkStrings(v any, p keyPath, table map[string]any, found func(field)) {
+	each := func(element any, key string, at keyPath, table map[string]any) {
+		if s, ok := element.(string); ok {
+			found(field{p, table, key, s})
+		} else {
+			walkStrings(element, at, table, found)
+		}
+	}
 	switch v := v.(type) {
 	case map[string]any:
 		for _, key := range sortedKeys(v) {
-			s, isString := v[key].(string)
-			switch {
-			case !isString:
-				scan(v[key], p.to(key), found)
-			case key == "imageUrl", key == "image" && (isContainer(p) || strings.Contains(s, "/")):
-				found(s, text(v, "name"))
-			case key == "value" && isImageVariable(text(v, "name"), s):
-				found(s, "")
-			}
+			each(v[key], key, p.to(key), v)
 		}
 	case []any:
 		for i, e := range v {
-			if s, ok := e.(string); ok {
-				flag, value, cut := strings.Cut(s, "=")
-				if cut && strings.HasPrefix(flag, "-") && strings.HasSuffix(flag, "image") {
-					found(value, "")
-				}
-				continue
-			}
-			scan(e, p.to(item(i)), found)
+			each(e, "", p.to(item(i)), table)
 		}
 	}
 }
@@ -95,25 +105,16 @@ func podSpec(object map[string]any) (map[string]any, bool) {
 // a text. scheme is what precedes it, such as "oci://". around is the table that
 // contains it, where a chart's version is next to its name.
 func mentions(v any, registry string, around map[string]any, found func(scheme, name string, around map[string]any)) {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, key := range sortedKeys(v) {
-			mentions(v[key], registry, v, found)
-		}
-	case []any:
-		for _, e := range v {
-			mentions(e, registry, around, found)
-		}
-	case string:
-		if !strings.Contains(v, registry) {
+	walkStrings(v, nil, around, func(f field) {
+		if !strings.Contains(f.value, registry) {
 			return
 		}
-		if inner, ok := structured(v); ok {
-			mentions(inner, registry, around, found)
+		if inner, ok := structured(f.value); ok {
+			mentions(inner, registry, f.table, found)
 			return
 		}
-		tokens(v, registry, func(scheme, name string) { found(scheme, name, around) })
-	}
+		tokens(f.value, registry, func(scheme, name string) { found(scheme, name, f.table) })
+	})
 }
 
 // structured parses a text of several lines if it is YAML.

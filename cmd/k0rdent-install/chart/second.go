@@ -9,7 +9,7 @@ import "slices"
 // operator, and set the global registry and pull secret for every chart. The
 // operator's values take precedence.
 func (c *Chart) secondPass(values map[string]any) (map[string]any, error) {
-	h, merged, err := c.whole(values)
+	merged, subcharts, err := c.whole(values)
 	if err != nil {
 		return nil, err
 	}
@@ -24,26 +24,20 @@ func (c *Chart) secondPass(values map[string]any) (map[string]any, error) {
 	if global := globals(merged); len(global) > 0 {
 		added["global"] = global
 	}
-	found := map[string]bool{}
-	subcharts(h, "", found)
-	for _, name := range sortedKeys(found) {
+	for _, name := range sortedKeys(subcharts) {
 		p := parsePath(name)
 		// Since kcm 1.4 these are below an alias, but the controller still reads the
 		// operator's values from their old place.
 		if moved := p[len(p)-1]; len(p) > 1 && slices.Contains([]string{"cert-manager", "cluster-api-operator", "velero"}, moved) {
 			if old, ok := values[moved].(map[string]any); ok {
-				if err := put(added, p, clone(old), nil); err != nil {
-					return nil, err
-				}
+				_ = put(added, p, clone(old), nil) // fails only in lists
 			}
 		}
 		if last := p[len(p)-1]; last == "cluster-api-operator" || last == "velero" {
 			if off, ok := lookup(added, p.to("enabled")); ok && off == false {
 				continue
 			}
-			if err := put(added, p.to("enabled"), true, nil); err != nil {
-				return nil, err
-			}
+			_ = put(added, p.to("enabled"), true, nil)
 		}
 	}
 	return Merge(added, values), nil

@@ -46,11 +46,12 @@ func (k *closure) templates(ctx context.Context, version string) error {
 			return err
 		}
 	}
-	for _, name := range sortedKeys(all) {
-		if t := all[name]; t.kind == "ClusterTemplate" {
-			if err := k.clusters(ctx, chartReference(charts, t.chart, t.version), t); err != nil {
-				return err
-			}
+	if err := k.openClusters(ctx, charts, all); err != nil {
+		return err
+	}
+	for _, t := range k.clusterCharts {
+		if t.chart != nil {
+			k.cluster(t)
 		}
 	}
 	return k.kof(ctx, charts)
@@ -100,7 +101,7 @@ func (k *closure) ignore(err error, kind, reference, by string) error {
 		return nil // like a missing one: looking it up will find that
 	}
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case err == nil, errors.Is(err, ErrNotFound):
 		return nil
 	case errors.Is(err, ErrUnusable):
 		k.addMissing(kind, reference, by, "%v", oneLine(err))
@@ -134,9 +135,7 @@ func componentsOf(objects Manifests) []component {
 		if t := text(o.Content, "spec", "capi", "template"); t != "" {
 			found[component{"capi", t}] = true
 		}
-		v, _ := lookup(o.Content, parsePath("spec.providers"))
-		list, _ := v.([]any)
-		for _, e := range list {
+		for _, e := range items(o.Content, parsePath("spec.providers")) {
 			p, _ := e.(map[string]any)
 			found[component{text(p, "name"), text(p, "template")}] = true
 		}

@@ -28,26 +28,17 @@ func (d *derivation) try(c *Chart) error {
 		for _, o := range m {
 			spec, ok := podSpec(o.Content)
 			if ok && !hasPullSecret(spec, d.site.PullSecret) && !accounts[text(spec, "serviceAccountName")] {
-				d.warnNoPullSecret(o)
+				addNew(&d.notes, Note{Text: o.String() + " has no pull secret: no value of the chart sets one", Warning: true})
 			}
 		}
 	}
 	return nil
 }
 
-// warnNoPullSecret warns of an object whose pods have no pull secret, once.
-func (d *derivation) warnNoPullSecret(o Object) {
-	n := Note{Text: o.String() + " has no pull secret: no value of the chart sets one", Warning: true}
-	if !slices.Contains(d.notes, n) {
-		d.notes = append(d.notes, n)
-	}
-}
-
 // hasPullSecret reports whether a pod, or the service account of its pods, has the
 // pull secret.
 func hasPullSecret(spec map[string]any, secret string) bool {
-	list, _ := spec["imagePullSecrets"].([]any)
-	return slices.ContainsFunc(list, func(v any) bool {
+	return slices.ContainsFunc(items(spec, parsePath("imagePullSecrets")), func(v any) bool {
 		m, _ := v.(map[string]any)
 		return text(m, "name") == secret
 	})

@@ -8,7 +8,7 @@ import "context"
 // does not have. Templates that cannot be read are skipped. The values are as for
 // Closure.
 func (c *Chart) CountUntrusting(ctx context.Context, values map[string]any, site Site, inv Inventory) (count int, why string, err error) {
-	_, merged, err := c.whole(values)
+	merged, _, err := c.whole(values)
 	if err != nil {
 		return 0, "", err
 	}
@@ -17,21 +17,14 @@ func (c *Chart) CountUntrusting(ctx context.Context, values map[string]any, site
 	if err != nil {
 		return 0, "", err
 	}
-	all := templatesOf(objects)
-	for _, name := range sortedKeys(all) {
-		t := all[name]
-		if t.kind != "ClusterTemplate" {
+	if err := r.openClusters(ctx, charts, templatesOf(objects)); err != nil {
+		return 0, "", err
+	}
+	for _, t := range r.clusterCharts {
+		if t.chart == nil {
 			continue
 		}
-		reference := chartReference(charts, t.chart, t.version)
-		c, err := r.open(ctx, reference)
-		if err != nil {
-			if err := r.ignore(err, KindChart, reference, name); err != nil {
-				return 0, "", err
-			}
-			continue
-		}
-		if objects, err := r.renderCluster(c, r.clusterGlobals(OwnCA)); err == nil {
+		if objects, err := r.renderCluster(t.chart, r.clusterGlobals(OwnCA)); err == nil {
 			if reason := r.whyUntrusted(objects); reason != "" {
 				count, why = count+1, reason
 			}

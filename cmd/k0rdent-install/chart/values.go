@@ -107,29 +107,25 @@ func lookup(values map[string]any, p keyPath) (any, bool) {
 // put sets a value, and creates the tables that contain it. Helm replaces lists as a
 // whole, so the first value put into a list copies the rest of it from defaults.
 func put(values map[string]any, p keyPath, v any, defaults map[string]any) error {
-	at := values
-	for i, e := range p[:len(p)-1] {
-		if _, ok := at[e]; !ok {
-			at[e] = map[string]any{}
-			if d, _ := lookup(defaults, p[:i+1]); isList(d) {
-				at[e] = clone(d)
-			}
-		}
-		if list, ok := at[e].([]any); ok {
-			return putItem(list, p[i+1:], v)
-		}
-		next, ok := at[e].(map[string]any)
-		if !ok {
-			next = map[string]any{}
-			at[e] = next
-		}
-		at = next
+	key, rest := p[0], p[1:]
+	if len(rest) == 0 {
+		values[key] = v
+		return nil
 	}
-	at[p[len(p)-1]] = v
-	return nil
+	if byDefault, ok := defaults[key].([]any); ok && !has(values, key) {
+		values[key] = clone(byDefault)
+	}
+	if list, ok := values[key].([]any); ok {
+		return putItem(list, rest, v)
+	}
+	below, ok := values[key].(map[string]any)
+	if !ok {
+		below = map[string]any{}
+		values[key] = below
+	}
+	byDefault, _ := defaults[key].(map[string]any)
+	return put(below, rest, v, byDefault)
 }
-
-func isList(v any) bool { _, ok := v.([]any); return ok }
 
 // putItem sets a value in a list or in one of its items.
 func putItem(list []any, p keyPath, v any) error {
