@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -46,12 +45,13 @@ type installer struct {
 	stdin  io.Reader
 	stderr io.Writer
 
-	in     pipe.Site
-	node   record.Cluster  // from k0s-up; empty without a record
-	failed error           // of an earlier tool in the pipe
-	bundle *record.Version // the last one
-	pushRecords
-	site *site
+	in        pipe.Site
+	node      record.Cluster  // from k0s-up; empty without a record
+	failed    error           // of an earlier tool in the pipe
+	bundle    *record.Version // the last one
+	signature string          // of the bundle, from bundle-verify
+	push      *record.Summary // of oci-push
+	site      *site
 
 	cluster *cluster.Cluster // nil until it answers
 	version string           // of its Kubernetes
@@ -105,6 +105,20 @@ func (i *installer) takeRecord(line record.Line) error {
 			i.bundle = &v
 		}
 		return err
+	case record.Bundle{}.Kind():
+		var b record.Bundle
+		if err := line.Decode(&b); err != nil {
+			return err
+		}
+		i.signature = b.Signature
+	case record.Summary{}.Kind():
+		var s record.Summary
+		if err := line.Decode(&s); err != nil {
+			return err
+		}
+		if s.Tool == "oci-push" {
+			i.push = &s
+		}
 	case record.Cluster{}.Kind():
 		i.node = record.Cluster{}
 		return line.Decode(&i.node)
@@ -117,7 +131,7 @@ func (i *installer) takeRecord(line record.Line) error {
 			i.failed = cli.Hint(fmt.Errorf("an earlier tool in the pipe failed at step %s", s.Name), "fix the error above, then run the command again")
 		}
 	}
-	return errors.Join(i.pushRecords.take(line), i.in.Take(line))
+	return i.in.Take(line)
 }
 
 // printValues prints the chart's values as YAML, for --values or for helm.

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -187,39 +189,28 @@ func (c *settings) userValues() (map[string]any, error) {
 
 // imageBytes returns the total size in the registry of the required images for this
 // host's platform, counting each blob once.
-func (i *installer) imageBytes(ctx context.Context) (int64, error) {
-	blobs := make(chan map[v1.Hash]int64)
+func (i *installer) imageBytes(ctx context.Context) (total int64, err error) {
+	var mu sync.Mutex
+	blobs := make(map[v1.Hash]int64)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
-	total := make(chan int64, 1)
-	go func() { // ends when blobs is closed
-		all := make(map[v1.Hash]int64)
-		for some := range blobs {
-			for d, size := range some {
-				all[d] = size
-			}
-		}
-		var sum int64
-		for _, size := range all {
-			sum += size
-		}
-		total <- sum
-	}()
 	for _, n := range i.needs {
 		if n.Kind != chart.KindImage || n.Missing || n.Optional || n.Digest == "" {
 			continue
 		}
 		group.Go(func() error {
 			some, err := i.blobsOf(ctx, n)
-			if err == nil {
-				blobs <- some
-			}
+			mu.Lock()
+			defer mu.Unlock()
+			maps.Copy(blobs, some)
 			return err
 		})
 	}
-	err := group.Wait()
-	close(blobs)
-	return <-total, err
+	err = group.Wait()
+	for _, size := range blobs {
+		total += size
+	}
+	return total, err
 }
 
 // blobsOf returns the sizes of an image's blobs.

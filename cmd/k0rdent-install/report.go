@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
+	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/step"
 )
 
@@ -131,4 +132,29 @@ func servicePort(service map[string]any) (port, kind string) {
 	}
 	first, _ := ports[0].(map[string]any)
 	return fmt.Sprint(first["port"]), kind
+}
+
+// pushed returns lines of the report about the push, a name and a text each, or nil
+// if there was no record of one.
+func (i *installer) pushed() [][2]string {
+	if i.push == nil {
+		return nil
+	}
+	release := "UNVERIFIED"
+	if i.signature == record.SignatureGood {
+		release = "signature verified"
+	}
+	if i.bundle != nil {
+		release = i.bundle.Version + ", " + release
+	}
+	scheme := "https"
+	if i.cfg.PlainHTTP {
+		scheme = "http"
+	}
+	n := i.push.Counts[record.StatusPushed] + i.push.Counts[record.StatusExists]
+	images := fmt.Sprintf("%d; the registry already had all of them", n)
+	if i.push.Bytes > 0 {
+		images = fmt.Sprintf("%d; the last push sent %s", n, record.Bytes(i.push.Bytes))
+	}
+	return [][2]string{{"release", release}, {"registry", scheme + "://" + i.site.at}, {"pushed", images}}
 }
