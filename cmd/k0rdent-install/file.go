@@ -91,7 +91,7 @@ func (c *settings) take(s *fileSchema, text []byte, file any) error {
 	if problems := c.file.credentials.check(); len(problems) > 0 {
 		return fmt.Errorf("k0rdent.credentials: %s", strings.Join(problems, "; "))
 	}
-	if c.file.credentials.empty() {
+	if len(c.file.credentials.logins()) == 0 {
 		return nil
 	}
 	warning, err := config.Private("config", file)

@@ -39,26 +39,19 @@ func (i *installer) ensureSecrets(ctx context.Context, do bool) (step.Outcome, e
 	if err != nil || len(secrets) == 0 {
 		return step.Skipped("the registry requires none"), err
 	}
+	change := i.cluster == nil
+	ensure := i.cluster.PlanSecret
+	if do {
+		ensure = i.cluster.EnsureSecret
+		if _, err := i.cluster.EnsureNamespace(ctx, namespace); err != nil {
+			return step.Outcome{}, err
+		}
+	}
 	var names []string
 	for _, s := range secrets {
 		names = append(names, s.Name)
-	}
-	detail := namespace + ": " + strings.Join(names, ", ")
-	change := i.cluster == nil
-	ensure := func(ctx context.Context, s cluster.Secret) (cluster.Status, error) {
-		return i.cluster.PlanSecret(ctx, s)
-	}
-	if do {
-		ensure = i.cluster.EnsureSecret
-		status, err := i.cluster.EnsureNamespace(ctx, namespace)
-		if err != nil {
-			return step.Outcome{}, err
-		}
-		change = status != cluster.Unchanged
-	}
-	for _, s := range secrets {
 		if i.cluster == nil {
-			break
+			continue
 		}
 		status, err := ensure(ctx, s)
 		if err != nil {
@@ -66,6 +59,7 @@ func (i *installer) ensureSecrets(ctx context.Context, do bool) (step.Outcome, e
 		}
 		change = change || status != cluster.Unchanged
 	}
+	detail := namespace + ": " + strings.Join(names, ", ")
 	if !change {
 		return step.Unchanged("%s", detail), nil
 	}
@@ -97,15 +91,6 @@ func (i *installer) secrets() ([]cluster.Secret, error) {
 	}
 	pull, err := cluster.PullSecret(pullSecret, i.site.host, i.cfg.Username, password)
 	return append(all, cluster.CredsSecret(credsSecret, i.cfg.Username, password), pull), err
-}
-
-// changeLines formats changes of values.
-func changeLines(changes []cluster.Change) []string {
-	var lines []string
-	for _, c := range changes {
-		lines = append(lines, c.String())
-	}
-	return lines
 }
 
 // helm installs the chart, or sets the values of an installed one.
@@ -142,7 +127,7 @@ func (i *installer) helm(ctx context.Context, do bool) (step.Outcome, error) {
 		i.Show("values", strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"))
 		return step.Changed(do, "install %s", name), nil
 	}
-	i.Show("values", changeLines(p.Changes))
+	i.Show("values", p.Changes)
 	switch {
 	case p.Status == cluster.Unchanged:
 		return step.Unchanged("%s", name), nil
@@ -165,31 +150,26 @@ func (i *installer) ready(ctx context.Context, do bool) (step.Outcome, error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
 	waited := false
+	say := func(text string) {
+		i.Log.Info(text)
+		if !i.Quiet {
+			fmt.Fprintf(i.Progress, "ready: %s\n", text)
+		}
+	}
 	defer i.await("ready", "Management/kcm", i.Start, i.cfg.timeout, "get management kcm -o yaml")()
 	state, err := i.cluster.WaitReady(ctx, cluster.Watcher{
 		Component: func(c cluster.Component) {
-			text := "component " + c.Name + " is ready"
-			if !c.Ready {
-				waited = true
-				text = "component " + c.Name + ": " + cmp.Or(c.Error, "not ready yet")
+			if c.Ready {
+				say("component " + c.Name + " is ready")
+				return
 			}
-			i.Log.Info(text)
-			if c.Ready && !i.Quiet {
-				fmt.Fprintf(i.Progress, "ready: %s\n", text)
-			}
+			waited = true
+			i.Log.Info("component " + c.Name + ": " + cmp.Or(c.Error, "not ready yet"))
 		},
-		Missing: func(text string) {
-			i.Log.Info(text)
-			if !i.Quiet {
-				fmt.Fprintf(i.Progress, "ready: %s\n", text)
-			}
-		},
+		Missing: say,
 		Stalled: func(idle time.Duration, problems []cluster.Problem) {
 			i.Progress.Warn("ready: no progress for %v", idle.Round(time.Second))
-			for n, p := range problems {
-				if n == 5 {
-					break
-				}
+			for _, p := range problems[:min(5, len(problems))] {
 				i.Progress.Warn("ready: %v", p)
 			}
 		},

@@ -77,7 +77,7 @@ func (i *installer) upgrade(ctx context.Context, do bool) (step.Outcome, error) 
 	if err != nil {
 		return step.Outcome{}, err
 	}
-	i.Show("values", changeLines(p.Changes))
+	i.Show("values", p.Changes)
 	if p.Status == cluster.Unchanged {
 		return step.Unchanged("release %s", p.Have), nil
 	}

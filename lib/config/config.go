@@ -251,10 +251,12 @@ func (s *Secret) UnmarshalYAML(n *yaml.Node) error {
 	if n.Kind != yaml.ScalarNode {
 		return fmt.Errorf("line %d: must be a text", n.Line)
 	}
-	text := n.Value
-	s.reveal = func() string { return text }
+	*s = Hidden(n.Value)
 	return nil
 }
+
+// Hidden returns text as a secret.
+func Hidden(text string) Secret { return Secret{func() string { return text }} }
 
 // Text returns the secret, or "".
 func (s Secret) Text() string {

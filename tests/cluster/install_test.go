@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
+	"k0rdent-airgap/lib/config"
 )
 
 // options are those of the tests: a hook has ten seconds.
@@ -142,7 +143,7 @@ func TestInstallation(t *testing.T) {
 // changedValues go to Management, on top of what others have put there.
 func changedValues(ctx context.Context, t *testing.T, s *site) {
 	p := s.install(ctx, t, "1.2.3", values("controller.defaultHelmTimeout", "20m"), cluster.Configured)
-	if len(p.Changes) != 1 || p.Changes[0].String() != `controller.defaultHelmTimeout: "20m"` {
+	if len(p.Changes) != 1 || p.Changes[0] != `controller.defaultHelmTimeout: "20m"` {
 		t.Errorf("changes = %v, want the timeout alone", p.Changes)
 	}
 	s.ready(ctx, t)
@@ -213,7 +214,7 @@ func uninstall(ctx context.Context, t *testing.T, s *site) {
 	if err := s.objects.Resource(deployments).Namespace(cluster.Namespace).Delete(ctx, "shop", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	login := cluster.OpenStack{Name: "stack", AuthURL: "https://stack.example:5000/v3", ApplicationCredentialID: "id", ApplicationCredentialSecret: "a secret"}
+	login := cluster.OpenStack{Name: "stack", AuthURL: "https://stack.example:5000/v3", ApplicationCredentialID: "id", ApplicationCredentialSecret: config.Hidden("a secret")}
 	if status, _, err := s.EnsureCredential(ctx, login); err != nil || status != cluster.Created {
 		t.Fatalf("credential: %s, %v", status, err)
 	}

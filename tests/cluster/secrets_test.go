@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
+	"k0rdent-airgap/lib/config"
 )
 
 func TestSecrets(t *testing.T) {
@@ -89,12 +90,12 @@ func TestSecretKeepsWhatOthersAdd(t *testing.T) {
 }
 
 var logins = []cluster.Credential{
-	cluster.AWS{Name: "aws", Region: "eu-west-1", AccessKeyID: "AKIA1", SecretAccessKey: "one-secret"},
-	cluster.Azure{Name: "azure", SubscriptionID: "sub", ClientID: "client", ClientSecret: "one-secret", TenantID: "tenant"},
-	cluster.OpenStack{Name: "stack", AuthURL: "https://stack.example:5000/v3", Region: "R1", Username: "alice", Password: "one-secret", ProjectName: "p", DomainName: "d"},
-	cluster.GCP{Name: "google", ServiceAccountKey: `{"type": "service_account", "private_key": "one-secret"}`},
-	cluster.VSphere{Name: "vcenter", Username: "k0rdent@vsphere.local", Password: "one-secret", Datacenter: "DC0"},
-	cluster.Metal3{Name: "rack", Machines: []cluster.BMC{{Name: "node-1", Username: "admin", Password: "one-secret"}, {Name: "node-2", Username: "admin", Password: "two-secret"}}},
+	cluster.AWS{Name: "aws", Region: "eu-west-1", AccessKeyID: "AKIA1", SecretAccessKey: config.Hidden("one-secret")},
+	cluster.Azure{Name: "azure", SubscriptionID: "sub", ClientID: "client", ClientSecret: config.Hidden("one-secret"), TenantID: "tenant"},
+	cluster.OpenStack{Name: "stack", AuthURL: "https://stack.example:5000/v3", Region: "R1", Username: "alice", Password: config.Hidden("one-secret"), ProjectName: "p", DomainName: "d"},
+	cluster.GCP{Name: "google", ServiceAccountKey: config.Hidden(`{"type": "service_account", "private_key": "one-secret"}`)},
+	cluster.VSphere{Name: "vcenter", Username: "k0rdent@vsphere.local", Password: config.Hidden("one-secret"), Datacenter: "DC0"},
+	cluster.Metal3{Name: "rack", Machines: []cluster.BMC{{Name: "node-1", Username: "admin", Password: config.Hidden("one-secret")}, {Name: "node-2", Username: "admin", Password: config.Hidden("two-secret")}}},
 }
 
 func TestCredentials(t *testing.T) {
@@ -155,7 +156,7 @@ func TestCredentials(t *testing.T) {
 
 	// A new password is a new secret; the objects stay as they are.
 	changed := logins[0].(cluster.AWS)
-	changed.SecretAccessKey = "two-secret"
+	changed.SecretAccessKey = config.Hidden("two-secret")
 	if status, _, err := s.EnsureCredential(ctx, changed); err != nil || status != cluster.Updated {
 		t.Errorf("with a new key: %q, %v, want it updated", status, err)
 	}

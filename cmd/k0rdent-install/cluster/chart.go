@@ -34,7 +34,7 @@ type Plan struct {
 	Status  Status   // Installed, Upgraded, Configured or Unchanged
 	Have    string   // the installed version; empty if none
 	Want    string   // the chart's version
-	Changes []Change // of values; empty for a first installation
+	Changes []string // of values; empty for a first installation
 
 	replace  bool             // an earlier installation never completed
 	pending  *release.Release // left by a run that was killed
@@ -79,7 +79,7 @@ func (c *Cluster) planManaged(ctx context.Context, m *unstructured.Unstructured,
 	if m.GetDeletionTimestamp() != nil {
 		return nil, cli.Hint(fmt.Errorf("management %s is being deleted", managementName), "finish the removal first, with --uninstall")
 	}
-	p := &Plan{Status: Unchanged, Want: ch.Metadata.Version, Changes: changes(config(m), want)}
+	p := &Plan{Status: Unchanged, Want: ch.Metadata.Version, Changes: changes(valuesOf(m), want)}
 	name, _, _ := unstructured.NestedString(m.Object, "spec", "release")
 	r, err := c.release(ctx, name)
 	if err != nil {

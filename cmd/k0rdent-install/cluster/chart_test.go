@@ -95,8 +95,8 @@ func TestInstallChartAfterTakeover(t *testing.T) {
 			}
 		}
 		m, err := f.management(t.Context())
-		if err != nil || text(config(m)) != `{"a":1,"b":{"c":"d"}}` {
-			t.Errorf("management has %s, %v, want the values", text(config(m)), err)
+		if err != nil || text(valuesOf(m)) != `{"a":1,"b":{"c":"d"}}` {
+			t.Errorf("management has %s, %v, want the values", text(valuesOf(m)), err)
 		}
 		if secrets, err := f.api.CoreV1().Secrets("").List(t.Context(), metav1.ListOptions{}); err != nil || len(secrets.Items) > 0 {
 			t.Errorf("%d records of Helm, %v, want none", len(secrets.Items), err)

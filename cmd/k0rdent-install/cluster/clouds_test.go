@@ -10,16 +10,15 @@ import (
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/engine"
 	"sigs.k8s.io/yaml"
+
+	"k0rdent-airgap/lib/config"
 )
 
 // rendered is what Sveltos makes of a login for a child cluster: objects by name. Helm
 // has the same template functions, except for the one that gets an object.
 func rendered(t *testing.T, c Credential, infrastructure string) map[string]map[string]any {
 	t.Helper()
-	l, err := c.login()
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := c.login()
 	encoded := map[string]any{}
 	for key, value := range l.secrets[0].Data {
 		encoded[key] = base64.StdEncoding.EncodeToString(value)
@@ -78,8 +77,8 @@ func equalText(t *testing.T, what string, got any, want string) {
 }
 
 func TestHandoverOpenStack(t *testing.T) {
-	user := OpenStack{Name: "o", AuthURL: "https://os/v3", Region: "R", Username: "u", Password: `p"\{{`, ProjectName: "p", DomainName: "d"}
-	app := OpenStack{Name: "o", AuthURL: "https://os/v3", ApplicationCredentialID: "i", ApplicationCredentialSecret: "s"}
+	user := OpenStack{Name: "o", AuthURL: "https://os/v3", Region: "R", Username: "u", Password: config.Hidden(`p"\{{`), ProjectName: "p", DomainName: "d"}
+	app := OpenStack{Name: "o", AuthURL: "https://os/v3", ApplicationCredentialID: "i", ApplicationCredentialSecret: config.Hidden("s")}
 	const login = "[Global]\nauth-url=\"https://os/v3\"\nregion=\"R\"\nusername=\"u\"\npassword=\"p\\\"\\\\{{\"\ntenant-name=\"p\"\ndomain-name=\"d\"\n"
 	for infrastructure, want := range map[string]string{
 		"{spec: {}}": login,
@@ -92,12 +91,12 @@ func TestHandoverOpenStack(t *testing.T) {
 }
 
 func TestHandoverGCP(t *testing.T) {
-	got := rendered(t, GCP{Name: "g", ServiceAccountKey: `{"type": "service_account"}`}, "{}")
+	got := rendered(t, GCP{Name: "g", ServiceAccountKey: config.Hidden(`{"type": "service_account"}`)}, "{}")
 	equalText(t, "account", got["Secret gcp-cloud-sa"]["cloud-sa.json"], `{"type": "service_account"}`)
 }
 
 func TestHandoverVSphere(t *testing.T) {
-	c := VSphere{Name: "v", Username: "k@v.local", Password: `p"`, Datacenter: `D"C`}
+	c := VSphere{Name: "v", Username: "k@v.local", Password: config.Hidden(`p"`), Datacenter: `D"C`}
 	for thumbprint, check := range map[string]string{"": `insecure-flag="true"`, "AA:BB": "insecure-flag=\"false\"\nthumbprint=\"AA:BB\""} {
 		got := rendered(t, c, "{metadata: {name: child}, spec: {server: vc.example, thumbprint: '"+thumbprint+"'}}")
 		equalText(t, "csi", got["Secret vcenter-config-secret"]["csi-vsphere.conf"],
@@ -133,7 +132,7 @@ spec:
     - {name: cp, role: control-plane, securityGroup: {name: cp-sg}, routeTable: {}}
     - {name: nodes, role: node, securityGroup: {name: sg}, routeTable: {name: rt}}
 `
-	got := rendered(t, Azure{Name: "a", SubscriptionID: "sub", ClientID: "c", ClientSecret: "s", TenantID: "t"}, cluster)
+	got := rendered(t, Azure{Name: "a", SubscriptionID: "sub", ClientID: "c", ClientSecret: config.Hidden("s"), TenantID: "t"}, cluster)
 	if _, ok := got["StorageClass managed-csi"]; !ok {
 		t.Errorf("objects %v, want a StorageClass", got)
 	}

@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
+	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,24 +36,18 @@ func labels() map[string]string {
 // of cred, or updates those that differ. If kcm's kind Credential or a kind of the
 // provider does not exist, it creates nothing: the status is Skipped, and the note names
 // the missing kind.
-func (c *Cluster) EnsureCredential(ctx context.Context, cred Credential) (Status, string, error) {
-	status, note, err := c.ensureCredential(ctx, cred)
-	if err != nil {
-		err = fmt.Errorf("%v: %w", cred, err)
-	}
-	return status, note, err
-}
-
-func (c *Cluster) ensureCredential(ctx context.Context, cred Credential) (status Status, note string, err error) {
-	l, err := cred.login()
-	if err != nil {
-		return "", "", err
-	}
+func (c *Cluster) EnsureCredential(ctx context.Context, cred Credential) (status Status, note string, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%v: %w", cred, err)
+		}
+	}()
+	l := cred.login()
 	var objects []*unstructured.Unstructured
 	if l.identity != nil {
 		objects = append(objects, c.served(l.identity, l.versions))
 	}
-	objects = append(objects, credentialObject(cred, l))
+	objects = append(objects, credentialObject(l))
 	needed := objects
 	if l.needs != nil {
 		needed = append([]*unstructured.Unstructured{l.needs}, objects...)
@@ -143,32 +139,22 @@ func missing(u *unstructured.Unstructured) string {
 	return fmt.Sprintf("the cluster has no kind %s (%s): its provider is not enabled in Management, or not ready yet", u.GetKind(), u.GetAPIVersion())
 }
 
-func credentialObject(cred Credential, l login) *unstructured.Unstructured {
+func credentialObject(l login) *unstructured.Unstructured {
 	r := l.reference()
 	ref := map[string]any{"apiVersion": r.GetAPIVersion(), "kind": r.GetKind(), "name": r.GetName()}
 	// A template's references have the namespace of this one.
 	if namespace := r.GetNamespace(); namespace != "" || l.inNamespace {
 		ref["namespace"] = Namespace
 	}
-	u := object(credentialKind.Group+"/v1beta1", credentialKind.Kind, Namespace, cred.name())
-	u.Object["spec"] = map[string]any{"description": cred.description(), "identityRef": ref}
+	u := object(credentialKind.Group+"/v1beta1", credentialKind.Kind, Namespace, l.name)
+	u.Object["spec"] = map[string]any{"description": l.description, "identityRef": ref}
 	return u
 }
 
 // client returns a client for an object's kind and version.
 func (c *Cluster) client(u *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
 	kind := u.GroupVersionKind()
-	if _, err := c.resource(kind.GroupKind(), u.GetNamespace()); err != nil {
-		return nil, err
-	}
-	mapping, err := c.mapper.RESTMapping(kind.GroupKind(), kind.Version)
-	if err != nil {
-		return nil, err
-	}
-	if u.GetNamespace() == "" {
-		return c.dynamic.Resource(mapping.Resource), nil
-	}
-	return c.dynamic.Resource(mapping.Resource).Namespace(u.GetNamespace()), nil
+	return c.resource(kind.GroupKind(), u.GetNamespace(), kind.Version)
 }
 
 // ensure creates an object, or sets the fields of its spec and the labels that want
@@ -188,37 +174,27 @@ func (c *Cluster) ensure(ctx context.Context, want *unstructured.Unstructured) (
 		if err != nil {
 			return err
 		}
-		status = Unchanged
-		if fits(have, want) {
+		changed := have.DeepCopy()
+		changed.SetLabels(merged(changed.GetLabels(), want.GetLabels()))
+		spec, _, _ := unstructured.NestedMap(have.Object, "spec")
+		wanted, _, _ := unstructured.NestedMap(want.Object, "spec")
+		changed.Object["spec"] = chart.Merge(spec, wanted)
+		if reflect.DeepEqual(have, changed) {
+			status = Unchanged
 			return nil
 		}
 		status = Updated
-		spec, _, _ := unstructured.NestedMap(have.Object, "spec")
-		wanted, _, _ := unstructured.NestedMap(want.Object, "spec")
-		have.Object["spec"] = chart.Merge(spec, wanted)
-		labels := have.GetLabels()
-		for k, v := range want.GetLabels() {
-			if labels == nil {
-				labels = make(map[string]string)
-			}
-			labels[k] = v
-		}
-		have.SetLabels(labels)
-		_, err = client.Update(ctx, have, metav1.UpdateOptions{FieldManager: manager})
+		_, err = client.Update(ctx, changed, metav1.UpdateOptions{FieldManager: manager})
 		return err
 	})
 	return status, err
 }
 
-// fits reports whether an object has all labels and fields of want's.
-func fits(have, want *unstructured.Unstructured) bool {
-	labels := have.GetLabels()
-	for k, v := range want.GetLabels() {
-		if labels[k] != v {
-			return false
-		}
+// merged returns into with the entries of from.
+func merged[V any](into, from map[string]V) map[string]V {
+	if into == nil {
+		into = make(map[string]V)
 	}
-	spec, _, _ := unstructured.NestedMap(have.Object, "spec")
-	wanted, _, _ := unstructured.NestedMap(want.Object, "spec")
-	return len(changes(spec, wanted)) == 0
+	maps.Copy(into, from)
+	return into
 }

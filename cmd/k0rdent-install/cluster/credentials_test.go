@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"k0rdent-airgap/lib/config"
 )
 
 // spec returns an object's spec as JSON.
@@ -30,10 +32,10 @@ func (f *fake) spec(u *unstructured.Unstructured) string {
 // identity, the Credential that refers to one of them, and the template for child
 // clusters, which has the name of the object that the Credential refers to.
 func TestEnsureCredential(t *testing.T) {
-	aws := AWS{Name: "aws", Region: "eu-1", AccessKeyID: "id", SecretAccessKey: "key"}
-	stack := OpenStack{Name: "os", AuthURL: "https://os/v3", Region: "r", Username: "u", Password: "p", ProjectName: "o", DomainName: "d"}
-	app := OpenStack{Name: "app", AuthURL: "https://os/v3", ApplicationCredentialID: "i", ApplicationCredentialSecret: "s"}
-	vsphere := VSphere{Name: "vc", Username: "u@v", Password: "p", Datacenter: "DC"}
+	aws := AWS{Name: "aws", Region: "eu-1", AccessKeyID: "id", SecretAccessKey: config.Hidden("key")}
+	stack := OpenStack{Name: "os", AuthURL: "https://os/v3", Region: "r", Username: "u", Password: config.Hidden("p"), ProjectName: "o", DomainName: "d"}
+	app := OpenStack{Name: "app", AuthURL: "https://os/v3", ApplicationCredentialID: "i", ApplicationCredentialSecret: config.Hidden("s")}
+	vsphere := VSphere{Name: "vc", Username: "u@v", Password: config.Hidden("p"), Datacenter: "DC"}
 	tests := []struct {
 		cred           Credential
 		secret, key    string
@@ -48,7 +50,7 @@ func TestEnsureCredential(t *testing.T) {
 			`{"allowedNamespaces":{"selector":{"matchLabels":{}}},"secretName":"vc-identity-secret"}`,
 			`{"description":"vSphere, datacenter DC","identityRef":{"apiVersion":"infrastructure.cluster.x-k8s.io/v1beta2","kind":"VSphereClusterIdentity","name":"vc-identity","namespace":"kcm-system"}}`,
 			"name: vsphere-cloud-secret"},
-		{GCP{Name: "g", ServiceAccountKey: "{}"}, "g-config", "credentials", "{}", "",
+		{GCP{Name: "g", ServiceAccountKey: config.Hidden("{}")}, "g-config", "credentials", "{}", "",
 			`{"description":"GCP","identityRef":{"apiVersion":"v1","kind":"Secret","name":"g-config","namespace":"kcm-system"}}`, "name: gcp-cloud-sa"},
 		{app, "app-config", "cloud.conf", "application-credential-secret=\"s\"\n", "",
 			`{"description":"OpenStack","identityRef":{"apiVersion":"v1","kind":"Secret","name":"app-config","namespace":"kcm-system"}}`, "name: openstack-cloud-config"},
@@ -72,8 +74,9 @@ func TestEnsureCredential(t *testing.T) {
 			t.Errorf("%v: secret %s with labels %v has no %q in %s", tt.cred, tt.secret, s.Labels, tt.data, tt.key)
 		}
 		refers := tt.secret
-		if l, _ := tt.cred.login(); tt.identity != "" {
-			refers = tt.cred.name() + "-identity"
+		l := tt.cred.login()
+		if tt.identity != "" {
+			refers = l.name + "-identity"
 			if got := f.spec(object("infrastructure.cluster.x-k8s.io/v1beta2", l.identity.GetKind(), "", refers)); got != tt.identity {
 				t.Errorf("%v: identity %s, want %s", tt.cred, got, tt.identity)
 			}
@@ -82,7 +85,7 @@ func TestEnsureCredential(t *testing.T) {
 		if err != nil || !strings.Contains(template.Data["resources.yaml"], tt.template) || template.Annotations["projectsveltos.io/template"] != "true" || template.Labels["k0rdent.mirantis.com/component"] != "kcm" {
 			t.Errorf("%v: template %v, %v, want one with %q", tt.cred, template, err, tt.template)
 		}
-		credential := object("k0rdent.mirantis.com/v1beta1", "Credential", Namespace, tt.cred.name())
+		credential := object("k0rdent.mirantis.com/v1beta1", "Credential", Namespace, l.name)
 		if got := f.spec(credential); got != tt.spec {
 			t.Errorf("%v: spec %s, want %s", tt.cred, got, tt.spec)
 		}
@@ -108,7 +111,7 @@ spec: {description: of a person, region: eu, identityRef: {name: other}}
 	if got, _, err := f.EnsureCredential(t.Context(), cred); got != Unchanged || err != nil {
 		t.Errorf("again: %q, %v, want %q", got, err, Unchanged)
 	}
-	cred.SecretAccessKey = "another"
+	cred.SecretAccessKey = config.Hidden("another")
 	if got, _, err := f.EnsureCredential(t.Context(), cred); got != Updated || err != nil {
 		t.Errorf("another key: %q, %v, want %q", got, err, Updated)
 	}
@@ -121,7 +124,7 @@ func TestEnsureTemplate(t *testing.T) {
 	ours.Name, ours.Labels = "h-config-resource-template", map[string]string{managerLabel: manager}
 	f := newFake(t, theirs, ours)
 	for _, name := range []string{"g", "h"} {
-		if _, _, err := f.EnsureCredential(t.Context(), GCP{Name: name, ServiceAccountKey: "{}"}); err != nil {
+		if _, _, err := f.EnsureCredential(t.Context(), GCP{Name: name, ServiceAccountKey: config.Hidden("{}")}); err != nil {
 			t.Fatal(err)
 		}
 		have, err := f.api.CoreV1().ConfigMaps(Namespace).Get(t.Context(), name+"-config-resource-template", metav1.GetOptions{})
@@ -135,11 +138,11 @@ func TestEnsureTemplate(t *testing.T) {
 // yet.
 func TestEnsureCredentialTooEarly(t *testing.T) {
 	f := newFake(t)
-	got, note, err := f.EnsureCredential(t.Context(), Azure{Name: "az", ClientID: "i", ClientSecret: "s"})
+	got, note, err := f.EnsureCredential(t.Context(), Azure{Name: "az", ClientID: "i", ClientSecret: config.Hidden("s")})
 	if got != Skipped || err != nil || !strings.Contains(note, "no kind AzureClusterIdentity (infrastructure.cluster.x-k8s.io/v1beta1): its provider is not enabled") {
 		t.Errorf("%q, %q, %v, want it skipped for its kind", got, note, err)
 	}
-	got, note, err = f.EnsureCredential(t.Context(), Metal3{Name: "m", Machines: []BMC{{"n", "u", "p"}}})
+	got, note, err = f.EnsureCredential(t.Context(), Metal3{Name: "m", Machines: []BMC{{"n", "u", config.Hidden("p")}}})
 	if got != Skipped || err != nil || !strings.Contains(note, "no kind BareMetalHost (metal3.io/v1alpha1): its provider is not enabled") {
 		t.Errorf("%q, %q, %v, want it skipped for its kind", got, note, err)
 	}

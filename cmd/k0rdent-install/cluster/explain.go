@@ -99,7 +99,7 @@ func (c *Cluster) Explain(ctx context.Context) []Problem {
 	}
 	meta.MaybeResetRESTMapper(c.mapper) // once for all kinds that may be new
 	problems := c.nodeProblems(ctx)
-	problems = append(problems, c.podProblems(ctx, metav1.NamespaceAll)...)
+	problems = append(problems, c.podProblems(ctx)...)
 	for _, k := range conditioned {
 		problems = append(problems, c.conditionProblems(ctx, k.kind, k.weight, k.controller)...)
 	}
@@ -133,41 +133,33 @@ func (c *Cluster) nodeProblems(ctx context.Context) []Problem {
 	return problems
 }
 
-// podProblems returns the problems of pods in a namespace, or in all.
-func (c *Cluster) podProblems(ctx context.Context, namespace string) []Problem {
-	pods, err := c.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+// podProblems returns the problems of pods, and of Deployments that cannot create any.
+func (c *Cluster) podProblems(ctx context.Context) []Problem {
+	pods, err := c.kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil
 	}
-	nodes := c.nodeStates(ctx)
+	nodes := c.nodesReady(ctx)
 	ours := c.platformNamespaces(ctx)
 	var problems []Problem
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		p, found := podProblem(pod)
-		switch lost := nodes.lost(pod); {
-		case lost != "":
-			p = Problem{Object: p.Object, Reason: "on a lost node", Message: lost, weight: blocked}
-		case found:
-			c.detail(ctx, pod, &p)
-		default:
-			var slow bool
-			if p, slow = slowPod(pod); !slow {
-				continue
-			}
-			if warning := oneLine(c.warning(ctx, pod)); warning != "" {
-				p.Message, p.weight = warning, blocked
-			}
+		p, found := Problem{Object: podName(pod), Reason: "on a lost node", Message: lost(pod, nodes), weight: blocked}, true
+		if p.Message == "" {
+			p, found = c.explainPod(ctx, pod)
+		}
+		if !found {
+			continue
 		}
 		p.unrelated = !ours[pod.Namespace] && !essential(pod)
 		problems = append(problems, p)
 	}
-	return append(problems, c.deploymentProblems(ctx, namespace)...)
+	return append(problems, c.deploymentProblems(ctx)...)
 }
 
 // deploymentProblems returns the Deployments that cannot create pods.
-func (c *Cluster) deploymentProblems(ctx context.Context, namespace string) []Problem {
-	list, err := c.kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{})
+func (c *Cluster) deploymentProblems(ctx context.Context) []Problem {
+	list, err := c.kube.AppsV1().Deployments(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil
 	}

@@ -28,89 +28,78 @@ var errLeaseLost = errors.New("another run took over, because this one could not
 
 // hold waits for the lease and returns a context that ends if the lease is lost, and a
 // function that releases it. It calls waiting, if not nil, once with the holder.
+//
+// It takes the lease if it is free, if its holder was a process of this host that has
+// ended, or if nobody has renewed it for as long as it lasts, by this host's clock alone.
 func (c *Cluster) hold(ctx context.Context, waiting func(string)) (context.Context, func(), error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, nil, err
 	}
-	me := holder{host: host, pid: os.Getpid()}
 	var seen *coordinationv1.Lease // the lease as it was when it last changed
 	var at time.Time
 	for {
-		lease, err := c.tryLease(ctx, me, seen, at)
-		if err == nil {
-			held, cancel := context.WithCancelCause(ctx)
-			stopped := make(chan struct{})
-			go func() { // ends with held
-				defer close(stopped)
-				c.renew(held, cancel, lease)
-			}()
-			return held, func() {
-				cancel(nil)
-				<-stopped
-				c.releaseLease(ctx, lease)
-			}, nil
-		}
-		busy, isBusy := errors.AsType[*busyError](err)
+		lease, err := c.kube.CoordinationV1().Leases(Namespace).Get(ctx, leaseName, metav1.GetOptions{})
+		expired := seen != nil && err == nil && seen.ResourceVersion == lease.ResourceVersion && time.Since(at) > leaseSeconds*time.Second
 		switch {
-		case ctx.Err() != nil:
-			return nil, nil, c.notHeld(ctx, seen)
-		case isBusy:
+		case apierrors.IsNotFound(err):
+			lease, err = c.acquire(ctx, host, nil)
+		case err == nil && (expired || holder(lease) == "" || gone(holder(lease), host)):
+			lease, err = c.acquire(ctx, host, lease)
+		case err == nil:
 			if seen == nil && waiting != nil {
-				waiting(fmt.Sprintf("another run (%s) is in progress on this cluster; waiting for it to end", busy.who))
+				waiting(fmt.Sprintf("another run (%s) is in progress on this cluster; waiting for it to end", holder(lease)))
 			}
-			if seen == nil || seen.ResourceVersion != busy.lease.ResourceVersion {
-				seen, at = busy.lease, time.Now()
+			if seen == nil || seen.ResourceVersion != lease.ResourceVersion {
+				seen, at = lease, time.Now()
 			}
-		case !retryable(err) && !apierrors.IsAlreadyExists(err):
+			lease = nil
+		}
+		switch {
+		case err == nil && lease != nil:
+			held, release := c.keep(ctx, lease)
+			return held, release, nil
+		case ctx.Err() != nil && timedOut(ctx) && seen != nil:
+			return nil, nil, fmt.Errorf("another run (%s) is still in progress on this cluster", holder(seen))
+		case ctx.Err() != nil:
+			return nil, nil, context.Cause(ctx)
+		case err != nil && !retryable(err):
 			return nil, nil, fmt.Errorf("lease %s/%s: %w", Namespace, leaseName, err)
 		}
 		Sleep(ctx, pause)
 	}
 }
 
-func (c *Cluster) notHeld(ctx context.Context, seen *coordinationv1.Lease) error {
-	if !timedOut(ctx) || seen == nil {
-		return context.Cause(ctx)
-	}
-	return fmt.Errorf("another run (%s) is still in progress on this cluster", *seen.Spec.HolderIdentity)
-}
-
-// busyError means that another run holds the lease.
-type busyError struct {
-	who   string
-	lease *coordinationv1.Lease
-}
-
-func (e *busyError) Error() string { return "held by " + e.who }
-
-// tryLease acquires the lease if it is free, if its holder was a process of this host
-// that has ended, or if it has expired without a renewal since at. It does not rely on
-// the clocks of other hosts.
-func (c *Cluster) tryLease(ctx context.Context, me holder, seen *coordinationv1.Lease, at time.Time) (*coordinationv1.Lease, error) {
-	leases := c.kube.CoordinationV1().Leases(Namespace)
+// acquire creates the lease, or takes over an old one. It returns a conflict if another
+// run was faster.
+func (c *Cluster) acquire(ctx context.Context, host string, old *coordinationv1.Lease) (*coordinationv1.Lease, error) {
 	now := metav1.NowMicro()
-	spec := coordinationv1.LeaseSpec{HolderIdentity: new(me.String()), LeaseDurationSeconds: new(int32(leaseSeconds)), AcquireTime: &now, RenewTime: &now}
-	lease, err := leases.Get(ctx, leaseName, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return leases.Create(ctx, &coordinationv1.Lease{
-			ObjectMeta: metav1.ObjectMeta{Name: leaseName, Labels: map[string]string{managerLabel: manager}},
-			Spec:       spec,
-		}, metav1.CreateOptions{})
+	spec := coordinationv1.LeaseSpec{
+		HolderIdentity: new(holderOn(host, os.Getpid())), LeaseDurationSeconds: new(int32(leaseSeconds)), AcquireTime: &now, RenewTime: &now,
 	}
-	if err != nil {
-		return nil, err
+	leases := c.kube.CoordinationV1().Leases(Namespace)
+	if old == nil {
+		meta := metav1.ObjectMeta{Name: leaseName, Labels: map[string]string{managerLabel: manager}}
+		return leases.Create(ctx, &coordinationv1.Lease{ObjectMeta: meta, Spec: spec}, metav1.CreateOptions{})
 	}
-	who := ""
-	if lease.Spec.HolderIdentity != nil {
-		who = *lease.Spec.HolderIdentity
+	old.Spec = spec
+	return leases.Update(ctx, old, metav1.UpdateOptions{})
+}
+
+// keep renews the lease until the function that it returns releases it. The context ends
+// with it, or earlier if the lease is lost.
+func (c *Cluster) keep(ctx context.Context, lease *coordinationv1.Lease) (context.Context, func()) {
+	held, cancel := context.WithCancelCause(ctx)
+	stopped := make(chan struct{})
+	go func() { // ends with held
+		defer close(stopped)
+		c.renew(held, cancel, lease)
+	}()
+	return held, func() {
+		cancel(nil)
+		<-stopped
+		c.releaseLease(ctx, lease)
 	}
-	expired := seen != nil && seen.ResourceVersion == lease.ResourceVersion && time.Since(at) > leaseSeconds*time.Second
-	if who != "" && !expired && !parseHolder(who).gone(me.host) {
-		return nil, &busyError{who, lease}
-	}
-	lease.Spec = spec
-	return leases.Update(ctx, lease, metav1.UpdateOptions{}) // a conflict if another run took it
 }
 
 // renew renews the lease until ctx ends, and ends ctx if it cannot.
@@ -141,30 +130,21 @@ func (c *Cluster) releaseLease(ctx context.Context, lease *coordinationv1.Lease)
 	})
 }
 
-// holder is the process that holds the lease.
-type holder struct {
-	host string
-	pid  int
+// holder returns who holds the lease, or "".
+func holder(lease *coordinationv1.Lease) string {
+	if lease.Spec.HolderIdentity == nil {
+		return ""
+	}
+	return *lease.Spec.HolderIdentity
 }
 
-func (h holder) String() string { return fmt.Sprintf("%s/%d", h.host, h.pid) }
+// holderOn names a process of a host.
+func holderOn(host string, pid int) string { return fmt.Sprintf("%s/%d", host, pid) }
 
-// parseHolder parses the result of String. For any other text, it returns a holder
-// that is not gone.
-func parseHolder(s string) holder {
-	i := strings.LastIndexByte(s, '/')
-	if i < 0 {
-		return holder{}
-	}
-	pid, err := strconv.Atoi(s[i+1:])
-	if err != nil || pid <= 0 {
-		return holder{}
-	}
-	return holder{s[:i], pid}
-}
-
-// gone reports whether the process has certainly ended: it was on this host, which
-// has no process with that number.
-func (h holder) gone(host string) bool {
-	return h.pid > 0 && h.host == host && errors.Is(syscall.Kill(h.pid, 0), syscall.ESRCH)
+// gone reports whether a holder is a process that has certainly ended: it was on this
+// host, which has no process with that number.
+func gone(holder, host string) bool {
+	number, local := strings.CutPrefix(holder, host+"/")
+	pid, err := strconv.Atoi(number)
+	return local && err == nil && pid > 0 && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }

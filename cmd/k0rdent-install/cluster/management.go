@@ -9,6 +9,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 )
@@ -24,8 +25,7 @@ type State struct {
 	Components []Component // by name
 	Message    string      // kcm's reason why it is not ready; empty if it is
 
-	resourceVersion string
-	observed        *observation // nil if Management lists no components
+	observed *observation // nil if Management lists no components
 }
 
 // Ready reports whether the platform is ready at this moment. WaitReady also checks
@@ -43,27 +43,21 @@ type Component struct {
 
 // management returns Management/kcm, or nil if the object or its kind does not exist.
 func (c *Cluster) management(ctx context.Context) (*unstructured.Unstructured, error) {
-	client, err := c.resource(managementKind, "")
-	if absent(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	u, err := client.Get(ctx, managementName, metav1.GetOptions{})
-	if absent(err) {
-		return nil, nil
-	}
-	return u, err
+	return c.get(ctx, managementKind, managementName)
 }
 
 // release returns the Release of this name, or nil if it does not exist.
 func (c *Cluster) release(ctx context.Context, name string) (*unstructured.Unstructured, error) {
-	client, err := c.resource(releaseKind, "")
-	if err != nil {
-		return nil, err
+	return c.get(ctx, releaseKind, name)
+}
+
+// get returns an object without a namespace, or nil if it or its kind does not exist.
+func (c *Cluster) get(ctx context.Context, kind schema.GroupKind, name string) (*unstructured.Unstructured, error) {
+	client, err := c.resource(kind, "")
+	var u *unstructured.Unstructured
+	if err == nil {
+		u, err = client.Get(ctx, name, metav1.GetOptions{})
 	}
-	u, err := client.Get(ctx, name, metav1.GetOptions{})
 	if absent(err) {
 		return nil, nil
 	}
@@ -84,7 +78,7 @@ func (c *Cluster) State(ctx context.Context) (*State, error) {
 	if err != nil || m == nil {
 		return nil, err
 	}
-	s := &State{resourceVersion: m.GetResourceVersion(), Components: components(m)}
+	s := &State{Components: components(m)}
 	s.Release, _, _ = unstructured.NestedString(m.Object, "spec", "release")
 	s.Running, _, _ = unstructured.NestedString(m.Object, "status", "release")
 	var releaseProblem string
@@ -193,8 +187,8 @@ func components(m *unstructured.Unstructured) []Component {
 	return list
 }
 
-// config returns the values with which kcm deploys its own chart.
-func config(m *unstructured.Unstructured) map[string]any {
+// valuesOf returns the values with which kcm deploys its own chart.
+func valuesOf(m *unstructured.Unstructured) map[string]any {
 	values, _, _ := unstructured.NestedMap(m.Object, "spec", "core", "kcm", "config")
 	return values
 }
@@ -224,6 +218,6 @@ func (c *Cluster) change(ctx context.Context, f func(*unstructured.Unstructured)
 
 // configure merges values into Management's.
 func configure(m *unstructured.Unstructured, values map[string]any) error {
-	merged := chart.Merge(config(m), values)
+	merged := chart.Merge(valuesOf(m), values)
 	return unstructured.SetNestedMap(m.Object, merged, "spec", "core", "kcm", "config")
 }

@@ -9,36 +9,31 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// nodeStates maps each node to its problem, or "". It is nil if the nodes could not be
+// nodesReady reports by name which nodes are Ready. It returns nil if the nodes cannot be
 // read.
-type nodeStates map[string]string
-
-func (c *Cluster) nodeStates(ctx context.Context) nodeStates {
+func (c *Cluster) nodesReady(ctx context.Context) map[string]bool {
 	nodes, err := c.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil
 	}
-	states := make(nodeStates, len(nodes.Items))
+	ready := make(map[string]bool, len(nodes.Items))
 	for i := range nodes.Items {
-		states[nodes.Items[i].Name] = ""
-		if !nodeReady(&nodes.Items[i]) {
-			states[nodes.Items[i].Name] = "is not Ready"
-		}
+		ready[nodes.Items[i].Name] = nodeReady(&nodes.Items[i])
 	}
-	return states
+	return ready
 }
 
 // lost returns why the node of a pod cannot run it, or "".
-func (n nodeStates) lost(pod *corev1.Pod) string {
+func lost(pod *corev1.Pod, nodesReady map[string]bool) string {
 	node := pod.Spec.NodeName
-	if n == nil || node == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+	if nodesReady == nil || node == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		return ""
 	}
-	switch state, known := n[node]; {
+	switch ready, known := nodesReady[node]; {
 	case !known:
 		return "its node " + node + " no longer exists"
-	case state != "":
-		return "its node " + node + " " + state
+	case !ready:
+		return "its node " + node + " is not Ready"
 	}
 	return ""
 }

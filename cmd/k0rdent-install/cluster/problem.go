@@ -66,10 +66,12 @@ func (p Problem) key() string {
 	return p.Object + " " + p.Reason
 }
 
+func podName(pod *corev1.Pod) string { return "pod " + pod.Namespace + "/" + pod.Name }
+
 // podProblem returns a pod's problem according to its status, and whether it has one.
 // A pod that only needs time has none.
 func podProblem(pod *corev1.Pod) (Problem, bool) {
-	p := Problem{Object: "pod " + pod.Namespace + "/" + pod.Name}
+	p := Problem{Object: podName(pod)}
 	if pod.Status.Phase == corev1.PodSucceeded {
 		return p, false
 	}
@@ -164,7 +166,7 @@ func (c *Cluster) detail(ctx context.Context, pod *corev1.Pod, p *Problem) {
 // slowPod returns what a pod without a problem waits for, to be reported after a
 // timeout, and whether it waits.
 func slowPod(pod *corev1.Pod) (Problem, bool) {
-	p := Problem{Object: "pod " + pod.Namespace + "/" + pod.Name}
+	p := Problem{Object: podName(pod)}
 	if pod.Status.Phase == corev1.PodSucceeded || pod.DeletionTimestamp != nil {
 		return p, false
 	}
@@ -182,6 +184,22 @@ func slowPod(pod *corev1.Pod) (Problem, bool) {
 	}
 	p.Reason = string(corev1.PodPending) // its node has not started it
 	return p, pod.Status.Phase == corev1.PodPending
+}
+
+// explainPod returns a pod's problem, or else what the pod waits for, and whether there
+// is either.
+func (c *Cluster) explainPod(ctx context.Context, pod *corev1.Pod) (Problem, bool) {
+	if p, found := podProblem(pod); found {
+		c.detail(ctx, pod, &p)
+		return p, true
+	}
+	p, slow := slowPod(pod)
+	if slow {
+		if warning := oneLine(c.warning(ctx, pod)); warning != "" {
+			p.Message, p.weight = warning, blocked
+		}
+	}
+	return p, slow
 }
 
 // pullError returns the newest event about a failed pull.

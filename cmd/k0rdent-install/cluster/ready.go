@@ -81,7 +81,7 @@ func (c *Cluster) WaitReady(ctx context.Context, w Watcher) (*State, error) {
 		if ctx.Err() != nil {
 			return c.notReady(ctx, state, stable.missing, failure, start)
 		}
-		c.managementChange(ctx, state, min(pollInterval, w.Quiet, max(pause, stable.left(w.Settle))))
+		Sleep(ctx, min(poll, w.Quiet, max(pause, stable.left(w.Settle))))
 	}
 }
 
@@ -195,17 +195,6 @@ func (c *Cluster) fingerprint(ctx context.Context, state *State) string {
 	}
 	fmt.Fprint(&b, len(pods.Items), ready)
 	return b.String()
-}
-
-// managementChange waits for a change of Management, or for most.
-func (c *Cluster) managementChange(ctx context.Context, state *State, most time.Duration) {
-	client, err := c.resource(managementKind, "")
-	if state == nil || err != nil {
-		Sleep(ctx, pause)
-		return
-	}
-	w, err := client.Watch(ctx, metav1.ListOptions{FieldSelector: named(managementName), ResourceVersion: state.resourceVersion})
-	oneEvent(ctx, w, err, most)
 }
 
 // retryReleases has Flux retry every HelmRelease that it has given up on, with the

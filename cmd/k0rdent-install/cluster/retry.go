@@ -22,7 +22,7 @@ func retryable(err error) bool {
 	switch {
 	case err == nil:
 		return false
-	case apierrors.IsConflict(err), apierrors.IsServerTimeout(err), apierrors.IsTimeout(err),
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsServerTimeout(err), apierrors.IsTimeout(err),
 		apierrors.IsTooManyRequests(err), apierrors.IsServiceUnavailable(err):
 		return true
 	case apierrors.IsInternalError(err):
@@ -50,22 +50,23 @@ func retry(ctx context.Context, f func() error) error {
 // absent reports whether an error means that an object, or its kind, does not exist.
 func absent(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
 
-// resource returns a client for a kind, in the version that the server prefers. The
+// resource returns a client for a kind, in one of these versions, or else in the version
+// that the server prefers. The
 // error satisfies absent if the kind does not exist. namespace is ignored for kinds
 // without one; "" means all namespaces.
-func (c *Cluster) resource(kind schema.GroupKind, namespace string) (dynamic.ResourceInterface, error) {
-	client, err := c.known(kind, namespace)
+func (c *Cluster) resource(kind schema.GroupKind, namespace string, versions ...string) (dynamic.ResourceInterface, error) {
+	client, err := c.known(kind, namespace, versions...)
 	if meta.IsNoMatchError(err) {
 		// The kind may be new, and the mapper caches discovery.
 		meta.MaybeResetRESTMapper(c.mapper)
-		client, err = c.known(kind, namespace)
+		client, err = c.known(kind, namespace, versions...)
 	}
 	return client, err
 }
 
 // known is like resource, for kinds that existed at the last discovery.
-func (c *Cluster) known(kind schema.GroupKind, namespace string) (dynamic.ResourceInterface, error) {
-	mapping, err := c.mapper.RESTMapping(kind)
+func (c *Cluster) known(kind schema.GroupKind, namespace string, versions ...string) (dynamic.ResourceInterface, error) {
+	mapping, err := c.mapper.RESTMapping(kind, versions...)
 	if err != nil {
 		return nil, err
 	}

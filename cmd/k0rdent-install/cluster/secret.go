@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -9,8 +8,10 @@ import (
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientretry "k8s.io/client-go/util/retry"
 )
 
 // managerLabel marks objects that this program creates.
@@ -103,32 +104,44 @@ func PullSecret(name, registry, username, password string) (Secret, error) {
 // other keys and labels alone.
 func (c *Cluster) EnsureSecret(ctx context.Context, want Secret) (Status, error) {
 	secrets := c.kube.CoreV1().Secrets(Namespace)
-	for {
+	var status Status
+	race := func(err error) bool { return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) }
+	err := clientretry.OnError(clientretry.DefaultRetry, race, func() error {
 		have, err := secrets.Get(ctx, want.Name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
+			status = Created
 			_, err = secrets.Create(ctx, want.object(), metav1.CreateOptions{})
-			if apierrors.IsAlreadyExists(err) {
-				continue // another run was faster
-			}
-			return done(want, Created, err)
 		case err != nil:
-			return done(want, "", err)
-		case have.Type != want.Type:
-			// A Secret's type cannot be changed.
-			if err := secrets.Delete(ctx, want.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(have.UID))}); err != nil && !apierrors.IsNotFound(err) {
-				return done(want, "", err)
+		case have.Type != want.Type: // which cannot be changed
+			status = Updated
+			err = secrets.Delete(ctx, want.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(have.UID))})
+			if err == nil || apierrors.IsNotFound(err) {
+				_, err = secrets.Create(ctx, want.object(), metav1.CreateOptions{})
 			}
-			_, err = secrets.Create(ctx, want.object(), metav1.CreateOptions{})
-			return done(want, Updated, err)
-		case !want.apply(have):
-			return Unchanged, nil
+		case want.apply(have):
+			status = Updated
+			_, err = secrets.Update(ctx, have, metav1.UpdateOptions{})
+		default:
+			status = Unchanged
 		}
-		if _, err = secrets.Update(ctx, have, metav1.UpdateOptions{}); apierrors.IsConflict(err) {
-			continue // another client changed it meanwhile
-		}
-		return done(want, Updated, err)
+		return err
+	})
+	return done(want, status, err)
+}
+
+// PlanSecret returns what EnsureSecret would do, and changes nothing.
+func (c *Cluster) PlanSecret(ctx context.Context, want Secret) (Status, error) {
+	have, err := c.kube.CoreV1().Secrets(Namespace).Get(ctx, want.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return Created, nil
+	case err != nil:
+		return done(want, "", err)
+	case have.Type != want.Type || want.apply(have):
+		return Updated, nil
 	}
+	return Unchanged, nil
 }
 
 func done(s Secret, status Status, err error) (Status, error) {
@@ -150,22 +163,7 @@ func (s Secret) object() *corev1.Secret {
 
 // apply sets the data and labels, and reports whether that changed anything.
 func (s Secret) apply(have *corev1.Secret) bool {
-	changed := false
-	for key, value := range s.Data {
-		if !bytes.Equal(have.Data[key], value) {
-			if have.Data == nil {
-				have.Data = make(map[string][]byte)
-			}
-			have.Data[key], changed = value, true
-		}
-	}
-	for key, value := range s.Labels {
-		if have.Labels[key] != value {
-			if have.Labels == nil {
-				have.Labels = make(map[string]string)
-			}
-			have.Labels[key], changed = value, true
-		}
-	}
-	return changed
+	before := have.DeepCopy()
+	have.Data, have.Labels = merged(have.Data, s.Data), merged(have.Labels, s.Labels)
+	return !equality.Semantic.DeepEqual(before, have)
 }

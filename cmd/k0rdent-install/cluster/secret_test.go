@@ -12,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"k0rdent-airgap/lib/config"
 )
 
 func TestEnsureNamespace(t *testing.T) {
@@ -122,12 +124,12 @@ func TestSecretForms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var config struct{ Auths map[string]map[string]string }
-	if err := json.Unmarshal(pull.Data[".dockerconfigjson"], &config); err != nil {
+	var file struct{ Auths map[string]map[string]string }
+	if err := json.Unmarshal(pull.Data[".dockerconfigjson"], &file); err != nil {
 		t.Fatal(err)
 	}
 	login := map[string]string{"username": "me", "password": "geheim", "auth": "bWU6Z2VoZWlt"}
-	if got := config.Auths["10.0.0.5:5000"]; !maps.Equal(got, login) || pull.Type != corev1.SecretTypeDockerConfigJson {
+	if got := file.Auths["10.0.0.5:5000"]; !maps.Equal(got, login) || pull.Type != corev1.SecretTypeDockerConfigJson {
 		t.Errorf("pull secret of type %s for %v, want the login", pull.Type, got)
 	}
 	creds := CredsSecret("c", "me", "geheim")
@@ -137,8 +139,8 @@ func TestSecretForms(t *testing.T) {
 	if ca := CASecret("a", []byte("geheim")); string(ca.Data["ca.crt"]) != "geheim" {
 		t.Error("no certificates in ca.crt")
 	}
-	for _, s := range []any{pull, creds, AWS{Name: "n", SecretAccessKey: "geheim"}, Azure{Name: "n", ClientSecret: "geheim"}, OpenStack{Name: "n", Password: "geheim"},
-		GCP{Name: "n", ServiceAccountKey: "geheim"}, VSphere{Name: "n", Password: "geheim"}, Metal3{Name: "n", Machines: []BMC{{"m", "u", "geheim"}}}, BMC{Name: "n", Password: "geheim"}} {
+	for _, s := range []any{pull, creds, AWS{Name: "n", SecretAccessKey: config.Hidden("geheim")}, Azure{Name: "n", ClientSecret: config.Hidden("geheim")}, OpenStack{Name: "n", Password: config.Hidden("geheim")},
+		GCP{Name: "n", ServiceAccountKey: config.Hidden("geheim")}, VSphere{Name: "n", Password: config.Hidden("geheim")}, Metal3{Name: "n", Machines: []BMC{{"m", "u", config.Hidden("geheim")}}}, BMC{Name: "n", Password: config.Hidden("geheim")}} {
 		for _, form := range []string{"%v", "%+v", "%#v", "%s"} {
 			if text := fmt.Sprintf(form, s); strings.Contains(text, "geheim") || strings.Contains(text, "Z2VoZWlt") || text == "" {
 				t.Errorf("%s prints %q", form, text)

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,21 +100,17 @@ func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind, warn fun
 	warned := warn == nil
 	asked := make(map[types.UID]bool)
 	var left []unstructured.Unstructured
-	for {
+	err := c.wait(ctx, pause, func() (string, error) {
 		now, err := c.all(ctx, kind)
-		if err == nil {
-			left = now
-		}
 		switch {
-		case err == nil && len(left) == 0:
-			return len(asked) > 0, nil
-		case ctx.Err() != nil && timedOut(ctx):
-			return true, cli.Hint(c.stuck(ctx, held(left, kind), start), heldHint)
-		case ctx.Err() != nil:
-			return true, context.Cause(ctx)
-		case err != nil && !retryable(err):
-			return false, err
-		case !warned && time.Since(start) > warnAfter:
+		case err == nil && len(now) == 0:
+			return "", nil
+		case err == nil:
+			left = now
+		case !retryable(err):
+			return "", err
+		}
+		if !warned && time.Since(start) > warnAfter {
 			warned = true
 			warn((&StuckError{What: held(left, kind), After: since(start), Problems: c.Explain(ctx)}).Error())
 		}
@@ -128,33 +123,37 @@ func (c *Cluster) removeAll(ctx context.Context, kind schema.GroupKind, warn fun
 				err = client.Delete(ctx, u.GetName(), metav1.DeleteOptions{})
 			}
 			if err != nil && !absent(err) && !retryable(err) {
-				return false, fmt.Errorf("%s: %w", objectName(&u), err)
+				return "", fmt.Errorf("%s: %w", objectName(&u), err)
 			}
 			asked[u.GetUID()] = err == nil
 		}
-		Sleep(ctx, pause)
-	}
+		return held(left, kind), nil
+	})
+	return len(asked) > 0, heldError(err)
 }
 
 // warnAfter is how long a removal may take before a warning.
 const warnAfter = 30 * time.Second
 
-const heldHint = "the controller removes the finalizer once it has cleaned up; if it can no longer run, remove the whole cluster with k0s-up --reset --ignore platform"
+// heldError adds a hint to the error of a wait for objects that are held.
+func heldError(err error) error {
+	if _, stuck := errors.AsType[*StuckError](err); !stuck {
+		return err
+	}
+	return cli.Hint(err, "the controller removes the finalizer once it has cleaned up; if it can no longer run, remove the whole cluster with k0s-up --reset --ignore platform")
+}
 
 // all returns the objects of a kind, or nil if the kind does not exist.
 func (c *Cluster) all(ctx context.Context, kind schema.GroupKind) ([]unstructured.Unstructured, error) {
 	client, err := c.resource(kind, metav1.NamespaceAll)
-	if err != nil {
-		if absent(err) {
-			return nil, nil
-		}
-		return nil, err
+	list := &unstructured.UnstructuredList{}
+	if err == nil {
+		list, err = client.List(ctx, metav1.ListOptions{})
 	}
-	list, err := client.List(ctx, metav1.ListOptions{})
-	if err != nil {
-		if absent(err) {
-			return nil, nil
-		}
+	switch {
+	case absent(err):
+		return nil, nil
+	case err != nil:
 		return nil, err
 	}
 	return list.Items, nil
@@ -167,18 +166,13 @@ func held(left []unstructured.Unstructured, kind schema.GroupKind) string {
 	}
 	var names []string
 	for _, u := range left {
-		names = append(names, fmt.Sprintf("%s is held by %s", objectName(&u), cmp.Or(finalizers(&u), "no finalizer")))
+		by := "no finalizer"
+		if finalizers := u.GetFinalizers(); len(finalizers) > 0 {
+			by = "the finalizer " + strings.Join(finalizers, ", ")
+		}
+		names = append(names, fmt.Sprintf("%s is held by %s", objectName(&u), by))
 	}
 	return strings.Join(names, ", ")
-}
-
-// finalizers returns an object's finalizers, for people.
-func finalizers(u *unstructured.Unstructured) string {
-	names := u.GetFinalizers()
-	if len(names) == 0 {
-		return ""
-	}
-	return "the finalizer " + strings.Join(names, ", ")
 }
 
 // removeRelease uninstalls the Helm release, even one that never completed, and
@@ -212,29 +206,25 @@ func (c *Cluster) removeRelease(ctx context.Context, timeout time.Duration, warn
 // objects: a kind that is still being deleted would also delete what the next
 // installation creates.
 func (c *Cluster) waitKindsDeleted(ctx context.Context) error {
-	start := time.Now()
-	var left []string
-	for {
+	left := "the kinds of the cluster could not be listed"
+	err := c.wait(ctx, pause, func() (string, error) {
 		kinds, err := c.all(ctx, crdKind)
-		if err == nil {
-			left = nil
+		if err != nil {
+			return left, nil
 		}
+		var names []string
 		for _, u := range kinds {
-			if u.GetDeletionTimestamp() != nil && u.GetAnnotations()["meta.helm.sh/release-name"] == ReleaseName {
-				left = append(left, c.heldBy(ctx, &u))
+			if u.GetDeletionTimestamp() != nil && u.GetAnnotations()[helmOwner] == ReleaseName {
+				names = append(names, c.heldBy(ctx, &u))
 			}
 		}
-		switch {
-		case err == nil && len(left) == 0:
-			meta.MaybeResetRESTMapper(c.mapper)
-			return nil
-		case ctx.Err() != nil && timedOut(ctx):
-			return cli.Hint(c.stuck(ctx, strings.Join(left, ", "), start), heldHint)
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		}
-		Sleep(ctx, pause)
+		left = strings.Join(names, ", ")
+		return left, nil
+	})
+	if err == nil {
+		meta.MaybeResetRESTMapper(c.mapper)
 	}
+	return heldError(err)
 }
 
 // heldBy returns the objects that keep a kind from being deleted.

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -41,11 +40,7 @@ func ParseRelease(text []byte) (*Release, error) {
 	// Drop the fields that a server adds to an object.
 	clean := object(u.GetAPIVersion(), u.GetKind(), "", u.GetName())
 	clean.SetAnnotations(u.GetAnnotations())
-	labels := clean.GetLabels()
-	for k, v := range u.GetLabels() {
-		labels[k] = v
-	}
-	clean.SetLabels(labels)
+	clean.SetLabels(merged(clean.GetLabels(), u.GetLabels()))
 	spec, ok := u.Object["spec"].(map[string]any)
 	if !ok {
 		return nil, ErrNotRelease
@@ -66,18 +61,18 @@ func (r *Release) Version() string {
 	return s
 }
 
-// providers returns the names of the providers in a Release or Management.
-func providers(u *unstructured.Unstructured) []string {
+// providers returns the templates that a Release or Management has for its providers, by
+// name, "" for none.
+func providers(u *unstructured.Unstructured) map[string]string {
 	list, _, _ := unstructured.NestedSlice(u.Object, "spec", "providers")
-	var names []string
+	templates := make(map[string]string)
 	for _, item := range list {
-		if m, ok := item.(map[string]any); ok {
-			if name, ok := m["name"].(string); ok {
-				names = append(names, name)
-			}
+		m, _ := item.(map[string]any)
+		if name, ok := m["name"].(string); ok {
+			templates[name], _ = m["template"].(string)
 		}
 	}
-	return names
+	return templates
 }
 
 // UpgradePlan describes what Upgrade will do.
@@ -85,7 +80,7 @@ type UpgradePlan struct {
 	Status  Status // Upgraded, Configured or Unchanged
 	Have    string // name of the Release in Management's spec
 	Want    string
-	Changes []Change // of Management's values
+	Changes []string // of Management's values
 	New     []string // providers of the new Release that Management does not enable
 }
 
@@ -103,16 +98,16 @@ func (c *Cluster) PlanUpgrade(ctx context.Context, r *Release, values map[string
 	if m == nil {
 		return nil, cli.Hint(fmt.Errorf("management %s does not exist, so there is nothing to upgrade", managementName), "run k0rdent-install without --upgrade to install it")
 	}
-	p := &UpgradePlan{Status: Unchanged, Want: r.Name(), Changes: changes(config(m), want)}
+	p := &UpgradePlan{Status: Unchanged, Want: r.Name(), Changes: changes(valuesOf(m), want)}
 	p.Have, _, _ = unstructured.NestedString(m.Object, "spec", "release")
 	enabled, offered := providers(m), providers(r.object)
-	for _, name := range enabled {
-		if !slices.Contains(offered, name) && !hasTemplate(m, name) {
+	for _, name := range slices.Sorted(maps.Keys(enabled)) {
+		if _, ok := offered[name]; !ok && enabled[name] == "" {
 			return nil, fmt.Errorf("release %s has no provider %s, which management %s enables", r.Name(), name, managementName)
 		}
 	}
-	for _, name := range offered {
-		if !slices.Contains(enabled, name) {
+	for _, name := range slices.Sorted(maps.Keys(offered)) {
+		if _, ok := enabled[name]; !ok {
 			p.New = append(p.New, name)
 		}
 	}
@@ -123,16 +118,6 @@ func (c *Cluster) PlanUpgrade(ctx context.Context, r *Release, values map[string
 		p.Status = Configured
 	}
 	return p, nil
-}
-
-// hasTemplate reports whether Management itself sets a template for a provider.
-func hasTemplate(m *unstructured.Unstructured, name string) bool {
-	list, _, _ := unstructured.NestedSlice(m.Object, "spec", "providers")
-	return slices.ContainsFunc(list, func(item any) bool {
-		p, _ := item.(map[string]any)
-		template, _ := p["template"].(string)
-		return p["name"] == name && template != ""
-	})
 }
 
 // Upgrade upgrades the platform to a Release: it creates the Release, waits until kcm
@@ -175,31 +160,15 @@ func (c *Cluster) Upgrade(ctx context.Context, r *Release, values map[string]any
 
 // waitRelease waits until kcm reports that a Release is ready.
 func (c *Cluster) waitRelease(ctx context.Context, name string) error {
-	start := time.Now()
-	for {
+	left := "release " + name + " is not ready"
+	return c.wait(ctx, pause, func() (string, error) {
 		r, err := c.release(ctx, name)
-		if err == nil && r == nil {
-			return fmt.Errorf("release %s was deleted", name)
+		switch {
+		case err == nil && r == nil:
+			return "", fmt.Errorf("release %s was deleted", name)
+		case err == nil:
+			left = oneLine(releaseNotReady(r))
 		}
-		if err == nil && releaseNotReady(r) == "" {
-			return nil
-		}
-		if ctx.Err() != nil {
-			if !timedOut(ctx) {
-				return context.Cause(ctx)
-			}
-			what := "release " + name + " is not ready"
-			if r != nil {
-				what = oneLine(releaseNotReady(r))
-			}
-			return c.stuck(ctx, what, start)
-		}
-		client, failure := c.resource(releaseKind, "")
-		if err != nil || failure != nil {
-			Sleep(ctx, pause)
-			continue
-		}
-		w, err := client.Watch(ctx, metav1.ListOptions{FieldSelector: named(name), ResourceVersion: r.GetResourceVersion()})
-		oneEvent(ctx, w, err, pollInterval)
-	}
+		return left, nil
+	})
 }

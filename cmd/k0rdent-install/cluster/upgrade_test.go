@@ -92,8 +92,8 @@ func TestUpgrade(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if name, _, _ := unstructured.NestedString(m.Object, "spec", "release"); name != "kcm-1-4-0" || text(config(m)) != `{"a":1}` {
-			t.Errorf("management has %s with %s, want kcm-1-4-0 with the values", name, text(config(m)))
+		if name, _, _ := unstructured.NestedString(m.Object, "spec", "release"); name != "kcm-1-4-0" || text(valuesOf(m)) != `{"a":1}` {
+			t.Errorf("management has %s with %s, want kcm-1-4-0 with the values", name, text(valuesOf(m)))
 		}
 		if f.held() != "" {
 			t.Errorf("the lease is still held by %s", f.held())

@@ -42,11 +42,7 @@ func TestChanges(t *testing.T) {
 		{"lists are one value", `{"a":[1,2]}`, `{"a":[1]}`, "a: [1] (was [1,2])"},
 	}
 	for _, tt := range tests {
-		var got []string
-		for _, c := range changes(fromJSON(t, tt.have), fromJSON(t, tt.want)) {
-			got = append(got, c.String())
-		}
-		if s := strings.Join(got, "; "); s != tt.changes {
+		if s := strings.Join(changes(fromJSON(t, tt.have), fromJSON(t, tt.want)), "; "); s != tt.changes {
 			t.Errorf("%s: changes = %q, want %q", tt.name, s, tt.changes)
 		}
 	}

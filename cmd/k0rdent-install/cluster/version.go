@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 
@@ -12,13 +11,9 @@ import (
 
 // Version returns the version of the API server, such as v1.32.8+k0s.
 func (c *Cluster) Version(ctx context.Context) (string, error) {
-	raw, err := c.kube.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
+	v, err := c.kube.Discovery().ServerVersionWithContext(ctx)
 	if err != nil {
 		return "", err
-	}
-	var v struct{ GitVersion string }
-	if err := json.Unmarshal(raw, &v); err != nil || v.GitVersion == "" {
-		return "", fmt.Errorf("/version: no version in the response")
 	}
 	return v.GitVersion, nil
 }

@@ -9,16 +9,14 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/watch"
 )
 
-// pause is the time between two polls of what cannot be watched: a server that does
-// not answer, a kind that does not exist yet, a state of many objects.
-const pause = time.Second
-
-// pollInterval is the time between two polls of what a watch does not cover.
-const pollInterval = 10 * time.Second
+// pause is the time between two polls of something small, and poll that between two
+// polls of everything that makes the platform ready.
+const (
+	pause = time.Second
+	poll  = 3 * time.Second
+)
 
 // extraTime bounds the requests that explain a timeout.
 const extraTime = 20 * time.Second
@@ -102,24 +100,20 @@ func nodeReady(node *corev1.Node) bool {
 	})
 }
 
-// named returns the field selector for one object.
-func named(name string) string { return fields.OneTermEqualSelector("metadata.name", name).String() }
-
-// oneEvent returns after the first event of a watch, or after most.
-func oneEvent(ctx context.Context, w watch.Interface, err error, most time.Duration) {
-	if err != nil {
-		Sleep(ctx, pause)
-		return
-	}
-	defer w.Stop()
-	t := time.NewTimer(most)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	case e, open := <-w.ResultChan():
-		if !open || e.Type == watch.Error {
-			Sleep(ctx, pause)
+// wait calls check until nothing is left, and returns a *StuckError with what is left
+// when the deadline of ctx passes. An error of check ends it at once.
+func (c *Cluster) wait(ctx context.Context, every time.Duration, check func() (left string, err error)) error {
+	start := time.Now()
+	for {
+		left, err := check()
+		if err != nil || left == "" {
+			return err
+		}
+		if !Sleep(ctx, every) {
+			if !timedOut(ctx) {
+				return context.Cause(ctx)
+			}
+			return c.stuck(ctx, left, start)
 		}
 	}
 }

@@ -180,10 +180,7 @@ func (w *podWatch) look(ctx context.Context, c *Cluster) {
 	}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		if _, found := podProblem(pod); found {
-			w.update(ctx, c, pod, false)
-		} else if p, slow := slowPod(pod); slow {
-			p.Message = cmp.Or(oneLine(c.warning(ctx, pod)), p.Message)
+		if p, found := c.explainPod(ctx, pod); found {
 			w.note(pod.Name, &p, false)
 		}
 	}
