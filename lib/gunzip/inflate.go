@@ -2,6 +2,7 @@ package gunzip
 
 import (
 	"bufio"
+	"compress/gzip"
 	"errors"
 	"io"
 )
@@ -35,6 +36,8 @@ const (
 
 // inflater decodes the blocks of one member after another.
 type inflater struct {
+	header gzip.Reader // reads headers, and no more
+
 	src *bufio.Reader
 	in  []byte // what src holds
 	ip  int    // where the first byte lies that is not in bits

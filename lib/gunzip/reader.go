@@ -3,8 +3,8 @@ package gunzip
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"encoding/binary"
-	"errors"
 	"hash/crc32"
 	"io"
 	"strings"
@@ -14,10 +14,10 @@ import (
 var (
 	// ErrHeader means that the input, or what follows a member, is not
 	// gzip.
-	ErrHeader = errors.New("gzip: invalid header")
+	ErrHeader = gzip.ErrHeader
 	// ErrChecksum means that a member does not inflate to what was
 	// compressed.
-	ErrChecksum = errors.New("gzip: invalid checksum")
+	ErrChecksum = gzip.ErrChecksum
 )
 
 // Reader reads the inflated bytes. It must be used by one goroutine at a time.
@@ -46,11 +46,9 @@ type result struct {
 // blocks of size bytes ahead. Until Close has returned, src belongs to the
 // Reader; afterwards src starts at the first byte that was not needed.
 func NewReader(src *bufio.Reader, size, n int) (*Reader, error) {
-	if err := readHeader(src); err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, err
+	f := &inflater{src: src}
+	if err := f.readHeader(); err != nil {
+		return nil, unexpected(err)
 	}
 	z := &Reader{
 		full:    make(chan result, n),
@@ -61,7 +59,7 @@ func NewReader(src *bufio.Reader, size, n int) (*Reader, error) {
 	for range n {
 		z.free <- make([]byte, window+size+slack)
 	}
-	go z.run(src)
+	go z.run(f)
 	return z, nil
 }
 
@@ -95,10 +93,9 @@ func (z *Reader) Close() error {
 	return nil
 }
 
-func (z *Reader) run(src *bufio.Reader) {
+func (z *Reader) run(f *inflater) {
 	defer close(z.ended)
 	defer close(z.full)
-	f := &inflater{src: src}
 	var crc, size uint32
 	for begins := true; ; {
 		block, ok := z.next()
@@ -150,7 +147,7 @@ func (f *inflater) nextMember(crc, size uint32) error {
 	if next, err := f.src.Peek(1); err == nil && next[0] == 0 {
 		return padding(f.src)
 	}
-	return readHeader(f.src)
+	return f.readHeader()
 }
 
 // padding reads zeros up to the end of the input and returns io.EOF, or
@@ -176,81 +173,18 @@ func unexpected(err error) error {
 	return err
 }
 
-// Flags of a header, RFC 1952, 2.3.1.
-const (
-	flagCRC     = 1 << 1
-	flagExtra   = 1 << 2
-	flagName    = 1 << 3
-	flagComment = 1 << 4
-)
-
 // magic is what a member starts with: its two bytes, and deflate.
 const magic = "\x1f\x8b\x08"
 
-// maxText bounds a header's name and comment, in bytes.
-const maxText = 64 << 10
-
 // readHeader reads a member's header, RFC 1952, 2.3. It returns io.EOF if there
 // is no first byte.
-func readHeader(src *bufio.Reader) error {
-	h := &header{src: src}
-	if _, err := src.Peek(1); err != nil {
+func (f *inflater) readHeader() error {
+	start, err := f.src.Peek(len(magic))
+	switch {
+	case len(start) == 0:
 		return err
-	}
-	// Bytes that cannot begin a member are foreign data, not a truncated member.
-	if start, _ := src.Peek(len(magic)); !strings.HasPrefix(magic, string(start)) {
+	case !strings.HasPrefix(magic, string(start)): // not a truncated member, but something else
 		return ErrHeader
 	}
-	fixed := h.bytes(10)
-	if h.err != nil {
-		return h.err
-	}
-	flags := fixed[3]
-	if flags&flagExtra != 0 {
-		h.bytes(int(binary.LittleEndian.Uint16(h.bytes(2))))
-	}
-	for _, flag := range []byte{flagName, flagComment} {
-		if flags&flag != 0 {
-			h.text()
-		}
-	}
-	if flags&flagCRC != 0 {
-		crc := uint16(h.crc)
-		if got := binary.LittleEndian.Uint16(h.bytes(2)); h.err == nil && got != crc {
-			return ErrHeader
-		}
-	}
-	return h.err
-}
-
-// header reads parts of a header until one fails.
-type header struct {
-	src *bufio.Reader
-	crc uint32
-	err error
-}
-
-// bytes returns n bytes, which are zero after an error.
-func (h *header) bytes(n int) []byte {
-	b := make([]byte, n)
-	if h.err != nil {
-		return b
-	}
-	if _, err := io.ReadFull(h.src, b); err != nil {
-		h.err = unexpected(err)
-		return make([]byte, n)
-	}
-	h.crc = crc32.Update(h.crc, crc32.IEEETable, b)
-	return b
-}
-
-func (h *header) text() {
-	for n := 0; h.err == nil; n++ {
-		switch {
-		case n == maxText:
-			h.err = ErrHeader
-		case h.bytes(1)[0] == 0:
-			return
-		}
-	}
+	return f.header.Reset(f.src)
 }

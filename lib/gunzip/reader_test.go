@@ -186,7 +186,7 @@ func TestHeader(t *testing.T) {
 		{"another method", append([]byte{0x1f, 0x8b, 7}, full[3:]...), ErrHeader},
 		{"in the name", full[:22], io.ErrUnexpectedEOF},
 		{"an endless name", append(full[:10:10], bytes.Repeat([]byte{1, 1}, 1<<17)...), ErrHeader},
-		{"a wrong header checksum", append([]byte{0x1f, 0x8b, 8, flagCRC, 0, 0, 0, 0, 0, 0, 1, 2}, full[10:]...), ErrHeader},
+		{"a wrong header checksum", append([]byte{0x1f, 0x8b, 8, 1 << 1, 0, 0, 0, 0, 0, 0, 1, 2}, full[10:]...), ErrHeader},
 	} {
 		if _, err := inflate(bytes.NewReader(c.in), 100); err != c.want {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
