@@ -18,10 +18,12 @@ type input struct {
 	io.Reader
 	name string // as given
 	path string // absolute, or "-"
+	size int64  // or 0 if it is unknown
 	at   atomic.Int64
 	head []byte
 
-	parts  *bundle.Parts // of a series
+	close  func() error
+	parts  *bundle.Parts // of a series, which checks itself that it is unchanged
 	file   *os.File      // nil unless opened here
 	before os.FileInfo   // nil unless a regular file
 }
@@ -32,64 +34,38 @@ func openInput(operand string, stdin io.Reader) (*input, error) {
 		if err := cli.CheckStdin(stdin); err != nil {
 			return nil, err
 		}
-		return &input{Reader: stdin, name: operand, path: operand}, nil
+		return &input{Reader: stdin, name: operand, path: operand, close: func() error { return nil }}, nil
 	}
 	path, err := filepath.Abs(operand)
 	if err != nil {
 		return nil, err
 	}
-	if s, err := bundle.FindSeries(operand); s != nil || err != nil {
-		return openParts(operand, path, s, err)
+	if s, err := bundle.FindSeries(operand); err != nil {
+		return nil, err
+	} else if s != nil {
+		parts, err := s.Open()
+		if err != nil {
+			return nil, err
+		}
+		return &input{Reader: parts, name: operand, path: path, size: parts.Size(), close: parts.Close, parts: parts}, nil
 	}
 	f, err := textfile.Open(operand)
 	if err != nil {
 		return nil, err
 	}
+	in := &input{Reader: f, name: operand, path: path, close: f.Close, file: f}
 	info, err := f.Stat()
-	switch {
-	case err == nil && info.IsDir():
+	if err == nil && info.IsDir() {
 		err = cli.Hint(fmt.Errorf("%s: a directory; the vendor signs a single file", operand), "verify the archive that it was unpacked from, then list and push the archive itself: it need not be unpacked")
-	case err == nil && !info.Mode().IsRegular():
-		info = nil
 	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	return &input{Reader: f, name: operand, path: path, file: f, before: info}, nil
-}
-
-// openParts opens a file that is in parts, which check themselves that they are
-// unchanged.
-func openParts(operand, path string, s *bundle.Series, err error) (*input, error) {
-	if err != nil {
-		return nil, err
+	if info.Mode().IsRegular() {
+		in.before, in.size = info, info.Size()
 	}
-	parts, err := s.Open()
-	if err != nil {
-		return nil, err
-	}
-	return &input{Reader: parts, name: operand, path: path, parts: parts}, nil
-}
-
-func (in *input) close() {
-	if in.parts != nil {
-		in.parts.Close()
-	}
-	if in.file != nil {
-		in.file.Close()
-	}
-}
-
-// size returns the file's size, or 0 if it is unknown.
-func (in *input) size() int64 {
-	switch {
-	case in.parts != nil:
-		return in.parts.Size()
-	case in.before == nil:
-		return 0
-	}
-	return in.before.Size()
+	return in, nil
 }
 
 // unchanged returns an error if the file was modified while it was read, since

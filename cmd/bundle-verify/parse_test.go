@@ -187,11 +187,9 @@ func TestBlocks(t *testing.T) {
 	rand.New(rand.NewSource(1)).Read(content)
 	for _, size := range []int{0, 1, blockSize - 1, blockSize, blockSize + 1, len(content)} {
 		hashes := []hash.Hash{sha256.New(), sha512.New(), sha256.New()}
-		for block, err := range blocks(t.Context(), &pieces{bytes.NewReader(content[:size])}) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			feed(hashes, block)
+		err := each(t.Context(), &pieces{bytes.NewReader(content[:size])}, func(block []byte) { feed(hashes, block) })
+		if err != nil {
+			t.Fatal(err)
 		}
 		want256, want512 := sha256.Sum256(content[:size]), sha512.Sum512(content[:size])
 		if !bytes.Equal(hashes[0].Sum(nil), want256[:]) || !bytes.Equal(hashes[1].Sum(nil), want512[:]) || !bytes.Equal(hashes[2].Sum(nil), want256[:]) {

@@ -19,9 +19,11 @@ var algorithms = map[crypto.Hash]string{crypto.SHA256: "SHA2_256", crypto.SHA384
 // A scheme is one way in which a signature of a key's kind may have been made.
 // All of them start from one pass of a hash over the file.
 type scheme struct {
+	key    *key
 	hash   crypto.Hash
 	prefix []byte // hashed before the file
 	holds  func(sum []byte) bool
+	sum    []byte // of the file, once it has been read
 }
 
 // plainSHA256 reports whether the scheme uses the file's digest that is in
@@ -43,23 +45,23 @@ func schemes(k *key, sig []byte) []scheme {
 	switch p := k.public.(type) {
 	case *ecdsa.PublicKey:
 		holds := func(sum []byte) bool { return ecdsa.VerifyASN1(p, sum, sig) }
-		all := []scheme{{hash: crypto.SHA256, holds: holds}}
+		all := []scheme{{key: k, hash: crypto.SHA256, holds: holds}}
 		switch p.Curve {
 		case elliptic.P384():
-			all = append(all, scheme{hash: crypto.SHA384, holds: holds})
+			all = append(all, scheme{key: k, hash: crypto.SHA384, holds: holds})
 		case elliptic.P521():
-			all = append(all, scheme{hash: crypto.SHA512, holds: holds})
+			all = append(all, scheme{key: k, hash: crypto.SHA512, holds: holds})
 		}
 		return all
 	case *rsa.PublicKey:
-		return []scheme{{hash: crypto.SHA256, holds: func(sum []byte) bool {
+		return []scheme{{key: k, hash: crypto.SHA256, holds: func(sum []byte) bool {
 			return rsa.VerifyPKCS1v15(p, crypto.SHA256, sum, sig) == nil
 		}}}
 	case ed25519.PublicKey:
 		prefix := append(append([]byte(nil), sig[:32]...), p...)
 		return []scheme{
-			{hash: crypto.SHA512, prefix: prefix, holds: func(sum []byte) bool { return ed25519Holds(p, sum, sig) }},
-			{hash: crypto.SHA512, holds: func(sum []byte) bool {
+			{key: k, hash: crypto.SHA512, prefix: prefix, holds: func(sum []byte) bool { return ed25519Holds(p, sum, sig) }},
+			{key: k, hash: crypto.SHA512, holds: func(sum []byte) bool {
 				return ed25519.VerifyWithOptions(p, sum, sig, &ed25519.Options{Hash: crypto.SHA512}) == nil
 			}},
 		}

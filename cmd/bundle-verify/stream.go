@@ -4,8 +4,9 @@ import (
 	"context"
 	"hash"
 	"io"
-	"iter"
 	"sync"
+
+	"k0rdent-airgap/lib/ahead"
 )
 
 // One block is read while another is hashed; the other two absorb pauses of the
@@ -15,70 +16,22 @@ const (
 	blockMany = 4
 )
 
-// blocks yields the bytes of r in blocks of blockSize, the last of which may be
-// shorter, and reads ahead. A block is valid until the iteration continues. It
-// ends with the first error of r, or the cause of ctx; a Read that is then
-// waiting for a pipe is abandoned and ends with the program.
-func blocks(ctx context.Context, r io.Reader) iter.Seq2[[]byte, error] {
-	type block struct {
-		data []byte
-		err  error
-	}
-	return func(yield func([]byte, error) bool) {
-		free, full, done := make(chan []byte, blockMany), make(chan block), make(chan struct{})
-		defer close(done)
-		for range blockMany {
-			free <- make([]byte, blockSize)
+// each calls use with the bytes of r, block by block, and reads ahead. It returns
+// the first error of r other than io.EOF, or the cause of ctx.
+func each(ctx context.Context, r io.Reader, use func(block []byte)) error {
+	in := ahead.New(r, blockSize, blockMany)
+	stop := context.AfterFunc(ctx, func() { in.Stop(context.Cause(ctx)) })
+	defer stop()
+	for {
+		block, err := in.Next()
+		if err == io.EOF {
+			return nil
 		}
-		go func() { // ends with done, or the first error
-			for {
-				select {
-				case b := <-free:
-					n, err := fill(r, b)
-					select {
-					case full <- block{b[:n], err}:
-					case <-done:
-						return
-					}
-					if err != nil {
-						return
-					}
-				case <-done:
-					return
-				}
-			}
-		}()
-		for {
-			select {
-			case b := <-full:
-				if len(b.data) > 0 && !yield(b.data, nil) {
-					return
-				}
-				if b.err == io.EOF {
-					return
-				}
-				if b.err != nil {
-					yield(nil, b.err)
-					return
-				}
-				free <- b.data
-			case <-ctx.Done():
-				yield(nil, context.Cause(ctx))
-				return
-			}
+		if err != nil {
+			return err
 		}
+		use(block)
 	}
-}
-
-// fill reads until b is full or r ends. Unlike io.ReadFull, it distinguishes
-// the end of the input from a reader's own ErrUnexpectedEOF.
-func fill(r io.Reader, b []byte) (n int, err error) {
-	for n < len(b) && err == nil {
-		var m int
-		m, err = r.Read(b[n:])
-		n += m
-	}
-	return n, err
 }
 
 // feed writes one block to all hashes, at the same time.

@@ -35,9 +35,7 @@ type verifier struct {
 type claim struct {
 	path      string // of the signature, absolute
 	signature *signature
-	keys      []*key
 	schemes   []scheme
-	of        []*key // the key of each scheme
 }
 
 // verify reads the file and returns its record. An error with a record means
@@ -59,19 +57,19 @@ func (v *verifier) verify(ctx context.Context, operand string, stdin io.Reader) 
 		}
 	}
 	if v.cfg.plan {
-		return &record.Bundle{Path: in.path, Size: in.size(), Signature: record.SignatureNone, SignatureFile: c.path}, nil
+		return &record.Bundle{Path: in.path, Size: in.size, Signature: record.SignatureNone, SignatureFile: c.path}, nil
 	}
-	sums, err := v.read(ctx, in, c.schemes)
+	sum, err := v.read(ctx, in, c.schemes)
 	if err != nil {
 		return nil, pipe.Bundle{Path: in.path}.Named(err)
 	}
 	b := &record.Bundle{
 		Path: in.path, Format: bundle.FormatOf(in.head), Size: in.at.Load(),
-		Digest: "sha256:" + hex.EncodeToString(sums[0]), Signature: record.SignatureNone,
+		Digest: "sha256:" + hex.EncodeToString(sum), Signature: record.SignatureNone,
 	}
 	if v.cfg.key != "" {
 		b.SignatureFile, b.Signature = c.path, record.SignatureGood
-		err = v.check(in, c, b, sums)
+		err = v.check(in, c, b, sum)
 	}
 	if v.cfg.digest != "" && v.cfg.digest != b.Digest {
 		err = cli.Hint(fmt.Errorf("%s: digest mismatch: want %s, got %s", in.name, v.cfg.digest, b.Digest), "%s", remedy(in, b, damaged))
@@ -114,82 +112,76 @@ func (v *verifier) claim(ctx context.Context, operand string) (*claim, error) {
 	if c.path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
-	if c.keys, err = loadKeys(ctx, v.cfg.key); err != nil {
+	keys, err := loadKeys(ctx, v.cfg.key)
+	if err != nil {
 		return nil, err
 	}
 	var misfit error
-	for _, k := range c.keys {
+	for _, k := range keys {
 		v.log.Debug("key loaded", "type", k.name, "fingerprint", k.fingerprint, "signature", c.path)
 		sig, err := c.signature.fit(k)
 		if err != nil {
 			misfit = cmp.Or(misfit, err)
 			continue
 		}
-		for _, s := range schemes(k, sig) {
-			c.schemes, c.of = append(c.schemes, s), append(c.of, k)
-		}
+		c.schemes = append(c.schemes, schemes(k, sig)...)
 	}
 	if len(c.schemes) == 0 {
 		return nil, fmt.Errorf("signature %s: %w", path, misfit)
 	}
 	if isURL(v.cfg.key) {
-		v.progress.Warn("key %s was just fetched, with fingerprint %s; anyone who controls that server, or the connection to it, can sign anything", v.cfg.key, c.keys[0].fingerprint)
+		v.progress.Warn("key %s was just fetched, with fingerprint %s; anyone who controls that server, or the connection to it, can sign anything", v.cfg.key, keys[0].fingerprint)
 	}
 	return c, nil
 }
 
-// read hashes the whole input. The first sum is SHA-256, the others are those
-// of the schemes.
-func (v *verifier) read(ctx context.Context, in *input, schemes []scheme) ([][]byte, error) {
+// read hashes the whole input: it returns the SHA-256 sum and sets those of the
+// schemes.
+func (v *verifier) read(ctx context.Context, in *input, schemes []scheme) ([]byte, error) {
 	hashes := []hash.Hash{sha256.New()}
-	of := make([]int, len(schemes)) // the hash of each scheme
+	of := make([]hash.Hash, len(schemes))
 	for i, s := range schemes {
-		if s.plainSHA256() {
-			continue
+		if of[i] = hashes[0]; !s.plainSHA256() {
+			of[i] = s.start()
+			hashes = append(hashes, of[i])
 		}
-		of[i] = len(hashes)
-		hashes = append(hashes, s.start())
 	}
-	v.progress.Start("verifying", in.size(), in.at.Load)
-	for block, err := range blocks(ctx, in.Reader) {
-		if err != nil {
-			return nil, err
-		}
-		if in.head == nil {
-			in.head = bytes.Clone(block[:min(len(block), headSize)])
-		}
+	v.progress.Start("verifying", in.size, in.at.Load)
+	err := each(ctx, in.Reader, func(block []byte) {
+		in.head = append(in.head, block[:min(len(block), headSize-len(in.head))]...)
 		feed(hashes, block)
 		in.at.Add(int64(len(block)))
+	})
+	if err == nil {
+		err = in.unchanged()
 	}
-	if err := in.unchanged(); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	sums := [][]byte{hashes[0].Sum(nil)}
-	for _, i := range of {
-		sums = append(sums, hashes[i].Sum(nil))
+	for i := range schemes {
+		schemes[i].sum = of[i].Sum(nil)
 	}
-	return sums, nil
+	return hashes[0].Sum(nil), nil
 }
 
 // check verifies the signature of the bytes read, and sets the key that made it
 // in the record.
-func (v *verifier) check(in *input, c *claim, b *record.Bundle, sums [][]byte) error {
-	b.Key = c.of[0].fingerprint
+func (v *verifier) check(in *input, c *claim, b *record.Bundle, sum256 []byte) error {
+	b.Key = c.schemes[0].key.fingerprint
 	signed := c.signature.digest
-	sum, known := c.sumBy(signed.algorithm, sums)
+	sum, known := c.sumBy(signed.algorithm, sum256)
 	if known && !bytes.Equal(signed.sum, sum) {
 		return cli.Hint(fmt.Errorf("%s: bad signature: the file was altered or truncated, or %s belongs to another file: its digest is %x, the signed one is %x",
 			in.name, c.path, sum, signed.sum), "%s", remedy(in, b, damaged))
 	}
-	for i, s := range c.schemes {
-		if s.holds(sums[i+1]) {
-			b.Key = c.of[i].fingerprint
+	for _, s := range c.schemes {
+		if s.holds(s.sum) {
+			b.Key = s.key.fingerprint
 			return nil
 		}
 	}
-	other := func(k *key) bool { return k.fingerprint != c.signature.key }
 	switch {
-	case c.signature.key != "" && !slices.ContainsFunc(c.keys, func(k *key) bool { return !other(k) }):
+	case c.signature.key != "" && !slices.ContainsFunc(c.schemes, func(s scheme) bool { return s.key.fingerprint == c.signature.key }):
 		return cli.Hint(fmt.Errorf("%s: bad signature: wrong key: %s was made with key %s, and %s is %s", in.name, c.path, c.signature.key, v.cfg.key, b.Key),
 			"%s", c.signature.otherKey())
 	case known:
@@ -202,13 +194,13 @@ func (v *verifier) check(in *input, c *claim, b *record.Bundle, sums [][]byte) e
 
 // sumBy returns the file's sum by one of sigstore's algorithms, if it was
 // computed.
-func (c *claim) sumBy(algorithm string, sums [][]byte) ([]byte, bool) {
+func (c *claim) sumBy(algorithm string, sum256 []byte) ([]byte, bool) {
 	if algorithm == algorithms[crypto.SHA256] {
-		return sums[0], true
+		return sum256, true
 	}
-	for i, s := range c.schemes {
+	for _, s := range c.schemes {
 		if s.prefix == nil && algorithm == algorithms[s.hash] {
-			return sums[i+1], true
+			return s.sum, true
 		}
 	}
 	return nil, false
@@ -219,7 +211,7 @@ func (v *verifier) report(b *record.Bundle, c *claim) {
 	if v.cfg.key == "" {
 		return
 	}
-	if slices.ContainsFunc(c.keys, func(k *key) bool { return k.fingerprint == b.Key && k.certificate != nil }) {
+	if slices.ContainsFunc(c.schemes, func(s scheme) bool { return s.key.fingerprint == b.Key && s.key.certificate != nil }) {
 		v.progress.Warn("key %s is a certificate: only its key was used; issuer and validity were not checked", v.cfg.key)
 	}
 	if rest := c.signature.unchecked; len(rest) > 0 {

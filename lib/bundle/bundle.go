@@ -33,7 +33,14 @@ import (
 
 	"crypto/sha256"
 
+	"k0rdent-airgap/lib/ahead"
 	"k0rdent-airgap/lib/gunzip"
+)
+
+// The read-ahead of a stream's source: 1 MiB in all.
+const (
+	sourceBlock  = 256 << 10
+	sourceBlocks = 4
 )
 
 // The gzip read-ahead keeps inflating, the bottleneck, busy while the consumer
@@ -64,8 +71,8 @@ type Bundle struct {
 	base   int64         // where in file the bundle begins
 	root   *os.Root      // the directory
 	opened []*dirFile    // files of the directory that At may have open
-	pump   *pump         // the source of a stream
-	buffer *bufio.Reader // between pump and gzip
+	source *ahead.Reader // of a stream
+	buffer *bufio.Reader // between source and gzip
 	stream io.Reader     // the tar; nil for a seekable tar and a directory
 	free   func()        // ends what stream owns
 	hash   hash.Hash
@@ -191,10 +198,12 @@ func (b *Bundle) openFile(ctx context.Context, f *os.File) error {
 
 // openStream sets up the readers between a source and its tar.
 func (b *Bundle) openStream(ctx context.Context, r io.Reader) error {
-	b.pump = newPump(r, b.hash)
-	stop := context.AfterFunc(ctx, func() { b.pump.stop(context.Cause(ctx)) })
-	defer stop()
-	b.buffer = bufio.NewReaderSize(b.pump, pumpBlock)
+	if b.hash != nil {
+		r = io.TeeReader(r, b.hash)
+	}
+	b.source = ahead.New(r, sourceBlock, sourceBlocks)
+	defer b.until(ctx)()
+	b.buffer = bufio.NewReaderSize(b.source, sourceBlock)
 	head, err := b.buffer.Peek(sniffLen)
 	if err != nil && err != io.EOF {
 		return err
@@ -245,16 +254,16 @@ func (b *Bundle) walk(ctx context.Context, yield func(*Entry, error) bool) error
 		return errors.New("bundle: a stream can be read only once")
 	}
 	b.used = true
-	stop := context.AfterFunc(ctx, func() { b.pump.stop(context.Cause(ctx)) })
-	defer stop()
-	return b.walkStream(yield)
+	defer b.until(ctx)()
+	t := &tape{r: b.stream}
+	return b.newWalker(t, t).walk(ctx, yield)
 }
 
 // Offset returns how many bytes of the file have been consumed, for progress.
 // It is safe to call from any goroutine.
 func (b *Bundle) Offset() int64 {
-	if b.pump != nil {
-		return b.pump.read.Load()
+	if b.source != nil {
+		return b.source.Offset()
 	}
 	return b.offset.Load()
 }
@@ -272,12 +281,12 @@ func (b *Bundle) Digest() string {
 // be called during an iteration.
 func (b *Bundle) Close() error {
 	b.endStream(os.ErrClosed)
-	for _, f := range b.opened {
-		f.Close()
-	}
-	b.opened = nil
 	if b.root != nil {
-		return b.root.Close()
+		err := b.root.Close() // so that no file is opened again
+		for _, f := range b.opened {
+			f.rest()
+		}
+		return err
 	}
 	if b.parts != nil {
 		return b.parts.Close()

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,24 +20,35 @@ func (b *Bundle) damage(err error, entry string) error {
 	if b.broken != nil {
 		return b.broken
 	}
-	if wrong := b.reported(err); wrong != nil {
+	var failure error // of the source
+	if b.source != nil {
+		failure = b.source.Err()
+	}
+	wrong, ok := errors.AsType[*PartError](err)
+	if !ok { // the reader above may have found damage of its own in the same part
+		wrong, ok = errors.AsType[*PartError](failure)
+	}
+	if ok {
 		b.endStream(err)
 		b.broken = &DamageError{Kind: ErrPart, Offset: b.Offset(), Entry: entry, Part: wrong.Part, Err: wrong}
 		return b.broken
 	}
-	if _, isPath := errors.AsType[*os.PathError](err); isPath || b.pump != nil && b.pump.failure.Load() {
+	if _, isPath := errors.AsType[*os.PathError](err); isPath || failure != nil {
 		return err
 	}
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
 		return formatError("zstd requires a window of more than %d MiB; compress it without --long", zstdWindow>>20)
 	}
-	offset := b.stopAhead(err)
-	d := &DamageError{Kind: ErrCorrupt, Offset: offset, Entry: entry, Err: err}
+	if b.parts == nil { // the source of a series remains usable
+		b.endStream(err)
+	}
+	b.endInflating()
+	d := &DamageError{Kind: ErrCorrupt, Offset: b.Offset(), Entry: entry, Err: err}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		d.Kind = ErrTruncated
 	}
 	switch {
-	case b.pump != nil:
+	case b.source != nil:
 		d.Offset -= int64(b.buffer.Buffered())
 	case d.Kind == ErrTruncated:
 		d.Offset = b.Size // found before the walk reached it
@@ -54,30 +66,6 @@ func (b *Bundle) damage(err error, entry string) error {
 	return b.broken
 }
 
-// reported returns the PartError that err is or, where the reader above has found
-// damage of its own in the same part, that of the source; nil if there is none.
-func (b *Bundle) reported(err error) *PartError {
-	if wrong, ok := errors.AsType[*PartError](err); ok {
-		return wrong
-	}
-	if b.parts == nil {
-		return nil
-	}
-	return b.pump.wrong.Load()
-}
-
-// stopAhead ends the read-ahead, so that the offset no longer changes, and
-// returns the offset. The source of a series remains usable.
-func (b *Bundle) stopAhead(cause error) int64 {
-	if b.parts == nil {
-		b.endStream(cause)
-	} else if b.free != nil {
-		b.free()
-		b.free = nil
-	}
-	return b.Offset()
-}
-
 // wrongPart reads the rest of a damaged part, if a checksum of it is known, and
 // returns the error that names it, or nil.
 func (b *Bundle) wrongPart(offset int64) error {
@@ -86,23 +74,30 @@ func (b *Bundle) wrongPart(offset int64) error {
 		return nil
 	}
 	index := int64(p.indexOf(offset))
-	block := make([]byte, 32<<10)
 	for p.done.Load() <= index {
-		if _, err := b.pump.Read(block); err != nil {
-			if errors.Is(err, ErrPart) || b.pump.failure.Load() {
-				return err
-			}
-			return nil
+		if _, err := b.source.Next(); err != nil {
+			return b.source.Err()
 		}
 	}
 	return nil
 }
 
+// until stops the source when ctx is done, unless the function that it returns
+// has been called by then.
+func (b *Bundle) until(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { b.source.Stop(context.Cause(ctx)) })
+}
+
 // endStream ends the goroutines between source and tar.
 func (b *Bundle) endStream(cause error) {
-	if b.pump != nil {
-		b.pump.stop(cause)
+	if b.source != nil {
+		b.source.Stop(cause)
 	}
+	b.endInflating()
+}
+
+// endInflating ends those above the source. Until then, they read it as well.
+func (b *Bundle) endInflating() {
 	if b.free != nil {
 		b.free()
 		b.free = nil

@@ -19,7 +19,8 @@ func (b *Bundle) openDir(ctx context.Context, path string) (err error) {
 		return err
 	}
 	l := newLayout(b.name)
-	if err := lookAround(ctx, b.root.FS(), l); err != nil {
+	err = b.walkFiles(ctx, func(name string, _ fs.FileInfo, _ error) bool { return l.see(name, false) == nil })
+	if err != nil {
 		return err
 	}
 	if err := l.decide(); err != nil {
@@ -38,25 +39,6 @@ func (b *Bundle) openDir(ctx context.Context, path string) (err error) {
 			b.Size += info.Size()
 		}
 		return true
-	})
-}
-
-// lookAround adds the names in a directory to a layout.
-func lookAround(ctx context.Context, root fs.FS, l *layout) error {
-	seen := 0
-	return fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err != nil && name == ".":
-			return err
-		case err != nil: // unreadable: the walk reports it
-			return nil
-		}
-		if seen++; seen > maxEntries {
-			return fs.SkipAll // this too
-		}
-		return l.see(name, d.IsDir())
 	})
 }
 
@@ -103,7 +85,7 @@ func (b *Bundle) walkFiles(ctx context.Context, visit func(name string, info fs.
 			return formatError("more than %d entries", maxEntries)
 		}
 		if !d.IsDir() && !d.Type().IsRegular() {
-			refusal = entryError(name, remedies[modeKind(d.Type())], "%s, where only files and directories may be", modeKind(d.Type()))
+			refusal = modeKind(d.Type()).refused(name)
 		}
 		info, err := d.Info()
 		if err != nil && refusal == nil {
@@ -119,20 +101,6 @@ func (b *Bundle) walkFiles(ctx context.Context, visit func(name string, info fs.
 	})
 }
 
-func modeKind(m fs.FileMode) string {
-	switch {
-	case m&fs.ModeSymlink != 0:
-		return symlink
-	case m&fs.ModeDevice != 0:
-		return "a device"
-	case m&fs.ModeNamedPipe != 0:
-		return "a named pipe"
-	case m&fs.ModeSocket != 0:
-		return "a socket"
-	}
-	return "an irregular file"
-}
-
 // A dirFile is a file of a directory that is opened when read, since entries
 // outlive the iteration and may outnumber the file descriptors.
 type dirFile struct {
@@ -140,7 +108,6 @@ type dirFile struct {
 	name string
 	mu   sync.RWMutex // held for reading during a pread
 	file *os.File
-	done bool
 }
 
 // ReadAt implements io.ReaderAt. After the bundle was closed it returns
@@ -162,9 +129,6 @@ func (f *dirFile) ReadAt(p []byte, off int64) (int, error) {
 func (f *dirFile) open() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.done {
-		return os.ErrClosed
-	}
 	if f.file != nil {
 		return nil
 	}
@@ -192,12 +156,4 @@ func (f *dirFile) rest() {
 		f.file.Close()
 		f.file = nil
 	}
-}
-
-// Close closes the file permanently.
-func (f *dirFile) Close() {
-	f.rest()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.done = true
 }

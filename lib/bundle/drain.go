@@ -12,19 +12,20 @@ func (b *Bundle) Drain(ctx context.Context) error {
 	if b.hash == nil || b.whole {
 		return nil
 	}
-	if b.pump == nil || b.broken != nil {
+	if b.source == nil || b.broken != nil {
 		return errors.New("bundle: nothing to drain")
 	}
-	if b.free != nil { // until they have ended, the goroutines between file and tar read as well
-		b.free()
-		b.free = nil
-	}
-	stop := context.AfterFunc(ctx, func() { b.pump.stop(context.Cause(ctx)) })
-	defer stop()
+	b.endInflating()
+	defer b.until(ctx)()
 	b.used = true
-	if _, err := io.Copy(io.Discard, struct{ io.Reader }{b.pump}); err != nil {
-		return err
+	for {
+		switch _, err := b.source.Next(); err {
+		case nil:
+		case io.EOF:
+			b.whole = true
+			return nil
+		default:
+			return err
+		}
 	}
-	b.whole = true
-	return nil
 }

@@ -93,18 +93,9 @@ func unreadable(name string, err error) error {
 }
 
 func formatError(format string, args ...any) error {
-	return &kindError{ErrFormat, ErrFormat.Error() + ": " + fmt.Sprintf(format, args...)}
+	return fmt.Errorf("%w: "+format, append([]any{ErrFormat}, args...)...)
 }
 
 func layoutError(format string, args ...any) error {
-	return &kindError{ErrLayout, fmt.Sprintf(format, args...)}
+	return fmt.Errorf("%w: "+format, append([]any{ErrLayout}, args...)...)
 }
-
-// kindError has its own text and matches its kind with errors.Is.
-type kindError struct {
-	kind error
-	text string
-}
-
-func (e *kindError) Error() string { return e.text }
-func (e *kindError) Unwrap() error { return e.kind }

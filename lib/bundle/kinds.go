@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"archive/tar"
+	"io/fs"
 	"path"
 	"strings"
 )
@@ -15,9 +16,9 @@ func (w *walker) check(h *tar.Header) (string, error) {
 	case h.Typeflag == tar.TypeDir, h.Typeflag == typeDump:
 		return name, nil
 	case sparse(h):
-		return "", entryError(h.Name, remedies[sparseFile], sparseFile)
+		return "", entryError(h.Name, "make the tar without --sparse; with bsdtar, add --no-read-sparse", "a sparse file")
 	case !regular(h):
-		return "", entryError(h.Name, remedies[kind(h.Typeflag)], "%s, where only files and directories may be", kind(h.Typeflag))
+		return "", kindOf(h.Typeflag).refused(h.Name)
 	case name == "." || strings.HasSuffix(h.Name, "/"):
 		return "", entryError(h.Name, "", "a file with a directory's name")
 	}
@@ -62,34 +63,49 @@ func sparse(h *tar.Header) bool {
 	return false
 }
 
-// Remedies for entries that are refused.
-const (
-	hardLink    = "a hard link"
-	symlink     = "a symbolic link"
-	sparseFile  = "a sparse file"
-	otherVolume = "a file continued from another volume"
+// A kind is a kind of entry that is refused: what it is, and what to do about it.
+type kind struct{ what, remedy string }
+
+var (
+	hardLink  = kind{"a hard link", "make the tar with --hard-dereference, or copy the directory with cp -r first"}
+	symlink   = kind{"a symbolic link", "make the tar with --dereference, or copy the directory with cp -rL first"}
+	volume    = kind{"a file continued from another volume", "make a single tar, not a multi-volume one"}
+	device    = kind{what: "a device"}
+	namedPipe = kind{what: "a named pipe"}
 )
 
-var remedies = map[string]string{
-	hardLink:    "make the tar with --hard-dereference, or copy the directory with cp -r first",
-	symlink:     "make the tar with --dereference, or copy the directory with cp -rL first",
-	sparseFile:  "make the tar without --sparse; with bsdtar, add --no-read-sparse",
-	otherVolume: "make a single tar, not a multi-volume one",
+func (k kind) refused(name string) error {
+	return entryError(name, k.remedy, "%s, where only files and directories may be", k.what)
 }
 
-// kind returns the name of a refused type of tar entry.
-func kind(flag byte) string {
+// kindOf returns the kind of a tar entry.
+func kindOf(flag byte) kind {
 	switch flag {
 	case tar.TypeLink:
 		return hardLink
 	case tar.TypeSymlink:
 		return symlink
 	case typeVolume:
-		return otherVolume
+		return volume
 	case tar.TypeChar, tar.TypeBlock:
-		return "a device"
+		return device
 	case tar.TypeFifo:
-		return "a named pipe"
+		return namedPipe
 	}
-	return "an entry of type " + string(rune(flag))
+	return kind{what: "an entry of type " + string(rune(flag))}
+}
+
+// modeKind returns the kind of a directory's entry.
+func modeKind(m fs.FileMode) kind {
+	switch {
+	case m&fs.ModeSymlink != 0:
+		return symlink
+	case m&fs.ModeDevice != 0:
+		return device
+	case m&fs.ModeNamedPipe != 0:
+		return namedPipe
+	case m&fs.ModeSocket != 0:
+		return kind{what: "a socket"}
+	}
+	return kind{what: "an irregular file"}
 }

@@ -18,7 +18,11 @@ var counter = regexp.MustCompile(`^(?:(.+?)([._-](?i:part)[._-]?)([0-9]{1,5}|[a-
 var notCounters = []string{"sig", "asc", "gz", "xz", "tar", "tgz", "zst", "zip", "pub", "pem", "crt", "key", "txt", "log", "sum", "old", "bak", "tmp", "part", "json", "bundle"}
 
 // partName is the name of a part, taken apart.
-type partName struct{ dir, whole, mark, counter string }
+type partName struct {
+	dir, whole, mark string
+	counter          string // in lower case
+	upper            bool   // the name has it in capitals, as old file systems store names
+}
 
 func parsePart(path string) (p partName, ok bool) {
 	dir, name := filepath.Split(path)
@@ -26,24 +30,28 @@ func parsePart(path string) (p partName, ok bool) {
 	if m == nil {
 		return p, false
 	}
-	return partName{dir, m[1] + m[4], m[2] + m[5], m[3] + m[6]}, true
+	c := m[3] + m[6]
+	counter := strings.ToLower(c)
+	return partName{dir, m[1] + m[4], m[2] + m[5], counter, c != counter}, true
 }
 
 // doubtful reports whether a counter more likely is the ending of another file.
-func doubtful(counter string) bool { return slices.Contains(notCounters, strings.ToLower(counter)) }
+func doubtful(counter string) bool { return slices.Contains(notCounters, counter) }
 
-// upper reports whether a counter is of capitals, as old file systems store names.
-func upper(counter string) bool { return counter[0] >= 'A' && counter[0] <= 'Z' }
-
-func (p partName) with(counter string) string { return p.dir + p.whole + p.mark + counter }
+func (p partName) with(counter string) string {
+	if p.upper {
+		counter = strings.ToUpper(counter)
+	}
+	return p.dir + p.whole + p.mark + counter
+}
 
 // continues reports whether p is a part of the series that begins with first,
 // in whatever directory.
 func (p partName) continues(first partName) bool {
-	if p.whole != first.whole || p.mark != first.mark || digits(p.counter) != digits(first.counter) || upper(p.counter) != upper(first.counter) {
+	if p.whole != first.whole || p.mark != first.mark || digits(p.counter) != digits(first.counter) || p.upper != first.upper {
 		return false
 	}
-	longer := len(p.counter) > len(first.counter) && strings.IndexByte("zZ9", p.counter[0]) >= 0
+	longer := len(p.counter) > len(first.counter) && strings.IndexByte("z9", p.counter[0]) >= 0
 	unpadded := len(first.counter) == 1 && p.counter[0] != '0'
 	return len(p.counter) == len(first.counter) || longer || unpadded
 }
@@ -52,9 +60,6 @@ func digits(counter string) bool { return counter[0] <= '9' }
 
 // firsts returns the counters with which a series of this kind may begin.
 func firsts(like string) []string {
-	if upper(like) {
-		return capitals(firsts(strings.ToLower(like)))
-	}
 	if !digits(like) {
 		return []string{strings.Repeat("a", min(len(like), 2)), strings.Repeat("a", len(like))}
 	}
@@ -65,19 +70,9 @@ func firsts(like string) []string {
 	return []string{zeros + "0", zeros + "1", "1"}
 }
 
-func capitals(counters []string) []string {
-	for i := range counters {
-		counters[i] = strings.ToUpper(counters[i])
-	}
-	return counters
-}
-
 // next returns the counters that may follow: one more or, where split(1) makes
 // the counter longer to keep the order of the names (yz, zaaa; 89, 9000), that.
 func next(counter string) []string {
-	if upper(counter) {
-		return capitals(next(strings.ToLower(counter)))
-	}
 	var all []string
 	last := byte('z')
 	if digits(counter) {

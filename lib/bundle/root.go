@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -21,12 +22,15 @@ type layout struct {
 	root    string // "" or the directory to strip
 }
 
-func newLayout(file string) *layout {
-	base := path.Base(file)
+func newLayout(file string) *layout { return &layout{base: BaseName(file)} }
+
+// BaseName returns the name of a bundle's file without its directory and endings.
+func BaseName(file string) string {
+	base := filepath.Base(file)
 	for _, ext := range []string{".gz", ".zst", ".tgz", ".tar"} {
 		base = strings.TrimSuffix(base, ext)
 	}
-	return &layout{base: base}
+	return base
 }
 
 // see records a clean name. Once the root is decided, a name that contradicts

@@ -118,12 +118,10 @@ func TestManyParts(t *testing.T) {
 		count      int
 	}{{"b.tgz", ".", 250}, {"b", ".part-", 1000}, {"B.TGZ", ".", 200}} {
 		dir, counter := t.TempDir(), "aa"
-		if upper(tt.name) {
-			counter = "AA"
-		}
+		name := partName{dir: dir + "/", whole: tt.name, mark: tt.mark, upper: tt.name == "B.TGZ"}
 		var all []string
 		for range tt.count {
-			path := filepath.Join(dir, tt.name+tt.mark+counter)
+			path := name.with(counter)
 			os.WriteFile(path, []byte("x"), 0o644)
 			counters := next(counter)
 			all, counter = append(all, path), counters[len(counters)-1]

@@ -77,27 +77,17 @@ func sniff(head []byte) (string, error) {
 	switch {
 	case bytes.HasPrefix(lower, []byte("<!doctype html")), bytes.HasPrefix(lower, []byte("<html")):
 		return "", formatError("an HTML page, perhaps a proxy's error page saved under this name")
-	case isText(trimPartialRune(head)):
+	case isText(head):
 		return "", formatError("a text file")
 	}
 	return "", formatError("neither tar, tar.gz, tar.zst nor a directory")
 }
 
 func isText(b []byte) bool {
+	for cut := 1; cut < utf8.UTFMax && !utf8.Valid(b) && len(b) > 0; cut++ {
+		b = b[:len(b)-1] // a character that the end of the head broke
+	}
 	return utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool {
 		return unicode.IsControl(r) && !strings.ContainsRune("\t\n\r\f\x1b", r)
 	})
-}
-
-// trimPartialRune drops a UTF-8 sequence that the cut at sniffLen broke.
-func trimPartialRune(b []byte) []byte {
-	for i := 1; i < utf8.UTFMax && i <= len(b); i++ {
-		if c := b[len(b)-i]; utf8.RuneStart(c) {
-			if c >= utf8.RuneSelf && !utf8.FullRune(b[len(b)-i:]) {
-				return b[:len(b)-i]
-			}
-			break
-		}
-	}
-	return b
 }

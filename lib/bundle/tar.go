@@ -63,39 +63,66 @@ type walker struct {
 	inside string // the entry whose payload is being passed
 	end    int64  // where that payload, padded, ends
 	first  bool   // no header has been read yet
-	over   error  // why emit ended the walk
 }
 
 func (b *Bundle) newWalker(r io.Reader, t *tape) *walker {
 	return &walker{b: b, tar: tar.NewReader(r), tape: t, layout: newLayout(b.name), seen: names{}, first: true}
 }
 
-// walkStream walks a tar that cannot seek.
-func (b *Bundle) walkStream(yield func(*Entry, error) bool) error {
-	t := &tape{r: b.stream}
-	w := b.newWalker(t, t)
+// walk yields the entries of a tar.
+func (w *walker) walk(ctx context.Context, yield func(*Entry, error) bool) error {
 	for {
-		h, name, err := w.next()
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		e, err := w.entry()
 		switch {
 		case err == io.EOF:
 			return w.finish()
-		case errors.Is(err, ErrEntry):
-			if !yield(nil, err) {
-				return nil
-			}
-			continue
-		case err != nil:
+		case err != nil && !errors.Is(err, ErrEntry):
 			return err
+		case !yield(e, err):
+			return nil
 		}
+		w.b.offset.Store(w.end)
+	}
+}
+
+// entry returns the next entry, or an error as next does.
+func (w *walker) entry() (*Entry, error) {
+	h, name, err := w.next()
+	if err != nil {
+		return nil, err
+	}
+	b, e := w.b, &Entry{Size: h.Size}
+	if b.stream == nil {
+		if w.end > b.Size {
+			return nil, w.failed(io.ErrUnexpectedEOF)
+		}
+		section := io.NewSectionReader(b.file, b.base+w.tape.pos, h.Size)
+		e.Reader, e.At = section, section
+	} else {
 		if strings.Contains(name, "/") && !w.layout.decided {
 			b.lookAhead(w.layout)
 			if err := w.layout.decide(); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		e := &Entry{Path: w.layout.strip(name), Size: h.Size, Reader: &payload{w: w, name: name}}
-		if !w.emit(e, yield) {
-			return w.over
+		e.Reader = &payload{w: w, name: name}
+	}
+	e.Path = w.layout.strip(name)
+	if err := w.seen.add(e.Path); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// scan passes the headers of a tar, to find its root, until enough returns true
+// or the tar ends. The walk reports its errors.
+func (w *walker) scan(enough func() bool) {
+	for !enough() {
+		if _, _, err := w.next(); err != nil && !errors.Is(err, ErrEntry) {
+			return
 		}
 	}
 }
@@ -119,67 +146,21 @@ func (b *Bundle) lookAhead(l *layout) {
 	defer ahead.endStream(os.ErrClosed)
 	t := &tape{r: ahead.stream}
 	w := ahead.newWalker(t, t)
-	for !w.layout.settled() {
-		if _, _, err := w.next(); err != nil && !errors.Is(err, ErrEntry) {
-			break // the walk reports the error
-		}
-	}
+	w.scan(w.layout.settled)
 	*l = *w.layout
-}
-
-// emit yields an entry, or the refusal of its name.
-func (w *walker) emit(e *Entry, yield func(*Entry, error) bool) bool {
-	err := w.seen.add(e.Path)
-	if err == nil {
-		return yield(e, nil)
-	}
-	if !errors.Is(err, ErrEntry) {
-		w.over = err
-		return false
-	}
-	return yield(nil, err)
 }
 
 // walkFile walks a tar that can seek: once over the headers to find the
 // bundle's root and once more for the entries.
 func (b *Bundle) walkFile(ctx context.Context, yield func(*Entry, error) bool) error {
-	scan := b.newFileWalker()
-	for {
-		if _, _, err := scan.next(); err != nil && !errors.Is(err, ErrEntry) {
-			break // the second walk reports the error, after the entries before it
-		}
-	}
-	if err := scan.layout.decide(); err != nil {
+	first := b.newFileWalker()
+	first.scan(func() bool { return false })
+	if err := first.layout.decide(); err != nil {
 		return err
 	}
 	w := b.newFileWalker()
-	w.layout = scan.layout
-	for {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		h, name, err := w.next()
-		switch {
-		case err == io.EOF:
-			return w.finish()
-		case errors.Is(err, ErrEntry):
-			if !yield(nil, err) {
-				return nil
-			}
-			continue
-		case err != nil:
-			return err
-		}
-		if w.end > b.Size {
-			return w.failed(io.ErrUnexpectedEOF)
-		}
-		section := io.NewSectionReader(b.file, b.base+w.tape.pos, h.Size)
-		e := &Entry{Path: w.layout.strip(name), Size: h.Size, Reader: section, At: section}
-		if !w.emit(e, yield) {
-			return w.over
-		}
-		b.offset.Store(w.end)
-	}
+	w.layout = first.layout
+	return w.walk(ctx, yield)
 }
 
 func (b *Bundle) newFileWalker() *walker {
