@@ -14,9 +14,17 @@ type Fetch func(d v1.Descriptor, manifest bool) ([]byte, error)
 // than read from an archive; its blobs are assumed to exist. Errors are those
 // of fetch, ErrInvalid and ErrDigest.
 func Follow(root v1.Descriptor, fetch Fetch) (*Image, error) {
-	a := newArchive()
-	a.fetch = fetch
-	g := &graph{archive: a, image: &Image{Descriptor: root}, seen: map[v1.Hash]bool{}}
+	g := &graph{image: &Image{Descriptor: root}, seen: map[v1.Hash]bool{}}
+	g.load = func(d v1.Descriptor, manifest bool) ([]byte, error) {
+		if d.Size < 0 || d.Size > maxJSON {
+			return nil, tooLarge(d.Digest, d.Size)
+		}
+		raw, err := fetch(d, manifest)
+		if raw == nil || err != nil {
+			return nil, err
+		}
+		return readAll(Verify(bytes.NewReader(raw), d.Digest, d.Size), d.Size)
+	}
 	if err := g.manifest(root, 0); err != nil {
 		return nil, err
 	}
@@ -25,19 +33,4 @@ func Follow(root v1.Descriptor, fetch Fetch) (*Image, error) {
 	}
 	g.image.Descriptor = g.image.Manifests[len(g.image.Manifests)-1].Descriptor
 	return g.image, nil
-}
-
-// fetchJSON is load for content that does not come from an archive.
-func (a *Archive) fetchJSON(d v1.Descriptor, manifest bool) ([]byte, error) {
-	if d.Size < 0 || d.Size > maxJSON {
-		return nil, invalid("blob %v is %d bytes, too large for a manifest or a config", d.Digest, d.Size)
-	}
-	raw, err := a.fetch(d, manifest)
-	if raw == nil || err != nil {
-		return nil, err
-	}
-	if _, err := readAll(Verify(bytes.NewReader(raw), d.Digest, d.Size), d.Size); err != nil {
-		return nil, err
-	}
-	return raw, nil
 }

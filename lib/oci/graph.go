@@ -31,17 +31,18 @@ type document struct {
 	Manifests []v1.Descriptor `json:"manifests"`
 }
 
-// graph follows the descriptors of one archive.
+// graph follows the descriptors of one archive, or of one image of a registry.
 type graph struct {
-	archive *Archive
-	parsed  int64
-	image   *Image
-	seen    map[v1.Hash]bool // of image
+	load   Fetch
+	sizes  map[v1.Hash]int64 // of the archive's blobs; nil in a registry, where those below a manifest are assumed to exist
+	parsed int64
+	image  *Image
+	seen   map[v1.Hash]bool // of image
 }
 
 // images follows index.json.
 func (a *Archive) images() ([]*Image, error) {
-	g := &graph{archive: a}
+	g := &graph{load: a.load, sizes: a.Sizes}
 	index, err := g.parse(indexFile, a.Index)
 	if err != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func (g *graph) manifest(d v1.Descriptor, depth int) error {
 	if depth > maxDepth {
 		return invalid("indexes nested more than %d deep", maxDepth)
 	}
-	raw, err := g.archive.load(d, true)
+	raw, err := g.load(d, true)
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func (g *graph) single(doc *document, m *Manifest) error {
 	case doc.Config.MediaType.IsConfig() && hasFilesystem(doc.Layers):
 		kind = TypeImage
 		if m.Platform == nil {
-			config, err := g.archive.load(*doc.Config, false)
+			config, err := g.load(*doc.Config, false)
 			if err != nil {
 				return err
 			}
@@ -156,7 +157,7 @@ func (g *graph) single(doc *document, m *Manifest) error {
 		g.image.addPlatform(m.Platform)
 	case doc.Config.MediaType == ChartConfig:
 		kind = TypeChart
-		config, err := g.archive.load(*doc.Config, false)
+		config, err := g.load(*doc.Config, false)
 		if err != nil {
 			return err
 		}
@@ -188,10 +189,10 @@ func (g *graph) blob(d v1.Descriptor) error {
 	if err := g.check(d); err != nil {
 		return err
 	}
-	_, present := g.archive.Sizes[d.Digest]
+	_, present := g.sizes[d.Digest]
 	elsewhere := len(d.URLs) > 0 || !d.MediaType.IsDistributable()
 	switch {
-	case present, g.archive.fetch != nil && !elsewhere:
+	case present, g.sizes == nil && !elsewhere:
 		g.image.Blobs = append(g.image.Blobs, d)
 		g.image.Size += d.Size
 	case !elsewhere:
@@ -208,7 +209,7 @@ func (g *graph) check(d v1.Descriptor) error {
 	if d.Size < 0 {
 		return invalid("descriptor of %v has size %d", d.Digest, d.Size)
 	}
-	if size, ok := g.archive.Sizes[d.Digest]; ok && size != d.Size {
+	if size, ok := g.sizes[d.Digest]; ok && size != d.Size {
 		return invalid("descriptor of %v has size %d, but the archive has %d bytes", d.Digest, d.Size, size)
 	}
 	return nil

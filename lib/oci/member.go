@@ -3,6 +3,7 @@ package oci
 import (
 	"archive/tar"
 	"fmt"
+	"io"
 	"path"
 	"strings"
 	"unicode"
@@ -20,11 +21,34 @@ const (
 
 // A members reader checks the tar members of one archive as they come.
 type members struct {
-	seen   map[string]bool // of the members that a layout defines, other than blobs
-	blobs  map[v1.Hash]int64
-	count  int
-	chart  bool   // a directory at the top has a Chart.yaml
-	layout []byte // oci-layout's content
+	tar     *tar.Reader
+	archive *Archive
+	seen    map[string]bool // of the members that a layout defines, other than blobs
+	count   int
+	chart   bool   // a directory at the top has a Chart.yaml
+	layout  []byte // oci-layout's content
+}
+
+func newMembers(r io.Reader) *members {
+	return &members{tar: tar.NewReader(r), archive: newArchive(), seen: map[string]bool{}}
+}
+
+// next reads the next member unless it is a blob, whose digest and size it
+// returns. The error is io.EOF at the end.
+func (m *members) next() (digest v1.Hash, size int64, err error) {
+	h, err := m.tar.Next()
+	if err != nil {
+		return digest, 0, tarError(err)
+	}
+	name, digest, err := m.take(h)
+	switch {
+	case err != nil:
+	case name == indexFile:
+		m.archive.Index, err = readSmall(m.tar, name, h.Size)
+	case name == layoutFile:
+		m.layout, err = readSmall(m.tar, name, h.Size)
+	}
+	return digest, h.Size, err
 }
 
 // take checks a member and returns its clean name, and the digest of a blob
@@ -63,10 +87,10 @@ func (m *members) take(h *tar.Header) (string, v1.Hash, error) {
 		m.seen[name] = true
 		return name, v1.Hash{}, nil
 	}
-	if size, again := m.blobs[digest]; again && size != h.Size {
+	if size, again := m.archive.Sizes[digest]; again && size != h.Size {
 		return "", v1.Hash{}, invalid("member %s: occurs twice, with %d and %d bytes", name, size, h.Size)
 	}
-	m.blobs[digest] = h.Size
+	m.archive.Sizes[digest] = h.Size
 	return name, digest, nil
 }
 
@@ -85,14 +109,14 @@ func cleanMember(name string) (string, error) {
 }
 
 // finish determines the kind of archive once all members have been read.
-func (m *members) finish(a *Archive) error {
-	a.docker = m.seen[dockerFile]
+func (m *members) finish() error {
+	m.archive.docker = m.seen[dockerFile]
 	switch {
 	case m.seen[layoutFile] && m.seen[indexFile]:
 		return checkLayout(m.layout)
 	case m.seen[dockerFile] && !m.seen[layoutFile]:
 		return ErrDockerArchive
-	case len(m.blobs) > 0 || m.seen[layoutFile]:
+	case len(m.archive.Sizes) > 0 || m.seen[layoutFile]:
 		// The tar reader does not notice a tar that was cut between two
 		// members.
 		return fmt.Errorf("%w: it has blobs, but not both %s and %s", ErrTruncated, indexFile, layoutFile)

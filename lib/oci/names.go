@@ -203,8 +203,5 @@ func list(images []*Image) string {
 	if len(names) < len(images) {
 		return Count(all, "manifest")
 	}
-	if len(names) > 4 {
-		names = append(names[:4], "…")
-	}
-	return fmt.Sprintf("%d images (%s)", len(images), strings.Join(names, ", "))
+	return fmt.Sprintf("%d images (%s)", len(images), few(names))
 }

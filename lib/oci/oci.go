@@ -73,7 +73,6 @@ type Archive struct {
 	Sizes map[v1.Hash]int64
 
 	at      io.ReaderAt // nil after Read
-	fetch   Fetch       // set by Follow alone
 	offsets map[v1.Hash]int64
 	held    int64 // bytes in JSON
 	docker  bool  // it is a docker-archive as well

@@ -1,7 +1,6 @@
 package oci
 
 import (
-	"archive/tar"
 	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -23,61 +22,39 @@ func Open(at io.ReaderAt, size int64) (*Archive, error) {
 	if err := sniff(head[:min(int64(n), size)]); err != nil {
 		return nil, err
 	}
-	a := newArchive()
-	a.at = at
 	section := io.NewSectionReader(at, 0, size)
-	m := members{seen: map[string]bool{}, blobs: a.Sizes}
-	if err := a.scan(section, &m); err != nil {
-		return nil, err
+	m := newMembers(section) // which skips blobs by seeking
+	a := m.archive
+	a.at = at
+	for {
+		digest, length, err := m.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if digest == (v1.Hash{}) {
+			continue
+		}
+		offset, err := section.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return nil, err
+		}
+		if offset+length > size {
+			return nil, tarError(io.ErrUnexpectedEOF)
+		}
+		a.offsets[digest] = offset
 	}
-	if err := m.finish(a); err != nil {
+	if err := m.finish(); err != nil {
 		return nil, err
 	}
 	a.Images() // holds the JSON; callers of Images get its error
 	return a, nil
 }
 
-// scan reads the tar's headers. The tar reader skips payloads by seeking.
-func (a *Archive) scan(section *io.SectionReader, m *members) error {
-	t := tar.NewReader(section)
-	for {
-		h, err := t.Next()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return tarError(err)
-		}
-		name, digest, err := m.take(h)
-		if err != nil {
-			return err
-		}
-		switch {
-		case digest != v1.Hash{}:
-			offset, err := section.Seek(0, io.SeekCurrent)
-			if err != nil {
-				return err
-			}
-			if offset+h.Size > section.Size() {
-				return tarError(io.ErrUnexpectedEOF)
-			}
-			a.offsets[digest] = offset
-		case name == indexFile:
-			a.Index, err = readSmall(t, name, h.Size)
-		case name == layoutFile:
-			m.layout, err = readSmall(t, name, h.Size)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
 // load returns a JSON blob, or nil if the archive lacks it.
-func (a *Archive) load(desc v1.Descriptor, manifest bool) ([]byte, error) {
-	if a.fetch != nil {
-		return a.fetchJSON(desc, manifest)
-	}
+func (a *Archive) load(desc v1.Descriptor, _ bool) ([]byte, error) {
 	d := desc.Digest
 	raw, held := a.JSON[d]
 	size, present := a.Sizes[d]
@@ -85,7 +62,7 @@ func (a *Archive) load(desc v1.Descriptor, manifest bool) ([]byte, error) {
 		return raw, nil
 	}
 	if size > maxJSON {
-		return nil, invalid("blob %v is %d bytes, too large for a manifest or a config", d, size)
+		return nil, tooLarge(d, size)
 	}
 	if a.held+size > maxHeld {
 		return nil, invalid("more than %d MiB of JSON", maxHeld>>20)
@@ -100,4 +77,8 @@ func (a *Archive) load(desc v1.Descriptor, manifest bool) ([]byte, error) {
 	}
 	a.JSON[d], a.held = raw, a.held+size
 	return raw, nil
+}
+
+func tooLarge(d v1.Hash, size int64) error {
+	return invalid("blob %v is %d bytes, too large for a manifest or a config", d, size)
 }

@@ -50,25 +50,23 @@ func Read(ctx context.Context, r io.Reader, blob func(Blob) error) (*Archive, er
 		return nil, err
 	}
 	defer content.close()
-	s := &stream{
-		ctx:     ctx,
-		tar:     tar.NewReader(content),
-		archive: newArchive(),
-		blob:    blob,
-		passed:  map[v1.Hash]bool{},
-	}
-	s.members = members{seen: map[string]bool{}, blobs: s.archive.Sizes}
+	s := &stream{members: newMembers(content), ctx: ctx, blob: blob, passed: map[v1.Hash]bool{}}
 	for {
 		if err := context.Cause(ctx); err != nil {
 			return nil, err
 		}
-		if err := s.next(); err == io.EOF {
+		digest, size, err := s.next()
+		if err == nil && digest != (v1.Hash{}) {
+			err = s.passBlob(digest, size)
+		}
+		if err == io.EOF {
 			break
-		} else if err != nil {
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
-	if err := s.members.finish(s.archive); err != nil {
+	if err := s.finish(); err != nil {
 		return nil, err
 	}
 	if content.packed != "" { // its checksum is at the end
@@ -84,39 +82,16 @@ func Read(ctx context.Context, r io.Reader, blob func(Blob) error) (*Archive, er
 
 // stream is the state of one Read.
 type stream struct {
-	ctx     context.Context
-	tar     *tar.Reader
-	members members
-	archive *Archive
-	blob    func(Blob) error
-	passed  map[v1.Hash]bool // blobs that were passed on
-	wrong   []error          // errors for blobs that do not match their digests, at most maxWrong
-	buf     []byte           // for draining
+	*members
+	ctx    context.Context
+	blob   func(Blob) error
+	passed map[v1.Hash]bool // blobs that were passed on
+	wrong  []error          // errors for blobs that do not match their digests, at most maxWrong
+	buf    []byte           // for draining
 }
 
 // maxWrong is how many wrong blobs are reported per archive.
 const maxWrong = 10
-
-// next reads one member.
-func (s *stream) next() error {
-	h, err := s.tar.Next()
-	if err != nil {
-		return tarError(err)
-	}
-	name, digest, err := s.members.take(h)
-	if err != nil {
-		return err
-	}
-	switch {
-	case digest != v1.Hash{}:
-		err = s.passBlob(digest, h.Size)
-	case name == indexFile:
-		s.archive.Index, err = readSmall(s.tar, name, h.Size)
-	case name == layoutFile:
-		s.members.layout, err = readSmall(s.tar, name, h.Size)
-	}
-	return err
-}
 
 // passBlob holds a blob or passes it on, and checks it either way.
 func (s *stream) passBlob(digest v1.Hash, size int64) error {

@@ -237,7 +237,8 @@ func TestHostileMembers(t *testing.T) {
 			}
 		})
 	}
-	m := members{seen: map[string]bool{}, blobs: map[v1.Hash]int64{}, count: maxMembers}
+	m := newMembers(nil)
+	m.count = maxMembers
 	if _, _, err := m.take(&tar.Header{Name: "x"}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("one member too many: %v", err)
 	}

@@ -40,11 +40,16 @@ func Count(all []v1.Descriptor, what string) string {
 		}
 		names = append(names, name)
 	}
-	if len(names) > 4 {
-		names = append(names[:4], "…")
-	}
 	if len(all) > 1 {
 		what += "s"
 	}
-	return fmt.Sprintf("%d %s (%s)", len(all), what, strings.Join(names, ", "))
+	return fmt.Sprintf("%d %s (%s)", len(all), what, few(names))
+}
+
+// few lists names as far as that fits on a line.
+func few(names []string) string {
+	if len(names) > 4 {
+		names = append(names[:4], "…")
+	}
+	return strings.Join(names, ", ")
 }
