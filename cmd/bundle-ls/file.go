@@ -15,9 +15,7 @@ import (
 func (l *lister) file(ctx context.Context, e *bundle.Entry) error {
 	r, err := oci.FileRecord(l.path, e.Path, e.Size)
 	if err != nil {
-		l.counts["failed"]++
-		l.progress.Problem(e.Path, err)
-		return l.out.Write(record.Skipped{Bundle: l.path, Entry: e.Path, Size: e.Size, Status: record.StatusFailed, Reason: err.Error()})
+		return l.fail(e.Path, record.Skipped{Bundle: l.path, Entry: e.Path, Size: e.Size}, err)
 	}
 	digest, err := oci.Sum(ctx, e)
 	if _, damaged := errors.AsType[*bundle.DamageError](err); damaged && ctx.Err() == nil {

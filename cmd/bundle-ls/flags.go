@@ -68,13 +68,9 @@ func (c *config) client(l *lister) (*client.Registry, error) {
 	if err := cli.CheckProxies(); err != nil {
 		return nil, err
 	}
-	r := c.registry
-	reg, err := client.New(client.Options{
-		At: r.At, Names: client.SiteNames, Username: r.Username, PasswordFile: r.PasswordFile,
-		PlainHTTP: r.PlainHTTP, SkipVerify: c.skipVerify, CAFile: r.CA, Jobs: lookups, Timeout: r.Timeout,
-		LoginFiles: cli.LoginFiles(), Agent: cli.Agent("bundle-ls"), Log: l.log,
-		Notice: func(text string) { l.progress.Warn("%s", text) },
-	})
+	o := client.FlagOptions(c.registry, "--registry", "bundle-ls", l.log, func(text string) { l.progress.Warn("%s", text) })
+	o.At, o.SkipVerify, o.Jobs = c.registry.At, c.skipVerify, lookups
+	reg, err := client.New(o)
 	if err == nil && c.skipVerify {
 		l.progress.Warn("the certificate of %s is not checked: anyone on the network path can change what is listed", reg.Host())
 	}

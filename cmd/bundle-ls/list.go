@@ -100,10 +100,16 @@ func (l *lister) entries(ctx context.Context, want pipe.Bundle, b *bundle.Bundle
 
 // refused records an entry that the bundle rejects, and continues.
 func (l *lister) refused(err error) error {
-	l.counts["failed"]++
 	entry, problem := pipe.Refused(err)
-	l.progress.Problem(fmt.Sprintf("%s: entry %q", l.path, entry), problem)
-	return l.out.Write(record.Skipped{Bundle: l.path, Entry: entry, Status: record.StatusFailed, Reason: problem.Error()})
+	return l.fail(fmt.Sprintf("%s: entry %q", l.path, entry), record.Skipped{Bundle: l.path, Entry: entry}, problem)
+}
+
+// fail counts, reports and records something that cannot be listed.
+func (l *lister) fail(name string, r record.Skipped, why error) error {
+	l.counts["failed"]++
+	l.progress.Problem(name, why)
+	r.Status, r.Reason = record.StatusFailed, why.Error()
+	return l.out.Write(r)
 }
 
 // entry lists one entry and returns how many images or files it had. The error ends the
@@ -140,12 +146,11 @@ func (l *lister) entry(ctx context.Context, e *bundle.Entry) (int, error) {
 
 // write writes one record about an entry, and reports its problems.
 func (l *lister) write(one oci.Listed) error {
-	if skipped := one.Skipped; skipped != nil {
-		if one.Err != nil {
-			l.fail(skipped.Entry, one.Err)
-		} else {
-			l.counts["skipped"]++
-		}
+	switch skipped := one.Skipped; {
+	case one.Err != nil:
+		return l.fail(skipped.Entry, *skipped, remedied(one.Err))
+	case skipped != nil:
+		l.counts["skipped"]++
 		return l.out.Write(*skipped)
 	}
 	r := one.Record
@@ -157,15 +162,16 @@ func (l *lister) write(one oci.Listed) error {
 	return l.out.Write(r)
 }
 
-// fail counts and reports an entry that is damaged or has no usable name.
-func (l *lister) fail(entry string, err error) {
+// remedied adds a hint to the error of an entry that is damaged or has no usable
+// name.
+func remedied(err error) error {
 	if remedy := oci.Remedy(err); remedy != "" {
-		err = cli.Hint(err, "%s", remedy)
-	} else if errors.Is(err, ref.ErrInvalid) {
-		err = cli.Hint(err, "give it a reference with --map")
+		return cli.Hint(err, "%s", remedy)
 	}
-	l.counts["failed"]++
-	l.progress.Problem(entry, err)
+	if errors.Is(err, ref.ErrInvalid) {
+		return cli.Hint(err, "give it a reference with --map")
+	}
+	return err
 }
 
 // blobRecords writes one record for each blob of an archive: first those that

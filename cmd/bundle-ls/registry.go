@@ -7,10 +7,9 @@ import (
 	"io"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
@@ -27,10 +26,10 @@ const (
 type found struct {
 	repository, tag string
 
-	done  chan struct{} // closed once the rest is set
-	image record.Image
-	blobs []v1.Descriptor // of the image, and its manifests
-	err   error
+	done   chan struct{} // closed once the rest is set
+	image  *oci.Image
+	pushed time.Time // zero if the registry does not say
+	err    error
 }
 
 // site lists a registry.
@@ -105,7 +104,8 @@ func (s *site) end(err error) error {
 // run.
 func (s *site) list(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
-	all, failed := make(chan *found, lookups), make(chan error, 1)
+	// One that is waited for, and those after it, are read at a time.
+	all, failed := make(chan *found, lookups-1), make(chan error, 1)
 	go func() { // ends with the catalog or ctx
 		defer close(all)
 		failed <- s.walk(ctx, all)
@@ -131,7 +131,6 @@ func (s *site) list(ctx context.Context) error {
 // walk sends every tag to all, and reads its image meanwhile. The error is that
 // of the catalog.
 func (s *site) walk(ctx context.Context, all chan<- *found) error {
-	places := make(chan struct{}, lookups)
 	for repository, err := range s.reg.Repositories(ctx) {
 		if err != nil {
 			err = fmt.Errorf("registry %s: list: %w", s.reg.Host(), err)
@@ -145,54 +144,33 @@ func (s *site) walk(ctx context.Context, all chan<- *found) error {
 				break // it has no tags, or has been deleted
 			}
 			f := &found{repository: repository, tag: tag, done: make(chan struct{})}
-			if err != nil {
-				f.err = fmt.Errorf("list of tags: %w", err)
-				close(f.done)
-			} else {
-				select {
-				case places <- struct{}{}:
-				case <-ctx.Done():
-					return nil
-				}
-				go func() {
-					defer close(f.done)
-					s.read(ctx, f)
-					<-places
-				}()
-			}
 			select {
 			case all <- f:
 			case <-ctx.Done():
 				return nil
 			}
+			go func() {
+				defer close(f.done)
+				if f.err = err; err != nil {
+					f.err = fmt.Errorf("list of tags: %w", err)
+					return
+				}
+				f.image, f.pushed, f.err = s.reg.DatedImage(ctx, repository, tag)
+			}()
 		}
 	}
 	return nil
 }
 
-// read reads the image of a tag.
-func (s *site) read(ctx context.Context, f *found) {
-	img, at, err := s.reg.DatedImage(ctx, f.repository, f.tag)
-	if err != nil {
-		f.err = err
-		return
-	}
-	r := img.Record("", "")
+// record returns the record of an image.
+func (s *site) record(f *found) record.Image {
+	r := f.image.Record("", "")
 	r.Repository, r.Tag = f.repository, f.tag
 	r.Registry, r.Prefix, r.Reference = s.reg.Host(), s.reg.Prefix(), s.reg.Reference(f.repository, f.tag)
-	if !at.IsZero() {
-		r.PushedAt = at.UTC().Format(time.RFC3339)
+	if !f.pushed.IsZero() {
+		r.PushedAt = f.pushed.UTC().Format(time.RFC3339)
 	}
-	f.image = r
-	if s.space == nil {
-		return
-	}
-	for _, m := range img.Manifests {
-		f.blobs = append(f.blobs, v1.Descriptor{Digest: m.Descriptor.Digest, Size: m.Descriptor.Size})
-	}
-	for _, b := range img.Blobs {
-		f.blobs = append(f.blobs, v1.Descriptor{Digest: b.Digest, Size: b.Size})
-	}
+	return r
 }
 
 // one writes or counts what was found. The error ends the run.
@@ -201,11 +179,11 @@ func (s *site) one(f *found) error {
 		return s.unreadable(f)
 	}
 	s.busy = 0
-	r := f.image
-	s.counts[r.Type]++
+	s.counts[f.image.Type]++
 	if s.space != nil {
 		return s.space.add(f)
 	}
+	r := s.record(f)
 	s.bytes += r.Size
 	if r.Warning != "" {
 		s.progress.Warn("%s: %s", r.Reference, r.Warning)
@@ -224,7 +202,5 @@ func (s *site) unreadable(f *found) error {
 		return fmt.Errorf("registry %s: %w", s.reg.Host(), f.err)
 	}
 	name := ref.Reference{Host: s.reg.Host(), Repository: s.reg.Repository(f.repository), Tag: f.tag}.String()
-	s.counts["failed"]++
-	s.progress.Problem(name, f.err)
-	return s.out.Write(record.Skipped{Entry: name, Status: record.StatusFailed, Reason: f.err.Error()})
+	return s.fail(name, record.Skipped{Entry: name}, f.err)
 }

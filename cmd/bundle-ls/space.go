@@ -32,21 +32,29 @@ func (u *space) add(f *found) error {
 		u.current = record.Repository{Registry: u.reg.Host(), Prefix: u.reg.Prefix(), Repository: f.repository}
 	}
 	u.current.Tags++
-	for _, b := range f.blobs {
-		key := short(b.Digest)
-		last, known := u.seen[key]
-		if known && last == u.index {
-			continue
-		}
-		u.seen[key] = u.index
-		u.current.Size += b.Size
-		if known {
-			u.current.SharedBytes += b.Size
-		} else {
-			u.bytes += b.Size
-		}
+	for _, m := range f.image.Manifests {
+		u.count(m.Descriptor)
+	}
+	for _, b := range f.image.Blobs {
+		u.count(b)
 	}
 	return nil
+}
+
+// count counts a blob of the current repository.
+func (u *space) count(b v1.Descriptor) {
+	key := short(b.Digest)
+	last, known := u.seen[key]
+	if known && last == u.index {
+		return
+	}
+	u.seen[key] = u.index
+	u.current.Size += b.Size
+	if known {
+		u.current.SharedBytes += b.Size
+	} else {
+		u.bytes += b.Size
+	}
 }
 
 // flush writes the record of the current repository, if there is one.

@@ -18,6 +18,12 @@ type Registry struct {
 // Flags adds the flags to a set.
 func (r *Registry) Flags(fs *flag.FlagSet, timeout time.Duration) {
 	fs.StringVar(&r.At, "registry", "", "")
+	r.AccessFlags(fs, timeout)
+}
+
+// AccessFlags is like Flags for a tool that names the registry by a flag of its
+// own.
+func (r *Registry) AccessFlags(fs *flag.FlagSet, timeout time.Duration) {
 	fs.StringVar(&r.CA, "ca", "", "")
 	fs.StringVar(&r.Username, "username", "", "")
 	fs.StringVar(&r.PasswordFile, "password-file", "", "")
