@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
 )
@@ -53,13 +54,13 @@ func (f *further) note(entry string) {
 
 // version returns the version of a further bundle whose chart was not found: that
 // in its file name, or else that of most of its charts.
-func (f *further) version(bundle string) record.Version {
+func (f *further) version(file string) record.Version {
 	v := record.Version{Type: f.kind}
 	if f.kind == "" {
 		return v
 	}
-	isCeph := strings.HasPrefix(filepath.Base(bundle), "airgap-bundle-"+typeCeph+"-")
-	if v.Version = fileVersion(bundle); v.Version != "" && isCeph == (f.kind == typeCeph) {
+	isCeph := strings.HasPrefix(filepath.Base(file), "airgap-bundle-"+typeCeph+"-")
+	if v.Version = fileVersion(file); v.Version != "" && isCeph == (f.kind == typeCeph) {
 		return v
 	}
 	v.Version = ""
@@ -78,13 +79,9 @@ func (f *further) version(bundle string) record.Version {
 // fileVersion returns the version in a bundle's file name, as the vendor names
 // it: airgap-bundle-1.2.3.tar.gz, airgap-bundle-ceph-1.0.11.tar.gz.
 func fileVersion(path string) string {
-	version, ok := strings.CutPrefix(filepath.Base(path), "airgap-bundle-")
+	version, ok := strings.CutPrefix(bundle.BaseName(path), "airgap-bundle-")
 	if !ok {
 		return ""
 	}
-	version = strings.TrimPrefix(version, typeCeph+"-")
-	for _, ext := range []string{".gz", ".zst", ".tgz", ".tar"} {
-		version = strings.TrimSuffix(version, ext)
-	}
-	return version
+	return strings.TrimPrefix(version, typeCeph+"-")
 }

@@ -1,10 +1,6 @@
 package main
 
-import (
-	"slices"
-
-	"k0rdent-airgap/lib/k0s"
-)
+import "k0rdent-airgap/lib/k0s"
 
 // newestFirst returns the distinct k0s versions that tags of its image
 // represent. A tag that is not a version, such as "latest", is ignored.
@@ -15,10 +11,5 @@ func newestFirst(tags []string) []string {
 			versions = append(versions, v)
 		}
 	}
-	slices.SortFunc(versions, func(a, b k0s.Version) int { return b.Compare(a) })
-	var names []string
-	for _, v := range slices.Compact(versions) {
-		names = append(names, v.String())
-	}
-	return names
+	return k0s.NewestFirst(versions)
 }

@@ -85,6 +85,15 @@ func (v Version) Compare(w Version) int {
 		byPre, compareParts(v.Build, w.Build))
 }
 
+// NewestFirst returns the distinct versions as k0s prints them, the newest first.
+func NewestFirst(versions []Version) []string {
+	var names []string
+	for _, v := range slices.SortedFunc(slices.Values(versions), func(a, b Version) int { return b.Compare(a) }) {
+		names = append(names, v.String())
+	}
+	return slices.Compact(names)
+}
+
 // compareParts compares dotted parts, numbers as numbers and below words.
 func compareParts(a, b string) int {
 	return slices.CompareFunc(strings.Split(a, "."), strings.Split(b, "."), func(a, b string) int {
