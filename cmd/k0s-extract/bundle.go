@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"slices"
 
 	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/k0s"
-	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/ref"
 )
@@ -37,7 +35,7 @@ type k0sEntry struct {
 // fromBundle searches a bundle for k0s. The result includes those in have that
 // are still wanted. If it returns without an error, the bundle has the digest
 // that a record promised, if any.
-func (w *request) fromBundle(ctx context.Context, want bundleRequest, stdin io.Reader, have []found) ([]found, error) {
+func (w *request) fromBundle(ctx context.Context, want *bundleRequest, stdin io.Reader, have []found) ([]found, error) {
 	b, err := want.Open(ctx, stdin)
 	if err != nil {
 		return have, err
@@ -62,7 +60,7 @@ func (w *request) fromBundle(ctx context.Context, want bundleRequest, stdin io.R
 // search is the state of one walk through a bundle.
 type search struct {
 	req    *request
-	bundle bundleRequest
+	bundle *bundleRequest
 	have   []found
 	seen   []k0s.Version
 	later  []k0sEntry // entries that can be read in any order
@@ -88,7 +86,7 @@ func (s *search) walk(ctx context.Context, b *bundle.Bundle) error {
 			continue
 		}
 		if s.wanted(k) {
-			if err := s.stream(ctx, e, k); err != nil {
+			if err := s.use(ctx, k, e); err != nil {
 				return err
 			}
 		}
@@ -96,7 +94,16 @@ func (s *search) walk(ctx context.Context, b *bundle.Bundle) error {
 			return nil
 		}
 	}
-	return s.open(ctx)
+	slices.SortStableFunc(s.later, func(a, b k0sEntry) int { return b.version.Compare(a.version) })
+	for _, k := range s.later { // newest first
+		if !s.wanted(k) {
+			continue
+		}
+		if err := s.use(ctx, k, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // entry reports whether an entry holds a k0s, and which.
@@ -144,36 +151,21 @@ func (s *search) enough() bool {
 	return (s.req.version != nil || s.bundle.newest != nil) && s.read > 0
 }
 
-func (s *search) source(k k0sEntry) string { return "bundle " + s.bundle.Path + " " + k.path }
-
-// stream reads an entry of a stream.
-func (s *search) stream(ctx context.Context, r io.Reader, k k0sEntry) error {
+// use reads an entry. That it cannot be used does not end a search for several,
+// and is part of the result: a newer entry may supersede it, an older one does
+// not. The errors are those of the bundle itself.
+func (s *search) use(ctx context.Context, k k0sEntry, r io.Reader) error {
 	s.req.log.Debug("reading", "entry", k.path, "version", k.version.String())
-	got, err := s.req.fromStream(ctx, r, &k.version, s.source(k), k)
+	source := "bundle " + s.bundle.Path + " " + k.path
+	got, err := s.req.fromArchive(ctx, k, r, source)
 	if err != nil {
-		return s.fail(ctx, k, err)
+		if _, damage := errors.AsType[*bundle.DamageError](err); damage || ctx.Err() != nil {
+			return fmt.Errorf("entry %s: %w", k.path, err)
+		}
+		for _, p := range s.req.platforms {
+			got = append(got, found{version: &k.version, platform: p, source: source, err: err})
+		}
 	}
-	s.keep(k, got)
-	return nil
-}
-
-// fail records that an entry cannot be used, so that it does not end a search for
-// several. It returns the errors that do end it: those of the bundle itself.
-func (s *search) fail(ctx context.Context, k k0sEntry, err error) error {
-	if _, damage := errors.AsType[*bundle.DamageError](err); damage || ctx.Err() != nil {
-		return fmt.Errorf("entry %s: %w", k.path, err)
-	}
-	var got []found
-	for _, p := range s.req.platforms {
-		got = append(got, found{version: &k.version, platform: p, source: s.source(k), err: err})
-	}
-	s.keep(k, got)
-	return nil
-}
-
-// keep records the outcome of an entry, errors included: a newer entry may
-// supersede an error, an older one does not.
-func (s *search) keep(k k0sEntry, got []found) {
 	s.read++
 	for i := range got {
 		if err := got[i].err; err != nil {
@@ -181,52 +173,5 @@ func (s *search) keep(k k0sEntry, got []found) {
 		}
 	}
 	s.have = s.req.add(s.have, got...)
-}
-
-// open reads the entries that can be read in any order, newest first.
-func (s *search) open(ctx context.Context) error {
-	for len(s.later) > 0 {
-		next := 0
-		for i, k := range s.later {
-			if k.version.Compare(s.later[next].version) > 0 {
-				next = i
-			}
-		}
-		k := s.later[next]
-		s.later = append(s.later[:next], s.later[next+1:]...)
-		if !s.wanted(k) {
-			continue
-		}
-		if err := s.openEntry(ctx, k); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *search) openEntry(ctx context.Context, k k0sEntry) error {
-	s.req.log.Debug("opening", "entry", k.path, "version", k.version.String())
-	packed, err := oci.Packed(k.at, k.size)
-	if err != nil {
-		return s.fail(ctx, k, err)
-	}
-	if packed {
-		return s.stream(ctx, io.NewSectionReader(k.at, 0, k.size), k)
-	}
-	archive, err := oci.Open(k.at, k.size)
-	if err != nil {
-		return s.fail(ctx, k, err)
-	}
-	images, err := usable(archive, k)
-	if err != nil {
-		return s.fail(ctx, k, err)
-	}
-	s.keep(k, s.req.fromImage(ctx, images, &k.version, s.source(k), func(d v1.Descriptor) (io.ReadCloser, error) {
-		blob, ok := archive.Blob(d.Digest)
-		if !ok {
-			return nil, fmt.Errorf("layer %v is missing", d.Digest)
-		}
-		return io.NopCloser(blob), nil
-	}))
 	return nil
 }

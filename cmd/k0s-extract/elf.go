@@ -101,11 +101,7 @@ func checkMember(member *zip.File) error {
 		return err
 	}
 	defer in.Close()
-	_, err = io.CopyN(io.Discard, in, maxInflated)
-	if err == io.EOF {
-		err = nil
-	}
-	return err
+	return inflateAll(in)
 }
 
 // errNoPayload is also the error for a program that ends where its payload should begin.
@@ -116,10 +112,22 @@ func checkStreams(r *io.SectionReader) error {
 	if err != nil {
 		return errNoPayload
 	}
-	if _, err := io.CopyN(io.Discard, z, maxInflated); err != io.EOF {
+	if err := inflateAll(z); err != nil {
 		return fmt.Errorf("payload is damaged: %w", err)
 	}
 	return nil
+}
+
+// inflateAll reads a part of the payload to the checksum at its end.
+func inflateAll(r io.Reader) error {
+	switch _, err := io.CopyN(io.Discard, r, maxInflated); err {
+	case io.EOF:
+		return nil
+	case nil:
+		return errInflated
+	default:
+		return err
+	}
 }
 
 // elfEnd returns the length of the program itself, including headers. The section

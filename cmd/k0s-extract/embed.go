@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -71,19 +70,16 @@ func (w *request) fromSelf(ctx context.Context, e embedded) ([]found, error) {
 	if w.version != nil && w.version.Compare(v) != 0 {
 		return nil, fmt.Errorf("embedded k0s: version is %s, not %s", v, w.version)
 	}
-	want := w.platforms[0]
-	if want.String() != r.Platform {
+	if want := w.platforms[0].String(); want != r.Platform {
 		return nil, fmt.Errorf("embedded k0s: built for %s, not for %s", r.Platform, want)
 	}
-	out := w.sink(&v, want)
-	sum := sha256.New()
-	if err := copyFrom(ctx, io.MultiWriter(out, sum), strings.NewReader(e.program)); err != nil {
-		out.drop()
+	got, err := w.copied(ctx, strings.NewReader(e.program), &v, "embedded")
+	if err != nil {
 		return nil, err
 	}
-	if got := fmt.Sprintf("sha256:%x", sum.Sum(nil)); got != r.Digest {
-		out.drop()
-		return nil, fmt.Errorf("embedded k0s: digest mismatch: got %s, want %s: this program is damaged", got, r.Digest)
+	if sum := got[0].sink.digest(); sum != r.Digest {
+		drop(got)
+		return nil, fmt.Errorf("embedded k0s: digest mismatch: got %s, want %s: this program is damaged", sum, r.Digest)
 	}
-	return []found{{version: &v, platform: want, source: "embedded", sink: out}}, nil
+	return got, nil
 }

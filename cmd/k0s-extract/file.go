@@ -37,7 +37,14 @@ func (w *request) fromFile(ctx context.Context, path string) ([]found, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w.fromReader(ctx, f, info.Size(), v, "file "+path)
+	err = checkWhole(f, info.Size(), w.platforms[0])
+	if errors.Is(err, errMachine) {
+		err = cli.Hint(err, "use --platform OS/ARCH if it is for another machine")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return w.copied(ctx, io.NewSectionReader(f, 0, info.Size()), v, "file "+path)
 }
 
 // versionOf determines the version of a file: from its name, or by running it
@@ -66,21 +73,13 @@ func (w *request) versionOf(ctx context.Context, path string) (*k0s.Version, err
 	return &own, nil
 }
 
-// fromReader reads a k0s that has no digest to compare with.
-func (w *request) fromReader(ctx context.Context, r io.ReaderAt, size int64, v *k0s.Version, source string) ([]found, error) {
-	want := w.platforms[0]
-	_, what, _ := strings.Cut(source, " ")
-	if err := checkWhole(r, size, want); err != nil {
-		err = fmt.Errorf("%s: %w", what, err)
-		if errors.Is(err, errMachine) {
-			err = cli.Hint(err, "use --platform OS/ARCH if it is for another machine")
-		}
+// copied returns the k0s in r, which needs no unpacking.
+func (w *request) copied(ctx context.Context, r io.Reader, v *k0s.Version, source string) ([]found, error) {
+	f := found{version: v, platform: w.platforms[0], source: source}
+	f.sink = w.sink(v, f.platform)
+	if _, err := io.CopyBuffer(f.sink, &interruptible{ctx, r}, make([]byte, 256<<10)); err != nil {
+		f.sink.drop()
 		return nil, err
 	}
-	out := w.sink(v, want)
-	if err := copyFrom(ctx, out, io.NewSectionReader(r, 0, size)); err != nil {
-		out.drop()
-		return nil, err
-	}
-	return []found{{version: v, platform: want, source: source, sink: out}}, nil
+	return []found{f}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -121,6 +122,18 @@ func objectFile(p []byte) []byte {
 	p = bytes.Clone(p)
 	p[16] = byte(elf.ET_REL)
 	return p
+}
+
+// endless is a payload that inflates without an end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// TestEndlessPayload checks that the payload of a file has a limit, too.
+func TestEndlessPayload(t *testing.T) {
+	if err := inflateAll(endless{}); !errors.Is(err, errInflated) {
+		t.Errorf("%v, want %v", err, errInflated)
+	}
 }
 
 // FuzzWhole checks that no content makes checkWhole panic, and that what it

@@ -1,9 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"flag"
-	"path/filepath"
-	"time"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
@@ -26,16 +25,12 @@ type config struct {
 	plan      bool
 	flavor    bool
 
-	ca           string
-	plainHTTP    bool
-	answer       time.Duration
-	username     string
-	passwordFile string
+	registry cli.Registry // of --from
 }
 
 func (c *config) flags() *flag.FlagSet {
 	fs := cli.NewFlagSet("k0s-extract", &c.Common)
-	c.format, c.answer = record.NewFormat(record.File{}).Table("PATH", "VERSION", "PLATFORM", "SIZE", "STATUS"), client.FirstAnswer
+	c.format = record.NewFormat(record.File{}).Table("PATH", "VERSION", "PLATFORM", "SIZE", "STATUS")
 	fs.StringVar(&c.to, "to", "", "")
 	fs.BoolVar(&c.name, "name", false, "")
 	fs.StringVar(&c.from, "from", "", "")
@@ -44,11 +39,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.BoolVar(&c.replace, "replace", false, "")
 	fs.BoolVar(&c.plan, "plan", false, "")
 	fs.BoolVar(&c.flavor, "flavor", false, "")
-	fs.StringVar(&c.ca, "ca", "", "")
-	fs.BoolVar(&c.plainHTTP, "plain-http", false, "")
-	cli.DurationVar(fs, &c.answer, "answer-timeout")
-	fs.StringVar(&c.username, "username", "", "")
-	fs.StringVar(&c.passwordFile, "password-file", "", "")
+	c.registry.AccessFlags(fs, client.FirstAnswer)
 	fs.Var(c.format, "format", "")
 	export := cli.Gone{What: "was removed", Instead: func(string) string {
 		return "use install.sh --export-worker or --export-controller to prepare another host"
@@ -75,6 +66,7 @@ func (c *config) checkPlatforms() error {
 
 // check returns misuse if flags contradict each other, and fills in defaults.
 func (c *config) check(operand string) error {
+	_, isImage, wrong := parseFrom(c.from)
 	switch {
 	case operand != "" && c.from != "" && !c.isPushed(operand):
 		return cli.Hint(cli.Misuse("--from and a bundle are mutually exclusive: unexpected argument %q", operand), "- reads records from stdin if --from is HOST[:PORT][/PREFIX]")
@@ -82,7 +74,7 @@ func (c *config) check(operand string) error {
 		return cli.Hint(cli.Misuse("--name requires --to DIR"), "oci-serve serves what is in the directory k0s of its storage")
 	case len(c.platforms) > 1 && !c.name:
 		return cli.Hint(cli.Misuse("several platforms require --name"), "--name --to DIR writes one file for each platform")
-	case len(c.platforms) > 1 && c.from != "" && !c.registry() && operand == "":
+	case len(c.platforms) > 1 && c.from != "" && !isImage && operand == "":
 		return cli.Misuse("--from FILE and several platforms are mutually exclusive")
 	}
 	if err := c.checkPlatforms(); err != nil {
@@ -91,18 +83,6 @@ func (c *config) check(operand string) error {
 	if len(c.platforms) == 0 && !(c.name && c.isPushed(operand)) {
 		c.platforms = oci.Platforms{here()}
 	}
-	if c.to == "" {
-		c.to = k0s.BinaryPath
-	}
-	var err error
-	if c.to, err = filepath.Abs(c.to); err != nil {
-		return err
-	}
-	_, _, err = parseFrom(c.from)
-	return err
-}
-
-func (c *config) registry() bool {
-	_, ok, _ := parseFrom(c.from)
-	return ok
+	c.to = cmp.Or(c.to, k0s.BinaryPath)
+	return cmp.Or(wrong, cli.Absolute(&c.to))
 }

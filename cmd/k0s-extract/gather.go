@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"path/filepath"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
@@ -25,20 +24,11 @@ func (c *config) guard(operand string, stdin io.Reader, out *record.Writer, prog
 // gather gets k0s from the requested source. On an error it still returns what
 // it has, for the caller to drop.
 func (w *request) gather(ctx context.Context, c *config, own embedded, operand string, stdin io.Reader, in pipe.Reader) ([]found, error) {
-	o := client.Options{
-		PlainHTTP: c.plainHTTP, CAFile: c.ca, Username: c.username, PasswordFile: c.passwordFile, Timeout: c.answer,
-		LoginFiles: cli.LoginFiles(), Agent: cli.Agent("k0s-extract"), Log: w.log,
-		Notice: func(text string) { w.progress.Warn("%s", text) },
-		Names: client.Names{
-			At: "--from", CA: "--ca", PlainHTTP: "--plain-http", Timeout: "--answer-timeout",
-			Username: "--username", PasswordFile: "--password-file",
-		},
-	}
+	o := client.FlagOptions(c.registry, "--from", "k0s-extract", w.log, func(text string) { w.progress.Warn("%s", text) })
 	if c.isPushed(operand) {
 		return w.fromPushed(ctx, c.from, o, in, stdin)
 	}
 	if r, ok, _ := parseFrom(c.from); ok { // check has reported the error
-		o.At = r.Host
 		return w.fromRegistry(ctx, r, o)
 	}
 	switch {
@@ -46,34 +36,39 @@ func (w *request) gather(ctx context.Context, c *config, own embedded, operand s
 		return w.fromSelf(ctx, own)
 	case c.from != "":
 		return w.fromFile(ctx, c.from)
-	case operand == "-":
-		if err := cli.CheckStdin(stdin); err != nil {
-			return nil, err
+	case operand == "" && own.there():
+		if cli.CheckStdin(stdin) == nil { // records are passed on, and a bad signature still ends the run
+			in.Optional = true
+			if _, err := readRecords(ctx, in, stdin); err != nil && !isNothing(err) {
+				return nil, err
+			}
 		}
-		return w.fromBundle(ctx, bundleRequest{Bundle: pipe.Bundle{Path: "-"}}, stdin, nil)
-	case operand != "":
-		path, err := filepath.Abs(operand)
-		if err != nil {
-			return nil, err
-		}
-		return w.fromBundle(ctx, bundleRequest{Bundle: pipe.Bundle{Path: path}}, nil, nil)
-	}
-	if err := cli.CheckStdin(stdin); err != nil {
-		if own.there() {
-			return w.fromSelf(ctx, own)
-		}
-		return nil, err
-	}
-	in.Optional = own.there()
-	bundles, err := readRecords(ctx, in, stdin)
-	if own.there() && (err == nil || isNothing(err)) {
 		return w.fromSelf(ctx, own)
+	}
+	bundles, err := bundles(ctx, operand, stdin, in)
+	if err != nil {
+		return nil, err
 	}
 	var have []found
 	for _, b := range bundles {
-		if have, err = w.fromBundle(ctx, *b, nil, have); err != nil {
+		if have, err = w.fromBundle(ctx, b, stdin, have); err != nil {
 			break
 		}
 	}
 	return have, err
+}
+
+// bundles returns the bundles to search: the operand, or those that records on
+// stdin name.
+func bundles(ctx context.Context, operand string, stdin io.Reader, in pipe.Reader) (all []*bundleRequest, err error) {
+	if operand == "" {
+		return readRecords(ctx, in, stdin)
+	}
+	for b, err := range in.Bundles(ctx, operand, stdin) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, &bundleRequest{Bundle: b})
+	}
+	return all, nil
 }

@@ -38,74 +38,97 @@ func layersFor(images []*oci.Image, want v1.Platform) ([]v1.Descriptor, error) {
 	return nil, fmt.Errorf("contains %s, not %s", strings.Join(have, ", "), want)
 }
 
-// fromImage reads k0s from an image whose layers are available in any order.
-func (w *request) fromImage(ctx context.Context, images []*oci.Image, v *k0s.Version, source string, open func(v1.Descriptor) (io.ReadCloser, error)) []found {
+// layers are those of one archive or image: read as they stream by, before the
+// manifest that says which ones count, or one by one once they are needed.
+type layers struct {
+	req     *request
+	version *k0s.Version
+	scanner *scanner
+	read    map[v1.Hash]layer
+	open    func(v1.Descriptor) (io.ReadCloser, error) // opens one that has not been read
+	chosen  map[*sink]bool
+}
+
+func (w *request) layers(v *k0s.Version) *layers {
+	kept := 0
+	return &layers{
+		req: w, version: v, read: make(map[v1.Hash]layer), chosen: make(map[*sink]bool),
+		scanner: newScanner(func(m elf.Machine) (*sink, error) {
+			want, ok := w.platformOf(machineName(m))
+			if !ok {
+				return nil, nil
+			}
+			if kept++; kept > maxCandidates*len(w.platforms) {
+				return nil, fmt.Errorf("more than %d layers hold a k0s for a platform", maxCandidates)
+			}
+			return w.sink(v, want), nil
+		}),
+	}
+}
+
+// find returns the k0s in images for each requested platform.
+func (l *layers) find(ctx context.Context, images []*oci.Image, source string) []found {
 	var all []found
-	for _, want := range w.platforms {
-		f := found{version: v, platform: want, source: source}
-		f.sink, f.err = w.openLayers(ctx, images, v, want, open)
+	for _, want := range l.req.platforms {
+		f := found{version: l.version, platform: want, source: source}
+		f.sink, f.err = l.program(ctx, images, want)
 		all = append(all, f)
 	}
 	return all
 }
 
-func (w *request) openLayers(ctx context.Context, images []*oci.Image, v *k0s.Version, want v1.Platform, open func(v1.Descriptor) (io.ReadCloser, error)) (out sink, err error) {
-	layers, err := layersFor(images, want)
+func (l *layers) program(ctx context.Context, images []*oci.Image, want v1.Platform) (*sink, error) {
+	all, err := layersFor(images, want)
 	if err != nil {
 		return nil, err
 	}
-	scan := newScanner(func(m elf.Machine) (sink, error) {
-		if err := checkMachine(m, want); err != nil {
-			return nil, err
-		}
-		out = w.sink(v, want)
-		return out, nil
-	})
-	p, err := find(len(layers), func(i int) (layer, error) {
-		in, err := open(layers[i])
-		if err != nil {
-			return layer{}, err
-		}
-		defer in.Close()
-		verified := oci.Verify(&interruptible{ctx, in}, layers[i].Digest, layers[i].Size)
-		l := scan.scan(verified)
-		_, err = io.Copy(io.Discard, verified)
-		return l, err
-	})
+	p, err := find(len(all), func(i int) (layer, error) { return l.at(ctx, all[i]) })
+	if err == nil {
+		err = checkMachine(p.machine, want)
+	}
 	if err != nil {
-		if out != nil {
-			out.drop()
-		}
 		return nil, err
 	}
+	l.chosen[p.sink] = true
 	return p.sink, nil
 }
 
-// fromStream reads k0s from an archive that streams. The manifest follows the
-// layers, so every k0s is kept until then.
-func (w *request) fromStream(ctx context.Context, r io.Reader, v *k0s.Version, source string, k k0sEntry) ([]found, error) {
-	layers := make(map[v1.Hash]layer)
-	kept := 0
-	scan := newScanner(func(m elf.Machine) (sink, error) {
-		want, ok := w.platformOf(machineName(m))
-		if !ok {
-			return nil, nil
+// at returns a layer, which it reads unless it has been read.
+func (l *layers) at(ctx context.Context, d v1.Descriptor) (layer, error) {
+	if got, ok := l.read[d.Digest]; ok {
+		return got, nil
+	}
+	in, err := l.open(d)
+	if err != nil {
+		return layer{}, err
+	}
+	defer in.Close()
+	verified := oci.Verify(&interruptible{ctx, in}, d.Digest, d.Size)
+	got := l.scanner.scan(verified)
+	if _, err := io.Copy(io.Discard, verified); err != nil {
+		got.drop()
+		return layer{}, err
+	}
+	l.read[d.Digest] = got
+	return got, nil
+}
+
+// close drops every k0s that was not chosen.
+func (l *layers) close() {
+	for _, one := range l.read {
+		if one.program != nil && !l.chosen[one.program.sink] {
+			one.drop()
 		}
-		if kept++; kept > maxCandidates*len(w.platforms) {
-			return nil, fmt.Errorf("more than %d layers hold a k0s for a platform", maxCandidates)
-		}
-		return w.sink(v, want), nil
-	})
-	chosen := make(map[sink]bool)
-	defer func() {
-		for _, l := range layers {
-			if l.program != nil && l.program.sink != nil && !chosen[l.program.sink] {
-				l.program.sink.drop()
-			}
-		}
-	}()
-	archive, err := oci.Read(ctx, r, func(b oci.Blob) error {
-		layers[b.Digest] = scan.scan(b)
+	}
+}
+
+// fromArchive reads k0s from an entry: from r, its bytes, where the entry is a
+// stream or compressed.
+func (w *request) fromArchive(ctx context.Context, k k0sEntry, r io.Reader, source string) ([]found, error) {
+	l := w.layers(&k.version)
+	defer l.close()
+	archive, err := oci.Load(ctx, k.at, k.size, r, func(b oci.Blob) error {
+		l.read[b.Digest] = l.scanner.scan(b)
 		return nil
 	})
 	if err != nil {
@@ -115,34 +138,14 @@ func (w *request) fromStream(ctx context.Context, r io.Reader, v *k0s.Version, s
 	if err != nil {
 		return nil, err
 	}
-	var all []found
-	for _, want := range w.platforms {
-		f := found{version: v, platform: want, source: source}
-		if f.sink, f.err = passed(images, want, layers); f.err == nil {
-			chosen[f.sink] = true
-		}
-		all = append(all, f)
-	}
-	return all, nil
-}
-
-// passed finds k0s in layers that have been read.
-func passed(images []*oci.Image, want v1.Platform, layers map[v1.Hash]layer) (sink, error) {
-	names, err := layersFor(images, want)
-	if err != nil {
-		return nil, err
-	}
-	p, err := find(len(names), func(i int) (layer, error) {
-		l, ok := layers[names[i].Digest]
+	l.open = func(d v1.Descriptor) (io.ReadCloser, error) {
+		blob, ok := archive.Blob(d.Digest)
 		if !ok {
-			return layer{}, fmt.Errorf("layer %v is missing", names[i].Digest)
+			return nil, fmt.Errorf("layer %v is missing", d.Digest)
 		}
-		return l, nil
-	})
-	if err != nil {
-		return nil, err
+		return io.NopCloser(blob), nil
 	}
-	return p.sink, checkMachine(p.machine, want)
+	return l.find(ctx, images, source), nil
 }
 
 // usable returns the images of an entry: the one that a record named, or those

@@ -49,19 +49,25 @@ type layer struct {
 type program struct {
 	machine elf.Machine
 	size    int64
-	sink    sink // where its bytes went; nil if its machine was not requested
+	sink    *sink // where its bytes went; nil if its machine was not requested
 }
 
-// A taker returns the sink for a program built for a machine, or nil.
-type taker func(machine elf.Machine) (sink, error)
+// drop discards the layer's k0s.
+func (l layer) drop() {
+	if l.program != nil && l.program.sink != nil {
+		l.program.sink.drop()
+	}
+}
 
 // A scanner reads layers.
 type scanner struct {
-	take taker
-	left int64 // bytes that may still be decompressed
+	take func(machine elf.Machine) (*sink, error) // returns the sink for a program built for a machine, or nil
+	left int64                                    // bytes that may still be decompressed
 }
 
-func newScanner(take taker) *scanner { return &scanner{take: take, left: maxInflated} }
+func newScanner(take func(elf.Machine) (*sink, error)) *scanner {
+	return &scanner{take: take, left: maxInflated}
+}
 
 // scan reads one layer to its end. Problems are part of the result, since they
 // matter only if the image uses the layer. Nothing is unpacked: only the bytes
@@ -83,7 +89,7 @@ func (s *scanner) scan(r io.Reader) layer {
 // else the layer contains, the image cannot be used.
 var errUnwanted = errors.New("built for another machine")
 
-var errInflated = fmt.Errorf("layers decompress to more than %d GiB", maxInflated>>30)
+var errInflated = fmt.Errorf("more than %d GiB when decompressed", maxInflated>>30)
 
 // inflate decompresses a layer. It detects the compression from the content,
 // since the media type may be wrong. end frees the decompressor.
@@ -197,12 +203,10 @@ func (s *scanner) program(t *tar.Reader, h *tar.Header, l *layer) error {
 	if p.sink == nil {
 		return errUnwanted
 	}
-	_, err = io.CopyBuffer(onlyWriter{p.sink}, io.MultiReader(bytes.NewReader(head), t), make([]byte, 256<<10))
+	p.sink.Write(head)
+	_, err = io.CopyBuffer(p.sink, t, make([]byte, 256<<10))
 	return err
 }
-
-// onlyWriter hides ReadFrom, so that io.Copy uses the given buffer.
-type onlyWriter struct{ io.Writer }
 
 // kind describes the type of a tar entry.
 func kind(h *tar.Header) string {

@@ -4,10 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"debug/elf"
 	"errors"
-	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -188,15 +186,6 @@ func without(b blobs, digest string) blobs {
 	return out
 }
 
-// A memorySink counts the bytes it receives.
-type memorySink struct {
-	bytes.Buffer
-	dropped bool
-}
-
-func (m *memorySink) failed() error { return nil }
-func (m *memorySink) drop()         { m.dropped = true }
-
 // TestBomb checks that decompression bombs end at the budget of their archive.
 func TestBomb(t *testing.T) {
 	zeros := zipped(t, layerTar(t, member{name: "var/zeros", body: make([]byte, 1<<20)}))
@@ -218,37 +207,24 @@ func TestCandidates(t *testing.T) {
 		layers = append(layers, k0sLayer(t, k0sFor(v)))
 	}
 	images := []platformImage{{"amd64", layers}, {"arm64", [][]byte{k0sLayer(t, standin.Program("arm64", v132))}}}
-	var sinks []*memorySink
+	dir := t.TempDir()
+	var sinks []*sink
 	w := &request{platforms: []v1.Platform{{OS: "linux", Architecture: "amd64"}}, progress: cli.NewProgress("test", io.Discard, true)}
-	w.sink = func(*k0s.Version, v1.Platform) sink {
-		sinks = append(sinks, &memorySink{})
+	w.sink = func(*k0s.Version, v1.Platform) *sink {
+		sinks = append(sinks, newSink(filepath.Join(dir, "k0s"), false, func() error { return nil }))
 		return sinks[len(sinks)-1]
 	}
-	have, err := w.fromStream(context.Background(), bytes.NewReader(blobsOf(images...).archive(t)), nil, "", k0sEntry{})
+	have, err := w.fromArchive(context.Background(), k0sEntry{}, bytes.NewReader(blobsOf(images...).archive(t)), "")
 	if err != nil || len(sinks) != maxCandidates {
 		t.Errorf("%d sinks, %v, want %d", len(sinks), err, maxCandidates)
 	}
-	kept := 0
-	for _, s := range sinks {
-		if !s.dropped {
-			kept++
-		}
-	}
+	kept := len(strings.Fields(names(t, dir)))
 	// The order of layers follows their digests.
 	if want := map[bool]int{true: 1, false: 0}[have[0].err == nil]; kept != want {
 		t.Errorf("%d sinks kept, %v, want %d", kept, have[0].err, want)
 	}
+	drop(have)
 }
-
-// A sumSink counts and hashes.
-type sumSink struct {
-	hash.Hash
-	n int64
-}
-
-func (s *sumSink) Write(p []byte) (int, error) { s.n += int64(len(p)); return s.Hash.Write(p) }
-func (s *sumSink) failed() error               { return nil }
-func (s *sumSink) drop()                       {}
 
 // FuzzScan checks that nothing is decompressed beyond the budget, and that a k0s
 // that is found is complete.
@@ -264,9 +240,9 @@ func FuzzScan(f *testing.F) {
 	f.Add([]byte("\x28\xb5\x2f\xfd\x24\x00"))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		const budget = 1 << 20
-		var got *sumSink
-		s := newScanner(func(elf.Machine) (sink, error) {
-			got = &sumSink{Hash: sha256.New()}
+		var got *sink
+		s := newScanner(func(elf.Machine) (*sink, error) {
+			got = newSink("/nowhere/k0s", true, func() error { return nil })
 			return got, nil
 		})
 		s.left = budget
@@ -274,7 +250,7 @@ func FuzzScan(f *testing.F) {
 		if s.left < 0 {
 			t.Errorf("inflated %d bytes beyond the budget", -s.left)
 		}
-		if l.program != nil && l.refused == nil && (got == nil || got.n != l.program.size) {
+		if l.program != nil && l.refused == nil && (got == nil || got.size != l.program.size) {
 			t.Errorf("found %d bytes, got %+v", l.program.size, got)
 		}
 		if l.program == nil && l.refused == nil && got != nil {

@@ -13,14 +13,14 @@ import (
 )
 
 // sinks returns the function that creates the sink for a k0s.
-func (c *config) sinks(ctx context.Context) func(*k0s.Version, v1.Platform) sink {
-	return func(v *k0s.Version, p v1.Platform) sink {
+func (c *config) sinks(ctx context.Context) func(*k0s.Version, v1.Platform) *sink {
+	return func(v *k0s.Version, p v1.Platform) *sink {
 		path := c.path(v, p)
-		return newHostSink(path, c.plan, func() error {
+		return newSink(path, c.plan, func() error {
 			if c.replace {
 				return nil
 			}
-			return guard{ctx, path, v, c.name}.refuse()
+			return refuse(ctx, path, v, c.name)
 		})
 	}
 }
@@ -40,12 +40,14 @@ func (c *config) place(have []found, out *record.Writer, progress *cli.Progress)
 	for _, f := range have {
 		r, err := record.File{}, f.err
 		if err == nil {
-			r, err = f.sink.(*hostSink).commit()
+			r, err = f.sink.commit()
 		} else {
 			r.Status, r.Error = record.StatusFailed, err.Error()
 		}
-		about := f.file(c.path(f.version, f.platform))
-		r.Path, r.Version, r.Platform, r.Source = about.Path, about.Version, about.Platform, about.Source
+		r.Path, r.Platform, r.Source = c.path(f.version, f.platform), f.platform.String(), f.source
+		if f.version != nil {
+			r.Version = f.version.String()
+		}
 		if err != nil {
 			failures++
 			failed = err

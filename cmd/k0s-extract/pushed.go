@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -48,53 +47,21 @@ func (w *request) fromPushed(ctx context.Context, at string, o client.Options, i
 	if err != nil {
 		return nil, err
 	}
-	var seen []k0s.Version
-	for v := range images {
-		seen = append(seen, v)
-	}
-	wanted := seen
-	if w.version != nil {
-		if _, ok := images[*w.version]; !ok {
-			return nil, w.absent("stdin", seen)
-		}
-		wanted = []k0s.Version{*w.version}
-	} else if !w.every {
-		wanted = []k0s.Version{newest(seen)}
-	}
-	o.At = site.Host
-	reg, err := client.New(o)
+	wanted, err := w.choose("stdin", images)
 	if err != nil {
 		return nil, err
 	}
-	if err := reg.Connect(ctx); err != nil {
-		return nil, interrupted(ctx, fmt.Errorf("registry %s: %w", site.Host, err))
+	reg, err := connect(ctx, site.Host, o)
+	if err != nil {
+		return nil, err
 	}
-	var all []found
-	for _, v := range wanted {
-		one := *w
-		if len(one.platforms) == 0 {
-			one.platforms = images[v].platforms
-		}
-		got, err := one.fromTag(ctx, reg, images[v].tagged)
-		if err != nil {
-			drop(all)
-			return nil, interrupted(ctx, fmt.Errorf("%s: %w", images[v].Reference, err))
-		}
-		all = append(all, got...)
-	}
-	return all, nil
-}
-
-// A pushed is an image of k0s that a record names.
-type pushed struct {
-	tagged
-	platforms oci.Platforms // for which it contains k0s
+	return w.fromTags(ctx, reg, wanted)
 }
 
 // readPushed reads records to their end and passes them on. If two name the same
 // version, the later one counts.
-func readPushed(ctx context.Context, in pipe.Reader, stdin io.Reader, site ref.Site) (map[k0s.Version]pushed, error) {
-	all := make(map[k0s.Version]pushed)
+func readPushed(ctx context.Context, in pipe.Reader, stdin io.Reader, site ref.Site) (map[k0s.Version]tagged, error) {
+	all := make(map[k0s.Version]tagged)
 	for line, err := range in.Records(ctx, stdin) {
 		if err != nil {
 			return nil, err
@@ -107,7 +74,7 @@ func readPushed(ctx context.Context, in pipe.Reader, stdin io.Reader, site ref.S
 			return nil, fmt.Errorf("stdin: %w", err)
 		}
 		v, err := k0s.ParseVersion(i.Tag)
-		if err != nil || i.Status == record.StatusFailed || i.Repository != repository && !strings.HasSuffix(i.Repository, "/"+repository) {
+		if err != nil || i.Status == record.StatusFailed || !isK0s(i) {
 			continue
 		}
 		r := ref.Reference{Host: site.Host, Repository: site.Repository(i.Repository), Tag: i.Tag}
@@ -120,7 +87,7 @@ func readPushed(ctx context.Context, in pipe.Reader, stdin io.Reader, site ref.S
 		if err != nil {
 			return nil, fmt.Errorf("stdin: line %d: %w", line.Number, err)
 		}
-		all[v] = pushed{tagged{r, &v}, runnable(i.Platforms)}
+		all[v] = tagged{r, &v, runnable(i.Platforms)}
 	}
 	if len(all) == 0 {
 		return nil, errNotPushed

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
 	standin "k0rdent-airgap/tests/k0s"
 )
@@ -69,6 +71,9 @@ func TestPushed(t *testing.T) {
 				t.Errorf("the records did not pass on: %q", out)
 			}
 			files := records(t, out)
+			if !slices.IsSortedFunc(files, func(a, b record.File) int { return strings.Compare(a.Path, b.Path) }) {
+				t.Errorf("%+v are not in the order of their versions", files)
+			}
 			if strings.Contains(tt.args, "--name") {
 				if got := names(t, to); got != tt.want {
 					t.Errorf("%s, want %s", got, tt.want)
@@ -77,5 +82,16 @@ func TestPushed(t *testing.T) {
 				t.Errorf("%+v, want %s", files, tt.want)
 			}
 		})
+	}
+}
+
+// TestPushedThroughAWrongProxy checks that a wrong setting is reported as such.
+func TestPushedThroughAWrongProxy(t *testing.T) {
+	host := serve(t, nil)
+	t.Setenv("HTTP_PROXY", "http://[proxy")
+	line := `{"kind":"image","repository":"k0sproject/k0s","tag":"v1.32.8-k0s.0","digest":"` + digestOf(nil) + `"}` + "\n"
+	_, _, err := run1(t, strings.NewReader(line), "--from", host, "--to", filepath.Join(t.TempDir(), "k0s"), "-")
+	if !cli.IsMisuse(err) || !strings.Contains(err.Error(), "HTTP_PROXY") {
+		t.Errorf("%v, want misuse about HTTP_PROXY", err)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,9 @@ var errNoImage = errors.New("stdin: no image record names " + repository)
 // k0s. It reads to the end before any bundle is opened, since the last record
 // may say that the signature is bad.
 func readRecords(ctx context.Context, in pipe.Reader, stdin io.Reader) ([]*bundleRequest, error) {
+	if err := cli.CheckStdin(stdin); err != nil {
+		return nil, err
+	}
 	var all []*bundleRequest
 	at := func(path string) *bundleRequest {
 		for _, b := range all {
@@ -67,11 +71,8 @@ func note(line record.Line, at func(path string) *bundleRequest) error {
 		if err := decode(line, &b, &b.Path); err != nil {
 			return err
 		}
-		if b.Digest != "" {
-			at(b.Path).Digest = b.Digest
-		} else {
-			at(b.Path)
-		}
+		of := at(b.Path)
+		of.Digest = cmp.Or(b.Digest, of.Digest)
 	case record.Version{}.Kind():
 		var v record.Version
 		if err := decode(line, &v, &v.Bundle); err != nil {
@@ -101,12 +102,16 @@ func note(line record.Line, at func(path string) *bundleRequest) error {
 		if _, err := k0s.ParseVersion(i.Tag); err != nil && b.images[i.Entry] != (image{}) {
 			return nil // its signature, in the same archive
 		}
-		if i.Entry != "" && (i.Repository == repository || strings.HasSuffix(i.Repository, "/"+repository)) {
+		if i.Entry != "" && isK0s(i) {
 			b.images[i.Entry] = image{i.Tag, i.Digest}
 		}
 	}
 	return nil
 }
+
+// isK0s reports whether an image is k0s's, by its repository, which may be below
+// a prefix.
+func isK0s(i record.Image) bool { return strings.HasSuffix("/"+i.Repository, "/"+repository) }
 
 // decode parses a record and checks the bundle that it names.
 func decode(line record.Line, r any, path *string) error {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"sync/atomic"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -28,38 +30,40 @@ func parseFrom(from string) (r ref.Reference, ok bool, err error) {
 	return r, true, err
 }
 
-// fromRegistry reads k0s from an image in a registry.
-func (w *request) fromRegistry(ctx context.Context, r ref.Reference, o client.Options) ([]found, error) {
+// connect returns a client of the registry at a host.
+func connect(ctx context.Context, host string, o client.Options) (*client.Registry, error) {
 	if err := cli.CheckProxies(); err != nil {
 		return nil, err
 	}
+	o.At = host
 	reg, err := client.New(o)
 	if err != nil {
 		return nil, err
 	}
 	if err := reg.Connect(ctx); err != nil {
-		return nil, interrupted(ctx, fmt.Errorf("registry %s: %w", r.Host, err))
+		return nil, interrupted(ctx, fmt.Errorf("registry %s: %w", host, err))
+	}
+	return reg, nil
+}
+
+// fromRegistry reads k0s from an image in a registry.
+func (w *request) fromRegistry(ctx context.Context, r ref.Reference, o client.Options) ([]found, error) {
+	reg, err := connect(ctx, r.Host, o)
+	if err != nil {
+		return nil, err
 	}
 	wanted, err := w.tags(ctx, reg, r)
 	if err != nil {
 		return nil, interrupted(ctx, fmt.Errorf("registry %s: %w", r.Host, err))
 	}
-	var all []found
-	for _, t := range wanted {
-		got, err := w.fromTag(ctx, reg, t)
-		if err != nil {
-			drop(all)
-			return nil, interrupted(ctx, fmt.Errorf("%s: %w", t.Reference, err))
-		}
-		all = append(all, got...)
-	}
-	return all, nil
+	return w.fromTags(ctx, reg, wanted)
 }
 
 // A tagged is an image, and the version in its tag, if it has one.
 type tagged struct {
 	ref.Reference
-	version *k0s.Version
+	version   *k0s.Version
+	platforms oci.Platforms // for which it contains k0s; nil if unknown
 }
 
 // tags returns the images to read. Without a tag in the reference, the
@@ -75,33 +79,52 @@ func (w *request) tags(ctx context.Context, reg *client.Registry, r ref.Referenc
 		}
 		return []tagged{t}, w.known(t.version, r.String())
 	}
-	byTag := make(map[k0s.Version]string)
-	var seen, wanted []k0s.Version
+	all := make(map[k0s.Version]tagged)
 	for tag, err := range reg.Tags(ctx, r.Repository) {
 		if err != nil {
 			return nil, err
 		}
 		v, err := k0s.ParseVersion(tag)
-		if err != nil || byTag[v] != "" {
-			continue
+		if _, again := all[v]; err == nil && !again {
+			r.Tag = tag
+			all[v] = tagged{Reference: r, version: &v}
 		}
-		byTag[v] = tag
-		seen = append(seen, v)
+	}
+	return w.choose(r.Repository, all)
+}
+
+// choose returns those of several versions that are requested, oldest first.
+func (w *request) choose(where string, all map[k0s.Version]tagged) ([]tagged, error) {
+	var wanted []tagged
+	for v, t := range all {
 		if w.version == nil || w.version.Compare(v) == 0 {
-			wanted = append(wanted, v)
+			wanted = append(wanted, t)
 		}
 	}
 	if len(wanted) == 0 {
-		return nil, w.absent(r.Repository, seen)
+		return nil, w.absent(where, slices.Collect(maps.Keys(all)))
 	}
+	slices.SortFunc(wanted, func(a, b tagged) int { return a.version.Compare(*b.version) })
 	if !w.every {
-		wanted = []k0s.Version{newest(wanted)}
+		wanted = wanted[len(wanted)-1:]
 	}
-	var all []tagged
-	for _, v := range wanted {
-		one := r
-		one.Tag = byTag[v]
-		all = append(all, tagged{one, &v})
+	return wanted, nil
+}
+
+// fromTags reads k0s from images.
+func (w *request) fromTags(ctx context.Context, reg *client.Registry, wanted []tagged) ([]found, error) {
+	var all []found
+	for _, t := range wanted {
+		one := *w
+		if len(one.platforms) == 0 {
+			one.platforms = t.platforms
+		}
+		got, err := one.fromTag(ctx, reg, t)
+		if err != nil {
+			drop(all)
+			return nil, interrupted(ctx, fmt.Errorf("%s: %w", t.Reference, err))
+		}
+		all = append(all, got...)
 	}
 	return all, nil
 }
@@ -117,11 +140,14 @@ func (w *request) fromTag(ctx context.Context, reg *client.Registry, t tagged) (
 		return nil, err
 	}
 	w.log.Debug("image", "reference", t.String(), "digest", img.Descriptor.Digest.String())
-	got := w.fromImage(ctx, []*oci.Image{img}, t.version, "registry "+t.String(), func(d v1.Descriptor) (io.ReadCloser, error) {
+	l := w.layers(t.version)
+	defer l.close()
+	l.open = func(d v1.Descriptor) (io.ReadCloser, error) {
 		in := &counted{Blob: reg.Blob(ctx, t.Repository, d.Digest), progress: w.progress}
 		w.progress.Start("reading k0s", d.Size, in.n.Load)
 		return in, nil
-	})
+	}
+	got := l.find(ctx, []*oci.Image{img}, "registry "+t.String())
 	for i := range got {
 		if err := got[i].err; err != nil {
 			got[i].err = fmt.Errorf("%s: %w", t.Reference, err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -16,7 +15,6 @@ import (
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/oci"
-	"k0rdent-airgap/lib/record"
 )
 
 // repository is the name of k0s's image. The vendor's tags are k0s versions.
@@ -30,7 +28,7 @@ type request struct {
 	platforms oci.Platforms // each of another architecture
 	version   *k0s.Version  // nil: see every
 	every     bool          // every version rather than the newest; versions must be known, since files are named after them
-	sink      func(*k0s.Version, v1.Platform) sink
+	sink      func(*k0s.Version, v1.Platform) *sink
 
 	progress *cli.Progress
 	log      *slog.Logger
@@ -70,7 +68,7 @@ type found struct {
 	version  *k0s.Version // nil if unknown
 	platform v1.Platform
 	source   string // the kind of source, and its location
-	sink     sink   // nil with err
+	sink     *sink  // nil with err
 	err      error  // why there is none
 }
 
@@ -93,15 +91,6 @@ func drop(have []found) {
 	}
 }
 
-// file returns the record of a found.
-func (f found) file(path string) record.File {
-	r := record.File{Path: path, Platform: f.platform.String(), Source: f.source}
-	if f.version != nil {
-		r.Version = f.version.String()
-	}
-	return r
-}
-
 // fileName is the name that the vendor, and its cluster templates, use for k0s:
 // with a version, and with or without an architecture. The plus sign has two
 // spellings.
@@ -120,26 +109,13 @@ func fileVersion(path string) *k0s.Version {
 	return &v
 }
 
-// newest returns the greatest of several versions.
-func newest(versions []k0s.Version) k0s.Version { return slices.MaxFunc(versions, k0s.Version.Compare) }
-
-// list formats versions for a message, newest first.
-func list(versions []k0s.Version) string {
-	slices.SortFunc(versions, func(a, b k0s.Version) int { return b.Compare(a) })
-	var names []string
-	for _, v := range slices.Compact(versions) {
-		names = append(names, v.String())
-	}
-	return cmp.Or(strings.Join(names, ", "), "none")
-}
-
 // absent returns the error of a source that has no k0s that is wanted.
 func (w *request) absent(where string, seen []k0s.Version) error {
 	switch {
 	case len(seen) == 0:
 		return cli.Hint(fmt.Errorf("%s: does not contain the image %s", where, repository), "list the bundle with bundle-ls, or use --from to get k0s from a file or a registry")
 	case w.version != nil:
-		return fmt.Errorf("%s: does not contain k0s %s, only %s", where, w.version, list(seen))
+		return fmt.Errorf("%s: does not contain k0s %s, only %s", where, w.version, strings.Join(k0s.NewestFirst(seen), ", "))
 	}
 	return fmt.Errorf("%s: does not contain a usable k0s", where)
 }

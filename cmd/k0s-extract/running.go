@@ -14,45 +14,39 @@ import (
 	"k0rdent-airgap/lib/k0s"
 )
 
-// A guard decides whether a k0s may be replaced by another one.
-type guard struct {
-	ctx     context.Context
-	path    string
-	version *k0s.Version // of the new k0s; nil if unknown
-	named   bool         // the path names the version: several are kept, none is replaced
-}
-
-// refuse returns an error if the file at the path must not be replaced.
-func (g guard) refuse() error {
-	if pid, err := runs(g.path); err != nil {
-		return fmt.Errorf("%s: cannot find out whether it is running: %w", g.path, err)
+// refuse returns an error if the file at path must not be replaced by a k0s whose
+// version is nil if it is unknown. named means that the path names the version:
+// several are kept, and none is replaced.
+func refuse(ctx context.Context, path string, version *k0s.Version, named bool) error {
+	if pid, err := runs(path); err != nil {
+		return fmt.Errorf("%s: cannot find out whether it is running: %w", path, err)
 	} else if pid != 0 {
-		return cli.Hint(fmt.Errorf("%s: in use by process %d", g.path, pid),
+		return cli.Hint(fmt.Errorf("%s: in use by process %d", path, pid),
 			"stop it with \"k0s stop\" (its pods keep running), or use --replace; the new file takes effect at its next start")
 	}
-	info, err := os.Lstat(g.path)
+	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
 		return err
-	case g.named:
-		return cli.Hint(fmt.Errorf("%s: already exists with different content", g.path), "remove it, or use --replace to overwrite it")
+	case named:
+		return cli.Hint(fmt.Errorf("%s: already exists with different content", path), "remove it, or use --replace to overwrite it")
 	}
 	// Getting the version of a program runs it.
 	if foreign(info) {
-		return cli.Hint(fmt.Errorf("%s: owned by another user, so it is not run to get its version", g.path), "remove it, or use --replace to overwrite it")
+		return cli.Hint(fmt.Errorf("%s: owned by another user, so it is not run to get its version", path), "remove it, or use --replace to overwrite it")
 	}
-	there, err := k0s.Binary{Path: g.path}.Version(g.ctx)
+	there, err := k0s.Binary{Path: path}.Version(ctx)
 	switch {
-	case g.ctx.Err() != nil:
-		return context.Cause(g.ctx)
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	case err != nil:
-		return cli.Hint(fmt.Errorf("%s: exists but is not a working k0s binary: %w", g.path, err), "remove it, or use --replace to overwrite it")
-	case g.version == nil:
-		return cli.Hint(fmt.Errorf("%s: is k0s %s, and the version of the new file is unknown", g.path, there), "name it with --k0s-version, or use --replace")
-	case there.Compare(*g.version) > 0:
-		return cli.Hint(fmt.Errorf("%s: is k0s %s, newer than %s", g.path, there, g.version), "k0s does not support downgrades; use --replace to downgrade anyway")
+		return cli.Hint(fmt.Errorf("%s: exists but is not a working k0s binary: %w", path, err), "remove it, or use --replace to overwrite it")
+	case version == nil:
+		return cli.Hint(fmt.Errorf("%s: is k0s %s, and the version of the new file is unknown", path, there), "name it with --k0s-version, or use --replace")
+	case there.Compare(*version) > 0:
+		return cli.Hint(fmt.Errorf("%s: is k0s %s, newer than %s", path, there, version), "k0s does not support downgrades; use --replace to downgrade anyway")
 	}
 	return nil
 }
@@ -66,10 +60,6 @@ func (g guard) refuse() error {
 // another file, so only processes in the same mount namespace are matched by
 // path alone.
 func runs(path string) (pid int, err error) {
-	path, err = filepath.Abs(path)
-	if err != nil {
-		return 0, err
-	}
 	if real, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
 		path = filepath.Join(real, filepath.Base(path))
 	}

@@ -19,21 +19,12 @@ import (
 // programMode is the mode of k0s.
 const programMode fs.FileMode = 0o755
 
-// A sink receives the bytes of one k0s before it is known whether they are the
-// right ones: in a stream, the manifest follows the layers. Write never fails, so
-// that the source is read to its end; failed returns why the bytes cannot be
-// used.
-type sink interface {
-	io.Writer
-	failed() error
-	drop()
-}
-
-// A hostSink writes k0s to its path on this host. As long as the bytes equal
-// those of the existing file, nothing is written: the usual second run needs
-// neither free space nor a writable file system. From the first difference on,
-// they go to a temporary file in the same directory.
-type hostSink struct {
+// A sink writes k0s to its path on this host, before it is known whether the
+// bytes are the right ones: in a stream, the manifest follows the layers. As long
+// as they equal those of the existing file, nothing is written: the usual second
+// run needs neither free space nor a writable file system. From the first
+// difference on, they go to a temporary file in the same directory.
+type sink struct {
 	path   string
 	plan   bool
 	refuse func() error // returns an error if the existing file must not be replaced
@@ -48,10 +39,10 @@ type hostSink struct {
 	err     error
 }
 
-// newHostSink prepares to write to a path. With plan nothing is ever written.
-// refuse is called once, when the bytes differ from those at path.
-func newHostSink(path string, plan bool, refuse func() error) *hostSink {
-	s := &hostSink{path: path, plan: plan, refuse: refuse, hash: sha256.New()}
+// newSink prepares to write to a path. With plan nothing is ever written. refuse
+// is called once, when the bytes differ from those at path.
+func newSink(path string, plan bool, refuse func() error) *sink {
+	s := &sink{path: path, plan: plan, refuse: refuse, hash: sha256.New()}
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -72,7 +63,9 @@ func newHostSink(path string, plan bool, refuse func() error) *hostSink {
 	return s
 }
 
-func (s *hostSink) Write(p []byte) (int, error) {
+// Write never fails, so that the source is read to its end; commit returns why the
+// bytes cannot be used.
+func (s *sink) Write(p []byte) (int, error) {
 	s.hash.Write(p)
 	if s.old != nil && !s.matches(p) {
 		s.differ()
@@ -85,7 +78,7 @@ func (s *hostSink) Write(p []byte) (int, error) {
 }
 
 // matches reports whether the existing file continues with p.
-func (s *hostSink) matches(p []byte) bool {
+func (s *sink) matches(p []byte) bool {
 	for at := s.size; len(p) > 0; {
 		n := min(len(p), len(s.buf))
 		if _, err := s.old.ReadAt(s.buf[:n], at); err != nil || string(s.buf[:n]) != string(p[:n]) {
@@ -97,7 +90,7 @@ func (s *hostSink) matches(p []byte) bool {
 }
 
 // differ switches from comparing to writing, and copies what was equal so far.
-func (s *hostSink) differ() {
+func (s *sink) differ() {
 	old := s.old
 	s.old = nil
 	if old != nil {
@@ -110,13 +103,15 @@ func (s *hostSink) differ() {
 		return
 	}
 	if s.out, s.err = hostfile.Create(s.path, programMode); s.err == nil && old != nil {
-		_, s.err = io.CopyBuffer(onlyWriter{s.out}, io.NewSectionReader(old, 0, s.size), s.buf)
+		_, s.err = io.CopyBuffer(s.out, io.NewSectionReader(old, 0, s.size), s.buf)
 	}
 }
 
-func (s *hostSink) failed() error { return s.err }
+// digest returns the digest of what was written.
+func (s *sink) digest() string { return fmt.Sprintf("sha256:%x", s.hash.Sum(nil)) }
 
-func (s *hostSink) drop() {
+// drop discards what was written.
+func (s *sink) drop() {
 	if s.old != nil {
 		s.old.Close()
 		s.old = nil
@@ -127,7 +122,7 @@ func (s *hostSink) drop() {
 }
 
 // same reports whether the existing file has exactly the bytes that were written.
-func (s *hostSink) same() bool {
+func (s *sink) same() bool {
 	if s.old == nil {
 		return false
 	}
@@ -137,11 +132,11 @@ func (s *hostSink) same() bool {
 
 // commit moves the file into place. The record's status is "written", "unchanged"
 // or "planned"; with an error it is "failed".
-func (s *hostSink) commit() (record.File, error) {
+func (s *sink) commit() (record.File, error) {
 	defer s.drop()
 	r := record.File{
 		Path: s.path, Mode: fmt.Sprintf("%04o", programMode), Size: s.size,
-		Digest: fmt.Sprintf("sha256:%x", s.hash.Sum(nil)),
+		Digest: s.digest(),
 	}
 	switch {
 	case s.same() && s.oldMode == programMode && !s.foreign:
@@ -177,12 +172,7 @@ func foreign(info fs.FileInfo) bool {
 	return owner != 0 && owner != os.Geteuid()
 }
 
-// copyFrom copies until ctx is done.
-func copyFrom(ctx context.Context, w io.Writer, r io.Reader) error {
-	_, err := io.CopyBuffer(onlyWriter{w}, &interruptible{ctx, r}, make([]byte, 256<<10))
-	return err
-}
-
+// An interruptible ends a Read once its context is done.
 type interruptible struct {
 	ctx context.Context
 	r   io.Reader

@@ -34,7 +34,7 @@ func TestSink(t *testing.T) {
 		for _, plan := range []bool{true, false} {
 			path := filepath.Join(t.TempDir(), "k0s")
 			writeFile(t, path, tt.old, tt.mode)
-			s := newHostSink(path, plan, func() error { return nil })
+			s := newSink(path, plan, func() error { return nil })
 			for rest := content; len(rest) > 0; {
 				n := min(len(rest), 300_001) // more than the sink compares at once
 				s.Write(rest[:n])
