@@ -157,7 +157,7 @@ func (t *tool) removeDirectory(host string) error {
 	if err != nil {
 		return err
 	}
-	if !all(names, isOurName) {
+	if slices.ContainsFunc(names, func(name string) bool { return !isOurName(name) }) {
 		for _, name := range names {
 			if isOurName(name) {
 				_, e := t.removeFile(path.Join(k0s.CertsDir, host, name))
@@ -214,10 +214,6 @@ func (t *tool) sweep() error {
 		}
 	}
 	return nil
-}
-
-func all(names []string, is func(string) bool) bool {
-	return !slices.ContainsFunc(names, func(n string) bool { return !is(n) })
 }
 
 // isOurName reports whether a file in a directory of ours is one that we write.

@@ -19,13 +19,12 @@ import (
 // checker requests images from mirrors as containerd does.
 type checker struct {
 	*tool
-	read     func(path string) ([]byte, error) // a file below certs.d
-	mirrors  map[string]*mirror                // by URL and login
-	planning bool                              // read returns what would be written, not what exists
-	failed   failed
-	wrong    int      // files that keep containerd from using the mirrors
-	aliases  []string // that would add the missing names
-	aliasAt  string   // the mirror that they are for
+	planned map[string][]byte  // the files that would be written, which are checked in place of those that exist; or nil
+	mirrors map[string]*mirror // by URL and login
+	failed  failed
+	wrong   int      // files that keep containerd from using the mirrors
+	aliases []string // that would add the missing names
+	aliasAt string   // the mirror that they are for
 }
 
 // failed counts the images that cannot be pulled from the mirrors, by reason.
@@ -79,13 +78,13 @@ func (t *tool) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := &checker{tool: t, mirrors: make(map[string]*mirror), read: func(path string) ([]byte, error) { return hostfile.Read(t.at(path)) }}
+	c := &checker{tool: t, mirrors: make(map[string]*mirror)}
 	mirrors, err := t.mirrors()
 	if err != nil {
 		return err
 	}
-	if c.planning = len(mirrors) > 0; c.planning {
-		c.read, err = t.planned(ctx, mirrors, images)
+	if len(mirrors) > 0 {
+		err = c.plan(ctx, mirrors, images)
 	} else {
 		err = c.configuration(ctx)
 	}
@@ -125,32 +124,37 @@ func (t *tool) wanted(ctx context.Context) ([]wantedImage, error) {
 	}), nil
 }
 
-// planned returns a function that reads the files that would be written for
-// these mirrors. Both syntaxes result in the same requests, so the version of
-// k0s need not be known.
-func (t *tool) planned(ctx context.Context, mirrors []k0s.Mirror, images []wantedImage) (func(string) ([]byte, error), error) {
-	version, err := t.version(ctx)
+// plan sets the files that would be written for these mirrors. Both syntaxes
+// result in the same requests, so the version of k0s need not be known.
+func (c *checker) plan(ctx context.Context, mirrors []k0s.Mirror, images []wantedImage) error {
+	version, err := c.version(ctx)
 	if err != nil {
 		version = k0s.Version{Major: 1, Minor: 36}
 	}
-	var hosts []string
+	hosts := k0s.DefaultHosts()
 	for _, i := range images {
 		if i.image.Host != "" {
 			hosts = append(hosts, i.image.Host)
 		}
 	}
-	files, err := k0s.MirrorFiles(version, mirrors, append(k0s.DefaultHosts(), hosts...))
-	if err != nil {
-		return nil, err
+	files, err := k0s.MirrorFiles(version, mirrors, hosts)
+	c.planned = make(map[string][]byte)
+	for _, f := range files {
+		c.planned[f.Path] = f.Content
 	}
-	return func(path string) ([]byte, error) {
-		for _, f := range files {
-			if f.Path == path {
-				return f.Content, nil
-			}
-		}
+	return err
+}
+
+// read returns a file below certs.d.
+func (c *checker) read(path string) ([]byte, error) {
+	if c.planned == nil {
+		return hostfile.Read(c.at(path))
+	}
+	content, ok := c.planned[path]
+	if !ok {
 		return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrNotExist}
-	}, nil
+	}
+	return content, nil
 }
 
 var errNoMirrors = errors.New("no mirrors are configured")
@@ -169,12 +173,12 @@ func (c *checker) entries(host string) ([]k0s.Entry, string, error) {
 	}
 	for _, name := range names {
 		dir := path.Join(k0s.CertsDir, name)
-		if !c.planning && !exists(c.at(dir)) {
+		if c.planned == nil && !exists(c.at(dir)) {
 			continue
 		}
 		file := path.Join(dir, k0s.HostsName)
 		content, err := c.read(file)
-		if c.planning && errors.Is(err, os.ErrNotExist) {
+		if c.planned != nil && errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		var h k0s.Hosts

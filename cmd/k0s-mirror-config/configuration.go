@@ -9,7 +9,6 @@ import (
 
 	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
-	"k0rdent-airgap/lib/record"
 )
 
 // configuration looks for anything that keeps containerd from reading certs.d
@@ -35,17 +34,8 @@ func (c *checker) configuration(ctx context.Context) error {
 	if err := c.sysinfo(ctx, s, version); err != nil {
 		return err
 	}
-	for _, w := range s.warnings {
-		c.progress.Warn("%s", w)
-	}
 	c.wrong = len(s.conflicts)
-	for _, one := range s.conflicts {
-		c.progress.Warn("%s: %s", one.path, one.reason)
-		if err := c.results.file(record.File{Path: one.path, Status: record.StatusFailed, Error: one.reason}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.list(s)
 }
 
 // ownDropIn checks the drop-in that this program writes.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"path/filepath"
 	"time"
@@ -60,20 +61,17 @@ func (c *config) check() error {
 	if err := cli.Together("--username", "--password-file", c.username != "", c.passwordFile != ""); err != nil {
 		return err
 	}
-	switch {
-	case c.remove && len(c.mirrors) > 0:
-		return cli.Misuse("--remove and --mirror are mutually exclusive")
-	}
-	root, err := filepath.Abs(c.root)
-	if err != nil {
+	if err := cli.Exclusive([]string{"--remove", "--mirror"}, c.remove, len(c.mirrors) > 0); err != nil {
 		return err
 	}
-	if c.root = root; c.restart && root != "/" {
-		return cli.Misuse("--restart and --root are mutually exclusive")
+	var err error
+	if c.root, err = filepath.Abs(c.root); err != nil {
+		return err
 	}
-	if c.k0s == "" {
-		c.k0s = filepath.Join(root, k0s.BinaryPath)
+	if err := cli.Exclusive([]string{"--restart", "--root"}, c.restart, c.root != "/"); err != nil {
+		return err
 	}
+	c.k0s = cmp.Or(c.k0s, filepath.Join(c.root, k0s.BinaryPath))
 	// A check writes image records, everything else file records.
 	c.format = record.NewFormat(record.File{}).Table("PATH", "STATUS")
 	if c.checking {

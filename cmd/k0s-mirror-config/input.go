@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -92,35 +93,32 @@ func (in *input) readList(name string, r io.Reader) error {
 func (in *input) take(line record.Line) error {
 	switch line.Kind {
 	case (record.Registry{}).Kind():
-		var r record.Registry
-		if err := line.Decode(&r); err != nil {
-			return err
-		}
-		in.registries = append(in.registries, r)
+		return decode(line, func(r record.Registry) { in.registries = append(in.registries, r) })
 	case (record.Image{}).Kind():
-		var i record.Image
-		if err := line.Decode(&i); err != nil {
-			return err
-		}
-		in.takeImage(i)
+		return decode(line, in.takeImage)
 	case (record.Version{}).Kind():
-		var v record.Version
-		if err := line.Decode(&v); err != nil {
-			return err
-		}
-		if len(v.K0s) > 0 && in.version == "" {
-			in.version = v.K0s[0]
-		}
+		return decode(line, func(v record.Version) {
+			if len(v.K0s) > 0 {
+				in.version = cmp.Or(in.version, v.K0s[0])
+			}
+		})
 	case (record.File{}).Kind():
-		var f record.File
-		if err := line.Decode(&f); err != nil {
-			return err
-		}
-		if f.Version != "" && f.Status != record.StatusFailed {
-			in.version = f.Version
-		}
+		return decode(line, func(f record.File) {
+			if f.Status != record.StatusFailed {
+				in.version = cmp.Or(f.Version, in.version)
+			}
+		})
 	}
 	return nil
+}
+
+func decode[T record.Record](line record.Line, take func(T)) error {
+	var r T
+	err := line.Decode(&r)
+	if err == nil {
+		take(r)
+	}
+	return err
 }
 
 func (in *input) takeImage(i record.Image) {

@@ -135,16 +135,14 @@ var errNotYet = errors.New("not yet")
 
 // await polls until done, and returns errNotYet if that takes too long.
 func (r *reload) await(ctx context.Context, limit time.Duration, done func() bool) error {
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errNotYet)
+	defer cancel()
 	look := time.NewTicker(lookTime)
 	defer look.Stop()
 	for !done() {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-deadline.C:
-			return errNotYet
 		case <-look.C:
 		}
 	}

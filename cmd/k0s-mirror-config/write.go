@@ -149,9 +149,8 @@ func (t *tool) lock() (unlock func(), err error) {
 	return func() { d.Close() }, nil
 }
 
-// report prints the conflicts. It returns an error that ends the run before
-// anything is written.
-func (t *tool) report(found *survey) error {
+// list prints warnings and conflicts, and writes a record of each conflict.
+func (t *tool) list(found *survey) error {
 	for _, w := range found.warnings {
 		t.progress.Warn("%s", w)
 	}
@@ -161,6 +160,15 @@ func (t *tool) report(found *survey) error {
 		if err := t.results.file(r); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// report lists the conflicts. It returns an error that ends the run before
+// anything is written.
+func (t *tool) report(found *survey) error {
+	if err := t.list(found); err != nil {
+		return err
 	}
 	switch n := len(found.conflicts); n {
 	case 0:
