@@ -48,10 +48,11 @@ func write(w io.Writer, name, version, path string, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	digest, err := digestOf(path)
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
+	digest := sha256.Sum256(content)
 	bom, err := describe(info)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -59,21 +60,8 @@ func write(w io.Writer, name, version, path string, at time.Time) error {
 	bom.Metadata.Timestamp = at.UTC().Format(time.RFC3339)
 	bom.Metadata.Component.Name = name
 	bom.Metadata.Component.Version = version
-	bom.Metadata.Component.Hashes = &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: digest}}
+	bom.Metadata.Component.Hashes = &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: hex.EncodeToString(digest[:])}}
 	return cdx.NewBOMEncoder(w, cdx.BOMFileFormatJSON).SetPretty(true).EncodeVersion(bom, cdx.SpecVersion1_6)
-}
-
-func digestOf(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // describe returns what the linker recorded: how the program was built, and its
