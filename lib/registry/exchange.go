@@ -50,11 +50,13 @@ func (p *stallTimer) end() {
 	}
 }
 
-// response records the status and size of a response. Its ReadFrom keeps the
-// server's use of sendfile.
+// response records the status and size of a response, and what it answers. Its
+// ReadFrom keeps the server's use of sendfile.
 type response struct {
 	http.ResponseWriter
 	wait    stallTimer
+	kind    Kind   // zero if Parse failed
+	user    string // from Options.Allow
 	status  int
 	bytes   int64
 	aborted bool // the body is incomplete

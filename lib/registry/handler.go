@@ -114,15 +114,11 @@ var handlers = [kindCount]func(*Handler, *response, *http.Request, *Request) err
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Docker's clients recognize a registry by this header.
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-	harmless(w)
-	h.answer(w, r, h.serve)
-}
-
-// harmless keeps browsers from interpreting content, which clients choose along
-// with its media type.
-func harmless(w http.ResponseWriter) {
+	// Keep browsers from interpreting content, which clients choose along with its
+	// media type.
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	h.answer(w, r, h.serve)
 }
 
 // Beside returns a handler for files outside the registry's content. Options
@@ -130,9 +126,8 @@ func harmless(w http.ResponseWriter) {
 // writes anything is the response.
 func (h *Handler) Beside(serve func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.answer(w, r, func(out *response, r *http.Request, done *done) (err error) {
-			done.kind = File
-			if err = h.allow(r, done); err != nil {
+		h.answer(w, r, func(out *response, r *http.Request) error {
+			if err := h.allow(out, r, File); err != nil {
 				return err
 			}
 			return serve(out, r)
@@ -141,46 +136,40 @@ func (h *Handler) Beside(serve func(http.ResponseWriter, *http.Request) error) h
 }
 
 // answer handles one request.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(*response, *http.Request, *done) error) {
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(*response, *http.Request) error) {
 	start := time.Now()
 	out, in := h.exchange(w, r)
-	var done done
-	err := serve(out, r, &done)
+	err := serve(out, r)
 	if err != nil && out.status == 0 {
 		WriteError(out, err)
 	}
 	if h.Observe != nil {
-		h.Observe(Observation{done.kind, out.status, in.bytes, out.bytes})
+		h.Observe(Observation{out.kind, out.status, in.bytes, out.bytes})
 	}
-	h.log(out, r, done.user, err, time.Since(start))
+	h.log(out, r, err, time.Since(start))
 	if out.aborted {
 		panic(http.ErrAbortHandler) // closes the connection
 	}
 }
 
-// done is what is known about a request when it ends.
-type done struct {
-	kind Kind
-	user string
-}
-
-func (h *Handler) allow(r *http.Request, done *done) (err error) {
+// allow asks Options.Allow about a request of a kind, and records both.
+func (h *Handler) allow(w *response, r *http.Request, kind Kind) (err error) {
+	w.kind = kind
 	if h.Allow != nil {
-		done.user, err = h.Allow(r, done.kind)
+		w.user, err = h.Allow(r, kind)
 	}
 	return err
 }
 
-func (h *Handler) serve(w *response, r *http.Request, done *done) error {
+func (h *Handler) serve(w *response, r *http.Request) error {
 	req, err := Parse(r)
 	if err != nil {
 		return err
 	}
-	done.kind = req.Kind
-	if err := h.allow(r, done); err != nil {
+	if err := h.allow(w, r, req.Kind); err != nil {
 		return err
 	}
-	req.User = done.user
+	req.User = w.user
 	if req.Kind.receives() {
 		from := Network(r)
 		if !h.receiving.Acquire(from, 1) {
@@ -191,20 +180,18 @@ func (h *Handler) serve(w *response, r *http.Request, done *done) error {
 	return handlers[req.Kind](h, w, r, req)
 }
 
-func (h *Handler) log(w *response, r *http.Request, user string, err error, took time.Duration) {
+func (h *Handler) log(w *response, r *http.Request, err error, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.Int("status", w.status), slog.Int64("bytes", w.bytes),
 		slog.Duration("took", took), slog.String("remote", r.RemoteAddr),
 	}
-	if user != "" {
-		attrs = append(attrs, slog.String("user", user))
+	if w.user != "" {
+		attrs = append(attrs, slog.String("user", w.user))
 	}
 	// containerd names the registry that this one mirrors.
-	if r.URL.RawQuery != "" {
-		if origin := r.URL.Query().Get("ns"); origin != "" {
-			attrs = append(attrs, slog.String("ns", origin))
-		}
+	if origin := r.URL.Query().Get("ns"); origin != "" {
+		attrs = append(attrs, slog.String("ns", origin))
 	}
 	level := slog.LevelInfo
 	if err != nil {
