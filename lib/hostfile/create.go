@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -36,7 +35,7 @@ type File struct {
 //
 // It follows no link in path that another user could have made.
 func Create(path string, mode fs.FileMode) (*File, error) {
-	return CreateVia(filepath.Dir(path), path, mode)
+	return createVia(filepath.Dir(path), path, mode)
 }
 
 // CreateNew is like Create for a path that must not exist: if it does by then,
@@ -49,9 +48,9 @@ func CreateNew(path string, mode fs.FileMode) (*File, error) {
 	return f, err
 }
 
-// CreateVia is like Create, but writes the file to another directory first, as
+// createVia is like Create, but writes the file to another directory first, as
 // PutVia does.
-func CreateVia(temp, path string, mode fs.FileMode) (*File, error) {
+func createVia(temp, path string, mode fs.FileMode) (*File, error) {
 	at, err := openDir(filepath.Dir(path), true)
 	if err != nil {
 		return nil, err
@@ -162,15 +161,13 @@ func (f *File) Own(uid, gid int) error {
 }
 
 // Digest returns the digest of what has been written so far.
-func (f *File) Digest() string { return fmt.Sprintf("sha256:%x", f.hash.Sum(nil)) }
+func (f *File) Digest() string { return digest(f.hash.Sum(nil)) }
 
 // Commit renames the file to its path. The status is "written", or "unchanged"
 // if an identical file already exists, which is then kept.
 func (f *File) Commit() (record.File, error) {
 	defer f.Abort()
-	var digest [sha256.Size]byte
-	f.hash.Sum(digest[:0])
-	r := about(f.path, f.mode, f.size, digest)
+	r := about(f.path, f.mode, f.size, f.hash.Sum(nil))
 	if f.err == nil && f.f == nil {
 		f.err = &fs.PathError{Op: "commit", Path: f.path, Err: fs.ErrClosed}
 	}
@@ -178,7 +175,7 @@ func (f *File) Commit() (record.File, error) {
 		return failed(r, f.err)
 	}
 	if !f.only {
-		same, err := f.same(digest)
+		same, err := is(f.dir, f.mode, r)
 		if err != nil {
 			return failed(r, err)
 		}
@@ -197,27 +194,14 @@ func (f *File) Commit() (record.File, error) {
 	if err := place(filepath.Base(f.f.Name()), f.dir, filepath.Base(f.path)); err != nil {
 		return failed(r, rename(err, f.path))
 	}
-	err := f.dir.sync()
-	f.f.Close()
-	f.f = nil
-	f.close()
-	if err != nil {
+	if err := f.dir.sync(); err != nil {
 		return failed(r, err)
 	}
 	r.Status = record.StatusWritten
 	return r, nil
 }
 
-// same reports whether a file with this digest already is at the path.
-func (f *File) same(digest [sha256.Size]byte) (bool, error) {
-	return is(f.dir, f.path, f.mode, f.size, func(old io.Reader) (bool, error) {
-		h := sha256.New()
-		_, err := io.Copy(h, old)
-		return err == nil && [sha256.Size]byte(h.Sum(nil)) == digest, err
-	})
-}
-
-// Abort removes what was written.
+// Abort removes what was written, unless it has been committed.
 func (f *File) Abort() {
 	if f.f == nil {
 		return

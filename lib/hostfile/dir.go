@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrForeign means that a link in a path could have been made by another user,
+// errForeign means that a link in a path could have been made by another user,
 // who would control what is written to.
-var ErrForeign = errors.New("a symbolic link that another user could have made")
+var errForeign = errors.New("a symbolic link that another user could have made")
 
 // maxLinks is how many links a path may contain, as in the kernel.
 const maxLinks = 40
@@ -98,7 +98,7 @@ func (d *dir) step(name string, create bool, target *string) (*dir, error) {
 	case s.Mode&unix.S_IFMT != unix.S_IFLNK:
 		return nil, d.error("open", name, unix.ENOTDIR)
 	case !d.trusts(&s):
-		return nil, d.error("follow", name, ErrForeign)
+		return nil, d.error("follow", name, errForeign)
 	}
 	text := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(fd, "", text)

@@ -81,7 +81,7 @@ func TestForeignLinks(t *testing.T) {
 			before := names(t, victim)
 			refused := func(what string, err error) {
 				t.Helper()
-				if !errors.Is(err, ErrForeign) && !errors.Is(err, ErrLink) {
+				if !errors.Is(err, errForeign) && !errors.Is(err, ErrLink) {
 					t.Errorf("%s: %v, want it refused", what, err)
 				}
 				if text, err := os.ReadFile(victim + "/file"); string(text) != "old" || err != nil || names(t, victim) != before {

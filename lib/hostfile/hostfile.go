@@ -3,7 +3,6 @@
 package hostfile
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -72,7 +71,7 @@ func PutVia(temp, path string, mode fs.FileMode, content []byte) (record.File, e
 	if err != nil || r.Status == record.StatusUnchanged {
 		return r, err
 	}
-	f, err := CreateVia(temp, path, mode)
+	f, err := createVia(temp, path, mode)
 	if err != nil {
 		return failed(r, err)
 	}
@@ -87,7 +86,8 @@ func PutVia(temp, path string, mode fs.FileMode, content []byte) (record.File, e
 // is "planned" or "unchanged", or "failed" if Put could not replace the
 // existing file.
 func Plan(path string, mode fs.FileMode, content []byte) (record.File, error) {
-	r := about(path, mode, int64(len(content)), sha256.Sum256(content))
+	sum := sha256.Sum256(content)
+	r := about(path, mode, int64(len(content)), sum[:])
 	d, err := openDir(filepath.Dir(path), false)
 	if errors.Is(err, fs.ErrNotExist) {
 		r.Status = record.StatusPlanned
@@ -97,9 +97,7 @@ func Plan(path string, mode fs.FileMode, content []byte) (record.File, error) {
 		return failed(r, err)
 	}
 	defer d.close()
-	same, err := is(d, path, mode, int64(len(content)), func(f io.Reader) (bool, error) {
-		return equal(f, content)
-	})
+	same, err := is(d, mode, r)
 	if err != nil {
 		return failed(r, err)
 	}
@@ -133,11 +131,10 @@ func Remove(path string) (record.File, error) {
 	return r, nil
 }
 
-// is reports whether path, which is in d, is a file of this mode and size that
-// is ours and whose content same accepts. A file that Put may not replace is an
-// error, unless it is a link to such a file.
-func is(d *dir, path string, mode fs.FileMode, size int64, same func(io.Reader) (bool, error)) (bool, error) {
-	base := filepath.Base(path)
+// is reports whether the file in d that want describes exists and is ours. A file
+// that Put may not replace is an error, unless it is a link to such a file.
+func is(d *dir, mode fs.FileMode, want record.File) (bool, error) {
+	path, base := want.Path, filepath.Base(want.Path)
 	s, err := d.lstat(base)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -155,12 +152,18 @@ func is(d *dir, path string, mode fs.FileMode, size int64, same func(io.Reader) 
 		return false, &fs.PathError{Op: "replace", Path: path, Err: ErrNotRegular}
 	}
 	ok := false
-	if fs.FileMode(s.Mode).Perm() == mode.Perm() && s.Size == size && ours(&s) {
-		open := func() (*os.File, error) { return d.open(base, os.O_RDONLY|unix.O_NONBLOCK, 0) }
+	if fs.FileMode(s.Mode).Perm() == mode.Perm() && s.Size == want.Size && ours(&s) {
+		var f *os.File
 		if link {
-			open = func() (*os.File, error) { return os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) }
+			f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+		} else {
+			f, err = d.open(base, os.O_RDONLY|unix.O_NONBLOCK, 0)
 		}
-		if ok, err = compare(open, same); err != nil {
+		if err == nil {
+			ok, err = holds(f, want)
+			f.Close()
+		}
+		if err != nil && !errors.Is(err, fs.ErrPermission) { // an unreadable file can still be replaced
 			return false, err
 		}
 	}
@@ -170,29 +173,18 @@ func is(d *dir, path string, mode fs.FileMode, size int64, same func(io.Reader) 
 	return ok, nil
 }
 
-func compare(open func() (*os.File, error), same func(io.Reader) (bool, error)) (bool, error) {
-	f, err := open()
-	if errors.Is(err, fs.ErrPermission) { // an unreadable file can still be replaced
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	return same(f)
+// holds reports whether r reads as the content of want, and reads no further than
+// needed.
+func holds(r io.Reader, want record.File) (bool, error) {
+	h := sha256.New()
+	_, err := io.Copy(h, io.LimitReader(r, want.Size+1))
+	return err == nil && digest(h.Sum(nil)) == want.Digest, err
 }
 
-// equal reports whether r reads as content, and reads no further than needed.
-func equal(r io.Reader, content []byte) (bool, error) {
-	got, err := io.ReadAll(io.LimitReader(r, int64(len(content))+1))
-	return err == nil && bytes.Equal(got, content), err
-}
+func digest(sum []byte) string { return fmt.Sprintf("sha256:%x", sum) }
 
-func about(path string, mode fs.FileMode, size int64, digest [sha256.Size]byte) record.File {
-	return record.File{
-		Path: path, Mode: fmt.Sprintf("%04o", mode.Perm()), Size: size,
-		Digest: fmt.Sprintf("sha256:%x", digest),
-	}
+func about(path string, mode fs.FileMode, size int64, sum []byte) record.File {
+	return record.File{Path: path, Mode: fmt.Sprintf("%04o", mode.Perm()), Size: size, Digest: digest(sum)}
 }
 
 func failed(r record.File, err error) (record.File, error) {

@@ -116,7 +116,7 @@ func TestPutViaMakesNoOtherNameInTheDirectory(t *testing.T) {
 	if err := os.Mkdir(watched, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	f, err := CreateVia(root, filepath.Join(watched, "x.toml"), 0o644)
+	f, err := createVia(root, filepath.Join(watched, "x.toml"), 0o644)
 	if err != nil {
 		t.Fatal(err)
 	}
