@@ -2,12 +2,9 @@ package registry
 
 import (
 	"context"
-	"os"
 	"path"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"k0rdent-airgap/lib/ref"
 )
@@ -16,9 +13,6 @@ import (
 func (d *Disk) Repositories(ctx context.Context, last string, limit int) ([]string, bool, error) {
 	return d.share(ctx, reposDir, last, limit, func(limit int) (names []string, more bool, err error) {
 		err = d.eachDirectory("", last, limit+1, func(name string) (repository bool, err error) {
-			if ref.CheckRepository(name) != nil {
-				return false, nil
-			}
 			if repository, err = d.hasManifest(name); err != nil || !repository {
 				return false, err
 			}
@@ -32,25 +26,16 @@ func (d *Disk) Repositories(ctx context.Context, last string, limit int) ([]stri
 	})
 }
 
-// hasManifest reports whether a repository has a manifest. A page needs it for a
-// thousand of them, so it avoids os.Root, whose look-up would cost the most.
+// hasManifest reports whether a repository has a manifest.
 func (d *Disk) hasManifest(name string) (bool, error) {
 	for _, dir := range manifestDirs(name) {
-		fd, err := unix.Openat(int(d.top.Fd()), dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
-		if err == unix.ENOENT {
-			continue
-		}
-		if err != nil {
-			return false, &os.PathError{Op: "open", Path: dir, Err: err}
-		}
-		err = readEntries(fd, dir, func(entry []byte, _ byte) error {
+		err := d.tree.eachName(dir, func(entry []byte, _ byte) error {
 			// After the entry has been read: if it is not pending any more, it is durable.
 			if existed, editing := d.names.pending(dir)[string(entry)]; editing && !existed {
 				return nil
 			}
 			return errFound
 		})
-		unix.Close(fd)
 		if err != nil {
 			return err == errFound, unless(err, errFound)
 		}
@@ -61,11 +46,8 @@ func (d *Disk) hasManifest(name string) (bool, error) {
 // walkRepos calls visit for each repository, in the order of their names.
 func (d *Disk) walkRepos(ctx context.Context, visit func(name string) error) error {
 	return d.eachDirectory("", "", maxPage, func(name string) (repository bool, err error) {
-		if err := ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil || !d.hasRepo(name) {
 			return false, err
-		}
-		if ref.CheckRepository(name) != nil || !d.hasRepo(name) {
-			return false, nil
 		}
 		return true, visit(name)
 	})
@@ -76,8 +58,8 @@ func (d *Disk) walkRepos(ctx context.Context, visit func(name string) error) err
 const subtree = "/~"
 
 // eachDirectory calls visit for the directories below prefix, "" or ending in "/",
-// that are or may contain repositories, in lexical order after last. visit reports
-// whether one is a repository. About limit names of a directory are in memory.
+// that may be repositories, in lexical order after last. visit reports whether one
+// is. About limit names of a directory are in memory.
 func (d *Disk) eachDirectory(prefix, last string, limit int, visit func(name string) (bool, error)) error {
 	var repository string // the last one
 	for more := true; more; {
@@ -113,6 +95,9 @@ func (d *Disk) eachDirectory(prefix, last string, limit int, visit func(name str
 			}
 			last = name
 			if dir, below := strings.CutSuffix(name, subtree); !below {
+				if ref.CheckRepository(name) != nil {
+					continue
+				}
 				is, err := visit(name)
 				if err != nil {
 					return err
@@ -133,6 +118,6 @@ func (d *Disk) eachDirectory(prefix, last string, limit int, visit func(name str
 // isLeaf reports whether a repository's directory contains only the layout, if the
 // file system counts a link for each directory and two more.
 func (d *Disk) isLeaf(dir string) bool {
-	stat, err := d.stat(path.Join(reposDir, dir))
+	stat, err := d.tree.stat(path.Join(reposDir, dir))
 	return err == nil && stat.Nlink == 3
 }

@@ -70,7 +70,7 @@ func (d *Disk) writeFormat() error {
 	defer d.tree.remove(temp)
 	_, err = io.WriteString(d.tree.writer(f, temp), format)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = unix.Syncfs(int(d.top.Fd()))
+		err = unix.Syncfs(int(d.tree.top.Fd()))
 	}
 	if err == nil {
 		err = d.tree.rename(temp, formatFile)

@@ -42,14 +42,9 @@ func (d *Disk) deleted(name string) (map[string]Digest, error) {
 
 // withoutDeleted returns the tags whose manifests exist.
 func (d *Disk) withoutDeleted(name string, tags []string, deleted map[string]Digest) ([]string, error) {
-	dir, err := d.tree.openDir(tagsPath(name))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.close()
 	var kept []string
 	for _, tag := range tags {
-		target, err := dir.readlink(tag)
+		target, err := d.tree.readlink(tagPath(name, tag))
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +58,7 @@ func (d *Disk) withoutDeleted(name string, tags []string, deleted map[string]Dig
 			}
 			// The manifest may have been pushed again since the look at the tag,
 			// which a sweep has then removed.
-			if target, err = dir.readlink(tag); err != nil {
+			if target, err = d.tree.readlink(tagPath(name, tag)); err != nil {
 				return nil, err
 			}
 		}
@@ -116,49 +111,34 @@ func (d *Disk) sweepLocked(ctx context.Context, name string, digests ...Digest) 
 	if err := d.removeTags(ctx, name, targets); err != nil {
 		return err
 	}
-	return d.edit(deletedPath(name), marks...)
+	return d.edit(marks...)
 }
 
-// removeTags removes the tags with certain targets, a page at a time. The caller
-// has locked the manifests.
+// removeTags removes the tags with certain targets, some at a time. The caller has
+// locked the manifests.
 func (d *Disk) removeTags(ctx context.Context, name string, targets map[string]Digest) error {
-	for last, more := "", len(targets) > 0; more; {
-		page := lowest{limit: maxPage, after: last}
-		err := d.list(ctx, func() error { return d.tagsOf(name, targets, &page) })
-		if err != nil {
-			return err
-		}
-		var tags []string
-		tags, more = page.done()
+	for more := len(targets) > 0; more; {
 		var edits []edit
-		for _, last = range tags {
-			target, err := d.tree.readlink(tagPath(name, last))
-			if err != nil {
-				return err
-			}
-			if _, ok := targets[target]; ok {
-				edits = append(edits, d.removeLink(tagPath(name, last), target))
-			}
+		err := d.list(ctx, func() error {
+			return d.tree.eachName(tagsPath(name), func(tag []byte, _ byte) error {
+				file := tagPath(name, string(tag))
+				target, err := d.tree.readlink(file)
+				if _, ok := targets[target]; !ok || err != nil {
+					return err
+				}
+				if edits = append(edits, d.removeLink(file, target)); len(edits) == maxPage {
+					return errFound
+				}
+				return nil
+			})
+		})
+		more = err == errFound
+		if err = unless(err, errFound); err == nil {
+			err = d.edit(edits...)
 		}
-		if err := d.edit(tagsPath(name), edits...); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// tagsOf adds the tags with certain targets to a page.
-func (d *Disk) tagsOf(name string, targets map[string]Digest, page *lowest) error {
-	dir, err := d.tree.openDir(tagsPath(name))
-	if err != nil {
-		return ifExists(err)
-	}
-	defer dir.close()
-	return dir.each(func(tag []byte, _ byte) error {
-		target, err := dir.readlink(string(tag))
-		if _, ok := targets[target]; ok {
-			page.add(tag)
-		}
-		return err
-	})
 }

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -46,7 +45,6 @@ const (
 type Disk struct {
 	dir         string
 	tree        tree
-	top         *os.File // the storage directory
 	lock        *os.File // nil for a storage that is only scrubbed
 	readOnly    bool     // the file system was when the storage was opened
 	clock       clock
@@ -62,7 +60,6 @@ type Disk struct {
 	indexes     indexer
 	health      health
 	warnings    []error
-	opened      atomic.Bool
 }
 
 // InUseError means that another process has the storage open.
@@ -101,7 +98,6 @@ func OpenDisk(dir string) (*Disk, error) {
 	if !d.readOnly {
 		d.indexes.start(d, d.clock.unclean, d.clock.crashed)
 	}
-	d.opened.Store(true)
 	return d, nil
 }
 
@@ -155,7 +151,8 @@ func newDisk(dir string) (*Disk, error) {
 		return nil, err
 	}
 	d := &Disk{
-		dir: dir, tree: tree{root: root}, top: top,
+		dir: dir, tree: tree{root: root, top: top},
+		names: newNames(), manifests: newNames(),
 		parsing: semaphore.NewWeighted(parseBudget),
 		listing: semaphore.NewWeighted(maxListing),
 		bulk:    semaphore.NewWeighted(maxBulk),
@@ -168,7 +165,7 @@ func newDisk(dir string) (*Disk, error) {
 }
 
 func (d *Disk) closeFiles() error {
-	err := errors.Join(d.tree.root.Close(), d.top.Close())
+	err := errors.Join(d.tree.root.Close(), d.tree.top.Close())
 	if d.lock != nil {
 		err = errors.Join(err, d.lock.Close())
 	}
@@ -219,7 +216,7 @@ func (d *Disk) prepare() error {
 		return err
 	}
 	if d.clock.unclean {
-		if err := unix.Syncfs(int(d.top.Fd())); err != nil {
+		if err := unix.Syncfs(int(d.tree.top.Fd())); err != nil {
 			return fmt.Errorf("sync: %w", err)
 		}
 	}
@@ -242,18 +239,18 @@ func (d *Disk) prepare() error {
 
 // probe checks that the storage is one file system, with both kinds of links.
 func (d *Disk) probe() error {
-	var first unix.Stat_t
-	for i, dir := range []string{uploadsDir, poolDir, poolDir + "/sha256", poolDir + "/sha512", reposDir} {
-		var stat unix.Stat_t
-		err := unix.Fstatat(int(d.top.Fd()), dir, &stat, 0)
+	first, err := d.tree.stat(uploadsDir)
+	for _, dir := range []string{poolDir, poolDir + "/sha256", poolDir + "/sha512", reposDir} {
 		if err != nil {
-			return &os.PathError{Op: "stat", Path: dir, Err: err}
+			return err
 		}
-		if i == 0 {
-			first = stat
-		} else if stat.Dev != first.Dev {
+		var stat *fileStat
+		if stat, err = d.tree.stat(dir); err == nil && stat.Dev != first.Dev {
 			return fmt.Errorf("%w: %s and %s", ErrTwoFileSystems, uploadsDir, dir)
 		}
+	}
+	if err != nil {
+		return err
 	}
 	for what, link := range map[string]func(old, name string) error{"hard": d.tree.root.Link, "symbolic": d.tree.root.Symlink} {
 		name := path.Join(uploadsDir, tempPrefix+"probe")
@@ -269,9 +266,6 @@ func (d *Disk) probe() error {
 // Close updates every index.json and releases the storage. No other method may run
 // meanwhile.
 func (d *Disk) Close() error {
-	if !d.opened.Swap(false) {
-		return nil
-	}
 	if d.readOnly {
 		return d.closeFiles()
 	}

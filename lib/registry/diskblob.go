@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
 	"time"
 )
 
@@ -35,10 +34,7 @@ func (d *Disk) blob(name string, digest Digest) (Content, error) {
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		if !d.hasRepo(name) {
-			return Content{}, ErrNameUnknown
-		}
-		return Content{}, ErrBlobUnknown
+		err = d.unknown(name, ErrBlobUnknown, ErrBlobUnknown)
 	}
 	if err != nil {
 		return Content{}, err
@@ -71,16 +67,12 @@ func (d *Disk) promise(file string) {
 
 // Mount implements Store.
 func (d *Disk) Mount(_ context.Context, name string, digest Digest) error {
-	var there bool
-	err := d.names.read(poolPath(digest), func() (err error) {
-		there, err = d.tree.exists(poolPath(digest))
-		return err
-	})
+	there, err := d.exists(poolPath(digest))
+	if err == nil && !there {
+		err = ErrBlobUnknown
+	}
 	if err != nil {
 		return err
-	}
-	if !there {
-		return ErrBlobUnknown
 	}
 	return d.linkIn(name, digest)
 }
@@ -104,7 +96,7 @@ func (d *Disk) DeleteBlob(_ context.Context, name string, digest Digest) error {
 // unlink removes a blob from a repository, if it exists.
 func (d *Disk) unlink(name string, digest Digest) error {
 	file := blobPath(name, digest)
-	return d.edit(path.Dir(file), edit{
+	return d.edit(edit{
 		name: file,
 		already: func() (bool, error) {
 			there, err := d.tree.exists(file)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"time"
 
 	"k0rdent-airgap/lib/ref"
@@ -14,43 +13,46 @@ import (
 
 // Manifest implements Store.
 func (d *Disk) Manifest(_ context.Context, name, tag string, digest Digest) (c Content, err error) {
+	if tag == "" {
+		c, err = d.manifest(name, digest)
+	} else {
+		c, err = d.tagged(name, tag)
+	}
+	return c, d.unknown(name, err, ErrManifestUnknown)
+}
+
+// manifest returns a manifest by its digest, or ErrManifestUnknown.
+func (d *Disk) manifest(name string, digest Digest) (Content, error) {
+	mediaType, err := d.mediaType(name, digest)
+	if err != nil {
+		return Content{}, err
+	}
+	c, err := d.blob(name, digest)
+	if errors.Is(err, ErrBlobUnknown) { // deleted meanwhile
+		err = ErrManifestUnknown
+	}
+	c.MediaType = mediaType
+	return c, err
+}
+
+// tagged returns the manifest that a tag points to, or ErrManifestUnknown.
+func (d *Disk) tagged(name, tag string) (Content, error) {
 	for {
-		if tag != "" {
-			digest, err = d.resolve(name, tag)
+		digest, err := d.resolve(name, tag)
+		if err != nil {
+			return Content{}, err
 		}
-		if err == nil {
-			c.MediaType, err = d.mediaType(name, digest)
+		c, err := d.manifest(name, digest)
+		// Meanwhile the tag may have moved and the manifest been deleted, or the
+		// manifest was pushed again after a deletion, whose sweep removed the tag.
+		if now, gone := d.resolve(name, tag); gone != nil || now != digest {
+			continue
 		}
-		mediaType := c.MediaType
-		if err == nil {
-			c, err = d.blob(name, digest)
-			c.MediaType = mediaType
+		if link, gone := d.tree.stat(tagPath(name, tag)); gone == nil { // else it has just been deleted
+			c.Tagged = link.modified()
 		}
-		if err == nil && tag != "" {
-			// The tag may be one of a deleted manifest that has been pushed again
-			// since: a sweep has then removed it.
-			if now, err := d.resolve(name, tag); err != nil || now != digest {
-				continue
-			}
-			if link, err := d.tree.root.Lstat(tagPath(name, tag)); err == nil { // else it has just been deleted
-				c.Tagged = link.ModTime()
-			}
-		}
-		if err == nil || !errors.Is(err, ErrManifestUnknown) && !errors.Is(err, ErrBlobUnknown) {
-			return c, err
-		}
-		// It is absent, or the tag moved and the old manifest was deleted meanwhile.
-		if tag == "" || digest == "" {
-			break
-		}
-		if now, err := d.resolve(name, tag); err != nil || now == digest {
-			break
-		}
+		return c, err
 	}
-	if !d.hasRepo(name) {
-		return Content{}, ErrNameUnknown
-	}
-	return Content{}, ErrManifestUnknown
 }
 
 // PutManifest implements Store. The body goes to a file first, so that many slow
@@ -128,19 +130,18 @@ func (d *Disk) putManifest(ctx context.Context, name, file, mediaType string, st
 	for i, tag := range tags {
 		edits[i] = d.linkEdit(tagPath(name, tag), tagTarget(stored.Digest))
 	}
-	return d.editIn(tagsPath(name), edits...)
+	return d.editIn(edits...)
 }
 
 // listManifest makes a blob of a repository a manifest and a referrer of its subject.
 func (d *Disk) listManifest(name, mediaType string, stored Stored) error {
 	if stored.Subject != "" {
 		link := referrerPath(name, stored.Subject, stored.Digest)
-		if err := d.editIn(path.Dir(link), d.linkEdit(link, stored.Digest.Path())); err != nil {
+		if err := d.editIn(d.linkEdit(link, stored.Digest.Path())); err != nil {
 			return err
 		}
 	}
-	file := manifestPath(name, stored.Digest)
-	return d.editIn(path.Dir(file), d.linkEdit(file, mediaType))
+	return d.editIn(d.linkEdit(manifestPath(name, stored.Digest), mediaType))
 }
 
 // checkConfig returns ErrManifestBlobUnknown if an image's config is absent, as in
@@ -157,47 +158,54 @@ func (d *Disk) checkConfig(name string, m *manifest) error {
 	return err
 }
 
-// DeleteManifest implements Store. Unless the disk is full, its cost does not
-// depend on the repository.
+// DeleteManifest implements Store.
 func (d *Disk) DeleteManifest(ctx context.Context, name, tag string, digest Digest) (err error) {
-	if tag != "" {
-		digest, err = d.resolve(name, tag)
+	if tag == "" {
+		err = d.deleteManifest(ctx, name, digest)
+	} else {
+		err = d.deleteTag(name, tag)
 	}
-	var mediaType string
+	return d.unknown(name, err, ErrManifestUnknown)
+}
+
+func (d *Disk) deleteTag(name, tag string) error {
+	digest, err := d.resolve(name, tag)
 	if err == nil {
-		if tag == "" {
-			defer d.lockManifest(name, digest)()
-		}
-		mediaType, err = d.mediaType(name, digest)
-	}
-	if err == ErrManifestUnknown && !d.hasRepo(name) {
-		return ErrNameUnknown
+		_, err = d.mediaType(name, digest)
 	}
 	if err != nil {
 		return err
 	}
 	defer d.indexes.note(name)
-	if tag != "" {
-		return d.edit(tagsPath(name), d.removeLink(tagPath(name, tag), tagTarget(digest)))
+	return d.edit(d.removeLink(tagPath(name, tag), tagTarget(digest)))
+}
+
+// deleteManifest removes a manifest with its tags. Unless the disk is full, its cost
+// does not depend on the repository.
+func (d *Disk) deleteManifest(ctx context.Context, name string, digest Digest) error {
+	defer d.lockManifest(name, digest)()
+	mediaType, err := d.mediaType(name, digest)
+	if err != nil {
+		return err
 	}
+	defer d.indexes.note(name)
 	subject, err := d.subjectOf(ctx, name, digest, mediaType)
 	if err != nil {
 		return err
 	}
-	err = d.editIn(deletedPath(name), d.linkEdit(deletedMarkPath(name, digest), deletedMark))
+	err = d.editIn(d.linkEdit(deletedMarkPath(name, digest), deletedMark))
 	if isFull(err) { // a deletion makes room
 		err = d.removeTags(ctx, name, map[string]Digest{tagTarget(digest): digest})
 	}
 	if err != nil {
 		return err
 	}
-	file := manifestPath(name, digest)
-	if err := d.edit(path.Dir(file), d.removeLink(file, mediaType)); err != nil {
+	if err := d.edit(d.removeLink(manifestPath(name, digest), mediaType)); err != nil {
 		return err
 	}
 	if subject != "" {
 		link := referrerPath(name, subject, digest)
-		if err := d.edit(path.Dir(link), d.removeLink(link, digest.Path())); err != nil {
+		if err := d.edit(d.removeLink(link, digest.Path())); err != nil {
 			return err
 		}
 	}

@@ -15,44 +15,47 @@ import (
 // content is unknown.
 var errUntrusted = errors.New("the disk failed; its content is not known until it is written again")
 
-// edit is a change of one name in a directory.
+// edit is a change of one name.
 type edit struct {
-	name string
+	name string // a path in the storage
 	// already reports whether the change has been made.
 	already func() (bool, error)
 	// do makes the change; undo restores the previous state.
 	do, undo func() error
+	lock     *nameLock // of name, while it is made
 }
 
 // edit makes changes in one directory and returns once they are durable. If that
 // fails, it undoes them, and the next edit of a name makes its change again,
 // whatever the directory looks like.
-func (d *Disk) edit(dir string, edits ...edit) error {
+func (d *Disk) edit(edits ...edit) error {
+	if len(edits) == 0 {
+		return nil
+	}
+	dir := path.Dir(edits[0].name)
 	slices.SortFunc(edits, func(a, b edit) int { return strings.Compare(a.name, b.name) })
 	edits = slices.CompactFunc(edits, func(a, b edit) bool { return a.name == b.name })
-	locks := make([]*nameLock, len(edits))
-	for i, e := range edits { // in order, so that two callers cannot deadlock
-		locks[i] = d.names.enter(e.name)
-		locks[i].Lock()
-		defer d.names.leave(e.name, locks[i])
-		defer locks[i].Unlock()
+	for i := range edits { // in order, so that two callers cannot deadlock
+		edits[i].lock = d.names.enter(edits[i].name)
+		edits[i].lock.Lock()
+		defer d.names.leave(edits[i].lock)
+		defer edits[i].lock.Unlock()
 	}
 	dirLock := d.names.enter(dir)
-	defer d.names.leave(dir, dirLock)
+	defer d.names.leave(dirLock)
 	failures := dirLock.syncs.failures.Load()
-	var made []int
-	err := d.make(edits, locks, &made)
+	made, err := d.make(edits)
 	if err == nil && len(made) > 0 {
 		if err = dirLock.syncs.sync(func() error { return d.tree.syncDir(dir) }); err == nil && dirLock.syncs.failures.Load() != failures {
 			err = fmt.Errorf("%s: another sync of this directory failed", dir)
 		}
 	}
-	for _, i := range slices.Backward(made) {
+	for _, e := range slices.Backward(made) {
 		var undone error
 		if err != nil {
-			undone = edits[i].undo()
+			undone = e.undo()
 		}
-		d.names.end(edits[i].name, locks[i], err, undone)
+		d.names.end(e.lock, err, undone)
 	}
 	if len(made) > 0 {
 		d.names.changes.Add(1)
@@ -61,34 +64,34 @@ func (d *Disk) edit(dir string, edits ...edit) error {
 }
 
 // editIn is like edit, but makes the directory if necessary.
-func (d *Disk) editIn(dir string, edits ...edit) error {
-	if err := d.makeDir(dir); err != nil {
+func (d *Disk) editIn(edits ...edit) error {
+	if err := d.makeDir(path.Dir(edits[0].name)); err != nil {
 		return err
 	}
-	return d.edit(dir, edits...)
+	return d.edit(edits...)
 }
 
-// make makes the edits that have not been made, and adds their indexes to made.
-func (d *Disk) make(edits []edit, locks []*nameLock, made *[]int) error {
-	for i, e := range edits {
+// make makes the edits that have not been made, and returns those that it tried.
+func (d *Disk) make(edits []edit) (made []edit, err error) {
+	for _, e := range edits {
 		existed, err := d.tree.exists(e.name)
 		if err != nil {
-			return err
+			return made, err
 		}
 		is, err := e.already()
 		if err != nil {
-			return err
+			return made, err
 		}
-		if failed := d.names.begin(e.name, locks[i], existed); is && !failed {
-			d.names.end(e.name, locks[i], nil, nil)
+		if failed := d.names.begin(e.lock, existed); is && !failed {
+			d.names.end(e.lock, nil, nil)
 			continue
 		}
-		*made = append(*made, i)
+		made = append(made, e)
 		if err := e.do(); err != nil {
-			return err
+			return made, err
 		}
 	}
-	return nil
+	return made, nil
 }
 
 // dirSync shares one sync of a directory among the edits that wait for it.
@@ -129,37 +132,51 @@ func (s *dirSync) sync(fsync func() error) error {
 	return b.err
 }
 
+// exists reports whether a file exists, once that is durable.
+func (d *Disk) exists(name string) (there bool, err error) {
+	err = d.names.read(name, func() (err error) {
+		there, err = d.tree.exists(name)
+		return err
+	})
+	return there, err
+}
+
 // makeDir makes a directory with its parents. If another request is making it,
 // makeDir waits until it is durable.
 func (d *Disk) makeDir(dir string) error {
 	if dir == "." {
 		return nil
 	}
-	there := false
-	err := d.names.read(dir, func() (err error) {
-		there, err = d.tree.exists(dir)
-		return err
-	})
-	if err == nil && there {
+	if there, err := d.exists(dir); err == nil && there {
 		return nil
 	}
 	if err := d.makeDir(path.Dir(dir)); err != nil {
 		return err
 	}
-	return d.edit(path.Dir(dir), edit{
-		name:    dir,
-		already: func() (bool, error) { return d.tree.exists(dir) },
+	return d.edit(d.addition(dir, func() error { return d.tree.mkdir(dir) }))
+}
+
+// link links a file into a directory, which must exist.
+func (d *Disk) link(from, to string) error {
+	return d.edit(d.addition(to, func() error { return d.tree.link(from, to) }))
+}
+
+// addition makes a file or a directory.
+func (d *Disk) addition(name string, make func() error) edit {
+	return edit{
+		name:    name,
+		already: func() (bool, error) { return d.tree.exists(name) },
 		do: func() error {
-			err := d.tree.mkdir(dir)
+			err := make()
 			if errors.Is(err, fs.ErrExist) { // a failed edit left it, perhaps only in memory
-				if err = d.tree.remove(dir); err == nil {
-					err = d.tree.mkdir(dir)
+				if err = d.tree.remove(name); err == nil {
+					err = make()
 				}
 			}
 			return err
 		},
-		undo: func() error { return d.tree.remove(dir) },
-	})
+		undo: func() error { return d.tree.remove(name) },
+	}
 }
 
 // removeLink removes a symbolic link, unless it points to another target meanwhile.

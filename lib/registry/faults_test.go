@@ -417,7 +417,7 @@ func TestFailedSyncOfAnother(t *testing.T) {
 		}, nil
 	})
 	edits := make(chan error)
-	edit := func(tag string) { edits <- reg.disk.edit(dir, reg.disk.linkEdit(tagPath("a", tag), d)) }
+	edit := func(tag string) { edits <- reg.disk.edit(reg.disk.linkEdit(tagPath("a", tag), d)) }
 	go edit("one")
 	<-syncing
 	go edit("two")

@@ -133,9 +133,7 @@ func TestFullDiskStarts(t *testing.T) {
 		}
 	}
 	fill.Close()
-	reg.disk.closeFiles() // as a kill does
-	reg.disk.opened.Store(false)
-	reg.stop()
+	reg.kill()
 	reg.start()
 	reg.want(200, "GET", "/v2/a/manifests/v1", nil)
 	reg.want(507, "POST", "/v2/a/blobs/uploads/", nil)

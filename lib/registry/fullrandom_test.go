@@ -91,9 +91,7 @@ func (f *fullDisk) end() {
 		}
 		return
 	}
-	f.disk.indexes.cancel()
-	f.disk.indexes.running.Wait()
-	f.disk.closeFiles()
+	f.disk.kill()
 }
 
 // fill leaves little or nothing free.

@@ -35,6 +35,7 @@ type testRegistry struct {
 	disk *Disk
 	url  string
 	stop func()
+	kill func() // leaves the storage as a kill does
 }
 
 func newRegistry(t testing.TB) *testRegistry {
@@ -59,6 +60,18 @@ func (reg *testRegistry) start() {
 		}
 		reg.stop = func() {}
 	}
+	reg.kill = func() {
+		server.Close()
+		disk.kill()
+		reg.stop = func() {}
+	}
+}
+
+// kill leaves the storage as a kill does.
+func (d *Disk) kill() {
+	d.indexes.cancel()
+	d.indexes.running.Wait()
+	d.closeFiles()
 }
 
 func (reg *testRegistry) restart() {

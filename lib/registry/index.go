@@ -111,7 +111,7 @@ func (x *indexer) stop(d *Disk) (complete bool, err error) {
 	x.running.Wait()
 	x.writeAll(d, slices.Collect(maps.Keys(x.changed)))
 	if x.wrote {
-		err = unlessStuck(unix.Syncfs(int(d.top.Fd())))
+		err = unlessStuck(unix.Syncfs(int(d.tree.top.Fd())))
 	}
 	return !x.behind && err == nil, err
 }

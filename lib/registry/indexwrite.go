@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
 	"strconv"
 	"time"
 
@@ -33,7 +32,7 @@ func (d *Disk) indexEnd(name string) (string, error) {
 	for range 3 {
 		state, wait := "", time.Duration(0)
 		for _, dir := range append(manifestDirs(name), tagsPath(name)) {
-			stat, err := d.stat(dir)
+			stat, err := d.tree.stat(dir)
 			if errors.Is(err, fs.ErrNotExist) {
 				stat = new(fileStat)
 			} else if err != nil {
@@ -141,32 +140,21 @@ func (d *Disk) index(name string, w io.Writer) error {
 	if _, err := io.WriteString(w, `{"schemaVersion":2,"mediaType":"`+mediaTypeIndex+`","manifests":[`); err != nil {
 		return err
 	}
-	ix := &indexWriter{w: w, separator: "\n", tagged: make(digestSet), dirs: make(map[string]*openDir)}
-	defer ix.close()
-	for _, dir := range append(manifestDirs(name), tagsPath(name), repoPath(name, "blobs/sha256"), repoPath(name, "blobs/sha512")) {
-		o, err := d.tree.openDir(dir)
-		if err == nil {
-			ix.dirs[dir] = o
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
+	ix := &indexWriter{tree: &d.tree, w: w, separator: "\n", tagged: make(digestSet)}
 	// In directory order: sorted, it would be read several times.
-	if tags := ix.dirs[tagsPath(name)]; tags != nil {
-		err := tags.each(func(tag []byte, _ byte) error {
-			target, err := tags.readlink(string(tag))
-			if err != nil {
-				return err
-			}
-			digest, err := tagDigest(target)
-			if err != nil || ref.CheckTag(string(tag)) != nil { // deleted since, or not the registry's
-				return nil
-			}
-			return ix.entry(name, digest, string(tag))
-		})
+	err := d.tree.eachName(tagsPath(name), func(tag []byte, _ byte) error {
+		target, err := d.tree.readlink(tagPath(name, string(tag)))
 		if err != nil {
 			return err
 		}
+		digest, err := tagDigest(target)
+		if err != nil || ref.CheckTag(string(tag)) != nil { // deleted since, or not the registry's
+			return nil
+		}
+		return ix.entry(name, digest, string(tag))
+	})
+	if err != nil {
+		return err
 	}
 	return d.eachManifest(context.Background(), name, func(digest Digest) error {
 		if ix.tagged.has(digest) {
@@ -178,31 +166,20 @@ func (d *Disk) index(name string, w io.Writer) error {
 
 // indexWriter writes the entries of an index.json.
 type indexWriter struct {
+	tree      *tree
 	w         io.Writer
-	dirs      map[string]*openDir // by their paths
 	tagged    digestSet
 	separator string
-}
-
-func (ix *indexWriter) close() {
-	for _, dir := range ix.dirs {
-		dir.close()
-	}
 }
 
 // entry writes the descriptor of a manifest, if it exists. Digests and tags need no
 // escaping.
 func (ix *indexWriter) entry(name string, digest Digest, tag string) error {
-	manifest, blob := manifestPath(name, digest), blobPath(name, digest)
-	manifests, blobs := ix.dirs[path.Dir(manifest)], ix.dirs[path.Dir(blob)]
-	if manifests == nil || blobs == nil {
-		return nil
-	}
-	mediaType, err := manifests.readlink(path.Base(manifest))
+	mediaType, err := ix.tree.readlink(manifestPath(name, digest))
 	if err != nil || mediaType == "" {
 		return err
 	}
-	stat, err := blobs.stat(path.Base(blob))
+	stat, err := ix.tree.stat(blobPath(name, digest))
 	if err != nil {
 		return ifExists(err)
 	}

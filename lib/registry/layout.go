@@ -3,7 +3,6 @@ package registry
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"strings"
@@ -59,8 +58,16 @@ func referrerName(digest Digest) string { return strings.Replace(string(digest),
 
 // hasRepo reports whether a repository exists.
 func (d *Disk) hasRepo(name string) bool {
-	_, err := d.tree.root.Stat(repoPath(name, ""))
-	return err == nil
+	there, err := d.tree.exists(repoPath(name, ""))
+	return there && err == nil
+}
+
+// unknown returns err, or ErrNameUnknown if it is absent because the repository is.
+func (d *Disk) unknown(name string, err, absent error) error {
+	if err == absent && !d.hasRepo(name) {
+		return ErrNameUnknown
+	}
+	return err
 }
 
 // lockManifest keeps other requests from pushing, deleting or sweeping a manifest.
@@ -69,50 +76,29 @@ func (d *Disk) lockManifest(name string, digest Digest) (unlock func()) {
 }
 
 // mediaType returns a manifest's media type, or ErrManifestUnknown.
-func (d *Disk) mediaType(name string, digest Digest) (mediaType string, err error) {
-	file := manifestPath(name, digest)
-	err = d.names.read(file, func() (err error) {
-		mediaType, err = d.tree.readlink(file)
-		return err
-	})
-	if err == nil && mediaType == "" {
-		err = ErrManifestUnknown
-	}
-	return mediaType, err
+func (d *Disk) mediaType(name string, digest Digest) (string, error) {
+	return d.target(manifestPath(name, digest))
 }
 
 // resolve returns the digest that a tag points to, or ErrManifestUnknown.
-func (d *Disk) resolve(name, tag string) (digest Digest, err error) {
-	file, target := tagPath(name, tag), ""
-	err = d.names.read(file, func() (err error) {
-		target, err = d.tree.readlink(file)
-		return err
-	})
-	if err == nil && target == "" {
-		return "", ErrManifestUnknown
-	}
+func (d *Disk) resolve(name, tag string) (Digest, error) {
+	target, err := d.target(tagPath(name, tag))
 	if err != nil {
 		return "", err
 	}
 	return tagDigest(target)
 }
 
-// link links a file into a directory, which must exist.
-func (d *Disk) link(from, to string) error {
-	return d.edit(path.Dir(to), edit{
-		name:    to,
-		already: func() (bool, error) { return d.tree.exists(to) },
-		do: func() error {
-			err := d.tree.link(from, to)
-			if errors.Is(err, fs.ErrExist) { // a failed edit left it, perhaps only in memory
-				if err = d.tree.remove(to); err == nil {
-					err = d.tree.link(from, to)
-				}
-			}
-			return err
-		},
-		undo: func() error { return d.tree.remove(to) },
+// target returns the target of a link, once that is durable, or ErrManifestUnknown.
+func (d *Disk) target(link string) (target string, err error) {
+	err = d.names.read(link, func() (err error) {
+		target, err = d.tree.readlink(link)
+		return err
 	})
+	if err == nil && target == "" {
+		err = ErrManifestUnknown
+	}
+	return target, err
 }
 
 // commit links a complete, synced file into the pool and a repository. The caller
@@ -176,7 +162,7 @@ func (d *Disk) copyPooled(digest Digest) (err error) {
 	if err != nil {
 		return err
 	}
-	return d.edit(path.Dir(pooled), edit{
+	return d.edit(edit{
 		name: pooled,
 		already: func() (bool, error) { // another request did the same
 			info, err := d.tree.root.Stat(pooled)

@@ -18,32 +18,34 @@ type names struct {
 
 type nameLock struct {
 	sync.RWMutex
+	name    string
 	users   int
 	editing bool    // guarded by names.mu, as is existed
 	existed bool    // before the edit
 	syncs   dirSync // of a directory
 }
 
+func newNames() names {
+	return names{m: make(map[string]*nameLock), suspect: make(map[string]bool)}
+}
+
 func (n *names) enter(name string) *nameLock {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.m == nil {
-		n.m, n.suspect = make(map[string]*nameLock), make(map[string]bool)
-	}
 	l := n.m[name]
 	if l == nil {
-		l = new(nameLock)
+		l = &nameLock{name: name}
 		n.m[name] = l
 	}
 	l.users++
 	return l
 }
 
-func (n *names) leave(name string, l *nameLock) {
+func (n *names) leave(l *nameLock) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if l.users--; l.users == 0 {
-		delete(n.m, name)
+		delete(n.m, l.name)
 	}
 }
 
@@ -51,13 +53,13 @@ func (n *names) leave(name string, l *nameLock) {
 func (n *names) lock(name string) (unlock func()) {
 	l := n.enter(name)
 	l.Lock()
-	return func() { l.Unlock(); n.leave(name, l) }
+	return func() { l.Unlock(); n.leave(l) }
 }
 
 // read calls f while the name does not change.
 func (n *names) read(name string, f func() error) error {
 	l := n.enter(name)
-	defer n.leave(name, l)
+	defer n.leave(l)
 	l.RLock()
 	defer l.RUnlock()
 	n.mu.Lock()
@@ -91,22 +93,22 @@ func (n *names) failing() bool {
 }
 
 // begin records that an edit begins, and reports whether the name's last one failed.
-func (n *names) begin(name string, l *nameLock, existed bool) (failed bool) {
+func (n *names) begin(l *nameLock, existed bool) (failed bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	l.editing, l.existed = true, existed
-	_, failed = n.suspect[name]
+	_, failed = n.suspect[l.name]
 	return failed
 }
 
 // end records how an edit ended; undone is the error of undoing it.
-func (n *names) end(name string, l *nameLock, err, undone error) {
+func (n *names) end(l *nameLock, err, undone error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	l.editing = false
 	if err == nil {
-		delete(n.suspect, name)
+		delete(n.suspect, l.name)
 	} else {
-		n.suspect[name] = undone != nil
+		n.suspect[l.name] = undone != nil
 	}
 }

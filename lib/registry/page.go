@@ -16,7 +16,7 @@ type lowest struct {
 }
 
 func (l *lowest) add(name []byte) {
-	if string(name) <= l.after || l.ends(name) {
+	if string(name) <= l.after || l.more && string(name) >= l.bound {
 		return
 	}
 	l.names = append(l.names, string(name))
@@ -24,9 +24,6 @@ func (l *lowest) add(name []byte) {
 		l.cut()
 	}
 }
-
-// ends reports whether a name belongs to a later page.
-func (l *lowest) ends(name []byte) bool { return l.more && string(name) >= l.bound }
 
 func (l *lowest) cut() {
 	slices.Sort(l.names)

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -12,6 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// A list looks at up to a million names, so these functions avoid the overhead of
+// os.Root: they follow no link at the end of a path and change nothing.
 
 // Kinds of directory entries; see readdir(3).
 const (
@@ -25,40 +29,80 @@ var direntBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); retur
 // errFound ends a walk.
 var errFound = errors.New("found")
 
-// openDir is a directory whose entries are read without the overhead of os.Root.
-// Names are single components, and links are not followed.
-type openDir struct {
-	f    *os.File
-	name string
-}
-
-func (t *tree) openDir(dir string) (*openDir, error) {
-	f, err := t.root.Open(dir)
-	if err != nil {
-		return nil, err
+// retried calls f until no signal interrupts it.
+func retried(f func() error) error {
+	for {
+		if err := f(); err != unix.EINTR {
+			return err
+		}
 	}
-	return &openDir{f, dir}, nil
 }
 
-func (o *openDir) close() { o.f.Close() }
+// fileStat is the result of lstat(2).
+type fileStat struct{ unix.Stat_t }
 
-// each calls visit, which may remove it, for each entry, in no order. The name is
-// valid only until visit returns, so that nothing is allocated.
-func (o *openDir) each(visit func(name []byte, kind byte) error) error {
-	return readEntries(int(o.f.Fd()), o.name, visit)
+// kind returns the bits of the mode for the kind of a file.
+func (s *fileStat) kind() uint32 { return s.Mode & unix.S_IFMT }
+
+func (s *fileStat) modified() time.Time { return time.Unix(s.Mtim.Unix()) }
+
+func (s *fileStat) same(other *fileStat) bool { return s.Dev == other.Dev && s.Ino == other.Ino }
+
+func (t *tree) stat(name string) (*fileStat, error) {
+	s := new(fileStat)
+	err := retried(func() error { return unix.Fstatat(int(t.top.Fd()), name, &s.Stat_t, unix.AT_SYMLINK_NOFOLLOW) })
+	if err != nil {
+		return nil, &os.PathError{Op: "stat", Path: name, Err: err}
+	}
+	return s, nil
 }
 
-// readEntries is openDir.each for a file descriptor.
-func readEntries(fd int, name string, visit func(name []byte, kind byte) error) error {
+// exists reports whether a file exists.
+func (t *tree) exists(name string) (bool, error) {
+	_, err := t.stat(name)
+	return err == nil, ifExists(err)
+}
+
+// readlink returns the target of a link, or "" if it does not exist or is not a link.
+func (t *tree) readlink(name string) (string, error) {
+	var buf [1024]byte
+	var n int
+	err := retried(func() (err error) {
+		n, err = unix.Readlinkat(int(t.top.Fd()), name, buf[:])
+		return err
+	})
+	if err == unix.ENOENT || err == unix.EINVAL {
+		return "", nil
+	}
+	if err != nil {
+		return "", &os.PathError{Op: "readlink", Path: name, Err: err}
+	}
+	return string(buf[:n]), nil
+}
+
+// eachName calls visit, which may remove it, for each entry of a directory, which may
+// be absent, in no order. The name is valid only until visit returns, so that nothing
+// is allocated.
+func (t *tree) eachName(dir string, visit func(name []byte, kind byte) error) error {
+	var fd int
+	err := retried(func() (err error) {
+		fd, err = unix.Openat(int(t.top.Fd()), dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+		return err
+	})
+	if err != nil {
+		return ifExists(&os.PathError{Op: "open", Path: dir, Err: err})
+	}
+	defer unix.Close(fd)
 	buf := direntBuffers.Get().(*[]byte)
 	defer direntBuffers.Put(buf)
 	for {
-		n, err := unix.Getdents(fd, *buf)
-		if err == unix.EINTR {
-			continue
-		}
+		var n int
+		err := retried(func() (err error) {
+			n, err = unix.Getdents(fd, *buf)
+			return err
+		})
 		if err != nil {
-			return &os.PathError{Op: "readdir", Path: name, Err: err}
+			return &os.PathError{Op: "readdir", Path: dir, Err: err}
 		}
 		if n == 0 {
 			return nil
@@ -69,61 +113,10 @@ func readEntries(fd int, name string, visit func(name []byte, kind byte) error) 
 	}
 }
 
-// readlink returns the target of a link, or "" if it does not exist or is not a link.
-func (o *openDir) readlink(name string) (string, error) {
-	var buf [1024]byte
-	n, err := unix.Readlinkat(int(o.f.Fd()), name, buf[:])
-	if err == unix.ENOENT || err == unix.EINVAL {
-		return "", nil
-	}
-	if err != nil {
-		return "", &os.PathError{Op: "readlink", Path: path.Join(o.name, name), Err: err}
-	}
-	return string(buf[:n]), nil
-}
-
-// stat is openDir.stat for a path in the storage.
-func (d *Disk) stat(file string) (*fileStat, error) {
-	return (&openDir{d.top, "."}).stat(file)
-}
-
-// fileStat is the result of stat(2).
-type fileStat struct{ unix.Stat_t }
-
-// kind returns the bits of the mode for the kind of a file.
-func (s *fileStat) kind() uint32 { return s.Mode & unix.S_IFMT }
-
-func (s *fileStat) modified() time.Time { return time.Unix(s.Mtim.Unix()) }
-
-func (s *fileStat) same(other *fileStat) bool { return s.Dev == other.Dev && s.Ino == other.Ino }
-
-func (o *openDir) stat(name string) (*fileStat, error) {
-	s := new(fileStat)
-	if err := unix.Fstatat(int(o.f.Fd()), name, &s.Stat_t, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return nil, &os.PathError{Op: "stat", Path: path.Join(o.name, name), Err: err}
-	}
-	return s, nil
-}
-
-// eachName is openDir.each for a directory, which may be absent.
-func (t *tree) eachName(dir string, visit func(name []byte, kind byte) error) error {
-	o, err := t.openDir(dir)
-	if err != nil {
-		return ifExists(err)
-	}
-	defer o.close()
-	return o.each(visit)
-}
-
 // eachEntry calls visit, which may remove it, for each entry of a directory.
 func (t *tree) eachEntry(ctx context.Context, dir string, visit func(name string, stat *fileStat) error) error {
-	o, err := t.openDir(dir)
-	if err != nil {
-		return ifExists(err)
-	}
-	defer o.close()
-	return o.each(func(name []byte, kind byte) error {
-		stat, err := o.stat(string(name))
+	return t.eachName(dir, func(name []byte, _ byte) error {
+		stat, err := t.stat(path.Join(dir, string(name)))
 		if err != nil {
 			return ifExists(err) // removed meanwhile
 		}
@@ -161,13 +154,7 @@ func eachDirent(b []byte, visit func(name []byte, kind byte) error) error {
 		if length < header || length > len(b) {
 			return errors.New("malformed directory entry")
 		}
-		name := b[header:length]
-		for i, c := range name {
-			if c == 0 {
-				name = name[:i]
-				break
-			}
-		}
+		name, _, _ := bytes.Cut(b[header:length], []byte{0})
 		if string(name) != "." && string(name) != ".." {
 			if err := visit(name, b[18]); err != nil {
 				return err

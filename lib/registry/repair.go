@@ -20,7 +20,7 @@ func (d *Disk) SetAside(ctx context.Context, damage Damage) error {
 			return err
 		}
 		defer d.indexes.note(name)
-		return d.edit(tagsPath(name), d.removeLink(tagPath(name, damage.Tag), target))
+		return d.edit(d.removeLink(tagPath(name, damage.Tag), target))
 	}
 	if err := d.quarantine(damage.Path); err != nil {
 		return err

@@ -110,7 +110,7 @@ func (s *scrub) repository(name string) error {
 		return err
 	}
 	return s.disk.tree.eachBlob(s.ctx, repoPath(name, "blobs"), func(file string, digest Digest, stat *fileStat) error {
-		if pooled, err := s.disk.stat(poolPath(digest)); err == nil && pooled.same(stat) {
+		if pooled, err := s.disk.tree.stat(poolPath(digest)); err == nil && pooled.same(stat) {
 			return nil
 		}
 		return s.blob(name, file, digest, stat)
@@ -245,7 +245,7 @@ func (r *scrubReader) Read(p []byte) (int, error) {
 // linked returns the repositories that link to a file of the pool.
 func (d *Disk) linked(ctx context.Context, digest Digest, file *fileStat) (names []string, err error) {
 	err = d.walkRepos(ctx, func(name string) error {
-		if stat, err := d.stat(blobPath(name, digest)); err == nil && stat.same(file) {
+		if stat, err := d.tree.stat(blobPath(name, digest)); err == nil && stat.same(file) {
 			names = append(names, name)
 		}
 		return nil

@@ -3,7 +3,6 @@ package registry
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"syscall"
 )
@@ -12,6 +11,7 @@ import (
 // syncs use its methods, so that a test can make any step fail.
 type tree struct {
 	root *os.Root
+	top  *os.File // the same directory, for stat, readlink and eachName
 	// observe, if set, is called before each step, which its error replaces. The
 	// function that it returns is called with the step's result.
 	observe func(op, name string) (ended func(error), err error)
@@ -54,11 +54,7 @@ func (t *tree) rename(from, to string) error {
 
 // remove removes a file or an empty directory, if it exists.
 func (t *tree) remove(name string) error {
-	err := t.step("unlink", name, func() error { return t.root.Remove(name) })
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return ifExists(t.step("unlink", name, func() error { return t.root.Remove(name) }))
 }
 
 func (t *tree) mkdir(name string) error {
@@ -100,24 +96,6 @@ func (w *treeWriter) Write(p []byte) (n int, err error) {
 		return err
 	})
 	return n, err
-}
-
-// exists reports whether a file exists.
-func (t *tree) exists(name string) (bool, error) {
-	_, err := t.root.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// readlink returns the target of a link, or "" if it does not exist.
-func (t *tree) readlink(name string) (string, error) {
-	target, err := t.root.Readlink(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	return target, err
 }
 
 // isFull reports whether a storageError means a full disk or quota.

@@ -58,7 +58,7 @@ func (d *Disk) UploadSize(_ context.Context, s Session) (int64, error) {
 // a blob already, because a fault prevented its removal: writing to it would change
 // the blob.
 func (d *Disk) sessionStat(file string) (*fileStat, error) {
-	stat, err := d.stat(file)
+	stat, err := d.tree.stat(file)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && stat.Nlink > 1 {
 		return nil, ErrUploadUnknown
 	}
