@@ -29,7 +29,6 @@ type clock struct {
 	note    clockNote
 	saved   time.Duration // uptime at the last save
 	unclean bool          // the storage was not closed in order
-	crashed bool          // and the host was restarted since
 }
 
 // clockNote is the content of clockFile.
@@ -73,7 +72,7 @@ func (c *clock) open(t *tree) {
 	var last clockNote
 	if text, err := t.root.ReadFile(clockFile); err == nil && json.Unmarshal(text, &last) == nil && !last.Time.IsZero() {
 		c.note = last.advance(boot, up)
-		c.unclean, c.crashed = !last.Closed, !last.Closed && last.Boot != boot
+		c.unclean = !last.Closed
 	}
 	c.note.Closed = false
 }

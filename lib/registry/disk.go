@@ -96,7 +96,7 @@ func OpenDisk(dir string) (*Disk, error) {
 		return nil, fmt.Errorf("storage %s: %w", dir, err)
 	}
 	if !d.readOnly {
-		d.indexes.start(d, d.clock.unclean, d.clock.crashed)
+		d.indexes.start(d, d.clock.unclean)
 	}
 	return d, nil
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,8 +20,9 @@ const indexDelay = 400 * time.Millisecond
 type indexer struct {
 	mu      sync.Mutex
 	changed map[string]time.Time // repositories whose index is stale, and since when
-	behind  bool                 // others may be stale
-	wrote   bool                 // indexes have been written and not synced
+	behind  atomic.Bool          // others may be stale, after an unclean stop
+	failed  atomic.Bool          // an index could not be written
+	wrote   atomic.Bool          // indexes have been written and not synced
 	wake    chan struct{}
 	writing sync.Mutex // held while indexes are written or repositories removed
 	cancel  context.CancelFunc
@@ -59,18 +61,15 @@ func (x *indexer) due(delay time.Duration) (names []string, wait time.Duration) 
 }
 
 // start writes indexes in the background until stop. After an unclean stop any of
-// them may be stale (behind), after a crash of the host also damaged. A stop waits
-// until they are repaired.
-func (x *indexer) start(d *Disk, behind, damaged bool) {
+// them may be stale or damaged (behind). A stop waits until they are repaired.
+func (x *indexer) start(d *Disk, behind bool) {
 	ctx, cancel := context.WithCancel(context.Background())
-	x.changed, x.wake, x.cancel, x.behind = make(map[string]time.Time), make(chan struct{}, 1), cancel, behind
+	x.changed, x.wake, x.cancel = make(map[string]time.Time), make(chan struct{}, 1), cancel
 	if behind {
+		x.behind.Store(true)
 		x.running.Go(func() {
-			if _, err := d.renewIndexes(context.Background(), damaged); err == nil {
-				x.mu.Lock()
-				x.behind = false
-				x.mu.Unlock()
-			}
+			_, err := d.RenewIndexes(context.Background())
+			x.behind.Store(err != nil)
 		})
 	}
 	x.running.Go(func() {
@@ -95,13 +94,9 @@ func (x *indexer) start(d *Disk, behind, damaged bool) {
 // start retries.
 func (x *indexer) writeAll(d *Disk, names []string) {
 	for _, name := range names {
-		x.writing.Lock()
-		err := d.writeIndex(name)
-		x.writing.Unlock()
-		x.mu.Lock()
-		x.wrote = true
-		x.behind = x.behind || err != nil
-		x.mu.Unlock()
+		if err := d.writeIndex(name); err != nil {
+			x.failed.Store(true)
+		}
 	}
 }
 
@@ -110,32 +105,21 @@ func (x *indexer) stop(d *Disk) (complete bool, err error) {
 	x.cancel()
 	x.running.Wait()
 	x.writeAll(d, slices.Collect(maps.Keys(x.changed)))
-	if x.wrote {
+	if x.wrote.Load() {
 		err = unlessStuck(unix.Syncfs(int(d.tree.top.Fd())))
 	}
-	return !x.behind && err == nil, err
+	return !x.behind.Load() && !x.failed.Load() && err == nil, err
 }
 
 // RenewIndexes writes each stale index.json and returns their number.
 func (d *Disk) RenewIndexes(ctx context.Context) (renewed int, err error) {
-	return d.renewIndexes(ctx, false)
-}
-
-func (d *Disk) renewIndexes(ctx context.Context, all bool) (renewed int, err error) {
 	err = d.walkRepos(ctx, func(name string) error {
 		same, err := d.sameIndex(name)
-		if err != nil || same && !all {
+		if err != nil || same {
 			return err
 		}
 		renewed++
-		d.indexes.writing.Lock()
-		defer d.indexes.writing.Unlock()
 		return d.writeIndex(name)
 	})
-	if err == nil && renewed > 0 {
-		d.indexes.mu.Lock()
-		d.indexes.wrote = true
-		d.indexes.mu.Unlock()
-	}
 	return renewed, errors.Join(err, ctx.Err())
 }

@@ -2,14 +2,12 @@ package registry
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"strconv"
-	"time"
 
 	"k0rdent-airgap/lib/ref"
 )
@@ -17,39 +15,9 @@ import (
 const (
 	// annotationTag holds the tag of an entry in index.json (image-spec, annotations).
 	annotationTag = "org.opencontainers.image.ref.name"
-	// annotationState is the annotation that indexEnd writes.
-	annotationState = "oci-serve.state"
 	// layoutText is the file that marks an OCI image layout (image-spec, image layout).
 	layoutText = `{"imageLayoutVersion":"1.0.0"}`
-	// settled is the age from which a directory's date differs from that of its next
-	// change: file systems use the kernel's tick.
-	settled = 50 * time.Millisecond
 )
-
-// indexEnd returns the end of an up-to-date index.json: the dates of the directories
-// that it is derived from.
-func (d *Disk) indexEnd(name string) (string, error) {
-	for range 3 {
-		state, wait := "", time.Duration(0)
-		for _, dir := range append(manifestDirs(name), tagsPath(name)) {
-			stat, err := d.tree.stat(dir)
-			if errors.Is(err, fs.ErrNotExist) {
-				stat = new(fileStat)
-			} else if err != nil {
-				return "", err
-			}
-			if age := time.Since(stat.modified()); age >= 0 {
-				wait = max(wait, settled-age)
-			}
-			state += fmt.Sprintf(" %d.%09d", stat.Mtim.Sec, stat.Mtim.Nsec)
-		}
-		if wait == 0 {
-			return "\n],\"annotations\":{\"" + annotationState + "\":\"" + state[1:] + "\"}}\n", nil
-		}
-		time.Sleep(wait) // nothing tells when the kernel's clock has moved on
-	}
-	return "\n]}\n", nil // it keeps changing
-}
 
 // manifestDirs returns the directories of a repository's manifests, by algorithm.
 func manifestDirs(name string) (dirs []string) {
@@ -59,54 +27,65 @@ func manifestDirs(name string) (dirs []string) {
 	return dirs
 }
 
-// sameIndex reports whether a repository's index.json is up to date.
+// hasLayout reports whether a repository has its oci-layout, which a crash may have
+// truncated.
+func (d *Disk) hasLayout(name string) bool {
+	text, err := d.tree.root.ReadFile(repoPath(name, "oci-layout"))
+	return err == nil && string(text) == layoutText
+}
+
+// sameIndex reports whether a repository's index.json and oci-layout are up to date.
 func (d *Disk) sameIndex(name string) (bool, error) {
-	end, err := d.indexEnd(name)
-	if err != nil {
-		return false, err
+	if !d.hasLayout(name) {
+		return false, nil
 	}
 	f, err := d.tree.root.Open(repoPath(name, "index.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
 	if err != nil {
-		return false, err
+		return false, ifExists(err)
 	}
 	defer f.Close()
-	if _, err := f.Seek(-int64(len(end)), io.SeekEnd); err != nil { // it is shorter
-		return false, nil
+	old := bufio.NewReader(f)
+	if err := d.index(name, &comparer{old}); err != nil {
+		return false, unless(err, errDiffers)
 	}
-	got, err := io.ReadAll(f)
-	return string(got) == end, err
+	_, err = old.ReadByte()
+	return err == io.EOF, nil
+}
+
+// comparer is a writer that compares what is written with what r reads.
+type comparer struct{ r io.Reader }
+
+var errDiffers = errors.New("other content")
+
+func (c *comparer) Write(p []byte) (int, error) {
+	old := make([]byte, len(p))
+	if _, err := io.ReadFull(c.r, old); err != nil || !bytes.Equal(old, p) {
+		return 0, errDiffers
+	}
+	return len(p), nil
 }
 
 // writeIndex replaces a repository's index.json and adds oci-layout if necessary.
 func (d *Disk) writeIndex(name string) error {
+	d.indexes.writing.Lock()
+	defer d.indexes.writing.Unlock()
+	d.indexes.wrote.Store(true)
 	if !d.hasRepo(name) { // removed by garbage collection
 		return nil
 	}
 	if err := d.sweep(context.Background(), name); err != nil {
 		return err
 	}
-	if there, err := d.tree.exists(repoPath(name, "oci-layout")); err != nil || !there {
-		if err := d.replaceFile(repoPath(name, "oci-layout"), func(w io.Writer) error {
+	if !d.hasLayout(name) {
+		err := d.replaceFile(repoPath(name, "oci-layout"), func(w io.Writer) error {
 			_, err := io.WriteString(w, layoutText)
 			return err
-		}); err != nil {
+		})
+		if err != nil {
 			return err
 		}
 	}
-	end, err := d.indexEnd(name) // before the directories are read
-	if err != nil {
-		return err
-	}
-	return d.replaceFile(repoPath(name, "index.json"), func(w io.Writer) error {
-		if err := d.index(name, w); err != nil {
-			return err
-		}
-		_, err := io.WriteString(w, end)
-		return err
-	})
+	return d.replaceFile(repoPath(name, "index.json"), func(w io.Writer) error { return d.index(name, w) })
 }
 
 // replaceFile replaces a derived file atomically, without syncing it.
@@ -134,8 +113,8 @@ func (d *Disk) replaceFile(name string, write func(io.Writer) error) (err error)
 	return err
 }
 
-// index writes an index.json up to its last entry: one for each tag, and one for
-// each manifest without a tag.
+// index writes an index.json, with an entry for each tag, and one for each manifest
+// without a tag.
 func (d *Disk) index(name string, w io.Writer) error {
 	if _, err := io.WriteString(w, `{"schemaVersion":2,"mediaType":"`+mediaTypeIndex+`","manifests":[`); err != nil {
 		return err
@@ -156,12 +135,17 @@ func (d *Disk) index(name string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return d.eachManifest(context.Background(), name, func(digest Digest) error {
+	err = d.eachManifest(context.Background(), name, func(digest Digest) error {
 		if ix.tagged.has(digest) {
 			return nil
 		}
 		return ix.entry(name, digest, "")
 	})
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, "\n]}\n")
+	return err
 }
 
 // indexWriter writes the entries of an index.json.
