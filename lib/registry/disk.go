@@ -158,7 +158,7 @@ func newDisk(dir string) (*Disk, error) {
 		bulk:    semaphore.NewWeighted(maxBulk),
 	}
 	d.tree.makeRoom = d.endAbandoned
-	d.uploads.quota.Limit = maxSessions
+	d.uploads.m, d.uploads.quota.Limit = make(map[string]*upload), maxSessions
 	d.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
 	d.bulkBuffers.New = func() any { b := make([]byte, bulkBuffer); return &b }
 	return d, nil

@@ -51,7 +51,7 @@ func TestUploadLimit(t *testing.T) {
 	<-at
 	close(goOn)
 	<-ended
-	if held := reg.disk.uploads.held["alice"]; held <= 0 || held > 80000 {
+	if held := reg.disk.uploads.held()["alice"]; held <= 0 || held > 80000 {
 		t.Errorf("%d bytes count for a session that has some", held)
 	}
 	u, err := reg.disk.uploads.join(ctx, uploadPath(Session{Repository: "a", ID: id, Owner: "alice"}))
@@ -81,11 +81,11 @@ func TestUploadLimit(t *testing.T) {
 		t.Errorf("when the other one lies idle: %v", err)
 	}
 	reg.restart()
-	if held := reg.disk.uploads.held[""]; held != 100000 {
+	if held := reg.disk.uploads.held()[""]; held != 100000 {
 		t.Errorf("after a restart %d bytes count, want those of two sessions", held)
 	}
-	if _, err := reg.disk.Collect(ctx, true); err != nil || len(reg.disk.uploads.held) > 0 {
-		t.Errorf("without sessions %v bytes count, %v", reg.disk.uploads.held, err)
+	if _, err := reg.disk.Collect(ctx, true); err != nil || len(reg.disk.uploads.held()) > 0 {
+		t.Errorf("without sessions %v bytes count, %v", reg.disk.uploads.held(), err)
 	}
 }
 

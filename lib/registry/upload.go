@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,19 +24,9 @@ func (d *Disk) StartUpload(_ context.Context, s Session, algorithm string) (stri
 	}
 	s.ID = newID()
 	file := uploadPath(s)
-	payer := s.Owner
-	if payer == "" {
-		payer = s.Client
-	}
-	victim, err := d.uploads.add(file, algorithm, payer)
+	err := d.evict(func() (string, error) { return d.uploads.add(file, algorithm, cmp.Or(s.Owner, s.Client)) })
 	if err != nil {
 		return "", err
-	}
-	if victim != "" {
-		if err := d.tree.remove(victim); err != nil {
-			d.uploads.forget(file)
-			return "", err
-		}
 	}
 	f, err := d.tree.create(file)
 	if err != nil {
@@ -133,16 +124,23 @@ type quotaWriter struct {
 }
 
 func (w *quotaWriter) Write(p []byte) (int, error) {
+	err := w.d.evict(func() (string, error) { return w.d.uploads.grow(w.u, int64(len(p))) })
+	if err != nil {
+		return 0, err
+	}
+	return w.w.Write(p)
+}
+
+// evict calls reserve, and removes the file of the session that it has ended,
+// until it ends none.
+func (d *Disk) evict(reserve func() (victim string, err error)) error {
 	for {
-		victim, err := w.d.uploads.grow(w.u, int64(len(p)))
-		if err != nil {
-			return 0, err
+		victim, err := reserve()
+		if err != nil || victim == "" {
+			return err
 		}
-		if victim == "" {
-			return w.w.Write(p)
-		}
-		if err := w.d.tree.remove(victim); err != nil {
-			return 0, err
+		if err := d.tree.remove(victim); err != nil {
+			return err
 		}
 	}
 }

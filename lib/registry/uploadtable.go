@@ -63,8 +63,7 @@ type uploadTable struct {
 	mu    sync.Mutex
 	m     map[string]*upload
 	quota Share
-	limit int64            // of the bytes of one payer's sessions; 0 for none
-	held  map[string]int64 // those bytes, by payer
+	limit int64 // of the bytes of one payer's sessions; 0 for none
 	swept time.Time
 }
 
@@ -100,39 +99,49 @@ func (t *uploadTable) part(u *upload) {
 	u.used = time.Now()
 }
 
-// add adds a session. victim is the file of one that it ended to make room, or "".
-// The error is ErrTooMany if it could end none.
+// add adds a session. If victim is not "", it is the file of a session that has been
+// ended to make room, and add must be called again. The error is ErrTooMany while the
+// payer's other sessions are in use.
 func (t *uploadTable) add(file, algorithm, payer string) (victim string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for !t.quota.Acquire(payer, 1) {
-		if victim = t.idlest(payer, 0); victim == "" {
-			return "", fmt.Errorf("%w: too many unfinished uploads", ErrTooMany)
-		}
-		t.end(victim)
+	if t.quota.Acquire(payer, 1) {
+		t.put(file, algorithm, payer, 0)
+		return "", nil
 	}
-	t.put(file, algorithm, payer, 0)
+	if victim = t.end(t.idlest(payer, 0)); victim == "" {
+		return "", fmt.Errorf("%w: too many unfinished uploads", ErrTooMany)
+	}
 	return victim, nil
 }
 
-// grow counts n more bytes of a session. If victim is not "", it is the file of a
-// session that has been ended to make room, and grow must be called again. The error
-// is ErrUploadTooLarge, or ErrTooMany while the payer's other sessions are in use.
+// grow counts n more bytes of a session. victim is that of add. The error may also be
+// ErrUploadTooLarge.
 func (t *uploadTable) grow(u *upload, n int64) (victim string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case t.limit == 0 || t.held[u.payer]+n <= t.limit:
-		t.count(u, n)
-		return "", nil
-	case u.size+n > t.limit:
-		return "", fmt.Errorf("%w of %d bytes", ErrUploadTooLarge, t.limit)
+	if t.limit > 0 {
+		if u.size+n > t.limit {
+			return "", fmt.Errorf("%w of %d bytes", ErrUploadTooLarge, t.limit)
+		}
+		if held := t.held()[u.payer]; held+n > t.limit {
+			if victim = t.end(t.idlest(u.payer, 0)); victim == "" {
+				err = fmt.Errorf("%w: unfinished uploads hold %d of %d bytes", ErrTooMany, held, t.limit)
+			}
+			return victim, err
+		}
 	}
-	if victim = t.idlest(u.payer, 0); victim == "" {
-		return "", fmt.Errorf("%w: unfinished uploads hold %d of %d bytes", ErrTooMany, t.held[u.payer], t.limit)
+	u.size += n
+	return "", nil
+}
+
+// held returns the bytes of all sessions by payer. t.mu is held.
+func (t *uploadTable) held() map[string]int64 {
+	held := make(map[string]int64)
+	for _, u := range t.m {
+		held[u.payer] += u.size
 	}
-	t.end(victim)
-	return victim, nil
+	return held
 }
 
 // abandoned ends an abandoned session of the payer that holds the most, and returns
@@ -140,10 +149,10 @@ func (t *uploadTable) grow(u *upload, n int64) (victim string, err error) {
 func (t *uploadTable) abandoned() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	payers := slices.SortedFunc(maps.Keys(t.held), func(a, b string) int { return cmp.Compare(t.held[b], t.held[a]) })
+	held := t.held()
+	payers := slices.SortedFunc(maps.Keys(held), func(a, b string) int { return cmp.Compare(held[b], held[a]) })
 	for _, payer := range payers {
-		if victim := t.idlest(payer, abandonedAfter); victim != "" {
-			t.end(victim)
+		if victim := t.end(t.idlest(payer, abandonedAfter)); victim != "" {
 			return victim
 		}
 	}
@@ -161,38 +170,25 @@ func (t *uploadTable) idlest(payer string, atLeast time.Duration) (file string) 
 	return file
 }
 
-// count counts bytes of a session. t.mu is held.
-func (t *uploadTable) count(u *upload, n int64) {
-	u.size += n
-	if t.held[u.payer] += n; t.held[u.payer] == 0 {
-		delete(t.held, u.payer)
-	}
-}
-
 // settle corrects the counted size of a session.
 func (t *uploadTable) settle(u *upload, size int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.count(u, size-u.size)
+	u.size = size
 }
 
 // put adds a session whose place has been acquired. t.mu is held.
 func (t *uploadTable) put(file, algorithm, payer string, size int64) {
-	if t.m == nil {
-		t.m, t.held = make(map[string]*upload), make(map[string]int64)
-	}
-	u := &upload{busy: make(chan struct{}, 1), algorithm: algorithm, hash: ref.NewHash(algorithm), payer: payer, used: time.Now()}
-	t.m[file] = u
-	t.count(u, size)
+	t.m[file] = &upload{busy: make(chan struct{}, 1), algorithm: algorithm, hash: ref.NewHash(algorithm), payer: payer, size: size, used: time.Now()}
 }
 
-// end removes a session. t.mu is held.
-func (t *uploadTable) end(file string) {
+// end removes a session, if it exists, and returns its file. t.mu is held.
+func (t *uploadTable) end(file string) string {
 	if u := t.m[file]; u != nil {
-		t.count(u, -u.size)
 		t.quota.Release(u.payer, 1)
 		delete(t.m, file)
 	}
+	return file
 }
 
 // forget removes a session whose file has been removed.
@@ -212,8 +208,7 @@ func (t *uploadTable) expired(now time.Time) (files []string) {
 	t.swept = now
 	for file, u := range t.m {
 		if u.users == 0 && now.Sub(u.used) > uploadExpiry {
-			t.end(file)
-			files = append(files, file)
+			files = append(files, t.end(file))
 		}
 	}
 	return files
