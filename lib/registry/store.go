@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"time"
 
 	"k0rdent-airgap/lib/ref"
@@ -83,6 +84,27 @@ type Store interface {
 	DeleteManifest(ctx context.Context, name, tag string, d Digest) error
 }
 
+// Each returns all names that list returns, after last: list is called for one page
+// after another, and reports whether more follow.
+func Each(last string, list func(last string) (names []string, more bool, err error)) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for last, more := last, true; more; {
+			var names []string
+			var err error
+			if names, more, err = list(last); err != nil {
+				yield("", err)
+				return
+			}
+			more = more && len(names) > 0
+			for _, last = range names {
+				if !yield(last, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Content is a blob or a manifest. Only Open opens it, so that a HEAD request
 // costs no more than a look-up.
 type Content struct {
@@ -91,6 +113,16 @@ type Content struct {
 	Size      int64
 	Tagged    time.Time // when the tag that was asked for was set, or zero
 	Open      func() (io.ReadSeekCloser, error)
+}
+
+// All returns the content itself, which the caller knows to be small.
+func (c Content) All() ([]byte, error) {
+	f, err := c.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, c.Size))
 }
 
 // Part is the piece of an upload that a request announces.

@@ -3,6 +3,7 @@ package page
 import (
 	"cmp"
 	"context"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,41 +28,37 @@ const (
 	reuse = 20
 )
 
+// repositories returns the names of all repositories after last, of which rows are
+// read at a time.
+func repositories(ctx context.Context, store registry.Store, last string, rows int) iter.Seq2[string, error] {
+	return registry.Each(last, func(last string) ([]string, bool, error) { return store.Repositories(ctx, last, rows) })
+}
+
 // search returns the repositories on a page. next is the name after which the
 // next page begins, "" if this is the last one. A page of a search has fewer
 // rows, or none, when scanTime ended it.
 func search(ctx context.Context, store registry.Store, q request) (names []string, next string, err error) {
 	words := strings.Fields(strings.ToLower(q.search))
+	rows := scanRows
 	if len(words) == 0 {
-		names, more, err := store.Repositories(ctx, q.last, q.rows)
-		if more && len(names) > 0 {
-			next = names[len(names)-1]
-		}
-		return names, next, err
+		rows = q.rows + 1
 	}
-	last, more := q.last, true
-	for end := time.Now().Add(scanTime); more && time.Now().Before(end); {
-		var all []string
-		if all, more, err = store.Repositories(ctx, last, scanRows); err != nil {
+	end := time.Now().Add(scanTime)
+	for name, err := range repositories(ctx, store, q.last, rows) {
+		switch {
+		case err != nil:
 			return nil, "", err
-		}
-		for _, name := range all {
-			if slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(name, word) }) {
-				continue
+		case slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(name, word) }):
+			if time.Now().After(end) {
+				return names, name, nil
 			}
-			if len(names) == q.rows {
-				return names, names[len(names)-1], nil
-			}
+		case len(names) == q.rows:
+			return names, names[len(names)-1], nil
+		default:
 			names = append(names, name)
 		}
-		if len(all) > 0 {
-			last = all[len(all)-1]
-		}
 	}
-	if more {
-		next = last
-	}
-	return names, next, nil
+	return names, "", nil
 }
 
 // release is a release of k0rdent Enterprise in the registry.
@@ -93,32 +90,26 @@ func (c *releases) get(ctx context.Context, store registry.Store) (list []releas
 }
 
 func findReleases(ctx context.Context, store registry.Store, end time.Time) (list []release, partial bool, err error) {
-	for last, more := "", true; more; {
-		if partial = time.Now().After(end); partial {
-			break
-		}
-		var names []string
-		if names, more, err = store.Repositories(ctx, last, scanRows); err != nil {
+	for name, err := range repositories(ctx, store, "", scanRows) {
+		if err != nil {
 			return nil, false, err
 		}
-		for _, last = range names {
-			if last != chartName && !strings.HasSuffix(last, "/"+chartName) {
-				continue
-			}
-			versions, _, err := store.Tags(ctx, last, "", maxVersions)
-			if err != nil {
-				return nil, false, err
-			}
-			slices.SortFunc(versions, func(a, b string) int { return compareVersions(b, a) })
-			for _, v := range versions[:min(len(versions), maxReleases)] {
-				list = append(list, release{v, last, link("repository", last, "tag", v)})
-			}
-			if len(list) >= maxRows {
-				return list, more, nil
-			}
+		if len(list) >= maxRows || time.Now().After(end) {
+			return list, true, nil
+		}
+		if name != chartName && !strings.HasSuffix(name, "/"+chartName) {
+			continue
+		}
+		versions, _, err := store.Tags(ctx, name, "", maxVersions)
+		if err != nil {
+			return nil, false, err
+		}
+		slices.SortFunc(versions, func(a, b string) int { return compareVersions(b, a) })
+		for _, v := range versions[:min(len(versions), maxReleases)] {
+			list = append(list, release{v, name, link("repository", name, "tag", v)})
 		}
 	}
-	return list, partial, nil
+	return list, false, nil
 }
 
 // compareVersions orders versions by their numbers, a release after those that

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"math"
 	"slices"
 
@@ -42,24 +41,32 @@ type item struct {
 
 // document has those fields of manifests, indexes and configs that are shown.
 type document struct {
-	Config       *descriptor       `json:"config"`
-	Layers       []descriptor      `json:"layers"`
-	Manifests    []descriptor      `json:"manifests"`
-	Annotations  map[string]string `json:"annotations"`
-	OS           string            `json:"os"`
-	Architecture string            `json:"architecture"`
-	Variant      string            `json:"variant"`
+	Config      *descriptor       `json:"config"`
+	Layers      []descriptor      `json:"layers"`
+	Manifests   []descriptor      `json:"manifests"`
+	Annotations map[string]string `json:"annotations"`
+	platform                      // of a config
 }
 
 type descriptor struct {
-	MediaType string `json:"mediaType"`
-	Digest    string `json:"digest"`
-	Size      int64  `json:"size"`
-	Platform  *struct {
-		OS           string `json:"os"`
-		Architecture string `json:"architecture"`
-		Variant      string `json:"variant"`
-	} `json:"platform"`
+	MediaType string    `json:"mediaType"`
+	Digest    string    `json:"digest"`
+	Size      int64     `json:"size"`
+	Platform  *platform `json:"platform"`
+}
+
+type platform struct {
+	OS           string `json:"os"`
+	Architecture string `json:"architecture"`
+	Variant      string `json:"variant"`
+}
+
+func (p platform) String() string {
+	text := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		text += "/" + p.Variant
+	}
+	return short(text)
 }
 
 // look reads manifests for one page, up to its budget in bytes.
@@ -77,12 +84,7 @@ func (l *look) read(c registry.Content) (*document, error) {
 		return nil, errTooMuch
 	}
 	l.budget -= c.Size
-	f, err := c.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, c.Size))
+	text, err := c.All()
 	if err != nil {
 		return nil, err
 	}
@@ -142,8 +144,8 @@ func (l *look) child(ctx context.Context, name string, child descriptor, what *i
 	}
 	// Attestations have the platform unknown/unknown.
 	if p := child.Platform; p != nil && p.OS != "unknown" {
-		if platform := join(p.OS, p.Architecture, p.Variant); !slices.Contains(what.Platforms, platform) {
-			what.Platforms = append(what.Platforms, platform)
+		if text := p.String(); !slices.Contains(what.Platforms, text) {
+			what.Platforms = append(what.Platforms, text)
 		}
 	}
 	d, err := l.read(c)
@@ -186,7 +188,7 @@ func (l *look) platform(ctx context.Context, name string, d *document) string {
 	if err != nil || config.OS == "" {
 		return ""
 	}
-	return join(config.OS, config.Architecture, config.Variant)
+	return config.platform.String()
 }
 
 // row returns a repository for the list: its first tags, and if there is but one,
@@ -223,14 +225,6 @@ func kind(d *document) string {
 		}
 	}
 	return "artifact"
-}
-
-func join(os, architecture, variant string) string {
-	platform := os + "/" + architecture
-	if variant != "" {
-		platform += "/" + variant
-	}
-	return short(platform)
 }
 
 // short cuts a text that somebody else chose.
