@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -65,10 +63,8 @@ func openHtpasswd(file string) (*table, error) {
 // bcrypt's are refused, since their passwords are quick to guess.
 func parseHtpasswd(data []byte) (*table, error) {
 	t := &table{hashes: make(map[string][]byte)}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, textfile.Max+1)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+	for i, line := range strings.Split(string(data), "\n") {
+		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
@@ -77,7 +73,7 @@ func parseHtpasswd(data []byte) (*table, error) {
 			err = fmt.Errorf("user %q has two lines", name)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		}
 		t.hashes[name] = hash
 		t.decoys = append(t.decoys, hash)
@@ -85,7 +81,7 @@ func parseHtpasswd(data []byte) (*table, error) {
 	if len(t.hashes) == 0 {
 		return nil, errNoUsers
 	}
-	return t, lines.Err()
+	return t, nil
 }
 
 func parseUser(line string) (name string, hash []byte, err error) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/coreos/go-systemd/v22/journal"
@@ -17,21 +18,20 @@ import (
 // errors and warnings only, in the form of all tools' messages.
 func newLog(stderr io.Writer, cfg config) *slog.Logger {
 	journald, _ := journal.StderrIsJournalStream() // false if that is unknown
-	var options slog.HandlerOptions
-	form := func(w io.Writer) slog.Handler { return &faultHandler{w} }
+	out := &prefixed{w: stderr}
+	var h slog.Handler = &faultHandler{out}
 	switch {
 	case cfg.accessLog == "json":
-		form = func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, &options) }
+		h = slog.NewJSONHandler(out, nil)
+	case (cfg.accessLog == "text" || cfg.Verbose) && journald:
+		h = slog.NewTextHandler(out, &slog.HandlerOptions{ReplaceAttr: withoutStamp})
 	case cfg.accessLog == "text" || cfg.Verbose:
-		form = func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, &options) }
-		if journald {
-			options.ReplaceAttr = withoutStamp
-		}
+		h = slog.NewTextHandler(out, nil)
 	}
 	if journald {
-		return slog.New(newJournalHandler(stderr, form))
+		h = &journalHandler{Handler: h, out: out}
 	}
-	return slog.New(form(stderr))
+	return slog.New(h)
 }
 
 // withoutStamp omits what the journal records of each line itself.
@@ -44,32 +44,25 @@ func withoutStamp(groups []string, a slog.Attr) slog.Attr {
 
 // journalHandler adds to each line the priority under which the journal files it,
 // as sd-daemon(3) has it.
-type journalHandler struct{ errors, warnings, others slog.Handler }
-
-func newJournalHandler(w io.Writer, form func(io.Writer) slog.Handler) *journalHandler {
-	return &journalHandler{form(prefixed{w, "<3>"}), form(prefixed{w, "<4>"}), form(prefixed{w, "<6>"})}
-}
-
-func (h *journalHandler) of(l slog.Level) slog.Handler {
-	switch {
-	case l >= slog.LevelError:
-		return h.errors
-	case l >= slog.LevelWarn:
-		return h.warnings
-	}
-	return h.others
-}
-
-func (h *journalHandler) Enabled(ctx context.Context, l slog.Level) bool {
-	return h.of(l).Enabled(ctx, l)
+type journalHandler struct {
+	slog.Handler
+	mu  sync.Mutex
+	out *prefixed // to which Handler writes
 }
 
 func (h *journalHandler) Handle(ctx context.Context, r slog.Record) error {
-	return h.of(r.Level).Handle(ctx, r)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case r.Level >= slog.LevelError:
+		h.out.prefix = "<3>"
+	case r.Level >= slog.LevelWarn:
+		h.out.prefix = "<4>"
+	default:
+		h.out.prefix = "<6>"
+	}
+	return h.Handler.Handle(ctx, r)
 }
-
-func (h *journalHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
-func (h *journalHandler) WithGroup(string) slog.Handler      { return h }
 
 // prefixed writes a prefix before each line. A line is one Write.
 type prefixed struct {
@@ -77,7 +70,7 @@ type prefixed struct {
 	prefix string
 }
 
-func (p prefixed) Write(line []byte) (int, error) {
+func (p *prefixed) Write(line []byte) (int, error) {
 	_, err := p.w.Write(append([]byte(p.prefix), line...))
 	return len(line), err
 }

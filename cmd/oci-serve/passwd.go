@@ -64,17 +64,12 @@ func passwd(ctx context.Context, cfg config, stdin io.Reader, stdout, stderr io.
 		if errors.Is(err, hostfile.ErrLink) {
 			err = cli.Hint(err, "name the file that the link points to")
 		}
-		return errors.Join(err, written(out, r))
+		if r.Status == "" { // it was not written
+			return err
+		}
+		r.Digest = "" // nobody needs it of a file with secrets
+		return errors.Join(err, out.WriteAs(r, record.Sentence("oci-serve: "+r.Path+" "+r.Status)))
 	}
-}
-
-// written writes the record of a file, if there is anything to report.
-func written(out *record.Writer, r record.File) error {
-	if r.Status == "" {
-		return nil
-	}
-	r.Digest = "" // nobody needs it of a file with secrets
-	return out.WriteAs(r, record.Sentence("oci-serve: "+r.Path+" "+r.Status))
 }
 
 // checkedUser returns a name for --passwd unchanged.

@@ -87,7 +87,7 @@ func TestPeerIsIdentified(t *testing.T) {
 			if uid, err := p.uid(); uid != own || err != nil || !p.here() {
 				t.Errorf("uid() = %d, %v, here() = %v, want %d", uid, err, p.here(), own)
 			}
-			if uid, err := procOwner("/proc/net/tcp", p.remote, p.local); uid != own || err != nil {
+			if uid, err := procOwner(p.remote, p.local); uid != own || err != nil {
 				t.Errorf("from /proc: %d, %v, want %d", uid, err, own)
 			}
 			if err := client.Close(); err != nil {
@@ -96,7 +96,7 @@ func TestPeerIsIdentified(t *testing.T) {
 			if uid, err := p.find(server); err == nil {
 				t.Errorf("after the client closed: uid %d, want none", uid)
 			}
-			if uid, err := procOwner("/proc/net/tcp", p.remote, p.local); err == nil {
+			if uid, err := procOwner(p.remote, p.local); err == nil {
 				t.Errorf("after the client closed, from /proc: uid %d, want none", uid)
 			}
 		})
@@ -360,7 +360,7 @@ func BenchmarkPeer(b *testing.B) {
 	})
 	b.Run("proc", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := procOwner("/proc/net/tcp", p.remote, p.local); err != nil {
+			if _, err := procOwner(p.remote, p.local); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -19,23 +19,18 @@ import (
 // at and whose peer is to.
 func socketOwner(at, to netip.AddrPort) (uint32, error) {
 	uid, err := diagOwner(at, to)
-	if noDiag(err) || err == unix.ENOENT && noDiag(diagPing(to, at)) {
-		return procOwner("/proc/net/tcp", at, to)
+	if noDiag(err) {
+		return procOwner(at, to)
 	}
-	if err == unix.ENOENT { // it has closed
-		err = errNoOwner
+	if err != unix.ENOENT {
+		return uid, err
 	}
-	return uid, err
-}
-
-// diagPing asks for this end of the connection, which certainly exists: the kernel
-// answers ENOENT for a missing socket and for a missing module tcp_diag alike.
-func diagPing(at, to netip.AddrPort) error {
-	_, err := diagOwner(at, to)
-	if err == unix.ENOENT {
-		err = unix.EPROTONOSUPPORT
+	// The kernel answers ENOENT for a missing socket and for a missing module tcp_diag
+	// alike. This end of the connection certainly exists.
+	if _, err := diagOwner(to, at); err == unix.ENOENT {
+		return procOwner(at, to)
 	}
-	return err
+	return 0, errNoOwner // it has closed
 }
 
 func noDiag(err error) bool {
@@ -114,16 +109,14 @@ func diagAnswer(b []byte) (uint32, error) {
 	return uid, nil
 }
 
-// procOwner looks the socket up in the tables of /proc/net: base, and base6,
-// which has an IPv6 socket's IPv4 connections as well.
-func procOwner(base string, at, to netip.AddrPort) (uint32, error) {
-	var wanted []string
-	if at.Addr().Is4() {
-		wanted = []string{base, procAddress(at, false) + " " + procAddress(to, false)}
-	}
-	wanted = append(wanted, base+"6", procAddress(at, true)+" "+procAddress(to, true))
-	for ; len(wanted) > 0; wanted = wanted[2:] {
-		uid, err := tableOwner(wanted[0], wanted[1])
+// procOwner looks the socket up in the tables of /proc/net: tcp, and tcp6, which has
+// an IPv6 socket's IPv4 connections as well.
+func procOwner(at, to netip.AddrPort) (uint32, error) {
+	for _, table := range []struct {
+		file string
+		six  bool
+	}{{"/proc/net/tcp", false}, {"/proc/net/tcp6", true}} {
+		uid, err := tableOwner(table.file, procAddress(at, table.six)+" "+procAddress(to, table.six))
 		if err == nil || !errors.Is(err, errNoOwner) && !errors.Is(err, os.ErrNotExist) {
 			return uid, err
 		}

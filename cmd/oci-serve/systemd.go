@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -100,11 +99,6 @@ func selfAsker(dial func() (net.Conn, error)) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer resp.Body.Close()
-		_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
-		return err
+		return resp.Body.Close()
 	}
 }
-
-// maxAnswer is more than the answer of /v2/, in bytes.
-const maxAnswer = 4 << 10

@@ -12,23 +12,16 @@ const watchEvery = time.Second
 // watch detects that one of several files was replaced or written to.
 type watch struct {
 	files  []string
-	stamps []stamp
+	known  []os.FileInfo // nil for a missing one
 	looked time.Time
 }
 
-// stamp changes when a file does. A missing file has the zero stamp.
-type stamp struct {
-	modified time.Time
-	size     int64
-	mode     os.FileMode
-	info     os.FileInfo
-}
-
-func (s stamp) same(other stamp) bool {
-	if s.info == nil || other.info == nil {
-		return s.info == nil && other.info == nil
+// sameFile reports whether a file is as it was.
+func sameFile(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == b
 	}
-	return s.modified.Equal(other.modified) && s.size == other.size && s.mode == other.mode && os.SameFile(s.info, other.info)
+	return a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && a.Mode() == b.Mode() && os.SameFile(a, b)
 }
 
 // changed reports whether the files have changed since it last returned true. The
@@ -38,17 +31,14 @@ func (w *watch) changed(now time.Time) bool {
 		return false
 	}
 	w.looked = now
-	var stamps []stamp
+	var infos []os.FileInfo
 	for _, file := range w.files {
-		var s stamp
-		if info, err := os.Stat(file); err == nil {
-			s = stamp{info.ModTime(), info.Size(), info.Mode(), info}
-		}
-		stamps = append(stamps, s)
+		info, _ := os.Stat(file) // nil with an error
+		infos = append(infos, info)
 	}
-	if slices.EqualFunc(stamps, w.stamps, stamp.same) {
+	if slices.EqualFunc(infos, w.known, sameFile) {
 		return false
 	}
-	w.stamps = stamps
+	w.known = infos
 	return true
 }
