@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 
 	"k0rdent-airgap/lib/registry"
@@ -76,20 +77,23 @@ func (g *guard) identify(r *http.Request) (string, error) {
 	if !ok || g.users == nil || name == "" && password == "" {
 		return "", nil
 	}
-	err := g.users.check(r.Context(), address(r), name, password)
-	switch e := err.(type) {
+	err := g.users.check(r.Context(), registry.Network(r), name, password)
+	report := func(problem string) {
+		g.reports.add(withoutPort(r.RemoteAddr), problem, name[:min(len(name), maxLogged)])
+	}
+	if many, ok := errors.AsType[*tooManyError](err); ok {
+		report(": login refused for now, after too many attempts,")
+		return "", many.refusal()
+	}
+	switch err {
 	case nil:
 		return name, nil
-	case *tooManyError:
-		g.reports.add(withoutPort(r.RemoteAddr), ": login refused for now, after too many attempts,", name[:min(len(name), maxLogged)])
-		return "", e.refusal()
+	case errWrong:
+		g.failed()
+		report(": wrong user name or password")
+		return "", challenge(registry.ErrUnauthorized)
 	}
-	if err != errWrong { // the client is gone
-		return "", registry.ErrUnauthorized
-	}
-	g.failed()
-	g.reports.add(withoutPort(r.RemoteAddr), ": wrong user name or password", name[:min(len(name), maxLogged)])
-	return "", challenge(registry.ErrUnauthorized)
+	return "", registry.ErrUnauthorized // the client is gone
 }
 
 func challenge(err error) error {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,7 +48,7 @@ func TestPasswdKeepsOtherLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, password := range map[string]string{"alice": "new secret of alice", "bob": "b:uilder", "carol": "new secret of carol"} {
-		if err := u.check(context.Background(), netip.Addr{}, name, password); err != nil {
+		if err := u.check(context.Background(), here, name, password); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

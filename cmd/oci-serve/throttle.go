@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -40,7 +39,7 @@ type throttle struct {
 
 // source is what a limit applies to.
 type source struct {
-	network string // see registry.NetworkOf
+	network string // see registry.Network
 	name    uint64 // a hash, so that long names take no memory; 0 for all names
 }
 
@@ -49,14 +48,13 @@ func newThrottle() *throttle {
 }
 
 // sources returns what the limits hold for.
-func (t *throttle) sources(from netip.Addr, name string) (one, all source) {
-	at := registry.NetworkOf(from)
-	return source{at, maphash.String(t.seed, name)}, source{at, 0}
+func (t *throttle) sources(from, name string) (one, all source) {
+	return source{from, maphash.String(t.seed, name)}, source{from, 0}
 }
 
 // take counts an attempt as failed before it is made, so that parallel attempts
 // do not evade the limit. It returns how long to wait before the attempt, or zero.
-func (t *throttle) take(from netip.Addr, name string, now time.Time) time.Duration {
+func (t *throttle) take(from, name string, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	one, all := t.sources(from, name)
@@ -77,7 +75,7 @@ func (t *throttle) wait(s source, l limit, now time.Time) time.Duration {
 func (t *throttle) add(s source, every time.Duration, now time.Time) {
 	forgiven, known := t.failed[s]
 	if !known {
-		t.makeRoom(now)
+		makeRoom(t.failed, maxFailed, now)
 	}
 	if forgiven.Before(now) {
 		forgiven = now
@@ -85,23 +83,23 @@ func (t *throttle) add(s source, every time.Duration, now time.Time) {
 	t.failed[s] = forgiven.Add(every)
 }
 
-// makeRoom drops expired entries, or else any: an eighth at a time, so that not
-// every failure from a new address scans them all.
-func (t *throttle) makeRoom(now time.Time) {
-	if len(t.failed) < maxFailed {
+// makeRoom drops expired entries of a map that is full, or else any: an eighth at a
+// time, so that not every new entry scans them all.
+func makeRoom[K comparable](until map[K]time.Time, limit int, now time.Time) {
+	if len(until) < limit {
 		return
 	}
-	maps.DeleteFunc(t.failed, func(_ source, forgiven time.Time) bool { return forgiven.Before(now) })
-	for other := range t.failed {
-		if len(t.failed) <= maxFailed-maxFailed/8 {
+	maps.DeleteFunc(until, func(_ K, end time.Time) bool { return end.Before(now) })
+	for other := range until {
+		if len(until) <= limit-limit/8 {
 			return
 		}
-		delete(t.failed, other)
+		delete(until, other)
 	}
 }
 
 // giveBack uncounts an attempt that did not fail.
-func (t *throttle) giveBack(from netip.Addr, name string) {
+func (t *throttle) giveBack(from, name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	one, all := t.sources(from, name)
@@ -123,13 +121,4 @@ func (e *tooManyError) refusal() error {
 		Err:    fmt.Errorf("%w: too many failed logins from this address", registry.ErrTooMany),
 		Header: http.Header{"Retry-After": {seconds}},
 	}
-}
-
-// address returns the address that a request came from, the zero one if unknown.
-func address(r *http.Request) netip.Addr {
-	a, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return a.Addr()
 }

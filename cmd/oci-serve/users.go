@@ -8,8 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
-	"maps"
-	"net/netip"
 	"runtime"
 	"sync"
 	"time"
@@ -60,6 +58,7 @@ func newUsers(file string, log *slog.Logger) (*users, error) {
 		good:     make(map[[sha256.Size]byte]time.Time),
 		throttle: newThrottle(),
 		waiting:  registry.Share{Limit: maxWaiting},
+		turns:    turns{busy: make(map[string]chan struct{})},
 		// At least two, so that one address cannot occupy all. Half of the cores
 		// remain for requests that need no hash.
 		hashing: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)/2)),
@@ -108,29 +107,21 @@ func (u *users) find(name, password string) (hash []byte, known bool, mark [sha2
 	return hash, true, mark, now.Before(u.good[mark])
 }
 
-// remember records that credentials are valid. Expired entries make room, and if
-// that is not enough, any do.
+// remember records that credentials are valid.
 func (u *users) remember(mark [sha256.Size]byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	now := u.now()
-	if len(u.good) >= maxGood {
-		maps.DeleteFunc(u.good, func(_ [sha256.Size]byte, until time.Time) bool { return now.After(until) })
-	}
-	for other := range u.good {
-		if len(u.good) < maxGood {
-			break
-		}
-		delete(u.good, other)
-	}
+	makeRoom(u.good, maxGood, now)
 	u.good[mark] = now.Add(goodFor)
 }
 
-// check reports whether a password is a user's. The error is errWrong, a
+// check reports whether a password is a user's; from is the network that the request
+// came from, see [registry.Network]. The error is errWrong, a
 // *tooManyError for who has failed too often or when too many wait,
 // or the context's. Nobody waits for a penalty to pass: that would cost a
 // goroutine and a connection each.
-func (u *users) check(ctx context.Context, from netip.Addr, name, password string) error {
+func (u *users) check(ctx context.Context, from, name, password string) error {
 	hash, known, mark, good := u.find(name, password)
 	if good {
 		return nil
@@ -138,7 +129,7 @@ func (u *users) check(ctx context.Context, from netip.Addr, name, password strin
 	if wait := u.throttle.take(from, name, u.now()); wait > 0 {
 		return &tooManyError{wait}
 	}
-	err := u.compare(ctx, registry.NetworkOf(from), hash, password)
+	err := u.compare(ctx, from, hash, password)
 	if !known && err == nil {
 		err = errWrong // the decoy's owner has this password too
 	}
@@ -177,40 +168,33 @@ func (u *users) compare(ctx context.Context, from string, hash []byte, password 
 // turns admits one request of each address at a time, so that the next hash is
 // computed for another address, if one waits.
 type turns struct {
-	mu sync.Mutex
-	m  map[string]*turn
-}
-
-type turn struct {
-	busy  chan struct{} // has a value while a request is admitted
-	users int
+	mu   sync.Mutex
+	busy map[string]chan struct{} // by address; closed when its turn ends
 }
 
 // take waits for a turn, and returns the function that ends it.
-func (t *turns) take(ctx context.Context, from string) (done func(), err error) {
-	t.mu.Lock()
-	if t.m == nil {
-		t.m = make(map[string]*turn)
-	}
-	own := t.m[from]
-	if own == nil {
-		own = &turn{busy: make(chan struct{}, 1)}
-		t.m[from] = own
-	}
-	own.users++
-	t.mu.Unlock()
-	leave := func() {
+func (t *turns) take(ctx context.Context, from string) (end func(), err error) {
+	turn := make(chan struct{})
+	for {
 		t.mu.Lock()
-		defer t.mu.Unlock()
-		if own.users--; own.users == 0 {
-			delete(t.m, from)
+		before, busy := t.busy[from]
+		if !busy {
+			t.busy[from] = turn
+		}
+		t.mu.Unlock()
+		if !busy {
+			break
+		}
+		select {
+		case <-before:
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
-	select {
-	case own.busy <- struct{}{}:
-		return func() { <-own.busy; leave() }, nil
-	case <-ctx.Done():
-		leave()
-		return nil, ctx.Err()
-	}
+	return func() {
+		t.mu.Lock()
+		delete(t.busy, from)
+		t.mu.Unlock()
+		close(turn)
+	}, nil
 }

@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	here  = netip.MustParseAddr("192.0.2.1")
-	there = netip.MustParseAddr("192.0.2.2")
+	here  = "192.0.2.1"
+	there = "192.0.2.2"
 )
 
 // testUsers are alice and bob, with a clock that stands still.
@@ -121,7 +121,7 @@ func TestTooManyWait(t *testing.T) {
 			t.Fatalf("a client that left: %v", err)
 		}
 	}
-	for u.waiting.Acquire(registry.NetworkOf(here), 1) {
+	for u.waiting.Acquire(here, 1) {
 	}
 	err := u.check(context.Background(), here, "alice", "wonder land")
 	if _, many := errors.AsType[*tooManyError](err); !many {
@@ -140,7 +140,7 @@ func TestHashesAreShared(t *testing.T) {
 	u, _, _ := testUsers(t)
 	u.hashing = make(chan struct{}, 2)
 	ctx, cancel := context.WithCancel(context.Background())
-	unlock, err := u.turns.take(ctx, registry.NetworkOf(here)) // a hash that takes very long
+	unlock, err := u.turns.take(ctx, here) // a hash that takes very long
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,8 +159,8 @@ func TestHashesAreShared(t *testing.T) {
 		}
 	}
 	unlock()
-	if len(u.turns.m) != 0 {
-		t.Errorf("%d turns are left", len(u.turns.m))
+	if len(u.turns.busy) != 0 {
+		t.Errorf("%d turns are left", len(u.turns.busy))
 	}
 }
 
@@ -203,7 +203,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d credentials remembered, want at most %d", len(u.good), maxGood)
 	}
 	for i := range 2 * maxFailed {
-		if wait := u.throttle.take(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), "x", *now); wait > 0 {
+		if wait := u.throttle.take(fmt.Sprint("address ", i), "x", *now); wait > 0 {
 			t.Fatalf("address %d has to wait %v", i, wait)
 		}
 	}
