@@ -6,13 +6,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"sync"
 	"time"
+
+	"k0rdent-airgap/lib/hostfile"
 )
 
 // renewEvery is how often a certificate in use is checked: whether it expires
@@ -37,25 +37,21 @@ type autoTLS struct {
 // registry has now.
 func newAutoTLS(ctx context.Context, storage string, extra []string, constrain bool, log *slog.Logger) (*autoTLS, error) {
 	dir := filepath.Join(storage, "tls")
-	if err := makeDir(dir); err != nil {
+	if err := errors.Join(hostfile.MkdirAll(dir), hostfile.SyncDir(storage)); err != nil {
 		return nil, err
-	}
-	left, _ := filepath.Glob(filepath.Join(dir, ".new-*")) // by a crash; the pattern is well formed
-	for _, file := range left {
-		os.Remove(file)
 	}
 	fixed := hostNames(ctx)
 	host := "unnamed"
 	if len(fixed) > 0 {
 		host = fixed[0]
 	}
-	var only *names
+	fixed = append(fixed, extra...)
+	var only names
 	if constrain {
-		own, err := localNames(append(fixed, extra...))
-		if err != nil {
+		var err error
+		if only, err = localNames(fixed); err != nil {
 			return nil, err
 		}
-		only = &own
 	}
 	now := time.Now()
 	ca, err := openAuthority(dir, host, only, now)
@@ -69,7 +65,7 @@ func newAutoTLS(ctx context.Context, storage string, extra []string, constrain b
 	if constrain && !constrained(ca.cert) {
 		log.Warn(filepath.Join(dir, "ca.pem") + " was created without --tls-constrain and can sign for any server; to replace it, remove tls/ and distribute the new ca.pem to every client")
 	}
-	a := &autoTLS{ca: ca, file: filepath.Join(dir, "server.pem"), fixed: append(fixed, extra...), log: log, now: time.Now}
+	a := &autoTLS{ca: ca, file: filepath.Join(dir, "server.pem"), fixed: fixed, log: log, now: time.Now}
 	// One that cannot be read, or was truncated, is created again.
 	if pair, err := tls.LoadX509KeyPair(a.file, a.file); err == nil {
 		a.current = &pair
@@ -83,29 +79,12 @@ func newAutoTLS(ctx context.Context, storage string, extra []string, constrain b
 	return a, nil
 }
 
-// makeDir creates a directory, unless it exists, that survives a power cut.
-func makeDir(dir string) error {
-	err := os.Mkdir(dir, 0o755)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	parent, err := os.Open(filepath.Dir(dir))
-	if err != nil {
-		return err
-	}
-	defer parent.Close()
-	return parent.Sync()
-}
-
 // caFile returns the file that clients must trust.
 func (a *autoTLS) caFile() string { return filepath.Join(filepath.Dir(a.file), "ca.pem") }
 
 // get returns the certificate, renewed before it ends. If that fails, the old one
 // is served on.
-func (a *autoTLS) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (a *autoTLS) get() *tls.Certificate {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if now := a.now(); now.Sub(a.looked) >= renewEvery {
@@ -113,13 +92,7 @@ func (a *autoTLS) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			a.log.Error("keeping the old certificate", "error", err)
 		}
 	}
-	return a.current, nil
-}
-
-func (a *autoTLS) expiry() time.Time {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.current.Leaf.NotAfter
+	return a.current
 }
 
 // renew issues a new certificate if the current one is no longer suitable. The
@@ -131,17 +104,17 @@ func (a *autoTLS) renew(now time.Time) error {
 		return err
 	}
 	names, foreign := permitted(a.ca.cert, names)
-	if len(foreign) > 0 && (a.current == nil || !a.serves(a.current.Leaf, names, now)) {
-		a.log.Warn("left out of the certificate, since ca.pem is constrained to other names: " + strings.Join(foreign, ", "))
-	}
 	if a.current != nil && a.serves(a.current.Leaf, names, now) {
 		return nil
+	}
+	if len(foreign) > 0 {
+		a.log.Warn("left out of the certificate, since ca.pem is constrained to other names: " + foreign.String())
 	}
 	text, err := a.ca.issue(names, now)
 	if err != nil {
 		return err
 	}
-	if err := writeFile(a.file, text, 0o600); err != nil {
+	if _, err := hostfile.Put(a.file, 0o600, text); err != nil {
 		return err
 	}
 	pair, err := tls.X509KeyPair(text, text)
@@ -149,7 +122,8 @@ func (a *autoTLS) renew(now time.Time) error {
 		return err
 	}
 	a.current = &pair
-	a.log.Info("issued a certificate", "dns", names.dns, "ip", names.ips, "until", pair.Leaf.NotAfter)
+	dns, ips := names.split()
+	a.log.Info("issued a certificate", "dns", dns, "ip", ips, "until", pair.Leaf.NotAfter)
 	return nil
 }
 
@@ -158,6 +132,6 @@ func (a *autoTLS) renew(now time.Time) error {
 // the authority, so that another one would not be better.
 func (a *autoTLS) serves(leaf *x509.Certificate, names names, now time.Time) bool {
 	late := now.After(leaf.NotAfter.Add(-leafLife / 3))
-	return leaf.CheckSignatureFrom(a.ca.cert) == nil && namesOf(leaf).equal(names) &&
+	return leaf.CheckSignatureFrom(a.ca.cert) == nil && slices.Equal(namesOf(leaf), names) &&
 		!now.Before(leaf.NotBefore) && (!late || leaf.NotAfter.Equal(a.ca.cert.NotAfter) && now.Before(leaf.NotAfter))
 }

@@ -3,16 +3,14 @@ package main
 import (
 	"crypto/tls"
 	"log/slog"
-	"net/http"
 	"sync"
 	"time"
 )
 
-// tlsConfig returns the settings of a TLS server with certificates from a
-// function. HTTP/2 stays off, since it is slower: on two cores, client included,
+// tlsConfig returns the settings of a TLS server with a certificate. HTTP/2 stays off, since it is slower: on two cores, client included,
 // one client pulls 0.7 GB/s through it instead of 1.1, and 16 requests 0.6 to
 // 0.8 GB/s in one connection instead of 1.1 to 1.9 in their own.
-func tlsConfig(source func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Config {
+func tlsConfig(certs certificates) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		// For TLS 1.2, only suites with authenticated encryption; TLS 1.3 has no others.
@@ -22,23 +20,12 @@ func tlsConfig(source func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
 		NextProtos:     []string{"http/1.1"},
-		GetCertificate: source,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certs.get(), nil },
 	}
 }
 
-// http1 is the protocols of the server.
-func http1() *http.Protocols {
-	var p http.Protocols
-	p.SetHTTP1(true)
-	return &p
-}
-
-// certificates returns the certificate for a handshake.
-type certificates interface {
-	get(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// expiry returns when the current one expires.
-	expiry() time.Time
-}
+// certificates returns the certificate in use.
+type certificates interface{ get() *tls.Certificate }
 
 // certFiles serves a certificate from two files, read again when they change.
 type certFiles struct {
@@ -73,7 +60,7 @@ func (c *certFiles) read() error {
 
 // get keeps the old pair until the new one is complete: the files are replaced
 // one after the other.
-func (c *certFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (c *certFiles) get() *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.watch.changed(c.now()) {
@@ -83,11 +70,5 @@ func (c *certFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			c.log.Info("reloaded the certificate", "until", c.current.Leaf.NotAfter)
 		}
 	}
-	return c.current, nil
-}
-
-func (c *certFiles) expiry() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.current.Leaf.NotAfter
+	return c.current
 }

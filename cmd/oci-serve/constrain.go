@@ -3,23 +3,19 @@ package main
 import (
 	"crypto/x509"
 	"net"
+	"slices"
 	"strings"
 )
 
-// constrain limits a certificate authority to names: addresses, and domains with
-// their subdomains.
-func constrain(ca *x509.Certificate, only *names) {
-	if only == nil {
-		return
-	}
-	ca.PermittedDNSDomainsCritical = true
-	for _, name := range only.dns {
+// constrain limits a certificate authority to names, if there are any: addresses,
+// and domains with their subdomains.
+func constrain(ca *x509.Certificate, only names) {
+	domains, ips := only.split()
+	ca.PermittedDNSDomainsCritical = len(only) > 0
+	for _, name := range domains {
 		ca.PermittedDNSDomains = append(ca.PermittedDNSDomains, strings.TrimPrefix(name, "*."))
 	}
-	for _, ip := range only.addresses() {
-		if short := ip.To4(); short != nil {
-			ip = short
-		}
+	for _, ip := range ips {
 		ca.PermittedIPRanges = append(ca.PermittedIPRanges, &net.IPNet{IP: ip, Mask: net.CIDRMask(8*len(ip), 8*len(ip))})
 	}
 }
@@ -31,37 +27,21 @@ func constrained(ca *x509.Certificate) bool {
 
 // permitted returns which names an authority may sign for, and the others. A
 // single one of those would make clients reject the whole certificate.
-func permitted(ca *x509.Certificate, all names) (own names, foreign []string) {
-	if !constrained(ca) {
-		return all, nil
-	}
-	for _, name := range all.dns {
-		if permits(ca, name) {
-			own.dns = append(own.dns, name)
+func permitted(ca *x509.Certificate, all names) (own, foreign names) {
+	for _, name := range all {
+		if !constrained(ca) || permits(ca, name) {
+			own = append(own, name)
 		} else {
 			foreign = append(foreign, name)
-		}
-	}
-	for i, ip := range all.addresses() {
-		permits := false
-		for _, network := range ca.PermittedIPRanges {
-			permits = permits || network.Contains(ip)
-		}
-		if permits {
-			own.ips = append(own.ips, all.ips[i])
-		} else {
-			foreign = append(foreign, all.ips[i])
 		}
 	}
 	return own, foreign
 }
 
 func permits(ca *x509.Certificate, name string) bool {
-	name = strings.TrimPrefix(name, "*.")
-	for _, domain := range ca.PermittedDNSDomains {
-		if name == domain || strings.HasSuffix(name, "."+domain) {
-			return true
-		}
+	if ip := net.ParseIP(name); ip != nil {
+		return slices.ContainsFunc(ca.PermittedIPRanges, func(n *net.IPNet) bool { return n.Contains(ip) })
 	}
-	return false
+	name = strings.TrimPrefix(name, "*.")
+	return slices.ContainsFunc(ca.PermittedDNSDomains, func(domain string) bool { return name == domain || strings.HasSuffix(name, "."+domain) })
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -50,18 +49,8 @@ func listenError(err error, port int) error {
 	case errors.Is(err, syscall.EACCES):
 		return cli.Hint(err, "ports below 1024 require root; choose another with --port")
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return cli.Hint(err, "the addresses of this host are: %s", strings.Join(addresses(), ", "))
+		addresses, _ := hostAddresses() // none if they are unknown
+		return cli.Hint(err, "the addresses of this host are: %s", strings.Join(addresses, ", "))
 	}
 	return err
-}
-
-// addresses lists those of this host.
-func addresses() (list []string) {
-	all, _ := net.InterfaceAddrs()
-	for _, a := range all {
-		if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLinkLocalUnicast() {
-			list = append(list, ip.IP.String())
-		}
-	}
-	return list
 }

@@ -51,7 +51,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.files, "files", "", "")
 	cli.Var(fs, &c.filesHTTP, "files-http", parseListen)
 	cli.ChoiceVar(fs, &c.tls, "tls", "auto")
-	cli.ListVar(fs, &c.tlsNames, "tls-name", checkedName)
+	cli.ListVar(fs, &c.tlsNames, "tls-name", parseName)
 	fs.BoolVar(&c.tlsConstrain, "tls-constrain", false, "")
 	fs.StringVar(&c.tlsCert, "tls-cert", "", "")
 	fs.StringVar(&c.tlsKey, "tls-key", "", "")

@@ -59,7 +59,7 @@ func (m *metrics) follow(h *registry.Handler, size *storageSize, certs certifica
 	m.gauge("oci_serve_storage_bytes", "Bytes of all blobs, as of at most a minute ago.", func() float64 { return float64(size.get().Bytes) })
 	m.gauge("oci_serve_storage_free_bytes", "Bytes free for the storage, as of at most a minute ago.", func() float64 { return float64(size.get().Free) })
 	if certs != nil {
-		m.gauge("oci_serve_certificate_expiry_seconds", "When the TLS certificate ends, in seconds since 1970.", func() float64 { return float64(certs.expiry().Unix()) })
+		m.gauge("oci_serve_certificate_expiry_seconds", "When the TLS certificate ends, in seconds since 1970.", func() float64 { return float64(certs.get().Leaf.NotAfter.Unix()) })
 	}
 }
 

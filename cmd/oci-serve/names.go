@@ -21,13 +21,7 @@ const lookupTime = 2 * time.Second
 // digits and hyphens, of which the first may be "*".
 var dnsName = regexp.MustCompile(`^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
 
-// checkedName returns a name for --tls-name unchanged.
-func checkedName(name string) (string, error) {
-	_, err := parseName(name)
-	return name, err
-}
-
-// parseName returns a name's one spelling; addr is valid if it is an address.
+// parseName returns a name's one spelling.
 func parseName(name string) (string, error) {
 	if a, err := netip.ParseAddr(name); err == nil {
 		if a.Zone() != "" || a.IsUnspecified() {
@@ -42,50 +36,42 @@ func parseName(name string) (string, error) {
 	return lower, nil
 }
 
-// names are the names of a server; each list is sorted and without duplicates.
-type names struct {
-	dns []string
-	ips []string
-}
+// names are the names and addresses of a server, sorted and without duplicates.
+type names []string
 
-// add adds names and addresses, except those that a certificate cannot have.
-func (n *names) add(list ...string) {
+// namesIn returns those of a list that a certificate can have.
+func namesIn(list []string) (n names) {
 	for _, name := range list {
-		name, err := parseName(name)
-		if err != nil {
-			continue
-		}
-		to := &n.dns
-		if _, err := netip.ParseAddr(name); err == nil {
-			to = &n.ips
-		}
-		if at, found := slices.BinarySearch(*to, name); !found {
-			*to = slices.Insert(*to, at, name)
+		if name, err := parseName(name); err == nil {
+			n = append(n, name)
 		}
 	}
-}
-
-func (n names) addresses() (list []net.IP) {
-	for _, ip := range n.ips {
-		list = append(list, net.ParseIP(ip))
-	}
-	return list
-}
-
-func (n names) String() string { return strings.Join(slices.Concat(n.dns, n.ips), ", ") }
-
-func (n names) equal(other names) bool {
-	return slices.Equal(n.dns, other.dns) && slices.Equal(n.ips, other.ips)
+	slices.Sort(n)
+	return slices.Compact(n)
 }
 
 // namesOf returns the names in a certificate.
-func namesOf(cert *x509.Certificate) (n names) {
-	n.add(cert.DNSNames...)
+func namesOf(cert *x509.Certificate) names {
+	list := slices.Clone(cert.DNSNames)
 	for _, ip := range cert.IPAddresses {
-		n.add(ip.String())
+		list = append(list, ip.String())
 	}
-	return n
+	return namesIn(list)
 }
+
+// split returns the names of hosts and the addresses.
+func (n names) split() (dns []string, ips []net.IP) {
+	for _, name := range n {
+		if a, err := netip.ParseAddr(name); err == nil {
+			ips = append(ips, a.AsSlice())
+		} else {
+			dns = append(dns, name)
+		}
+	}
+	return dns, ips
+}
+
+func (n names) String() string { return strings.Join(n, ", ") }
 
 // hostNames returns this host's name and, if that can be found out, its full one.
 func hostNames(ctx context.Context) []string {
@@ -112,7 +98,7 @@ func leadsHere(ctx context.Context, leaf *x509.Certificate) bool {
 	if err != nil {
 		return true
 	}
-	for _, name := range slices.Concat(local.dns, local.ips) {
+	for _, name := range local {
 		if leaf.VerifyHostname(name) == nil {
 			return true
 		}
@@ -121,28 +107,27 @@ func leadsHere(ctx context.Context, leaf *x509.Certificate) bool {
 	defer cancel()
 	for _, name := range leaf.DNSNames[:min(len(leaf.DNSNames), maxLookups)] {
 		found, _ := new(net.Resolver).LookupHost(ctx, name)
-		if slices.ContainsFunc(found, func(a string) bool { return slices.Contains(local.ips, a) }) {
+		if slices.ContainsFunc(found, func(a string) bool { return slices.Contains(local, a) }) {
 			return true
 		}
 	}
 	return false
 }
 
-// localNames returns what this host is called, and every address that it has now;
-// but not those of one link only, which need the name of an interface.
+// localNames returns what this host is called, and every address that it has now.
 func localNames(fixed []string) (names, error) {
-	var n names
-	n.add("localhost", "127.0.0.1", "::1")
-	n.add(fixed...)
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return n, err
-	}
-	for _, addr := range addrs {
-		p, err := netip.ParsePrefix(addr.String())
-		if err == nil && !p.Addr().IsLinkLocalUnicast() && !p.Addr().IsMulticast() {
-			n.add(p.Addr().String())
+	addresses, err := hostAddresses()
+	return namesIn(slices.Concat([]string{"localhost", "127.0.0.1", "::1"}, fixed, addresses)), err
+}
+
+// hostAddresses returns the addresses that this host has now, but not those of one
+// link only, which need the name of an interface.
+func hostAddresses() (list []string, err error) {
+	all, err := net.InterfaceAddrs()
+	for _, a := range all {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && !p.Addr().IsLinkLocalUnicast() && !p.Addr().IsMulticast() {
+			list = append(list, p.Addr().String())
 		}
 	}
-	return n, nil
+	return list, err
 }

@@ -21,11 +21,11 @@ import (
 
 // loadPair reads a certificate with its chain, in any order, and its key.
 func loadPair(certFile, keyFile string) (*tls.Certificate, error) {
+	var chain []*x509.Certificate
 	key, err := loadKey(keyFile)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		chain, _, err = pemfile.Certificates(certFile)
 	}
-	chain, _, err := pemfile.Certificates(certFile)
 	if err != nil && cli.HintOf(err) == "" {
 		err = cli.Hint(err, "name the certificate and its chain with --tls-cert, and the key with --tls-key")
 	}
@@ -54,8 +54,7 @@ func loadKey(file string) (crypto.Signer, error) {
 	}
 	at := slices.IndexFunc(blocks, func(b *pem.Block) bool { return strings.HasSuffix(b.Type, pemfile.PrivateKey) })
 	if at < 0 {
-		return nil, cli.Hint(fmt.Errorf("%s: no private key in it, only %s", file, blocks[0].Type),
-			"name the certificate and its chain with --tls-cert, and the key with --tls-key")
+		return nil, fmt.Errorf("%s: no private key in it, only %s", file, blocks[0].Type)
 	}
 	b := blocks[at]
 	if b.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED") {

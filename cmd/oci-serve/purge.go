@@ -52,7 +52,7 @@ func removeBeside(root *os.Root) error {
 		}
 		kept := 0
 		for _, e := range entries {
-			if !ours(e.Name()) || e.IsDir() {
+			if !ours(complete(e.Name())) || e.IsDir() {
 				kept++
 			} else if err := root.Remove(path.Join(dir, e.Name())); err != nil {
 				return err
@@ -68,18 +68,17 @@ func removeBeside(root *os.Root) error {
 	return nil
 }
 
-// isTLS reports whether --tls auto has made a file of tls/, complete or not.
-func isTLS(name string) bool {
-	return name == "ca.pem" || name == "ca.key" || name == "server.pem" || strings.HasPrefix(name, tlsTemp)
-}
+// isTLS reports whether --tls auto makes a file of this name in tls/.
+func isTLS(name string) bool { return name == "ca.pem" || name == "ca.key" || name == "server.pem" }
 
-// isK0s reports whether a file of k0s/ is one that is served, or has been on its
-// way to become one.
-func isK0s(name string) bool {
-	if hidden, ok := strings.CutPrefix(name, "."); ok {
-		if whole, ok := strings.CutSuffix(hidden, ".new"); ok {
-			name = strings.TrimSuffix(whole, path.Ext(whole))
-		}
+// isK0s reports whether a file of this name in k0s/ is served.
+func isK0s(name string) bool { return spellings(name) != nil }
+
+// complete returns the name that a file which is being written to will have.
+func complete(name string) string {
+	hidden, ok := strings.CutPrefix(name, ".")
+	if whole, temporary := strings.CutSuffix(hidden, ".new"); ok && temporary {
+		return strings.TrimSuffix(whole, path.Ext(whole))
 	}
-	return spellings(name) != nil
+	return name
 }

@@ -38,7 +38,7 @@ func served(t *testing.T) string {
 		"journals/0":                                "x",
 		"stale/x":                                   "x",
 		"uploads/left":                              "x",
-		"tls/.new-123":                              "x",
+		"tls/.server.pem.123.new":                   "x",
 		"k0s/k0s-v1.32.8+k0s.0-amd64":               "x",
 		"k0s/.k0s-v1.32.8+k0s.0-amd64.123.new":      "x",
 		"k0s/k0s-v1.32.8+k0s.0-amd64.sig":           "x",

@@ -72,7 +72,7 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	served := make(chan error, len(sockets))
 	for _, ln := range sockets {
 		if certs != nil {
-			ln = tls.NewListener(ln, tlsConfig(certs.get))
+			ln = tls.NewListener(ln, tlsConfig(certs))
 		}
 		go func() { served <- srv.Serve(ln) }()
 	}
@@ -110,8 +110,7 @@ func namesOfServer(host string, certs certificates) func(name string) bool {
 		if certs == nil {
 			return name == host
 		}
-		pair, err := certs.get(nil)
-		return err == nil && pair.Leaf.VerifyHostname(name) == nil
+		return certs.get().Leaf.VerifyHostname(name) == nil
 	}
 }
 
@@ -126,7 +125,6 @@ func newServer(h http.Handler, certs certificates, errors *serverLog) (*http.Ser
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
-		Protocols:         http1(),
 		ConnContext:       withPeer,
 		ConnState:         open.state,
 		ErrorLog:          stdlog.New(errors, "", 0),
@@ -171,7 +169,7 @@ func openTLS(ctx context.Context, cfg config, log *slog.Logger) (certs certifica
 		if err != nil {
 			return nil, "", unreadable("--tls-cert and --tls-key", err)
 		}
-		if leaf := files.current.Leaf; namesOf(leaf).String() != "" && !leadsHere(ctx, leaf) {
+		if leaf := files.current.Leaf; len(namesOf(leaf)) > 0 && !leadsHere(ctx, leaf) {
 			log.Warn(fmt.Sprintf("%s: the certificate is for %s, and none of these is known to be this host", cfg.tlsCert, namesOf(leaf)))
 		}
 		return files, "", nil
