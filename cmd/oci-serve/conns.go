@@ -2,6 +2,7 @@ package main
 
 import (
 	"container/list"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -62,7 +63,7 @@ func (c *conns) state(conn net.Conn, s http.ConnState) {
 		c.open[conn] = c.idle.PushBack(conn)
 	case s == http.StateNew && !c.admit(holder):
 		c.out[conn] = true
-		conn.Close()
+		cut(conn)
 	}
 }
 
@@ -77,7 +78,7 @@ func (c *conns) admit(holder string) bool {
 		c.open[conn], c.out[conn] = nil, true
 		other, _ := holderOf(conn)
 		c.share.Release(other, 1)
-		conn.Close()
+		cut(conn)
 	}
 	return true
 }
@@ -97,6 +98,18 @@ func holderOf(conn net.Conn) (holder string, counts bool) {
 		return "", false
 	}
 	return registry.NetworkOf(tcp.AddrPort().Addr()), true
+}
+
+// cut closes a connection at once: the alert with which TLS closes one would wait up
+// to five seconds for a client that does not read.
+func cut(conn net.Conn) { belowTLS(conn).Close() }
+
+// belowTLS returns the connection over which TLS runs, or conn itself without TLS.
+func belowTLS(conn net.Conn) net.Conn {
+	if t, ok := conn.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return conn
 }
 
 // inside is a listener that only this process can connect to. The watchdog uses

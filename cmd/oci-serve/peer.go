@@ -36,10 +36,7 @@ type peerKey struct{}
 
 // withPeer is an http.Server's ConnContext.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
-		c = t.NetConn()
-	}
-	tcp, ok := c.(*net.TCPConn)
+	tcp, ok := belowTLS(c).(*net.TCPConn)
 	if !ok {
 		return ctx
 	}
