@@ -3,7 +3,6 @@ package main
 import (
 	"container/list"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -111,44 +110,3 @@ func belowTLS(conn net.Conn) net.Conn {
 	}
 	return conn
 }
-
-// inside is a listener that only this process can connect to. The watchdog uses
-// it, so no client can block its check.
-type inside struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newInside() *inside {
-	return &inside{conns: make(chan net.Conn), closed: make(chan struct{})}
-}
-
-func (l *inside) dial() (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case l.conns <- theirs:
-		return ours, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// Accept is of net.Listener.
-func (l *inside) Accept() (net.Conn, error) {
-	select {
-	case conn := <-l.conns:
-		return conn, nil
-	case <-l.closed:
-		return nil, errors.Join(net.ErrClosed, http.ErrServerClosed)
-	}
-}
-
-// Close is of net.Listener.
-func (l *inside) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-// Addr is of net.Listener.
-func (l *inside) Addr() net.Addr { return &net.UnixAddr{Name: "inside", Net: "pipe"} }

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
 	"io/fs"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -19,219 +19,131 @@ import (
 // one of --files-http they are below the root as well, as on the vendor's server.
 const (
 	filesPath = "/files/"
-	sumsName  = "sha256sums.txt"
+	k0sPath   = "/k0s/"
+	// vendorPath is where the vendor's download site has k0s.
+	vendorPath = "/k0rdent-enterprise/"
+
+	sumsName = "sha256sums.txt"
 )
 
-const (
-	// maxManifest bounds the manifest of a file, in bytes.
-	maxManifest = 64 << 10
-	// nameRows is how many names of repositories or tags are read at a time.
-	nameRows = 1000
-)
-
-// errNoFile is the answer for a file that does not exist.
-var errNoFile = &registry.Error{Code: "NAME_UNKNOWN", Status: http.StatusNotFound, Message: "no such file; /files/ lists the existing ones"}
-
-// files serves the files of --files, and those that oci-push has stored in the
-// registry, each as an artifact. They are read at each request.
+// files serves the k0s files, the files of --files, and those that oci-push has
+// stored in the registry. They are read at each request; if two have a name, the
+// first is served.
 type files struct {
-	dir   *dirFiles
-	store registry.Store
-	k0s   *k0sSums // whose checksums are listed as well
+	folders []*folder
+	pushed  pushedFiles
 }
 
 func newFiles(dir, k0sDir string, store registry.Store) *files {
-	return &files{&dirFiles{dir: dir}, store, &k0sSums{k0s: k0sFiles{k0sDir}}}
+	return &files{[]*folder{k0sFolder(k0sDir), filesFolder(dir)}, pushedFiles{store}}
 }
 
-// stored is a file that is served.
-type stored struct {
+// file is a file that is listed.
+type file struct {
 	Name string // below filesPath
 	Size int64
 	Sum  string // SHA-256, in hexadecimal
-
-	repository string // if it is in the registry
-	digest     registry.Digest
 }
 
-// serve answers a request for a file, the list of files, or their checksums.
+// fileName returns the name of the file that a path asks for. The path has been
+// decoded, so "%2B" reads "+" and "%2f" a slash.
+func fileName(path string) string {
+	if k0s, ok := strings.CutPrefix(path, vendorPath); ok && (k0s == "" || spellings(k0s) != nil) {
+		return k0sDir + k0s
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(path, filesPath), "/")
+}
+
+// serve answers a request for a file, the list of files, or their checksums; it is
+// for [registry.Handler.Beside].
 func (f *files) serve(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return notRead
 	}
-	name := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, filesPath), "/")
-	switch name {
+	switch name := fileName(r.URL.Path); name {
 	case "", sumsName:
 		all, err := f.list(r.Context())
 		if err != nil {
 			return err
 		}
 		return listFiles(w, r, all, name == sumsName)
+	case k0sDir:
+		return f.listK0s(w, r)
+	default:
+		return f.serveFile(w, r, name)
 	}
+}
+
+// serveFile sends a file. [http.ServeContent] must have the file of the disk itself,
+// without a type around it, for sendfile.
+func (f *files) serveFile(w http.ResponseWriter, r *http.Request, name string) error {
 	if ref.CheckFileName(name) != nil {
-		return errNoFile
+		return noFile(name)
 	}
-	own, info, err := f.dir.open(name)
-	if err == nil {
-		defer own.Close()
-		serveFile(w, r, own, info)
+	w.Header().Set("Content-Type", "application/octet-stream")
+	for _, d := range f.folders {
+		content, info, err := d.open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		defer content.Close()
+		// The version of a file that was replaced within a second differs as well.
+		w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
+		http.ServeContent(w, r, "", info.ModTime(), content)
 		return nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	file, err := f.find(r.Context(), name)
-	if err != nil {
-		return err
-	}
-	c, err := f.store.Blob(r.Context(), file.repository, file.digest)
-	if err != nil {
-		return err
-	}
-	content, err := c.Open()
+	content, digest, err := f.pushed.open(r.Context(), name)
 	if err != nil {
 		return err
 	}
 	defer content.Close()
-	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("ETag", `"`+string(file.digest)+`"`)
+	w.Header().Set("ETag", `"`+string(digest)+`"`)
 	http.ServeContent(w, r, "", time.Time{}, content)
 	return nil
 }
 
-// find returns a file by its name, whatever prefix it was pushed below.
-func (f *files) find(ctx context.Context, name string) (stored, error) {
-	at := ref.ForFile(name)
-	file, err := f.read(ctx, at.Repository, at.Tag)
-	if err == nil && file.Name == name {
-		return file, nil
+// noFile is the answer for a file that does not exist.
+func noFile(name string) error {
+	list := filesPath
+	if strings.HasPrefix(name, k0sDir) {
+		list = k0sPath
 	}
-	if err != nil && !unknown(err) {
-		return stored{}, err
-	}
-	found := stored{}
-	err = f.repositories(ctx, func(repository string) error {
-		if found.Name != "" || !strings.HasSuffix(repository, "/"+at.Repository) {
-			return nil
+	return &registry.Error{Code: "NAME_UNKNOWN", Status: http.StatusNotFound, Message: "no such file; " + list + " lists the existing ones"}
+}
+
+// list returns all files in the order of their names, of each source at most
+// maxListed.
+func (f *files) list(ctx context.Context) (all []file, err error) {
+	for _, d := range f.folders {
+		own, err := d.list(ctx)
+		if err != nil {
+			return nil, err
 		}
-		file, err := f.read(ctx, repository, at.Tag)
-		if err == nil && file.Name == name {
-			found = file
-		}
-		if unknown(err) {
-			return nil
-		}
-		return err
-	})
-	if err == nil && found.Name == "" {
-		err = errNoFile
+		all = append(all, own...)
 	}
-	return found, err
-}
-
-// unknown reports whether an error means that something is not in the store.
-func unknown(err error) bool {
-	return errors.Is(err, registry.ErrNameUnknown) || errors.Is(err, registry.ErrManifestUnknown)
-}
-
-// fileManifest is what a manifest says about a file.
-type fileManifest struct {
-	ArtifactType string
-	Layers       []struct {
-		Digest string
-		Size   int64
-	}
-	Annotations map[string]string
-}
-
-// read returns the file that a tag holds, or none if it holds something else.
-func (f *files) read(ctx context.Context, repository, tag string) (stored, error) {
-	c, err := f.store.Manifest(ctx, repository, tag, "")
-	if err != nil || c.Size > maxManifest {
-		return stored{}, err
-	}
-	content, err := c.Open()
-	if err != nil {
-		return stored{}, err
-	}
-	defer content.Close()
-	raw, err := io.ReadAll(io.LimitReader(content, maxManifest))
-	if err != nil {
-		return stored{}, err
-	}
-	var m fileManifest
-	if json.Unmarshal(raw, &m) != nil || m.ArtifactType != ref.FileArtifact || len(m.Layers) != 1 {
-		return stored{}, nil
-	}
-	name := m.Annotations[ref.FileNameKey]
-	digest, err := ref.ParseDigest(m.Layers[0].Digest)
-	if err != nil || digest.Algorithm() != "sha256" || ref.CheckFileName(name) != nil {
-		return stored{}, nil
-	}
-	_, sum, _ := strings.Cut(string(digest), ":")
-	return stored{Name: name, Size: m.Layers[0].Size, Sum: sum, repository: repository, digest: digest}, nil
-}
-
-// list returns all files, of each source at most maxListed.
-func (f *files) list(ctx context.Context) ([]stored, error) {
-	all, err := f.dir.list(ctx)
+	pushed, err := f.pushed.list(ctx)
 	if err != nil {
 		return nil, err
 	}
-	k0s, err := f.k0s.list(ctx)
-	if err != nil {
-		return nil, err
-	}
-	seen := make(map[string]bool)
-	all = slices.DeleteFunc(append(k0s, all...), func(one stored) bool {
-		twice := seen[one.Name]
-		seen[one.Name] = true
-		return twice
-	})
-	pushed, err := f.pushed(ctx, seen)
-	return append(all, pushed...), err
+	all = append(all, pushed...)
+	slices.SortStableFunc(all, func(a, b file) int { return strings.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(all, func(a, b file) bool { return a.Name == b.Name }), nil
 }
 
-// pushed returns the files in the registry, but for those seen.
-func (f *files) pushed(ctx context.Context, seen map[string]bool) (all []stored, err error) {
-	err = f.repositories(ctx, func(repository string) error {
-		if !strings.Contains("/"+repository+"/", "/"+ref.FilesRepository+"/") {
-			return nil
-		}
-		for last, more := "", true; more && len(all) < maxListed; {
-			var tags []string
-			var err error
-			if tags, more, err = f.store.Tags(ctx, repository, last, nameRows); err != nil || len(tags) == 0 {
-				return err
-			}
-			for _, last = range tags {
-				file, err := f.read(ctx, repository, last)
-				if err != nil && !unknown(err) {
-					return err
-				}
-				if file.Name != "" && !seen[file.Name] && len(all) < maxListed {
-					seen[file.Name], all = true, append(all, file)
-				}
-			}
-		}
+// listK0s answers with the names of the k0s files, a line each.
+func (f *files) listK0s(w http.ResponseWriter, r *http.Request) error {
+	var text strings.Builder
+	err := f.folders[0].each(r.Context(), func(name string, _ *os.File, _ fs.FileInfo) error {
+		text.WriteString(strings.TrimPrefix(name, k0sDir) + "\n")
 		return nil
 	})
-	return all, err
-}
-
-// repositories calls do with the name of each repository.
-func (f *files) repositories(ctx context.Context, do func(name string) error) error {
-	for last, more := "", true; more; {
-		var names []string
-		var err error
-		if names, more, err = f.store.Repositories(ctx, last, nameRows); err != nil || len(names) == 0 {
-			return err
-		}
-		for _, last = range names {
-			if err := do(last); err != nil {
-				return err
-			}
-		}
+	if err != nil {
+		return err
 	}
+	sendText(w, r, "text/plain; charset=utf-8", text.String())
 	return nil
 }

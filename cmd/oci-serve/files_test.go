@@ -35,7 +35,7 @@ func (c *child) putFile(repository, tag, name string, content []byte) {
 func TestFiles(t *testing.T) {
 	storage := t.TempDir()
 	k0s := "k0s-v1.32.8+k0s.0-amd64"
-	k0sDir(t, storage, k0s)
+	putK0s(t, storage, k0s)
 	c := startChild(t, storage, "--files-http", "127.0.0.1:0")
 	kernel := bytes.Repeat([]byte("kernel"), 100_000)
 	c.putFile("files/k0rdent-bm/ipa", "kernel-1", "k0rdent-bm/ipa/kernel-1", kernel)
@@ -86,7 +86,7 @@ func TestFiles(t *testing.T) {
 // same.
 func TestFileSums(t *testing.T) {
 	storage := t.TempDir()
-	k0sDir(t, storage, "k0s-v1.32.8+k0s.0-amd64")
+	putK0s(t, storage, "k0s-v1.32.8+k0s.0-amd64")
 	c := startChild(t, storage, "--files-http", "127.0.0.1:0")
 	c.putFile("files/k0rdent-bm/ipa", "kernel-1", "k0rdent-bm/ipa/kernel-1", []byte("kernel"))
 	c.putFile("files", "ipxe.efi", "ipxe.efi", []byte("ipxe"))
@@ -139,6 +139,7 @@ func TestFilesOfDirectory(t *testing.T) {
 	write(".hidden", "hidden")
 	write(".new/x", "hidden")
 	write("a b", "blank")
+	write("k0s/k0s-v1.32.8+k0s.0-amd64", "own k0s")
 	os.WriteFile(outside, []byte("secret"), 0o644)
 	os.Symlink(outside, filepath.Join(dir, "out"))
 	os.Symlink("ipxe.efi", filepath.Join(dir, "ipxe-link.efi"))
@@ -151,7 +152,9 @@ func TestFilesOfDirectory(t *testing.T) {
 	for target, want := range map[string]string{
 		"/files/k0rdent-bm/ipa/kernel-1": "own kernel", "/files/k0rdent-bm/disk": "disk", "/files/ipxe.efi": "ipxe", "/files/ipxe-link.efi": "ipxe",
 		"/files/sha256sums.txt": sumText([]byte("ipxe")) + "  ipxe-link.efi\n" + sumText([]byte("ipxe")) + "  ipxe.efi\n" +
-			sumText([]byte("disk")) + "  k0rdent-bm/disk\n" + sumText([]byte("own kernel")) + "  k0rdent-bm/ipa/kernel-1\n",
+			sumText([]byte("disk")) + "  k0rdent-bm/disk\n" + sumText([]byte("own kernel")) + "  k0rdent-bm/ipa/kernel-1\n" +
+			sumText([]byte("own k0s")) + "  k0s/k0s-v1.32.8+k0s.0-amd64\n",
+		"/files/k0s/k0s-v1.32.8+k0s.0-amd64": "own k0s", // what is listed is served
 	} {
 		for _, on := range []*child{c, plain} {
 			if _, body, err := do("GET", on.url+target, nil); err != nil || string(body) != want {
@@ -196,7 +199,7 @@ func TestFilesAlternate(t *testing.T) {
 		{"0.0.0.0:8080", "", ""},
 		{"", "registry.site", ""},
 	} {
-		if got := (fileServer{addr: tt.listens}).alternate(&http.Request{Host: tt.asked}, "/k0s/"); got != tt.want {
+		if got := plainAddress(tt.listens).alternate(&http.Request{Host: tt.asked}, "/k0s/"); got != tt.want {
 			t.Errorf("%s, asked at %s: %q, want %q", tt.listens, tt.asked, got, tt.want)
 		}
 	}

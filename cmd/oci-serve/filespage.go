@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"html/template"
-	"io"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
+	"time"
 
 	"k0rdent-airgap/lib/record"
 )
@@ -27,27 +24,24 @@ var filesPage = template.Must(template.New("files").Funcs(template.FuncMap{"byte
 
 // listFiles answers with the files and their checksums: a page, or the text that
 // "sha256sum -c" reads.
-func listFiles(w http.ResponseWriter, r *http.Request, all []stored, text bool) error {
-	slices.SortFunc(all, func(a, b stored) int { return strings.Compare(a.Name, b.Name) })
-	var b bytes.Buffer
-	kind := "text/plain; charset=utf-8"
-	if text {
-		for _, f := range all {
-			fmt.Fprintf(&b, "%s  %s\n", f.Sum, f.Name)
-		}
-	} else {
-		kind = "text/html; charset=utf-8"
+func listFiles(w http.ResponseWriter, r *http.Request, all []file, text bool) error {
+	var b strings.Builder
+	if !text {
 		if err := filesPage.Execute(&b, all); err != nil {
 			return err
 		}
-	}
-	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
-	w.Header().Set("Cache-Control", "no-cache")
-	w.WriteHeader(http.StatusOK)
-	if r.Method == http.MethodHead {
+		sendText(w, r, "text/html; charset=utf-8", b.String())
 		return nil
 	}
-	_, err := io.Copy(w, &b)
-	return err
+	for _, f := range all {
+		fmt.Fprintf(&b, "%s  %s\n", f.Sum, f.Name)
+	}
+	sendText(w, r, "text/plain; charset=utf-8", b.String())
+	return nil
+}
+
+func sendText(w http.ResponseWriter, r *http.Request, kind, text string) {
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Cache-Control", "no-cache")
+	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(text))
 }

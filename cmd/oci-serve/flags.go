@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"flag"
+	"os"
 	"path/filepath"
 
 	"k0rdent-airgap/lib/cli"
@@ -17,7 +18,7 @@ type config struct {
 	storage      string
 	k0sDir       string
 	files        string
-	filesHTTP    string
+	filesHTTP    hostPort
 	tls          string
 	tlsNames     []string
 	tlsConstrain bool
@@ -102,8 +103,17 @@ func (c *config) locate() (err error) {
 	if c.k0sDir, err = filepath.Abs(cmp.Or(c.k0sDir, filepath.Join(c.storage, "k0s"))); err != nil {
 		return err
 	}
-	c.files, err = filesDir(c.files)
-	return err
+	if c.files == "" {
+		return nil
+	}
+	if c.files, err = filepath.Abs(c.files); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(c.files) // a mistyped one would serve nothing
+	if err != nil {
+		return cli.Misuse("--files: %w", err)
+	}
+	return root.Close()
 }
 
 // checkServing returns misuse for invalid combinations of the flags for serving.

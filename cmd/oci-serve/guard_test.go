@@ -28,7 +28,7 @@ func pagesOver(t testing.TB, write, read string, u *users) (http.Handler, string
 	log := slog.New(slog.DiscardHandler)
 	counts := newMetrics()
 	who := &guard{write: write, read: read, users: u, reports: newReports(log), failed: counts.failures.Inc}
-	return newPages(newFiles("", filepath.Join(dir, "k0s"), disk), fileServer{}, disk, who, counts, nil, log), dir
+	return newPages(newFiles("", filepath.Join(dir, "k0s"), disk), "", disk, who, counts, nil, log), dir
 }
 
 // registryOver returns the registry alone, over a fresh storage.

@@ -31,7 +31,6 @@ func TestSpellings(t *testing.T) {
 		"", ".", "..", "k0s", "k0s-", "lock", "index.json", "k0s-v1.32.8", "k0s-v1.32.8+k0s.0", "k0s-v1.32.8 k0s.0-amd64",
 		"K0S-v1.32.8+k0s.0-amd64", "k0s-v1.32.8+k0s.0-../x", "../k0s-v1.32.8+k0s.0-amd64", "a/k0s-v1.32.8+k0s.0-amd64",
 		"k0s-v1.32.8+k0s.0-amd64/", "k0s-v1.32.8+k0s.0-amd64\n", "k0s-v1.32.8%2Bk0s.0-amd64", "k0s+v1.32.8+k0s.0+amd64",
-		"k0s-v1.32.8+k0s.0-" + strings.Repeat("a", 255),
 	} {
 		if got := spellings(name); got != nil {
 			t.Errorf("spellings(%q) = %q, want none", name, got)
@@ -39,23 +38,20 @@ func TestSpellings(t *testing.T) {
 	}
 }
 
-// Whatever the path, it leads to a plain name of a k0s file or to nothing, and
-// both spellings lead to the same two.
-func FuzzK0sPath(f *testing.F) {
-	for _, path := range []string{"/k0s/k0s-v1.32.8+k0s.0-amd64", "/k0rdent-enterprise/k0s-v1.32.8-k0s.0-amd64.sig", "/k0s/../lock", "/k0s//x", "/k0s/", "/k0s"} {
+// Whatever the path, it leads to a plain name of a k0s file or to none, and both
+// spellings lead to the same two.
+func FuzzK0sName(f *testing.F) {
+	for _, path := range []string{"/k0s/k0s-v1.32.8+k0s.0-amd64", "/k0rdent-enterprise/k0s-v1.32.8-k0s.0-amd64.sig", "/files/k0s/k0s-v1.32.8-k0s.0-amd64", "/k0s/../lock", "/k0s//x", "/k0s/", "/k0s"} {
 		f.Add(path)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
-		name, ok := k0sPath(path)
-		if !ok || !strings.HasSuffix(path, "/"+name) {
-			if name != "" {
-				t.Errorf("k0sPath(%q) = %q, %v", path, name, ok)
-			}
+		name, ok := strings.CutPrefix(fileName(path), k0sDir)
+		if !ok {
 			return
 		}
 		all := spellings(name)
 		for _, one := range all {
-			if strings.ContainsAny(one, "/\\\x00") || !filepath.IsLocal(one) || !strings.HasPrefix(one, "k0s-") || len(one) > maxName {
+			if strings.ContainsAny(one, "/\\\x00") || !filepath.IsLocal(one) || !strings.HasPrefix(one, "k0s-") || !strings.HasSuffix(path, "/"+name) {
 				t.Errorf("%q leads to %q", path, one)
 			}
 			if again := spellings(one); len(again) != 2 || again[0] != one || !slices.Contains(again, name) {
@@ -68,8 +64,8 @@ func FuzzK0sPath(f *testing.F) {
 	})
 }
 
-// k0sDir puts files into the directory of k0s files.
-func k0sDir(t *testing.T, storage string, names ...string) string {
+// putK0s puts files into the directory of k0s files.
+func putK0s(t *testing.T, storage string, names ...string) string {
 	t.Helper()
 	dir := filepath.Join(storage, "k0s")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -101,7 +97,7 @@ func TestK0sFiles(t *testing.T) {
 	if w := get("GET", "/k0s/"+old); w.Code != 404 || !strings.Contains(w.Body.String(), "/k0s/ lists") {
 		t.Errorf("before it is there: %d %q", w.Code, w.Body)
 	}
-	k0sDir(t, storage, old, new, both, strings.Replace(both, "+", "-", 1), old+".sig", "notes.txt")
+	putK0s(t, storage, old, new, both, strings.Replace(both, "+", "-", 1), old+".sig", "notes.txt")
 	for target, want := range map[string]string{
 		"/k0s/k0s-v1.32.8+k0s.0-amd64":                     old,
 		"/k0s/k0s-v1.32.8%2Bk0s.0-amd64":                   old,
@@ -147,7 +143,7 @@ func TestK0sFiles(t *testing.T) {
 // Nothing but k0s files is in reach, whatever lies there or is asked for.
 func TestK0sFilesAlone(t *testing.T) {
 	h, storage := pagesOver(t, "loopback", "any", nil)
-	dir := k0sDir(t, storage, "notes.txt", ".hidden")
+	dir := putK0s(t, storage, "notes.txt", ".hidden")
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
@@ -167,32 +163,33 @@ func TestK0sFilesAlone(t *testing.T) {
 		}
 	}
 	for target, want := range map[string]int{
-		"/k0s/k0s-v1.0.0+k0s.0-amd64":             500, // the log says where the link leads
-		"/k0s/k0s-v1.0.1+k0s.0-amd64":             500,
-		"/k0s/k0s-v1.0.2+k0s.0-amd64":             404,
-		"/k0s/k0s-v1.0.3+k0s.0-amd64":             404,
-		"/k0s/k0s-v1.0.4+k0s.0-amd64":             200,
-		"/k0s/k0s-v1.0.5+k0s.0-amd64":             500,
-		"/k0s/k0s-v1.0.6+k0s.0-amd64":             404,
-		"/k0s/../k0s-v1.0.6+k0s.0-amd64":          404,
-		"/k0s/..%2fk0s-v1.0.6+k0s.0-amd64":        404,
-		"/k0s/%2e%2e/k0s-v1.0.6+k0s.0-amd64":      404,
-		"/k0s/notes.txt":                          404,
-		"/k0s/.hidden":                            404,
-		"/k0s/.":                                  404,
-		"/k0s/..":                                 404,
-		"/k0s/../lock":                            404,
-		"/k0s/%2e%2e%2flock":                      404,
-		"/k0s//etc/passwd":                        404,
-		"/k0s/%2fetc%2fpasswd":                    404,
-		"/k0s/k0s-v1.0.4%252Bk0s.0-amd64":         404,
-		"/k0s/k0s-v1.0.4+k0s.0-amd64%00":          404,
-		"/k0rdent-enterprise/tls/ca.key":          404,
-		"/k0s":                                    404,
-		"/K0S/k0s-v1.0.4+k0s.0-amd64":             404,
-		"/x/../k0s/k0s-v1.0.4+k0s.0-amd64":        404,
-		"/k0s/1.2.3/k0s-v1.0.4+k0s.0-amd64":       404,
-		"/k0rdent-enterprise/../k0s-v1.0.4-amd64": 404,
+		"/k0s/k0s-v1.0.0+k0s.0-amd64":                       500, // the log says where the link leads
+		"/k0s/k0s-v1.0.1+k0s.0-amd64":                       500,
+		"/k0s/k0s-v1.0.2+k0s.0-amd64":                       404,
+		"/k0s/k0s-v1.0.3+k0s.0-amd64":                       404,
+		"/k0s/k0s-v1.0.4+k0s.0-amd64":                       200,
+		"/k0s/k0s-v1.0.5+k0s.0-amd64":                       500,
+		"/k0s/k0s-v1.0.6+k0s.0-amd64":                       404,
+		"/k0s/../k0s-v1.0.6+k0s.0-amd64":                    404,
+		"/k0s/..%2fk0s-v1.0.6+k0s.0-amd64":                  404,
+		"/k0s/%2e%2e/k0s-v1.0.6+k0s.0-amd64":                404,
+		"/k0s/notes.txt":                                    404,
+		"/k0s/.hidden":                                      404,
+		"/k0s/.":                                            404,
+		"/k0s/..":                                           404,
+		"/k0s/../lock":                                      404,
+		"/k0s/%2e%2e%2flock":                                404,
+		"/k0s//etc/passwd":                                  404,
+		"/k0s/%2fetc%2fpasswd":                              404,
+		"/k0s/k0s-v1.0.4%252Bk0s.0-amd64":                   404,
+		"/k0s/k0s-v1.0.4+k0s.0-amd64%00":                    404,
+		"/k0rdent-enterprise/tls/ca.key":                    404,
+		"/k0s":                                              404,
+		"/K0S/k0s-v1.0.4+k0s.0-amd64":                       404,
+		"/x/../k0s/k0s-v1.0.4+k0s.0-amd64":                  404,
+		"/k0s/1.2.3/k0s-v1.0.4+k0s.0-amd64":                 404,
+		"/k0s/k0s-v1.0.4+k0s.0-" + strings.Repeat("a", 255): 404,
+		"/k0rdent-enterprise/../k0s-v1.0.4-amd64":           404,
 	} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
@@ -207,7 +204,7 @@ func TestK0sFilesAlone(t *testing.T) {
 func TestK0sFilesStay(t *testing.T) {
 	storage := t.TempDir()
 	c := startChild(t, storage)
-	dir := k0sDir(t, storage, "k0s-v1.32.8+k0s.0-amd64", "notes.txt")
+	dir := putK0s(t, storage, "k0s-v1.32.8+k0s.0-amd64", "notes.txt")
 	c.want(200, "GET", "/k0s/k0s-v1.32.8-k0s.0-amd64", nil)
 	c.kill()
 	before := listing(t, dir)

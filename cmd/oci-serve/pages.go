@@ -19,22 +19,20 @@ import (
 type pages struct {
 	registry http.Handler
 	people   http.Handler // the page at /
-	k0s      http.Handler
 	files    http.Handler
-	plain    fileServer // that has them as well
+	plain    plainAddress // where they are as well
 	metrics  http.Handler
 	check    func() error      // of the storage
 	ca       *x509.Certificate // of the registry's own authority, or nil
 }
 
 // newPages returns the handler of oci-serve. certs is nil without TLS.
-func newPages(f *files, plain fileServer, disk *registry.Disk, who *guard, counts *metrics, certs certificates, log *slog.Logger) *pages {
+func newPages(f *files, plain plainAddress, disk *registry.Disk, who *guard, counts *metrics, certs certificates, log *slog.Logger) *pages {
 	h := registry.New(disk, registry.Options{Allow: who.allow, Stall: stallTime, Observe: counts.observe, Log: log})
 	size := &storageSize{disk: disk, log: log}
 	counts.follow(h, size, certs)
 	p := &pages{
 		registry: h,
-		k0s:      h.Beside(f.k0s.k0s.serve),
 		files:    h.Beside(f.serve),
 		plain:    plain,
 		metrics:  who.guardRead(counts.handler()),
@@ -49,23 +47,21 @@ func newPages(f *files, plain fileServer, disk *registry.Disk, who *guard, count
 
 func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, k0s := k0sPath(r.URL.Path)
-	if path := r.URL.Path; path == filesPath || path == k0sPrefixes[0] {
+	path := r.URL.Path
+	if path == filesPath || path == k0sPath {
 		// Machines that know no authority find the same there (RFC 8288).
 		if other := p.plain.alternate(r, path); other != "" {
 			w.Header().Set("Link", "<"+other+`>; rel="alternate"`)
 		}
 	}
 	switch {
-	case r.URL.Path == "/healthz":
+	case path == "/healthz":
 		p.small(w, r, http.HandlerFunc(p.health))
-	case r.URL.Path == "/metrics":
+	case path == "/metrics":
 		p.small(w, r, p.metrics)
-	case r.URL.Path == "/ca.pem" && p.ca != nil:
+	case path == "/ca.pem" && p.ca != nil:
 		p.small(w, r, http.HandlerFunc(p.authority))
-	case k0s:
-		p.k0s.ServeHTTP(w, r)
-	case strings.HasPrefix(r.URL.Path, filesPath):
+	case strings.HasPrefix(path, filesPath), strings.HasPrefix(path, k0sPath), strings.HasPrefix(path, vendorPath):
 		p.files.ServeHTTP(w, r)
 	case page.Wanted(r):
 		p.people.ServeHTTP(w, r)

@@ -64,7 +64,7 @@ func TestAuthorityIsServed(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	u, _, _ := testUsers(t)
 	counts := newMetrics()
-	h := newPages(newFiles("", filepath.Join(dir, "k0s"), disk), fileServer{}, disk, &guard{write: "auth", read: "auth", users: u, reports: newReports(log), failed: counts.failures.Inc}, counts, auto, log)
+	h := newPages(newFiles("", filepath.Join(dir, "k0s"), disk), "", disk, &guard{write: "auth", read: "auth", users: u, reports: newReports(log), failed: counts.failures.Inc}, counts, auto, log)
 	ask := func(target string, login bool) *httptest.ResponseRecorder {
 		r := httptest.NewRequest("GET", target, nil)
 		r.Header.Set("Accept", browser)

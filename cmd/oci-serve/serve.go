@@ -5,10 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	stdlog "log"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"strconv"
@@ -51,49 +49,47 @@ func serve(ctx context.Context, cfg config, disk *registry.Disk, out *record.Wri
 	}
 	who.names = namesOfServer(cfg.host, certs)
 	warnClear(cfg, log)
-	f := newFiles(cfg.files, cfg.k0sDir, disk)
-	plain, err := startFiles(ctx, cfg, newFilesOnly(f, disk, counts, log), &serverLog{reports, false}, log, say)
-	if err != nil {
-		return err
+	var plain plainAddress
+	var plainSocket net.Listener
+	if at := cfg.filesHTTP; at.host != "" {
+		if plainSocket, err = listen(ctx, at.host, at.port); err != nil {
+			return err
+		}
+		defer plainSocket.Close() // also if the registry does not start
+		plain = plainAddress(plainSocket.Addr().String())
 	}
-	defer plain.stop()
-	srv, open := newServer(newPages(f, plain, disk, who, counts, certs, log), certs, &serverLog{reports, ca != ""})
 	sockets, err := listeners(ctx, cfg)
 	if err != nil {
 		return err
 	}
+	f := newFiles(cfg.files, cfg.k0sDir, disk)
 	addr := sockets[0].Addr().String()
 	where := record.Registry{Address: addr, URL: urlOf(addr, certs), Storage: cfg.storage, CA: ca, Files: plain.url(), PID: os.Getpid()}
 	go reports.run(ctx)
 	defer reports.flush()
-	self := newInside()
-	defer self.Close()
-	go srv.Serve(self)
-	served := make(chan error, len(sockets))
+	all := newServers(certs != nil)
+	srv := all.server(newPages(f, plain, disk, who, counts, certs, log), &serverLog{reports, ca != ""})
 	for _, ln := range sockets {
 		if certs != nil {
 			ln = tls.NewListener(ln, tlsConfig(certs))
 		}
-		go func() { served <- srv.Serve(ln) }()
+		all.serve(srv, ln)
+	}
+	if plainSocket != nil {
+		all.serve(all.server(plainFiles(f, disk, counts, log), &serverLog{reports, false}), plainSocket)
 	}
 	if err = out.WriteAs(where, startup(cfg, where)); err == nil {
 		systemd := &manager{log}
 		systemd.ready(where.URL)
-		go systemd.watch(ctx, selfAsker(self.dial))
+		go systemd.watch(ctx, selfAsker(inside(srv)))
 		select {
-		case err := <-served: // only an error ends it
+		case err := <-all.failed: // only an error ends it
 			return err
 		case <-ctx.Done():
 		}
 		systemd.stopping()
 	}
-	for _, ln := range sockets {
-		err = errors.Join(err, ln.Close())
-	}
-	for range sockets {
-		<-served // every connection that was accepted is counted now
-	}
-	return errors.Join(err, drain(srv, open, log, say))
+	return errors.Join(err, all.stop(log, say))
 }
 
 func urlOf(addr string, certs certificates) string {
@@ -112,23 +108,6 @@ func namesOfServer(host string, certs certificates) func(name string) bool {
 		}
 		return certs.get().Leaf.VerifyHostname(name) == nil
 	}
-}
-
-// newServer returns the server, and the count of its open connections.
-func newServer(h http.Handler, certs certificates, errors *serverLog) (*http.Server, *conns) {
-	open := newConns(maxConns)
-	if certs != nil {
-		open = newConns(maxTLSConns)
-	}
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: headerTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    maxHeader,
-		ConnContext:       withPeer,
-		ConnState:         open.state,
-		ErrorLog:          stdlog.New(errors, "", 0),
-	}, open
 }
 
 // listeners returns the sockets to serve on: those that systemd has opened, or else
@@ -184,38 +163,6 @@ func warnClear(cfg config, log *slog.Logger) {
 	if cfg.htpasswd != "" && cfg.tls == "" && cfg.tlsCert == "" && !local {
 		log.Warn("passwords cross the network unencrypted; use --tls auto")
 	}
-}
-
-// drain waits until the open connections have finished their requests. Those that
-// take too long are closed, which their clients notice; uploads can be resumed.
-// [http.Server.Shutdown] would drop a request that arrives at that moment without
-// an answer.
-func drain(srv *http.Server, open *conns, log *slog.Logger, say func(format string, args ...any)) error {
-	tick := time.NewTicker(drainTick)
-	defer tick.Stop()
-	start, announced := time.Now(), false
-	for end := start.Add(drainTime); open.count() > 0; <-tick.C {
-		// By then, idle connections are closed.
-		if n := open.count(); n > 0 && !announced && time.Since(start) > 10*drainTick {
-			announced = true
-			transfers := "1 transfer"
-			if n > 1 {
-				transfers = fmt.Sprintf("%d transfers", n)
-			}
-			say("waiting for %s (%.0f s at most); ^C again ends at once", transfers, drainTime.Seconds())
-		}
-		if time.Now().After(end) {
-			log.Error(fmt.Sprintf("transfers still running after %v were cut", drainTime))
-			break
-		}
-		// Closes idle connections now, and the others after their next answer.
-		srv.SetKeepAlivesEnabled(false)
-	}
-	err := srv.Close()
-	if announced {
-		say("stopped")
-	}
-	return err
 }
 
 // listen binds exactly the given address: for an IPv4 one, Go would also listen on
