@@ -149,6 +149,25 @@ alone() {
   on n2 etcdpeer write
 }
 
+@test "controllers: a controller whose etcd stops before it has answered has left" {
+  pair
+  joined archive
+  there+=('K0S_ETCD=etcdpeer "$@" && { [ "$1" != leave ] || { echo "failed to delete etcd peer from cluster: rpc error: code = Unavailable desc = error reading from server: EOF"; exit 1; }; }')
+  run -0 on n2 k0s-up --reset --yes </dev/null
+  [ "$(calls n2)" = 'etcd leave --peer-address 10.0.0.6,stop,reset' ]
+  alone n1 10.0.0.5
+}
+
+@test "controllers: a controller that gets no answer and is still a member keeps its data" {
+  pair
+  joined archive
+  there+=('K0S_ETCD=[ "$1" != leave ] || { echo "rpc error: code = Unavailable desc = error reading from server: EOF"; exit 1; }; etcdpeer "$@"')
+  run -1 --separate-stderr on n2 k0s-up --reset --yes </dev/null
+  [[ $stderr == *'k0s-leave: k0s etcd leave --peer-address 10.0.0.6: '*'error reading from server: EOF'* ]]
+  [ "$(calls n2)" = 'etcd leave --peer-address 10.0.0.6' ]
+  on n1 etcdpeer write
+}
+
 @test "controllers: --last-controller is refused while the others answer" {
   pair
   joined archive

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,17 +70,13 @@ func (u *up) drain(ctx context.Context, do bool) (step.Outcome, error) {
 	return step.Changed(do, "node %s is cordoned and drained", u.node.name), nil
 }
 
-func (u *up) leaveCommand() string {
-	return "k0s etcd leave --peer-address " + u.removal.peer
-}
-
 // leave removes this host from etcd. If that fails, the run ends: the other
 // members would wait for one that never comes back.
 func (u *up) leave(ctx context.Context, do bool) (step.Outcome, error) {
 	if u.removal.peer == "" {
 		return step.Skipped("this host does not share etcd with others"), nil
 	}
-	o := step.Changed(do, "%s", u.leaveCommand())
+	o := step.Changed(do, "k0s etcd leave --peer-address %s", u.removal.peer)
 	if !do {
 		return o, nil
 	}
@@ -90,6 +87,9 @@ func (u *up) leave(ctx context.Context, do bool) (step.Outcome, error) {
 			break
 		}
 	}
+	if err != nil && u.hasLeft(ctx) {
+		err = nil
+	}
 	if ctx.Err() != nil {
 		return step.Outcome{}, context.Cause(ctx)
 	}
@@ -99,6 +99,34 @@ func (u *up) leave(ctx context.Context, do bool) (step.Outcome, error) {
 	u.state.Removal = &u.removal
 	kube.Sleep(ctx, u.host.leaveGrace)
 	return o, u.state.save()
+}
+
+// learnTime bounds the time that the other members need to learn of a removal.
+const learnTime = 5 * time.Second
+
+// hasLeft waits until the other members of etcd no longer list this host, and reports
+// whether they do not.
+func (u *up) hasLeft(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, learnTime)
+	defer cancel()
+	for {
+		listed, answered := false, false
+		for _, other := range u.removal.peers {
+			members, err := k0s.EtcdPeers(ctx, u.host.data, other)
+			if err != nil {
+				u.Log.Debug("no list of members", "peer", other, "error", err)
+				continue
+			}
+			answered = true
+			listed = listed || slices.ContainsFunc(members, func(m string) bool { return peerHost(m) == u.removal.peer })
+		}
+		if answered && !listed {
+			return true
+		}
+		if !kube.Sleep(ctx, time.Second) {
+			return false
+		}
+	}
 }
 
 // leaveTime bounds the attempts to leave etcd.

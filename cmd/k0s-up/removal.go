@@ -57,7 +57,8 @@ type removal struct {
 	Others  []string         `json:"others,omitempty"`  // its other controllers
 	Servers []netip.AddrPort `json:"servers,omitempty"` // their API servers
 
-	peer string // the peer address to remove from etcd; "" for none
+	peer  string   // the peer address to remove from etcd; "" for none
+	peers []string // the peer URLs of the other members
 }
 
 // decide returns what may be removed with a host, or an error if removing the host
@@ -98,6 +99,11 @@ func (f facts) decide() (removal, error) {
 	r.Stays, r.Others, r.Servers = true, others, f.servers(own)
 	if own != "" {
 		r.peer = peerHost(f.members[own])
+		for _, name := range slices.Sorted(maps.Keys(f.members)) {
+			if name != own {
+				r.peers = append(r.peers, f.members[name])
+			}
+		}
 	}
 	return r, nil
 }

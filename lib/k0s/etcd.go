@@ -2,9 +2,14 @@ package k0s
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -36,7 +41,9 @@ func parseMembers(out string) (map[string]string, error) {
 }
 
 // EtcdLeave removes the member with this peer address from etcd. If etcd refuses
-// only for the moment, Settling reports true for the error.
+// only for the moment, Settling reports true for the error. After any other error the
+// member may have left all the same: its etcd stops soon after, which can be before it
+// has answered. EtcdPeers then asks another member.
 func (b Binary) EtcdLeave(ctx context.Context, peer string) error {
 	_, err := b.run(ctx, servicePatience, nil, "etcd", "leave", "--peer-address", peer)
 	return err
@@ -47,3 +54,32 @@ func (b Binary) EtcdLeave(ctx context.Context, peer string) error {
 // elects a leader (etcd-io/etcd, api/v3rpc/rpctypes, ErrGRPCUnhealthy and
 // ErrGRPCLeaderChanged).
 func Settling(err error) bool { return printed(err, "unhealthy cluster", "leader changed") }
+
+// EtcdPeers returns the peer URLs of etcd's members as another member lists them, which
+// has the peer URL server. As this host's etcd does, it uses the peer's certificate in
+// k0s's data directory (etcd-io/etcd, server/etcdserver/api/etcdhttp/peer.go).
+func EtcdPeers(ctx context.Context, data, server string) ([]string, error) {
+	dir := filepath.Join(data, "pki", "etcd")
+	config := &tls.Config{RootCAs: x509.NewCertPool()}
+	if strings.HasPrefix(server, "https:") {
+		ca, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs.AppendCertsFromPEM(ca)
+		own, err := tls.LoadX509KeyPair(filepath.Join(dir, "peer.crt"), filepath.Join(dir, "peer.key"))
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{own}
+	}
+	var members []struct{ PeerURLs []string }
+	if err := getJSON(ctx, &http.Transport{TLSClientConfig: config}, server+"/members", &members); err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, m := range members {
+		all = append(all, m.PeerURLs...)
+	}
+	return all, nil
+}

@@ -69,33 +69,39 @@ func absent(err error) bool {
 // Running returns the status of the k0s with this run directory, without a binary,
 // or nil if none is running.
 func Running(ctx context.Context, runDir string) (*Status, error) {
-	socket := filepath.Join(runDir, statusSocket)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	c := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
+	socket := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(runDir, statusSocket))
 	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://k0s/status", nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := c.Do(req)
+	s := new(Status)
+	err := getJSON(ctx, socket, "http://k0s/status", s)
 	switch {
 	case absent(err):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("running k0s: %w", err)
 	}
+	return s, nil
+}
+
+// getJSON sends one request and decodes the response.
+func getJSON(ctx context.Context, t *http.Transport, url string, into any) error {
+	t.DisableKeepAlives = true
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := (&http.Client{Transport: t}).Do(req)
+	if err != nil {
+		return err
+	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("running k0s: %s answers %s", socket, resp.Status)
+		return fmt.Errorf("%s: %s", url, resp.Status)
 	}
-	s := new(Status)
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxOutput)).Decode(s); err != nil {
-		return nil, fmt.Errorf("running k0s: %s: %w", socket, err)
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxOutput)).Decode(into); err != nil {
+		return fmt.Errorf("%s: %w", url, err)
 	}
-	return s, nil
+	return nil
 }

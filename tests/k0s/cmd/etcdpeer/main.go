@@ -19,11 +19,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -123,29 +121,10 @@ func leave(address string) error {
 	}
 	for _, m := range all {
 		if m.PeerURLs[0] == peerURL(address) {
-			err := ask("127.0.0.1", "cluster/member/remove", map[string]string{"ID": m.ID}, nil)
-			if err != nil && gone(m, all) {
-				return nil
-			}
-			return err
+			return ask("127.0.0.1", "cluster/member/remove", map[string]string{"ID": m.ID}, nil)
 		}
 	}
 	return fmt.Errorf("no member at %s", address)
-}
-
-// gone reports whether another member no longer knows m. The etcd of m stops soon after
-// its removal, on a busy machine before it has answered.
-func gone(m member, all []member) bool {
-	for _, other := range all {
-		u, err := url.Parse(other.PeerURLs[0])
-		if err != nil || other.ID == m.ID {
-			continue
-		}
-		if left, err := members(u.Hostname()); err == nil {
-			return !slices.ContainsFunc(left, func(l member) bool { return l.ID == m.ID })
-		}
-	}
-	return false
 }
 
 func peerURL(address string) string { return "http://" + net.JoinHostPort(address, "2380") }
