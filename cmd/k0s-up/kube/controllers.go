@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -32,7 +31,7 @@ func (c *Client) Controllers(ctx context.Context) (*Controllers, error) {
 	names, left := make(map[string]bool), make(map[string]bool)
 	for _, path := range []string{etcdMembers, controlNodes, nodes + "?labelSelector=node-role.kubernetes.io%2Fcontrol-plane"} {
 		var list struct{ Items []node }
-		if err := c.get(ctx, path, nil, &list); err != nil && !Absent(err) {
+		if err := c.get(ctx, path, &list); err != nil && !Absent(err) {
 			return nil, err
 		}
 		for _, i := range list.Items {
@@ -63,7 +62,7 @@ func (c *Client) endpoints(ctx context.Context) ([]netip.AddrPort, error) {
 			Endpoints []struct{ Addresses []string }
 		}
 	}
-	err := c.get(ctx, "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", url.Values{"labelSelector": {"kubernetes.io/service-name=kubernetes"}}, &list)
+	err := c.get(ctx, "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3Dkubernetes", &list)
 	if err != nil {
 		return nil, err
 	}
@@ -87,9 +86,9 @@ func (c *Client) endpoints(ctx context.Context) ([]netip.AddrPort, error) {
 func (c *Client) Platform(ctx context.Context) (bool, error) {
 	var group struct{ PreferredVersion struct{ GroupVersion string } }
 	var list struct{ Items []object }
-	err := c.get(ctx, "/apis/k0rdent.mirantis.com", nil, &group)
+	err := c.get(ctx, "/apis/k0rdent.mirantis.com", &group)
 	if err == nil {
-		err = c.get(ctx, "/apis/"+group.PreferredVersion.GroupVersion+"/managements", nil, &list)
+		err = c.get(ctx, "/apis/"+group.PreferredVersion.GroupVersion+"/managements", &list)
 	}
 	if Absent(err) {
 		return false, nil
@@ -111,7 +110,7 @@ type pod struct {
 
 func (c *Client) pods(ctx context.Context, node string) ([]pod, error) {
 	var list struct{ Items []pod }
-	err := c.get(ctx, "/api/v1/pods", url.Values{"fieldSelector": {"spec.nodeName=" + node}}, &list)
+	err := c.get(ctx, "/api/v1/pods?fieldSelector=spec.nodeName%3D"+node, &list)
 	return list.Items, err
 }
 

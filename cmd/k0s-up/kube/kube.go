@@ -41,13 +41,11 @@ type Client struct {
 
 // Open returns a client with the server and credentials of a kubeconfig file. It
 // does not connect.
-func Open(path string) (*Client, error) { return open(path, netip.AddrPort{}) }
+func Open(path string) (*Client, error) { return OpenAt(path, netip.AddrPort{}) }
 
-// OpenAt is like Open, for another API server of the same cluster. The server's
-// certificate need not have its address.
-func OpenAt(path string, server netip.AddrPort) (*Client, error) { return open(path, server) }
-
-func open(path string, server netip.AddrPort) (*Client, error) {
+// OpenAt is like Open, for another API server of the same cluster, if server is valid.
+// The server's certificate need not have its address.
+func OpenAt(path string, server netip.AddrPort) (*Client, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -160,10 +158,7 @@ func failedChecks(body string) string {
 	return strings.Join(names, ", ")
 }
 
-func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
+func (c *Client) get(ctx context.Context, path string, into any) error {
 	return c.do(ctx, http.MethodGet, path, "", nil, into)
 }
 

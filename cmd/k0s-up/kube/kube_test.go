@@ -286,7 +286,7 @@ func TestOpen(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	c, err := Open(write("file", config("certificate-authority: ca.crt, tls-server-name: example.com")))
+	c, err := Open(write("file", config("certificate-authority: ca.crt")))
 	if err != nil {
 		t.Fatal(err)
 	}

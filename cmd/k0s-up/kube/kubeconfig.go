@@ -4,44 +4,66 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"sigs.k8s.io/yaml"
 )
 
-// kubeconfig holds the fields of a kubeconfig file that k0s writes.
-type kubeconfig struct {
-	CurrentContext string `json:"current-context"`
-	Clusters       []struct {
-		Name    string
-		Cluster struct {
-			Server        string
-			CA            string `json:"certificate-authority"`
-			CAData        []byte `json:"certificate-authority-data"`
-			TLSServerName string `json:"tls-server-name"`
+// kubeconfig holds the fields of a kubeconfig file that k0s writes. A value is inline,
+// or in a file.
+type (
+	kubeconfig struct {
+		CurrentContext string `json:"current-context"`
+		Contexts       []struct {
+			Name    string
+			Context struct{ Cluster, User string }
+		}
+		Clusters []struct {
+			Name    string
+			Cluster cluster
+		}
+		Users []struct {
+			Name string
+			User user
 		}
 	}
-	Contexts []struct {
-		Name    string
-		Context struct{ Cluster, User string }
+	cluster struct {
+		Server string
+		CA     string `json:"certificate-authority"`
+		CAData []byte `json:"certificate-authority-data"`
 	}
-	Users []struct {
-		Name string
-		User struct {
-			Cert     string `json:"client-certificate"`
-			CertData []byte `json:"client-certificate-data"`
-			Key      string `json:"client-key"`
-			KeyData  []byte `json:"client-key-data"`
-			Token    string
+	user struct {
+		Cert     string `json:"client-certificate"`
+		CertData []byte `json:"client-certificate-data"`
+		Key      string `json:"client-key"`
+		KeyData  []byte `json:"client-key-data"`
+		Token    string
+	}
+)
+
+// current returns the cluster and the user of the current context.
+func (k *kubeconfig) current() (c cluster, u user) {
+	for _, x := range k.Contexts {
+		if x.Name != k.CurrentContext {
+			continue
+		}
+		for _, named := range k.Clusters {
+			if named.Name == x.Context.Cluster {
+				c = named.Cluster
+			}
+		}
+		for _, named := range k.Users {
+			if named.Name == x.Context.User {
+				u = named.User
+			}
 		}
 	}
+	return c, u
 }
 
 // parse returns the client for a kubeconfig whose relative paths start at dir.
@@ -50,83 +72,37 @@ func parse(text []byte, dir string, server netip.AddrPort) (*Client, error) {
 	if err := yaml.Unmarshal(text, &k); err != nil {
 		return nil, errors.New("not a kubeconfig") // the decoder's error may repeat a secret
 	}
-	c := &Client{}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if err := errors.Join(c.trust(&k, dir, config), c.login(&k, dir, config)); err != nil {
-		return nil, err
-	}
-	u, err := url.Parse(c.server)
-	if err != nil || u.Host == "" {
+	cluster, user := k.current()
+	at, err := url.Parse(cluster.Server)
+	if err != nil || at.Host == "" {
 		return nil, errors.New("no server in the kubeconfig")
 	}
+	ca, noCA := content(dir, cluster.CA, cluster.CAData)
+	cert, noCert := content(dir, user.Cert, user.CertData)
+	key, noKey := content(dir, user.Key, user.KeyData)
+	if err := errors.Join(noCA, noCert, noKey); err != nil {
+		return nil, err
+	}
+	config := &tls.Config{}
+	if len(ca) > 0 {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(ca) {
+			return nil, errors.New("no certificate in certificate-authority-data")
+		}
+	}
+	if len(cert) > 0 {
+		pair, err := tls.X509KeyPair(cert, key)
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
 	if server.IsValid() {
-		c.server = u.Scheme + "://" + server.String()
+		at.Host = server.String()
 		config.ServerName = "kubernetes" // every API server's certificate has that name
 	}
-	c.http = &http.Client{Transport: &http.Transport{
-		TLSClientConfig: config, DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute,
-	}}
-	return c, nil
-}
-
-// current returns the names of the cluster and the user of the current context.
-func (k *kubeconfig) current() (cluster, user string) {
-	for _, x := range k.Contexts {
-		if x.Name == k.CurrentContext {
-			return x.Context.Cluster, x.Context.User
-		}
-	}
-	return "", ""
-}
-
-// trust sets the server and the authorities that it is verified with.
-func (c *Client) trust(k *kubeconfig, dir string, config *tls.Config) error {
-	cluster, _ := k.current()
-	for _, x := range k.Clusters {
-		if x.Name != cluster {
-			continue
-		}
-		c.server, config.ServerName = strings.TrimSuffix(x.Cluster.Server, "/"), x.Cluster.TLSServerName
-		ca, err := content(dir, x.Cluster.CA, x.Cluster.CAData)
-		if err != nil {
-			return err
-		}
-		if len(ca) > 0 {
-			config.RootCAs = x509.NewCertPool()
-			if !config.RootCAs.AppendCertsFromPEM(ca) {
-				return errors.New("no certificate in certificate-authority-data")
-			}
-		}
-	}
-	return nil
-}
-
-// login sets the credentials.
-func (c *Client) login(k *kubeconfig, dir string, config *tls.Config) error {
-	_, user := k.current()
-	for _, x := range k.Users {
-		if x.Name != user {
-			continue
-		}
-		c.token = x.User.Token
-		cert, err := content(dir, x.User.Cert, x.User.CertData)
-		if err != nil {
-			return err
-		}
-		key, err := content(dir, x.User.Key, x.User.KeyData)
-		if err != nil {
-			return err
-		}
-		if len(cert) > 0 {
-			pair, err := tls.X509KeyPair(cert, key)
-			if err != nil {
-				return err
-			}
-			config.Certificates = []tls.Certificate{pair}
-		}
-	}
-	return nil
+	transport := &http.Transport{TLSClientConfig: config, IdleConnTimeout: time.Minute}
+	return &Client{server: at.Scheme + "://" + at.Host, token: user.Token, http: &http.Client{Transport: transport}}, nil
 }
 
 // content returns a value that a kubeconfig holds inline or in a file.

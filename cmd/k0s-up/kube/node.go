@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -43,7 +42,7 @@ const noRoute = "the host has no default route: ip route add default via ADDRESS
 // deadline passes, the error has the last reason why not.
 func (c *Client) WaitAPI(ctx context.Context) error {
 	return poll(ctx, func() (bool, error) {
-		err := c.get(ctx, "/readyz", url.Values{"verbose": {""}}, nil)
+		err := c.get(ctx, "/readyz?verbose", nil)
 		return err == nil, err
 	}, "api server: not ready")
 }
@@ -95,7 +94,7 @@ func (c *Client) WaitNode(ctx context.Context, name string, since time.Time) err
 // checkNode returns the reason why a node is not ready, or nil.
 func (c *Client) checkNode(ctx context.Context, name string, since time.Time) error {
 	var n node
-	if err := c.get(ctx, "/api/v1/nodes/"+name, nil, &n); err != nil {
+	if err := c.get(ctx, nodes+"/"+name, &n); err != nil {
 		return err
 	}
 	ready := condition{Message: "its kubelet has not reported yet"}
@@ -122,7 +121,7 @@ func (c *Client) checkNode(ctx context.Context, name string, since time.Time) er
 // the credentials do not allow reading the lease, the node's status has to do.
 func (c *Client) alive(ctx context.Context, name string, since time.Time) bool {
 	var lease struct{ Spec struct{ RenewTime time.Time } }
-	err := c.get(ctx, "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/"+name, nil, &lease)
+	err := c.get(ctx, "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/"+name, &lease)
 	if err != nil {
 		return code(err) == http.StatusForbidden
 	}
