@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"k0rdent-airgap/cmd/k0s-up/hostcheck"
 )
 
 // checkRoutes requires a default route and a nameserver. A site without internet
@@ -101,12 +103,13 @@ const (
 // systemd-resolved if /etc/resolv.conf only lists its stub.
 func (u *up) checkNameservers() {
 	path := u.host.root + resolvConf
-	servers, err := nameservers(path)
-	stub := netip.MustParseAddr("127.0.0.53")
-	resolved := len(servers) == 1 && servers[0] == stub
+	config, err := os.ReadFile(path)
+	servers := hostcheck.Nameservers(string(config))
+	resolved := len(servers) == 1 && servers[0] == netip.MustParseAddr("127.0.0.53")
 	if resolved {
 		path = u.host.root + resolvedConf
-		servers, err = nameservers(path)
+		config, err = os.ReadFile(path)
+		servers = hostcheck.Nameservers(string(config))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		u.Fail("network", "", "%v", err)
@@ -139,23 +142,4 @@ func (u *up) nameserverHint(resolved bool) string {
 		return fmt.Sprintf(`mkdir -p /etc/systemd/resolved.conf.d && printf '[Resolve]\nDNS=%s\n' >/etc/systemd/resolved.conf.d/site.conf && systemctl restart systemd-resolved`, address) + site
 	}
 	return fmt.Sprintf("echo nameserver %s >>%s", address, resolvConf) + site
-}
-
-// nameservers reads a resolv.conf(5).
-func nameservers(path string) ([]netip.Addr, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var all []netip.Addr
-	for line := range strings.Lines(string(text)) {
-		f := strings.Fields(line)
-		if len(f) < 2 || f[0] != "nameserver" {
-			continue
-		}
-		if a, err := netip.ParseAddr(f[1]); err == nil {
-			all = append(all, a.Unmap())
-		}
-	}
-	return all, nil
 }

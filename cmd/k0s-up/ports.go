@@ -19,6 +19,13 @@ type port struct {
 	provider string
 }
 
+func (p port) protocol() string {
+	if p.udp {
+		return "udp"
+	}
+	return "tcp"
+}
+
 var k0sPorts = []port{
 	{number: 6443, remote: true, what: "the Kubernetes API"},
 	{number: 9443, remote: true, what: "k0s's API for joining"},
@@ -54,7 +61,7 @@ func (u *up) remotePorts() []hostcheck.Port {
 	var all []hostcheck.Port
 	for _, p := range u.ports() {
 		if p.remote {
-			all = append(all, hostcheck.Port{Number: p.number, UDP: p.udp})
+			all = append(all, hostcheck.Port{Number: p.number, Protocol: p.protocol()})
 		}
 	}
 	return all
@@ -65,24 +72,14 @@ func (u *up) checkPorts() {
 	if s, err := u.k0s.service(); u.k0s.running != nil || err == nil && s != nil {
 		return // k0s or its pods listen there; pods keep running when k0s is stopped
 	}
-	tcp, udp := ports.Listeners(u.host.proc, "tcp"), ports.Listeners(u.host.proc, "udp")
-	var owners map[string]string
+	listeners := map[string]map[int]string{"tcp": ports.Listeners(u.host.proc, "tcp"), "udp": ports.Listeners(u.host.proc, "udp")}
 	for _, port := range u.ports() {
-		table, name := tcp, fmt.Sprintf("port %d", port.number)
+		name := fmt.Sprintf("port %d", port.number)
 		if port.udp {
-			table, name = udp, name+"/udp"
+			name += "/udp"
 		}
-		inode, busy := table[port.number]
-		if !busy {
-			continue
+		if socket, busy := listeners[port.protocol()][port.number]; busy {
+			u.Fail("ports", "stop that program, or use another host: k0s cannot use another port for this", "%s is in use by %s; k0s needs it for %s", name, ports.Owner(u.host.proc, socket), port.what)
 		}
-		if owners == nil {
-			owners = ports.Owners(u.host.proc)
-		}
-		who := owners[inode]
-		if who == "" {
-			who = "another program"
-		}
-		u.Fail("ports", "stop that program, or use another host: k0s cannot use another port for this", "%s is in use by %s; k0s needs it for %s", name, who, port.what)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
@@ -41,39 +40,21 @@ func Listeners(proc, kind string) map[int]string {
 	return found
 }
 
-// Owners returns the process that holds each socket, by inode, as far as
-// permissions allow: "nginx (process 12)".
-func Owners(proc string) map[string]string {
-	found := make(map[string]string)
-	links, err := filepath.Glob(filepath.Join(proc, "[0-9]*", "fd", "*"))
-	if err != nil {
-		return found
-	}
+// Owner returns the process that holds a socket, "nginx (process 12)", or "another
+// program" if permissions do not allow finding it.
+func Owner(proc, inode string) string {
+	links, _ := filepath.Glob(filepath.Join(proc, "[0-9]*", "fd", "*")) // the pattern is valid
 	for _, link := range links {
-		target, err := os.Readlink(link)
-		inode, isSocket := strings.CutPrefix(strings.TrimSuffix(target, "]"), "socket:[")
-		if err != nil || !isSocket {
+		if target, _ := os.Readlink(link); target != "socket:["+inode+"]" {
 			continue
 		}
 		dir := filepath.Dir(filepath.Dir(link))
-		pid, err := strconv.Atoi(filepath.Base(dir))
-		if err != nil {
-			continue
+		if comm, err := os.ReadFile(filepath.Join(dir, "comm")); err == nil {
+			return fmt.Sprintf("%s (process %s)", strings.TrimSpace(string(comm)), filepath.Base(dir))
 		}
-		comm, err := os.ReadFile(filepath.Join(dir, "comm"))
-		if err != nil {
-			continue
-		}
-		found[inode] = fmt.Sprintf("%s (process %d)", strings.TrimSpace(string(comm)), pid)
-	}
-	return found
-}
-
-// Holder returns the program that listens on a TCP port, or "another program"
-// if that cannot be determined.
-func Holder(proc string, port int) string {
-	if who := Owners(proc)[Listeners(proc, "tcp")[port]]; who != "" {
-		return who
 	}
 	return "another program"
 }
+
+// Holder returns the program that listens on a TCP port, as Owner does.
+func Holder(proc string, port int) string { return Owner(proc, Listeners(proc, "tcp")[port]) }

@@ -5,84 +5,48 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
 
-// rule is a rule of fapolicyd.rules(5).
-type rule struct {
-	allow, execute bool
-	subject        []string
-	object         []string
-}
-
-// parseRules parses rules of fapolicyd. It skips malformed lines: the daemon would
-// not be running with any.
-func parseRules(text string) []rule {
-	var all []rule
-	for line := range strings.Lines(text) {
+// executable reports whether rules of fapolicyd.rules(5) let root execute a path. The
+// first rule that applies decides; without one, the daemon allows it. Malformed lines are
+// skipped: the daemon would not be running with any.
+func executable(rules, path string, trusted bool) bool {
+	for line := range strings.Lines(rules) {
 		fields := strings.Fields(line)
-		if len(fields) < 2 || strings.HasPrefix(fields[0], "#") || strings.HasPrefix(fields[0], "%") {
+		if len(fields) < 2 {
 			continue
 		}
 		decision, _, _ := strings.Cut(fields[0], "_")
-		if decision != "allow" && decision != "deny" {
-			continue
+		if (decision == "allow" || decision == "deny") && applies(fields[1:], path, trusted) {
+			return decision == "allow"
 		}
-		r := rule{allow: decision == "allow"}
-		permission, objects := "open", false
-		for _, field := range fields[1:] {
-			value, isPermission := strings.CutPrefix(field, "perm=")
-			switch {
-			case isPermission:
-				permission = value
-			case field == ":":
-				objects = true
-			case objects:
-				r.object = append(r.object, field)
-			default:
-				r.subject = append(r.subject, field)
-			}
-		}
-		r.execute = permission == "execute" || permission == "any"
-		all = append(all, r)
 	}
-	return all
+	return true
 }
 
 // applies reports whether a rule applies to every execution of a path by root. A
 // rule with any condition other than trust does not.
-func (r rule) applies(path string, trusted bool) bool {
-	if !r.execute {
-		return false
-	}
-	for _, s := range r.subject {
-		if s != "all" && s != "uid=0" {
-			return false
-		}
-	}
-	for _, o := range r.object {
-		name, value, _ := strings.Cut(o, "=")
+func applies(rule []string, path string, trusted bool) bool {
+	permission, object, matched := "open", false, false
+	for _, field := range rule {
+		name, value, _ := strings.Cut(field, "=")
 		switch {
-		case o == "all", o == "trust=1" && trusted, name == "path" && value == path:
-		case name == "dir" && strings.HasPrefix(path, strings.TrimSuffix(value, "/")+"/"):
+		case name == "perm":
+			permission = value
+		case field == ":":
+			object = true
+		case field == "all":
+			matched = object
+		case !object && field == "uid=0":
+		case object && (field == "trust=1" && trusted || name == "path" && value == path || name == "dir" && within(value, path)):
+			matched = true
 		default:
 			return false
 		}
 	}
-	return len(r.object) > 0
-}
-
-// executable reports whether the rules let root execute a path. The first rule that
-// applies decides; without one, the daemon allows it.
-func executable(rules []rule, path string, trusted bool) bool {
-	for _, r := range rules {
-		if r.applies(path, trusted) {
-			return r.allow
-		}
-	}
-	return true
+	return matched && (permission == "execute" || permission == "any")
 }
 
 // trustedFiles parses fapolicyd.trust(5) into sizes by path. A line holds a path,
@@ -143,21 +107,21 @@ func (f *findings) fapolicyd() {
 
 // rules returns the rules in the order in which the daemon applies them: from the
 // file that fagenrules compiles, from the one of old versions, or from rules.d.
-func (f *findings) rules() ([]rule, error) {
+func (f *findings) rules() (string, error) {
 	const dir = "/etc/fapolicyd/"
 	for _, name := range []string{"compiled.rules", "fapolicyd.rules"} {
 		if text, err := f.load("fapolicyd", f.Root+dir+name); !errors.Is(err, fs.ErrNotExist) {
-			return parseRules(text), err
+			return text, err
 		}
 	}
-	var all []rule
+	all := ""
 	failed := error(fs.ErrNotExist)
 	for _, path := range f.glob(dir + "rules.d/*.rules") {
 		text, err := f.load("fapolicyd", path)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		all, failed = append(all, parseRules(text)...), nil
+		all, failed = all+text+"\n", nil
 	}
 	return all, failed
 }
@@ -166,7 +130,7 @@ func (f *findings) rules() ([]rule, error) {
 // packages do (rancher/rke2#3416).
 func (f *findings) allowCommand() string {
 	lines := "allow perm=any all : path=" + f.K0s
-	for _, dir := range []string{f.Data, filepath.Dir("/opt/cni/bin"), "/run/k0s"} {
+	for _, dir := range []string{f.Data, "/opt/cni", "/run/k0s"} {
 		lines += `\nallow perm=any all : dir=` + dir + "/"
 	}
 	return fmt.Sprintf(`printf '%s\n' >/etc/fapolicyd/rules.d/30-k0s.rules && fagenrules --load && systemctl restart fapolicyd`, lines)

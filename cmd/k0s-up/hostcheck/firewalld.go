@@ -6,47 +6,31 @@ import (
 	"errors"
 	"io/fs"
 	"net/netip"
-	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// zone is a firewalld.zone(5), and service a firewalld.service(5).
-type (
-	zone struct {
-		Target     string `xml:"target,attr"`
-		Interfaces []struct {
-			Name string `xml:"name,attr"`
-		} `xml:"interface"`
-		Sources []struct {
-			Address string `xml:"address,attr"`
-		} `xml:"source"`
-		Services []struct {
-			Name string `xml:"name,attr"`
-		} `xml:"service"`
-		Ports []portXML `xml:"port"`
-	}
-	service struct {
-		Ports    []portXML `xml:"port"`
-		Includes []struct {
-			Service string `xml:"service,attr"`
-		} `xml:"include"`
-	}
-	portXML struct {
-		Port     string `xml:"port,attr"`
-		Protocol string `xml:"protocol,attr"`
-	}
-)
-
-func parseZone(text string) (z zone, err error) {
-	err = xml.Unmarshal([]byte(text), &z)
-	return z, err
+// definition is a firewalld.zone(5) or a firewalld.service(5).
+type definition struct {
+	Target     string     `xml:"target,attr"`
+	Interfaces []struct{} `xml:"interface"`
+	Sources    []struct {
+		Address string `xml:"address,attr"`
+	} `xml:"source"`
+	Services []struct { // of a zone
+		Name string `xml:"name,attr"`
+	} `xml:"service"`
+	Includes []struct { // of a service
+		Service string `xml:"service,attr"`
+	} `xml:"include"`
+	Ports []portXML `xml:"port"`
 }
 
-func parseService(text string) (s service, err error) {
-	err = xml.Unmarshal([]byte(text), &s)
-	return s, err
+type portXML struct {
+	Port     string `xml:"port,attr"`
+	Protocol string `xml:"protocol,attr"`
 }
 
 // has reports whether p is the port, or in the range of ports.
@@ -57,121 +41,75 @@ func (x portXML) has(p Port) bool {
 	if err == nil && isRange {
 		high, err = strconv.Atoi(last)
 	}
-	return err == nil && low <= p.Number && p.Number <= high && strings.EqualFold(x.Protocol, strings.TrimLeft(p.String(), "0123456789/"))
+	return err == nil && low <= p.Number && p.Number <= high && strings.EqualFold(x.Protocol, p.Protocol)
 }
 
-// firewall is the permanent configuration of firewalld.
-type firewall struct {
-	zones    map[string]zone
-	services map[string]service
-	main     string // the default zone
+// accepts reports whether a zone accepts connections to a port.
+func (d definition) accepts(p Port) bool {
+	return d.Target == "ACCEPT" || slices.ContainsFunc(d.Ports, func(x portXML) bool { return x.has(p) })
 }
 
-// firewallFile returns the text of a zone or service file: the operator's, else the
-// package's.
-func (f *findings) firewallFile(kind, name string) (string, bool) {
+// contains reports whether a zone has a source that contains a network.
+func (d definition) contains(n netip.Prefix) bool {
+	for _, s := range d.Sources {
+		if p, err := netip.ParsePrefix(s.Address); err == nil && p.Bits() <= n.Bits() && p.Contains(n.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// define reads the file of a zone or service: the operator's, else the package's.
+func (f *findings) define(kind, name string) (d definition, err error) {
 	for _, dir := range []string{"/etc/firewalld/", "/usr/lib/firewalld/"} {
 		if text, exists := f.read("firewalld", f.Root+dir+kind+"/"+name+".xml"); exists {
-			return text, true
+			err = xml.Unmarshal([]byte(text), &d)
+			return d, err
 		}
 	}
-	return "", false
+	return d, fs.ErrNotExist
 }
 
-// readFirewall reads the default zone, the operator's zones, and their services.
-func (f *findings) readFirewall(main string) (*firewall, error) {
-	w := &firewall{main: main, zones: make(map[string]zone), services: make(map[string]service)}
+// zones returns the default zone, and those of the operator's with an interface or a
+// source. Their ports include those of their services.
+func (f *findings) zones(main string) ([]definition, error) {
 	names := []string{main}
 	for _, path := range f.glob("/etc/firewalld/zones/*.xml") {
-		names = append(names, strings.TrimSuffix(path[strings.LastIndex(path, "/")+1:], ".xml"))
+		names = append(names, strings.TrimSuffix(filepath.Base(path), ".xml"))
 	}
-	for _, name := range names {
-		text, exists := f.firewallFile("zones", name)
-		if !exists {
-			return nil, &os.PathError{Op: "read", Path: "zone " + name, Err: os.ErrNotExist}
-		}
-		z, err := parseZone(text)
+	var all []definition
+	for n, name := range names {
+		zone, err := f.define("zones", name)
 		if err != nil {
-			return nil, &os.PathError{Op: "read", Path: "zone " + name, Err: err}
+			return nil, err
 		}
-		w.zones[name] = z
-		for _, s := range z.Services {
-			f.addService(w, s.Name)
+		seen := make(map[string]bool)
+		for _, s := range zone.Services {
+			zone.Ports = append(zone.Ports, f.servicePorts(s.Name, seen)...)
+		}
+		if n == 0 || len(zone.Interfaces)+len(zone.Sources) > 0 {
+			all = append(all, zone)
 		}
 	}
-	return w, nil
+	return all, nil
 }
 
-// addService reads a service and the services that it includes.
-func (f *findings) addService(w *firewall, name string) {
-	if _, done := w.services[name]; done {
-		return
+// servicePorts returns the ports of a service and of those that it includes, except the
+// ones in seen. A service that is missing or malformed has none.
+func (f *findings) servicePorts(name string, seen map[string]bool) []portXML {
+	if seen[name] {
+		return nil
 	}
-	text, _ := f.firewallFile("services", name)
-	s, _ := parseService(text) // a malformed one opens nothing
-	w.services[name] = s
-	for _, i := range s.Includes {
-		f.addService(w, i.Service)
+	seen[name] = true
+	service, err := f.define("services", name)
+	if err != nil {
+		return nil
 	}
-}
-
-// open reports whether a zone accepts connections to a port.
-func (w *firewall) open(z zone, p Port) bool {
-	if z.Target == "ACCEPT" || slices.ContainsFunc(z.Ports, func(x portXML) bool { return x.has(p) }) {
-		return true
-	}
-	seen := make(map[string]bool)
-	var inService func(name string) bool
-	inService = func(name string) bool {
-		if seen[name] {
-			return false
-		}
-		seen[name] = true
-		s := w.services[name]
-		if slices.ContainsFunc(s.Ports, func(x portXML) bool { return x.has(p) }) {
-			return true
-		}
-		for _, i := range s.Includes {
-			if inService(i.Service) {
-				return true
-			}
-		}
-		return false
-	}
-	for _, s := range z.Services {
-		if inService(s.Name) {
-			return true
-		}
-	}
-	return false
-}
-
-// closed returns the ports that neither the default zone nor a zone with an
-// interface or a source opens.
-func (w *firewall) closed(ports []Port) []string {
-	var all []string
-	for _, p := range ports {
-		found := false
-		for name, z := range w.zones {
-			found = found || (name == w.main || len(z.Interfaces) > 0 || len(z.Sources) > 0) && w.open(z, p)
-		}
-		if !found {
-			all = append(all, p.String())
-		}
+	all := service.Ports
+	for _, i := range service.Includes {
+		all = append(all, f.servicePorts(i.Service, seen)...)
 	}
 	return all
-}
-
-// source reports whether a zone has a source that contains a network.
-func (w *firewall) source(n netip.Prefix) bool {
-	for _, z := range w.zones {
-		for _, s := range z.Sources {
-			if p, err := netip.ParsePrefix(s.Address); err == nil && p.Bits() <= n.Bits() && p.Contains(n.Addr()) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // firewalld finds that firewalld is running and blocks the cluster's traffic. A
@@ -195,18 +133,23 @@ func (f *findings) firewalld() {
 		f.warn(check, "/etc/firewalld/firewalld.conf", "sed -i 's/^FirewallBackend=.*/FirewallBackend=nftables/' /etc/firewalld/firewalld.conf && systemctl restart firewalld",
 			"firewalld uses iptables, but k0s prefers nftables; the cluster's network works only if both use the same")
 	}
-	w, err := f.readFirewall(cmp.Or(settings["DefaultZone"], "public"))
+	zones, err := f.zones(cmp.Or(settings["DefaultZone"], "public"))
 	if err != nil {
 		f.unknown(check, "/etc/firewalld", err)
 		return
 	}
-	if missing := w.closed(f.Ports); len(missing) > 0 {
-		f.warn(check, "ports", "firewall-cmd --permanent --add-port="+strings.Join(missing, " --add-port=")+" && firewall-cmd --reload",
-			"firewalld blocks %s, which other hosts of the cluster connect to", strings.Join(missing, ", "))
+	var ports, networks []string
+	for _, p := range f.Ports {
+		if !slices.ContainsFunc(zones, func(z definition) bool { return z.accepts(p) }) {
+			ports = append(ports, p.String())
+		}
 	}
-	var networks []string
+	if len(ports) > 0 {
+		f.warn(check, "ports", "firewall-cmd --permanent --add-port="+strings.Join(ports, " --add-port=")+" && firewall-cmd --reload",
+			"firewalld blocks %s, which other hosts of the cluster connect to", strings.Join(ports, ", "))
+	}
 	for _, n := range f.Networks {
-		if n.IsValid() && !w.source(n) {
+		if n.IsValid() && !slices.ContainsFunc(zones, func(z definition) bool { return z.contains(n) }) {
 			networks = append(networks, n.String())
 		}
 	}

@@ -47,17 +47,12 @@ type Host struct {
 
 // Port is a port that other hosts connect to.
 type Port struct {
-	Number int
-	UDP    bool
+	Number   int
+	Protocol string // tcp or udp
 }
 
 // String returns the port as firewalld spells it.
-func (p Port) String() string {
-	if p.UDP {
-		return strconv.Itoa(p.Number) + "/udp"
-	}
-	return strconv.Itoa(p.Number) + "/tcp"
-}
+func (p Port) String() string { return strconv.Itoa(p.Number) + "/" + p.Protocol }
 
 // findings collects the findings for a host.
 type findings struct {

@@ -29,7 +29,7 @@ func testHost(t *testing.T) Host {
 		Root: t.TempDir(), K0s: "/usr/local/bin/k0s", Data: "/var/lib/k0s", DropIns: "/etc/k0s/containerd.d",
 		Name: "node-1", Provider: "kuberouter",
 		Networks: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16"), netip.MustParsePrefix("10.96.0.0/12")},
-		Ports:    []Port{{Number: 6443}, {Number: 2380}, {Number: 10250}, {Number: 4789, UDP: true}},
+		Ports:    []Port{{6443, "tcp"}, {2380, "tcp"}, {10250, "tcp"}, {4789, "udp"}},
 		Internal: []string{"registry.site:5000", "10.0.0.5"},
 	}
 	h.Proc, h.Sys = h.Root+"/proc", h.Root+"/sys"
@@ -227,6 +227,10 @@ func TestCheck(t *testing.T) {
 			h.put(t, "/etc/modprobe.d/cis.conf", "# CIS 1.1.1.6\ninstall overlay /bin/false\ninstall cramfs /bin/true\nblacklist overlay\n")
 		}, "modules failed overlay", "/etc/modprobe.d/cis.conf refuses to load the kernel module overlay", "sed -i '/^install *overlay /d' /etc/modprobe.d/cis.conf"},
 		{"no list of modules", func(t *testing.T, h *Host) { os.RemoveAll(h.Root + "/lib/modules") }, "modules unknown /lib/modules/" + kernel + "/modules.dep", "", ""},
+		{"an unknown kernel that refuses a module", func(t *testing.T, h *Host) {
+			os.Remove(h.Proc + "/sys/kernel/osrelease")
+			h.put(t, "/etc/modprobe.d/cis.conf", "install overlay /bin/false\n")
+		}, "modules unknown /proc/sys/kernel/osrelease, modules failed overlay", "cannot be checked", ""},
 
 		{"firewalld is not running", func(t *testing.T, h *Host) {
 			h.firewall(t)
@@ -248,18 +252,24 @@ func TestCheck(t *testing.T) {
 		}, "firewalld warning ports", "firewalld blocks 6443/tcp, 2380/tcp, 10250/tcp, 4789/udp", "firewall-cmd --permanent --add-port=6443/tcp --add-port=2380/tcp"},
 		{"firewalld without the networks", func(t *testing.T, h *Host) {
 			h.firewall(t)
-			h.Ports = []Port{{Number: 22}} // which Debian opens
+			h.Ports = []Port{{22, "tcp"}} // which Debian opens
 		}, "firewalld warning networks", "10.244.0.0/16 and 10.96.0.0/12", "--zone=trusted --add-source=10.244.0.0/16 --add-source=10.96.0.0/12"},
 		{"firewalld drops", func(t *testing.T, h *Host) {
 			h.firewall(t)
 			h.put(t, "/etc/firewalld/firewalld.conf", "DefaultZone=drop\n")
 			h.Networks = nil
-			h.Ports = []Port{{Number: 22}}
+			h.Ports = []Port{{22, "tcp"}}
 		}, "firewalld warning ports", "22/tcp", ""},
 		{"firewalld with a broken zone", func(t *testing.T, h *Host) {
 			h.firewall(t)
 			h.put(t, "/etc/firewalld/zones/public.xml", "<zone>")
 		}, "firewalld unknown /etc/firewalld", "cannot be checked", ""},
+		{"firewalld with a broken service", func(t *testing.T, h *Host) {
+			h.firewall(t)
+			h.put(t, "/etc/firewalld/services/ssh.xml", `<service><port protocol="tcp" port="22"/>`)
+			h.Networks = nil
+			h.Ports = []Port{{22, "tcp"}}
+		}, "firewalld warning ports", "22/tcp", ""},
 		{"firewalld without configuration", func(t *testing.T, h *Host) {
 			h.firewall(t)
 			os.Remove(h.Root + "/etc/firewalld/firewalld.conf")

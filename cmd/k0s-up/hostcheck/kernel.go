@@ -118,9 +118,9 @@ type need struct {
 	status string
 }
 
-// needs returns the required modules other than overlay. Without those of iptables,
-// the rules of kubelet, kube-proxy and the network fail, as on distributions that
-// leave modules out (RHEL 10: kubernetes/kops#18724, rancher/rke2#8498).
+// needs returns the required modules. Without those of iptables, the rules of kubelet,
+// kube-proxy and the network fail, as on distributions that leave modules out (RHEL 10:
+// kubernetes/kops#18724, rancher/rke2#8498).
 func (f *findings) needs() []need {
 	failed, warning := record.StatusFailed, record.StatusWarning
 	all := []need{
@@ -129,6 +129,7 @@ func (f *findings) needs() []need {
 		{[]string{"xt_comment"}, "kube-proxy and kubelet cannot add their rules", failed},
 		{[]string{"xt_MASQUERADE", "ipt_MASQUERADE"}, "pods cannot reach anything outside the cluster", failed},
 		{[]string{"br_netfilter"}, "pods cannot reach services on their own node", warning},
+		{[]string{"overlay"}, "containerd cannot store images", failed},
 	}
 	switch f.Provider {
 	case "kuberouter":
@@ -143,52 +144,49 @@ func (f *findings) needs() []need {
 // as hardening guides advise.
 func (f *findings) modules() {
 	const check = "modules"
-	release, err := readFile(f.Proc + "/sys/kernel/osrelease")
-	if err != nil {
-		f.unknown(check, f.Proc+"/sys/kernel/osrelease", err)
+	needs := slices.DeleteFunc(f.needs(), func(n need) bool { return slices.ContainsFunc(n.names, f.loaded) })
+	if len(needs) == 0 {
 		return
 	}
-	release = strings.TrimSpace(release)
+	release, have := f.available()
 	refused := f.refusedModules()
-	have := make(map[string]bool)
-	for _, name := range []string{"modules.dep", "modules.builtin"} {
-		file := filepath.Join("/lib/modules", release, name)
-		text, err := readFile(f.Root + file)
-		if err != nil {
-			have = nil
-			if !f.allLoaded() {
-				f.unknown(check, file, err)
-			}
-			break
-		}
-		addModules(have, text)
-	}
-	for _, n := range append(f.needs(), need{[]string{"overlay"}, "containerd cannot store images", record.StatusFailed}) {
+	for _, n := range needs {
 		name := n.names[0]
-		if slices.ContainsFunc(n.names, f.loaded) {
-			continue
-		}
-		if by := refused[name]; by != "" {
+		switch by := refused[name]; {
+		case by != "":
 			f.add(check, n.status, name, "sed -i '/^install *"+name+" /d' "+by, "%s refuses to load the kernel module %s: %s", by, name, n.what)
-			continue
-		}
-		if have != nil && name != "overlay" && !slices.ContainsFunc(n.names, func(n string) bool { return have[n] }) {
+		case have != nil && name != "overlay" && !slices.ContainsFunc(n.names, func(n string) bool { return have[n] }):
 			f.add(check, n.status, name, "dnf install kernel-modules-extra-"+release+", or this system's package with that module",
 				"the kernel %s has no module %s: %s", release, strings.Join(n.names, " or "), n.what)
 		}
 	}
 }
 
-// allLoaded reports whether every module is loaded, so that the lists of modules are
-// not needed.
-func (f *findings) allLoaded() bool {
-	return !slices.ContainsFunc(f.needs(), func(n need) bool { return !slices.ContainsFunc(n.names, f.loaded) })
-}
-
 // loaded reports whether a module is loaded or built into the running kernel.
 func (f *findings) loaded(name string) bool {
 	_, err := os.Stat(filepath.Join(f.Sys, "module", name))
 	return err == nil
+}
+
+// available returns the kernel's release and the modules that it has, or nil if that is
+// unknown.
+func (f *findings) available() (release string, have map[string]bool) {
+	file := f.Proc + "/sys/kernel/osrelease"
+	text, err := readFile(file)
+	release = strings.TrimSpace(text)
+	have = make(map[string]bool)
+	for _, name := range []string{"modules.dep", "modules.builtin"} {
+		if err == nil {
+			file = f.Root + filepath.Join("/lib/modules", release, name)
+			text, err = readFile(file)
+		}
+		addModules(have, text)
+	}
+	if err != nil {
+		f.unknown("modules", file, err)
+		return release, nil
+	}
+	return release, have
 }
 
 // addModules adds the modules in modules.dep or modules.builtin, whose lines start

@@ -11,7 +11,6 @@ import (
 type mount struct {
 	point   string
 	options []string // of the mount and of its file system
-	fsType  string
 }
 
 var errMountinfo = errors.New("not the format of mountinfo")
@@ -31,7 +30,6 @@ func parseMounts(text string) ([]mount, error) {
 		all = append(all, mount{
 			point:   path.Clean(unescape(fields[4])),
 			options: slices.Concat(strings.Split(fields[5], ","), strings.Split(fields[len(fields)-1], ",")),
-			fsType:  fields[dash+1],
 		})
 	}
 	if len(all) == 0 {
@@ -40,19 +38,8 @@ func parseMounts(text string) ([]mount, error) {
 	return all, nil
 }
 
-// unescape replaces the octal escapes of a path in mountinfo.
-func unescape(text string) string {
-	var b strings.Builder
-	for i := 0; i < len(text); i++ {
-		if digits := text[i+1:]; text[i] == '\\' && len(digits) >= 3 && strings.Trim(digits[:3], "01234567") == "" {
-			b.WriteByte((digits[0]-'0')<<6 | (digits[1]-'0')<<3 | (digits[2] - '0'))
-			i += 3
-			continue
-		}
-		b.WriteByte(text[i])
-	}
-	return b.String()
-}
+// unescape replaces the escapes of the kernel's tables (fs/proc_namespace.c, mangle).
+var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`, `\043`, "#").Replace
 
 // mountOf returns the mount that a path is on: the last one mounted at the deepest
 // mount point.
@@ -96,14 +83,16 @@ func (f *findings) mounts() {
 		{"/etc/k0s", "k0s.yaml cannot be written", false},
 	} {
 		m := mountOf(all, path.Clean(f.Root+dir.path))
-		remount := "mount -o remount,%s " + m.point + ", and change it in /etc/fstab"
+		remount := func(option string) string {
+			return "mount -o remount," + option + " " + m.point + ", and change it in /etc/fstab"
+		}
 		switch {
 		case dir.exec && slices.Contains(m.options, "noexec"):
-			f.fail(check, dir.path, strings.Replace(remount, "%s", "exec", 1), "%s is mounted with noexec on %s: %s", dir.path, m.point, dir.what)
+			f.fail(check, dir.path, remount("exec"), "%s is mounted with noexec on %s: %s", dir.path, m.point, dir.what)
 		case slices.Contains(m.options, "ro") && dir.path != path.Dir(f.K0s):
-			f.fail(check, dir.path, strings.Replace(remount, "%s", "rw", 1), "%s is mounted read-only on %s: %s", dir.path, m.point, dir.what)
+			f.fail(check, dir.path, remount("rw"), "%s is mounted read-only on %s: %s", dir.path, m.point, dir.what)
 		case dir.path == f.Data && slices.Contains(m.options, "nodev"):
-			f.warn(check, dir.path, strings.Replace(remount, "%s", "dev", 1), "%s is mounted with nodev on %s: volumes that are block devices do not work", dir.path, m.point)
+			f.warn(check, dir.path, remount("dev"), "%s is mounted with nodev on %s: volumes that are block devices do not work", dir.path, m.point)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (f *findings) names() {
 		return
 	}
 	const remedy = `echo "127.0.0.1 localhost" >>/etc/hosts`
-	if resolv, _ := f.read("hosts", f.Root+"/etc/resolv.conf"); slices.Contains(nameservers(resolv), netip.MustParseAddr("127.0.0.53")) {
+	if resolv, _ := f.read("hosts", f.Root+"/etc/resolv.conf"); slices.Contains(Nameservers(resolv), netip.MustParseAddr("127.0.0.53")) {
 		f.warn("hosts", "/etc/hosts", remedy, "/etc/hosts does not list localhost, which k0s connects to; only systemd-resolved resolves it")
 		return
 	}
@@ -46,13 +46,13 @@ func hasLocalhost(text string) bool {
 	return false
 }
 
-// nameservers returns the nameservers in resolv.conf(5).
-func nameservers(text string) []netip.Addr {
+// Nameservers returns the nameservers in resolv.conf(5).
+func Nameservers(text string) []netip.Addr {
 	var all []netip.Addr
 	for line := range strings.Lines(text) {
 		if fields := strings.Fields(line); len(fields) >= 2 && fields[0] == "nameserver" {
 			if a, err := netip.ParseAddr(fields[1]); err == nil {
-				all = append(all, a)
+				all = append(all, a.Unmap())
 			}
 		}
 	}
@@ -80,7 +80,7 @@ const dnsTimeout = 2 * time.Second
 func (f *findings) wildcard(ctx context.Context) {
 	const check = "dns"
 	text, exists := f.read(check, f.Root+"/etc/resolv.conf")
-	servers := nameservers(text)
+	servers := Nameservers(text)
 	if !exists || len(servers) == 0 {
 		return
 	}

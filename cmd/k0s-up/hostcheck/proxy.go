@@ -1,10 +1,12 @@
 package hostcheck
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -35,50 +37,24 @@ func unitEnviron(found map[string]string, text, setting string) {
 		if value = strings.TrimSpace(value); value == "" {
 			clear(found)
 		}
-		for _, word := range words(value) {
-			if name, value, ok := strings.Cut(word, "="); ok {
+		for _, word := range words.FindAllString(value, -1) {
+			if name, value, ok := strings.Cut(unquote.Replace(word), "="); ok {
 				found[name] = value
 			}
 		}
 	}
 }
 
-// words splits a text at blanks outside quotes.
-func words(text string) []string {
-	var all []string
-	var word strings.Builder
-	quote, open := rune(0), false
-	for _, r := range text {
-		switch {
-		case r == quote:
-			quote = 0
-		case quote == 0 && (r == '"' || r == '\''):
-			quote, open = r, true
-		case quote == 0 && (r == ' ' || r == '\t'):
-			if open {
-				all = append(all, word.String())
-			}
-			word.Reset()
-			open = false
-		default:
-			word.WriteRune(r)
-			open = true
-		}
-	}
-	if open {
-		all = append(all, word.String())
-	}
-	return all
-}
+// words matches the parts of a text between blanks outside quotes, and unquote removes
+// the quotes: neither a proxy nor a host has any.
+var (
+	words   = regexp.MustCompile(`("[^"]*"|'[^']*'|[^\s"'])+`)
+	unquote = strings.NewReplacer(`"`, "", `'`, "")
+)
 
 // proxyOf returns the proxy settings of an environment, as Go programs read them.
 func proxyOf(env map[string]string) httpproxy.Config {
-	get := func(name string) string {
-		if v := env[name]; v != "" {
-			return v
-		}
-		return env[strings.ToLower(name)]
-	}
+	get := func(name string) string { return cmp.Or(env[name], env[strings.ToLower(name)]) }
 	return httpproxy.Config{HTTPProxy: get("HTTP_PROXY"), HTTPSProxy: get("HTTPS_PROXY"), NoProxy: get("NO_PROXY")}
 }
 

@@ -1,6 +1,7 @@
 package hostcheck
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -13,14 +14,11 @@ import (
 // labelCommands returns the commands that label k0s's data directory, from k0s's
 // documentation (docs/selinux.md).
 func (f *findings) labelCommands() string {
-	at := f.Data
-	return strings.Join([]string{
-		"semanage fcontext -a -t container_runtime_exec_t '" + at + "/bin/containerd.*'",
-		"semanage fcontext -a -t container_runtime_exec_t " + at + "/bin/runc",
-		"semanage fcontext -a -t container_var_lib_t '" + at + "/containerd(/.*)?'",
-		"semanage fcontext -a -t container_ro_file_t '" + at + "/containerd/io.containerd.snapshotter.*/snapshots(/.*)?'",
-		"if [ -e " + at + " ]; then restorecon -R " + at + "; fi",
-	}, " && ")
+	return strings.ReplaceAll("semanage fcontext -a -t container_runtime_exec_t 'DATA/bin/containerd.*' && "+
+		"semanage fcontext -a -t container_runtime_exec_t DATA/bin/runc && "+
+		"semanage fcontext -a -t container_var_lib_t 'DATA/containerd(/.*)?' && "+
+		"semanage fcontext -a -t container_ro_file_t 'DATA/containerd/io.containerd.snapshotter.*/snapshots(/.*)?' && "+
+		"if [ -e DATA ]; then restorecon -R DATA; fi", "DATA", f.Data)
 }
 
 // notExecutable lists the types of files that systemd may not execute under the
@@ -33,26 +31,21 @@ var notExecutable = []string{"admin_home_t", "user_home_t", "user_home_dir_t", "
 // if containerd has SELinux enabled; otherwise they are a warning.
 func (f *findings) selinux() {
 	const check = "selinux"
-	config, configured := f.read(check, f.Root+"/etc/selinux/config")
+	config, _ := f.read(check, f.Root+"/etc/selinux/config")
 	settings := assignments(config)
 	text, enabled := f.read(check, f.Sys+"/fs/selinux/enforce")
-	if !enabled {
-		if mode := strings.ToLower(settings["SELINUX"]); configured && mode == "enforcing" {
-			f.warn(check, "/etc/selinux/config", "reboot, then run k0s-up again", "SELinux is off, but will be enforcing after the next boot")
-		}
-		return
-	}
 	if strings.TrimSpace(text) != "1" {
-		if strings.ToLower(settings["SELINUX"]) == "enforcing" {
-			f.warn(check, "/etc/selinux/config", "setenforce 1 # then run k0s-up again", "SELinux is permissive, but will be enforcing after the next boot")
+		state, remedy := "off", "reboot, then run k0s-up again"
+		if enabled {
+			state, remedy = "permissive", "setenforce 1 # then run k0s-up again"
+		}
+		if strings.EqualFold(settings["SELINUX"], "enforcing") {
+			f.warn(check, "/etc/selinux/config", remedy, "SELinux is %s, but will be enforcing after the next boot", state)
 		}
 		return
 	}
 	f.label()
-	policy := settings["SELINUXTYPE"]
-	if policy == "" {
-		policy = "targeted"
-	}
+	policy := cmp.Or(settings["SELINUXTYPE"], "targeted")
 	inContainerd := f.containerdSELinux()
 	found := len(f.glob("/var/lib/selinux/"+policy+"/active/modules/*/container")) > 0
 	switch {
