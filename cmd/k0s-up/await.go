@@ -22,9 +22,8 @@ func (u *up) await(ctx context.Context, name string, wait func(context.Context, 
 
 // logCommand returns the command that shows what k0s does, or "".
 func (u *up) logCommand() string {
-	s, _ := u.k0s.service()
-	if _, err := exec.LookPath("journalctl"); s == nil || err != nil {
+	if _, err := exec.LookPath("journalctl"); u.k0s.service == nil || err != nil {
 		return ""
 	}
-	return "journalctl -fu k0s" + s.Role
+	return "journalctl -fu k0s" + u.k0s.service.Role
 }

@@ -5,11 +5,9 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"time"
 
 	"k0rdent-airgap/cmd/k0s-up/hostcheck"
 	"k0rdent-airgap/lib/k0s"
-	"k0rdent-airgap/lib/record"
 )
 
 // checkHardening finds settings of a hardened host that stop or hamper k0s.
@@ -21,10 +19,10 @@ func (u *up) checkHardening(ctx context.Context) {
 	h := hostcheck.Host{
 		Root: u.host.root, Proc: u.host.proc, Sys: u.host.sys,
 		K0s: strings.TrimPrefix(u.k0s.Path, u.host.root), Data: k0s.DataDir, DropIns: k0s.DropInDir, Name: name,
-		Provider: u.yaml.provider, Networks: []netip.Prefix{u.yaml.podCIDR, u.yaml.serviceCIDR},
-		IPv6: u.yaml.dualStack, Ports: u.remotePorts(), Released: u.seen,
+		Provider: u.yaml.Network.Provider, Networks: []netip.Prefix{u.yaml.podCIDR, u.yaml.serviceCIDR},
+		IPv6: u.yaml.Network.DualStack.Enabled, Ports: u.remotePorts(), Released: u.in.Pushed,
 	}
-	if u.k0s.running == nil && !u.worker && u.yaml.etcd {
+	if u.k0s.running == nil && !u.worker && u.yaml.etcd() {
 		h.Measure = u.host.measure
 	}
 	for _, p := range u.node.networks {
@@ -39,19 +37,4 @@ func (u *up) checkHardening(ctx context.Context) {
 	for _, f := range h.Check(ctx, u.Ignore) {
 		u.Add(f)
 	}
-}
-
-// takePushed records when the last image on stdin was pushed.
-func (u *up) takePushed(line record.Line) error {
-	var i record.Image
-	if line.Kind != i.Kind() {
-		return nil
-	}
-	if err := line.Decode(&i); err != nil {
-		return err
-	}
-	if at, err := time.Parse(time.RFC3339, i.PushedAt); err == nil && at.After(u.seen) {
-		u.seen = at
-	}
-	return nil
 }

@@ -55,19 +55,10 @@ func (u *up) checkSystem() {
 
 // hasOverlay reports whether the kernel has overlayfs, built in or as a module.
 func (u *up) hasOverlay() bool {
-	if text, err := os.ReadFile(filepath.Join(u.host.proc, "filesystems")); err == nil {
-		for line := range strings.Lines(string(text)) {
-			if f := strings.Fields(line); len(f) > 0 && f[len(f)-1] == "overlay" {
-				return true
-			}
-		}
-	}
-	release, err := os.ReadFile(filepath.Join(u.host.proc, "sys/kernel/osrelease"))
-	if err != nil {
-		return false
-	}
-	modules, err := os.ReadFile(filepath.Join("/lib/modules", strings.TrimSpace(string(release)), "modules.dep"))
-	return err == nil && bytes.Contains(modules, []byte("/overlay.ko"))
+	known, _ := os.ReadFile(filepath.Join(u.host.proc, "filesystems"))
+	release, _ := os.ReadFile(filepath.Join(u.host.proc, "sys/kernel/osrelease"))
+	modules, _ := os.ReadFile(filepath.Join("/lib/modules", strings.TrimSpace(string(release)), "modules.dep"))
+	return bytes.Contains(known, []byte("\toverlay\n")) || bytes.Contains(modules, []byte("/overlay.ko"))
 }
 
 // checkMemory checks that the host has enough memory for k0s.

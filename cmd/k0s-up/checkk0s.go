@@ -46,16 +46,11 @@ func (u *up) findK0s(ctx context.Context) bool {
 		return false
 	}
 	u.k0s.version = version
-	running, err := u.k0s.status(ctx)
-	switch {
-	case errors.Is(err, k0s.ErrSilent):
-		running = &k0s.Status{}
-	case err != nil:
+	if err := u.k0s.findRunning(ctx); err != nil {
 		u.Fail("k0s", "", "%v", err)
 		return false
 	}
-	u.k0s.running = running
-	switch {
+	switch running := u.k0s.running; {
 	case running != nil && running.Version != "" && running.Version != version.String() && !u.cfg.upgrade:
 		u.Fail("k0s", fmt.Sprintf("add --upgrade to switch to %v", version), "k0s %s is running, but %s is %v", running.Version, path, version)
 	case wanted == "" || wanted == version.String() || u.cfg.upgrade:
@@ -69,11 +64,7 @@ func (u *up) findK0s(ctx context.Context) bool {
 
 // checkService checks that an installed service has the right role and flags.
 func (u *up) checkService() {
-	s, err := u.k0s.service()
-	if err != nil {
-		u.Fail("k0s", "", "%v", err)
-		return
-	}
+	s := u.k0s.service
 	if s == nil && u.cfg.upgrade {
 		u.Fail("k0s", "run k0s-up without --upgrade to install it", "k0s is not installed as a service, so there is nothing to upgrade")
 	}

@@ -17,10 +17,11 @@ import (
 // mirrorHint returns the command that makes containerd pull from the site's
 // registry.
 func (u *up) mirrorHint() string {
-	hint := "k0s-mirror-config --mirror https://" + u.site.at
+	scheme := "https"
 	if u.cfg.PlainHTTP {
-		hint = "k0s-mirror-config --mirror http://" + u.site.at
+		scheme = "http"
 	}
+	hint := "k0s-mirror-config --mirror " + scheme + "://" + u.site.at
 	if u.cfg.CA != "" {
 		hint += " --ca " + u.cfg.CA
 	}
@@ -43,12 +44,11 @@ func (u *up) checkMirror() {
 		u.Fail("mirror", "", "%v", err)
 		return
 	}
+	var files []k0s.File
 	m, err := k0s.ParseMirror(u.site.at)
-	if err != nil {
-		u.Fail("mirror", "", "%v", err)
-		return
+	if err == nil {
+		files, err = k0s.MirrorFiles(u.k0s.version, []k0s.Mirror{m}, nil)
 	}
-	files, err := k0s.MirrorFiles(u.k0s.version, []k0s.Mirror{m}, nil)
 	if err != nil {
 		u.Fail("mirror", "", "%v", err)
 		return

@@ -29,24 +29,15 @@ func (r removal) describe(running bool) string {
 	return what
 }
 
-// drainable reports whether the node can be drained, and if not, why.
-func (u *up) drainable() (bool, string) {
-	switch {
-	case !u.removal.Stays:
-		return false, "no other host is left to run its pods"
-	case u.k0s.running == nil:
-		return false, "k0s is not running"
-	}
-	return true, ""
-}
-
 // drain moves the pods of this host to other nodes. If it fails, Kubernetes
 // restarts them elsewhere once the Node is deleted.
 func (u *up) drain(ctx context.Context, do bool) (step.Outcome, error) {
-	if yes, why := u.drainable(); !yes {
-		return step.Skipped("%s", why), nil
-	}
-	if !do {
+	switch {
+	case !u.removal.Stays:
+		return step.Skipped("no other host is left to run its pods"), nil
+	case u.k0s.running == nil:
+		return step.Skipped("k0s is not running"), nil
+	case !do:
 		return step.Changed(do, "cordon node %s and evict its pods", u.node.name), nil
 	}
 	kubeconfig := u.k0s.kubeconfig
@@ -137,15 +128,6 @@ const leaveTime = 30 * time.Second
 // lost, would have no quorum.
 const leaveGrace = 3 * time.Second
 
-// deleteCommand returns the command that deletes this host's objects from the
-// cluster.
-func (u *up) deleteCommand() string {
-	if u.removal.Role == k0s.RoleWorker {
-		return "k0s kubectl delete node " + u.node.name
-	}
-	return "k0s kubectl delete --ignore-not-found node,controlnode,etcdmember " + u.node.name
-}
-
 // deleteTime bounds the attempts to reach another controller.
 const deleteTime = 30 * time.Second
 
@@ -156,7 +138,7 @@ func (u *up) removeNode(ctx context.Context, do bool) (step.Outcome, error) {
 	case !u.removal.Stays:
 		return step.Skipped("the cluster is removed with this host"), nil
 	case u.removal.Role == k0s.RoleWorker:
-		return step.Skipped("a worker cannot delete its own Node: run %q on a controller", u.deleteCommand()), nil
+		return step.Skipped("a worker cannot delete its own Node: run %q on a controller", "k0s kubectl delete node "+u.node.name), nil
 	case !do:
 		return step.Changed(do, "delete the Node, ControlNode and EtcdMember %s", u.node.name), nil
 	}
@@ -184,7 +166,7 @@ func (u *up) removeNode(ctx context.Context, do bool) (step.Outcome, error) {
 		return step.Outcome{}, context.Cause(ctx)
 	}
 	u.Progress.Warn("node: no other controller could be reached: %v", failed)
-	return step.Skipped("run %q on another controller", u.deleteCommand()), nil
+	return step.Skipped("run %q on another controller", "k0s kubectl delete --ignore-not-found node,controlnode,etcdmember "+u.node.name), nil
 }
 
 // otherServers returns the API servers of other controllers, and last the one in

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"net/netip"
@@ -101,10 +102,8 @@ func (c *settings) check() error {
 	if err := cli.Exclusive([]string{"--upgrade", "--reset", "--join", "--token"}, c.upgrade, c.reset, c.join != "", c.token != ""); err != nil {
 		return err
 	}
-	for _, check := range []func() error{c.Registry.Check, c.checkMode} {
-		if err := check(); err != nil {
-			return err
-		}
+	if err := cmp.Or(c.Registry.Check(), c.checkMode()); err != nil {
+		return err
 	}
 	if c.At != "" {
 		if _, err := client.ParseSite(client.SiteNames, c.At); err != nil {

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	kyaml "sigs.k8s.io/yaml"
-
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/textfile"
@@ -24,27 +22,18 @@ func (u *up) gather(ctx context.Context) (facts, error) {
 	for _, p := range u.node.networks {
 		f.addresses = append(f.addresses, p.Addr())
 	}
-	s, err := u.k0s.service()
-	if err != nil {
+	err := u.k0s.findRunning(ctx)
+	if u.k0s.missing = errors.Is(err, fs.ErrNotExist); err != nil && !u.k0s.missing {
 		return f, err
 	}
-	running, err := u.k0s.status(ctx)
-	switch {
-	case errors.Is(err, k0s.ErrSilent):
-		running = &k0s.Status{}
-	case errors.Is(err, fs.ErrNotExist):
-		u.k0s.missing = true
-	case err != nil:
-		return f, err
-	}
-	u.k0s.running, f.running = running, running != nil
-	if f.role = u.role(s); f.role != k0s.RoleController {
+	f.running = u.k0s.running != nil
+	if f.role = u.role(); f.role != k0s.RoleController {
 		return f, nil
 	}
-	if err := u.readStore(s, &f); err != nil {
+	if err := u.readStore(&f); err != nil {
 		return f, err
 	}
-	if !f.stored || f.store == storeFile {
+	if f.store == "" {
 		return f, nil
 	}
 	if u.k0s.missing {
@@ -70,74 +59,62 @@ func (u *up) noK0s() error {
 	return cli.Hint(fmt.Errorf("%s does not exist, and only k0s can remove its own data", u.k0s.Path), "install it again from the bundle: k0s-extract BUNDLE")
 }
 
+// kept reports whether a path exists in k0s's data directory.
+func (u *up) kept(path string) bool {
+	_, err := os.Lstat(filepath.Join(u.host.data, path))
+	return err == nil
+}
+
 // role returns this host's role, determined by its service, by the running k0s,
 // or by what k0s left on disk.
-func (u *up) role(s *k0s.Service) string {
-	exists := func(path string) bool {
-		_, err := os.Lstat(filepath.Join(u.host.data, path))
-		return err == nil
-	}
+func (u *up) role() string {
 	switch r := u.k0s.running; {
-	case s != nil:
-		return s.Role
+	case u.k0s.service != nil:
+		return u.k0s.service.Role
 	case r != nil && r.Role == k0s.RoleWorker:
 		return k0s.RoleWorker
-	case r != nil || exists("etcd") || exists("db") || exists("pki/ca.key"):
+	case r != nil || u.kept("etcd") || u.kept("db") || u.kept("pki/ca.key"):
 		return k0s.RoleController
-	case exists("kubelet.conf"):
+	case u.kept("kubelet.conf"):
 		return k0s.RoleWorker
 	}
 	return ""
 }
 
 // configPath returns the k0s.yaml that the service reads.
-func (u *up) configPath(s *k0s.Service) string {
-	if given := s.Value("--config", "-c"); given != "" {
+func (u *up) configPath() string {
+	if given := u.k0s.service.Value("--config", "-c"); given != "" {
 		return u.host.root + given
 	}
 	return u.host.k0sConfig
 }
 
-// readStore determines where a controller stores the cluster's state, and whether
-// it has any. Data on disk takes precedence over k0s.yaml.
-func (u *up) readStore(s *k0s.Service, f *facts) error {
-	exists := func(path string) bool {
-		_, err := os.Lstat(filepath.Join(u.host.data, path))
-		return err == nil
-	}
-	var config struct {
-		Spec struct {
-			API struct {
-				ExternalAddress string
-				Port            uint16
-			}
-			Storage struct {
-				Type string
-				Etcd struct{ ExternalCluster any }
-				Kine struct{ DataSource string }
-			}
-		}
-	}
-	path := u.configPath(s)
+// readStore determines where a controller shares the cluster's state. Data on disk takes
+// precedence over k0s.yaml.
+func (u *up) readStore(f *facts) error {
+	s, path := u.k0s.service, u.configPath()
+	var config spec
 	text, err := textfile.Read(path)
 	if err == nil {
-		err = kyaml.Unmarshal(text, &config)
+		config, err = parseSpec(text)
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !exists("etcd/member") && !exists("db/state.db") && exists("pki/ca.key") {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !u.kept("etcd/member") && !u.kept("db/state.db") && u.kept("pki/ca.key") {
 		return cli.Hint(fmt.Errorf("%s: %w", path, err), "fix the file: it says where this controller stores the cluster's state")
 	}
-	storage := config.Spec.Storage
-	f.apiPort = cmp.Or(config.Spec.API.Port, defaultAPIPort)
-	f.balanced = config.Spec.API.ExternalAddress != ""
-	f.store, f.stored = storeEtcd, exists("etcd/member")
+	storage := config.Storage
+	f.apiPort = uint16(cmp.Or(config.API.Port, defaultAPIPort))
+	f.balanced = config.API.ExternalAddress != ""
+	server := storage.Kine.DataSource != "" && !strings.HasPrefix(storage.Kine.DataSource, "sqlite:")
 	switch {
-	case f.stored:
-	case storage.Etcd.ExternalCluster != nil, storage.Type == "kine" && storage.Kine.DataSource != "" && !strings.HasPrefix(storage.Kine.DataSource, "sqlite:"):
-		f.store, f.stored = storeShared, exists("pki/ca.key")
-	case storage.Type == "kine", s.Has("--single"), exists("db/state.db"):
-		f.store, f.stored = storeFile, true
-	case s.Value("--token-file") != "":
-		f.stored = exists("pki/etcd") // this host has asked the others to add it to etcd
+	case u.kept("etcd/member"):
+		f.store = storeEtcd
+	case storage.Etcd.ExternalCluster != nil, storage.Type == "kine" && server:
+		if u.kept("pki/ca.key") {
+			f.store = storeShared
+		}
+	case storage.Type == "kine", s.Has("--single"), u.kept("db/state.db"): // a file
+	case s.Value("--token-file") != "" && u.kept("pki/etcd"): // it has asked the others to add it
+		f.store = storeEtcd
 	}
 	return nil
 }

@@ -22,24 +22,23 @@ func TestRoleAndStore(t *testing.T) {
 		config     string
 		role       string
 		store      store
-		stored     bool
 	}{
 		{name: "nothing"},
 		{name: "a worker", unit: worker, args: "worker --token-file=/etc/k0s/join-token", data: []string{"kubelet.conf"}, role: k0s.RoleWorker},
 		{name: "a worker whose service is gone", data: []string{"kubelet.conf"}, role: k0s.RoleWorker},
-		{name: "installed, never started", unit: controller, args: "controller --enable-worker", role: k0s.RoleController, store: storeEtcd},
-		{name: "with etcd", unit: controller, args: "controller", data: []string{"etcd/member/snap/db", "pki/ca.key"}, role: k0s.RoleController, store: storeEtcd, stored: true},
-		{name: "with etcd, whose service is gone", data: []string{"etcd/member/snap/db", "pki/ca.key"}, role: k0s.RoleController, store: storeEtcd, stored: true},
-		{name: "about to join", unit: controller, args: "controller --token-file /etc/k0s/join-token", role: k0s.RoleController, store: storeEtcd},
-		{name: "a member of etcd, never started", unit: controller, args: "controller --token-file=/etc/k0s/join-token", data: []string{"pki/etcd/ca.crt"}, role: k0s.RoleController, store: storeEtcd, stored: true},
-		{name: "--single", unit: controller, args: "controller --single=true", data: []string{"db/state.db", "pki/ca.key"}, role: k0s.RoleController, store: storeFile, stored: true},
-		{name: "--single with etcd", unit: controller, args: "controller --single", data: []string{"etcd/member/snap/db"}, role: k0s.RoleController, store: storeEtcd, stored: true},
-		{name: "kine with a file", unit: controller, args: "controller", data: []string{"db/state.db", "pki/ca.key"}, config: "spec: {storage: {type: kine}}", role: k0s.RoleController, store: storeFile, stored: true},
-		{name: "kine with another file", unit: controller, args: "controller", data: []string{"pki/ca.key"}, config: "spec: {storage: {type: kine, kine: {dataSource: 'sqlite:///srv/k0s.db'}}}", role: k0s.RoleController, store: storeFile, stored: true},
-		{name: "kine with a database", unit: controller, args: "controller", data: []string{"pki/ca.key"}, config: "spec: {storage: {type: kine, kine: {dataSource: 'mysql://db.site/k0s'}}}", role: k0s.RoleController, store: storeShared, stored: true},
-		{name: "an etcd that k0s does not run", unit: controller, args: "controller", data: []string{"pki/ca.key"}, config: "spec: {storage: {etcd: {externalCluster: {endpoints: ['https://10.0.0.9:2379']}}}}", role: k0s.RoleController, store: storeShared, stored: true},
-		{name: "another k0s.yaml", unit: controller, args: "controller --config=/srv/k0s.yaml", data: []string{"pki/ca.key"}, config: "/srv/k0s.yaml spec: {storage: {type: kine, kine: {dataSource: 'postgres://db.site/k0s'}}}", role: k0s.RoleController, store: storeShared, stored: true},
-		{name: "a k0s.yaml that is broken", unit: controller, args: "controller", data: []string{"etcd/member/snap/db", "pki/ca.key"}, config: "spec: [", role: k0s.RoleController, store: storeEtcd, stored: true},
+		{name: "installed, never started", unit: controller, args: "controller --enable-worker", role: k0s.RoleController},
+		{name: "with etcd", unit: controller, args: "controller", data: []string{"etcd/member/snap/db", "pki/ca.key"}, role: k0s.RoleController, store: storeEtcd},
+		{name: "with etcd, whose service is gone", data: []string{"etcd/member/snap/db", "pki/ca.key"}, role: k0s.RoleController, store: storeEtcd},
+		{name: "about to join", unit: controller, args: "controller --token-file /etc/k0s/join-token", role: k0s.RoleController},
+		{name: "a member of etcd, never started", unit: controller, args: "controller --token-file=/etc/k0s/join-token", data: []string{"pki/etcd/ca.crt"}, role: k0s.RoleController, store: storeEtcd},
+		{name: "--single", unit: controller, args: "controller --single=true", data: []string{"db/state.db", "pki/ca.key"}, role: k0s.RoleController},
+		{name: "--single with etcd", unit: controller, args: "controller --single", data: []string{"etcd/member/snap/db"}, role: k0s.RoleController, store: storeEtcd},
+		{name: "kine with a file", unit: controller, args: "controller", data: []string{"db/state.db", "pki/ca.key"}, config: "spec: {storage: {type: kine}}", role: k0s.RoleController},
+		{name: "kine with another file", unit: controller, args: "controller", data: []string{"pki/ca.key"}, config: "spec: {storage: {type: kine, kine: {dataSource: 'sqlite:///srv/k0s.db'}}}", role: k0s.RoleController},
+		{name: "kine with a database", unit: controller, args: "controller", data: []string{"pki/ca.key"}, config: "spec: {storage: {type: kine, kine: {dataSource: 'mysql://db.site/k0s'}}}", role: k0s.RoleController, store: storeShared},
+		{name: "an etcd that k0s does not run", unit: controller, args: "controller", data: []string{"pki/ca.key"}, config: "spec: {storage: {etcd: {externalCluster: {endpoints: ['https://10.0.0.9:2379']}}}}", role: k0s.RoleController, store: storeShared},
+		{name: "another k0s.yaml", unit: controller, args: "controller --config=/srv/k0s.yaml", data: []string{"pki/ca.key"}, config: "/srv/k0s.yaml spec: {storage: {type: kine, kine: {dataSource: 'postgres://db.site/k0s'}}}", role: k0s.RoleController, store: storeShared},
+		{name: "a k0s.yaml that is broken", unit: controller, args: "controller", data: []string{"etcd/member/snap/db", "pki/ca.key"}, config: "spec: [", role: k0s.RoleController, store: storeEtcd},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := testHost(t)
@@ -57,10 +56,10 @@ func TestRoleAndStore(t *testing.T) {
 				clitest.Write(t, path, text)
 			}
 			f, err := testUp(t, h, &settings{}).gather(t.Context())
-			if err != nil || f.role != tt.role || f.store != tt.store || f.stored != tt.stored || f.running {
-				t.Errorf("%q %q %v, %v; want %q %q %v", f.role, f.store, f.stored, err, tt.role, tt.store, tt.stored)
+			if err != nil || f.role != tt.role || f.store != tt.store || f.running {
+				t.Errorf("%q %q, %v; want %q %q", f.role, f.store, err, tt.role, tt.store)
 			}
-			if _, err := f.decide(); (err != nil) != (tt.stored && tt.store != storeFile) {
+			if _, err := f.decide(); (err != nil) != (tt.store != "") {
 				t.Errorf("%v: a stopped host cannot be removed only if others may share its state", err)
 			}
 		})

@@ -241,5 +241,8 @@ func testUp(t *testing.T, h host, c *settings) *up {
 	u := &up{cfg: c, host: h, state: s, stderr: io.Discard, stdin: strings.NewReader("")}
 	u.Runner = step.NewRunner(tool, cli.Common{Quiet: true}, false, nil, io.Discard, io.Discard)
 	u.k0s = program{Binary: k0s.Binary{Path: h.k0s}, host: h}
+	if err := u.k0s.findService(); err != nil {
+		t.Fatal(err)
+	}
 	return u
 }

@@ -16,7 +16,6 @@ type host struct {
 	k0s       string // the program
 	k0sConfig string
 	joinToken string // a copy of the token, until k0s has joined
-	dropIns   string // of containerd
 	certs     string // of the mirrors
 	data      string // of k0s
 	runDir    string // of k0s
@@ -40,8 +39,8 @@ func hostBelow(root string) host {
 		root: root,
 		k0s:  at(k0s.BinaryPath), k0sConfig: at(k0s.ConfigPath),
 		joinToken: at("/etc/k0s/join-token"),
-		dropIns:   at(k0s.DropInDir), certs: at(k0s.CertsDir),
-		data: at(k0s.DataDir), runDir: at(k0s.RunDir),
+		certs:     at(k0s.CertsDir),
+		data:      at(k0s.DataDir), runDir: at(k0s.RunDir),
 		config: at(config.Path), state: at("/var/lib/k0rdentd"),
 		lock:       at("/run/k0s-up.lock"),
 		leaveGrace: leaveGrace, timeout: quickRun, measure: time.Second, proc: "/proc", sys: "/sys", arch: runtime.GOARCH,

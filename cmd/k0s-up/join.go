@@ -97,27 +97,18 @@ func (u *up) checkToken(ctx context.Context) {
 
 // sameServer reports whether two addresses of an API are the same; a host without
 // a port matches any port.
-func sameServer(want, have string) bool {
-	u, err := url.Parse(have)
-	if err != nil {
-		return false
-	}
+func sameServer(want string, have *url.URL) bool {
 	if w, err := url.Parse(want); err == nil && w.Host != "" {
 		want = w.Host
 	}
-	return want == u.Host || want == u.Hostname()
+	return want == have.Host || want == have.Hostname()
 }
 
 // checkServer checks that the server answers.
-func (u *up) checkServer(ctx context.Context, server string) {
-	at, err := url.Parse(server)
-	if err != nil {
-		u.Fail("token", "", "%v", err)
-		return
-	}
+func (u *up) checkServer(ctx context.Context, server *url.URL) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", at.Host)
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", server.Host)
 	if err != nil {
 		u.Fail("server", "check that k0s is running there, and that no firewall blocks the port", "%v", err)
 		return

@@ -123,17 +123,17 @@ func TestJoinUsesOwnAddress(t *testing.T) {
 	if r := try(t, h, "", args...); r.Err != nil {
 		t.Fatalf("%v\n%s", r.Err, r.Stderr)
 	}
-	var y k0sYAML
 	text := read(t, h.k0sConfig)
-	if err := y.read([]byte(text)); err != nil {
+	y, err := parseSpec([]byte(text))
+	if err != nil {
 		t.Fatal(err)
 	}
 	n, err := findNode(t.Context(), "", s.At)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if y.address != n.address.String() || y.peer != n.address.String() || !strings.Contains(text, `203.0.113.11, "`+n.name+`", "`+y.address+`"]`) {
-		t.Errorf("address %s, peer address %s, want %v and that among the sans\n%s", y.address, y.peer, n.address, text)
+	if y.API.Address != n.address.String() || y.Storage.Etcd.PeerAddress != n.address.String() || !strings.Contains(text, `203.0.113.11, "`+n.name+`", "`+y.API.Address+`"]`) {
+		t.Errorf("address %s, peer address %s, want %v and that among the sans\n%s", y.API.Address, y.Storage.Etcd.PeerAddress, n.address, text)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,31 +25,23 @@ import (
 // a datastore.
 const configMode = 0o600
 
-// configure writes k0s.yaml. A running k0s must be restarted to read it; that is
-// recorded first, so that the next run restarts it if this one is killed.
+// configure writes k0s.yaml. First it records that the file is ours, so that --reset
+// knows it, and that a running k0s must be restarted to read it: the next run does that
+// if this one is killed.
 func (u *up) configure(_ context.Context, do bool) (step.Outcome, error) {
 	path := u.host.k0sConfig
 	r, err := hostfile.Plan(path, configMode, u.yaml.merged)
 	if err != nil {
 		return step.Outcome{}, err
 	}
-	if r.Status == record.StatusUnchanged || !do {
-		if err := u.Out.Write(r); err != nil {
-			return step.Outcome{}, err
-		}
-	}
 	if r.Status == record.StatusUnchanged {
-		return step.Unchanged("%s", path), nil
+		return step.Unchanged("%s", path), u.Out.Write(r)
 	}
-	detail := "for its owner only"
-	if len(u.yaml.changes) > 0 {
-		detail = strings.Join(u.yaml.changes, "; ")
-	}
-	o := step.Changed(do, "%s: %s", path, detail)
+	o := step.Changed(do, "%s: %s", path, cmp.Or(strings.Join(u.yaml.changes, "; "), "for its owner only"))
 	if !do {
 		u.Show("k0s.yaml", u.yaml.changes)
 		o.Shown = len(u.yaml.changes) > 0
-		return o, nil
+		return o, u.Out.Write(r)
 	}
 	backup, err := u.backup(path)
 	if err != nil {
@@ -57,8 +50,12 @@ func (u *up) configure(_ context.Context, do bool) (step.Outcome, error) {
 	if u.k0s.running != nil && len(u.yaml.changes) > 0 {
 		u.state.Restart = true
 	}
-	_, err = u.put(path, configMode, u.yaml.merged, backup)
-	return o, err
+	u.state.own(path, r.Digest, backup)
+	if err := u.state.save(); err != nil {
+		return step.Outcome{}, err
+	}
+	r, err = hostfile.Put(path, configMode, u.yaml.merged)
+	return o, errors.Join(err, u.Out.Write(r))
 }
 
 // backup copies a file that others wrote or edited, and returns the name of the
@@ -72,27 +69,25 @@ func (u *up) backup(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if f := u.state.file(path); f != nil && f.Digest == digestOf(have) {
+		return f.Backup, nil // it is ours
+	}
 	name := backupName(path)
-	digest := digestOf(have)
 	for n := 1; ; n++ {
 		old, err := hostfile.Read(name)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			if f := u.state.file(path); f != nil && f.Digest == digest {
-				return f.Backup, nil // it is ours
-			}
-			r, err := hostfile.Put(name, configMode, have)
-			if err != nil {
-				return "", err
-			}
-			return name, u.Out.Write(r)
-		case err != nil:
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err
-		case digestOf(old) == digest:
-			return name, nil
+		}
+		if err != nil || bytes.Equal(old, have) {
+			break
 		}
 		name = fmt.Sprintf("%s.%d", backupName(path), n)
 	}
+	r, err := hostfile.Put(name, configMode, have)
+	if err != nil {
+		return "", err
+	}
+	return name, u.Out.Write(r)
 }
 
 // backupName returns the name of the copy of the first k0s.yaml.
@@ -101,11 +96,7 @@ func backupName(path string) string { return path + ".before-k0rdent-install" }
 // install returns a step that installs k0s as a service, unless it is one.
 func (u *up) install(role string) func(context.Context, bool) (step.Outcome, error) {
 	return func(ctx context.Context, do bool) (step.Outcome, error) {
-		s, err := u.k0s.service()
-		if err != nil {
-			return step.Outcome{}, err
-		}
-		if s != nil {
+		if s := u.k0s.service; s != nil {
 			return step.Unchanged("%s", s.Unit), nil
 		}
 		args := []string{role}
@@ -115,25 +106,25 @@ func (u *up) install(role string) func(context.Context, bool) (step.Outcome, err
 		if u.cfg.join != "" {
 			args = append(args, "--token-file", strings.TrimPrefix(u.host.joinToken, u.host.root))
 		}
-		if do {
-			if err := u.k0s.Install(ctx, args...); err != nil {
-				return step.Outcome{}, err
-			}
+		o := step.Changed(do, "k0s install %s", strings.Join(args, " "))
+		if !do {
+			return o, nil
 		}
-		return step.Changed(do, "k0s install %s", strings.Join(args, " ")), nil
+		if err := u.k0s.Install(ctx, args...); err != nil {
+			return step.Outcome{}, err
+		}
+		return o, u.k0s.findService()
 	}
 }
 
 // start starts k0s, or restarts it if its configuration has changed.
 func (u *up) start(ctx context.Context, do bool) (step.Outcome, error) {
-	running, err := u.k0s.status(ctx)
-	if err != nil && !errors.Is(err, k0s.ErrSilent) {
+	if err := u.k0s.findRunning(ctx); err != nil {
 		return step.Outcome{}, err
 	}
-	runs := running != nil || errors.Is(err, k0s.ErrSilent)
+	runs := u.k0s.running != nil
 	restart := u.state.Restart || !do && len(u.yaml.changes) > 0
 	if runs && !restart {
-		u.k0s.running = running
 		return step.Unchanged("k0s is running"), nil
 	}
 	o := step.Changed(do, "k0s start")
@@ -252,24 +243,22 @@ func (u *up) open(ctx context.Context, kubeconfig func() string) error {
 
 // withLog adds the last lines of k0s's log to an error.
 func (u *up) withLog(ctx context.Context, err error) error {
-	s, _ := u.k0s.service()
-	if s == nil || errors.Is(err, cli.ErrInterrupted) {
+	if u.k0s.service == nil || errors.Is(err, cli.ErrInterrupted) {
 		return err
 	}
-	return cli.Hint(fmt.Errorf("%w%s", err, u.journal(ctx)), "see journalctl -u k0s%s", s.Role)
+	return cli.Hint(fmt.Errorf("%w%s", err, u.journal(ctx)), "see journalctl -u k0s%s", u.k0s.service.Role)
 }
 
 // journal returns the last lines of the service's journal, or "".
 func (u *up) journal(ctx context.Context) string {
-	s, _ := u.k0s.service()
 	journal, err := exec.LookPath("journalctl")
-	if s == nil || err != nil {
+	if u.k0s.service == nil || err != nil {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	var out bytes.Buffer // three lines of a journal, each at most 48 KiB
-	cmd := exec.CommandContext(ctx, journal, "-u", "k0s"+s.Role, "-n", "3", "-o", "cat", "--no-pager", "-q")
+	cmd := exec.CommandContext(ctx, journal, "-u", "k0s"+u.k0s.service.Role, "-n", "3", "-o", "cat", "--no-pager", "-q")
 	cmd.Stdout = &out
 	if cmd.Run() != nil || out.Len() == 0 {
 		return ""

@@ -16,12 +16,10 @@ import (
 
 // setting is a value to set in k0s.yaml.
 type setting struct {
-	path  []string
+	path  string
 	value any  // string, int, bool, or []string
 	keep  bool // keep a value that the file already has
 }
-
-func (s setting) String() string { return strings.Join(s.path, ".") }
 
 // merge sets values in a k0s.yaml, which may be empty, and returns the changes, one
 // line each. It keeps everything else, including comments and order, and returns the
@@ -34,15 +32,7 @@ func merge(have []byte, settings []setting) (merged []byte, changes []string, er
 	if doc == nil {
 		doc = &yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{Kind: yaml.MappingNode}}}
 	}
-	head := []setting{
-		{[]string{"apiVersion"}, "k0s.k0sproject.io/v1beta1", true},
-		{[]string{"kind"}, "ClusterConfig", true},
-		{[]string{"metadata", "name"}, "k0s", true},
-	}
-	if i := slices.IndexFunc(settings, func(s setting) bool { return s.String() == "apiVersion" }); i >= 0 {
-		head[0] = settings[i]
-	}
-	for _, s := range append(head, settings...) {
+	for _, s := range settings {
 		change, err := apply(doc.Content[0], s)
 		if err != nil {
 			return nil, nil, err
@@ -69,31 +59,11 @@ func merge(have []byte, settings []setting) (merged []byte, changes []string, er
 	return b.Bytes(), changes, nil
 }
 
-// child returns the value of a key in a table, or in one merged into it by "<<". It
-// returns nil if there is none.
+// child returns the value of a key in a table, or nil if there is none.
 func child(table *yaml.Node, key string) *yaml.Node {
-	table = resolve(table)
-	if table.Kind != yaml.MappingNode {
-		return nil
-	}
-	var merged *yaml.Node
 	for i := 0; i+1 < len(table.Content); i += 2 {
 		if table.Content[i].Value == key {
 			return table.Content[i+1]
-		}
-		if table.Content[i].ShortTag() == "!!merge" {
-			merged = resolve(table.Content[i+1])
-		}
-	}
-	if merged == nil {
-		return nil
-	}
-	if merged.Kind != yaml.SequenceNode {
-		return child(merged, key)
-	}
-	for _, m := range merged.Content {
-		if found := child(m, key); found != nil {
-			return found
 		}
 	}
 	return nil
@@ -102,83 +72,50 @@ func child(table *yaml.Node, key string) *yaml.Node {
 // apply sets one value and returns the change.
 func apply(root *yaml.Node, s setting) (string, error) {
 	at := root
-	for _, key := range s.path[:len(s.path)-1] {
-		next, err := below(at, key)
-		if err != nil {
-			return "", fmt.Errorf("line %d: %v: %w", at.Line, s, err)
+	keys := strings.Split(s.path, ".")
+	for _, key := range keys[:len(keys)-1] {
+		next := child(at, key)
+		if next == nil || isNull(next) {
+			next = &yaml.Node{Kind: yaml.MappingNode}
+			put(at, key, next)
+		}
+		if next.Kind != yaml.MappingNode {
+			return "", fmt.Errorf("line %d: %s: %s: must be keys and values", at.Line, s.path, key)
 		}
 		at = next
 	}
-	key := s.path[len(s.path)-1]
+	key := keys[len(keys)-1]
 	have := child(at, key)
-	if have != nil && isNull(resolve(have)) {
-		have = nil
-	}
 	switch {
-	case have == nil:
+	case have == nil || isNull(have):
 		put(at, key, encode(s.value))
-		return fmt.Sprintf("%v: %s", s, text(s.value)), nil
+		return fmt.Sprintf("%s: %s", s.path, text(s.value)), nil
 	case reflect.TypeOf(s.value).Kind() == reflect.Slice:
-		return extend(at, key, have, s)
-	case s.keep || same(resolve(have), s.value):
+		return extend(have, s)
+	case s.keep || same(have, s.value):
 		return "", nil
 	}
-	was := resolve(have).Value
 	put(at, key, encode(s.value))
-	return fmt.Sprintf("%v: %s (was %s)", s, text(s.value), was), nil
+	return fmt.Sprintf("%s: %s (was %s)", s.path, text(s.value), have.Value), nil
 }
 
 // extend adds the missing values to a list.
-func extend(at *yaml.Node, key string, have *yaml.Node, s setting) (string, error) {
-	list := resolve(have)
+func extend(list *yaml.Node, s setting) (string, error) {
 	if list.Kind != yaml.SequenceNode {
-		return "", fmt.Errorf("line %d: %v: must be a list", have.Line, s)
+		return "", fmt.Errorf("line %d: %s: must be a list", list.Line, s.path)
 	}
 	var added []string
 	for _, want := range s.value.([]string) {
-		if !slices.ContainsFunc(list.Content, func(n *yaml.Node) bool { return resolve(n).Value == want }) {
+		if !slices.ContainsFunc(list.Content, func(n *yaml.Node) bool { return n.Value == want }) {
 			added = append(added, want)
+			list.Content = append(list.Content, encode(want))
 		}
 	}
 	if len(added) == 0 {
 		return "", nil
 	}
-	if list != have { // other places refer to it
-		list = clone(list)
-		put(at, key, list)
-	}
-	for _, a := range added {
-		list.Content = append(list.Content, encode(a))
-	}
-	return fmt.Sprintf("%v: add %s", s, strings.Join(added, ", ")), nil
+	return fmt.Sprintf("%s: add %s", s.path, strings.Join(added, ", ")), nil
 }
-
-// below returns the table under a key, and creates it if there is none. It copies a
-// table that other places refer to.
-func below(table *yaml.Node, key string) (*yaml.Node, error) {
-	have := child(table, key)
-	if have != nil && !direct(table, have) { // it belongs to another table
-		have = &yaml.Node{Kind: yaml.AliasNode, Alias: resolve(have)}
-	}
-	switch {
-	case have == nil || isNull(resolve(have)):
-		made := &yaml.Node{Kind: yaml.MappingNode}
-		put(table, key, made)
-		return made, nil
-	case resolve(have).Kind != yaml.MappingNode:
-		return nil, fmt.Errorf("%s: must be keys and values", key)
-	case have.Anchor != "": // a change would reach every alias of it
-		return nil, fmt.Errorf("%s: other places refer to it (&%s), so it cannot be changed on its own", key, have.Anchor)
-	case have.Kind == yaml.AliasNode:
-		made := clone(have)
-		put(table, key, made)
-		return made, nil
-	}
-	return have, nil
-}
-
-// direct reports whether a value is in the table itself, not merged into it.
-func direct(table, value *yaml.Node) bool { return slices.Contains(resolve(table).Content, value) }
 
 // put sets a key of a table, and keeps the comments of the old value.
 func put(table *yaml.Node, key string, value *yaml.Node) {
@@ -192,17 +129,6 @@ func put(table *yaml.Node, key string, value *yaml.Node) {
 	table.Content = append(table.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key}, value)
 	// An empty table may be written as {}.
 	table.Style &^= yaml.FlowStyle
-}
-
-// clone returns a deep copy of a node, without anchors.
-func clone(n *yaml.Node) *yaml.Node {
-	n = resolve(n)
-	c := *n
-	c.Anchor, c.Content = "", nil
-	for _, below := range n.Content {
-		c.Content = append(c.Content, clone(below))
-	}
-	return &c
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
@@ -257,7 +183,7 @@ func checkPreserved(have, merged []byte, settings []setting) error {
 	}
 	ours := make(map[string]bool)
 	for _, s := range settings {
-		ours[s.String()] = true
+		ours[s.path] = !s.keep
 	}
 	if path := lost(old, now, "", ours); path != "" {
 		return fmt.Errorf("internal error: editing would change %s; please report this", path)

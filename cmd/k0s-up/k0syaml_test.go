@@ -17,11 +17,14 @@ import (
 // usual returns the settings of a typical site.
 func usual() []setting {
 	return []setting{
-		{[]string{"spec", "telemetry", "enabled"}, false, false},
-		{[]string{"spec", "api", "address"}, "10.0.0.10", true},
-		{[]string{"spec", "api", "sans"}, []string{"mgmt", "10.0.0.10"}, false},
-		{[]string{"spec", "network", "podCIDR"}, "10.1.0.0/16", false},
-		{[]string{"spec", "images", "repository"}, "10.0.0.5:5000/k0rdent-enterprise", false},
+		{"apiVersion", "k0s.k0sproject.io/v1beta1", true},
+		{"kind", "ClusterConfig", true},
+		{"metadata.name", "k0s", true},
+		{"spec.telemetry.enabled", false, false},
+		{"spec.api.address", "10.0.0.10", true},
+		{"spec.api.sans", []string{"mgmt", "10.0.0.10"}, false},
+		{"spec.network.podCIDR", "10.1.0.0/16", false},
+		{"spec.images.repository", "10.0.0.5:5000/k0rdent-enterprise", false},
 	}
 }
 
@@ -129,10 +132,12 @@ func TestMergeK0sYAMLWithReferences(t *testing.T) {
   network: *net
 `
 	for _, tt := range []struct{ name, have, want, wantErr string }{
-		{"others refer to what would change", strings.Replace(have, "  network: *net\n", "  network: *api\n", 1), "", "other places refer to it (&api)"},
+		{"others refer to what would change", strings.Replace(have, "  network: *net\n", "  network: *api # same\n", 1), `"network":{"podCIDR":"10.1.0.0/16","port":6443}`, ""},
 		{"a table that is a reference", "spec:\n  api: {address: 1.2.3.4}\n  scheduler: &empty {}\n  images: *empty\n", `"repository":"10.0.0.5:5000/k0rdent-enterprise"`, ""},
 		{"an address that is merged in", "base: &b {address: 1.2.3.4}\nspec:\n  api: {<<: *b, port: 6443}\n", `"address":"1.2.3.4"`, ""},
+		{"a table that is merged in", "base: &b {api: {address: 1.2.3.4, sans: [x]}}\nspec: {<<: [{}, *b]}\n", `"api":{"address":"1.2.3.4","sans":["x","mgmt","10.0.0.10"]}`, ""},
 		{"an unknown anchor", have, "", "unknown anchor"},
+		{"a reference to itself", "spec: &s {api: *s}\n", "", "contains itself"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, _, err := merge([]byte(tt.have), usual())
@@ -161,12 +166,12 @@ func TestSettingsKeepTheAddress(t *testing.T) {
 	if err := i.planYAML(); err != nil {
 		t.Fatal(err)
 	}
-	if i.yaml.address != "10.9.9.9" || strings.Contains(string(i.yaml.merged), "10.0.0.99") {
+	if i.yaml.API.Address != "10.9.9.9" || strings.Contains(string(i.yaml.merged), "10.0.0.99") {
 		t.Errorf("%s, want it without this host's new address", i.yaml.merged)
 	}
 	i.cfg.api.address = "10.0.0.99"
-	if err := i.planYAML(); err != nil || i.yaml.address != "10.0.0.99" {
-		t.Errorf("address %s, %v, want that of --api-address", i.yaml.address, err)
+	if err := i.planYAML(); err != nil || i.yaml.API.Address != "10.0.0.99" {
+		t.Errorf("address %s, %v, want that of --api-address", i.yaml.API.Address, err)
 	}
 }
 
@@ -248,7 +253,7 @@ func FuzzMergeK0sYAML(f *testing.F) {
 		}
 		all := flat(now, "")
 		for path, value := range flat(old, "") {
-			ours := slices.ContainsFunc(usual(), func(s setting) bool { return path == "/"+strings.Join(s.path, "/") })
+			ours := slices.ContainsFunc(usual(), func(s setting) bool { return path == "/"+strings.ReplaceAll(s.path, ".", "/") })
 			if value != nil && !ours && !reflect.DeepEqual(all[path], value) {
 				t.Errorf("%s was %v, is %v\n%s", path, value, all[path], merged)
 			}

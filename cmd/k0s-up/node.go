@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"k0rdent-airgap/lib/cli"
@@ -78,10 +79,5 @@ func sourceFor(ctx context.Context, target string) netip.Addr {
 
 // own reports whether an address is assigned to this host.
 func (n node) own(a netip.Addr) bool {
-	for _, p := range n.networks {
-		if p.Addr() == a.Unmap() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.networks, func(p netip.Prefix) bool { return p.Addr() == a.Unmap() })
 }

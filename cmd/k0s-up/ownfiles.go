@@ -17,16 +17,11 @@ import (
 	"k0rdent-airgap/lib/step"
 )
 
-// errGone means that a file of ours no longer exists.
-var errGone = errors.New("no longer exists")
-
 // before returns the content that a file had before we wrote it, or nil if it did
-// not exist. keep reports whether the file has changed since, so that it must stay.
+// not exist. keep reports whether the file has changed since, so that it must stay. If
+// the file no longer exists, the error is fs.ErrNotExist.
 func (f ownFile) before() (backup []byte, keep bool, err error) {
 	text, err := os.ReadFile(f.Path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, errGone
-	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -44,7 +39,7 @@ func (u *up) removeFiles(_ context.Context, do bool) (step.Outcome, error) {
 	var names []string
 	for _, f := range slices.Clone(u.state.Files) {
 		backup, keep, err := f.before()
-		gone := errors.Is(err, errGone)
+		gone := errors.Is(err, fs.ErrNotExist)
 		if err != nil && !gone {
 			return step.Outcome{}, err
 		}

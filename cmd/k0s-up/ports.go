@@ -10,13 +10,12 @@ import (
 
 // port is a port that k0s listens on (k0s's documentation, "Networking").
 type port struct {
-	number  int
-	udp     bool
-	remote  bool // other hosts connect to it
-	what    string
-	workers bool // workers listen on it, too
-	// provider is the network provider that uses it; "" for any
-	provider string
+	number   int
+	udp      bool
+	remote   bool // other hosts connect to it
+	what     string
+	workers  bool   // workers listen on it, too
+	provider string // the network provider that uses it; "" for any
 }
 
 func (p port) protocol() string {
@@ -27,7 +26,7 @@ func (p port) protocol() string {
 }
 
 var k0sPorts = []port{
-	{number: 6443, remote: true, what: "the Kubernetes API"},
+	{number: defaultAPIPort, remote: true, what: "the Kubernetes API"},
 	{number: 9443, remote: true, what: "k0s's API for joining"},
 	{number: 8132, remote: true, what: "konnectivity"},
 	{number: 2379, what: "etcd"},
@@ -44,10 +43,10 @@ var k0sPorts = []port{
 // ports returns the ports that k0s uses on this host.
 func (u *up) ports() []port {
 	var all []port
-	provider := cmp.Or(u.yaml.provider, defaultProvider)
+	provider := cmp.Or(u.yaml.Network.Provider, defaultProvider)
 	for _, p := range k0sPorts {
-		if p.number == 6443 && u.yaml.apiPort != 0 {
-			p.number = u.yaml.apiPort
+		if p.number == defaultAPIPort {
+			p.number = cmp.Or(u.yaml.API.Port, defaultAPIPort)
 		}
 		if (p.workers || !u.worker) && (p.provider == "" || p.provider == provider) {
 			all = append(all, p)
@@ -69,7 +68,7 @@ func (u *up) remotePorts() []hostcheck.Port {
 
 // checkPorts finds programs that listen on a port that k0s needs.
 func (u *up) checkPorts() {
-	if s, err := u.k0s.service(); u.k0s.running != nil || err == nil && s != nil {
+	if u.k0s.running != nil || u.k0s.service != nil {
 		return // k0s or its pods listen there; pods keep running when k0s is stopped
 	}
 	listeners := map[string]map[int]string{"tcp": ports.Listeners(u.host.proc, "tcp"), "udp": ports.Listeners(u.host.proc, "udp")}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"time"
 
@@ -15,18 +16,26 @@ const quickRun = 30 * time.Second
 type program struct {
 	k0s.Binary
 	host    host
-	version k0s.Version // of the file, once it is known
-	running *k0s.Status // nil if k0s is not running
-	missing bool        // the file does not exist
+	version k0s.Version  // of the file, once it is known
+	missing bool         // the file does not exist
+	service *k0s.Service // nil if k0s is not installed as one
+	running *k0s.Status  // nil if k0s is not running, empty if it does not answer
 }
 
-// status returns the status of the running k0s, or nil if it is not running.
-func (p *program) status(ctx context.Context) (*k0s.Status, error) {
-	return p.Status(ctx, p.host.runDir, p.host.timeout)
+// findService reads which service is installed.
+func (p *program) findService() (err error) {
+	p.service, err = k0s.Installed(p.host.root)
+	return err
 }
 
-// service returns the installed service, or nil.
-func (p *program) service() (*k0s.Service, error) { return k0s.Installed(p.host.root) }
+// findRunning determines whether k0s is running.
+func (p *program) findRunning(ctx context.Context) (err error) {
+	p.running, err = p.Status(ctx, p.host.runDir, p.host.timeout)
+	if errors.Is(err, k0s.ErrSilent) {
+		p.running, err = &k0s.Status{}, nil
+	}
+	return err
+}
 
 // kubeconfig returns the path of the administrator's kubeconfig.
 func (p *program) kubeconfig() string {

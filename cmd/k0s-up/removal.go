@@ -20,13 +20,13 @@ import (
 // file of an earlier run never proves that a host is the only controller: if that
 // were wrong, the other controllers would lose their quorum for good.
 
-// store is where a controller stores the state of its cluster.
+// store is where a controller shares the state of its cluster with others; "" if it has
+// none, or keeps it in a file (kine with SQLite, which is --single's default).
 type store string
 
 const (
-	storeEtcd   store = "etcd"
-	storeFile   store = "a file on this host"                 // kine with SQLite, which is --single's default
-	storeShared store = "a database that other hosts can use" // kine with a server, or an etcd that k0s does not run
+	storeEtcd   store = "etcd"     // k0s's own, or it has asked others to join theirs
+	storeShared store = "database" // of a server, or an etcd that k0s does not run
 )
 
 // facts holds what is known about a host before it is removed.
@@ -36,7 +36,6 @@ type facts struct {
 	role      string       // controller, worker, or "" if k0s is not on this host
 	running   bool         // k0s is running, even if it does not answer
 	store     store
-	stored    bool // a controller that has state, or has asked to share that of others
 
 	members    map[string]string // of etcd: name to peer URL
 	membersErr error             // why the members are not known
@@ -72,7 +71,7 @@ func (f facts) decide() (removal, error) {
 		r.Stays = true
 		return r, nil
 	}
-	if f.role != k0s.RoleController || !f.stored || f.store == storeFile {
+	if f.role != k0s.RoleController || f.store == "" {
 		return r, nil
 	}
 	if f.store == storeShared {

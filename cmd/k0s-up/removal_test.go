@@ -20,7 +20,7 @@ func TestDecide(t *testing.T) {
 	n1, n2, n3 := "https://10.0.0.11:2380", "https://10.0.0.12:2380", "https://[fd00::13]:2380"
 	known := func(names ...string) *kube.Controllers { return &kube.Controllers{Names: names} }
 	earlier := &removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}}
-	controller := facts{role: k0s.RoleController, running: true, store: storeEtcd, stored: true}
+	controller := facts{role: k0s.RoleController, running: true, store: storeEtcd}
 	for _, tt := range []struct {
 		name   string
 		change func(*facts)
@@ -32,7 +32,7 @@ func TestDecide(t *testing.T) {
 		{"a worker", func(f *facts) { *f = facts{role: k0s.RoleWorker, running: true} }, removal{Role: k0s.RoleWorker, Stays: true}, ""},
 		{"a worker that is stopped", func(f *facts) { *f = facts{role: k0s.RoleWorker} }, removal{Role: k0s.RoleWorker, Stays: true}, ""},
 		{"a worker whose controllers are lost", func(f *facts) { *f = facts{role: k0s.RoleWorker, last: true} }, removal{Role: k0s.RoleWorker, Stays: true}, ""},
-		{"a controller that never started", func(f *facts) { f.running, f.stored = false, false }, removal{Role: k0s.RoleController}, ""},
+		{"a controller that never started", func(f *facts) { f.running, f.store = false, "" }, removal{Role: k0s.RoleController}, ""},
 
 		{"the only controller", func(f *facts) { f.members = map[string]string{"n2": n2} }, removal{Role: k0s.RoleController}, ""},
 		{"the only one, as the API says too", func(f *facts) { f.members, f.api = map[string]string{"n2": n2}, known("n2") }, removal{Role: k0s.RoleController}, ""},
@@ -79,8 +79,8 @@ func TestDecide(t *testing.T) {
 		{"k0s is stopped, the others are lost", func(f *facts) { f.membersErr, f.running, f.last = silent, false, true }, removal{Role: k0s.RoleController}, ""},
 		{"k0s is stopped, and has left etcd", func(f *facts) { f.membersErr, f.running, f.earlier = silent, false, earlier }, *earlier, ""},
 
-		{"--single", func(f *facts) { f.store = storeFile }, removal{Role: k0s.RoleController}, ""},
-		{"--single, stopped", func(f *facts) { f.store, f.running = storeFile, false }, removal{Role: k0s.RoleController}, ""},
+		{"--single", func(f *facts) { f.store = "" }, removal{Role: k0s.RoleController}, ""},
+		{"--single, stopped", func(f *facts) { f.store, f.running = "", false }, removal{Role: k0s.RoleController}, ""},
 		{"a database, alone", func(f *facts) { f.store, f.api = storeShared, known("n2") }, removal{Role: k0s.RoleController}, ""},
 		{"a database, with others", func(f *facts) {
 			f.store, f.api = storeShared, &kube.Controllers{Names: []string{"n1", "n2"}, Endpoints: []netip.AddrPort{addr("10.0.0.11:6443"), addr("10.0.0.12:6443")}}

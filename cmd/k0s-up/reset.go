@@ -88,9 +88,8 @@ func (u *up) stop(ctx context.Context, do bool) (step.Outcome, error) {
 	if u.k0s.running != nil {
 		o = step.Changed(do, "k0s stop")
 	}
-	s, err := u.k0s.service()
-	if err != nil || !do || u.k0s.running == nil && s == nil || u.k0s.missing {
-		return o, err
+	if !do || u.k0s.running == nil && u.k0s.service == nil || u.k0s.missing {
+		return o, nil
 	}
 	u.state.Removal = &u.removal // neither etcd nor the API answers once k0s is stopped
 	if err := u.state.save(); err != nil {
@@ -101,12 +100,7 @@ func (u *up) stop(ctx context.Context, do bool) (step.Outcome, error) {
 
 // leftovers reports whether this host has a service or data of k0s.
 func (u *up) leftovers() bool {
-	s, err := u.k0s.service()
-	if err != nil || s != nil {
-		return true
-	}
-	_, err = os.Lstat(u.host.data)
-	return err == nil
+	return u.k0s.findService() != nil || u.k0s.service != nil || u.kept("")
 }
 
 func (u *up) reset(ctx context.Context, do bool) (step.Outcome, error) {

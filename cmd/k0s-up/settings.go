@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 
-	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/ports"
 	"k0rdent-airgap/lib/ref"
 	"k0rdent-airgap/lib/textfile"
@@ -23,22 +22,66 @@ type k0sYAML struct {
 	merged  []byte
 	changes []string
 
-	// Values of the merged text, or k0s's defaults.
-	address, peer        string
-	balanced             bool // it sets node-local load balancing or an external address, or allows one controller only
-	apiPort              int
-	provider             string
-	etcd, dualStack      bool // k0s runs etcd; IPv4 and IPv6
+	spec                 // of the merged text
 	podCIDR, serviceCIDR netip.Prefix
+}
+
+// spec holds the values of k0s.yaml that are needed here, or k0s's defaults.
+type spec struct {
+	API struct {
+		Address, ExternalAddress string
+		Port                     int
+	}
+	Network struct {
+		Provider, PodCIDR, ServiceCIDR string
+		NodeLocalLoadBalancing         *struct{ Enabled bool }
+		DualStack                      struct{ Enabled bool }
+	}
+	Storage struct {
+		Type string
+		Etcd struct {
+			PeerAddress     string
+			ExternalCluster any
+		}
+		Kine struct{ DataSource string }
+	}
 }
 
 // The defaults of k0s (k0sproject/k0s, pkg/apis/k0s/v1beta1).
 const (
+	defaultAPIVersion  = "k0s.k0sproject.io/v1beta1"
 	defaultAPIPort     = 6443
 	defaultProvider    = "kuberouter"
 	defaultPodCIDR     = "10.244.0.0/16"
 	defaultServiceCIDR = "10.96.0.0/12"
 )
+
+func parseSpec(text []byte) (spec, error) {
+	var config struct{ Spec spec }
+	err := kyaml.Unmarshal(text, &config)
+	s := config.Spec
+	s.API.Port = cmp.Or(s.API.Port, defaultAPIPort)
+	s.Network.Provider = cmp.Or(s.Network.Provider, defaultProvider)
+	s.Network.PodCIDR = cmp.Or(s.Network.PodCIDR, defaultPodCIDR)
+	s.Network.ServiceCIDR = cmp.Or(s.Network.ServiceCIDR, defaultServiceCIDR)
+	return s, err
+}
+
+// etcd reports whether k0s runs etcd.
+func (s spec) etcd() bool { return s.Storage.Type != "kine" && s.Storage.Etcd.ExternalCluster == nil }
+
+// errUnbalanced means that a cluster works with one controller only: kubelets,
+// konnectivity agents and kube-proxy would know only the first, and "kubectl logs",
+// webhooks and aggregated APIs would fail at every other.
+var errUnbalanced = errors.New("neither spec.network.nodeLocalLoadBalancing nor spec.api.externalAddress leads to a second controller")
+
+// balanced returns errUnbalanced unless the cluster can have several controllers.
+func (s spec) balanced() error {
+	if l := s.Network.NodeLocalLoadBalancing; s.API.ExternalAddress == "" && (l == nil || !l.Enabled) {
+		return errUnbalanced
+	}
+	return nil
+}
 
 // planYAML reads this host's k0s.yaml and merges the settings of this run.
 func (u *up) planYAML() error {
@@ -53,23 +96,25 @@ func (u *up) planYAML() error {
 		return err
 	}
 	y := k0sYAML{have: have}
-	if err := y.read(have); err != nil {
-		return &os.PathError{Op: "read", Path: u.host.k0sConfig, Err: err}
+	if y.spec, err = parseSpec(have); err == nil {
+		y.merged, y.changes, err = merge(have, u.settings(y.spec))
 	}
-	y.merged, y.changes, err = merge(have, u.settings(y))
 	if err == nil {
-		err = y.read(y.merged)
+		y.spec, err = parseSpec(y.merged)
 	}
 	if err != nil {
 		return &os.PathError{Op: "read", Path: u.host.k0sConfig, Err: err}
 	}
+	// k0s reports invalid networks when it validates the text.
+	y.podCIDR, _ = netip.ParsePrefix(y.Network.PodCIDR)
+	y.serviceCIDR, _ = netip.ParsePrefix(y.Network.ServiceCIDR)
 	u.yaml = y
 	return nil
 }
 
 // form is how a k0s wants its configuration.
 type form struct {
-	apiVersion  string // "" for that of today
+	apiVersion  string // "" if it is not known
 	convert     bool   // whether an existing file gets this apiVersion
 	noTelemetry bool   // it has no spec.telemetry
 }
@@ -96,90 +141,52 @@ func (u *up) validateYAML(ctx context.Context) error {
 // so that a host whose address changes does not become another member of etcd.
 // A host that joins replaces it if it is another host's, since the file may be a
 // copy from there.
-func (u *up) settings(y k0sYAML) []setting {
+func (u *up) settings(have spec) []setting {
 	c := u.cfg
-	address, peer := y.address, c.etcdPeerAddress
+	address, peer := have.API.Address, c.etcdPeerAddress
 	if c.join != "" && u.others(address) {
 		address = ""
 	}
-	if c.join != "" && peer == "" && u.others(y.peer) {
+	if c.join != "" && peer == "" && u.others(have.Storage.Etcd.PeerAddress) {
 		peer = u.node.address.String()
 	}
 	var all []setting
-	add := func(value any, keep bool, path ...string) {
+	add := func(value any, keep bool, path string) {
 		if value != "" && value != 0 {
 			all = append(all, setting{path, value, keep})
 		}
 	}
-	add(u.form.apiVersion, !u.form.convert, "apiVersion")
+	add(cmp.Or(u.form.apiVersion, defaultAPIVersion), !u.form.convert || u.form.apiVersion == "", "apiVersion")
+	add("ClusterConfig", true, "kind")
+	add("k0s", true, "metadata.name")
 	if !u.form.noTelemetry {
-		add(false, false, "spec", "telemetry", "enabled")
+		add(false, false, "spec.telemetry.enabled")
 	}
 	if c.api.address != "" || address == "" && u.node.address.IsValid() {
 		address = u.node.address.String()
 	}
-	add(address, c.api.address == "" && address == y.address, "spec", "api", "address")
-	add(c.api.port, false, "spec", "api", "port")
+	add(address, c.api.address == "" && address == have.API.Address, "spec.api.address")
+	add(c.api.port, false, "spec.api.port")
 	sans := append([]string{}, c.api.sans...)
 	for _, name := range []string{u.node.name, address} {
 		if name != "" {
 			sans = append(sans, name)
 		}
 	}
-	all = append(all, setting{[]string{"spec", "api", "sans"}, sans, false})
-	add(c.api.externalAddress, false, "spec", "api", "externalAddress")
+	all = append(all, setting{"spec.api.sans", sans, false})
+	add(c.api.externalAddress, false, "spec.api.externalAddress")
 	if u.balance {
-		all = append(all, setting{[]string{"spec", "network", "nodeLocalLoadBalancing", "enabled"}, true, true})
+		all = append(all, setting{"spec.network.nodeLocalLoadBalancing.enabled", true, true})
 	}
-	add(c.network.provider, false, "spec", "network", "provider")
-	add(c.network.podCIDR, false, "spec", "network", "podCIDR")
-	add(c.network.serviceCIDR, false, "spec", "network", "serviceCIDR")
-	add(c.storageType, false, "spec", "storage", "type")
-	add(peer, false, "spec", "storage", "etcd", "peerAddress")
+	add(c.network.provider, false, "spec.network.provider")
+	add(c.network.podCIDR, false, "spec.network.podCIDR")
+	add(c.network.serviceCIDR, false, "spec.network.serviceCIDR")
+	add(c.storageType, false, "spec.storage.type")
+	add(peer, false, "spec.storage.etcd.peerAddress")
 	if c.k0sImages == imagesRegistry && u.site != nil {
-		add(u.site.at, false, "spec", "images", "repository")
+		add(u.site.at, false, "spec.images.repository")
 	}
 	return all
-}
-
-// read parses the values that other steps need.
-func (y *k0sYAML) read(text []byte) error {
-	var config struct {
-		Spec struct {
-			API struct {
-				Address, ExternalAddress string
-				Port                     int
-			}
-			Network struct {
-				Provider, PodCIDR, ServiceCIDR string
-				NodeLocalLoadBalancing         *struct{ Enabled bool }
-				DualStack                      struct{ Enabled bool }
-			}
-			Storage struct {
-				Type string
-				Etcd struct {
-					PeerAddress     string
-					ExternalCluster any
-				}
-			}
-		}
-	}
-	if err := kyaml.Unmarshal(text, &config); err != nil {
-		return err
-	}
-	api, network := config.Spec.API, config.Spec.Network
-	y.address, y.apiPort, y.peer = api.Address, api.Port, config.Spec.Storage.Etcd.PeerAddress
-	y.balanced = network.NodeLocalLoadBalancing != nil || api.ExternalAddress != "" || config.Spec.Storage.Type == "kine"
-	if y.apiPort == 0 {
-		y.apiPort = defaultAPIPort
-	}
-	y.provider = cmp.Or(network.Provider, defaultProvider)
-	y.dualStack = network.DualStack.Enabled
-	y.etcd = config.Spec.Storage.Type != "kine" && config.Spec.Storage.Etcd.ExternalCluster == nil
-	// k0s reports invalid networks when it validates the text.
-	y.podCIDR, _ = netip.ParsePrefix(cmp.Or(network.PodCIDR, defaultPodCIDR))
-	y.serviceCIDR, _ = netip.ParsePrefix(cmp.Or(network.ServiceCIDR, defaultServiceCIDR))
-	return nil
 }
 
 // others reports whether an address belongs to another host.
@@ -203,13 +210,11 @@ func (u *up) checkK0sYAML(ctx context.Context) {
 			u.Fail("k0s.yaml", "", "%v", err)
 		}
 	}
-	if u.others(u.yaml.address) {
-		u.Fail("network", "set --api-address to this host's own address", "spec.api.address in k0s.yaml is %s, which this host does not have: the cluster's traffic would go elsewhere", u.yaml.address)
+	if a := u.yaml.API.Address; u.others(a) {
+		u.Fail("network", "set --api-address to this host's own address", "spec.api.address in k0s.yaml is %s, which this host does not have: the cluster's traffic would go elsewhere", a)
 	}
-	if u.cfg.join != "" {
-		if err := k0s.Balanced(u.yaml.merged); err != nil {
-			u.Fail("k0s.yaml", balanceHint, "%v", err)
-		}
+	if err := u.yaml.balanced(); u.cfg.join != "" && err != nil {
+		u.Fail("k0s.yaml", balanceHint, "%v", err)
 	}
 }
 
@@ -221,10 +226,8 @@ const balanceHint = "on every controller, set spec.network.nodeLocalLoadBalancin
 // later. It requires one more image, which not every bundle has. An existing cluster
 // is not changed.
 func (u *up) planBalance(ctx context.Context) error {
-	if u.cfg.join != "" || u.cfg.upgrade || u.k0s.running != nil || u.yaml.balanced || u.yaml.merged == nil {
-		return nil
-	}
-	if _, err := os.Lstat(u.host.data + "/etcd/member"); err == nil {
+	y := u.yaml
+	if u.kept("etcd/member") || u.cfg.join != "" || u.cfg.upgrade || u.k0s.running != nil || y.merged == nil || y.Network.NodeLocalLoadBalancing != nil || y.API.ExternalAddress != "" || y.Storage.Type == "kine" {
 		return nil
 	}
 	busy := ports.Listeners(u.host.proc, "tcp")
@@ -234,7 +237,7 @@ func (u *up) planBalance(ctx context.Context) error {
 			return nil
 		}
 	}
-	without, err := u.k0s.ImagesFor(ctx, u.yaml.merged)
+	without, err := u.k0s.ImagesFor(ctx, y.merged)
 	if err != nil {
 		return err
 	}

@@ -117,13 +117,10 @@ func (u *up) checkImages(ctx context.Context, images []ref.Reference) error {
 	if err != nil {
 		return err
 	}
-	for i, err := range moved {
-		if hint := ""; i == 0 {
-			hint = client.MovedHint(tool)
-			u.Fail("registry", hint, "%v", err)
-			continue
-		}
-		u.Fail("registry", "", "%v", err)
+	hint := client.MovedHint(tool)
+	for _, err := range moved {
+		u.Fail("registry", hint, "%v", err)
+		hint = "" // once
 	}
 	u.Note("%d images of k0s", len(images)-len(missing)-len(moved))
 	for _, m := range missing {

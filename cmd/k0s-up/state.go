@@ -65,10 +65,8 @@ func (s *state) save() error {
 }
 
 func (s *state) file(path string) *ownFile {
-	for i := range s.Files {
-		if s.Files[i].Path == path {
-			return &s.Files[i]
-		}
+	if i := slices.IndexFunc(s.Files, func(f ownFile) bool { return f.Path == path }); i >= 0 {
+		return &s.Files[i]
 	}
 	return nil
 }
@@ -119,20 +117,14 @@ func lock(ctx context.Context, path string) (release func(), err error) {
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
 		}
-		who := make([]byte, 32)
-		n, _ := f.ReadAt(who, 0)
-		return nil, cli.Hint(cli.TryAgain(fmt.Errorf("another run is in progress on this host (process %s)", who[:n])), "wait until it ends, then run k0s-up again")
+		who, _ := os.ReadFile(path)
+		return nil, cli.Hint(cli.TryAgain(fmt.Errorf("another run is in progress on this host (process %s)", who)), "wait until it ends, then run k0s-up again")
 	}
-	if err := errors.Join(f.Truncate(0), writeAt(f, fmt.Sprint(os.Getpid()))); err != nil {
+	if err := os.WriteFile(path, []byte(fmt.Sprint(os.Getpid())), 0o600); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return func() { f.Close() }, nil
-}
-
-func writeAt(f *os.File, text string) error {
-	_, err := f.WriteAt([]byte(text), 0)
-	return err
 }
 
 // digestOf returns a digest in the form of records.

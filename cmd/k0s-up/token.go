@@ -23,12 +23,15 @@ func (u *up) tokenSteps() []step.Step {
 // checkController returns an error unless this host runs a controller that others
 // can join.
 func (u *up) checkController(ctx context.Context, _ bool) (step.Outcome, error) {
-	running, err := u.k0s.status(ctx)
-	switch {
-	case err != nil:
+	if err := u.k0s.findRunning(ctx); err != nil {
 		return step.Outcome{}, err
+	}
+	running := u.k0s.running
+	switch {
 	case running == nil:
 		return step.Outcome{}, cli.Hint(errors.New("k0s is not running on this host"), "create the token on a controller of the cluster")
+	case running.Role == "":
+		return step.Outcome{}, k0s.ErrSilent
 	case running.Role == k0s.RoleWorker:
 		return step.Outcome{}, cli.Hint(errors.New("this host is a worker"), "create the token on a controller of the cluster")
 	case running.SingleNode:
@@ -44,16 +47,17 @@ func (u *up) checkController(ctx context.Context, _ bool) (step.Outcome, error) 
 
 // checkBalanced returns an error if nodes would not use a second controller.
 func (u *up) checkBalanced() error {
-	s, err := u.k0s.service()
-	if err != nil {
-		return err
-	}
-	text, err := textfile.Read(u.configPath(s))
+	path := u.configPath()
+	text, err := textfile.Read(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := k0s.Balanced(text); err != nil {
-		return cli.Hint(fmt.Errorf("%s: %w", u.configPath(s), err), balanceHint)
+	spec, err := parseSpec(text)
+	if err == nil {
+		err = spec.balanced()
+	}
+	if err != nil {
+		return cli.Hint(fmt.Errorf("%s: %w", path, err), balanceHint)
 	}
 	return nil
 }

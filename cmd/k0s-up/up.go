@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"io"
-	"io/fs"
 	"time"
 
 	"k0rdent-airgap/cmd/k0s-up/kube"
-	"k0rdent-airgap/lib/hostfile"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
@@ -27,7 +25,6 @@ type up struct {
 
 	in    pipe.Site
 	files []record.File // of other tools
-	seen  time.Time     // when the last image was pushed; zero if not known
 	state *state
 	node  node  // of this host
 	site  *site // nil if no registry is needed
@@ -61,8 +58,11 @@ func (u *up) run(ctx context.Context) error {
 			return err
 		}
 		defer release()
-		// Another run may have ended since the state was read.
+		// Another run may have ended since these were read.
 		if u.state, err = readState(u.host.state); err != nil {
+			return err
+		}
+		if err := u.k0s.findService(); err != nil {
 			return err
 		}
 		u.pin()
@@ -78,15 +78,9 @@ func (u *up) run(ctx context.Context) error {
 
 // takeRecord keeps what later steps need from a record.
 func (u *up) takeRecord(line record.Line) error {
-	if err := u.in.Take(line); err != nil {
-		return err
-	}
-	if err := u.takePushed(line); err != nil {
-		return err
-	}
 	var f record.File
 	if line.Kind != f.Kind() {
-		return nil
+		return u.in.Take(line)
 	}
 	err := line.Decode(&f)
 	u.files = append(u.files, f)
@@ -108,8 +102,10 @@ func (u *up) prepare(ctx context.Context) error {
 	if u.node, err = findNode(ctx, c.api.address, near.Host); err != nil {
 		return err
 	}
-	service, _ := u.k0s.service()
-	u.worker = c.join == k0s.RoleWorker || c.upgrade && service != nil && service.Role == k0s.RoleWorker
+	if err := u.k0s.findService(); err != nil {
+		return err
+	}
+	u.worker = c.join == k0s.RoleWorker || c.upgrade && u.k0s.service != nil && u.k0s.service.Role == k0s.RoleWorker
 	if c.reset || c.token != "" || c.online || (c.join != "" || u.worker) && c.At == "" && u.in.At.Host == "" && u.in.Registry == nil {
 		return nil // no registry is needed
 	}
@@ -193,32 +189,11 @@ func (u *up) note(_ context.Context, do bool) (step.Outcome, error) {
 func (u *up) writeCluster() error {
 	v := u.k0s.version
 	r := record.Cluster{
-		Kubeconfig: u.k0s.kubeconfig(), Node: u.node.name, Address: cmp.Or(u.yaml.address, u.node.address.String()),
+		Kubeconfig: u.k0s.kubeconfig(), Node: u.node.name, Address: cmp.Or(u.yaml.API.Address, u.node.address.String()),
 		K0s: v.String(), Kubernetes: v.Kubernetes(),
 	}
 	if u.Plan && u.k0s.running == nil {
 		r.Status = record.StatusPlanned
 	}
 	return u.Out.Write(r)
-}
-
-// put records a file as ours, then writes it and its record. In this order, a run
-// that is killed never leaves a file that --reset does not know.
-func (u *up) put(path string, mode fs.FileMode, content []byte, backup string) (record.File, error) {
-	plan, err := hostfile.Plan(path, mode, content)
-	if err != nil {
-		return plan, err
-	}
-	if plan.Status == record.StatusUnchanged {
-		return plan, u.Out.Write(plan)
-	}
-	u.state.own(path, plan.Digest, backup)
-	if err := u.state.save(); err != nil {
-		return plan, err
-	}
-	r, err := hostfile.Put(path, mode, content)
-	if e := u.Out.Write(r); err == nil {
-		err = e
-	}
-	return r, err
 }

@@ -46,27 +46,22 @@ func (b Binary) Version(ctx context.Context) (Version, error) {
 // ListImages returns the images that k0s runs a cluster with. config is the name
 // of a k0s.yaml; without one, k0s reads its own.
 func (b Binary) ListImages(ctx context.Context, config string) ([]ref.Reference, error) {
-	args := []string{"airgap", "list-images"}
-	if config != "" {
-		args = append(args, "--config", config)
+	if config == "" {
+		return b.listImages(ctx, nil)
 	}
-	out, err := b.run(ctx, patience, nil, args...)
-	if err != nil {
-		return nil, err
-	}
-	return parseImages(out)
+	return b.listImages(ctx, nil, "--config", config)
 }
 
 // ImagesFor is ListImages for the text of a k0s.yaml.
 func (b Binary) ImagesFor(ctx context.Context, config []byte) ([]ref.Reference, error) {
-	out, err := b.run(ctx, patience, config, "airgap", "list-images", "--config", "-")
+	return b.listImages(ctx, config, "--config", "-")
+}
+
+func (b Binary) listImages(ctx context.Context, stdin []byte, args ...string) ([]ref.Reference, error) {
+	out, err := b.run(ctx, patience, stdin, append([]string{"airgap", "list-images"}, args...)...)
 	if err != nil {
 		return nil, err
 	}
-	return parseImages(out)
-}
-
-func parseImages(out string) ([]ref.Reference, error) {
 	var images []ref.Reference
 	for _, name := range strings.Fields(out) {
 		i, err := Image(name)

@@ -35,8 +35,8 @@ var ErrToken = errors.New("not a join token of k0s")
 
 // Token is the content of a join token without its secret.
 type Token struct {
-	Role   string // RoleWorker or RoleController
-	Server string // URL of the cluster's API
+	Role   string   // RoleWorker or RoleController
+	Server *url.URL // of the cluster's API
 }
 
 // For returns an error if the token is for another role.
@@ -87,10 +87,11 @@ func ParseToken(text []byte) (Token, error) {
 	if yaml.Unmarshal(config, &k) != nil || len(k.Clusters) == 0 || len(k.Users) == 0 {
 		return Token{}, fmt.Errorf("%w: it contains no kubeconfig", ErrToken)
 	}
-	t := Token{Server: k.Clusters[0].Cluster.Server}
-	if u, err := url.Parse(t.Server); err != nil || u.Scheme != "https" || u.Host == "" {
+	server, err := url.Parse(k.Clusters[0].Cluster.Server)
+	if err != nil || server.Scheme != "https" || server.Host == "" {
 		return Token{}, fmt.Errorf("%w: no server in the kubeconfig", ErrToken)
 	}
+	t := Token{Server: server}
 	switch k.Users[0].Name {
 	case workerUser:
 		t.Role = RoleWorker

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func TestParseToken(t *testing.T) {
 		{"truncated", standin.Token(workerUser, "https://10.0.0.1:6443")[:80], "not a join token of k0s: truncated, or too long"},
 	} {
 		got, err := ParseToken([]byte(tt.text))
-		text := got.Role + " " + got.Server
+		text := fmt.Sprint(got.Role, " ", got.Server)
 		if err != nil {
 			text = err.Error()
 		}
@@ -39,7 +40,7 @@ func TestParseToken(t *testing.T) {
 func TestCreateToken(t *testing.T) {
 	b := script(t, `[ "$*" = "token create --role worker --expiry 24h0m0s" ] || exit 1
 echo '`+strings.TrimSpace(standin.Token(workerUser, "https://10.0.0.1:6443"))+`'`)
-	if text, token, err := b.CreateToken(t.Context(), RoleWorker, 24*time.Hour); err != nil || token.Server != "https://10.0.0.1:6443" || bytes.ContainsAny(text, " \n") {
+	if text, token, err := b.CreateToken(t.Context(), RoleWorker, 24*time.Hour); err != nil || token.Server.String() != "https://10.0.0.1:6443" || bytes.ContainsAny(text, " \n") {
 		t.Errorf("CreateToken = %q, %+v, %v", text, token, err)
 	}
 	other := script(t, "echo '"+strings.TrimSpace(standin.Token(controllerUser, "https://10.0.0.1:6443"))+"'")
@@ -76,7 +77,7 @@ func FuzzToken(f *testing.F) {
 			}
 			return
 		}
-		if got.Role != RoleWorker && got.Role != RoleController || !strings.HasPrefix(got.Server, "https://") {
+		if got.Role != RoleWorker && got.Role != RoleController || got.Server.Scheme != "https" {
 			t.Errorf("%+v has no role or no server", got)
 		}
 	})

@@ -2,6 +2,7 @@ package pipe
 
 import (
 	"net/netip"
+	"time"
 
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
@@ -13,6 +14,7 @@ type Site struct {
 	Registry *record.Registry // the last one; nil if there is none
 	Images   []record.Image   // those whose tag and digest are known
 	Failed   int              // images that could not be pushed
+	Pushed   time.Time        // when the last image was pushed; zero if that is not known
 }
 
 // Take records the information in a record. It ignores other kinds.
@@ -30,6 +32,9 @@ func (s *Site) Take(line record.Line) error {
 			s.Failed++
 		} else if r.Tag != "" && r.Digest != "" {
 			s.Images = append(s.Images, record.Image{Repository: r.Repository, Tag: r.Tag, Digest: r.Digest, Reference: r.Reference})
+		}
+		if at, err := time.Parse(time.RFC3339, r.PushedAt); err == nil && at.After(s.Pushed) {
+			s.Pushed = at
 		}
 		if at := At(r); at.Host != "" {
 			s.At = at
