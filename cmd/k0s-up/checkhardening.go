@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/netip"
-	"os"
 	"strings"
 
 	"k0rdent-airgap/cmd/k0s-up/hostcheck"
@@ -12,13 +11,9 @@ import (
 
 // checkHardening finds settings of a hardened host that stop or hamper k0s.
 func (u *up) checkHardening(ctx context.Context) {
-	name, err := os.Hostname()
-	if err != nil {
-		u.Fail("name", "", "%v", err)
-	}
 	h := hostcheck.Host{
 		Root: u.host.root, Proc: u.host.proc, Sys: u.host.sys,
-		K0s: strings.TrimPrefix(u.k0s.Path, u.host.root), Data: k0s.DataDir, DropIns: k0s.DropInDir, Name: name,
+		K0s: strings.TrimPrefix(u.k0s.Path, u.host.root), Data: k0s.DataDir, DropIns: k0s.DropInDir, Name: u.node.host,
 		Provider: u.yaml.Network.Provider, Networks: []netip.Prefix{u.yaml.podCIDR, u.yaml.serviceCIDR},
 		IPv6: u.yaml.Network.DualStack.Enabled, Ports: u.remotePorts(), Released: u.in.Pushed,
 	}

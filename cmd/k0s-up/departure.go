@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -173,13 +174,10 @@ func (u *up) removeNode(ctx context.Context, do bool) (step.Outcome, error) {
 // this host's kubeconfig, which may be a load balancer.
 func (u *up) otherServers() []*kube.Client {
 	var all []*kube.Client
-	for _, s := range u.removal.Servers {
+	for _, s := range append(slices.Clone(u.removal.Servers), netip.AddrPort{}) {
 		if c, err := kube.OpenAt(u.k0s.kubeconfig(), s); err == nil {
 			all = append(all, c)
 		}
-	}
-	if c, err := kube.Open(u.k0s.kubeconfig()); err == nil {
-		all = append(all, c)
 	}
 	return all
 }

@@ -14,6 +14,7 @@ import (
 
 // node is this host as the cluster sees it.
 type node struct {
+	host     string         // the host name
 	name     string         // the host name in lower case, which kubelet uses
 	address  netip.Addr     // for other nodes and for pods; invalid if there is none
 	networks []netip.Prefix // of the host's interfaces, except loopback
@@ -29,7 +30,7 @@ func findNode(ctx context.Context, address, registry string) (node, error) {
 	if err != nil {
 		return node{}, err
 	}
-	n := node{name: strings.ToLower(strings.TrimSpace(name))}
+	n := node{host: name, name: strings.ToLower(strings.TrimSpace(name))}
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
 		return node{}, err

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"os"
 
@@ -66,24 +67,23 @@ func (u *up) replace(ctx context.Context, do bool) (step.Outcome, error) {
 	}
 	running := u.k0s.running
 	outdated := running != nil && running.Version != "" && running.Version != u.k0s.version.String()
-	switch {
-	case !other && !outdated:
-		if do {
-			u.k0s.Path = installed
-		}
+	if !other && !outdated {
+		u.k0s.Path = installed
 		return step.Unchanged("k0s %v", u.k0s.version), nil
-	case !do:
-		u.state.Restart = true // for the rest of this plan
-	default:
-		if err := u.k0s.Stop(ctx); err != nil {
-			return step.Outcome{}, err
-		}
 	}
-	switch {
-	case !other:
-		return step.Changed(do, "stop k0s %s to start k0s %v", running.Version, u.k0s.version), nil
-	case !do:
-		return step.Changed(do, "stop k0s and replace it with %s (%v)", u.cfg.k0sFrom, u.k0s.version), nil
+	detail := fmt.Sprintf("stop k0s and replace it with %s (%v)", u.cfg.k0sFrom, u.k0s.version)
+	if !other {
+		detail = fmt.Sprintf("stop k0s %s to start k0s %v", running.Version, u.k0s.version)
+	}
+	if !do {
+		u.state.Restart = true // for the rest of this plan
+		return step.Changed(do, "%s", detail), nil
+	}
+	if err := u.k0s.Stop(ctx); err != nil {
+		return step.Outcome{}, err
+	}
+	if !other {
+		return step.Changed(do, "%s", detail), nil
 	}
 	r, err := u.copyK0s(installed)
 	if err != nil {

@@ -21,7 +21,7 @@ func (v Version) ReadDropIn(content []byte) (plugin map[string]any, reason strin
 	if err := toml.Unmarshal(content, &doc); err != nil {
 		return nil, fmt.Sprintf("containerd cannot read it and does not start: %v", err)
 	}
-	if err := OldDialect(content); err != nil {
+	if err := oldDialect(content); err != nil {
 		return nil, fmt.Sprintf("k0s does not start with it: %v", err)
 	}
 	number, stated := doc["version"]

@@ -310,7 +310,7 @@ func checkInward(t *testing.T, v Version, ms []Mirror, files []File) {
 		if !inOrder(got, ms, host) {
 			t.Errorf("mirrors %v give %s the order %v", ms, host, got)
 		}
-		if !strings.Contains(string(f.Content), "\n[host") || v.Containerd() == 1 && OldDialect(f.Content) != nil {
+		if !strings.Contains(string(f.Content), "\n[host") || v.Containerd() == 1 && oldDialect(f.Content) != nil {
 			t.Errorf("%s is undecodable for containerd 1:\n%s", f.Path, f.Content)
 		}
 		if strings.Contains(string(f.Content), "dial_timeout") != (v.Containerd() == 2 && len(h.Hosts) > 0) {

@@ -69,7 +69,7 @@ func (h Hosts) marshal(containerd int) ([]byte, error) {
 	if !reflect.DeepEqual(got, h) {
 		return nil, fmt.Errorf("does not parse back to the intended configuration")
 	}
-	if err := OldDialect(content); containerd == 1 && err != nil {
+	if err := oldDialect(content); containerd == 1 && err != nil {
 		return nil, fmt.Errorf("containerd 1 cannot decode it: %w", err)
 	}
 	return content, nil
@@ -184,10 +184,10 @@ func hostOrder(content []byte) []string {
 	return urls
 }
 
-// OldDialect returns an error if the TOML dialect of containerd 1, with which k0s
+// oldDialect returns an error if the TOML dialect of containerd 1, with which k0s
 // also checks drop-ins for containerd 2, rejects a document that others accept: a
 // closing bracket in a table's key, as in every IPv6 address.
-func OldDialect(content []byte) error {
+func oldDialect(content []byte) error {
 	for _, parts := range tableKeys(content) {
 		for _, part := range parts {
 			if strings.Contains(part, "]") {

@@ -21,7 +21,6 @@ const RunDir = "/run/k0s"
 // pkg/component/status/client.go).
 type Status struct {
 	Version    string
-	Pid        int
 	Role       string // controller, worker, controller+worker or server
 	Workloads  bool   // pods run on this node
 	SingleNode bool

@@ -55,19 +55,15 @@ func (s *Service) Value(names ...string) string {
 	if s == nil {
 		return ""
 	}
-	next := false
-	for _, arg := range s.args {
-		if next {
-			return strings.Trim(arg, `"'`)
-		}
+	for i, arg := range s.args {
 		name, value, found := strings.Cut(arg, "=")
 		if !slices.Contains(names, name) {
 			continue
 		}
-		if found {
-			return strings.Trim(value, `"'`)
+		if !found && i+1 < len(s.args) {
+			value = s.args[i+1]
 		}
-		next = true
+		return strings.Trim(value, `"'`)
 	}
 	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os/exec"
+	"regexp"
 	"strings"
 )
 
@@ -27,44 +28,20 @@ func (b Binary) Sysinfo(ctx context.Context) ([]Probe, error) {
 	return probes, err
 }
 
-// parseSysinfo parses lines such as "  NAME: VALUE (rejected: why)". A message may
-// span several lines.
+// probeLine matches lines such as "  NAME: VALUE (rejected: why)". A message may span
+// several lines.
+var probeLine = regexp.MustCompile(`(?m)^[ \t]*(.+?) \((pass|warning|rejected|error)(?:: ((?s:.*?)))?\)$`)
+
 func parseSysinfo(out string) []Probe {
 	var probes []Probe
-	lines := strings.Split(out, "\n")
-	for i := 0; i < len(lines); i++ {
-		text := strings.TrimSpace(lines[i])
-		head, verdict, found := cutVerdict(text)
-		if !found {
-			continue
-		}
-		for !strings.HasSuffix(verdict, ")") && i+1 < len(lines) {
-			if _, _, next := cutVerdict(strings.TrimSpace(lines[i+1])); next {
-				break
-			}
-			i++
-			verdict += " " + strings.TrimSpace(lines[i])
-		}
-		var p Probe
-		p.Verdict, p.Message, _ = strings.Cut(strings.TrimSuffix(strings.TrimSpace(verdict), ")"), ": ")
-		name, bare := strings.CutSuffix(head, ":")
-		p.Name = name
+	for _, m := range probeLine.FindAllStringSubmatch(out, -1) {
+		p := Probe{Verdict: m[2], Message: strings.Join(strings.Fields(m[3]), " ")}
+		head, bare := strings.CutSuffix(m[1], ":")
+		p.Name = head
 		if at := strings.LastIndex(head, ": "); at >= 0 && !bare {
 			p.Name, p.Value = head[:at], head[at+2:]
 		}
 		probes = append(probes, p)
 	}
 	return probes
-}
-
-// cutVerdict splits a line before the verdict in parentheses.
-func cutVerdict(line string) (head, verdict string, found bool) {
-	for _, word := range []string{"pass", "warning", "rejected", "error"} {
-		for _, end := range []string{")", ": "} {
-			if head, rest, found := strings.Cut(line, " ("+word+end); found {
-				return head, word + end + rest, true
-			}
-		}
-	}
-	return "", "", false
 }

@@ -31,7 +31,7 @@ func (c *Client) Controllers(ctx context.Context) (*Controllers, error) {
 	names, left := make(map[string]bool), make(map[string]bool)
 	for _, path := range []string{etcdMembers, controlNodes, nodes + "?labelSelector=node-role.kubernetes.io%2Fcontrol-plane"} {
 		var list struct{ Items []node }
-		if err := c.get(ctx, path, &list); err != nil && !Absent(err) {
+		if err := c.get(ctx, path, &list); err != nil && !absent(err) {
 			return nil, err
 		}
 		for _, i := range list.Items {
@@ -90,7 +90,7 @@ func (c *Client) Platform(ctx context.Context) (bool, error) {
 	if err == nil {
 		err = c.get(ctx, "/apis/"+group.PreferredVersion.GroupVersion+"/managements", &list)
 	}
-	if Absent(err) {
+	if absent(err) {
 		return false, nil
 	}
 	return len(list.Items) > 0, err
@@ -125,7 +125,7 @@ func (c *Client) Drain(ctx context.Context, name string) (found bool, err error)
 	defer cancel()
 	cordon := map[string]any{"spec": map[string]any{"unschedulable": true}}
 	if err := c.do(ctx, http.MethodPatch, nodes+"/"+name, "application/strategic-merge-patch+json", cordon, nil); err != nil {
-		if Absent(err) {
+		if absent(err) {
 			return false, nil
 		}
 		return true, err
@@ -177,7 +177,7 @@ func (c *Client) evict(ctx context.Context, name string) (left []string, err err
 		}
 		path := "/api/v1/namespaces/" + m.Namespace + "/pods/" + m.Name + "/eviction"
 		// Drain tries again if a disruption budget refuses (429).
-		if err := c.do(ctx, http.MethodPost, path, "application/json", eviction, nil); err != nil && !Absent(err) && !retryable(err) {
+		if err := c.do(ctx, http.MethodPost, path, "application/json", eviction, nil); err != nil && !absent(err) && !retryable(err) {
 			return left, err
 		}
 	}
@@ -198,7 +198,7 @@ func (c *Client) RemoveHost(ctx context.Context, name string) ([]string, error) 
 		switch {
 		case err == nil:
 			removed = append(removed, o.kind+" "+name)
-		case !Absent(err):
+		case !absent(err):
 			failed = append(failed, fmt.Errorf("%s %s: %w", o.kind, name, err))
 		}
 	}

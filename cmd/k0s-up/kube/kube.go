@@ -4,8 +4,7 @@
 // k0s created, since a Kubernetes client would be ten times the size of everything
 // else in this program.
 //
-// Responses are bounded in size and time. An error that the API reports is a
-// *StatusError.
+// Responses are bounded in size and time.
 package kube
 
 import (
@@ -57,20 +56,20 @@ func OpenAt(path string, server netip.AddrPort) (*Client, error) {
 	return c, nil
 }
 
-// StatusError is an error that the API server reports.
-type StatusError struct {
-	Code    int
-	Message string
+// statusError is an error that the API server reports.
+type statusError struct {
+	code int
+	text string
 }
 
-func (e *StatusError) Error() string { return e.Message }
+func (e *statusError) Error() string { return e.text }
 
-// Absent reports whether an error means that the object or its kind does not exist.
-func Absent(err error) bool { return code(err) == http.StatusNotFound }
+// absent reports whether an error means that the object or its kind does not exist.
+func absent(err error) bool { return code(err) == http.StatusNotFound }
 
 func code(err error) int {
-	if e, ok := errors.AsType[*StatusError](err); ok {
-		return e.Code
+	if e, ok := errors.AsType[*statusError](err); ok {
+		return e.code
 	}
 	return 0
 }
@@ -142,7 +141,7 @@ func failed(resp *http.Response, text []byte) error {
 			status.Message = "failing checks: " + checks
 		}
 	}
-	return &StatusError{resp.StatusCode, status.Message}
+	return &statusError{resp.StatusCode, status.Message}
 }
 
 // failedChecks returns the checks that a verbose readyz marks as failed, as in
