@@ -164,14 +164,7 @@ var errNoMirrors = errors.New("no mirrors are configured")
 // named by its path in the mirror is requested there, below the mirror's
 // prefix.
 func (c *checker) entries(host string) ([]k0s.Entry, string, error) {
-	names := []string{"_default"}
-	if host != "" {
-		names = []string{host, "_default"}
-		if at := strings.LastIndexByte(host, ':'); at > 0 && !strings.HasSuffix(host, "]") {
-			names = append([]string{host[:at] + "_" + host[at+1:] + "_"}, names...)
-		}
-	}
-	for _, name := range names {
+	for _, name := range k0s.HostDirs(host) {
 		dir := path.Join(k0s.CertsDir, name)
 		if c.planned == nil && !exists(c.at(dir)) {
 			continue

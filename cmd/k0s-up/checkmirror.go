@@ -66,11 +66,10 @@ func (u *up) checkMirror() {
 	}
 }
 
-// checkHosts checks which registry containerd asks for the images of host, as
-// configured in the directory of that name or in _default.
+// checkHosts checks which registry containerd asks for the images of host.
 func (u *up) checkHosts(host string) {
 	path := ""
-	for _, name := range []string{host, "_default"} {
+	for _, name := range k0s.HostDirs(host) {
 		path = filepath.Join(u.host.certs, name, k0s.HostsName)
 		if _, err := os.Stat(filepath.Dir(path)); err == nil {
 			break

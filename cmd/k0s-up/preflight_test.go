@@ -161,16 +161,30 @@ func TestIgnore(t *testing.T) {
 	}
 }
 
+// TestMirrorOfAnotherRegistry has a directory that leads elsewhere, also in the spelling
+// that containerd tries first.
 func TestMirrorOfAnotherRegistry(t *testing.T) {
+	s := aSite(t)
+	own, _, _ := strings.Cut(s.At, "/")
+	for host, dir := range map[string]string{"quay.io": "quay.io", own: strings.Replace(own, ":", "_", 1) + "_"} {
+		t.Run(host, func(t *testing.T) {
+			h := testHost(t)
+			mirrored(t, h, s)
+			file := h.certs + "/" + dir + "/hosts.toml"
+			clitest.Write(t, file, "server = \"https://other.example.org\"\n\n[host]\n")
+			r := try(t, h, "", s.args("--plan")...)
+			if want := "mirror: images of " + host + ": " + file + " leads to https://other.example.org, not to " + own; r.Err != nil || !strings.Contains(r.Stderr, want) {
+				t.Errorf("%v, want a warning %q\n%s", r.Err, want, r.Stderr)
+			}
+		})
+	}
+}
+
+func TestMirrorOfAnotherVersion(t *testing.T) {
 	h, s := testHost(t), aSite(t)
 	mirrored(t, h, s)
-	clitest.Write(t, h.certs+"/quay.io/hosts.toml", "server = \"https://other.example.org\"\n\n[host]\n")
-	r := try(t, h, "", s.args("--plan")...)
-	if want := "mirror: images of quay.io: " + h.certs + "/quay.io/hosts.toml leads to https://other.example.org, not to " + s.At; r.Err != nil || !strings.Contains(r.Stderr, want) {
-		t.Errorf("%v, want a warning\n%s", r.Err, r.Stderr)
-	}
 	clitest.Write(t, h.root+"/etc/k0s/containerd.d/cri-registry.toml", "# Managed by k0s-mirror-config\nversion = 3\n")
-	r = try(t, h, "", s.args("--plan")...)
+	r := try(t, h, "", s.args("--plan")...)
 	if want := "was written for another version of k0s than v1.32.8+k0s.0"; !strings.Contains(r.Step("preflight").Error, want) {
 		t.Errorf("%+v, want %s", r.Step("preflight"), want)
 	}

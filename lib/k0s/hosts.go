@@ -88,6 +88,21 @@ func (e Entry) options(b *strings.Builder, indent string) {
 // escape; anything that does would not parse back.
 func quote(s string) string { return `"` + s + `"` }
 
+// HostDirs returns the names of the directories in which containerd looks for the
+// hosts.toml of host, in this order: the first one that exists is used. A port is
+// spelt _PORT_ in the first, since ':' is not allowed everywhere. "" stands for an
+// image without a host of its own, for which only _default can be configured. Its
+// source is hostPaths in containerd's core/remotes/docker/config/config_unix.go.
+func HostDirs(host string) []string {
+	if host == "" {
+		return []string{"_default"}
+	}
+	if at := strings.LastIndexByte(host, ':'); at > 0 && !strings.HasSuffix(host, "]") {
+		return []string{host[:at] + "_" + host[at+1:] + "_", host, "_default"}
+	}
+	return []string{host, "_default"}
+}
+
 // ReadHosts parses a hosts.toml. An error means that containerd would ignore the
 // file.
 func ReadHosts(content []byte) (Hosts, error) {
