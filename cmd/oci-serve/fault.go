@@ -26,11 +26,13 @@ func storageError(dir string, err error, alone bool) error {
 		return cli.Hint(cli.TryAgain(err), "stop the registry meanwhile")
 	case inUse:
 		return cli.Hint(cli.TryAgain(err), "stop that process, or name another directory with --storage")
+	case errors.Is(err, registry.ErrFormat):
+		return cli.Hint(err, "remove it with oci-serve --purge and push the bundle again, or serve it with the version that wrote it and copy it with oci-push --from")
 	case errors.Is(err, syscall.EROFS):
 		return cli.Hint(err, "mount the file system read-write, or name another directory with --storage")
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EEXIST):
 		return cli.Hint(err, "--storage names a directory")
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, registry.ErrNoSpace), errors.Is(err, registry.ErrQuota):
 		return cli.Hint(err, "make room there, or name another directory with --storage")
 	case link:
 		return cli.Hint(err, "use a local file system such as ext4 or xfs for the storage; SMB, FAT and some others have no hard links")

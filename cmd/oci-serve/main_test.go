@@ -25,6 +25,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/registry"
 	"k0rdent-airgap/tests/machine"
 )
 
@@ -234,6 +235,10 @@ func TestRefusals(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	old := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(old, "repositories/a/_layout"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		args []string
@@ -244,6 +249,7 @@ func TestRefusals(t *testing.T) {
 		{"storage in use", []string{"--port", "0", "--storage", used.record.Storage}, 75, fmt.Sprintf("in use by process %d", used.record.PID)},
 		{"gc while serving", []string{"--gc", "--storage", used.record.Storage}, 75, "hint: stop the registry"},
 		{"storage is a file", []string{"--port", "0", "--storage", file}, 1, "hint: --storage names a directory"},
+		{"storage in another format", []string{"--port", "0", "--storage", old}, 1, "storage " + old + ": unsupported format: want 2, got \"1\"\nhint: remove it with oci-serve --purge"},
 		{"port", []string{"--port", "70000"}, 2, `invalid --port "70000": must be a number from 0 to 65535`},
 		{"write", []string{"--write", "me"}, 2, "must be owner, loopback, auth, any or none"},
 		{"read", []string{"--read", "none"}, 2, "must be any or auth"},
@@ -299,6 +305,7 @@ func TestStorageErrorsHaveHints(t *testing.T) {
 		"mount the file system read-write": &os.PathError{Op: "openat", Path: "lock", Err: syscall.EROFS},
 		"local file system such as ext4":   fmt.Errorf("want a file system with hard links: %w", &os.LinkError{Op: "linkat", Old: "lock", New: "x", Err: syscall.EPERM}),
 		"make room there":                  &os.PathError{Op: "write", Path: "lock", Err: syscall.ENOSPC},
+		"make room there, or name another": fmt.Errorf("format: %w", registry.ErrNoSpace),
 		"run as root":                      &os.PathError{Op: "mkdir", Path: "/srv/r", Err: syscall.EACCES},
 	} {
 		got := storageError("/srv/r", err, false)

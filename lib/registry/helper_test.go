@@ -2,6 +2,8 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -224,21 +226,18 @@ func listed(t testing.TB, dir, name string) map[string]Digest {
 
 // readListed is listed for an index.json that may be damaged.
 func readListed(dir, name string) (map[string]Digest, error) {
-	f, err := os.Open(filepath.Join(dir, repoPath(name, "index.json")))
+	file := filepath.Join(dir, repoPath(name, "index.json"))
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	var index struct{ Manifests []Descriptor }
+	if err := json.Unmarshal(text, &index); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
 	got := make(map[string]Digest)
-	for e, err := range indexEntries(f) {
-		if err != nil {
-			return got, fmt.Errorf("%s: %w", f.Name(), err)
-		}
-		tag := "@" + string(e.Digest)
-		if len(e.tags) > 0 {
-			tag = e.tags[0]
-		}
-		got[tag] = e.Digest
+	for _, e := range index.Manifests {
+		got[cmp.Or(e.Annotations[annotationTag], "@"+string(e.Digest))] = e.Digest
 	}
 	return got, nil
 }

@@ -54,7 +54,7 @@ func parseManifest(data []byte, given string) (*manifest, error) {
 	default:
 		return nil, fmt.Errorf("%w: no Content-Type and no mediaType", ErrManifestInvalid)
 	}
-	if !validMediaType(m.MediaType) {
+	if !mediaTypeForm.MatchString(m.MediaType) {
 		return nil, fmt.Errorf("%w: not a media type: %.64q", ErrManifestInvalid, m.MediaType)
 	}
 	if m.isImage() {
@@ -73,11 +73,8 @@ func parseManifest(data []byte, given string) (*manifest, error) {
 	return &m, nil
 }
 
-// mediaTypeForm is the form of RFC 6838, section 4.2.
+// mediaTypeForm is the form of RFC 6838, section 4.2, which bounds the length.
 var mediaTypeForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}$`)
-
-// validMediaType reports whether s is a media type, and so not long.
-func validMediaType(s string) bool { return mediaTypeForm.MatchString(s) }
 
 func (m *manifest) isImage() bool {
 	return m.MediaType == mediaTypeImage || m.MediaType == mediaTypeDockerImage

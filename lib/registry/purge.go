@@ -47,14 +47,15 @@ func Purge(dir string, confirm func(Usage) error, beside func(*os.Root) error) (
 }
 
 // removeAll removes the registry's files. The two directories that identify a storage
-// go last, and only if empty: a server that starts without the lock may use them.
+// go last, and only if empty: a server that starts without the lock may use them, and
+// the format.
 func (d *Disk) removeAll() error {
 	root := d.tree.root
 	repositories, err := fs.ReadDir(root.FS(), reposDir)
 	if err != nil {
 		return err
 	}
-	names := []string{uploadsDir, quarantineDir, journalsDir, "stale", clockFile, formatFile} // two are from earlier versions
+	names := []string{uploadsDir, quarantineDir, "journals", "stale", clockFile} // two are from earlier versions
 	for _, e := range repositories {
 		names = append(names, path.Join(reposDir, e.Name()))
 	}
@@ -66,7 +67,12 @@ func (d *Disk) removeAll() error {
 			return err
 		}
 	}
-	return errors.Join(d.tree.remove(lockFile), d.tree.remove(reposDir), d.tree.remove(poolDir))
+	for _, name := range []string{lockFile, reposDir, formatFile, poolDir} {
+		if err := d.tree.remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // leave removes the directory, or returns what else it holds.
