@@ -18,29 +18,18 @@ func parseRange(header string, size int64) (s span, whole bool, err error) {
 		return span{0, size}, true, nil
 	}
 	first, last, ok := strings.Cut(strings.TrimSpace(spec), "-")
-	if !ok {
+	start, startErr := parseOffset(first)
+	end, endErr := parseOffset(last)
+	switch {
+	case first == "": // "-N": the last N bytes
+		start, end, startErr = size-min(end, size), size-1, nil
+	case last == "":
+		end, endErr = size-1, nil
+	}
+	if !ok || startErr != nil || endErr != nil || start >= size || end < start {
 		return span{}, false, ErrRange
 	}
-	if first == "" { // "-N": the last N bytes
-		n, err := parseOffset(last)
-		if err != nil || n == 0 || size == 0 {
-			return span{}, false, ErrRange
-		}
-		n = min(n, size)
-		return span{size - n, n}, false, nil
-	}
-	start, err := parseOffset(first)
-	if err != nil || start >= size {
-		return span{}, false, ErrRange
-	}
-	end := size - 1
-	if last != "" {
-		if end, err = parseOffset(last); err != nil || end < start {
-			return span{}, false, ErrRange
-		}
-		end = min(end, size-1)
-	}
-	return span{start, end - start + 1}, false, nil
+	return span{start, min(end, size-1) - start + 1}, false, nil
 }
 
 // parseContentRange parses the Content-Range header of an upload: two inclusive

@@ -102,52 +102,38 @@ func (q *Request) session(r *http.Request) Session {
 	return Session{Repository: q.Name, ID: q.Upload, Owner: q.User, Client: Network(r)}
 }
 
-// place is what a path names.
-type place int
-
-const (
-	atBlob place = iota
-	atManifest
-	atUploads
-	atUpload
-	atTags
-	atReferrers
-	atCatalog
-	atRoot
-)
-
-// methods holds the kinds of a place, in the order of an Allow header.
-var methods = map[place][]struct {
+// endpoint is a method of a path, and what it asks for.
+type endpoint struct {
 	method string
 	kind   Kind
-}{
-	atRoot:      {{"GET", Ping}, {"HEAD", Ping}},
-	atCatalog:   {{"GET", Catalog}, {"HEAD", Catalog}},
-	atBlob:      {{"GET", BlobRead}, {"HEAD", BlobRead}, {"DELETE", BlobDelete}},
-	atManifest:  {{"GET", ManifestRead}, {"HEAD", ManifestRead}, {"PUT", ManifestWrite}, {"DELETE", ManifestDelete}},
-	atUploads:   {{"POST", UploadStart}},
-	atUpload:    {{"GET", UploadStatus}, {"PATCH", UploadChunk}, {"PUT", UploadFinish}, {"DELETE", UploadCancel}},
-	atTags:      {{"GET", TagsList}, {"HEAD", TagsList}},
-	atReferrers: {{"GET", Referrers}, {"HEAD", Referrers}},
 }
+
+// The endpoints of each kind of path, in the order of an Allow header.
+var (
+	atRoot      = []endpoint{{"GET", Ping}, {"HEAD", Ping}}
+	atCatalog   = []endpoint{{"GET", Catalog}, {"HEAD", Catalog}}
+	atBlob      = []endpoint{{"GET", BlobRead}, {"HEAD", BlobRead}, {"DELETE", BlobDelete}}
+	atManifest  = []endpoint{{"GET", ManifestRead}, {"HEAD", ManifestRead}, {"PUT", ManifestWrite}, {"DELETE", ManifestDelete}}
+	atUploads   = []endpoint{{"POST", UploadStart}}
+	atUpload    = []endpoint{{"GET", UploadStatus}, {"PATCH", UploadChunk}, {"PUT", UploadFinish}, {"DELETE", UploadCancel}}
+	atTags      = []endpoint{{"GET", TagsList}, {"HEAD", TagsList}}
+	atReferrers = []endpoint{{"GET", Referrers}, {"HEAD", Referrers}}
+)
 
 // Parse parses a request. Its errors are ErrEndpointUnknown,
 // ErrUnsupported, ErrNameInvalid, ErrDigestInvalid, ErrTagInvalid,
 // ErrUploadUnknown and ErrQueryInvalid.
 func Parse(r *http.Request) (*Request, error) {
-	at, name, last, err := locate(r.URL.Path)
+	endpoints, name, last, err := locate(r.URL.Path)
 	if err != nil {
 		return nil, err
 	}
 	req := &Request{Name: name, Limit: noLimit}
-	if at != atRoot && at != atCatalog && ref.CheckRepository(name) != nil {
-		return nil, ErrNameInvalid
-	}
 	var allow []string
-	for _, m := range methods[at] {
-		allow = append(allow, m.method)
-		if m.method == r.Method {
-			req.Kind = m.kind
+	for _, e := range endpoints {
+		allow = append(allow, e.method)
+		if e.method == r.Method {
+			req.Kind = e.kind
 		}
 	}
 	if req.Kind == kindNone {
@@ -163,10 +149,10 @@ func Parse(r *http.Request) (*Request, error) {
 
 // locate splits a path from its end, because a repository name may have components
 // such as "blobs". last is the digest, reference or session.
-func locate(path string) (at place, name, last string, err error) {
+func locate(path string) (at []endpoint, name, last string, err error) {
 	rest, ok := strings.CutPrefix(path, "/v2")
 	if !ok || rest != "" && rest[0] != '/' {
-		return 0, "", "", ErrEndpointUnknown
+		return nil, "", "", ErrEndpointUnknown
 	}
 	parts := strings.Split(strings.TrimPrefix(rest, "/"), "/")
 	n := len(parts)
@@ -177,22 +163,27 @@ func locate(path string) (at place, name, last string, err error) {
 	case n == 1 && parts[0] == "_catalog":
 		return atCatalog, "", "", nil
 	case n >= 3 && parts[n-2] == "tags" && parts[n-1] == "list":
-		return atTags, join(n - 2), "", nil
+		at, name = atTags, join(n-2)
 	case n >= 3 && parts[n-2] == "manifests":
-		return atManifest, join(n - 2), parts[n-1], nil
+		at, name, last = atManifest, join(n-2), parts[n-1]
 	case n >= 3 && parts[n-2] == "referrers":
-		return atReferrers, join(n - 2), parts[n-1], nil
+		at, name, last = atReferrers, join(n-2), parts[n-1]
 	case n >= 4 && parts[n-3] == "blobs" && parts[n-2] == "uploads":
-		if parts[n-1] == "" {
-			return atUploads, join(n - 3), "", nil
+		at, name, last = atUpload, join(n-3), parts[n-1]
+		if last == "" {
+			at = atUploads
 		}
-		return atUpload, join(n - 3), parts[n-1], nil
 	case n >= 3 && parts[n-2] == "blobs" && parts[n-1] == "uploads":
-		return atUploads, join(n - 2), "", nil
+		at, name = atUploads, join(n-2)
 	case n >= 3 && parts[n-2] == "blobs":
-		return atBlob, join(n - 2), parts[n-1], nil
+		at, name, last = atBlob, join(n-2), parts[n-1]
+	default:
+		return nil, "", "", ErrEndpointUnknown
 	}
-	return 0, "", "", ErrEndpointUnknown
+	if ref.CheckRepository(name) != nil {
+		return nil, "", "", ErrNameInvalid
+	}
+	return at, name, last, nil
 }
 
 // fill sets the fields that the kind uses.
