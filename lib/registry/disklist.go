@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
 	"slices"
 	"strings"
 )
@@ -30,25 +29,6 @@ func (d *Disk) Tags(ctx context.Context, name, last string, limit int) ([]string
 		last = tags[len(tags)-1]
 		if tags, err = d.withoutDeleted(name, tags, deleted); err != nil || len(tags) > 0 || !more {
 			return tags, more, err
-		}
-	}
-}
-
-// sorted returns the names in a directory after last. One page is in memory.
-func (d *Disk) sorted(ctx context.Context, dir, last string) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for more := true; more; {
-			var page []string
-			var err error
-			if page, more, err = d.namesIn(ctx, dir, last, noLimit); err != nil {
-				yield("", err)
-				return
-			}
-			for _, last = range page {
-				if !yield(last, nil) {
-					return
-				}
-			}
 		}
 	}
 }
@@ -137,31 +117,35 @@ func (d *Disk) Referrers(ctx context.Context, name string, subject Digest, artif
 	}
 	var list []Descriptor
 	size := 0
-	for link, err := range d.sorted(ctx, referrersPath(name, subject), last) {
-		if err != nil {
+	for more := true; more; {
+		var links []string
+		var err error
+		if links, more, err = d.namesIn(ctx, referrersPath(name, subject), last, noLimit); err != nil {
 			return nil, false, err
 		}
-		digest, err := ParseDigest(strings.Replace(link, "-", ":", 1))
-		if err != nil {
-			continue // not the registry's
+		for _, last = range links {
+			digest, err := ParseDigest(strings.Replace(last, "-", ":", 1))
+			if err != nil {
+				continue // not the registry's
+			}
+			desc, err := d.referrer(ctx, name, digest)
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrManifestUnknown) { // deleted since
+				continue
+			}
+			if err != nil {
+				return nil, false, err
+			}
+			if artifactType != "" && desc.ArtifactType != artifactType {
+				continue
+			}
+			for key, value := range desc.Annotations {
+				size += len(key) + len(value)
+			}
+			if size += 300; size > maxReferrers && len(list) > 0 {
+				return list, true, nil
+			}
+			list = append(list, desc)
 		}
-		desc, err := d.referrer(ctx, name, digest)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrManifestUnknown) { // deleted since
-			continue
-		}
-		if err != nil {
-			return nil, false, err
-		}
-		if artifactType != "" && desc.ArtifactType != artifactType {
-			continue
-		}
-		for key, value := range desc.Annotations {
-			size += len(key) + len(value)
-		}
-		if size += 300; size > maxReferrers && len(list) > 0 {
-			return list, true, nil
-		}
-		list = append(list, desc)
 	}
 	return list, false, nil
 }

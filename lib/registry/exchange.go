@@ -54,12 +54,14 @@ func (p *stallTimer) end() {
 // ReadFrom keeps the server's use of sendfile.
 type response struct {
 	http.ResponseWriter
-	wait    stallTimer
-	kind    Kind   // zero if Parse failed
-	user    string // from Options.Allow
-	status  int
-	bytes   int64
-	aborted bool // the body is incomplete
+	wait   stallTimer
+	kind   Kind   // zero if Parse failed
+	user   string // from Options.Allow
+	status int
+	bytes  int64
+	// aborted is set if the body is incomplete. The server then closes the connection
+	// after the request, so that the client sees it.
+	aborted bool
 }
 
 func (w *response) WriteHeader(status int) {
@@ -73,10 +75,6 @@ func (w *response) Write(p []byte) (int, error) {
 	w.bytes += int64(n)
 	return n, err
 }
-
-// abort makes the server close the connection after the request, so that the
-// client sees an incomplete response.
-func (w *response) abort() { w.aborted = true }
 
 // sendPiece is how many bytes a client must accept to restart its time: 4 kB/s
 // with four minutes.

@@ -3,12 +3,11 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"strings"
 	"syscall"
-
-	"k0rdent-airgap/lib/ref"
 )
 
 // repoPath returns the path of a file in a repository's layout.
@@ -148,11 +147,11 @@ func (d *Disk) copyPooled(digest Digest) (err error) {
 		f.Close()
 		err = errors.Join(err, d.tree.remove(temp))
 	}()
-	h := ref.NewHash(digest.Algorithm())
-	if _, err := receive(d.tree.writer(f, temp), &d.buffers, h, from, -1); err != nil {
-		return err
+	got, err := d.readDigest(io.TeeReader(from, d.tree.writer(f, temp)), digest.Algorithm())
+	if err != nil {
+		return storageError(err)
 	}
-	if got := ref.Sum(digest.Algorithm(), h); got != digest {
+	if got != digest {
 		return fmt.Errorf("%s: %w", pooled, errOtherContent)
 	}
 	if err := d.tree.sync(f, temp); err != nil {

@@ -100,7 +100,7 @@ func (h *Handler) writeList(w *response, r *http.Request, req *Request, head str
 			return nil
 		}
 		if body, err = piece(); err != nil {
-			w.abort() // so that the client does not take the list for complete
+			w.aborted = true // so that the client does not take the list for complete
 			return err
 		}
 	}

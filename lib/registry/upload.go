@@ -225,13 +225,11 @@ func (d *Disk) uploadDigest(u *upload, f *os.File, algorithm string) (Digest, er
 	if u.hash != nil && u.algorithm == algorithm && u.hashed == size {
 		return ref.Sum(algorithm, u.hash), nil
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return "", err
-	}
-	// The wrapper hides the file's WriteTo, which would not use the buffer.
-	return d.readDigest(struct{ io.Reader }{f}, algorithm)
+	return d.readDigest(io.NewSectionReader(f, 0, size), algorithm)
 }
 
+// readDigest returns the digest of what a reader without a WriteTo reads, which would
+// not use the buffer.
 func (d *Disk) readDigest(r io.Reader, algorithm string) (Digest, error) {
 	buf := d.buffers.Get().(*[]byte)
 	defer d.buffers.Put(buf)
