@@ -56,10 +56,7 @@ func NewReader(src *bufio.Reader, size, n int) (*Reader, error) {
 		stopped: make(chan struct{}),
 		ended:   make(chan struct{}),
 	}
-	for range n {
-		z.free <- make([]byte, window+size+slack)
-	}
-	go z.run(f)
+	go z.run(f, size)
 	return z, nil
 }
 
@@ -93,11 +90,15 @@ func (z *Reader) Close() error {
 	return nil
 }
 
-func (z *Reader) run(f *inflater) {
+func (z *Reader) run(f *inflater, blockSize int) {
 	defer close(z.ended)
 	defer close(z.full)
 	var crc, size uint32
-	for begins := true; ; {
+	for begins, blocks := true, 0; ; {
+		if len(z.free) == 0 && blocks < cap(z.free) { // a small input needs few
+			z.free <- make([]byte, window+blockSize+slack)
+			blocks++
+		}
 		block, ok := z.next()
 		if !ok {
 			return
