@@ -65,6 +65,12 @@ release() {
   screen registry-down 'oci-push --to 127.0.0.1:1 release.tgz'
   screen nothing-to-push "oci-push --to 127.0.0.1:5000 --ca $ca empty"
   screen wrong-flag 'oci-push --too 10.55.0.5:5000 release.tgz'
+  # shellcheck disable=SC2016
+  screen k0s-extract-from 'k0s-extract --from bundle.tgz --to /root/k0s-$COLUMNS'
+  # shellcheck disable=SC2016
+  screen k0s-extract-scheme 'k0s-extract --from http://10.55.0.5:5000/k0sproject/k0s --to /root/k0s-$COLUMNS'
+  screen k0s-extract-platform 'k0s-extract --platform linux/ppc64le bundle.tgz'
+  screen k0s-extract-file 'k0s-extract /usr/local/bin/k0s'
   screen storage-in-use 'oci-serve --gc --storage /srv/registry 2>&1 | sed "s/process [0-9]*/process 42/"'
 }
 

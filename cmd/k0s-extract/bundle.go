@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 
 	"k0rdent-airgap/lib/bundle"
+	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/ref"
@@ -37,6 +39,12 @@ type k0sEntry struct {
 // that a record promised, if any.
 func (w *request) fromBundle(ctx context.Context, want *bundleRequest, stdin io.Reader, have []found) ([]found, error) {
 	b, err := want.Open(ctx, stdin)
+	if errors.Is(err, bundle.ErrFormat) {
+		if program, failed := elf.Open(want.Path); failed == nil {
+			program.Close()
+			err = cli.Hint(err, "to install k0s from a file, use --from %s", want.Path)
+		}
+	}
 	if err != nil {
 		return have, err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
 )
@@ -37,14 +38,25 @@ func (w *request) fromFile(ctx context.Context, path string) ([]found, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = checkWhole(f, info.Size(), w.platforms[0])
-	if errors.Is(err, errMachine) {
-		err = cli.Hint(err, "use --platform OS/ARCH if it is for another machine")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if err := checkWhole(f, info.Size(), w.platforms[0]); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, remedied(f, err))
 	}
 	return w.copied(ctx, io.NewSectionReader(f, 0, info.Size()), v, "file "+path)
+}
+
+// remedied adds a hint to the error of a file that is not the requested k0s.
+func remedied(f io.ReaderAt, err error) error {
+	head := make([]byte, 512)
+	n, _ := f.ReadAt(head, 0)
+	switch {
+	case errors.Is(err, errMachine):
+		return cli.Hint(err, "use --platform OS/ARCH if it is for another machine")
+	case bundle.FormatOf(head[:n]) != "":
+		return cli.Hint(err, "name a bundle without --from: k0s-extract BUNDLE")
+	case errors.Is(err, errNotProgram):
+		return err
+	}
+	return cli.Hint(err, "copy it again, and compare it with the vendor's: sha256sum FILE")
 }
 
 // versionOf determines the version of a file: from its name, or by running it

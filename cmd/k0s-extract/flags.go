@@ -54,7 +54,7 @@ func (c *config) checkPlatforms() error {
 	seen := make(map[string]bool)
 	for _, p := range c.platforms {
 		if p.OS != "linux" || machines()[p.Architecture] == 0 {
-			return cli.Misuse("invalid --platform %q: must be linux/ and amd64, arm64, arm or riscv64", p)
+			return cli.Misuse("invalid --platform %q: must be linux/amd64, linux/arm64, linux/arm or linux/riscv64", p)
 		}
 		if seen[p.Architecture] {
 			return cli.Misuse("invalid --platform %q: duplicate architecture %s", c.platforms, p.Architecture)

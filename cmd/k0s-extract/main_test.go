@@ -224,7 +224,7 @@ func TestMisuse(t *testing.T) {
 		"--from x bundle": "--from and a bundle are mutually exclusive",
 		"--name bundle":   "--name requires --to DIR",
 		"--platform linux/amd64,linux/arm64 bundle":   "several platforms require --name",
-		"--platform linux/s390x bundle":               `invalid --platform "linux/s390x": must be linux/ and amd64`,
+		"--platform linux/s390x bundle":               `invalid --platform "linux/s390x": must be linux/amd64, linux/arm64, linux/arm or linux/riscv64`,
 		"--platform linux/arm,linux/arm bundle":       "duplicate platform linux/arm",
 		"--k0s-version latest bundle":                 "must be a version such as",
 		"--export x --role worker bundle":             "--export was removed",
@@ -235,6 +235,33 @@ func TestMisuse(t *testing.T) {
 		_, _, err := run1(t, nil, strings.Fields(args)...)
 		if !cli.IsMisuse(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want misuse with %q", args, err, want)
+		}
+	}
+}
+
+// TestMistakes checks the hints for the most likely mistakes.
+func TestMistakes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	path := writeBundle(t, "tar.gz", k0sAt(v132, image1(t, v132)))
+	writeFile(t, "k0s-arm", standin.Program("arm64", v132), 0o755)
+	writeFile(t, "k0s-good", k0sFor(v132), 0o755)
+	writeFile(t, "k0s-cut", k0sFor(v132)[:500], 0o755)
+	writeFile(t, "my.tgz", nil, 0o644)
+	for _, tt := range []struct{ args, want, hint string }{
+		{"--from " + path, "not a program for linux", "name a bundle without --from: k0s-extract BUNDLE"},
+		{"--from k0s-arm", "wrong architecture", "use --platform OS/ARCH if it is for another machine"},
+		{"--from k0s-cut", "no payload", "copy it again, and compare it with the vendor's: sha256sum FILE"},
+		{"k0s-good", "not a bundle: a program", "to install k0s from a file, use --from "},
+		{"--from http://10.0.0.5:5000/k0sproject/k0s", `invalid --from "http://10.0.0.5:5000/k0sproject/k0s": must not have a scheme`, "omit http://; --plain-http allows HTTP"},
+		{"--from oci://10.0.0.5:5000/k0sproject/k0s:v1", "must not have a scheme", "omit oci://; --plain-http allows HTTP"},
+		{"--from my.tgz -", `--from and a bundle are mutually exclusive: unexpected argument "-"`, "- reads records from stdin if --from is "},
+		{"--name --to k0s-good " + path, "not a directory", "name a file in a directory or, with --name, a directory"},
+	} {
+		args := append([]string{"--to", "k0s"}, strings.Fields(tt.args)...)
+		_, _, err := run1(t, nil, args...)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(cli.HintOf(err), tt.hint) {
+			t.Errorf("%s: %v, hint %q, want %q with %q", tt.args, err, cli.HintOf(err), tt.want, tt.hint)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -20,7 +21,7 @@ import (
 // isPushed reports whether records on stdin name the images to read from the
 // registry of --from.
 func (c *config) isPushed(operand string) bool {
-	if operand != "-" || !ref.HasHost(c.from+"/") {
+	if _, absent := os.Stat(c.from); operand != "-" || !ref.HasHost(c.from+"/") || absent == nil {
 		return false
 	}
 	_, err := ref.ParseSite(c.from)

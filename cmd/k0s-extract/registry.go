@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -23,6 +24,9 @@ import (
 func parseFrom(from string) (r ref.Reference, ok bool, err error) {
 	if _, absent := os.Stat(from); !ref.HasHost(from) || absent == nil {
 		return ref.Reference{}, false, nil
+	}
+	if scheme, _, found := strings.Cut(from, "://"); found {
+		return r, true, cli.Hint(cli.Misuse("invalid --from %q: must not have a scheme", from), "omit %s://; --plain-http allows HTTP", scheme)
 	}
 	if r, err = ref.ParseImage(from); err != nil {
 		err = cli.Hint(cli.Misuse("invalid --from %q: %w", from, err), "use HOST[:PORT]/.../k0sproject/k0s:TAG, or the name of a file")

@@ -47,6 +47,8 @@ func newSink(path string, plan bool, refuse func() error) *sink {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		s.differ()
+	case errors.Is(err, syscall.ENOTDIR):
+		s.err = cli.Hint(err, "name a file in a directory or, with --name, a directory")
 	case err != nil:
 		s.err = err
 	case info.IsDir():
