@@ -107,7 +107,7 @@ func (i *installer) checkCluster(ctx context.Context) {
 	if n, err := fmt.Sscanf(i.version, "v%d.%d", &major, &minor); n == 2 && err == nil && major == 1 && minor < minMinor {
 		i.Fail("cluster", "", "Kubernetes is %s, but the platform requires v1.%d or later", i.version, minMinor)
 	}
-	if i.site.public {
+	if i.cfg.online {
 		return
 	}
 	known, err := i.readPins(ctx)

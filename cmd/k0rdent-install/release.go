@@ -105,7 +105,7 @@ func (i *installer) releaseVersion(ctx context.Context, repository string) (stri
 	if v := i.bundle; v != nil && v.Version != "" {
 		return v.Version, nil
 	}
-	if i.site.public && i.cfg.At == "" {
+	if i.cfg.online && i.cfg.At == "" {
 		return "", cli.Hint(errors.New("no release given"), "set --release VERSION")
 	}
 	tags, err := i.site.Tags(ctx, repository)

@@ -19,12 +19,11 @@ import (
 // site is the registry that everything is pulled from. It is the chart's inventory,
 // in which names of repositories are below the prefix.
 type site struct {
-	at     string // HOST[:PORT][/PREFIX]
-	host   string // HOST[:PORT]
-	public bool   // only the chart is fetched from it
-	reg    *client.Registry
-	ca     []byte      // PEM; may be empty
-	pins   client.Pins // the digest that each tag must have
+	at   string // HOST[:PORT][/PREFIX]
+	host string // HOST[:PORT]
+	reg  *client.Registry
+	ca   []byte      // PEM; may be empty
+	pins client.Pins // the digest that each tag must have
 
 	mu    sync.Mutex
 	repos []string
@@ -57,7 +56,7 @@ func (i *installer) openSite() (*site, error) {
 	if a, err := netip.ParseAddrPort(where.Host); err == nil && a.Addr().IsUnspecified() {
 		return nil, cli.Hint(cli.Misuse("the registry listens on all addresses, so the one for nodes is unknown"), "set --registry to the address that nodes can reach")
 	}
-	s := &site{at: where.String(), host: where.Host, public: i.cfg.online, reg: reg, ca: ca}
+	s := &site{at: where.String(), host: where.Host, reg: reg, ca: ca}
 	if !i.cfg.online {
 		s.pins = client.Pins(nil).With(reg, i.in.Images)
 	}
@@ -116,8 +115,7 @@ func (s *site) Manifest(ctx context.Context, repository, reference string) ([]by
 		if _, err := s.Resolve(ctx, repository, reference); err != nil {
 			return nil, "", err
 		}
-		d, raw, err := s.reg.Manifest(ctx, repository, digest)
-		return raw, string(d.MediaType), s.wrap(repository, reference, err)
+		reference = digest
 	}
 	d, raw, err := s.reg.Manifest(ctx, repository, reference)
 	return raw, string(d.MediaType), s.wrap(repository, reference, err)
@@ -134,11 +132,11 @@ func (s *site) Blob(ctx context.Context, repository, digest string) (io.ReadClos
 
 // wrap adds the reference to an error, and maps ErrNotFound to the chart's.
 func (s *site) wrap(repository, reference string, err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, client.ErrNotFound):
-		return fmt.Errorf("%s:%s: %w", s.reg.Host()+"/"+s.reg.Repository(repository), reference, chart.ErrNotFound)
 	}
-	return fmt.Errorf("%s:%s: %w", s.reg.Host()+"/"+s.reg.Repository(repository), reference, err)
+	if errors.Is(err, client.ErrNotFound) {
+		err = chart.ErrNotFound
+	}
+	return fmt.Errorf("%s/%s:%s: %w", s.reg.Host(), s.reg.Repository(repository), reference, err)
 }

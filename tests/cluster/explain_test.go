@@ -88,7 +88,7 @@ func TestUpgradeIsRefused(t *testing.T) {
 	short, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	_, err = s.Upgrade(short, r, nil, nil)
-	stuck(t, err, "release kcm-1-3-0 is not ready (after 3s): release kcm-1-3-0: TemplatesValid=False: missing or invalid templates: projectsveltos-1-2-0")
+	stuck(t, err, "release kcm-1-3-0: missing or invalid templates: projectsveltos-1-2-0 (after 3s): release kcm-1-3-0: TemplatesValid=False: missing or invalid templates: projectsveltos-1-2-0")
 	if name, _, _ := unstructured.NestedString(s.management(ctx, t).Object, "spec", "release"); name != "kcm-1-2-3" {
 		t.Errorf("Management asks for %s, want it left at kcm-1-2-3", name)
 	}

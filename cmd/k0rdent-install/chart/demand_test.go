@@ -40,7 +40,7 @@ kind: Job
 metadata: {name: hook}
 spec: {template: {spec: {containers: [{name: a, resources: {requests: {cpu: 8}}}]}}}
 `
-	m, err := decode("", workloads)
+	m, err := decode(workloads)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,8 +49,24 @@ type scope struct {
 // subcharts read theirs at roots, in the order of their paths.
 func walk(values map[string]any, roots map[string]bool) *walker {
 	w := &walker{roots: roots}
-	w.table(values, nil, scope{})
+	w.value(values, nil, scope{})
 	return w
+}
+
+func (w *walker) value(v any, p keyPath, in scope) {
+	switch v := v.(type) {
+	case map[string]any:
+		w.table(v, p, in)
+	case []any:
+		for i, e := range v {
+			w.value(e, p.to(item(i)), in)
+		}
+	case string:
+		_, inList := index(p[len(p)-1])
+		if inList && strings.HasPrefix(v, "--") || isImageKey(p[len(p)-1]) {
+			w.literal(v, p)
+		}
+	}
 }
 
 func (w *walker) table(m map[string]any, p keyPath, in scope) {
@@ -66,16 +82,7 @@ func (w *walker) table(m map[string]any, p keyPath, in scope) {
 	w.image(m, p, in)
 	for _, key := range sortedKeys(m) {
 		at := p.to(key)
-		switch v := m[key].(type) {
-		case map[string]any:
-			w.table(v, at, in)
-		case []any:
-			w.list(v, at, in)
-		case string:
-			if isImageKey(key) {
-				w.literal(v, at)
-			}
-		}
+		w.value(m[key], at, in)
 		if strings.HasSuffix(key, "ullSecrets") {
 			w.secret(at, in)
 		}
@@ -113,22 +120,6 @@ func (w *walker) literal(s string, p keyPath) {
 	}
 	if r, err := ref.ParseImage(s); err == nil {
 		w.leaves = append(w.leaves, leaf{path: p, name: r.Name(), before: before, after: r.Suffix()})
-	}
-}
-
-func (w *walker) list(items []any, p keyPath, in scope) {
-	for i, v := range items {
-		at := p.to(item(i))
-		switch v := v.(type) {
-		case map[string]any:
-			w.table(v, at, in)
-		case []any:
-			w.list(v, at, in)
-		case string:
-			if strings.HasPrefix(v, "--") {
-				w.literal(v, at)
-			}
-		}
 	}
 }
 

@@ -107,7 +107,7 @@ func (k *closure) components(ctx context.Context, reference string, provider Obj
 	if err != nil {
 		return "", nil, err
 	}
-	if objects, err = decode("", string(text)); err != nil {
+	if objects, err = decode(string(text)); err != nil {
 		return "", nil, fmt.Errorf("%w: components: %w", ErrUnusable, oneLine(err))
 	}
 	return repository, objects, nil

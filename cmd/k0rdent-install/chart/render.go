@@ -27,10 +27,7 @@ const (
 type Manifests []Object
 
 // An Object is one rendered Kubernetes object.
-type Object struct {
-	Source  string // the template, such as k0rdent-enterprise/templates/deployment.yaml
-	Content map[string]any
-}
+type Object struct{ Content map[string]any }
 
 // Kind returns the object's kind.
 func (o Object) Kind() string { return text(o.Content, "kind") }
@@ -122,7 +119,7 @@ func (c *Chart) render(values map[string]any, kubeVersion string, release common
 		if path.Base(name) == "NOTES.txt" {
 			continue
 		}
-		objects, err := decode(name, files[name])
+		objects, err := decode(files[name])
 		if err != nil {
 			return nil, fmt.Errorf("chart %s: template %s: %w", c.Name(), name, oneLine(err))
 		}
@@ -133,7 +130,7 @@ func (c *Chart) render(values map[string]any, kubeVersion string, release common
 
 // decode reads the objects of a YAML stream, except definitions of custom
 // resources.
-func decode(source, stream string) (Manifests, error) {
+func decode(stream string) (Manifests, error) {
 	var m Manifests
 	for _, doc := range documents(stream) {
 		if strings.TrimSpace(doc) == "" || isDefinition(doc) {
@@ -144,7 +141,7 @@ func decode(source, stream string) (Manifests, error) {
 			return nil, err
 		}
 		if len(content) > 0 {
-			m = append(m, Object{Source: source, Content: content})
+			m = append(m, Object{content})
 		}
 	}
 	return m, nil

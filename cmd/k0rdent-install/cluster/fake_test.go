@@ -187,7 +187,7 @@ func (f *fake) put(o runtime.Object) {
 
 // beat renews a Lease, as its controller would, until ctx ends.
 func (f *fake) beat(ctx context.Context, namespace, name string) {
-	for Sleep(ctx, 2*time.Second) {
+	for sleep(ctx, 2*time.Second) {
 		now := metav1.NowMicro()
 		f.put(aLease(namespace, name, now))
 	}

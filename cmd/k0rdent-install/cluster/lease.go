@@ -66,7 +66,7 @@ func (c *Cluster) hold(ctx context.Context, waiting func(string)) (context.Conte
 		case err != nil && !retryable(err):
 			return nil, nil, fmt.Errorf("lease %s/%s: %w", Namespace, leaseName, err)
 		}
-		Sleep(ctx, pause)
+		sleep(ctx, pause)
 	}
 }
 
@@ -105,7 +105,7 @@ func (c *Cluster) keep(ctx context.Context, lease *coordinationv1.Lease) (contex
 // renew renews the lease until ctx ends, and ends ctx if it cannot.
 func (c *Cluster) renew(ctx context.Context, lost context.CancelCauseFunc, lease *coordinationv1.Lease) {
 	last := time.Now()
-	for Sleep(ctx, renewEvery) {
+	for sleep(ctx, renewEvery) {
 		now := metav1.NowMicro()
 		lease.Spec.RenewTime = &now
 		renewed, err := c.kube.CoordinationV1().Leases(Namespace).Update(ctx, lease, metav1.UpdateOptions{})

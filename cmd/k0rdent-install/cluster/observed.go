@@ -44,7 +44,7 @@ func (c *Cluster) observe(ctx context.Context) (*observation, error) {
 	if o.releases, err = c.byName(ctx, helmReleaseKind, Namespace); err != nil {
 		return nil, err
 	}
-	if o.templates, err = c.byName(ctx, providerTemplateKind, metav1.NamespaceAll); err != nil {
+	if o.templates, err = c.byName(ctx, providerTemplateKind, ""); err != nil {
 		return nil, err
 	}
 	if err := c.observeDeployments(ctx, o); err != nil {
@@ -63,12 +63,12 @@ func (c *Cluster) observe(ctx context.Context) (*observation, error) {
 	return o, nil
 }
 
-// byName returns the objects of a kind in a namespace by name.
+// byName returns the objects of a kind in a namespace, "" for none, by name.
 func (c *Cluster) byName(ctx context.Context, kind schema.GroupKind, namespace string) (map[string]*unstructured.Unstructured, error) {
 	list, err := c.all(ctx, kind)
 	objects := make(map[string]*unstructured.Unstructured, len(list))
 	for i := range list {
-		if namespace == metav1.NamespaceAll || list[i].GetNamespace() == namespace {
+		if list[i].GetNamespace() == namespace {
 			objects[list[i].GetName()] = &list[i]
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -130,17 +131,15 @@ func containerProblem(p *Problem, s corev1.ContainerStatus) bool {
 // containers returns the states of a pod's containers in the order in which they
 // start.
 func containers(pod *corev1.Pod) []corev1.ContainerStatus {
-	return append(append([]corev1.ContainerStatus{}, pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...)
+	return slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
 }
 
 // imageOf returns the image of a container in the pod's spec. The status may have
 // another name for it.
 func imageOf(pod *corev1.Pod, container string) string {
-	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
-		for _, c := range list {
-			if c.Name == container {
-				return c.Image
-			}
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		if c.Name == container {
+			return c.Image
 		}
 	}
 	return ""

@@ -81,7 +81,7 @@ func (c *Cluster) WaitReady(ctx context.Context, w Watcher) (*State, error) {
 		if ctx.Err() != nil {
 			return c.notReady(ctx, state, stable.missing, failure, start)
 		}
-		Sleep(ctx, min(poll, w.Quiet, max(pause, stable.left(w.Settle))))
+		sleep(ctx, min(poll, w.Quiet, max(pause, stable.left(w.Settle))))
 	}
 }
 

@@ -53,8 +53,8 @@ func TestParseRelease(t *testing.T) {
 		{"no templates", strings.Replace(aRelease, "  kcm: {template: kcm-1-2-3}\n", "", 1)},
 	}
 	for _, tt := range tests {
-		if _, err := ParseRelease([]byte(tt.text)); !errors.Is(err, ErrNotRelease) && tt.name != "not an object" || err == nil {
-			t.Errorf("%s: error = %v, want ErrNotRelease", tt.name, err)
+		if _, err := ParseRelease([]byte(tt.text)); !errors.Is(err, errNotRelease) && tt.name != "not an object" || err == nil {
+			t.Errorf("%s: error = %v, want errNotRelease", tt.name, err)
 		}
 	}
 	if _, err := ParseRelease([]byte(strings.Replace(aRelease, "kind:", "kind: x\nkind:", 1))); err == nil {

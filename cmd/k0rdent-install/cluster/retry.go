@@ -41,7 +41,7 @@ func retry(ctx context.Context, f func() error) error {
 		if !retryable(err) || ctx.Err() != nil {
 			return err
 		}
-		if !Sleep(ctx, pause) {
+		if !sleep(ctx, pause) {
 			return err
 		}
 	}

@@ -39,7 +39,7 @@ func (f *fake) release(ctx context.Context, resource string, after time.Duration
 		if err != nil || mapping.Resource.Resource != resource {
 			continue
 		}
-		for Sleep(ctx, time.Second) {
+		for sleep(ctx, time.Second) {
 			list, err := f.objects.Resource(mapping.Resource).List(ctx, metav1.ListOptions{})
 			if err != nil {
 				continue

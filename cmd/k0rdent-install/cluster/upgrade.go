@@ -19,8 +19,8 @@ type Release struct {
 	object *unstructured.Unstructured
 }
 
-// ErrNotRelease is ParseRelease's error for any other object.
-var ErrNotRelease = errors.New("not a Release of k0rdent.mirantis.com")
+// errNotRelease is ParseRelease's error for any other object.
+var errNotRelease = errors.New("not a Release of k0rdent.mirantis.com")
 
 // ParseRelease parses a Release in YAML or JSON: one object with a name, a version and
 // the templates of kcm and Cluster API.
@@ -30,11 +30,11 @@ func ParseRelease(text []byte) (*Release, error) {
 		return nil, err
 	}
 	if u.GroupVersionKind().GroupKind() != releaseKind || u.GroupVersionKind().Version == "" {
-		return nil, ErrNotRelease
+		return nil, errNotRelease
 	}
 	for _, path := range [][]string{{"metadata", "name"}, {"spec", "version"}, {"spec", "kcm", "template"}, {"spec", "capi", "template"}} {
 		if s, _, err := unstructured.NestedString(u.Object, path...); err != nil || s == "" {
-			return nil, fmt.Errorf("%w: no %s.%s", ErrNotRelease, path[0], path[len(path)-1])
+			return nil, fmt.Errorf("%w: no %s.%s", errNotRelease, path[0], path[len(path)-1])
 		}
 	}
 	// Drop the fields that a server adds to an object.
@@ -43,7 +43,7 @@ func ParseRelease(text []byte) (*Release, error) {
 	clean.SetLabels(merged(clean.GetLabels(), u.GetLabels()))
 	spec, ok := u.Object["spec"].(map[string]any)
 	if !ok {
-		return nil, ErrNotRelease
+		return nil, errNotRelease
 	}
 	var err error
 	if clean.Object["spec"], err = plain(spec); err != nil {

@@ -21,8 +21,8 @@ const (
 // extraTime bounds the requests that explain a timeout.
 const extraTime = 20 * time.Second
 
-// Sleep waits for d or until ctx is done, and reports whether d has passed.
-func Sleep(ctx context.Context, d time.Duration) bool {
+// sleep waits for d or until ctx is done, and reports whether d has passed.
+func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -57,7 +57,7 @@ func (c *Cluster) WaitAPI(ctx context.Context) error {
 		if last == nil || ctx.Err() == nil { // our own deadline is not a reason
 			last = err
 		}
-		if !Sleep(ctx, pause) {
+		if !sleep(ctx, pause) {
 			if !timedOut(ctx) {
 				return context.Cause(ctx)
 			}
@@ -109,7 +109,7 @@ func (c *Cluster) wait(ctx context.Context, every time.Duration, check func() (l
 		if err != nil || left == "" {
 			return err
 		}
-		if !Sleep(ctx, every) {
+		if !sleep(ctx, every) {
 			if !timedOut(ctx) {
 				return context.Cause(ctx)
 			}

@@ -59,14 +59,14 @@ func (c *Cluster) watchPods(ctx context.Context, cfg *action.Configuration, warn
 func (w *podWatch) follow(ctx context.Context, c *Cluster) {
 	events, err := c.kube.CoreV1().Pods(Namespace).Watch(ctx, metav1.ListOptions{})
 	if err != nil {
-		Sleep(ctx, pause)
+		sleep(ctx, pause)
 		return
 	}
 	defer events.Stop()
 	for e := range events.ResultChan() {
 		pod, ok := e.Object.(*corev1.Pod)
 		if !ok { // an error of the watch
-			Sleep(ctx, pause)
+			sleep(ctx, pause)
 			return
 		}
 		w.update(ctx, c, pod, e.Type == watch.Deleted)
