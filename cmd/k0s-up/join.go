@@ -28,11 +28,11 @@ func (u *up) joinSteps() []step.Step {
 	}
 	return append(steps,
 		step.Step{Name: "token", Run: u.placeToken},
-		step.Step{Name: "k0s-install", Run: u.install(u.cfg.join)},
+		step.Step{Name: "k0s-install", Run: u.install},
 		step.Step{Name: "k0s-start", Run: u.start},
 		step.Step{Name: "k0s-joined", Run: u.waitMember},
 		step.Step{Name: "token-removed", Run: u.removeTokens},
-		step.Step{Name: "k0s-ready", Run: u.waitJoined},
+		step.Step{Name: "k0s-ready", Run: u.waitNode},
 	)
 }
 

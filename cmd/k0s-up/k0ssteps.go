@@ -93,28 +93,26 @@ func (u *up) backup(path string) (string, error) {
 // backupName returns the name of the copy of the first k0s.yaml.
 func backupName(path string) string { return path + ".before-k0rdent-install" }
 
-// install returns a step that installs k0s as a service, unless it is one.
-func (u *up) install(role string) func(context.Context, bool) (step.Outcome, error) {
-	return func(ctx context.Context, do bool) (step.Outcome, error) {
-		if s := u.k0s.service; s != nil {
-			return step.Unchanged("%s", s.Unit), nil
-		}
-		args := []string{role}
-		if role == k0s.RoleController {
-			args = append(args, "--enable-worker", "--no-taints")
-		}
-		if u.cfg.join != "" {
-			args = append(args, "--token-file", strings.TrimPrefix(u.host.joinToken, u.host.root))
-		}
-		o := step.Changed(do, "k0s install %s", strings.Join(args, " "))
-		if !do {
-			return o, nil
-		}
-		if err := u.k0s.Install(ctx, args...); err != nil {
-			return step.Outcome{}, err
-		}
-		return o, u.k0s.findService()
+// install installs k0s as a service, unless it is one.
+func (u *up) install(ctx context.Context, do bool) (step.Outcome, error) {
+	if s := u.k0s.service; s != nil {
+		return step.Unchanged("%s", s.Unit), nil
 	}
+	args := []string{cmp.Or(u.cfg.join, k0s.RoleController)}
+	if !u.worker {
+		args = append(args, "--enable-worker", "--no-taints")
+	}
+	if u.cfg.join != "" {
+		args = append(args, "--token-file", strings.TrimPrefix(u.host.joinToken, u.host.root))
+	}
+	o := step.Changed(do, "k0s install %s", strings.Join(args, " "))
+	if !do {
+		return o, nil
+	}
+	if err := u.k0s.Install(ctx, args...); err != nil {
+		return step.Outcome{}, err
+	}
+	return o, u.k0s.findService()
 }
 
 // start starts k0s, or restarts it if its configuration has changed.
@@ -165,20 +163,19 @@ func (u *up) reach(ctx context.Context) bool {
 	return true
 }
 
-// waitNode waits for the API and for this host's node, and writes the cluster
-// record.
+// waitNode waits for the API and for this host's node. A worker has only the kubelet's
+// kubeconfig, which lets a node read itself; a controller that joined has it before the
+// administrator's. If the host is the cluster's first controller or is upgraded, the
+// record of the cluster is written.
 func (u *up) waitNode(ctx context.Context, do bool) (step.Outcome, error) {
+	if u.worker || u.cfg.join != "" {
+		return u.wait(ctx, do, u.k0s.kubeletConfig)
+	}
 	o, err := u.wait(ctx, do, u.k0s.kubeconfig)
 	if err == nil {
 		err = u.writeCluster()
 	}
 	return o, err
-}
-
-// waitJoined waits for this host's node with the kubelet's kubeconfig, since a
-// worker has no other. It lets a node read itself.
-func (u *up) waitJoined(ctx context.Context, do bool) (step.Outcome, error) {
-	return u.wait(ctx, do, u.k0s.kubeletConfig)
 }
 
 func (u *up) wait(ctx context.Context, do bool, kubeconfig func() string) (step.Outcome, error) {

@@ -3,18 +3,15 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
+	"k0rdent-airgap/lib/pemfile"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
 )
@@ -24,7 +21,6 @@ type site struct {
 	at   string // HOST[:PORT][/PREFIX]
 	host string // HOST[:PORT]
 	reg  *client.Registry
-	ca   []byte      // PEM; may be empty
 	pins client.Pins // the digest that each tag must have
 }
 
@@ -38,15 +34,12 @@ func (u *up) openSite() (*site, error) {
 	if c.CA == "" && c.At == "" && u.in.Registry != nil {
 		c.CA = u.in.Registry.CA
 	}
-	reg, where, ca, err := client.Site(*c, at, tool, u.Log, func(text string) { u.Progress.Warn("%s", text) })
+	reg, where, _, err := client.Site(*c, at, tool, u.Log, func(text string) { u.Progress.Warn("%s", text) })
 	if err != nil {
 		return nil, err
 	}
-	return &site{at: where.String(), host: where.Host, reg: reg, ca: ca}, nil
+	return &site{at: where.String(), host: where.Host, reg: reg}, nil
 }
-
-// jobs is the number of concurrent requests to the registry.
-const jobs = 8
 
 // maxSkew is how far two clocks may be apart. Certificates that k0s creates are
 // valid from that moment on, and etcd and kubelets on other hosts check them.
@@ -88,13 +81,9 @@ func (u *up) checkSite(ctx context.Context) {
 // the registry's authorities.
 func (u *up) checkTime(ctx context.Context) {
 	now := time.Now()
-	for rest := u.site.ca; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err == nil && (now.Before(c.NotBefore) || now.After(c.NotAfter)) {
+	authorities, _, _ := pemfile.Certificates(u.cfg.CA) // openSite has read them; none without --ca
+	for _, c := range authorities {
+		if now.Before(c.NotBefore) || now.After(c.NotAfter) {
 			u.Fail("time", "set the clock", "this host's clock is at %s, and the registry's authority is valid from %s to %s", stamp(now), stamp(c.NotBefore), stamp(c.NotAfter))
 		}
 	}
@@ -141,33 +130,17 @@ type absence struct {
 
 // lookUp returns the images that the registry lacks, and those whose tag has moved.
 func (s *site) lookUp(ctx context.Context, images []ref.Reference) (missing []absence, moved []*client.MovedError, err error) {
-	found := make([]string, len(images))
-	instead := make([]string, len(images))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(jobs)
-	for n, i := range images {
-		group.Go(func() (err error) {
-			repository := s.repository(i)
-			found[n], err = s.reg.Digest(ctx, repository, tagOf(i))
-			if errors.Is(err, client.ErrNotFound) || err == nil && found[n] == "" {
-				found[n], instead[n] = "", s.tags(ctx, repository)
-				return nil
-			}
-			if err != nil {
-				return fmt.Errorf("%v: %w", i, err)
-			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, nil, err
-	}
-	for n, i := range images {
-		if found[n] == "" {
-			missing = append(missing, absence{i, instead[n]})
+	for _, i := range images {
+		repository := s.repository(i)
+		digest, err := s.reg.Digest(ctx, repository, tagOf(i))
+		switch {
+		case errors.Is(err, client.ErrNotFound) || err == nil && digest == "":
+			missing = append(missing, absence{i, s.tags(ctx, repository)})
 			continue
+		case err != nil:
+			return nil, nil, fmt.Errorf("%v: %w", i, err)
 		}
-		if e, ok := errors.AsType[*client.MovedError](s.pins.Check(s.reg, s.repository(i), tagOf(i), found[n])); ok {
+		if e, ok := errors.AsType[*client.MovedError](s.pins.Check(s.reg, repository, tagOf(i), digest)); ok {
 			moved = append(moved, e)
 		}
 	}

@@ -136,7 +136,7 @@ func (u *up) steps() []step.Step {
 	}
 	return []step.Step{
 		{Name: "preflight", Run: u.preflight}, {Name: "notes", Run: u.note},
-		{Name: "k0s.yaml", Run: u.configure}, {Name: "k0s-install", Run: u.install(k0s.RoleController)},
+		{Name: "k0s.yaml", Run: u.configure}, {Name: "k0s-install", Run: u.install},
 		{Name: "k0s-start", Run: u.start}, {Name: "k0s-ready", Run: u.waitNode},
 	}
 }

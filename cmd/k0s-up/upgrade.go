@@ -16,13 +16,11 @@ import (
 // upgradeSteps returns the steps that upgrade k0s.
 func (u *up) upgradeSteps() []step.Step {
 	steps := []step.Step{{Name: "preflight", Run: u.checkNew}, {Name: "notes", Run: u.note}}
-	wait := u.waitJoined
 	if !u.worker {
 		steps = append(steps, step.Step{Name: "k0s.yaml", Run: u.configure})
-		wait = u.waitNode
 	}
 	return append(steps,
-		step.Step{Name: "k0s-upgrade", Run: u.replace}, step.Step{Name: "k0s-start", Run: u.start}, step.Step{Name: "k0s-ready", Run: wait})
+		step.Step{Name: "k0s-upgrade", Run: u.replace}, step.Step{Name: "k0s-start", Run: u.start}, step.Step{Name: "k0s-ready", Run: u.waitNode})
 }
 
 // checkNew runs the preflight for the new k0s, which is --k0s-from or already in
