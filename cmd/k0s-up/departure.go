@@ -124,11 +124,6 @@ func (u *up) hasLeft(ctx context.Context) bool {
 // leaveTime bounds the attempts to leave etcd.
 const leaveTime = 30 * time.Second
 
-// leaveGrace is how long the etcd of a leaving member keeps running, until the
-// others have learnt that it left. Without it, two members of three, one of them
-// lost, would have no quorum.
-const leaveGrace = 3 * time.Second
-
 // deleteTime bounds the attempts to reach another controller.
 const deleteTime = 30 * time.Second
 

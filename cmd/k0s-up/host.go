@@ -24,7 +24,10 @@ type host struct {
 	state  string // directory of this program's notes
 	lock   string
 
-	leaveGrace time.Duration // between leaving etcd and stopping it
+	// leaveGrace is how long the etcd of a leaving member keeps running, until the
+	// others have learnt that it left. Without it, two members of three, one of them
+	// lost, would have no quorum.
+	leaveGrace time.Duration
 	timeout    time.Duration // of k0s commands that answer at once unless k0s hangs
 
 	measure   time.Duration // how long to measure the disk's latency
@@ -43,6 +46,6 @@ func hostBelow(root string) host {
 		data:      at(k0s.DataDir), runDir: at(k0s.RunDir),
 		config: at(config.Path), state: at("/var/lib/k0rdentd"),
 		lock:       at("/run/k0s-up.lock"),
-		leaveGrace: leaveGrace, timeout: quickRun, measure: time.Second, proc: "/proc", sys: "/sys", arch: runtime.GOARCH,
+		leaveGrace: 3 * time.Second, timeout: 30 * time.Second, measure: time.Second, proc: "/proc", sys: "/sys", arch: runtime.GOARCH,
 	}
 }

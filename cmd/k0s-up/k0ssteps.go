@@ -248,18 +248,16 @@ func (u *up) withLog(ctx context.Context, err error) error {
 
 // journal returns the last lines of the service's journal, or "".
 func (u *up) journal(ctx context.Context) string {
-	journal, err := exec.LookPath("journalctl")
-	if u.k0s.service == nil || err != nil {
+	if u.k0s.service == nil {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	var out bytes.Buffer // three lines of a journal, each at most 48 KiB
-	cmd := exec.CommandContext(ctx, journal, "-u", "k0s"+u.k0s.service.Role, "-n", "3", "-o", "cat", "--no-pager", "-q")
-	cmd.Stdout = &out
-	if cmd.Run() != nil || out.Len() == 0 {
+	// Three lines of a journal, each at most 48 KiB.
+	out, err := exec.CommandContext(ctx, "journalctl", "-u", "k0s"+u.k0s.service.Role, "-n", "3", "-o", "cat", "--no-pager", "-q").Output()
+	if err != nil || len(out) == 0 {
 		return ""
 	}
-	lines := slices.DeleteFunc(strings.Split(out.String(), "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
+	lines := slices.DeleteFunc(strings.Split(string(out), "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
 	return "; last lines of its log: " + strings.Join(lines, " | ")
 }

@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
-	"time"
 
 	"k0rdent-airgap/lib/k0s"
 )
-
-// quickRun bounds k0s commands that answer at once unless k0s hangs.
-const quickRun = 30 * time.Second
 
 // program is k0s on this host: the program, the service, and the running process.
 type program struct {

@@ -26,14 +26,15 @@ func (u *up) checkController(ctx context.Context, _ bool) (step.Outcome, error) 
 	if err := u.k0s.findRunning(ctx); err != nil {
 		return step.Outcome{}, err
 	}
+	const hint = "create the token on a controller of the cluster"
 	running := u.k0s.running
 	switch {
 	case running == nil:
-		return step.Outcome{}, cli.Hint(errors.New("k0s is not running on this host"), "create the token on a controller of the cluster")
+		return step.Outcome{}, cli.Hint(errors.New("k0s is not running on this host"), hint)
 	case running.Role == "":
 		return step.Outcome{}, k0s.ErrSilent
 	case running.Role == k0s.RoleWorker:
-		return step.Outcome{}, cli.Hint(errors.New("this host is a worker"), "create the token on a controller of the cluster")
+		return step.Outcome{}, cli.Hint(errors.New("this host is a worker"), hint)
 	case running.SingleNode:
 		return step.Outcome{}, errors.New("k0s runs with --single, so no other host can join it")
 	}

@@ -70,24 +70,23 @@ func trustedFiles(text string) map[string]int64 {
 // are not trusted since they do not come from a package. k0s would then fail with
 // "fork/exec ...: operation not permitted" (rancher/rke2#2848, k3s-io/k3s#9008).
 func (f *findings) fapolicyd() {
-	const check = "fapolicyd"
-	if !f.running(check, "fapolicyd") {
+	if !f.running("fapolicyd") {
 		return
 	}
-	config, _ := f.read(check, f.Root+"/etc/fapolicyd/fapolicyd.conf")
+	config, _ := f.read(f.Root + "/etc/fapolicyd/fapolicyd.conf")
 	if assignments(config)["permissive"] == "1" {
 		return
 	}
 	rules, err := f.rules()
 	if errors.Is(err, fs.ErrNotExist) {
-		f.unknown(check, "/etc/fapolicyd", err)
+		f.unknown("/etc/fapolicyd", err)
 	}
 	if err != nil {
 		return
 	}
 	trusted := make(map[string]int64)
 	for _, path := range append(f.glob("/etc/fapolicyd/trust.d/*"), f.Root+"/etc/fapolicyd/fapolicyd.trust") {
-		text, _ := f.read(check, path)
+		text, _ := f.read(path)
 		for name, size := range trustedFiles(text) {
 			trusted[name] = size
 		}
@@ -100,7 +99,7 @@ func (f *findings) fapolicyd() {
 		if executable(rules, path, listed) {
 			continue
 		}
-		f.fail(check, path, f.allowCommand(), "fapolicyd is running and has no rule that allows executing %s", path)
+		f.fail(path, f.allowCommand(), "fapolicyd is running and has no rule that allows executing %s", path)
 		return
 	}
 }
@@ -110,14 +109,14 @@ func (f *findings) fapolicyd() {
 func (f *findings) rules() (string, error) {
 	const dir = "/etc/fapolicyd/"
 	for _, name := range []string{"compiled.rules", "fapolicyd.rules"} {
-		if text, err := f.load("fapolicyd", f.Root+dir+name); !errors.Is(err, fs.ErrNotExist) {
+		if text, err := f.load(f.Root + dir + name); !errors.Is(err, fs.ErrNotExist) {
 			return text, err
 		}
 	}
 	all := ""
 	failed := error(fs.ErrNotExist)
 	for _, path := range f.glob(dir + "rules.d/*.rules") {
-		text, err := f.load("fapolicyd", path)
+		text, err := f.load(path)
 		if err != nil {
 			return "", err
 		}

@@ -62,7 +62,7 @@ func (d definition) contains(n netip.Prefix) bool {
 // define reads the file of a zone or service: the operator's, else the package's.
 func (f *findings) define(kind, name string) (d definition, err error) {
 	for _, dir := range []string{"/etc/firewalld/", "/usr/lib/firewalld/"} {
-		if text, exists := f.read("firewalld", f.Root+dir+kind+"/"+name+".xml"); exists {
+		if text, exists := f.read(f.Root + dir + kind + "/" + name + ".xml"); exists {
 			err = xml.Unmarshal([]byte(text), &d)
 			return d, err
 		}
@@ -117,25 +117,24 @@ func (f *findings) servicePorts(name string, seen map[string]bool) []portXML {
 // kube-proxy has redirected, so these are warnings. k0s documents the ports, the
 // networks and the back end (docs/networking.md).
 func (f *findings) firewalld() {
-	const check = "firewalld"
-	if !f.running(check, "firewalld") {
+	if !f.running("firewalld") {
 		return
 	}
-	config, err := f.load(check, f.Root+"/etc/firewalld/firewalld.conf")
+	config, err := f.load(f.Root + "/etc/firewalld/firewalld.conf")
 	if errors.Is(err, fs.ErrNotExist) {
-		f.unknown(check, "/etc/firewalld/firewalld.conf", err)
+		f.unknown("/etc/firewalld/firewalld.conf", err)
 	}
 	if err != nil {
 		return
 	}
 	settings := assignments(config)
 	if settings["FirewallBackend"] == "iptables" {
-		f.warn(check, "/etc/firewalld/firewalld.conf", "sed -i 's/^FirewallBackend=.*/FirewallBackend=nftables/' /etc/firewalld/firewalld.conf && systemctl restart firewalld",
+		f.warn("/etc/firewalld/firewalld.conf", "sed -i 's/^FirewallBackend=.*/FirewallBackend=nftables/' /etc/firewalld/firewalld.conf && systemctl restart firewalld",
 			"firewalld uses iptables, but k0s prefers nftables; the cluster's network works only if both use the same")
 	}
 	zones, err := f.zones(cmp.Or(settings["DefaultZone"], "public"))
 	if err != nil {
-		f.unknown(check, "/etc/firewalld", err)
+		f.unknown("/etc/firewalld", err)
 		return
 	}
 	var ports, networks []string
@@ -145,7 +144,7 @@ func (f *findings) firewalld() {
 		}
 	}
 	if len(ports) > 0 {
-		f.warn(check, "ports", "firewall-cmd --permanent --add-port="+strings.Join(ports, " --add-port=")+" && firewall-cmd --reload",
+		f.warn("ports", "firewall-cmd --permanent --add-port="+strings.Join(ports, " --add-port=")+" && firewall-cmd --reload",
 			"firewalld blocks %s, which other hosts of the cluster connect to", strings.Join(ports, ", "))
 	}
 	for _, n := range f.Networks {
@@ -154,7 +153,7 @@ func (f *findings) firewalld() {
 		}
 	}
 	if len(networks) > 0 {
-		f.warn(check, "networks", "firewall-cmd --permanent --zone=trusted --add-source="+strings.Join(networks, " --add-source=")+" && firewall-cmd --reload",
+		f.warn("networks", "firewall-cmd --permanent --zone=trusted --add-source="+strings.Join(networks, " --add-source=")+" && firewall-cmd --reload",
 			"firewalld blocks traffic from the cluster's networks %s", strings.Join(networks, " and "))
 	}
 }

@@ -57,54 +57,50 @@ func (p Port) String() string { return strconv.Itoa(p.Number) + "/" + p.Protocol
 // findings collects the findings for a host.
 type findings struct {
 	Host
-	list []record.Finding
+	check string // the one that runs
+	list  []record.Finding
 }
 
 // Check returns the problems found, in the order of the checks. It skips the checks
 // in skip that query a server or write to the disk.
 func (h Host) Check(ctx context.Context, skip []string) []record.Finding {
 	f := &findings{Host: h}
-	f.selinux()
-	f.fapolicyd()
-	f.firewalld()
-	f.apparmor()
-	f.fips()
-	f.limits()
-	f.mounts()
-	f.modules()
-	f.swap()
-	f.clock()
-	f.names()
-	f.ipv6()
-	f.proxies()
-	if !slices.Contains(skip, "dns") {
-		f.wildcard(ctx)
-	}
-	if h.Measure > 0 && !slices.Contains(skip, "latency") {
-		f.latency(ctx)
+	for _, c := range []struct {
+		name   string
+		run    func()
+		costly bool
+	}{
+		{name: "selinux", run: f.selinux}, {name: "fapolicyd", run: f.fapolicyd}, {name: "firewalld", run: f.firewalld},
+		{name: "apparmor", run: f.apparmor}, {name: "fips", run: f.fips}, {name: "inotify", run: f.inotify}, {name: "files", run: f.files},
+		{name: "mounts", run: f.mounts}, {name: "modules", run: f.modules}, {name: "swap", run: f.swap}, {name: "time", run: f.clock},
+		{name: "name", run: f.name}, {name: "hosts", run: f.hosts}, {name: "ipv6", run: f.ipv6}, {name: "proxy", run: f.proxies},
+		{"dns", func() { f.wildcard(ctx) }, true}, {"latency", func() { f.latency(ctx) }, true},
+	} {
+		if f.check = c.name; !c.costly || !slices.Contains(skip, c.name) {
+			c.run()
+		}
 	}
 	return f.list
 }
 
-func (f *findings) add(check, status, subject, remedy, format string, args ...any) {
-	f.list = append(f.list, record.Finding{Check: check, Status: status, Subject: subject, Detail: fmt.Sprintf(format, args...), Remedy: remedy})
+func (f *findings) add(status, subject, remedy, format string, args ...any) {
+	f.list = append(f.list, record.Finding{Check: f.check, Status: status, Subject: subject, Detail: fmt.Sprintf(format, args...), Remedy: remedy})
 }
 
-func (f *findings) fail(check, subject, remedy, format string, args ...any) {
-	f.add(check, record.StatusFailed, subject, remedy, format, args...)
+func (f *findings) fail(subject, remedy, format string, args ...any) {
+	f.add(record.StatusFailed, subject, remedy, format, args...)
 }
 
-func (f *findings) warn(check, subject, remedy, format string, args ...any) {
-	f.add(check, record.StatusWarning, subject, remedy, format, args...)
+func (f *findings) warn(subject, remedy, format string, args ...any) {
+	f.add(record.StatusWarning, subject, remedy, format, args...)
 }
 
-// unknown reports that a check could not be made.
-func (f *findings) unknown(check, subject string, err error) {
+// unknown reports that the check could not be made.
+func (f *findings) unknown(subject string, err error) {
 	if of, ok := errors.AsType[*fs.PathError](err); ok {
 		err = of.Err
 	}
-	subject = strings.TrimPrefix(subject, f.Root)
-	f.add(check, record.StatusUnknown, subject, "", "cannot be checked: %v", err)
+	f.add(record.StatusUnknown, strings.TrimPrefix(subject, f.Root), "", "cannot be checked: %v", err)
 }
 
 // maxFile bounds the size of a file that a check reads.
@@ -112,20 +108,20 @@ const maxFile = 16 << 20
 
 // read returns the text of a file, and whether it could be read. A file that exists
 // and cannot be read makes the check unknown.
-func (f *findings) read(check, path string) (text string, exists bool) {
-	text, err := f.load(check, path)
+func (f *findings) read(path string) (text string, exists bool) {
+	text, err := f.load(path)
 	return text, err == nil
 }
 
 // load is like read, but its error distinguishes a file that does not exist
 // (fs.ErrNotExist) from one that cannot be read.
-func (f *findings) load(check, path string) (string, error) {
+func (f *findings) load(path string) (string, error) {
 	text, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return "", fs.ErrNotExist
 	}
 	if err != nil {
-		f.unknown(check, path, err)
+		f.unknown(path, err)
 	}
 	return text, err
 }
@@ -153,7 +149,7 @@ func readFile(path string) (string, error) {
 
 // number returns the number in a file of the kernel, and whether it has one. If it
 // has none, the check is unknown.
-func (f *findings) number(check, path string) (int64, bool) {
+func (f *findings) number(path string) (int64, bool) {
 	text, err := readFile(path)
 	var n int64
 	if err == nil {
@@ -163,7 +159,7 @@ func (f *findings) number(check, path string) (int64, bool) {
 		}
 	}
 	if err != nil {
-		f.unknown(check, path, err)
+		f.unknown(path, err)
 		return 0, false
 	}
 	return n, true
@@ -178,10 +174,10 @@ func (f *findings) glob(pattern string) []string {
 
 // running reports whether a program of this name is running. Without /proc, the
 // check is unknown.
-func (f *findings) running(check, name string) bool {
+func (f *findings) running(name string) bool {
 	entries, err := os.ReadDir(f.Proc)
 	if err != nil {
-		f.unknown(check, name, err)
+		f.unknown(name, err)
 		return false
 	}
 	for _, e := range entries {

@@ -16,23 +16,21 @@ import (
 // apparmor finds a kernel with AppArmor on a host that cannot load profiles:
 // containerd then disables AppArmor (k0s, docs/external-runtime-deps.md).
 func (f *findings) apparmor() {
-	const check = "apparmor"
-	text, exists := f.read(check, f.Sys+"/module/apparmor/parameters/enabled")
+	text, exists := f.read(f.Sys + "/module/apparmor/parameters/enabled")
 	if !exists || strings.TrimSpace(text) != "Y" {
 		return
 	}
 	if len(f.glob("/sbin/apparmor_parser"))+len(f.glob("/usr/sbin/apparmor_parser")) == 0 {
-		f.warn(check, "apparmor_parser", "apt-get install apparmor # on SUSE: zypper install apparmor-parser", "AppArmor is enabled, but apparmor_parser is not installed: containers run without profiles")
+		f.warn("apparmor_parser", "apt-get install apparmor # on SUSE: zypper install apparmor-parser", "AppArmor is enabled, but apparmor_parser is not installed: containers run without profiles")
 	}
 }
 
 // fips finds a kernel in FIPS mode. k0s runs on it, but that does not make the
 // cryptography in k0s and the images validated.
 func (f *findings) fips() {
-	const check = "fips"
-	text, exists := f.read(check, f.Proc+"/sys/crypto/fips_enabled")
+	text, exists := f.read(f.Proc + "/sys/crypto/fips_enabled")
 	if exists && strings.TrimSpace(text) == "1" {
-		f.warn(check, "/proc/sys/crypto/fips_enabled", "if you need validated cryptography, ask the vendors of k0s and of the images for FIPS builds",
+		f.warn("/proc/sys/crypto/fips_enabled", "if you need validated cryptography, ask the vendors of k0s and of the images for FIPS builds",
 			"the kernel is in FIPS mode, which does not extend to the cryptography in k0s and the images")
 	}
 }
@@ -46,31 +44,37 @@ const (
 	unitFiles    = 999999
 )
 
-func (f *findings) limits() {
-	for _, l := range []struct {
-		check, name    string
-		least, setting int64
-		text           string
-	}{
-		{"inotify", "fs.inotify.max_user_instances", minInstances, 8192, "pods fail with \"too many open files\""},
-		{"inotify", "fs.inotify.max_user_watches", minWatches, 524288, "pods fail with \"no space left on device\""},
-		{"files", "fs.nr_open", unitFiles, 1048576, "k0s's service requests 999999 open files"},
-		{"files", "fs.file-max", unitFiles, 1048576, "k0s's service requests 999999 open files"},
-	} {
-		n, known := f.number(l.check, f.Proc+"/sys/"+strings.ReplaceAll(l.name, ".", "/"))
-		if !known || n >= l.least {
-			continue
+// limit is a limit of the kernel, and what to raise it to.
+type limit struct {
+	name         string
+	min, setting int64
+	why          string
+}
+
+func (f *findings) inotify() {
+	f.limits(limit{"fs.inotify.max_user_instances", minInstances, 8192, "pods fail with \"too many open files\""},
+		limit{"fs.inotify.max_user_watches", minWatches, 524288, "pods fail with \"no space left on device\""})
+}
+
+func (f *findings) files() {
+	const why = "k0s's service requests 999999 open files"
+	f.limits(limit{"fs.nr_open", unitFiles, 1048576, why}, limit{"fs.file-max", unitFiles, 1048576, why})
+}
+
+func (f *findings) limits(all ...limit) {
+	for _, l := range all {
+		n, known := f.number(f.Proc + "/sys/" + strings.ReplaceAll(l.name, ".", "/"))
+		if known && n < l.min {
+			f.warn(l.name, fmt.Sprintf("echo %s=%d >>/etc/sysctl.d/90-k0s.conf && sysctl -p /etc/sysctl.d/90-k0s.conf", l.name, l.setting),
+				"%s is %d, but should be at least %d: %s", l.name, n, l.min, l.why)
 		}
-		f.warn(l.check, l.name, fmt.Sprintf("echo %s=%d >>/etc/sysctl.d/90-k0s.conf && sysctl -p /etc/sysctl.d/90-k0s.conf", l.name, l.setting),
-			"%s is %d, but should be at least %d: %s", l.name, n, l.least, l.text)
 	}
 }
 
 // swap finds swap devices. k0s lets kubelet start with swap, but etcd slows down and
 // memory limits of pods do not hold.
 func (f *findings) swap() {
-	const check = "swap"
-	text, exists := f.read(check, f.Proc+"/swaps")
+	text, exists := f.read(f.Proc + "/swaps")
 	if !exists {
 		return // a kernel without swap
 	}
@@ -81,7 +85,7 @@ func (f *findings) swap() {
 		}
 	}
 	if len(devices) > 0 {
-		f.warn(check, strings.Join(devices, ","), "swapoff -a && sed -i '/^[^#].*[[:blank:]]swap[[:blank:]]/s/^/#/' /etc/fstab", "this host swaps to %s: pods may exceed their memory limits, and etcd slows down", strings.Join(devices, ", "))
+		f.warn(strings.Join(devices, ","), "swapoff -a && sed -i '/^[^#].*[[:blank:]]swap[[:blank:]]/s/^/#/' /etc/fstab", "this host swaps to %s: pods may exceed their memory limits, and etcd slows down", strings.Join(devices, ", "))
 	}
 }
 
@@ -96,18 +100,17 @@ func unsynced() (bool, error) {
 // clock finds a clock that is not synchronized, or that is earlier than the push of
 // the images. k0s's certificates are valid from the moment it creates them.
 func (f *findings) clock() {
-	const check = "time"
 	now := time.Now()
 	if f.Released.Sub(now) > 5*time.Minute {
-		f.fail(check, "clock", "timedatectl set-time '"+f.Released.Format("2006-01-02 15:04:05")+"' # or start an NTP client",
+		f.fail("clock", "timedatectl set-time '"+f.Released.Format("2006-01-02 15:04:05")+"' # or start an NTP client",
 			"this host's clock is at %s, before the images were pushed at %s", now.UTC().Format(time.RFC3339), f.Released.UTC().Format(time.RFC3339))
 	}
 	no, err := unsynced()
 	switch {
 	case err != nil:
-		f.unknown(check, "clock", err)
+		f.unknown("clock", err)
 	case no:
-		f.warn(check, "clock", "echo 'server NTPSERVER iburst' >>/etc/chrony.conf && systemctl enable --now chronyd", "no NTP client synchronizes the clock: if the clocks of hosts drift apart, certificates are rejected and etcd warns")
+		f.warn("clock", "echo 'server NTPSERVER iburst' >>/etc/chrony.conf && systemctl enable --now chronyd", "no NTP client synchronizes the clock: if the clocks of hosts drift apart, certificates are rejected and etcd warns")
 	}
 }
 
@@ -143,7 +146,6 @@ func (f *findings) needs() []need {
 // modules finds kernel modules that are missing, or that the host refuses to load,
 // as hardening guides advise.
 func (f *findings) modules() {
-	const check = "modules"
 	needs := slices.DeleteFunc(f.needs(), func(n need) bool { return slices.ContainsFunc(n.names, f.loaded) })
 	if len(needs) == 0 {
 		return
@@ -154,9 +156,9 @@ func (f *findings) modules() {
 		name := n.names[0]
 		switch by := refused[name]; {
 		case by != "":
-			f.add(check, n.status, name, "sed -i '/^install *"+name+" /d' "+by, "%s refuses to load the kernel module %s: %s", by, name, n.what)
+			f.add(n.status, name, "sed -i '/^install *"+name+" /d' "+by, "%s refuses to load the kernel module %s: %s", by, name, n.what)
 		case have != nil && name != "overlay" && !slices.ContainsFunc(n.names, func(n string) bool { return have[n] }):
-			f.add(check, n.status, name, "dnf install kernel-modules-extra-"+release+", or this system's package with that module",
+			f.add(n.status, name, "dnf install kernel-modules-extra-"+release+", or this system's package with that module",
 				"the kernel %s has no module %s: %s", release, strings.Join(n.names, " or "), n.what)
 		}
 	}
@@ -183,7 +185,7 @@ func (f *findings) available() (release string, have map[string]bool) {
 		addModules(have, text)
 	}
 	if err != nil {
-		f.unknown("modules", file, err)
+		f.unknown(file, err)
 		return release, nil
 	}
 	return release, have
@@ -206,7 +208,7 @@ func (f *findings) refusedModules() map[string]string {
 	found := make(map[string]string)
 	for _, dir := range []string{"/etc", "/run", "/usr/lib", "/lib"} {
 		for _, file := range f.glob(dir + "/modprobe.d/*.conf") {
-			text, _ := f.read("modules", file)
+			text, _ := f.read(file)
 			for name := range installed(text) {
 				found[name] = strings.TrimPrefix(file, f.Root)
 			}

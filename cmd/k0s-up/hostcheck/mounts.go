@@ -62,7 +62,6 @@ func within(dir, of string) bool {
 // start (as in k3s-io/k3s#7372). CIS and STIG require nodev for /var: it only breaks
 // device nodes in volumes, since containers have their own /dev.
 func (f *findings) mounts() {
-	const check = "mounts"
 	file := f.Proc + "/self/mountinfo"
 	text, err := readFile(file)
 	var all []mount
@@ -70,7 +69,7 @@ func (f *findings) mounts() {
 		all, err = parseMounts(text)
 	}
 	if err != nil {
-		f.unknown(check, file, err)
+		f.unknown(file, err)
 		return
 	}
 	for _, dir := range []struct {
@@ -88,11 +87,11 @@ func (f *findings) mounts() {
 		}
 		switch {
 		case dir.exec && slices.Contains(m.options, "noexec"):
-			f.fail(check, dir.path, remount("exec"), "%s is mounted with noexec on %s: %s", dir.path, m.point, dir.what)
+			f.fail(dir.path, remount("exec"), "%s is mounted with noexec on %s: %s", dir.path, m.point, dir.what)
 		case slices.Contains(m.options, "ro") && dir.path != path.Dir(f.K0s):
-			f.fail(check, dir.path, remount("rw"), "%s is mounted read-only on %s: %s", dir.path, m.point, dir.what)
+			f.fail(dir.path, remount("rw"), "%s is mounted read-only on %s: %s", dir.path, m.point, dir.what)
 		case dir.path == f.Data && slices.Contains(m.options, "nodev"):
-			f.warn(check, dir.path, remount("dev"), "%s is mounted with nodev on %s: volumes that are block devices do not work", dir.path, m.point)
+			f.warn(dir.path, remount("dev"), "%s is mounted with nodev on %s: volumes that are block devices do not work", dir.path, m.point)
 		}
 	}
 }

@@ -12,23 +12,26 @@ import (
 	"time"
 )
 
-// names checks the host name and /etc/hosts. kubelet uses the name in lower case.
-// k0s's kubeconfig reaches the API at "localhost", which must be in /etc/hosts or
-// known to the nameserver; systemd-resolved knows it.
-func (f *findings) names() {
+// name checks the host name, which kubelet uses in lower case.
+func (f *findings) name() {
 	if lower := strings.ToLower(f.Name); lower != f.Name {
-		f.warn("name", f.Name, "hostnamectl set-hostname "+lower, "the host name %q has capital letters, but its node will be named %q", f.Name, lower)
+		f.warn(f.Name, "hostnamectl set-hostname "+lower, "the host name %q has capital letters, but its node will be named %q", f.Name, lower)
 	}
-	text, err := f.load("hosts", f.Root+"/etc/hosts")
+}
+
+// hosts checks /etc/hosts. k0s's kubeconfig reaches the API at "localhost", which must
+// be there or known to the nameserver; systemd-resolved knows it.
+func (f *findings) hosts() {
+	text, err := f.load(f.Root + "/etc/hosts")
 	if err == nil && hasLocalhost(text) || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	const remedy = `echo "127.0.0.1 localhost" >>/etc/hosts`
-	if resolv, _ := f.read("hosts", f.Root+"/etc/resolv.conf"); slices.Contains(Nameservers(resolv), netip.MustParseAddr("127.0.0.53")) {
-		f.warn("hosts", "/etc/hosts", remedy, "/etc/hosts does not list localhost, which k0s connects to; only systemd-resolved resolves it")
+	if resolv, _ := f.read(f.Root + "/etc/resolv.conf"); slices.Contains(Nameservers(resolv), netip.MustParseAddr("127.0.0.53")) {
+		f.warn("/etc/hosts", remedy, "/etc/hosts does not list localhost, which k0s connects to; only systemd-resolved resolves it")
 		return
 	}
-	f.fail("hosts", "/etc/hosts", remedy, "/etc/hosts does not list localhost, which k0s connects to")
+	f.fail("/etc/hosts", remedy, "/etc/hosts does not list localhost, which k0s connects to")
 }
 
 // hasLocalhost reports whether hosts(5) lists localhost at an IPv4 loopback address.
@@ -78,8 +81,7 @@ const dnsTimeout = 2 * time.Second
 // domain and try it first for names with few dots, so names of services or of a
 // registry may resolve to it.
 func (f *findings) wildcard(ctx context.Context) {
-	const check = "dns"
-	text, exists := f.read(check, f.Root+"/etc/resolv.conf")
+	text, exists := f.read(f.Root + "/etc/resolv.conf")
 	servers := Nameservers(text)
 	if !exists || len(servers) == 0 {
 		return
@@ -94,7 +96,7 @@ func (f *findings) wildcard(ctx context.Context) {
 		name := "k0s-up-" + strings.ToLower(rand.Text()) + "." + strings.Trim(domain, ".") + "."
 		// Without an answer, there is no wildcard.
 		if found, _ := resolver.LookupNetIP(ctx, "ip", name); len(found) > 0 {
-			f.warn(check, domain, "remove the search domain from /etc/resolv.conf, or the wildcard record *."+strings.Trim(domain, ".")+" from DNS",
+			f.warn(domain, "remove the search domain from /etc/resolv.conf, or the wildcard record *."+strings.Trim(domain, ".")+" from DNS",
 				"every name in the search domain %s resolves, for example to %s: pods may connect there instead of to services of the cluster", domain, found[0])
 		}
 	}
@@ -102,17 +104,16 @@ func (f *findings) wildcard(ctx context.Context) {
 
 // ipv6 finds a host without IPv6 for a cluster that uses both families.
 func (f *findings) ipv6() {
-	const check = "ipv6"
 	if !f.IPv6 {
 		return
 	}
 	file := f.Proc + "/sys/net/ipv6/conf/all/disable_ipv6"
-	if text, exists := f.read(check, file); !exists || strings.TrimSpace(text) == "1" {
-		f.warn(check, "net.ipv6.conf.all.disable_ipv6", "sysctl -w net.ipv6.conf.all.disable_ipv6=0 # also remove that setting from /etc/sysctl.d, and ipv6.disable=1 from the kernel's command line",
+	if text, exists := f.read(file); !exists || strings.TrimSpace(text) == "1" {
+		f.warn("net.ipv6.conf.all.disable_ipv6", "sysctl -w net.ipv6.conf.all.disable_ipv6=0 # also remove that setting from /etc/sysctl.d, and ipv6.disable=1 from the kernel's command line",
 			"k0s.yaml enables IPv6, but IPv6 is disabled on this host")
 		return
 	}
 	if !slices.ContainsFunc(f.Addresses, func(a netip.Addr) bool { return a.Is6() && a.IsGlobalUnicast() }) {
-		f.warn(check, "address", "ip -6 address add ADDRESS/64 dev DEVICE", "k0s.yaml enables IPv6, but this host has no IPv6 address")
+		f.warn("address", "ip -6 address add ADDRESS/64 dev DEVICE", "k0s.yaml enables IPv6, but this host has no IPv6 address")
 	}
 }

@@ -87,13 +87,12 @@ func proxied(c httpproxy.Config, hosts []string, networks []netip.Prefix) []stri
 // pass, so this is a warning. The shell's environment affects k0s-up alone; that of
 // systemd affects containerd, kubelet and the API server.
 func (f *findings) proxies() {
-	const check = "proxy"
 	shell, err := os.ReadFile(f.Proc + "/self/environ")
 	if err != nil {
-		f.unknown(check, f.Proc+"/self/environ", err)
+		f.unknown(f.Proc+"/self/environ", err)
 	}
 	if bad := proxied(proxyOf(environ(string(shell))), f.Internal, nil); len(bad) > 0 {
-		f.warn(check, "shell", "export NO_PROXY=$NO_PROXY,"+strings.Join(bad, ","), "this shell's environment sets a proxy, and NO_PROXY does not list %s", strings.Join(bad, ", "))
+		f.warn("shell", "export NO_PROXY=$NO_PROXY,"+strings.Join(bad, ","), "this shell's environment sets a proxy, and NO_PROXY does not list %s", strings.Join(bad, ", "))
 	}
 	env := f.serviceEnviron()
 	c := proxyOf(env)
@@ -102,30 +101,29 @@ func (f *findings) proxies() {
 		return
 	}
 	list := strings.Trim(c.NoProxy+","+strings.Join(append(bad, ".svc", ".cluster.local"), ","), ",")
-	f.warn(check, "systemd", `for s in k0scontroller k0sworker; do mkdir -p /etc/systemd/system/$s.service.d && printf '[Service]\nEnvironment="NO_PROXY=`+list+`"\n' >/etc/systemd/system/$s.service.d/no-proxy.conf; done && systemctl daemon-reload`,
+	f.warn("systemd", `for s in k0scontroller k0sworker; do mkdir -p /etc/systemd/system/$s.service.d && printf '[Service]\nEnvironment="NO_PROXY=`+list+`"\n' >/etc/systemd/system/$s.service.d/no-proxy.conf; done && systemctl daemon-reload`,
 		"systemd passes a proxy to k0s, and NO_PROXY does not list %s", strings.Join(bad, ", "))
 }
 
 // serviceEnviron returns the environment of k0s's service: that of systemd itself,
 // DefaultEnvironment, and the service's drop-ins.
 func (f *findings) serviceEnviron() map[string]string {
-	const check = "proxy"
-	manager, _ := f.read(check, f.Proc+"/1/environ")
+	manager, _ := f.read(f.Proc + "/1/environ")
 	env := environ(manager)
 	files := f.glob("/etc/systemd/system.conf")
 	for _, dir := range []string{"/usr/lib", "/run", "/etc"} {
 		files = append(files, f.glob(dir+"/systemd/system.conf.d/*.conf")...)
 	}
 	for _, file := range files {
-		text, _ := f.read(check, file)
+		text, _ := f.read(file)
 		unitEnviron(env, text, "DefaultEnvironment")
 	}
 	for _, unit := range []string{"k0scontroller", "k0sworker"} {
 		for _, file := range f.glob("/etc/systemd/system/" + unit + ".service.d/*.conf") {
-			text, _ := f.read(check, file)
+			text, _ := f.read(file)
 			unitEnviron(env, text, "Environment")
 		}
-		text, _ := f.read(check, f.Root+"/etc/sysconfig/"+unit)
+		text, _ := f.read(f.Root + "/etc/sysconfig/" + unit)
 		for name, value := range assignments(text) {
 			env[name] = strings.Trim(value, `"'`)
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,17 +29,16 @@ var notExecutable = []string{"admin_home_t", "user_home_t", "user_home_dir_t", "
 // docs/selinux.md requires container-selinux and labels on the data directory only
 // if containerd has SELinux enabled; otherwise they are a warning.
 func (f *findings) selinux() {
-	const check = "selinux"
-	config, _ := f.read(check, f.Root+"/etc/selinux/config")
+	config, _ := f.read(f.Root + "/etc/selinux/config")
 	settings := assignments(config)
-	text, enabled := f.read(check, f.Sys+"/fs/selinux/enforce")
+	text, enabled := f.read(f.Sys + "/fs/selinux/enforce")
 	if strings.TrimSpace(text) != "1" {
 		state, remedy := "off", "reboot, then run k0s-up again"
 		if enabled {
 			state, remedy = "permissive", "setenforce 1 # then run k0s-up again"
 		}
 		if strings.EqualFold(settings["SELINUX"], "enforcing") {
-			f.warn(check, "/etc/selinux/config", remedy, "SELinux is %s, but will be enforcing after the next boot", state)
+			f.warn("/etc/selinux/config", remedy, "SELinux is %s, but will be enforcing after the next boot", state)
 		}
 		return
 	}
@@ -51,30 +49,31 @@ func (f *findings) selinux() {
 	switch {
 	case found:
 	case inContainerd:
-		f.fail(check, "container-selinux", "dnf install container-selinux", "SELinux is enforcing and enabled in containerd, but the policy for containers is not installed: no container would start")
+		f.fail("container-selinux", "dnf install container-selinux", "SELinux is enforcing and enabled in containerd, but the policy for containers is not installed: no container would start")
 	default:
-		f.warn(check, "container-selinux", "dnf install container-selinux", "SELinux is enforcing, but the policy for containers is not installed")
+		f.warn("container-selinux", "dnf install container-selinux", "SELinux is enforcing, but the policy for containers is not installed")
 	}
 	if f.labelled(policy) {
 		return
 	}
 	if inContainerd {
-		f.fail(check, f.Data, f.labelCommands(), "SELinux is enabled in containerd, but its programs and images in %s are not labelled: containers could not read their files", f.Data)
+		f.fail(f.Data, f.labelCommands(), "SELinux is enabled in containerd, but its programs and images in %s are not labelled: containers could not read their files", f.Data)
 		return
 	}
-	f.warn(check, f.Data, f.labelCommands(), "SELinux is enforcing, but containerd's programs and images in %s are not labelled", f.Data)
+	f.warn(f.Data, f.labelCommands(), "SELinux is enforcing, but containerd's programs and images in %s are not labelled", f.Data)
 }
 
 // label checks that systemd may execute k0s.
 func (f *findings) label() {
-	const check = "selinux"
-	context, err := fileLabel(f.Root + f.K0s)
+	value := make([]byte, 256) // SELinux allows fewer
+	n, err := syscall.Getxattr(f.Root+f.K0s, "security.selinux", value)
+	context := strings.TrimRight(string(value[:max(n, 0)]), "\x00")
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // reported elsewhere
 	case err != nil:
-		f.unknown(check, f.K0s, err)
+		f.unknown(f.K0s, err)
 	case slices.Contains(notExecutable, typeOf(context)):
-		f.fail(check, f.K0s, "restorecon -v "+f.K0s, "%s has the label %s, with which systemd may not execute it: its service would fail with 203/EXEC", f.K0s, context)
+		f.fail(f.K0s, "restorecon -v "+f.K0s, "%s has the label %s, with which systemd may not execute it: its service would fail with 203/EXEC", f.K0s, context)
 	}
 }
 
@@ -86,21 +85,11 @@ func typeOf(context string) string {
 	return ""
 }
 
-// fileLabel returns the label of a file.
-func fileLabel(path string) (string, error) {
-	value := make([]byte, 256) // SELinux allows fewer
-	n, err := syscall.Getxattr(path, "security.selinux", value)
-	if err != nil {
-		return "", &os.PathError{Op: "getxattr", Path: path, Err: err}
-	}
-	return strings.TrimRight(string(value[:n]), "\x00"), nil
-}
-
 // labelled reports whether the policy has labels for k0s's data directory, its own
 // or added by semanage.
 func (f *findings) labelled(policy string) bool {
 	for _, name := range []string{"file_contexts.local", "file_contexts"} {
-		text, exists := f.read("selinux", f.Root+"/etc/selinux/"+policy+"/contexts/files/"+name)
+		text, exists := f.read(f.Root + "/etc/selinux/" + policy + "/contexts/files/" + name)
 		if exists && hasContext(text, f.Data+"/bin/containerd", "container_runtime_exec_t") {
 			return true
 		}
@@ -126,7 +115,7 @@ func hasContext(text, path, wantType string) bool {
 // containerdSELinux reports whether a drop-in enables SELinux in containerd.
 func (f *findings) containerdSELinux() bool {
 	for _, path := range f.glob(filepath.Join(f.DropIns, "*.toml")) {
-		text, _ := f.read("selinux", path)
+		text, _ := f.read(path)
 		if assignments(text)["enable_selinux"] == "true" {
 			return true
 		}
