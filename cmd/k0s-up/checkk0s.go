@@ -53,11 +53,11 @@ func (u *up) findK0s(ctx context.Context) bool {
 	switch running := u.k0s.running; {
 	case running != nil && running.Version != "" && running.Version != version.String() && !u.cfg.upgrade:
 		u.Fail("k0s", fmt.Sprintf("add --upgrade to switch to %v", version), "k0s %s is running, but %s is %v", running.Version, path, version)
-	case wanted == "" || wanted == version.String() || u.cfg.upgrade:
+	case wanted == nil || *wanted == version || u.cfg.upgrade:
 	case running != nil:
-		u.Fail("k0s", "put that version on disk with k0s-extract, then add --upgrade", "k0s %v is running, not %s", version, wanted)
+		u.Fail("k0s", "put that version on disk with k0s-extract, then add --upgrade", "k0s %v is running, not %v", version, wanted)
 	default:
-		u.Fail("k0s", "replace it with the bundle's: k0s-extract BUNDLE", "%s is %v, not %s", path, version, wanted)
+		u.Fail("k0s", "replace it with the bundle's: k0s-extract BUNDLE", "%s is %v, not %v", path, version, wanted)
 	}
 	return true
 }

@@ -24,12 +24,13 @@ type settings struct {
 	configInit                        bool // handled by cli.ParseFile
 	join, token                       string
 
-	online                              bool
-	k0s, k0sVersion, k0sFrom, k0sImages string
-	api                                 apiConfig
-	network                             networkConfig
-	storageType, etcdPeerAddress        string
-	k0sYAML                             string // template for k0s.yaml
+	online                       bool
+	k0sVersion                   *k0s.Version
+	k0s, k0sFrom, k0sImages      string
+	api                          apiConfig
+	network                      networkConfig
+	storageType, etcdPeerAddress string
+	k0sYAML                      string // template for k0s.yaml
 
 	tokenFile       string
 	expiry, timeout time.Duration
@@ -68,7 +69,7 @@ func (c *settings) flags() *flag.FlagSet {
 	fs.BoolVar(&c.online, "online", false, "")
 
 	fs.StringVar(&c.k0s, "k0s", "", "")
-	cli.Var(fs, &c.k0sVersion, "k0s-version", parseVersion)
+	cli.Var(fs, &c.k0sVersion, "k0s-version", k0s.VersionFlag)
 	fs.StringVar(&c.k0sFrom, "k0s-from", "", "")
 	fs.StringVar(&c.k0sYAML, "k0s-yaml", "", "")
 	cli.ChoiceVar(fs, &c.k0sImages, "k0s-images", imagesMirror, imagesRegistry)
@@ -126,15 +127,6 @@ func (c *settings) checkMode() error {
 		return cli.Misuse("invalid --expiry %q: must be whole seconds", c.expiry)
 	}
 	return nil
-}
-
-// parseVersion parses a version of k0s and returns it in k0s's spelling.
-func parseVersion(s string) (string, error) {
-	v, err := k0s.VersionFlag(s)
-	if err != nil {
-		return "", err
-	}
-	return v.String(), nil
 }
 
 // parseAddress parses an address that an interface can have.

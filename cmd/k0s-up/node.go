@@ -8,8 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"k0rdent-airgap/lib/cli"
 )
 
 // node is this host as the cluster sees it.
@@ -41,10 +39,7 @@ func findNode(ctx context.Context, address, registry string) (node, error) {
 			n.networks = append(n.networks, netip.PrefixFrom(p.Addr().Unmap(), p.Bits()))
 		}
 	}
-	if address != "" {
-		if n.address, err = netip.ParseAddr(address); err != nil {
-			return node{}, cli.Misuse("--api-address %q: %w", address, err)
-		}
+	if n.address, err = netip.ParseAddr(address); err == nil { // "" is none
 		return n, nil
 	}
 	// The networks for documentation (RFC 5737, RFC 3849) represent the internet:
