@@ -182,10 +182,10 @@ func (c *copier) referrers(ctx context.Context, repository string, img *oci.Imag
 			}
 		}
 		for _, r := range found {
-			if slices.ContainsFunc(img.Manifests, func(m oci.Manifest) bool { return m.Descriptor.Digest == r }) {
+			if slices.ContainsFunc(img.Manifests, func(m oci.Manifest) bool { return m.Descriptor.Digest.String() == r }) {
 				continue // it is copied as a part
 			}
-			if err := c.image(ctx, record.Image{Repository: repository, Digest: r.String()}); err != nil {
+			if err := c.image(ctx, record.Image{Repository: repository, Digest: r}); err != nil {
 				return err
 			}
 		}

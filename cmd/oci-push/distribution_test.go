@@ -259,7 +259,7 @@ func TestReferrersThroughDistribution(t *testing.T) {
 		at = next
 		reg := newFiller(t, at).reg
 		for subject, want := range map[v1.Hash]v1.Hash{root.Digest: signature.Digest, child.Digest: sbom.Digest} {
-			if got, err := reg.Referrers(t.Context(), "app/x", subject); err != nil || len(got) != 1 || got[0] != want {
+			if got, err := reg.Referrers(t.Context(), "app/x", subject); err != nil || len(got) != 1 || got[0] != want.String() {
 				t.Errorf("%s: referrers = %v, %v, want %v", program, got, err, want)
 			}
 		}

@@ -134,7 +134,7 @@ func TestReferrersGoAlong(t *testing.T) {
 		sbom := f.manifest("app/x", "", "sbom of the child", &child)
 		signed := f.manifest("app/x", "", "signature of the sbom", &sbom)
 		cosign := f.manifest("app/x", client.FallbackTag(root.Digest)+".sig", "cosign's", nil)
-		want := map[v1.Hash][]v1.Hash{root.Digest: {signature.Digest}, child.Digest: {sbom.Digest}, sbom.Digest: {signed.Digest}}
+		want := map[v1.Hash][]string{root.Digest: {signature.Digest.String()}, child.Digest: {sbom.Digest.String()}, sbom.Digest: {signed.Digest.String()}}
 		check := func(name, host, repository string) {
 			t.Helper()
 			reg := newFiller(t, host).reg

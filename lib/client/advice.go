@@ -3,25 +3,13 @@ package client
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"strings"
 	"syscall"
-	"time"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/ref"
-)
-
-// remedy is the kind of remedy for an error of a certificate.
-type remedy int
-
-const (
-	remedyAuthority remedy = iota
-	remedyOtherAuthority
-	remedyName
-	remedyClock
 )
 
 // advise is like cli.Hint, but adds no hint if it would need a name that is
@@ -35,37 +23,13 @@ func advise(err error, format string, names ...any) error {
 	return cli.Hint(err, format, names...)
 }
 
-// loginError means that a login was refused or is missing.
-type loginError struct {
-	text string
-	err  error
-}
-
-func (e *loginError) Error() string { return fmt.Sprintf("%s: %v", e.text, e.err) }
-func (e *loginError) Unwrap() error { return e.err }
-
 // explain adds the remedy to an error as a hint, unless it has one.
 func (r *Registry) explain(err error) error {
-	if _, done := errors.AsType[*loginError](err); err == nil || done || cli.HintOf(err) != "" {
+	if err == nil || errors.Is(err, errLogin) || cli.HintOf(err) != "" {
 		return err
-	}
-	if e, ok := errors.AsType[*postponedError](err); ok {
-		return cli.Hint(err, "run the same command again after %s", stamp(e.until))
 	}
 	if e, ok := errors.AsType[*proxyError](err); ok {
 		return r.explainProxy(err, e)
-	}
-	if e, ok := errors.AsType[*certificateError](err); ok {
-		if errors.Is(err, errSpeaksHTTPS) && e.remedy == remedyAuthority {
-			return advise(err, "remove %s, and give the registry's certificate authority with %s FILE", r.names.PlainHTTP, r.names.CA)
-		}
-		return r.explainCertificate(err, e)
-	}
-	if e, ok := errors.AsType[*elsewhere](err); ok {
-		if e.how == "redirects to" {
-			return cli.Hint(err, "if that is the registry, use its address instead; otherwise allow this host to reach it")
-		}
-		return cli.Hint(err, "a registry behind a proxy must know its own address: make the proxy pass Host and X-Forwarded-Proto, or set the registry's external URL")
 	}
 	if errors.Is(err, errFull) {
 		return cli.Hint(err, "make room on the registry's disk, then run the same command: blobs that the registry already has are skipped")
@@ -75,26 +39,23 @@ func (r *Registry) explain(err error) error {
 	}
 	switch {
 	case errors.Is(err, errSpeaksHTTP):
-		return advise(err, "give %s to allow that, or serve the registry over TLS", r.names.PlainHTTP)
-	case errors.Is(err, errSpeaksHTTPS) && !r.plainAsked:
-		return cli.Hint(err, "name it as https://%s", r.host.RegistryStr())
+		return advise(err, "give %s to allow that, or serve the registry over TLS", r.o.Names.PlainHTTP)
+	case errors.Is(err, errSpeaksHTTPS) && !r.o.PlainHTTP:
+		return cli.Hint(err, "name it as https://%s", r.Host())
 	case errors.Is(err, errSpeaksHTTPS):
-		return advise(err, "remove %s", r.names.PlainHTTP)
+		return advise(err, "remove %s", r.o.Names.PlainHTTP)
 	case errors.Is(err, errPage):
 		if proxy, _ := proxyOf(&http.Request{URL: r.root()}); proxy != nil {
 			return r.explainProxy(err, &proxyError{})
 		}
 		return r.adviseAddress(err)
-	case errors.Is(err, errPrivateRealm):
-		return cli.Hint(err, "the registry sends its clients to an IP address for a login; the token server must have a host name")
 	}
 	return r.explainNetwork(err)
 }
 
 func (r *Registry) explainNetwork(err error) error {
-	host := r.host.RegistryStr()
 	if e, ok := errors.AsType[*noAnswer](err); ok && e.connected {
-		return advise(err, "something accepts connections at "+host+" but does not answer: check the registry's port, or wait longer with %s", r.names.Timeout)
+		return advise(err, "something accepts connections at %s but does not answer: check the registry's port, or wait longer with %s", r.Host(), r.o.Names.Timeout)
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return cli.Hint(err, "check the name; if it is right, add it to the site's DNS or to /etc/hosts")
@@ -111,38 +72,27 @@ func (r *Registry) explainNetwork(err error) error {
 }
 
 func (r *Registry) adviseAddress(err error) error {
-	return advise(err, "check the address and port in %s: a web server, a login portal or a proxy answers there", r.names.At)
+	return advise(err, "check the address and port in %s: a web server, a login portal or a proxy answers there", r.o.Names.At)
 }
 
 func (r *Registry) explainProxy(err error, e *proxyError) error {
-	if e.proxy == "" && e.status == http.StatusProxyAuthRequired {
-		return advise(err, "check the address and port in %s: a proxy that requires a login answers there, or is in front of the registry", r.names.At)
+	switch host := ref.Hostname(r.Host()); {
+	case e.status != http.StatusProxyAuthRequired:
+		return cli.Hint(err, "HTTP_PROXY or HTTPS_PROXY names it; for a registry inside the site set NO_PROXY=%s", host)
+	case e.proxy == "":
+		return advise(err, "check the address and port in %s: a proxy that requires a login answers there, or is in front of the registry", r.o.Names.At)
+	default:
+		return cli.Hint(err, "a registry inside the site needs no proxy: set NO_PROXY=%s; otherwise put the login in HTTP_PROXY and HTTPS_PROXY", host)
 	}
-	if e.status == http.StatusProxyAuthRequired {
-		return cli.Hint(err, "a registry inside the site needs no proxy: set NO_PROXY=%s; otherwise put the login in HTTP_PROXY and HTTPS_PROXY", ref.Hostname(r.host.RegistryStr()))
-	}
-	return cli.Hint(err, "HTTP_PROXY or HTTPS_PROXY names it; for a registry inside the site set NO_PROXY=%s", ref.Hostname(r.host.RegistryStr()))
-}
-
-func (r *Registry) explainCertificate(err error, e *certificateError) error {
-	switch e.remedy {
-	case remedyAuthority:
-		return advise(err, "give the registry's certificate authority with %s FILE; oci-serve keeps its own in STORAGE/tls/ca.pem", r.names.CA)
-	case remedyOtherAuthority:
-		return cli.Hint(err, "copy the authority from the registry's host again; oci-serve keeps its own in STORAGE/tls/ca.pem")
-	case remedyName:
-		return cli.Hint(err, "use a name that is in the registry's certificate, or add this one: oci-serve --tls auto --tls-name %s", ref.Hostname(r.host.RegistryStr()))
-	}
-	return cli.Hint(err, `this host's clock reads %s: if that is wrong, set it ("timedatectl"); otherwise renew the certificate`, time.Now().UTC().Format(time.RFC3339))
 }
 
 func (r *Registry) explainStatus(err error, e *statusError) error {
-	switch e.err.StatusCode {
+	switch e.StatusCode {
 	case http.StatusUnauthorized:
 		if l, lerr := r.logins.of(r.prefix); lerr == nil && l.known() {
-			return cli.Hint(&loginError{fmt.Sprintf("login of %q refused", l.user), err}, "check the user name and the password from %s", l.from)
+			return cli.Hint(markf(errLogin, err, "login of %q refused: %v", l.user, err), "check the user name and the password from %s", l.from)
 		}
-		return advise(&loginError{"login required", err}, "give %s and %s, or log in with podman, skopeo or docker", r.names.Username, r.names.PasswordFile)
+		return advise(markf(errLogin, err, "login required: %v", err), "give %s and %s, or log in with podman, skopeo or docker", r.o.Names.Username, r.o.Names.PasswordFile)
 	case http.StatusForbidden:
 		switch {
 		case e.page:
@@ -167,9 +117,9 @@ func (r *Registry) explainStatus(err error, e *statusError) error {
 // explainClass adds hints for classes of status codes without a hint of their
 // own.
 func (r *Registry) explainClass(err error, e *statusError) error {
-	code := e.err.StatusCode
+	code := e.StatusCode
 	switch {
-	case code < http.StatusBadRequest || e.ofRoot() && !refusal(code):
+	case code < http.StatusBadRequest || e.ofRoot() && !mayRefuse(code):
 		return r.adviseAddress(err)
 	case code == http.StatusInternalServerError:
 		return cli.Hint(err, `the registry's log says why; on the host of oci-serve: "journalctl -u oci-serve"`)
@@ -177,8 +127,8 @@ func (r *Registry) explainClass(err error, e *statusError) error {
 		return cli.Hint(err, "the registry, or a proxy in front of it, is overloaded or under maintenance: run the same command again later")
 	case e.page && code < http.StatusInternalServerError:
 		return r.adviseProxy(err)
-	case r.unsupported(e), code == http.StatusMethodNotAllowed && e.method() == http.MethodPatch:
-		method, items, _ := strings.Cut(cmp.Or(kindOf(e.err.Request), "PATCH blobs"), " ")
+	case r.unsupported(e), code == http.StatusMethodNotAllowed && e.Request.Method == http.MethodPatch:
+		method, items, _ := strings.Cut(cmp.Or(kindOf(e.Request), "PATCH blobs"), " ")
 		return cli.Hint(err, "the registry, or a proxy in front of it, does not allow %s requests for %s: check its configuration", method, items)
 	case code == http.StatusMethodNotAllowed && e.writes() && r.wrote.Load():
 		return cli.Hint(err, "the registry does not allow this one: its repository may be read-only, or its tag locked")
@@ -192,16 +142,3 @@ func (r *Registry) explainClass(err error, e *statusError) error {
 func (r *Registry) adviseProxy(err error) error {
 	return cli.Hint(err, "a proxy or web server in front of the registry refuses this: check its configuration, or use an address of %s that bypasses it", ref.Hostname(r.Host()))
 }
-
-// problemf returns an error with a mark that explain recognises.
-func problemf(mark error, format string, args ...any) error {
-	return &marked{fmt.Sprintf(format, args...), mark}
-}
-
-type marked struct {
-	text string
-	mark error
-}
-
-func (e *marked) Error() string { return e.text }
-func (e *marked) Unwrap() error { return e.mark }

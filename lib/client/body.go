@@ -1,22 +1,12 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"io"
-	"net/http"
-	"net/url"
 	"sync"
 )
 
 var errWhence = errors.New("can only seek from the start")
-
-// sourceError is an error of the content to send, not of the registry: sending
-// it again would not help.
-type sourceError struct{ err error }
-
-func (e *sourceError) Error() string { return e.err.Error() }
-func (e *sourceError) Unwrap() error { return e.err }
 
 // holder guards a body from the HTTP client, which may still be reading a
 // request's body after it has returned the response. It creates views of the
@@ -49,8 +39,8 @@ func (v view) Read(p []byte) (int, error) {
 
 func (v view) Close() error { return nil }
 
-// again returns the body from its first offset, for a request that was
-// redirected.
+// again returns the body from its first offset, for a request and for one that
+// was redirected.
 func (h *holder) again() (io.ReadCloser, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -72,22 +62,4 @@ func (h *holder) sourceError() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.err
-}
-
-// send is like do with the rest of a body, whose offset is from. The HTTP
-// client no longer uses the body when send returns.
-func (r *Registry) send(ctx context.Context, repository, method string, u *url.URL, body io.ReadSeeker, from, size int64, header map[string]string) (*http.Response, error) {
-	if body == nil || size == 0 { // a body of unknown length would be sent in chunks
-		return r.do(ctx, repository, method, u, http.NoBody, 0, header)
-	}
-	held := &holder{body: body, from: from}
-	defer held.release()
-	resp, err := r.do(ctx, repository, method, u, view{held, 0}, size, header)
-	if e := held.sourceError(); e != nil {
-		if resp != nil {
-			drain(resp)
-		}
-		return nil, &sourceError{e}
-	}
-	return resp, err
 }

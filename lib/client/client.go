@@ -13,7 +13,7 @@
 //
 // Errors map to the exit codes of lib/cli: misuse for wrong settings, try-again
 // for a registry that cannot be reached or is overloaded. Test for ErrNotFound
-// and ErrUnreachable with errors.Is. Hints name the tool's flags according to
+// and errUnreachable with errors.Is. Hints name the tool's flags according to
 // Names.
 package client
 
@@ -30,7 +30,6 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/pemfile"
@@ -74,22 +73,17 @@ const FirstAnswer = 30 * time.Second
 // Registry is a registry and a client for it. It is safe for use by several
 // goroutines once Connect has returned.
 type Registry struct {
-	host     name.Registry
-	prefix   string // before every repository, without slashes at its ends; may be empty
-	logins   logins
-	scope    string // of tokens for a repository
-	base     *guard
-	names    Names
-	timeout  time.Duration // of the first answer
-	log      *slog.Logger
-	notice   func(string)
-	noticed  sync.Map    // reasons that notice was called for
+	o      Options
+	host   name.Registry
+	prefix string // before every repository, without slashes at its ends; may be empty
+	logins logins
+	base   *guard
+
+	noticed  sync.Map    // reasons that Notice was called for
 	notified atomic.Bool // whether any was
 
 	connected atomic.Bool   // a first answer has arrived
 	wait      time.Duration // before the first retry; doubled for each further one
-
-	plainAsked bool // HTTP is allowed because the user asked for it
 
 	bearer bool        // tokens are granted per repository, so each has its own client
 	wrote  atomic.Bool // the registry has accepted something
@@ -126,68 +120,65 @@ func New(o Options) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := []name.Option{name.StrictValidation}
-	plain := o.PlainHTTP || ref.Loopback(site.Host)
-	if plain {
-		opts = append(opts, name.Insecure)
+	t := newTransport(o)
+	if o.CAFile != "" {
+		_, text, err := pemfile.Certificates(o.CAFile)
+		if err != nil {
+			return nil, cli.Misuse("%s: %w", o.Names.CA, err)
+		}
+		t.TLSClientConfig.RootCAs = authorities(text)
 	}
-	reg, err := name.NewRegistry(site.Host, opts...)
+	r, err := newRegistry(site.Host, o.PlainHTTP || ref.Loopback(site.Host), o, t)
 	if err != nil {
 		return nil, cli.Misuse("invalid %s %q: %w", o.Names.At, o.At, err)
 	}
-	base, err := newTransport(o)
+	r.prefix = site.Prefix
+	if r.logins, err = newLogins(o, r.Host()); err != nil {
+		return nil, err
+	}
+	_, err = r.logins.of(site.Prefix) // a broken file is reported before anything is sent
+	return r, err
+}
+
+// newRegistry is New with a transport of the caller's, and without a login.
+func newRegistry(host string, plain bool, o Options, t http.RoundTripper) (*Registry, error) {
+	strict := []name.Option{name.StrictValidation}
+	if plain {
+		strict = append(strict, name.Insecure)
+	}
+	at, err := name.NewRegistry(host, strict...)
 	if err != nil {
 		return nil, err
 	}
-	logins, err := newLogins(o, reg.RegistryStr())
-	if err == nil {
-		_, err = logins.of(site.Prefix) // a broken file is reported before anything is sent
+	r := &Registry{
+		o: o, host: at, logins: logins{fixed: &anonymous},
+		base: newGuard(t, at.RegistryStr(), plain, o),
+		wait: 250 * time.Millisecond, all: make(map[string]*http.Client),
 	}
-	if err != nil {
-		return nil, err
-	}
-	r := newRegistry(reg, logins, base, plain)
-	r.plainAsked = o.PlainHTTP
-	r.prefix, r.scope, r.names = site.Prefix, transport.PullScope, o.Names
-	r.base.agent, r.base.caFile = o.Agent, o.CAFile
-	r.patient(o.Timeout)
-	r.notice = o.Notice
-	if o.Push {
-		r.scope = transport.PushScope
-	}
-	if o.Log != nil {
-		r.log = o.Log
-	}
+	r.o.Timeout, r.o.Log = cmp.Or(o.Timeout, FirstAnswer), cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	r.base.slow = r.silent
 	return r, nil
 }
 
-func newRegistry(host name.Registry, l logins, base http.RoundTripper, plain bool) *Registry {
-	r := &Registry{
-		host: host, logins: l,
-		base:    newGuard(base, host.RegistryStr(), plain),
-		timeout: FirstAnswer,
-		log:     slog.New(slog.DiscardHandler),
-		wait:    250 * time.Millisecond,
-		all:     make(map[string]*http.Client),
+// authorities returns those of the system and those in PEM, or nil if there is
+// none in that.
+func authorities(text []byte) *x509.CertPool {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
 	}
-	r.base.slow = r.silent
-	return r
-}
-
-// patient sets how long to wait for the first answer, and extends the limit of
-// later ones to at least that.
-func (r *Registry) patient(first time.Duration) {
-	r.timeout = cmp.Or(first, FirstAnswer)
-	r.base.limits.quick = max(r.base.limits.quick, first)
-	r.base.limits.long = max(r.base.limits.long, first)
+	if !pool.AppendCertsFromPEM(text) {
+		return nil
+	}
+	return pool
 }
 
 // newTransport speaks HTTP/1.1 only: a blob is one long body on a connection
 // of its own, where HTTP/2 adds framing and flow control and gains nothing.
-func newTransport(o Options) (*http.Transport, error) {
+func newTransport(o Options) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	t := &http.Transport{
+	return &http.Transport{
 		Proxy:                  proxyOf,
 		OnProxyConnectResponse: refusedTunnel,
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
@@ -201,22 +192,6 @@ func newTransport(o Options) (*http.Transport, error) {
 		Protocols:              protocols,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.SkipVerify},
 	}
-	if o.CAFile == "" {
-		return t, nil
-	}
-	authorities, _, err := pemfile.Certificates(o.CAFile)
-	if err != nil {
-		return nil, cli.Misuse("%s: %w", o.Names.CA, err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	for _, c := range authorities {
-		pool.AddCert(c)
-	}
-	t.TLSClientConfig.RootCAs = pool
-	return t, nil
 }
 
 // Host returns HOST[:PORT].

@@ -108,7 +108,7 @@ const nobody = "127.0.0.1:1"
 
 func TestNoAnswer(t *testing.T) {
 	r := prepare(t, Options{At: nobody})
-	if err := r.Connect(t.Context()); !errors.Is(err, ErrUnreachable) || cli.Code(err) != cli.CodeTryAgain || !r.Fatal(err) {
+	if err := r.Connect(t.Context()); !errors.Is(err, errUnreachable) || cli.Code(err) != cli.CodeTryAgain || !r.Fatal(err) {
 		t.Errorf("Connect = %v, want that nobody answered", err)
 	}
 }
@@ -120,7 +120,7 @@ func TestPlainHTTPStaysLocal(t *testing.T) {
 	g := newGuard(roundTrip(func(*http.Request) (*http.Response, error) {
 		sent++
 		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
-	}), "", false)
+	}), "", false, Options{})
 	for _, tt := range []struct {
 		url   string
 		plain bool

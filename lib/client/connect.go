@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"k0rdent-airgap/lib/cli"
 )
 
 // patience is how long a first answer may take before the wait is reported.
@@ -18,9 +21,9 @@ const patience = 3 * time.Second
 // Connect determines the registry's scheme and kind of login, and checks the
 // credentials, so that wrong ones are reported once and not for each image. It
 // must be called before all other requests, and its error does not name the
-// registry. ErrUnreachable means that there was no answer.
+// registry.
 func (r *Registry) Connect(ctx context.Context) error {
-	limited, cancel := context.WithTimeoutCause(ctx, r.timeout, &noAnswer{after: r.timeout})
+	limited, cancel := context.WithTimeoutCause(ctx, r.o.Timeout, &noAnswer{after: r.o.Timeout})
 	defer cancel()
 	slow := time.AfterFunc(patience, func() {
 		if !r.notified.Load() { // the reason is enough
@@ -52,27 +55,23 @@ func (r *Registry) connect(ctx context.Context) error {
 	}
 	// Only its use shows what an anonymous token allows, and registries
 	// that anyone may read still ask for a login here.
-	if !l.known() && (first.login != "basic" || r.scope == transport.PullScope) {
+	if !l.known() && (first.login != "basic" || !r.o.Push) {
 		if first.login != "" || first.named {
 			return nil
 		}
-		return r.retry(ctx, func() error { return r.disprove(ctx, &http.Client{Transport: r.base}) })
+		return r.retry(ctx, func() error { return r.disprove(ctx, r.anonymous()) })
 	}
 	return r.retry(ctx, func() error {
 		c, err := r.newClient(ctx, l)
 		if err != nil {
 			return err
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.root().String(), nil)
+		resp, err := fetch(ctx, c, http.MethodGet, r.root().String())
 		if err != nil {
 			return err
 		}
-		resp, err := c.Do(req)
-		if err != nil {
-			return plainError(err)
-		}
 		defer drain(resp)
-		err = checkRoot(resp, http.StatusOK)
+		err = checkRoot(resp)
 		if err != nil || r.bearer || isRegistry(resp) {
 			return err
 		}
@@ -98,10 +97,12 @@ func (r *Registry) client(ctx context.Context, repository string) (*http.Client,
 	}
 	var scopes []string
 	switch {
-	case r.bearer && repository != "":
-		scopes = []string{"repository:" + r.Repository(repository) + ":" + r.scope}
-	case r.bearer:
+	case r.bearer && repository == "":
 		scopes = []string{transport.CatalogScope}
+	case r.bearer && r.o.Push:
+		scopes = []string{"repository:" + r.Repository(repository) + ":" + transport.PushScope}
+	case r.bearer:
+		scopes = []string{"repository:" + r.Repository(repository) + ":" + transport.PullScope}
 	}
 	c, err := r.newClient(ctx, l, scopes...)
 	if err != nil {
@@ -116,21 +117,26 @@ func (r *Registry) client(ctx context.Context, repository string) (*http.Client,
 func (r *Registry) newClient(ctx context.Context, l login, scopes ...string) (*http.Client, error) {
 	t, err := transport.NewWithContext(ctx, r.host, l.auth, r.base, scopes)
 	if err != nil && strings.Contains(err.Error(), "is a private or link-local address") {
-		return nil, problemf(errPrivateRealm, "%v", err)
+		return nil, cli.Hint(err, "the registry sends its clients to an IP address for a login; the token server must have a host name")
 	}
 	if err != nil {
-		return nil, answered(plainError(err))
+		return nil, plainError(err)
 	}
 	return &http.Client{Transport: &renewing{inner: t, root: r.root()}, CheckRedirect: sameMethod}, nil
 }
 
-// errPrivateRealm marks a token server at a private address.
-var errPrivateRealm = errors.New("private realm")
-
-// plainError removes the address from an error: the caller names the item.
+// plainError removes the address from an error, since the caller names the
+// item, and makes the library's error for an answer ours: that would hold the
+// whole page that a proxy may have sent.
 func plainError(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
+		err = e.Err
+	}
+	if e, ok := errors.AsType[*refusal](err); ok {
+		return &statusError{refusal: e}
+	}
+	if err == io.EOF { // of the connection; a reader would take it for the end of the content
+		return io.ErrUnexpectedEOF
 	}
 	return err
 }

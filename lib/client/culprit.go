@@ -10,8 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+
+	"k0rdent-airgap/lib/cli"
+	"k0rdent-airgap/lib/ref"
 )
 
 // This file turns errors of connections into ones that name the culprit: the
@@ -52,28 +56,6 @@ func (e *proxyError) Error() string {
 
 func (e *proxyError) Unwrap() error { return e.err }
 
-// elsewhere is an error at a host that the registry redirected us to.
-type elsewhere struct {
-	how  string // such as "redirects to"
-	host string
-	err  error
-}
-
-func (e *elsewhere) Error() string {
-	return fmt.Sprintf("the registry %s %s: %v", e.how, e.host, e.err)
-}
-func (e *elsewhere) Unwrap() error { return e.err }
-
-// certificateError is a certificate that was not accepted.
-type certificateError struct {
-	text   string
-	remedy remedy
-	err    error
-}
-
-func (e *certificateError) Error() string { return e.text }
-func (e *certificateError) Unwrap() error { return e.err }
-
 // proxyOf returns the proxy for a request, according to the environment.
 func proxyOf(req *http.Request) (*url.URL, error) { return http.ProxyFromEnvironment(req) }
 
@@ -88,12 +70,10 @@ func refusedTunnel(_ context.Context, proxy *url.URL, _ *http.Request, resp *htt
 // proxyAnswer returns an error for an answer of a proxy itself: 407, and pages
 // if the environment names a proxy. An answer to an HTTPS request has already
 // passed the proxy.
-func proxyAnswer(resp *http.Response) error {
+func proxyAnswer(req *http.Request, resp *http.Response) error {
 	e := &proxyError{status: resp.StatusCode, after: retryAfter(resp.Header)}
-	if resp.Request != nil && resp.Request.URL.Scheme == "http" {
-		if proxy, _ := proxyOf(resp.Request); proxy != nil {
-			e.proxy = proxy.Host
-		}
+	if proxy, _ := proxyOf(req); proxy != nil && req.URL.Scheme == "http" {
+		e.proxy = proxy.Host
 	}
 	ours := e.status == http.StatusProxyAuthRequired || e.proxy != "" && e.status >= http.StatusBadRequest && isPage(resp)
 	if !ours {
@@ -118,26 +98,26 @@ func (g *guard) blame(req *http.Request, err error) error {
 	if req.URL.Host == g.host {
 		return err
 	}
+	hint := "a registry behind a proxy must know its own address: make the proxy pass Host and X-Forwarded-Proto, or set the registry's external URL"
 	how := "sends uploads (in a Location header) to"
 	switch {
 	case req.Response != nil:
 		how = "redirects to"
+		hint = "if that is the registry, use its address instead; otherwise allow this host to reach it"
 	case !strings.HasPrefix(req.URL.Path, "/v2/") && req.Method != http.MethodPut && req.Method != http.MethodPatch:
 		how = "sends its clients for a login to"
 	}
-	return &elsewhere{how, cmp.Or(req.URL.Host, clip(req.URL.Scheme+"://"+req.URL.Path)), err}
+	host := cmp.Or(req.URL.Host, clip(req.URL.Scheme+"://"+req.URL.Path))
+	return cli.Hint(markf(errElsewhere, err, "the registry %s %s: %v", how, host, err), "%s", cmp.Or(cli.HintOf(err), hint))
 }
 
 // innermost returns the cause of a connection error, without the addresses that
 // each layer adds.
 func innermost(op *net.OpError) error {
-	for {
-		inner, ok := op.Err.(*net.OpError)
-		if !ok {
-			return op.Err
-		}
-		op = inner
+	if inner, ok := op.Err.(*net.OpError); ok {
+		return innermost(inner)
 	}
+	return op.Err
 }
 
 // ofCertificate explains why a certificate was not accepted.
@@ -147,43 +127,39 @@ func (g *guard) ofCertificate(host string, err error) error {
 		cert = e.UnverifiedCertificates[0]
 	}
 	if e, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		out := &certificateError{"its certificate is signed by an unknown authority", remedyAuthority, err}
-		if g.caFile != "" {
-			out.text, out.remedy = fmt.Sprintf("the authority in %s did not sign its certificate", g.caFile), remedyOtherAuthority
+		issuer := ""
+		if cert = cmp.Or(cert, e.Cert); cert != nil {
+			issuer = fmt.Sprintf(" (issued by %q)", clip(cert.Issuer.String()))
 		}
-		if cert = firstOf(cert, e.Cert); cert != nil {
-			out.text += fmt.Sprintf(" (issued by %q)", clip(cert.Issuer.String()))
+		if g.o.CAFile != "" {
+			return cli.Hint(markf(errCertificate, err, "the authority in %s did not sign its certificate%s", g.o.CAFile, issuer),
+				"copy the authority from the registry's host again; oci-serve keeps its own in STORAGE/tls/ca.pem")
 		}
-		return out
+		return advise(markf(errCertificate, err, "its certificate is signed by an unknown authority%s", issuer),
+			"give the registry's certificate authority with %s FILE; oci-serve keeps its own in STORAGE/tls/ca.pem", g.o.Names.CA)
 	}
 	if e, ok := errors.AsType[x509.HostnameError](err); ok && e.Certificate != nil {
-		return &certificateError{fmt.Sprintf("its certificate is for %s, not for %s", namesIn(e.Certificate), host), remedyName, err}
+		return cli.Hint(markf(errCertificate, err, "its certificate is for %s, not for %s", namesIn(e.Certificate), host),
+			"use a name that is in the registry's certificate, or add this one: oci-serve --tls auto --tls-name %s", ref.Hostname(g.host))
 	}
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired && e.Cert != nil {
-		what := "its certificate"
+		now := time.Now()
+		what, how, when := "its certificate", "expired on", e.Cert.NotAfter
 		if cert != nil && !cert.Equal(e.Cert) {
 			what = fmt.Sprintf("the certificate of its authority %q", clip(e.Cert.Subject.String()))
 		}
-		if time.Now().Before(e.Cert.NotBefore) {
-			return &certificateError{fmt.Sprintf("%s is not valid before %s", what, stamp(e.Cert.NotBefore)), remedyClock, err}
+		if now.Before(e.Cert.NotBefore) {
+			how, when = "is not valid before", e.Cert.NotBefore
 		}
-		return &certificateError{fmt.Sprintf("%s expired on %s", what, stamp(e.Cert.NotAfter)), remedyClock, err}
+		return cli.Hint(markf(errCertificate, err, "%s %s %s", what, how, stamp(when)),
+			`this host's clock reads %s: if that is wrong, set it ("timedatectl"); otherwise renew the certificate`, stamp(now))
 	}
 	return err
 }
 
-func firstOf(certs ...*x509.Certificate) *x509.Certificate {
-	for _, c := range certs {
-		if c != nil {
-			return c
-		}
-	}
-	return nil
-}
-
 // namesIn lists the names that a certificate is for.
 func namesIn(c *x509.Certificate) string {
-	all := append([]string(nil), c.DNSNames...)
+	all := slices.Clone(c.DNSNames)
 	for _, ip := range c.IPAddresses {
 		all = append(all, ip.String())
 	}

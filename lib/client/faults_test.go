@@ -143,7 +143,7 @@ func TestSilence(t *testing.T) {
 	began := time.Now()
 	r := prepare(t, Options{At: "localhost:" + port, Timeout: 300 * time.Millisecond})
 	err = r.Connect(t.Context())
-	if !errors.Is(err, ErrUnreachable) || cli.Code(err) != cli.CodeTryAgain || err.Error() != "no answer within 300ms" || !strings.Contains(cli.HintOf(err), "--answer-timeout") {
+	if !errors.Is(err, errUnreachable) || cli.Code(err) != cli.CodeTryAgain || err.Error() != "no answer within 300ms" || !strings.Contains(cli.HintOf(err), "--answer-timeout") {
 		t.Errorf("Connect = %v (code %d, hint %q)", err, cli.Code(err), cli.HintOf(err))
 	}
 	if took := time.Since(began); took > 5*time.Second {
@@ -190,7 +190,7 @@ func TestRedirectsAreNamed(t *testing.T) {
 	} {
 		r := dial(t, serve(t, tt.before))
 		err := r.Upload("a", hashOf(t, []byte("x")), 1).Send(t.Context(), strings.NewReader("x"))
-		if err == nil || !strings.HasPrefix(err.Error(), tt.want) || errors.Is(err, ErrUnreachable) || !r.Fatal(err) || cli.HintOf(err) == "" {
+		if err == nil || !strings.HasPrefix(err.Error(), tt.want) || errors.Is(err, errUnreachable) || !r.Fatal(err) || cli.HintOf(err) == "" {
 			t.Errorf("%s: %v (hint %q), want %s", tt.name, err, cli.HintOf(err), tt.want)
 		}
 	}

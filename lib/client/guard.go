@@ -28,16 +28,15 @@ type guard struct {
 	host   string // of the registry
 	scheme string // the only one for that host; empty until known
 	plain  bool
-	agent  string
-	caFile string
+	o      Options
 	limits limits
 	slow   func(limit time.Duration) // called when an answer takes long
 }
 
-func newGuard(inner http.RoundTripper, host string, plain bool) *guard {
+func newGuard(inner http.RoundTripper, host string, plain bool, o Options) *guard {
 	return &guard{
-		inner: inner, host: host, plain: plain,
-		limits: limits{quickAnswer, longAnswer, quiet}, slow: func(time.Duration) {},
+		inner: inner, host: host, plain: plain, o: o, slow: func(time.Duration) {},
+		limits: limits{max(quickAnswer, o.Timeout), max(longAnswer, o.Timeout), quiet},
 	}
 }
 
@@ -71,13 +70,13 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 			return sentBody{body, w}, err
 		}
 	}
-	if g.agent != "" {
-		req.Header.Set("User-Agent", g.agent)
+	if g.o.Agent != "" {
+		req.Header.Set("User-Agent", g.o.Agent)
 	}
 	resp, err := g.inner.RoundTrip(req)
 	w.hold(true)
 	if err == nil {
-		err = proxyAnswer(resp)
+		err = proxyAnswer(req, resp)
 	}
 	if err != nil {
 		if expired, ok := errors.AsType[*noAnswer](context.Cause(ctx)); ok {
@@ -141,7 +140,7 @@ func (t *renewing) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, perr = t.inner.RoundTrip(probe)
 	if perr != nil {
-		return nil, answered(perr)
+		return nil, plainError(perr)
 	}
 	drain(resp)
 	return nil, err

@@ -39,58 +39,67 @@ func (r *Registry) Tags(ctx context.Context, repository string) iter.Seq2[string
 	return r.list(ctx, repository, r.url(repository, "tags", "list"), "tags")
 }
 
-// list yields each name in a list of the registry, page by page (end-8).
+// list yields each name in a list of the registry (end-8).
 func (r *Registry) list(ctx context.Context, repository string, u *url.URL, field string) iter.Seq2[string, error] {
+	u.RawQuery = "n=1000"
+	return r.pages(ctx, repository, u, maxList, func(raw []byte) (names []string, err error) {
+		var answer map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &answer); err != nil {
+			return nil, markf(errPage, nil, "registry answered with %d bytes that are not a list", len(raw))
+		}
+		if list := answer[field]; list != nil {
+			if err := json.Unmarshal(list, &names); err != nil {
+				return nil, fmt.Errorf("list: %w", err)
+			}
+		}
+		return names, nil
+	})
+}
+
+// pages yields each item of a list, page by page. A page has at most most bytes,
+// and parse returns its items. It ends with the first error.
+func (r *Registry) pages(ctx context.Context, repository string, u *url.URL, most int64, parse func([]byte) ([]string, error)) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		u.RawQuery = "n=1000"
+		at := u
 		for range maxPages {
-			var names []string
-			var next *url.URL
-			err := r.retry(ctx, func() (err error) {
-				names, next, err = r.page(ctx, repository, u, field)
+			var items []string
+			var header http.Header
+			err := r.retry(ctx, func() error {
+				raw, h, err := r.get(ctx, repository, at, nil, most)
+				if err == nil {
+					header = h
+					items, err = parse(raw)
+				}
 				return err
 			})
-			for _, name := range names {
-				if !yield(name, nil) {
+			for _, item := range items {
+				if !yield(item, nil) {
 					return
 				}
+			}
+			if err == nil {
+				at, err = nextPage(at, header.Get("Link"))
 			}
 			if err != nil {
 				yield("", err)
 			}
-			if err != nil || next == nil {
+			if err != nil || at == nil {
 				return
 			}
-			u = next
 		}
 		yield("", fmt.Errorf("more than %d pages", maxPages))
 	}
 }
 
-func (r *Registry) page(ctx context.Context, repository string, u *url.URL, field string) (names []string, next *url.URL, err error) {
-	resp, err := r.do(ctx, repository, http.MethodGet, u, nil, 0, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer drain(resp)
-	if err := checkStatus(resp, http.StatusOK); err != nil {
-		return nil, nil, err
-	}
-	raw, err := readCapped(resp.Body, maxList)
-	if err != nil {
-		return nil, nil, err
-	}
-	var answer map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &answer); err != nil {
-		return nil, nil, problemf(errPage, "registry answered with %d bytes that are not a list", len(raw))
-	}
-	if list := answer[field]; list != nil {
-		if err := json.Unmarshal(list, &names); err != nil {
-			return nil, nil, fmt.Errorf("list: %w", err)
+// collect returns the items of a list up to its error.
+func collect(list iter.Seq2[string, error]) (all []string, err error) {
+	for item, err := range list {
+		if err != nil {
+			return all, err
 		}
+		all = append(all, item)
 	}
-	next, err = nextPage(u, resp.Header.Get("Link"))
-	return names, next, err
+	return all, nil
 }
 
 // link matches the address in a Link header with rel="next" (RFC 8288).

@@ -1,11 +1,12 @@
 package client
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -42,17 +43,9 @@ type loginFile struct {
 
 // loginConfig is the part that docker's config.json and podman's auth.json share.
 type loginConfig struct {
-	Auths       map[string]loginEntry `json:"auths"`
-	CredHelpers map[string]string     `json:"credHelpers"`
-	CredsStore  string                `json:"credsStore"`
-}
-
-type loginEntry struct {
-	Auth          string `json:"auth"`
-	Username      string `json:"username"`
-	Password      string `json:"password"`
-	IdentityToken string `json:"identitytoken"`
-	RegistryToken string `json:"registrytoken"`
+	Auths       map[string]json.RawMessage `json:"auths"` // each an authn.AuthConfig
+	CredHelpers map[string]string          `json:"credHelpers"`
+	CredsStore  string                     `json:"credsStore"`
 }
 
 // newLogins uses the user and password of the options; without them, login
@@ -88,18 +81,11 @@ func (l logins) of(path string) (login, error) {
 			return login{}, err
 		}
 		entry, err := c.find(l.host, path)
-		if err == nil && entry.Auth != "" {
-			entry.Username, entry.Password, err = decodeAuth(entry.Auth)
-		}
 		if err != nil {
 			return login{}, cli.Hint(fmt.Errorf("%s: login for %s: %w", f.Path, l.host, err), "log in again, or remove the entry")
 		}
-		entry.Auth = ""
-		if entry != (loginEntry{}) {
-			auth := authn.FromConfig(authn.AuthConfig{
-				Username: entry.Username, Password: entry.Password, IdentityToken: entry.IdentityToken, RegistryToken: entry.RegistryToken,
-			})
-			return login{auth, entry.Username, f.Path}, nil
+		if entry != (authn.AuthConfig{}) {
+			return login{authn.FromConfig(entry), entry.Username, f.Path}, nil
 		}
 	}
 	return anonymous, nil
@@ -131,20 +117,14 @@ func readLogins(file cli.LoginFile) (c loginConfig, err error) {
 
 // find returns the entry with the longest key that names the path or a parent
 // of it, or an empty one.
-func (c loginConfig) find(host, path string) (loginEntry, error) {
-	keys := make(map[string]loginEntry)
-	for key, entry := range c.Auths {
-		if name, whole := keyName(key); whole || keys[name] == (loginEntry{}) {
-			keys[name] = entry
-		}
-	}
+func (c loginConfig) find(host, path string) (authn.AuthConfig, error) {
 	for at := strings.TrimSuffix(host+"/"+path, "/"); ; {
 		for _, name := range aliasesOf(host, at) {
-			if entry, err := c.ask(c.CredHelpers[name], name); err != nil || entry != (loginEntry{}) {
+			if entry, err := c.ask(c.CredHelpers[name], name); err != nil || entry != (authn.AuthConfig{}) {
 				return entry, err
 			}
-			if entry := keys[name]; entry != (loginEntry{}) {
-				return entry, nil
+			if entry, err := c.entry(name); err != nil || entry != (authn.AuthConfig{}) {
+				return entry, err
 			}
 		}
 		above := strings.LastIndexByte(at, '/')
@@ -157,11 +137,32 @@ func (c loginConfig) find(host, path string) (loginEntry, error) {
 		if name == dockerHub {
 			name = authn.DefaultAuthKey
 		}
-		if entry, err := c.ask(c.CredsStore, name); err != nil || entry != (loginEntry{}) {
+		if entry, err := c.ask(c.CredsStore, name); err != nil || entry != (authn.AuthConfig{}) {
 			return entry, err
 		}
 	}
-	return loginEntry{}, nil
+	return authn.AuthConfig{}, nil
+}
+
+// entry returns the entry for a name, or an empty one. A key in the current form
+// takes precedence; those with a scheme, as docker once wrote them, name a host,
+// whatever their path.
+func (c loginConfig) entry(name string) (found authn.AuthConfig, err error) {
+	for _, key := range slices.Sorted(maps.Keys(c.Auths)) {
+		named, current := keyName(key)
+		if named != name || !current && found != (authn.AuthConfig{}) {
+			continue
+		}
+		var entry authn.AuthConfig
+		if err := json.Unmarshal(c.Auths[key], &entry); err != nil {
+			return entry, err
+		}
+		entry.Password = strings.TrimRight(entry.Password, "\x00") // docker once appended them
+		if entry != (authn.AuthConfig{}) {
+			found = entry
+		}
+	}
+	return found, nil
 }
 
 // dockerHub is the host behind docker.io.
@@ -175,9 +176,8 @@ func aliasesOf(host, at string) []string {
 }
 
 // keyName returns what a key of a login file names, and whether it has the
-// current form: a key with a scheme, as docker once wrote them, names a host,
-// whatever its path.
-func keyName(key string) (name string, today bool) {
+// current form, without a scheme.
+func keyName(key string) (name string, current bool) {
 	if _, rest, found := strings.Cut(key, "://"); found {
 		name, _, _ = strings.Cut(rest, "/")
 		return name, false
@@ -190,30 +190,18 @@ func keyName(key string) (name string, today bool) {
 }
 
 // ask runs a credential helper.
-func (c loginConfig) ask(name, server string) (loginEntry, error) {
+func (c loginConfig) ask(name, server string) (authn.AuthConfig, error) {
 	if name == "" {
-		return loginEntry{}, nil
+		return authn.AuthConfig{}, nil
 	}
 	found, err := helper.Get(helper.NewShellProgramFunc("docker-credential-"+name), server)
 	switch {
 	case credentials.IsErrCredentialsNotFound(err):
-		return loginEntry{}, nil
+		return authn.AuthConfig{}, nil
 	case err != nil:
-		return loginEntry{}, fmt.Errorf("docker-credential-%s: %w", name, err)
+		return authn.AuthConfig{}, fmt.Errorf("docker-credential-%s: %w", name, err)
 	case found.Username == "<token>":
-		return loginEntry{IdentityToken: found.Secret}, nil
+		return authn.AuthConfig{IdentityToken: found.Secret}, nil
 	}
-	return loginEntry{Username: found.Username, Password: found.Secret}, nil
-}
-
-func decodeAuth(auth string) (user, password string, err error) {
-	raw, err := base64.StdEncoding.DecodeString(auth)
-	if err != nil {
-		return "", "", err
-	}
-	user, password, found := strings.Cut(string(raw), ":")
-	if !found {
-		return "", "", errors.New("auth is not USER:PASSWORD in base64")
-	}
-	return user, strings.TrimRight(password, "\x00"), nil
+	return authn.AuthConfig{Username: found.Username, Password: found.Secret}, nil
 }

@@ -1,13 +1,9 @@
 package client
 
 import (
-	"crypto/x509"
 	"fmt"
 	"net/http"
 	"time"
-
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // Mirror is a registry as configured for containerd in a hosts.toml.
@@ -28,33 +24,18 @@ type Mirror struct {
 // an image, neither can a pull. Repositories are named from the root of the
 // registry, and docker's configuration files are ignored.
 func NewMirror(m Mirror) (*Registry, error) {
-	opts := []name.Option{name.StrictValidation}
-	if m.Scheme == "http" {
-		opts = append(opts, name.Insecure)
+	t := newTransport(Options{})
+	if len(m.CA) > 0 {
+		if t.TLSClientConfig.RootCAs = authorities(m.CA); t.TLSClientConfig.RootCAs == nil {
+			return nil, fmt.Errorf("mirror %s: no PEM certificate in its authority", m.Host)
+		}
 	}
-	host, err := name.NewRegistry(m.Host, opts...)
+	o := Options{Names: m.Names, CAFile: m.CAFile, Timeout: m.Timeout, Agent: m.Agent, Notice: m.Notice}
+	r, err := newRegistry(m.Host, m.Scheme == "http", o, &asConfigured{m, t})
 	if err != nil {
 		return nil, fmt.Errorf("mirror %q: %w", m.Host, err)
 	}
-	base, err := newTransport(Options{})
-	if err != nil {
-		return nil, err
-	}
-	if len(m.CA) > 0 {
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		if !pool.AppendCertsFromPEM(m.CA) {
-			return nil, fmt.Errorf("mirror %s: no PEM certificate in its authority", m.Host)
-		}
-		base.TLSClientConfig.RootCAs = pool
-	}
-	r := newRegistry(host, logins{fixed: &anonymous}, &asConfigured{m, base}, m.Scheme == "http")
-	r.base.scheme, r.scope, r.names = m.Scheme, transport.PullScope, m.Names
-	r.base.caFile, r.base.agent = m.CAFile, m.Agent
-	r.patient(m.Timeout)
-	r.notice = m.Notice
+	r.base.scheme = m.Scheme
 	return r, nil
 }
 

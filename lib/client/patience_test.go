@@ -164,7 +164,7 @@ func TestSilenceAfterTheFirstAnswer(t *testing.T) {
 				t.Fatal(err)
 			}
 			err := tt.ask(r)
-			if cli.Code(err) != cli.CodeTryAgain || !errors.Is(err, ErrUnreachable) || !strings.HasSuffix(err.Error(), "no answer within 2s") || cli.HintOf(err) == "" {
+			if cli.Code(err) != cli.CodeTryAgain || !errors.Is(err, errUnreachable) || !strings.HasSuffix(err.Error(), "no answer within 2s") || cli.HintOf(err) == "" {
 				t.Errorf("%v (code %d, hint %q)", err, cli.Code(err), cli.HintOf(err))
 			}
 			want := r.Host() + " has not answered for 500ms; waiting for up to 2s"

@@ -8,17 +8,14 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
+
+	"k0rdent-airgap/lib/cli"
 )
 
 // This file checks that a registry answers: proxies, portals and web servers
 // answer every request, most of them with 200.
-
-var (
-	errPage        = errors.New("not a registry")
-	errSpeaksHTTP  = errors.New("the registry speaks plain HTTP")
-	errSpeaksHTTPS = errors.New("the registry speaks HTTPS")
-)
 
 // httpAfter is the head start of HTTPS if HTTP is allowed as well.
 const httpAfter = 300 * time.Millisecond
@@ -48,21 +45,17 @@ func (r *Registry) ping(ctx context.Context) (scheme string, g greeting, err err
 		greeting
 		err error
 	}
+	outcomes := make(chan outcome, 2)
 	ctx, cancel := context.WithCancel(ctx)
-	outcomes, running := make(chan outcome), 0
+	var running sync.WaitGroup
+	defer running.Wait() // neither outlasts this call, after which the scheme is set
+	defer cancel()
 	start := func(scheme string) {
-		running++
-		go func() {
+		running.Go(func() {
 			g, err := r.pingOne(ctx, scheme)
 			outcomes <- outcome{scheme, g, err}
-		}()
+		})
 	}
-	defer func() { // neither outlasts this call, after which the scheme is set
-		cancel()
-		for range running {
-			<-outcomes
-		}
-	}()
 	start("https")
 	lead := time.NewTimer(httpAfter)
 	defer lead.Stop()
@@ -72,12 +65,11 @@ func (r *Registry) ping(ctx context.Context) (scheme string, g greeting, err err
 		case <-lead.C:
 			start("http")
 		case o := <-outcomes:
-			running--
 			if o.err == nil {
 				return o.scheme, o.greeting, nil
 			}
 			if failed[o.scheme] = o.err; len(failed) == 2 {
-				return "", g, worse(failed["https"], failed["http"], r.plainAsked)
+				return "", g, r.worse(failed["https"], failed["http"])
 			}
 			if o.scheme == "https" && lead.Stop() {
 				lead.Reset(0)
@@ -87,12 +79,12 @@ func (r *Registry) ping(ctx context.Context) (scheme string, g greeting, err err
 }
 
 // worse returns the error for the scheme that the server speaks.
-func worse(https, http error, plainAsked bool) error {
-	_, refused := errors.AsType[*certificateError](https)
+func (r *Registry) worse(https, http error) error {
+	certificate := errors.Is(https, errCertificate)
 	switch {
-	case errors.Is(http, errSpeaksHTTPS) && refused && plainAsked:
-		return fmt.Errorf("%w, and %w", errSpeaksHTTPS, https)
-	case errors.Is(http, errSpeaksHTTPS) || refused || status(https) != 0 || errors.Is(https, errPage):
+	case errors.Is(http, errSpeaksHTTPS) && certificate && r.o.PlainHTTP:
+		return advise(markf(errSpeaksHTTPS, https, "%v, and %v", errSpeaksHTTPS, https), "remove %s, and %s", r.o.Names.PlainHTTP, cli.HintOf(https))
+	case errors.Is(http, errSpeaksHTTPS) || certificate || status(https) != 0 || errors.Is(https, errPage):
 		return https
 	}
 	_, silent := errors.AsType[*noAnswer](http)
@@ -106,18 +98,14 @@ func worse(https, http error, plainAsked bool) error {
 func (r *Registry) pingOne(ctx context.Context, scheme string) (g greeting, err error) {
 	u := r.root()
 	u.Scheme = scheme
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return g, err
-	}
-	resp, err := (&http.Client{Transport: r.base}).Do(req)
+	resp, err := fetch(ctx, r.anonymous(), http.MethodGet, u.String())
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return g, errSpeaksHTTP
 	case err != nil && strings.Contains(err.Error(), "malformed HTTP"): // net/http has no value for it
-		return g, problemf(errPage, "not a registry: what answers does not speak HTTP")
+		return g, markf(errPage, nil, "not a registry: what answers does not speak HTTP")
 	case err != nil:
-		return g, plainError(err)
+		return g, err
 	}
 	defer drain(resp)
 	g.named = isRegistry(resp)
@@ -130,7 +118,7 @@ func (r *Registry) pingOne(ctx context.Context, scheme string) (g greeting, err 
 			}
 		}
 	}
-	return g, checkRoot(resp, http.StatusOK)
+	return g, checkRoot(resp)
 }
 
 // nowhere is a digest that no content has.
@@ -141,11 +129,7 @@ var nowhere = "sha256:" + strings.Repeat("0", 64)
 // name it as one is asked once. Only a success counts; later requests report
 // anything else that is wrong.
 func (r *Registry) disprove(ctx context.Context, c *http.Client) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url("none", "manifests", nowhere).String(), nil)
-	if err != nil {
-		return err
-	}
-	resp, err := c.Do(req)
+	resp, err := fetch(ctx, c, http.MethodGet, r.url("none", "manifests", nowhere).String())
 	switch {
 	case err != nil && answerTimedOut(ctx): // a cache may wait for its upstream
 		return nil
@@ -156,29 +140,27 @@ func (r *Registry) disprove(ctx context.Context, c *http.Client) error {
 	if resp.StatusCode/100 != 2 {
 		return nil
 	}
-	return problemf(errPage, "not a registry: it has an answer for everything, even a manifest that cannot exist%s", whose(resp))
+	return markf(errPage, nil, "not a registry: it has an answer for everything, even a manifest that cannot exist%s", whose(resp))
 }
 
-// checkRoot returns an error unless resp is the wanted answer of a registry for
-// its root.
-func checkRoot(resp *http.Response, want int) error {
+// checkRoot returns an error unless resp is the answer of a registry for its
+// root.
+func checkRoot(resp *http.Response) error {
 	code := resp.StatusCode
-	at := ""
-	if resp.Request != nil && resp.Request.Response != nil {
-		at = ", redirecting to " + clip(resp.Request.URL.Redacted())
-	}
 	switch {
 	case isRegistry(resp):
-		return checkStatus(resp, want)
+		return checkStatus(resp, http.StatusOK)
 	case isPage(resp) && !busy(code):
-		return notRegistry(resp, at)
-	case code != want:
-		err := checkStatus(resp, want)
+		return notRegistry(resp)
+	case code != http.StatusOK:
+		err := checkStatus(resp, http.StatusOK)
 		switch e, ok := errors.AsType[*statusError](err); {
-		case strings.Contains(textOf(err), "HTTPS") && code == http.StatusBadRequest:
+		case !ok:
+			return err
+		case code == http.StatusBadRequest && strings.Contains(e.text(), "HTTPS"):
 			return errSpeaksHTTPS
-		case ok && e.code() == "" && !refusal(code):
-			return notRegistry(resp, at)
+		case e.code() == "" && !mayRefuse(code):
+			return notRegistry(resp)
 		}
 		return err
 	}
@@ -189,13 +171,13 @@ func checkRoot(resp *http.Response, want int) error {
 		return err
 	}
 	if text := strings.TrimSpace(string(raw)); text != "" && !strings.HasPrefix(text, "{") && text != "true" {
-		return notRegistry(resp, at)
+		return notRegistry(resp)
 	}
 	return nil
 }
 
-// refusal reports whether a registry may answer with this code for its root.
-func refusal(code int) bool {
+// mayRefuse reports whether a registry may answer with this code for its root.
+func mayRefuse(code int) bool {
 	return busy(code) || code == http.StatusUnauthorized || code == http.StatusForbidden
 }
 
@@ -207,11 +189,8 @@ func isRegistry(resp *http.Response) bool {
 
 // isPage reports whether an answer is a page for a browser.
 func isPage(resp *http.Response) bool {
-	if isRegistry(resp) {
-		return false
-	}
 	kind := mediaType(resp)
-	return kind == "text/html" || kind == "application/xhtml+xml"
+	return !isRegistry(resp) && (kind == "text/html" || kind == "application/xhtml+xml")
 }
 
 func mediaType(resp *http.Response) string {
@@ -223,7 +202,7 @@ func mediaType(resp *http.Response) string {
 }
 
 // notRegistry returns an error that names what answered instead of a registry.
-func notRegistry(resp *http.Response, at string) error {
+func notRegistry(resp *http.Response) error {
 	kind, status := mediaType(resp), fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	what := "with " + clip(kind)
 	switch {
@@ -232,15 +211,15 @@ func notRegistry(resp *http.Response, at string) error {
 	case resp.StatusCode != http.StatusOK:
 		what += ", " + status
 	}
-	return problemf(errPage, "not a registry: it answers %s%s%s", what, at, whose(resp))
+	if resp.Request.Response != nil {
+		what += ", redirecting to " + clip(resp.Request.URL.Redacted())
+	}
+	return markf(errPage, nil, "not a registry: it answers %s%s", what, whose(resp))
 }
 
 // whose returns a guess at what sent an answer in a registry's place, in
 // parentheses, or "".
 func whose(resp *http.Response) string {
-	if resp.Request == nil {
-		return ""
-	}
 	if proxy, _ := proxyOf(resp.Request); proxy != nil {
 		return fmt.Sprintf(" (a page of the proxy %s?)", proxy.Host)
 	}

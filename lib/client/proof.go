@@ -24,27 +24,24 @@ import (
 func (r *Registry) HasBlob(ctx context.Context, repository string, d v1.Hash, size int64) (there bool, err error) {
 	proved := false
 	err = r.retry(ctx, func() error {
-		resp, err := r.do(ctx, repository, http.MethodHead, r.url(repository, "blobs", d.String()), nil, 0, nil)
+		resp, err := r.do(ctx, repository, request{method: http.MethodHead, url: r.url(repository, "blobs", d.String())})
 		if err != nil {
 			return err
 		}
 		defer drain(resp)
-		if there = resp.StatusCode != http.StatusNotFound; !there {
-			return nil
-		}
 		if resp.StatusCode != http.StatusOK {
 			return checkStatus(resp, http.StatusOK)
 		}
 		proved, err = fits(resp, d, size)
 		return err
 	})
-	if err == nil && there && !proved {
+	if err == nil && !proved {
 		err = r.readBlob(ctx, repository, d, size)
-		if errors.Is(err, ErrNotFound) {
-			return false, nil
-		}
 	}
-	return there && err == nil, err
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // fits reports whether the headers of an answer prove that it is about a blob.
@@ -53,10 +50,10 @@ func fits(resp *http.Response, d v1.Hash, size int64) (proved bool, err error) {
 	stated := resp.Header.Get("Docker-Content-Digest")
 	switch {
 	case isPage(resp) && stated == "" && resp.ContentLength != size:
-		return false, notRegistry(resp, "")
+		return false, notRegistry(resp)
 	case resp.ContentLength >= 0 && resp.ContentLength != size:
 		return false, fmt.Errorf("registry has %d bytes under this digest, not %d bytes", resp.ContentLength, size)
-	case stated != "" && differs(stated, d):
+	case differs(stated, d):
 		return false, fmt.Errorf("registry has %s under this digest", clip(stated))
 	}
 	return resp.ContentLength == size && size > 0 || stated == d.String(), nil
@@ -77,21 +74,24 @@ func (r *Registry) readBlob(ctx context.Context, repository string, d v1.Hash, s
 	return err
 }
 
-// stored proves that the registry has stored a blob, by its answer or by
+// stored proves that the registry has stored the blob, by its answer or by
 // another request.
-func (r *Registry) stored(ctx context.Context, repository string, d v1.Hash, size int64, answer http.Header) error {
-	stated := answer.Get("Docker-Content-Digest")
-	switch {
-	case differs(stated, d):
+func (u *Upload) stored(ctx context.Context, answer *http.Response) error {
+	stated := answer.Header.Get("Docker-Content-Digest")
+	if differs(stated, u.digest) {
 		return fmt.Errorf("registry stored %s instead", clip(stated))
-	case stated == d.String() || strings.Contains(answer.Get("Location"), d.Hex):
-		return nil
 	}
-	there, err := r.HasBlob(ctx, repository, d, size)
-	if err == nil && !there {
-		err = errors.New("registry accepted it, but does not have it")
+	if stated != u.digest.String() && !strings.Contains(answer.Header.Get("Location"), u.digest.Hex) {
+		there, err := u.reg.HasBlob(ctx, u.repository, u.digest, u.size)
+		if err != nil {
+			return err
+		}
+		if !there {
+			return errors.New("registry accepted it, but does not have it")
+		}
 	}
-	return err
+	u.reg.wrote.Store(true)
+	return nil
 }
 
 // published proves that the registry has stored a manifest under a reference,
@@ -125,7 +125,7 @@ func checkManifest(raw []byte) error {
 		SchemaVersion int `json:"schemaVersion"`
 	}
 	if err := json.Unmarshal(raw, &m); err != nil || m.SchemaVersion == 0 {
-		return problemf(errPage, "registry answered with %d bytes that are not a manifest", len(raw))
+		return markf(errPage, nil, "registry answered with %d bytes that are not a manifest", len(raw))
 	}
 	return nil
 }

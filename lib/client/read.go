@@ -19,42 +19,37 @@ import (
 // distribution spec requires registries to accept.
 const maxManifest = 4 << 20
 
-// manifestTypes lists the accepted media types; without it registries may
-// convert.
-var manifestTypes = strings.Join([]string{
+// accept lists the media types of manifests; without it registries may convert.
+var accept = map[string]string{"Accept": strings.Join([]string{
 	string(types.OCIImageIndex), string(types.OCIManifestSchema1),
 	string(types.DockerManifestList), string(types.DockerManifestSchema2), "*/*",
-}, ", ")
+}, ", ")}
 
 // Digest returns the digest that a tag or digest refers to (end-3), or "" if
 // the repository has none. If a registry does not state it, the manifest is
 // read.
 func (r *Registry) Digest(ctx context.Context, repository, reference string) (digest string, err error) {
 	err = r.retry(ctx, func() error {
-		resp, err := r.do(ctx, repository, http.MethodHead, r.url(repository, "manifests", reference), nil, 0, map[string]string{"Accept": manifestTypes})
-		if err != nil {
-			return err
-		}
-		defer drain(resp)
-		digest = resp.Header.Get("Docker-Content-Digest")
-		if resp.StatusCode == http.StatusNotFound {
-			digest = ""
+		digest = ""
+		resp, err := r.ask(ctx, repository, request{method: http.MethodHead, url: r.url(repository, "manifests", reference), header: accept}, http.StatusOK)
+		switch {
+		case errors.Is(err, ErrNotFound):
 			return nil
-		}
-		if err := checkStatus(resp, http.StatusOK); err != nil {
+		case err != nil:
 			return err
 		}
-		if _, err := v1.NewHash(digest); err == nil {
+		stated := resp.Header.Get("Docker-Content-Digest")
+		if _, err := v1.NewHash(stated); err == nil {
+			digest = stated
 			return nil
 		}
 		m, err := r.getManifest(ctx, repository, reference)
-		digest = m.Digest.String()
+		if err == nil {
+			digest = m.Digest.String()
+		}
 		return err
 	})
-	if err != nil {
-		return "", err
-	}
-	return digest, nil
+	return digest, err
 }
 
 // Manifest gets a manifest or index of at most 4 MiB by tag or digest (end-3),
@@ -88,26 +83,16 @@ func (r *Registry) manifest(ctx context.Context, repository, reference string) (
 }
 
 func (r *Registry) getManifest(ctx context.Context, repository, reference string) (dated, error) {
-	resp, err := r.do(ctx, repository, http.MethodGet, r.url(repository, "manifests", reference), nil, 0, map[string]string{"Accept": manifestTypes})
+	raw, header, err := r.get(ctx, repository, r.url(repository, "manifests", reference), accept, maxManifest)
+	if err == nil {
+		err = checkManifest(raw)
+	}
 	if err != nil {
 		return dated{}, err
 	}
-	defer drain(resp)
-	if err := checkStatus(resp, http.StatusOK); err != nil {
-		return dated{}, err
-	}
-	raw, err := readCapped(resp.Body, maxManifest)
-	if err != nil {
-		return dated{}, err
-	}
-	if err := checkManifest(raw); err != nil {
-		return dated{}, err
-	}
-	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	kind, _, _ := strings.Cut(header.Get("Content-Type"), ";")
 	m := dated{Descriptor: v1.Descriptor{MediaType: types.MediaType(kind), Size: int64(len(raw))}, raw: raw}
-	if at, err := http.ParseTime(resp.Header.Get("Last-Modified")); err == nil {
-		m.modified = at
-	}
+	m.modified, _ = http.ParseTime(header.Get("Last-Modified"))
 	m.Digest, _, err = v1.SHA256(bytes.NewReader(raw))
 	return m, err
 }
@@ -147,17 +132,10 @@ func (r *Registry) DatedImage(ctx context.Context, repository, reference string)
 }
 
 // small gets a blob of at most maxManifest bytes.
-func (r *Registry) small(ctx context.Context, repository string, d v1.Hash) (raw []byte, err error) {
-	err = r.retry(ctx, func() error {
-		in, err := r.getBlob(ctx, repository, d, 0)
-		if err != nil {
-			return err
-		}
-		defer in.Close()
-		raw, err = readCapped(in, maxManifest)
-		return err
-	})
-	return raw, err
+func (r *Registry) small(ctx context.Context, repository string, d v1.Hash) ([]byte, error) {
+	b := r.Blob(ctx, repository, d)
+	defer b.Close()
+	return readCapped(b, maxManifest)
 }
 
 // PutManifest pushes a manifest's raw bytes under a tag or digest (end-7). If
@@ -174,14 +152,13 @@ func (r *Registry) PutManifest(ctx context.Context, repository, reference, media
 // putManifest is PutManifest without the index. It reports whether the registry
 // lists referrers.
 func (r *Registry) putManifest(ctx context.Context, repository, reference, mediaType string, raw []byte) (listed bool, err error) {
+	q := request{
+		method: http.MethodPut, url: r.url(repository, "manifests", reference), header: map[string]string{"Content-Type": mediaType},
+		body: bytes.NewReader(raw), size: int64(len(raw)),
+	}
 	err = r.retry(ctx, func() error {
-		resp, err := r.send(ctx, repository, http.MethodPut, r.url(repository, "manifests", reference),
-			bytes.NewReader(raw), 0, int64(len(raw)), map[string]string{"Content-Type": mediaType})
+		resp, err := r.ask(ctx, repository, q, http.StatusCreated, http.StatusOK, http.StatusAccepted)
 		if err != nil {
-			return err
-		}
-		defer drain(resp)
-		if err := checkStatus(resp, http.StatusCreated, http.StatusOK, http.StatusAccepted); err != nil {
 			return err
 		}
 		if err := r.published(ctx, repository, reference, raw, resp.Header); err != nil {

@@ -47,17 +47,6 @@ func put(t *testing.T, r *Registry, repository, tag string, layer []byte) (manif
 	return manifest, hashOf(t, layer)
 }
 
-// collect returns the values of a sequence up to its error.
-func collect(seq func(func(string, error) bool)) (all []string, err error) {
-	for s, err := range seq {
-		if err != nil {
-			return all, err
-		}
-		all = append(all, s)
-	}
-	return all, nil
-}
-
 func TestPushAndReadBackBelowThePrefix(t *testing.T) {
 	host := serve(t, nil)
 	other, r := dial(t, host), dial(t, host+"/site")
@@ -189,7 +178,9 @@ func TestBlobResumes(t *testing.T) {
 				r.Header.Del("Range")
 			}
 			switch n := cuts.Add(1); {
-			case n%2 == 1 && n < 8: // ends early
+			case n < 4: // ends before the answer; net/http tries once more on a connection that was used before
+				panic(http.ErrAbortHandler)
+			case n%2 == 1 && n < 12: // ends early
 				w.Header().Set("Content-Length", fmt.Sprint(len(layer)))
 				if from := r.Header.Get("Range"); from != "" {
 					var at int
@@ -197,10 +188,10 @@ func TestBlobResumes(t *testing.T) {
 					w.WriteHeader(http.StatusPartialContent)
 					w.Write(layer[at : at+5000])
 				} else {
-					w.Write(layer[:5000*(n/2+1)])
+					w.Write(layer[:5000*(n/2-1)])
 				}
 				panic(http.ErrAbortHandler)
-			case n < 8:
+			case n < 12:
 				w.WriteHeader(http.StatusServiceUnavailable)
 				return true
 			}
@@ -209,7 +200,7 @@ func TestBlobResumes(t *testing.T) {
 		_, blob := put(t, r, "a", "v1", layer)
 		breaks.Store(true)
 		got, err := io.ReadAll(oci.Verify(r.Blob(t.Context(), "a", blob), blob, int64(len(layer))))
-		if err != nil || !bytes.Equal(got, layer) || cuts.Load() < 8 {
+		if err != nil || !bytes.Equal(got, layer) || cuts.Load() < 12 {
 			t.Errorf("with ranges: %v: %d bytes of %d, %v after %d requests", ranges, len(got), len(layer), err, cuts.Load())
 		}
 	}
@@ -233,8 +224,8 @@ func TestRegistryThatEndsInABlob(t *testing.T) {
 	_, blob := put(t, r, "a", "v1", layer)
 	ends.Store(true)
 	n, err := io.Copy(io.Discard, r.Blob(t.Context(), "a", blob))
-	if n != 5000 || !errors.Is(err, ErrUnreachable) || cli.Code(err) != cli.CodeTryAgain {
-		t.Errorf("read %d bytes, then %v with code %d, want %v with code %d", n, err, cli.Code(err), ErrUnreachable, cli.CodeTryAgain)
+	if n != 5000 || !errors.Is(err, errUnreachable) || cli.Code(err) != cli.CodeTryAgain {
+		t.Errorf("read %d bytes, then %v with code %d, want %v with code %d", n, err, cli.Code(err), errUnreachable, cli.CodeTryAgain)
 	}
 }
 

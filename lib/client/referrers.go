@@ -24,11 +24,11 @@ type index struct {
 	Manifests     []map[string]any `json:"manifests"`
 }
 
-// Referrers returns the digests of the manifests that refer to d. If the
-// registry does not list them, it reads the index under the fallback tag.
-func (r *Registry) Referrers(ctx context.Context, repository string, d v1.Hash) ([]v1.Hash, error) {
+// Referrers returns the digests of the manifests that refer to d (end-12). If
+// the registry does not list them, it reads the index under the fallback tag.
+func (r *Registry) Referrers(ctx context.Context, repository string, d v1.Hash) ([]string, error) {
 	if !r.noReferrers.Load() {
-		found, err := r.listReferrers(ctx, repository, d)
+		found, err := collect(r.pages(ctx, repository, r.url(repository, "referrers", d.String()), maxManifest, digestsIn))
 		switch status(err) {
 		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 			r.noReferrers.Store(true)
@@ -38,40 +38,6 @@ func (r *Registry) Referrers(ctx context.Context, repository string, d v1.Hash) 
 	}
 	list, err := r.taggedReferrers(ctx, repository, d)
 	return list.digests(), err
-}
-
-// listReferrers lists the referrers (end-12), page by page.
-func (r *Registry) listReferrers(ctx context.Context, repository string, d v1.Hash) (found []v1.Hash, err error) {
-	u := r.url(repository, "referrers", d.String())
-	for range maxPages {
-		var page index
-		err := r.retry(ctx, func() error {
-			resp, err := r.do(ctx, repository, http.MethodGet, u, nil, 0, nil)
-			if err != nil {
-				return err
-			}
-			defer drain(resp)
-			if err := checkStatus(resp, http.StatusOK); err != nil {
-				return err
-			}
-			raw, err := readCapped(resp.Body, maxManifest)
-			if err != nil {
-				return err
-			}
-			if page, err = parseIndex(raw); err != nil {
-				return err
-			}
-			u, err = nextPage(u, resp.Header.Get("Link"))
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		if found = append(found, page.digests()...); u == nil {
-			break
-		}
-	}
-	return found, nil
 }
 
 // taggedReferrers reads the index that clients keep under a tag.
@@ -99,14 +65,20 @@ func parseIndex(raw []byte) (list index, err error) {
 }
 
 // digests returns the digests that an index lists.
-func (i index) digests() (all []v1.Hash) {
+func (i index) digests() (all []string) {
 	for _, m := range i.Manifests {
 		text, _ := m["digest"].(string)
-		if d, err := v1.NewHash(text); err == nil {
-			all = append(all, d)
+		if _, err := v1.NewHash(text); err == nil {
+			all = append(all, text)
 		}
 	}
 	return all
+}
+
+// digestsIn returns the digests that an index lists.
+func digestsIn(raw []byte) ([]string, error) {
+	list, err := parseIndex(raw)
+	return list.digests(), err
 }
 
 // noteReferrer adds a manifest with a subject to the index of that subject's
@@ -129,7 +101,7 @@ func (r *Registry) noteReferrer(ctx context.Context, repository, mediaType strin
 	r.noting.Lock()
 	defer r.noting.Unlock()
 	list, err := r.taggedReferrers(ctx, repository, m.Subject.Digest)
-	if err != nil || slices.Contains(list.digests(), d) {
+	if err != nil || slices.Contains(list.digests(), d.String()) {
 		return err
 	}
 	if m.ArtifactType == "" {

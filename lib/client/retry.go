@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
-	"net/http"
 	"time"
 
 	"k0rdent-airgap/lib/cli"
@@ -19,103 +16,21 @@ const (
 	notifyFrom = 2               // the number of the failed try from which retries are reported
 )
 
-// ErrUnreachable means that the registry could not be reached at all, so that
-// further images would fail as well.
-var ErrUnreachable = errors.New("registry unreachable")
-
-// unreachableError is the last error of a registry that could not be reached.
-type unreachableError struct{ err error }
-
-func (e *unreachableError) Error() string {
-	_, silent := errors.AsType[*noAnswer](e.err)
-	_, proxy := errors.AsType[*proxyError](e.err)
-	if silent || proxy {
-		return e.err.Error()
-	}
-	return fmt.Sprintf("%v: %v", ErrUnreachable, e.err)
-}
-
-func (e *unreachableError) Unwrap() []error { return []error{ErrUnreachable, e.err} }
-
-// postponedError means that a registry asks clients to retry later than a run
-// would wait.
-type postponedError struct {
-	err   error
-	until time.Time
-}
-
-func (e *postponedError) Error() string {
-	return fmt.Sprintf("%v, and asks clients to wait until %s", e.err, stamp(e.until))
-}
-func (e *postponedError) Unwrap() error { return e.err }
-
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// busy reports whether a status says that the server, or a proxy in front of
-// it, cannot answer now.
-func busy(code int) bool {
-	switch code {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return true
-	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported, http.StatusInsufficientStorage, http.StatusNetworkAuthenticationRequired:
-		return false
-	}
-	return code >= http.StatusInternalServerError
-}
-
-// temporary reports whether the same request may succeed later.
-func temporary(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, errFull) {
-		return false
-	}
-	if code := status(err); code != 0 {
-		return busy(code)
-	}
-	if e, ok := errors.AsType[*proxyError](err); ok {
-		return e.status == 0 || busy(e.status)
-	}
-	if _, ok := errors.AsType[*sourceError](err); ok { // a truncated bundle looks like a broken connection
-		return false
-	}
-	if errors.Is(err, errTokenRefused) {
-		return true
-	}
-	dns, isDNS := errors.AsType[*net.DNSError](err)
-	if _, there := errors.AsType[*elsewhere](err); there && isDNS && dns.IsNotFound {
-		return false // the registry names a host that does not exist
-	}
-	op, isOp := errors.AsType[*net.OpError](err)
-	timeout, isTimeout := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](err)
-	return isOp && op.Op != "local error" && op.Op != "remote error" || isDNS ||
-		isTimeout && timeout.Timeout() ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-}
-
-// unreachable reports whether an error is that of a connection that failed or
-// stayed silent, rather than of a registry that answers.
-func unreachable(err error) bool {
-	if e, ok := errors.AsType[*proxyError](err); ok {
-		return e.status == 0
-	}
-	if _, ok := errors.AsType[*elsewhere](err); ok {
-		return false
-	}
-	op, ok := errors.AsType[*net.OpError](err)
-	_, dns := errors.AsType[*net.DNSError](err)
-	_, silent := errors.AsType[*noAnswer](err)
-	return dns || silent || ok && (op.Op == "dial" || op.Op == "proxyconnect")
-}
-
 // last returns the error of the last try. It maps to exit code 75 if another
-// run may succeed, and wraps ErrUnreachable if nothing can succeed until then.
+// run may succeed, and has the mark errUnreachable if nothing can succeed until
+// then.
 func last(err error) error {
-	switch {
-	case unreachable(err):
-		return cli.TryAgain(&unreachableError{err})
-	case temporary(err) && !errors.Is(err, errTokenRefused):
+	if unreachable(err) {
+		text := err.Error()
+		_, silent := errors.AsType[*noAnswer](err)
+		if _, proxy := errors.AsType[*proxyError](err); !silent && !proxy {
+			text = fmt.Sprintf("%v: %v", errUnreachable, err)
+		}
+		err = markf(errUnreachable, err, "%s", text)
+	}
+	if temporary(err) && !errors.Is(err, errTokenRefused) {
 		return cli.TryAgain(err)
 	}
 	return err
@@ -182,7 +97,9 @@ func (t *tries) pause(ctx context.Context, err error) error {
 	}
 	switch {
 	case asked > 0 && now.Add(asked).After(end):
-		return r.explain(last(&postponedError{err, now.Add(asked)}))
+		until := stamp(now.Add(asked))
+		err = markf(errPostponed, err, "%v, and asks clients to wait until %s", err, until)
+		return cli.Hint(last(err), "run the same command again after %s", until)
 	case t.n == attempts || now.Sub(t.began) > maxTotal:
 		return r.explain(last(err))
 	case asked > patience:
@@ -224,7 +141,7 @@ func (r *Registry) silent(limit time.Duration) {
 // notify reports what the tool is waiting for, once per reason.
 func (r *Registry) notify(reason any, format string, args ...any) {
 	r.notified.Store(true)
-	if _, known := r.noticed.LoadOrStore(reason, true); !known && r.notice != nil {
-		r.notice(fmt.Sprintf(format, args...))
+	if _, known := r.noticed.LoadOrStore(reason, true); !known && r.o.Notice != nil {
+		r.o.Notice(fmt.Sprintf(format, args...))
 	}
 }

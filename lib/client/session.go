@@ -12,13 +12,6 @@ import (
 
 // This file has the requests of an upload.
 
-// openError is the error of a request to open a session: there is no session
-// that could have been lost.
-type openError struct{ err error }
-
-func (e *openError) Error() string { return e.err.Error() }
-func (e *openError) Unwrap() error { return e.err }
-
 // start opens an upload session (end-4a) and returns its address. With a
 // repository to mount from, it requests a link to the blob instead (end-11);
 // the address is nil if the registry linked it.
@@ -29,13 +22,9 @@ func (u *Upload) start(ctx context.Context, from string) (*url.URL, error) {
 		at.RawQuery = url.Values{"mount": {u.digest.String()}, "from": {u.reg.Repository(from)}}.Encode()
 		want = append(want, http.StatusCreated)
 	}
-	resp, err := u.reg.do(ctx, u.repository, http.MethodPost, at, nil, 0, nil)
+	resp, err := u.reg.ask(ctx, u.repository, request{method: http.MethodPost, url: at}, want...)
 	if err != nil {
 		return nil, err
-	}
-	defer drain(resp)
-	if err := checkStatus(resp, want...); err != nil {
-		return nil, &openError{err}
 	}
 	if resp.StatusCode == http.StatusCreated {
 		return nil, u.stored(ctx, resp)
@@ -45,15 +34,6 @@ func (u *Upload) start(ctx context.Context, from string) (*url.URL, error) {
 		u.reg.wrote.Store(true)
 	}
 	return at, err
-}
-
-// stored proves that the blob is in the repository, as an answer claims.
-func (u *Upload) stored(ctx context.Context, resp *http.Response) error {
-	if err := u.reg.stored(ctx, u.repository, u.digest, u.size, resp.Header); err != nil {
-		return err
-	}
-	u.reg.wrote.Store(true)
-	return nil
 }
 
 // location returns the address at which the upload continues; it may be
@@ -66,41 +46,38 @@ func location(resp *http.Response) (*url.URL, error) {
 	return u, nil
 }
 
+// octets are the headers of a request with bytes of a blob.
+func octets() map[string]string {
+	return map[string]string{"Content-Type": "application/octet-stream"}
+}
+
 // patch sends the bytes of the blob from offset to its end (end-5), and returns
 // the address at which the upload continues.
 func (u *Upload) patch(ctx context.Context, body io.ReadSeeker, offset int64) (*url.URL, error) {
-	header := map[string]string{"Content-Type": "application/octet-stream"}
+	q := request{method: http.MethodPatch, url: u.session, header: octets(), body: body, from: offset, size: u.size - offset}
 	// Some registries accept a range only when they need one. They need one
 	// as soon as bytes of an interrupted try may still be on their way to
 	// the disk: without a range, the new bytes would be appended to those.
 	if offset > 0 || u.used {
-		header["Content-Range"] = fmt.Sprintf("%d-%d", offset, u.size-1)
+		q.header["Content-Range"] = fmt.Sprintf("%d-%d", offset, u.size-1)
 	}
-	resp, err := u.reg.send(ctx, u.repository, http.MethodPatch, u.session, body, offset, u.size-offset, header)
+	resp, err := u.reg.ask(ctx, u.repository, q, http.StatusAccepted, http.StatusNoContent)
 	if err != nil {
-		return nil, err
-	}
-	defer drain(resp)
-	if err := checkStatus(resp, http.StatusAccepted, http.StatusNoContent); err != nil {
 		return nil, err
 	}
 	return location(resp)
 }
 
-// finish ends a session with the blob's digest (end-6), sending the whole blob
-// with it if body is not nil.
+// finish ends a session with the blob's digest (end-6), sending size bytes of
+// the blob with it.
 func (u *Upload) finish(ctx context.Context, session *url.URL, body io.ReadSeeker, size int64) error {
 	at := *session
 	q := at.Query()
 	q.Set("digest", u.digest.String())
 	at.RawQuery = q.Encode()
-	header := map[string]string{"Content-Type": "application/octet-stream"}
-	resp, err := u.reg.send(ctx, u.repository, http.MethodPut, &at, body, 0, size, header)
+	resp, err := u.reg.ask(ctx, u.repository, request{method: http.MethodPut, url: &at, header: octets(), body: body, size: size},
+		http.StatusCreated, http.StatusNoContent)
 	if err != nil {
-		return err
-	}
-	defer drain(resp)
-	if err := checkStatus(resp, http.StatusCreated, http.StatusNoContent); err != nil {
 		return err
 	}
 	return u.stored(ctx, resp)
@@ -108,12 +85,8 @@ func (u *Upload) finish(ctx context.Context, session *url.URL, body io.ReadSeeke
 
 // offset returns how many bytes of the session the registry has (end-13).
 func (u *Upload) offset(ctx context.Context) (int64, error) {
-	resp, err := u.reg.do(ctx, u.repository, http.MethodGet, u.session, nil, 0, nil)
+	resp, err := u.reg.ask(ctx, u.repository, request{method: http.MethodGet, url: u.session}, http.StatusNoContent, http.StatusOK)
 	if err != nil {
-		return 0, err
-	}
-	defer drain(resp)
-	if err := checkStatus(resp, http.StatusNoContent, http.StatusOK); err != nil {
 		return 0, err
 	}
 	if at, err := location(resp); err == nil {
@@ -128,11 +101,4 @@ func (u *Upload) offset(ctx context.Context) (int64, error) {
 		return 0, nil
 	}
 	return n + 1, nil
-}
-
-// cancel notifies the registry that a session will not be finished (end-14).
-func (r *Registry) cancel(ctx context.Context, repository string, session *url.URL) {
-	if resp, err := r.do(ctx, repository, http.MethodDelete, session, nil, 0, nil); err == nil {
-		drain(resp)
-	}
 }

@@ -20,24 +20,23 @@ const (
 // ErrNotFound means that the registry has no such repository, manifest or blob.
 var ErrNotFound = errors.New("not found")
 
-// errFull marks a registry whose disk is full.
-var errFull = errors.New("no space left on the registry's disk")
+// refusal is what the library makes of an answer.
+type refusal = transport.Error
 
 // statusError is an answer with an unexpected status.
 type statusError struct {
-	err   *transport.Error
+	*refusal
 	page  bool          // the body is a page for a browser
 	after time.Duration // the answer's Retry-After
 }
 
 func (e *statusError) Error() string {
-	text := fmt.Sprintf("registry answered %d %s", e.err.StatusCode, http.StatusText(e.err.StatusCode))
+	text := fmt.Sprintf("registry answered %d %s", e.StatusCode, http.StatusText(e.StatusCode))
 	if e.page {
 		text += " with a page for a browser (a proxy's?)"
 	}
-	for _, d := range e.err.Errors {
-		text += ": " + clip(fmt.Sprintf("%s %s", d.Code, d.Message))
-		break
+	if len(e.Errors) > 0 {
+		text += ": " + clip(fmt.Sprintf("%s %s", e.Errors[0].Code, e.Errors[0].Message))
 	}
 	return text
 }
@@ -47,51 +46,44 @@ func (e *statusError) Error() string {
 func (e *statusError) Is(target error) bool {
 	switch target {
 	case ErrNotFound:
-		return e.err.StatusCode == http.StatusNotFound
+		return e.StatusCode == http.StatusNotFound
 	case errFull:
-		return e.err.StatusCode == http.StatusInsufficientStorage || strings.Contains(textOf(e), "no space left on device")
+		return e.StatusCode == http.StatusInsufficientStorage || strings.Contains(e.text(), "no space left on device")
 	}
 	return false
 }
 
 // code returns the first error code of the distribution spec in the answer.
 func (e *statusError) code() string {
-	for _, d := range e.err.Errors {
-		return string(d.Code)
-	}
-	return ""
-}
-
-// method returns the request's method, or "" if it is unknown.
-func (e *statusError) method() string {
-	if e.err.Request == nil {
+	if len(e.Errors) == 0 {
 		return ""
 	}
-	return e.err.Request.Method
+	return string(e.Errors[0].Code)
 }
 
 // writes reports whether the request was a write.
 func (e *statusError) writes() bool {
-	m := e.method()
-	return m != http.MethodGet && m != http.MethodHead
+	return e.Request.Method != http.MethodGet && e.Request.Method != http.MethodHead
 }
 
 // ofRoot reports whether the request was for the registry's root.
-func (e *statusError) ofRoot() bool {
-	return e.err.Request != nil && e.err.Request.URL.Path == "/v2/"
-}
+func (e *statusError) ofRoot() bool { return e.Request.URL.Path == "/v2/" }
 
-// textOf returns the complete message of an answer.
-func textOf(err error) string {
-	e, ok := errors.AsType[*statusError](err)
-	if !ok {
-		return ""
-	}
-	text := e.err.Error()
-	for _, d := range e.err.Errors {
+// text returns the complete message of the answer.
+func (e *statusError) text() string {
+	text := e.refusal.Error()
+	for _, d := range e.Errors {
 		text += fmt.Sprintf(" %s %v", d.Message, d.Detail)
 	}
 	return text
+}
+
+// status returns the HTTP status of an error, or 0.
+func status(err error) int {
+	if e, ok := errors.AsType[*statusError](err); ok {
+		return e.StatusCode
+	}
+	return 0
 }
 
 // clip shortens text from outside to a readable length.
@@ -102,35 +94,17 @@ func clip(text string) string {
 	return strings.ToValidUTF8(text[:maxErrorText], "") + "..."
 }
 
-// answered converts the library's error for an answer to a statusError, since
-// the library's would hold the whole page that a proxy may have sent. Other
-// errors are returned unchanged.
-func answered(err error) error {
-	e, ok := errors.AsType[*transport.Error](err)
-	if !ok {
-		return err
-	}
-	return &statusError{err: e}
-}
-
 // checkStatus returns a statusError unless the answer has one of the wanted
 // codes and is not a page for a browser.
 func checkStatus(resp *http.Response, want ...int) error {
 	err := transport.CheckError(resp, want...)
-	if err == nil {
-		if isPage(resp) {
-			return notRegistry(resp, "")
-		}
-		return nil
+	if isPage(resp) && (err == nil || resp.StatusCode < http.StatusBadRequest) {
+		return notRegistry(resp)
 	}
-	e, ok := errors.AsType[*transport.Error](err)
-	switch {
-	case !ok:
-		return err
-	case isPage(resp) && resp.StatusCode < http.StatusBadRequest:
-		return notRegistry(resp, "")
+	if e, ok := errors.AsType[*refusal](err); ok {
+		return &statusError{refusal: e, page: isPage(resp), after: retryAfter(resp.Header)}
 	}
-	return &statusError{err: e, page: isPage(resp), after: retryAfter(resp.Header)}
+	return err
 }
 
 // retryAfter returns how long a registry asks clients to wait: a number of
@@ -149,15 +123,4 @@ func retryAfter(h http.Header) time.Duration {
 		now = time.Now()
 	}
 	return max(then.Sub(now), 0)
-}
-
-// status returns the HTTP status of an error, or 0.
-func status(err error) int {
-	if e, ok := errors.AsType[*statusError](err); ok {
-		return e.err.StatusCode
-	}
-	if e, ok := errors.AsType[*transport.Error](err); ok {
-		return e.StatusCode
-	}
-	return 0
 }

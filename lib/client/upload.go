@@ -80,12 +80,18 @@ func (u *Upload) SendHashed(ctx context.Context, body io.ReadSeeker, sum func() 
 	return u.digest, u.seal(ctx)
 }
 
-// Cancel ends a session that will not be used; registries need not support
-// that, so the answer is ignored.
+// Cancel ends a session that will not be used (end-14); registries need not
+// support that, so the answer is ignored.
 func (u *Upload) Cancel(ctx context.Context) {
 	if u.session != nil {
-		u.reg.cancel(ctx, u.repository, u.session)
+		u.cancel(ctx, u.session)
 		u.session = nil
+	}
+}
+
+func (u *Upload) cancel(ctx context.Context, session *url.URL) {
+	if resp, err := u.reg.do(ctx, u.repository, request{method: http.MethodDelete, url: session}); err == nil {
+		drain(resp)
 	}
 }
 
@@ -99,12 +105,9 @@ func (u *Upload) sendWhole(ctx context.Context, body io.ReadSeeker) error {
 				return err
 			}
 		}
-		if _, err := body.Seek(0, io.SeekStart); err != nil {
-			return &sourceError{err}
-		}
 		err = u.finish(ctx, at, body, u.size)
-		if _, ok := errors.AsType[*sourceError](err); ok {
-			u.reg.cancel(ctx, u.repository, at)
+		if errors.Is(err, errSource) {
+			u.cancel(ctx, at)
 		}
 		return err
 	})
@@ -117,15 +120,25 @@ func (u *Upload) sendData(ctx context.Context, body io.ReadSeeker) error {
 	var offset, furthest int64
 	t := u.reg.tries()
 	for offset < u.size {
-		err := u.sendFrom(ctx, body, offset)
-		if err == nil || ctx.Err() != nil {
+		if err := u.open(ctx); err != nil {
 			return err
 		}
-		if !resumable(err) {
+		session, err := u.patch(ctx, body, offset)
+		u.used = true
+		if err == nil {
+			u.session = session
+			return nil
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		// If an answer was lost, the session may be unknown or at an
+		// unexpected offset.
+		if code := status(err); !temporary(err) && code != http.StatusNotFound && code != http.StatusRequestedRangeNotSatisfiable {
 			u.Cancel(ctx)
 			return u.reg.explain(err)
 		}
-		u.reg.log.Debug("upload broke off", "digest", u.digest.String(), "error", err)
+		u.reg.o.Log.Debug("upload broke off", "digest", u.digest.String(), "error", err)
 		if err := t.pause(ctx, err); err != nil {
 			return err
 		}
@@ -144,30 +157,16 @@ func (u *Upload) sendData(ctx context.Context, body io.ReadSeeker) error {
 	return nil
 }
 
-// resumable reports whether an upload can continue after an error. If an answer
-// was lost, the session may be unknown or at an unexpected offset.
-func resumable(err error) bool {
-	if _, ok := errors.AsType[*openError](err); ok {
-		return temporary(err)
+// open opens a session, unless one is open.
+func (u *Upload) open(ctx context.Context) error {
+	if u.session != nil {
+		return nil
 	}
-	code := status(err)
-	return temporary(err) || code == http.StatusNotFound || code == http.StatusRequestedRangeNotSatisfiable
-}
-
-// sendFrom tries once to send the rest of a blob.
-func (u *Upload) sendFrom(ctx context.Context, body io.ReadSeeker, offset int64) (err error) {
-	if u.session == nil {
-		if u.session, err = u.start(ctx, ""); err != nil {
-			return err
-		}
-		u.used = false
-	}
-	next, err := u.patch(ctx, body, offset)
-	u.used = true
-	if err == nil {
-		u.session = next
-	}
-	return err
+	u.used = false
+	return u.reg.retry(ctx, func() (err error) {
+		u.session, err = u.start(ctx, "")
+		return err
+	})
 }
 
 // seal ends the session of a blob whose bytes have all been sent, if one is

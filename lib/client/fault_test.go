@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -25,7 +26,7 @@ func TestRefusedToRead(t *testing.T) {
 		if !push.Refused(err) {
 			t.Errorf("%d: %v does not concern all images", code, err)
 		}
-		if _, err := push.Digest(t.Context(), "open", "v1"); err != nil || push.Refused(&statusError{err: &transport.Error{StatusCode: code, Request: &http.Request{Method: "HEAD"}}}) {
+		if _, err := push.Digest(t.Context(), "open", "v1"); err != nil || push.Refused(&statusError{refusal: &transport.Error{StatusCode: code, Request: &http.Request{Method: "HEAD", URL: &url.URL{Path: "/v2/open/manifests/v1"}}}}) {
 			t.Errorf("%d: %v, or the registry that answers refuses everything", code, err)
 		}
 		pull := prepare(t, Options{At: host})
