@@ -5,13 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
-	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/ref"
 )
@@ -55,28 +51,34 @@ func (a aliases) total() (n int, known bool) {
 	return len(a), !slices.ContainsFunc(a, func(one alias) bool { return one.from.Tag == "" })
 }
 
-// linkOnly stands for the content of a blob that must be linked from another
-// repository: it is not sent if the registry cannot link it.
-type linkOnly struct{ from string }
-
-func (b linkOnly) Read([]byte) (int, error)       { return 0, b.err() }
-func (b linkOnly) Seek(int64, int) (int64, error) { return 0, b.err() }
-
-func (b linkOnly) err() error {
-	return fmt.Errorf("the registry cannot link it from repository %s", b.from)
-}
-
 // pushAliases adds names to images in the registry, once the images of this run
-// are complete. The error ends the run.
+// are complete: their blobs are linked and their manifests pushed unchanged. The
+// error ends the run.
 func (p *pusher) pushAliases(ctx context.Context) error {
 	p.gate = nil
+	copiers := make(map[alias]*copier) // by repositories
 	for _, a := range p.cfg.aliases {
-		aliasImage := p.aliasRepository
-		if a.from.Tag != "" {
-			aliasImage = p.aliasImage
+		key := alias{ref.Reference{Repository: a.from.Repository}, ref.Reference{Repository: a.to.Repository}}
+		c := copiers[key]
+		if c == nil {
+			c = newCopier(p, p.reg)
+			c.to, c.health = a.to.Repository, p.up.health
+			copiers[key] = c
 		}
-		if err := aliasImage(ctx, a.from, a.to); err != nil {
-			return err
+		tags := []string{a.from.Tag}
+		if a.from.Tag == "" {
+			var err error
+			if tags, err = c.allTags(ctx, a.from.Repository); err != nil {
+				err = c.failed(ctx, record.Image{Repository: a.from.Repository}, "", err)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		for _, tag := range tags {
+			if err := c.alias(ctx, ref.Reference{Repository: a.from.Repository, Tag: tag}, cmp.Or(a.to.Tag, tag)); err != nil {
+				return err
+			}
 		}
 		p.up.wg.Wait() // the next one may refer to the name that this one creates
 		if ctx.Err() != nil {
@@ -86,109 +88,51 @@ func (p *pusher) pushAliases(ctx context.Context) error {
 	return nil
 }
 
-// aliasRepository copies every tag of a repository to another.
-func (p *pusher) aliasRepository(ctx context.Context, from, to ref.Reference) error {
-	var tags []string
-	for source := range p.results.sources {
-		if source.Repository == from.Repository {
+// allTags lists the tags of a repository, those of this run first.
+func (c *copier) allTags(ctx context.Context, repository string) (tags []string, err error) {
+	c.all = true
+	for source := range c.results.sources {
+		if source.Repository == repository {
 			tags = append(tags, source.Tag)
 		}
 	}
 	slices.Sort(tags)
-	ours := len(tags)
-	for tag, err := range p.reg.Tags(ctx, from.Repository) {
-		switch {
-		case errors.Is(err, client.ErrNotFound):
-		case err != nil:
-			return p.failAlias(ctx, to, fmt.Errorf("%s: list: %w", from.Repository, err))
-		case !slices.Contains(tags[:ours], tag):
+	listed, err := c.tagsOf(ctx, repository)
+	if err != nil {
+		return nil, fmt.Errorf("list: %w", err)
+	}
+	for _, tag := range listed {
+		if !slices.Contains(tags, tag) {
 			tags = append(tags, tag)
 		}
 	}
-	p.aliaser(from.Repository, to.Repository).all = true
 	if len(tags) == 0 {
-		return p.failAlias(ctx, to, fmt.Errorf("%s: no such repository in the registry", from.Repository))
+		return nil, errors.New("no such repository in the registry")
 	}
-	for _, tag := range tags {
-		if err := p.aliasImage(ctx, ref.Reference{Repository: from.Repository, Tag: tag}, ref.Reference{Repository: to.Repository, Tag: tag}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tags, nil
 }
 
-// aliasImage adds a name to one image: its blobs are linked and its manifests
-// pushed unchanged.
-func (p *pusher) aliasImage(ctx context.Context, from, to ref.Reference) error {
-	if source := p.results.sources[from]; source != nil {
-		switch source.record.Status {
-		case record.StatusFailed:
-			return p.failAlias(ctx, to, fmt.Errorf("%s failed in this run", from))
-		case record.StatusPlanned:
-			return p.planAlias(ctx, source.record, to)
+// alias adds a name to one image, or reports it if that does not exist yet.
+func (c *copier) alias(ctx context.Context, from ref.Reference, tag string) error {
+	want := record.Image{Repository: from.Repository, Tag: from.Tag}
+	source := c.results.sources[from]
+	switch {
+	case source == nil:
+	case source.record.Status == record.StatusFailed:
+		return c.failed(ctx, want, tag, errors.New("failed in this run"))
+	case source.record.Status == record.StatusPlanned:
+		have, err := c.reg.Digest(ctx, c.to, tag)
+		if err != nil {
+			return c.failed(ctx, want, tag, err)
 		}
-	}
-	img, err := p.reg.Image(ctx, from.Repository, from.Tag)
-	if errors.Is(err, client.ErrNotFound) {
-		err = errors.New("no such image in the registry")
-	}
-	if err != nil {
-		return p.failAlias(ctx, to, fmt.Errorf("%s: %w", from, err))
-	}
-	c := p.aliaser(from.Repository, to.Repository)
-	rec := img.Record("", "")
-	rec.Repository, rec.Tag = to.Repository, to.Tag
-	if err := p.image(ctx, func(d v1.Hash) (io.ReadSeeker, int64) { return c.body(ctx, from.Repository, d), 0 }, img, to.Repository, rec); err != nil {
-		return err
-	}
-	if from.Repository == to.Repository { // its referrers are already there
+		rec := source.record
+		rec.Bundle, rec.Entry, rec.Repository, rec.Tag = "", "", c.to, tag
+		rec.PushedBytes, rec.ExistingBytes = 0, rec.Size
+		if have == rec.Digest {
+			rec.Status = record.StatusExists
+		}
+		c.results.settled(&item{record: c.named(rec)})
 		return nil
 	}
-	return c.referrers(ctx, from.Repository, img)
-}
-
-// aliaser returns the copier that adds images of one repository, and their
-// referrers, to another.
-func (p *pusher) aliaser(from, to string) *copier {
-	key := from + " " + to
-	if p.aliasers[key] == nil {
-		c := newCopier(p, p.reg)
-		c.to = func(string) string { return to }
-		c.body = func(_ context.Context, repository string, d v1.Hash) io.ReadSeeker {
-			if repository != to {
-				p.up.addHome(repository, []v1.Descriptor{{Digest: d}})
-			}
-			return linkOnly{repository}
-		}
-		p.aliasers[key] = c
-	}
-	return p.aliasers[key]
-}
-
-// planAlias reports a name for an image that does not exist yet.
-func (p *pusher) planAlias(ctx context.Context, rec record.Image, to ref.Reference) error {
-	have, err := p.reg.Digest(ctx, to.Repository, to.Tag)
-	if err != nil {
-		return p.failAlias(ctx, to, err)
-	}
-	rec.Bundle, rec.Entry, rec.Repository, rec.Tag = "", "", to.Repository, to.Tag
-	rec.PushedBytes, rec.ExistingBytes = 0, rec.Size
-	if have == rec.Digest {
-		rec.Status = record.StatusExists
-	}
-	p.results.settled(&item{record: p.named(rec)})
-	return nil
-}
-
-// failAlias records a name that could not be created. The error ends the run.
-func (p *pusher) failAlias(ctx context.Context, to ref.Reference, err error) error {
-	if p.up.consider(to.Repository, err); ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	rec := record.Image{Repository: to.Repository, Tag: to.Tag}
-	if to.Tag != "" {
-		rec = p.named(rec)
-	}
-	p.results.fail(rec, err)
-	return nil
+	return c.image(ctx, want, tag)
 }

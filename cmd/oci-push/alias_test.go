@@ -229,8 +229,8 @@ func TestAliasesThatFail(t *testing.T) {
 	}{
 		{"no such tag", "", image.Repository + ":nosuch=also:v1", image.Repository + ":nosuch: no such image in the registry"},
 		{"no such repository", "", "no/such=also", "no/such: no such repository in the registry"},
-		{"its image failed", failing, name + "=also:v1", name + " failed in this run"},
-		{"one of its images failed", failing, image.Repository + "=also", name + " failed in this run"},
+		{"its image failed", failing, name + "=also:v1", name + ": failed in this run"},
+		{"one of its images failed", failing, image.Repository + "=also", name + ": failed in this run"},
 		{"name of another", other, name + "=also:v1", "another entry of this run is " + host + "/also:v1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -41,14 +41,14 @@ func (p *pusher) copyAll(ctx context.Context, from *client.Registry) error {
 			p.progress.Warn("%s: no tags; untagged manifests cannot be listed and are not copied", repository)
 		}
 		if err != nil {
-			if err := c.failed(ctx, record.Image{Repository: repository}, fmt.Errorf("list of tags: %w", err)); err != nil {
+			if err := c.failed(ctx, record.Image{Repository: repository}, "", fmt.Errorf("list of tags: %w", err)); err != nil {
 				return err
 			}
 			found = true
 		}
 		for _, tag := range tags {
 			found = true
-			if err := c.image(ctx, record.Image{Repository: repository, Tag: tag}); err != nil {
+			if err := c.image(ctx, record.Image{Repository: repository, Tag: tag}, tag); err != nil {
 				return err
 			}
 		}
@@ -75,7 +75,7 @@ func (p *pusher) copySelected(ctx context.Context, from *client.Registry, in pip
 			return fmt.Errorf("stdin: %w", err)
 		}
 		found = true
-		if err := c.image(ctx, record.Image{Repository: want.Repository, Tag: want.Tag, Digest: want.Digest}); err != nil {
+		if err := c.image(ctx, record.Image{Repository: want.Repository, Tag: want.Tag, Digest: want.Digest}, want.Tag); err != nil {
 			return err
 		}
 	}
@@ -89,25 +89,28 @@ func (p *pusher) copySelected(ctx context.Context, from *client.Registry, in pip
 type copier struct {
 	*pusher
 	from *client.Registry
-	all  bool // every tag is copied anyway
-	to   func(repository string) string
-	body func(ctx context.Context, repository string, d v1.Hash) io.ReadSeeker
+	to   string // for --alias, the repository that gets the images
+	all  bool   // every tag is copied anyway
 
 	tags   map[string][]string // by repository
 	seen   map[string]bool     // images already started
-	health health              // of from
+	health *health             // of from
 }
 
-// newCopier returns a copier from another registry.
 func newCopier(p *pusher, from *client.Registry) *copier {
-	return &copier{
-		pusher: p, from: from,
-		to: func(repository string) string { return repository },
-		body: func(ctx context.Context, repository string, d v1.Hash) io.ReadSeeker {
-			return from.Blob(ctx, repository, d)
-		},
-		tags: make(map[string][]string), seen: make(map[string]bool), health: health{reg: from},
+	return &copier{pusher: p, from: from, tags: make(map[string][]string), seen: make(map[string]bool), health: newHealth(from)}
+}
+
+// body returns the content of a blob. For --alias it must be linked: it is not
+// sent if the registry cannot do that.
+func (c *copier) body(ctx context.Context, repository string, d v1.Hash) io.ReadSeeker {
+	if c.to == "" {
+		return c.from.Blob(ctx, repository, d)
 	}
+	if repository != c.to {
+		c.up.addHome(repository, d)
+	}
+	return missing{fmt.Errorf("the registry cannot link it from repository %s", repository)}
 }
 
 // tagsOf lists the tags of a repository, once.
@@ -129,29 +132,31 @@ func (c *copier) tagsOf(ctx context.Context, repository string) ([]string, error
 	return tags, nil
 }
 
-// image starts copying one image, by its tag or else its digest. The error ends
-// the run.
-func (c *copier) image(ctx context.Context, want record.Image) error {
-	name := cmp.Or(want.Tag, want.Digest)
-	key := want.Repository + " " + want.Tag + " " + want.Digest
+// image starts copying one image, by its tag or else its digest, and gives the
+// copy a tag. The error ends the run.
+func (c *copier) image(ctx context.Context, want record.Image, tag string) error {
+	key := want.Repository + " " + want.Tag + " " + want.Digest + " " + tag
 	if c.seen[key] {
 		return nil
 	}
 	c.seen[key] = true
-	img, err := c.from.Image(ctx, want.Repository, name)
+	img, err := c.from.Image(ctx, want.Repository, cmp.Or(want.Tag, want.Digest))
 	if err == nil && want.Digest != "" && want.Digest != img.Descriptor.Digest.String() {
 		err = fmt.Errorf("%s has digest %s, not %s", c.from.Host(), img.Descriptor.Digest, want.Digest)
 	}
 	if err != nil {
-		return c.failed(ctx, want, err)
+		return c.failed(ctx, want, tag, err)
 	}
 	c.health.note(want.Repository, nil)
 	rec := img.Record("", "")
-	rec.Repository, rec.Tag = c.to(want.Repository), want.Tag
+	rec.Repository, rec.Tag = cmp.Or(c.to, want.Repository), tag
 	if err := c.pusher.image(ctx, func(d v1.Hash) (io.ReadSeeker, int64) {
 		return c.body(ctx, want.Repository, d), 0
 	}, img, rec.Repository, rec); err != nil {
 		return err
+	}
+	if c.to == want.Repository { // its referrers are already there
+		return nil
 	}
 	return c.referrers(ctx, want.Repository, img)
 }
@@ -170,13 +175,13 @@ func (c *copier) referrers(ctx context.Context, repository string, img *oci.Imag
 			tags, err = c.tagsOf(ctx, repository)
 		}
 		if err != nil {
-			if err := c.failed(ctx, record.Image{Repository: repository, Subject: d.String()}, fmt.Errorf("list of referrers of %s: %w", d, err)); err != nil {
+			if err := c.failed(ctx, record.Image{Repository: repository, Subject: d.String()}, "", fmt.Errorf("list of referrers of %s: %w", d, err)); err != nil {
 				return err
 			}
 		}
 		for _, tag := range tags {
 			if ref.IsFallback(tag) && strings.HasPrefix(tag, client.FallbackTag(d)) {
-				if err := c.image(ctx, record.Image{Repository: repository, Tag: tag}); err != nil {
+				if err := c.image(ctx, record.Image{Repository: repository, Tag: tag}, tag); err != nil {
 					return err
 				}
 			}
@@ -185,7 +190,7 @@ func (c *copier) referrers(ctx context.Context, repository string, img *oci.Imag
 			if slices.ContainsFunc(img.Manifests, func(m oci.Manifest) bool { return m.Descriptor.Digest.String() == r }) {
 				continue // it is copied as a part
 			}
-			if err := c.image(ctx, record.Image{Repository: repository, Digest: r}); err != nil {
+			if err := c.image(ctx, record.Image{Repository: repository, Digest: r}, ""); err != nil {
 				return err
 			}
 		}
@@ -193,15 +198,22 @@ func (c *copier) referrers(ctx context.Context, repository string, img *oci.Imag
 	return nil
 }
 
-// failed records an image that could not be copied. The error ends the run.
-func (c *copier) failed(ctx context.Context, want record.Image, err error) error {
+// failed records an image that could not be copied and was to have that tag. The
+// error ends the run.
+func (c *copier) failed(ctx context.Context, want record.Image, tag string, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if err := c.health.note(want.Repository, err); err != nil {
 		return err
 	}
-	want.Repository = c.to(want.Repository)
+	if c.to != "" {
+		if errors.Is(err, client.ErrNotFound) {
+			err = errors.New("no such image in the registry")
+		}
+		err = fmt.Errorf("%s: %w", ref.Reference{Repository: want.Repository, Tag: want.Tag}, err)
+	}
+	want.Repository, want.Tag = cmp.Or(c.to, want.Repository), tag
 	if want.Tag != "" || want.Digest != "" {
 		want = c.named(want)
 	}

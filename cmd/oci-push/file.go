@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -58,11 +57,7 @@ func (p *pusher) file(ctx context.Context, path string, e *bundle.Entry, names [
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		fail := p.results.fail
-		if _, damaged := errors.AsType[*bundle.DamageError](err); damaged {
-			fail = p.results.failQuietly // the run's error is the same one
-		}
-		fail(it.record, err)
+		p.results.fail(it.record, err)
 		return nil
 	}
 	p.results.add(it)
@@ -85,17 +80,14 @@ func (p *pusher) sendFile(ctx context.Context, it *item, name string, e *bundle.
 		return nil, err
 	}
 	desc, raw := oci.EmptyConfig()
-	config, mine := p.up.claim(it.record.Repository, desc.Digest, desc.Size)
-	if mine {
-		p.up.start(ctx, config, bytes.NewReader(raw), func() {})
-	}
-	it.blobs[desc.Digest], it.blobs[v1.Hash{}] = config, t
+	it.blobs[desc.Digest] = p.up.send(ctx, it.record.Repository, desc.Digest, desc.Size, bytes.NewReader(raw))
+	it.blobs[v1.Hash{}] = t
 	g := p.gate
 	return func() {
 		<-t.done
 		if t.err == nil {
-			it.record.Digest = t.digest().String()
-			it.image, it.err = oci.File(name, t.digest(), e.Size)
+			it.record.Digest = t.key.digest.String()
+			it.image, it.err = oci.File(name, t.key.digest, e.Size)
 		}
 		p.conclude(ctx, it, g)
 	}, nil
@@ -115,52 +107,42 @@ func (p *pusher) fileContent(ctx context.Context, rec record.Image, name string,
 		d, err = oci.Sum(ctx, io.NewSectionReader(e.At, 0, e.Size))
 	case p.cfg.plan:
 		d, err = oci.Sum(ctx, e)
-	case e.Size <= p.mem.most:
-		return p.heldFile(ctx, repository, e)
 	default:
-		if have, there := p.registered(ctx, repository, rec.Tag, name, e.Size); there && rereadable(rec.Bundle) {
-			return p.comparedFile(ctx, repository, have, e)
+		if have, there := p.registered(ctx, rec, name, e.Size); there {
+			return p.comparedFile(ctx, rec, have, e)
 		}
-		return p.streamedFile(ctx, repository, e)
+		return p.hashedFile(ctx, repository, e)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if e.At == nil {
-		err := p.passing(ctx, repository, oci.Blob{Digest: d, Size: e.Size, Reader: oci.Verify(e, d, e.Size)})
-		return p.up.lookup(repository, d), err
+		return p.verifiedFile(ctx, repository, d, e)
 	}
-	t, mine := p.up.claim(repository, d, e.Size)
-	if mine {
-		p.up.start(ctx, t, io.NewSectionReader(e.At, 0, e.Size), func() {})
-	}
-	return t, nil
+	return p.up.send(ctx, repository, d, e.Size, io.NewSectionReader(e.At, 0, e.Size)), nil
 }
 
-// heldFile reads a small file and begins to send it.
-func (p *pusher) heldFile(ctx context.Context, repository string, e *bundle.Entry) (*transfer, error) {
-	h := sha256.New()
-	chunks, err := p.mem.hold(ctx, io.TeeReader(e, h), e.Size)
-	if err != nil {
-		p.mem.release(chunks)
+// verifiedFile begins to send a file whose digest is known.
+func (p *pusher) verifiedFile(ctx context.Context, repository string, d v1.Hash, e *bundle.Entry) (*transfer, error) {
+	err := p.passing(ctx, repository, oci.Blob{Digest: d, Size: e.Size, Reader: oci.Verify(e, d, e.Size)})
+	return p.up.lookup(repository, d), err
+}
+
+// hashedFile reads a file and hashes it: before it is sent or, if it does not
+// fit in memory, meanwhile.
+func (p *pusher) hashedFile(ctx context.Context, repository string, e *bundle.Entry) (*transfer, error) {
+	h, f := sha256.New(), newFlow(p.mem, e.Size)
+	content := io.TeeReader(e, h)
+	if e.Size > p.mem.most {
+		t := p.up.startHashed(ctx, repository, f, func() v1.Hash { return hashOf(h) })
+		f.fill(ctx, content)
+		return t, context.Cause(ctx)
+	}
+	if err := f.fill(ctx, content); err != nil {
+		f.Close()
 		return nil, err
 	}
-	t, mine := p.up.claim(repository, hashOf(h), e.Size)
-	if !mine {
-		p.mem.release(chunks)
-		return t, nil
-	}
-	p.up.start(ctx, t, &chunkBody{chunks: chunks, size: e.Size}, func() { p.mem.release(chunks) })
-	return t, nil
-}
-
-// streamedFile sends a large file while it is hashed.
-func (p *pusher) streamedFile(ctx context.Context, repository string, e *bundle.Entry) (*transfer, error) {
-	h := sha256.New()
-	f := newFlow(p.mem, e.Size)
-	t := p.up.startHashed(ctx, repository, f, func() v1.Hash { return hashOf(h) })
-	f.fill(ctx, io.TeeReader(e, h))
-	return t, context.Cause(ctx)
+	return p.up.send(ctx, repository, hashOf(h), e.Size, f), nil
 }
 
 func hashOf(h hash.Hash) v1.Hash {
@@ -199,8 +181,7 @@ func (p *pusher) writeFile(ctx context.Context, it *item, name string, e *bundle
 			it.record.Status = it.written.Status
 		}
 		if err != nil {
-			it.record.Status, it.record.Error, it.err = record.StatusFailed, err.Error(), err
-			it.quiet = errors.Is(err, errUntrusted) || ctx.Err() != nil
+			it.fail(ctx, err)
 		}
 	}, nil
 }

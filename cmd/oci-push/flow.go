@@ -2,14 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
 )
 
-// flow is content that streams past: one goroutine fills it from the bundle
-// while another sends it. Between them are pieces of the memory budget, so that
-// reading continues while the registry is slow to answer.
+// errGone marks content that has streamed past and cannot be read again.
+var errGone = errors.New("content has streamed past")
+
+// flow is content from a stream: one goroutine fills it from the bundle, and
+// another sends it, at the same time unless it fits in memory. Between them are
+// pieces of the memory budget, so that reading continues while the registry is
+// slow to answer.
 //
 // The most recently sent bytes are kept, so that a broken upload can resume
 // where the registry stopped: the bytes sent but not stored are those in socket
@@ -36,60 +41,60 @@ func newFlow(mem *memory, size int64) *flow {
 }
 
 // fill reads r, of f.size bytes, to its end, or until the content is no longer
-// needed.
-func (f *flow) fill(ctx context.Context, r io.Reader) {
-	for left := f.size; left > 0; left -= chunkSize {
-		c, ok := f.piece(ctx)
-		if !ok {
-			return
+// needed. Its error is also that of Read.
+func (f *flow) fill(ctx context.Context, r io.Reader) error {
+	for left := f.size; ; left -= chunkSize {
+		c, err := f.piece(ctx)
+		if err != nil {
+			return f.add(nil, 0, err)
 		}
 		n, err := io.ReadFull(r, c[:min(left, chunkSize)])
-		if err == nil && left <= chunkSize { // one more read compares the digest
+		end := left <= chunkSize
+		if err == nil && end { // one more read compares the digest
 			if _, err = r.Read(make([]byte, 1)); err == io.EOF {
 				err = nil
 			}
 		}
-		if !f.add(c, n, err) {
-			return
+		if err := f.add(c, n, err); err != nil || end {
+			return err
 		}
 	}
 }
 
-// piece takes a piece of memory. It is not ok if the content is no longer
-// needed.
-func (f *flow) piece(ctx context.Context) (c []byte, ok bool) {
+// piece takes a piece of memory.
+func (f *flow) piece(ctx context.Context) (c []byte, err error) {
 	select {
 	case c = <-f.mem.free:
 	case <-f.stopped:
-		return nil, false
+		return nil, io.ErrClosedPipe
 	case <-ctx.Done():
-		f.add(nil, 0, context.Cause(ctx))
-		return nil, false
+		return nil, context.Cause(ctx)
 	}
 	if c == nil {
 		c = make([]byte, chunkSize)
 	}
-	return c, true
+	return c, nil
 }
 
-// add passes n bytes on, and reports whether more are needed.
-func (f *flow) add(c []byte, n int, err error) bool {
+// add passes n bytes on, or the error of reading them. It returns an error if no
+// more are needed.
+func (f *flow) add(c []byte, n int, err error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if c != nil {
-		if f.closed {
-			f.mem.free <- c
-		} else {
-			f.chunks = append(f.chunks, c)
-		}
+	switch {
+	case f.closed && c != nil:
+		f.mem.free <- c
+	case c != nil:
+		f.chunks = append(f.chunks, c)
 	}
-	if err != nil {
-		f.err = err // the bytes before it are useless
-	} else {
+	if err == nil && f.closed {
+		return io.ErrClosedPipe
+	}
+	if f.err = err; err == nil { // otherwise the bytes before it are useless
 		f.filled += int64(n)
 	}
 	f.more.Broadcast()
-	return err == nil && !f.closed
+	return err
 }
 
 func (f *flow) Read(p []byte) (int, error) {
@@ -118,7 +123,8 @@ func (f *flow) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Seek returns errGone if the bytes at offset are no longer held.
+// Seek supports what client.Upload needs: whence is io.SeekStart. It returns
+// errGone if the bytes at offset are no longer held.
 func (f *flow) Seek(offset int64, _ int) (int64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -129,13 +135,16 @@ func (f *flow) Seek(offset int64, _ int) (int64, error) {
 	return offset, nil
 }
 
-// release returns all memory and ends a running fill.
-func (f *flow) release() {
+// Close returns all memory and ends a running fill.
+func (f *flow) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
 	close(f.stopped)
-	f.mem.release(f.chunks)
+	for _, c := range f.chunks {
+		f.mem.free <- c
+	}
 	f.chunks = nil
 	f.more.Broadcast()
+	return nil
 }

@@ -22,6 +22,10 @@ type health struct {
 	busy    int             // times in a row that it was busy
 }
 
+func newHealth(reg *client.Registry) *health {
+	return &health{reg: reg, refused: make(map[string]bool)}
+}
+
 // note adds the result of a request for a repository. It returns an error that
 // ends the run if every other request would fail as well.
 func (h *health) note(repository string, err error) error {
@@ -33,9 +37,6 @@ func (h *health) note(repository string, err error) error {
 		return nil
 	case h.reg.Fatal(err):
 	case h.reg.Refused(err):
-		if h.refused == nil {
-			h.refused = make(map[string]bool)
-		}
 		if h.refused[repository] = true; len(h.refused) < refusals {
 			return nil
 		}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -152,11 +154,7 @@ func (p *pusher) claimBlobs(ctx context.Context, read content, it *item, reposit
 			continue
 		}
 		held += size
-		t, mine := p.up.claim(repository, d, desc.Size)
-		if mine {
-			p.up.start(ctx, t, b, func() {})
-		}
-		it.blobs[d] = t
+		it.blobs[d] = p.up.send(ctx, repository, d, desc.Size, b)
 	}
 	return held
 }
@@ -174,8 +172,10 @@ func contentOf(archive *oci.Archive) content {
 	}
 }
 
+var errAbsent = errors.New("neither the archive nor the registry has it")
+
 // passed returns the transfer of a blob whose content has streamed past, or
-// never was in the archive.
+// never was in the archive, which is harmless as long as the registry has it.
 func (p *pusher) passed(ctx context.Context, repository, guess string, desc v1.Descriptor) *transfer {
 	if t := p.up.lookup(repository, desc.Digest); t != nil {
 		return t
@@ -186,7 +186,7 @@ func (p *pusher) passed(ctx context.Context, repository, guess string, desc v1.D
 	}
 	sent := p.up.lookup(guess, desc.Digest)
 	if sent == nil || sent == t {
-		p.up.start(ctx, t, absentBody{}, func() {})
+		p.up.start(ctx, t, missing{errAbsent})
 		return t
 	}
 	// The archive turned out to belong to a repository other than its name
@@ -197,7 +197,7 @@ func (p *pusher) passed(ctx context.Context, repository, guess string, desc v1.D
 			p.up.finish(t, errors.Unwrap(sent.err))
 			return
 		}
-		p.up.start(ctx, t, p.reg.Blob(ctx, guess, desc.Digest), func() {})
+		p.up.start(ctx, t, p.reg.Blob(ctx, guess, desc.Digest))
 	})
 	return t
 }
@@ -205,15 +205,7 @@ func (p *pusher) passed(ctx context.Context, repository, guess string, desc v1.D
 // sortedBlobs returns the transfers of an item in a fixed order, so that the
 // same failure is reported every time.
 func (it *item) sortedBlobs() []*transfer {
-	var all []*transfer
-	for _, t := range it.blobs {
-		all = append(all, t)
-	}
-	slices.SortFunc(all, func(a, b *transfer) int {
-		if a.key.digest.String() < b.key.digest.String() {
-			return -1
-		}
-		return 1
+	return slices.SortedFunc(maps.Values(it.blobs), func(a, b *transfer) int {
+		return cmp.Compare(a.key.digest.String(), b.key.digest.String())
 	})
-	return all
 }

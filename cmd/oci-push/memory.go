@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"io"
 
 	"k0rdent-airgap/lib/cli"
 )
@@ -36,38 +34,6 @@ func newMemory(budget int64) *memory {
 		m.free <- nil
 	}
 	return m
-}
-
-// hold reads a blob of the given size into pieces. The caller must release
-// them, even after an error.
-func (m *memory) hold(ctx context.Context, r io.Reader, size int64) ([][]byte, error) {
-	var chunks [][]byte
-	for left := size; left > 0; left -= chunkSize {
-		var c []byte
-		select {
-		case c = <-m.free:
-		case <-ctx.Done():
-			return chunks, ctx.Err()
-		}
-		if c == nil {
-			c = make([]byte, chunkSize)
-		}
-		chunks = append(chunks, c)
-		if _, err := io.ReadFull(r, c[:min(left, chunkSize)]); err != nil {
-			return chunks, err
-		}
-	}
-	// One more read lets the reader compare the digest at its end.
-	if _, err := r.Read(make([]byte, 1)); err != nil && err != io.EOF {
-		return chunks, err
-	}
-	return chunks, nil
-}
-
-func (m *memory) release(chunks [][]byte) {
-	for _, c := range chunks {
-		m.free <- c
-	}
 }
 
 // parseMemory parses the budget.

@@ -16,12 +16,9 @@ import (
 	"k0rdent-airgap/lib/pipe"
 )
 
-// matches reports whether a manifest is for one of these platforms. One that
-// names none, such as an artifact inside an index, is for all of them.
-func matches(p oci.Platforms, m oci.Manifest) bool {
-	return m.Platform == nil || m.Platform.OS == "" ||
-		slices.ContainsFunc(p, func(want v1.Platform) bool { return oci.Runs(want, *m.Platform) })
-}
+// anywhere reports whether a manifest names no platform, such as an artifact
+// inside an index.
+func anywhere(m oci.Manifest) bool { return m.Platform == nil || m.Platform.OS == "" }
 
 // survey counts the images of a run, and lists the platforms that they are for.
 type survey struct {
@@ -33,11 +30,8 @@ type survey struct {
 
 // count counts an image.
 func (s *survey) count(wanted oci.Platforms, img *oci.Image) {
-	if s.found == nil {
-		s.found, s.served = make(map[string]bool), make(map[string]bool)
-	}
 	for _, m := range img.Manifests {
-		if m.Platform == nil || m.Platform.OS == "" || m.Platform.OS == "unknown" {
+		if anywhere(m) || m.Platform.OS == "unknown" {
 			continue
 		}
 		s.found[m.Platform.String()] = true
@@ -82,7 +76,7 @@ func narrow(p oci.Platforms, img *oci.Image) (out *oci.Image, reason string) {
 			kept.Manifests = append(kept.Manifests, m)
 			continue
 		}
-		if !matches(p, m) {
+		if !anywhere(m) && !slices.ContainsFunc(p, func(want v1.Platform) bool { return oci.Runs(want, *m.Platform) }) {
 			kept.Missing = append(kept.Missing, m.Descriptor)
 			continue
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	"k0rdent-airgap/lib/oci"
@@ -27,8 +26,7 @@ func (p *pusher) conclude(ctx context.Context, it *item, g *gate) {
 	}
 	switch {
 	case err != nil:
-		rec.Status, rec.Error, it.err = record.StatusFailed, err.Error(), err
-		it.quiet = errors.Is(err, errUntrusted) || ctx.Err() != nil
+		it.fail(ctx, err)
 	case !sent:
 		rec.Status = record.StatusExists
 	case p.cfg.plan:

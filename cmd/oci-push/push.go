@@ -25,14 +25,11 @@ type pusher struct {
 	progress *cli.Progress
 	log      *slog.Logger
 
-	published map[string]string  // digest by reference, of this run
-	files     map[string]bool    // names of the files of this run
-	aliasers  map[string]*copier // by repositories of --alias
-	survey    survey             // the images of this run
-	keep      keep               // what --platform leaves of each entry
-	gate      *gate              // of the current bundle
-
-	again map[string]*transfer // of the current bundle: files to send in a second reading, by entry
+	published map[string]string // digest by reference, of this run
+	files     map[string]bool   // names of the files of this run
+	survey    survey            // the images of this run
+	keep      keep              // what --platform leaves of each entry
+	gate      *gate             // of the current bundle
 }
 
 // everything pushes the whole contents of a bundle, under the names of the
@@ -52,11 +49,13 @@ func (p *pusher) everything(ctx context.Context, b pipe.Bundle, stdin io.Reader,
 	return err
 }
 
+// errUnread marks images of a bundle whose error the run reports.
+var errUnread = errors.New("not pushed: the bundle could not be read to its end")
+
 // selected pushes what the records request, bundle by bundle. An unreadable
 // bundle does not prevent the others from being pushed; its images fail, and
 // one line says why.
 func (p *pusher) selected(ctx context.Context, sel *selection) error {
-	defer sel.watch(ctx)()
 	var failed error
 	for {
 		path, err := sel.nextBundle(ctx)
@@ -83,7 +82,7 @@ func (p *pusher) selected(ctx context.Context, sel *selection) error {
 				p.progress.Problem(path, err)
 			}
 			for _, image := range sel.abandon(ctx, path) {
-				p.results.failQuietly(image, errors.New("not pushed: the bundle could not be read to its end"))
+				p.results.fail(image, errUnread)
 			}
 			continue
 		}
@@ -131,7 +130,7 @@ func (p *pusher) walk(ctx context.Context, b pipe.Bundle, stdin io.Reader, promi
 	if err == nil && promised != nil {
 		err = promised(ctx, open)
 	}
-	return p.readAgain(ctx, b, err)
+	return err
 }
 
 // read is walk on an open bundle.
@@ -206,12 +205,8 @@ func (p *pusher) unusable(path string, e *bundle.Entry, names []record.Image, er
 	}
 	p.survey.wanted++
 	err = remedied(err)
-	fail := p.results.fail
-	if _, damaged := errors.AsType[*bundle.DamageError](err); damaged {
-		fail = p.results.failQuietly // the run's error is the same one
-	}
 	for _, rec := range names {
-		fail(rec, err)
+		p.results.fail(rec, err)
 	}
 }
 
@@ -245,7 +240,7 @@ func (p *pusher) passing(ctx context.Context, repository string, b oci.Blob) err
 		return nil
 	}
 	if p.cfg.plan {
-		p.up.start(ctx, t, nil, func() {})
+		p.up.start(ctx, t, nil)
 		return nil
 	}
 	// A blob that another repository has is linked before its content has
@@ -256,19 +251,17 @@ func (p *pusher) passing(ctx context.Context, repository string, b oci.Blob) err
 			return context.Cause(ctx)
 		}
 	}
+	f := newFlow(p.mem, b.Size)
 	if b.Size > p.mem.most {
-		f := newFlow(p.mem, b.Size)
-		p.up.start(ctx, t, f, f.release)
+		p.up.start(ctx, t, f)
 		f.fill(ctx, b)
 		return context.Cause(ctx)
 	}
-	chunks, err := p.mem.hold(ctx, b, b.Size)
-	release := func() { p.mem.release(chunks) }
-	if err != nil {
-		release()
+	if err := f.fill(ctx, b); err != nil {
+		f.Close()
 		p.up.finish(t, err)
 		return context.Cause(ctx)
 	}
-	p.up.start(ctx, t, &chunkBody{chunks: chunks, size: b.Size}, release)
+	p.up.start(ctx, t, f)
 	return nil
 }

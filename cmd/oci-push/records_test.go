@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -220,14 +222,14 @@ func TestInterruptedCount(t *testing.T) {
 func TestArchiveOfSeveralImages(t *testing.T) {
 	s := newSelection(nil, func(string) {})
 	s.more = time.Minute
-	for _, r := range []record.Image{
-		{Bundle: "/b", Entry: "a.tar", Repository: "a", Tag: "1"},
-		{Bundle: "/b", Entry: "a.tar", Repository: "a", Tag: "2"},
-	} {
-		if err := s.add(r); err != nil {
+	accept := func(r record.Record) {
+		t.Helper()
+		if _, err := s.accept(record.Line{Kind: r.Kind(), Raw: []byte(line2(r))}); err != nil {
 			t.Fatal(err)
 		}
 	}
+	accept(record.Image{Bundle: "/b", Entry: "a.tar", Repository: "a", Tag: "1"})
+	accept(record.Image{Bundle: "/b", Entry: "a.tar", Repository: "a", Tag: "2"})
 	claimed := make(chan int)
 	go func() {
 		images, _, _ := s.take(t.Context(), "/b", "a.tar", 0)
@@ -238,18 +240,49 @@ func TestArchiveOfSeveralImages(t *testing.T) {
 		t.Fatalf("%d images were claimed while more may arrive", n)
 	case <-time.After(50 * time.Millisecond):
 	}
-	if err := s.add(record.Image{Bundle: "/b", Entry: "a.tar", Repository: "a", Tag: "3"}); err != nil {
-		t.Fatal(err)
-	}
-	s.settle(entryName{"/b", "b.tar"})
+	accept(record.Image{Bundle: "/b", Entry: "a.tar", Repository: "a", Tag: "3"})
+	accept(record.Skipped{Bundle: "/b", Entry: "b.tar"})
 	if n := <-claimed; n != 3 {
 		t.Errorf("%d images were claimed, want 3", n)
 	}
 	s.more = 0
-	if err := s.add(record.Image{Bundle: "/b", Entry: "c.tar", Repository: "c", Tag: "1"}); err != nil {
-		t.Fatal(err)
-	}
+	accept(record.Image{Bundle: "/b", Entry: "c.tar", Repository: "c", Tag: "1"})
 	if images, _, err := s.take(t.Context(), "/b", "c.tar", 1); len(images) != 1 || err != nil {
 		t.Errorf("%v, %v, want one image at once", images, err)
+	}
+}
+
+// lateWriter is an output that a run is still writing to when it is interrupted.
+type lateWriter struct {
+	cancel context.CancelCauseFunc
+	over   atomic.Bool // the run has returned
+	late   atomic.Bool // before this had written
+}
+
+func (w *lateWriter) Write(p []byte) (int, error) {
+	w.cancel(cli.ErrInterrupted)
+	time.Sleep(100 * time.Millisecond)
+	w.late.Store(w.late.Load() || w.over.Load())
+	return len(p), nil
+}
+
+// TestNothingIsWrittenAfterARun: what reads stdin ends with the run.
+func TestNothingIsWrittenAfterARun(t *testing.T) {
+	in, out := io.Pipe()
+	defer in.Close()
+	go func() { // ends when the pipe is closed
+		for {
+			if _, err := io.WriteString(out, `{"kind":"note"}`+"\n"); err != nil {
+				return
+			}
+		}
+	}()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w := &lateWriter{cancel: cancel}
+	err := run(ctx, []string{"--to", serve(t, nil)}, in, w, io.Discard)
+	w.over.Store(true)
+	time.Sleep(200 * time.Millisecond)
+	if !errors.Is(err, cli.ErrInterrupted) || w.late.Load() {
+		t.Errorf("%v, and wrote after the run: %v", err, w.late.Load())
 	}
 }

@@ -33,7 +33,7 @@ type filler struct {
 
 func newFiller(t *testing.T, host string) filler {
 	t.Helper()
-	reg, err := client.New(client.Options{At: host, Names: names("--to", ""), Push: true})
+	reg, err := client.New(client.Options{At: host, Names: client.SiteNames, Push: true})
 	if err == nil {
 		err = reg.Connect(t.Context())
 	}

@@ -20,6 +20,13 @@ type rests struct {
 	late    bool                   // its record arrived after entries that it covers
 }
 
+// add records that all further entries of a bundle are wanted, and that no
+// records for them follow.
+func (r *rests) add(rest record.Rest) {
+	r.any, r.all[rest.Bundle] = true, rest
+	r.late = r.late || r.reading == rest.Bundle && r.decided > rest.Listed
+}
+
 func (r *rests) begin(bundle string) { r.reading, r.decided, r.late = bundle, 0, false }
 
 // of returns the record of a bundle if it covers the entry.
@@ -38,23 +45,6 @@ func (r *rests) end(bundle string) (again bool) {
 		delete(r.all, bundle)
 	}
 	return r.late
-}
-
-// listRest records that all further entries of a bundle are wanted, and that no
-// records for them follow.
-func (s *selection) listRest(rest record.Rest) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := &s.rests
-	if r.all == nil {
-		r.all = make(map[string]record.Rest)
-	}
-	r.any, r.all[rest.Bundle] = true, rest
-	if r.reading == rest.Bundle && r.decided > rest.Listed {
-		r.late = true
-	}
-	s.entries(rest.Bundle)
-	s.changed.Broadcast()
 }
 
 // chosen pushes what records request from one bundle.

@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/semaphore"
 
+	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/oci"
 	"k0rdent-airgap/lib/record"
@@ -45,11 +46,8 @@ type item struct {
 type results struct {
 	out      *record.Writer
 	progress *cli.Progress
-	total    func() int
-	unlisted func() (skipped, failed int) // entries without an image, according to bundle-ls
-
-	aliases aliases
-	sources map[ref.Reference]*item // sources of aliases that this run has pushed
+	sel      *selection
+	sources  map[ref.Reference]*item // sources of aliases that this run has pushed
 
 	queue  chan *item
 	ended  chan struct{}
@@ -57,15 +55,13 @@ type results struct {
 	counts map[string]int
 	bytes  int64
 	err    error // of writing
-	failed int
-	later  int // of these, may succeed in another run
+	later  int   // of the failed ones, may succeed in another run
 	start  time.Time
 }
 
-func newResults(out *record.Writer, progress *cli.Progress, total func() int, unlisted func() (skipped, failed int), a aliases) *results {
+func newResults(out *record.Writer, progress *cli.Progress, sel *selection) *results {
 	r := &results{
-		out: out, progress: progress, total: total, unlisted: unlisted,
-		aliases: a, sources: make(map[ref.Reference]*item),
+		out: out, progress: progress, sel: sel, sources: make(map[ref.Reference]*item),
 		queue: make(chan *item, maxImages), ended: make(chan struct{}),
 		json: semaphore.NewWeighted(waitingJSON), counts: make(map[string]int), start: time.Now(),
 	}
@@ -86,7 +82,6 @@ func (r *results) write() {
 		r.counts[rec.Status]++
 		r.bytes += rec.PushedBytes
 		if rec.Status == record.StatusFailed {
-			r.failed++
 			if cli.Code(it.err) == cli.CodeTryAgain {
 				r.later++
 			}
@@ -102,7 +97,7 @@ func (r *results) write() {
 			r.progress.Warn("%s: the tag %s from %s to %s", label(rec), moved, rec.Replaces, rec.Digest)
 		}
 		if !it.quiet {
-			r.progress.Item(r.total(), cli.ItemText(strings.TrimPrefix(label(rec), rec.Registry+"/"), rec.Status, rec.Size))
+			r.progress.Item(r.sel.total(), cli.ItemText(strings.TrimPrefix(label(rec), rec.Registry+"/"), rec.Status, rec.Size))
 		}
 		if rec.Type == typeFile {
 			r.put(fileRecord(rec, it.written))
@@ -114,12 +109,9 @@ func (r *results) write() {
 
 // writeSkipped writes the record of an entry that holds nothing for a registry.
 func (r *results) writeSkipped(it *item) {
-	if it.skipped.Status == record.StatusFailed {
-		r.failed++
-		r.counts[record.StatusFailed]++
+	r.counts[statusOf(*it.skipped)]++
+	if it.err != nil {
 		r.progress.Problem("entry "+it.skipped.Entry, it.err)
-	} else {
-		r.counts["skipped"]++
 	}
 	r.put(*it.skipped)
 }
@@ -149,29 +141,31 @@ func label(r record.Image) string {
 // add queues an image for the output, and keeps it if it is the source of an
 // alias.
 func (r *results) add(it *item) {
-	if name := (ref.Reference{Repository: it.record.Repository, Tag: it.record.Tag}); r.aliases.about(name) {
+	if name := (ref.Reference{Repository: it.record.Repository, Tag: it.record.Tag}); r.sel.aliases.about(name) {
 		r.sources[name] = it
 	}
 	r.queue <- it
 }
 
-// fail adds an image that failed.
-func (r *results) fail(rec record.Image, err error) {
-	rec.Status, rec.Error = record.StatusFailed, err.Error()
-	r.settled(&item{record: rec, err: err})
+// fail makes the result of an item a failure. The run's error covers it if the
+// run has ended, or if the bundle is at fault for that of all items.
+func (it *item) fail(ctx context.Context, err error) {
+	it.record.Status, it.record.Error, it.err = record.StatusFailed, err.Error(), err
+	_, damaged := errors.AsType[*bundle.DamageError](err)
+	it.quiet = damaged || errors.Is(err, errUntrusted) || errors.Is(err, errUnread) || ctx.Err() != nil
 }
 
-// failQuietly adds an image that failed with its bundle, which one line reports
-// for all of them.
-func (r *results) failQuietly(rec record.Image, err error) {
-	rec.Status, rec.Error = record.StatusFailed, err.Error()
-	r.settled(&item{record: rec, quiet: true})
+// fail adds an image that failed.
+func (r *results) fail(rec record.Image, err error) {
+	it := &item{record: rec}
+	it.fail(context.Background(), err)
+	r.settled(it)
 }
 
 // interrupted returns the error of a run that a signal has ended.
 func (r *results) interrupted() error {
 	there, of := r.counts[record.StatusPushed]+r.counts[record.StatusExists], ""
-	if total := r.total(); total > 0 {
+	if total := r.sel.total(); total > 0 {
 		of = fmt.Sprintf(" of %d", total)
 	}
 	images, are := "images", "are"
@@ -199,10 +193,9 @@ func (r *results) settled(it *item) {
 func (r *results) close(ctx context.Context, err error) error {
 	close(r.queue)
 	<-r.ended
-	skipped, failed := r.unlisted()
-	r.failed += failed
-	r.count("skipped", skipped)
-	r.count(record.StatusFailed, failed)
+	for status, n := range r.sel.unlisted() {
+		r.counts[status] += n
+	}
 	r.progress.Close()
 	if errors.Is(context.Cause(ctx), cli.ErrInterrupted) {
 		err = r.interrupted()
@@ -225,30 +218,24 @@ func (r *results) close(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	case err != nil:
 		return err
-	case r.failed > 0:
-		all := -r.counts["skipped"]
-		for _, n := range r.counts {
-			all += n
-		}
-		return r.verdict(all)
 	}
-	return nil
-}
-
-func (r *results) count(status string, n int) {
-	if n > 0 {
-		r.counts[status] += n
-	}
+	return r.verdict()
 }
 
 // verdict returns the error of a run in which images failed. It suggests
 // another run only if that can help.
-func (r *results) verdict(all int) error {
-	err := fmt.Errorf("%d of %d images failed", r.failed, all)
-	switch r.later {
-	case 0:
+func (r *results) verdict() error {
+	failed, all := r.counts[record.StatusFailed], -r.counts[record.StatusSkipped]
+	for _, n := range r.counts {
+		all += n
+	}
+	err := fmt.Errorf("%d of %d images failed", failed, all)
+	switch {
+	case failed == 0:
+		return nil
+	case r.later == 0:
 		return err
-	case r.failed:
+	case r.later == failed:
 		return cli.TryAgain(cli.Hint(err, "run the same command again to push what is missing"))
 	}
 	return cli.Hint(err, "run the same command again to push %d of them; the others fail for good, for the reasons above", r.later)

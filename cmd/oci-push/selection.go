@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 	"time"
 
@@ -30,13 +32,12 @@ type selection struct {
 	begun   map[string]bool                      // bundles that are or were being read
 	rests   rests
 	count   int
-	skipped int           // entries that bundle-ls skipped
-	failed  int           // entries that bundle-ls could not list
-	ended   bool          // no more records follow
-	whole   bool          // and all of them have arrived
-	latest  entryName     // the entry of the last record
-	since   time.Time     // when it arrived
-	more    time.Duration // how long others for the same entry may take
+	others  map[string]int // entries that bundle-ls skipped or could not list, by status
+	ended   bool           // no more records follow
+	whole   bool           // and all of them have arrived
+	latest  entryName      // the entry of the last record
+	since   time.Time      // when it arrived
+	more    time.Duration  // how long others for the same entry may take
 	aliases aliases
 	err     error
 	waiting func(what string) // shows what the run is waiting for; "" for nothing
@@ -49,13 +50,14 @@ func newSelection(a aliases, waiting func(string)) *selection {
 	s := &selection{
 		aliases: a, waiting: waiting, more: 10 * time.Millisecond,
 		want: make(map[string]map[string][]record.Image), settled: make(map[entryName]bool),
-		digests: make(map[string]string), begun: make(map[string]bool),
+		digests: make(map[string]string), begun: make(map[string]bool), others: make(map[string]int),
+		rests: rests{all: make(map[string]record.Rest)},
 	}
 	s.changed = sync.NewCond(&s.mu)
 	return s
 }
 
-// read reads the image records on stdin.
+// read reads the records on stdin.
 func (s *selection) read(ctx context.Context, in pipe.Reader, stdin io.Reader) {
 	err := s.readAll(ctx, in, stdin)
 	s.mu.Lock()
@@ -70,98 +72,87 @@ func (s *selection) readAll(ctx context.Context, in pipe.Reader, stdin io.Reader
 		if err != nil {
 			return err
 		}
-		switch line.Kind {
-		case record.Image{}.Kind():
-			var image record.Image
-			if err := line.Decode(&image); err != nil {
-				return fmt.Errorf("stdin: %w", err)
-			}
-			if err := s.add(image); err != nil {
-				return fmt.Errorf("stdin: line %d: %w", line.Number, err)
-			}
-		case record.File{}.Kind():
-			var f record.File
-			if err := line.Decode(&f); err != nil {
-				return fmt.Errorf("stdin: %w", err)
-			}
-			if f.Entry == "" { // of a host
-				if err := in.Out.Pass(line); err != nil {
-					return err
-				}
-				continue
-			}
-			image := record.Image{Bundle: f.Bundle, Entry: f.Entry, Repository: f.Repository, Tag: f.Tag, Digest: f.Digest, Size: f.Size, Type: typeFile}
-			if err := s.add(image); err != nil {
-				return fmt.Errorf("stdin: line %d: %w", line.Number, err)
-			}
-		case record.Skipped{}.Kind(), record.Blob{}.Kind():
-			var about record.Skipped // a blob names its entry by the same fields
-			if err := line.Decode(&about); err != nil {
-				return fmt.Errorf("stdin: %w", err)
-			}
-			s.settle(entryName{about.Bundle, about.Entry})
-			if line.Kind == about.Kind() {
-				s.skip(about)
-			}
-		case record.Rest{}.Kind():
-			var rest record.Rest
-			if err := line.Decode(&rest); err != nil {
-				return fmt.Errorf("stdin: %w", err)
-			}
-			s.listRest(rest)
-		case record.Bundle{}.Kind():
-			var b record.Bundle
-			if err := line.Decode(&b); err != nil {
-				return fmt.Errorf("stdin: %w", err)
-			}
-			if err := s.verified(b); err != nil {
-				return fmt.Errorf("bundle %s: %w", b.Path, err)
+		host, err := s.accept(line)
+		if err != nil {
+			return fmt.Errorf("stdin: %w", err)
+		}
+		if host {
+			if err := in.Out.Pass(line); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-// settle records that an entry is done. A bundle-ls in the pipeline is no
-// further than this record, so nothing waits for the next one.
-func (s *selection) settle(e entryName) {
+// accept adds the information in a record. It reports whether that is about a
+// file of a host, which this program does not replace.
+func (s *selection) accept(line record.Line) (host bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.settled[e] = true
-	s.latest, s.since = e, time.Now()
-	s.changed.Broadcast()
-}
-
-// skip counts an entry that yields no image.
-func (s *selection) skip(r record.Skipped) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r.Status == record.StatusFailed {
-		s.failed++
-	} else {
-		s.skipped++
+	defer s.changed.Broadcast()
+	switch line.Kind {
+	case record.Image{}.Kind():
+		var image record.Image
+		if err := line.Decode(&image); err != nil {
+			return false, err
+		}
+		return false, s.add(line, image)
+	case record.File{}.Kind():
+		var f record.File
+		if err := line.Decode(&f); err != nil || f.Entry == "" {
+			return err == nil, err
+		}
+		return false, s.add(line, record.Image{Bundle: f.Bundle, Entry: f.Entry, Repository: f.Repository, Tag: f.Tag, Digest: f.Digest, Size: f.Size, Type: typeFile})
+	case record.Skipped{}.Kind(), record.Blob{}.Kind():
+		var about record.Skipped // a blob names its entry by the same fields
+		if err := line.Decode(&about); err != nil {
+			return false, err
+		}
+		// A bundle-ls in the pipeline is no further than this record, so
+		// nothing waits for the next one.
+		s.latest, s.since = entryName{about.Bundle, about.Entry}, time.Now()
+		s.settled[s.latest] = true
+		if line.Kind == about.Kind() {
+			s.others[statusOf(about)]++
+		}
+	case record.Rest{}.Kind():
+		var rest record.Rest
+		if err := line.Decode(&rest); err != nil {
+			return false, err
+		}
+		s.entries(rest.Bundle)
+		s.rests.add(rest)
+	case record.Bundle{}.Kind():
+		var b record.Bundle
+		if err := line.Decode(&b); err != nil {
+			return false, err
+		}
+		return false, s.verified(b)
 	}
+	return false, nil
 }
 
-// unlisted returns how many entries were skipped by bundle-ls, and how many could
-// not be listed, so far.
-func (s *selection) unlisted() (skipped, failed int) {
+// statusOf returns the status of an entry that yields no image.
+func statusOf(r record.Skipped) string { return cmp.Or(r.Status, record.StatusSkipped) }
+
+// unlisted counts the entries that bundle-ls skipped or could not list so far,
+// by their status.
+func (s *selection) unlisted() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.skipped, s.failed
+	return maps.Clone(s.others)
 }
 
 // verified records the digest that a bundle record promises. It must arrive
 // before the records of the bundle's images, which might otherwise be published
 // already.
 func (s *selection) verified(b record.Bundle) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if b.Digest == "" || s.digests[b.Path] == b.Digest {
 		return nil
 	}
 	if s.begun[b.Path] {
-		return cli.Hint(errors.New("its record came after those of its images"), "keep the bundle record first when sorting")
+		return cli.Hint(fmt.Errorf("bundle %s: its record came after those of its images", b.Path), "keep the bundle record first when sorting")
 	}
 	s.digests[b.Path] = b.Digest
 	return nil
@@ -174,20 +165,18 @@ func (s *selection) bundle(path string) pipe.Bundle {
 	return pipe.Bundle{Path: path, Digest: s.digests[path]}
 }
 
-func (s *selection) add(image record.Image) error {
+// add adds a wanted image, which a record names.
+func (s *selection) add(line record.Line, image record.Image) error {
 	switch {
 	case image.Bundle == "-":
-		return cli.Hint(errors.New("the bundle was on bundle-ls's stdin and cannot be read again"), "name the file, or give the stream to oci-push itself: oci-push --to … -")
+		return cli.Hint(fmt.Errorf("line %d: the bundle was on bundle-ls's stdin and cannot be read again", line.Number), "name the file, or give the stream to oci-push itself: oci-push --to … -")
 	case image.Bundle == "" || image.Entry == "" || image.Repository == "" || image.Tag == "" && image.Digest == "":
-		return errors.New("image record lacks bundle, entry, repository, or tag and digest")
+		return fmt.Errorf("line %d: image record lacks bundle, entry, repository, or tag and digest", line.Number)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	entries := s.entries(image.Bundle)
 	entries[image.Entry] = append(entries[image.Entry], image)
 	s.count++
 	s.latest, s.since = entryName{image.Bundle, image.Entry}, time.Now()
-	s.changed.Broadcast()
 	return nil
 }
 
@@ -201,11 +190,7 @@ func (s *selection) entries(bundle string) map[string][]record.Image {
 	return s.want[bundle]
 }
 
-// watch wakes all waiters when the context ends.
-func (s *selection) watch(ctx context.Context) (stop func() bool) {
-	return context.AfterFunc(ctx, s.wake)
-}
-
+// wake wakes all waiters.
 func (s *selection) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

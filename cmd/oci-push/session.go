@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 
 	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
@@ -15,38 +16,39 @@ import (
 
 // push runs everything from the connection to the registry to the summary.
 func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin io.Reader, stdout, stderr io.Writer) error {
-	ctx, abort := context.WithCancelCause(ctx)
-	defer abort(nil)
 	progress := cli.NewProgress("oci-push", stderr, cfg.Quiet)
 	defer progress.Close()
+	i := &input{operand: operand, stdin: stdin, bundle: pipe.Bundle{Path: operand}, sel: newSelection(cfg.aliases, progress.Waiting)}
+	defer i.reading.Wait() // nothing is written once this returns
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
 	log := cli.Logger(progress, cfg.Verbose)
 	reg, from, err := cfg.registries(log, progress)
 	if err != nil {
 		return err
 	}
+	i.from = from
 	if cfg.skipVerify {
 		progress.Warn("the certificate of %s is not checked: anyone on the network path can read and change what is sent", reg.Host())
 	}
 	out := progress.Records(stdout, cfg.format)
-	in := pipe.Reader{Out: out, Own: ownKinds(operand == "" && from == nil), Wait: pipe.Waiting(progress.Warn, stdout),
+	i.in = pipe.Reader{Out: out, Own: ownKinds(operand == "" && from == nil), Wait: pipe.Waiting(progress.Warn, stdout),
 		Optional: from == nil && len(cfg.aliases) > 0}
-	guard := cfg.guard(operand, stdin, out, progress)
-	ctx, stop, err := guard.Begin(ctx)
+	i.guard = cfg.guard(operand, stdin, out, progress)
+	ctx, stop, err := i.guard.Begin(ctx)
 	defer stop()
 	if err != nil {
 		return err
 	}
-	i := input{operand: operand, stdin: stdin, in: in, from: from, bundle: pipe.Bundle{Path: operand}, guard: guard}
 	if err := i.promise(ctx, cfg.verifiedBy, abort); err != nil {
 		return err
 	}
-	i.sel = newSelection(cfg.aliases, progress.Waiting)
 	if operand == "" && from == nil {
 		record.AcceptRest(stdin)
-		go i.sel.read(ctx, in, stdin) // ends with stdin or the run
+		i.reading.Go(func() { i.sel.read(ctx, i.in, stdin) }) // ends with stdin or the run
+		defer context.AfterFunc(ctx, i.sel.wake)()
 		// A bad verdict on the bundle must end the run before it
 		// connects to the registry.
-		defer i.sel.watch(ctx)()
 		if _, err := i.sel.nextBundle(ctx); err != nil {
 			return err
 		}
@@ -57,12 +59,12 @@ func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin i
 	p := &pusher{
 		cfg: cfg, reg: reg, mem: mem, progress: progress, log: log,
 		up:        newUploader(reg, cfg, log, abort),
-		results:   newResults(out, progress, i.sel.total, i.sel.unlisted, cfg.aliases),
+		results:   newResults(out, progress, i.sel),
 		published: make(map[string]string),
 		files:     make(map[string]bool),
-		aliasers:  make(map[string]*copier),
+		survey:    survey{found: make(map[string]bool), served: make(map[string]bool)},
 	}
-	return progress.Final(p.results.close(ctx, p.send(ctx, &i)))
+	return progress.Final(p.results.close(ctx, p.send(ctx, i)))
 }
 
 // ownKinds are the kinds of records that a run replaces with its own: files only
@@ -80,12 +82,13 @@ type input struct {
 	operand  string
 	stdin    io.Reader
 	in       pipe.Reader      // of records on stdin
+	reading  sync.WaitGroup   // what writes these records
 	from     *client.Registry // nil unless registries are copied
 	bundle   pipe.Bundle
 	sel      *selection
 	guard    *pipe.Guard
 	promised promise
-	passed   func(context.Context) error // waits for the records that a run passes on, but does not use
+	passed   func() error // waits for the records that a run passes on, but does not use
 }
 
 // promise finds out what must hold of the bundle before a tag appears.
@@ -100,7 +103,7 @@ func (i *input) promise(ctx context.Context, verifiedBy string, abort context.Ca
 	if verifiedBy == "" {
 		return nil
 	}
-	v, err := readVerdict(ctx, verifiedBy, i.stdin, i.in.Out, abort)
+	v, err := i.readVerdict(ctx, verifiedBy, abort)
 	if err != nil {
 		return err
 	}
@@ -131,7 +134,7 @@ func (p *pusher) send(ctx context.Context, i *input) (err error) {
 		err = i.guard.Settle(ctx)
 	}
 	if err == nil && i.passed != nil {
-		err = i.passed(ctx)
+		err = i.passed()
 	}
 	if err == nil && ctx.Err() == nil {
 		err = p.pushAliases(ctx)

@@ -97,55 +97,50 @@ func (v *verdict) keeps(ctx context.Context, b *bundle.Bundle) error {
 	}
 }
 
-// passed waits until the records behind the verdict have been passed on.
-func (v *verdict) passed(ctx context.Context) error {
-	for {
-		select {
-		case _, more := <-v.good:
-			if !more {
-				return v.err
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+// passed waits until the records on stdin behind the verdict have been passed
+// on, or the run ends.
+func (v *verdict) passed() error {
+	for range v.good {
 	}
+	return v.err
 }
 
 // readVerdict reads the records in the background, since their writer reads the
 // bundle at the same time. A bad verdict ends the run at once.
-func readVerdict(ctx context.Context, name string, stdin io.Reader, out *record.Writer, abort context.CancelCauseFunc) (*verdict, error) {
-	in := pipe.Reader{Name: "--verified-by"}
+func (i *input) readVerdict(ctx context.Context, name string, abort context.CancelCauseFunc) (*verdict, error) {
+	v := &verdict{good: make(chan string)}
+	end := func(err error) {
+		if v.err = err; err != nil {
+			abort(err)
+		}
+		close(v.good)
+	}
 	if name == "-" {
-		in.Out = out
-		if err := cli.CheckStdin(stdin); err != nil {
+		if err := cli.CheckStdin(i.stdin); err != nil {
 			return nil, err
 		}
-	} else if _, err := os.Stat(name); err != nil {
+		i.reading.Go(func() { end(v.read(ctx, i.in.Out, i.stdin)) }) // ends with stdin or the run
+		return v, nil
+	}
+	if _, err := os.Stat(name); err != nil {
 		return nil, cli.Misuse("--verified-by: %w", err)
 	}
-	v := &verdict{good: make(chan string)}
-	go func() { // ends with the input, the run, or the program
-		defer close(v.good)
-		from := stdin
-		if name != "-" {
-			f, err := os.Open(name) // waits for the writer of a named pipe
-			if err != nil {
-				v.err = err
-				abort(err)
-				return
-			}
-			defer f.Close()
-			from = f
+	go func() { // ends with the file, the run, or the program: opening a named pipe waits for its writer
+		f, err := os.Open(name)
+		if err != nil {
+			end(err)
+			return
 		}
-		if v.err = v.read(ctx, in, from); v.err != nil {
-			abort(v.err)
-		}
+		defer f.Close()
+		end(v.read(ctx, nil, f))
 	}()
 	return v, nil
 }
 
-// read passes on the digest of each bundle that was found good.
-func (v *verdict) read(ctx context.Context, in pipe.Reader, from io.Reader) error {
+// read passes on the digest of each bundle that was found good, and to out, unless
+// that is nil, every record.
+func (v *verdict) read(ctx context.Context, out *record.Writer, from io.Reader) error {
+	in := pipe.Reader{Name: "--verified-by", Out: out}
 	found := false
 	for line, err := range in.Records(ctx, from) {
 		if err != nil {

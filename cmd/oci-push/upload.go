@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -21,25 +22,34 @@ type blobKey struct {
 
 // transfer is the result for one blob, valid once done is closed.
 type transfer struct {
-	key  blobKey
+	key  blobKey // without a digest, if the content is hashed while it is sent
 	size int64
 	done chan struct{}
 
 	lacking bool // the repository is known to lack the blob
 	upload  *client.Upload
+	sum     func() v1.Hash // of content that is hashed, once it has been read
 
-	sent bool    // or would be, with --plan
-	sum  v1.Hash // of content that was hashed while it was sent
+	sent bool // or would be, with --plan
 	err  error
 }
 
-// digest returns the digest of the content, once done is closed.
-func (t *transfer) digest() v1.Hash {
-	if t.sum != (v1.Hash{}) {
-		return t.sum
+// failed reports whether the transfer has ended with an error.
+func (t *transfer) failed() bool {
+	select {
+	case <-t.done:
+		return t.err != nil
+	default:
+		return false
 	}
-	return t.key.digest
 }
+
+// missing stands for the content of a blob that must be in the registry, or be
+// linked there: Read and Seek return the error.
+type missing struct{ error }
+
+func (m missing) Read([]byte) (int, error)       { return 0, m.error }
+func (m missing) Seek(int64, int) (int64, error) { return 0, m.error }
 
 // uploader uploads each blob to the registry once. Its memory grows with the
 // number of distinct blobs (about 200 bytes each), not with their size.
@@ -58,14 +68,14 @@ type uploader struct {
 	home   map[v1.Hash]string    // a repository that has the blob
 	active map[v1.Hash]*transfer // the running upload of a digest
 
-	health health
+	health *health
 }
 
 func newUploader(reg *client.Registry, cfg *config, log *slog.Logger, abort context.CancelCauseFunc) *uploader {
 	return &uploader{
 		reg: reg, log: log, plan: cfg.plan, sem: make(chan struct{}, cfg.jobs), abort: abort,
 		all: make(map[blobKey]*transfer), home: make(map[v1.Hash]string), active: make(map[v1.Hash]*transfer),
-		health: health{reg: reg},
+		health: newHealth(reg),
 	}
 }
 
@@ -75,15 +85,8 @@ func (u *uploader) claim(repository string, d v1.Hash, size int64) (*transfer, b
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	k := blobKey{repository, d}
-	if t := u.all[k]; t != nil {
-		select {
-		case <-t.done:
-			if t.err == nil {
-				return t, false
-			}
-		default:
-			return t, false
-		}
+	if t := u.all[k]; t != nil && !t.failed() {
+		return t, false
 	}
 	t := &transfer{key: k, size: size, upload: u.reg.Upload(repository, d, size), done: make(chan struct{})}
 	u.all[k] = t
@@ -93,6 +96,24 @@ func (u *uploader) claim(repository string, d v1.Hash, size int64) (*transfer, b
 		u.active[d] = t
 	}
 	return t, true
+}
+
+// send claims a blob and starts its transfer, unless that is another's.
+func (u *uploader) send(ctx context.Context, repository string, d v1.Hash, size int64, b io.ReadSeeker) *transfer {
+	t, mine := u.claim(repository, d, size)
+	if mine {
+		u.start(ctx, t, b)
+	} else {
+		closeBody(b)
+	}
+	return t
+}
+
+// closeBody releases the resources of content that is no longer needed.
+func closeBody(b io.ReadSeeker) {
+	if c, ok := b.(io.Closer); ok {
+		c.Close()
+	}
 }
 
 // lookup returns the transfer of a blob, or nil if there is none.
@@ -109,20 +130,16 @@ func (u *uploader) homeOf(d v1.Hash) string {
 	return u.home[d]
 }
 
-// addHome records that a repository has blobs, so that others can link to them.
-func (u *uploader) addHome(repository string, blobs []v1.Descriptor) {
+// addHome records that a repository has a blob, so that others can link to it.
+func (u *uploader) addHome(repository string, d v1.Hash) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, b := range blobs {
-		if u.home[b.Digest] == "" {
-			u.home[b.Digest] = repository
-		}
-	}
+	u.home[d] = cmp.Or(u.home[d], repository)
 }
 
 // finish publishes the result of a transfer.
 func (u *uploader) finish(t *transfer, err error) {
-	if err != nil {
+	if t.err = err; err != nil && t.key.digest != (v1.Hash{}) {
 		t.err = fmt.Errorf("blob %s: %w", t.key.digest, err)
 	}
 	u.mu.Lock()
@@ -147,12 +164,14 @@ func (u *uploader) consider(repository string, err error) {
 	}
 }
 
-// start runs a transfer in the background, once a slot is free, and calls
-// release when the content is no longer needed.
-func (u *uploader) start(ctx context.Context, t *transfer, b io.ReadSeeker, release func()) {
+// start runs a transfer in the background, once a slot is free, and closes the
+// content if that can be closed.
+func (u *uploader) start(ctx context.Context, t *transfer, b io.ReadSeeker) {
 	u.wg.Go(func() {
-		// A transfer waiting for its turn occupies no slot.
-		err := u.takeTurn(ctx, t)
+		var err error
+		if t.sum == nil { // a transfer waiting for its turn occupies no slot
+			err = u.takeTurn(ctx, t)
+		}
 		if err == nil {
 			select {
 			case u.sem <- struct{}{}:
@@ -162,33 +181,26 @@ func (u *uploader) start(ctx context.Context, t *transfer, b io.ReadSeeker, rele
 				err = context.Cause(ctx)
 			}
 		}
-		release()
+		closeBody(b)
 		u.finish(t, err)
 	})
 }
 
-// startHashed sends content whose digest is known once it has been read.
+// startHashed sends content whose digest sum returns once it has been read.
 func (u *uploader) startHashed(ctx context.Context, repository string, f *flow, sum func() v1.Hash) *transfer {
-	t := &transfer{size: f.size, upload: u.reg.Upload(repository, v1.Hash{}, f.size), done: make(chan struct{}), sent: true}
-	u.wg.Go(func() {
-		defer close(t.done)
-		defer f.release()
-		select {
-		case u.sem <- struct{}{}:
-			t.sum, t.err = t.upload.SendHashed(ctx, f, sum)
-			<-u.sem
-		case <-ctx.Done():
-			t.err = context.Cause(ctx)
-		}
-		u.consider(repository, t.err)
-		u.sent.Add(t.size)
-	})
+	t := &transfer{key: blobKey{repository: repository}, size: f.size, upload: u.reg.Upload(repository, v1.Hash{}, f.size), sum: sum, done: make(chan struct{})}
+	u.start(ctx, t, f)
 	return t
 }
 
 // upload gets one blob into its repository in the cheapest way: by a link from
 // another repository, not at all if it is there, or by sending its bytes.
-func (u *uploader) upload(ctx context.Context, t *transfer, b io.ReadSeeker) error {
+func (u *uploader) upload(ctx context.Context, t *transfer, b io.ReadSeeker) (err error) {
+	if t.sum != nil {
+		t.sent = true
+		t.key.digest, err = t.upload.SendHashed(ctx, b, t.sum)
+		return err
+	}
 	if !t.lacking {
 		if there, err := u.present(ctx, t); err != nil || there {
 			return err

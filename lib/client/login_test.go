@@ -52,6 +52,8 @@ func TestLoginsOfPodmanAndDocker(t *testing.T) {
 		{"longest path", "reg.site/team/a", []string{`{"auths":{"reg.site":` + auth("host") + `,"reg.site/team":` + auth("team") + `,"reg.site/team/abc":` + auth("abc") + `}}`}, "team"},
 		{"path of others", "reg.site/x", []string{`{"auths":{"reg.site/team":` + auth("team") + `}}`}, ""},
 		{"scheme and version", "reg.site", []string{`{"auths":{"https://reg.site/v2/":` + auth("u") + `}}`}, "u"},
+		{"old key and an empty current one", "reg.site", []string{`{"auths":{"https://reg.site/v1/":` + auth("u") + `,"reg.site":{}}}`}, "u"},
+		{"old and current key", "reg.site", []string{`{"auths":{"https://reg.site/v1/":` + auth("old") + `,"reg.site":` + auth("u") + `}}`}, "u"},
 		{"docker hub", "docker.io/a", []string{`{"auths":{"https://index.docker.io/v1/":` + auth("hub") + `}}`}, "hub"},
 		{"docker hub of podman", "docker.io/a", []string{`{"auths":{"docker.io":` + auth("hub") + `}}`}, "hub"},
 		{"name and password apart", "reg.site", []string{`{"auths":{"reg.site":{"username":"u","password":"secret-of-u"}}}`}, "u"},

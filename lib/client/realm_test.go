@@ -1,11 +1,13 @@
 package client
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
@@ -51,5 +53,40 @@ func TestTokenServers(t *testing.T) {
 		if private := strings.Contains(want, "private"); strings.Contains(text.String(), "\nhint: ") != private {
 			t.Errorf("%s: report = %q, want a hint: %v", realm, &text, private)
 		}
+	}
+}
+
+// A token server that refuses a login during a run is reported like one that does so at
+// first.
+func TestTokenServerThatRefusesLater(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var refuses atomic.Bool
+	var host string
+	host = serve(t, func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case r.URL.Path == "/token" && !refuses.Load():
+			fmt.Fprint(w, `{"token":"t"}`)
+		case r.URL.Path == "/token" || r.Header.Get("Authorization") == "" || refuses.Load():
+			w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+host+`/token",service="test"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		default:
+			return false
+		}
+		return true
+	})
+	r := prepare(t, Options{At: host, Username: "u", PasswordFile: file})
+	if err := r.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Digest(t.Context(), "a", "v1"); err != nil {
+		t.Fatal(err)
+	}
+	refuses.Store(true)
+	_, err := r.Digest(t.Context(), "a", "v1")
+	if want := `login of "u" refused: registry answered 401 Unauthorized`; err == nil || err.Error() != want || !strings.Contains(cli.HintOf(err), file) {
+		t.Errorf("Digest = %v (hint %q), want %s", err, cli.HintOf(err), want)
 	}
 }

@@ -7,10 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // A link costs one request and no bytes; if the registry cannot link, the
@@ -114,7 +117,8 @@ func (b broken) Read(p []byte) (int, error) {
 // and no blob appears.
 func TestBodyThatBreaks(t *testing.T) {
 	raw := bytes.Repeat([]byte("x"), wholeSize+10_000)
-	for _, want := range []error{errors.New("disk on fire"), io.ErrUnexpectedEOF, &net.OpError{Op: "read", Err: errors.New("of a network disk")}} {
+	busy := &statusError{refusal: &transport.Error{StatusCode: http.StatusServiceUnavailable, Request: &http.Request{Method: http.MethodGet, URL: new(url.URL)}}} // of another registry
+	for _, want := range []error{errors.New("disk on fire"), io.ErrUnexpectedEOF, &net.OpError{Op: "read", Err: errors.New("of a network disk")}, busy} {
 		for _, size := range []int{10_000, len(raw)} {
 			breaks(t, raw[:size], want)
 		}
