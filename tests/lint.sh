@@ -27,19 +27,14 @@ for module in . packaging tests/interop tests/containerd tests/cluster tests/bro
   check "staticcheck $module" $module staticcheck ./...
 done
 # portable OS: vets for OS what the tools that carry bundles consist of, and its
-# tests, but not tests over lib/registry, which is for Linux.
+# tests.
 # shellcheck disable=SC2317,SC2329 # called by check
 portable() {
-  local tools files dir package whole=()
+  local tools packages
   export GOOS=$1
   read -ra tools < <(sed -n 's,^CARRY *:= ,,p' Makefile)
-  while read -r package dir files; do
-    case $package in
-    */lib/client | */lib/hostfile | */cmd/oci-push) read -ra files <<<"$files" && (cd "$dir" && go vet "${files[@]}") || return ;;
-    *) whole+=("$package") ;;
-    esac
-  done < <(go list -deps -f '{{if and (not .Standard) .Module.Main}}{{.ImportPath}} {{.Dir}} {{join .GoFiles " "}}{{end}}' "${tools[@]/#/./cmd/}")
-  [ ${#whole[@]} -gt 10 ] && go vet "${whole[@]}"
+  mapfile -t packages < <(go list -deps -f '{{if and (not .Standard) .Module.Main}}{{.ImportPath}}{{end}}' "${tools[@]/#/./cmd/}")
+  [ ${#packages[@]} -gt 10 ] && go vet "${packages[@]}"
 }
 for os in darwin windows; do check "vet for $os" . portable $os; done
 mapfile -t scripts < <(find .ci completions docs/examples download.sh install.sh packaging tests -name run -o -name '*.sh' -o -name '*.bats' -o -name '*.bash' | sort)

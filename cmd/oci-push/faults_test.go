@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	regserver "k0rdent-airgap/lib/registry"
+	"k0rdent-airgap/tests/diskstore"
 	"k0rdent-airgap/tests/samplebundle"
 )
 
@@ -197,12 +197,7 @@ func TestLostUploadStartsAnewFromAFile(t *testing.T) {
 func TestRegistryThatDiesHalfWay(t *testing.T) {
 	t.Parallel()
 	path, m := write(t, samplebundle.Options{})
-	store, err := regserver.OpenDisk(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	h := regserver.New(store, regserver.Options{})
+	h := diskstore.Handler(t)
 	var n atomic.Int64
 	var s *httptest.Server
 	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

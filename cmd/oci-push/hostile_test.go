@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	regserver "k0rdent-airgap/lib/registry"
+	"k0rdent-airgap/tests/diskstore"
 	"k0rdent-airgap/tests/samplebundle"
 )
 
@@ -95,12 +95,7 @@ func TestCredentialsStayWithTheRegistry(t *testing.T) {
 // to them still use TLS.
 func TestLocationDoesNotLeaveTLS(t *testing.T) {
 	path, m := write(t, samplebundle.Options{Archives: 4})
-	store, err := regserver.OpenDisk(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	h := regserver.New(store, regserver.Options{})
+	h := diskstore.Handler(t)
 	var changed atomic.Int64
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if wantBasic(w, r) {

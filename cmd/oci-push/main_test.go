@@ -21,7 +21,7 @@ import (
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
-	regserver "k0rdent-airgap/lib/registry"
+	"k0rdent-airgap/tests/diskstore"
 	"k0rdent-airgap/tests/machine"
 	"k0rdent-airgap/tests/samplebundle"
 )
@@ -48,20 +48,13 @@ func TestDocs(t *testing.T) {
 // request, and returns true if it has answered.
 func serve(t *testing.T, before func(http.ResponseWriter, *http.Request) bool) (host string) {
 	t.Helper()
-	store, err := regserver.OpenDisk(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := regserver.New(store, regserver.Options{})
+	h := diskstore.Handler(t)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if before == nil || !before(w, r) {
 			h.ServeHTTP(w, r)
 		}
 	}))
-	t.Cleanup(func() {
-		s.Close()
-		store.Close()
-	})
+	t.Cleanup(s.Close)
 	return strings.TrimPrefix(s.URL, "http://")
 }
 

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/registry"
+	"k0rdent-airgap/tests/diskstore"
 )
 
 // intercept sees each request first, and has answered it if it returns true.
@@ -30,12 +30,7 @@ func serve(t *testing.T, before intercept) (host string) {
 
 func handler(t *testing.T, before intercept) http.Handler {
 	t.Helper()
-	store, err := registry.OpenDisk(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() })
-	h := registry.New(store, registry.Options{})
+	h := diskstore.Handler(t)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if before == nil || !before(w, r) {
 			h.ServeHTTP(w, r)
