@@ -133,8 +133,16 @@ func (b *Bundle) open(ctx context.Context, path string, stdin io.Reader) error {
 		}
 		return b.openFile(ctx, f)
 	}
-	if s, err := FindSeries(path); err != nil || s != nil {
-		return b.openSeries(ctx, s, err)
+	series, err := FindSeries(path)
+	if err != nil {
+		return err
+	}
+	if series != nil { // always read as a stream
+		if b.parts, err = series.Open(); err != nil {
+			return err
+		}
+		b.name, b.Size = filepath.Base(series.Whole), b.parts.Size()
+		return b.openStream(ctx, b.parts)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -149,18 +157,6 @@ func (b *Bundle) open(ctx context.Context, path string, stdin io.Reader) error {
 	}
 	b.own = true
 	return b.openFile(ctx, f)
-}
-
-// openSeries opens a bundle in parts, always as a stream.
-func (b *Bundle) openSeries(ctx context.Context, s *Series, err error) error {
-	if err != nil {
-		return err
-	}
-	if b.parts, err = s.Open(); err != nil {
-		return err
-	}
-	b.name, b.Size = filepath.Base(s.Whole), b.parts.Size()
-	return b.openStream(ctx, b.parts)
 }
 
 // openFile opens the bundle in f, which may be a pipe or a terminal on stdin.

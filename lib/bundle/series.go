@@ -34,10 +34,9 @@ type Series struct {
 	Whole string   // the file's own path; its signature is next to it
 	Parts []string // in order, at least one
 
-	counters []string       // of the parts
-	sums     map[string]sum // of the checksum file beside them, by base name
-	infos    []os.FileInfo  // of the parts, once checked
-	size     int64          // of the whole
+	sums  map[string]sum // of the checksum file beside them, by base name
+	infos []os.FileInfo  // of the parts, once checked
+	size  int64          // of the whole
 }
 
 // FindSeries returns the series that path names: by any of its parts, if the
@@ -149,8 +148,9 @@ func newSeries(first partName, paths []string) (*Series, error) {
 	if !filepath.IsAbs(at[first.counter]) {
 		s.Whole = first.dir + first.whole
 	}
-	for counter, found := first.counter, true; found; {
-		s.Parts, s.counters = append(s.Parts, at[counter]), append(s.counters, counter)
+	counter := first.counter
+	for found := true; found; {
+		s.Parts = append(s.Parts, at[counter])
 		delete(at, counter)
 		found = false
 		for _, candidate := range next(counter) {
@@ -166,8 +166,7 @@ func newSeries(first partName, paths []string) (*Series, error) {
 			later = append(later, path)
 		}
 		slices.Sort(later)
-		last := s.counters[len(s.counters)-1]
-		if want := next(last); len(want) > 0 {
+		if want := next(counter); len(want) > 0 {
 			return nil, missing(first.with(want[0]), later[0])
 		}
 		return nil, missing("the part after "+s.Parts[len(s.Parts)-1], later[0])

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"k0rdent-airgap/lib/textfile"
@@ -31,6 +30,10 @@ var sumLine = regexp.MustCompile(`^\\?(?:([0-9a-fA-F]{64}) [ *](.+)|SHA256 \((.+
 func (s *Series) readSums() error {
 	s.sums = make(map[string]sum)
 	first, _ := parsePart(s.Parts[0])
+	have := make(map[string]bool)
+	for _, part := range s.Parts {
+		have[filepath.Base(part)] = true
+	}
 	listed := ""
 	for _, file := range s.sumFiles() {
 		text, err := textfile.Read(file)
@@ -44,7 +47,7 @@ func (s *Series) readSums() error {
 			}
 			name := filepath.Base(strings.ReplaceAll(m[2]+m[3], `\`, "/"))
 			p, ok := parsePart(name)
-			if _, known := s.sums[name]; known || !ok || !p.continues(first) || doubtful(p.counter) && !slices.Contains(s.counters, p.counter) {
+			if _, known := s.sums[name]; known || !ok || !p.continues(first) || doubtful(p.counter) && !have[name] {
 				continue
 			}
 			s.sums[name] = sum{strings.ToLower(m[1] + m[4]), file}
@@ -54,9 +57,7 @@ func (s *Series) readSums() error {
 	if listed == "" {
 		return nil
 	}
-	have := make(map[string]bool)
 	for _, part := range s.Parts {
-		have[filepath.Base(part)] = true
 		if _, ok := s.sums[filepath.Base(part)]; !ok {
 			return &PartError{part, "not listed in " + listed + ", which lists the other parts", "remove it if it is left over from another series"}
 		}
