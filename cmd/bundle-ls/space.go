@@ -1,8 +1,7 @@
 package main
 
 import (
-	"encoding/binary"
-	"encoding/hex"
+	"strconv"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -68,9 +67,6 @@ func (u *space) flush() error {
 
 // short returns 64 bits of a digest.
 func short(d v1.Hash) uint64 {
-	raw, err := hex.DecodeString(d.Hex)
-	if err != nil || len(raw) < 8 {
-		return 0
-	}
-	return binary.BigEndian.Uint64(raw)
+	n, _ := strconv.ParseUint(d.Hex[:min(16, len(d.Hex))], 16, 64)
+	return n
 }

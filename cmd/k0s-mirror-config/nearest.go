@@ -79,8 +79,14 @@ func (c *checker) alike(ctx context.Context, m *mirror, wanted string) []string 
 // ends.
 func commonParts(a, b string) int {
 	as, bs := strings.Split(a, "/"), strings.Split(b, "/")
-	n := 0
-	for n < min(len(as), len(bs)) && as[len(as)-1-n] == bs[len(bs)-1-n] {
+	slices.Reverse(as)
+	slices.Reverse(bs)
+	return common(as, bs)
+}
+
+// common returns the number of elements that two lists share, from their starts.
+func common[T comparable](a, b []T) (n int) {
+	for n < min(len(a), len(b)) && a[n] == b[n] {
 		n++
 	}
 	return n
@@ -100,13 +106,7 @@ func (c *checker) tags(ctx context.Context, m *mirror, repository string) []stri
 // closest returns the few tags with the longest prefix in common with the
 // wanted one.
 func closest(tags []string, wanted string) []string {
-	common := func(tag string) int {
-		n := 0
-		for n < min(len(tag), len(wanted)) && tag[n] == wanted[n] {
-			n++
-		}
-		return n
-	}
-	slices.SortStableFunc(tags, func(a, b string) int { return cmp.Compare(common(b), common(a)) })
+	near := func(tag string) int { return common([]byte(tag), []byte(wanted)) }
+	slices.SortStableFunc(tags, func(a, b string) int { return cmp.Compare(near(b), near(a)) })
 	return tags[:min(len(tags), shownTags)]
 }
