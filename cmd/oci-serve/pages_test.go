@@ -101,16 +101,17 @@ func TestAuthorityIsServed(t *testing.T) {
 func TestPageMemory(t *testing.T) {
 	c := startProgram(t, withoutDetector(t), t.TempDir(), nil)
 	d := c.image("many", "v")
-	symlinks(t, 3000, func(i int) (string, string) {
+	symlinks(t, 1200, func(i int) (string, string) {
 		return "../blobs/" + strings.Replace(d, ":", "/", 1), filepath.Join(c.record.Storage, "repositories/many/_layout/tags", fmt.Sprintf("t%06d", i))
 	})
-	symlinks(t, 5000, func(i int) (string, string) {
+	symlinks(t, 3000, func(i int) (string, string) {
 		return imageType, filepath.Join(c.record.Storage, "repositories", fmt.Sprintf("r%05d", i), "_layout/manifests/sha256", strings.Repeat("0", 64))
 	})
 	var made, refused atomic.Int64
 	at(60, func(i int) {
 		client := from(fmt.Sprintf("127.0.0.%d", 1+i%20))
-		for _, target := range []string{"/?n=100", "/?n=100&q=9", "/?q=nothing", "/?repository=many&n=100"} {
+		targets := []string{"/?n=100", "/?n=100&q=9", "/?q=nothing", "/?repository=many&n=100"}
+		for _, target := range []string{targets[i%4], targets[(i+1)%4]} {
 			r, _ := http.NewRequest("GET", c.url+target, nil)
 			r.Header.Set("Accept", browser)
 			resp, err := client.Do(r)

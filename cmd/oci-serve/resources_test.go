@@ -96,11 +96,25 @@ func TestMemory(t *testing.T) {
 		load func(t *testing.T, c *child)
 	}{
 		{"200 pulls", func(t *testing.T, c *child) {
-			blob := bytes.Repeat([]byte("0123456789abcdef"), 1<<19)
+			blob := bytes.Repeat([]byte("0123456789abcdef"), 1<<19) // more than sockets buffer
 			c.want(201, "POST", "/v2/a/blobs/uploads/?digest="+digest(blob), blob)
-			at(200, func(int) {
-				if sum, _ := c.drain("/v2/a/blobs/" + digest(blob)); sum != digest(blob) {
-					t.Errorf("a blob with the digest %s", sum)
+			var begun sync.WaitGroup
+			begun.Add(200)
+			at(200, func(i int) {
+				resp, err := http.Get(c.url + "/v2/a/blobs/" + digest(blob))
+				begun.Done()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer resp.Body.Close()
+				begun.Wait() // all of them at once
+				h := sha256.New()
+				if i > 0 { // the others leave
+					return
+				}
+				if _, err := io.Copy(h, resp.Body); err != nil || fmt.Sprintf("sha256:%x", h.Sum(nil)) != digest(blob) {
+					t.Errorf("another blob, %v", err)
 				}
 			})
 		}},
@@ -113,33 +127,33 @@ func TestMemory(t *testing.T) {
 				}
 				defer conn.Close()
 				fmt.Fprintf(conn, "POST /v2/a/blobs/uploads/?digest=sha256:%064d HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", 0, 8<<20)
-				conn.Write(make([]byte, 4<<20))
+				conn.Write(make([]byte, 3<<19))
 			})
 		}},
 		{"100 lists of tags", func(t *testing.T, c *child) {
 			d := c.image("many", "v")
-			symlinks(t, 100000, func(i int) (string, string) {
-				return "../blobs/" + strings.Replace(d, ":", "/", 1), filepath.Join(c.record.Storage, "repositories/many/_layout/tags", fmt.Sprintf("t%06d", i))
+			symlinks(t, 12000, func(i int) (string, string) {
+				return "../blobs/" + strings.Replace(d, ":", "/", 1), filepath.Join(c.record.Storage, "repositories/many/_layout/tags", fmt.Sprintf("t%060d", i))
 			})
 			at(100, func(int) {
-				if _, n := c.drain("/v2/many/tags/list"); n != 100001 { // {"name":"many","tags":["…","…"]}
+				if n := c.drain("/v2/many/tags/list"); n != 12001 { // {"name":"many","tags":["…","…"]}
 					t.Errorf("a list of %d tags", n)
 				}
 			})
 		}},
 		{"20 catalogs", func(t *testing.T, c *child) {
-			symlinks(t, 3000, func(i int) (string, string) {
-				return imageType, filepath.Join(c.record.Storage, "repositories", fmt.Sprintf("r%05d", i), "_layout/manifests/sha256", strings.Repeat("0", 64))
+			symlinks(t, 1000, func(i int) (string, string) {
+				return imageType, filepath.Join(c.record.Storage, "repositories", fmt.Sprintf("r%0120d", i), "_layout/manifests/sha256", strings.Repeat("0", 64))
 			})
 			at(20, func(int) {
-				if _, n := c.drain("/v2/_catalog"); n != 3000-1 {
+				if n := c.drain("/v2/_catalog"); n != 1000-1 {
 					t.Errorf("a list of %d repositories", n+1)
 				}
 			})
 		}},
-		{"40 large manifests", func(t *testing.T, c *child) {
+		{"24 large manifests", func(t *testing.T, c *child) {
 			at(8, func(i int) {
-				for j := range 5 {
+				for j := range 3 {
 					m := fmt.Appendf(nil, `{"mediaType":%q,"manifests":[],"annotations":{"n":"%d.%d","x":"%s"}}`, "application/vnd.oci.image.index.v1+json", i, j, strings.Repeat("x", 4<<20-200))
 					c.want(201, "PUT", fmt.Sprintf("/v2/a/manifests/v%d.%d", i, j), m, "Content-Type", "application/vnd.oci.image.index.v1+json")
 				}
@@ -147,7 +161,7 @@ func TestMemory(t *testing.T) {
 		}},
 		{"slow readers of referrers", func(t *testing.T, c *child) {
 			subject := "sha256:" + strings.Repeat("0", 64)
-			for i := range 4 {
+			for i := range 2 {
 				m := fmt.Appendf(nil, `{"mediaType":%q,"manifests":[],"subject":{"digest":%q},"annotations":{"n":"%d","x":"%s"}}`, "application/vnd.oci.image.index.v1+json", subject, i, strings.Repeat("<", 4<<20-300))
 				c.want(201, "PUT", fmt.Sprintf("/v2/a/manifests/v%d", i), m, "Content-Type", "application/vnd.oci.image.index.v1+json")
 			}
@@ -168,17 +182,17 @@ func TestMemory(t *testing.T) {
 		}},
 		{"idle connections", func(t *testing.T, c *child) {
 			for i := range 8 {
-				for _, conn := range hold(t, c, fmt.Sprintf("127.0.0.%d", i+2), maxConns/4) {
+				for _, conn := range hold(t, c, fmt.Sprintf("127.0.0.%d", i+2), maxConns/6) {
 					fmt.Fprint(conn, "GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
 				}
 			}
-			hold(t, c, "127.0.0.10", 3*maxConns) // 10,240 in all
+			hold(t, c, "127.0.0.10", maxConns)
 			c.want(200, "GET", "/healthz", nil)
 		}},
 		{"idle connections with TLS", func(t *testing.T, c *child) {
 			for i := range 8 {
 				dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(fmt.Sprintf("127.0.0.%d", i+2))}}
-				for range maxTLSConns / 6 {
+				for range maxTLSConns / 7 {
 					conn, err := tls.DialWithDialer(&dialer, "tcp", c.record.Address, &tls.Config{InsecureSkipVerify: true})
 					if err != nil {
 						continue // there was no place for it
@@ -206,25 +220,24 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// drain reads a page and returns its digest and the number of commas in it.
-func (c *child) drain(target string) (sum string, commas int) {
+// drain reads a list and returns the number of commas in it.
+func (c *child) drain(target string) (commas int) {
 	resp, err := http.Get(c.url + target)
 	if err != nil {
 		c.t.Error(err)
-		return "", 0
+		return 0
 	}
 	defer resp.Body.Close()
-	hash, buf := sha256.New(), make([]byte, 64<<10)
+	buf := make([]byte, 64<<10)
 	for err == nil {
 		var n int
 		n, err = resp.Body.Read(buf)
-		hash.Write(buf[:n])
 		commas += bytes.Count(buf[:n], []byte(","))
 	}
 	if err != io.EOF || resp.StatusCode != 200 {
 		c.t.Errorf("GET %s: %d, %v", target, resp.StatusCode, err)
 	}
-	return fmt.Sprintf("sha256:%x", hash.Sum(nil)), commas
+	return commas
 }
 
 // from connects from an address of this host.
