@@ -757,7 +757,8 @@ home() { on "$1" ln -s /media/release/{install.sh,bin,systemd} /media/{bundle.tg
     [ "$(stat -c %s $program.parts/*part-001)" = 1048576 ]
     cat $program.parts/*part-00? | cmp - served/1.2.3/airgap-bundle-1.2.3.tar.gz
     (cd $program.parts && sha256sum --quiet -c airgap-bundle-1.2.3.tar.gz.sha256)
-    [[ $(tail -n 2 $program.parts/err | head -n 1) == 'download.sh: carry these files into the site: '*'airgap-bundle-1.2.3.tar.gz.part-*, '*.sha256,*.sig,* ]]
+    [[ $(tail -n 2 $program.parts/err | head -n 1) == 'download.sh: carry these files into the site: '*'airgap-bundle-1.2.3.tar.gz.part-*, '*.sha256,*.sig,*k0s-v1.32.8+k0s.0-arm64* ]]
+    cmp served/1.2.3/k0s-v1.32.8-k0s.0-arm64 $program.parts/k0s-v1.32.8+k0s.0-arm64
     rm bin/$program
     ln -sf "$(type -P shasum)" bin/shasum
     rm -f bin/sha256sum
