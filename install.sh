@@ -645,11 +645,10 @@ pushed() {
 # pushed digests: others may have moved the tags since.
 step_k0s() {
   pushed
-  line="grep '\"repository\":\"k0sproject/k0s\"' $state/pushed | "
+  records="grep '\"repository\":\"k0sproject/k0s\"' $state/pushed"
+  [ -n "$external" ] || run "$records | $(with k0s-extract --quiet --from "$near" --name --to "$storage/k0s" -)"
   [ -e $bin/k0s ] || ours $bin/k0s
-  all="$line$(with k0s-extract --from "$near" --to $bin/k0s -)"
-  [ -n "$external" ] || all="{ $line$(with k0s-extract --quiet --from "$near" --name --to "$storage/k0s" -) && $all; }"
-  run "$all" $state/extracted
+  run "$records | $(with k0s-extract --from "$near" --to $bin/k0s -)" $state/extracted
 }
 
 step_mirror() { run "$(with k0s-mirror-config --mirror "https://$far" --k0s $bin/k0s) </dev/null" $state/mirrored; }

@@ -136,7 +136,7 @@ removed() {
     ! systemctl cat oci-serve.service >/dev/null 2>&1 && ! systemctl -q is-active plane &&
     looks | grep -v -e "^$storage/" -e '^/var/log/k0rdent-airgap/' -e '^/var/lib/k0rdentd/install/' -e '^/etc/k0rdent-airgap/oci-serve.env ' >/tmp/now && diff /tmp/before /tmp/now &&
     grep -q "$storage stays" /tmp/err && grep -q 'oci-serve.env stays' /tmp/err && grep -q '/var/log/k0rdent-airgap stays' /tmp/err && grep -q '/var/lib/k0rdentd/install stays' /tmp/err &&
-    cmp <(audit $storage | grep -F -f /media/expected) /media/expected
+    cmp <(audit $storage | grep -F -f /media/expected) /media/expected && [ -e $storage/k0s/k0s-v1.32.8+k0s.0-amd64 ]
 }
 
 purged() {
