@@ -136,9 +136,8 @@ files:
 	  file=$(DESTDIR)$(SYSCONFDIR)/k0rdent-airgap/$${settings##*/}; \
 	  [ -e $$file ] || install -D -m 644 $$settings $$file || exit; \
 	done
-	@for script in $(wildcard install.sh); do \
-	  install $$script $(DESTDIR)$(PREFIX)/bin/k0rdent-airgap-install || exit; \
-	done
+	install install.sh $(DESTDIR)$(PREFIX)/bin/k0rdent-airgap-install
+	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/k0rdent-airgap lib/install/*.sh
 
 # It has the same list of files as install, made of empty ones.
 uninstall: ## remove what install put there, except edited settings
@@ -147,7 +146,7 @@ uninstall: ## remove what install put there, except edited settings
 	  case $$file in .$(SYSCONFDIR)/*) cmp -s $$stage/root/$$file $(DESTDIR)/$$file || continue ;; esac; \
 	  rm -f $(DESTDIR)/$$file; \
 	done; rm -rf $$stage
-	@rmdir $(DESTDIR)$(SYSCONFDIR)/k0rdent-airgap 2>/dev/null || true
+	@rmdir $(DESTDIR)$(SYSCONFDIR)/k0rdent-airgap $(DESTDIR)$(PREFIX)/lib/k0rdent-airgap 2>/dev/null || true
 
 dist: ## write a reproducible release to dist/; KEY=FILE signs it
 	@KEY='$(KEY)' FIPS='$(FIPS)' CARRY='$(CARRY)' packaging/dist.sh

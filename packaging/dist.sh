@@ -83,7 +83,7 @@ linux() {
   export STAGE=$work/stage-$ARCH$variant
   build linux "${@:2}"
   files "$STAGE"
-  cp -r "$STAGE/usr/share" lib/systemd LICENSE README.md CHANGELOG.md "$work/$name"
+  cp -r "$STAGE/usr/share" lib/install lib/systemd LICENSE README.md CHANGELOG.md "$work/$name"
   install install.sh download.sh "$work/$name"
   archive "$work" "$name"
 }

@@ -15,7 +15,7 @@ setup_file() {
   mkdir -p "$MEDIA/bin"
   for tool in $(tools); do ln "$ROOT/bin/$tool" "$MEDIA/bin" 2>/dev/null || cp "$ROOT/bin/$tool" "$MEDIA/bin"; done
   [ ! -e "$ROOT/.cache/bin/etcd" ] || cp "$ROOT/.cache/bin/etcd" "$MEDIA/bin"
-  cp "$(type -P etcdpeer)" "$ROOT/install.sh" "$MEDIA/bin"
+  cp -r "$(type -P etcdpeer)" "$ROOT/install.sh" "$ROOT/lib/install" "$MEDIA/bin"
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=site -keyout "$BATS_FILE_TMPDIR/key" -out "$MEDIA/ca.pem" -days 2 2>/dev/null
 }
 
@@ -196,9 +196,9 @@ alone() {
   run ! on n1 test -e /var/lib/k0rdentd/registry
 }
 
-@test "controllers: a worker is removed with only install.sh and k0s" {
+@test "controllers: a worker is removed with install.sh and what its join installed" {
   pair
-  on n2 sh -c 'mkdir -p /root/only /etc/k0s/containerd.d /etc/k0s/certs.d/quay.io; cp /media/bin/install.sh /root/only/; cp /media/bin/k0s-up /media/bin/k0s-mirror-config /usr/local/bin/
+  on n2 sh -c 'mkdir -p /root/only /etc/k0s/containerd.d /etc/k0s/certs.d/quay.io; cp /media/bin/install.sh /root/only/; mkdir -p /usr/local/lib; cp -r /media/bin/install /usr/local/lib/k0rdent-airgap; cp /media/bin/install.sh /usr/local/bin/k0rdent-airgap-install; cp /media/bin/k0s-up /media/bin/k0s-mirror-config /usr/local/bin/
     for f in containerd.d/cri-registry.toml certs.d/quay.io/hosts.toml; do echo "# Managed by k0s-mirror-config: x" >/etc/k0s/$f; done
     echo ca >/etc/k0s/certs.d/quay.io/ca.crt; echo "# k0s_managed=true" >/etc/k0s/containerd.toml
     echo token >/etc/k0s/join-token; k0s install worker --token-file /etc/k0s/join-token && k0s start; rm /etc/k0s/join-token'

@@ -100,7 +100,7 @@ examples() {
   export MEDIA=$BATS_TEST_TMPDIR/media
   mkdir -p "$MEDIA/bin"
   for tool in $(tools); do cp "$ROOT/bin/$tool" "$MEDIA/bin/"; done
-  cp -r "$ROOT"/{install.sh,download.sh,lib/systemd,docs/examples} "$MEDIA"
+  cp -r "$ROOT"/{install.sh,download.sh,lib/install,lib/systemd,docs/examples} "$MEDIA"
   mkk0s --claim v1.32.8+k0s.0 --out k0s
   mkbundle --archives 226 --k0s k0s --out "$MEDIA/airgap-bundle-1.2.3.tar.gz"
   openssl ecparam -name prime256v1 -genkey -noout -out key.pem

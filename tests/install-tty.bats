@@ -19,7 +19,7 @@ media() {
   export MEDIA=$BATS_TEST_TMPDIR/media
   mkdir -p "$MEDIA/bin"
   for tool in $(tools); do ln "$ROOT/bin/$tool" "$MEDIA/bin" 2>/dev/null || cp "$ROOT/bin/$tool" "$MEDIA/bin"; done
-  cp -r "$ROOT/install.sh" "$ROOT/lib/systemd" "$MEDIA"
+  cp -r "$ROOT"/{install.sh,lib/install,lib/systemd} "$MEDIA"
   mkbundle --k0s stand-in --archives 70 --out "$MEDIA/bundle.tgz"
   openssl ecparam -name prime256v1 -genkey -noout -out key.pem
   openssl ec -in key.pem -pubout -out "$MEDIA/cosign.pub" 2>/dev/null

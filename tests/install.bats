@@ -16,7 +16,7 @@ setup_file() {
   export MEDIA=$BATS_FILE_TMPDIR/media GUIDE=$ROOT/man/k0rdent-airgap.7
   mkdir -p "$MEDIA/release/bin" "$MEDIA/bin"
   for tool in $(tools); do ln "$ROOT/bin/$tool" "$MEDIA/release/bin" 2>/dev/null || cp "$ROOT/bin/$tool" "$MEDIA/release/bin"; done
-  cp -r "$ROOT/install.sh" "$ROOT/download.sh" "$ROOT/lib/systemd" "$MEDIA/release"
+  cp -r "$ROOT"/{install.sh,download.sh,lib/install,lib/systemd} "$MEDIA/release"
   cp "$(type -P audit)" "$MEDIA/bin"
   mkbundle --k0s stand-in --out "$MEDIA/bundle.tgz" --manifest "$MEDIA/manifest.json"
   openssl ecparam -name prime256v1 -genkey -noout -out "$BATS_FILE_TMPDIR/key.pem"
@@ -180,8 +180,60 @@ release   1.2.3' "$(head -n 2 <<<"$output")"
   same '[7/8] mirror [8/8] install' "$(begun err)"
   script one --only k0s >out 2>err
   same '[6/8] k0s' "$(begun err)"
-  grep -qE '^install.sh: \[6/8\] k0s done in [0-9]+ s$' err
   same "$(cat before)" "$(looks one)"
+  # A step that took a second or more says how long: the registry does not answer.
+  on one sh -c "kill -STOP $(serving one)"
+  script one "${whole[@]}" --only push >out 2>err &
+  until grep -q '\] push$' err; do kill -0 $!; sleep 0.05; done
+  sleep 2
+  on one sh -c "kill -CONT $(serving one)"
+  wait $!
+  grep -qE '^install.sh: \[5/8\] push done in [1-9][0-9]* s$' err
+
+  # The copy for later has its other parts.
+  on one sh -c 'cd /usr/local && cmp bin/k0rdent-airgap-install /media/release/install.sh && diff lib/k0rdent-airgap /media/release/install'
+  same "$(script one --status)" "$(on one k0rdent-airgap-install --status)"
+  run -0 on one k0rdent-airgap-install --export-worker /root/worker.tar.gz --plan
+  [[ $output == *'cp -r /usr/local/lib/k0rdent-airgap '* ]]
+  same "$(script one --uninstall --plan)" "$(on one k0rdent-airgap-install --uninstall --plan)"
+}
+
+@test "install.sh: without its other parts it says what is missing" {
+  local flags
+  site one 10.0.0.5
+  mkdir -p "$MEDIA/alone" "$MEDIA/some"
+  cp "$ROOT/install.sh" "$MEDIA/alone/"
+  cp -r "$ROOT"/{install.sh,lib/install} "$MEDIA/some/"
+  rm "$MEDIA/some/install/hosts.sh"
+  for flags in --status '--uninstall --plan' '--export-worker /root/worker.tar.gz --plan' "${whole[*]} --plan"; do
+    # shellcheck disable=SC2086 # words
+    run -1 --separate-stderr on one sh /media/alone/install.sh $flags
+    explained install.sh
+    [[ $stderr == 'install.sh: the other parts of install.sh are missing'*'hint: unpack the whole release archive, '* ]]
+    # shellcheck disable=SC2086 # words
+    run -1 --separate-stderr on one sh /media/some/install.sh $flags
+    explained install.sh
+    [[ $stderr == 'install.sh: /media/some/install/hosts.sh is missing'* ]]
+  done
+  run -0 on one sh /media/alone/install.sh --help
+  # A run that was killed while it replaced them has left old ones next to a new script.
+  on one sh -c 'mkdir -p /usr/local/bin /usr/local/lib/k0rdent-airgap && cp /media/release/install.sh /usr/local/bin/k0rdent-airgap-install
+    echo exit 3 | tee /usr/local/lib/k0rdent-airgap/hosts.sh >/usr/local/lib/k0rdent-airgap/run.sh.new'
+  script one --only tools 2>err
+  on one diff /usr/local/lib/k0rdent-airgap /media/release/install
+  script one "${whole[@]}" --only check 2>err
+  run -0 on one k0rdent-airgap-install --export-worker /root/worker.tar.gz --plan
+  # The installed ones serve a copy of the installed script, and no other version.
+  run -0 on one sh /media/alone/install.sh --export-worker /root/worker.tar.gz --plan
+  echo '# newer' >>"$MEDIA/alone/install.sh"
+  run -1 --separate-stderr on one sh /media/alone/install.sh --export-worker /root/worker.tar.gz --plan
+  [[ $stderr == 'install.sh: the other parts of install.sh are missing'* ]]
+  cp "$ROOT/install.sh" "$MEDIA/alone/"
+  # Where others can add files, as in /tmp, those next to it are not used.
+  on one sh -c 'cp /media/alone/install.sh /tmp/; mkdir /tmp/install /tmp/bin; chmod 1777 /tmp
+    for file in install/run.sh bin/id bin/awk; do printf "#!/bin/sh\ntouch /root/owned\n" >/tmp/$file; chmod 755 /tmp/$file; done'
+  run -0 on one sh /tmp/install.sh --export-worker /root/worker.tar.gz --plan
+  run -1 on one test -e /root/owned
 }
 
 # published NAME: how many repositories of the registry there have a manifest, with
@@ -911,6 +963,7 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   on second rm /root/install.sh
   same "$(cat once)" "$(cat twice)"
   same "$(printf '%s\n' k0rdent-airgap-install k0s k0s-extract k0s-mirror-config k0s-up)" "$(on second ls /usr/local/bin)"
+  on second sh -c 'cd /usr/local && cmp bin/k0rdent-airgap-install /media/release/install.sh && diff lib/k0rdent-airgap /media/release/install'
   [ "$(records second 'select(.name == "k0s-start").status' | xargs)" = 'done unchanged' ]
   [ "$(records second 'select(.by).name + " " + .status' | sort -u)" = 'worker failed' ]
   # The token stays only where k0s reads it, until the host has joined.
@@ -933,8 +986,8 @@ pull() { on "$1" /media/bin/cri-pull unix:///run/containerd/containerd.sock "${@
   run -0 pull second quay.io/k0sproject/coredns:1.12.2
   stop "${servers[-1]}"
 
-  # What came with it is removed.
-  script second --uninstall --purge --yes 2>err
+  # What came with it is removed, with what came with it.
+  on second k0rdent-airgap-install --uninstall --purge --yes 2>err
   same "$(cat before)" "$(looks second)"
   on second rm /root/worker.tar.gz
 }
@@ -956,7 +1009,7 @@ packed() {
   # Each archive below would leave a mark if anything in it ran.
   on one sh -eu <<'END'
     mkdir /root/a && cd /root/a && tar xzf ../worker.tar.gz
-    for file in k0s*; do echo "touch /root/owned" >$file; done # a quick one
+    for file in k0s* install.sh install/*; do echo "touch /root/owned" >$file; done # a quick one
     repack() { tar czf "../$1" *; }
     { sed 1q join.sh; echo 'touch /root/owned'; sed 1d join.sh; } >x && mv x join.sh
     repack changed.tar.gz

@@ -37,8 +37,9 @@ portable() {
   [ ${#packages[@]} -gt 10 ] && go vet "${packages[@]}"
 }
 for os in darwin windows; do check "vet for $os" . portable $os; done
-mapfile -t scripts < <(find .ci completions docs/examples download.sh install.sh packaging tests -name run -o -name '*.sh' -o -name '*.bats' -o -name '*.bash' | sort)
+mapfile -t scripts < <(find .ci completions docs/examples download.sh packaging tests -name run -o -name '*.sh' -o -name '*.bats' -o -name '*.bash' | sort)
 check shellcheck . shellcheck "${scripts[@]}"
+check 'shellcheck install.sh' . sh -c 'cat lib/install/*.sh install.sh | shellcheck -' # one program
 check 'shellcheck cases' . shellcheck -s bash -e SC2034,SC2154 tests/cases/*/cmd
 check actionlint . actionlint .github/workflows/ci.yml docs/examples/ci.yml
 # In their directory and all at once, so that references between them are found.

@@ -43,8 +43,18 @@ papers() {
 packaged() {
   tools | sed 's,^,/usr/bin/,'
   { shared && papers; } | sed 's,^,/usr/share/,'
-  printf '/usr/%s\n' bin/k0rdent-airgap-install lib/systemd/system/{oci-push-sync.{service,timer},oci-serve.{service,socket}} lib/sysusers.d/oci-serve.conf
+  printf '/usr/%s\n' bin/k0rdent-airgap-install lib/k0rdent-airgap/{hosts,run,serve,site,uninstall}.sh lib/systemd/system/{oci-push-sync.{service,timer},oci-serve.{service,socket}} lib/sysusers.d/oci-serve.conf
   printf '/etc/k0rdent-airgap/%s\n' oci-push-sync.env oci-serve.env
+}
+
+# whole COMMAND…: this installed install.sh has its other parts and the tools.
+whole() {
+  run -1 --separate-stderr "$@" --status
+  [[ $stderr == 'install.sh: nothing is installed on this host, '* ]]
+  run -0 --separate-stderr "$@" --export-worker /worker.tar.gz --host-address 10.0.0.5 --plan
+  [[ $output == *' && cp -r '*'/lib/k0rdent-airgap /var/lib/k0rdentd/install/pack/install'$'\n'* ]]
+  run -0 --separate-stderr "$@" --uninstall --plan
+  [[ $output == *$'\nk0s-up --reset --yes </dev/null\n'* ]]
 }
 
 # files DIR: the files below it.
@@ -78,7 +88,7 @@ files() { (cd "$1" && find . ! -type d | sed 's,^\.,,' | sort); }
     tools | sed 's,^,/bin/,'
     { shared && papers; } | sed 's,^,/share/,'
     printf '/%s\n' README.md CHANGELOG.md LICENSE download.sh install.sh
-    (cd "$ROOT/lib" && find systemd -type f | sed 's,^,/,')
+    (cd "$ROOT/lib" && find install systemd -type f | sed 's,^,/,')
   } | sort)" "$(files "$archive")"
   [ -z "$(find "$archive" ! -perm -444)" ]
   [ -z "$(find "$archive" -perm /022)" ]
@@ -201,9 +211,11 @@ carried() {
   } | sort)" "$(files root)"
   grep -qx 'ExecStart=/opt/bin/oci-serve' root/opt/lib/systemd/system/oci-serve.service
   grep -q '^ExecStart=/opt/bin/oci-push ' root/opt/lib/systemd/system/oci-push-sync.service
+  PATH=$root/opt/bin:/usr/bin:/bin whole k0rdent-airgap-install
   echo OCI_SERVE_PORT=1 >root/etc/k0rdent-airgap/oci-serve.env
   make -s -C "$ROOT" uninstall DESTDIR="$root" PREFIX=/opt >/dev/null
   same "$(printf '%s\n' /etc/k0rdent-airgap/oci-serve.env /opt/bin/other)" "$(files root)"
+  [ ! -e root/opt/lib/k0rdent-airgap ]
   cp "$ROOT/lib/systemd/oci-serve.env" root/etc/k0rdent-airgap/
   make -s -C "$ROOT" uninstall DESTDIR="$root" PREFIX=/opt >/dev/null
   [ ! -e root/etc/k0rdent-airgap ]
@@ -238,6 +250,7 @@ looks() {
   [[ $(inside oci-serve --version) == 'oci-serve v9.8.7 '* ]]
   [ "$(inside stat -c %U:%a /usr/bin/oci-serve)" = root:755 ]
   [[ $(inside getent passwd oci-serve) == oci-serve:*:/var/lib/k0rdentd/registry:/usr/sbin/nologin ]]
+  whole inside k0rdent-airgap-install
 
   # Changed settings survive an upgrade and a removal.
   echo OCI_SERVE_PORT=1 >debian/etc/k0rdent-airgap/oci-serve.env
@@ -271,6 +284,7 @@ looks() {
   rpm --root "$tree" -i --nodeps "$(released .rpm)" 3>&-
   [[ $(inside oci-serve --version) == 'oci-serve v9.8.7 '* ]]
   inside getent passwd oci-serve
+  whole inside k0rdent-airgap-install
   rpm --root "$tree" -e k0rdent-airgap 3>&-
   # The user stays, as is customary there, and so do directories that belong to all
   # packages.

@@ -16,7 +16,7 @@ release() {
   local tool
   mkdir -p "$1/bin"
   for tool in "$ROOT"/cmd/*; do cp "$ROOT/bin/${tool##*/}" "$1/bin"; done
-  cp -r "$ROOT/install.sh" "$ROOT/download.sh" "$ROOT/lib/systemd" "$1"
+  cp -r "$ROOT"/{install.sh,download.sh,lib/install,lib/systemd} "$1"
 }
 
 # bundles DIR RELEASE…: a signed sample bundle for each release, the newest one's
