@@ -104,15 +104,10 @@ func (t *tool) check(ctx context.Context) error {
 
 // wanted returns the distinct images to check.
 func (t *tool) wanted(ctx context.Context) ([]wantedImage, error) {
-	listed, err := t.listImages(ctx)
+	all, err := t.images(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var all []wantedImage
-	for _, i := range listed {
-		all = append(all, wantedImage{i.String(), i})
-	}
-	all = append(all, t.in.images...)
 	if len(all) == 0 {
 		return nil, cli.Hint(cli.Misuse("no images to check"), "%s does not exist, so k0s cannot list its own; name images with --images FILE", t.cfg.k0s)
 	}
@@ -131,13 +126,7 @@ func (c *checker) plan(ctx context.Context, mirrors []k0s.Mirror, images []wante
 	if err != nil {
 		version = k0s.Version{Major: 1, Minor: 36}
 	}
-	hosts := k0s.DefaultHosts()
-	for _, i := range images {
-		if i.image.Host != "" {
-			hosts = append(hosts, i.image.Host)
-		}
-	}
-	files, err := k0s.MirrorFiles(version, mirrors, hosts)
+	files, err := k0s.MirrorFiles(version, mirrors, hostsOf(images))
 	c.planned = make(map[string][]byte)
 	for _, f := range files {
 		c.planned[f.Path] = f.Content

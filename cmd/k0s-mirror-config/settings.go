@@ -12,12 +12,10 @@ import (
 type settings struct {
 	cri        bool // any setting of the CRI plugin
 	configPath string
-	mirrors    bool // registry.mirrors
-	tls        bool // registry.configs.*.tls
 }
 
-// readSettings parses a drop-in, or returns the reason why containerd does not
-// start with it.
+// readSettings parses a configuration file, or returns the reason why containerd
+// does not start with it or does not use our mirrors.
 func readSettings(content []byte, version k0s.Version) (s settings, reason string) {
 	cri, reason := version.ReadDropIn(content)
 	if reason != "" {
@@ -26,33 +24,28 @@ func readSettings(content []byte, version k0s.Version) (s settings, reason strin
 	registry := table(cri, "registry")
 	s.cri = cri != nil
 	s.configPath, _ = registry["config_path"].(string)
-	s.mirrors = table(registry, "mirrors") != nil
+	tls := false
 	for _, host := range table(registry, "configs") {
 		one, _ := host.(map[string]any)
-		s.tls = s.tls || table(one, "tls") != nil
+		tls = tls || table(one, "tls") != nil
 	}
-	return s, ""
-}
-
-// clash returns why the file conflicts with ours, or "".
-func (s settings) clash(version k0s.Version) string {
 	switch {
-	case s.mirrors:
-		return "has registry.mirrors, which the CRI plugin does not accept together with config_path"
-	case s.tls && version.Containerd() == 1:
-		return "has registry.configs with tls, which the CRI plugin does not accept together with config_path"
+	case table(registry, "mirrors") != nil:
+		reason = "has registry.mirrors, which the CRI plugin does not accept together with config_path"
+	case tls && version.Containerd() == 1:
+		reason = "has registry.configs with tls, which the CRI plugin does not accept together with config_path"
 	case strings.Contains(s.configPath, ":"):
-		return fmt.Sprintf("config_path is the list %q, with which containerd 2 uses no mirror at all; it must be %s alone", s.configPath, k0s.CertsDir)
+		reason = fmt.Sprintf("config_path is the list %q, with which containerd 2 uses no mirror at all; it must be %s alone", s.configPath, k0s.CertsDir)
 	case s.configPath != "" && s.configPath != k0s.CertsDir:
-		return fmt.Sprintf("config_path is %q, but it must be %s", s.configPath, k0s.CertsDir)
+		reason = fmt.Sprintf("config_path is %q, but it must be %s", s.configPath, k0s.CertsDir)
+	default:
+		return s, ""
 	}
-	return ""
+	return settings{}, reason
 }
 
 // table returns a table below another, or nil.
-func table(doc map[string]any, keys ...string) map[string]any {
-	for _, key := range keys {
-		doc, _ = doc[key].(map[string]any)
-	}
-	return doc
+func table(doc map[string]any, key string) map[string]any {
+	t, _ := doc[key].(map[string]any)
+	return t
 }

@@ -68,9 +68,6 @@ func (t *tool) surveyMain(s *survey, version k0s.Version) (managed bool, err err
 	}
 	s.warn("%s is no longer managed by k0s (its first line is not %q): drop-ins have no effect unless it imports them; to let k0s manage it, remove it and restart k0s", file, k0s.ManagedLine)
 	settings, reason := readSettings(content, version)
-	if reason == "" {
-		reason = settings.clash(version)
-	}
 	if reason == "" && version.Containerd() == 1 && settings.cri {
 		reason = keepsOne
 	}
@@ -106,9 +103,6 @@ func (t *tool) surveyDropIns(s *survey, version k0s.Version, managed bool) error
 			continue
 		}
 		settings, reason := readSettings(content, version)
-		if reason == "" {
-			reason = settings.clash(version)
-		}
 		switch {
 		case reason != "":
 		case today:

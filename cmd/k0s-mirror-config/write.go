@@ -91,21 +91,33 @@ func (t *tool) version(ctx context.Context) (k0s.Version, error) {
 // hosts returns the registries that images are named after: the known ones, and
 // those of the images that k0s lists or that were named.
 func (t *tool) hosts(ctx context.Context) []string {
-	hosts := k0s.DefaultHosts()
-	images, err := t.listImages(ctx)
+	images, err := t.images(ctx)
 	if err != nil {
 		// The directory _default covers all others.
 		t.progress.Warn("%v", err)
 	}
+	return hostsOf(images)
+}
+
+// hostsOf returns the known registries and those of images.
+func hostsOf(images []wantedImage) []string {
+	hosts := k0s.DefaultHosts()
 	for _, i := range images {
-		hosts = append(hosts, i.Host)
-	}
-	for _, i := range t.in.images {
 		if i.image.Host != "" {
 			hosts = append(hosts, i.image.Host)
 		}
 	}
 	return hosts
+}
+
+// images returns the images that k0s lists, unless there is an error, and those
+// that were named.
+func (t *tool) images(ctx context.Context) (all []wantedImage, err error) {
+	listed, err := t.listImages(ctx)
+	for _, i := range listed {
+		all = append(all, wantedImage{i.String(), i})
+	}
+	return append(all, t.in.images...), err
 }
 
 // listImages lists the images of the installed k0s, if there is one.
