@@ -142,7 +142,7 @@ func (s *search) entry(e *bundle.Entry) (k0sEntry, bool) {
 
 // wanted reports whether to read an entry, given what was read before.
 func (s *search) wanted(k k0sEntry) bool {
-	if n := s.bundle.newest; n != nil && !s.req.every && s.req.version == nil && k.version.Compare(*n) != 0 {
+	if n := s.bundle.newest; n != nil && !s.req.name && s.req.version == nil && k.version.Compare(*n) != 0 {
 		return false
 	}
 	return s.req.wants(k.version, s.have)
@@ -153,7 +153,7 @@ func (s *search) enough() bool {
 	switch {
 	case s.bundle.images != nil && len(s.seen) == len(s.bundle.images):
 		return true
-	case s.req.every:
+	case s.req.name:
 		return s.req.version != nil && s.read > 0
 	}
 	return (s.req.version != nil || s.bundle.newest != nil) && s.read > 0

@@ -88,7 +88,7 @@ func (w *request) versionOf(ctx context.Context, path string) (*k0s.Version, err
 // copied returns the k0s in r, which needs no unpacking.
 func (w *request) copied(ctx context.Context, r io.Reader, v *k0s.Version, source string) ([]found, error) {
 	f := found{version: v, platform: w.platforms[0], source: source}
-	f.sink = w.sink(v, f.platform)
+	f.sink = w.sink(ctx, v, f.platform)
 	if _, err := io.CopyBuffer(f.sink, &interruptible{ctx, r}, make([]byte, 256<<10)); err != nil {
 		f.sink.drop()
 		return nil, err

@@ -23,19 +23,19 @@ func (c *config) guard(operand string, stdin io.Reader, out *record.Writer, prog
 
 // gather gets k0s from the requested source. On an error it still returns what
 // it has, for the caller to drop.
-func (w *request) gather(ctx context.Context, c *config, own embedded, operand string, stdin io.Reader, in pipe.Reader) ([]found, error) {
-	o := client.FlagOptions(c.registry, "--from", "k0s-extract", w.log, func(text string) { w.progress.Warn("%s", text) })
-	if c.isPushed(operand) {
-		return w.fromPushed(ctx, c.from, o, in, stdin)
+func (w *request) gather(ctx context.Context, own embedded, operand string, stdin io.Reader, in pipe.Reader) ([]found, error) {
+	o := client.FlagOptions(w.registry, "--from", "k0s-extract", w.log, func(text string) { w.progress.Warn("%s", text) })
+	if w.isPushed(operand) {
+		return w.fromPushed(ctx, w.from, o, in, stdin)
 	}
-	if r, ok, _ := parseFrom(c.from); ok { // check has reported the error
+	if r, ok, _ := parseFrom(w.from); ok { // check has reported the error
 		return w.fromRegistry(ctx, r, o)
 	}
 	switch {
-	case c.from == "embedded":
+	case w.from == "embedded":
 		return w.fromSelf(ctx, own)
-	case c.from != "":
-		return w.fromFile(ctx, c.from)
+	case w.from != "":
+		return w.fromFile(ctx, w.from)
 	case operand == "" && own.there():
 		if cli.CheckStdin(stdin) == nil { // records are passed on, and a bad signature still ends the run
 			in.Optional = true

@@ -49,7 +49,7 @@ type layers struct {
 	chosen  map[*sink]bool
 }
 
-func (w *request) layers(v *k0s.Version) *layers {
+func (w *request) layers(ctx context.Context, v *k0s.Version) *layers {
 	kept := 0
 	return &layers{
 		req: w, version: v, read: make(map[v1.Hash]layer), chosen: make(map[*sink]bool),
@@ -61,7 +61,7 @@ func (w *request) layers(v *k0s.Version) *layers {
 			if kept++; kept > maxCandidates*len(w.platforms) {
 				return nil, fmt.Errorf("more than %d layers hold a k0s for a platform", maxCandidates)
 			}
-			return w.sink(v, want), nil
+			return w.sink(ctx, v, want), nil
 		}),
 	}
 }
@@ -125,7 +125,7 @@ func (l *layers) close() {
 // fromArchive reads k0s from an entry: from r, its bytes, where the entry is a
 // stream or compressed.
 func (w *request) fromArchive(ctx context.Context, k k0sEntry, r io.Reader, source string) ([]found, error) {
-	l := w.layers(&k.version)
+	l := w.layers(ctx, &k.version)
 	defer l.close()
 	archive, err := oci.Load(ctx, k.at, k.size, r, func(b oci.Blob) error {
 		l.read[b.Digest] = l.scanner.scan(b)

@@ -3,10 +3,11 @@ package main
 import (
 	"archive/tar"
 	"bytes"
-	"context"
 	"debug/elf"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +18,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/k0s"
 	standin "k0rdent-airgap/tests/k0s"
 )
 
@@ -208,20 +208,24 @@ func TestCandidates(t *testing.T) {
 	}
 	images := []platformImage{{"amd64", layers}, {"arm64", [][]byte{k0sLayer(t, standin.Program("arm64", v132))}}}
 	dir := t.TempDir()
-	var sinks []*sink
-	w := &request{platforms: []v1.Platform{{OS: "linux", Architecture: "amd64"}}, progress: cli.NewProgress("test", io.Discard, true)}
-	w.sink = func(*k0s.Version, v1.Platform) *sink {
-		sinks = append(sinks, newSink(filepath.Join(dir, "k0s"), false, func() error { return nil }))
-		return sinks[len(sinks)-1]
+	w := &request{config: &config{platforms: []v1.Platform{{OS: "linux", Architecture: "amd64"}}, to: filepath.Join(dir, "k0s")}}
+	w.progress, w.log = cli.NewProgress("test", io.Discard, true), slog.New(slog.DiscardHandler)
+	kept := func() int { return len(strings.Fields(names(t, dir))) }
+	l := w.layers(t.Context(), nil)
+	for i, content := range append(layers, images[1].layers...) {
+		l.read[v1.Hash{Hex: fmt.Sprint(i)}] = l.scanner.scan(bytes.NewReader(content))
 	}
-	have, err := w.fromArchive(context.Background(), k0sEntry{}, bytes.NewReader(blobsOf(images...).archive(t)), "")
-	if err != nil || len(sinks) != maxCandidates {
-		t.Errorf("%d sinks, %v, want %d", len(sinks), err, maxCandidates)
+	if kept() != maxCandidates {
+		t.Errorf("%d kept, want %d", kept(), maxCandidates)
 	}
-	kept := len(strings.Fields(names(t, dir)))
+	l.close()
+	have, err := w.fromArchive(t.Context(), k0sEntry{}, bytes.NewReader(blobsOf(images...).archive(t)), "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	// The order of layers follows their digests.
-	if want := map[bool]int{true: 1, false: 0}[have[0].err == nil]; kept != want {
-		t.Errorf("%d sinks kept, %v, want %d", kept, have[0].err, want)
+	if want := map[bool]int{true: 1, false: 0}[have[0].err == nil]; kept() != want {
+		t.Errorf("%d kept, %v, want %d", kept(), have[0].err, want)
 	}
 	drop(have)
 }

@@ -100,18 +100,14 @@ func runAs(ctx context.Context, own embedded, args []string, stdin io.Reader, st
 	progress := cli.NewProgress("k0s-extract", stderr, cfg.Quiet)
 	defer progress.Close()
 	out := progress.Records(stdout, cfg.format)
-	w := &request{
-		platforms: cfg.platforms, version: cfg.version, every: cfg.name,
-		progress: progress, log: cli.Logger(progress, cfg.Verbose),
-	}
+	w := &request{&cfg, progress, cli.Logger(progress, cfg.Verbose)}
 	guard := cfg.guard(operand, stdin, out, progress)
 	ctx, stop, err := guard.Begin(ctx)
 	defer stop()
 	if err != nil {
 		return err
 	}
-	w.sink = cfg.sinks(ctx)
-	have, err := w.gather(ctx, &cfg, own, operand, stdin, pipe.Reader{Out: out, Wait: pipe.Waiting(progress.Warn, stdout)})
+	have, err := w.gather(ctx, own, operand, stdin, pipe.Reader{Out: out, Wait: pipe.Waiting(progress.Warn, stdout)})
 	defer func() { drop(have) }()
 	if err == nil {
 		err = guard.Settle(ctx)

@@ -12,17 +12,15 @@ import (
 	"k0rdent-airgap/lib/record"
 )
 
-// sinks returns the function that creates the sink for a k0s.
-func (c *config) sinks(ctx context.Context) func(*k0s.Version, v1.Platform) *sink {
-	return func(v *k0s.Version, p v1.Platform) *sink {
-		path := c.path(v, p)
-		return newSink(path, c.plan, func() error {
-			if c.replace {
-				return nil
-			}
-			return refuse(ctx, path, v, c.name)
-		})
-	}
+// sink returns the sink for a k0s.
+func (c *config) sink(ctx context.Context, v *k0s.Version, p v1.Platform) *sink {
+	path := c.path(v, p)
+	return newSink(path, c.plan, func() error {
+		if c.replace {
+			return nil
+		}
+		return refuse(ctx, path, v, c.name)
+	})
 }
 
 // path returns the path of a k0s. With --name its version is known.

@@ -109,7 +109,7 @@ func (w *request) choose(where string, all map[k0s.Version]tagged) ([]tagged, er
 		return nil, w.absent(where, slices.Collect(maps.Keys(all)))
 	}
 	slices.SortFunc(wanted, func(a, b tagged) int { return a.version.Compare(*b.version) })
-	if !w.every {
+	if !w.name {
 		wanted = wanted[len(wanted)-1:]
 	}
 	return wanted, nil
@@ -119,10 +119,11 @@ func (w *request) choose(where string, all map[k0s.Version]tagged) ([]tagged, er
 func (w *request) fromTags(ctx context.Context, reg *client.Registry, wanted []tagged) ([]found, error) {
 	var all []found
 	for _, t := range wanted {
-		one := *w
-		if len(one.platforms) == 0 {
-			one.platforms = t.platforms
+		cfg := *w.config
+		if len(cfg.platforms) == 0 {
+			cfg.platforms = t.platforms
 		}
+		one := &request{&cfg, w.progress, w.log}
 		got, err := one.fromTag(ctx, reg, t)
 		if err != nil {
 			drop(all)
@@ -144,7 +145,7 @@ func (w *request) fromTag(ctx context.Context, reg *client.Registry, t tagged) (
 		return nil, err
 	}
 	w.log.Debug("image", "reference", t.String(), "digest", img.Descriptor.Digest.String())
-	l := w.layers(t.version)
+	l := w.layers(ctx, t.version)
 	defer l.close()
 	l.open = func(d v1.Descriptor) (io.ReadCloser, error) {
 		in := &counted{Blob: reg.Blob(ctx, t.Repository, d.Digest), progress: w.progress}

@@ -14,7 +14,6 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/k0s"
-	"k0rdent-airgap/lib/oci"
 )
 
 // repository is the name of k0s's image. The vendor's tags are k0s versions.
@@ -23,13 +22,9 @@ const repository = "k0sproject/k0s"
 // here returns the platform of this machine.
 func here() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
 
-// A request describes the k0s to get, and where its bytes go.
+// A request is the k0s to get, by the flags, and where its bytes go.
 type request struct {
-	platforms oci.Platforms // each of another architecture
-	version   *k0s.Version  // nil: see every
-	every     bool          // every version rather than the newest; versions must be known, since files are named after them
-	sink      func(*k0s.Version, v1.Platform) *sink
-
+	*config
 	progress *cli.Progress
 	log      *slog.Logger
 }
@@ -41,7 +36,7 @@ func (w *request) wants(v k0s.Version, have []found) bool {
 	}
 	return !slices.ContainsFunc(have, func(f found) bool {
 		// Every k0s in a bundle has a version.
-		return v.Compare(*f.version) == 0 || !w.every && v.Compare(*f.version) < 0
+		return v.Compare(*f.version) == 0 || !w.name && v.Compare(*f.version) < 0
 	})
 }
 
@@ -56,7 +51,7 @@ func (w *request) platformOf(arch string) (v1.Platform, bool) {
 
 // known returns an error if a version is unknown but required.
 func (w *request) known(v *k0s.Version, what string) error {
-	if v == nil && w.every {
+	if v == nil && w.name {
 		return cli.Hint(cli.Misuse("%s: cannot determine its k0s version", what), "name it with --k0s-version")
 	}
 	return nil
@@ -75,7 +70,7 @@ type found struct {
 // add merges the results of one source into those of others. Unless every version
 // is wanted, they replace them.
 func (w *request) add(have []found, got ...found) []found {
-	if !w.every {
+	if !w.name {
 		drop(have)
 		have = nil
 	}
