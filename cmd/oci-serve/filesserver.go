@@ -58,7 +58,7 @@ func (a plainAddress) alternate(r *http.Request, path string) string {
 	if err != nil {
 		return ""
 	}
-	used := (&url.URL{Host: r.Host}).Hostname()
+	used := withoutPort(r.Host)
 	host := at.Addr().String()
 	switch {
 	case at.Addr().IsUnspecified():

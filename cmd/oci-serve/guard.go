@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/http"
+	"net/netip"
 
 	"k0rdent-airgap/lib/registry"
 )
@@ -46,7 +47,7 @@ func (g *guard) allow(r *http.Request, k registry.Kind) (string, error) {
 	case "owner":
 		return user, fromOwner(r)
 	case "loopback":
-		if registry.FromLoopback(r) != nil {
+		if a, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !a.Addr().Unmap().IsLoopback() {
 			return user, deny("only programs on this registry's own host may push, over loopback; push there to localhost, or let users log in: oci-serve --write auth")
 		}
 	case "none":

@@ -110,6 +110,27 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+func TestGuardLoopback(t *testing.T) {
+	for remote, allowed := range map[string]bool{
+		"127.0.0.1:5":          true,
+		"127.8.9.1:5":          true,
+		"[::1]:5":              true,
+		"[::ffff:127.0.0.1]:5": true,
+		"10.0.0.1:5":           false,
+		"[fe80::1%eth0]:5":     false,
+		"[::ffff:10.0.0.1]:5":  false,
+		"":                     false,
+		"localhost:5":          false,
+		"@":                    false,
+	} {
+		r := httptest.NewRequest("POST", "http://localhost:5000/v2/a/blobs/uploads/", nil)
+		r.RemoteAddr = remote
+		if _, err := (&guard{write: "loopback"}).allow(r, registry.UploadStart); (err == nil) != allowed {
+			t.Errorf("a push from %q: %v, want allowed %v", remote, err, allowed)
+		}
+	}
+}
+
 // A client that guesses learns when to try again.
 func TestGuardRefuses(t *testing.T) {
 	u, _, _ := testUsers(t)

@@ -33,28 +33,16 @@ type table struct {
 
 // readHtpasswd reads a file of users.
 func readHtpasswd(file string) (*table, error) {
-	return textfile.Patiently(file, func() (*table, error) { return openHtpasswd(file) })
-}
-
-func openHtpasswd(file string) (*table, error) {
-	f, err := os.Open(file)
+	text, err := textfile.Read(file)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	data, err := textfile.All(f)
+	t, err := parseHtpasswd(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	t, err := parseHtpasswd(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	t.open = info.Mode()&0o004 != 0
+	info, err := os.Stat(file)
+	t.open = err == nil && info.Mode()&0o004 != 0
 	return t, nil
 }
 

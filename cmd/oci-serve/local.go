@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -77,11 +76,8 @@ func (g *guard) refuseBrowser(r *http.Request) error {
 // knows reports whether a request's Host cannot be another site's: it is an
 // address, or a name of the registry. Clients that send none are not browsers.
 func (g *guard) knows(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+	host = strings.ToLower(strings.TrimSuffix(withoutPort(host), "."))
+	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
 	if host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") {

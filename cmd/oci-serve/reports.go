@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -136,10 +137,5 @@ func (s *serverLog) problem(reason string) string {
 	return ""
 }
 
-// withoutPort returns the host of an address.
-func withoutPort(address string) string {
-	if i := strings.LastIndexByte(address, ':'); i >= 0 {
-		return strings.Trim(address[:i], "[]")
-	}
-	return address
-}
+// withoutPort returns the host of an address, without brackets.
+func withoutPort(address string) string { return (&url.URL{Host: address}).Hostname() }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/ref"
 	"k0rdent-airgap/lib/registry"
 )
 
@@ -158,9 +159,7 @@ func openTLS(ctx context.Context, cfg config, log *slog.Logger) (certs certifica
 
 // warnClear warns if passwords cross the network unencrypted.
 func warnClear(cfg config, log *slog.Logger) {
-	a, err := netip.ParseAddr(cfg.host)
-	local := cfg.host == "localhost" || err == nil && a.IsLoopback()
-	if cfg.htpasswd != "" && cfg.tls == "" && cfg.tlsCert == "" && !local {
+	if cfg.htpasswd != "" && cfg.tls == "" && cfg.tlsCert == "" && !ref.Loopback(cfg.host) {
 		log.Warn("passwords cross the network unencrypted; use --tls auto")
 	}
 }

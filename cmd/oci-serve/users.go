@@ -5,8 +5,8 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -94,9 +94,7 @@ func (u *users) find(name, password string) (hash []byte, known bool, mark [sha2
 		}
 	}
 	if hash, known = u.table.hashes[name]; !known {
-		mac := hmac.New(sha256.New, u.key[:])
-		mac.Write([]byte(name))
-		n := binary.BigEndian.Uint64(mac.Sum(nil))
+		n := maphash.String(u.throttle.seed, name)
 		return u.table.decoys[n%uint64(len(u.table.decoys))], false, mark, false
 	}
 	// The hash is part of the mark, so a changed password invalidates it.

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"time"
@@ -42,18 +41,6 @@ func New(store Store, o Options) *Handler {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Handler{store: store, Options: o, receiving: Share{Limit: maxReceiving}, answers: Share{Limit: maxAnswers}, building: make(chan struct{}, 1)}
-}
-
-// FromLoopback returns ErrDenied unless a request comes from this host.
-func FromLoopback(r *http.Request) error {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ErrDenied
-	}
-	if a, err := netip.ParseAddr(host); err != nil || !a.Unmap().IsLoopback() {
-		return ErrDenied
-	}
-	return nil
 }
 
 // Network returns what counts as the address of a request: an IPv4 address or an
