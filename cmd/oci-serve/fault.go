@@ -26,8 +26,6 @@ func storageError(dir string, err error, alone bool) error {
 		return cli.Hint(cli.TryAgain(err), "stop the registry meanwhile")
 	case inUse:
 		return cli.Hint(cli.TryAgain(err), "stop that process, or name another directory with --storage")
-	case errors.Is(err, registry.ErrFormat):
-		return cli.Hint(err, "remove it with oci-serve --purge and push the bundle again, or serve it with the version that wrote it and copy it with oci-push --from")
 	case errors.Is(err, syscall.EROFS):
 		return cli.Hint(err, "mount the file system read-write, or name another directory with --storage")
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EEXIST):

@@ -60,6 +60,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	disk.LimitUploads(cfg.uploadLimit)
 	log := newLog(stderr, cfg)
+	for _, warning := range disk.Warnings() {
+		log.Warn("the storage was converted only in part", "error", warning)
+	}
 	switch {
 	case cfg.gc:
 		err = collect(ctx, disk, cfg.uploads, out)

@@ -59,6 +59,7 @@ type Disk struct {
 	uploads     uploadTable
 	indexes     indexer
 	health      health
+	warnings    []error
 }
 
 // InUseError means that another process has the storage open.
@@ -75,9 +76,9 @@ func (e *InUseError) Error() string {
 }
 
 // OpenDisk opens or creates the storage in a directory and removes what a crash
-// left behind. It does not read what is stored. A storage on a read-only file system
-// can be read. The error is an *InUseError while another process has the storage
-// open, and ErrFormat if another version wrote it.
+// left behind. It does not read what is stored, except to convert a storage of an
+// earlier version once. A storage on a read-only file system can be read. The
+// error is an *InUseError while another process has the storage open.
 func OpenDisk(dir string) (*Disk, error) {
 	if err := makeStorage(dir); err != nil {
 		return nil, err
@@ -112,6 +113,9 @@ func IsStorage(dir string) error {
 	}
 	return nil
 }
+
+// Warnings returns problems that OpenDisk found, for the operator.
+func (d *Disk) Warnings() []error { return d.warnings }
 
 // makeStorage makes a directory and syncs the path to it.
 func makeStorage(dir string) error {
@@ -207,7 +211,8 @@ func unlessStuck(err error) error {
 // prepare makes the storage ready for use.
 func (d *Disk) prepare() error {
 	d.clock.open(&d.tree)
-	if err := d.checkFormat(); err != nil || d.readOnly {
+	old, err := d.checkFormat()
+	if err != nil || d.readOnly {
 		return err
 	}
 	if d.clock.unclean {
@@ -226,8 +231,10 @@ func (d *Disk) prepare() error {
 	if err := d.openUploads(); err != nil {
 		return err
 	}
-	if err := d.writeFormat(); err != nil {
-		return err
+	if old {
+		if err := d.convert(); err != nil {
+			return err
+		}
 	}
 	return unlessStuck(d.clock.save(&d.tree))
 }

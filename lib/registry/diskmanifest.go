@@ -189,11 +189,9 @@ func (d *Disk) deleteManifest(ctx context.Context, name string, digest Digest) e
 		return err
 	}
 	defer d.indexes.note(name)
-	var subject Digest // a damaged manifest has none
-	if m, _, err := d.parsed(ctx, name, digest, mediaType); err == nil {
-		subject = m.subject()
-	} else if ctx.Err() != nil {
-		return ctx.Err()
+	subject, err := d.subjectOf(ctx, name, digest, mediaType)
+	if err != nil {
+		return err
 	}
 	err = d.editIn(d.linkEdit(deletedMarkPath(name, digest), deletedMark))
 	if isFull(err) { // a deletion makes room
@@ -212,6 +210,15 @@ func (d *Disk) deleteManifest(ctx context.Context, name string, digest Digest) e
 		}
 	}
 	return d.unlink(name, digest)
+}
+
+// subjectOf returns the subject of a manifest, or "" if it has none or is damaged.
+func (d *Disk) subjectOf(ctx context.Context, name string, digest Digest, mediaType string) (Digest, error) {
+	m, _, err := d.parsed(ctx, name, digest, mediaType)
+	if err != nil {
+		return "", ctx.Err()
+	}
+	return m.subject(), nil
 }
 
 // parsed parses a manifest of a repository, and returns its size as well.

@@ -55,7 +55,7 @@ func (d *Disk) removeAll() error {
 	if err != nil {
 		return err
 	}
-	names := []string{uploadsDir, quarantineDir, "journals", "stale", clockFile} // two are from earlier versions
+	names := []string{uploadsDir, quarantineDir, journalsDir, "stale", clockFile} // two are from earlier versions
 	for _, e := range repositories {
 		names = append(names, path.Join(reposDir, e.Name()))
 	}
