@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -90,16 +91,18 @@ func (i *installer) servesK0s(ctx context.Context, r *release) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, plainAnswer, fmt.Errorf("no answer within %v", plainAnswer))
 	defer cancel()
 	for _, file := range r.k0sFiles {
-		found, err := i.site.reg.Has(ctx, r.plainK0s+"/"+file)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil {
-			return err
-		}
-		if !found {
-			return fmt.Errorf("%s: %w", file, chart.ErrNotFound)
+		if err := i.serves(ctx, r.plainK0s+"/"+file); err != nil {
+			return cmp.Or(context.Cause(ctx), err)
 		}
 	}
 	return nil
+}
+
+// serves returns an error unless machines, which have no login, can download a file.
+func (i *installer) serves(ctx context.Context, address string) error {
+	found, err := i.site.reg.Has(ctx, address)
+	if err == nil && !found {
+		err = fmt.Errorf("%s: %w", address, chart.ErrNotFound)
+	}
+	return err
 }

@@ -110,10 +110,5 @@ func (i *installer) accesses() []string {
 
 // hasK0s returns an error unless machines can download a file of k0s.
 func (i *installer) hasK0s(ctx context.Context, file string) error {
-	at := strings.TrimSuffix(i.release.site.K0sURL, "/") + "/" + file
-	found, err := i.site.reg.Has(ctx, at)
-	if err == nil && !found {
-		err = fmt.Errorf("%s: %w", at, chart.ErrNotFound)
-	}
-	return err
+	return i.serves(ctx, strings.TrimSuffix(i.release.site.K0sURL, "/")+"/"+file)
 }

@@ -82,7 +82,8 @@ func (r *release) derive(ctx context.Context, inv chart.Inventory) error {
 		return err
 	}
 	r.notes, r.values = notes, chart.Merge(derived, r.user)
-	return r.chart.Validate(r.values)
+	_, err = r.chart.Render(r.values, r.site, chart.FirstPass) // which checks them
+	return err
 }
 
 // chartRepository returns the repository in a chart's address, which k0rdentd's

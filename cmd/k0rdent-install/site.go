@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/netip"
 	"slices"
 	"sync"
@@ -70,12 +71,9 @@ func (s *site) Repositories(ctx context.Context) ([]string, error) {
 	if s.repos != nil {
 		return s.repos, nil
 	}
-	found := []string{}
-	for name, err := range s.reg.Repositories(ctx) {
-		if err != nil {
-			return nil, fmt.Errorf("registry %s: list of repositories: %w", s.at, err)
-		}
-		found = append(found, name)
+	found, err := collect(s.reg.Repositories(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("registry %s: list of repositories: %w", s.at, err)
 	}
 	slices.Sort(found)
 	s.repos = found
@@ -84,14 +82,20 @@ func (s *site) Repositories(ctx context.Context) ([]string, error) {
 
 // Tags returns the tags of a repository.
 func (s *site) Tags(ctx context.Context, repository string) ([]string, error) {
-	var found []string
-	for tag, err := range s.reg.Tags(ctx, repository) {
+	found, err := collect(s.reg.Tags(ctx, repository))
+	return found, s.wrap(repository, "", err)
+}
+
+// collect returns the elements of a list, which is never nil, or its error.
+func collect(list iter.Seq2[string, error]) ([]string, error) {
+	all := []string{}
+	for s, err := range list {
 		if err != nil {
-			return nil, s.wrap(repository, "", err)
+			return nil, err
 		}
-		found = append(found, tag)
+		all = append(all, s)
 	}
-	return found, nil
+	return all, nil
 }
 
 // Resolve returns the digest of a manifest, given its tag or digest.

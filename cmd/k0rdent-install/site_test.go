@@ -140,3 +140,22 @@ func TestReleaseMustBeChosen(t *testing.T) {
 		t.Errorf("%v, want ErrNotFound", err)
 	}
 }
+
+// TestMissingBlob: the client of a registry reports a missing blob when it is read, with
+// the error for which package chart calls it unusable.
+func TestMissingBlob(t *testing.T) {
+	s := aSite(t)
+	i := testInstaller(t, testHost(t), &settings{Registry: cli.Registry{At: s.At, CA: s.CA}})
+	at, err := i.openSite()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob, err := at.Blob(t.Context(), "charts/k0rdent-enterprise", "sha256:"+strings.Repeat("0", 64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blob.Close()
+	if _, err := io.ReadAll(blob); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("reading it: %v, want %v", err, client.ErrNotFound)
+	}
+}

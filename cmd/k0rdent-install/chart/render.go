@@ -9,7 +9,6 @@ import (
 
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
-	helm "helm.sh/helm/v4/pkg/chart/v2"
 	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/engine"
 	"sigs.k8s.io/yaml"
@@ -44,27 +43,11 @@ func text(m map[string]any, p ...string) string {
 	return s
 }
 
-// Validate checks values against the schemas of the chart and of the subcharts that
-// they enable. A schema that allows unknown keys, as the platform's does, does not
-// detect a misspelled one.
-func (c *Chart) Validate(values map[string]any) error {
-	h, err := c.processed(values)
-	if err != nil {
-		return err
-	}
-	merged, err := util.CoalesceValues(h, values)
-	if err != nil {
-		return fmt.Errorf("chart %s: %w", c.Name(), err)
-	}
-	if err := util.ValidateAgainstSchema(h, merged); err != nil {
-		return fmt.Errorf("chart %s: values: %w", c.Name(), oneLine(err))
-	}
-	return nil
-}
-
 // Render returns the manifests of one of the two passes. It fails where helm does: at
-// values that do not match a schema, a version of Kubernetes that the chart does not
-// support, a template that fails or does not render to YAML.
+// values that do not match the schema of the chart or of a subchart that they enable, a
+// version of Kubernetes that the chart does not support, a template that fails or does
+// not render to YAML. A schema that allows unknown keys, as the platform's does, does not
+// detect a misspelled one.
 func (c *Chart) Render(values map[string]any, site Site, pass int) (Manifests, error) {
 	release := common.ReleaseOptions{Name: ReleaseName, Namespace: Namespace, Revision: 1, IsInstall: true}
 	if pass == SecondPass {
@@ -77,18 +60,6 @@ func (c *Chart) Render(values map[string]any, site Site, pass int) (Manifests, e
 	return c.render(values, site.KubeVersion, release)
 }
 
-// processed returns the chart without the subcharts that values disable.
-func (c *Chart) processed(values map[string]any) (*helm.Chart, error) {
-	h, err := c.Helm()
-	if err != nil {
-		return nil, err
-	}
-	if err := chartutil.ProcessDependencies(h, values); err != nil {
-		return nil, fmt.Errorf("chart %s: %w", c.Name(), err)
-	}
-	return h, nil
-}
-
 // render renders the chart without a cluster. The version of Kubernetes is required:
 // Helm's default is one of 2020, for which charts would choose other images.
 func (c *Chart) render(values map[string]any, kubeVersion string, release common.ReleaseOptions) (Manifests, error) {
@@ -99,9 +70,12 @@ func (c *Chart) render(values map[string]any, kubeVersion string, release common
 	if supported := c.meta.KubeVersion; supported != "" && !chartutil.IsCompatibleRange(supported, version.String()) {
 		return nil, fmt.Errorf("chart %s requires Kubernetes %s, and this is %s", c.Name(), supported, version)
 	}
-	h, err := c.processed(values)
+	h, err := c.Helm()
 	if err != nil {
 		return nil, err
+	}
+	if err := chartutil.ProcessDependencies(h, values); err != nil { // it drops subcharts that values disable
+		return nil, fmt.Errorf("chart %s: %w", c.Name(), err)
 	}
 	capabilities := common.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = *version

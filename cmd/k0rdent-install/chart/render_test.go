@@ -196,7 +196,7 @@ func TestKubeVersion(t *testing.T) {
 	}
 }
 
-func TestValidate(t *testing.T) {
+func TestSchemas(t *testing.T) {
 	for _, row := range []struct{ layout, values, want string }{
 		{"1.2", "", ""},
 		{"1.2", "image: {tag: 1.2}", "/image/tag"},
@@ -207,9 +207,9 @@ func TestValidate(t *testing.T) {
 		{"1.2", "regional: {cert-manager: {enabled: false, imageRegistry: x}}", ""}, // disabled, so not validated
 		{"1.2", "cert-manager: {image: {repository: x}}", ""},                       // accepted, without effect
 	} {
-		err := platform(t, row.layout).Validate(table(t, row.values))
+		_, err := platform(t, row.layout).Render(table(t, row.values), documented, FirstPass)
 		if (err == nil) != (row.want == "") || err != nil && (!strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "\n")) {
-			t.Errorf("Validate %s with %q = %v, want an error of one line with %q", row.layout, row.values, err, row.want)
+			t.Errorf("Render %s with %q = %v, want an error of one line with %q", row.layout, row.values, err, row.want)
 		}
 	}
 }

@@ -44,10 +44,9 @@ func (c *Cluster) EnsureNamespace(ctx context.Context, name string) (Status, err
 // namespaceHeld returns what keeps a namespace from being deleted.
 func namespaceHeld(ns *corev1.Namespace) string {
 	for _, cond := range ns.Status.Conditions {
-		if cond.Type == corev1.NamespaceContentRemaining || cond.Type == corev1.NamespaceFinalizersRemaining {
-			if cond.Status == corev1.ConditionTrue {
-				return cond.Message
-			}
+		remains := cond.Type == corev1.NamespaceContentRemaining || cond.Type == corev1.NamespaceFinalizersRemaining
+		if remains && cond.Status == corev1.ConditionTrue {
+			return cond.Message
 		}
 	}
 	return "wait until it no longer exists"
