@@ -96,12 +96,8 @@ func (f *finder) search(ctx context.Context, b *bundle.Bundle) (found record.Ver
 		if err != nil {
 			return found, err
 		}
-		predict := ref.Predict
-		if strings.HasPrefix(e.Path, chartRepository) {
-			predict = ref.PredictChart
-		}
 		f.further.note(e.Path)
-		name, _, err := predict(e.Path)
+		name, _, err := ref.Predict(e.Path, strings.HasPrefix(e.Path, chartRepository))
 		kind := ofFurther(e.Path, name)
 		switch {
 		case err != nil:

@@ -44,7 +44,7 @@ func (f *further) note(entry string) {
 	case f.kind == "" && strings.Contains(name, typeCeph):
 		f.kind = typeCeph
 	}
-	if name, _, err := ref.PredictChart(entry); err == nil && path.Base(path.Dir(entry)) == "charts" {
+	if name, _, err := ref.Predict(entry, true); err == nil && path.Base(path.Dir(entry)) == "charts" {
 		if f.charts == nil {
 			f.charts = make(map[string]int)
 		}

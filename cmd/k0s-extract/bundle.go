@@ -125,7 +125,7 @@ func (s *search) entry(e *bundle.Entry) (k0sEntry, bool) {
 		}
 		tag, k.digest = img.tag, img.digest
 	} else {
-		name, _, err := ref.Predict(e.Path)
+		name, _, err := ref.Predict(e.Path, false)
 		if err != nil || name.Repository != repository {
 			return k, false
 		}

@@ -18,21 +18,11 @@ const DigestRule = "must be sha256: with 64, or sha512: with 128, lower-case hex
 // ParseDigest returns the digest that s is.
 func ParseDigest(s string) (Digest, error) {
 	algorithm, hex, _ := strings.Cut(s, ":")
-	size := hexSize(algorithm)
-	if size == 0 || len(hex) != size || strings.Trim(hex, "0123456789abcdef") != "" {
+	h := NewHash(algorithm)
+	if h == nil || len(hex) != 2*h.Size() || strings.Trim(hex, "0123456789abcdef") != "" {
 		return "", &problem{"digest", s, DigestRule}
 	}
 	return Digest(s), nil
-}
-
-func hexSize(algorithm string) int {
-	switch algorithm {
-	case "sha256":
-		return 2 * sha256.Size
-	case "sha512":
-		return 2 * sha512.Size
-	}
-	return 0
 }
 
 // NewHash returns the hash of an algorithm, or nil for one that has no digests.

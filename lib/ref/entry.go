@@ -70,16 +70,11 @@ func splits(entry string) []Reference {
 	return all
 }
 
-// Predict returns the reference of an entry from its name alone. certain is true if
-// the name has only one reading, so that no metadata of the archive can change it.
-// An error means that the name has none; the archive may still have one (see
-// Resolve).
-func Predict(entry string) (r Reference, certain bool, err error) { return predict(entry, false) }
-
-// PredictChart is Predict for the entry of a Helm chart.
-func PredictChart(entry string) (r Reference, certain bool, err error) { return predict(entry, true) }
-
-func predict(entry string, chart bool) (r Reference, certain bool, err error) {
+// Predict returns the reference of an entry, which may be that of a Helm chart, from
+// its name alone. certain is true if the name has only one reading, so that no
+// metadata of the archive can change it. An error means that the name has none; the
+// archive may still have one (see Resolve).
+func Predict(entry string, chart bool) (r Reference, certain bool, err error) {
 	all := splits(entry)
 	if len(all) == 0 {
 		separator := "_"

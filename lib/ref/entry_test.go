@@ -124,12 +124,12 @@ func TestPredict(t *testing.T) {
 		{"x/a_b_v1.tar", "x/a_b:v1", false},
 		{"a_b:v1_x.tar", "a_b:v1_x", true},
 	} {
-		got, certain, err := Predict(tt.entry)
+		got, certain, err := Predict(tt.entry, false)
 		if err != nil || got.String() != tt.want || certain != tt.certain {
 			t.Errorf("Predict(%q) = %v, %v, %v, want %s, %v", tt.entry, got, certain, err, tt.want, tt.certain)
 		}
 	}
-	if r, _, err := Predict("x.tar"); !errors.Is(err, ErrInvalid) {
+	if r, _, err := Predict("x.tar", false); !errors.Is(err, ErrInvalid) {
 		t.Errorf("Predict(x.tar) = %v, %v, want an error", r, err)
 	}
 }
@@ -193,7 +193,7 @@ func FuzzEntry(f *testing.F) {
 		f.Add(s, "1.2.3", "kcm", "1.2.3")
 	}
 	f.Fuzz(func(t *testing.T, entry, annotation, chart, version string) {
-		predicted, certain, err := Predict(entry)
+		predicted, certain, err := Predict(entry, false)
 		if err == nil && predicted.Check() != nil {
 			t.Fatalf("Predict(%q) = %v, which is invalid", entry, predicted)
 		}

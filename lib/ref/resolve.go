@@ -32,13 +32,14 @@ type Metadata struct {
 // ErrInvalid: only an override can help.
 func Resolve(entry string, meta Metadata) (r Reference, warning string, err error) {
 	var warnings []string
-	r, ok := byAnnotation(entry, meta.Annotation)
+	_, tag := ParseAnnotation(meta.Annotation)
+	r, ok := bySplit(entry, tag)
 	if !ok {
 		r, ok = byChart(entry, meta)
 	}
 	if !ok {
 		var certain bool
-		if r, certain, err = predict(entry, meta.Chart != ""); err != nil {
+		if r, certain, err = Predict(entry, meta.Chart != ""); err != nil {
 			return Reference{}, "", err
 		}
 		if !certain {
@@ -60,7 +61,8 @@ func Resolve(entry string, meta Metadata) (r Reference, warning string, err erro
 // Fits reports whether an annotation is a name of the entry: a tag with which
 // the entry's name ends, or a reference with such a tag.
 func Fits(entry, annotation string) bool {
-	_, ok := byAnnotation(entry, annotation)
+	_, tag := ParseAnnotation(annotation)
+	_, ok := bySplit(entry, tag)
 	return ok
 }
 
@@ -81,12 +83,6 @@ var fallback = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})(\.[a
 
 // IsFallback reports whether a tag only names the digest that its content refers to.
 func IsFallback(tag string) bool { return fallback.MatchString(tag) }
-
-// byAnnotation finds the split with the annotation's tag.
-func byAnnotation(entry, annotation string) (Reference, bool) {
-	_, tag := ParseAnnotation(annotation)
-	return bySplit(entry, tag)
-}
 
 // bySplit finds the split of an entry's name that ends with a tag.
 func bySplit(entry, tag string) (Reference, bool) {
