@@ -2,9 +2,9 @@ package record
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -27,9 +27,9 @@ type Format struct {
 	name   string
 	text   string
 	main   Record
-	also   []Record
+	kinds  []string       // that a template is applied to
 	titles []string       // of the table's columns
-	blank  map[string]any // every field of main, empty
+	blank  map[string]any // every field of the tool's own kinds, empty
 	tmpl   *template.Template
 }
 
@@ -37,9 +37,10 @@ type Format struct {
 // elsewhere, of a tool whose own records are of main's kind, or of others; a
 // template is applied only to those.
 func NewFormat(main Record, also ...Record) *Format {
-	f := &Format{name: formatAuto, text: formatAuto, main: main, also: also, blank: blank(reflect.TypeOf(main))}
-	for _, r := range also {
-		f.blank = overlay(blank(reflect.TypeOf(r)), f.blank)
+	f := &Format{name: formatAuto, text: formatAuto, main: main, blank: map[string]any{"kind": ""}}
+	for _, r := range append(also, main) {
+		f.kinds = append(f.kinds, r.Kind())
+		maps.Copy(f.blank, values(reflect.Zero(reflect.TypeOf(r))))
 	}
 	return f
 }
@@ -107,70 +108,46 @@ func (f *Format) unknown(err error) error {
 // execute applies the template to a record of the tool's own kind and ends
 // the result with a line end.
 func (f *Format) execute(w *Writer, r Record) error {
-	own := func(other Record) bool { return other.Kind() == r.Kind() }
-	if !own(f.main) && !slices.ContainsFunc(f.also, own) {
+	if !slices.Contains(f.kinds, r.Kind()) {
 		return nil
 	}
-	line, err := Marshal(r)
-	if err != nil {
-		return err
-	}
-	have := make(map[string]any)
-	dec := json.NewDecoder(bytes.NewReader(line))
-	dec.UseNumber() // a size prints as an integer, not as 1e+09
-	if err := dec.Decode(&have); err != nil {
-		return err
-	}
+	have := maps.Clone(f.blank)
+	maps.Copy(have, values(reflect.Indirect(reflect.ValueOf(r))))
+	have["kind"] = r.Kind()
 	var b bytes.Buffer
-	if err := f.tmpl.Execute(&b, overlay(f.blank, have)); err != nil {
+	if err := f.tmpl.Execute(&b, have); err != nil {
 		return err
 	}
 	b.WriteByte('\n')
 	return w.put(b.Bytes())
 }
 
-// overlay returns a copy of under with the values of over.
-func overlay(under, over map[string]any) map[string]any {
-	out := make(map[string]any, len(under))
-	for k, v := range under {
-		out[k] = v
-	}
-	for k, v := range over {
-		u, isMap := under[k].(map[string]any)
-		if o, ok := v.(map[string]any); ok && isMap {
-			v = overlay(u, o)
-		}
-		out[k] = v
-	}
-	return out
-}
-
 // fields returns the JSON names of a record's fields, in order.
 func fields(t reflect.Type) []string {
 	var names []string
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		names = append(names, name)
+	for f := range t.Fields() {
+		names = append(names, jsonName(f))
 	}
 	return names
 }
 
-// blank returns every field of a record with an empty value, so that a template
-// may name a field that some records omit.
-func blank(t reflect.Type) map[string]any {
-	m := map[string]any{"kind": ""}
-	for i, name := range fields(t) {
-		switch ft := t.Field(i).Type; ft.Kind() {
-		case reflect.Pointer:
-			m[name] = blank(ft.Elem())
-		case reflect.Slice:
-			m[name] = []any{}
-		case reflect.Map:
-			m[name] = map[string]any{}
-		case reflect.String:
-			m[name] = ""
-		default:
-			m[name] = json.Number("0")
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
+
+// values returns the fields of a record by their JSON names, also empty ones, so
+// that a template may name a field that some records omit.
+func values(r reflect.Value) map[string]any {
+	m := make(map[string]any)
+	for f, v := range r.Fields() {
+		m[jsonName(f)] = v.Interface()
+		if f.Type.Kind() == reflect.Pointer { // to a part of the record
+			part := reflect.Zero(f.Type.Elem())
+			if !v.IsNil() {
+				part = v.Elem()
+			}
+			m[jsonName(f)] = values(part)
 		}
 	}
 	return m

@@ -91,6 +91,7 @@ func TestFormat(t *testing.T) {
 		{"json", `{"kind":"image","repository":"x/y","tag":"1","type":"chart","size":21900000000,"chart":{"name":"y"}}` + "\n", ""},
 		{"{{.repository}}:{{.tag}} {{.size}}", "x/y:1 21900000000\n", ""},
 		{"{{.chart.name}} {{.chart.version}}|{{.warning}}|{{range .platforms}}x{{end}}", "y ||\n", ""},
+		{"{{if gt .size 1000}}large{{end}}{{if .blobs}} has blobs{{end}}", "large\n", ""},
 		{"{{.repositori}}", "", "unknown field repositori (did you mean repository?); image records have bundle entry"},
 		{"{{.repository", "", "unclosed action"},
 		{"yaml", "", "must be auto, json, table or a template such as '{{.bundle}}'"},

@@ -32,16 +32,12 @@ type Screen struct {
 // marked as one that carries records; see Announced.
 func NewWriter(w io.Writer, f *Format) *Writer {
 	out := &Writer{w: w, format: f, table: f != nil && f.name == formatTable}
-	for out.json() {
-		if pipe, ok := w.(*os.File); ok {
-			announce(pipe)
-			out.pipe = pipe
-		}
-		around, ok := w.(interface{ Unwrap() io.Writer })
-		if !ok {
-			break
-		}
+	if around, ok := w.(interface{ Unwrap() io.Writer }); ok {
 		w = around.Unwrap()
+	}
+	if pipe, ok := w.(*os.File); ok && out.json() {
+		announce(pipe)
+		out.pipe = pipe
 	}
 	return out
 }
