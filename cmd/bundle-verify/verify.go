@@ -47,7 +47,7 @@ func (v *verifier) verify(ctx context.Context, operand string, stdin io.Reader) 
 	}
 	in, err := openInput(operand, stdin)
 	if err != nil {
-		return nil, pipe.PartHint(err)
+		return nil, err
 	}
 	defer in.close()
 	c := &claim{} // without a scheme, for a digest alone

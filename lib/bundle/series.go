@@ -25,6 +25,9 @@ type PartError struct {
 
 func (e *PartError) Error() string { return e.Part + ": " + e.Problem }
 
+// Hint returns the remedy.
+func (e *PartError) Hint() string { return e.Remedy }
+
 // Unwrap returns ErrPart, for errors.Is.
 func (e *PartError) Unwrap() error { return ErrPart }
 

@@ -167,6 +167,7 @@ type hintError struct {
 
 func (e *hintError) Error() string { return e.err.Error() }
 func (e *hintError) Unwrap() error { return e.err }
+func (e *hintError) Hint() string  { return e.hint }
 
 // Hint adds a remedy to an error; Report prints it on a line of its own.
 func Hint(err error, format string, args ...any) error {
@@ -184,11 +185,14 @@ func HintAmong(args []any) string {
 	return ""
 }
 
-// HintOf returns the remedy that Hint added to an error, or a default one, or
-// "".
+// HintOf returns the remedy that Hint added to an error, or that of an error with
+// a method Hint, or a default one, or "".
 func HintOf(err error) string {
-	if h, ok := errors.AsType[*hintError](err); ok {
-		return h.hint
+	if h, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
+		return h.Hint()
 	}
 	return hintFor(err, os.Geteuid())
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"k0rdent-airgap/lib/textfile"
 )
 
 // ErrDeclined means that a question was not answered with yes.
@@ -19,19 +21,16 @@ func Confirm(ctx context.Context, stdin io.Reader, stderr io.Writer, question st
 		return Hint(Misuse("cannot ask for confirmation: stdin is not a terminal"), "--yes removes without asking")
 	}
 	fmt.Fprintf(stderr, "%s [yes/no] ", question)
-	answered := make(chan string, 1)
-	go func() { // ends with the answer or the program
+	answer, err := textfile.Until(ctx, func() (string, error) {
 		answer, _ := bufio.NewReader(stdin).ReadString('\n')
-		answered <- answer
-	}()
-	select {
-	case answer := <-answered:
-		if strings.ToLower(strings.TrimSpace(answer)) != "yes" {
-			return ErrDeclined
-		}
-		return nil
-	case <-ctx.Done():
+		return answer, nil
+	})
+	switch {
+	case err != nil:
 		fmt.Fprintln(stderr) // the next message starts on a line of its own
-		return context.Cause(ctx)
+		return err
+	case strings.ToLower(strings.TrimSpace(answer)) != "yes":
+		return ErrDeclined
 	}
+	return nil
 }

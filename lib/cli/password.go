@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"golang.org/x/term"
+
+	"k0rdent-airgap/lib/textfile"
 )
 
 // AskPassword asks twice for a new password on a terminal, without echo. It is
@@ -41,22 +43,9 @@ func askSilently(ctx context.Context, fd int, stderr io.Writer, question string)
 	defer term.Restore(fd, before) // also when the reader below stays
 	fmt.Fprint(stderr, question)
 	defer fmt.Fprintln(stderr)
-	type answer struct {
-		text []byte
-		err  error
+	text, err := textfile.Until(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	if errors.Is(err, io.EOF) {
+		err = errors.New("no password entered")
 	}
-	answered := make(chan answer, 1)
-	go func() { // ends with the answer or the program
-		text, err := term.ReadPassword(fd)
-		answered <- answer{text, err}
-	}()
-	select {
-	case a := <-answered:
-		if errors.Is(a.err, io.EOF) {
-			return "", errors.New("no password entered")
-		}
-		return string(a.text), a.err
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
-	}
+	return string(text), err
 }

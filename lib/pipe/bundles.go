@@ -15,6 +15,7 @@ import (
 	"k0rdent-airgap/lib/bundle"
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/lib/textfile"
 )
 
 // A Bundle is a bundle to read: its absolute path, or "-" for the bytes on
@@ -118,24 +119,14 @@ func (b Bundle) Open(ctx context.Context, stdin io.Reader) (*bundle.Bundle, erro
 		}
 		options = append(options, bundle.WithDigest())
 	}
-	type result struct {
-		open *bundle.Bundle
-		err  error
-	}
-	opened := make(chan result, 1)
-	go func() { // opening a named pipe waits for its writer; ends with that or the program
+	// Opening a named pipe waits for its writer.
+	return textfile.Until(ctx, func() (*bundle.Bundle, error) {
 		open, err := bundle.Open(ctx, b.Path, stdin, options...)
 		if b.Path == "-" && errors.Is(err, bundle.ErrFormat) {
 			err = cli.Hint(err, "- means the bytes of a bundle; leave it out to read records")
 		}
-		opened <- result{open, b.Named(err)}
-	}()
-	select {
-	case got := <-opened:
-		return got.open, got.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+		return open, b.Named(err)
+	})
 }
 
 // Check reads the rest of a bundle whose digest is expected, and compares it.
@@ -164,7 +155,7 @@ func (b Bundle) Named(err error) error {
 		return nil
 	}
 	if _, ok := errors.AsType[*bundle.PartError](err); ok {
-		return PartHint(err)
+		return err
 	}
 	err = b.remedied(err)
 	if at, ok := errors.AsType[*fs.PathError](err); ok && at.Path == b.Path {

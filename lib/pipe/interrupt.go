@@ -3,6 +3,8 @@ package pipe
 import (
 	"context"
 	"io"
+
+	"k0rdent-airgap/lib/textfile"
 )
 
 // Interruptible returns a reader whose Read ends when ctx is done, even if r
@@ -15,22 +17,12 @@ type interruptible struct {
 }
 
 func (i interruptible) Read(p []byte) (int, error) {
-	type result struct {
-		data []byte
-		err  error
-	}
-	done := make(chan result, 1)
-	go func() { // ends with the Read or with the program
+	data, err := textfile.Until(i.ctx, func() ([]byte, error) {
 		b := make([]byte, len(p)) // p belongs to the caller once we return
 		n, err := i.r.Read(b)
-		done <- result{b[:n], err}
-	}()
-	select {
-	case got := <-done:
-		return copy(p, got.data), got.err
-	case <-i.ctx.Done():
-		return 0, context.Cause(i.ctx)
-	}
+		return b[:n], err
+	})
+	return copy(p, data), err
 }
 
 // onRead calls then when a Read has returned.

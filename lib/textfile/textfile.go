@@ -49,23 +49,21 @@ func All(r io.Reader) ([]byte, error) {
 // Bytes returns the content of a small file that may be text or binary, such as
 // a key or a signature, unchanged.
 func Bytes(path string) ([]byte, error) {
-	return Patiently(path, func() ([]byte, error) { return bytesAt(path) })
-}
-
-func bytesAt(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.IsDir() { // Windows says something else
-		return nil, &os.PathError{Op: "read", Path: path, Err: syscall.EISDIR}
-	}
-	content, err := BytesOf(f)
-	if err == errLarge {
-		err = fmt.Errorf("%s: %w", path, err)
-	}
-	return content, err
+	return Patiently(path, func() ([]byte, error) {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.IsDir() { // Windows says something else
+			return nil, &os.PathError{Op: "read", Path: path, Err: syscall.EISDIR}
+		}
+		content, err := BytesOf(f)
+		if err == errLarge {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+		return content, err
+	})
 }
 
 // Text returns content as UTF-8 text with Unix line ends.
