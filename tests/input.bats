@@ -65,6 +65,17 @@ untouched() {
   done < <(modes "$PWD/bundle.tgz")
 }
 
+@test "input: a bad verdict prints one hint, however many tools it ends" {
+  signed
+  serve
+  run --separate-stderr bash -c "bundle-verify --quiet --key stranger.pub bundle.tgz | bundle-version | oci-push --quiet --to $registry"
+  echo "$status: $stderr"
+  [ "$status" = 1 ]
+  [ "$(grep -c 'its signature is bad' <<<"$stderr")" = 2 ]
+  [ "$(grep -c '^hint:' <<<"$stderr")" = 1 ]
+  untouched
+}
+
 @test "input: a good verdict piped to a tool that does not read it is a misuse" {
   local mode
   signed

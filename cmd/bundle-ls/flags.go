@@ -14,24 +14,21 @@ import (
 // config holds the values of the flags.
 type config struct {
 	cli.Common
-	format    *record.Format
 	overrides string
 	blobs     bool
 
-	registry   cli.Registry
-	skipVerify bool
-	du         bool
+	registry cli.Registry
+	du       bool
 }
 
 func (c *config) flags() *flag.FlagSet {
+	c.Format = record.NewFormat(record.Image{}, record.Repository{}, record.File{}).Table("REFERENCE", "TYPE", "SIZE", "PLATFORMS")
 	fs := cli.NewFlagSet("bundle-ls", &c.Common)
-	c.format = record.NewFormat(record.Image{}, record.Repository{}, record.File{}).Table("REFERENCE", "TYPE", "SIZE", "PLATFORMS")
 	fs.StringVar(&c.overrides, "map", "", "")
 	fs.BoolVar(&c.blobs, "blobs", false, "")
-	c.registry.Flags(fs, client.FirstAnswer)
-	fs.BoolVar(&c.skipVerify, "insecure-skip-tls-verify", false, "")
+	c.registry.Flags(fs, "registry", client.FirstAnswer)
+	fs.BoolVar(&c.registry.SkipVerify, "insecure-skip-tls-verify", false, "")
 	fs.BoolVar(&c.du, "du", false, "")
-	fs.Var(c.format, "format", "")
 	return fs
 }
 
@@ -65,13 +62,10 @@ func withoutRegistry(fs *flag.FlagSet) (err error) {
 
 // client returns a client of the registry to list.
 func (c *config) client(l *lister) (*client.Registry, error) {
-	if err := cli.CheckProxies(); err != nil {
-		return nil, err
-	}
-	o := client.FlagOptions(c.registry, "--registry", "bundle-ls", l.log, func(text string) { l.progress.Warn("%s", text) })
-	o.At, o.SkipVerify, o.Jobs = c.registry.At, c.skipVerify, lookups
+	o := client.FromFlags(c.registry, "bundle-ls", l.log, l.progress)
+	o.Jobs = lookups
 	reg, err := client.New(o)
-	if err == nil && c.skipVerify {
+	if err == nil && o.SkipVerify {
 		l.progress.Warn("the certificate of %s is not checked: anyone on the network path can change what is listed", reg.Host())
 	}
 	return reg, err

@@ -71,10 +71,7 @@ func main() { cli.Main("bundle-ls", run) }
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var cfg config
 	fs := cfg.flags()
-	if err := cli.Parse(fs, args, usage, stdout, pipe.MostParts); err != nil {
-		return err
-	}
-	operand, err := pipe.Operand(fs)
+	operand, err := pipe.Parse(fs, args, usage, stdout)
 	if err != nil {
 		return err
 	}
@@ -85,11 +82,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return cli.Named(fs, err)
 	}
-	quiet := cfg.Quiet || pipe.Piped(stdout)
-	progress := cli.NewProgress("bundle-ls", stderr, quiet)
+	cfg.Quiet = cfg.Quiet || cli.IsPipe(stdout) // the program at its other end shows progress
+	progress, out, log := cfg.Open("bundle-ls", stdout, stderr)
 	defer progress.Close()
-	l := newLister(progress.Records(stdout, cfg.format), progress, overrides, cfg.blobs)
-	l.log = cli.Logger(progress, cfg.Verbose)
+	l := newLister(out, progress, overrides, cfg.blobs)
+	l.log = log
 	if cfg.registry.At != "" {
 		return l.registry(ctx, &cfg, stdin)
 	}

@@ -29,7 +29,6 @@ const keyVariable = "K0RDENT_COSIGN_KEY"
 // config holds the values of the flags.
 type config struct {
 	cli.Common
-	format    *record.Format
 	key       string
 	signature string
 	digest    string
@@ -37,13 +36,12 @@ type config struct {
 }
 
 func (c *config) flags() *flag.FlagSet {
+	c.Format = record.NewFormat(record.Bundle{})
 	fs := cli.NewFlagSet("bundle-verify", &c.Common)
-	c.format = record.NewFormat(record.Bundle{})
 	fs.StringVar(&c.key, "key", cli.Env(keyVariable), "")
 	fs.StringVar(&c.signature, "signature", "", "")
 	fs.StringVar(&c.digest, "digest", "", "")
 	fs.BoolVar(&c.plan, "plan", false, "")
-	fs.Var(c.format, "format", "")
 	return fs
 }
 
@@ -90,18 +88,14 @@ func main() { cli.Main("bundle-verify", run) }
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var cfg config
 	fs := cfg.flags()
-	if err := cli.Parse(fs, args, usage, stdout, pipe.MostParts); err != nil {
-		return unknown(stdout, cfg.format, "", err)
-	}
-	operand, err := pipe.Operand(fs)
+	operand, err := pipe.Parse(fs, args, usage, stdout)
 	if err != nil {
-		return unknown(stdout, cfg.format, fs.Arg(0), err)
+		return unknown(stdout, cfg.Format, fs.Arg(0), err)
 	}
 	if err := cfg.check(operand); err != nil {
-		return unknown(stdout, cfg.format, operand, cli.Named(fs, err))
+		return unknown(stdout, cfg.Format, operand, cli.Named(fs, err))
 	}
-	progress := cli.NewProgress("bundle-verify", stderr, cfg.Quiet)
-	out := progress.Records(stdout, cfg.format) // from now on the reader of a pipe knows that a record will come
+	progress, out, log := cfg.Open("bundle-verify", stdout, stderr) // from now on the reader of a pipe knows that a record will come
 	defer progress.Close()
 	var guard *pipe.Guard // of another bundle's verdict, which this one must not replace
 	if operand != "-" {
@@ -110,16 +104,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	ctx, stop, err := guard.Begin(ctx)
 	defer stop()
 	if err != nil {
-		return unknown(stdout, cfg.format, operand, err)
+		return unknown(stdout, cfg.Format, operand, err)
 	}
-	v := &verifier{cfg: &cfg, progress: progress, log: cli.Logger(progress, cfg.Verbose)}
+	v := &verifier{cfg: &cfg, progress: progress, log: log}
 	b, err := v.verify(ctx, operand, stdin)
 	progress.Close()
 	if piped := guard.Settle(ctx); piped != nil {
-		return unknown(stdout, cfg.format, operand, piped)
+		return unknown(stdout, cfg.Format, operand, piped)
 	}
 	if b == nil {
-		return unknown(stdout, cfg.format, operand, err)
+		return unknown(stdout, cfg.Format, operand, err)
 	}
 	return cmp.Or(out.WriteAs(*b, v.verdict(b, operand)), err)
 }

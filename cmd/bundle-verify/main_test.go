@@ -22,9 +22,9 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/textfile"
+	"k0rdent-airgap/tests/clitest"
 	"k0rdent-airgap/tests/machine"
 )
 

@@ -51,15 +51,13 @@ Exit codes: 0 found, 1 not found or the bundle is damaged, 2 misuse,
 // config holds the values of the flags.
 type config struct {
 	cli.Common
-	format *record.Format
-	all    bool
+	all bool
 }
 
 func (c *config) flags() *flag.FlagSet {
+	c.Format = record.NewFormat(record.Version{})
 	fs := cli.NewFlagSet("bundle-version", &c.Common)
-	c.format = record.NewFormat(record.Version{})
 	fs.BoolVar(&c.all, "all", false, "")
-	fs.Var(c.format, "format", "")
 	return fs
 }
 
@@ -68,17 +66,14 @@ func main() { cli.Main("bundle-version", run) }
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var cfg config
 	fs := cfg.flags()
-	if err := cli.Parse(fs, args, usage, stdout, pipe.MostParts); err != nil {
-		return err
-	}
-	operand, err := pipe.Operand(fs)
+	operand, err := pipe.Parse(fs, args, usage, stdout)
 	if err != nil {
 		return err
 	}
-	progress := cli.NewProgress("bundle-version", stderr, cfg.Quiet || pipe.Piped(stdout))
-	out := progress.Records(stdout, cfg.format)
+	cfg.Quiet = cfg.Quiet || cli.IsPipe(stdout) // the program at its other end shows progress
+	progress, out, log := cfg.Open("bundle-version", stdout, stderr)
 	defer progress.Close()
-	f := &finder{all: cfg.all, progress: progress, log: cli.Logger(progress, cfg.Verbose)}
+	f := &finder{all: cfg.all, progress: progress, log: log}
 	guard := pipe.GuardOperand(operand, stdin, out, progress.Warn)
 	ctx, stop, err := guard.Begin(ctx)
 	defer stop()

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
+	"k0rdent-airgap/tests/clitest"
 	"k0rdent-airgap/tests/machine"
 	"k0rdent-airgap/tests/samplebundle"
 )

@@ -7,7 +7,7 @@ import (
 
 	"k0rdent-airgap/cmd/k0rdent-install/chart"
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
+	"k0rdent-airgap/tests/clitest"
 )
 
 // TestCheckLoad compares requests with a host of 2 CPUs and 8 GiB, some of which k0s

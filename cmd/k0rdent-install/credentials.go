@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"os"
@@ -134,11 +133,7 @@ func readCredentialsFile(path string) (found credentials, err error) {
 	if problems := found.check(); len(problems) > 0 {
 		return found, cli.Misuse("--credentials %s: %s", path, strings.Join(problems, "; "))
 	}
-	warning, err := config.Private("--credentials "+path, f)
-	if err == nil && warning != "" {
-		err = errors.New(warning)
-	}
-	if err != nil {
+	if err := config.Private("--credentials "+path, f, nil); err != nil {
 		return found, cli.Misuse("%w", err)
 	}
 	return found, nil

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -53,15 +52,11 @@ func (c *settings) parseFile(r io.Reader, set cli.Setter) error {
 	if len(text) == 0 {
 		return nil
 	}
-	fs := (&settings{}).flags()
-	own := func(name string) bool {
-		return fs.Lookup(name) != nil && !slices.Contains([]string{"config", "config-init", "config-check"}, name)
-	}
 	sections := []config.Setting{
 		config.One("k0rdent.version", "release", s.K0rdent.Version), config.One("k0rdent.helm.chart", "chart", s.K0rdent.Helm.Chart),
 		config.One("airgap.k0sURL", "k0s-url", s.Airgap.K0sURL),
 	}
-	if err := s.Apply(set, sections, s.Flags, own, config.HostFlags); err != nil {
+	if err := s.Apply(set, sections, s.Flags, (&settings{}).flags(), config.HostFlags); err != nil {
 		return err
 	}
 	return c.take(&s, text, r)
@@ -94,11 +89,7 @@ func (c *settings) take(s *fileSchema, text []byte, file any) error {
 	if len(c.file.credentials.logins()) == 0 {
 		return nil
 	}
-	warning, err := config.Private("config", file)
-	if warning != "" {
-		c.file.warnings = append(c.file.warnings, warning)
-	}
-	return err
+	return config.Private("config", file, &c.file.warnings)
 }
 
 // checkConfig reads the files that settings name, and reports that they are valid.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
+	"k0rdent-airgap/tests/clitest"
 )
 
 // parse reads a configuration file and checks the settings.

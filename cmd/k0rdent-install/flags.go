@@ -19,7 +19,6 @@ import (
 type settings struct {
 	cli.Common
 	cli.Registry
-	format *record.Format
 
 	plan, rehearse, upgrade, uninstall, printValues, configCheck bool
 	configInit                                                   bool // handled by cli.ParseFile
@@ -46,8 +45,8 @@ const (
 )
 
 func (c *settings) flags() *flag.FlagSet {
+	c.Format, c.timeout, c.helmTimeout = record.NewFormat(record.Step{}, record.Finding{}).Table("STEP", "STATUS", "SECONDS", "NOTE"), 45*time.Minute, 20*time.Minute
 	fs := cli.NewFlagSet(tool, &c.Common)
-	c.format, c.timeout, c.helmTimeout = record.NewFormat(record.Step{}, record.Finding{}).Table("STEP", "STATUS", "SECONDS", "NOTE"), 45*time.Minute, 20*time.Minute
 	fs.BoolVar(&c.plan, "plan", false, "")
 	fs.BoolVar(&c.rehearse, "rehearse", false, "")
 	fs.BoolVar(&c.upgrade, "upgrade", false, "")
@@ -57,7 +56,7 @@ func (c *settings) flags() *flag.FlagSet {
 	fs.BoolVar(&c.configCheck, "config-check", false, "")
 
 	fs.StringVar(&c.kubeconfig, "kubeconfig", "", "")
-	c.Registry.Flags(fs, client.FirstAnswer)
+	c.Registry.Flags(fs, "registry", client.FirstAnswer)
 	fs.BoolVar(&c.online, "online", false, "")
 	fs.StringVar(&c.chart, "chart", defaultChart, "")
 	fs.StringVar(&c.release, "release", "", "")
@@ -73,7 +72,6 @@ func (c *settings) flags() *flag.FlagSet {
 	cli.DurationVar(fs, &c.helmTimeout, "helm-timeout")
 	cli.ListVar(fs, &c.ignore, "ignore", step.ParseIgnored)
 	fs.BoolVar(&c.yes, "yes", false, "")
-	fs.Var(c.format, "format", "")
 	addGone(fs)
 	return fs
 }

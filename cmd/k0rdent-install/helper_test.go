@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/step"
+	"k0rdent-airgap/tests/clitest"
 	"k0rdent-airgap/tests/machine"
 	"k0rdent-airgap/tests/sampleregistry"
 )
@@ -86,6 +86,6 @@ func tryCtx(ctx context.Context, h host, stdin string, args ...string) clitest.R
 func testInstaller(t *testing.T, h host, c *settings) *installer {
 	t.Helper()
 	i := &installer{cfg: c, host: h, stderr: io.Discard, stdin: strings.NewReader("")}
-	i.Runner = step.NewRunner(tool, cli.Common{Quiet: true}, false, nil, io.Discard, io.Discard)
+	i.Runner = step.NewRunner(tool, cli.Common{Quiet: true}, false, io.Discard, io.Discard)
 	return i
 }

@@ -44,11 +44,11 @@ func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, 
 		return cli.Named(fs, err)
 	}
 	if cfg.rehearse {
-		cfg.format.Table("SUBJECT", "STATUS", "NOTE")
+		cfg.Format.Table("SUBJECT", "STATUS", "NOTE")
 	}
 	i := &installer{
 		cfg: cfg, host: h, stdin: stdin, stderr: stderr, Problems: step.Problems{Ignore: cfg.ignore},
-		Runner: step.NewRunner(tool, cfg.Common, cfg.plan, cfg.format, stdout, stderr),
+		Runner: step.NewRunner(tool, cfg.Common, cfg.plan, stdout, stderr),
 	}
 	defer i.Progress.Close()
 	for _, w := range cfg.file.warnings {

@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/config"
+	"k0rdent-airgap/tests/clitest"
 )
 
 func TestDocs(t *testing.T) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"flag"
-	"slices"
 	"strings"
 
 	"k0rdent-airgap/lib/cli"
@@ -18,14 +17,11 @@ func addGone(fs *flag.FlagSet) {
 		"k0s-download":     "k0s-extract installs k0s from a bundle, a registry or a file",
 		"replace-k0s":      "k0s-extract --replace installs another k0s",
 	} {
-		g := cli.Gone{What: "was removed", Boolean: name != "k0s-download", Instead: func(string) string { return instead }}
-		g.Add(fs, name)
+		cli.Gone(fs, name, "was removed", func(string) string { return instead })
 	}
 	for _, name := range append([]string{"join", "k0s"}, config.HostFlags...) {
-		g := cli.Gone{What: "moved to k0s-up, which sets up the host", Boolean: slices.Contains(config.HostSwitches, name)}
-		g.Instead = func(value string) string {
+		cli.Gone(fs, name, "moved to k0s-up, which sets up the host", func(value string) string {
 			return strings.TrimSpace("k0s-up --"+name+" "+value) + "; then k0rdent-install"
-		}
-		g.Add(fs, name)
+		})
 	}
 }

@@ -13,8 +13,8 @@ import (
 
 	"k0rdent-airgap/cmd/k0rdent-install/cluster"
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/clitest"
 )
 
 // TestPlanWithoutACluster checks everything that needs no cluster, and names what was

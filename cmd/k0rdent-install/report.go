@@ -63,9 +63,9 @@ func (i *installer) lines() [][2]string {
 		lines = append(lines, [2]string{"ui", ui.reach}, [2]string{"ui password", ui.password})
 	}
 	var took []string
-	for _, t := range i.Results {
-		if t.Step.Seconds >= 0.1 {
-			took = append(took, fmt.Sprintf("%s %.1f s", t.Step.Name, t.Step.Seconds))
+	for _, s := range i.Ended {
+		if s.Seconds >= 0.1 {
+			took = append(took, fmt.Sprintf("%s %.1f s", s.Name, s.Seconds))
 		}
 	}
 	return append(lines, [2]string{"took", strings.Join(took, ", ")})

@@ -50,7 +50,9 @@ func (i *installer) openSite() (*site, error) {
 	if c.CA == "" && c.At == "" && i.in.Registry != nil && !i.cfg.online {
 		c.CA = i.in.Registry.CA
 	}
-	reg, where, ca, err := client.Site(*c, at, tool, i.Log, func(text string) { i.Progress.Warn("%s", text) })
+	o := client.FromFlags(*c, tool, i.Log, i.Progress)
+	o.At = at
+	reg, where, ca, err := client.Site(o)
 	if err != nil {
 		return nil, err
 	}

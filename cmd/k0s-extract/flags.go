@@ -14,7 +14,6 @@ import (
 // config holds the values of the flags.
 type config struct {
 	cli.Common
-	format *record.Format
 
 	to        string
 	name      bool
@@ -29,8 +28,8 @@ type config struct {
 }
 
 func (c *config) flags() *flag.FlagSet {
+	c.Format = record.NewFormat(record.File{}).Table("PATH", "VERSION", "PLATFORM", "SIZE", "STATUS")
 	fs := cli.NewFlagSet("k0s-extract", &c.Common)
-	c.format = record.NewFormat(record.File{}).Table("PATH", "VERSION", "PLATFORM", "SIZE", "STATUS")
 	fs.StringVar(&c.to, "to", "", "")
 	fs.BoolVar(&c.name, "name", false, "")
 	fs.StringVar(&c.from, "from", "", "")
@@ -40,11 +39,9 @@ func (c *config) flags() *flag.FlagSet {
 	fs.BoolVar(&c.plan, "plan", false, "")
 	fs.BoolVar(&c.flavor, "flavor", false, "")
 	c.registry.AccessFlags(fs, client.FirstAnswer)
-	fs.Var(c.format, "format", "")
-	export := cli.Gone{What: "was removed", Instead: func(string) string {
+	cli.Gone(fs, "export", "was removed", func(string) string {
 		return "use install.sh --export-worker or --export-controller to prepare another host"
-	}}
-	export.Add(fs, "export")
+	})
 	return fs
 }
 

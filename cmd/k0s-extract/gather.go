@@ -24,7 +24,8 @@ func (c *config) guard(operand string, stdin io.Reader, out *record.Writer, prog
 // gather gets k0s from the requested source. On an error it still returns what
 // it has, for the caller to drop.
 func (w *request) gather(ctx context.Context, own embedded, operand string, stdin io.Reader, in pipe.Reader) ([]found, error) {
-	o := client.FlagOptions(w.registry, "--from", "k0s-extract", w.log, func(text string) { w.progress.Warn("%s", text) })
+	o := client.FromFlags(w.registry, "k0s-extract", w.log, w.progress)
+	o.Names.At = "--from"
 	if w.isPushed(operand) {
 		return w.fromPushed(ctx, w.from, o, in, stdin)
 	}

@@ -84,23 +84,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 func runAs(ctx context.Context, own embedded, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var cfg config
 	fs := cfg.flags()
-	if err := cli.Parse(fs, args, usage, stdout, pipe.MostParts); err != nil {
+	operand, err := pipe.Parse(fs, args, usage, stdout)
+	if err != nil {
 		return err
 	}
 	if cfg.flavor {
 		return own.describe(stdout)
 	}
-	operand, err := pipe.Operand(fs)
-	if err != nil {
-		return err
-	}
 	if err := cfg.check(operand); err != nil {
 		return cli.Named(fs, err)
 	}
-	progress := cli.NewProgress("k0s-extract", stderr, cfg.Quiet)
+	progress, out, log := cfg.Open("k0s-extract", stdout, stderr)
 	defer progress.Close()
-	out := progress.Records(stdout, cfg.format)
-	w := &request{&cfg, progress, cli.Logger(progress, cfg.Verbose)}
+	w := &request{&cfg, progress, log}
 	guard := cfg.guard(operand, stdin, out, progress)
 	ctx, stop, err := guard.Begin(ctx)
 	defer stop()

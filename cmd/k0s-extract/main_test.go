@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/clitest"
 	standin "k0rdent-airgap/tests/k0s"
 	"k0rdent-airgap/tests/machine"
 	"k0rdent-airgap/tests/samplebundle"

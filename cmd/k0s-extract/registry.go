@@ -36,9 +36,6 @@ func parseFrom(from string) (r ref.Reference, ok bool, err error) {
 
 // connect returns a client of the registry at a host.
 func connect(ctx context.Context, host string, o client.Options) (*client.Registry, error) {
-	if err := cli.CheckProxies(); err != nil {
-		return nil, err
-	}
 	o.At = host
 	reg, err := client.New(o)
 	if err != nil {

@@ -16,7 +16,6 @@ import (
 type config struct {
 	cli.Common
 	formatText string
-	format     *record.Format
 
 	mirrors      []k0s.Mirror
 	ca           []string
@@ -73,11 +72,11 @@ func (c *config) check() error {
 	}
 	c.k0s = cmp.Or(c.k0s, filepath.Join(c.root, k0s.BinaryPath))
 	// A check writes image records, everything else file records.
-	c.format = record.NewFormat(record.File{}).Table("PATH", "STATUS")
+	c.Format = record.NewFormat(record.File{}).Table("PATH", "STATUS")
 	if c.checking {
-		c.format = record.NewFormat(record.Image{}).Table("REFERENCE", "STATUS")
+		c.Format = record.NewFormat(record.Image{}).Table("REFERENCE", "STATUS")
 	}
-	if err := c.format.Set(c.formatText); err != nil {
+	if err := c.Format.Set(c.formatText); err != nil {
 		return cli.Misuse("invalid --format %q: %w", c.formatText, err)
 	}
 	return nil

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/tests/clitest"
 )
 
 // server returns the last mirror in the file of a registry directory.

@@ -86,13 +86,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err := cfg.check(); err != nil {
 		return cli.Named(fs, err)
 	}
-	progress := cli.NewProgress("k0s-mirror-config", stderr, cfg.Quiet)
+	progress, out, log := cfg.Open("k0s-mirror-config", stdout, stderr)
 	defer progress.Close()
-	out := progress.Records(stdout, cfg.format)
-	t := &tool{
-		cfg: &cfg, progress: progress, log: cli.Logger(progress, cfg.Verbose),
-		results: newResults(out), binary: k0s.Binary{Path: cfg.k0s},
-	}
+	t := &tool{cfg: &cfg, progress: progress, log: log, results: newResults(out), binary: k0s.Binary{Path: cfg.k0s}}
 	var err error
 	if t.in, err = readInput(ctx, &cfg, stdin, pipe.Reader{Out: out, Optional: true, Wait: pipe.Waiting(progress.Warn, stdout)}); err != nil {
 		return err

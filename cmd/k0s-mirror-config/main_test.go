@@ -21,9 +21,9 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/clitest"
 )
 
 const (

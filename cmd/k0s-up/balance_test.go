@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/clitest"
 )
 
 // TestBalance checks that a new cluster is made ready for more controllers if the

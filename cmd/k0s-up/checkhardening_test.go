@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/step"
+	"k0rdent-airgap/tests/clitest"
 )
 
 // found returns the findings of a run, except those about this machine's clock,

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
+	"k0rdent-airgap/tests/clitest"
 )
 
 const (

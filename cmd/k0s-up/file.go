@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"slices"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
@@ -87,11 +86,7 @@ func (c *settings) parseFile(r io.Reader, set cli.Setter) error {
 	if len(text) == 0 {
 		return nil
 	}
-	fs := (&settings{}).flags()
-	own := func(name string) bool {
-		return fs.Lookup(name) != nil && !slices.Contains([]string{"config", "config-init", "config-check", "join"}, name)
-	}
-	if err := s.Apply(set, s.settings(), s.Flags, own, config.PlatformFlags); err != nil {
+	if err := s.Apply(set, s.settings(), s.Flags, (&settings{}).flags(), config.PlatformFlags); err != nil {
 		return err
 	}
 	c.file.joins = s.Join.Mode != ""
@@ -99,9 +94,5 @@ func (c *settings) parseFile(r io.Reader, set cli.Setter) error {
 	if s.Join.Token.Text() == "" {
 		return nil
 	}
-	warning, err := config.Private("config", r)
-	if warning != "" {
-		c.file.warnings = append(c.file.warnings, warning)
-	}
-	return err
+	return config.Private("config", r, &c.file.warnings)
 }

@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/config"
 	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/tests/clitest"
 )
 
 // parse reads a configuration file and checks the settings.

@@ -18,7 +18,6 @@ import (
 type settings struct {
 	cli.Common
 	cli.Registry
-	format *record.Format
 
 	plan, upgrade, reset, configCheck bool
 	configInit                        bool // handled by cli.ParseFile
@@ -55,8 +54,8 @@ const (
 )
 
 func (c *settings) flags() *flag.FlagSet {
+	c.Format, c.k0sImages, c.expiry, c.timeout = record.NewFormat(record.Step{}).Table("STEP", "STATUS", "SECONDS", "NOTE"), imagesMirror, 24*time.Hour, 45*time.Minute
 	fs := cli.NewFlagSet(tool, &c.Common)
-	c.format, c.k0sImages, c.expiry, c.timeout = record.NewFormat(record.Step{}).Table("STEP", "STATUS", "SECONDS", "NOTE"), imagesMirror, 24*time.Hour, 45*time.Minute
 	fs.BoolVar(&c.plan, "plan", false, "")
 	cli.ChoiceVar(fs, &c.join, "join", k0s.RoleWorker, k0s.RoleController)
 	cli.ChoiceVar(fs, &c.token, "token", k0s.RoleWorker, k0s.RoleController)
@@ -65,7 +64,7 @@ func (c *settings) flags() *flag.FlagSet {
 	fs.BoolVar(&c.configInit, "config-init", false, "")
 	fs.BoolVar(&c.configCheck, "config-check", false, "")
 
-	c.Registry.Flags(fs, client.FirstAnswer)
+	c.Registry.Flags(fs, "registry", client.FirstAnswer)
 	fs.BoolVar(&c.online, "online", false, "")
 
 	fs.StringVar(&c.k0s, "k0s", "", "")
@@ -89,7 +88,6 @@ func (c *settings) flags() *flag.FlagSet {
 	cli.ListVar(fs, &c.ignore, "ignore", step.ParseIgnored)
 	fs.BoolVar(&c.yes, "yes", false, "")
 	fs.BoolVar(&c.last, "last-controller", false, "")
-	fs.Var(c.format, "format", "")
 	return fs
 }
 

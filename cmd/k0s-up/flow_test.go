@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/clitest"
 )
 
 // errKilled ends a run between two steps.

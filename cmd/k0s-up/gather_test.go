@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/k0s"
+	"k0rdent-airgap/tests/clitest"
 )
 
 // TestRoleAndStore determines a host's role and store from its service and from the

@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/step"
+	"k0rdent-airgap/tests/clitest"
 	"k0rdent-airgap/tests/machine"
 	"k0rdent-airgap/tests/sampleregistry"
 )
@@ -239,7 +239,7 @@ func testUp(t *testing.T, h host, c *settings) *up {
 		t.Fatal(err)
 	}
 	u := &up{cfg: c, host: h, state: s, stderr: io.Discard, stdin: strings.NewReader("")}
-	u.Runner = step.NewRunner(tool, cli.Common{Quiet: true}, false, nil, io.Discard, io.Discard)
+	u.Runner = step.NewRunner(tool, cli.Common{Quiet: true}, false, io.Discard, io.Discard)
 	u.k0s = program{Binary: k0s.Binary{Path: h.k0s}, host: h}
 	if err := u.k0s.findService(); err != nil {
 		t.Fatal(err)

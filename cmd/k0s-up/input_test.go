@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/clitest"
 )
 
 func TestBadSignatureStops(t *testing.T) {

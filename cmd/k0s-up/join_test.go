@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/clitest"
 	standin "k0rdent-airgap/tests/k0s"
 )
 

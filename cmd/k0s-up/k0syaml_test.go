@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"k0rdent-airgap/lib/cli/clitest"
+	"k0rdent-airgap/tests/clitest"
 
 	kyaml "sigs.k8s.io/yaml"
 )

@@ -45,7 +45,7 @@ func runOn(ctx context.Context, h host, args []string, stdin io.Reader, stdout, 
 	}
 	u := &up{
 		cfg: cfg, host: h, stdin: stdin, stderr: stderr, Problems: step.Problems{Ignore: cfg.ignore},
-		Runner: step.NewRunner(tool, cfg.Common, cfg.plan, cfg.format, stdout, stderr),
+		Runner: step.NewRunner(tool, cfg.Common, cfg.plan, stdout, stderr),
 	}
 	defer u.Progress.Close()
 	for _, w := range cfg.file.warnings {

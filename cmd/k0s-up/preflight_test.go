@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/step"
+	"k0rdent-airgap/tests/clitest"
 )
 
 func TestPlanChangesNothing(t *testing.T) {

@@ -34,7 +34,9 @@ func (u *up) openSite() (*site, error) {
 	if c.CA == "" && c.At == "" && u.in.Registry != nil {
 		c.CA = u.in.Registry.CA
 	}
-	reg, where, _, err := client.Site(*c, at, tool, u.Log, func(text string) { u.Progress.Warn("%s", text) })
+	o := client.FromFlags(*c, tool, u.Log, u.Progress)
+	o.At = at
+	reg, where, _, err := client.Site(o)
 	if err != nil {
 		return nil, err
 	}

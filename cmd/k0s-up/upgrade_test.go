@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/k0s"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/clitest"
 	standin "k0rdent-airgap/tests/k0s"
 )
 

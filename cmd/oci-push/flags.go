@@ -16,16 +16,13 @@ import (
 // config holds the values of the flags.
 type config struct {
 	cli.Common
-	format *record.Format
-
-	to         cli.Registry // and what is common to both registries
-	skipVerify bool
-	jobs       int
-	memory     int64
-	platforms  oci.Platforms
-	plan       bool
-	files      string
-	aliases    aliases
+	to        cli.Registry // and what is common to both registries
+	jobs      int
+	memory    int64
+	platforms oci.Platforms
+	plan      bool
+	files     string
+	aliases   aliases
 
 	verifiedBy string
 
@@ -35,11 +32,10 @@ type config struct {
 }
 
 func (c *config) flags() *flag.FlagSet {
+	c.Format, c.jobs, c.memory = record.NewFormat(record.Image{}).Table("REFERENCE", "SIZE", "STATUS"), 5, 64<<20
 	fs := cli.NewFlagSet("oci-push", &c.Common)
-	c.format, c.jobs, c.memory = record.NewFormat(record.Image{}).Table("REFERENCE", "SIZE", "STATUS"), 5, 64<<20
-	fs.StringVar(&c.to.At, "to", "", "")
-	c.to.AccessFlags(fs, client.FirstAnswer)
-	fs.BoolVar(&c.skipVerify, "insecure-skip-tls-verify", false, "")
+	c.to.Flags(fs, "to", client.FirstAnswer)
+	fs.BoolVar(&c.to.SkipVerify, "insecure-skip-tls-verify", false, "")
 	cli.CountVar(fs, &c.jobs, "jobs")
 	cli.Var(fs, &c.memory, "memory", parseMemory)
 	cli.Var(fs, &c.platforms, "platform", oci.ParsePlatforms)
@@ -50,7 +46,6 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.from, "from", "", "")
 	fs.StringVar(&c.fromUsername, "from-username", "", "")
 	fs.StringVar(&c.fromPasswordFile, "from-password-file", "", "")
-	fs.Var(c.format, "format", "")
 	return fs
 }
 
@@ -92,8 +87,8 @@ func (c *config) check(operand string, stdin io.Reader) (string, io.Reader, erro
 
 // registries returns the registry to push to, and the one to copy from, or nil.
 func (c *config) registries(log *slog.Logger, progress *cli.Progress) (to, from *client.Registry, err error) {
-	o := client.FlagOptions(c.to, "--to", "oci-push", log, func(text string) { progress.Warn("%s", text) })
-	o.At, o.SkipVerify, o.Jobs, o.Push = c.to.At, c.skipVerify, c.jobs, true
+	o := client.FromFlags(c.to, "oci-push", log, progress)
+	o.Names.At, o.Jobs, o.Push = "--to", c.jobs, true
 	if to, err = client.New(o); err != nil || c.from == "" {
 		return to, nil, err
 	}

@@ -91,19 +91,13 @@ func main() { cli.Main("oci-push", run) }
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var cfg config
 	fs := cfg.flags()
-	if err := cli.Parse(fs, args, usage, stdout, pipe.MostParts); err != nil {
-		return err
-	}
-	operand, err := pipe.Operand(fs)
+	operand, err := pipe.Parse(fs, args, usage, stdout)
 	if err != nil {
 		return err
 	}
 	operand, stdin, err = cfg.check(operand, stdin)
 	if err != nil {
 		return cli.Named(fs, err)
-	}
-	if err := cli.CheckProxies(); err != nil {
-		return err
 	}
 	mem := newMemory(cfg.memory)
 	// Pieces of the budget are reused; this keeps the rest, the garbage of

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"k0rdent-airgap/lib/bundle"
-	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/lib/client"
 	"k0rdent-airgap/lib/pipe"
 	"k0rdent-airgap/lib/record"
@@ -16,22 +15,20 @@ import (
 
 // push runs everything from the connection to the registry to the summary.
 func push(ctx context.Context, cfg *config, mem *memory, operand string, stdin io.Reader, stdout, stderr io.Writer) error {
-	progress := cli.NewProgress("oci-push", stderr, cfg.Quiet)
+	progress, out, log := cfg.Open("oci-push", stdout, stderr)
 	defer progress.Close()
 	i := &input{operand: operand, stdin: stdin, bundle: pipe.Bundle{Path: operand}, sel: newSelection(cfg.aliases, progress.Waiting)}
 	defer i.reading.Wait() // nothing is written once this returns
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
-	log := cli.Logger(progress, cfg.Verbose)
 	reg, from, err := cfg.registries(log, progress)
 	if err != nil {
 		return err
 	}
 	i.from = from
-	if cfg.skipVerify {
+	if cfg.to.SkipVerify {
 		progress.Warn("the certificate of %s is not checked: anyone on the network path can read and change what is sent", reg.Host())
 	}
-	out := progress.Records(stdout, cfg.format)
 	i.in = pipe.Reader{Out: out, Own: ownKinds(operand == "" && from == nil), Wait: pipe.Waiting(progress.Warn, stdout),
 		Optional: from == nil && len(cfg.aliases) > 0}
 	i.guard = cfg.guard(operand, stdin, out, progress)

@@ -39,12 +39,11 @@ type config struct {
 	purge        bool
 	yes          bool
 	accessLog    string
-	format       *record.Format
 }
 
 func (c *config) flags() *flag.FlagSet {
+	c.Format, c.port, c.read = record.NewFormat(record.Registry{}), 5000, "any"
 	fs := cli.NewFlagSet("oci-serve", &c.Common)
-	c.format, c.port, c.read = record.NewFormat(record.Registry{}), 5000, "any"
 	fs.StringVar(&c.host, "host", "0.0.0.0", "")
 	cli.PortVar(fs, &c.port, "port", 0)
 	fs.StringVar(&c.storage, "storage", "/var/lib/k0rdentd/registry", "")
@@ -71,7 +70,6 @@ func (c *config) flags() *flag.FlagSet {
 	fs.BoolVar(&c.purge, "purge", false, "")
 	fs.BoolVar(&c.yes, "yes", false, "")
 	cli.ChoiceVar(fs, &c.accessLog, "access-log", "text", "json")
-	fs.Var(c.format, "format", "")
 	return fs
 }
 

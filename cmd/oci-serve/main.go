@@ -33,9 +33,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err := cfg.check(); err != nil {
 		return cli.Named(fs, err)
 	}
-	progress := cli.NewProgress("oci-serve", stderr, cfg.Quiet)
+	progress, out, _ := cfg.Open("oci-serve", stdout, stderr)
 	defer progress.Close()
-	out := progress.Records(stdout, cfg.format)
 	if cfg.passwd != "" {
 		return passwd(ctx, cfg, stdin, stdout, stderr, out)
 	}

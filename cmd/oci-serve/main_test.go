@@ -23,9 +23,9 @@ import (
 	"time"
 
 	"k0rdent-airgap/lib/cli"
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/registry"
+	"k0rdent-airgap/tests/clitest"
 	"k0rdent-airgap/tests/machine"
 )
 

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"k0rdent-airgap/lib/record"
@@ -22,27 +21,20 @@ type Wait struct {
 	look  string // a command that shows more, or ""
 
 	what string // for; guarded by p.mu
-	stop chan struct{}
-	done chan struct{}
-	end  sync.Once
+	stop func()
 }
 
 // Await shows that a step has waited since a time, for limit at most, and where
 // to look meanwhile. Done ends it.
 func (p *Progress) Await(step, what string, since time.Time, limit time.Duration, look string) *Wait {
-	w := &Wait{p: p, step: step, what: what, since: since, limit: limit, look: look, stop: make(chan struct{}), done: make(chan struct{})}
-	if p.quiet {
-		close(w.done)
-		return w
+	w := &Wait{p: p, step: step, what: what, since: since, limit: limit, look: look, stop: func() {}}
+	switch {
+	case p.quiet:
+	case p.terminal():
+		w.stop = every(time.Second, func() { p.draw(w.fit) })
+	default:
+		w.stop = every(reminder, func() { p.Warn("%s", w.line()) })
 	}
-	interval, show := reminder, func() { p.Warn("%s", w.line()) }
-	if p.terminal() {
-		interval, show = time.Second, func() { p.draw(w.fit) }
-	}
-	go func() {
-		defer close(w.done)
-		every(interval, w.stop, show)
-	}()
 	return w
 }
 
@@ -55,13 +47,10 @@ func (w *Wait) For(what string) {
 
 // Done ends the wait and removes its line. It may be called again.
 func (w *Wait) Done() {
-	w.end.Do(func() {
-		close(w.stop)
-		<-w.done
-		w.p.mu.Lock()
-		defer w.p.mu.Unlock()
-		w.p.clear()
-	})
+	w.stop()
+	w.p.mu.Lock()
+	defer w.p.mu.Unlock()
+	w.p.clear()
 }
 
 func (w *Wait) line() string {

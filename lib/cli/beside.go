@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// Beside returns the writer for a tool's records, which go to stdout while the
+// beside returns the writer for a tool's records, which go to stdout while the
 // bar is on the terminal. If stdout is the terminal too, the bar is cleared for
 // each record. If it is a pipe whose reader has exited, the bar is cleared
 // before SIGPIPE ends the program.
-func (p *Progress) Beside(stdout io.Writer) io.Writer {
+func (p *Progress) beside(stdout io.Writer) io.Writer {
 	switch {
 	case isTerminal(stdout):
 		return besides{p, stdout}

@@ -37,7 +37,7 @@ func (e *reworded) Unwrap() error { return e.err }
 func flagNames(fs *flag.FlagSet) []string {
 	names := []string{"help", "version"}
 	fs.VisitAll(func(f *flag.Flag) {
-		if !isGone(f) {
+		if !IsGone(f) {
 			names = append(names, f.Name)
 		}
 	})

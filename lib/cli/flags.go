@@ -11,6 +11,7 @@ import (
 
 	"github.com/peterbourgon/ff/v3"
 
+	"k0rdent-airgap/lib/record"
 	"k0rdent-airgap/lib/textfile"
 )
 
@@ -18,6 +19,7 @@ import (
 type Common struct {
 	Quiet   bool
 	Verbose bool
+	Format  *record.Format // set before NewFlagSet; nil for a tool without records
 }
 
 // A FlagSet holds the flags and operands of a tool.
@@ -29,6 +31,9 @@ func NewFlagSet(name string, c *Common) *flag.FlagSet {
 	fs.BoolVar(&c.Quiet, "quiet", false, "")
 	fs.BoolVar(&c.Verbose, "verbose", false, "")
 	fs.String("config", "", "")
+	if c.Format != nil {
+		fs.Var(c.Format, "format", "")
+	}
 	return fs
 }
 
@@ -86,14 +91,12 @@ func ParseFile(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, 
 // parseAll parses args, then lets ff read the variables and the file. With two
 // steps, the source of an error is known without parsing its text.
 func parseAll(fs *flag.FlagSet, args []string, file File) error {
-	var opts []ff.Option
 	if file.Default != "" {
 		config := fs.Lookup("config")
 		if err := config.Value.Set(file.Default); err != nil {
 			return err
 		}
 		config.DefValue = file.Default
-		opts = append(opts, ff.WithAllowMissingConfigFile(true))
 	}
 	p := watch(fs)
 	args, err := arrange(fs, args)
@@ -101,33 +104,38 @@ func parseAll(fs *flag.FlagSet, args []string, file File) error {
 		return err
 	}
 	if err := fs.Parse(args); err != nil {
-		if p.refused == nil {
-			return misuse(fs, err, "", "%v", err)
-		}
-		return misuse(fs, p.refused.err, "", "%v", p.refused)
+		return invalid(fs, p.refused, err)
 	}
+	named := os.Getenv(envPrefix(fs.Name())+"_CONFIG") != ""
+	fs.Visit(func(f *flag.Flag) { named = named || f.Name == "config" })
 	p.source = variable
-	opts = append(opts, ff.WithEnvVarPrefix(envPrefix(fs.Name())), ff.WithConfigFileFlag("config"),
+	opts := []ff.Option{
+		ff.WithEnvVarPrefix(envPrefix(fs.Name())), ff.WithConfigFileFlag("config"),
+		ff.WithAllowMissingConfigFile(file.Default != "" && !named),
 		ff.WithConfigFileParser(func(r io.Reader, set func(name, value string) error) error {
 			return p.readFile(fs, r, file, set)
-		}))
+		}),
+	}
 	// ff opens and reads the configuration file itself, which may be a pipe.
 	operands := append([]string{"--"}, fs.Args()...)
 	refused, err := textfile.Patiently("", func() (*refusal, error) {
 		err := ff.Parse(fs, operands, opts...)
 		return p.refused, err
 	})
-	if err == nil && file.Default != "" {
-		err = checkNamed(fs)
+	if p, ok := errors.AsType[*os.PathError](err); ok && p.Error() == err.Error() { // the file cannot be opened
+		return Named(fs, misuse(fs, err, "", "--config: %v", err))
 	}
+	return invalid(fs, refused, err) // from a variable: readFile clears refusals from the file
+}
+
+// invalid returns misuse for an error of the flag packages, which may be about a
+// value that was refused.
+func invalid(fs *flag.FlagSet, refused *refusal, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case refused != nil: // from a variable: readFile clears refusals from the file
+	case refused != nil:
 		return misuse(fs, refused.err, "", "%v", refused)
-	}
-	if p, ok := errors.AsType[*os.PathError](err); ok && p.Error() == err.Error() { // the file cannot be opened
-		return Named(fs, misuse(fs, err, "", "--config: %v", err))
 	}
 	return misuse(fs, err, "", "%v", err)
 }
@@ -155,16 +163,6 @@ func (p *parsing) readFile(fs *flag.FlagSet, r io.Reader, file File, set func(na
 	return nil
 }
 
-// checkNamed returns an error if the file given with --config does not exist.
-func checkNamed(fs *flag.FlagSet) (err error) {
-	fs.Visit(func(f *flag.Flag) {
-		if f.Name == "config" {
-			_, err = os.Stat(f.Value.String())
-		}
-	})
-	return err
-}
-
 // Source names what the settings of a tool with a file of its own come from:
 // that file, if it was read.
 func Source(fs *flag.FlagSet, read bool) string {
@@ -179,6 +177,10 @@ func Source(fs *flag.FlagSet, read bool) string {
 func envPrefix(name string) string {
 	return strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
+
+// Env returns the value of a variable that is not named after a tool's flag,
+// such as a site-wide one. A tool uses it as the default of a flag.
+func Env(name string) string { return os.Getenv(name) }
 
 // parseConfig reads a configuration file: on each line a flag's name, white
 // space or "=", and its value. Lines that start with "#" are comments; a later
@@ -203,20 +205,8 @@ func parseConfig(r io.Reader, set Setter) error {
 	return s.Err()
 }
 
-// Open returns the input of a tool that reads one file or, for "" and "-",
-// stdin. It is misuse if stdin is a terminal, on which the tool would wait
+// CheckStdin returns misuse if stdin is a terminal, on which a tool would wait
 // silently.
-func Open(name string, stdin io.Reader) (io.ReadCloser, error) {
-	if name != "" && name != "-" {
-		return os.Open(name)
-	}
-	if err := CheckStdin(stdin); err != nil {
-		return nil, err
-	}
-	return io.NopCloser(stdin), nil
-}
-
-// CheckStdin returns misuse if stdin is a terminal.
 func CheckStdin(stdin io.Reader) error {
 	if isTerminal(stdin) {
 		return Hint(Misuse("no input: name a file, or pipe records in"), "--help shows examples")

@@ -6,40 +6,40 @@ import (
 	"strings"
 )
 
-// Gone is a flag that a tool no longer has. Anyone who still sets it, on the
-// command line, by its variable or in the configuration file, learns what to
-// use instead. It is not listed among the tool's flags.
-type Gone struct {
-	What    string                    // what happened to it, such as "was removed"
-	Instead func(value string) string // the hint
-	Boolean bool                      // it took no value
+// gone is a flag that a tool no longer has.
+type gone struct {
+	what    string                    // happened to it
+	instead func(value string) string // the hint
 }
 
-// Add adds it to a flag set.
-func (g *Gone) Add(fs *flag.FlagSet, name string) { fs.Var(g, name, "") }
+// Gone declares a flag that a tool no longer has. Anyone who still sets it, on the
+// command line, by its variable or in the configuration file, learns what happened
+// to it, such as "was removed", and what to use instead. It is not listed among the
+// tool's flags.
+func Gone(fs *flag.FlagSet, name, what string, instead func(value string) string) {
+	fs.Var(gone{what, instead}, name, "")
+}
 
-func (g *Gone) String() string   { return "" }
-func (g *Gone) IsBoolFlag() bool { return g.Boolean }
-func (g *Gone) Gone() bool       { return true }
+func (g gone) String() string { return "" }
 
 // Set returns what happened to the flag.
-func (g *Gone) Set(value string) error {
-	if g.Boolean && value == "true" {
+func (g gone) Set(value string) error {
+	if value == "true" { // a flag without a value, in the file
 		value = ""
 	}
-	return Hint(&goneError{errors.New(g.What)}, "%s", g.Instead(value))
+	return Hint(&goneError{errors.New(g.what)}, "%s", g.instead(value))
 }
 
 // goneError is an error about a flag that is gone. Its text follows a name.
 type goneError struct{ error }
 
-// isGone reports whether a flag is one that its tool no longer has.
-func isGone(f *flag.Flag) bool {
+// IsGone reports whether a flag is one that its tool no longer has.
+func IsGone(f *flag.Flag) bool {
 	v := f.Value
 	if w, ok := v.(*watched); ok {
 		v = w.Value
 	}
-	_, ok := v.(*Gone)
+	_, ok := v.(gone)
 	return ok
 }
 
@@ -52,10 +52,10 @@ func checkGone(fs *flag.FlagSet, args []string) error {
 		}
 		name, value, valued := strings.Cut(strings.TrimLeft(a, "-"), "=")
 		f := fs.Lookup(name)
-		if f == nil || !strings.HasPrefix(a, "-") || !isGone(f) {
+		if f == nil || !strings.HasPrefix(a, "-") || !IsGone(f) {
 			continue
 		}
-		if !valued && !isBool(f.Value) && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
+		if !valued && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
 			value = args[i+1]
 		}
 		err := f.Value.Set(value)

@@ -20,25 +20,24 @@ func LoginFiles() []LoginFile {
 	if path := os.Getenv("REGISTRY_AUTH_FILE"); path != "" {
 		all = append(all, LoginFile{path, "REGISTRY_AUTH_FILE"})
 	}
-	if runtime := os.Getenv("XDG_RUNTIME_DIR"); runtime != "" {
-		all = append(all, LoginFile{Path: filepath.Join(runtime, "containers/auth.json")})
-	} else if uid := os.Getuid(); uid >= 0 { // which Windows does not have
-		all = append(all, LoginFile{Path: fmt.Sprintf("/run/containers/%d/auth.json", uid)})
+	add := func(dir, file string) {
+		if dir != "" {
+			all = append(all, LoginFile{Path: filepath.Join(dir, file)})
+		}
 	}
 	home, _ := os.UserHomeDir()
-	config := os.Getenv("XDG_CONFIG_HOME")
-	if config == "" && home != "" {
-		config = filepath.Join(home, ".config")
+	dir := func(variable, inHome string) string {
+		if set := os.Getenv(variable); set != "" || home == "" || inHome == "" {
+			return set
+		}
+		return filepath.Join(home, inHome)
 	}
-	if config != "" {
-		all = append(all, LoginFile{Path: filepath.Join(config, "containers/auth.json")})
+	runtime := dir("XDG_RUNTIME_DIR", "")
+	if uid := os.Getuid(); runtime == "" && uid >= 0 { // which Windows does not have
+		add(fmt.Sprintf("/run/containers/%d", uid), "auth.json")
 	}
-	docker := os.Getenv("DOCKER_CONFIG")
-	if docker == "" && home != "" {
-		docker = filepath.Join(home, ".docker")
-	}
-	if docker != "" {
-		all = append(all, LoginFile{Path: filepath.Join(docker, "config.json")})
-	}
+	add(runtime, "containers/auth.json")
+	add(dir("XDG_CONFIG_HOME", ".config"), "containers/auth.json")
+	add(dir("DOCKER_CONFIG", ".docker"), "config.json")
 	return all
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"flag"
 	"io"
+	"log/slog"
 	"os"
 
 	"golang.org/x/term"
@@ -28,6 +29,13 @@ func siteFormat(fs *flag.FlagSet) error {
 	return format.Value.Set(value)
 }
 
+// Open returns a tool's messages and progress, the writer for its records, and
+// its log. The caller closes the Progress.
+func (c *Common) Open(tool string, stdout, stderr io.Writer) (*Progress, *record.Writer, *slog.Logger) {
+	p := NewProgress(tool, stderr, c.Quiet)
+	return p, p.Records(stdout, c.Format), Logger(p, c.Verbose)
+}
+
 // Records returns the writer for a tool's records. On a terminal they are a
 // table, unless the format says otherwise. If a person sees stderr but not
 // stdout, sentences and summaries go to both; not if stdout is a pipe, whose
@@ -35,12 +43,12 @@ func siteFormat(fs *flag.FlagSet) error {
 func (p *Progress) Records(stdout io.Writer, f *record.Format) *record.Writer {
 	p.lines = p.lines && !isTerminal(stdout) && !sameFile(stdout, p.out)
 	if isTerminal(stdout) {
-		return record.NewScreenWriter(p.Beside(stdout), f, record.Screen{
+		return record.NewScreenWriter(p.beside(stdout), f, record.Screen{
 			Width: func() int { return widthOf(stdout) },
 			Mark:  func(word string) string { return paint(stdout, marks[word], word) },
 		})
 	}
-	out := record.NewWriter(p.Beside(stdout), f)
+	out := record.NewWriter(p.beside(stdout), f)
 	if !p.quiet && isTerminal(p.out) && !IsPipe(stdout) {
 		out.Aside(sentences{p})
 	}

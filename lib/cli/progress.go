@@ -35,14 +35,13 @@ type Progress struct {
 	since time.Time
 	shown string // the part of the bar that is on the terminal
 	drawn int    // the window's width when it was drawn
-	stop  chan struct{}
-	done  chan struct{}
+	stop  func() // ends the drawing of the bar
 }
 
 // NewProgress returns the progress of a tool that writes to stderr. It shows
 // only messages before Start is called, or if quiet.
 func NewProgress(name string, stderr io.Writer, quiet bool) *Progress {
-	p := &Progress{name: name, out: stderr, quiet: quiet}
+	p := &Progress{name: name, out: stderr, quiet: quiet, stop: func() {}}
 	p.lines = !quiet && !p.terminal()
 	return p
 }
@@ -56,25 +55,30 @@ func (p *Progress) Start(title string, total int64, at func() int64) {
 		return
 	}
 	p.bar = newBar(title, total)
-	p.stop, p.done = make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(p.done)
-		every(tick, p.stop, func() { p.draw(p.barAt(at())) })
-	}()
+	p.stop = every(tick, func() { p.draw(p.barAt(at())) })
 }
 
-// every calls do at intervals until stop is closed.
-func every(interval time.Duration, stop <-chan struct{}, do func()) {
-	t := time.NewTicker(interval)
-	defer t.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-t.C:
-			do()
+// every calls do at intervals until stop is called, which waits for the last one
+// and may be called again.
+func every(interval time.Duration, do func()) (stop func()) {
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		t := time.NewTicker(interval)
+		defer t.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-t.C:
+				do()
+			}
 		}
-	}
+	}()
+	return sync.OnceFunc(func() {
+		close(over)
+		<-ended
+	})
 }
 
 // Doing names the item at work, for the bar: an entry or a reference, whose last
@@ -186,16 +190,11 @@ func (p *Progress) Write(b []byte) (int, error) {
 
 // Close removes the bar and prints how often problems were repeated.
 func (p *Progress) Close() {
-	if p.bar != nil {
-		close(p.stop)
-		<-p.done
-	}
+	p.stop()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bar != nil {
-		p.clear()
-		p.bar = nil
-	}
+	p.clear()
+	p.bar = nil
 	io.WriteString(p.out, p.problems.repeats(p.out, p.name))
 }
 

@@ -67,8 +67,6 @@ func checkProxy(value string) error {
 	switch port := u.Port(); {
 	case u.Hostname() == "":
 		return errors.New("no host")
-	case strings.ContainsAny(u.Hostname(), " \t"):
-		return errors.New("host contains a blank")
 	case port != "":
 		if _, err := net.LookupPort("tcp", port); err != nil || port == "0" {
 			return errors.New("invalid port")

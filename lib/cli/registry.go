@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// Registry holds the flags of a tool that reads the site's registry.
+// Registry holds the flags of a tool that uses a registry.
 type Registry struct {
 	At, CA, Username, PasswordFile string
 
-	PlainHTTP bool
-	Timeout   time.Duration // of the first answer
+	PlainHTTP, SkipVerify bool
+	Timeout               time.Duration // of the first answer
 }
 
-// Flags adds the flags to a set.
-func (r *Registry) Flags(fs *flag.FlagSet, timeout time.Duration) {
-	fs.StringVar(&r.At, "registry", "", "")
+// Flags adds the flags to a set, with at for the registry's address.
+func (r *Registry) Flags(fs *flag.FlagSet, at string, timeout time.Duration) {
+	fs.StringVar(&r.At, at, "", "")
 	r.AccessFlags(fs, timeout)
 }
 
-// AccessFlags is like Flags for a tool that names the registry by a flag of its
-// own.
+// AccessFlags is like Flags for a tool that declares the flag for the address
+// itself.
 func (r *Registry) AccessFlags(fs *flag.FlagSet, timeout time.Duration) {
 	fs.StringVar(&r.CA, "ca", "", "")
 	fs.StringVar(&r.Username, "username", "", "")

@@ -116,6 +116,9 @@ func ParseSite(n Names, at string) (ref.Site, error) {
 // New prepares a client and sends nothing. Its errors are misuse, except those
 // of login files, which the caller did not name.
 func New(o Options) (*Registry, error) {
+	if err := cli.CheckProxies(); err != nil {
+		return nil, err
+	}
 	site, err := ParseSite(o.Names, o.At)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ package config
 
 import (
 	"cmp"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,12 @@ import (
 
 // Path is the default path of the file.
 const Path = "/etc/k0rdentd/k0rdentd.yaml"
+
+// Template is what --config-init prints: every key, with its default or an
+// example.
+//
+//go:embed k0rdentd.yaml
+var Template string
 
 // Common is the part that both tools read. Each inlines it in a struct of the whole
 // file, with Flags, and with the other's sections as a yaml.Node.
@@ -157,9 +164,9 @@ func keys(t reflect.Type) (all []string) {
 }
 
 // Apply sets the flags that both tools have, those of the tool's own sections, and
-// those set by their names. own reports whether the tool has a flag that may be set by
-// its name; others are the flags of the other tool.
-func (c *Common) Apply(set cli.Setter, sections []Setting, flags Flags, own func(string) bool, others []string) error {
+// those set by their names. own are the flags of the tool, and others those of the
+// other one.
+func (c *Common) Apply(set cli.Setter, sections []Setting, flags Flags, own *cli.FlagSet, others []string) error {
 	var problems []string
 	if levels := []string{"error", "warn", "warning", "info", "debug", "trace"}; c.LogLevel != "" && !slices.Contains(levels, c.LogLevel) {
 		problems = append(problems, fmt.Sprintf("invalid logLevel %q: must be error, warn, info or debug%s", c.LogLevel, nearest.Meant(c.LogLevel, levels, "")))
@@ -169,7 +176,7 @@ func (c *Common) Apply(set cli.Setter, sections []Setting, flags Flags, own func
 		values, err := scalars(&node)
 		switch {
 		case slices.Contains(others, name):
-		case !own(name):
+		case own.Lookup(name) == nil || slices.Contains([]string{"config", "config-init", "config-check"}, name):
 			problems = append(problems, fmt.Sprintf("line %d: unknown key %s%s", node.Line, name, suggestion(name, others)))
 		case err != nil:
 			problems = append(problems, fmt.Sprintf("line %d: %s: %v", node.Line, name, err))
@@ -222,24 +229,27 @@ func scalars(n *yaml.Node) ([]string, error) {
 }
 
 // Private returns an error if a file with secrets is readable by every user of the
-// host, and a warning if it is readable by a group. Anything but a file is private.
-func Private(what string, file any) (warning string, err error) {
+// host. It adds a warning if a group can read it; without warnings, that is an error
+// too. Anything but a file is private.
+func Private(what string, file any, warnings *[]string) error {
 	f, ok := file.(interface{ Stat() (fs.FileInfo, error) })
 	if !ok {
-		return "", nil
+		return nil
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return "", err
+		return err
 	}
-	text := fmt.Sprintf("%s contains secrets and is readable by others (mode %04o); run chmod 600", what, info.Mode().Perm())
+	mode := info.Mode().Perm()
+	text := fmt.Sprintf("%s contains secrets and is readable by others (mode %04o); run chmod 600", what, mode)
 	switch {
-	case info.Mode().Perm()&0o007 != 0:
-		return "", errors.New(text)
-	case info.Mode().Perm()&0o070 != 0:
-		return text, nil
+	case mode&0o077 == 0:
+		return nil
+	case mode&0o007 == 0 && warnings != nil:
+		*warnings = append(*warnings, text)
+		return nil
 	}
-	return "", nil
+	return errors.New(text)
 }
 
 // Secret is a text that fmt does not print. fmt does not call the methods of unexported
@@ -266,11 +276,9 @@ func (s Secret) Text() string {
 	return s.reveal()
 }
 
-// Flags of one tool that the other ignores in the file. HostSwitches are those of
-// HostFlags without a value.
+// Flags of one tool that the other ignores in the file.
 var (
-	HostSwitches = []string{"last-controller", "reset"}
-	HostFlags    = []string{
+	HostFlags = []string{
 		"api-address", "api-external-address", "api-port", "etcd-peer-address", "expiry", "k0s-from", "k0s-images",
 		"k0s-version", "k0s-yaml", "last-controller", "network-provider", "pod-cidr", "reset", "san", "service-cidr", "storage-type",
 		"token", "token-file",

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"k0rdent-airgap/lib/cli"
 )
 
 // file is the whole file as one of the two tools parses it.
@@ -29,6 +31,9 @@ func apply(text string) (string, error) {
 	if _, err := Decode(strings.NewReader(text), &f); err != nil {
 		return "", err
 	}
+	own := cli.NewFlagSet("tool", &cli.Common{})
+	own.String("timeout", "", "")
+	own.String("ignore", "", "")
 	var set []string
 	err := f.Apply(func(_, flag, value string) error {
 		if value == "bad" {
@@ -36,7 +41,7 @@ func apply(text string) (string, error) {
 		}
 		set = append(set, flag+"="+value)
 		return nil
-	}, []Setting{One("own.port", "port", fmt.Sprint(f.Own.Port))}, f.Flags, func(name string) bool { return name == "timeout" || name == "ignore" }, []string{"theirs"})
+	}, []Setting{One("own.port", "port", fmt.Sprint(f.Own.Port))}, f.Flags, own, []string{"theirs"})
 	slices.Sort(set)
 	return strings.Join(set, " "), err
 }
@@ -55,6 +60,7 @@ func TestApply(t *testing.T) {
 	for text, want := range map[string]string{
 		"own: {prot: 7}\nairgap: {registry: {adress: h}}\n": "line 1: unknown key prot (did you mean port?); line 2: unknown key adress (did you mean address?)",
 		"tiemout: 1h\nbeside: x\n":                          "line 1: unknown key tiemout; line 2: unknown key beside",
+		"config: x\n":                                       "line 1: unknown key config",
 		"airgpa: {}\n":                                      "line 1: unknown key airgpa (did you mean airgap?)",
 		"timeout: {a: b}\n":                                 "line 1: timeout: must be a value or a list of values",
 		"timeout: bad\n":                                    "it is bad",
@@ -86,21 +92,26 @@ func TestPrivate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		warning, err := Private("it", f)
+		var warnings []string
+		err = Private("it", f, &warnings)
+		alone := Private("it", f, nil)
 		f.Close()
 		got := ""
 		switch {
 		case err != nil:
 			got = "error"
-		case warning != "":
+		case len(warnings) > 0:
 			got = "warning"
 		}
-		if got != want || want != "" && !strings.Contains(warning+fmt.Sprint(err), fmt.Sprintf("it contains secrets and is readable by others (mode %04o); run chmod 600", mode)) {
-			t.Errorf("%04o: %q %v, want %s", mode, warning, err, want)
+		if (alone == nil) != (want == "") {
+			t.Errorf("%04o: %v without warnings, want %s", mode, alone, want)
+		}
+		if got != want || want != "" && !strings.Contains(fmt.Sprint(warnings, err), fmt.Sprintf("it contains secrets and is readable by others (mode %04o); run chmod 600", mode)) {
+			t.Errorf("%04o: %q %v, want %s", mode, warnings, err, want)
 		}
 	}
-	if warning, err := Private("it", strings.NewReader("")); warning != "" || err != nil {
-		t.Errorf("what is not a file: %q, %v", warning, err)
+	if err := Private("it", strings.NewReader(""), nil); err != nil {
+		t.Errorf("what is not a file: %v", err)
 	}
 }
 

@@ -76,7 +76,7 @@ func GuardOperand(operand string, stdin io.Reader, out *record.Writer, warn func
 func (g *Guard) Begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := func() { cancel(nil) }
-	if err := g.wait(ctx, guardBegin, g.notOurs, nil); err != nil {
+	if err := g.wait(ctx, guardBegin, 0, nil); err != nil {
 		return ctx, stop, err
 	}
 	if g == nil {
@@ -113,9 +113,7 @@ func (g *Guard) Settle(ctx context.Context) error {
 		most = 0
 	}
 	g.settled = true
-	start := time.Now()
-	enough := func() bool { return g.notOurs() && time.Since(start) > guardBegin }
-	return g.wait(ctx, most, enough, func() {
+	return g.wait(ctx, most, guardBegin, func() {
 		g.warn("waiting up to %v for the program that writes to stdin; use %s if it writes no records", guardSettle, noInput)
 	})
 }
@@ -131,10 +129,10 @@ func (g *Guard) Open() (bool, error) {
 	return !over && may, err
 }
 
-// wait polls until nothing more can arrive, enough returns true or, if a
-// program may still write, most has passed. It calls notice once if that takes
-// more than a moment.
-func (g *Guard) wait(ctx context.Context, most time.Duration, enough func() bool, notice func()) error {
+// wait polls until nothing more can arrive or, if a program may still write, most
+// has passed, or foreign if stdin holds something other than records. It calls
+// notice once if that takes more than a moment.
+func (g *Guard) wait(ctx context.Context, most, foreign time.Duration, notice func()) error {
 	if g == nil {
 		return nil
 	}
@@ -145,7 +143,7 @@ func (g *Guard) wait(ctx context.Context, most time.Duration, enough func() bool
 			return err
 		}
 		passed := time.Since(start)
-		if passed >= most || enough() {
+		if passed >= most || passed >= foreign && g.notOurs() {
 			return nil
 		}
 		if passed < guardLook && !g.waitable() {
@@ -186,15 +184,11 @@ func (g *Guard) look() (over bool, err error) {
 	if g.over {
 		return true, g.err
 	}
-	g.over, g.err = g.judge()
+	g.over, g.err = g.verdict(peek(g.stdin))
 	return g.over, g.err
 }
 
-func (g *Guard) judge() (over bool, err error) {
-	return g.verdict(peek(g.stdin))
-}
-
-// verdict is judge for what peek has returned.
+// verdict is look for what peek has returned.
 func (g *Guard) verdict(data []byte, ended bool, err error) (over bool, _ error) {
 	switch {
 	case errors.Is(err, errors.ErrUnsupported): // a verdict would be missed

@@ -3,6 +3,7 @@ package pipe
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,15 +13,17 @@ import (
 	"k0rdent-airgap/lib/cli"
 )
 
-// MostParts is how many operands a tool accepts that reads a bundle or another
-// file which may be in parts.
-const MostParts = 10000
+// mostParts is how many parts of a file a tool accepts as operands.
+const mostParts = 10000
 
-// Operand returns the operand of a tool that reads one file. Several operands
-// are the parts of one, in any order, or else misuse; their signature and
-// checksum files may be among them, as a pattern matches those as well. A part
-// stands for its series, whose path is that of the first part.
-func Operand(fs *cli.FlagSet) (string, error) {
+// Parse is like cli.Parse, and returns the operand of a tool that reads one file.
+// Several operands are the parts of one, in any order, or else misuse; their
+// signature and checksum files may be among them, as a pattern matches those as
+// well. A part stands for its series, whose path is that of the first part.
+func Parse(fs *cli.FlagSet, args []string, usage string, stdout io.Writer) (operand string, err error) {
+	if err := cli.Parse(fs, args, usage, stdout, mostParts); err != nil {
+		return "", err
+	}
 	operands := fs.Args()
 	if len(operands) < 2 {
 		return series(fs.Arg(0))
@@ -42,15 +45,14 @@ func Operand(fs *cli.FlagSet) (string, error) {
 	}
 	switch {
 	case err != nil:
-		return "", PartHint(err)
+		return "", err
 	case s != nil:
 		return s.Path(), nil
 	}
-	err = cli.CheckOperands(fs, 1)
-	if other, first := unrelated(operands); other != "" {
-		return "", cli.Hint(cli.Misuse("unexpected argument %q: not a part of the same file as %s", other, first), "name the parts of one file")
+	if other := unrelated(operands); other != "" {
+		return "", cli.Hint(cli.Misuse("unexpected argument %q: not a part of the same file as %s", other, operands[0]), "name the parts of one file")
 	}
-	return "", err
+	return "", cli.CheckOperands(fs, 1)
 }
 
 // series returns the path of the series that an operand is a part of, or else
@@ -61,7 +63,7 @@ func series(operand string) (string, error) {
 	}
 	s, err := bundle.FindSeries(operand)
 	if err != nil {
-		return "", PartHint(err)
+		return "", err
 	}
 	if s == nil {
 		return operand, nil
@@ -76,26 +78,16 @@ func beside(path string) bool {
 
 // unrelated returns the first operand that is not a part of the same series as the
 // first one, if that is a part at all.
-func unrelated(operands []string) (other, first string) {
+func unrelated(operands []string) string {
+	if alone, err := bundle.JoinSeries(operands[:1]); alone == nil && err == nil {
+		return ""
+	}
 	for _, operand := range operands[1:] {
-		if beside(operand) {
-			continue
-		}
-		if s, err := bundle.JoinSeries([]string{operands[0], operand}); s == nil && err == nil {
-			if alone, err := bundle.JoinSeries(operands[:1]); alone != nil || err != nil {
-				return operand, operands[0]
-			}
+		if s, err := bundle.JoinSeries([]string{operands[0], operand}); s == nil && err == nil && !beside(operand) {
+			return operand
 		}
 	}
-	return "", ""
-}
-
-// PartHint adds the remedy of a PartError as a hint.
-func PartHint(err error) error {
-	if at, ok := errors.AsType[*bundle.PartError](err); ok && at.Remedy != "" && cli.HintOf(err) == "" {
-		return cli.Hint(err, "%s", at.Remedy)
-	}
-	return err
+	return ""
 }
 
 // Parts returns how many parts the bundle has, or 0 if it is not a series.

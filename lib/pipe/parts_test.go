@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,10 +38,7 @@ func TestOperandInParts(t *testing.T) {
 	} {
 		var common cli.Common
 		fs := cli.NewFlagSet("bundle-ls", &common)
-		if err := fs.Parse(append([]string{"--"}, strings.Fields(tt.operands)...)); err != nil {
-			t.Fatal(err)
-		}
-		got, err := Operand(fs)
+		got, err := Parse(fs, strings.Fields(tt.operands), "", io.Discard)
 		if err != nil {
 			got = err.Error()
 		}

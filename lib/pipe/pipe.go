@@ -21,6 +21,7 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"k0rdent-airgap/lib/cli"
@@ -102,26 +103,18 @@ func (r Reader) take(line record.Line) error {
 			return err
 		}
 	}
-	if b.Signature == record.SignatureUnknown {
-		return cli.Hint(unverified(b), "verify it with bundle-verify first")
-	}
-	if bad {
-		return cli.Hint(fmt.Errorf("bundle %s: %w", b.Path, ErrBadSignature), "do not use this bundle; bundle-verify printed the reason")
+	// bundle-verify has printed the reason and a hint; each tool that its record
+	// ends would repeat one.
+	about := strings.TrimSpace("bundle " + b.Path)
+	switch {
+	case b.Signature == record.SignatureUnknown && b.Error != "":
+		return fmt.Errorf("%s: %w: %s", about, ErrUnverified, b.Error)
+	case b.Signature == record.SignatureUnknown:
+		return fmt.Errorf("%s: %w", about, ErrUnverified)
+	case bad:
+		return fmt.Errorf("%s: %w", about, ErrBadSignature)
 	}
 	return nil
-}
-
-// unverified returns the error for a bundle that bundle-verify could not
-// verify.
-func unverified(b record.Bundle) error {
-	about := "bundle"
-	if b.Path != "" {
-		about += " " + b.Path
-	}
-	if b.Error == "" {
-		return fmt.Errorf("%s: %w", about, ErrUnverified)
-	}
-	return fmt.Errorf("%s: %w: %s", about, ErrUnverified, b.Error)
 }
 
 // named adds the input's name to an error.
@@ -182,7 +175,7 @@ const waiting = "waiting for records on stdin; use " + noInput + " if there are 
 // Waiting returns a function that warns that nothing has arrived on stdin yet,
 // or nil for a tool in the middle of a pipeline, whose last tool warns.
 func Waiting(warn func(format string, args ...any), stdout io.Writer) func() {
-	if Piped(stdout) {
+	if cli.IsPipe(stdout) {
 		return nil
 	}
 	return func() { warn(waiting) }
@@ -202,7 +195,3 @@ func None(stdin io.Reader) bool {
 // At returns the site that an image was pushed to, or none if its record does
 // not name it.
 func At(i record.Image) ref.Site { return ref.Site{Host: i.Registry, Prefix: i.Prefix} }
-
-// Piped reports whether a tool's records go to another program. That program
-// then shows progress; two bars would overwrite each other on one terminal.
-func Piped(stdout io.Writer) bool { return cli.IsPipe(stdout) }

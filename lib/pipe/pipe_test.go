@@ -70,7 +70,7 @@ func TestRecords(t *testing.T) {
 }
 
 // TestUnverified: a verification without a result ends the run like a bad
-// signature, with its reason.
+// signature, with its reason. bundle-verify has printed the hint.
 func TestUnverified(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"kind":"bundle","path":"/b","signature":"unknown","error":"no such key"}`: "bundle /b: it could not be verified: no such key",
@@ -81,14 +81,14 @@ func TestUnverified(t *testing.T) {
 		for _, err := range (Reader{Out: record.NewWriter(&out, nil)}).Records(t.Context(), strings.NewReader(line+"\n")) {
 			failed = err
 		}
-		if !errors.Is(failed, ErrUnverified) || failed.Error() != want || out.String() != line+"\n" {
+		if !errors.Is(failed, ErrUnverified) || failed.Error() != want || cli.HintOf(failed) != "" || out.String() != line+"\n" {
 			t.Errorf("%v, wrote %q, want %s", failed, out.String(), want)
 		}
 	}
 }
 
 // TestEveryRecord: a tool that reads other kinds gets them, up to a bad
-// signature, whose record is not yielded.
+// signature, whose record is not yielded, and whose hint bundle-verify has printed.
 func TestEveryRecord(t *testing.T) {
 	const note, bad = `{"kind":"note"}`, `{"kind":"bundle","path":"/b","signature":"bad"}`
 	var out bytes.Buffer
@@ -99,7 +99,7 @@ func TestEveryRecord(t *testing.T) {
 			kinds = append(kinds, line.Kind)
 		}
 	}
-	if failed == nil || !slices.Equal(kinds, []string{"note", "note"}) || out.String() != note+"\n"+note+"\n"+bad+"\n" {
+	if failed == nil || cli.HintOf(failed) != "" || !slices.Equal(kinds, []string{"note", "note"}) || out.String() != note+"\n"+note+"\n"+bad+"\n" {
 		t.Errorf("%q, %v, wrote %q, want two notes and then the bad signature", kinds, failed, out.String())
 	}
 }

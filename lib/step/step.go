@@ -54,12 +54,6 @@ func Skipped(format string, args ...any) Outcome {
 	return Outcome{Status: record.StatusSkipped, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Result is a step that has ended.
-type Result struct {
-	Step    record.Step
-	Elapsed time.Duration
-}
-
 // Runner runs steps.
 type Runner struct {
 	Tool     string
@@ -69,21 +63,18 @@ type Runner struct {
 	Progress *cli.Progress
 	Log      *slog.Logger
 
-	Start   time.Time // of the run, for the summary
-	Results []Result
+	Start time.Time     // of the run, for the summary
+	Ended []record.Step // of the run
 
-	total  int
-	failed bool
+	total int
 }
 
 // NewRunner returns a Runner that writes records to stdout and messages to
 // stderr. The caller closes its Progress.
-func NewRunner(tool string, c cli.Common, plan bool, format *record.Format, stdout, stderr io.Writer) Runner {
-	progress := cli.NewProgress(tool, stderr, c.Quiet)
-	return Runner{
-		Tool: tool, Plan: plan, Quiet: c.Quiet, Progress: progress,
-		Out: progress.Records(stdout, format), Log: cli.Logger(progress, c.Verbose),
-	}
+func NewRunner(tool string, c cli.Common, plan bool, stdout, stderr io.Writer) Runner {
+	r := Runner{Tool: tool, Plan: plan, Quiet: c.Quiet}
+	r.Progress, r.Out, r.Log = c.Open(tool, stdout, stderr)
+	return r
 }
 
 // Run runs steps in order, and writes a record of each and a summary. After a failure
@@ -93,8 +84,8 @@ func (r *Runner) Run(ctx context.Context, steps []Step) error {
 	failure := r.all(ctx, steps)
 	r.Progress.Close()
 	counts := make(map[string]int)
-	for _, t := range r.Results {
-		counts[t.Step.Status]++
+	for _, s := range r.Ended {
+		counts[s.Status]++
 	}
 	err := r.Out.Write(record.Summary{Tool: r.Tool, Counts: counts, Seconds: record.Seconds(time.Since(r.Start))})
 	if failure == nil {
@@ -107,7 +98,7 @@ func (r *Runner) all(ctx context.Context, steps []Step) error {
 	var failure error
 	for _, s := range steps {
 		if failure != nil && (s.Still == nil || !s.Still()) {
-			if err := r.report(record.Step{Name: s.Name, Status: record.StatusSkipped, Detail: "an earlier step failed"}, 0, false); err != nil {
+			if err := r.report(record.Step{Name: s.Name, Status: record.StatusSkipped, Detail: "an earlier step failed"}, false); err != nil {
 				return err
 			}
 			continue
@@ -126,34 +117,33 @@ func (r *Runner) step(ctx context.Context, s Step) error {
 	r.Log.Debug("step begins", "step", s.Name)
 	start := time.Now()
 	o, err := s.Run(ctx, !r.Plan)
-	done := record.Step{Name: s.Name, Status: o.Status, Detail: o.Detail, Cluster: o.Cluster}
+	done := record.Step{Name: s.Name, Status: o.Status, Detail: o.Detail, Cluster: o.Cluster, Seconds: record.Seconds(time.Since(start))}
 	if err != nil {
 		done.Status, done.Error = record.StatusFailed, Full(err)
 	}
-	if e := r.report(done, time.Since(start), o.Shown); e != nil {
+	if e := r.report(done, o.Shown); e != nil {
 		return e
 	}
 	return err
 }
 
 // report writes the record of a step that has ended.
-func (r *Runner) report(s record.Step, elapsed time.Duration, shown bool) error {
-	s.Seconds = record.Seconds(elapsed)
-	r.Results = append(r.Results, Result{s, elapsed})
+func (r *Runner) report(s record.Step, shown bool) error {
 	// A failure is reported at the end, which covers the skipped steps too.
+	covered := s.Status == record.StatusSkipped && r.Did(record.StatusFailed)
+	r.Ended = append(r.Ended, s)
 	text := s.Name + " " + s.Status
 	if s.Detail != "" && !shown && s.Status != record.StatusFailed {
 		text += ": " + s.Detail
 	}
-	if !r.failed || s.Status != record.StatusSkipped {
+	if !covered {
 		r.Progress.Item(r.total, text)
 	}
 	row := s // without details that are printed elsewhere
-	if shown || s.Status == record.StatusSkipped && r.failed {
+	if shown || covered {
 		row.Detail = ""
 	}
 	row.Error = ""
-	r.failed = r.failed || s.Status == record.StatusFailed
 	return r.Out.WriteAs(s, row)
 }
 
@@ -170,8 +160,8 @@ func (r *Runner) Show(what string, lines []string) {
 // Did reports whether a step of this run, optionally one with these names, ended with
 // a status.
 func (r *Runner) Did(status string, names ...string) bool {
-	return slices.ContainsFunc(r.Results, func(t Result) bool {
-		return t.Step.Status == status && (len(names) == 0 || slices.Contains(names, t.Step.Name))
+	return slices.ContainsFunc(r.Ended, func(s record.Step) bool {
+		return s.Status == status && (len(names) == 0 || slices.Contains(names, s.Name))
 	})
 }
 

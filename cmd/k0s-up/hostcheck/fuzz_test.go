@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"k0rdent-airgap/lib/cli/clitest"
+	"k0rdent-airgap/tests/clitest"
 )
 
 // seed adds files of testdata, whole and cut in half.

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"k0rdent-airgap/lib/cli/clitest"
 	"k0rdent-airgap/lib/record"
+	"k0rdent-airgap/tests/clitest"
 	"k0rdent-airgap/tests/machine"
 )
 

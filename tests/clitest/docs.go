@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"k0rdent-airgap/lib/cli"
 )
 
 // documents returns the files that must name exactly the flags of a tool, with a
@@ -33,7 +35,7 @@ func Docs(t *testing.T, fs *flag.FlagSet, usage, root string) {
 	t.Helper()
 	want := []string{"help", "version"}
 	fs.VisitAll(func(f *flag.Flag) {
-		if !gone(f) {
+		if !cli.IsGone(f) {
 			want = append(want, f.Name)
 		}
 	})
@@ -48,12 +50,6 @@ func Docs(t *testing.T, fs *flag.FlagSet, usage, root string) {
 		}
 		compare(t, path, names(spelt, string(text)), want)
 	}
-}
-
-// gone reports whether a flag is one that its tool no longer has, cli.Gone.
-func gone(f *flag.Flag) bool {
-	_, ok := f.Value.(interface{ Gone() bool })
-	return ok
 }
 
 func names(spelt *regexp.Regexp, text string) []string {
@@ -97,7 +93,7 @@ func Shared(t *testing.T, fs *flag.FlagSet, flags []string, page string) {
 	theirs = append(theirs, "join", "k0s")
 	var want []string
 	fs.VisitAll(func(f *flag.Flag) {
-		if !slices.Contains(theirs, f.Name) && !gone(f) {
+		if !slices.Contains(theirs, f.Name) && !cli.IsGone(f) {
 			want = append(want, f.Name)
 		}
 	})
