@@ -29,36 +29,26 @@ const maxBulk = 16
 
 // newBulkWriter returns a writer at offset, the current one of the file.
 func newBulkWriter(to *treeWriter, offset int64) *bulkWriter {
-	w := &bulkWriter{w: to}
-	if offset%bulkAlign == 0 {
-		w.direct = setDirect(to.f, true) == nil
-	}
-	return w
+	return &bulkWriter{to, offset%bulkAlign == 0 && setDirect(to.f, true) == nil}
 }
 
 // Write implements io.Writer. From the first length that is not a multiple of bulkAlign
 // on, it uses the page cache.
-func (w *bulkWriter) Write(p []byte) (int, error) {
-	if w.direct && len(p)%bulkAlign != 0 {
-		if err := w.cached(); err != nil {
-			return 0, err
-		}
-	}
-	n, err := w.w.Write(p)
-	if w.direct && errors.Is(err, syscall.EINVAL) { // accepted by fcntl, but not by the file system
-		if err := w.cached(); err != nil {
+func (w *bulkWriter) Write(p []byte) (n int, err error) {
+	if w.direct && len(p)%bulkAlign == 0 {
+		n, err = w.w.Write(p)
+		if !errors.Is(err, syscall.EINVAL) { // fcntl accepted it, but the file system does not
 			return n, err
 		}
-		var rest int
-		rest, err = w.w.Write(p[n:])
-		n += rest
 	}
-	return n, err
-}
-
-func (w *bulkWriter) cached() error {
-	w.direct = false
-	return setDirect(w.w.f, false)
+	if w.direct {
+		w.direct = false
+		if err := setDirect(w.w.f, false); err != nil {
+			return n, err
+		}
+	}
+	rest, err := w.w.Write(p[n:])
+	return n + rest, err
 }
 
 func setDirect(f *os.File, on bool) error {

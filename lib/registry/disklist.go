@@ -117,35 +117,34 @@ func (d *Disk) Referrers(ctx context.Context, name string, subject Digest, artif
 	}
 	var list []Descriptor
 	size := 0
-	for more := true; more; {
-		var links []string
-		var err error
-		if links, more, err = d.namesIn(ctx, referrersPath(name, subject), last, noLimit); err != nil {
+	links := func(last string) ([]string, bool, error) {
+		return d.namesIn(ctx, referrersPath(name, subject), last, noLimit)
+	}
+	for link, err := range Each(last, links) {
+		if err != nil {
 			return nil, false, err
 		}
-		for _, last = range links {
-			digest, err := ParseDigest(strings.Replace(last, "-", ":", 1))
-			if err != nil {
-				continue // not the registry's
-			}
-			desc, err := d.referrer(ctx, name, digest)
-			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrManifestUnknown) { // deleted since
-				continue
-			}
-			if err != nil {
-				return nil, false, err
-			}
-			if artifactType != "" && desc.ArtifactType != artifactType {
-				continue
-			}
-			for key, value := range desc.Annotations {
-				size += len(key) + len(value)
-			}
-			if size += 300; size > maxReferrers && len(list) > 0 {
-				return list, true, nil
-			}
-			list = append(list, desc)
+		digest, err := ParseDigest(strings.Replace(link, "-", ":", 1))
+		if err != nil {
+			continue // not the registry's
 		}
+		desc, err := d.referrer(ctx, name, digest)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrManifestUnknown) { // deleted since
+			continue
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if artifactType != "" && desc.ArtifactType != artifactType {
+			continue
+		}
+		for key, value := range desc.Annotations {
+			size += len(key) + len(value)
+		}
+		if size += 300; size > maxReferrers && len(list) > 0 {
+			return list, true, nil
+		}
+		list = append(list, desc)
 	}
 	return list, false, nil
 }

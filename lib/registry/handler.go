@@ -157,7 +157,7 @@ func (h *Handler) serve(w *response, r *http.Request) error {
 		return err
 	}
 	req.User = w.user
-	if req.Kind.receives() {
+	if kinds[req.Kind].receives {
 		from := Network(r)
 		if !h.receiving.Acquire(from, 1) {
 			return &Refusal{ErrTooMany, http.Header{"Retry-After": {"1"}}}

@@ -36,48 +36,36 @@ const (
 	kindCount
 )
 
+var kinds = [kindCount]struct {
+	name     string // in metrics
+	writes   bool   // such a request may change the store
+	receives bool   // its body is stored
+}{
+	kindNone:       {name: "none"},
+	Ping:           {name: "ping"},
+	BlobRead:       {name: "blob-read"},
+	ManifestRead:   {name: "manifest-read"},
+	UploadStart:    {name: "upload-start", writes: true},
+	UploadWhole:    {name: "upload-whole", writes: true, receives: true},
+	UploadChunk:    {name: "upload-chunk", writes: true, receives: true},
+	UploadFinish:   {name: "upload-finish", writes: true, receives: true},
+	ManifestWrite:  {name: "manifest-write", writes: true, receives: true},
+	TagsList:       {name: "tags-list"},
+	ManifestDelete: {name: "manifest-delete", writes: true},
+	BlobDelete:     {name: "blob-delete", writes: true},
+	BlobMount:      {name: "blob-mount", writes: true},
+	Referrers:      {name: "referrers"},
+	UploadStatus:   {name: "upload-status"},
+	UploadCancel:   {name: "upload-cancel", writes: true},
+	Catalog:        {name: "catalog"},
+	File:           {name: "file"},
+}
+
 // Writes reports whether a request of this kind may change the store.
-func (k Kind) Writes() bool {
-	switch k {
-	case UploadStart, UploadWhole, UploadChunk, UploadFinish, UploadCancel,
-		ManifestWrite, ManifestDelete, BlobDelete, BlobMount:
-		return true
-	}
-	return false
-}
-
-// receives reports whether the body of such a request is stored.
-func (k Kind) receives() bool {
-	switch k {
-	case UploadWhole, UploadChunk, UploadFinish, ManifestWrite:
-		return true
-	}
-	return false
-}
-
-var kindNames = [kindCount]string{
-	kindNone:       "none",
-	Ping:           "ping",
-	BlobRead:       "blob-read",
-	ManifestRead:   "manifest-read",
-	UploadStart:    "upload-start",
-	UploadWhole:    "upload-whole",
-	UploadChunk:    "upload-chunk",
-	UploadFinish:   "upload-finish",
-	ManifestWrite:  "manifest-write",
-	TagsList:       "tags-list",
-	ManifestDelete: "manifest-delete",
-	BlobDelete:     "blob-delete",
-	BlobMount:      "blob-mount",
-	Referrers:      "referrers",
-	UploadStatus:   "upload-status",
-	UploadCancel:   "upload-cancel",
-	Catalog:        "catalog",
-	File:           "file",
-}
+func (k Kind) Writes() bool { return kinds[k].writes }
 
 // String returns a kind's name in metrics.
-func (k Kind) String() string { return kindNames[k] }
+func (k Kind) String() string { return kinds[k].name }
 
 // noLimit is the Limit of a request without ?n=.
 const noLimit = -1
