@@ -21,13 +21,11 @@ var pieces = []int{bulkBody - 1, bulkBody, bulkBody + 1, bulkBody + bulkAlign, 3
 func TestBulkParts(t *testing.T) {
 	reg := newRegistry(t)
 	ctx := context.Background()
-	random := rand.New(rand.NewPCG(1, 2))
+	random := rand.NewChaCha8([32]byte{})
 	for _, first := range pieces {
 		for _, second := range pieces {
 			data := make([]byte, first+second)
-			for i := range data {
-				data[i] = byte(random.Uint32())
-			}
+			random.Read(data)
 			id, err := reg.disk.StartUpload(ctx, session(""), "sha256")
 			if err != nil {
 				t.Fatal(err)
