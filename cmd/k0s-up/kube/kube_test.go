@@ -286,9 +286,12 @@ func TestOpen(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	c, err := Open(write("file", config("certificate-authority: ca.crt")))
+	c, err := Open(write("file", config("certificate-authority: ca.crt, tls-server-name: example.com")))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if name := c.http.Transport.(*http.Transport).TLSClientConfig.ServerName; name != "example.com" {
+		t.Errorf("server name %q, want that of the kubeconfig", name)
 	}
 	if err := c.WaitAPI(ctx); err != nil {
 		t.Error(err)

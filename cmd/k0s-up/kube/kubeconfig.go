@@ -33,9 +33,10 @@ type (
 		}
 	}
 	cluster struct {
-		Server string
-		CA     string `json:"certificate-authority"`
-		CAData []byte `json:"certificate-authority-data"`
+		Server     string
+		ServerName string `json:"tls-server-name"`
+		CA         string `json:"certificate-authority"`
+		CAData     []byte `json:"certificate-authority-data"`
 	}
 	user struct {
 		Cert     string `json:"client-certificate"`
@@ -83,7 +84,7 @@ func parse(text []byte, dir string, server netip.AddrPort) (*Client, error) {
 	if err := errors.Join(noCA, noCert, noKey); err != nil {
 		return nil, err
 	}
-	config := &tls.Config{}
+	config := &tls.Config{ServerName: cluster.ServerName}
 	if len(ca) > 0 {
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(ca) {
