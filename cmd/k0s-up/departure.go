@@ -106,11 +106,11 @@ func (u *up) hasLeft(ctx context.Context) bool {
 		for _, other := range u.removal.peers {
 			members, err := k0s.EtcdPeers(ctx, u.host.data, other)
 			if err != nil {
-				u.Log.Debug("no list of members", "peer", other, "error", err)
+				u.Log.Debug("no list of members", "peer", other.Peer, "error", err)
 				continue
 			}
 			answered = true
-			listed = listed || slices.ContainsFunc(members, func(m string) bool { return peerHost(m) == u.removal.peer })
+			listed = listed || slices.ContainsFunc(members, func(m k0s.Member) bool { return m.Host() == u.removal.peer })
 		}
 		if answered && !listed {
 			return true

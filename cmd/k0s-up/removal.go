@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -35,10 +33,10 @@ type facts struct {
 	addresses []netip.Addr // that it has
 	role      string       // controller, worker, or "" if k0s is not on this host
 	running   bool         // k0s is running, even if it does not answer
-	store     store
+	store     store        // of a controller
 
-	members    map[string]string // of etcd: name to peer URL
-	membersErr error             // why the members are not known
+	members    []k0s.Member // of etcd
+	membersErr error        // why the members are not known
 	api        *kube.Controllers
 	apiErr     error // why api is nil
 	apiPort    uint16
@@ -56,54 +54,53 @@ type removal struct {
 	Others  []string         `json:"others,omitempty"`  // its other controllers
 	Servers []netip.AddrPort `json:"servers,omitempty"` // their API servers
 
-	peer  string   // the peer address to remove from etcd; "" for none
-	peers []string // the peer URLs of the other members
+	peer  string       // the peer address to remove from etcd; "" for none
+	peers []k0s.Member // the other members of etcd
 }
 
 // decide returns what may be removed with a host, or an error if removing the host
 // could destroy a cluster that others run.
 func (f facts) decide() (removal, error) {
 	r := removal{Role: f.role}
-	if f.role == "" && f.earlier != nil { // an earlier run ended after the reset
+	switch {
+	case f.role == "" && f.earlier != nil: // an earlier run ended after the reset
 		return *f.earlier, nil
-	}
-	if f.role == k0s.RoleWorker {
+	case f.role == k0s.RoleWorker:
 		r.Stays = true
 		return r, nil
-	}
-	if f.role != k0s.RoleController || f.store == "" {
+	case f.store == "":
 		return r, nil
-	}
-	if f.store == storeShared {
+	case f.store == storeShared:
 		return f.decideShared(r)
-	}
-	if f.membersErr != nil {
+	case f.membersErr != nil:
 		return f.decideUnknown(r, f.membersErr)
 	}
-	own, others, err := f.split()
-	if err != nil {
-		return removal{}, err
+	// A member is this host by its address or by its name.
+	var own []k0s.Member
+	for _, m := range f.members {
+		a, err := netip.ParseAddr(m.Host())
+		if err == nil && slices.Contains(f.addresses, a.Unmap()) || strings.EqualFold(m.Name, f.name) {
+			own = append(own, m)
+			continue
+		}
+		r.peers, r.Others = append(r.peers, m), append(r.Others, cmp.Or(m.Name, m.Host()))
 	}
-	if own == "" && f.earlier == nil {
+	switch {
+	case len(own) > 1:
+		return removal{}, cli.Hint(fmt.Errorf("etcd has more than one member that could be this host (%s): %s", f.describe(), memberNames(f.members)),
+			`remove the wrong one with "k0s etcd leave --peer-address ADDRESS"`)
+	case len(own) == 0 && f.earlier == nil:
 		return removal{}, cli.Hint(fmt.Errorf("etcd has the members %s, and none of them is this host (%s)", memberNames(f.members), f.describe()),
 			`if this host has already left etcd, run "k0s stop", then add --last-controller`)
-	}
-	if len(others) == 0 {
+	case len(r.Others) == 0:
 		return f.checkAlone(r)
-	}
-	if f.last {
-		return removal{}, cli.Hint(cli.Misuse("--last-controller: etcd answers and has other members: %s", strings.Join(others, ", ")),
+	case f.last:
+		return removal{}, cli.Hint(cli.Misuse("--last-controller: etcd answers and has other members: %s", strings.Join(r.Others, ", ")),
 			"remove --last-controller: this host then leaves etcd before it is reset")
+	case len(own) == 1:
+		r.peer = own[0].Host()
 	}
-	r.Stays, r.Others, r.Servers = true, others, f.servers(own)
-	if own != "" {
-		r.peer = peerHost(f.members[own])
-		for _, name := range slices.Sorted(maps.Keys(f.members)) {
-			if name != own {
-				r.peers = append(r.peers, f.members[name])
-			}
-		}
-	}
+	r.Stays, r.Servers = true, f.servers(r.peers)
 	return r, nil
 }
 
@@ -113,7 +110,7 @@ func (f facts) decideShared(r removal) (removal, error) {
 		return f.decideUnknown(r, f.apiErr)
 	}
 	if others := f.seen(); len(others) > 0 && !f.last {
-		r.Stays, r.Others, r.Servers = true, others, f.servers("")
+		r.Stays, r.Others, r.Servers = true, others, f.servers(nil)
 	}
 	return r, nil
 }
@@ -176,50 +173,16 @@ func (f facts) otherEndpoints() []netip.AddrPort {
 }
 
 // servers returns the addresses of other controllers' API servers: the endpoints
-// of the API, and the hosts of etcd members other than own.
-func (f facts) servers(own string) []netip.AddrPort {
+// of the API, and the hosts of other members of etcd.
+func (f facts) servers(others []k0s.Member) []netip.AddrPort {
 	all := f.otherEndpoints()
-	for name, peer := range f.members {
-		a, err := netip.ParseAddr(peerHost(peer))
-		if err != nil || name == own {
-			continue
-		}
-		if s := netip.AddrPortFrom(a, f.apiPort); !slices.Contains(all, s) {
-			all = append(all, s)
+	for _, m := range others {
+		if a, err := netip.ParseAddr(m.Host()); err == nil {
+			all = append(all, netip.AddrPortFrom(a, f.apiPort))
 		}
 	}
 	slices.SortFunc(all, netip.AddrPort.Compare)
-	return all
-}
-
-// split returns which of etcd's members is this host, by its addresses and its
-// name, and the others. It is an error if the addresses and the name belong to
-// different members.
-func (f facts) split() (own string, others []string, err error) {
-	var byAddress, byName []string
-	for name, peer := range f.members {
-		if a, err := netip.ParseAddr(peerHost(peer)); err == nil && slices.Contains(f.addresses, a.Unmap()) {
-			byAddress = append(byAddress, name)
-		}
-		if strings.EqualFold(name, f.name) {
-			byName = append(byName, name)
-		}
-	}
-	slices.Sort(byAddress)
-	found := slices.Compact(append(byAddress, byName...))
-	if len(found) > 1 {
-		return "", nil, cli.Hint(fmt.Errorf("etcd has more than one member that could be this host (%s): %s", f.describe(), memberNames(f.members)),
-			`remove the wrong one with "k0s etcd leave --peer-address ADDRESS"`)
-	}
-	for _, name := range slices.Sorted(maps.Keys(f.members)) {
-		if !slices.Contains(found, name) {
-			others = append(others, cmp.Or(name, peerHost(f.members[name])))
-		}
-	}
-	if len(found) == 1 {
-		own = found[0]
-	}
-	return own, others, nil
+	return slices.Compact(all)
 }
 
 func (f facts) describe() string {
@@ -231,19 +194,10 @@ func (f facts) describe() string {
 }
 
 // memberNames returns the members with their addresses, for people.
-func memberNames(members map[string]string) string {
+func memberNames(members []k0s.Member) string {
 	var all []string
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		all = append(all, cmp.Or(name, "(not started)")+" at "+peerHost(members[name]))
+	for _, m := range members {
+		all = append(all, cmp.Or(m.Name, "(not started)")+" at "+m.Host())
 	}
 	return strings.Join(all, ", ")
-}
-
-// peerHost returns the address in a peer URL.
-func peerHost(peer string) string {
-	u, err := url.Parse(peer)
-	if err != nil {
-		return peer
-	}
-	return u.Hostname()
 }

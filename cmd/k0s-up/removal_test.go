@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +20,12 @@ func TestDecide(t *testing.T) {
 	addr := netip.MustParseAddrPort
 	n1, n2, n3 := "https://10.0.0.11:2380", "https://10.0.0.12:2380", "https://[fd00::13]:2380"
 	known := func(names ...string) *kube.Controllers { return &kube.Controllers{Names: names} }
+	etcd := func(pairs ...string) (all []k0s.Member) {
+		for pair := range slices.Chunk(pairs, 2) {
+			all = append(all, k0s.Member{Name: pair[0], Peer: pair[1]})
+		}
+		return all
+	}
 	earlier := &removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}}
 	controller := facts{role: k0s.RoleController, running: true, store: storeEtcd}
 	for _, tt := range []struct {
@@ -34,43 +41,43 @@ func TestDecide(t *testing.T) {
 		{"a worker whose controllers are lost", func(f *facts) { *f = facts{role: k0s.RoleWorker, last: true} }, removal{Role: k0s.RoleWorker, Stays: true}, ""},
 		{"a controller that never started", func(f *facts) { f.running, f.store = false, "" }, removal{Role: k0s.RoleController}, ""},
 
-		{"the only controller", func(f *facts) { f.members = map[string]string{"n2": n2} }, removal{Role: k0s.RoleController}, ""},
-		{"the only one, as the API says too", func(f *facts) { f.members, f.api = map[string]string{"n2": n2}, known("n2") }, removal{Role: k0s.RoleController}, ""},
-		{"the only one, and the API is silent", func(f *facts) { f.members, f.apiErr = map[string]string{"n2": n2}, silent }, removal{Role: k0s.RoleController}, ""},
-		{"one of two", func(f *facts) { f.members = map[string]string{"n1": n1, "n2": n2} },
-			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, peer: "10.0.0.12", peers: []string{n1}, Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
-		{"one of two, and the API is silent", func(f *facts) { f.members, f.apiErr = map[string]string{"n1": n1, "n2": n2}, silent },
-			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, peer: "10.0.0.12", peers: []string{n1}, Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
-		{"one of two, and the API knows only this host", func(f *facts) { f.members, f.api = map[string]string{"n1": n1, "n2": n2}, known("n2") },
-			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, peer: "10.0.0.12", peers: []string{n1}, Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
+		{"the only controller", func(f *facts) { f.members = etcd("n2", n2) }, removal{Role: k0s.RoleController}, ""},
+		{"the only one, as the API says too", func(f *facts) { f.members, f.api = etcd("n2", n2), known("n2") }, removal{Role: k0s.RoleController}, ""},
+		{"the only one, and the API is silent", func(f *facts) { f.members, f.apiErr = etcd("n2", n2), silent }, removal{Role: k0s.RoleController}, ""},
+		{"one of two", func(f *facts) { f.members = etcd("n1", n1, "n2", n2) },
+			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, peer: "10.0.0.12", peers: etcd("n1", n1), Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
+		{"one of two, and the API is silent", func(f *facts) { f.members, f.apiErr = etcd("n1", n1, "n2", n2), silent },
+			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, peer: "10.0.0.12", peers: etcd("n1", n1), Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
+		{"one of two, and the API knows only this host", func(f *facts) { f.members, f.api = etcd("n1", n1, "n2", n2), known("n2") },
+			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, peer: "10.0.0.12", peers: etcd("n1", n1), Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
 		{"one of three", func(f *facts) {
-			f.members = map[string]string{"n1": n1, "N2": n2, "n3": n3}
+			f.members = etcd("n1", n1, "N2", n2, "n3", n3)
 			f.api = &kube.Controllers{Names: []string{"n1", "n2", "n3"}, Endpoints: []netip.AddrPort{addr("10.0.0.11:6443"), addr("10.0.0.12:6443")}}
-		}, removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1", "n3"}, peer: "10.0.0.12", peers: []string{n1, n3},
+		}, removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1", "n3"}, peer: "10.0.0.12", peers: etcd("n1", n1, "n3", n3),
 			Servers: []netip.AddrPort{addr("10.0.0.11:6443"), addr("[fd00::13]:6443")}}, ""},
-		{"another name in etcd", func(f *facts) { f.members = map[string]string{"n1": n1, "etcd-b": n2} },
-			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, peer: "10.0.0.12", peers: []string{n1}, Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
-		{"another address in etcd", func(f *facts) { f.members = map[string]string{"n1": n1, "n2": "https://192.168.7.7:2380"} },
-			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, peer: "192.168.7.7", peers: []string{n1}, Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
-		{"a member that has not started", func(f *facts) { f.members = map[string]string{"": n1, "n2": n2} },
-			removal{Role: k0s.RoleController, Stays: true, Others: []string{"10.0.0.11"}, peer: "10.0.0.12", peers: []string{n1}, Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
+		{"another name in etcd", func(f *facts) { f.members = etcd("n1", n1, "etcd-b", n2) },
+			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, peer: "10.0.0.12", peers: etcd("n1", n1), Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
+		{"another address in etcd", func(f *facts) { f.members = etcd("n1", n1, "n2", "https://192.168.7.7:2380") },
+			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, peer: "192.168.7.7", peers: etcd("n1", n1), Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
+		{"a member that has not started", func(f *facts) { f.members = etcd("", n1, "n2", n2) },
+			removal{Role: k0s.RoleController, Stays: true, Others: []string{"10.0.0.11"}, peer: "10.0.0.12", peers: etcd("", n1), Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
 
-		{"etcd alone, the API knows another", func(f *facts) { f.members, f.api = map[string]string{"n2": n2}, known("n1", "n2") },
+		{"etcd alone, the API knows another", func(f *facts) { f.members, f.api = etcd("n2", n2), known("n1", "n2") },
 			removal{}, "this host is the only member of etcd, but the Kubernetes API knows other controllers: n1"},
 		{"etcd alone, another API server carries traffic", func(f *facts) {
-			f.members, f.api = map[string]string{"n2": n2}, &kube.Controllers{Endpoints: []netip.AddrPort{addr("10.0.0.11:6443")}}
+			f.members, f.api = etcd("n2", n2), &kube.Controllers{Endpoints: []netip.AddrPort{addr("10.0.0.11:6443")}}
 		}, removal{}, "the Kubernetes API knows other controllers: 10.0.0.11:6443"},
 		{"etcd alone, a load balancer carries traffic", func(f *facts) {
 			f.balanced = true
-			f.members, f.api = map[string]string{"n2": n2}, &kube.Controllers{Names: []string{"n2"}, Endpoints: []netip.AddrPort{addr("10.0.0.100:6443")}}
+			f.members, f.api = etcd("n2", n2), &kube.Controllers{Names: []string{"n2"}, Endpoints: []netip.AddrPort{addr("10.0.0.100:6443")}}
 		}, removal{Role: k0s.RoleController}, ""},
-		{"etcd alone, the API knows another, which is lost", func(f *facts) { f.members, f.api, f.last = map[string]string{"n2": n2}, known("n1", "n2"), true },
+		{"etcd alone, the API knows another, which is lost", func(f *facts) { f.members, f.api, f.last = etcd("n2", n2), known("n1", "n2"), true },
 			removal{Role: k0s.RoleController}, ""},
-		{"not in etcd", func(f *facts) { f.members = map[string]string{"n1": n1} }, removal{}, "etcd has the members n1 at 10.0.0.11, and none of them is this host (n2, 10.0.0.12)"},
-		{"not in etcd, which it has left", func(f *facts) { f.members, f.earlier = map[string]string{"n1": n1}, earlier },
-			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
-		{"two members could be this host", func(f *facts) { f.members = map[string]string{"n1": n2, "n2": n1} }, removal{}, "more than one member that could be this host"},
-		{"others answer, but --last-controller is given", func(f *facts) { f.members, f.last = map[string]string{"n1": n1, "n2": n2}, true },
+		{"not in etcd", func(f *facts) { f.members = etcd("n1", n1) }, removal{}, "etcd has the members n1 at 10.0.0.11, and none of them is this host (n2, 10.0.0.12)"},
+		{"not in etcd, which it has left", func(f *facts) { f.members, f.earlier = etcd("n1", n1), earlier },
+			removal{Role: k0s.RoleController, Stays: true, Others: []string{"n1"}, peers: etcd("n1", n1), Servers: []netip.AddrPort{addr("10.0.0.11:6443")}}, ""},
+		{"two members could be this host", func(f *facts) { f.members = etcd("n1", n2, "n2", n1) }, removal{}, "more than one member that could be this host"},
+		{"others answer, but --last-controller is given", func(f *facts) { f.members, f.last = etcd("n1", n1, "n2", n2), true },
 			removal{}, "--last-controller: etcd answers and has other members: n1"},
 
 		{"etcd is silent", func(f *facts) { f.membersErr = silent }, removal{}, "cannot determine whether this cluster has other controllers: k0s etcd member-list: no answer"},

@@ -7,15 +7,33 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
 
-// EtcdMembers returns the members of this controller's etcd, name to peer URL.
-func (b Binary) EtcdMembers(ctx context.Context, limit time.Duration) (map[string]string, error) {
+// Member is a member of etcd.
+type Member struct {
+	Name string // "" until it has started
+	Peer string // the URL at which the others reach it
+}
+
+// Host returns the host in the member's URL.
+func (m Member) Host() string {
+	u, err := url.Parse(m.Peer)
+	if err != nil {
+		return m.Peer
+	}
+	return u.Hostname()
+}
+
+// EtcdMembers returns the members of this controller's etcd, by name.
+func (b Binary) EtcdMembers(ctx context.Context, limit time.Duration) ([]Member, error) {
 	out, err := b.run(ctx, limit, nil, "etcd", "member-list")
 	if err != nil {
 		return nil, err
@@ -24,7 +42,7 @@ func (b Binary) EtcdMembers(ctx context.Context, limit time.Duration) (map[strin
 }
 
 // parseMembers parses the output of "k0s etcd member-list".
-func parseMembers(out string) (map[string]string, error) {
+func parseMembers(out string) ([]Member, error) {
 	var answer struct{ Members map[string]string }
 	// Log lines may come first.
 	if i := strings.Index(out, `{"members"`); i >= 0 {
@@ -37,7 +55,11 @@ func parseMembers(out string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("k0s etcd member-list: %w", err)
 	}
-	return answer.Members, nil
+	var all []Member
+	for _, name := range slices.Sorted(maps.Keys(answer.Members)) {
+		all = append(all, Member{name, answer.Members[name]})
+	}
+	return all, nil
 }
 
 // EtcdLeave removes the member with this peer address from etcd. If etcd refuses
@@ -55,13 +77,13 @@ func (b Binary) EtcdLeave(ctx context.Context, peer string) error {
 // ErrGRPCLeaderChanged).
 func Settling(err error) bool { return printed(err, "unhealthy cluster", "leader changed") }
 
-// EtcdPeers returns the peer URLs of etcd's members as another member lists them, which
-// has the peer URL server. As this host's etcd does, it uses the peer's certificate in
-// k0s's data directory (etcd-io/etcd, server/etcdserver/api/etcdhttp/peer.go).
-func EtcdPeers(ctx context.Context, data, server string) ([]string, error) {
+// EtcdPeers returns the members of etcd as another member lists them. As this host's etcd
+// does, it uses the peer's certificate in k0s's data directory (etcd-io/etcd,
+// server/etcdserver/api/etcdhttp/peer.go).
+func EtcdPeers(ctx context.Context, data string, other Member) ([]Member, error) {
 	dir := filepath.Join(data, "pki", "etcd")
 	config := &tls.Config{RootCAs: x509.NewCertPool()}
-	if strings.HasPrefix(server, "https:") {
+	if strings.HasPrefix(other.Peer, "https:") {
 		ca, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
 		if err != nil {
 			return nil, err
@@ -73,13 +95,18 @@ func EtcdPeers(ctx context.Context, data, server string) ([]string, error) {
 		}
 		config.Certificates = []tls.Certificate{own}
 	}
-	var members []struct{ PeerURLs []string }
-	if err := getJSON(ctx, &http.Transport{TLSClientConfig: config}, server+"/members", &members); err != nil {
+	var members []struct {
+		Name     string
+		PeerURLs []string
+	}
+	if err := getJSON(ctx, &http.Transport{TLSClientConfig: config}, other.Peer+"/members", &members); err != nil {
 		return nil, err
 	}
-	var all []string
+	var all []Member
 	for _, m := range members {
-		all = append(all, m.PeerURLs...)
+		for _, url := range m.PeerURLs {
+			all = append(all, Member{m.Name, url})
+		}
 	}
 	return all, nil
 }

@@ -78,19 +78,19 @@ func TestEtcdPeers(t *testing.T) {
 	srv.TLS = &tls.Config{Certificates: []tls.Certificate{own}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: roots}
 	srv.StartTLS()
 	defer srv.Close()
-	got, err := EtcdPeers(t.Context(), data, srv.URL)
-	if want := []string{"https://10.0.0.5:2380", "https://10.0.0.7:2380"}; err != nil || !slices.Equal(got, want) {
+	got, err := EtcdPeers(t.Context(), data, Member{"n1", srv.URL})
+	if want := []Member{{"n1", "https://10.0.0.5:2380"}, {"", "https://10.0.0.7:2380"}}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("EtcdPeers = %q, %v, want %q", got, err, want)
 	}
-	if got, err := EtcdPeers(t.Context(), data, srv.URL+"/other"); err == nil {
+	if got, err := EtcdPeers(t.Context(), data, Member{"n1", srv.URL + "/other"}); err == nil {
 		t.Errorf("EtcdPeers = %q, want an error for what is not a list", got)
 	}
-	if got, err := EtcdPeers(t.Context(), t.TempDir(), srv.URL); !errors.Is(err, os.ErrNotExist) {
+	if got, err := EtcdPeers(t.Context(), t.TempDir(), Member{"n1", srv.URL}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without certificates: %q, %v", got, err)
 	}
 	elsewhere := t.TempDir()
 	etcdCerts(t, elsewhere)
-	if got, err := EtcdPeers(t.Context(), elsewhere, srv.URL); err == nil {
+	if got, err := EtcdPeers(t.Context(), elsewhere, Member{"n1", srv.URL}); err == nil {
 		t.Errorf("EtcdPeers = %q, want an error for a server of another authority", got)
 	}
 }
