@@ -35,26 +35,22 @@ func (u *up) checkMirror() {
 	if u.site == nil {
 		return
 	}
-	have, err := hostfile.Read(u.host.root + k0s.DropInPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		u.Fail("mirror", u.mirrorHint(), "%s does not exist: containerd would pull from public registries, and would not trust the site's", u.host.root+k0s.DropInPath)
-		return
-	}
-	if err != nil {
-		u.Fail("mirror", "", "%v", err)
-		return
-	}
+	path := u.host.root + k0s.DropInPath
+	have, noFile := hostfile.Read(path)
 	var files []k0s.File
 	m, err := k0s.ParseMirror(u.site.at)
 	if err == nil {
 		files, err = k0s.MirrorFiles(u.k0s.version, []k0s.Mirror{m}, nil)
 	}
-	if err != nil {
-		u.Fail("mirror", "", "%v", err)
+	switch {
+	case errors.Is(noFile, fs.ErrNotExist):
+		u.Fail("mirror", u.mirrorHint(), "%s does not exist: containerd would pull from public registries, and would not trust the site's", path)
 		return
-	}
-	if bytes.HasPrefix(have, []byte(k0s.Marker)) && !bytes.Equal(have, files[len(files)-1].Content) {
-		u.Fail("mirror", u.mirrorHint(), "%s was written for another version of k0s than %v", u.host.root+k0s.DropInPath, u.k0s.version)
+	case noFile != nil || err != nil:
+		u.Fail("mirror", "", "%v", cmp.Or(noFile, err))
+		return
+	case bytes.HasPrefix(have, []byte(k0s.Marker)) && !bytes.Equal(have, files[len(files)-1].Content):
+		u.Fail("mirror", u.mirrorHint(), "%s was written for another version of k0s than %v", path, u.k0s.version)
 		return
 	}
 	hosts := []string{u.site.host}
