@@ -64,7 +64,7 @@ func parseMembers(out string) ([]Member, error) {
 
 // EtcdLeave removes the member with this peer address from etcd. If etcd refuses
 // only for the moment, Settling reports true for the error. After any other error the
-// member may have left all the same: its etcd stops soon after, which can be before it
+// member may have left nevertheless: its etcd stops soon after, which can be before it
 // has answered. EtcdPeers then asks another member.
 func (b Binary) EtcdLeave(ctx context.Context, peer string) error {
 	_, err := b.run(ctx, servicePatience, nil, "etcd", "leave", "--peer-address", peer)
