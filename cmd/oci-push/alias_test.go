@@ -64,7 +64,7 @@ func as(e samplebundle.Entry, repository, tag string) samplebundle.Entry {
 
 func TestAliasIsAllOfAnImageAndNoBytes(t *testing.T) {
 	var c traffic
-	path, m := write(t, samplebundle.Options{})
+	path, m := write(t, samplebundle.Options{Archives: 12})
 	host := serve(t, c.before)
 	if r := invoke(t, "", "--to", host+"/site", path); r.err != nil {
 		t.Fatal(r.err)
@@ -105,7 +105,7 @@ func TestAliasIsAllOfAnImageAndNoBytes(t *testing.T) {
 
 func TestAliasOfEveryTag(t *testing.T) {
 	t.Parallel()
-	path, m := write(t, samplebundle.Options{})
+	path, m := write(t, samplebundle.Options{Archives: 12})
 	host := serve(t, nil)
 	e := ofType(t, m, "image")
 	if r := invoke(t, "", "--to", host, path); r.err != nil {
@@ -122,7 +122,7 @@ func TestAliasOfEveryTag(t *testing.T) {
 
 func TestAliasOfAnImageOfThisRun(t *testing.T) {
 	t.Parallel()
-	path, m := write(t, samplebundle.Options{})
+	path, m := write(t, samplebundle.Options{Archives: 12})
 	images, _ := count(m)
 	e := ofType(t, m, "index")
 	aliases := []string{"--alias", e.Repository + ":" + e.Tag + "=also/index:v1", "--alias", "also/index:v1=third:v1"}
@@ -215,7 +215,7 @@ func TestAliasWithTokens(t *testing.T) {
 
 func TestAliasesThatFail(t *testing.T) {
 	t.Parallel()
-	path, m := write(t, samplebundle.Options{})
+	path, m := write(t, samplebundle.Options{Archives: 12})
 	host := serve(t, nil)
 	if r := invoke(t, "", "--to", host, path); r.err != nil {
 		t.Fatal(r.err)

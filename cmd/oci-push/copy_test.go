@@ -48,7 +48,7 @@ func write2(t *testing.T) string {
 }
 
 func TestCopyOfWhatRecordsName(t *testing.T) {
-	from, m := filled(t, "", samplebundle.Options{}, nil)
+	from, m := filled(t, "", samplebundle.Options{Archives: 12}, nil)
 	to := serve(t, nil)
 	var e samplebundle.Entry
 	for _, e = range m.Entries {

@@ -20,14 +20,14 @@ import (
 // big is a bundle with layers that stream through instead of being held.
 func big(t *testing.T, format samplebundle.Format) (string, samplebundle.Manifest) {
 	t.Helper()
-	path, m := write(t, samplebundle.Options{Format: format, Size: 76 << 20, Archives: 4})
+	path, m := write(t, samplebundle.Options{Format: format, Size: 44 << 20, Archives: 4})
 	var largest int64
 	for _, e := range m.Entries {
 		for _, b := range e.Blobs {
 			largest = max(largest, b.Size)
 		}
 	}
-	if largest < 24<<20 {
+	if largest < 13<<20 {
 		t.Fatalf("largest blob has %d bytes: too small for this test", largest)
 	}
 	return path, m
@@ -156,11 +156,11 @@ func loseUpload() func(http.ResponseWriter, *http.Request) bool {
 			http.Error(w, `{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]}`, http.StatusNotFound)
 			return true
 		}
-		if r.Method != http.MethodPatch || r.ContentLength < 24<<20 || !lost.CompareAndSwap(false, true) {
+		if r.Method != http.MethodPatch || r.ContentLength < 13<<20 || !lost.CompareAndSwap(false, true) {
 			return false
 		}
 		session.Store(id)
-		io.CopyN(io.Discard, r.Body, 20<<20)
+		io.CopyN(io.Discard, r.Body, 11<<20)
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -196,7 +196,7 @@ func TestLostUploadStartsAnewFromAFile(t *testing.T) {
 
 func TestRegistryThatDiesHalfWay(t *testing.T) {
 	t.Parallel()
-	path, m := write(t, samplebundle.Options{})
+	path, m := write(t, samplebundle.Options{Archives: 12})
 	h := diskstore.Handler(t)
 	var n atomic.Int64
 	var s *httptest.Server
@@ -229,7 +229,7 @@ const nobody = "127.0.0.1:1"
 
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
-	path, _ := write(t, samplebundle.Options{})
+	path, _ := write(t, samplebundle.Options{Archives: 12})
 	if r := invoke(t, "", "--to", nobody, path); cli.Code(r.err) != cli.CodeTryAgain {
 		t.Errorf("%v, code %d, want 75", r.err, cli.Code(r.err))
 	}

@@ -74,17 +74,22 @@ func get(t *testing.T, url string) []byte {
 // directory, small ones and some that do not fit in memory; a second run sends
 // none.
 func TestFiles(t *testing.T) {
-	path, m := bareMetal(t, samplebundle.Options{Size: 48 << 20})
+	path, m := bareMetal(t, samplebundle.Options{Size: 24 << 20})
 	dir := filepath.Join(t.TempDir(), "b")
-	if _, err := samplebundle.WriteDir(dir, samplebundle.Options{Bundle: samplebundle.BareMetal, Size: 48 << 20}); err != nil {
+	if _, err := samplebundle.WriteDir(dir, samplebundle.Options{Bundle: samplebundle.BareMetal, Size: 24 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	var listed strings.Builder
 	listed.WriteString(`{"kind":"file","path":"/usr/local/bin/k0s","status":"written"}` + "\n")
+	largest := int64(0)
 	for _, e := range m.Entries {
 		if e.Kind == samplebundle.KindFile {
+			largest = max(largest, e.Size)
 			fmt.Fprintf(&listed, `{"kind":"file","bundle":%q,"entry":%q,"repository":"files/x","tag":"x","digest":%q}`+"\n", path, strings.TrimPrefix(e.Path, "bundle/"), e.Digest)
 		}
+	}
+	if largest <= newMemory(minMemory).most {
+		t.Fatalf("the largest file has %d bytes: too small for this test", largest)
 	}
 	for _, args := range [][]string{{path}, {dir}, {}} {
 		host := serve(t, nil)

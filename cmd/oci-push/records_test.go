@@ -25,7 +25,7 @@ import (
 // bundle-ls.
 func TestImagesArriveWhileRecordsCome(t *testing.T) {
 	t.Parallel()
-	path, m := write(t, samplebundle.Options{})
+	path, m := write(t, samplebundle.Options{Archives: 12})
 	host := serve(t, nil)
 	in, out, err := os.Pipe()
 	if err != nil {
@@ -85,7 +85,7 @@ func entryOf(line string) string {
 // TestBadSignatureEndsEveryMode checks that nothing is stored.
 func TestBadSignatureEndsEveryMode(t *testing.T) {
 	t.Parallel()
-	path, m := write(t, samplebundle.Options{})
+	path, m := write(t, samplebundle.Options{Archives: 12})
 	source := serve(t, nil)
 	if r := invoke(t, "", "--to", source, path); r.err != nil {
 		t.Fatal(r.err)
@@ -126,7 +126,7 @@ func TestBadSignatureEndsEveryMode(t *testing.T) {
 // TestVerdictAndOperand: records that a run would not read end it before anything is sent.
 func TestVerdictAndOperand(t *testing.T) {
 	t.Parallel()
-	path, _ := write(t, samplebundle.Options{})
+	path, _ := write(t, samplebundle.Options{Archives: 12})
 	good := line2(record.Bundle{Path: path, Digest: digestOf(t, path), Signature: record.SignatureGood})
 	for _, args := range [][]string{{path}, {"--plan", path}, {"--from", "localhost:1"}} {
 		in, out, err := os.Pipe()
@@ -149,7 +149,7 @@ func TestVerdictAndOperand(t *testing.T) {
 // so, and every image is counted.
 func TestStaleRecords(t *testing.T) {
 	t.Parallel()
-	path, m := write(t, samplebundle.Options{})
+	path, m := write(t, samplebundle.Options{Archives: 12})
 	other, o := write(t, samplebundle.Options{Format: samplebundle.Tar})
 	images := records(t, path, m)
 	for _, name := range []string{"cut", "gone"} { // in this order
@@ -180,7 +180,7 @@ func TestStaleRecords(t *testing.T) {
 
 func TestImageRecordsHaveThePrefix(t *testing.T) {
 	t.Parallel()
-	path, m := write(t, samplebundle.Options{})
+	path, m := write(t, samplebundle.Options{Archives: 12})
 	host := serve(t, nil)
 	for _, prefix := range []string{"", "site/k0rdent"} {
 		r := invoke(t, records(t, path, m)[0], "--to", strings.TrimSuffix(host+"/"+prefix, "/"))
@@ -197,7 +197,7 @@ func TestImageRecordsHaveThePrefix(t *testing.T) {
 
 // TestInterruptedCount: the number of images is known only after the last record.
 func TestInterruptedCount(t *testing.T) {
-	path, m := write(t, samplebundle.Options{})
+	path, m := write(t, samplebundle.Options{Archives: 12})
 	all := strings.Join(records(t, path, m), "")
 	s := newSelection(nil, func(string) {})
 	s.read(t.Context(), pipe.Reader{}, strings.NewReader(all))

@@ -172,7 +172,7 @@ func TestReferrersGoAlong(t *testing.T) {
 func TestCopyContinuesAfterUnreadableImages(t *testing.T) {
 	t.Parallel()
 	var unlisted, unread samplebundle.Entry
-	from, m := filled(t, "", samplebundle.Options{}, func(w http.ResponseWriter, r *http.Request) bool {
+	from, m := filled(t, "", samplebundle.Options{Archives: 12}, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodGet {
 			return false
 		}

@@ -109,7 +109,7 @@ func TestChangedBundlePublishesNothing(t *testing.T) {
 }
 
 func TestTruncatedVerifiedBundlePublishesNothing(t *testing.T) {
-	path, m := write(t, samplebundle.Options{})
+	path, m := write(t, samplebundle.Options{Archives: 12})
 	digest := digestOf(t, path)
 	info, err := os.Stat(path)
 	if err != nil {
@@ -128,7 +128,7 @@ func TestTruncatedVerifiedBundlePublishesNothing(t *testing.T) {
 }
 
 func TestBundleRecordMayNotComeLate(t *testing.T) {
-	path, m := write(t, samplebundle.Options{})
+	path, m := write(t, samplebundle.Options{Archives: 12})
 	in, out, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +153,7 @@ func TestBundleRecordMayNotComeLate(t *testing.T) {
 
 func TestVerifiedBy(t *testing.T) {
 	t.Parallel()
-	path, m := write(t, samplebundle.Options{})
+	path, m := write(t, samplebundle.Options{Archives: 12})
 	good := record.Bundle{Path: path, Digest: digestOf(t, path), Signature: record.SignatureGood}
 	with := func(change func(*record.Bundle)) string {
 		b := good
