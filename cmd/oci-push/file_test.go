@@ -88,7 +88,7 @@ func TestFiles(t *testing.T) {
 			fmt.Fprintf(&listed, `{"kind":"file","bundle":%q,"entry":%q,"repository":"files/x","tag":"x","digest":%q}`+"\n", path, strings.TrimPrefix(e.Path, "bundle/"), e.Digest)
 		}
 	}
-	if largest <= newMemory(minMemory).most {
+	if largest <= newMemory(minMemory, 1).most {
 		t.Fatalf("the largest file has %d bytes: too small for this test", largest)
 	}
 	for _, args := range [][]string{{path}, {dir}, {}} {

@@ -18,7 +18,8 @@ var errGone = errors.New("content has streamed past")
 //
 // The most recently sent bytes are kept, so that a broken upload can resume
 // where the registry stopped: the bytes sent but not stored are those in socket
-// buffers, some megabytes if the host is busy.
+// buffers, some megabytes if the host is busy. Fewer are kept if this is the only
+// upload and blobs that wait for it hold the memory.
 type flow struct {
 	mem  *memory
 	size int64
@@ -30,6 +31,7 @@ type flow struct {
 	filled  int64
 	offset  int64 // of the next byte to send
 	err     error // of the bundle
+	short   bool  // fill waits for memory
 	stopped chan struct{}
 	closed  bool
 }
@@ -63,6 +65,8 @@ func (f *flow) fill(ctx context.Context, r io.Reader) error {
 
 // piece takes a piece of memory.
 func (f *flow) piece(ctx context.Context) (c []byte, err error) {
+	f.setShort(len(f.mem.free) == 0)
+	defer f.setShort(false)
 	select {
 	case c = <-f.mem.free:
 	case <-f.stopped:
@@ -74,6 +78,14 @@ func (f *flow) piece(ctx context.Context) (c []byte, err error) {
 		c = make([]byte, chunkSize)
 	}
 	return c, nil
+}
+
+func (f *flow) setShort(short bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.short = short; short {
+		f.more.Broadcast()
+	}
 }
 
 // add passes n bytes on, or the error of reading them. It returns an error if no
@@ -101,6 +113,10 @@ func (f *flow) Read(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for f.offset == f.filled && f.offset < f.size && f.err == nil && !f.closed {
+		if f.mem.alone && f.short && len(f.chunks) > 0 {
+			f.release()
+			f.short = false
+		}
 		f.more.Wait()
 	}
 	switch {
@@ -117,10 +133,15 @@ func (f *flow) Read(p []byte) (int, error) {
 	n := copy(p, f.chunks[at/chunkSize][from:min(chunkSize, from+f.filled-f.offset)])
 	f.offset += int64(n)
 	for f.offset-f.base >= f.mem.window+chunkSize {
-		f.mem.free <- f.chunks[0]
-		f.chunks, f.base = f.chunks[1:], f.base+chunkSize
+		f.release()
 	}
 	return n, nil
+}
+
+// release returns the memory of the first piece.
+func (f *flow) release() {
+	f.mem.free <- f.chunks[0]
+	f.chunks, f.base = f.chunks[1:], f.base+chunkSize
 }
 
 // Seek supports what client.Upload needs: whence is io.SeekStart. It returns

@@ -99,7 +99,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return cli.Named(fs, err)
 	}
-	mem := newMemory(cfg.memory)
+	mem := newMemory(cfg.memory, cfg.jobs)
 	// Pieces of the budget are reused; this keeps the rest, the garbage of
 	// requests, from growing to the same size before it is collected.
 	cli.LimitMemory(cfg.memory + overhead)

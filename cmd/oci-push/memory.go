@@ -25,11 +25,15 @@ type memory struct {
 	// it can be sent again: half of the budget; the other half is
 	// read-ahead.
 	window int64
+	// alone means that only one blob is sent at a time: while one is, no other
+	// returns memory.
+	alone bool
 }
 
-func newMemory(budget int64) *memory {
+// newMemory returns a budget of bytes for as many uploads at a time as jobs.
+func newMemory(budget int64, jobs int) *memory {
 	pieces := (budget - overhead) / chunkSize
-	m := &memory{free: make(chan []byte, pieces), most: pieces * chunkSize / 4, window: pieces * chunkSize / 2}
+	m := &memory{free: make(chan []byte, pieces), most: pieces * chunkSize / 4, window: pieces * chunkSize / 2, alone: jobs == 1}
 	for range pieces {
 		m.free <- nil
 	}
