@@ -169,6 +169,7 @@ func TestMemory(t *testing.T) {
 			for i := range 4 {
 				for _, conn := range hold(t, c, fmt.Sprintf("127.0.0.%d", i+2), 50) {
 					fmt.Fprintf(conn, "GET /v2/a/referrers/%s HTTP/1.1\r\nHost: localhost\r\n\r\n", subject)
+					defer conn.Close() // or the server would wait for them when it stops
 				}
 			}
 			time.Sleep(time.Second)

@@ -15,6 +15,7 @@ import (
 
 	"k0rdent-airgap/lib/cli"
 	"k0rdent-airgap/tests/diskstore"
+	"k0rdent-airgap/tests/machine"
 )
 
 // intercept sees each request first, and has answered it if it returns true.
@@ -50,6 +51,8 @@ func dial(t *testing.T, at string) *Registry {
 
 // testNames are those of a tool.
 var testNames = Names{At: "--to", CA: "--ca", PlainHTTP: "--plain-http", Username: "--username", PasswordFile: "--password-file", Timeout: "--answer-timeout"}
+
+func TestMain(m *testing.M) { os.Exit(machine.Run(m)) }
 
 func prepare(t *testing.T, o Options) *Registry {
 	t.Helper()

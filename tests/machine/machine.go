@@ -3,11 +3,14 @@
 package machine
 
 import (
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -106,9 +109,18 @@ func Changes(before, after map[string]string) []string {
 	return found
 }
 
+// parallel is how many parallel tests run at once on a machine with fewer cores, unless
+// -parallel says otherwise: most of them wait for a server or for time to pass.
+const parallel = 10
+
 // Run runs the tests of a package, as its TestMain does, and returns their exit
 // status: 1 as well if they changed a file of the machine.
 func Run(m *testing.M) int {
+	flag.Parse()
+	cores := runtime.GOMAXPROCS(0)
+	if f := flag.Lookup("test.parallel"); cores < parallel && f.Value.String() == strconv.Itoa(cores) {
+		_ = f.Value.Set(strconv.Itoa(parallel))
+	}
 	before := List()
 	code := m.Run()
 	for _, change := range Changes(before, List()) {
