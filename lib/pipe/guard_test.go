@@ -97,7 +97,7 @@ func TestGuardFindsRecords(t *testing.T) {
 		{"bad, without a line's end", "printf %s '" + badLine + "'", cli.CodeFailed, badLine + "\n"},
 		{"bad, behind a word", "echo verifying; echo '" + badLine + "'", cli.CodeFailed, badLine + "\n"},
 		{"bad, behind a word and later", "echo verifying; sleep 1; echo '" + badLine + "'; sleep 30", cli.CodeFailed, badLine + "\n"},
-		{"bad, behind another record", `echo '{"kind":"image"}'; echo '` + badLine + "'", cli.CodeFailed, badLine + "\n"},
+		{"bad, behind another record", `printf '%s\n' '{"kind":"image"}' '` + badLine + "'", cli.CodeFailed, badLine + "\n"},
 		{"bad, pretty-printed", `printf '{\n  "kind": "bundle",\n  "path": "/b",\n  "signature": "bad"\n}\n'`, cli.CodeFailed, badLine + "\n"},
 		{"bad, in an array", "echo '[" + badLine + "]'", cli.CodeFailed, badLine + "\n"},
 		{"good, pretty-printed", `printf '{\n  "kind": "bundle",\n  "path": "/b"\n}\n'`, cli.CodeMisuse, ""},

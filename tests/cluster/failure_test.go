@@ -192,7 +192,7 @@ func TestComponentNeverReady(t *testing.T) {
 	s.install(ctx, t, "1.2.3", quick("regional.velero.image.repository", "10.0.0.5:5000/absent/velero"), cluster.Installed)
 	waitFor(ctx, t, "kcm to get as far as it can", func() bool {
 		state, err := s.State(ctx)
-		return err == nil && state != nil && strings.HasPrefix(state.Message, "components not ready: capi,")
+		return err == nil && state != nil && strings.HasPrefix(state.Message, "components not ready: capi, cluster-api-provider-aws, projectsveltos")
 	})
 	// A loaded machine may need longer to find out why nothing has changed.
 	var stalls [][]cluster.Problem
