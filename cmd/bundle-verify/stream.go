@@ -10,9 +10,10 @@ import (
 )
 
 // One block is read while another is hashed; the other two absorb pauses of the
-// disk. Memory use is the product.
+// disk. Memory use is the product. Blocks of 1 MiB leave the cache of a core before
+// they are hashed, which takes a fifth more CPU.
 const (
-	blockSize = 1 << 20
+	blockSize = 256 << 10
 	blockMany = 4
 )
 
