@@ -117,9 +117,10 @@ const parallel = 10
 // status: 1 as well if they changed a file of the machine.
 func Run(m *testing.M) int {
 	flag.Parse()
-	cores := runtime.GOMAXPROCS(0)
-	if f := flag.Lookup("test.parallel"); cores < parallel && f.Value.String() == strconv.Itoa(cores) {
-		_ = f.Value.Set(strconv.Itoa(parallel))
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given && runtime.GOMAXPROCS(0) < parallel {
+		_ = flag.Set("test.parallel", strconv.Itoa(parallel))
 	}
 	before := List()
 	code := m.Run()
